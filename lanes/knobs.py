@@ -1,0 +1,197 @@
+"""Knobs: one parameter that may change, its legal values, and how far one mutation may move it.
+
+The values of a knob are a finite ladder, so that a proposer picks from a list, nothing is tried twice because of a
+difference in the ninth digit, and the smallest step is kept by construction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lanes.errors import BadInput, IllegalRecipe
+from lanes.recipe import Recipe
+
+Value = str | int | float | tuple[str, ...]
+
+
+class KnobSettings(BaseModel):
+    """How a study narrows or widens a knob: bounds, smallest step (absolute or as a factor), reach, or choices."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    low: float | None = None
+    high: float | None = None
+    step: float | None = Field(None, gt=0)
+    factor: float | None = Field(None, gt=1)
+    reach: int | None = Field(None, ge=1)
+    choices: tuple[str | int | float | tuple[str, ...], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One knob, a value before, a value after; equal sides cannot be built."""
+
+    knob: str
+    before: Value
+    after: Value
+
+    def __post_init__(self) -> None:
+        if self.before == self.after:
+            raise IllegalRecipe(
+                f"a mutation changes its knob and {self.knob}={show(self.after)} is what the recipe has already; "
+                "propose another value"
+            )
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A recipe field with its ladder of legal values.
+
+    ``ordered`` ladders move at most ``reach`` places at a time (None: anywhere); unordered ones are names.
+    """
+
+    name: str
+    lane: str
+    values: tuple[Value, ...]
+    ordered: bool
+    reach: int | None = None
+
+    def read(self, recipe: Recipe) -> Value:
+        value: Value = getattr(recipe, self.name)
+        return value
+
+    def write(self, recipe: Recipe, value: Value) -> Recipe:
+        return changed(recipe, {self.name: value})
+
+    def moves(self, recipe: Recipe) -> tuple[Value, ...]:
+        """The values one mutation may set, nearest first on an ordered ladder."""
+        now = self.read(recipe)
+        others = [value for value in self.values if value != now]
+        if not self.ordered:
+            return tuple(others)
+        below = sorted((v for v in others if v < now), reverse=True)  # type: ignore[operator]
+        above = sorted(v for v in others if v > now)  # type: ignore[operator]
+        near = below[: self.reach] + above[: self.reach]
+        return tuple(sorted(near, key=lambda v: abs(self._place(v) - self._place(now))))
+
+    def _place(self, value: Value) -> float:
+        return float(len([v for v in self.values if v < value]))  # type: ignore[operator]
+
+    def mutate(self, recipe: Recipe, value: Value) -> Mutation:
+        """The mutation that sets ``value``; IllegalRecipe when it is out of bounds, off the ladder or too far."""
+        if value not in self.moves(recipe):
+            raise IllegalRecipe(self._refusal(recipe, value))
+        return Mutation(self.name, self.read(recipe), value)
+
+    def _refusal(self, recipe: Recipe, value: Value) -> str:
+        where = f"under [lanes.{self.lane}] in study.toml"
+        now = self.read(recipe)
+        if value == now:
+            return f"{self.name}={show(value)} is what the recipe has already; propose another value"
+        if not self.ordered:
+            return f"{self.name}={show(value)} is not one of {_listed(self.values)}; add it {where}"
+        low, high = self.values[0], self.values[-1]
+        if isinstance(value, str | tuple) or not low <= value <= high:  # type: ignore[operator]
+            return f"{self.name}={show(value)} is outside [{show(low)}, {show(high)}]; widen it {where}"
+        if value not in self.values:
+            return (
+                f"{self.name}={show(value)} is between the steps {_listed(self.values)}; "
+                f"take one of them or make the step smaller {where}"
+            )
+        return (
+            f"{self.name}={show(value)} is more than {self.reach} step(s) from {show(now)}; "
+            f"take one of {_listed(self.moves(recipe))} or raise reach {where}"
+        )
+
+
+@dataclass(frozen=True)
+class KnobDefault:
+    """One line per knob of a lane: the settings a study gets when it only names the knob.
+
+    ``searched``: part of the lane when the study lists no knobs.
+    """
+
+    name: str
+    settings: KnobSettings
+    searched: bool = True
+    whole: bool = False
+    knob_class: ClassVar[type[Knob]] = Knob
+
+    def build(self, lane: str, given: KnobSettings, start: Recipe) -> Knob:
+        """The knob with the study's settings over the defaults, its ladder anchored at the starting recipe."""
+        merged = merge_settings(self.settings, given)
+        if merged.choices is not None:
+            ordered = all(isinstance(choice, int | float) for choice in merged.choices)
+            values = tuple(sorted(merged.choices)) if ordered else merged.choices
+            return self.knob_class(self.name, lane, values, ordered, merged.reach)
+        anchor: Any = getattr(start, self.name)
+        values = ladder(f"[lanes.{lane}] {self.name}", anchor, merged, self.whole)
+        return self.knob_class(self.name, lane, values, True, merged.reach)
+
+
+def merge_settings(default: KnobSettings, given: KnobSettings) -> KnobSettings:
+    """Given over default; a given step or factor replaces the default's other kind of step, choices replace both."""
+    base = default.model_dump(exclude_none=True)
+    fresh = given.model_dump(exclude_none=True)
+    if "step" in fresh or "factor" in fresh:
+        base.pop("step", None)
+        base.pop("factor", None)
+    if {"low", "high", "step", "factor"} & set(fresh):
+        base.pop("choices", None)
+    return KnobSettings(**{**base, **fresh})
+
+
+def ladder(where: str, anchor: float, settings: KnobSettings, whole: bool = False) -> tuple[Value, ...]:
+    """Every value from low to high that lies a whole number of steps (or factors) from ``anchor``."""
+    low, high = settings.low, settings.high
+    if low is None or high is None or (settings.step is None) == (settings.factor is None):
+        raise BadInput(f"{where} needs low, high and either step or factor; add what is missing")
+    if low > high:
+        raise BadInput(f"{where} has low={low:g} above high={high:g}; swap them")
+    if not low <= anchor <= high:
+        raise BadInput(f"{where}: the start {anchor:g} is outside [{low:g}, {high:g}]; widen the bounds")
+    if settings.factor is not None and low <= 0:
+        raise BadInput(f"{where} has factor={settings.factor:g} and low={low:g}; a factor needs a low above 0")
+    values = {_tidy(anchor, whole)}
+    for direction in (1, -1):
+        for count in range(1, 1001):
+            if settings.step is not None:
+                value = anchor + direction * count * settings.step
+            else:
+                value = anchor * float(settings.factor or 1) ** (direction * count)
+            tidy = _tidy(value, whole)
+            if not low * (1 - 1e-9) - 1e-12 <= tidy <= high * (1 + 1e-9) + 1e-12:
+                break
+            values.add(tidy)
+    return tuple(sorted(values))
+
+
+def _tidy(value: float, whole: bool) -> int | float:
+    """Six significant digits, so that 0.1 + 0.01 + 0.01 and 0.12 are one value with one digest."""
+    return round(value) if whole else float(f"{value:.6g}")
+
+
+def changed(recipe: Recipe, update: Mapping[str, Any]) -> Recipe:
+    """A validated copy; IllegalRecipe in one sentence where the field's own limits are broken."""
+    try:
+        return Recipe.model_validate({**recipe.model_dump(), **update})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise IllegalRecipe(f"{name}={first['input']!r} cannot be: {first['msg'].lower()}") from None
+
+
+def show(value: Value) -> str:
+    """A value as tables and messages print it."""
+    if isinstance(value, tuple):
+        return "+".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _listed(values: Sequence[Value]) -> str:
+    shown = [show(value) for value in values]
+    if len(shown) > 12:
+        shown = [*shown[:5], "...", *shown[-5:]]
+    return "{" + ", ".join(shown) + "}"

@@ -1,0 +1,130 @@
+"""The base model: loaded once per worker and quantisation, rendered prompts, and the digest that names it.
+
+torch, transformers and bitsandbytes are imported when a model is loaded, not before.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lanes.errors import BadInput, MissingRequirement
+from probes.data import Turns
+from probes.settings import ModelSettings
+
+
+@dataclass
+class Base:
+    """A loaded model that no probe leaves changed. ``model`` is a transformers causal language model."""
+
+    model: Any
+    tokenizer: Any
+    chat: bool
+
+    def render(self, prompt: str) -> str:
+        """A prompt as the model is asked it: as it stands, or as a user's turn with the assistant's turn begun."""
+        if not self.chat:
+            return prompt
+        turns = [{"role": "user", "content": prompt}]
+        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return text
+
+    def row(self, text: Turns, role: str) -> str | list[dict[str, str]]:
+        """A training text in TRL's plain or conversational form."""
+        if not isinstance(text, str):
+            return [{"role": speaker, "content": content} for speaker, content in text]
+        return [{"role": role, "content": text}] if self.chat else text
+
+
+def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
+    """Load model and tokenizer; ``folder`` is where a relative path in the study starts from.
+
+    BadInput when the path or hub id holds no model, MissingRequirement when it cannot be had from here.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    where = locate(settings, folder)
+    dtype = _dtype(settings, device)
+    extra: dict[str, Any] = {}
+    if quantization == "nf4":
+        compute = torch.bfloat16 if device != "cpu" or dtype == "bfloat16" else torch.float32
+        extra["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
+        )
+    options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            where, dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options
+        )
+    except OSError as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise MissingRequirement(
+            f"[model] path={settings.path!r} could not be loaded ({first_line}); give a folder that holds a model, "
+            "or a hub id that this machine can reach or has in its cache"
+        ) from None
+    if quantization == "nf4":
+        from peft import prepare_model_for_kbit_training
+
+        # ORPOTrainer does this to a quantised model; done once here, no probe finds the base changed by another.
+        prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if settings.chat_template:
+        tokenizer.chat_template = (folder / settings.chat_template).read_text(encoding="utf-8")
+    model.eval()
+    return Base(model, tokenizer, settings.chat == "auto" and tokenizer.chat_template is not None)
+
+
+def _dtype(settings: ModelSettings, device: str) -> str:
+    """ "auto": bfloat16 on an accelerator that has it, float32 on a CPU."""
+    import torch
+
+    if settings.dtype != "auto":
+        return settings.dtype
+    return "bfloat16" if device != "cpu" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def locate(settings: ModelSettings, folder: Path) -> str:
+    """The local folder if there is one, else the hub id; BadInput for what can be neither."""
+    local = (folder / Path(settings.path).expanduser()).resolve()
+    if local.is_dir():
+        return str(local)
+    looks_local = settings.path.startswith((".", "/", "~")) or settings.path.count("/") > 1
+    if looks_local or not settings.path or " " in settings.path:
+        raise BadInput(f"[model] path={settings.path!r} is neither a folder nor a hub id; check the path")
+    return settings.path
+
+
+def base_digest(settings: ModelSettings, folder: Path) -> str:
+    """A local folder by the contents of its files, a hub model by id and revision; with dtype and chat settings."""
+    where = locate(settings, folder)
+    digest = hashlib.sha256()
+    if Path(where).is_dir():
+        digest.update(folder_digest(sorted(Path(where).iterdir())).encode())
+    else:
+        digest.update(f"{where}@{settings.revision or 'main'}".encode())
+    template = (folder / settings.chat_template).read_text(encoding="utf-8") if settings.chat_template else ""
+    digest.update(f"{settings.dtype}|{settings.chat}|{template}".encode())
+    return digest.hexdigest()[:16]
+
+
+_seen: dict[tuple[str, int, int], str] = {}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes. Remembered by path, size and time of change, so that a check per round is cheap."""
+    stat = path.stat()
+    mark = (str(path), stat.st_size, stat.st_mtime_ns)
+    if mark not in _seen:
+        with path.open("rb") as stream:
+            _seen[mark] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return _seen[mark]
+
+
+def folder_digest(paths: Sequence[Path]) -> str:
+    """One digest over the names and contents of some files."""
+    parts = [f"{path.name}:{file_digest(path)}" for path in paths if path.is_file()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

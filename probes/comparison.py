@@ -1,0 +1,130 @@
+"""Candidate against baseline: paired differences per prompt and seed, with an interval that includes the variance
+between training seeds. Pure functions of readings.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+from lanes.errors import UnlikeReadings
+from probes.reading import Reading
+
+OVERALL = "overall"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Candidate minus baseline on the 0 to 10 scale, in one category or overall.
+
+    ``n``: prompts. ``standard_error`` and the interval [low, high] cover prompts, training seeds and sampling.
+    """
+
+    category: str
+    n: int
+    candidate: float
+    baseline: float
+    delta: float
+    standard_error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Differences by category, ``overall`` among them; the seeds both sides share; new critical failures."""
+
+    differences: Mapping[str, Difference]
+    seeds: tuple[int, ...]
+    confidence: float
+    critical_candidate: int
+    critical_baseline: int
+
+
+def compare(candidate: Sequence[Reading], baseline: Sequence[Reading], confidence: float = 0.95) -> Comparison:
+    """Compare readings of two recipes, paired by seed, prompt and sample.
+
+    UnlikeReadings when any probe key differs, when the two sides do not hold the same seeds, or when they hold fewer
+    than two.
+    """
+    key = baseline[0].key if baseline else candidate[0].key
+    for reading in [*candidate, *baseline]:
+        key.require_equal(reading.key)
+    seeds = tuple(sorted(reading.seed for reading in candidate))
+    if seeds != tuple(sorted(reading.seed for reading in baseline)) or len(set(seeds)) != len(seeds) or len(seeds) < 2:
+        raise UnlikeReadings(
+            f"readings are paired by seed and the sides hold {seeds} and "
+            f"{tuple(sorted(r.seed for r in baseline))}; measure two or more seeds on both sides"
+        )
+    mine, names = _table(candidate)
+    theirs, same_names = _table(baseline)
+    if names != same_names:
+        raise UnlikeReadings("readings are paired by prompt and the sides hold different prompts; measure both anew")
+    categories = [category for _, category in names]
+    found = {}
+    for category in [OVERALL, *sorted(set(categories))]:
+        chosen = [i for i, own in enumerate(categories) if category in (OVERALL, own)]
+        found[category] = _difference(category, mine[:, chosen], theirs[:, chosen], confidence)
+    return Comparison(
+        found, seeds, confidence,
+        sum(reading.critical_failures for reading in candidate), sum(reading.critical_failures for reading in baseline),
+    )  # fmt: skip
+
+
+def _table(readings: Iterable[Reading]) -> tuple[NDArray[numpy.float64], list[tuple[str, str]]]:
+    """Mean over samples, shape [seeds, prompts], seeds ascending; and (prompt, category) per column."""
+    rows, names = [], None
+    for reading in sorted(readings, key=lambda r: r.seed):
+        values: dict[tuple[str, str], list[float]] = {}
+        for score in reading.scores:
+            values.setdefault((score.prompt, score.category), []).append(score.value)
+        if names is None:
+            names = list(values)
+        elif names != list(values):
+            raise UnlikeReadings("readings of one recipe hold different prompts; measure it anew")
+        rows.append([math.fsum(samples) / len(samples) for samples in values.values()])
+    return numpy.array(rows), names or []
+
+
+def _difference(
+    category: str, mine: NDArray[numpy.float64], theirs: NDArray[numpy.float64], confidence: float
+) -> Difference:
+    error, freedom = crossed_standard_error(mine - theirs)
+    delta = float((mine - theirs).mean())
+    half = _t_quantile(confidence, freedom) * error
+    return Difference(
+        category, mine.shape[1], float(mine.mean()), float(theirs.mean()), delta, error, delta - half, delta + half
+    )
+
+
+def crossed_standard_error(differences: NDArray[numpy.float64]) -> tuple[float, float]:
+    """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
+
+    Two-way crossed random effects without replication (Searle, Casella & McCulloch 1992, ch. 4): the variance of the
+    mean is (MS_seeds + MS_prompts - MS_rest) / (S P), with Satterthwaite's (1946) degrees of freedom. Where the
+    estimate falls below MS_rest / (S P), a negative variance component, that is used instead.
+    """
+    seeds, prompts = differences.shape
+    grand = differences.mean()
+    by_seed, by_prompt = differences.mean(axis=1), differences.mean(axis=0)
+    ms_seeds = prompts * float(((by_seed - grand) ** 2).sum()) / (seeds - 1)
+    if prompts == 1:
+        return math.sqrt(ms_seeds / seeds), float(seeds - 1)
+    ms_prompts = seeds * float(((by_prompt - grand) ** 2).sum()) / (prompts - 1)
+    rest = differences - by_seed[:, None] - by_prompt[None, :] + grand
+    rest_freedom = (seeds - 1) * (prompts - 1)
+    ms_rest = float((rest**2).sum()) / rest_freedom
+    total = ms_seeds + ms_prompts - ms_rest
+    if total <= ms_rest:
+        return math.sqrt(ms_rest / (seeds * prompts)), float(rest_freedom)
+    spread = ms_seeds**2 / (seeds - 1) + ms_prompts**2 / (prompts - 1) + ms_rest**2 / rest_freedom
+    return math.sqrt(total / (seeds * prompts)), total**2 / spread
+
+
+def _t_quantile(confidence: float, freedom: float) -> float:
+    """Two-sided Student quantile; scipy is imported on first use, it takes a while."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + confidence / 2, max(freedom, 1.0)))

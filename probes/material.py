@@ -1,0 +1,66 @@
+"""The material of a study: everything a probe needs besides its recipe and seed, with the digests that guard it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lanes import digest_of
+from probes.base import base_digest, file_digest
+from probes.data import Pair, check_overlap, load_source
+from probes.prompts import Prompt, check_categories, load_prompts
+from probes.reading import ProbeKey
+from probes.scoring import scorer_class, scorer_digest
+from probes.settings import DataSettings, ModelSettings, ProbeSettings, PromptSettings, ScorerSettings
+
+
+@dataclass(frozen=True)
+class Material:
+    """Settings and the folder their relative paths start from. Picklable: a worker is given one when it starts."""
+
+    folder: Path
+    model: ModelSettings
+    data: DataSettings
+    prompts: PromptSettings
+    scorer: ScorerSettings
+    probe: ProbeSettings
+
+    @property
+    def prompt_file(self) -> Path:
+        return self.folder / self.prompts.file
+
+    @property
+    def source_files(self) -> Mapping[str, Path]:
+        return {name: self.folder / file for name, file in self.data.sources.items()}
+
+    @cached_property
+    def all_prompts(self) -> tuple[Prompt, ...]:
+        return load_prompts(self.prompt_file)
+
+    @cached_property
+    def probe_prompts(self) -> tuple[Prompt, ...]:
+        """The prompts that decide, in file order."""
+        return tuple(prompt for prompt in self.all_prompts if prompt.split == "probe")
+
+    @cached_property
+    def sources(self) -> Mapping[str, tuple[Pair, ...]]:
+        return {name: load_source(name, path) for name, path in self.source_files.items()}
+
+    def check(self, categories: Collection[str]) -> None:
+        """Everything that can be refused without training; BadInput in one sentence."""
+        check_categories(self.prompt_file, self.all_prompts, categories)
+        scorer_class(self.scorer.kind).check(self.probe_prompts)
+        check_overlap(self.source_files, self.sources, self.all_prompts)
+
+    def key(self, environment: str, base: str | None = None) -> ProbeKey:
+        """The probe key from what lies on disk now. ``base`` replaces the model's digest where there is no model."""
+        probe = self.probe
+        return ProbeKey(
+            steps=probe.steps,
+            base=base or base_digest(self.model, self.folder),
+            data=digest_of({name: file_digest(path) for name, path in self.source_files.items()}),
+            prompts=digest_of([file_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
+            scorer=scorer_digest(self.scorer),
+            samples=probe.samples,
+            environment=environment,
+        )

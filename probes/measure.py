@@ -1,0 +1,161 @@
+"""Probe -> outcome, in the process that holds the base model: train, generate, score.
+
+The broad ``except`` of a probe stands here and nowhere else: whatever goes wrong becomes a typed failure.
+"""
+
+import errno
+import json
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lanes.errors import NightlaneError
+from probes.base import Base, load_base
+from probes.data import order
+from probes.material import Material
+from probes.reading import Failure, FailureKind, Outcome, Probe, Reading, Score, Timing
+from probes.runner import Listener, Progress
+from probes.scoring import Answer, Scorer, ScorerBroken, scorer_class
+
+
+@dataclass
+class Workbench:
+    """What stays in memory between probes: the base per quantisation, and the scorer."""
+
+    material: Material
+    device: str
+    bases: dict[str, Base]
+    scorer: Scorer | None = None
+
+    def base(self, quantization: str) -> Base:
+        if quantization not in self.bases:
+            self.bases.clear()  # one base at a time: two of them would not fit where one is large
+            self.bases[quantization] = load_base(self.material.model, self.material.folder, quantization, self.device)
+        return self.bases[quantization]
+
+    def open_scorer(self) -> Scorer:
+        if self.scorer is None:
+            self.scorer = scorer_class(self.material.scorer.kind)(self.material.scorer)
+        return self.scorer
+
+    def close(self) -> None:
+        if self.scorer is not None:
+            self.scorer.close()
+
+
+def measure(
+    bench: Workbench, probes: Sequence[Probe], directory: Callable[[str], Path], listener: Listener
+) -> list[Outcome]:
+    """Measure each probe. A NightlaneError (a missing requirement, say) passes through; all else is a failure."""
+    return [_measure_one(bench, probe, directory(probe.id), listener) for probe in probes]
+
+
+def _measure_one(bench: Workbench, probe: Probe, directory: Path, listener: Listener) -> Outcome:
+    try:
+        return _reading(bench, probe, directory, listener)
+    except NightlaneError:
+        raise
+    except Exception as error:
+        return Failure(probe.id, probe.seed, classify(error), _one_line(error))
+
+
+def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener) -> Reading:
+    from probes.generation import Sampling, generate
+    from probes.training import TrainingJob, train
+
+    started = time.perf_counter()
+    settings, steps = bench.material.probe, bench.material.probe.steps
+    directory.mkdir(parents=True, exist_ok=True)
+    base = bench.base(probe.recipe.quantization)
+    scorer = bench.open_scorer()
+    rows = order(probe.recipe, bench.material.sources, steps * probe.recipe.effective_batch, probe.seed)
+
+    def tell(step: int, loss: float) -> None:
+        listener(Progress(probe.id, "training", step, steps, loss))
+
+    trained = train(base, [TrainingJob(probe.recipe, rows, probe.seed, directory, tell)], settings)[0]
+    if isinstance(trained, Exception):
+        raise trained
+    loss = trained.final.get("loss")
+    listener(Progress(probe.id, "generating", steps, steps, loss))
+    prompts = bench.material.probe_prompts
+    mark = time.perf_counter()
+    sampling = Sampling(
+        settings.samples, settings.temperature, settings.top_p, settings.top_k,
+        settings.max_new_tokens, settings.sampling_seed, settings.generation_batch,
+    )  # fmt: skip
+    with adapted(base, trained.adapter) as model:
+        texts = generate(model, base.tokenizer, [base.render(prompt.text) for prompt in prompts], sampling)
+    generated = time.perf_counter()
+    listener(Progress(probe.id, "scoring", steps, steps, loss))
+    marks = scorer.score([Answer(p, text) for p, own in zip(prompts, texts, strict=True) for text in own])
+    scored = time.perf_counter()
+    scores = tuple(
+        Score(prompts[i // settings.samples].id, i % settings.samples, prompts[i // settings.samples].category,
+              mark_.value, mark_.components, mark_.critical, mark_.outcome)
+        for i, mark_ in enumerate(marks)
+    )  # fmt: skip
+    _write_answers(directory / "answers.jsonl", scores, [text for own in texts for text in own])
+    timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
+    return Reading(
+        probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
+        peak_gb(bench.device),
+    )  # fmt: skip
+
+
+class adapted:  # noqa: N801
+    """``with adapted(base, folder) as model``: the base with a saved adapter on it, and the bare base afterwards."""
+
+    def __init__(self, base: Base, adapter: Path) -> None:
+        self.base, self.adapter = base, adapter
+
+    def __enter__(self) -> Any:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(self.base.model, str(self.adapter))
+        model.eval()
+        return model
+
+    def __exit__(self, *_: object) -> None:
+        from probes.training import take_off_adapter
+
+        take_off_adapter(self.base.model)
+
+
+def _write_answers(path: Path, scores: Sequence[Score], texts: Sequence[str]) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        for score, text in zip(scores, texts, strict=True):
+            row = {"prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
+                   "outcome": score.outcome, "text": text}  # fmt: skip
+            stream.write(json.dumps(row) + "\n")
+
+
+def classify(error: Exception) -> FailureKind:
+    """The one place where an exception becomes a kind of failure."""
+    name = type(error).__name__
+    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or "out of memory" in str(error):
+        return "oom"
+    if name == "Diverged":
+        return "diverged"
+    if isinstance(error, ScorerBroken):
+        return "scorer"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk"
+    return "error"
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:400]
+
+
+def peak_gb(device: str) -> float:
+    """Peak memory in GiB: allocated on the device, or the process's largest resident size on a CPU."""
+    if device != "cpu":
+        import torch
+
+        return round(torch.cuda.max_memory_allocated() / 2**30, 3)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)

@@ -1,0 +1,91 @@
+"""The prompts of a study: three disjoint splits, each prompt with a category and what its scorer needs."""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lanes.errors import BadInput
+
+SPLITS = ("probe", "harvest", "holdout")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """``checks`` is the scorer's own: for execution, the entry point and its cases. It never reaches a proposer."""
+
+    id: str
+    split: str
+    category: str
+    difficulty: int
+    text: str
+    checks: dict[str, Any] = field(hash=False)
+
+
+def load_prompts(path: Path) -> tuple[Prompt, ...]:
+    """All prompts of a JSONL file; BadInput names the line of a row that breaks a law."""
+    prompts: list[Prompt] = []
+    first_use: dict[str, Prompt] = {}
+    ids: set[str] = set()
+    for line, row in read_jsonl(path):
+        prompt = _prompt(path, line, row)
+        if prompt.id in ids:
+            raise BadInput(f"{path}, line {line}: the id {prompt.id!r} is used twice; ids must be unique")
+        ids.add(prompt.id)
+        earlier = first_use.setdefault(prompt.text, prompt)
+        if earlier.split != prompt.split:
+            raise BadInput(
+                f"{path}, line {line}: splits must be disjoint and this prompt is in {earlier.split} (id {earlier.id}) "
+                f"and in {prompt.split}; keep it in one of them"
+            )
+        prompts.append(prompt)
+    if not any(prompt.split == "probe" for prompt in prompts):
+        raise BadInput(f'{path} has no prompt with "split": "probe", so nothing could be decided; add some')
+    return tuple(prompts)
+
+
+def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection[str]) -> None:
+    """Refuse a target or guard category that no probe prompt measures: its score would be a phantom."""
+    measured = {prompt.category for prompt in prompts if prompt.split == "probe"}
+    for category in wanted:
+        if category != "overall" and category not in measured:
+            raise BadInput(
+                f"{path} has no probe prompt in the category {category!r}, which the study targets or guards; "
+                f"add prompts for it or take it out (measured: {', '.join(sorted(measured))})"
+            )
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) for each non-empty line; BadInput for a missing file or a line that is no object."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist; check the path in the study file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read as UTF-8 text ({error}); check the file") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line, parse_constant=_no_constant)
+            except (ValueError, RecursionError) as error:
+                raise BadInput(f"{path}, line {number} is not JSON ({error}); mend or remove it") from None
+            if not isinstance(row, dict):
+                raise BadInput(f"{path}, line {number} is not a JSON object; write one object per line")
+            yield number, row
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _prompt(path: Path, line: int, row: dict[str, Any]) -> Prompt:
+    for column, kind in {"id": str, "split": str, "category": str, "prompt": str}.items():
+        if not isinstance(row.get(column), kind) or not row[column]:
+            raise BadInput(f"{path}, line {line} has no text in {column!r}; every prompt row needs one")
+    if row["split"] not in SPLITS:
+        raise BadInput(f"{path}, line {line} has split={row['split']!r}; use one of {', '.join(SPLITS)}")
+    difficulty, checks = row.get("difficulty", 1), row.get("checks", {})
+    if type(difficulty) is not int or not isinstance(checks, dict):
+        raise BadInput(f"{path}, line {line}: difficulty is a whole number and checks an object; mend the row")
+    return Prompt(row["id"], row["split"], row["category"], difficulty, row["prompt"], checks)

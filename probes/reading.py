@@ -1,0 +1,151 @@
+"""What a probe is and what it returns: a reading, or a failure. A failure has no score (law 5)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, Literal
+
+from lanes import Recipe, digest_of
+from lanes.errors import UnlikeReadings
+
+FailureKind = Literal["oom", "diverged", "timeout", "lost_worker", "scorer", "disk", "error"]
+INFRASTRUCTURE: tuple[FailureKind, ...] = ("lost_worker", "scorer", "disk")
+
+
+@dataclass(frozen=True)
+class ProbeKey:
+    """Everything that must be equal on both sides of a comparison, except the recipe and the seed (law 1)."""
+
+    steps: int
+    base: str
+    data: str
+    prompts: str
+    scorer: str
+    samples: int
+    environment: str
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(asdict(self))
+
+    def require_equal(self, other: "ProbeKey") -> None:
+        """UnlikeReadings says which part differs."""
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if mine != theirs:
+                raise UnlikeReadings(
+                    f"readings are compared only under an equal probe key and {field.name} differs "
+                    f"({mine} against {theirs}); measure both sides anew"
+                )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One short training run of one recipe with one seed, and its evaluation."""
+
+    recipe: Recipe
+    key: ProbeKey
+    seed: int
+
+    @cached_property
+    def id(self) -> str:
+        """The same work has the same id, in every session: this is what makes a probe's side effects idempotent."""
+        return digest_of([self.recipe.digest, self.key.digest, self.seed])[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One answer's score on the 0 to 10 scale."""
+
+    prompt: str
+    sample: int
+    category: str
+    value: float
+    components: Mapping[str, float]
+    critical: tuple[str, ...] = ()
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of one probe by phase; ``total`` is the probe's whole time in its worker."""
+
+    train: float
+    generate: float
+    score: float
+    total: float
+
+    @property
+    def other_share(self) -> float:
+        """The share of the total outside training, generation and scoring."""
+        return 1 - (self.train + self.generate + self.score) / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A probe's measurement: scores per prompt and sample, in the order of the prompt set.
+
+    ``final`` holds the last training log (loss, token_accuracy, grad_norm ...); the whole curve is in train.jsonl.
+    ``tokens``: training tokens seen. ``peak_gb``: the worker's peak memory, on the device if it has one.
+    """
+
+    probe: str
+    recipe: str
+    key: ProbeKey
+    seed: int
+    scores: tuple[Score, ...]
+    final: Mapping[str, float]
+    timing: Timing
+    tokens: int
+    peak_gb: float
+
+    def mean(self, category: str = "overall") -> float:
+        values = [s.value for s in self.scores if category in ("overall", s.category)]
+        return sum(values) / len(values)
+
+    @property
+    def critical_failures(self) -> int:
+        return sum(len(score.critical) for score in self.scores)
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.timing.train if self.timing.train else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A probe that has no reading. Infrastructure failures are tried again; the others are the recipe's own."""
+
+    probe: str
+    seed: int
+    kind: FailureKind
+    message: str
+
+    @property
+    def retryable(self) -> bool:
+        return self.kind in INFRASTRUCTURE
+
+
+Outcome = Reading | Failure
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        return {"failure": asdict(outcome)}
+    plain = asdict(outcome)
+    plain["scores"] = [
+        [s.prompt, s.sample, s.category, s.value, dict(s.components), list(s.critical), s.outcome]
+        for s in outcome.scores
+    ]
+    return {"reading": plain}
+
+
+def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
+    """The inverse of ``outcome_to_json``; KeyError or TypeError for anything else."""
+    if "failure" in data:
+        return Failure(**data["failure"])
+    plain = dict(data["reading"])
+    plain["key"] = ProbeKey(**plain["key"])
+    plain["timing"] = Timing(**plain["timing"])
+    plain["scores"] = tuple(Score(p, n, c, v, comp, tuple(crit), o) for p, n, c, v, comp, crit, o in plain["scores"])
+    return Reading(**plain)

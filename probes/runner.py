@@ -1,0 +1,44 @@
+"""The Runner protocol: what runs probes. It takes a batch, because candidates of a round share the base, and gives
+outcomes in the order asked. Nothing above it may depend on how many ran at once, or where."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
+
+from probes.reading import Outcome, Probe
+
+Phase = Literal["waiting", "training", "generating", "scoring", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a running probe stands; ``loss`` is of the last step, if there was one."""
+
+    probe: str
+    phase: Phase
+    step: int
+    steps: int
+    loss: float | None = None
+
+
+Listener = Callable[[Progress], None]
+
+
+class Runner(Protocol):
+    """Runs probes. ``environment`` names the software and the device class and is part of the probe key;
+    ``base`` is the digest of the base model where the runner brings its own, else None."""
+
+    @property
+    def environment(self) -> str: ...
+
+    @property
+    def base(self) -> str | None: ...
+
+    def run(self, batch: Sequence[Probe], listener: Listener) -> list[Outcome]:
+        """One outcome per probe, in order. Infrastructure failures were tried again before they are returned."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,99 @@
+"""The sections of a study file that say what a probe is: model, data, prompts, scorer, probe, runner."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A table of the study file: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelSettings(Section):
+    """``[model]``: a local folder (relative to the study) or a hub id, and how it is loaded.
+
+    ``chat``: "auto" wraps prompts as a user's turn when the tokenizer has a chat template, "never" does not;
+    ``chat_template`` is a Jinja file that replaces the tokenizer's own.
+    """
+
+    path: str
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    chat: Literal["auto", "never"] = "auto"
+    chat_template: str | None = None
+    trust_remote_code: bool = False
+
+
+class DataSettings(Section):
+    """``[data.sources]``: name -> JSONL in TRL preference format. ``[data.manifests]``: name -> weight per source."""
+
+    sources: dict[str, str] = Field(min_length=1)
+    manifests: dict[str, dict[str, float]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _manifests_name_sources(self) -> "DataSettings":
+        for name, weights in self.manifests.items():
+            unknown = sorted(set(weights) - set(self.sources))
+            if unknown:
+                raise ValueError(
+                    f"manifest {name!r} weighs {unknown[0]!r}, which is no source; known: {', '.join(self.sources)}"
+                )
+            if not any(weight > 0 for weight in weights.values()) or any(weight < 0 for weight in weights.values()):
+                raise ValueError(f"manifest {name!r} needs weights of 0 or more, one of them above 0")
+        return self
+
+
+class PromptSettings(Section):
+    """``[prompts]``: one JSONL file; each row names its split (probe, harvest, holdout)."""
+
+    file: str
+
+
+class ScorerSettings(Section):
+    """``[scorer]``: which scorer, and its limits. ``seconds`` and ``memory_mb`` bound one answer's program."""
+
+    kind: str = "execution"
+    seconds: float = Field(2.0, gt=0, le=60)
+    memory_mb: int = Field(256, ge=64)
+
+
+class ProbeSettings(Section):
+    """``[probe]``: what every probe of the study has in common. Any change makes old baselines unusable.
+
+    ``steps``: optimizer steps. ``seeds``: training seeds, the same on both sides. ``samples``: answers per prompt.
+    ``micro_batch``: rows per forward pass; the effective batch is reached by accumulation.
+    """
+
+    steps: int = Field(60, ge=1)
+    seeds: tuple[int, ...] = (42, 123)
+    samples: int = Field(4, ge=1)
+    temperature: float = Field(0.8, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    max_new_tokens: int = Field(256, ge=1)
+    sampling_seed: int = 0
+    micro_batch: int = Field(8, ge=1)
+    generation_batch: int = Field(256, ge=1)
+    gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _two_seeds(self) -> "ProbeSettings":
+        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 2:
+            raise ValueError(
+                f"seeds={list(self.seeds)} must be two or more different numbers, or the spread between training "
+                "seeds cannot be seen; use [42, 123]"
+            )
+        return self
+
+
+class RunnerSettings(Section):
+    """``[runner]``: where probes run. ``workers`` 0: one per GPU, or one per core. ``deadline``: seconds per probe."""
+
+    kind: Literal["resident", "simulated"] = "resident"
+    workers: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0)
+    deadline: float = Field(3600.0, gt=0)
+    attempts: int = Field(3, ge=1)
+    simulated_seconds: float = Field(0.0, ge=0)

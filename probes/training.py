@@ -1,0 +1,262 @@
+"""Training: TRL's DPOTrainer and ORPOTrainer with PEFT LoRA, one adapter per job, the base left as it was.
+
+Imports torch, trl and peft at the top, so import it only where a model is trained.
+"""
+
+import gc
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from datasets import Dataset, disable_progress_bars
+from peft import LoraConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
+from transformers import TrainerCallback, set_seed
+from trl import DPOConfig, DPOTrainer
+
+from lanes import Recipe
+from probes.base import Base
+from probes.data import Pair
+from probes.orpo import MeasuredORPOTrainer, ORPOConfig
+from probes.settings import ProbeSettings
+
+disable_progress_bars()
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+warnings.filterwarnings("ignore", module=r"(trl|transformers|peft|torch|accelerate|bitsandbytes|datasets)(\..*)?")
+
+OnStep = Callable[[int, float], None]
+LOGGED = {
+    "loss": "loss",
+    "token_accuracy": "mean_token_accuracy",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "rewards_chosen": "rewards/chosen",
+    "rewards_rejected": "rewards/rejected",
+    "rewards_accuracy": "rewards/accuracies",
+    "rewards_margin": "rewards/margins",
+}
+
+
+class Diverged(Exception):
+    """The loss or the gradient norm is NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/."""
+
+    recipe: Recipe
+    rows: Sequence[Pair]
+    seed: int
+    directory: Path
+    on_step: OnStep
+
+
+@dataclass(frozen=True)
+class Trained:
+    """``seconds`` in the training loop alone, ``tokens`` it saw, and the last line of the curve."""
+
+    adapter: Path
+    seconds: float
+    tokens: int
+    final: dict[str, float]
+
+
+def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> list[Trained | Exception]:
+    """Train every job on one base; an exception in the list belongs to that job alone.
+
+    Today the jobs are worked off one by one; what is above depends only on each job giving what it gives alone.
+    """
+    results: list[Trained | Exception] = []
+    for job in jobs:
+        try:
+            results.append(_train_one(base, job, settings))
+        except (Diverged, RuntimeError, ValueError, MemoryError, OSError) as error:
+            results.append(error)
+    return results
+
+
+def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained:
+    set_seed(job.seed)
+    curve = _Curve(job.directory / "train.jsonl", job.on_step)
+    rows = Dataset.from_list(
+        [
+            {
+                "prompt": base.row(pair.prompt, "user"),
+                "chosen": base.row(pair.chosen, "assistant"),
+                "rejected": base.row(pair.rejected, "assistant"),
+            }
+            for pair in job.rows
+        ]
+    )
+    kept = _State.of(base.model)
+    trainer: Any = None
+    try:
+        trainer = _trainer(base, job, settings, rows, curve)
+        started = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - started
+        tokens = _tokens(trainer.train_dataset)
+        adapter = job.directory / "adapter"
+        trainer.model.save_pretrained(str(adapter))
+    finally:
+        curve.close()
+        kept.restore(base)
+        del trainer
+        gc.collect()
+        if base.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+    return Trained(adapter, seconds, tokens, curve.last)
+
+
+def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Dataset, curve: "_Curve") -> Any:
+    recipe = job.recipe
+    micro = math.gcd(settings.micro_batch, recipe.effective_batch)
+    device = base.model.device.type
+    half = device != "cpu" and base.model.dtype == torch.bfloat16
+    common: dict[str, Any] = {
+        "output_dir": str(job.directory),
+        "max_steps": len(rows) // recipe.effective_batch,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": recipe.effective_batch // micro,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": recipe.scheduler,
+        "warmup_steps": recipe.warmup,
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.max_grad_norm,
+        "optim": recipe.optimizer,
+        "beta": recipe.beta,
+        "max_length": recipe.max_length,
+        "seed": job.seed,
+        "data_seed": job.seed,
+        "train_sampling_strategy": "sequential",
+        "disable_dropout": False,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "bf16": half,
+        "use_cpu": device == "cpu",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": device != "cpu",
+    }
+    arguments = {
+        "model": base.model,
+        "train_dataset": rows,
+        "processing_class": base.tokenizer,
+        "peft_config": LoraConfig(
+            r=recipe.lora_rank,
+            lora_alpha=recipe.lora_alpha,
+            lora_dropout=recipe.lora_dropout,
+            target_modules="all-linear" if "all-linear" in recipe.lora_targets else list(recipe.lora_targets),
+            task_type="CAUSAL_LM",
+        ),
+        "callbacks": [curve],
+    }
+    if recipe.objective == "orpo":
+        trainer = MeasuredORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
+    else:
+        loss = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
+        trainer = DPOTrainer(args=DPOConfig(**loss, **common), **arguments)
+    trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
+    return trainer
+
+
+def _tokens(rows: Dataset) -> int:
+    """Training tokens of the run: chosen and rejected sequences with their prompts, before padding."""
+    if "chosen_input_ids" in rows.column_names:
+        return sum(len(ids) for column in ("chosen_input_ids", "rejected_input_ids") for ids in rows[column])
+    return sum(
+        2 * len(p) + len(c) + len(r)
+        for p, c, r in zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True)
+    )
+
+
+class _Curve(TrainerCallback):  # type: ignore[misc]
+    """Writes one JSON line per step while training runs, tells the listener, and stops a run that diverged."""
+
+    def __init__(self, path: Path, on_step: OnStep) -> None:
+        self.file = path.open("w", encoding="utf-8")
+        self.on_step = on_step
+        self.last: dict[str, float] = {}
+        self.started = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        logs = logs or {}
+        if "loss" not in logs:
+            return
+        line = {name: float(logs[key]) for name, key in LOGGED.items() if key in logs}
+        finite = {name: value for name, value in line.items() if math.isfinite(value)}
+        stamp = {"step": state.global_step, "seconds": round(time.perf_counter() - self.started, 3)}
+        self.file.write(json.dumps({**stamp, **{name: finite.get(name) for name in line}}) + "\n")
+        self.file.flush()
+        self.on_step(state.global_step, line["loss"])
+        for name in ("loss", "grad_norm"):
+            if name in line and name not in finite:
+                raise Diverged(f"{name} is {line[name]} at step {state.global_step}")
+        self.last = finite
+
+    def close(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+
+
+@dataclass(frozen=True)
+class _State:
+    """What training changes on a base besides its weights, to be put back: a worker serves many probes."""
+
+    requires_grad: dict[str, bool]
+    config: dict[str, Any]
+    generation_config: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: Any) -> "_State":
+        return cls(
+            {name: p.requires_grad for name, p in model.named_parameters()},
+            dict(vars(model.config)),
+            dict(vars(model.generation_config)),
+        )
+
+    def restore(self, base: Base) -> None:
+        model = base.model
+        take_off_adapter(model)
+        model.__dict__.pop("forward", None)  # DPOTrainer puts a fused language-model head in its place
+        model.gradient_checkpointing_disable()
+        model.disable_input_require_grads()
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(self.requires_grad[name])
+            parameter.grad = None
+        for config, saved in ((model.config, self.config), (model.generation_config, self.generation_config)):
+            vars(config).clear()
+            vars(config).update(saved)
+        model.eval()
+        _forget_accelerator()
+
+
+def take_off_adapter(model: Any) -> None:
+    """Put each wrapped layer's own layer back in its place: what PeftModel.unload does, also after a failed start."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent) if parent else model, child, module.get_base_layer())
+    model.__dict__.pop("peft_config", None)
+    model.__dict__.pop("_hf_peft_config_loaded", None)
+
+
+def _forget_accelerator() -> None:
+    """accelerate keeps process-wide state (mixed precision, plugins) that must not pass from one probe to the next."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    PartialState._reset_state()

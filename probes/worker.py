@@ -1,0 +1,95 @@
+"""The child side of a resident worker: loads the base and the imports once, then serves probes until its pipe closes.
+
+Started by ``probes.resident`` with the spawn method; what it prints goes to runs/worker-N.log.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import platform
+import signal
+import threading
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from lanes.errors import MissingRequirement, NightlaneError
+from probes.material import Material
+from probes.runner import Progress
+from probes.store import ProbeStore
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
+
+
+def serve(pipe: Connection, material: Material, runs: Path, number: int, threads: int, device: str) -> None:
+    """Answer each received list of probes with ("done", outcomes); before that, ("progress", ...) as they run.
+
+    The first message is ("ready", environment). A NightlaneError goes to the parent as ("refused", error).
+    """
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _redirect(runs / f"worker-{number}.log")
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        try:
+            _serve(pipe, material, runs, threads, device)
+        except NightlaneError as error:
+            pipe.send(("refused", error))
+
+
+def _serve(pipe: Connection, material: Material, runs: Path, threads: int, device: str) -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
+
+    torch.set_num_threads(threads)
+    import probes.generation
+    import probes.training
+    from probes.measure import Workbench, measure
+
+    bench = Workbench(material, device, {})
+    store = ProbeStore(runs)
+    pipe.send(("ready", environment(device, threads)))
+
+    def tell(progress: Progress) -> None:
+        pipe.send(("progress", progress))
+
+    try:
+        while True:
+            batch = pipe.recv()
+            pipe.send(("done", measure(bench, batch, store.directory, tell)))
+    finally:
+        bench.close()
+
+
+def environment(device: str, threads: int) -> str:
+    """Software and device class, as one line: a part of the probe key."""
+    import torch
+
+    if device == "cpu":
+        where = f"cpu-{platform.machine()} threads={threads}"
+    elif torch.cuda.is_available():
+        where = torch.cuda.get_device_name(0).replace(" ", "-")
+    else:
+        raise MissingRequirement(
+            f"[runner] asks for {device} and torch sees no such device; install a CUDA build of torch"
+        )
+    return " ".join([where, *(f"{package}={version(package)}" for package in PACKAGES)])
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent ends, however it ends. A thread waits, because the kernel's own parent-death
+    signal is tied to the parent's thread that started us, and that may end earlier."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _redirect(log: Path) -> None:
+    handle: Any = log.open("a", encoding="utf-8", buffering=1)
+    os.dup2(handle.fileno(), 1)
+    os.dup2(handle.fileno(), 2)
