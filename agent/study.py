@@ -134,9 +134,10 @@ class Study:
         return self.file.guards
 
     @cached_property
-    def digest(self) -> str:
-        """Of the text without comments and layout: what the file says, not how."""
-        return digest_of(tomllib.loads(self.text))
+    def question(self) -> str:
+        """Digest of what decides: everything but the name, the budget, the proposer and the runner."""
+        asked = self.file.model_dump(mode="json", exclude={"name", "budget", "proposer", "runner", "lab", "recipe"})
+        return digest_of([asked, self.start.digest])
 
     @cached_property
     def material(self) -> Material:

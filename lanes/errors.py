@@ -8,7 +8,10 @@ NightlaneError                    exit code
 ├── EndpointUnavailable           5   the language model's endpoint does not answer or refuses the key
 ├── MissingRequirement            6   the machine lacks something (a sandbox, a device, a package)
 ├── DiskFull                      7   nothing more can be written
+├── BaselineFailed                8   the incumbent itself could not be measured
 └── UnlikeReadings                1   a comparison across probe keys: a defect of ours, never of the user
+
+0 is success, 1 a defect of ours, 130 Ctrl-C (the session can be resumed).
 
 Every message is one sentence: the law, the value, the remedy.
 """
@@ -44,6 +47,10 @@ class MissingRequirement(NightlaneError):
 
 class DiskFull(NightlaneError):
     exit_code = 7
+
+
+class BaselineFailed(NightlaneError):
+    exit_code = 8
 
 
 class UnlikeReadings(NightlaneError):

@@ -122,6 +122,11 @@ class Failure:
     message: str
 
     @property
+    def permanent(self) -> bool:
+        """The recipe itself explains it: it would fail again."""
+        return self.kind in ("oom", "diverged")
+
+    @property
     def retryable(self) -> bool:
         return self.kind in INFRASTRUCTURE
 

@@ -4,6 +4,7 @@ Started by ``probes.resident`` with the spawn method; what it prints goes to run
 """
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import platform
@@ -42,8 +43,8 @@ def _serve(pipe: Connection, material: Material, runs: Path, threads: int, devic
     import torch
 
     torch.set_num_threads(threads)
-    import probes.generation
-    import probes.training
+    for heavy in ("probes.training", "probes.generation"):
+        importlib.import_module(heavy)
     from probes.measure import Workbench, measure
 
     bench = Workbench(material, device, {})

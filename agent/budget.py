@@ -1,0 +1,55 @@
+"""What a session may spend, and which limit it has reached. Pure but for the free disk space passed in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.study import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Decisions made, active hours, probes measured here, dollars, and the free space left on the disk."""
+
+    decisions: int
+    hours: float
+    probes: int
+    dollars: float
+    free_gb: float
+
+
+def exhausted(budget: Budget, spent: Spent) -> str | None:
+    """The limit that ends the session, in words, or None."""
+    if budget.decisions is not None and spent.decisions >= budget.decisions:
+        return f"{spent.decisions} decisions made, the budget"
+    if budget.hours is not None and spent.hours >= budget.hours:
+        return f"{spent.hours:.2f} hours spent, the budget is {budget.hours:g}"
+    if budget.probes is not None and spent.probes >= budget.probes:
+        return f"{spent.probes} probes run, the budget is {budget.probes}"
+    if budget.dollars is not None and spent.dollars >= budget.dollars:
+        return f"${spent.dollars:.2f} spent, the budget is ${budget.dollars:g}"
+    if spent.free_gb < budget.disk_gb:
+        return f"{spent.free_gb:.2f} GB of disk left, the budget keeps {budget.disk_gb:g} free"
+    return None
+
+
+def left(budget: Budget, spent: Spent) -> str:
+    """The budget left, in words, for a proposer and for status."""
+    parts = []
+    if budget.decisions is not None:
+        parts.append(f"{max(0, budget.decisions - spent.decisions)} of {budget.decisions} decisions")
+    if budget.hours is not None:
+        parts.append(f"{max(0.0, budget.hours - spent.hours):.2f} of {budget.hours:g} hours")
+    if budget.probes is not None:
+        parts.append(f"{max(0, budget.probes - spent.probes)} of {budget.probes} probes")
+    if budget.dollars is not None:
+        parts.append(f"${max(0.0, budget.dollars - spent.dollars):.2f} of ${budget.dollars:g}")
+    return ", ".join(parts) or "no limit"
+
+
+def limits(budget: Budget, decisions: int | None, hours: float | None) -> Budget:
+    """The study's budget with what the command line said instead."""
+    update: Mapping[str, Any] = {
+        name: value for name, value in {"decisions": decisions, "hours": hours}.items() if value is not None
+    }
+    return budget.model_copy(update=dict(update))

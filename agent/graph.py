@@ -1,0 +1,85 @@
+"""The loop: propose, measure, decide, record, until the budget ends, then report.
+
+A LangGraph StateGraph whose checkpoints go to the session's own SQLite file before each next step (durability "sync").
+A node may run twice after a kill; what it does is keyed (agent/session.py). The state is small: ids and counters.
+"""
+
+import os
+from pathlib import Path
+from typing import TypedDict
+
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+
+from agent.session import Session
+
+NODES_PER_TURN = 4
+MOST_TURNS = 100_000
+
+
+class State(TypedDict):
+    turn: int
+    incumbent: str
+    proposal: str | None
+    ending: str | None
+
+
+def run_loop(session: Session, checkpoints: Path) -> None:
+    """Run the session to its end, from wherever its checkpoints stand. Raises what a node raises; resumable then."""
+    with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
+        graph = build(session).compile(checkpointer=saver)
+        thread: RunnableConfig = {
+            "configurable": {"thread_id": session.row.id},
+            "recursion_limit": NODES_PER_TURN * MOST_TURNS,
+        }
+        begun = saver.get_tuple(thread) is not None
+        first: State = {"turn": 0, "incumbent": session.row.start, "proposal": None, "ending": None}
+        graph.invoke(None if begun else first, thread, durability="sync")
+
+
+def build(session: Session) -> StateGraph[State]:
+    def baseline(state: State) -> dict[str, object]:
+        incumbent, failed = session.measure_start()
+        return {"incumbent": incumbent, "ending": failed}
+
+    def propose(state: State) -> dict[str, object]:
+        turn = state["turn"] + 1
+        ending = session.over_budget()
+        proposal = None if ending else session.next_proposal(turn, state["incumbent"])
+        return {
+            "turn": turn,
+            "proposal": proposal,
+            "ending": ending or (None if proposal else "no untried move is left"),
+        }
+
+    def measure(state: State) -> dict[str, object]:
+        session.measure(str(state["proposal"]))
+        return {}
+
+    def decide(state: State) -> dict[str, object]:
+        session.decide(str(state["proposal"]))
+        return {}
+
+    def record(state: State) -> dict[str, object]:
+        return {"incumbent": session.record(str(state["proposal"]))}
+
+    def report(state: State) -> dict[str, object]:
+        session.end(str(state["ending"]))
+        return {}
+
+    def ended(state: State) -> str:
+        return "report" if state["ending"] else "go on"
+
+    graph = StateGraph(State)
+    for node in (baseline, propose, measure, decide, record, report):
+        graph.add_node(node.__name__, node)
+    graph.add_edge(START, "baseline")
+    graph.add_conditional_edges("baseline", ended, {"report": "report", "go on": "propose"})
+    graph.add_conditional_edges("propose", ended, {"report": "report", "go on": "measure"})
+    graph.add_edge("measure", "decide")
+    graph.add_edge("decide", "record")
+    graph.add_edge("record", "propose")
+    graph.add_edge("report", END)
+    return graph

@@ -1,0 +1,300 @@
+"""The ledger: the durable record of sessions, proposals, probes and decisions, and the authority on all of them.
+
+SQLite with WAL and synchronous=FULL: a row that was acknowledged survives a power cut. Every write is keyed, so doing
+it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/followers.py).
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from lanes import Recipe
+from lanes.errors import BadInput
+from probes.reading import Failure, Outcome, Probe
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY, study TEXT NOT NULL, study_path TEXT NOT NULL, question TEXT NOT NULL,
+    study_text TEXT NOT NULL, key TEXT NOT NULL, start TEXT NOT NULL, seed INTEGER NOT NULL,
+    limits TEXT NOT NULL, started TEXT NOT NULL, finished TEXT, finish_reason TEXT);
+CREATE TABLE IF NOT EXISTS periods (
+    session TEXT NOT NULL REFERENCES sessions, started REAL NOT NULL, seen REAL NOT NULL,
+    PRIMARY KEY (session, started));
+CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, toml TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS proposals (
+    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, parent TEXT NOT NULL,
+    child TEXT NOT NULL, lane TEXT NOT NULL, knob TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
+    hypothesis TEXT NOT NULL, predicted REAL, proposer TEXT NOT NULL, dollars REAL NOT NULL, time TEXT NOT NULL,
+    UNIQUE (session, turn));
+CREATE TABLE IF NOT EXISTS probes (
+    id TEXT NOT NULL, session TEXT NOT NULL REFERENCES sessions, recipe TEXT NOT NULL, key TEXT NOT NULL,
+    seed INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, seconds REAL NOT NULL, time TEXT NOT NULL,
+    PRIMARY KEY (id, session));
+CREATE TABLE IF NOT EXISTS decisions (
+    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, status TEXT NOT NULL,
+    reason TEXT NOT NULL, incumbent TEXT NOT NULL, comparison TEXT, policy TEXT NOT NULL, row TEXT NOT NULL,
+    time TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, time TEXT NOT NULL, text TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """One unattended run of the loop. ``finished`` is our own field; nothing else says that a session has ended."""
+
+    id: str
+    study: str
+    study_path: str
+    question: str
+    study_text: str
+    key: str
+    start: str
+    seed: int
+    limits: Mapping[str, Any]
+    started: str
+    finished: str | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ProposalRow:
+    """A mutation with its hypothesis, predicted effect and proposer; ``parent`` and ``child`` are recipe digests."""
+
+    id: str
+    session: str
+    turn: int
+    parent: str
+    child: str
+    lane: str
+    knob: str
+    before: Any
+    after: Any
+    hypothesis: str
+    predicted: float | None
+    proposer: str
+    dollars: float
+    time: str
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A decision with its figures: ``row`` is its line of results.tsv, ``incumbent`` what stands after it."""
+
+    id: str
+    session: str
+    turn: int
+    status: str
+    reason: str
+    incumbent: str
+    comparison: Mapping[str, Any] | None
+    policy: Mapping[str, Any]
+    row: Mapping[str, Any]
+    time: str
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """That a session measured a probe: kind is "reading" or a failure's; ``seconds`` it took in its worker."""
+
+    id: str
+    session: str
+    recipe: str
+    key: str
+    seed: int
+    kind: str
+    message: str
+    seconds: float
+    time: str
+
+
+class Ledger:
+    """Open with ``Ledger(path)``; ``read_only`` never creates or locks anything."""
+
+    def __init__(self, path: Path, read_only: bool = False) -> None:
+        if read_only and not path.exists():
+            raise BadInput(f"{path} does not exist, so there is no session here; start one with nightlane run STUDY")
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        where = f"file:{path}?mode=ro" if read_only else str(path)
+        self._db = sqlite3.connect(where, uri=read_only, isolation_level=None, check_same_thread=False, timeout=30)
+        self._db.row_factory = sqlite3.Row
+        if not read_only:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # sessions
+
+    def begin(self, session: SessionRow, start: Recipe) -> None:
+        with self._transaction():
+            self._recipe(start)
+            self._insert("sessions", {**asdict(session), "limits": json.dumps(dict(session.limits))})
+
+    def session(self, session_id: str | None = None) -> SessionRow | None:
+        """The session of that id, or the latest."""
+        clause, values = ("WHERE id = ?", (session_id,)) if session_id else ("ORDER BY started DESC, rowid DESC", ())
+        row = self._db.execute(f"SELECT * FROM sessions {clause} LIMIT 1", values).fetchone()
+        return SessionRow(**{**dict(row), "limits": json.loads(row["limits"])}) if row else None
+
+    def sessions(self) -> list[str]:
+        return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY started, rowid")]
+
+    def finish(self, session_id: str, time: str, reason: str) -> None:
+        self._db.execute(
+            "UPDATE sessions SET finished = ?, finish_reason = ? WHERE id = ? AND finished IS NULL",
+            (time, reason, session_id),
+        )
+
+    def seen(self, session_id: str, period: float, now: float) -> None:
+        """The session, in the period that began at ``period``, is alive at ``now`` (both seconds since the epoch)."""
+        self._db.execute(
+            "INSERT INTO periods VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen",
+            (session_id, period, now),
+        )
+
+    def active_seconds(self, session_id: str) -> float:
+        """Time the session was running, pauses between kill and resume left out."""
+        row = self._db.execute("SELECT SUM(seen - started) FROM periods WHERE session = ?", (session_id,)).fetchone()
+        return float(row[0] or 0.0)
+
+    # proposals, probes, decisions, events
+
+    def propose(self, proposal: ProposalRow, child: Recipe) -> ProposalRow:
+        """Record a proposal, or give the one that this session's turn has already."""
+        with self._transaction():
+            self._recipe(child)
+            self._insert(
+                "proposals",
+                {**asdict(proposal), "before": json.dumps(proposal.before), "after": json.dumps(proposal.after)},
+            )
+        recorded = self.proposal(proposal.session, proposal.turn)
+        if recorded is None:
+            raise RuntimeError(f"proposal {proposal.id} was written and is not there")
+        return recorded
+
+    def proposal(self, session_id: str, turn: int) -> ProposalRow | None:
+        found = self.proposals("WHERE session = ? AND turn = ?", (session_id, turn))
+        return found[0] if found else None
+
+    def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
+        rows = self._db.execute(f"SELECT * FROM proposals {clause} ORDER BY rowid", values)
+        return [
+            ProposalRow(**{**dict(row), "before": json.loads(row["before"]), "after": json.loads(row["after"])})
+            for row in rows
+        ]
+
+    def measured(self, session_id: str, probe: Probe, outcome: Outcome, time: str) -> None:
+        """Note that the session has this outcome (whether it ran the probe or found it measured)."""
+        kind, message, seconds = "reading", "", 0.0
+        if isinstance(outcome, Failure):
+            kind, message = outcome.kind, outcome.message
+        else:
+            seconds = outcome.timing.total
+        with self._transaction():
+            self._recipe(probe.recipe)
+            row = ProbeRow(
+                probe.id, session_id, probe.recipe.digest, probe.key.digest, probe.seed, kind, message, seconds, time
+            )
+            self._insert("probes", asdict(row))
+
+    def probes(self, session_id: str) -> list[ProbeRow]:
+        rows = self._db.execute("SELECT * FROM probes WHERE session = ? ORDER BY rowid", (session_id,))
+        return [ProbeRow(**dict(row)) for row in rows]
+
+    def decide(self, decision: DecisionRow, event: str) -> None:
+        """Make a decision durable together with its line of the progress log."""
+        with self._transaction():
+            self._insert(
+                "decisions",
+                {
+                    **asdict(decision),
+                    "comparison": None if decision.comparison is None else json.dumps(decision.comparison),
+                    "policy": json.dumps(dict(decision.policy)),
+                    "row": json.dumps(dict(decision.row)),
+                },
+            )
+            self._insert(
+                "events",
+                {"id": decision.id, "session": decision.session, "time": decision.time, "text": event},
+            )
+
+    def history(self, question: str, key: str) -> list[tuple[ProposalRow, DecisionRow]]:
+        """Every decision on a proposal under one question and one probe key, of all sessions, oldest first."""
+        rows = self._db.execute(
+            "SELECT d.id FROM decisions d JOIN sessions s ON s.id = d.session "
+            "WHERE d.turn > 0 AND s.question = ? AND s.key = ? ORDER BY d.rowid",
+            (question, key),
+        )
+        found = []
+        for row in rows.fetchall():
+            decision, proposals = self.decision(row["id"]), self.proposals("WHERE id = ?", (row["id"],))
+            if decision is not None and proposals:
+                found.append((proposals[0], decision))
+        return found
+
+    def standing(self, question: str, key: str) -> str | None:
+        """The digest of the recipe that stands after the last decision under one question and probe key."""
+        row = self._db.execute(
+            "SELECT d.incumbent FROM decisions d JOIN sessions s ON s.id = d.session "
+            "WHERE s.question = ? AND s.key = ? AND d.status != 'CRASH' ORDER BY d.rowid DESC LIMIT 1",
+            (question, key),
+        ).fetchone()
+        return str(row[0]) if row else None
+
+    def decision(self, decision_id: str) -> DecisionRow | None:
+        found = self.decisions("WHERE id = ?", (decision_id,))
+        return found[0] if found else None
+
+    def decisions(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[DecisionRow]:
+        rows = self._db.execute(f"SELECT * FROM decisions {clause} ORDER BY rowid", values)
+        loaded = ("comparison", "policy", "row")
+        return [
+            DecisionRow(**{**dict(row), **{name: json.loads(row[name] or "null") for name in loaded}}) for row in rows
+        ]
+
+    def note(self, event_id: str, session_id: str, time: str, text: str) -> None:
+        """A line of the progress log that is no decision."""
+        with self._transaction():
+            self._insert("events", {"id": event_id, "session": session_id, "time": time, "text": text})
+
+    def events(self) -> list[tuple[str, str, str]]:
+        """(session, time, text) of all sessions, oldest first."""
+        rows = self._db.execute("SELECT session, time, text FROM events ORDER BY rowid")
+        return [(row["session"], row["time"], row["text"]) for row in rows]
+
+    def recipe(self, digest: str) -> Recipe:
+        row = self._db.execute("SELECT toml FROM recipes WHERE digest = ?", (digest,)).fetchone()
+        if row is None:
+            raise KeyError(digest)
+        return Recipe.from_toml(row["toml"])
+
+    def _recipe(self, recipe: Recipe) -> None:
+        self._insert("recipes", {"digest": recipe.digest, "toml": recipe.to_toml()})
+
+    def _insert(self, table: str, values: Mapping[str, Any]) -> None:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        self._db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")

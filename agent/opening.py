@@ -1,0 +1,179 @@
+"""Opening a session: a new one from a study, or the last unfinished one of a workspace; then the loop to its end."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.budget import limits
+from agent.figures import now
+from agent.followers import publish
+from agent.graph import run_loop
+from agent.ledger import Ledger, SessionRow
+from agent.proposers import choose
+from agent.session import BASELINE_FAILED, Session, Watcher
+from agent.study import Study, load_study
+from agent.workspace import Workspace, full_disk_is_said, interruptible
+from lanes import Recipe
+from lanes.errors import BadInput, BaselineFailed, StudyChanged
+from probes.runner import Runner
+from probes.settings import RunnerSettings
+from probes.store import ProbeStore, write_durably
+
+WriteReport = Callable[[Workspace, str], Path]
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says over the study's budget and runner."""
+
+    decisions: int | None = None
+    hours: float | None = None
+    workers: int | None = None
+
+
+def begin(
+    study: Study,
+    workspace: Workspace,
+    overrides: Overrides,
+    seed: int,
+    fresh: bool,
+    watcher: Watcher,
+    report: WriteReport,
+) -> str:
+    """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands."""
+    study.check_material()
+    with workspace.held(), interruptible(), full_disk_is_said(workspace.root), Ledger(workspace.ledger) as ledger:
+        with open_runner(study, workspace, overrides.workers) as runner:
+            watcher.note("loading the base model" if study.file.runner.kind == "resident" else "simulated runner")
+            key = study.material.key(runner.environment, runner.base)
+            start = _start(ledger, study, key.digest, fresh, watcher)
+            row = SessionRow(
+                _session_id(ledger), study.name, os.path.relpath(study.path, workspace.root), study.question, study.text,
+                key.digest, start.digest, seed, vars(overrides), now(),
+            )  # fmt: skip
+            with _note_to(ledger, row.id, watcher) as note:
+                proposers = choose(study.file.proposer, os.environ, note)
+                ledger.begin(row, start)
+                budget = limits(study.file.budget, overrides.decisions, overrides.hours)
+                session = Session(
+                    row, study, budget, key, workspace, ledger, runner, ProbeStore(workspace.runs), proposers, watcher,
+                    lambda session_id: report(workspace, session_id),
+                )  # fmt: skip
+                note(f"BEGIN study {study.name}, {proposers.says}")
+                _run(session)
+    return row.id
+
+
+def resume(
+    workspace: Workspace, session_id: str | None, overrides: Overrides, watcher: Watcher, report: WriteReport
+) -> str:
+    """Take up an unfinished session where it stands and run it to its end; returns its id."""
+    if not workspace.ledger.exists():
+        raise BadInput(f"{workspace.root} holds no session; begin one with nightlane run STUDY")
+    with workspace.held(), interruptible(), full_disk_is_said(workspace.root), Ledger(workspace.ledger) as ledger:
+        row = _unfinished(ledger, workspace, session_id)
+        study = load_study((workspace.root / row.study_path).resolve())
+        if study.question != row.question:
+            raise StudyChanged(
+                f"{study.path} no longer asks what session {row.id} began with (a copy is in "
+                f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
+            )
+        study.check_material()
+        given = Overrides(
+            overrides.decisions or row.limits.get("decisions"), overrides.hours or row.limits.get("hours"),
+            overrides.workers or row.limits.get("workers"),
+        )  # fmt: skip
+        with open_runner(study, workspace, given.workers) as runner:
+            key = study.material.key(runner.environment, runner.base)
+            if key.digest != row.key:
+                raise StudyChanged(
+                    f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "
+                    f"now make it {key.digest}; put back what changed and resume, or begin a new session"
+                )
+            with _note_to(ledger, row.id, watcher) as note:
+                proposers = choose(study.file.proposer, os.environ, note)
+                budget = limits(study.file.budget, given.decisions, given.hours)
+                session = Session(
+                    row, study, budget, key, workspace, ledger, runner, ProbeStore(workspace.runs), proposers, watcher,
+                    lambda session_id: report(workspace, session_id),
+                )  # fmt: skip
+                note(f"RESUME {proposers.says}")
+                _run(session)
+    return row.id
+
+
+def _run(session: Session) -> None:
+    folder = session.workspace.session(session.row.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_durably(folder / "study.toml", session.row.study_text)
+    session.over_budget()
+    publish(session.ledger, session.workspace.root)
+    try:
+        run_loop(session, folder / "checkpoint.sqlite")
+    finally:
+        session.over_budget()
+    ended = session.ledger.session(session.row.id)
+    if ended is not None and (ended.finish_reason or "").startswith(BASELINE_FAILED):
+        raise BaselineFailed(f"{ended.finish_reason}; mend the starting recipe or the machine and begin again")
+
+
+def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runner:
+    settings: RunnerSettings = study.file.runner
+    if workers is not None:
+        settings = settings.model_copy(update={"workers": workers})
+    if settings.kind == "simulated":
+        from probes.simulated import SimulatedRunner
+
+        return SimulatedRunner(study.material, ProbeStore(workspace.runs), settings.simulated_seconds)
+    from probes.resident import ResidentRunner
+
+    return ResidentRunner(study.material, settings, workspace.runs)
+
+
+def _start(ledger: Ledger, study: Study, key: str, fresh: bool, watcher: Watcher) -> Recipe:
+    """What stood at the end of the last session under the same question and probe key, else the study's recipe."""
+    standing = None if fresh else ledger.standing(study.question, key)
+    if standing is None or standing == study.start.digest:
+        return study.start
+    watcher.note(f"starting from recipe {standing}, kept by an earlier session (--fresh starts from the study's own)")
+    return ledger.recipe(standing)
+
+
+def _session_id(ledger: Ledger) -> str:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    taken = set(ledger.sessions())
+    return next(name for name in [stamp, *(f"{stamp}-{n}" for n in range(2, 10_000))] if name not in taken)
+
+
+def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) -> SessionRow:
+    if session_id:
+        row = ledger.session(session_id)
+        if row is None:
+            raise BadInput(f"{workspace.root} has no session {session_id!r}; nightlane status lists them")
+    else:
+        open_ones = [s for name in ledger.sessions() if (s := ledger.session(name)) and s.finished is None]
+        row = open_ones[-1] if open_ones else ledger.session()
+    if row is None:
+        raise BadInput(f"{workspace.root} holds no session; begin one with nightlane run STUDY")
+    if row.finished:
+        raise BadInput(f"session {row.id} ended ({row.finish_reason}); begin a new one with nightlane run STUDY")
+    return row
+
+
+@contextmanager
+def _note_to(ledger: Ledger, session_id: str, watcher: Watcher) -> Iterator[Callable[[str], None]]:
+    """Notes go to the watcher and, as the session's own lines, to the progress log."""
+    held: list[str] = []
+
+    def note(text: str) -> None:
+        watcher.note(text)
+        held.append(text)
+        if ledger.session(session_id) is not None:
+            for line in held:
+                ledger.note(f"{session_id}-note-{datetime.now(UTC).timestamp()}-{len(held)}", session_id, now(), line)
+            held.clear()
+
+    yield note

@@ -1,0 +1,59 @@
+"""Who proposes: Optuna, a language model, or both by turns. A proposer is one file here and one branch below."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.proposers.protocol import Proposer, Situation, Suggestion, Tried
+from agent.study import ProposerSettings
+from lanes.errors import BadInput
+
+__all__ = ["Chain", "Proposer", "Situation", "Suggestion", "Tried", "choose"]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Proposers asked in turn until one answers; the language model comes first in its ``share`` of the turns."""
+
+    first: Proposer | None
+    last: Proposer
+    share: float
+    says: str
+
+    def propose(self, situation: Situation) -> Suggestion:
+        for proposer in self._order(situation.turn):
+            suggestion = proposer.propose(situation)
+            if suggestion is not None:
+                return suggestion
+        raise RuntimeError("the last proposer always answers while there is a legal move")
+
+    def _order(self, turn: int) -> Sequence[Proposer]:
+        """Turns are spread evenly: turn t is the model's when floor(share t) moves on."""
+        models_turn = int(self.share * turn + 1e-9) > int(self.share * (turn - 1) + 1e-9)
+        return [self.first, self.last] if self.first is not None and models_turn else [self.last]
+
+
+def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Callable[[str], None]) -> Chain:
+    """The chain a study asks for; EndpointUnavailable when it names a language model that cannot be reached."""
+    from agent.proposers.tpe import TpeProposer
+
+    model = settings.model or environment.get("OPENAI_MODEL", "")
+    has_endpoint = bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
+    if settings.kind == "optuna" or (settings.kind == "auto" and not (has_endpoint and model)):
+        why = "as the study asks"
+        if settings.kind == "auto":
+            lacking = "no model is named" if has_endpoint else "no endpoint is configured"
+            why = f"{lacking}; set OPENAI_BASE_URL or OPENAI_API_KEY, and OPENAI_MODEL, for the hybrid"
+        return Chain(None, TpeProposer(), 0.0, f"proposer: optuna ({why})")
+    if not has_endpoint or not model:
+        lacking = "OPENAI_BASE_URL or OPENAI_API_KEY" if not has_endpoint else "a model"
+        raise BadInput(
+            f"[proposer] kind={settings.kind!r} needs an endpoint and {lacking} is not set; set OPENAI_BASE_URL or "
+            'OPENAI_API_KEY and name the model under [proposer] or in OPENAI_MODEL, or use kind = "optuna"'
+        )
+    from agent.proposers.language_model import LanguageModelProposer
+
+    asked = LanguageModelProposer(settings, model, note)
+    asked.check()
+    share = 1.0 if settings.kind == "language_model" else settings.share
+    kind = "language model, then optuna" if share == 1 else f"hybrid, language model in {share:.0%} of the turns"
+    return Chain(asked, TpeProposer(), share, f"proposer: {kind} ({model})")

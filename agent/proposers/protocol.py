@@ -1,0 +1,66 @@
+"""What a proposer is shown and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lanes import Recipe, SearchSpace, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One earlier decision under the same question: figures from code, on the 0 to 10 scale.
+
+    ``score`` is the candidate's target mean and ``guard_excess`` how far the worst guard fell below its margin (at most
+    0 when none did); all figures are None for a CRASH.
+    """
+
+    recipe: Recipe
+    lane: str
+    knob: str
+    before: Value
+    after: Value
+    status: str
+    reason: str
+    delta: float | None
+    low: float | None
+    high: float | None
+    score: float | None
+    guard_excess: float | None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything a proposal may depend on. ``moves`` are the legal, untried values per knob of this turn's lane."""
+
+    turn: int
+    seed: int
+    lane: str
+    incumbent: Recipe
+    moves: Mapping[str, tuple[Value, ...]]
+    space: SearchSpace
+    history: Sequence[Tried]
+    target: str
+    guards: Mapping[str, float]
+    program: str
+    budget_left: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A knob and one of its moves, with why and what is expected; ``dollars`` is what asking cost."""
+
+    knob: str
+    value: Value
+    hypothesis: str
+    predicted: float | None
+    proposer: str
+    dollars: float = 0.0
+
+
+class Proposer(Protocol):
+    """Picks one of the situation's moves. None: this proposer has no answer, so the next one is asked."""
+
+    name: str
+
+    def propose(self, situation: Situation) -> Suggestion | None: ...

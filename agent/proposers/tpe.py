@@ -1,0 +1,94 @@
+"""Optuna's proposer: TPE (Bergstra et al. 2011) with every parameter fixed at the incumbent's but one.
+
+The Optuna study is rebuilt from the ledger's history at each turn, so there is no second store that could disagree with
+it, and the same history and seed give the same proposal.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import PartialFixedSampler, TPESampler
+from optuna.trial import TrialState, create_trial
+
+from agent.proposers.protocol import Situation, Suggestion, Tried
+from lanes import Knob, Recipe, Value, show
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+STARTUP_TRIALS = 5
+
+
+class TpeProposer:
+    """Turns to the knob that was tried least under this incumbent and lets TPE choose its value."""
+
+    name = "optuna"
+
+    def propose(self, situation: Situation) -> Suggestion | None:
+        chance = random.Random(f"{situation.seed}|{situation.turn}")
+        knob = situation.space.knob(self._knob(situation, chance))
+        value = self._value(situation, knob)
+        moves = situation.moves[knob.name]
+        if value not in moves:
+            value = _closest(knob, value, moves, chance)
+        now = knob.read(situation.incumbent)
+        hypothesis = f"TPE over {len(situation.history)} decisions: {knob.name} {show(now)} -> {show(value)}"
+        return Suggestion(knob.name, value, hypothesis, None, self.name)
+
+    def _knob(self, situation: Situation, chance: random.Random) -> str:
+        tries = {name: 0 for name in situation.moves}
+        for tried in situation.history:
+            if tried.knob in tries:
+                tries[tried.knob] += 1
+        fewest = min(tries.values())
+        return chance.choice(sorted(name for name, count in tries.items() if count == fewest))
+
+    def _value(self, situation: Situation, knob: Knob) -> Value:
+        space = {k.name: _distribution(k, situation) for k in situation.space.knobs}
+        fixed = {k.name: _encode(k, situation.incumbent) for k in situation.space.knobs if k.name != knob.name}
+        sampler = PartialFixedSampler(
+            fixed, TPESampler(seed=situation.seed + situation.turn, n_startup_trials=STARTUP_TRIALS)
+        )
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for tried in situation.history:
+            study.add_trial(_trial(tried, situation, space))
+        return _decode(knob, study.ask(space).params[knob.name])
+
+
+def _distribution(knob: Knob, situation: Situation) -> BaseDistribution:
+    if knob.ordered:
+        return IntDistribution(0, max(1, len(knob.values) - 1))
+    seen = [situation.incumbent, *(tried.recipe for tried in situation.history)]
+    names = dict.fromkeys([*map(show, knob.values), *(show(knob.read(recipe)) for recipe in seen)])
+    return CategoricalDistribution(list(names))
+
+
+def _encode(knob: Knob, recipe: Recipe) -> Any:
+    value = knob.read(recipe)
+    if not knob.ordered:
+        return show(value)
+    distances = [abs(float(v) - float(value)) for v in knob.values]  # type: ignore[arg-type]
+    return distances.index(min(distances))
+
+
+def _decode(knob: Knob, parameter: Any) -> Value:
+    if knob.ordered:
+        return knob.values[min(int(parameter), len(knob.values) - 1)]
+    return next((value for value in knob.values if show(value) == parameter), str(parameter))
+
+
+def _trial(tried: Tried, situation: Situation, space: Mapping[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
+    params = {knob.name: _encode(knob, tried.recipe) for knob in situation.space.knobs}
+    if tried.score is None or tried.guard_excess is None:
+        return create_trial(state=TrialState.FAIL, params=params, distributions=dict(space))
+    constraints = {"guards": tried.guard_excess}
+    return create_trial(value=tried.score, params=params, distributions=dict(space), constraints=constraints)
+
+
+def _closest(knob: Knob, wanted: Value, moves: tuple[Value, ...], chance: random.Random) -> Value:
+    """The untried move nearest to what TPE wanted; by chance where values have no order."""
+    if not knob.ordered:
+        return chance.choice(list(moves))
+    places = {value: place for place, value in enumerate(knob.values)}
+    return min(moves, key=lambda value: abs(places.get(value, 0) - places.get(wanted, 0)))

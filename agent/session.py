@@ -1,0 +1,264 @@
+"""What the nodes of the graph do: propose, measure, decide, record. The loop itself is in agent/graph.py.
+
+Every method may be called again after a kill: side effects are keyed, and what was done is found, not redone.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from agent.budget import Spent, exhausted, left
+from agent.decision import Verdict, crash, decide
+from agent.figures import event_text, now, result_row, value_of
+from agent.followers import publish
+from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.proposers import Chain, Situation, Tried
+from agent.study import Budget, Study, load_study
+from agent.workspace import Workspace, full_disk_is_said, uninterrupted
+from lanes import Recipe, Value, show
+from lanes.errors import BaselineFailed, DiskFull, StudyChanged
+from probes.comparison import Comparison, compare
+from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading
+from probes.runner import Progress, Runner
+from probes.store import ProbeStore
+
+
+class Watcher(Protocol):
+    """Whoever looks at a running session: a live table, or plain lines."""
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
+
+    def decided(self, decision: DecisionRow) -> None: ...
+
+
+BASELINE_FAILED = "the starting recipe could not be measured"
+
+
+def _settled(outcome: Outcome | None) -> bool:
+    """A reading is, and a failure that the recipe alone explains; any other failure is worth another run."""
+    return isinstance(outcome, Reading) or (isinstance(outcome, Failure) and outcome.permanent)
+
+
+@dataclass
+class Session:
+    """One unattended run and its collaborators. ``period`` is when this process took it up (epoch seconds)."""
+
+    row: SessionRow
+    study: Study
+    budget: Budget
+    key: ProbeKey
+    workspace: Workspace
+    ledger: Ledger
+    runner: Runner
+    store: ProbeStore
+    proposers: Chain
+    watcher: Watcher
+    write_report: Callable[[str], Path]
+    period: float = field(default_factory=time.time)
+
+    # nodes
+
+    def measure_start(self) -> tuple[str, str | None]:
+        """Measure the starting recipe and record its BASELINE row; its digest, and why it failed if it did."""
+        start, decision_id = self.ledger.recipe(self.row.start), f"{self.row.id}-baseline"
+        if self.ledger.decision(decision_id) is None:
+            outcomes = self._measure("baseline", start)
+            failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
+            verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
+            readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+            self._decide(decision_id, 0, verdict, start, readings, None, None, failure)
+        self._publish()
+        decision = self.ledger.decision(decision_id)
+        failed = decision is None or decision.status == "CRASH"
+        return start.digest, f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
+
+    def next_proposal(self, turn: int, incumbent: str) -> str | None:
+        """The id of this turn's proposal, made now or found; None when no untried legal move is left."""
+        recorded = self.ledger.proposal(self.row.id, turn)
+        if recorded is not None:
+            return recorded.id
+        situation = self._situation(turn, self.ledger.recipe(incumbent))
+        if situation is None:
+            return None
+        suggestion = self.proposers.propose(situation)
+        mutation, child = situation.space.mutate(situation.incumbent, suggestion.knob, suggestion.value)
+        proposal = ProposalRow(
+            f"{self.row.id}-{turn:03d}", self.row.id, turn, incumbent, child.digest, situation.lane, mutation.knob,
+            mutation.before, mutation.after, " ".join(suggestion.hypothesis.split())[:1000], suggestion.predicted,
+            suggestion.proposer, suggestion.dollars, now(),
+        )  # fmt: skip
+        with uninterrupted(), full_disk_is_said(self.workspace.root):
+            return self.ledger.propose(proposal, child).id
+
+    def measure(self, proposal_id: str) -> None:
+        """Readings or failures of the candidate and, under the same key, of the incumbent."""
+        proposal = self._proposal(proposal_id)
+        title = (
+            f"{proposal.id[-3:]} {proposal.knob} {show(value_of(proposal.before))} -> {show(value_of(proposal.after))}"
+        )
+        self._measure(title, self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent))
+
+    def decide(self, proposal_id: str) -> None:
+        """Compare, decide, and make the decision durable."""
+        proposal = self._proposal(proposal_id)
+        if self.ledger.decision(proposal_id) is not None:
+            return
+        child, parent = self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent)
+        outcomes = [self._known(probe) for probe in self._probes(child)]
+        baseline = [self._known(probe) for probe in self._probes(parent)]
+        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+        lost = next((outcome for outcome in baseline if isinstance(outcome, Failure)), None)
+        if lost is not None:
+            raise BaselineFailed(
+                f"the incumbent's probe {lost.probe} was measured once and failed now ({lost.kind}: {lost.message}); "
+                "mend the cause, then: nightlane resume"
+            )
+        failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
+        if failure is not None:
+            self._decide(proposal_id, proposal.turn, crash(failure), parent, readings, None, proposal, failure)
+            return
+        policy = self.study.file.policy
+        comparison = compare(readings, [o for o in baseline if isinstance(o, Reading)], policy.confidence)
+        verdict = decide(comparison, self.study.target, self.study.guards, policy.smallest_effect)
+        stands = child if verdict.status == "KEEP" else parent
+        self._decide(proposal_id, proposal.turn, verdict, stands, readings, comparison, proposal, None)
+
+    def record(self, proposal_id: str) -> str:
+        """Bring results.tsv and progress.log in step; returns the digest of the recipe that stands now."""
+        decision = self.ledger.decision(proposal_id)
+        if decision is None:
+            raise RuntimeError(f"{proposal_id} is recorded before it was decided")
+        self._publish()
+        return decision.incumbent
+
+    def end(self, reason: str) -> None:
+        """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
+        with uninterrupted(), full_disk_is_said(self.workspace.root):
+            self.ledger.note(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
+            self.ledger.finish(self.row.id, now(), reason)
+        self._publish()
+        self.write_report(self.row.id)
+
+    # budget
+
+    def over_budget(self) -> str | None:
+        self.ledger.seen(self.row.id, self.period, time.time())
+        return exhausted(self.budget, self.spent())
+
+    def spent(self) -> Spent:
+        probes = self.ledger.probes(self.row.id)
+        seconds = sum(probe.seconds for probe in probes)
+        proposals = self.ledger.proposals("WHERE session = ?", (self.row.id,))
+        return Spent(
+            decisions=len(self.ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))),
+            hours=self.ledger.active_seconds(self.row.id) / 3600,
+            probes=len(probes),
+            dollars=seconds / 3600 * self.budget.dollars_per_hour + sum(proposal.dollars for proposal in proposals),
+            free_gb=shutil.disk_usage(self.workspace.root).free / 1e9,
+        )
+
+    # proposing
+
+    def _situation(self, turn: int, incumbent: Recipe) -> Situation | None:
+        """This turn's lane (the one furthest behind its share that has a move) and what its proposer is shown."""
+        history = self.ledger.history(self.row.question, self.row.key)
+        barred = {proposal.child for proposal, _ in history} | {proposal.parent for proposal, _ in history}
+        space = self.study.lanes
+        made = [proposal.lane for proposal in self.ledger.proposals("WHERE session = ?", (self.row.id,))]
+        total = sum(space.shares.values())
+        for lane in sorted(space.shares, key=lambda name: made.count(name) - turn * space.shares[name] / total):
+            moves = self._untried(incumbent, lane, barred)
+            if moves:
+                return Situation(
+                    turn, self.row.seed, lane, incumbent, moves, space, [self._tried(*pair) for pair in history],
+                    self.study.target, self.study.guards, self.study.program, left(self.budget, self.spent()),
+                )  # fmt: skip
+        return None
+
+    def _untried(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
+        """A recipe that was decided on is not tried again, under this incumbent or another."""
+        found = {}
+        for name, values in self.study.lanes.moves(incumbent, lane).items():
+            knob = self.study.lanes.knob(name)
+            fresh = tuple(value for value in values if knob.write(incumbent, value).digest not in barred)
+            if fresh:
+                found[name] = fresh
+        return found
+
+    def _tried(self, proposal: ProposalRow, decision: DecisionRow) -> Tried:
+        differences = (decision.comparison or {}).get("differences", {})
+        effect = differences.get(self.study.target, {})
+        guards = [-differences[name]["low"] - margin for name, margin in self.study.guards.items() if differences]
+        return Tried(
+            self.ledger.recipe(proposal.child), proposal.lane, proposal.knob, value_of(proposal.before),
+            value_of(proposal.after), decision.status, decision.reason, effect.get("delta"), effect.get("low"),
+            effect.get("high"), effect.get("candidate"), max(guards, default=0.0) if effect else None,
+        )  # fmt: skip
+
+    # measuring and deciding
+
+    def _probes(self, recipe: Recipe) -> list[Probe]:
+        return [Probe(recipe, self.key, seed) for seed in self.study.file.probe.seeds]
+
+    def _measure(self, title: str, *recipes: Recipe) -> list[Outcome]:
+        """Outcomes of all seeds of all recipes; only those that are in no probe directory are run."""
+        self._require_unchanged()
+        probes = [probe for recipe in recipes for probe in self._probes(recipe)]
+        missing = [probe for probe in probes if not _settled(self.store.get(probe))]
+        self.watcher.measuring(title, missing)
+        for probe, outcome in zip(missing, self.runner.run(missing, self.watcher.progress), strict=True):
+            if isinstance(outcome, Failure) and outcome.kind == "disk":
+                raise DiskFull(f"probe {probe.id} found the disk full; free some space, then: nightlane resume")
+            with uninterrupted(), full_disk_is_said(self.workspace.root):
+                self.store.put(probe, outcome)
+                self.ledger.measured(self.row.id, probe, outcome, now())
+        self._require_unchanged()
+        return [self._known(probe) for probe in probes]
+
+    def _known(self, probe: Probe) -> Outcome:
+        outcome = self.store.get(probe)
+        if outcome is None:
+            raise RuntimeError(f"probe {probe.id} is decided on before it was measured")
+        return outcome
+
+    def _require_unchanged(self) -> None:
+        """What decides is as it was when the session began (law 10)."""
+        again = load_study(self.study.path)
+        changed = "the study file" if again.question != self.row.question else None
+        if changed is None:
+            now_key = again.material.key(self.runner.environment, self.runner.base)
+            parts = [name for name, value in asdict(self.key).items() if getattr(now_key, name) != value]
+            changed = f"the {parts[0]} of the probe key" if parts else None
+        if changed:
+            raise StudyChanged(
+                f"what decides may not change under a session and {changed} is not what session {self.row.id} began "
+                "with; put it back and resume, or begin a new session with nightlane run"
+            )
+
+    def _decide(
+        self, decision_id: str, turn: int, verdict: Verdict, stands: Recipe, readings: Sequence[Reading],
+        comparison: Comparison | None, proposal: ProposalRow | None, failure: Failure | None,
+    ) -> None:  # fmt: skip
+        figures = result_row(self, verdict, readings, comparison, proposal, failure)
+        policy = {**self.study.file.policy.model_dump(), "target": self.study.target, "guards": dict(self.study.guards)}
+        decision = DecisionRow(
+            decision_id, self.row.id, turn, verdict.status, verdict.reason, stands.digest,
+            asdict(comparison) if comparison else None, policy, {"id": decision_id, **figures}, str(figures["time"]),
+        )  # fmt: skip
+        with uninterrupted(), full_disk_is_said(self.workspace.root):
+            self.ledger.decide(decision, event_text(decision))
+        self.watcher.decided(decision)
+
+    def _proposal(self, proposal_id: str) -> ProposalRow:
+        return self.ledger.proposals("WHERE id = ?", (proposal_id,))[0]
+
+    def _publish(self) -> None:
+        with uninterrupted(), full_disk_is_said(self.workspace.root):
+            publish(self.ledger, self.workspace.root)

@@ -1,0 +1,127 @@
+"""The workspace: the folder that holds results.tsv and runs/, one session at a time."""
+
+import errno
+import fcntl
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from lanes.errors import BadInput, DiskFull, WorkspaceBusy
+
+
+@dataclass(frozen=True)
+class Workspace:
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def ledger(self) -> Path:
+        return self.runs / "ledger.sqlite"
+
+    def session(self, session_id: str) -> Path:
+        return self.runs / f"session-{session_id}"
+
+    def prepare(self) -> None:
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"{self.root} cannot hold a workspace ({error.strerror}); choose another --workspace"
+            ) from None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the workspace; WorkspaceBusy when another process does. The lock ends with the process."""
+        self.prepare()
+        with (self.runs / "lock").open("a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorkspaceBusy(
+                    f"a workspace holds one session at a time and process {self.holder()} has one in {self.root}; "
+                    "wait for it, stop it with Ctrl-C, or give another --workspace"
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def holder(self) -> int | None:
+        """The process that holds the workspace now, or None."""
+        try:
+            with (self.runs / "lock").open("r+", encoding="utf-8") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    text = lock.read().strip()
+                    return int(text) if text.isdigit() else 0
+        except OSError:
+            return None
+        return None
+
+
+@contextmanager
+def full_disk_is_said(where: Path) -> Iterator[None]:
+    """Turn "no space left" from files or SQLite into DiskFull; all that was acknowledged is on the disk already."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _full(where) from None
+    except sqlite3.OperationalError as error:
+        if "full" not in str(error) and "disk I/O" not in str(error):
+            raise
+        raise _full(where) from None
+
+
+def _full(where: Path) -> DiskFull:
+    return DiskFull(
+        f"the disk of {where} is full and nothing more can be written; free some space, then: nightlane resume"
+    )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt in the main thread, except inside ``uninterrupted``."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if _Deferred.depth:
+            _Deferred.pending = True
+        else:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Finish the write in hand: an interrupt that comes inside is raised at the end of the block."""
+    _Deferred.depth += 1
+    try:
+        yield
+    finally:
+        _Deferred.depth -= 1
+    if _Deferred.pending and not _Deferred.depth:
+        _Deferred.pending = False
+        raise KeyboardInterrupt
+
+
+class _Deferred:
+    """A process has one main thread and one pair of signal handlers, so this is process-wide state."""
+
+    depth = 0
+    pending = False

@@ -1,0 +1,57 @@
+"""Runs a function that somebody else wrote, and only returns typed values. Linux; the standard library only.
+
+    with open_sandbox() as sandbox:
+        execution = sandbox.run(Program("def add(a, b): return a + b", "add", ((1, 2), ("x", 3))))
+    execution.outcomes  # (Returned(value=3), Raised(exception='TypeError', message='can only concatenate ...'))
+
+Inputs go in; expected values never do. The caller compares what comes out, with its own plain values, out here.
+
+    caller ── control channel ── zygote ── fork ──> one confined process per program
+      └────────────── a socket of its own for each program ─────────────┘
+
+The zygote is a resident Python inside bubblewrap, or under Landlock where bubblewrap does not work. It never sees a
+program; a program never holds an end of the control channel. Under either back end a program is one process with
+one thread behind the same seccomp filter and limits: it can read the standard library, compute and answer.
+
+What a program prints is thrown away. `random` starts from the same seed and sets of strings have the same order
+every time, so that a program gives the same values tomorrow.
+
+What a program cannot do, although it might mean well: start threads or processes, open sockets (so no asyncio), create
+temporary files, import installed packages. Under Landlock it can still ask whether a file of the host exists and how
+large it is (Landlock does not judge stat); it can open none. The calls of one program share one process.
+"""
+
+from sandbox.opening import diagnose, open_sandbox
+from sandbox.outcomes import (
+    Diagnosis,
+    Ended,
+    Execution,
+    Limits,
+    Outcome,
+    Program,
+    Raised,
+    Returned,
+    SandboxBroken,
+    SandboxUnavailable,
+)
+from sandbox.session import Sandbox
+from sandbox.values import Value, decode, encode
+
+__all__ = [
+    "Diagnosis",
+    "Ended",
+    "Execution",
+    "Limits",
+    "Outcome",
+    "Program",
+    "Raised",
+    "Returned",
+    "Sandbox",
+    "SandboxBroken",
+    "SandboxUnavailable",
+    "Value",
+    "decode",
+    "diagnose",
+    "encode",
+    "open_sandbox",
+]

@@ -1,0 +1,92 @@
+"""How the zygote is started under each back end.
+
+Adding one: a function that gives a Launch, and an entry in BACKENDS.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox import interpreter, landlock, system
+
+# What may differ between runs is fixed, so that the same program gives the same values: set order, time zone.
+_ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C.UTF-8"}
+# -I without its -E half: the environment is ours, and -E would ignore PYTHONHASHSEED.
+_FLAGS = ("-s", "-S", "-P", "-B")
+_JAIL_UID = 65534
+
+
+class CannotStart(RuntimeError):
+    """A back end does not work here; the message says why, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The zygote's command line (the boot code comes last) and environment, and what it is told at start."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    settings: dict[str, Any]
+
+
+def bubblewrap() -> Launch:
+    """Namespaces of its own for everything, no /proc, no /dev, nothing writable. CannotStart without bwrap."""
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise CannotStart("bwrap is not installed")
+    found = interpreter.find()
+    _check_machine()
+    jail = ["--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+    jail += ["--uid", str(_JAIL_UID), "--gid", str(_JAIL_UID), "--cap-drop", "ALL", "--hostname", "sandbox"]
+    for tree in (*found.trees, *found.loaders, found.executable):
+        for place in _names(tree):
+            jail += ["--ro-bind", str(tree), str(place)]
+    for hidden in found.hidden:
+        jail += ["--tmpfs", str(hidden), "--remount-ro", str(hidden)]
+    jail += ["--remount-ro", "/", "--chdir", "/"]
+    for name, value in _ENVIRONMENT.items():
+        jail += ["--setenv", name, value]
+    command = (bwrap, *jail, "--", str(found.executable), *_FLAGS, "-c")
+    return Launch(command, {}, {"parent": None, "landlock": None, "keep_read_search": False})
+
+
+def _names(path: Path) -> list[Path]:
+    """A path, and its other name where /lib is a link to /usr/lib."""
+    other = Path("/") / path.relative_to("/usr") if path.is_relative_to("/usr/lib") else path
+    return [path, other] if other != path and Path("/lib").is_symlink() else [path]
+
+
+def landlock_and_seccomp() -> Launch:
+    """No namespaces: Landlock forbids files and TCP, seccomp every way to other processes. CannotStart without it."""
+    _check_machine()
+    try:
+        landlock.abi()
+    except OSError as trouble:
+        raise CannotStart(f"this kernel offers no Landlock ({trouble.strerror})") from None
+    found = interpreter.find()
+    files, listings = found.rules()
+    settings = {
+        "parent": os.getpid(),
+        "landlock": {"files": files, "listings": listings},
+        "keep_read_search": os.geteuid() == 0 and not found.readable_by_others,
+    }
+    return Launch((str(found.executable), *_FLAGS, "-c"), dict(_ENVIRONMENT), settings)
+
+
+def _check_machine() -> None:
+    if not sys.platform.startswith("linux"):
+        raise CannotStart(f"the sandbox needs Linux, this is {sys.platform}")
+    try:
+        system.machine()
+    except NotImplementedError as trouble:
+        raise CannotStart(str(trouble)) from None
+
+
+BACKENDS: tuple[tuple[str, Callable[[], Launch]], ...] = (
+    ("bubblewrap", bubblewrap),
+    ("landlock", landlock_and_seccomp),
+)

@@ -1,0 +1,169 @@
+"""The process of one program, inside the jail: confine, say "ready", read the program, run it, send plain data.
+
+From the moment the source is executed nothing here can be relied upon, and nothing outside does: whatever is on the
+channel is taken as this program's own words, each value is decoded again outside, and expected values never come in.
+"""
+
+import functools
+import os
+import random
+import resource
+import signal
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from sandbox import landlock, protocol, seccomp, system, values
+
+CHANNEL = 3  # the only descriptor beside three times /dev/null
+EXIT_MEMORY = 77  # not even the frame that says so could be sent
+_MEMORY = protocol.pack(["ended", "memory", "no memory was left to say what was raised"])
+_NAME, _MESSAGE = 100, 500  # characters of an exception that are sent
+_STACK = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What holds a program: resource limits, Landlock where there is a ruleset, a uid of its own for root, seccomp."""
+
+    seconds: float
+    memory_mb: int
+    ruleset: landlock.Ruleset | None
+    keep_read_search: bool
+    filter: seccomp.Filter
+
+    def enter(self, zygote: int) -> None:
+        """Confine this process for good; OSError where any part of it cannot be had."""
+        if os.geteuid() == 0:
+            _become_nobody(self.keep_read_search)
+        system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != zygote:
+            raise OSError("the zygote is gone")
+        self._set_limits()
+        system.prctl(system.PR_SET_DUMPABLE, 0)
+        self.restrict_files()  # nested in the zygote's own, so that signals to the zygote are out of scope
+        os.closerange(CHANNEL + 1, 1 << 20)
+        self.filter.install()
+
+    def restrict_files(self) -> None:
+        """Give up privileges through execve, and all files but the ruleset's. The zygote does this for itself, too."""
+        system.prctl(system.PR_SET_NO_NEW_PRIVS, 1)
+        if self.ruleset is not None:
+            self.ruleset.enter()
+
+    def _set_limits(self) -> None:
+        memory = self.memory_mb << 20
+        seconds = int(self.seconds) + 2  # whole seconds only; the zygote watches the fraction
+        for kind, limit in (
+            (resource.RLIMIT_AS, memory),
+            (resource.RLIMIT_STACK, min(_STACK, memory)),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_FSIZE, 0),
+            (resource.RLIMIT_NOFILE, 64),
+            (resource.RLIMIT_NPROC, 1),
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_MEMLOCK, 0),
+            (resource.RLIMIT_MSGQUEUE, 0),
+        ):
+            hard = resource.getrlimit(kind)[1]
+            allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.setrlimit(kind, (allowed, allowed))
+
+
+def _become_nobody(keep_read_search: bool) -> None:
+    """Become a uid that nothing else has; the classic nobody where a container maps few uids."""
+    try:
+        system.become(0x70000000 + os.getpid(), keep_read_search)
+    except OSError:
+        system.become(65534, keep_read_search)
+
+
+def run(channel: int, zygote: int, confinement: Confinement, output_bytes: int) -> NoReturn:
+    """Never returns: this is a forked process, and it must not come back into the zygote's loop."""
+    try:
+        os.setsid()
+        os.dup2(1, 2)
+        os.dup2(channel, CHANNEL)
+        try:
+            confinement.enter(zygote)
+        except BaseException as trouble:  # the boundary: no program has been read yet
+            protocol.write_all(CHANNEL, protocol.pack(["broken", f"{type(trouble).__name__}: {trouble}"]))
+            _leave(1)
+        random.seed(0)
+        protocol.write_all(CHANNEL, protocol.pack(["ready"]))
+        _serve(output_bytes)
+    except MemoryError:
+        _leave(EXIT_MEMORY)
+    finally:
+        _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    os._exit(status)
+
+
+def _serve(output_bytes: int) -> None:
+    """Answer one request: ["loaded"] or a failure, then one frame per call."""
+    request = protocol.read_frame(CHANNEL)
+    loaded = _attempt(functools.partial(_load, request["source"], request["entry_point"]))
+    if isinstance(loaded, bytes):
+        protocol.write_all(CHANNEL, loaded)
+        return
+    (function,) = loaded
+    protocol.write_all(CHANNEL, protocol.pack(["loaded"]))
+    for number, encoded in enumerate(request["calls"]):
+        request["calls"][number] = None
+        answer = _attempt(functools.partial(_call, function, encoded, output_bytes))
+        protocol.write_all(CHANNEL, answer if isinstance(answer, bytes) else answer[0])
+
+
+def _load(source: str, entry_point: str) -> Callable[..., Any]:
+    module = types.ModuleType("program")
+    sys.modules["program"] = module  # dataclasses look their module up
+    exec(compile(source, "<program>", "exec", dont_inherit=True), module.__dict__)
+    function = module.__dict__.get(entry_point)
+    if not callable(function):
+        what = "does not define" if function is None else "defines, but not as a function,"
+        raise NameError(f"the program {what} {entry_point!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def _call(function: Callable[..., Any], encoded: list[Any], output_bytes: int) -> bytes:
+    result = function(*[values.decode(argument) for argument in encoded])
+    try:
+        frame = protocol.pack(["returned", values.encode(result, output_bytes)])
+    except values.TooLarge as refusal:
+        return protocol.pack(["ended", "output", str(refusal)])
+    except values.Unrepresentable as refusal:
+        return protocol.pack(["ended", "unrepresentable", str(refusal)])
+    if len(frame) > output_bytes + protocol.ENVELOPE:
+        return protocol.pack(["ended", "output", f"a value may take {output_bytes} bytes at most; return less"])
+    return frame
+
+
+def _attempt(action: Callable[[], Any]) -> tuple[Any] | bytes:
+    """The action's result in a tuple, or the frame that says what it raised."""
+    try:
+        return (action(),)
+    except BaseException as raised:  # the boundary: a program's exception is data
+        return _raised(raised)
+
+
+def _raised(raised: BaseException) -> bytes:
+    try:
+        name = type.__dict__["__name__"].__get__(type(raised))
+        message = _text(raised)
+        return protocol.pack(["raised", str(name)[:_NAME], message[:_MESSAGE]])
+    except MemoryError:
+        return _MEMORY
+
+
+def _text(raised: BaseException) -> str:
+    """str() of an exception is the program's code as well, and may do anything."""
+    try:
+        text = str(raised)
+    except BaseException as trouble:  # the boundary, once more
+        return f"(its message cannot be read: {type(trouble).__name__})"
+    return str.__str__(text)

@@ -1,0 +1,87 @@
+"""Frames: four bytes of length, then JSON. The one format on every channel; it also runs inside the jail.
+
+Two kinds of channel exist. The control channel joins the caller and the zygote; no program ever holds an end of it.
+The program channel is made for one program and thrown away after it: the request goes in, data comes out, and the
+caller believes nothing on it except that this program said so.
+"""
+
+import json
+import os
+import struct
+from typing import Any
+
+HEADER = struct.Struct(">I")
+ENVELOPE = 64  # bytes around a returned value in its frame, and some to spare
+
+
+class FrameTooLarge(ValueError):
+    """A frame announces more bytes than its reader accepts."""
+
+
+def pack(message: Any) -> bytes:
+    """One frame. ASCII JSON, so that any string survives; NaN is refused, the codec in values.py has its own."""
+    body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return HEADER.pack(len(body)) + body
+
+
+def unpack(body: bytes) -> Any:
+    """The message in a frame's body. ValueError for anything that is not strict JSON, hostile depth included."""
+    try:
+        return json.loads(body, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("the frame is nested too deeply") from None
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write `data` to a blocking descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_exactly(fd: int, size: int) -> bytes | None:
+    """`size` bytes from a blocking descriptor, or None when it ends before them."""
+    parts: list[bytes] = []
+    while size:
+        part = os.read(fd, min(size, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def read_frame(fd: int) -> Any:
+    """The next message from a blocking descriptor that is trusted to keep the format, or None at its end."""
+    header = read_exactly(fd, HEADER.size)
+    body = None if header is None else read_exactly(fd, HEADER.unpack(header)[0])
+    return None if body is None else unpack(body)
+
+
+class FrameBuffer:
+    """Cuts a stream that nobody vouches for into frame bodies of at most `max_bytes` bytes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self._data += data
+
+    def next_body(self) -> bytes | None:
+        """The next complete body, or None when more bytes are needed; FrameTooLarge when it cannot be accepted."""
+        if len(self._data) < HEADER.size:
+            return None
+        size: int = HEADER.unpack_from(self._data)[0]
+        if size > self._max_bytes:
+            raise FrameTooLarge(f"a frame of {size} bytes was announced; {self._max_bytes} are accepted")
+        end = HEADER.size + size
+        if len(self._data) < end:
+            return None
+        body = bytes(self._data[HEADER.size : end])
+        del self._data[:end]
+        return body

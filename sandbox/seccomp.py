@@ -1,0 +1,162 @@
+"""Which system calls a program may make: a list of the harmless ones; everything else fails with EPERM.
+
+So there is no fork and no thread, no exec, no socket, no signal to anybody, no ptrace, no namespace, no shared memory,
+no io_uring, and no file opened for writing. Runs inside the jail; the same filter under every back end.
+"""
+
+import ctypes
+import errno
+import os
+import struct
+
+from sandbox import system
+
+# name: (x86_64, aarch64); None where the machine has no such call
+_ALLOWED: dict[str, tuple[int | None, int | None]] = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "pread64": (17, 67),
+    "close": (3, 57),
+    "close_range": (436, 436),
+    "lseek": (8, 62),
+    "dup": (32, 23),
+    "dup2": (33, None),
+    "dup3": (292, 24),
+    "stat": (4, None),
+    "fstat": (5, 80),
+    "lstat": (6, None),
+    "newfstatat": (262, 79),
+    "statx": (332, 291),
+    "access": (21, None),
+    "faccessat": (269, 48),
+    "faccessat2": (439, 439),
+    "readlink": (89, None),
+    "readlinkat": (267, 78),
+    "getcwd": (79, 17),
+    "getdents64": (217, 61),
+    "fadvise64": (221, 223),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "select": (23, None),
+    "pselect6": (270, 72),
+    "mmap": (9, 222),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "mprotect": (10, 226),
+    "madvise": (28, 233),
+    "brk": (12, 214),
+    "futex": (202, 98),
+    "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "rt_sigsuspend": (130, 133),
+    "rt_sigtimedwait": (128, 137),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    "pause": (34, None),
+    "alarm": (37, None),
+    "getitimer": (36, 102),
+    "setitimer": (38, 103),
+    "nanosleep": (35, 101),
+    "clock_nanosleep": (230, 115),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "gettimeofday": (96, 169),
+    "time": (201, None),
+    "times": (100, 153),
+    "getrusage": (98, 165),
+    "getrlimit": (97, 163),
+    "sysinfo": (99, 179),
+    "uname": (63, 160),
+    "umask": (95, 166),
+    "getrandom": (318, 278),
+    "getpid": (39, 172),
+    "getppid": (110, 173),
+    "gettid": (186, 178),
+    "getuid": (102, 174),
+    "geteuid": (107, 175),
+    "getgid": (104, 176),
+    "getegid": (108, 177),
+    "membarrier": (324, 283),
+    "rseq": (334, 293),
+    "set_robust_list": (273, 99),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+}
+
+# Calls that are harmless with some arguments. fcntl and ioctl can otherwise aim SIGKILL at any process (F_SETOWN).
+_BY_VALUE: dict[str, tuple[tuple[int, int], int, tuple[int, ...]]] = {
+    "fcntl": ((72, 25), 1, (0, 1, 2, 3, 1030)),  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
+    "ioctl": ((16, 29), 1, (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)),  # TCGETS, TIOCGWINSZ, FIONREAD, FIO(N)CLEX
+    "prlimit64": ((302, 261), 0, (0,)),  # its own limits, which can only go down
+}
+_OPEN: dict[str, tuple[tuple[int | None, int | None], int]] = {"open": ((2, None), 1), "openat": ((257, 56), 2)}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_ABSENT = (435, 437)  # clone3 and openat2: "no such call" makes the C library fall back to one that is judged
+
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_X32_BIT = 0x40000000
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL = 0x7FFF0000, 0x80000000
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
+_MODE_FILTER = 2
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+class Filter:
+    """The filter as the kernel takes it. Build it once, `install` it in each program's process."""
+
+    def __init__(self) -> None:
+        code = instructions(system.machine())
+        self._code = ctypes.create_string_buffer(b"".join(code), 8 * len(code))
+        self._program = _Program(len(code), ctypes.addressof(self._code))
+
+    def install(self) -> None:
+        """Confine the calling thread for good. Needs no_new_privs; OSError where the kernel has no seccomp."""
+        system.prctl(system.PR_SET_SECCOMP, _MODE_FILTER, system.address(self._program))
+
+
+def instructions(machine: str) -> list[bytes]:
+    """The filter in BPF, one instruction of eight bytes each."""
+    column = 0 if machine == "x86_64" else 1
+    code = [_do(_LOAD, _ARCH), _do(_EQUAL, _AUDIT_ARCH[machine], 1, 0), _do(_RETURN, _KILL), _do(_LOAD, _NUMBER)]
+    if machine == "x86_64":
+        code += [_do(_AT_LEAST, _X32_BIT, 0, 1), _do(_RETURN, _KILL)]
+    for numbers in _ALLOWED.values():
+        if (number := numbers[column]) is not None:
+            code += [_do(_EQUAL, number, 0, 1), _do(_RETURN, _ALLOW)]
+    for pair, index, values in _BY_VALUE.values():
+        body = [_argument(index)]
+        for value in values:
+            body += [_do(_EQUAL, value, 0, 1), _do(_RETURN, _ALLOW)]
+        code += _branch(pair[column], body)
+    for numbers, index in _OPEN.values():
+        if (number := numbers[column]) is not None:
+            code += _branch(number, [_argument(index), _do(_ANY_BIT, _WRITING, 1, 0), _do(_RETURN, _ALLOW)])
+    for number in _ABSENT:
+        code += [_do(_EQUAL, number, 0, 1), _do(_RETURN, _fail(errno.ENOSYS))]
+    return [*code, _do(_RETURN, _fail(errno.EPERM))]
+
+
+def _branch(number: int, body: list[bytes]) -> list[bytes]:
+    """`body` for system call `number`, ending in EPERM where it did not allow; other calls jump over it."""
+    return [_do(_EQUAL, number, 0, len(body) + 1), *body, _do(_RETURN, _fail(errno.EPERM))]
+
+
+def _argument(index: int) -> bytes:
+    return _do(_LOAD, _ARGUMENTS + 8 * index)  # the low half: all arguments judged here are C ints
+
+
+def _fail(error: int) -> int:
+    return 0x00050000 | error
+
+
+def _do(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, operand)

@@ -1,0 +1,66 @@
+"""System calls that Python has no name for, by ctypes. Runs inside the jail; x86_64 and aarch64 only."""
+
+import ctypes
+import os
+import platform
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+PR_SET_SECCOMP = 22
+PR_SET_NO_NEW_PRIVS = 38
+CAP_DAC_READ_SEARCH = 2
+
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+
+def machine() -> str:
+    """x86_64 or aarch64; NotImplementedError elsewhere, because system call numbers differ."""
+    name = platform.machine()
+    if name not in _CAPSET or ctypes.sizeof(ctypes.c_void_p) != 8:
+        raise NotImplementedError(f"the sandbox knows 64-bit x86_64 and aarch64, not {name}; run it on one of these")
+    return name
+
+
+def syscall(number: int, *arguments: int | ctypes.c_void_p) -> int:
+    """Call the kernel; OSError when it says no."""
+    wide = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
+    result = int(_LIBC.syscall(ctypes.c_long(number), *wide))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
+
+
+def prctl(option: int, argument: int | ctypes.c_void_p, third: int | ctypes.c_void_p = 0) -> None:
+    """prctl(2); OSError when the kernel says no."""
+    words = [ctypes.c_ulong(item) if isinstance(item, int) else item for item in (argument, third, 0, 0)]
+    if _LIBC.prctl(ctypes.c_int(option), *words) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def address(buffer: ctypes.Array[ctypes.c_char] | ctypes.Structure) -> ctypes.c_void_p:
+    return ctypes.c_void_p(ctypes.addressof(buffer))
+
+
+def become(uid: int, keep_read_search: bool) -> None:
+    """Give up root for `uid`, and every capability with it.
+
+    keep_read_search leaves CAP_DAC_READ_SEARCH, for an interpreter in a directory that only root may enter; what may
+    be read is then still Landlock's to say.
+    """
+    if keep_read_search:
+        prctl(PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    if keep_read_search:
+        header = ctypes.create_string_buffer(_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4), 8)
+        bit = (1 << CAP_DAC_READ_SEARCH).to_bytes(4, "little")
+        sets = ctypes.create_string_buffer(bit + bit + bytes(16), 24)
+        syscall(_CAPSET[machine()], address(header), address(sets))

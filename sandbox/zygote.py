@@ -1,0 +1,164 @@
+"""The resident process inside the jail: forks one confined child per program, watches its time, says how it ended.
+
+It never sees a program: the caller hands it one end of a fresh socket per program, which goes to the child. On its
+control channel come {"run": id} with that socket, and {"stop": id}; it answers with one report per program. It ends
+when the channel does, and with its parent.
+"""
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox import child, landlock, protocol, seccomp, system
+
+# Imported once, so that programs find them in memory. Others are imported from disk when a program asks.
+PRELOADED = (
+    "abc", "array", "base64", "bisect", "calendar", "cmath", "collections.abc", "contextlib", "copy", "dataclasses",
+    "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math",
+    "numbers", "operator", "random", "re", "statistics", "string", "struct", "textwrap", "time", "types", "typing",
+    "unicodedata",
+)  # fmt: skip
+
+_WINDOW = 0.5  # seconds; asleep is a program that computed for less than a hundredth of the last window
+_ASLEEP = 0.01
+_TICK = 0.1
+
+
+def main(control_fd: int, settings: dict[str, Any]) -> None:
+    """Serve until the control channel ends."""
+    if settings["parent"] is not None:
+        system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != settings["parent"]:
+            return
+    control = socket.socket(fileno=os.dup(control_fd))
+    os.dup2(1, control_fd)  # /dev/null
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    system.prctl(system.PR_SET_DUMPABLE, 0)
+    for name in PRELOADED:
+        importlib.import_module(name)
+    os.environ.clear()
+    zygote = Zygote(control, settings)
+    zygote.confinement.restrict_files()
+    gc.collect()
+    gc.freeze()
+    protocol.write_all(control.fileno(), protocol.pack({"ready": os.getpid()}))
+    zygote.serve()
+
+
+@dataclass
+class Watch:
+    """Decides when a program's time is over, from its processor time and the clock (both in seconds)."""
+
+    seconds: float
+    wall_seconds: float
+    window_start: float = 0.0
+    window_cpu: float = 0.0
+
+    def verdict(self, wall: float, cpu: float) -> str | None:
+        """cpu, asleep or wall; None while the program may go on."""
+        if cpu >= self.seconds:
+            return "cpu"
+        if wall >= self.wall_seconds:
+            return "wall"
+        if wall - self.window_start < _WINDOW:
+            return None
+        asleep = cpu - self.window_cpu < _ASLEEP * (wall - self.window_start)
+        self.window_start, self.window_cpu = wall, cpu
+        return "asleep" if asleep and wall >= self.seconds else None
+
+
+class Zygote:
+    def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
+        self.control = control
+        self.settings = settings
+        paths = settings["landlock"]
+        self.confinement = child.Confinement(
+            seconds=settings["seconds"],
+            memory_mb=settings["memory_mb"],
+            ruleset=None if paths is None else landlock.Ruleset(paths["files"], paths["listings"]),
+            keep_read_search=settings["keep_read_search"],
+            filter=seccomp.Filter(),
+        )
+
+    def serve(self) -> None:
+        while (received := self._receive()) is not None:
+            message, channels = received
+            if "run" not in message:
+                continue  # a "stop" that crossed our report
+            report = self._run(message["run"], channels[0])
+            if report is None:
+                return
+            protocol.write_all(self.control.fileno(), protocol.pack(report))
+
+    def _receive(self) -> tuple[dict[str, Any], list[int]] | None:
+        header, channels, _, _ = socket.recv_fds(self.control, protocol.HEADER.size, 1)
+        if len(header) < protocol.HEADER.size:
+            return None
+        body = protocol.read_exactly(self.control.fileno(), protocol.HEADER.unpack(header)[0])
+        return None if body is None else (protocol.unpack(body), channels)
+
+    def _run(self, identity: int, channel: int) -> dict[str, Any] | None:
+        """Run one program to its end and report on it; None when the caller is gone."""
+        mine = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            child.run(channel, mine, self.confinement, self.settings["output_bytes"])
+        os.close(channel)
+        process = os.pidfd_open(pid)
+        try:
+            stopped = self._wait(identity, pid, process)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            _, status, usage = os.wait4(pid, 0)
+            os.close(process)
+        if mine == 1:
+            _sweep()
+        if stopped == "abandoned":
+            return None
+        cpu = usage.ru_utime + usage.ru_stime
+        return {"report": identity, "stopped": stopped, "exit": os.waitstatus_to_exitcode(status), "cpu": cpu}
+
+    def _wait(self, identity: int, pid: int, process: int) -> str | None:
+        """Why the program was stopped; None when it ended by itself."""
+        watch = Watch(self.settings["seconds"], self.settings["wall_seconds"])
+        clock = _cpu_clock(pid)
+        start = time.monotonic()
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        poll.register(self.control, select.POLLIN)
+        cpu = 0.0
+        while True:
+            remaining = max(0.002, min(_TICK, self.settings["seconds"] - cpu))
+            ready = {fd for fd, _ in poll.poll(remaining * 1000)}
+            if process in ready:
+                return None
+            if ready:
+                received = self._receive()
+                if received is None:
+                    return "abandoned"
+                if received[0].get("stop") == identity:
+                    return "asked"
+            cpu = time.clock_gettime(clock)
+            if (verdict := watch.verdict(time.monotonic() - start, cpu)) is not None:
+                return verdict
+
+
+def _cpu_clock(pid: int) -> int:
+    """The processor-time clock of a process that has not been reaped (CPUCLOCK_SCHED of the kernel)."""
+    return (~pid << 3) | 2
+
+
+def _sweep() -> None:
+    """As process 1 of our own namespace: nobody outlives the program."""
+    try:
+        os.kill(-1, signal.SIGKILL)
+        while True:
+            os.waitpid(-1, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return
