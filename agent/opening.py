@@ -1,6 +1,7 @@
 """Opening a session: a new one from a study, or the last unfinished one of a workspace; then the loop to its end."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from agent.figures import now
 from agent.followers import publish
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
-from agent.proposers import choose
+from agent.proposers import Chain, choose
 from agent.session import BASELINE_FAILED, Session, Watcher
 from agent.study import Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, interruptible
 from lanes import Recipe
 from lanes.errors import BadInput, BaselineFailed, StudyChanged
+from probes.reading import ProbeKey
 from probes.runner import Runner
 from probes.settings import RunnerSettings
 from probes.store import ProbeStore, write_durably
@@ -45,25 +47,18 @@ def begin(
 ) -> str:
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands."""
     study.check_material()
-    with workspace.held(), interruptible(), full_disk_is_said(workspace.root), Ledger(workspace.ledger) as ledger:
-        with open_runner(study, workspace, overrides.workers) as runner:
-            watcher.note("loading the base model" if study.file.runner.kind == "resident" else "simulated runner")
-            key = study.material.key(runner.environment, runner.base)
-            start = _start(ledger, study, key.digest, fresh, watcher)
-            row = SessionRow(
-                _session_id(ledger), study.name, os.path.relpath(study.path, workspace.root), study.question, study.text,
-                key.digest, start.digest, seed, vars(overrides), now(),
-            )  # fmt: skip
-            with _note_to(ledger, row.id, watcher) as note:
-                proposers = choose(study.file.proposer, os.environ, note)
-                ledger.begin(row, start)
-                budget = limits(study.file.budget, overrides.decisions, overrides.hours)
-                session = Session(
-                    row, study, budget, key, workspace, ledger, runner, ProbeStore(workspace.runs), proposers, watcher,
-                    lambda session_id: report(workspace, session_id),
-                )  # fmt: skip
-                note(f"BEGIN study {study.name}, {proposers.says}")
-                _run(session)
+    with _open(workspace, study, overrides, watcher) as (ledger, runner, key):
+        start = _start(ledger, study, key.digest, fresh, watcher)
+        where = os.path.relpath(study.path.resolve(), workspace.root.resolve())
+        row = SessionRow(
+            _session_id(ledger), study.name, where, study.question, study.text,
+            key.digest, start.digest, seed, vars(overrides), now(),
+        )  # fmt: skip
+        note = _Notes(ledger, row.id, watcher)
+        proposers = choose(study.file.proposer, os.environ, note)
+        ledger.begin(row, start)
+        note(f"BEGIN study {study.name}, {proposers.says}")
+        _run(_session(row, study, overrides, key, workspace, ledger, runner, proposers, watcher, report))
     return row.id
 
 
@@ -71,38 +66,68 @@ def resume(
     workspace: Workspace, session_id: str | None, overrides: Overrides, watcher: Watcher, report: WriteReport
 ) -> str:
     """Take up an unfinished session where it stands and run it to its end; returns its id."""
-    if not workspace.ledger.exists():
-        raise BadInput(f"{workspace.root} holds no session; begin one with nightlane run STUDY")
-    with workspace.held(), interruptible(), full_disk_is_said(workspace.root), Ledger(workspace.ledger) as ledger:
+    with Ledger(workspace.ledger, read_only=True) as ledger:
         row = _unfinished(ledger, workspace, session_id)
-        study = load_study((workspace.root / row.study_path).resolve())
-        if study.question != row.question:
+    study = load_study((workspace.root / row.study_path).resolve())
+    if study.question != row.question:
+        raise StudyChanged(
+            f"{study.path} no longer asks what session {row.id} began with (a copy is in "
+            f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
+        )
+    study.check_material()
+    given = Overrides(
+        overrides.decisions or row.limits.get("decisions"),
+        overrides.hours or row.limits.get("hours"),
+        overrides.workers or row.limits.get("workers"),
+    )
+    with _open(workspace, study, given, watcher) as (ledger, runner, key):
+        if key.digest != row.key:
             raise StudyChanged(
-                f"{study.path} no longer asks what session {row.id} began with (a copy is in "
-                f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
+                f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "
+                f"now make it {key.digest}; put back what changed and resume, or begin a new session"
             )
-        study.check_material()
-        given = Overrides(
-            overrides.decisions or row.limits.get("decisions"), overrides.hours or row.limits.get("hours"),
-            overrides.workers or row.limits.get("workers"),
-        )  # fmt: skip
-        with open_runner(study, workspace, given.workers) as runner:
-            key = study.material.key(runner.environment, runner.base)
-            if key.digest != row.key:
-                raise StudyChanged(
-                    f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "
-                    f"now make it {key.digest}; put back what changed and resume, or begin a new session"
-                )
-            with _note_to(ledger, row.id, watcher) as note:
-                proposers = choose(study.file.proposer, os.environ, note)
-                budget = limits(study.file.budget, given.decisions, given.hours)
-                session = Session(
-                    row, study, budget, key, workspace, ledger, runner, ProbeStore(workspace.runs), proposers, watcher,
-                    lambda session_id: report(workspace, session_id),
-                )  # fmt: skip
-                note(f"RESUME {proposers.says}")
-                _run(session)
+        note = _Notes(ledger, row.id, watcher)
+        proposers = choose(study.file.proposer, os.environ, note)
+        note(f"RESUME {proposers.says}")
+        _run(_session(row, study, given, key, workspace, ledger, runner, proposers, watcher, report))
     return row.id
+
+
+@contextmanager
+def _open(
+    workspace: Workspace, study: Study, overrides: Overrides, watcher: Watcher
+) -> Iterator[tuple[Ledger, Runner, ProbeKey]]:
+    """The workspace held, its ledger, the runner with its workers up, and the probe key of what lies on disk."""
+    with (
+        workspace.held(),
+        interruptible(),
+        full_disk_is_said(workspace.root),
+        Ledger(workspace.ledger) as ledger,
+        open_runner(study, workspace, overrides.workers) as runner,
+    ):
+        resident = study.file.runner.kind == "resident"
+        watcher.note("starting the workers and loading the base model" if resident else "the runner is simulated")
+        yield ledger, runner, study.material.key(runner.environment, runner.base)
+
+
+def _session(
+    row: SessionRow,
+    study: Study,
+    overrides: Overrides,
+    key: ProbeKey,
+    workspace: Workspace,
+    ledger: Ledger,
+    runner: Runner,
+    proposers: Chain,
+    watcher: Watcher,
+    report: WriteReport,
+) -> Session:
+    budget = limits(study.file.budget, overrides.decisions, overrides.hours)
+    store = ProbeStore(workspace.runs)
+    return Session(
+        row, study, budget, key, workspace, ledger, runner, store, proposers, watcher,
+        lambda session_id: report(workspace, session_id),
+    )  # fmt: skip
 
 
 def _run(session: Session) -> None:
@@ -163,17 +188,17 @@ def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) ->
     return row
 
 
-@contextmanager
-def _note_to(ledger: Ledger, session_id: str, watcher: Watcher) -> Iterator[Callable[[str], None]]:
-    """Notes go to the watcher and, as the session's own lines, to the progress log."""
-    held: list[str] = []
+class _Notes:
+    """Notes go to the watcher and, once the session is in the ledger, to the progress log as its own lines."""
 
-    def note(text: str) -> None:
-        watcher.note(text)
-        held.append(text)
-        if ledger.session(session_id) is not None:
-            for line in held:
-                ledger.note(f"{session_id}-note-{datetime.now(UTC).timestamp()}-{len(held)}", session_id, now(), line)
-            held.clear()
+    def __init__(self, ledger: Ledger, session_id: str, watcher: Watcher) -> None:
+        self.ledger, self.session_id, self.watcher = ledger, session_id, watcher
+        self.waiting: list[str] = []
 
-    yield note
+    def __call__(self, text: str) -> None:
+        self.watcher.note(text)
+        self.waiting.append(text)
+        if self.ledger.session(self.session_id) is not None:
+            for line in self.waiting:
+                self.ledger.note(f"{self.session_id}-{uuid.uuid4().hex}", self.session_id, now(), line)
+            self.waiting.clear()

@@ -5,7 +5,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
@@ -78,6 +78,9 @@ class Recipe(BaseModel):
         """The mixture with its weights normalised to a sum of 1, to nine decimals."""
         total = sum(self.mixture.values())
         return {source: round(weight / total, 9) for source, weight in self.mixture.items()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Recipe.model_validate, (self.model_dump(mode="json"),)
 
     def __hash__(self) -> int:
         return hash(self.digest)

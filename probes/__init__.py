@@ -1,0 +1,1 @@
+"""What happens: data, training, generation, scoring, baselines, comparison, and the runners that run probes."""

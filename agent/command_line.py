@@ -1,0 +1,186 @@
+"""The nightlane command. Heavy imports are inside the commands, so that --help answers at once.
+
+Data goes to stdout, messages to stderr. Exit codes are those of lanes/errors.py.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lanes.errors import NightlaneError
+
+if TYPE_CHECKING:
+    from agent.study import Study
+    from agent.workspace import Workspace
+
+EPILOG = (
+    "Exit codes: 0 done, 1 a defect of nightlane, 2 bad input, 3 workspace busy, 4 study changed, 5 endpoint "
+    "unavailable, 6 requirement missing, 7 disk full, 8 starting recipe not measurable, 130 interrupted (resumable)."
+)
+app = typer.Typer(
+    help="Search overnight for a better preference-tuning recipe, with KEEP decisions that survive the morning.",
+    epilog=EPILOG, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml to run.")]
+Root = Annotated[Path, typer.Option("--workspace", help="The folder that holds results.tsv and runs/.")]
+Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="End after this many decisions.")]
+Hours = Annotated[float | None, typer.Option("--hours", min=0.0, help="End after this many active hours.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default one per GPU or core.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+SessionId = Annotated[str | None, typer.Argument(metavar="[SESSION]", help="Default: the latest.")]
+
+
+@app.command()
+def run(
+    study: StudyPath,
+    workspace: Root = Path(),
+    decisions: Decisions = None,
+    hours: Hours = None,
+    workers: Workers = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the proposers.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start from the study's recipe, whatever stands.")] = False,
+) -> None:
+    """Run one session: propose, probe, compare, decide, until the budget ends; then write the report."""
+    from agent.opening import Overrides, begin
+    from view.terminal import watching
+
+    loaded = _load(study)
+    with watching() as watcher:
+        session = begin(loaded, _at(workspace), Overrides(decisions, hours, workers), seed, fresh, watcher, _report)
+    _closing(_at(workspace), session)
+
+
+@app.command()
+def resume(
+    session: SessionId = None,
+    workspace: Root = Path(),
+    decisions: Decisions = None,
+    hours: Hours = None,
+    workers: Workers = None,
+) -> None:
+    """Take up an interrupted session where it stands. Nothing decided is lost, nothing is decided twice."""
+    from agent.opening import Overrides, resume
+    from view.terminal import watching
+
+    with watching() as watcher:
+        done = resume(_at(workspace), session, Overrides(decisions, hours, workers), watcher, _report)
+    _closing(_at(workspace), done)
+
+
+@app.command()
+def status(session: SessionId = None, workspace: Root = Path(), as_json: Json = False) -> None:
+    """Say what a session has done, what stands, and what is left of its budget."""
+    from view.status import session_status, status_text
+
+    found = session_status(_at(workspace), session)
+    _print(found if as_json else status_text(found))
+
+
+@app.command()
+def report(session: SessionId = None, workspace: Root = Path(), as_json: Json = False) -> None:
+    """Write the report of a session again and print it."""
+    from view.report import report_data, report_markdown, write_report
+    from view.session_record import load_record
+
+    record = load_record(_at(workspace), session)
+    write_report(_at(workspace), record.session.id)
+    _print(report_data(record) if as_json else report_markdown(record))
+
+
+@app.command()
+def check(study: StudyPath, workspace: Root = Path()) -> None:
+    """Validate a study without training, and say what a probe will cost."""
+    from view.cost import cost_text
+
+    loaded = _load(study)
+    loaded.check_material()
+    _print(cost_text(loaded, _at(workspace)))
+
+
+@app.command()
+def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")]) -> None:
+    """Write a commented study with example data, ready to be checked and made your own."""
+    from agent.template import write_template
+
+    for path in write_template(directory):
+        _print(str(path))
+
+
+@app.command()
+def doctor(workspace: Root = Path()) -> None:
+    """Show what this machine offers: packages, devices, sandbox, endpoint, disk. Exit 6 when something is missing."""
+    from agent.doctor import examine
+
+    lines, healthy = examine(_at(workspace))
+    _print("\n".join(lines))
+    if not healthy:
+        raise typer.Exit(6)
+
+
+def _load(path: Path) -> "Study":
+    """The study, with its lab's material made when it is used for the first time."""
+    from agent.study import load_study
+
+    study = load_study(path)
+    if study.file.lab == "microcoder":
+        from labs.microcoder import build
+        from view.terminal import building
+
+        with building("microcoder") as progress:
+            build(path.parent / "build", progress)
+    return study
+
+
+def _at(workspace: Path) -> "Workspace":
+    from agent.workspace import Workspace
+
+    return Workspace(workspace)
+
+
+def _report(workspace: "Workspace", session: str) -> Path:
+    from view.report import write_report
+
+    return write_report(workspace, session)
+
+
+def _closing(workspace: "Workspace", session: str) -> None:
+    """Where the report is: the one line of data a session prints."""
+    _print(str(workspace.session(session) / "report.md"))
+
+
+def _print(content: object) -> None:
+    import json
+
+    typer.echo(content if isinstance(content, str) else json.dumps(content, indent=2))
+
+
+def main() -> None:
+    """Entry point: a NightlaneError becomes its sentence and its exit code, Ctrl-C becomes 130."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except NightlaneError as error:
+        sys.stderr.write(f"nightlane: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("nightlane: interrupted; what was decided is on the disk. Go on with: nightlane resume\n")
+        sys.exit(130)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        _usage(error)
+
+
+def _usage(error: Exception) -> None:
+    """A wrong command line is told as one sentence; anything else is a defect and keeps its traceback."""
+    show = getattr(error, "format_message", None)
+    if show is None:
+        raise error
+    sys.stderr.write(f"nightlane: {show()} See: nightlane --help\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

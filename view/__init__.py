@@ -1,0 +1,1 @@
+"""What a person sees: figures, the session report, the terminal. It reads what the others wrote and changes nothing."""

@@ -1,0 +1,140 @@
+"""A running session on the terminal: a live table with a progress bar per probe, or plain lines where it is no terminal.
+
+Everything here goes to stderr; stdout is for data.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from agent.ledger import DecisionRow
+from agent.session import Watcher
+from lanes import show
+from probes.reading import Probe
+from probes.runner import Progress as ProbeProgress
+
+STYLES = {"KEEP": "bold green", "DISCARD": "dim", "CRASH": "bold red", "BASELINE": "cyan"}
+SHOWN_DECISIONS = 20
+
+
+class PlainWatcher:
+    """One line per note and decision, and none per step."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def progress(self, progress: ProbeProgress) -> None:
+        """A probe that ends or crashes shows in its decision's line."""
+
+    def note(self, text: str) -> None:
+        self.console.print(Text(text))
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+        self.console.print(Text(f"measuring {title}: {len(probes)} probe(s) to run"))
+
+    def decided(self, decision: DecisionRow) -> None:
+        self.console.print(Text(" ".join(cells(decision))))
+
+
+class LiveWatcher:
+    """The session's decisions as a table and, under it, a bar per running probe: step of steps, loss, time left."""
+
+    def __init__(self, console: Console) -> None:
+        self.decisions: list[DecisionRow] = []
+        self.title = ""
+        self.started = time.monotonic()
+        self.bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self.tasks: dict[str, TaskID] = {}
+        self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
+
+    def render(self) -> RenderableType:
+        table = Table(title=None, expand=False, pad_edge=False)
+        for heading in ("#", "decision", "reason", "knob", "change", "target delta", "interval"):
+            table.add_column(heading, no_wrap=heading in ("#", "decision"))
+        for decision in self.decisions[-SHOWN_DECISIONS:]:
+            table.add_row(*cells(decision), style=STYLES.get(decision.status, ""))
+        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        kept = sum(decision.status == "KEEP" for decision in self.decisions)
+        decided = sum(decision.turn > 0 for decision in self.decisions)
+        line = Text(f"{decided} decisions, {kept} kept, {minutes}:{seconds:02d} elapsed. {self.title}")
+        return Group(table, line, self.bars)
+
+    def progress(self, progress: ProbeProgress) -> None:
+        task = self.tasks.get(progress.probe)
+        if task is None:
+            return
+        loss = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+        self.bars.update(task, completed=progress.step, detail=f"{progress.phase} {loss}".strip())
+
+    def note(self, text: str) -> None:
+        self.live.console.print(Text(text))
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+        self.title = f"Measuring {title}."
+        for task in self.tasks.values():
+            self.bars.remove_task(task)
+        self.tasks = {
+            probe.id: self.bars.add_task(f"probe {probe.id} seed {probe.seed}", total=probe.key.steps, detail="waiting")
+            for probe in probes
+        }
+
+    def decided(self, decision: DecisionRow) -> None:
+        self.decisions.append(decision)
+
+
+def cells(decision: DecisionRow) -> tuple[str, ...]:
+    """A decision as the cells of a table's row."""
+    row = decision.row
+    name = decision.id.rpartition("-")[2]
+    if decision.turn == 0:
+        target = row.get("target")
+        return (name, decision.status, decision.reason, "", "", "" if target is None else f"{target:.2f}", "")
+    change = f"{show(row['before'])} -> {show(row['after'])}"
+    if row.get("delta") is None:
+        return (name, decision.status, decision.reason, row["knob"], change, "", "")
+    interval = f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
+    return (name, decision.status, decision.reason, row["knob"], change, f"{row['delta']:+.2f}", interval)
+
+
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """A watcher for this terminal, or for a pipe or a file."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield PlainWatcher(Console(stderr=True, width=10_000, highlight=False))
+        return
+    watcher = LiveWatcher(console)
+    with watcher.live:
+        yield watcher
+
+
+@contextmanager
+def building(lab: str) -> Iterator[Callable[[str, float], None]]:
+    """Progress of a lab's first build: (what is being made, share done)."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = [""]
+
+        def line(what: str, share: float) -> None:
+            if what != last[0]:
+                last[0] = what
+                console.print(Text(f"{lab}: {what}"))
+
+        yield line
+        return
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bars:
+        task = bars.add_task(lab, total=1.0, visible=False)
+
+        def bar(what: str, share: float) -> None:
+            bars.update(task, description=f"{lab}: {what}", completed=share, visible=True)
+
+        yield bar
