@@ -1,6 +1,6 @@
 """The mixture lane: which sources the training rows come from. A knob is a named manifest or one source's weight."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lanes.errors import BadInput
@@ -46,6 +46,17 @@ def manifest_name(recipe: Recipe, manifests: Manifests) -> str:
     return "custom"
 
 
+def _require_distinct(names: Iterable[str], manifests: Manifests) -> None:
+    """Two names for the same shares would be a move that changes nothing."""
+    seen: dict[tuple[tuple[str, float], ...], str] = {}
+    for name in names:
+        total = sum(manifests[name].values())
+        shares = tuple(sorted((s, round(w / total, 9)) for s, w in manifests[name].items() if w > 0))
+        if shares in seen:
+            raise BadInput(f"the manifests {seen[shares]!r} and {name!r} give every source the same share; drop one")
+        seen[shares] = name
+
+
 def build(settings: Mapping[str, KnobSettings], manifests: Manifests, sources: tuple[str, ...]) -> tuple[Knob, ...]:
     """``manifest`` and, for each source, ``weight.SOURCE``; settings for ``weights`` hold for every source."""
     knobs: list[Knob] = []
@@ -54,6 +65,7 @@ def build(settings: Mapping[str, KnobSettings], manifests: Manifests, sources: t
         for name in names:
             if name not in manifests:
                 raise BadInput(f"[lanes.mixture] names the manifest {name!r}, which [data.manifests] lacks; add it")
+        _require_distinct(names, manifests)
         knobs.append(ManifestKnob("manifest", LANE, names, ordered=False, manifests=manifests))
     if not settings or "weights" in settings:
         merged = merge_settings(WEIGHT, settings.get("weights", KnobSettings()))

@@ -233,7 +233,7 @@ class _State:
         model = base.model
         take_off_adapter(model)
         model.__dict__.pop("forward", None)  # DPOTrainer puts a fused language-model head in its place
-        model.gradient_checkpointing_disable()
+        model.activation_checkpointing_disable()
         model.disable_input_require_grads()
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(self.requires_grad[name])

@@ -1,0 +1,22 @@
+"""Fixtures that several folders use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a model this small is several times faster on one thread
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"):
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny model, pairs and prompts. Read-only: probes write elsewhere."""
+    import tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny.write_files(folder)
+    tiny.write_model(folder / "model")
+    return folder

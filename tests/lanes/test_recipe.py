@@ -1,0 +1,74 @@
+import pickle
+
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from lanes import Recipe
+
+RECIPES = st.builds(
+    tiny.recipe,
+    objective=st.sampled_from(["orpo", "dpo"]),
+    learning_rate=st.floats(1e-8, 0.5),
+    beta=st.floats(0.001, 10),
+    lora_rank=st.integers(1, 256),
+    lora_targets=st.sampled_from([("all-linear",), ("q_proj", "v_proj")]),
+    mixture=st.dictionaries(st.sampled_from(["a", "b", "source c"]), st.floats(0.1, 9), min_size=1),
+)
+
+
+@given(RECIPES)
+def test_toml_round_trip_keeps_recipe_and_digest(recipe: Recipe) -> None:
+    again = Recipe.from_toml(recipe.to_toml())
+    assert again == recipe
+    assert again.digest == recipe.digest
+    assert again.model_dump() == recipe.model_dump()
+
+
+@given(RECIPES, RECIPES)
+def test_digests_are_equal_exactly_when_the_parameters_are(one: Recipe, other: Recipe) -> None:
+    assert (one.digest == other.digest) == (one.model_dump() == other.model_dump())
+
+
+def test_digest_is_stable_across_versions_of_the_program() -> None:
+    recipe = Recipe(mixture={"a": 1.0})
+    assert recipe.digest == "f1da799923a0bc54"
+
+
+def test_digest_does_not_depend_on_the_order_or_zero_weights_of_a_mixture() -> None:
+    one = tiny.recipe(mixture={"good": 1, "broken": 2, "other": 0})
+    assert one.digest == tiny.recipe(mixture={"broken": 2.0, "good": 1.0}).digest
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    recipe = tiny.recipe()
+    with pytest.raises(ValidationError):
+        recipe.beta = 0.2
+    with pytest.raises(TypeError):
+        recipe.mixture["good"] = 9.0  # type: ignore[index]
+
+
+def test_a_recipe_survives_pickling() -> None:
+    recipe = tiny.recipe(beta=0.3)
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"learning_rate": 0},
+        {"learning_rate": float("nan")},
+        {"beta": float("inf")},
+        {"lora_rank": 0},
+        {"objective": "ppo"},
+        {"mixture": {}},
+        {"mixture": {"good": -1}},
+        {"mixture": {"good": 0}},
+        {"learning_rat": 1e-4},
+    ],
+)
+def test_a_value_outside_its_bounds_cannot_be_built(bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        tiny.recipe(**bad)

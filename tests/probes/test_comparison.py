@@ -1,0 +1,111 @@
+from dataclasses import replace
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lanes.errors import UnlikeReadings
+from probes.comparison import compare, crossed_standard_error
+from probes.reading import ProbeKey, Reading, Score, Timing, outcome_from_json, outcome_to_json
+
+KEY = ProbeKey(10, "base", "data", "prompts", "scorer", 2, "here")
+
+
+def reading(seed: int, values: dict[str, list[float]], key: ProbeKey = KEY, recipe: str = "r") -> Reading:
+    """One reading; ``values`` maps "prompt/category" to its samples."""
+    scores = tuple(
+        Score(name.split("/")[0], sample, name.split("/")[1], value, {})
+        for name, samples in values.items()
+        for sample, value in enumerate(samples)
+    )
+    return Reading(f"p{seed}", recipe, key, seed, scores, {}, Timing(1, 1, 1, 4), 100, 0.5)
+
+
+def table(seed: int, shift: float, generator: numpy.random.Generator | None = None) -> dict[str, list[float]]:
+    noise = generator.normal(0, 1, (8, 2)) if generator is not None else numpy.zeros((8, 2))
+    return {
+        f"p{i}/{'lists' if i < 4 else 'arithmetic'}": [float(5 + shift + noise[i, s]) for s in (0, 1)] for i in range(8)
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", 11), ("base", "x"), ("data", "x"), ("prompts", "x"), ("scorer", "x"), ("samples", 3),
+        ("environment", "there"),
+    ],
+)  # fmt: skip
+def test_readings_under_unlike_keys_are_refused_and_the_part_is_named(field: str, value: object) -> None:
+    other = replace(KEY, **{field: value})
+    mine = [reading(seed, table(seed, 0)) for seed in (1, 2)]
+    theirs = [reading(seed, table(seed, 0), other) for seed in (1, 2)]
+    with pytest.raises(UnlikeReadings, match=field):
+        compare(mine, theirs)
+
+
+def test_seeds_must_be_the_same_on_both_sides_and_two_or_more() -> None:
+    one, two, three = (reading(seed, table(seed, 0)) for seed in (1, 2, 3))
+    for mine, theirs in (([one, two], [one, three]), ([one], [one]), ([one, one], [one, one])):
+        with pytest.raises(UnlikeReadings, match="seed"):
+            compare(mine, theirs)
+
+
+def test_prompts_must_be_the_same_on_both_sides() -> None:
+    short = {name: samples for name, samples in table(1, 0).items() if name != "p7/arithmetic"}
+    with pytest.raises(UnlikeReadings, match="prompt"):
+        compare([reading(s, table(s, 0)) for s in (1, 2)], [reading(s, short) for s in (1, 2)])
+
+
+def test_a_constant_shift_is_found_exactly() -> None:
+    comparison = compare([reading(s, table(s, 1.5)) for s in (1, 2)], [reading(s, table(s, 0)) for s in (1, 2)])
+    for category, count in (("overall", 8), ("lists", 4), ("arithmetic", 4)):
+        found = comparison.differences[category]
+        assert (found.n, found.candidate, found.baseline) == (count, 6.5, 5.0)
+        assert found.delta == pytest.approx(1.5)
+        assert found.low == pytest.approx(1.5)
+    assert comparison.seeds == (1, 2)
+
+
+@given(st.permutations([1, 2, 3]), st.permutations([1, 2, 3]))
+def test_the_order_of_readings_does_not_matter(first: list[int], second: list[int]) -> None:
+    def sides(seeds: list[int], shift: float) -> list[Reading]:
+        return [reading(s, table(s, shift, numpy.random.default_rng([s, int(shift)]))) for s in seeds]
+
+    assert compare(sides(first, 1), sides(second, 0)) == compare(sides([1, 2, 3], 1), sides([1, 2, 3], 0))
+
+
+def test_swapping_the_sides_mirrors_the_interval() -> None:
+    generator = numpy.random.default_rng(0)
+    mine = [reading(s, table(s, 1, generator)) for s in (1, 2, 3)]
+    theirs = [reading(s, table(s, 0, generator)) for s in (1, 2, 3)]
+    there, back = compare(mine, theirs).differences["overall"], compare(theirs, mine).differences["overall"]
+    assert back.delta == pytest.approx(-there.delta)
+    assert (back.low, back.high) == (pytest.approx(-there.high), pytest.approx(-there.low))
+
+
+def test_variance_between_seeds_widens_the_interval() -> None:
+    generator = numpy.random.default_rng(1)
+    quiet = generator.normal(0, 1, (3, 40))
+    loud = quiet + numpy.array([[-2.0], [0.0], [2.0]])
+    assert crossed_standard_error(loud)[0] > 2 * crossed_standard_error(quiet)[0]
+    assert crossed_standard_error(loud)[1] < 4
+
+
+@pytest.mark.parametrize(("seed_noise", "prompt_noise"), [(0.0, 1.0), (0.5, 1.0), (1.0, 0.2)])
+def test_intervals_cover_the_truth_about_as_often_as_they_say(seed_noise: float, prompt_noise: float) -> None:
+    generator = numpy.random.default_rng(7)
+    covered, trials = 0, 400
+    for _ in range(trials):
+        effects = generator.normal(0, seed_noise, (3, 1)) + generator.normal(0, prompt_noise, (1, 24))
+        values = effects + generator.normal(0, 1, (3, 24))
+        mine = [reading(s, {f"p{i}/lists": [float(values[s, i])] for i in range(24)}) for s in range(3)]
+        theirs = [reading(s, {f"p{i}/lists": [0.0] for i in range(24)}) for s in range(3)]
+        found = compare(mine, theirs, 0.9).differences["lists"]
+        covered += found.low <= 0 <= found.high
+    assert 0.84 <= covered / trials <= 0.99
+
+
+def test_a_reading_survives_json() -> None:
+    one = reading(1, table(1, 0))
+    assert outcome_from_json(outcome_to_json(one)) == one

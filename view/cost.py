@@ -1,0 +1,116 @@
+"""What a study asks of the machine: counts from its files, times only from what this workspace has measured."""
+
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+
+from agent.ledger import Ledger
+from agent.study import Study
+from agent.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Probes of the same question that took time here: seconds of each, and the pace of the sessions that ran them.
+
+    ``pace``: active seconds per probe, everything included; below the median where probes run side by side.
+    """
+
+    seconds: tuple[float, ...]
+    pace: float | None
+
+
+def cost_text(study: Study, workspace: Workspace) -> str:
+    """For nightlane check: that the study is valid, what a probe does, and what it is known to cost."""
+    measured = measure(study, workspace)
+    lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
+    rows = [*_counts(study), *_times(study, measured), *_budget(study, measured)]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([*lines, *(f"{name:<{width}}  {value}" for name, value in rows)])
+
+
+def measure(study: Study, workspace: Workspace) -> Measured:
+    """What this workspace's ledger knows about probes of this very question."""
+    if not workspace.ledger.exists():
+        return Measured((), None)
+    seconds: list[float] = []
+    active = 0.0
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        for session_id in ledger.sessions():
+            session = ledger.session(session_id)
+            if session is None or session.question != study.question:
+                continue
+            found = [row.seconds for row in ledger.probes(session_id) if row.seconds > 0]
+            seconds += found
+            active += ledger.active_seconds(session_id) if found else 0.0
+    return Measured(tuple(seconds), active / len(seconds) if seconds and active else None)
+
+
+def _guards(study: Study) -> str:
+    return "guards " + ", ".join(f"{name} ({m:g})" for name, m in study.guards.items()) if study.guards else "no guards"
+
+
+def _counts(study: Study) -> list[tuple[str, str]]:
+    probe, material = study.file.probe, study.material
+    categories = Counter(prompt.category for prompt in material.probe_prompts)
+    answers = len(material.probe_prompts) * probe.samples
+    pairs = ", ".join(f"{name} {len(found)}" for name, found in material.sources.items())
+    moves = ", ".join(f"{lane} {sum(map(len, study.lanes.moves(study.start, lane).values()))}" for lane in study.lanes.shares)
+    return [
+        ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
+        ("pairs", pairs),
+        ("first moves", moves),
+        ("one probe", f"{probe.steps} steps x {study.start.effective_batch} = {probe.steps * study.start.effective_batch} "
+                      f"pairs trained on; {len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of "
+                      f"up to {probe.max_new_tokens} tokens"),
+        ("one decision", f"{len(probe.seeds)} probes, one per training seed (and as many once, for the baseline)"),
+    ]  # fmt: skip
+
+
+def _times(study: Study, measured: Measured) -> list[tuple[str, str]]:
+    if not measured.seconds:
+        return [
+            ("probe time", f"not yet measured here; to find out: nightlane run {study.path} --decisions 1"),
+        ]
+    rows = [("probe time", f"{median(measured.seconds):.1f} s (median of {len(measured.seconds)} measured here)")]
+    if measured.pace is not None:
+        rows.append(("pace", f"a probe every {measured.pace:.1f} s of active time, all workers together, as measured"))
+    return rows
+
+
+def _budget(study: Study, measured: Measured) -> list[tuple[str, str]]:
+    """How many decisions fit: the baseline's probes come off first."""
+    budget, seeds = study.file.budget, len(study.file.probe.seeds)
+    rows = []
+    if budget.decisions is not None:
+        rows.append(("budget", f"{budget.decisions} decisions = {(budget.decisions + 1) * seeds} probes at most"))
+    if budget.probes is not None:
+        rows.append(("budget", f"{budget.probes} probes: about {_decisions(budget.probes, seeds)} decisions"))
+    if budget.hours is not None:
+        says = f"{budget.hours:g} hours"
+        if measured.pace:
+            fit = _decisions(budget.hours * 3600 / measured.pace, seeds)
+            says += f": about {fit} decisions at this pace"
+        rows.append(("budget", says))
+    if budget.dollars is not None or budget.dollars_per_hour:
+        rows.append(("dollars", _dollars(study, measured)))
+    return rows
+
+
+def _decisions(probes: float, seeds: int) -> int:
+    return max(0, int(probes / seeds) - 1)
+
+
+def _dollars(study: Study, measured: Measured) -> str:
+    budget, seeds = study.file.budget, len(study.file.probe.seeds)
+    limit = "" if budget.dollars is None else f"${budget.dollars:g} at most; "
+    if not budget.dollars_per_hour:
+        return f"{limit}machine time is not priced (dollars_per_hour under [budget])"
+    priced = f"{limit}${budget.dollars_per_hour:g} per hour of probe time"
+    if not measured.seconds:
+        return priced
+    each = median(measured.seconds) / 3600 * budget.dollars_per_hour
+    says = f"{priced} = ${each * seeds:.4g} per decision, the proposer's tokens not counted"
+    if budget.dollars is not None:
+        says += f": about {_decisions(budget.dollars / each, seeds)} decisions"
+    return says

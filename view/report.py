@@ -1,0 +1,38 @@
+"""The session report: what the colleague reads in the morning, as Markdown and as data.
+
+``nightlane report [SESSION]`` writes it again from the ledger and the probe directories.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agent.workspace import Workspace
+from probes.store import write_durably
+from view.figures import figures
+from view.sections import SECTIONS
+from view.session_record import SessionRecord, load_record
+
+
+def report_markdown(record: SessionRecord) -> str:
+    """The report, the summary first; a section with nothing to say is left out."""
+    found = figures(record)
+    sections = (section(found) for section in SECTIONS)
+    return "\n\n".join("\n".join(lines).strip() for lines in sections if lines) + "\n"
+
+
+def report_data(record: SessionRecord) -> dict[str, Any]:
+    """The same figures as plain JSON values."""
+    data: dict[str, Any] = json.loads(json.dumps(asdict(figures(record)), allow_nan=False))
+    return data
+
+
+def write_report(workspace: Workspace, session_id: str) -> Path:
+    """Write report.md, and recipe.toml with the recipe that stands, into the session's folder; the report's path."""
+    record = load_record(workspace, session_id)
+    folder = workspace.session(record.session.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_durably(folder / "recipe.toml", record.incumbent.to_toml())
+    write_durably(folder / "report.md", report_markdown(record))
+    return folder / "report.md"

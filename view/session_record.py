@@ -1,0 +1,182 @@
+"""Everything that the ledger and the probe directories know about one session, read in one go."""
+
+import shlex
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.budget import Spent, limits
+from agent.ledger import DecisionRow, Ledger, ProbeRow, ProposalRow, SessionRow
+from agent.study import Budget, Study, parse_study
+from agent.workspace import Workspace
+from lanes import Recipe
+from lanes.errors import BadInput
+from probes.reading import Failure, Outcome, Reading
+from probes.store import ProbeStore
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One session as it was found.
+
+    ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
+    ``outcomes`` holds what their directories still give, by probe id. ``holder`` is the process that runs this session
+    now. ``recipes`` holds every recipe that stood, by digest.
+    """
+
+    session: SessionRow
+    study: Study
+    budget: Budget
+    decisions: tuple[DecisionRow, ...]
+    proposals: Mapping[str, ProposalRow]
+    probes: tuple[ProbeRow, ...]
+    borrowed: tuple[ProbeRow, ...]
+    outcomes: Mapping[str, Outcome]
+    recipes: Mapping[str, Recipe]
+    active_seconds: float
+    free_gb: float
+    holder: int | None
+
+    @property
+    def incumbent(self) -> Recipe:
+        """What stands at the end of the session, or stood when it was interrupted."""
+        return self.recipes[self.decisions[-1].incumbent if self.decisions else self.session.start]
+
+    @property
+    def start(self) -> Recipe:
+        return self.recipes[self.session.start]
+
+    @property
+    def decided(self) -> tuple[DecisionRow, ...]:
+        """The decisions on proposals: all but the baseline's row."""
+        return tuple(decision for decision in self.decisions if decision.turn > 0)
+
+    @property
+    def in_flight(self) -> tuple[ProposalRow, ...]:
+        """Proposals without a decision: at most one, in a session that runs or was interrupted."""
+        known = {decision.id for decision in self.decisions}
+        return tuple(proposal for proposal in self.proposals.values() if proposal.id not in known)
+
+    @property
+    def state(self) -> str:
+        if self.session.finished:
+            return "finished"
+        return "interrupted" if self.holder is None else "running"
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Probes that the ledger knows and no directory gives back."""
+        return tuple(row.id for row in (*self.probes, *self.borrowed) if row.id not in self.outcomes)
+
+    def readings(self, recipe: str) -> list[Reading]:
+        """The readings of a recipe, by seed, as far as they are there."""
+        outcomes = [self.outcomes.get(row.id) for row in (*self.probes, *self.borrowed) if row.recipe == recipe]
+        return sorted((found for found in outcomes if isinstance(found, Reading)), key=lambda reading: reading.seed)
+
+    def failures(self, recipe: str) -> list[Failure]:
+        """Why a recipe has no reading: from its directories, or from the ledger where those are gone."""
+        found = []
+        for row in (*self.probes, *self.borrowed):
+            outcome = self.outcomes.get(row.id)
+            if row.recipe == recipe and isinstance(outcome, Failure):
+                found.append(outcome)
+            elif row.recipe == recipe and outcome is None and row.kind != "reading":
+                found.append(Failure(row.id, row.seed, row.kind, row.message))  # type: ignore[arg-type]
+        return found
+
+    @property
+    def spent(self) -> Spent:
+        """What the budget counts."""
+        machine = sum(probe.seconds for probe in self.probes) / 3600 * self.budget.dollars_per_hour
+        asked = sum(proposal.dollars for proposal in self.proposals.values())
+        return Spent(len(self.decided), self.active_seconds / 3600, len(self.probes), machine + asked, self.free_gb)
+
+    @property
+    def priced(self) -> bool:
+        asked = self.study.file.proposer
+        prices = (self.budget.dollars_per_hour, asked.dollars_per_million_input, asked.dollars_per_million_output)
+        return any(price > 0 for price in prices)
+
+
+def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
+    """The session of that id, or the latest; BadInput when there is none."""
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        session = ledger.session(session_id)
+        if session is None:
+            raise _unknown(workspace, session_id, ledger.sessions())
+        study = parse_study((workspace.root / session.study_path).resolve(), session.study_text)
+        decisions = tuple(ledger.decisions("WHERE session = ?", (session.id,)))
+        proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
+        stood = {session.start, *(decision.incumbent for decision in decisions)}
+        concerned = stood | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
+        probes = tuple(ledger.probes(session.id))
+        borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
+        return SessionRecord(
+            session, study, limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours")),
+            decisions, proposals, probes, borrowed, _outcomes(workspace, (*probes, *borrowed)),
+            {digest: ledger.recipe(digest) for digest in sorted(stood)}, ledger.active_seconds(session.id),
+            shutil.disk_usage(workspace.root).free / 1e9, _holder(workspace, ledger, session),
+        )  # fmt: skip
+
+
+def resume_command(session: SessionRow, workspace: str = "") -> str:
+    """How an unfinished session is taken up; ``workspace`` is what --workspace must say, if anything."""
+    return f"nightlane resume {session.id}{_at(workspace)}"
+
+
+def run_command(study_path: str, workspace: str = "") -> str:
+    """How a new session goes on from what stands."""
+    return f"nightlane run {shlex.quote(study_path)}{_at(workspace)}"
+
+
+def status_command(session: SessionRow, workspace: str = "") -> str:
+    return f"nightlane status {session.id}{_at(workspace)}"
+
+
+def _at(workspace: str) -> str:
+    return f" --workspace {shlex.quote(workspace)}" if workspace not in ("", ".") else ""
+
+
+def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str]) -> BadInput:
+    if not known:
+        return BadInput(f"{workspace.ledger} holds no session yet; start one with nightlane run STUDY")
+    return BadInput(
+        f"there is no session {session_id!r} in {workspace.ledger}; the latest are {', '.join(known[-5:])}, "
+        "and without an id the last one is taken"
+    )
+
+
+def _borrowed(
+    ledger: Ledger, session: SessionRow, recipes: set[str], seeds: Sequence[int], own: Sequence[ProbeRow]
+) -> tuple[ProbeRow, ...]:
+    """Probes of this session's recipes under its probe key that other sessions measured, each once."""
+    known = {row.id for row in own}
+    found: dict[str, ProbeRow] = {}
+    for other in ledger.sessions():
+        for row in ledger.probes(other):
+            alike = row.recipe in recipes and row.key == session.key and row.seed in seeds
+            if alike and row.id not in known:
+                found.setdefault(row.id, row)
+    return tuple(found.values())
+
+
+def _outcomes(workspace: Workspace, rows: Iterable[ProbeRow]) -> dict[str, Outcome]:
+    """By probe id; a directory that is missing, torn or of another probe gives nothing."""
+    store, found = ProbeStore(workspace.runs), {}
+    for row in rows:
+        try:
+            outcome = store.read(row.id)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        strange = isinstance(outcome, Reading) and (outcome.recipe, outcome.key.digest) != (row.recipe, row.key)
+        if outcome.seed == row.seed and not strange:
+            found[row.id] = outcome
+    return found
+
+
+def _holder(workspace: Workspace, ledger: Ledger, session: SessionRow) -> int | None:
+    """The process that runs this session: the workspace's holder, if the last thing it noted belongs to it."""
+    holder, events = workspace.holder(), ledger.events()
+    if holder is None or session.finished or (events and events[-1][0] != session.id):
+        return None
+    return holder
