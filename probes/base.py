@@ -59,7 +59,7 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
         model = AutoModelForCausalLM.from_pretrained(
             where, dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise MissingRequirement(
             f"[model] path={settings.path!r} could not be loaded ({first_line}); give a folder that holds a model, "
@@ -70,12 +70,21 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
 
         # ORPOTrainer does this to a quantised model; done once here, no probe finds the base changed by another.
         prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        _keep_layout(model)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if settings.chat_template:
         tokenizer.chat_template = (folder / settings.chat_template).read_text(encoding="utf-8")
     model.eval()
     return Base(model, tokenizer, settings.chat == "auto" and tokenizer.chat_template is not None)
+
+
+def _keep_layout(model: Any) -> None:
+    """On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks 4-bit weights at the first generation, for a kernel that has
+    no gradient: the next probe on that base would train with gradients that are silently wrong."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _dtype(settings: ModelSettings, device: str) -> str:

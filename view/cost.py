@@ -7,6 +7,7 @@ from statistics import median
 from agent.ledger import Ledger
 from agent.study import Study
 from agent.workspace import Workspace
+from view.session_record import run_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,9 @@ def cost_text(study: Study, workspace: Workspace) -> str:
     """For nightlane check: that the study is valid, what a probe does, and what it is known to cost."""
     measured = measure(study, workspace)
     lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
-    rows = [*_counts(study), *_times(study, measured), *_budget(study, measured)]
+    rows = [*_counts(study), *_times(measured), *_budget(study, measured)]
+    if not measured.seconds:
+        rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --decisions 1"))
     width = max(len(name) for name, _ in rows)
     return "\n".join([*lines, *(f"{name:<{width}}  {value}" for name, value in rows)])
 
@@ -55,23 +58,22 @@ def _counts(study: Study) -> list[tuple[str, str]]:
     categories = Counter(prompt.category for prompt in material.probe_prompts)
     answers = len(material.probe_prompts) * probe.samples
     pairs = ", ".join(f"{name} {len(found)}" for name, found in material.sources.items())
-    moves = ", ".join(f"{lane} {sum(map(len, study.lanes.moves(study.start, lane).values()))}" for lane in study.lanes.shares)
+    lanes, batch = study.lanes, study.start.effective_batch
+    moves = {lane: sum(map(len, lanes.moves(study.start, lane).values())) for lane in lanes.shares}
     return [
         ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
         ("pairs", pairs),
-        ("first moves", moves),
-        ("one probe", f"{probe.steps} steps x {study.start.effective_batch} = {probe.steps * study.start.effective_batch} "
-                      f"pairs trained on; {len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of "
-                      f"up to {probe.max_new_tokens} tokens"),
-        ("one decision", f"{len(probe.seeds)} probes, one per training seed (and as many once, for the baseline)"),
+        ("legal moves", ", ".join(f"{lane} {number}" for lane, number in moves.items()) + ", from the starting recipe"),
+        ("one probe", f"{probe.steps} steps x {batch} = {probe.steps * batch} pairs trained on, then "
+                      f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "
+                      f"{probe.max_new_tokens} tokens"),
+        ("one decision", f"{len(probe.seeds)} probes, one per training seed; the baseline takes as many, once"),
     ]  # fmt: skip
 
 
-def _times(study: Study, measured: Measured) -> list[tuple[str, str]]:
+def _times(measured: Measured) -> list[tuple[str, str]]:
     if not measured.seconds:
-        return [
-            ("probe time", f"not yet measured here; to find out: nightlane run {study.path} --decisions 1"),
-        ]
+        return [("probe time", "not yet measured in this workspace")]
     rows = [("probe time", f"{median(measured.seconds):.1f} s (median of {len(measured.seconds)} measured here)")]
     if measured.pace is not None:
         rows.append(("pace", f"a probe every {measured.pace:.1f} s of active time, all workers together, as measured"))
@@ -81,7 +83,7 @@ def _times(study: Study, measured: Measured) -> list[tuple[str, str]]:
 def _budget(study: Study, measured: Measured) -> list[tuple[str, str]]:
     """How many decisions fit: the baseline's probes come off first."""
     budget, seeds = study.file.budget, len(study.file.probe.seeds)
-    rows = []
+    rows: list[tuple[str, str]] = []
     if budget.decisions is not None:
         rows.append(("budget", f"{budget.decisions} decisions = {(budget.decisions + 1) * seeds} probes at most"))
     if budget.probes is not None:

@@ -210,12 +210,11 @@ def figures(record: SessionRecord) -> Figures:
     decisions = tuple(_decided(record, decision) for decision in record.decided)
     changes = [decision.target for decision in decisions if decision.target]
     session, policy = record.session, record.study.file.policy
-    first = record.decisions[0] if record.decisions else None
     return Figures(
         session=session.id, study=session.study, study_path=session.study_path, state=record.state,
         holder=record.holder, started=session.started, finished=session.finished,
         finish_reason=session.finish_reason,
-        baseline_failure=str(first.row["description"]) if first and first.turn == 0 and first.status == "CRASH" else None,
+        baseline_failure=_baseline_failure(record),
         question=_question(record), decisions=decisions,
         in_flight=tuple(f"{row.knob} {shown(row.before)} -> {shown(row.after)}" for row in record.in_flight),
         incumbent=record.incumbent.digest, differences=differences(record), total=_total(record),
@@ -233,12 +232,21 @@ def shown(stored: object) -> str:
     return show(value)
 
 
+def _baseline_failure(record: SessionRecord) -> str | None:
+    """Why the starting recipe has no reading, when that ended the session."""
+    if not any(decision.turn == 0 and decision.status == "CRASH" for decision in record.decisions):
+        return None
+    failures = record.failures(record.session.start)
+    return f"{failures[0].kind}: {failures[0].message}" if failures else "its probe directories are gone"
+
+
 def _question(record: SessionRecord) -> Question:
     file = record.study.file
-    prompts = {noise.category: noise.prompts for noise in _noise(record)}
     compared = next((decision.comparison for decision in record.decided if decision.comparison), None)
-    if not prompts and compared:
+    if compared:
         prompts = {name: difference["n"] for name, difference in compared["differences"].items()}
+    else:
+        prompts = {noise.category: noise.prompts for noise in _noise(record)}
     return Question(
         file.model.path, record.study.target, dict(record.study.guards), file.policy.confidence,
         file.policy.smallest_effect, file.probe.steps, file.probe.seeds, file.probe.samples, prompts,
@@ -250,13 +258,14 @@ def _decided(record: SessionRecord, decision: DecisionRow) -> Decided:
     proposal = record.proposals[decision.id]
     differences = (decision.comparison or {}).get("differences", {})
     target = differences.get(record.study.target)
+    guards = {name: _change(differences[name]) for name in record.study.guards if name in differences}
     return Decided(
         id=decision.id, turn=decision.turn, time=decision.time, status=decision.status, reason=decision.reason,
         lane=proposal.lane, knob=proposal.knob, before=proposal.before, after=proposal.after,
         hypothesis=proposal.hypothesis, proposer=proposal.proposer, predicted=proposal.predicted,
         baseline=target["baseline"] if target else None, candidate=target["candidate"] if target else None,
         target=_change(target), overall=_change(differences.get(OVERALL)),
-        guards=_guards({name: _change(differences[name]) for name in record.study.guards if name in differences}, record),
+        guards=_guards(guards, record),
         critical_candidate=decision.comparison["critical_candidate"] if decision.comparison else None,
         critical_incumbent=decision.comparison["critical_baseline"] if decision.comparison else None,
         crash=_crash(record, decision, proposal) if decision.status == "CRASH" else None,

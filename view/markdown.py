@@ -16,7 +16,7 @@ def plain(text: object, longest: int = 1200) -> str:
 
 def text(value: object, longest: int = 1200) -> str:
     """Foreign text as Markdown shows it, letter by letter: no emphasis, link, image, HTML, code or formula."""
-    line = plain(value, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = plain(value, longest).replace("&", "&amp;").replace("<", "&lt;")
     return _SPECIAL.sub(r"\\\1", line).replace("://", ":\\//").replace("www.", "www\\.")
 
 
@@ -69,6 +69,11 @@ def duration(seconds: float) -> str:
 def moment(stamp: str) -> str:
     """The ledger's ISO-8601 time for reading."""
     return f"{stamp[:10]} {stamp[11:16]} UTC"
+
+
+def dollars(amount: float) -> str:
+    """Cents for a night, more digits for a trial."""
+    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
 def count(number: int, noun: str) -> str:

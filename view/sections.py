@@ -1,10 +1,11 @@
 """The sections of a session report, each a pure function from the session's figures to lines of Markdown."""
 
-from collections.abc import Sequence
+from collections import Counter
 from statistics import median
 
+from probes.comparison import OVERALL
 from view.figures import Change, Decided, Figures, GuardChange, KnobSearch, shown
-from view.markdown import bar, code, count, duration, fenced, moment, plain, signed, table, text
+from view.markdown import bar, code, count, dollars, duration, fenced, moment, plain, signed, table, text
 from view.session_record import run_command
 
 KINDS = {
@@ -17,28 +18,33 @@ KINDS = {
     "error": "training or evaluation raised an error",
 }
 MOST_OUTCOMES = 12
+FIGURE_WIDTH = 22
+BAR_WIDTH = 33
 
 
 def summary(figures: Figures) -> list[str]:
     """What a reader who stops here must know."""
     lines = [f"# Session {figures.session}: {_headline(figures)}", "", _state(figures), ""]
     lines += [_verdict(figures)]
-    if figures.total:
-        lines += ["", _total(figures)]
-    if figures.having("KEEP"):
-        lines += ["", *(f"- {_kept_line(decision)}" for decision in figures.having("KEEP"))]
-    critical = sum(decision.critical_candidate or 0 for decision in figures.having("KEEP"))
+    kept = figures.having("KEEP")
+    if kept:
+        lines += ["", *(f"- {_kept_line(decision)}" for decision in kept), "", _total(figures)]
+    critical = sum(decision.critical_candidate or 0 for decision in kept)
     if critical:
         lines += ["", f"The kept recipes' answers held {count(critical, 'critical failure')}: see below."]
-    if figures.missing:
-        ids = ", ".join(code(f"runs/probe-{probe}") for probe in figures.missing[:5])
-        more = f" and {len(figures.missing) - 5} more" if len(figures.missing) > 5 else ""
-        lines += [
-            "",
-            f"{count(len(figures.missing), 'probe')} of this session can no longer be read from the disk ({ids}{more}). "
-            "The decisions below come from the ledger and are complete; noise, outcomes and times leave these probes out.",
-        ]
-    return lines
+    return [*lines, *_missing(figures), "", f"To go on: {code(_command(figures))}"]
+
+
+def _missing(figures: Figures) -> list[str]:
+    if not figures.missing:
+        return []
+    ids = ", ".join(code(f"runs/probe-{probe}") for probe in figures.missing[:5])
+    more = f" and {len(figures.missing) - 5} more" if len(figures.missing) > 5 else ""
+    return [
+        "",
+        f"{count(len(figures.missing), 'probe')} of this session can no longer be read from the disk ({ids}{more}). "
+        "Decisions come from the ledger and are complete; noise, outcomes, times and the total lack these probes.",
+    ]
 
 
 def _headline(figures: Figures) -> str:
@@ -46,9 +52,8 @@ def _headline(figures: Figures) -> str:
         return "the starting recipe could not be measured"
     if not figures.decisions:
         return "no change was decided on"
-    kept, target = len(figures.having("KEEP")), code(figures.question.target)
-    made = count(len(figures.decisions), "change")
-    return f"{kept} of {made} kept for {target}" if kept else f"none of {made} was kept for {target}"
+    kept, made = len(figures.having("KEEP")), len(figures.decisions)
+    return f"{kept or 'none'} of {count(made, 'change')} kept for {code(figures.question.target)}"
 
 
 def _state(figures: Figures) -> str:
@@ -58,7 +63,7 @@ def _state(figures: Figures) -> str:
     if figures.state == "running":
         return f"{made}. **It is still running** (process {figures.holder}); this is what was decided so far."
     waiting = f" {text(figures.in_flight[0])} was proposed and not decided." if figures.in_flight else ""
-    return f"{made}. **It was interrupted and is not finished.**{waiting} To go on: {code(_resume(figures))}."
+    return f"{made}. **It was interrupted and is not finished.**{waiting} Nothing that was decided is lost."
 
 
 def _verdict(figures: Figures) -> str:
@@ -75,42 +80,52 @@ def _verdict(figures: Figures) -> str:
         rest = f"{len(figures.having('DISCARD'))} discarded, {len(crashed)} crashed"
         return f"**{count(len(kept), 'change')} kept**, {rest}."
     if not figures.compared:
+        every = "the one change tried" if len(crashed) == 1 else f"all {len(crashed)} changes tried"
         return (
-            f"**Nothing was kept, and nothing was learnt about {target}:** all {count(len(crashed), 'change')} "
-            "crashed. A crash has no score, so this says nothing for or against the values next to them."
+            f"**Nothing was kept and nothing was measured:** {every} crashed. A crash has no score, so this says "
+            f"nothing about {target}."
         )
     return f"**Nothing was kept: a negative result.** {_negative(figures)}"
 
 
 def _negative(figures: Figures) -> str:
-    target, question = code(figures.question.target), figures.question
-    stopped = [decision for decision in figures.decisions if decision.reason.startswith("guard:")]
-    worse = sum(decision.reason == "worse" for decision in figures.decisions)
-    shown_to = "none was shown to help" if not stopped else f"{len(stopped)} helped and were stopped by a guard; none of the others was shown to help"
-    parts = [f"{count(len(figures.decisions), 'change')} to the starting recipe tried: {shown_to} {target}."]
-    if worse:
-        parts.append(f"{worse} of them made it worse.")
-    if figures.having("CRASH"):
-        parts.append(f"{len(figures.having('CRASH'))} crashed and have no score.")
-    if figures.half_width is not None:
+    """What was tried, what was shown, and how large an effect could have been seen."""
+    target, small = code(figures.question.target), figures.question.smallest_effect
+    words = Counter(decision.reason.partition(":")[0] for decision in figures.decisions)
+    parts = [f"{count(len(figures.decisions), 'change')} tried; none was shown to help {target} without harm."]
+    if words["guard"]:
+        parts.append(f"{words['guard']} improved it and had to be discarded for a guard.")
+    if words["worse"]:
+        parts.append(f"{words['worse']} made it worse.")
+    if words["no_effect"]:
+        parts.append(f"{words['no_effect']} would improve it by no more than {small:g}.")
+    if words["crash"]:
+        parts.append(f"{words['crash']} crashed and so {'has' if words['crash'] == 1 else 'have'} no score.")
+    if words["inconclusive"] and figures.half_width is not None:
         parts.append(
-            f"An improvement of about {figures.half_width + question.smallest_effect:.2f} had an even chance of being "
-            "seen this night, a smaller one most likely was not. So this is no proof that the changes do nothing: it "
-            "says that none of them showed a large effect."
+            f"{words['inconclusive']} stayed undecided: a true improvement of about {figures.half_width + small:.2f} "
+            "had an even chance of being seen this night, and a smaller one would more likely than not have gone "
+            "unseen. So this is no proof that these changes do nothing; they may still help by less than that."
         )
-    parts.append("The recipe that stood at the start stands.")
-    return " ".join(parts)
+    return " ".join([*parts, "The recipe that stood at the start still stands."])
 
 
 def _total(figures: Figures) -> str:
-    total = figures.total
+    """Start against end, with the warning that both the steps and the total were selected."""
+    selected = (
+        "was chosen because it came out high in these very readings, so expect somewhat less when it is measured again"
+    )
+    kept, total = figures.having("KEEP"), figures.total
+    if len(kept) == 1:
+        return f"The change {selected}."
     if total is None:
-        return ""
+        return f"Each step {selected}. The readings for a total from start to end are no longer all there."
+    steps = " -> ".join(f"{decision.candidate:.2f}" for decision in kept[:-1])
     worst = f" {_guard(total.guards[0])}." if total.guards else ""
     return (
-        f"From the session's start to its end {code(figures.question.target)} went from {total.start:.2f} to "
-        f"{total.end:.2f}: **{change(total.target)}**.{worst} Take the total as optimistic: each step was chosen "
-        "because it came out high in these very readings."
+        f"From the session's start to its end {code(figures.question.target)} went {total.start:.2f} -> {steps} -> "
+        f"{total.end:.2f}: **{change(total.target)}**.{worst} Each step {selected}; the total is optimistic for the "
+        "same reason."
     )
 
 
@@ -152,8 +167,8 @@ def how_to_read(figures: Figures) -> list[str]:
     lines.append(
         f"{count(figures.compared, 'decision')} {'was' if figures.compared == 1 else 'were'} made at this level and "
         f"the intervals are not corrected for their number. If no change helped at all, chance alone would give a KEEP "
-        f"in at most {chance * 100:.3g} % of them: {figures.expected_false_keeps:.2g} on average in a session like this, "
-        "as far as the intervals are as wide as they should be."
+        f"in at most {chance * 100:.3g} % of them, which is {figures.expected_false_keeps:.2g} on average in a session "
+        "like this, as far as the intervals are as wide as they should be."
     )
     return lines
 
@@ -161,7 +176,7 @@ def how_to_read(figures: Figures) -> list[str]:
 def question(figures: Figures) -> list[str]:
     asked = figures.question
     guards = ", ".join(f"{code(name)} may lose at most {margin:g}" for name, margin in asked.guards.items())
-    prompts = ", ".join(f"{text(name)} {number}" for name, number in asked.prompts.items())
+    prompts = ", ".join(f"{text(name)} {number}" for name, number in asked.prompts.items() if name != OVERALL)
     rows = [
         ("target", code(asked.target)),
         ("guards", guards or "none"),
@@ -224,31 +239,36 @@ def discarded(figures: Figures) -> list[str]:
         for decision in decisions
     ]
     reasons = list(dict.fromkeys(decision.reason for decision in decisions))
+    argued = [decision for decision in decisions if not _only_names_the_move(decision)]
+    hypotheses = [f"- {d.turn:03d} {text(d.proposer)}: {text(d.hypothesis, 240)}" for d in argued]
     return [
         "## Discarded", "",
         *table(("UTC", "id", "change", f"{text(figures.question.target)} [interval]", "reason"), rows, right=(3,)), "",
         *(f"- {text(word)}: {reason(word)}." for word in reasons), "",
-        "What their proposers expected:", "",
-        *(f"- {decision.turn:03d} {text(decision.proposer)}: {text(decision.hypothesis, 200)}" for decision in decisions),
+        *(["Their hypotheses, which were not shown to hold:", "", *hypotheses] if hypotheses else []),
     ]  # fmt: skip
+
+
+def _only_names_the_move(decision: Decided) -> bool:
+    """A hypothesis that says no more than the table's row does."""
+    return f"{decision.knob} {shown(decision.before)} -> {shown(decision.after)}" in decision.hypothesis
 
 
 def crashes(figures: Figures) -> list[str]:
     decisions = figures.having("CRASH")
     if not decisions and not figures.baseline_failure:
         return []
-    lines = ["## Crashes", "", "A crash is not a score of 0: these changes have no score and enter no figure.", ""]
+    lines = ["## Crashes", "", "A crash is not a score of 0: it has no score and enters no figure.", ""]
+    if figures.baseline_failure:
+        return [*lines, f"The starting recipe itself failed: {text(figures.baseline_failure)}."]
     rows = []
     for decision in decisions:
         crash = decision.crash
         seeds = ", ".join(map(str, crash.seeds)) if crash else ""
         message = text(crash.message, 160) if crash else ""
-        rows.append((decision.time[11:16], f"{decision.turn:03d}", moved(decision), reason(decision.reason), seeds, message))
-    if rows:
-        lines += table(("UTC", "id", "change", "what happened", "seeds", "message"), rows)
-    if figures.baseline_failure:
-        lines += ["", f"The starting recipe itself failed: {text(figures.baseline_failure)}."]
-    return lines
+        happened = reason(decision.reason)
+        rows.append((decision.time[11:16], f"{decision.turn:03d}", moved(decision), happened, seeds, message))
+    return [*lines, *table(("UTC", "id", "change", "what happened", "seeds", "message"), rows)]
 
 
 def noise(figures: Figures) -> list[str]:
@@ -281,23 +301,29 @@ def noise(figures: Figures) -> list[str]:
 
 def sensitivity(figures: Figures) -> list[str]:
     """Each tried value of each knob with the target's change, ordered by value, as intervals around 0."""
-    measured = [decision for decision in figures.decisions if decision.target]
     if not figures.decisions:
         return []
-    reaches = [max(abs(d.target.low), abs(d.target.high)) for d in measured if d.target]
+    reaches = [max(abs(d.target.low), abs(d.target.high)) for d in figures.decisions if d.target]
     scale = max(min(max(reaches), 3 * median(reaches)), 0.01) if reaches else 1.0
-    lines = []
-    names = dict.fromkeys(decision.knob for decision in figures.decisions)
-    for name in names:
+    wide = max(len(_move(decision)) for decision in figures.decisions)
+    edges = f"{-scale:+.2f}{'0':^{BAR_WIDTH - 10}}{scale:+.2f}"
+    lines = [" " * (wide + FIGURE_WIDTH + 4) + edges] if reaches else []
+    for name in sorted({decision.knob for decision in figures.decisions}, key=lambda name: -_largest(figures, name)):
         tried = sorted((d for d in figures.decisions if d.knob == name), key=lambda d: (_order(d.after), d.turn))
-        lines += ["", plain(name), *_sensitivity_rows(tried, scale)]
-    edges = f"{-scale:+.2f}".ljust(16) + "0" + f"{scale:+.2f}".rjust(16)
-    moves = [_move(decision) for decision in figures.decisions]
+        lines += [
+            *([""] if len(lines) > 2 else []),
+            plain(name),
+            *(_sensitivity_row(decision, scale, wide) for decision in tried),
+        ]
     return [
         "## Sensitivity per knob", "",
-        f"Change of {code(figures.question.target)} when one knob moves, each against the recipe that stood then.", "",
-        *fenced([" " * (max(map(len, moves)) + 28) + edges, *lines[1:]]),
+        f"Change of {code(figures.question.target)} when one knob moves, each against the recipe that stood then; the "
+        "knob with the largest change first.", "", *fenced(lines),
     ]  # fmt: skip
+
+
+def _largest(figures: Figures, knob: str) -> float:
+    return max((abs(d.target.delta) for d in figures.decisions if d.knob == knob and d.target), default=0.0)
 
 
 def _move(decision: Decided) -> str:
@@ -311,14 +337,12 @@ def _order(value: object) -> tuple[int, float, str]:
     return 1, 0.0, shown(value)
 
 
-def _sensitivity_rows(tried: Sequence[Decided], scale: float, ) -> list[str]:
-    rows = []
-    for decision in tried:
-        target = decision.target
-        figure = change(target) if target else "no score: crash"
-        picture = bar(target.delta, target.low, target.high, scale) if target else ""
-        rows.append(f"  {_move(decision):<44} {figure:<23} {picture} {decision.status}")
-    return rows
+def _sensitivity_row(decision: Decided, scale: float, wide: int) -> str:
+    target = decision.target
+    if target is None:
+        return f"  {_move(decision):<{wide}}  no score ({plain(decision.reason)})"
+    picture = bar(target.delta, target.low, target.high, scale, BAR_WIDTH)
+    return f"  {_move(decision):<{wide}}  {change(target):<{FIGURE_WIDTH}}{picture}  {decision.status}"
 
 
 def guards(figures: Figures) -> list[str]:
@@ -418,15 +442,15 @@ def cost(figures: Figures) -> list[str]:
     if spent.other_share is not None:
         for name, seconds in (("training", spent.train), ("generation", spent.generate), ("scoring", spent.score)):
             rows.append((name, f"{duration(seconds)} ({seconds / spent.total:.1%} of probe time)"))
-        other = spent.total - spent.train - spent.generate - spent.score
-        rows.append(("outside these three", f"{duration(other)} ({spent.other_share:.1%} of probe time)"))
+        other = max(0.0, spent.other_share)
+        rows.append(("outside these three", f"{duration(other * spent.total)} ({other:.1%} of probe time)"))
     if spent.seconds_per_probe is not None:
         rows.append(("per probe", duration(spent.seconds_per_probe)))
     if spent.tokens_per_second is not None:
         rows.append(("training tokens per second", f"{spent.tokens_per_second:,.0f}"))
     if spent.peak_gb:
         rows.append(("peak memory", f"{spent.peak_gb:.1f} GB"))
-    rows.append(("cost", "no price under [budget] or [proposer]" if spent.dollars is None else f"${spent.dollars:.2f}"))
+    rows.append(("cost", "no price under [budget] or [proposer]" if spent.dollars is None else dollars(spent.dollars)))
     rows.append(("budget left", figures.budget_left))
     return ["## Time and cost", "", *table(("what", "value"), rows)]
 
@@ -435,11 +459,9 @@ def go_on(figures: Figures) -> list[str]:
     """The exact commands, to be typed in the workspace."""
     folder = f"runs/session-{figures.session}"
     lines = ["## Go on", "", "In the folder that holds `results.tsv`:", ""]
-    if figures.state == "finished":
-        commands = [(run_command(figures.study_path), "begins a new session with what stands")]
-    else:
-        commands = [(_resume(figures), "takes this session up where it stands")]
-    commands += [
+    says = "begins a new session with what stands" if figures.state == "finished" else "goes on where it stands"
+    commands = [
+        (_command(figures), "what it has done by now" if figures.state == "running" else says),
         (f"nightlane status {figures.session}", "what stands and what is left"),
         (f"nightlane report {figures.session}", "writes and prints this report again"),
     ]
@@ -449,12 +471,14 @@ def go_on(figures: Figures) -> list[str]:
     if (figures.finish_reason or "").startswith("no untried move"):
         lines += ["", "Every legal move was tried: widen a knob under `[lanes]` in the study before the next session."]
     if figures.baseline_failure:
-        lines += ["", "Mend the starting recipe or the machine first: the next session measures it again."]
+        lines += ["", "Mend the starting recipe, or the machine if that is at fault, before the next session."]
     return lines
 
 
-def _resume(figures: Figures) -> str:
-    return f"nightlane resume {figures.session}"
+def _command(figures: Figures) -> str:
+    if figures.state == "running":
+        return f"nightlane status {figures.session}"
+    return run_command(figures.study_path) if figures.state == "finished" else f"nightlane resume {figures.session}"
 
 
 SECTIONS = (

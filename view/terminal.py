@@ -1,4 +1,4 @@
-"""A running session on the terminal: a live table with a progress bar per probe, or plain lines where it is no terminal.
+"""A running session on the terminal: a live table with a progress bar per probe, or plain lines elsewhere.
 
 Everything here goes to stderr; stdout is for data.
 """
@@ -6,6 +6,7 @@ Everything here goes to stderr; stdout is for data.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,7 +21,8 @@ from probes.reading import Probe
 from probes.runner import Progress as ProbeProgress
 
 STYLES = {"KEEP": "bold green", "DISCARD": "dim", "CRASH": "bold red", "BASELINE": "cyan"}
-SHOWN_DECISIONS = 20
+FIXED_WIDTH = 35  # number, decision, figure and the gaps; the rest is for reason and change
+LEAST_SHOWN = 3
 
 
 class PlainWatcher:
@@ -39,13 +41,14 @@ class PlainWatcher:
         self.console.print(Text(f"measuring {title}: {len(probes)} probe(s) to run"))
 
     def decided(self, decision: DecisionRow) -> None:
-        self.console.print(Text(" ".join(cells(decision))))
+        self.console.print(Text(" ".join(cell for cell in cells(decision) if cell)))
 
 
 class LiveWatcher:
     """The session's decisions as a table and, under it, a bar per running probe: step of steps, loss, time left."""
 
     def __init__(self, console: Console) -> None:
+        self.console = console
         self.decisions: list[DecisionRow] = []
         self.title = ""
         self.started = time.monotonic()
@@ -57,16 +60,20 @@ class LiveWatcher:
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
 
     def render(self) -> RenderableType:
-        table = Table(title=None, expand=False, pad_edge=False)
-        for heading in ("#", "decision", "reason", "knob", "change", "target delta", "interval"):
-            table.add_column(heading, no_wrap=heading in ("#", "decision"))
-        for decision in self.decisions[-SHOWN_DECISIONS:]:
-            table.add_row(*cells(decision), style=STYLES.get(decision.status, ""))
-        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        """As many of the latest decisions as the terminal has lines for, each on one line."""
+        width, height = self.console.size
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+        for heading in ("#", "decision", "reason", "change", "target change"):
+            table.add_column(heading, no_wrap=True)
+        room = max(height - len(self.tasks) - 5, LEAST_SHOWN)
+        for decision in self.decisions[-room:]:
+            table.add_row(*_row(cells(decision), width), style=STYLES.get(decision.status, ""))
+        elapsed = timedelta(seconds=int(time.monotonic() - self.started))
         kept = sum(decision.status == "KEEP" for decision in self.decisions)
         decided = sum(decision.turn > 0 for decision in self.decisions)
-        line = Text(f"{decided} decisions, {kept} kept, {minutes}:{seconds:02d} elapsed. {self.title}")
-        return Group(table, line, self.bars)
+        line = Text(f"{decided} decisions, {kept} kept, {elapsed} elapsed", style="bold")
+        title = Text(self.title, no_wrap=True, overflow="ellipsis")
+        return Group(table, Text(), line, title, self.bars)
 
     def progress(self, progress: ProbeProgress) -> None:
         task = self.tasks.get(progress.probe)
@@ -79,7 +86,7 @@ class LiveWatcher:
         self.live.console.print(Text(text))
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
-        self.title = f"Measuring {title}."
+        self.title = f"measuring {title}"
         for task in self.tasks.values():
             self.bars.remove_task(task)
         self.tasks = {
@@ -91,18 +98,28 @@ class LiveWatcher:
         self.decisions.append(decision)
 
 
-def cells(decision: DecisionRow) -> tuple[str, ...]:
-    """A decision as the cells of a table's row."""
-    row = decision.row
-    name = decision.id.rpartition("-")[2]
+def cells(decision: DecisionRow) -> tuple[str, str, str, str, str]:
+    """A decision in five cells: number, decision, reason, change, and the target's figure with its interval."""
+    row, number = decision.row, f"{decision.turn:03d}"
     if decision.turn == 0:
         target = row.get("target")
-        return (name, decision.status, decision.reason, "", "", "" if target is None else f"{target:.2f}", "")
-    change = f"{show(row['before'])} -> {show(row['after'])}"
-    if row.get("delta") is None:
-        return (name, decision.status, decision.reason, row["knob"], change, "", "")
-    interval = f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
-    return (name, decision.status, decision.reason, row["knob"], change, f"{row['delta']:+.2f}", interval)
+        return number, decision.status, decision.reason, "", "" if target is None else f"{target:.2f}"
+    change = f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
+    figure = ""
+    if row.get("delta") is not None:
+        figure = f"{row['delta']:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
+    return number, decision.status, decision.reason, change, figure
+
+
+def _row(texts: tuple[str, str, str, str, str], width: int) -> tuple[Text, ...]:
+    """The cells of one line: the reason and the change give way where the terminal is narrow."""
+    number, status, reason, change, figure = texts
+    longest = 12 if width < 100 else 24
+    return Text(number), Text(status), _cut(reason, longest), _cut(change, width - FIXED_WIDTH - longest), Text(figure)
+
+
+def _cut(text: str, longest: int) -> Text:
+    return Text(text if len(text) <= longest else f"{text[: max(longest - 1, 0)]}…")
 
 
 @contextmanager

@@ -1,0 +1,75 @@
+"""The import law of the house, read from the source: who may import whom, and where the heavy libraries are."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = {
+    "lanes": set(),
+    "sandbox": set(),
+    "probes": {"lanes", "sandbox"},
+    "preferences": {"lanes", "sandbox", "probes"},
+    "agent": {"lanes", "sandbox", "probes", "preferences"},
+    "finetune": {"lanes", "sandbox", "probes", "preferences"},
+    "view": {"lanes", "sandbox", "probes", "preferences", "agent", "finetune"},
+}
+EVERYTHING = {*LAYERS, "labs", "bench"}
+COMMAND_LINE = ROOT / "agent" / "command_line.py"
+HEAVY = {"torch", "transformers", "trl", "peft"}
+TRAINS_OR_GENERATES = {"base.py", "generation.py", "orpo.py", "training.py", "measure.py", "worker.py"}
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", [name for name in LAYERS if (ROOT / name).is_dir()])
+def test_a_package_imports_only_the_layers_below_it(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        if path == COMMAND_LINE:
+            continue
+        forbidden = imports(path) & (EVERYTHING - LAYERS[package] - {package})
+        assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
+
+
+def test_only_the_command_line_reaches_view_and_labs_and_not_at_import() -> None:
+    top = {node for node in ast.parse(COMMAND_LINE.read_text(encoding="utf-8")).body}
+    for node in top:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert node.module.split(".")[0] not in {"view", "labs", "bench", "probes", "agent"}
+    assert {"view", "labs"} <= imports(COMMAND_LINE)
+
+
+def test_heavy_libraries_are_imported_only_where_a_model_is_trained_or_asked() -> None:
+    for package in LAYERS:
+        for path in (ROOT / package).rglob("*.py"):
+            if imports(path) & HEAVY:
+                assert path.parent.name == "probes", path
+                assert path.name in TRAINS_OR_GENERATES, path
+
+
+def test_the_command_line_starts_without_the_heavy_libraries() -> None:
+    script = (
+        "import sys, agent.command_line; "
+        "heavy = {'torch', 'transformers', 'trl', 'peft', 'langgraph', 'optuna', 'pandas', 'openai', 'numpy'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_package_of_the_house_says_what_it_is() -> None:
+    for package in EVERYTHING:
+        init = ROOT / package / "__init__.py"
+        if init.exists():
+            assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))), init
