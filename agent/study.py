@@ -213,7 +213,8 @@ def parse_study(path: Path, text: str) -> Study:
 
 def _first(error: ValidationError) -> str:
     """The first complaint as one sentence: where, the law, the value, the remedy."""
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     where = [str(part) for part in problem["loc"]]
     section = f"[{'.'.join(where[:-1])}] " if len(where) > 1 else "[recipe] " if error.title == "Recipe" else ""
     name, kind = where[-1] if where else "", problem["type"]

@@ -61,7 +61,7 @@ def build(settings: Mapping[str, KnobSettings], manifests: Manifests, sources: t
     """``manifest`` and, for each source, ``weight.SOURCE``; settings for ``weights`` hold for every source."""
     knobs: list[Knob] = []
     if not settings or "manifest" in settings:
-        names = settings.get("manifest", KnobSettings()).choices or tuple(manifests)
+        names = tuple(map(str, settings.get("manifest", KnobSettings()).choices or manifests))
         for name in names:
             if name not in manifests:
                 raise BadInput(f"[lanes.mixture] names the manifest {name!r}, which [data.manifests] lacks; add it")

@@ -113,7 +113,9 @@ def build_lanes(
 
 
 def _from_defaults(defaults: tuple[KnobDefault, ...], lane: str, settings: LaneSettings, start: Recipe) -> list[Knob]:
-    chosen = [d for d in defaults if d.name in settings.knobs or (d.searched and not settings.knobs)]
+    """In the order the study lists them, or the lane's own where it lists none."""
+    by_name = {default.name: default for default in defaults}
+    chosen = [by_name[name] for name in settings.knobs] or [default for default in defaults if default.searched]
     try:
         return [d.build(lane, settings.knobs.get(d.name, KnobSettings()), start) for d in chosen]
     except ValidationError as error:

@@ -24,6 +24,7 @@ from probes.worker import serve
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 START_SECONDS = 600.0
+GOODBYE_SECONDS = 3.0
 
 
 @dataclass
@@ -79,10 +80,14 @@ class ResidentRunner:
         return [outcomes[place] for place in range(len(batch))]
 
     def close(self) -> None:
+        """An idle worker ends by itself when its pipe closes; one that is at work is killed."""
         for worker in self._workers:
             worker.pipe.close()
-            worker.process.kill()
+            if worker.task is not None:
+                worker.process.kill()
         for worker in self._workers:
+            worker.process.join(timeout=GOODBYE_SECONDS)
+            worker.process.kill()
             worker.process.join()
         self._workers = []
 

@@ -41,7 +41,9 @@ def serve(pipe: Connection, material: Material, runs: Path, number: int, threads
 def _serve(pipe: Connection, material: Material, runs: Path, threads: int, device: str) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
+    from tqdm import tqdm
 
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed worker would leave behind
     torch.set_num_threads(threads)
     for heavy in ("probes.training", "probes.generation"):
         importlib.import_module(heavy)

@@ -91,10 +91,10 @@ def bar(delta: float, low: float, high: float, scale: float, width: int = 33) ->
     cells[middle] = "│"
     for at in range(place(low), place(high) + 1):
         cells[at] = "┼" if at == middle else "─"
+    if -scale <= delta <= scale:
+        cells[place(delta)] = "●"
     if low < -scale:
         cells[0] = "<"
     if high > scale:
         cells[-1] = ">"
-    if -scale <= delta <= scale:
-        cells[place(delta)] = "●"
     return "".join(cells)

@@ -10,21 +10,28 @@ from typing import Any
 
 from agent.workspace import Workspace
 from probes.store import write_durably
-from view.figures import figures
-from view.sections import SECTIONS
+from view.decision_sections import crashes, critical, discarded, guards, kept, sensitivity
+from view.gather import gather
+from view.sections import cost, go_on, how_to_read, noise, outcomes, question, searched
 from view.session_record import SessionRecord, load_record
+from view.summary import summary
+
+SECTIONS = (
+    summary, kept, discarded, crashes, how_to_read, question, searched, sensitivity, guards, critical, noise, outcomes,
+    cost, go_on,
+)  # fmt: skip
 
 
 def report_markdown(record: SessionRecord) -> str:
     """The report, the summary first; a section with nothing to say is left out."""
-    found = figures(record)
+    found = gather(record)
     sections = (section(found) for section in SECTIONS)
     return "\n\n".join("\n".join(lines).strip() for lines in sections if lines) + "\n"
 
 
 def report_data(record: SessionRecord) -> dict[str, Any]:
     """The same figures as plain JSON values."""
-    data: dict[str, Any] = json.loads(json.dumps(asdict(figures(record)), allow_nan=False))
+    data: dict[str, Any] = json.loads(json.dumps(asdict(gather(record)), allow_nan=False))
     return data
 
 

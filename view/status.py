@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.budget import left
 from agent.workspace import Workspace
-from view.figures import differences, proposer_counts, shown
+from view.gather import differences, proposer_counts, shown
 from view.markdown import moment, plain
 from view.session_record import SessionRecord, load_record, resume_command, run_command, status_command
 

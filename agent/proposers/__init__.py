@@ -1,13 +1,13 @@
 """Who proposes: Optuna, a language model, or both by turns. A proposer is one file here and one branch below."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from agent.proposers.protocol import Proposer, Situation, Suggestion, Tried
+from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion, Tried
 from agent.study import ProposerSettings
 from lanes.errors import BadInput
 
-__all__ = ["Chain", "Proposer", "Situation", "Suggestion", "Tried", "choose"]
+__all__ = ["Chain", "Declined", "Proposer", "Situation", "Suggestion", "Tried", "choose"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,13 @@ class Chain:
     says: str
 
     def propose(self, situation: Situation) -> Suggestion:
+        """The first answer, at the price of all that were asked."""
+        spent = 0.0
         for proposer in self._order(situation.turn):
-            suggestion = proposer.propose(situation)
-            if suggestion is not None:
-                return suggestion
+            answer = proposer.propose(situation)
+            if isinstance(answer, Suggestion):
+                return replace(answer, dollars=spent + answer.dollars)
+            spent += answer.dollars
         raise RuntimeError("the last proposer always answers while there is a legal move")
 
     def _order(self, turn: int) -> Sequence[Proposer]:
@@ -39,11 +42,7 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
     model = settings.model or environment.get("OPENAI_MODEL", "")
     has_endpoint = bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
     if settings.kind == "optuna" or (settings.kind == "auto" and not (has_endpoint and model)):
-        why = "as the study asks"
-        if settings.kind == "auto":
-            lacking = "no model is named" if has_endpoint else "no endpoint is configured"
-            why = f"{lacking}; set OPENAI_BASE_URL or OPENAI_API_KEY, and OPENAI_MODEL, for the hybrid"
-        return Chain(None, TpeProposer(), 0.0, f"proposer: optuna ({why})")
+        return Chain(None, TpeProposer(), 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
     if not has_endpoint or not model:
         lacking = "OPENAI_BASE_URL or OPENAI_API_KEY" if not has_endpoint else "a model"
         raise BadInput(
@@ -52,8 +51,16 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
         )
     from agent.proposers.language_model import LanguageModelProposer
 
-    asked = LanguageModelProposer(settings, model, note)
+    asked = LanguageModelProposer(settings, model, note, environment)
     asked.check()
     share = 1.0 if settings.kind == "language_model" else settings.share
     kind = "language model, then optuna" if share == 1 else f"hybrid, language model in {share:.0%} of the turns"
     return Chain(asked, TpeProposer(), share, f"proposer: {kind} ({model})")
+
+
+def _why_optuna(settings: ProposerSettings, has_endpoint: bool) -> str:
+    if settings.kind == "optuna":
+        return "as the study asks"
+    if has_endpoint:
+        return "an endpoint is configured but no model is named; name it under [proposer] or in OPENAI_MODEL"
+    return "no endpoint is configured; set OPENAI_BASE_URL or OPENAI_API_KEY, and OPENAI_MODEL, for the hybrid"

@@ -58,9 +58,16 @@ class Suggestion:
     dollars: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """No answer this turn, so the next proposer has it; ``dollars`` is what asking cost all the same."""
+
+    dollars: float = 0.0
+
+
 class Proposer(Protocol):
-    """Picks one of the situation's moves. None: this proposer has no answer, so the next one is asked."""
+    """Picks one of the situation's moves, or declines."""
 
     name: str
 
-    def propose(self, situation: Situation) -> Suggestion | None: ...
+    def propose(self, situation: Situation) -> Suggestion | Declined: ...

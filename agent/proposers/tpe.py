@@ -5,11 +5,13 @@ it, and the same history and seed give the same proposal.
 """
 
 import random
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import PartialFixedSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
@@ -21,14 +23,14 @@ STARTUP_TRIALS = 5
 
 
 class TpeProposer:
-    """Turns to the knob that was tried least under this incumbent and lets TPE choose its value."""
+    """Turns to the knob that was tried least and lets TPE choose its value."""
 
     name = "optuna"
 
-    def propose(self, situation: Situation) -> Suggestion | None:
+    def propose(self, situation: Situation) -> Suggestion:
         chance = random.Random(f"{situation.seed}|{situation.turn}")
-        knob = situation.space.knob(self._knob(situation, chance))
-        value = self._value(situation, knob)
+        knob = situation.space.knob(self._knob(situation))
+        value = self._value(situation, knob, chance.getrandbits(32))
         moves = situation.moves[knob.name]
         if value not in moves:
             value = _closest(knob, value, moves, chance)
@@ -36,24 +38,27 @@ class TpeProposer:
         hypothesis = f"TPE over {len(situation.history)} decisions: {knob.name} {show(now)} -> {show(value)}"
         return Suggestion(knob.name, value, hypothesis, None, self.name)
 
-    def _knob(self, situation: Situation, chance: random.Random) -> str:
-        tries = {name: 0 for name in situation.moves}
+    def _knob(self, situation: Situation) -> str:
+        """The knob tried least since it was last kept (a slope may go on); among equals, as the study lists them."""
+        tries = dict.fromkeys(situation.moves, 0)
         for tried in situation.history:
             if tried.knob in tries:
-                tries[tried.knob] += 1
-        fewest = min(tries.values())
-        return chance.choice(sorted(name for name, count in tries.items() if count == fewest))
+                tries[tried.knob] = 0 if tried.status == "KEEP" else tries[tried.knob] + 1
+        return min(tries, key=lambda name: tries[name])
 
-    def _value(self, situation: Situation, knob: Knob) -> Value:
+    def _value(self, situation: Situation, knob: Knob, seed: int) -> Value:
         space = {k.name: _distribution(k, situation) for k in situation.space.knobs}
         fixed = {k.name: _encode(k, situation.incumbent) for k in situation.space.knobs if k.name != knob.name}
-        sampler = PartialFixedSampler(
-            fixed, TPESampler(seed=situation.seed + situation.turn, n_startup_trials=STARTUP_TRIALS)
-        )
-        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study = optuna.create_study(direction="maximize", sampler=_sampler(fixed, seed))
         for tried in situation.history:
             study.add_trial(_trial(tried, situation, space))
         return _decode(knob, study.ask(space).params[knob.name])
+
+
+def _sampler(fixed: Mapping[str, Any], seed: int) -> PartialFixedSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # it has been called so since Optuna 2.4
+        return PartialFixedSampler(dict(fixed), TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
 
 
 def _distribution(knob: Knob, situation: Situation) -> BaseDistribution:
@@ -87,8 +92,9 @@ def _trial(tried: Tried, situation: Situation, space: Mapping[str, BaseDistribut
 
 
 def _closest(knob: Knob, wanted: Value, moves: tuple[Value, ...], chance: random.Random) -> Value:
-    """The untried move nearest to what TPE wanted; by chance where values have no order."""
+    """The untried move nearest to what TPE wanted, by chance among equals and where values have no order."""
     if not knob.ordered:
         return chance.choice(list(moves))
     places = {value: place for place, value in enumerate(knob.values)}
-    return min(moves, key=lambda value: abs(places.get(value, 0) - places.get(wanted, 0)))
+    distances = {move: abs(places[move] - places[wanted]) for move in moves}
+    return chance.choice([move for move in moves if distances[move] == min(distances.values())])

@@ -15,13 +15,29 @@ from probes.reading import Probe
 from probes.runner import Progress
 from view.report import write_report
 
-SLOWER = simulated_study.STUDY.replace('"simulated"\n', '"simulated"\nsimulated_seconds = 0.01\n').replace(
-    'name = "simulated"\nsimulated_seconds = 0.01', 'name = "simulated"'
-)
-CRASHING = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 0.2").replace(
-    "learning_rate = { low = 1e-6, high = 0.9, factor = 2.0, reach = 4 }\nbeta = true\nwarmup = true",
-    "learning_rate = { choices = [0.2, 0.6, 0.7, 0.8] }",
-)
+KNOBS = """learning_rate = { low = 1e-6, high = 0.9, factor = 2.0, reach = 4 }
+beta = true
+warmup = true
+[lanes.mixture]
+[lanes.curriculum]
+"""
+
+
+def variant(knobs: str = KNOBS, learning_rate: str = "1e-4", **budget: str) -> str:
+    """The simulated study with other knobs and another start; probes that pretend to take 10 ms."""
+    text = simulated_study.STUDY.replace(KNOBS, knobs).replace(
+        "learning_rate = 1e-4", f"learning_rate = {learning_rate}"
+    )
+    text = text.replace("[budget]\n", "[budget]\n" + "".join(f"{name} = {value}\n" for name, value in budget.items()))
+    return f"{text}simulated_seconds = 0.01\n"
+
+
+UPWARD = "learning_rate = { low = 1e-6, high = 1e-3, factor = 10.0, reach = 1 }\n"
+STUDY = variant()
+CLIMBING = variant(UPWARD, "1e-6")  # every move is a KEEP, whoever proposes
+MIXED = variant(f"{UPWARD}[lanes.curriculum]\n", "1e-6", dollars_per_hour="3600")  # a KEEP, and moves that do little
+CRASHING = variant("learning_rate = { choices = [0.2, 0.6, 0.7, 0.8] }\n[lanes.curriculum]\n", "0.2")
+FRUITLESS = variant("warmup = true\n")  # four legal moves, none with an effect
 
 
 class Silent:
@@ -49,14 +65,14 @@ def prompts(per_category: int) -> list[dict[str, Any]]:
     ]
 
 
-def study(folder: Path, text: str = SLOWER, per_category: int = 32) -> Study:
+def study(folder: Path, text: str = STUDY, per_category: int = 32) -> Study:
     path = simulated_study.write_study(folder / "study", text)
     tiny.write_jsonl(folder / "study" / "prompts.jsonl", prompts(per_category))
     return load_study(path)
 
 
 def night(
-    folder: Path, text: str = SLOWER, per_category: int = 32, decisions: int | None = 4, stop_after: int | None = None
+    folder: Path, text: str = STUDY, per_category: int = 32, decisions: int | None = 4, stop_after: int | None = None
 ) -> Workspace:
     """Run a session in ``folder``; the workspace holds it and its report."""
     workspace = Workspace(folder / "workspace")

@@ -1,0 +1,76 @@
+"""What the language model is shown: a person's instructions, the moves, aggregate figures and the budget.
+
+Never a file path, a prompt of the prompt set or an answer: nothing here reads more than the situation.
+"""
+
+from typing import Any
+
+from agent.proposers.protocol import Situation, Tried
+from lanes import show
+
+HISTORY_ROWS = 60
+MOVES_HEADING = "# Legal untried moves of this turn"
+SYSTEM = (
+    "You propose the next experiment in a search for a better preference-tuning recipe. Reply with one JSON object and "
+    'nothing else: {"knob": NAME, "value": VALUE, "hypothesis": TEXT, "predicted_delta": NUMBER}. Choose exactly one '
+    "knob and one value from the legal moves listed. predicted_delta is the change you expect in the target category, "
+    "on a scale from 0 to 10. Effects smaller than the intervals in the history are noise."
+)
+
+
+def briefing(situation: Situation) -> str:
+    """What the model is shown, as Markdown."""
+    moves = "\n".join(
+        f"- {knob} (now {show(situation.space.knob(knob).read(situation.incumbent))}): {', '.join(map(show, values))}"
+        for knob, values in situation.moves.items()
+    )
+    lanes = ", ".join(f"{lane} (share {share:g})" for lane, share in situation.space.shares.items())
+    guards = ", ".join(f"{name} may lose at most {margin:g}" for name, margin in situation.guards.items()) or "none"
+    incumbent = "\n".join(f"- {knob.name} = {show(knob.read(situation.incumbent))}" for knob in situation.space.knobs)
+    program = situation.program.strip() or "(none)"
+    return (
+        f"# Instructions of the person who runs the study\n{program}\n\n"
+        f"# Aim\nRaise the target category {situation.target!r}. Guards: {guards}.\n\n"
+        f"# Lanes\n{lanes}. This turn belongs to the lane {situation.lane!r}.\n\n"
+        f"# Incumbent\n{incumbent}\n\n"
+        f"{MOVES_HEADING}\n{moves}\n\n"
+        f"# History\n{_history(situation)}\n\n"
+        f"# Budget left\n{situation.budget_left}\n"
+    )
+
+
+def response_format(situation: Situation) -> dict[str, Any]:
+    """The reply's schema for servers that can hold a model to one. Lengths and bounds are checked here, not there:
+    some servers turn a long ``maxLength`` into a grammar they then refuse."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "knob": {"type": "string", "enum": list(situation.moves)},
+            "value": {"anyOf": [{"type": "string"}, {"type": "number"}]},
+            "hypothesis": {"type": "string"},
+            "predicted_delta": {"type": "number"},
+        },
+        "required": ["knob", "value", "hypothesis", "predicted_delta"],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": schema}}
+
+
+def _history(situation: Situation) -> str:
+    if not situation.history:
+        return "(no decisions yet)"
+    shown, count = situation.history[-HISTORY_ROWS:], len(situation.history)
+    lines = [f"The last {len(shown)} of {count} decisions."] if len(shown) < count else []
+    lines += [
+        "| lane | knob | before | after | decision | reason | target delta | interval |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *map(_row, shown)])
+
+
+def _row(tried: Tried) -> str:
+    figures = "no reading | no reading"
+    if tried.delta is not None and tried.low is not None and tried.high is not None:
+        figures = f"{tried.delta:+.2f} | {tried.low:+.2f} to {tried.high:+.2f}"
+    before, after = show(tried.before), show(tried.after)
+    return f"| {tried.lane} | {tried.knob} | {before} | {after} | {tried.status} | {tried.reason} | {figures} |"

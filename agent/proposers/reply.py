@@ -1,0 +1,118 @@
+"""What a language model replied, which is untrusted: a closed schema, a knob and a value from the lists it was shown.
+
+A reply that is not JSON is repaired once (json-repair). What could be read in two ways is not read at all: a key given
+twice, two objects, a reply that is longer than any answer needs.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from json_repair import repair_json
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lanes import Value, show
+
+MAX_REPLY = 20_000
+
+
+class Reply(BaseModel):
+    """The closed schema of a reply."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    knob: str = Field(max_length=200)
+    value: str | int | float | list[str]
+    hypothesis: str = Field(max_length=2000)
+    predicted_delta: float = Field(ge=-10, le=10)
+
+    @field_validator("hypothesis")
+    @classmethod
+    def _says_something_in_one_line(cls, text: str) -> str:
+        line = one_line(text, 2000)
+        if not line:
+            raise ValueError("it is empty; say why the change should help")
+        return line
+
+
+class Refused(Exception):
+    """A reply that breaks the schema or names no legal move; the text is what the model is told."""
+
+
+def read_reply(text: str) -> Reply:
+    """The reply in a model's text, repaired once where it is malformed; Refused says what is wrong with it."""
+    answer = text.rpartition("</think>")[2].strip()
+    if not answer:
+        raise Refused("it is empty")
+    if len(answer) > MAX_REPLY:
+        raise Refused(f"it is {len(answer)} characters long and at most {MAX_REPLY} are read")
+    data = _parsed(answer)
+    if not isinstance(data, dict):
+        raise Refused("it is not one JSON object")
+    try:
+        return Reply.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = one_line(".".join(map(str, first["loc"])), 80) or "the object"
+        raise Refused(f"{where}: {one_line(first['msg'].removeprefix('Value error, ').lower(), 200)}") from None
+
+
+def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
+    """The legal move that the reply names, as the ladder spells it; Refused lists the legal ones."""
+    if reply.knob not in moves:
+        known = ", ".join(moves)
+        raise Refused(f"knob {one_line(reply.knob, 80)!r} has no legal move in this turn's lane; choose one of {known}")
+    value = tuple(reply.value) if isinstance(reply.value, list) else reply.value
+    for move in moves[reply.knob]:
+        if move == value or show(move) == str(value) or _same_number(move, value):
+            return move
+    listed = ", ".join(map(show, moves[reply.knob]))
+    named = one_line(str(reply.value), 80)
+    raise Refused(f"{reply.knob}={named} is not among the legal untried values {{{listed}}}")
+
+
+def one_line(text: str, limit: int) -> str:
+    """Printable text without line breaks, control characters or lone surrogates, at most ``limit`` characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
+
+
+def _parsed(text: str) -> Any:
+    """Strict JSON, else the JSON between the outermost braces (prose, a fence), else what json-repair makes of it."""
+    for candidate in (text, text[text.find("{") : text.rfind("}") + 1]):
+        try:
+            return json.loads(candidate, parse_constant=_no_constant, object_pairs_hook=_without_twins)
+        except (ValueError, RecursionError):
+            continue
+    for name in Reply.model_fields:
+        if len(re.findall(rf"""["']{name}["']\s*:""", text)) > 1:
+            raise Refused(f"it gives {name!r} more than once; propose one knob in one JSON object")
+    try:
+        return repair_json(text, return_objects=True)
+    except Exception:  # json-repair is handed hostile text here, part of the boundary around the endpoint
+        return None
+
+
+def _no_constant(name: str) -> float:
+    raise Refused(f"{name} is not a JSON number")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """json.loads keeps the last of two equal keys; here the reply is refused."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise Refused(f"it gives {one_line(name, 80)!r} more than once; propose one knob in one JSON object")
+        found[name] = value
+    return found
+
+
+def _same_number(move: Value, value: Value) -> bool:
+    """A number written in another way: 2e-05, 0.00002 or "2e-5"."""
+    if isinstance(move, str | tuple) or isinstance(value, tuple):
+        return False
+    try:
+        return math.isclose(float(move), float(value), rel_tol=1e-6)
+    except (ValueError, OverflowError):
+        return False

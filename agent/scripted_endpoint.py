@@ -1,0 +1,327 @@
+"""A scripted language model behind a real HTTP server on loopback, for tests and demonstrations.
+
+    python -m agent.scripted_endpoint REPLIES.jsonl [--port N]
+
+prints the line that points nightlane at it and serves until Ctrl-C. In tests:
+
+    with ScriptedEndpoint([{"content": "..."}]) as endpoint:
+        endpoint.base_url, endpoint.requests
+
+It speaks OpenAI's chat completions: GET /v1/models and POST /v1/chat/completions. Every chat request takes the next reply,
+also one that the client sends again by itself. A reply is a JSON object, one a line, with one of
+
+    {"content": TEXT}                     the assistant's text; optional "finish_reason" ("length": cut off)
+    {"pick": "legal"}                     one of the legal moves in the briefing, by a seeded choice: a session without a model
+    {"status": 429, "headers": {...}}     an HTTP error with an OpenAI-style body
+    {"raw": TEXT}                         a 200 with this body, whatever it is
+    {"close": true}                       the connection is dropped
+
+and optionally "delay" (seconds before it). A last {"pick": "legal"} repeats for ever; any other script, once used up,
+answers 503 without an invitation to try again, so that a test which asks once too often fails.
+"""
+
+import argparse
+import json
+import random
+import re
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.proposers.briefing import MOVES_HEADING
+from lanes.errors import BadInput, NightlaneError
+
+MODEL = "scripted"
+KEY = "scripted"
+
+
+class ScriptedReply(BaseModel):
+    """One line of a script: exactly one of content, pick, status, raw and close."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    content: str | None = None
+    pick: Literal["legal"] | None = None
+    status: int | None = Field(None, ge=400, le=599)
+    raw: str | None = None
+    close: Literal[True] | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    finish_reason: str = "stop"
+    delay: float = Field(0.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        given = [name for name in ("content", "pick", "status", "raw", "close") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a reply has one of content, pick, status, raw and close, and this has {len(given)}")
+        return self
+
+
+class ScriptedEndpoint:
+    """Serves ``replies`` in order on 127.0.0.1; ``requests`` holds the bodies of the chat requests it was sent.
+
+    ``key``: any other key is refused with 401 (empty: every key will do). ``refuses``: request parameters answered with
+    400, as servers do that know no "response_format"; such a request takes no reply. ``lists_models=False``: 404 for the
+    list of models. ``seed`` is that of the picks.
+    """
+
+    def __init__(
+        self,
+        replies: Iterable[ScriptedReply | Mapping[str, Any]] = (),
+        *,
+        port: int = 0,
+        seed: int = 0,
+        key: str = "",
+        refuses: Iterable[str] = (),
+        lists_models: bool = True,
+    ) -> None:
+        self.replies = [ScriptedReply.model_validate(reply) for reply in replies]
+        self.key, self.refuses, self.lists_models = key, tuple(refuses), lists_models
+        self.requests: list[dict[str, Any]] = []
+        self.stopping = threading.Event()
+        self._taken = 0
+        self._lock = threading.Lock()
+        self._seed = seed
+        self._server = _Server(self, port)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What points the openai client here."""
+        return {"OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": self.key or KEY, "OPENAI_MODEL": MODEL}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def take(self, request: dict[str, Any]) -> tuple[int, ScriptedReply]:
+        """The number of this request and its reply."""
+        with self._lock:
+            self.requests.append(request)
+            number, self._taken = self._taken, self._taken + 1
+        if number < len(self.replies):
+            return number, self.replies[number]
+        if self.replies and self.replies[-1].pick:
+            return number, self.replies[-1]
+        return number, ScriptedReply(status=503, headers={"x-should-retry": "false"})
+
+    def refused(self, request: dict[str, Any]) -> str | None:
+        """The parameter that this server does not know, if the request has one; it is recorded all the same."""
+        name = next((name for name in self.refuses if name in request), None)
+        if name is not None:
+            with self._lock:
+                self.requests.append(request)
+        return name
+
+    def text(self, number: int, reply: ScriptedReply, request: dict[str, Any]) -> str:
+        return reply.content if reply.content is not None else pick(request, random.Random(f"{self._seed}|{number}"))
+
+
+def pick(request: Mapping[str, Any], chance: random.Random) -> str:
+    """A reply with one of the legal moves that the briefing in ``request`` lists; says so when there are none."""
+    said = [str(message.get("content")) for message in request.get("messages", []) if message.get("role") == "user"]
+    moves = legal_moves(said[0] if said else "")
+    if not moves:
+        return "The briefing lists no legal moves."
+    knob = chance.choice(sorted(moves))
+    hypothesis = "a seeded choice among the legal moves, for a demonstration without a model"
+    answer = {"knob": knob, "value": chance.choice(moves[knob]), "hypothesis": hypothesis, "predicted_delta": 0.0}
+    return json.dumps(answer)
+
+
+def legal_moves(briefing: str) -> dict[str, list[str]]:
+    """Knob -> values as the briefing shows them. The last such section counts: a person's instructions come before."""
+    section = briefing.rpartition(MOVES_HEADING + "\n")[2].partition("\n\n")[0]
+    found = (re.fullmatch(r"- (.+?) \(now .*?\): (.+)", line) for line in section.splitlines())
+    return {line[1]: line[2].split(", ") for line in found if line}
+
+
+class _Server(ThreadingHTTPServer):
+    """A server on loopback that keeps quiet about clients which went away."""
+
+    daemon_threads = True
+
+    def __init__(self, endpoint: ScriptedEndpoint, port: int) -> None:
+        self.endpoint = endpoint
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def server_bind(self) -> None:
+        """Without the look-up of a host name that HTTPServer makes, which can take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def do_GET(self) -> None:
+        if not self._authorised():
+            return
+        if self.path == "/v1/models" and self.server.endpoint.lists_models:
+            model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "nightlane"}
+            self._send(200, {"object": "list", "data": [model]})
+        else:
+            self._error(404, f"there is no {self.path}")
+
+    def do_POST(self) -> None:
+        endpoint, body = self.server.endpoint, self._body()
+        if not self._authorised():
+            return
+        if self.path != "/v1/chat/completions":
+            self._error(404, f"there is no {self.path}")
+            return
+        if body is None:
+            self._error(400, "the body is no JSON object")
+            return
+        unknown = endpoint.refused(body)
+        if unknown:
+            self._error(400, f"the parameter {unknown!r} is not supported")
+            return
+        number, reply = endpoint.take(body)
+        endpoint.stopping.wait(reply.delay)
+        self._reply(number, reply, body)
+
+    def _reply(self, number: int, reply: ScriptedReply, request: dict[str, Any]) -> None:
+        if reply.close:
+            self.close_connection = True
+        elif reply.status is not None:
+            self._error(reply.status, f"scripted error {reply.status}", reply.headers)
+        elif reply.raw is not None:
+            self._write(200, reply.raw.encode(), {"Content-Type": "text/html", **reply.headers})
+        else:
+            text = self.server.endpoint.text(number, reply, request)
+            self._send(200, _completion(number, request, text, reply.finish_reason), reply.headers)
+
+    def _authorised(self) -> bool:
+        key = self.server.endpoint.key
+        if key and self.headers.get("Authorization") != f"Bearer {key}":
+            self._error(401, "the API key is not the one this endpoint takes")
+            return False
+        return True
+
+    def _body(self) -> dict[str, Any] | None:
+        try:
+            data = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        except ValueError:
+            return None
+        return data if isinstance(data, dict) else None
+
+    def _error(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        error = {"message": message, "type": "scripted_error", "param": None, "code": None}
+        self._send(status, {"error": error}, headers)
+
+    def _send(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        self._write(status, json.dumps(content).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    def _write(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Nothing: a test's output is its own."""
+
+
+def _completion(number: int, request: Mapping[str, Any], text: str, finish_reason: str) -> dict[str, Any]:
+    """OpenAI's answer. Tokens are counted as words: nothing here has a tokenizer, and a price needs some count."""
+    prompt = sum(len(str(message.get("content")).split()) for message in request.get("messages", []))
+    words = len(text.split())
+    message = {"role": "assistant", "content": text, "refusal": None}
+    return {
+        "id": f"scripted-{number}", "object": "chat.completion", "created": 0, "model": request.get("model", MODEL),
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": words, "total_tokens": prompt + words},
+    }  # fmt: skip
+
+
+def read_script(path: Path) -> list[ScriptedReply]:
+    """The replies of a JSONL file; BadInput names the first line that is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise BadInput(f"{path} is no readable script; give a file with one reply as a JSON object a line") from None
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not numbered:
+        raise BadInput(f'{path} holds no reply; write one JSON object a line, {{"pick": "legal"}} say')
+    return [_read_line(path, number, line) for number, line in numbered]
+
+
+def _read_line(path: Path, number: int, line: str) -> ScriptedReply:
+    try:
+        return ScriptedReply.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        law = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+        raise BadInput(
+            f"{path}, line {number} is no reply ({law}); the forms a reply takes are at the head of agent/scripted_endpoint.py"
+        ) from None
+
+
+def serve(script: Path, port: int, seed: int, refuses: Iterable[str]) -> None:
+    """Print what points nightlane here and serve until Ctrl-C."""
+    replies = read_script(script)
+    try:
+        endpoint = ScriptedEndpoint(replies, port=port, seed=seed, refuses=refuses)
+    except (OSError, OverflowError):
+        raise BadInput(f"port {port} of 127.0.0.1 cannot be had; give another with --port, or none") from None
+    with endpoint:
+        exports = " ".join(f"{name}={value}" for name, value in endpoint.environment.items())
+        sys.stdout.write(f"export {exports}\n")
+        sys.stdout.flush()
+        while True:
+            time.sleep(3600)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m agent.scripted_endpoint", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("script", metavar="REPLIES.jsonl", type=Path, help="one reply as a JSON object a line")
+    parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the picks")
+    parser.add_argument("--refuse", action="append", default=[], metavar="NAME", help="answer this parameter with 400")
+    given = parser.parse_args(arguments)
+    try:
+        serve(given.script, given.port, given.seed, given.refuse)
+    except NightlaneError as error:
+        sys.stderr.write(f"scripted_endpoint: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""Whole sessions with the simulated runner."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import simulated_study
+
+from agent.ledger import Ledger
+from agent.opening import Overrides, begin, resume
+from agent.study import Study, load_study
+from agent.workspace import Workspace
+from lanes import Recipe
+from lanes.errors import BadInput, BaselineFailed, DiskFull, StudyChanged, WorkspaceBusy
+from probes.reading import Failure, Probe
+from probes.simulated import SimulatedRunner
+from view.report import write_report
+from view.terminal import watching
+
+
+def play(study: Study, workspace: Path, seed: int = 0, fresh: bool = False, **overrides: Any) -> str:
+    with watching() as watcher:
+        return begin(study, Workspace(workspace), Overrides(**overrides), seed, fresh, watcher, write_report)
+
+
+def go_on(workspace: Path, **overrides: Any) -> str:
+    with watching() as watcher:
+        return resume(Workspace(workspace), None, Overrides(**overrides), watcher, write_report)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return load_study(simulated_study.write_study(tmp_path / "study"))
+
+
+def ledger_of(workspace: Path) -> Ledger:
+    return Ledger(workspace / "runs" / "ledger.sqlite", read_only=True)
+
+
+def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_a_report(
+    study: Study, tmp_path: Path
+) -> None:
+    session = play(study, tmp_path)
+    table = pandas.read_csv(tmp_path / "results.tsv", sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False)
+    assert next(iter(table["status"])) == "BASELINE"
+    assert len(table) == 9
+    assert set(table["lane"]) == {"", "hyperparameters", "mixture", "curriculum"}
+    assert list(table["lane"]).count("hyperparameters") == 4
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert log.count("\n") == 11
+    assert "proposer: optuna (no endpoint is configured" in log
+    assert "END 8 decisions made" in log
+    assert len(list((tmp_path / "runs").glob("probe-*/outcome.json"))) == 9 * 3
+    folder = tmp_path / "runs" / f"session-{session}"
+    assert (folder / "report.md").read_text(encoding="utf-8").startswith("#")
+    assert Recipe.from_toml((folder / "recipe.toml").read_text(encoding="utf-8"))
+    assert (folder / "study.toml").read_text(encoding="utf-8") == study.text
+
+
+def test_no_recipe_is_decided_twice_and_each_proposal_moves_one_knob(study: Study, tmp_path: Path) -> None:
+    play(study, tmp_path, decisions=25)
+    with ledger_of(tmp_path) as ledger:
+        children = [proposal.child for proposal in ledger.proposals()]
+        assert len(children) == len(set(children)) == 25
+        for proposal in ledger.proposals():
+            parent, child = ledger.recipe(proposal.parent), ledger.recipe(proposal.child)
+            changed = [name for name in Recipe.model_fields if getattr(parent, name) != getattr(child, name)]
+            assert len(changed) == 1
+
+
+def test_the_same_seed_gives_the_same_decisions(study: Study, tmp_path: Path) -> None:
+    def gist(folder: Path) -> list[Any]:
+        with ledger_of(folder) as ledger:
+            return [(p.knob, p.after) for p in ledger.proposals()] + [d.reason for d in ledger.decisions()]
+
+    for name in ("a", "b"):
+        play(study, tmp_path / name, seed=3)
+    play(study, tmp_path / "c", seed=4)
+    assert gist(tmp_path / "a") == gist(tmp_path / "b")
+    assert gist(tmp_path / "a") != gist(tmp_path / "c")
+
+
+def test_a_kept_candidate_becomes_the_incumbent_and_its_readings_the_baseline(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path, decisions=10)
+    with ledger_of(tmp_path) as ledger:
+        decisions = ledger.decisions()
+        kept = [d for d in decisions if d.status == "KEEP"]
+        assert kept, "raising a learning rate that is far too low is found"
+        later = [p for p in ledger.proposals() if p.turn > kept[0].turn]
+        assert later[0].parent == kept[0].incumbent
+        assert ledger.recipe(kept[0].incumbent).learning_rate > 4e-6
+        ran = [probe.id for probe in ledger.probes(decisions[0].session)]
+        assert len(ran) == len(set(ran)) == 3 * len(decisions)
+
+
+def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path, decisions=6)
+    second = play(study, tmp_path, decisions=2)
+    third = play(study, tmp_path, decisions=2, fresh=True)
+    with ledger_of(tmp_path) as ledger:
+        first = ledger.sessions()[0]
+        stood = ledger.decisions("WHERE session = ?", (first,))[-1].incumbent
+        starts = {name: session.start for name in ledger.sessions() if (session := ledger.session(name))}
+        assert stood != study.start.digest
+        assert starts[second] == stood
+        assert starts[third] == study.start.digest
+        children = [proposal.child for proposal in ledger.proposals()]
+        assert len(children) == len(set(children))
+
+
+def test_a_probe_that_diverges_is_a_crash_row_without_figures(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 0.4").replace(
+        "factor = 2.0, reach = 4", "factor = 2.0, reach = 1"
+    )
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path, decisions=16)
+    table = pandas.read_csv(
+        tmp_path / "results.tsv", sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, dtype=str
+    )
+    crashed = table[table["status"] == "CRASH"]
+    assert len(crashed) == 1
+    assert list(crashed["reason"]) == ["crash:diverged"]
+    assert list(crashed["delta"]) == list(crashed["target"]) == [""]
+    assert "loss is nan" in next(iter(crashed["description"]))
+
+
+def test_a_starting_recipe_that_fails_ends_the_session_with_its_reason(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 0.8")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    with pytest.raises(BaselineFailed, match="loss is nan"):
+        play(study, tmp_path)
+    assert "CRASH" in (tmp_path / "results.tsv").read_text(encoding="utf-8")
+
+
+def test_the_search_space_may_be_used_up(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("[lanes.mixture]", "").replace("[lanes.curriculum]", "")
+    text = text.replace("beta = true\nwarmup = true\n", "").replace("low = 1e-6, high = 0.9", "low = 5e-5, high = 2e-4")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    session = play(study, tmp_path, decisions=50)
+    with ledger_of(tmp_path) as ledger:
+        row = ledger.session(session)
+        assert row is not None
+        assert row.finish_reason == "no untried move is left"
+
+
+def test_a_budget_of_probes_or_dollars_ends_a_session(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("disk_gb = 0", "disk_gb = 0\nprobes = 9\ndollars_per_hour = 1.0")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path)
+    assert "9 probes run, the budget is 9" in (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    table = pandas.read_csv(
+        tmp_path / "results.tsv", sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, dtype=str
+    )
+    assert all(table["cost_usd"] != "")
+
+
+def interrupted(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Play a session that Ctrl-C ends after some probes."""
+    done = [0]
+    original = SimulatedRunner._run_one
+
+    def count(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        done[0] += 1
+        if done[0] > after:
+            raise KeyboardInterrupt
+        return original(self, probe, listener)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(SimulatedRunner, "_run_one", count)
+        play(study, workspace)
+
+
+def test_an_interrupted_session_goes_on_and_ends_as_if_it_had_not_been(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(study, tmp_path / "whole")
+    interrupted(study, tmp_path / "cut", monkeypatch, 10)
+    go_on(tmp_path / "cut")
+    columns = ["status", "knob", "before", "after", "delta", "ci_low", "reason"]
+    tables = [
+        pandas.read_csv(tmp_path / name / "results.tsv", sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False)[
+            columns
+        ]
+        for name in ("whole", "cut")
+    ]
+    assert tables[0].equals(tables[1])
+    with pytest.raises(BadInput, match="begin a new one"):
+        go_on(tmp_path / "cut")
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "part"),
+    [
+        ("study.toml", "arithmetic = 1.5", "arithmetic = 2.5", "no longer asks"),
+        ("study.toml", "steps = 20", "steps = 21", "no longer asks"),
+        ("prompts.jsonl", "# lists 0 for probe", "# lists zero for probe", "probe key"),
+        ("good.jsonl", "x * 3", "x * 4", "probe key"),
+    ],
+)
+def test_a_study_that_changed_is_not_resumed(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, before: str, after: str, part: str
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 10)
+    path = tmp_path / "study" / file
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(before, after), encoding="utf-8")
+    with pytest.raises(StudyChanged, match=part):
+        go_on(tmp_path)
+    path.write_text(text, encoding="utf-8")
+    go_on(tmp_path)
+
+
+def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = SimulatedRunner.run
+
+    def meddle(self: SimulatedRunner, batch: Any, listener: Any) -> Any:
+        outcomes = original(self, batch, listener)
+        if batch and batch[0].recipe != study.start:
+            path = tmp_path / "study" / "prompts.jsonl"
+            path.write_text(
+                path.read_text(encoding="utf-8").replace('"expected": 0', '"expected": 1'), encoding="utf-8"
+            )
+        return outcomes
+
+    monkeypatch.setattr(SimulatedRunner, "run", meddle)
+    with pytest.raises(StudyChanged, match="the prompts of the probe key"):
+        play(study, tmp_path)
+    assert "DISCARD" not in (tmp_path / "results.tsv").read_text(encoding="utf-8")
+
+
+def test_the_budget_may_change_between_interrupt_and_resume(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 10)
+    session = go_on(tmp_path, decisions=4)
+    with ledger_of(tmp_path) as ledger:
+        assert len(ledger.decisions("WHERE session = ? AND turn > 0", (session,))) == 4
+
+
+def test_a_second_session_in_the_workspace_is_refused(study: Study, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with workspace.held():
+        assert workspace.holder() == os.getpid()
+        with pytest.raises(WorkspaceBusy, match=str(os.getpid())):
+            play(study, tmp_path)
+    assert workspace.holder() is None
+    play(study, tmp_path, decisions=1)
+
+
+def test_a_probe_that_finds_the_disk_full_ends_the_session_and_costs_no_decision(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: SimulatedRunner, probe: Probe, listener: Any) -> Failure:
+        return Failure(probe.id, probe.seed, "disk", "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(DiskFull, match="nightlane resume"):
+        patched.setattr(SimulatedRunner, "_run_one", full)
+        play(study, tmp_path)
+    go_on(tmp_path)
+    assert (tmp_path / "results.tsv").read_text(encoding="utf-8").count("\n") == 10
+
+
+def test_an_infrastructure_failure_is_tried_again_by_a_later_session(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: SimulatedRunner, probe: Probe, listener: Any) -> Failure:
+        return Failure(probe.id, probe.seed, "lost_worker", "gone")
+
+    with monkeypatch.context() as patched, pytest.raises(BaselineFailed):
+        patched.setattr(SimulatedRunner, "_run_one", lost)
+        play(study, tmp_path)
+    play(study, tmp_path, decisions=1)
+    with ledger_of(tmp_path) as ledger:
+        assert [d.status for d in ledger.decisions()][:2] == ["CRASH", "BASELINE"]
+
+
+def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: Path) -> None:
+    play(study, tmp_path, decisions=1)
+    with ledger_of(tmp_path) as ledger:
+        decision = ledger.decisions()[-1]
+    assert decision.policy == {
+        "confidence": 0.95, "smallest_effect": 0.0, "target": "lists", "guards": {"arithmetic": 1.5},
+    }  # fmt: skip
+    assert decision.comparison is not None
+    assert json.dumps(decision.comparison)
+    assert set(decision.comparison["differences"]) == {"overall", "lists", "arithmetic"}

@@ -1,0 +1,53 @@
+"""nightlane check: counts from the files, times only when they were measured here."""
+
+import re
+from pathlib import Path
+
+import nights
+
+from agent.workspace import Workspace
+from view.cost import cost_text, measure
+
+
+def lines(text: str) -> dict[str, str]:
+    return {name: value for name, value in re.findall(r"^(\S+(?: \S+)*?)  +(.*)$", text, re.MULTILINE)}
+
+
+def test_an_unmeasured_study_gets_counts_and_no_invented_time(tmp_path: Path) -> None:
+    study = nights.study(tmp_path)
+    said = cost_text(study, Workspace(tmp_path / "workspace"))
+    rows = lines(said)
+    assert said.startswith(f"{study.path} is valid")
+    assert rows["probe prompts"] == "arithmetic 32, lists 32"
+    assert rows["pairs"] == "good 32, broken 32"
+    assert rows["one probe"].startswith("20 steps x 4 = 80 pairs trained on, then 64 prompts x 4 = 256 answers")
+    assert rows["one decision"].startswith("3 probes")
+    assert rows["probe time"] == "not yet measured in this workspace"
+    assert rows["to find out"].endswith("--decisions 1")
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_legal_moves_are_counted_per_lane(tmp_path: Path) -> None:
+    study = nights.study(tmp_path)
+    number = sum(map(len, study.lanes.moves(study.start, "curriculum").values()))
+    assert f"curriculum {number}" in lines(cost_text(study, Workspace(tmp_path)))["legal moves"]
+
+
+def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(tmp_path: Path) -> None:
+    text = nights.variant(hours="1", dollars="9", dollars_per_hour="2")
+    workspace = nights.night(tmp_path, text, decisions=2)
+    study = nights.study(tmp_path, text)
+    rows, measured = lines(cost_text(study, workspace)), measure(study, workspace)
+    assert measured.seconds == (0.01,) * 9
+    assert measured.pace is not None
+    assert rows["probe time"] == "0.0 s (median of 9 measured here)"
+    fit = int(3600 / measured.pace / 3) - 1
+    assert f"about {fit} decisions" in cost_text(study, workspace)
+    assert "$2 per hour of probe time" in rows["dollars"]
+
+
+def test_probes_of_another_question_are_no_measure_of_this_one(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, decisions=1)
+    other = nights.study(tmp_path / "other", nights.STUDY.replace("steps = 20", "steps = 40"))
+    assert measure(other, workspace).seconds == ()
+    assert "not yet measured" in cost_text(other, workspace)

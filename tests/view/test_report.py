@@ -1,0 +1,304 @@
+"""The report of real sessions: what it says, what it must not say, and that nothing foreign breaks it."""
+
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import nights
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from agent.ledger import Ledger
+from agent.workspace import Workspace
+from lanes import Recipe
+from lanes.errors import BadInput
+from view.gather import gather
+from view.markdown import bar, code, plain, table, text
+from view.report import report_data, report_markdown, write_report
+from view.session_record import SessionRecord, load_record
+
+HOSTILE = (
+    "a | b `c` <script>alert(1)</script>\n\n# Kept\n| x | y |\n[go](http://evil.example) ![i](x) **KEEP** \\| &lt;"
+)
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+@pytest.fixture(scope="module")
+def climb(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two KEEPs."""
+    return nights.night(tmp_path_factory.mktemp("climb"), nights.CLIMBING, per_category=64, decisions=2)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return nights.night(tmp_path_factory.mktemp("mixed"), nights.MIXED)
+
+
+@pytest.fixture(scope="module")
+def fruitless(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return nights.night(tmp_path_factory.mktemp("fruitless"), nights.FRUITLESS)
+
+
+@pytest.fixture(scope="module")
+def crashing(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return nights.night(tmp_path_factory.mktemp("crashing"), nights.CRASHING)
+
+
+def record_of(workspace: Workspace) -> SessionRecord:
+    return load_record(workspace, None)
+
+
+def report(workspace: Workspace) -> str:
+    return report_markdown(record_of(workspace))
+
+
+def section(markdown: str, heading: str) -> str:
+    return re.split(r"\n## ", markdown.partition(f"\n## {heading}\n")[2])[0]
+
+
+def inline(tokens: list[Token]) -> list[Token]:
+    return [child for token in tokens for child in token.children or []]
+
+
+def test_a_night_with_a_keep_names_its_effect_interval_and_every_guard(mixed: Workspace) -> None:
+    kept = gather(record_of(mixed)).having("KEEP")
+    assert kept
+    for decision in kept:
+        assert decision.target is not None
+        figure = f"{decision.target.delta:+.2f} [{decision.target.low:+.2f}, {decision.target.high:+.2f}]"
+        guard = decision.guards[0].change
+        assert figure in report(mixed).partition("\n## ")[0]
+        assert figure in section(report(mixed), "Kept")
+        assert f"Guard `arithmetic` {guard.delta:+.2f} [{guard.low:+.2f}, {guard.high:+.2f}]" in report(mixed)
+
+
+def test_the_figures_of_the_report_are_those_of_the_ledger_and_of_results_tsv(mixed: Workspace) -> None:
+    data = report_data(record_of(mixed))
+    with Ledger(mixed.ledger, read_only=True) as ledger:
+        stored = {decision.id: decision for decision in ledger.decisions("WHERE turn > 0")}
+    assert len(data["decisions"]) == len(stored) == 4
+    for shown in data["decisions"]:
+        decision = stored[shown["id"]]
+        assert decision.comparison is not None
+        effect = decision.comparison["differences"]["lists"]
+        assert shown["target"] == {name: effect[name] for name in ("delta", "low", "high")}
+        assert shown["status"] == decision.status
+        assert shown["guards"][0]["holds"] == decision.row["guards_ok"]
+        assert shown["guards"][0]["change"]["delta"] == decision.row["worst_guard_delta"]
+        assert f"{decision.row['delta']:+.2f} [{decision.row['ci_low']:+.2f}" in report(mixed)
+
+
+def test_report_data_survives_json(mixed: Workspace, crashing: Workspace) -> None:
+    for workspace in (mixed, crashing):
+        data = report_data(record_of(workspace))
+        assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
+def test_a_total_over_two_keeps_is_measured_end_against_start_and_called_optimistic(climb: Workspace) -> None:
+    found = gather(record_of(climb))
+    kept = found.having("KEEP")
+    assert len(kept) == 2
+    assert found.total is not None
+    assert found.total.target.delta == pytest.approx(sum(d.target.delta for d in kept if d.target))
+    assert found.total.start == pytest.approx(kept[0].baseline)
+    assert found.total.end == pytest.approx(kept[1].candidate)
+    summary = report(climb).partition("\n## ")[0]
+    assert f"{found.total.start:.2f} -> {kept[0].candidate:.2f} -> {found.total.end:.2f}" in summary
+    assert "optimistic" in summary
+
+
+def test_a_night_without_a_keep_says_so_plainly_with_the_effect_it_could_have_seen(fruitless: Workspace) -> None:
+    found, summary = gather(record_of(fruitless)), report(fruitless).partition("\n## ")[0]
+    assert not found.having("KEEP")
+    assert found.half_width is not None
+    assert summary.startswith(f"# Session {found.session}: none of 4 changes kept")
+    assert "a negative result" in summary
+    assert f"about {found.half_width:.2f} had an even chance of being seen" in summary
+    assert "no proof" in summary
+    assert "\n## Kept\n" not in report(fruitless)
+
+
+def test_intervals_are_said_not_to_be_corrected_with_the_false_keeps_that_chance_allows(fruitless: Workspace) -> None:
+    reading = section(report(fruitless), "How to read the figures")
+    assert "4 decisions were made at this level" in reading
+    assert "not corrected for their number" in reading
+    assert "2.5 % of them, which is 0.1 on average" in reading
+
+
+def test_a_crash_carries_no_score_anywhere(crashing: Workspace) -> None:
+    found, markdown = gather(record_of(crashing)), report(crashing)
+    crashed = found.having("CRASH")
+    assert crashed
+    assert all((d.target, d.overall, d.candidate, d.guards) == (None, None, None, ()) for d in crashed)
+    assert found.compared == len(found.decisions) - len(crashed)
+    for decision in crashed:
+        assert decision.crash is not None
+        assert decision.crash.kind == "diverged"
+        row = next(line for line in section(markdown, "Crashes").splitlines() if f"| {decision.turn:03d} " in line)
+        assert "loss is nan" in row
+        assert not re.search(r"[+-]\d\.\d\d", row)
+        assert f"| {decision.turn:03d} " not in section(markdown, "Guards")
+    assert "no score (crash:diverged)" in section(markdown, "Sensitivity per knob")
+
+
+def test_a_night_of_crashes_alone_claims_nothing_about_the_target(tmp_path: Path) -> None:
+    knobs = "learning_rate = { choices = [0.2, 0.6, 0.7] }\n"
+    markdown = report(nights.night(tmp_path, nights.variant(knobs, "0.2"), decisions=2))
+    assert "Nothing was kept and nothing was measured:** all 2 changes tried crashed" in markdown
+    assert "had an even chance" not in markdown
+
+
+def test_a_starting_recipe_that_fails_is_the_headline(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="could not be measured"):
+        nights.night(tmp_path, nights.variant(learning_rate="0.8"))
+    markdown = report(Workspace(tmp_path / "workspace"))
+    assert ": the starting recipe could not be measured" in markdown.splitlines()[0]
+    assert "diverged: loss is nan" in section(markdown, "Crashes")
+
+
+def test_a_session_with_only_its_baseline_has_a_report(tmp_path: Path) -> None:
+    text_ = nights.variant().replace("decisions = 8", "hours = 1e-9")
+    markdown = report(nights.night(tmp_path, text_, decisions=None))
+    assert "no change was decided on" in markdown.splitlines()[0]
+    assert "It scores" in markdown
+    assert "| lists " in section(markdown, "The noise")
+
+
+def test_an_interrupted_session_says_so_and_how_to_resume(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, stop_after=2)
+    record = record_of(workspace)
+    markdown = report_markdown(record)
+    assert record.state == "interrupted"
+    assert "It was interrupted and is not finished" in markdown
+    assert f"nightlane resume {record.session.id}" in section(markdown, "Go on")
+    assert "nightlane run" not in markdown
+
+
+def test_a_finished_session_names_the_command_to_go_on_and_the_recipe_that_stands(mixed: Workspace) -> None:
+    record = record_of(mixed)
+    path = write_report(mixed, record.session.id)
+    assert "nightlane run ../study/study.toml" in section(path.read_text(encoding="utf-8"), "Go on")
+    assert Recipe.from_toml((path.parent / "recipe.toml").read_text(encoding="utf-8")) == record.incumbent
+    assert record.incumbent != record.start
+
+
+def test_the_session_wrote_the_same_report_that_is_written_again(mixed: Workspace) -> None:
+    path = mixed.session(record_of(mixed).session.id) / "report.md"
+    before = path.read_text(encoding="utf-8")
+    assert write_report(mixed, path.parent.name.removeprefix("session-")) == path
+    assert path.read_text(encoding="utf-8") == before
+
+
+def test_missing_and_torn_probe_directories_are_told_and_tolerated(mixed: Workspace, tmp_path: Path) -> None:
+    copied = Workspace(tmp_path / "workspace")
+    shutil.copytree(mixed.root, copied.root)
+    shutil.copytree(mixed.root.parent / "study", tmp_path / "study")
+    first, second = sorted(copied.runs.glob("probe-*"))[:2]
+    shutil.rmtree(first)
+    (second / "outcome.json").write_text('{"reading": {', encoding="utf-8")
+    found = gather(record_of(copied))
+    assert {f"probe-{probe}" for probe in found.missing} == {first.name, second.name}
+    assert "2 probes of this session can no longer be read" in report(copied)
+    assert found.decisions == gather(record_of(mixed)).decisions
+    for folder in copied.runs.glob("probe-*"):
+        shutil.rmtree(folder)
+    assert "15 probes of this session can no longer be read" in report(copied)
+    assert "\n## The noise\n" not in report(copied)
+
+
+def test_crashes_keep_their_message_when_their_directories_are_gone(crashing: Workspace, tmp_path: Path) -> None:
+    copied = Workspace(tmp_path / "workspace")
+    shutil.copytree(crashing.root, copied.root)
+    for folder in copied.runs.glob("probe-*"):
+        shutil.rmtree(folder)
+    assert "loss is nan" in section(report(copied), "Crashes")
+
+
+def test_the_noise_is_the_spread_between_the_seeds_of_the_starting_recipe(mixed: Workspace) -> None:
+    record = record_of(mixed)
+    noise = {item.category: item for item in gather(record).noise}
+    assert set(noise) == {"arithmetic", "lists", "overall"}
+    readings = record.readings(record.session.start)
+    assert noise["lists"].by_seed == {str(r.seed): r.mean("lists") for r in readings}
+    assert noise["lists"].mean == pytest.approx(record.decisions[0].row["target"])
+    assert f"{noise['lists'].deviation:.2f}" in section(report(mixed), "The noise")
+
+
+def test_time_is_split_by_phase_with_the_share_outside_them(mixed: Workspace) -> None:
+    cost = section(report(mixed), "Time and cost")
+    found = gather(record_of(mixed)).cost
+    assert found.probes == found.readings == 15
+    assert found.total == pytest.approx(0.15)
+    assert "80.0% of probe time" in cost
+    assert "outside these three" in cost
+    assert found.dollars == pytest.approx(0.15)
+
+
+def test_moves_tried_add_up_to_the_decisions_and_never_exceed_the_legal_ones(mixed: Workspace) -> None:
+    found = gather(record_of(mixed))
+    knobs = [knob for lane in found.searched for knob in lane.knobs]
+    assert sum(knob.tried for knob in knobs) == len(found.decisions)
+    assert all(knob.tried <= knob.legal for knob in knobs)
+    assert sum(lane.share_achieved or 0 for lane in found.searched) == pytest.approx(1)
+
+
+def test_readings_of_an_earlier_session_serve_the_next_ones_report(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, decisions=1)
+    nights.night(tmp_path, decisions=1)
+    found = gather(record_of(workspace))
+    assert found.cost.borrowed == 3
+    assert found.noise
+
+
+def test_a_hostile_hypothesis_cannot_break_a_table_or_inject(mixed: Workspace, tmp_path: Path) -> None:
+    copied = Workspace(tmp_path / "workspace")
+    shutil.copytree(mixed.root, copied.root)
+    database = sqlite3.connect(copied.ledger)
+    with database:
+        database.execute("UPDATE proposals SET hypothesis = ?, proposer = ?", (HOSTILE, HOSTILE))
+    database.close()
+    markdown = report(copied)
+    clean, hostile = MARKDOWN.parse(report(mixed)), MARKDOWN.parse(markdown)
+    assert "alert(1)" in markdown
+    assert [t.content for t in hostile if t.type.startswith("html")] == []
+    kinds = {token.type for token in inline(hostile)}
+    assert kinds <= {"text", "text_special", "code_inline", "strong_open", "strong_close", "softbreak"}
+    assert [t.tag for t in hostile if t.type == "heading_open"] == [t.tag for t in clean if t.type == "heading_open"]
+    for kind in ("table_open", "tr_open"):
+        assert sum(t.type == kind for t in hostile) == sum(t.type == kind for t in clean)
+
+
+@given(st.text(alphabet="ab1 _*`|\\<>[]()!&;#~$-:/.\"'{}=+@\n\t^", max_size=30) | st.text(max_size=30))
+@example("a\\|b")
+@example("<script>")
+@example("&amp; &#60;")
+@example("https://x.example www.x.example")
+def test_foreign_text_in_a_cell_reads_as_written_and_as_nothing_else(foreign: str) -> None:
+    for escape in (text, code):
+        tokens = MARKDOWN.parse("\n".join(table(("one", "two"), [(escape(foreign), "end")])))
+        cells = [token for token in tokens if token.type == "inline"]
+        assert len(cells) == 4
+        children = cells[2].children or []
+        assert {child.type for child in children} <= {"text", "text_special", "code_inline"}
+        assert "".join(child.content for child in children).strip() == plain(foreign)
+
+
+@given(st.floats(-10, 10), st.floats(0, 10), st.floats(0.01, 10))
+def test_an_interval_bar_keeps_its_width_and_its_zero(delta: float, half: float, scale: float) -> None:
+    drawn = bar(delta, delta - half, delta + half, scale, 33)
+    assert len(drawn) == 33
+    assert drawn[16] in "│┼●─<>"
+    assert (">" in drawn) == (delta + half > scale)
+
+
+def test_an_unknown_session_is_refused_with_the_known_ones(mixed: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there is no session 'x'") as refused:
+        load_record(mixed, "x")
+    assert record_of(mixed).session.id in str(refused.value)
+    with pytest.raises(BadInput, match="nightlane run STUDY"):
+        load_record(Workspace(tmp_path), None)

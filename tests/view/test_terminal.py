@@ -1,0 +1,91 @@
+"""The terminal: plain lines for a pipe, a table that fits for a person."""
+
+import io
+
+import nights
+import pytest
+from rich.console import Console
+
+from agent.ledger import DecisionRow, Ledger
+from lanes import Recipe
+from probes.reading import Probe, ProbeKey
+from probes.runner import Progress
+from view.terminal import LiveWatcher, PlainWatcher, building, watching
+
+KEY = ProbeKey(60, "base", "data", "prompts", "scorer", 4, "here")
+PROBES = [Probe(Recipe(mixture={"good": 1.0}), KEY, seed) for seed in (42, 123, 7)]
+
+
+@pytest.fixture(scope="module")
+def decisions(tmp_path_factory: pytest.TempPathFactory) -> list[DecisionRow]:
+    workspace = nights.night(tmp_path_factory.mktemp("night"), nights.CRASHING, decisions=6)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        return ledger.decisions()
+
+
+def shown(watcher: LiveWatcher, width: int, height: int) -> list[str]:
+    console = Console(record=True, width=width, height=height, file=io.StringIO(), force_terminal=True)
+    watcher.console = console
+    console.print(watcher.render())
+    return console.export_text().splitlines()
+
+
+def test_a_pipe_gets_one_line_per_decision_and_none_per_step(decisions: list[DecisionRow]) -> None:
+    stream = io.StringIO()
+    watcher = PlainWatcher(Console(file=stream, width=10_000, highlight=False))
+    watcher.measuring("baseline", PROBES)
+    for step in range(60):
+        watcher.progress(Progress(PROBES[0].id, "training", step, 60, 1.0))
+    for decision in decisions:
+        watcher.decided(decision)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 1 + len(decisions)
+    for line, decision in zip(lines[1:], decisions, strict=True):
+        assert line.startswith(f"{decision.turn:03d} {decision.status} {decision.reason}")
+        assert ("[" in line) == (decision.row.get("delta") is not None)
+
+
+def test_without_a_terminal_the_lines_go_to_stderr_and_stdout_stays_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    with watching() as watcher:
+        watcher.note("starting [the] workers")
+    with building("lab") as progress:
+        for share in (0.1, 0.2):
+            progress("tasks", share)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == ["starting [the] workers", "lab: tasks"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_every_decision_takes_one_line_with_its_decision_and_interval(decisions: list[DecisionRow], width: int) -> None:
+    watcher = LiveWatcher(Console(file=io.StringIO()))
+    for decision in decisions:
+        watcher.decided(decision)
+    watcher.measuring("007 curriculum shuffle -> long_first", PROBES)
+    watcher.progress(Progress(PROBES[0].id, "training", 30, 60, 1.234))
+    lines = shown(watcher, width, 24)
+    for decision in decisions:
+        [line] = [line for line in lines if line.startswith(f"{decision.turn:03d} ")]
+        assert decision.status in line
+        if decision.row.get("delta") is not None:
+            assert f"[{decision.row['ci_low']:+.2f}, {decision.row['ci_high']:+.2f}]" in line
+    assert any("30/60 training loss 1.234" in line for line in lines)
+    assert max(map(len, lines)) <= width
+
+
+def test_a_long_night_leaves_room_for_the_bars_on_a_small_terminal(decisions: list[DecisionRow]) -> None:
+    watcher = LiveWatcher(Console(file=io.StringIO()))
+    for decision in decisions * 20:
+        watcher.decided(decision)
+    watcher.measuring("baseline", PROBES)
+    lines = shown(watcher, 80, 24)
+    assert len(lines) <= 24
+    assert sum(line.startswith("probe ") for line in lines) == 3
+
+
+def test_bars_of_the_round_before_are_gone(decisions: list[DecisionRow]) -> None:
+    watcher = LiveWatcher(Console(file=io.StringIO()))
+    watcher.measuring("baseline", PROBES)
+    watcher.measuring("001", PROBES[:1])
+    watcher.progress(Progress(PROBES[2].id, "training", 1, 60))
+    assert sum(line.startswith("probe ") for line in shown(watcher, 80, 24)) == 1
