@@ -24,6 +24,8 @@ app = typer.Typer(
     epilog=EPILOG, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
 
+INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
+
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml to run.")]
 Root = Annotated[Path, typer.Option("--workspace", help="The folder that holds results.tsv and runs/.")]
 Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="End after this many decisions.")]
@@ -160,26 +162,24 @@ def _print(content: object) -> None:
 def main() -> None:
     """Entry point: a NightlaneError becomes its sentence and its exit code, Ctrl-C becomes 130."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
     except NightlaneError as error:
         sys.stderr.write(f"nightlane: {error}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("nightlane: interrupted; what was decided is on the disk. Go on with: nightlane resume\n")
-        sys.exit(130)
-    except typer.Abort:
-        sys.exit(130)
+        code = error.exit_code
     except Exception as error:
-        _usage(error)
+        code = _usage(error)
+    if code == INTERRUPTED:
+        sys.stderr.write("nightlane: interrupted; what was decided is on the disk. Go on with: nightlane resume\n")
+    sys.exit(code)
 
 
-def _usage(error: Exception) -> None:
+def _usage(error: Exception) -> int:
     """A wrong command line is told as one sentence; anything else is a defect and keeps its traceback."""
     show = getattr(error, "format_message", None)
     if show is None:
         raise error
     sys.stderr.write(f"nightlane: {show()} See: nightlane --help\n")
-    sys.exit(2)
+    return 2
 
 
 if __name__ == "__main__":

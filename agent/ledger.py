@@ -120,7 +120,7 @@ class Ledger:
             raise BadInput(f"{path} does not exist, so there is no session here; start one with nightlane run STUDY")
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
-        where = f"file:{path}?mode=ro" if read_only else str(path)
+        where = f"{path.resolve().as_uri()}?mode=ro" if read_only else str(path)
         self._db = sqlite3.connect(where, uri=read_only, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.row_factory = sqlite3.Row
         if not read_only:

@@ -7,11 +7,11 @@ prints the line that points nightlane at it and serves until Ctrl-C. In tests:
     with ScriptedEndpoint([{"content": "..."}]) as endpoint:
         endpoint.base_url, endpoint.requests
 
-It speaks OpenAI's chat completions: GET /v1/models and POST /v1/chat/completions. Every chat request takes the next reply,
-also one that the client sends again by itself. A reply is a JSON object, one a line, with one of
+It speaks OpenAI's chat completions: GET /v1/models and POST /v1/chat/completions. Every chat request takes the next
+reply, also one that the client sends again by itself. A reply is a JSON object, one a line, with one of
 
     {"content": TEXT}                     the assistant's text; optional "finish_reason" ("length": cut off)
-    {"pick": "legal"}                     one of the legal moves in the briefing, by a seeded choice: a session without a model
+    {"pick": "legal"}                     one of the briefing's legal moves, by a seeded choice: needs no model
     {"status": 429, "headers": {...}}     an HTTP error with an OpenAI-style body
     {"raw": TEXT}                         a 200 with this body, whatever it is
     {"close": true}                       the connection is dropped
@@ -69,8 +69,8 @@ class ScriptedEndpoint:
     """Serves ``replies`` in order on 127.0.0.1; ``requests`` holds the bodies of the chat requests it was sent.
 
     ``key``: any other key is refused with 401 (empty: every key will do). ``refuses``: request parameters answered with
-    400, as servers do that know no "response_format"; such a request takes no reply. ``lists_models=False``: 404 for the
-    list of models. ``seed`` is that of the picks.
+    400, as servers do that know no "response_format"; such a request takes no reply. ``lists_models=False``: 404 for
+    the list of models. ``seed`` is that of the picks.
     """
 
     def __init__(
@@ -267,7 +267,7 @@ def _completion(number: int, request: Mapping[str, Any], text: str, finish_reaso
 def read_script(path: Path) -> list[ScriptedReply]:
     """The replies of a JSONL file; BadInput names the first line that is none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError):
         raise BadInput(f"{path} is no readable script; give a file with one reply as a JSON object a line") from None
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -284,7 +284,7 @@ def _read_line(path: Path, number: int, line: str) -> ScriptedReply:
         where = ".".join(map(str, first["loc"]))
         law = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
         raise BadInput(
-            f"{path}, line {number} is no reply ({law}); the forms a reply takes are at the head of agent/scripted_endpoint.py"
+            f"{path}, line {number} is no reply ({law}); the forms it may take are in agent/scripted_endpoint.py"
         ) from None
 
 

@@ -91,14 +91,17 @@ def _full(where: Path) -> DiskFull:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt in the main thread, except inside ``uninterrupted``."""
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt in the main thread, except inside ``uninterrupted``.
+
+    Should a library swallow the exception (imports of C extensions do), the next ``uninterrupted`` block raises it.
+    """
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        if _Deferred.depth:
-            _Deferred.pending = True
-        else:
+        _Deferred.pending = True
+        if not _Deferred.depth:
             raise KeyboardInterrupt
 
+    _Deferred.pending = False
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -116,7 +119,6 @@ def uninterrupted() -> Iterator[None]:
     finally:
         _Deferred.depth -= 1
     if _Deferred.pending and not _Deferred.depth:
-        _Deferred.pending = False
         raise KeyboardInterrupt
 
 

@@ -51,16 +51,17 @@ def table(workspace: Path) -> pandas.DataFrame:
 
 def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("decisions = 8", "decisions = 40").replace(
-        'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.02'
+        'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.05'
     )
+    text = text.replace("beta = true", "beta = true\nweight_decay = true\nlora_dropout = true\nlora_rank = true")
     path = str(simulated_study.write_study(tmp_path / "study", text))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert finish(start("run", path, "--workspace", str(whole)))[0] == 0
     chance, kills, seen = random.Random(5), 0, []
     process = start("run", path, "--workspace", str(cut))
     while kills < KILLS:
-        patience = chance.uniform(0.9, 2.2) if kills % 2 else chance.uniform(0.0, 0.3)
-        if kills % 2 == 0:  # wait until it decides something, then strike within a decision
+        patience = chance.uniform(0.2, 1.4) if kills % 2 else chance.uniform(0.0, 0.3)
+        if kills % 2 == 0:  # wait until it decides something, then strike within the next decision
             end, before = time.monotonic() + 20, len(decisions(cut))
             while len(decisions(cut)) == before and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.005)

@@ -35,7 +35,9 @@ def variant(knobs: str = KNOBS, learning_rate: str = "1e-4", **budget: str) -> s
 UPWARD = "learning_rate = { low = 1e-6, high = 1e-3, factor = 10.0, reach = 1 }\n"
 STUDY = variant()
 CLIMBING = variant(UPWARD, "1e-6")  # every move is a KEEP, whoever proposes
-MIXED = variant(f"{UPWARD}[lanes.curriculum]\n", "1e-6", dollars_per_hour="3600")  # a KEEP, and moves that do little
+MIXED = variant(  # a KEEP, and moves that do little
+    UPWARD.replace("1e-6", "1e-5") + "[lanes.curriculum]\n", "1e-5", dollars_per_hour="3600"
+)
 CRASHING = variant("learning_rate = { choices = [0.2, 0.6, 0.7, 0.8] }\n[lanes.curriculum]\n", "0.2")
 FRUITLESS = variant("warmup = true\n")  # four legal moves, none with an effect
 

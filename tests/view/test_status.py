@@ -45,7 +45,8 @@ def test_a_held_workspace_shows_its_unfinished_session_as_running(tmp_path: Path
 def test_a_finished_session_is_not_running_because_another_one_is(tmp_path: Path) -> None:
     workspace = nights.night(tmp_path, decisions=1)
     with workspace.held():
-        assert session_status(workspace, None)["state"] == "finished"
+        status = session_status(workspace, None)
+        assert (status["state"], status["process"]) == ("finished", None)
 
 
 def test_a_session_with_only_its_baseline_has_a_status(tmp_path: Path) -> None:
