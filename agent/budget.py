@@ -1,21 +1,34 @@
-"""What a session may spend, and which limit it has reached. Pure but for the free disk space passed in."""
+"""What a session may spend, what it has spent, and which limit it has reached."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.ledger import Ledger
 from agent.study import Budget
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Decisions made, active hours, probes measured here, dollars, and the free space left on the disk."""
+    """Decisions made, active hours, probes measured here, dollars, and the free space left on the disk.
+
+    Dollars are the machine's for its active hours, whatever its number of workers, and the proposer's for its tokens.
+    """
 
     decisions: int
     hours: float
     probes: int
     dollars: float
     free_gb: float
+
+
+def spent_by(ledger: Ledger, session_id: str, budget: Budget, free_gb: float) -> Spent:
+    """What the budget counts of a session, from the ledger."""
+    hours = ledger.active_seconds(session_id) / 3600
+    asked = sum(proposal.dollars for proposal in ledger.proposals("WHERE session = ?", (session_id,)))
+    decisions = ledger.decisions("WHERE session = ? AND turn > 0", (session_id,))
+    probes = ledger.probes(session_id)
+    return Spent(len(decisions), hours, len(probes), hours * budget.dollars_per_hour + asked, free_gb)
 
 
 def exhausted(budget: Budget, spent: Spent) -> str | None:

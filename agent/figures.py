@@ -45,9 +45,9 @@ def result_row(
         before, after = value_of(proposal.before), value_of(proposal.after)
         row |= {"lane": proposal.lane, "knob": proposal.knob, "before": plain(before), "after": plain(after)}
     if failure is not None:
-        row["description"] = f"{row['description']} ({failure.message})"
+        row["description"] = f"{row['description']} ({failure.message})" if proposal else failure.message
     if readings:
-        row |= _measured(session, readings, proposal)
+        row |= _measured(readings)
     if comparison is not None:
         row |= _compared(comparison, target, session.study.guards)
     elif readings and failure is None:
@@ -55,21 +55,13 @@ def result_row(
     return row
 
 
-def _measured(session: "Session", readings: Sequence[Reading], proposal: ProposalRow | None) -> dict[str, Any]:
-    seconds = sum(reading.timing.total for reading in readings)
-    budget, asked = session.budget, session.study.file.proposer
-    priced = budget.dollars_per_hour or asked.dollars_per_million_input or asked.dollars_per_million_output
-    dollars = seconds / 3600 * budget.dollars_per_hour + (proposal.dollars if proposal else 0.0)
+def _measured(readings: Sequence[Reading]) -> dict[str, Any]:
+    tokens, training = sum(reading.tokens for reading in readings), sum(reading.timing.train for reading in readings)
     return {
         "critical_failures": sum(reading.critical_failures for reading in readings),
-        "probe_seconds": round(seconds, 2),
-        "tokens_per_second": round(
-            sum(r.tokens for r in readings) / max(sum(r.timing.train for r in readings), 1e-9), 1
-        )
-        if any(reading.timing.train for reading in readings)
-        else None,
+        "probe_seconds": round(sum(reading.timing.total for reading in readings), 2),
+        "tokens_per_second": round(tokens / training, 1) if training else None,
         "peak_gb": max(reading.peak_gb for reading in readings),
-        "cost_usd": round(dollars, 6) if priced else None,
     }
 
 

@@ -153,6 +153,10 @@ class Ledger:
     def sessions(self) -> list[str]:
         return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY started, rowid")]
 
+    def set_limits(self, session_id: str, limits: Mapping[str, Any]) -> None:
+        """What the command line said over the study's budget, now."""
+        self._db.execute("UPDATE sessions SET limits = ? WHERE id = ?", (json.dumps(dict(limits)), session_id))
+
     def finish(self, session_id: str, time: str, reason: str) -> None:
         self._db.execute(
             "UPDATE sessions SET finished = ?, finish_reason = ? WHERE id = ? AND finished IS NULL",
@@ -198,7 +202,7 @@ class Ledger:
         ]
 
     def measured(self, session_id: str, probe: Probe, outcome: Outcome, time: str) -> None:
-        """Note that the session has this outcome (whether it ran the probe or found it measured)."""
+        """Note the outcome of a probe that the session ran; of one that was run again, the last."""
         kind, message, seconds = "reading", "", 0.0
         if isinstance(outcome, Failure):
             kind, message = outcome.kind, outcome.message
@@ -209,6 +213,7 @@ class Ledger:
             row = ProbeRow(
                 probe.id, session_id, probe.recipe.digest, probe.key.digest, probe.seed, kind, message, seconds, time
             )
+            self._db.execute("DELETE FROM probes WHERE id = ? AND session = ?", (row.id, row.session))
             self._insert("probes", asdict(row))
 
     def probes(self, session_id: str) -> list[ProbeRow]:

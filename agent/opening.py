@@ -88,6 +88,7 @@ def resume(
             )
         note = _Notes(ledger, row.id, watcher)
         proposers = choose(study.file.proposer, os.environ, note)
+        ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
         _run(_session(row, study, given, key, workspace, ledger, runner, proposers, watcher, report))
     return row.id
@@ -142,7 +143,9 @@ def _run(session: Session) -> None:
         session.over_budget()
     ended = session.ledger.session(session.row.id)
     if ended is not None and (ended.finish_reason or "").startswith(BASELINE_FAILED):
-        raise BaselineFailed(f"{ended.finish_reason}; mend the starting recipe or the machine and begin again")
+        raise BaselineFailed(
+            f"{ended.finish_reason}; change [recipe] in the study, or mend the machine, and begin again"
+        )
 
 
 def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runner:

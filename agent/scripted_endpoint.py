@@ -21,9 +21,11 @@ answers 503 without an invitation to try again, so that a test which asks once t
 """
 
 import argparse
+import contextlib
 import json
 import random
 import re
+import socket
 import socketserver
 import sys
 import threading
@@ -91,7 +93,7 @@ class ScriptedEndpoint:
         self._lock = threading.Lock()
         self._seed = seed
         self._server = _Server(self, port)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def base_url(self) -> str:
@@ -111,6 +113,7 @@ class ScriptedEndpoint:
     ) -> None:
         self.stopping.set()
         self._server.shutdown()
+        self._server.drop_connections()
         self._server.server_close()
         self._thread.join()
 
@@ -163,12 +166,19 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, endpoint: ScriptedEndpoint, port: int) -> None:
         self.endpoint = endpoint
+        self.connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
         """Without the look-up of a host name that HTTPServer makes, which can take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
+    def drop_connections(self) -> None:
+        """End the connections that clients keep alive: a server that was left answers nobody."""
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
@@ -181,6 +191,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     timeout = 30
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
 
     def do_GET(self) -> None:
         if not self._authorised():
@@ -206,8 +224,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(400, f"the parameter {unknown!r} is not supported")
             return
         number, reply = endpoint.take(body)
-        endpoint.stopping.wait(reply.delay)
-        self._reply(number, reply, body)
+        if endpoint.stopping.wait(reply.delay):
+            self.close_connection = True
+        else:
+            self._reply(number, reply, body)
 
     def _reply(self, number: int, reply: ScriptedReply, request: dict[str, Any]) -> None:
         if reply.close:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from agent.budget import Spent, exhausted, left
+from agent.budget import Spent, exhausted, left, spent_by
 from agent.decision import Verdict, crash, decide
 from agent.figures import event_text, now, result_row, value_of
 from agent.followers import publish
@@ -149,20 +149,12 @@ class Session:
     # budget
 
     def over_budget(self) -> str | None:
-        self.ledger.seen(self.row.id, self.period, time.time())
         return exhausted(self.budget, self.spent())
 
     def spent(self) -> Spent:
-        probes = self.ledger.probes(self.row.id)
-        seconds = sum(probe.seconds for probe in probes)
-        proposals = self.ledger.proposals("WHERE session = ?", (self.row.id,))
-        return Spent(
-            decisions=len(self.ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))),
-            hours=self.ledger.active_seconds(self.row.id) / 3600,
-            probes=len(probes),
-            dollars=seconds / 3600 * self.budget.dollars_per_hour + sum(proposal.dollars for proposal in proposals),
-            free_gb=shutil.disk_usage(self.workspace.root).free / 1e9,
-        )
+        self.ledger.seen(self.row.id, self.period, time.time())
+        free = shutil.disk_usage(self.workspace.root).free / 1e9
+        return spent_by(self.ledger, self.row.id, self.budget, free)
 
     # proposing
 
@@ -247,6 +239,7 @@ class Session:
         comparison: Comparison | None, proposal: ProposalRow | None, failure: Failure | None,
     ) -> None:  # fmt: skip
         figures = result_row(self, verdict, readings, comparison, proposal, failure)
+        figures["cost_usd"] = self._cost()
         policy = {**self.study.file.policy.model_dump(), "target": self.study.target, "guards": dict(self.study.guards)}
         decision = DecisionRow(
             decision_id, self.row.id, turn, verdict.status, verdict.reason, stands.digest,
@@ -255,6 +248,14 @@ class Session:
         with uninterrupted(), full_disk_is_said(self.workspace.root):
             self.ledger.decide(decision, event_text(decision))
         self.watcher.decided(decision)
+
+    def _cost(self) -> float | None:
+        """Dollars since the session's last row: the rows add up to what was spent. None when nothing is priced."""
+        asked = self.study.file.proposer
+        if not (self.budget.dollars_per_hour or asked.dollars_per_million_input or asked.dollars_per_million_output):
+            return None
+        rows = self.ledger.decisions("WHERE session = ?", (self.row.id,))
+        return round(self.spent().dollars - sum(decision.row.get("cost_usd") or 0.0 for decision in rows), 6)
 
     def _proposal(self, proposal_id: str) -> ProposalRow:
         return self.ledger.proposals("WHERE id = ?", (proposal_id,))[0]

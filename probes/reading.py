@@ -123,8 +123,8 @@ class Failure:
 
     @property
     def permanent(self) -> bool:
-        """The recipe itself explains it: it would fail again."""
-        return self.kind in ("oom", "diverged")
+        """The recipe alone explains it: with the same seed it would fail again."""
+        return self.kind == "diverged"
 
     @property
     def retryable(self) -> bool:

@@ -108,10 +108,10 @@ def _dollars(study: Study, measured: Measured) -> str:
     limit = "" if budget.dollars is None else f"${budget.dollars:g} at most; "
     if not budget.dollars_per_hour:
         return f"{limit}machine time is not priced (dollars_per_hour under [budget])"
-    priced = f"{limit}${budget.dollars_per_hour:g} per hour of probe time"
-    if not measured.seconds:
+    priced = f"{limit}${budget.dollars_per_hour:g} per active hour"
+    if not measured.pace:
         return priced
-    each = median(measured.seconds) / 3600 * budget.dollars_per_hour
+    each = measured.pace / 3600 * budget.dollars_per_hour
     says = f"{priced} = ${each * seeds:.4g} per decision, the proposer's tokens not counted"
     if budget.dollars is not None:
         says += f": about {_decisions(budget.dollars / each, seeds)} decisions"

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.budget import Spent, limits
+from agent.budget import Spent, limits, spent_by
 from agent.ledger import DecisionRow, Ledger, ProbeRow, ProposalRow, SessionRow
 from agent.study import Budget, Study, parse_study
 from agent.workspace import Workspace
@@ -27,6 +27,7 @@ class SessionRecord:
     session: SessionRow
     study: Study
     budget: Budget
+    spent: Spent
     decisions: tuple[DecisionRow, ...]
     proposals: Mapping[str, ProposalRow]
     probes: tuple[ProbeRow, ...]
@@ -34,7 +35,6 @@ class SessionRecord:
     outcomes: Mapping[str, Outcome]
     recipes: Mapping[str, Recipe]
     active_seconds: float
-    free_gb: float
     holder: int | None
 
     @property
@@ -85,13 +85,6 @@ class SessionRecord:
         return found
 
     @property
-    def spent(self) -> Spent:
-        """What the budget counts."""
-        machine = sum(probe.seconds for probe in self.probes) / 3600 * self.budget.dollars_per_hour
-        asked = sum(proposal.dollars for proposal in self.proposals.values())
-        return Spent(len(self.decided), self.active_seconds / 3600, len(self.probes), machine + asked, self.free_gb)
-
-    @property
     def priced(self) -> bool:
         asked = self.study.file.proposer
         prices = (self.budget.dollars_per_hour, asked.dollars_per_million_input, asked.dollars_per_million_output)
@@ -110,12 +103,13 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         stood = {session.start, *(decision.incumbent for decision in decisions)}
         concerned = stood | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
         probes = tuple(ledger.probes(session.id))
+        budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
         borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
         return SessionRecord(
-            session, study, limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours")),
+            session, study, budget, spent_by(ledger, session.id, budget, shutil.disk_usage(workspace.root).free / 1e9),
             decisions, proposals, probes, borrowed, _outcomes(workspace, (*probes, *borrowed)),
             {digest: ledger.recipe(digest) for digest in sorted(stood)}, ledger.active_seconds(session.id),
-            shutil.disk_usage(workspace.root).free / 1e9, _holder(workspace, ledger, session),
+            _holder(workspace, ledger, session),
         )  # fmt: skip
 
 

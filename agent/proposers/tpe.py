@@ -35,7 +35,7 @@ class TpeProposer:
         if value not in moves:
             value = _closest(knob, value, moves, chance)
         now = knob.read(situation.incumbent)
-        hypothesis = f"TPE over {len(situation.history)} decisions: {knob.name} {show(now)} -> {show(value)}"
+        hypothesis = f"TPE after {len(situation.history)} decision(s): {knob.name} {show(now)} -> {show(value)}"
         return Suggestion(knob.name, value, hypothesis, None, self.name)
 
     def _knob(self, situation: Situation) -> str:

@@ -75,14 +75,19 @@ def test_a_connection_can_be_dropped_and_a_reply_delayed() -> None:
         assert time.monotonic() - began >= 0.2
 
 
-def test_leaving_does_not_wait_for_a_delayed_reply() -> None:
-    began = time.monotonic()
-    with ScriptedEndpoint([{"content": "late", "delay": 60}]) as endpoint:
-        waiting = threading.Thread(target=ask, args=(endpoint,))
-        waiting.start()
-        while not endpoint.requests:
-            time.sleep(0.01)
-    waiting.join()
+def test_leaving_waits_for_no_delayed_reply_and_drops_the_connections_that_are_kept() -> None:
+    with ScriptedEndpoint([{"content": "one"}, {"content": "late", "delay": 60}]) as endpoint:
+        patient = client(endpoint)
+        patient.chat.completions.create(model="scripted", messages=MESSAGES)
+        began = time.monotonic()
+        leaving = threading.Timer(0.2, endpoint.__exit__, (None, None, None))
+        leaving.start()
+        with pytest.raises(openai.APIConnectionError):
+            patient.chat.completions.create(model="scripted", messages=MESSAGES)
+        leaving.join()
+        with pytest.raises(openai.APIConnectionError):
+            patient.chat.completions.create(model="scripted", messages=MESSAGES)
+        patient.close()
     assert time.monotonic() - began < 10
 
 

@@ -43,7 +43,7 @@ def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(
     assert rows["probe time"] == "0.0 s (median of 9 measured here)"
     fit = int(3600 / measured.pace / 3) - 1
     assert f"about {fit} decisions" in cost_text(study, workspace)
-    assert "$2 per hour of probe time" in rows["dollars"]
+    assert "$2 per active hour" in rows["dollars"]
 
 
 def test_probes_of_another_question_are_no_measure_of_this_one(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_time_is_split_by_phase_with_the_share_outside_them(mixed: Workspace) ->
     assert found.total == pytest.approx(0.15)
     assert "80.0% of probe time" in cost
     assert "outside these three" in cost
-    assert found.dollars == pytest.approx(0.15)
+    assert found.dollars == pytest.approx(found.active)  # 3600 dollars per active hour
 
 
 def test_moves_tried_add_up_to_the_decisions_and_never_exceed_the_legal_ones(mixed: Workspace) -> None:

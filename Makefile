@@ -1,0 +1,40 @@
+# make run     a short session of the bundled study, on two CPU cores, without a key or a download
+# make test    everything that is tested; make check: format, lint, types
+# make bench   the figures of the README
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKSPACE ?= .
+TEST_ARGUMENTS ?=
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.installed
+	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(TEST_ARGUMENTS)
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench.session
+	$(BIN)/python -m bench.probes
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) labs/microcoder/build
