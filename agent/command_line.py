@@ -178,7 +178,7 @@ def _usage(error: Exception) -> int:
     show = getattr(error, "format_message", None)
     if show is None:
         raise error
-    sys.stderr.write(f"nightlane: {show()} See: nightlane --help\n")
+    sys.stderr.write(f"nightlane: {show().rstrip('.')}; see nightlane --help\n")
     return 2
 
 

@@ -1,4 +1,4 @@
-"""One session of the bundled study as a person runs it: seconds, memory, and the share a probe spends on nothing useful.
+"""One session of the bundled study as a person runs it: seconds, memory, and what a probe spends outside its work.
 
     python -m bench.session [--decisions 8] [--rebuild]
 

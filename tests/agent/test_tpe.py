@@ -1,6 +1,7 @@
 import random
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import situations
@@ -80,6 +81,18 @@ def test_every_knob_of_the_lane_has_its_turn() -> None:
     assert sorted(knobs[:4]) == sorted(knobs[4:]) == ["beta", "learning_rate", "lora_rank", "scheduler"]
 
 
+def test_a_knob_that_was_kept_has_the_next_turn_again() -> None:
+    lanes, recipe = situations.space(), situations.start()
+    history = [
+        situations.tried(recipe, name, lanes.moves(recipe)[name][0], 5.0, lanes) for name in ("beta", "lora_rank")
+    ]
+    assert propose(situations.situation(history=history, lanes=lanes)).knob not in ("beta", "lora_rank")
+    rest = [situations.tried(recipe, name, lanes.moves(recipe)[name][0], 5.0, lanes) for name in ("learning_rate",)]
+    scheduler = situations.tried(recipe, "scheduler", "linear", 5.0, lanes)
+    kept = [replace(history[0], status="KEEP"), history[1], *rest, scheduler]
+    assert propose(situations.situation(history=kept, lanes=lanes, incumbent=kept[0].recipe)).knob == "beta"
+
+
 @pytest.mark.parametrize("name", SURFACES)
 def test_it_finds_the_better_region_more_often_than_chance(name: str) -> None:
     """Mean true score of 60 suggestions against that of all moves they were chosen from; spread is about 0.2."""
@@ -152,5 +165,5 @@ def test_it_says_what_it_moves_and_on_how_many_decisions() -> None:
     lanes = situations.space(WIDE)
     history = measured(lanes, SURFACES["rising"], random.Random(0), 3)
     suggestion = propose(situations.situation(history=history, lanes=lanes))
-    assert suggestion.hypothesis == f"TPE over 3 decisions: beta 0.1 -> {suggestion.value:g}"
+    assert suggestion.hypothesis == f"TPE after 3 decision(s): beta 0.1 -> {suggestion.value:g}"
     assert (suggestion.predicted, suggestion.proposer, suggestion.dollars) == (None, "optuna", 0.0)
