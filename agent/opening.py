@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.budget import limits
-from agent.figures import now
 from agent.followers import publish
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
 from agent.proposers import Chain, choose
+from agent.rows import now
 from agent.session import BASELINE_FAILED, Session, Watcher
 from agent.study import Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, interruptible

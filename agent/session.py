@@ -12,10 +12,10 @@ from typing import Protocol
 
 from agent.budget import Spent, exhausted, left, spent_by
 from agent.decision import Verdict, crash, decide
-from agent.figures import event_text, now, result_row, value_of
 from agent.followers import publish
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.proposers import Chain, Situation, Tried
+from agent.rows import event_text, now, result_row, value_of
 from agent.study import Budget, Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, uninterrupted
 from lanes import Recipe, Value, show
@@ -238,7 +238,7 @@ class Session:
         self, decision_id: str, turn: int, verdict: Verdict, stands: Recipe, readings: Sequence[Reading],
         comparison: Comparison | None, proposal: ProposalRow | None, failure: Failure | None,
     ) -> None:  # fmt: skip
-        figures = result_row(self, verdict, readings, comparison, proposal, failure)
+        figures = result_row(self.study, self.row.id, verdict, readings, comparison, proposal, failure)
         figures["cost_usd"] = self._cost()
         policy = {**self.study.file.policy.model_dump(), "target": self.study.target, "guards": dict(self.study.guards)}
         decision = DecisionRow(

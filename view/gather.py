@@ -6,7 +6,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from agent.budget import left
-from agent.figures import value_of
+from agent.rows import value_of
 from agent.ledger import DecisionRow, ProposalRow
 from lanes import Recipe, Value, show
 from lanes.mixture import manifest_name

@@ -102,7 +102,7 @@ def test_a_study_that_asks_for_a_model_without_one_is_refused(
     assert refused.value.exit_code == 2
 
 
-@pytest.mark.parametrize("kind", ["auto", "hybrid", "language_model"])
+@pytest.mark.parametrize("kind", ["auto", "language_model"])
 def test_an_endpoint_that_is_configured_and_does_not_answer_ends_the_start(kind: str) -> None:
     with pytest.raises(
         EndpointUnavailable, match=r"the endpoint at .*Connection refused.*or set kind = .optuna."

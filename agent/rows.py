@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.decision import Verdict
 from agent.ledger import DecisionRow, ProposalRow
+from agent.study import Study
 from lanes import Value, show
 from probes.comparison import OVERALL, Comparison
 from probes.reading import Failure, Reading
-
-if TYPE_CHECKING:
-    from agent.session import Session
 
 
 def now() -> str:
@@ -26,7 +24,8 @@ def value_of(stored: Any) -> Value:
 
 
 def result_row(
-    session: "Session",
+    study: Study,
+    session: str,
     verdict: Verdict,
     readings: Sequence[Reading],
     comparison: Comparison | None,
@@ -34,9 +33,9 @@ def result_row(
     failure: Failure | None,
 ) -> dict[str, Any]:
     """Every column of results.tsv by name; None where there is nothing to say."""
-    target, probe = session.study.target, session.study.file.probe
+    target, probe = study.target, study.file.probe
     row: dict[str, Any] = {
-        "time": now(), "session": session.row.id, "status": verdict.status, "steps": probe.steps,
+        "time": now(), "session": session, "status": verdict.status, "steps": probe.steps,
         "seeds": " ".join(map(str, probe.seeds)), "samples": probe.samples, "reason": verdict.reason,
         "proposer": proposal.proposer if proposal else None,
         "description": proposal.hypothesis if proposal else "the recipe that the session starts from",
@@ -49,7 +48,7 @@ def result_row(
     if readings:
         row |= _measured(readings)
     if comparison is not None:
-        row |= _compared(comparison, target, session.study.guards)
+        row |= _compared(comparison, target, study.guards)
     elif readings and failure is None:
         row |= {"target": mean(readings, target), "overall": mean(readings, OVERALL)}
     return row
