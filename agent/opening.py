@@ -47,6 +47,8 @@ def begin(
 ) -> str:
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands."""
     study.check_material()
+    note = _Notes(watcher)
+    proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, overrides, watcher) as (ledger, runner, key):
         start = _start(ledger, study, key.digest, fresh, watcher)
         where = os.path.relpath(study.path.resolve(), workspace.root.resolve())
@@ -54,9 +56,8 @@ def begin(
             _session_id(ledger), study.name, where, study.question, study.text,
             key.digest, start.digest, seed, vars(overrides), now(),
         )  # fmt: skip
-        note = _Notes(ledger, row.id, watcher)
-        proposers = choose(study.file.proposer, os.environ, note)
         ledger.begin(row, start)
+        note.keep_in(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
         _run(_session(row, study, overrides, key, workspace, ledger, runner, proposers, watcher, report))
     return row.id
@@ -80,14 +81,15 @@ def resume(
         overrides.hours or row.limits.get("hours"),
         overrides.workers or row.limits.get("workers"),
     )
+    note = _Notes(watcher)
+    proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, given, watcher) as (ledger, runner, key):
         if key.digest != row.key:
             raise StudyChanged(
                 f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "
                 f"now make it {key.digest}; put back what changed and resume, or begin a new session"
             )
-        note = _Notes(ledger, row.id, watcher)
-        proposers = choose(study.file.proposer, os.environ, note)
+        note.keep_in(ledger, row.id)
         ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
         _run(_session(row, study, given, key, workspace, ledger, runner, proposers, watcher, report))
@@ -192,16 +194,21 @@ def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) ->
 
 
 class _Notes:
-    """Notes go to the watcher and, once the session is in the ledger, to the progress log as its own lines."""
+    """Notes go to the watcher and, once there is a session in the ledger, to its lines of the progress log."""
 
-    def __init__(self, ledger: Ledger, session_id: str, watcher: Watcher) -> None:
-        self.ledger, self.session_id, self.watcher = ledger, session_id, watcher
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
         self.waiting: list[str] = []
+        self.write: Callable[[str], None] = self.waiting.append
+
+    def keep_in(self, ledger: Ledger, session_id: str) -> None:
+        def write(text: str) -> None:
+            ledger.note(f"{session_id}-{uuid.uuid4().hex}", session_id, now(), text)
+
+        self.write = write
+        for text in self.waiting:
+            write(text)
 
     def __call__(self, text: str) -> None:
         self.watcher.note(text)
-        self.waiting.append(text)
-        if self.ledger.session(self.session_id) is not None:
-            for line in self.waiting:
-                self.ledger.note(f"{self.session_id}-{uuid.uuid4().hex}", self.session_id, now(), line)
-            self.waiting.clear()
+        self.write(text)

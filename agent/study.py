@@ -156,8 +156,10 @@ class Study:
         path = self.path.parent / self.file.proposer.program
         try:
             return path.read_text(encoding="utf-8")
-        except OSError:
-            raise BadInput(f"{path} (program under [proposer]) cannot be read; write it or take the key out") from None
+        except (OSError, UnicodeDecodeError):
+            raise BadInput(
+                f"{path} (program under [proposer]) cannot be read as UTF-8 text; write it or take the key out"
+            ) from None
 
     def check_material(self) -> None:
         """Prompts, data, scorer and instructions: everything that can be refused without training."""

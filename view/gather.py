@@ -6,8 +6,8 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from agent.budget import left
-from agent.rows import value_of
 from agent.ledger import DecisionRow, ProposalRow
+from agent.rows import value_of
 from lanes import Recipe, Value, show
 from lanes.mixture import manifest_name
 from probes.comparison import OVERALL, Comparison, compare

@@ -70,7 +70,7 @@ def test_a_wrong_study_file_is_refused_in_one_sentence(tmp_path: Path, change: t
         (('category = "lists"', 'category = "tone"'), "no probe prompt in the category 'tone'"),
         (
             ("[budget]", '[proposer]\nprogram = "gone.md"\n[budget]'),
-            "gone.md (program under [proposer]) cannot be read",
+            "gone.md (program under [proposer]) cannot be read as UTF-8",
         ),
         (("[budget]", '[scorer]\nkind = "executoin"\n[budget]'), "did you mean 'execution'"),
     ],
