@@ -6,15 +6,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKSPACE ?= .
-TEST_ARGUMENTS ?=
+ARGUMENTS ?=
 
 .PHONY: run test check bench clean
 
 run: $(VENV)/.installed
-	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE)
+	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TEST_ARGUMENTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGUMENTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -205,14 +205,17 @@ class Session:
         probes = [probe for recipe in recipes for probe in self._probes(recipe)]
         missing = [probe for probe in probes if not _settled(self.store.get(probe))]
         self.watcher.measuring(title, missing)
-        for probe, outcome in zip(missing, self.runner.run(missing, self.watcher.progress), strict=True):
-            if isinstance(outcome, Failure) and outcome.kind == "disk":
-                raise DiskFull(f"probe {probe.id} found the disk full; free some space, then: nightlane resume")
-            with uninterrupted(), full_disk_is_said(self.workspace.root):
-                self.store.put(probe, outcome)
-                self.ledger.measured(self.row.id, probe, outcome, now())
+        self.runner.run(missing, self.watcher.progress, self._keep)
         self._require_unchanged()
         return [self._known(probe) for probe in probes]
+
+    def _keep(self, probe: Probe, outcome: Outcome) -> None:
+        """Make an outcome durable as soon as it is there, so that a kill costs only the probes in flight."""
+        if isinstance(outcome, Failure) and outcome.kind == "disk":
+            raise DiskFull(f"probe {probe.id} found the disk full; free some space, then: nightlane resume")
+        with uninterrupted(), full_disk_is_said(self.workspace.root):
+            self.ledger.measured(self.row.id, probe, outcome, now())
+            self.store.put(probe, outcome)
 
     def _known(self, probe: Probe) -> Outcome:
         outcome = self.store.get(probe)

@@ -18,7 +18,7 @@ from typing import Any, Self
 from lanes.errors import MissingRequirement, NightlaneError
 from probes.material import Material
 from probes.reading import Failure, Outcome, Probe
-from probes.runner import Listener, Progress
+from probes.runner import Keep, Listener, Progress, let_go
 from probes.settings import RunnerSettings
 from probes.worker import serve
 
@@ -39,6 +39,7 @@ class _Worker:
     number: int
     process: BaseProcess
     pipe: Connection
+    ready: bool = False
     task: _Task | None = None
     deadline: float = 0.0
 
@@ -64,9 +65,10 @@ class ResidentRunner:
             self._environment = self._hello(self._workers[0])
         return self._environment
 
-    def run(self, batch: Sequence[Probe], listener: Listener) -> list[Outcome]:
+    def run(self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go) -> list[Outcome]:
         waiting = deque(_Task(place, probe) for place, probe in enumerate(batch))
         outcomes: dict[int, Outcome] = {}
+        kept: set[int] = set()
         while len(outcomes) < len(batch):
             for worker in self._workers:
                 if worker.task is None and waiting:
@@ -77,6 +79,9 @@ class ResidentRunner:
                     self._receive(worker, listener, outcomes, waiting)
                 elif worker.task is not None and time.monotonic() > worker.deadline:
                     self._time_out(worker, outcomes)
+            for place in outcomes.keys() - kept:
+                kept.add(place)
+                keep(batch[place], outcomes[place])
         return [outcomes[place] for place in range(len(batch))]
 
     def close(self) -> None:
@@ -122,11 +127,12 @@ class ResidentRunner:
             raise MissingRequirement(f"a worker ended before it was ready; {self._log(worker)} says why") from None
         if kind == "refused":
             raise content
+        worker.ready = True
         return str(content)
 
     def _give(self, worker: _Worker, task: _Task) -> None:
         worker.task = task
-        worker.deadline = time.monotonic() + self._settings.deadline + (0 if self._environment else START_SECONDS)
+        worker.deadline = time.monotonic() + (self._settings.deadline if worker.ready else START_SECONDS)
         try:
             worker.pipe.send([task.probe])
         except (BrokenPipeError, OSError):
@@ -144,7 +150,10 @@ class ResidentRunner:
         except (EOFError, OSError):
             self._lost(worker, outcomes, waiting)
             return
-        if kind == "progress":
+        if kind == "ready":  # imports and start are not the probe's time
+            worker.ready = True
+            worker.deadline = time.monotonic() + self._settings.deadline
+        elif kind == "progress":
             progress: Progress = content
             listener(progress)
         elif kind == "refused":

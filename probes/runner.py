@@ -22,6 +22,11 @@ class Progress:
 
 
 Listener = Callable[[Progress], None]
+Keep = Callable[[Probe, Outcome], None]
+
+
+def let_go(probe: Probe, outcome: Outcome) -> None:
+    """For callers that only want the list."""
 
 
 class Runner(Protocol):
@@ -34,8 +39,11 @@ class Runner(Protocol):
     @property
     def base(self) -> str | None: ...
 
-    def run(self, batch: Sequence[Probe], listener: Listener) -> list[Outcome]:
-        """One outcome per probe, in order. Infrastructure failures were tried again before they are returned."""
+    def run(self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go) -> list[Outcome]:
+        """One outcome per probe, in order. Infrastructure failures were tried again before they are returned.
+
+        ``keep`` is told of each outcome as soon as it is final, so that what is measured survives what comes after.
+        """
 
     def close(self) -> None: ...
 

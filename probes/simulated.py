@@ -16,7 +16,7 @@ from probes.data import unit
 from probes.material import Material
 from probes.prompts import Prompt
 from probes.reading import Failure, Outcome, Probe, Reading, Score, Timing
-from probes.runner import Listener, Progress
+from probes.runner import Keep, Listener, Progress, let_go
 from probes.store import ProbeStore
 
 CLIFF = 0.5
@@ -51,8 +51,12 @@ class SimulatedRunner:
     def base(self) -> str:
         return digest_of(["simulated", str(self.world)])
 
-    def run(self, batch: Sequence[Probe], listener: Listener) -> list[Outcome]:
-        return [self._run_one(probe, listener) for probe in batch]
+    def run(self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go) -> list[Outcome]:
+        outcomes = []
+        for probe in batch:
+            outcomes.append(self._run_one(probe, listener))
+            keep(probe, outcomes[-1])
+        return outcomes
 
     def close(self) -> None:
         """Nothing is held open."""

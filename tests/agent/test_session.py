@@ -223,8 +223,8 @@ def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
 ) -> None:
     original = SimulatedRunner.run
 
-    def meddle(self: SimulatedRunner, batch: Any, listener: Any) -> Any:
-        outcomes = original(self, batch, listener)
+    def meddle(self: SimulatedRunner, batch: Any, listener: Any, keep: Any) -> Any:
+        outcomes = original(self, batch, listener, keep)
         if batch and batch[0].recipe != study.start:
             path = tmp_path / "study" / "prompts.jsonl"
             path.write_text(
@@ -236,6 +236,25 @@ def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
     with pytest.raises(StudyChanged, match="the prompts of the probe key"):
         play(study, tmp_path)
     assert "DISCARD" not in (tmp_path / "results.tsv").read_text(encoding="utf-8")
+
+
+def test_a_probe_that_was_finished_before_the_interrupt_is_not_run_again(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 4)  # three of the baseline's, one of the first candidate's
+    assert len(list((tmp_path / "runs").glob("probe-*/outcome.json"))) == 4
+    ran: list[str] = []
+    original = SimulatedRunner._run_one
+
+    def count(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        ran.append(probe.id)
+        return original(self, probe, listener)
+
+    monkeypatch.setattr(SimulatedRunner, "_run_one", count)
+    session = go_on(tmp_path)
+    assert len(ran) == 9 * 3 - 4
+    with ledger_of(tmp_path) as ledger:
+        assert len(ledger.probes(session)) == 9 * 3
 
 
 def test_the_budget_may_change_between_interrupt_and_resume(
