@@ -1,5 +1,6 @@
 """The README is true: its commands run, and what it names is there."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -31,10 +32,20 @@ def test_the_two_commands_are_the_first_that_a_reader_meets() -> None:
 def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) -> None:
     """With fewer decisions, in the environment that runs the tests, in a workspace of its own."""
     prefix = sys.prefix
-    command = ["make", "run", f"VENV={prefix}", "-o", f"{prefix}/.installed", f"WORKSPACE={tmp_path}"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "run",
+        f"VENV={prefix}",
+        "-o",
+        f"{prefix}/.installed",
+        f"WORKSPACE={tmp_path}",
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
-        [*command, "ARGUMENTS=--decisions 1"], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
-    )
+        [*command, "ARGUMENTS=--decisions 1"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = Path(done.stdout.strip().splitlines()[-1])
     text = report.read_text(encoding="utf-8")
