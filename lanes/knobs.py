@@ -6,7 +6,7 @@ difference in the ninth digit, and the smallest step is kept by construction.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -117,7 +117,6 @@ class KnobDefault:
     settings: KnobSettings
     searched: bool = True
     whole: bool = False
-    knob_class: ClassVar[type[Knob]] = Knob
 
     def build(self, lane: str, given: KnobSettings, start: Recipe) -> Knob:
         """The knob with the study's settings over the defaults, its ladder anchored at the starting recipe."""
@@ -125,10 +124,10 @@ class KnobDefault:
         if merged.choices is not None:
             ordered = all(isinstance(choice, int | float) for choice in merged.choices)
             values = tuple(sorted(merged.choices)) if ordered else merged.choices
-            return self.knob_class(self.name, lane, values, ordered, merged.reach)
+            return Knob(self.name, lane, values, ordered, merged.reach)
         anchor: Any = getattr(start, self.name)
         values = ladder(f"[lanes.{lane}] {self.name}", anchor, merged, self.whole)
-        return self.knob_class(self.name, lane, values, True, merged.reach)
+        return Knob(self.name, lane, values, True, merged.reach)
 
 
 def merge_settings(default: KnobSettings, given: KnobSettings) -> KnobSettings:

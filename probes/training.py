@@ -123,7 +123,6 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
     recipe = job.recipe
     micro = math.gcd(settings.micro_batch, recipe.effective_batch)
     device = base.model.device.type
-    half = device != "cpu" and base.model.dtype == torch.bfloat16
     common: dict[str, Any] = {
         "output_dir": str(job.directory),
         "max_steps": len(rows) // recipe.effective_batch,
@@ -142,7 +141,8 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
         "train_sampling_strategy": "sequential",
         "disable_dropout": False,
         "gradient_checkpointing": settings.gradient_checkpointing,
-        "bf16": half,
+        "bf16": device != "cpu" and base.model.dtype == torch.bfloat16,
+        "fp16": device != "cpu" and base.model.dtype == torch.float16,
         "use_cpu": device == "cpu",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
