@@ -17,6 +17,8 @@ import threading
 import time
 from pathlib import Path
 
+from view.results import read_results
+
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "labs" / "microcoder" / "study.toml"
 COMMAND = [sys.executable, "-m", "agent.command_line"]
@@ -40,7 +42,7 @@ def main() -> None:
             [*COMMAND, "report", "--json", "--workspace", folder], cwd=ROOT, capture_output=True, text=True, check=True
         )
         cost = json.loads(report.stdout)["cost"]
-        lanes = {row.split("\t")[4] for row in (Path(folder) / "results.tsv").read_text().splitlines()[2:]}
+        lanes = set(read_results(Path(folder) / "results.tsv").query("status != 'BASELINE'")["lane"])
     rows += [
         (f"session of {arguments.decisions} decisions over {len(lanes)} lanes", f"{seconds:.0f} s", "600 s"),
         ("  peak memory, all processes", f"{memory:.2f} GB", "3 GB"),

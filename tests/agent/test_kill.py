@@ -1,6 +1,5 @@
 """kill -9 at random moments, then resume: no decision lost, none doubled, the session goes on."""
 
-import csv
 import json
 import os
 import random
@@ -15,6 +14,8 @@ from typing import Any
 import pandas
 import pytest
 import simulated_study
+
+from view.results import read_results
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -45,8 +46,7 @@ def decisions(workspace: Path) -> list[tuple[Any, ...]]:
 
 
 def table(workspace: Path) -> pandas.DataFrame:
-    path = workspace / "results.tsv"
-    return pandas.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, dtype=str)
+    return read_results(workspace / "results.tsv")
 
 
 def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: Path) -> None:

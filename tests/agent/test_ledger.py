@@ -1,6 +1,5 @@
 """The ledger and the files that follow it."""
 
-import csv
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from agent.followers import COLUMNS, HEADER, cell, publish, row_text
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
 from lanes.errors import BadInput
+from view.results import read_results
 
 SESSION = SessionRow("s1", "study", "study.toml", "q", "text", "k", tiny.recipe().digest, 0, {}, "2026-01-01T00:00:00Z")
 
@@ -144,17 +144,15 @@ def test_any_text_survives_as_one_cell_and_pandas_reads_it_back(
     lines = [row_text({"session": "s1", "id": f"r{i}", "delta": d, "description": t}) for i, (t, d) in enumerate(rows)]
     path = folder / "results.tsv"
     path.write_bytes("".join(f"{line}\n" for line in [HEADER, *lines]).encode())
-    table = pandas.read_csv(
-        path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, dtype=str, lineterminator="\n"
-    )
+    table = read_results(path)
     assert list(table.columns) == list(COLUMNS)
     assert len(table) == len(rows)
     for index, (text, delta) in enumerate(rows):
         assert table["description"][index] == cell(text)
-        shown = table["delta"][index]
-        assert (shown == "") == (delta is None)
-        if delta is not None:
-            assert float(shown) == pytest.approx(delta, rel=1e-5)
+        if delta is None:
+            assert pandas.isna(table["delta"][index])
+        else:
+            assert table["delta"][index] == pytest.approx(delta, rel=1e-5)
 
 
 @pytest.mark.parametrize(
