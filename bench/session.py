@@ -1,6 +1,6 @@
 """One session of the bundled study as a person runs it: seconds, memory, and what a probe spends outside its work.
 
-    python -m bench.session [--decisions 8] [--rebuild]
+    python -m bench.session [--decisions N] [--rebuild]
 
 ``--rebuild`` also makes the base model anew, to time the first run.
 """
@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "agent.command_line"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--decisions", type=int, default=8)
+    parser.add_argument("--decisions", type=int, help="default: the study's budget, what make run does")
     parser.add_argument("--rebuild", action="store_true")
     arguments = parser.parse_args()
     rows = [("nightlane --help, median of 5", f"{help_seconds():.2f} s", "0.5 s")]
@@ -36,15 +36,16 @@ def main() -> None:
         rows += [("base model and data, first time", f"{seconds:.0f} s", "180 s")]
         rows += [("  peak memory, all processes", f"{memory:.2f} GB", "3 GB")]
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--workspace", folder, "--decisions", str(arguments.decisions)]
+        options = ["--workspace", folder]
+        options += ["--decisions", str(arguments.decisions)] if arguments.decisions else []
         seconds, memory = watched([*COMMAND, "run", str(STUDY), *options])
         report = subprocess.run(
             [*COMMAND, "report", "--json", "--workspace", folder], cwd=ROOT, capture_output=True, text=True, check=True
         )
         cost = json.loads(report.stdout)["cost"]
-        lanes = set(read_results(Path(folder) / "results.tsv").query("status != 'BASELINE'")["lane"])
+        decided = read_results(Path(folder) / "results.tsv").query("status != 'BASELINE'")
     rows += [
-        (f"session of {arguments.decisions} decisions over {len(lanes)} lanes", f"{seconds:.0f} s", "600 s"),
+        (f"session of {len(decided)} decisions over {decided['lane'].nunique()} lanes", f"{seconds:.0f} s", "600 s"),
         ("  peak memory, all processes", f"{memory:.2f} GB", "3 GB"),
         ("  probes", f"{cost['probes']}, {cost['seconds_per_probe']:.1f} s each", ""),
         ("  outside training, generation, scoring", f"{cost['other_share']:.1%} of probe time", "10 %"),
