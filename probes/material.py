@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lanes import digest_of
-from probes.base import base_digest, file_digest
+from probes.base import base_digest, file_digest, locate
 from probes.data import Pair, check_overlap, load_source
 from probes.prompts import Prompt, check_categories, load_prompts
 from probes.reading import ProbeKey
@@ -48,6 +48,7 @@ class Material:
 
     def check(self, categories: Collection[str]) -> None:
         """Everything that can be refused without training; BadInput in one sentence."""
+        locate(self.model, self.folder)
         check_categories(self.prompt_file, self.all_prompts, categories)
         scorer_class(self.scorer.kind).check(self.probe_prompts)
         check_overlap(self.source_files, self.sources, self.all_prompts)

@@ -64,6 +64,7 @@ def test_a_wrong_study_file_is_refused_in_one_sentence(tmp_path: Path, change: t
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (('path = "none"', 'path = "/no/such/folder"'), "is neither a folder nor a hub id"),
         (('good = "good.jsonl"', 'good = "gone.jsonl"'), "gone.jsonl does not exist"),
         (('file = "prompts.jsonl"', 'file = "gone.jsonl"'), "gone.jsonl does not exist"),
         (("arithmetic = 1.5", "voice = 1.5"), "no probe prompt in the category 'voice'"),
