@@ -146,7 +146,13 @@ class Study:
 
     @cached_property
     def lanes(self) -> SearchSpace:
-        return build_lanes(self.file.lanes, self.start, self.file.data.manifests, tuple(self.file.data.sources))
+        return build_lanes(
+            self.file.lanes,
+            self.start,
+            self.file.data.manifests,
+            tuple(self.file.data.sources),
+            self.file.probe.micro_batch,
+        )
 
     @cached_property
     def program(self) -> str:
@@ -206,7 +212,7 @@ def parse_study(path: Path, text: str) -> Study:
             raise BadInput(f"{path}, [recipe] mixture weighs {source!r}{nearest(source, file.data.sources)}")
     study = Study(path, text, file, start)
     try:
-        check_recipe(start)
+        check_recipe(start, file.probe.micro_batch)
         _ = study.lanes
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None

@@ -4,7 +4,9 @@ Beta moves by 0.01, one step at a time, unless the study says otherwise: in one 
 0.12 destroyed a model.
 """
 
-from lanes.knobs import KnobDefault, KnobSettings
+from collections.abc import Mapping
+
+from lanes.knobs import Knob, KnobDefault, KnobSettings, LaneContext, build_from_defaults
 from lanes.recipe import DpoLoss, Objective, Optimizer, Quantization, Scheduler
 
 LANE = "hyperparameters"
@@ -37,3 +39,8 @@ KNOBS: tuple[KnobDefault, ...] = (
         searched=False,
     ),
 )
+KNOB_NAMES = tuple(default.name for default in KNOBS)
+
+
+def build(settings: Mapping[str, KnobSettings], context: LaneContext) -> list[Knob]:
+    return build_from_defaults(LANE, KNOBS, settings, context.start)

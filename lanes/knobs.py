@@ -4,6 +4,7 @@ The values of a knob are a finite ladder, so that a proposer picks from a list, 
 difference in the ninth digit, and the smallest step is kept by construction.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lanes.errors import BadInput, IllegalRecipe
 from lanes.recipe import Recipe
 
+MOST_RUNGS = 1000
 Value = str | int | float | tuple[str, ...]
 
 
@@ -124,10 +126,39 @@ class KnobDefault:
         if merged.choices is not None:
             ordered = all(isinstance(choice, int | float) for choice in merged.choices)
             values = tuple(sorted(merged.choices)) if ordered else merged.choices
+            self._require_legal(lane, values, start)
             return Knob(self.name, lane, values, ordered, merged.reach)
         anchor: Any = getattr(start, self.name)
         values = ladder(f"[lanes.{lane}] {self.name}", anchor, merged, self.whole)
+        bounds = (int(b) if self.whole else b for b in (merged.low, merged.high) if b is not None)
+        self._require_legal(lane, tuple(bounds), start)
         return Knob(self.name, lane, values, True, merged.reach)
+
+    def _require_legal(self, lane: str, values: Sequence[Value], start: Recipe) -> None:
+        """Every value must be one that the recipe's own field takes."""
+        for value in values:
+            try:
+                changed(start, {self.name: value})
+            except IllegalRecipe as error:
+                raise BadInput(f"[lanes.{lane}] {error}; take it out or narrow the bounds") from None
+
+
+@dataclass(frozen=True)
+class LaneContext:
+    """What a lane's knobs are built from, besides the study's settings for them."""
+
+    start: Recipe
+    manifests: Mapping[str, Mapping[str, float]]
+    sources: tuple[str, ...]
+
+
+def build_from_defaults(
+    lane: str, defaults: Sequence[KnobDefault], settings: Mapping[str, KnobSettings], start: Recipe
+) -> list[Knob]:
+    """In the order the study lists them, or the lane's own where it lists none."""
+    by_name = {default.name: default for default in defaults}
+    chosen = [by_name[name] for name in settings] or [default for default in defaults if default.searched]
+    return [default.build(lane, settings.get(default.name, KnobSettings()), start) for default in chosen]
 
 
 def merge_settings(default: KnobSettings, given: KnobSettings) -> KnobSettings:
@@ -153,9 +184,14 @@ def ladder(where: str, anchor: float, settings: KnobSettings, whole: bool = Fals
         raise BadInput(f"{where}: the start {anchor:g} is outside [{low:g}, {high:g}]; widen the bounds")
     if settings.factor is not None and low <= 0:
         raise BadInput(f"{where} has factor={settings.factor:g} and low={low:g}; a factor needs a low above 0")
+    rungs = (high - low) / settings.step if settings.step else math.log(high / low) / math.log(settings.factor or 2)
+    if rungs > MOST_RUNGS:
+        raise BadInput(
+            f"{where} has {rungs:.0f} steps between low and high; {MOST_RUNGS} are enough, so take larger ones"
+        )
     values = {_tidy(anchor, whole)}
     for direction in (1, -1):
-        for count in range(1, 1001):
+        for count in range(1, MOST_RUNGS + 2):
             if settings.step is not None:
                 value = anchor + direction * count * settings.step
             else:

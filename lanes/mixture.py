@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lanes.errors import BadInput
-from lanes.knobs import Knob, KnobSettings, Value, changed, ladder, merge_settings
+from lanes.knobs import Knob, KnobSettings, LaneContext, Value, changed, ladder, merge_settings
 from lanes.recipe import Recipe
 
 LANE = "mixture"
+KNOB_NAMES = ("manifest", "weights")
 WEIGHT = KnobSettings(low=0.0, high=4.0, step=0.5, reach=1)
 Manifests = Mapping[str, Mapping[str, float]]
 
@@ -57,8 +58,9 @@ def _require_distinct(names: Iterable[str], manifests: Manifests) -> None:
         seen[shares] = name
 
 
-def build(settings: Mapping[str, KnobSettings], manifests: Manifests, sources: tuple[str, ...]) -> tuple[Knob, ...]:
+def build(settings: Mapping[str, KnobSettings], context: LaneContext) -> list[Knob]:
     """``manifest`` and, for each source, ``weight.SOURCE``; settings for ``weights`` hold for every source."""
+    manifests, sources = context.manifests, context.sources
     knobs: list[Knob] = []
     if not settings or "manifest" in settings:
         names = tuple(map(str, settings.get("manifest", KnobSettings()).choices or manifests))
@@ -74,4 +76,4 @@ def build(settings: Mapping[str, KnobSettings], manifests: Manifests, sources: t
             WeightKnob(f"weight.{source}", LANE, values, ordered=True, reach=merged.reach, source=source)
             for source in sources
         ]
-    return tuple(knobs)
+    return knobs

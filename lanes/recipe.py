@@ -79,6 +79,11 @@ class Recipe(BaseModel):
         total = sum(self.mixture.values())
         return {source: round(weight / total, 9) for source, weight in self.mixture.items()}
 
+    @property
+    def effect(self) -> str:
+        """The digest of what training sees: of a mixture only the shares, not the scale of its weights."""
+        return digest_of({**self.model_dump(mode="json"), "mixture": dict(self.shares)})
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Recipe.model_validate, (self.model_dump(mode="json"),)
 

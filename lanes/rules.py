@@ -5,6 +5,7 @@ ORPOTrainer constructors) are here so that they are refused before any compute.
 """
 
 from collections.abc import Callable
+from math import gcd
 
 from lanes.errors import IllegalRecipe
 from lanes.recipe import Recipe
@@ -12,13 +13,13 @@ from lanes.recipe import Recipe
 SMOOTHED_LOSSES = ("exo_pair", "robust", "aot", "aot_unpaired")
 
 
-def _exo_pair_is_smoothed(recipe: Recipe) -> str | None:
+def _exo_pair_is_smoothed(recipe: Recipe, micro_batch: int) -> str | None:
     if recipe.objective == "dpo" and recipe.dpo_loss == "exo_pair" and recipe.label_smoothing == 0:
         return "dpo_loss=exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, 0.001 say"
     return None
 
 
-def _robust_is_identifiable(recipe: Recipe) -> str | None:
+def _robust_is_identifiable(recipe: Recipe, micro_batch: int) -> str | None:
     if recipe.objective == "dpo" and recipe.dpo_loss == "robust" and recipe.label_smoothing >= 0.5:
         return (
             f"dpo_loss=robust divides by 1 - 2 x label_smoothing, which {recipe.label_smoothing:g} makes "
@@ -27,22 +28,23 @@ def _robust_is_identifiable(recipe: Recipe) -> str | None:
     return None
 
 
-def _sorted_losses_see_a_batch(recipe: Recipe) -> str | None:
-    if recipe.objective == "dpo" and recipe.dpo_loss in ("aot", "aot_unpaired") and recipe.effective_batch < 2:
+def _sorted_losses_see_a_batch(recipe: Recipe, micro_batch: int) -> str | None:
+    together = gcd(micro_batch, recipe.effective_batch)
+    if recipe.objective == "dpo" and recipe.dpo_loss in ("aot", "aot_unpaired") and together < 2:
         return (
-            f"dpo_loss={recipe.dpo_loss} sorts the pairs of a batch and effective_batch=1 leaves nothing to sort; "
-            "set effective_batch to 2 or more"
+            f"dpo_loss={recipe.dpo_loss} sorts the pairs of a forward pass, and micro_batch={micro_batch} with "
+            f"effective_batch={recipe.effective_batch} makes it 1; make both even"
         )
     return None
 
 
-def _head_is_not_adapted(recipe: Recipe) -> str | None:
+def _head_is_not_adapted(recipe: Recipe, micro_batch: int) -> str | None:
     if "lm_head" in recipe.lora_targets:
         return "lora_targets holds lm_head, which DPOTrainer reads directly and never trains; take it out"
     return None
 
 
-def _targets_are_named(recipe: Recipe) -> str | None:
+def _targets_are_named(recipe: Recipe, micro_batch: int) -> str | None:
     if not recipe.lora_targets:
         return 'lora_targets is empty, so nothing would be trained; name modules or use ["all-linear"]'
     if "all-linear" in recipe.lora_targets and len(recipe.lora_targets) > 1:
@@ -50,7 +52,7 @@ def _targets_are_named(recipe: Recipe) -> str | None:
     return None
 
 
-RULES: tuple[Callable[[Recipe], str | None], ...] = (
+RULES: tuple[Callable[[Recipe, int], str | None], ...] = (
     _exo_pair_is_smoothed,
     _robust_is_identifiable,
     _sorted_losses_see_a_batch,
@@ -59,10 +61,10 @@ RULES: tuple[Callable[[Recipe], str | None], ...] = (
 )
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Raise IllegalRecipe with the first broken rule."""
+def check_recipe(recipe: Recipe, micro_batch: int = 1024) -> None:
+    """Raise IllegalRecipe with the first broken rule; ``micro_batch``: rows per forward pass of the probes."""
     for rule in RULES:
-        broken = rule(recipe)
+        broken = rule(recipe, micro_batch)
         if broken:
             raise IllegalRecipe(broken)
 

@@ -5,20 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lanes import curriculum, hyperparameters, mixture
 from lanes.errors import BadInput, IllegalRecipe
-from lanes.knobs import Knob, KnobDefault, KnobSettings, Mutation, Value, show
+from lanes.knobs import Knob, KnobSettings, LaneContext, Mutation, Value, show
 from lanes.recipe import Recipe
 from lanes.rules import check_recipe, inert
 
-LANE_NAMES = (hyperparameters.LANE, mixture.LANE, curriculum.LANE)
-KNOB_NAMES = {
-    hyperparameters.LANE: tuple(default.name for default in hyperparameters.KNOBS),
-    mixture.LANE: ("manifest", "weights"),
-    curriculum.LANE: tuple(default.name for default in curriculum.KNOBS),
-}
+LANES = (hyperparameters, mixture, curriculum)
+LANE_NAMES = tuple(lane.LANE for lane in LANES)
+KNOB_NAMES = {lane.LANE: lane.KNOB_NAMES for lane in LANES}
 
 
 class LaneSettings(BaseModel):
@@ -46,6 +43,7 @@ class SearchSpace:
 
     knobs: tuple[Knob, ...]
     shares: Mapping[str, float]
+    micro_batch: int = 1024
 
     def knob(self, name: str) -> Knob:
         for knob in self.knobs:
@@ -78,17 +76,12 @@ class SearchSpace:
             return f"{knob.name}={show(value)} is refused: {without_effect}; move another knob"
         try:
             child = knob.write(recipe, value)
-            check_recipe(child)
+            check_recipe(child, self.micro_batch)
         except IllegalRecipe as error:
             return str(error)
-        if _effect(child) == _effect(recipe):
+        if child.effect == recipe.effect:
             return f"{knob.name}={show(value)} leaves every source's share as it is; move another knob"
         return None
-
-
-def _effect(recipe: Recipe) -> str:
-    """What training sees: only the shares of a mixture matter, not the scale of its weights."""
-    return recipe.model_copy(update={"mixture": recipe.shares}).digest
 
 
 def build_lanes(
@@ -96,30 +89,20 @@ def build_lanes(
     start: Recipe,
     manifests: mixture.Manifests,
     sources: tuple[str, ...],
+    micro_batch: int = 1024,
 ) -> SearchSpace:
     """The search space of a study; BadInput names an unknown knob's nearest known one."""
     knobs: list[Knob] = []
-    for lane, lane_settings in settings.items():
-        for name in lane_settings.knobs:
-            if name not in KNOB_NAMES[lane]:
-                raise BadInput(f"[lanes.{lane}] has no knob {name!r}{nearest(name, KNOB_NAMES[lane])}")
-        if lane == mixture.LANE:
-            knobs += mixture.build(lane_settings.knobs, manifests, sources)
-        elif lane == curriculum.LANE:
-            knobs += _from_defaults(curriculum.KNOBS, lane, lane_settings, start)
-        else:
-            knobs += _from_defaults(hyperparameters.KNOBS, lane, lane_settings, start)
-    return SearchSpace(tuple(knobs), {lane: s.share for lane, s in settings.items() if s.share > 0})
-
-
-def _from_defaults(defaults: tuple[KnobDefault, ...], lane: str, settings: LaneSettings, start: Recipe) -> list[Knob]:
-    """In the order the study lists them, or the lane's own where it lists none."""
-    by_name = {default.name: default for default in defaults}
-    chosen = [by_name[name] for name in settings.knobs] or [default for default in defaults if default.searched]
-    try:
-        return [d.build(lane, settings.knobs.get(d.name, KnobSettings()), start) for d in chosen]
-    except ValidationError as error:
-        raise BadInput(f"[lanes.{lane}]: {error.errors()[0]['msg']}") from None
+    for lane in LANES:
+        chosen = settings.get(lane.LANE)
+        if chosen is None:
+            continue
+        for name in chosen.knobs:
+            if name not in lane.KNOB_NAMES:
+                raise BadInput(f"[lanes.{lane.LANE}] has no knob {name!r}{nearest(name, lane.KNOB_NAMES)}")
+        knobs += lane.build(chosen.knobs, LaneContext(start, manifests, sources))
+    shares = {lane: settings[lane].share for lane in settings if settings[lane].share > 0}
+    return SearchSpace(tuple(knobs), shares, micro_batch)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ it (law 2).
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Pair:
     rejected: Turns
     source: str
     difficulty: int
+    line: int = field(default=0, compare=False)
 
     @property
     def length(self) -> int:
@@ -47,7 +48,7 @@ def load_source(name: str, path: Path) -> tuple[Pair, ...]:
         difficulty = row.get("difficulty", 1)
         if type(difficulty) is not int:
             raise BadInput(f"{path}, line {line} has difficulty={difficulty!r}; write a whole number")
-        pairs.append(Pair(texts[0], texts[1], texts[2], name, difficulty))
+        pairs.append(Pair(texts[0], texts[1], texts[2], name, difficulty, line))
     if not pairs:
         raise BadInput(f"{path} holds no pairs; add rows or take the source {name!r} out")
     return tuple(pairs)
@@ -57,12 +58,13 @@ def check_overlap(paths: Mapping[str, Path], sources: Sources, prompts: Sequence
     """Refuse training pairs whose prompt is a probe or holdout prompt (law 7)."""
     reserved = {prompt.text.strip(): prompt for prompt in prompts if prompt.split in ("probe", "holdout")}
     for name, pairs in sources.items():
-        for row, pair in enumerate(pairs, start=1):
-            hit = reserved.get(plain(pair.prompt).strip())
+        for pair in pairs:
+            asked = [pair.prompt] if isinstance(pair.prompt, str) else [content for _, content in pair.prompt]
+            hit = next((reserved[text.strip()] for text in asked if text.strip() in reserved), None)
             if hit is not None:
                 raise BadInput(
-                    f"{paths[name]}, row {row}: the prompt is also the {hit.split} prompt {hit.id!r}, and pairs never "
-                    "come from probe or holdout prompts; remove the row"
+                    f"{paths[name]}, line {pair.line}: the prompt is also the {hit.split} prompt {hit.id!r}, and "
+                    "pairs never come from probe or holdout prompts; remove the line"
                 )
 
 

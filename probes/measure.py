@@ -3,6 +3,7 @@
 The broad ``except`` of a probe stands here and nowhere else: whatever goes wrong becomes a typed failure.
 """
 
+import contextlib
 import errno
 import json
 import resource
@@ -59,7 +60,10 @@ def _measure_one(bench: Workbench, probe: Probe, directory: Path, listener: List
     except NightlaneError:
         raise
     except Exception as error:
-        return Failure(probe.id, probe.seed, classify(error), _one_line(error))
+        kind = classify(error)
+        if kind not in ("diverged", "untrainable"):
+            bench.bases.clear()  # whatever went wrong may have left something on the base
+        return Failure(probe.id, probe.seed, kind, _one_line(error))
 
 
 def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener) -> Reading:
@@ -67,6 +71,7 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     from probes.training import TrainingJob, train
 
     started = time.perf_counter()
+    forget_peak(bench.device)
     settings, steps = bench.material.probe, bench.material.probe.steps
     directory.mkdir(parents=True, exist_ok=True)
     base = bench.base(probe.recipe.quantization)
@@ -115,7 +120,11 @@ class adapted:  # noqa: N801
     def __enter__(self) -> Any:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(self.base.model, str(self.adapter))
+        try:
+            model = PeftModel.from_pretrained(self.base.model, str(self.adapter))
+        except BaseException:
+            self.__exit__()
+            raise
         model.eval()
         return model
 
@@ -135,15 +144,16 @@ def _write_answers(path: Path, scores: Sequence[Score], texts: Sequence[str]) ->
 
 def classify(error: Exception) -> FailureKind:
     """The one place where an exception becomes a kind of failure."""
-    name = type(error).__name__
-    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or "out of memory" in str(error):
+    name, text = type(error).__name__, str(error)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "No space left" in text or "os error 28" in text:  # safetensors raises an exception of its own
+        return "disk"
+    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or "out of memory" in text:
         return "oom"
-    if name == "Diverged":
-        return "diverged"
+    if name in ("Diverged", "Untrainable"):
+        return "diverged" if name == "Diverged" else "untrainable"
     if isinstance(error, ScorerBroken):
         return "scorer"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk"
     return "error"
 
 
@@ -153,9 +163,23 @@ def _one_line(error: Exception) -> str:
 
 
 def peak_gb(device: str) -> float:
-    """Peak memory in GiB: allocated on the device, or the process's largest resident size on a CPU."""
+    """Peak memory in GiB since ``forget_peak``: allocated on the device, or resident on a CPU."""
     if device != "cpu":
         import torch
 
         return round(torch.cuda.max_memory_allocated() / 2**30, 3)
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return round(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20, 3)
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+
+
+def forget_peak(device: str) -> None:
+    """Begin a probe's own peak; where the kernel does not allow it, the worker's peak so far stays in it."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")

@@ -1,6 +1,7 @@
 """The prompts of a study: three disjoint splits, each prompt with a category and what its scorer needs."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ def load_prompts(path: Path) -> tuple[Prompt, ...]:
         if prompt.id in ids:
             raise BadInput(f"{path}, line {line}: the id {prompt.id!r} is used twice; ids must be unique")
         ids.add(prompt.id)
-        earlier = first_use.setdefault(prompt.text, prompt)
+        earlier = first_use.setdefault(prompt.text.strip(), prompt)
         if earlier.split != prompt.split:
             raise BadInput(
                 f"{path}, line {line}: splits must be disjoint and this prompt is in {earlier.split} (id {earlier.id}) "
@@ -47,8 +48,13 @@ def load_prompts(path: Path) -> tuple[Prompt, ...]:
 
 def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection[str]) -> None:
     """Refuse a target or guard category that no probe prompt measures: its score would be a phantom."""
-    measured = {prompt.category for prompt in prompts if prompt.split == "probe"}
+    measured = Counter(prompt.category for prompt in prompts if prompt.split == "probe")
     for category in wanted:
+        if measured[category] == 1:
+            raise BadInput(
+                f"{path} has one probe prompt in the category {category!r}, and one prompt gives no "
+                "interval; add more, 20 say"
+            )
         if category != "overall" and category not in measured:
             raise BadInput(
                 f"{path} has no probe prompt in the category {category!r}, which the study targets or guards; "
@@ -59,12 +65,12 @@ def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object) for each non-empty line; BadInput for a missing file or a line that is no object."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist; check the path in the study file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read as UTF-8 text ({error}); check the file") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line, parse_constant=_no_constant)
@@ -83,6 +89,10 @@ def _prompt(path: Path, line: int, row: dict[str, Any]) -> Prompt:
     for column, kind in {"id": str, "split": str, "category": str, "prompt": str}.items():
         if not isinstance(row.get(column), kind) or not row[column]:
             raise BadInput(f"{path}, line {line} has no text in {column!r}; every prompt row needs one")
+        if any(0xD800 <= ord(char) <= 0xDFFF for char in row[column]):
+            raise BadInput(
+                f"{path}, line {line}: {column!r} holds half a character that cannot be written as UTF-8; mend it"
+            )
     if row["split"] not in SPLITS:
         raise BadInput(f"{path}, line {line} has split={row['split']!r}; use one of {', '.join(SPLITS)}")
     difficulty, checks = row.get("difficulty", 1), row.get("checks", {})

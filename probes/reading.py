@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lanes import Recipe, digest_of
 from lanes.errors import UnlikeReadings
 
-FailureKind = Literal["oom", "diverged", "timeout", "lost_worker", "scorer", "disk", "error"]
+FailureKind = Literal["oom", "diverged", "untrainable", "timeout", "lost_worker", "scorer", "disk", "error"]
 INFRASTRUCTURE: tuple[FailureKind, ...] = ("lost_worker", "scorer", "disk")
 
 
@@ -107,10 +107,6 @@ class Reading:
     def critical_failures(self) -> int:
         return sum(len(score.critical) for score in self.scores)
 
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / self.timing.train if self.timing.train else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -124,7 +120,7 @@ class Failure:
     @property
     def permanent(self) -> bool:
         """The recipe alone explains it: with the same seed it would fail again."""
-        return self.kind == "diverged"
+        return self.kind in ("diverged", "untrainable")
 
     @property
     def retryable(self) -> bool:

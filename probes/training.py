@@ -51,6 +51,10 @@ class Diverged(Exception):
     """The loss or the gradient norm is NaN or infinite."""
 
 
+class Untrainable(Exception):
+    """The trainer would not see the rows that the recipe gives it."""
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/."""
@@ -81,7 +85,7 @@ def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> l
     for job in jobs:
         try:
             results.append(_train_one(base, job, settings))
-        except (Diverged, RuntimeError, ValueError, MemoryError, OSError) as error:
+        except (Diverged, Untrainable, RuntimeError, ValueError, MemoryError, OSError) as error:
             results.append(error)
     return results
 
@@ -102,10 +106,13 @@ def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained
     kept = _State.of(base.model)
     trainer: Any = None
     try:
+        _require_room(base, rows, job.recipe.max_length)
         trainer = _trainer(base, job, settings, rows, curve)
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
+        if len(trainer.train_dataset) != len(rows) or trainer.state.global_step != trainer.args.max_steps:
+            raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {len(rows)} rows")
         tokens = _tokens(trainer.train_dataset)
         adapter = job.directory / "adapter"
         trainer.model.save_pretrained(str(adapter))
@@ -117,6 +124,21 @@ def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained
         if base.model.device.type == "cuda":
             torch.cuda.empty_cache()
     return Trained(adapter, seconds, tokens, curve.last)
+
+
+def _require_room(base: Base, rows: Dataset, max_length: int) -> None:
+    """DPOTrainer drops a row whose prompt alone fills max_length, and ORPOTrainer makes NaN of it."""
+    longest = 0
+    for prompt in rows["prompt"]:
+        text = prompt
+        if not isinstance(prompt, str):
+            text = base.tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        longest = max(longest, len(base.tokenizer(text, add_special_tokens=False)["input_ids"]))
+    if longest >= max_length:
+        raise Untrainable(
+            f"a prompt of {longest} tokens leaves no room for an answer in max_length={max_length}; raise max_length "
+            "or take the row out"
+        )
 
 
 def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Dataset, curve: "_Curve") -> Any:

@@ -133,6 +133,8 @@ def change_prompts(folder: Path, **changes: object) -> Path:
     ("changes", "message"),
     [
         ({"prompt": tiny.prompts()[0]["prompt"]}, "splits must be disjoint"),
+        ({"prompt": tiny.prompts()[0]["prompt"] + " \n"}, "splits must be disjoint"),
+        ({"category": "\ud800"}, "cannot be written as UTF-8"),
         ({"id": tiny.prompts()[0]["id"]}, "used twice"),
         ({"split": "test"}, "use one of probe, harvest, holdout"),
         ({"category": ""}, "no text in 'category'"),
@@ -156,8 +158,11 @@ def test_a_guarded_category_without_probe_prompts_is_refused(tmp_path: Path) -> 
 def test_training_pairs_from_probe_or_holdout_prompts_are_refused(tmp_path: Path) -> None:
     path = change_prompts(tmp_path)
     prompts = load_prompts(path)
-    leaked = Pair(prompts[0].text.strip(), "c", "r", "good", 1)
-    with pytest.raises(BadInput, match=r"row 1.*probe prompt"):
+    leaked = Pair(prompts[0].text.strip(), "c", "r", "good", 1, 7)
+    with pytest.raises(BadInput, match=r"line 7.*probe prompt"):
         check_overlap({"good": path}, {"good": (leaked,)}, prompts)
+    spoken = Pair((("system", "be brief"), ("user", prompts[0].text)), "c", "r", "good", 1, 8)
+    with pytest.raises(BadInput, match=r"line 8.*probe prompt"):
+        check_overlap({"good": path}, {"good": (spoken,)}, prompts)
     harvest = next(prompt for prompt in prompts if prompt.split == "harvest")
     check_overlap({"good": path}, {"good": (Pair(harvest.text, "c", "r", "good", 1),)}, prompts)
