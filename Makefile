@@ -24,6 +24,7 @@ check: $(VENV)/.installed-test
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench.session
 	$(BIN)/python -m bench.probes
+	$(BIN)/python -m bench.intervals
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.ledger import Ledger
-from agent.study import Budget
+from agent.study import Budget, ProposerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ def spent_by(ledger: Ledger, session_id: str, budget: Budget, free_gb: float) ->
     decisions = ledger.decisions("WHERE session = ? AND turn > 0", (session_id,))
     probes = ledger.probes(session_id)
     return Spent(len(decisions), hours, len(probes), hours * budget.dollars_per_hour + asked, free_gb)
+
+
+def priced(budget: Budget, asked: ProposerSettings) -> bool:
+    """Whether the study says what machine time or the proposer's tokens cost."""
+    return bool(budget.dollars_per_hour or asked.dollars_per_million_input or asked.dollars_per_million_output)
 
 
 def exhausted(budget: Budget, spent: Spent) -> str | None:

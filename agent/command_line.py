@@ -3,7 +3,10 @@
 Data goes to stdout, messages to stderr. Exit codes are those of lanes/errors.py.
 """
 
+import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +32,7 @@ INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml to run.")]
 Root = Annotated[Path, typer.Option("--workspace", help="The folder that holds results.tsv and runs/.")]
 Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="End after this many decisions.")]
-Hours = Annotated[float | None, typer.Option("--hours", min=0.0, help="End after this many active hours.")]
+Hours = Annotated[float | None, typer.Option("--hours", min=0.001, help="End after this many active hours.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default one per GPU or core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SessionId = Annotated[str | None, typer.Argument(metavar="[SESSION]", help="Default: the latest.")]
@@ -42,7 +45,7 @@ def run(
     decisions: Decisions = None,
     hours: Hours = None,
     workers: Workers = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the proposers.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the proposers.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start from the study's recipe, whatever stands.")] = False,
 ) -> None:
     """Run one session: propose, probe, compare, decide, until the budget ends; then write the report."""
@@ -50,7 +53,7 @@ def run(
     from view.terminal import watching
 
     loaded = _load(study)
-    with watching() as watcher:
+    with _resumable(_at(workspace)), watching() as watcher:
         session = begin(loaded, _at(workspace), Overrides(decisions, hours, workers), seed, fresh, watcher, _report)
     _closing(_at(workspace), session)
 
@@ -67,7 +70,7 @@ def resume(
     from agent.opening import Overrides, resume
     from view.terminal import watching
 
-    with watching() as watcher:
+    with _resumable(_at(workspace)), watching() as watcher:
         done = resume(_at(workspace), session, Overrides(decisions, hours, workers), watcher, _report)
     _closing(_at(workspace), done)
 
@@ -122,6 +125,19 @@ def doctor(workspace: Root = Path()) -> None:
         raise typer.Exit(6)
 
 
+@contextmanager
+def _resumable(workspace: "Workspace") -> Iterator[None]:
+    """Ctrl-C says how to go on, once there is something to go on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        go_on = "nothing was decided yet; start again"
+        if workspace.ledger.exists():
+            go_on = f"what was decided is on the disk. Go on with: {workspace.resume_command}"
+        sys.stderr.write(f"nightlane: interrupted; {go_on}\n")
+        raise typer.Exit(INTERRUPTED) from None
+
+
 def _load(path: Path) -> "Study":
     """The study, with its lab's material made when it is used for the first time."""
     from agent.study import load_study
@@ -166,11 +182,26 @@ def main() -> None:
     except NightlaneError as error:
         sys.stderr.write(f"nightlane: {error}\n")
         code = error.exit_code
+    except OSError as error:
+        code = _unusable(error)
     except Exception as error:
         code = _usage(error)
-    if code == INTERRUPTED:
-        sys.stderr.write("nightlane: interrupted; what was decided is on the disk. Go on with: nightlane resume\n")
     sys.exit(code)
+
+
+def _unusable(error: OSError) -> int:
+    """A file or folder of the user's that cannot be read or written; an error without a file is a defect of ours."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        sys.stderr.write(
+            f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space\n"
+        )
+        return 7
+    if error.filename is None:
+        raise error
+    sys.stderr.write(
+        f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and who may use it\n"
+    )
+    return 2
 
 
 def _usage(error: Exception) -> int:

@@ -16,7 +16,7 @@ COLUMNS = (
     "time", "session", "id", "status", "lane", "knob", "before", "after", "steps", "seeds", "samples", "target",
     "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta", "worst_guard", "worst_guard_delta",
     "guards_ok", "critical_failures", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd", "proposer",
-    "reason", "description",
+    "reason", "description", "worst_guard_low",
 )  # fmt: skip
 HEADER = "\t".join(COLUMNS)
 
@@ -51,42 +51,55 @@ def cell(value: Any) -> str:
 
 @dataclass(frozen=True)
 class _Follower:
-    """A text file whose lines of known sessions must be exactly the given ones, in order."""
+    """A text file whose lines of known sessions must be exactly the given ones, in order.
+
+    What a spreadsheet does to it is undone or kept: line ends and a byte order mark are put right, columns that a
+    person added at the right stay with their rows.
+    """
 
     path: Path
     header: str | None
     session_of: Callable[[str], Sequence[str]]
 
     def follow(self, wanted: list[str], known: set[str]) -> None:
-        present, whole = self._lines()
-        if not whole and present and any(line.startswith(present[-1]) for line in wanted):
-            present = present[:-1]  # a line of ours that was torn while it was written
-        mine = [line for line in present if self._is_ours(line, known)]
-        if whole and mine == wanted[: len(mine)]:
-            self._append(wanted[len(mine) :], fresh=not present and not self.path.exists())
+        text = self.path.read_bytes().decode("utf-8", "replace") if self.path.exists() else None
+        lines = [line for line in (text or "").removeprefix("\ufeff").replace("\r\n", "\n").split("\n") if line]
+        header, body = self._headed(lines)
+        torn = bool(text) and not (text or "").endswith("\n")
+        if torn and body and any(line.startswith(body[-1]) for line in wanted):
+            body = body[:-1]  # a line of ours that was cut off while it was written
+        mine = [line for line in body if known.intersection(self.session_of(line))]
+        clean = text is None or (not torn and "\r" not in text and text[:1] != "\ufeff" and header == lines[:1])
+        if clean and [self._own(line) for line in mine] == wanted[: len(mine)]:
+            self._append([*(header if text is None else []), *wanted[len(mine) :]])
         else:
-            foreign = [line for line in present if not self._is_ours(line, known)]
-            body = [self.header] if self.header and self.header not in foreign[:1] else []
-            write_durably(self.path, "".join(f"{line}\n" for line in [*body, *foreign, *wanted]))
+            foreign = [line for line in body if not known.intersection(self.session_of(line))]
+            added = {self._own(line): self._added(line) for line in mine}
+            rows = [line + added.get(line, "") for line in wanted]
+            write_durably(self.path, "".join(f"{line}\n" for line in [*header, *foreign, *rows]))
 
-    def _is_ours(self, line: str, known: set[str]) -> bool:
-        return bool(known.intersection(self.session_of(line)))
+    def _headed(self, lines: list[str]) -> tuple[list[str], list[str]]:
+        """The file's header (a person may have added columns; an older one lacks ours), and the lines under it."""
+        if self.header is None:
+            return [], lines
+        if lines and self._own(lines[0]) == self.header:
+            return lines[:1], lines[1:]
+        if lines and self.header.startswith(lines[0] + "\t"):
+            return [self.header], lines[1:]
+        return [self.header], lines
 
-    def _lines(self) -> tuple[list[str], bool]:
-        """The file's lines, and whether it is whole: it begins with its header and ends with a newline."""
-        if not self.path.exists():
-            return [], True
-        text = self.path.read_bytes().decode("utf-8", "replace")
-        lines = text.split("\n")
-        headed = self.header is None or lines[0].split("\t")[: len(COLUMNS)] == self.header.split("\t")
-        return [line for line in lines if line], headed and text.endswith("\n")
+    def _own(self, line: str) -> str:
+        """The columns that are ours."""
+        return line if self.header is None else "\t".join(line.split("\t")[: len(COLUMNS)])
 
-    def _append(self, lines: list[str], fresh: bool) -> None:
-        head = [self.header] if fresh and self.header else []
-        if not head and not lines:
+    def _added(self, line: str) -> str:
+        return line[len(self._own(line)) :]
+
+    def _append(self, lines: list[str]) -> None:
+        if not lines:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8", newline="\n") as stream:
-            stream.write("".join(f"{line}\n" for line in [*head, *lines]))
+            stream.write("".join(f"{line}\n" for line in lines))
             stream.flush()
             os.fsync(stream.fileno())

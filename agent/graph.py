@@ -4,7 +4,9 @@ A LangGraph StateGraph whose checkpoints go to the session's own SQLite file bef
 A node may run twice after a kill; what it does is keyed (agent/session.py). The state is small: ids and counters.
 """
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 from typing import TypedDict
 
@@ -27,7 +29,16 @@ class State(TypedDict):
 
 
 def run_loop(session: Session, checkpoints: Path) -> None:
-    """Run the session to its end, from wherever its checkpoints stand. Raises what a node raises; resumable then."""
+    """Run the session to its end, from wherever its checkpoints stand. Raises what a node raises; resumable then.
+
+    Checkpoints that cannot be read are set aside: the ledger knows every proposal and decision, so the loop walks
+    through what is done and goes on.
+    """
+    try:
+        _check(checkpoints)
+    except sqlite3.DatabaseError:
+        session.watcher.note(f"{checkpoints} cannot be read and is set aside; the ledger knows what was done")
+        checkpoints.replace(checkpoints.with_suffix(".unreadable"))
     with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
         graph = build(session).compile(checkpointer=saver)
         thread: RunnableConfig = {
@@ -37,6 +48,14 @@ def run_loop(session: Session, checkpoints: Path) -> None:
         begun = saver.get_tuple(thread) is not None
         first: State = {"turn": 0, "incumbent": session.row.start, "proposal": None, "ending": None}
         graph.invoke(None if begun else first, thread, durability="sync")
+
+
+def _check(checkpoints: Path) -> None:
+    """sqlite3.DatabaseError when the file is there and is no sound database."""
+    if checkpoints.exists():
+        with contextlib.closing(sqlite3.connect(checkpoints)) as db:
+            if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError
 
 
 def build(session: Session) -> StateGraph[State]:

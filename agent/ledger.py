@@ -120,13 +120,28 @@ class Ledger:
             raise BadInput(f"{path} does not exist, so there is no session here; start one with nightlane run STUDY")
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
-        where = f"{path.resolve().as_uri()}?mode=ro" if read_only else str(path)
-        self._db = sqlite3.connect(where, uri=read_only, isolation_level=None, check_same_thread=False, timeout=30)
+        where = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        try:
+            self._db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+        except sqlite3.OperationalError as error:
+            raise BadInput(
+                f"{path} cannot be opened as a ledger ({error}); check what it is and who may read it"
+            ) from None
         self._db.row_factory = sqlite3.Row
-        if not read_only:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(SCHEMA)
+        try:
+            if not read_only:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(SCHEMA)
+            tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+                raise
+            raise BadInput(
+                f"{path} cannot be used as a ledger ({error}); restore it, or move it away to start anew"
+            ) from None
+        if not tables:
+            raise BadInput(f"{path} holds no session yet; start one with nightlane run STUDY")
 
     def close(self) -> None:
         self._db.close()
@@ -252,10 +267,10 @@ class Ledger:
         return found
 
     def standing(self, question: str, key: str) -> str | None:
-        """The digest of the recipe that stands after the last decision under one question and probe key."""
+        """The digest of the recipe that the last KEEP under one question and probe key made, of any session."""
         row = self._db.execute(
             "SELECT d.incumbent FROM decisions d JOIN sessions s ON s.id = d.session "
-            "WHERE s.question = ? AND s.key = ? AND d.status != 'CRASH' ORDER BY d.rowid DESC LIMIT 1",
+            "WHERE s.question = ? AND s.key = ? AND d.status = 'KEEP' ORDER BY d.rowid DESC LIMIT 1",
             (question, key),
         ).fetchone()
         return str(row[0]) if row else None

@@ -51,7 +51,7 @@ def begin(
     proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, overrides, watcher) as (ledger, runner, key):
         start = _start(ledger, study, key.digest, fresh, watcher)
-        where = os.path.relpath(study.path.resolve(), workspace.root.resolve())
+        where = os.path.relpath(study.path, workspace.root)
         row = SessionRow(
             _session_id(ledger), study.name, where, study.question, study.text,
             key.digest, start.digest, seed, vars(overrides), now(),
@@ -69,7 +69,7 @@ def resume(
     """Take up an unfinished session where it stands and run it to its end; returns its id."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
         row = _unfinished(ledger, workspace, session_id)
-    study = load_study((workspace.root / row.study_path).resolve())
+    study = load_study(Path(os.path.normpath(workspace.root.absolute() / row.study_path)))
     if study.question != row.question:
         raise StudyChanged(
             f"{study.path} no longer asks what session {row.id} began with (a copy is in "
@@ -77,9 +77,10 @@ def resume(
         )
     study.check_material()
     given = Overrides(
-        overrides.decisions or row.limits.get("decisions"),
-        overrides.hours or row.limits.get("hours"),
-        overrides.workers or row.limits.get("workers"),
+        *(
+            given if (given := getattr(overrides, name)) is not None else row.limits.get(name)
+            for name in ("decisions", "hours", "workers")
+        )
     )
     note = _Notes(watcher)
     proposers = choose(study.file.proposer, os.environ, note)
@@ -104,13 +105,13 @@ def _open(
     with (
         workspace.held(),
         interruptible(),
-        full_disk_is_said(workspace.root),
+        full_disk_is_said(workspace),
         Ledger(workspace.ledger) as ledger,
-        open_runner(study, workspace, overrides.workers) as runner,
     ):
         resident = study.file.runner.kind == "resident"
-        watcher.note("starting the workers and loading the base model" if resident else "the runner is simulated")
-        yield ledger, runner, study.material.key(runner.environment, runner.base)
+        watcher.note("starting the workers, which load the base model" if resident else "the runner is simulated")
+        with open_runner(study, workspace, overrides.workers) as runner:
+            yield ledger, runner, study.material.key(runner.environment, runner.base)
 
 
 def _session(
@@ -160,7 +161,7 @@ def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runn
         return SimulatedRunner(study.material, ProbeStore(workspace.runs), settings.simulated_seconds)
     from probes.resident import ResidentRunner
 
-    return ResidentRunner(study.material, settings, workspace.runs)
+    return ResidentRunner(study.material, settings, workspace.runs, study.start.quantization)
 
 
 def _start(ledger: Ledger, study: Study, key: str, fresh: bool, watcher: Watcher) -> Recipe:
@@ -182,7 +183,7 @@ def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) ->
     if session_id:
         row = ledger.session(session_id)
         if row is None:
-            raise BadInput(f"{workspace.root} has no session {session_id!r}; nightlane status lists them")
+            raise BadInput(f"{workspace.root} has no session {session_id!r}; it has {', '.join(ledger.sessions())}")
     else:
         open_ones = [s for name in ledger.sessions() if (s := ledger.session(name)) and s.finished is None]
         row = open_ones[-1] if open_ones else ledger.session()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.decision import Verdict
+from agent.decision import Verdict, failing_guards, room
 from agent.ledger import DecisionRow, ProposalRow
 from agent.study import Study
 from lanes import Value, show
@@ -71,11 +71,12 @@ def _compared(comparison: Comparison, target: str, guards: Mapping[str, float]) 
         "ci_high": effect.high, "overall": overall.candidate, "overall_delta": overall.delta,
     }  # fmt: skip
     if guards:
-        worst = min(guards, key=lambda name: comparison.differences[name].low + guards[name])
+        worst = min(guards, key=lambda name: room(comparison.differences[name].low, guards[name]))
         row |= {
             "worst_guard": worst,
             "worst_guard_delta": comparison.differences[worst].delta,
-            "guards_ok": all(comparison.differences[name].low > -margin for name, margin in guards.items()),
+            "worst_guard_low": comparison.differences[worst].low,
+            "guards_ok": not failing_guards(comparison, guards),
         }
     return row
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from agent.budget import Spent, exhausted, left, spent_by
-from agent.decision import Verdict, crash, decide
+from agent.budget import Spent, exhausted, left, priced, spent_by
+from agent.decision import Verdict, crash, decide, room
 from agent.followers import publish
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.proposers import Chain, Situation, Tried
@@ -19,7 +19,7 @@ from agent.rows import event_text, now, result_row, value_of
 from agent.study import Budget, Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, uninterrupted
 from lanes import Recipe, Value, show
-from lanes.errors import BaselineFailed, DiskFull, StudyChanged
+from lanes.errors import BadInput, BaselineFailed, DiskFull, MissingRequirement, StudyChanged
 from probes.comparison import Comparison, compare
 from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading
 from probes.runner import Progress, Runner
@@ -38,6 +38,9 @@ class Watcher(Protocol):
     def decided(self, decision: DecisionRow) -> None: ...
 
 
+# A crash of these kinds says nothing about the recipe: a later session may try it again.
+MACHINE_FAULTS = ("lost_worker", "scorer", "timeout", "error")
+MOST_FAULTS = 3
 BASELINE_FAILED = "the starting recipe could not be measured"
 
 
@@ -94,7 +97,7 @@ class Session:
             mutation.before, mutation.after, " ".join(suggestion.hypothesis.split())[:1000], suggestion.predicted,
             suggestion.proposer, suggestion.dollars, now(),
         )  # fmt: skip
-        with uninterrupted(), full_disk_is_said(self.workspace.root):
+        with uninterrupted(), full_disk_is_said(self.workspace):
             return self.ledger.propose(proposal, child).id
 
     def measure(self, proposal_id: str) -> None:
@@ -103,7 +106,18 @@ class Session:
         title = (
             f"{proposal.id[-3:]} {proposal.knob} {show(value_of(proposal.before))} -> {show(value_of(proposal.after))}"
         )
-        self._measure(title, self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent))
+        outcomes = self._measure(title, self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent))
+        fault = next((o for o in outcomes if isinstance(o, Failure) and o.kind in MACHINE_FAULTS), None)
+        if fault is not None and self._faults_in_a_row() >= MOST_FAULTS - 1:
+            raise MissingRequirement(
+                f"{MOST_FAULTS} proposals in a row failed without a fault of theirs (the last: {fault.kind}, "
+                f"{fault.message}); see runs/worker-*.log, mend the machine, then: {self.workspace.resume_command}"
+            )
+
+    def _faults_in_a_row(self) -> int:
+        decisions = self.ledger.decisions("WHERE session = ?", (self.row.id,))
+        reasons = [decision.reason.removeprefix("crash:") for decision in reversed(decisions)]
+        return next((count for count, reason in enumerate(reasons) if reason not in MACHINE_FAULTS), len(reasons))
 
     def decide(self, proposal_id: str) -> None:
         """Compare, decide, and make the decision durable."""
@@ -118,7 +132,7 @@ class Session:
         if lost is not None:
             raise BaselineFailed(
                 f"the incumbent's probe {lost.probe} was measured once and failed now ({lost.kind}: {lost.message}); "
-                "mend the cause, then: nightlane resume"
+                f"mend the cause, then: {self.workspace.resume_command}"
             )
         failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
         if failure is not None:
@@ -140,7 +154,7 @@ class Session:
 
     def end(self, reason: str) -> None:
         """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
-        with uninterrupted(), full_disk_is_said(self.workspace.root):
+        with uninterrupted(), full_disk_is_said(self.workspace):
             self.ledger.note(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self.ledger.finish(self.row.id, now(), reason)
         self._publish()
@@ -161,7 +175,12 @@ class Session:
     def _situation(self, turn: int, incumbent: Recipe) -> Situation | None:
         """This turn's lane (the one furthest behind its share that has a move) and what its proposer is shown."""
         history = self.ledger.history(self.row.question, self.row.key)
-        barred = {proposal.child for proposal, _ in history} | {proposal.parent for proposal, _ in history}
+        barred = {
+            self.ledger.recipe(digest).effect
+            for proposal, decision in history
+            if decision.session == self.row.id or not decision.reason.endswith(MACHINE_FAULTS)
+            for digest in (proposal.child, proposal.parent)
+        }
         space = self.study.lanes
         made = [proposal.lane for proposal in self.ledger.proposals("WHERE session = ?", (self.row.id,))]
         total = sum(space.shares.values())
@@ -175,11 +194,11 @@ class Session:
         return None
 
     def _untried(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
-        """A recipe that was decided on is not tried again, under this incumbent or another."""
+        """A recipe that was decided on is not tried again, under this incumbent or another, however it is written."""
         found = {}
         for name, values in self.study.lanes.moves(incumbent, lane).items():
             knob = self.study.lanes.knob(name)
-            fresh = tuple(value for value in values if knob.write(incumbent, value).digest not in barred)
+            fresh = tuple(value for value in values if knob.write(incumbent, value).effect not in barred)
             if fresh:
                 found[name] = fresh
         return found
@@ -187,7 +206,7 @@ class Session:
     def _tried(self, proposal: ProposalRow, decision: DecisionRow) -> Tried:
         differences = (decision.comparison or {}).get("differences", {})
         effect = differences.get(self.study.target, {})
-        guards = [-differences[name]["low"] - margin for name, margin in self.study.guards.items() if differences]
+        guards = [-room(differences[name]["low"], margin) for name, margin in self.study.guards.items() if differences]
         return Tried(
             self.ledger.recipe(proposal.child), proposal.lane, proposal.knob, value_of(proposal.before),
             value_of(proposal.after), decision.status, decision.reason, effect.get("delta"), effect.get("low"),
@@ -212,8 +231,10 @@ class Session:
     def _keep(self, probe: Probe, outcome: Outcome) -> None:
         """Make an outcome durable as soon as it is there, so that a kill costs only the probes in flight."""
         if isinstance(outcome, Failure) and outcome.kind == "disk":
-            raise DiskFull(f"probe {probe.id} found the disk full; free some space, then: nightlane resume")
-        with uninterrupted(), full_disk_is_said(self.workspace.root):
+            raise DiskFull(
+                f"probe {probe.id} found the disk full; free some space, then: {self.workspace.resume_command}"
+            )
+        with uninterrupted(), full_disk_is_said(self.workspace):
             self.ledger.measured(self.row.id, probe, outcome, now())
             self.store.put(probe, outcome)
 
@@ -225,12 +246,15 @@ class Session:
 
     def _require_unchanged(self) -> None:
         """What decides is as it was when the session began (law 10)."""
-        again = load_study(self.study.path)
-        changed = "the study file" if again.question != self.row.question else None
-        if changed is None:
-            now_key = again.material.key(self.runner.environment, self.runner.base)
-            parts = [name for name, value in asdict(self.key).items() if getattr(now_key, name) != value]
-            changed = f"the {parts[0]} of the probe key" if parts else None
+        try:
+            again = load_study(self.study.path)
+            changed = "the study file" if again.question != self.row.question else None
+            if changed is None:
+                now_key = again.material.key(self.runner.environment, self.runner.base)
+                parts = [name for name, value in asdict(self.key).items() if getattr(now_key, name) != value]
+                changed = f"the {parts[0]} of the probe key" if parts else None
+        except (BadInput, OSError) as error:
+            changed = f"something that cannot be read any more ({error})"
         if changed:
             raise StudyChanged(
                 f"what decides may not change under a session and {changed} is not what session {self.row.id} began "
@@ -248,14 +272,13 @@ class Session:
             decision_id, self.row.id, turn, verdict.status, verdict.reason, stands.digest,
             asdict(comparison) if comparison else None, policy, {"id": decision_id, **figures}, str(figures["time"]),
         )  # fmt: skip
-        with uninterrupted(), full_disk_is_said(self.workspace.root):
+        with uninterrupted(), full_disk_is_said(self.workspace):
             self.ledger.decide(decision, event_text(decision))
         self.watcher.decided(decision)
 
     def _cost(self) -> float | None:
         """Dollars since the session's last row: the rows add up to what was spent. None when nothing is priced."""
-        asked = self.study.file.proposer
-        if not (self.budget.dollars_per_hour or asked.dollars_per_million_input or asked.dollars_per_million_output):
+        if not priced(self.budget, self.study.file.proposer):
             return None
         rows = self.ledger.decisions("WHERE session = ?", (self.row.id,))
         return round(self.spent().dollars - sum(decision.row.get("cost_usd") or 0.0 for decision in rows), 6)
@@ -264,5 +287,5 @@ class Session:
         return self.ledger.proposals("WHERE id = ?", (proposal_id,))[0]
 
     def _publish(self) -> None:
-        with uninterrupted(), full_disk_is_said(self.workspace.root):
+        with uninterrupted(), full_disk_is_said(self.workspace):
             publish(self.ledger, self.workspace.root)

@@ -3,6 +3,7 @@
 Unknown keys are refused with the nearest known one named; every message is one sentence with its remedy.
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from probes.settings import (
     ScorerSettings,
     Section,
 )
+
+MISSING = ""
 
 
 class Target(Section):
@@ -135,9 +138,13 @@ class Study:
 
     @cached_property
     def question(self) -> str:
-        """Digest of what decides: everything but the name, the budget, the proposer and the runner."""
-        asked = self.file.model_dump(mode="json", exclude={"name", "budget", "proposer", "runner", "lab", "recipe"})
-        return digest_of([asked, self.start.digest])
+        """Digest of what decides: model, starting recipe, sources, prompts, scorer, target, guards, probe and policy.
+
+        Lanes, manifests, budget, proposer and runner say what is tried and where, and may change between sessions.
+        """
+        decides = {"model", "prompts", "scorer", "target", "guards", "probe", "policy"}
+        asked = self.file.model_dump(mode="json", include=decides)
+        return digest_of([asked, self.file.data.sources, self.start.digest])
 
     @cached_property
     def material(self) -> Material:
@@ -180,7 +187,7 @@ class Study:
 def load_study(path: Path) -> Study:
     """Read and validate a study file; BadInput in one sentence for the first law it breaks."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise BadInput(
             f"{path} is no readable study file; give the path of a study.toml, or make one with init"
@@ -191,8 +198,11 @@ def load_study(path: Path) -> Study:
 def parse_study(path: Path, text: str) -> Study:
     """A study from its text; ``path`` is where its relative paths start and what messages name."""
     try:
-        file = StudyFile.model_validate(tomllib.loads(text))
-        mixture = file.recipe.get("mixture")
+        # As JSON, because pydantic is strict there without refusing a list for a tuple: true is no 1, "1e-4" no number.
+        file = StudyFile.model_validate_json(json.dumps(tomllib.loads(text)))
+        mixture = file.recipe.get("mixture", MISSING)
+        if mixture == MISSING:
+            raise BadInput(f"{path}: [recipe] mixture is missing; name a manifest of [data.manifests]")
         if isinstance(mixture, str):
             if mixture not in file.data.manifests:
                 known = ", ".join(file.data.manifests)
@@ -200,7 +210,9 @@ def parse_study(path: Path, text: str) -> Study:
                     f"{path}, [recipe] mixture={mixture!r} is no manifest of [data.manifests]; known: {known}"
                 )
             mixture = file.data.manifests[mixture]
-        start = Recipe.model_validate({**file.recipe, "mixture": mixture})
+        start = Recipe.model_validate_json(json.dumps({**file.recipe, "mixture": mixture}), strict=True)
+    except (RecursionError, TypeError):
+        raise BadInput(f"{path} nests too deeply or holds a date; write tables of texts, numbers and lists") from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
     except ValidationError as error:
@@ -233,7 +245,9 @@ def _first(error: ValidationError) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return f"[{'.'.join(where)}] {message}"
-    return f"{section}{name}={problem['input']!r} is refused: {message.lower()}; change it"
+    if kind == "model_type":
+        return f"{section}{name}={problem['input']!r} is refused: it is a table of keys; write {name} = {{ ... }}"
+    return f"{section}{name}={problem['input']!r} is refused: {message.lower()}; give such a value"
 
 
 def _known_keys(title: str, where: list[str]) -> list[str]:

@@ -10,7 +10,10 @@ EXAMPLE = Path(__file__).with_name("example_study")
 def write_template(directory: Path) -> list[Path]:
     """Copy the example study; BadInput when a file of it would be overwritten. Returns what was written."""
     written = []
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{directory} cannot be made a folder ({error.strerror}); name a new or empty one") from None
     examples = sorted(path for path in EXAMPLE.iterdir() if path.is_file())
     for example in examples:
         if (directory / example.name).exists():

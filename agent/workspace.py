@@ -3,13 +3,16 @@
 import errno
 import fcntl
 import os
+import shlex
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from lanes.errors import BadInput, DiskFull, WorkspaceBusy
 
@@ -25,6 +28,12 @@ class Workspace:
     @property
     def ledger(self) -> Path:
         return self.runs / "ledger.sqlite"
+
+    @property
+    def resume_command(self) -> str:
+        """As a person types it where they stand."""
+        at = "" if self.root == Path() else f" --workspace {shlex.quote(str(self.root))}"
+        return f"nightlane resume{at}"
 
     def session(self, session_id: str) -> Path:
         return self.runs / f"session-{session_id}"
@@ -42,17 +51,28 @@ class Workspace:
         """Hold the workspace; WorkspaceBusy when another process does. The lock ends with the process."""
         self.prepare()
         with (self.runs / "lock").open("a+", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not self._locked(lock):
                 raise WorkspaceBusy(
                     f"a workspace holds one session at a time and process {self.holder()} has one in {self.root}; "
                     "wait for it, stop it with Ctrl-C, or give another --workspace"
-                ) from None
+                )
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+    def _locked(self, lock: TextIO) -> bool:
+        """Lock the file; a moment's patience, because ``holder`` of a status command holds it for an instant."""
+        for _ in range(20):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if self.holder() is not None:
+                    return False
+                time.sleep(0.05)
+            else:
+                return True
+        return False
 
     def holder(self) -> int | None:
         """The process that holds the workspace now, or None."""
@@ -69,23 +89,24 @@ class Workspace:
 
 
 @contextmanager
-def full_disk_is_said(where: Path) -> Iterator[None]:
+def full_disk_is_said(workspace: Workspace) -> Iterator[None]:
     """Turn "no space left" from files or SQLite into DiskFull; all that was acknowledged is on the disk already."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise _full(where) from None
+        raise _full(workspace) from None
     except sqlite3.OperationalError as error:
         if "full" not in str(error) and "disk I/O" not in str(error):
             raise
-        raise _full(where) from None
+        raise _full(workspace) from None
 
 
-def _full(where: Path) -> DiskFull:
+def _full(workspace: Workspace) -> DiskFull:
     return DiskFull(
-        f"the disk of {where} is full and nothing more can be written; free some space, then: nightlane resume"
+        f"the disk of {workspace.root} is full and nothing more can be written; free some space, then: "
+        f"{workspace.resume_command}"
     )
 
 

@@ -93,7 +93,7 @@ def _difference(
 ) -> Difference:
     error, freedom = crossed_standard_error(mine - theirs)
     delta = float((mine - theirs).mean())
-    half = _t_quantile(confidence, freedom) * error
+    half = t_quantile(confidence, freedom) * error
     return Difference(
         category, mine.shape[1], float(mine.mean()), float(theirs.mean()), delta, error, delta - half, delta + half
     )
@@ -105,6 +105,9 @@ def crossed_standard_error(differences: NDArray[numpy.float64]) -> tuple[float, 
     Two-way crossed random effects without replication (Searle, Casella & McCulloch 1992, ch. 4): the variance of the
     mean is (MS_seeds + MS_prompts - MS_rest) / (S P), with Satterthwaite's (1946) degrees of freedom. Where the
     estimate falls below MS_rest / (S P), a negative variance component, that is used instead.
+
+    With two or three seeds MS_seeds is often small by chance, and the formula then claims too many degrees of freedom;
+    they are held to 4 (S - 1). ``python -m bench.intervals`` simulates what that gives.
     """
     seeds, prompts = differences.shape
     grand = differences.mean()
@@ -117,13 +120,14 @@ def crossed_standard_error(differences: NDArray[numpy.float64]) -> tuple[float, 
     rest_freedom = (seeds - 1) * (prompts - 1)
     ms_rest = float((rest**2).sum()) / rest_freedom
     total = ms_seeds + ms_prompts - ms_rest
+    most = 4.0 * (seeds - 1)
     if total <= ms_rest:
-        return math.sqrt(ms_rest / (seeds * prompts)), float(rest_freedom)
+        return math.sqrt(ms_rest / (seeds * prompts)), min(rest_freedom, most)
     spread = ms_seeds**2 / (seeds - 1) + ms_prompts**2 / (prompts - 1) + ms_rest**2 / rest_freedom
-    return math.sqrt(total / (seeds * prompts)), total**2 / spread
+    return math.sqrt(total / (seeds * prompts)), min(total**2 / spread, most)
 
 
-def _t_quantile(confidence: float, freedom: float) -> float:
+def t_quantile(confidence: float, freedom: float) -> float:
     """Two-sided Student quantile; scipy is imported on first use, it takes a while."""
     from scipy.stats import t
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from lanes import digest_of
+from lanes.errors import BadInput
 from probes.base import base_digest, file_digest, locate
 from probes.data import Pair, check_overlap, load_source
 from probes.prompts import Prompt, check_categories, load_prompts
@@ -49,6 +50,10 @@ class Material:
     def check(self, categories: Collection[str]) -> None:
         """Everything that can be refused without training; BadInput in one sentence."""
         locate(self.model, self.folder)
+        if self.model.chat_template and not (self.folder / self.model.chat_template).is_file():
+            raise BadInput(
+                f"{self.folder / self.model.chat_template} ([model] chat_template) is no file; check the path"
+            )
         check_categories(self.prompt_file, self.all_prompts, categories)
         scorer_class(self.scorer.kind).check(self.probe_prompts)
         check_overlap(self.source_files, self.sources, self.all_prompts)
@@ -63,5 +68,13 @@ class Material:
             prompts=digest_of([file_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
             scorer=scorer_digest(self.scorer),
             samples=probe.samples,
-            environment=environment,
+            environment=f"{environment} nightlane={code_digest()}",
         )
+
+
+@cache
+def code_digest() -> str:
+    """Names our own code between a recipe and its reading, this folder and the sandbox: an edit makes baselines old."""
+    here = Path(__file__).parent
+    files = sorted([*here.rglob("*.py"), *(here.parent / "sandbox").rglob("*.py")])
+    return digest_of([file_digest(path) for path in files])[:8]

@@ -45,12 +45,16 @@ class _Worker:
 
 
 class ResidentRunner:
-    """A Runner on this machine. ``workers`` 0: one per GPU, or one per core with one thread each."""
+    """A Runner on this machine. ``workers`` 0: one per GPU, or one per core with one thread each.
+
+    ``quantization``: of the base that a worker loads before it takes its first probe.
+    """
 
     base = None
 
-    def __init__(self, material: Material, settings: RunnerSettings, runs: Path) -> None:
+    def __init__(self, material: Material, settings: RunnerSettings, runs: Path, quantization: str = "none") -> None:
         self._material, self._settings, self._runs = material, settings, runs
+        self._quantization = quantization
         self._devices = visible_devices()
         self._context = multiprocessing.get_context("spawn")
         self._environment = ""
@@ -106,7 +110,7 @@ class ResidentRunner:
         mine, theirs = self._context.Pipe()
         device = "cuda" if self._devices else "cpu"
         threads = self._settings.threads or 1
-        arguments = (theirs, self._material, self._runs, slot, threads, device)
+        arguments = (theirs, self._material, self._runs, slot, threads, device, self._quantization)
         with _environment(self._child_environment(slot, threads)):
             process = self._context.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot}")
             process.start()

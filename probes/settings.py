@@ -1,6 +1,6 @@
 """The sections of a study file that say what a probe is: model, data, prompts, scorer, probe, runner."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Section(BaseModel):
     """A table of the study file: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class ModelSettings(Section):
@@ -66,14 +66,14 @@ class ProbeSettings(Section):
     ``micro_batch``: rows per forward pass; the effective batch is reached by accumulation.
     """
 
-    steps: int = Field(60, ge=1)
-    seeds: tuple[int, ...] = (42, 123)
+    steps: int = Field(60, ge=1, le=10_000_000)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = (42, 123, 7)
     samples: int = Field(4, ge=1)
     temperature: float = Field(0.8, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
     max_new_tokens: int = Field(256, ge=1)
-    sampling_seed: int = 0
+    sampling_seed: int = Field(0, ge=0, lt=2**63)
     micro_batch: int = Field(8, ge=1)
     generation_batch: int = Field(256, ge=1)
     gradient_checkpointing: bool = False
@@ -83,7 +83,7 @@ class ProbeSettings(Section):
         if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 2:
             raise ValueError(
                 f"seeds={list(self.seeds)} must be two or more different numbers, or the spread between training "
-                "seeds cannot be seen; use [42, 123]"
+                "seeds cannot be seen; use [42, 123, 7]"
             )
         return self
 

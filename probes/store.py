@@ -26,7 +26,7 @@ class ProbeStore:
         try:
             recorded = json.loads((self.directory(probe.id) / "probe.json").read_text(encoding="utf-8"))
             outcome = self.read(probe.id)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return outcome if recorded == self._identity(probe) else None
 

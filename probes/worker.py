@@ -20,10 +20,12 @@ from probes.material import Material
 from probes.runner import Progress
 from probes.store import ProbeStore
 
-PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
+PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
 
 
-def serve(pipe: Connection, material: Material, runs: Path, number: int, threads: int, device: str) -> None:
+def serve(
+    pipe: Connection, material: Material, runs: Path, number: int, threads: int, device: str, quantization: str
+) -> None:
     """Answer each received list of probes with ("done", outcomes); before that, ("progress", ...) as they run.
 
     The first message is ("ready", environment). A NightlaneError goes to the parent as ("refused", error).
@@ -33,12 +35,12 @@ def serve(pipe: Connection, material: Material, runs: Path, number: int, threads
     _redirect(runs / f"worker-{number}.log")
     with contextlib.suppress(EOFError, BrokenPipeError):
         try:
-            _serve(pipe, material, runs, threads, device)
+            _serve(pipe, material, runs, threads, device, quantization)
         except NightlaneError as error:
             pipe.send(("refused", error))
 
 
-def _serve(pipe: Connection, material: Material, runs: Path, threads: int, device: str) -> None:
+def _serve(pipe: Connection, material: Material, runs: Path, threads: int, device: str, quantization: str) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
     from tqdm import tqdm
@@ -51,6 +53,8 @@ def _serve(pipe: Connection, material: Material, runs: Path, threads: int, devic
 
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
+    bench.base(quantization)
+    bench.open_scorer()
     pipe.send(("ready", environment(device, threads)))
 
     def tell(progress: Progress) -> None:

@@ -6,6 +6,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from agent.budget import left
+from agent.decision import room
 from agent.ledger import DecisionRow, ProposalRow
 from agent.rows import value_of
 from lanes import Recipe, Value, show
@@ -106,11 +107,11 @@ def _guards(changes: Mapping[str, Change | None], record: SessionRecord) -> tupl
     """The guards of a comparison, the one nearest to (or furthest past) its margin first."""
     margins = record.study.guards
     found = [
-        GuardChange(name, change, margins[name], change.low > -margins[name])
+        GuardChange(name, change, margins[name], room(change.low, margins[name]) > 0)
         for name, change in changes.items()
         if change
     ]
-    return tuple(sorted(found, key=lambda guard: guard.change.low + guard.margin))
+    return tuple(sorted(found, key=lambda guard: room(guard.change.low, guard.margin)))
 
 
 def _crash(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow) -> Crash:

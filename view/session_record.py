@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.budget import Spent, limits, spent_by
+from agent.budget import Spent, limits, priced, spent_by
 from agent.ledger import DecisionRow, Ledger, ProbeRow, ProposalRow, SessionRow
 from agent.study import Budget, Study, parse_study
 from agent.workspace import Workspace
@@ -86,9 +86,7 @@ class SessionRecord:
 
     @property
     def priced(self) -> bool:
-        asked = self.study.file.proposer
-        prices = (self.budget.dollars_per_hour, asked.dollars_per_million_input, asked.dollars_per_million_output)
-        return any(price > 0 for price in prices)
+        return priced(self.budget, self.study.file.proposer)
 
 
 def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:

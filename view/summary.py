@@ -89,8 +89,9 @@ def _negative(figures: Figures) -> str:
     if words["inconclusive"] and figures.half_width is not None:
         parts.append(
             f"{words['inconclusive']} stayed undecided: a true improvement of about {figures.half_width + small:.2f} "
-            "had an even chance of being seen this night, and a smaller one would more likely than not have gone "
-            "unseen. So this is no proof that these changes do nothing; they may still help by less than that."
+            "had an even chance of being seen this night (guards not counted), and a smaller one would more likely "
+            "than not have gone unseen. So this is no proof that these changes do nothing; they may still help by less "
+            "than that."
         )
     return " ".join([*parts, "The recipe that stood at the start still stands."])
 

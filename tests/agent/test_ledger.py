@@ -44,7 +44,7 @@ def test_header_and_column_order_are_pinned() -> None:
     assert " ".join(COLUMNS) == (
         "time session id status lane knob before after steps seeds samples target baseline delta ci_low ci_high "
         "overall overall_delta worst_guard worst_guard_delta guards_ok critical_failures probe_seconds "
-        "tokens_per_second peak_gb cost_usd proposer reason description"
+        "tokens_per_second peak_gb cost_usd proposer reason description worst_guard_low"
     )
 
 
@@ -100,7 +100,9 @@ def test_files_follow_the_ledger_and_are_appended(ledger: Ledger, tmp_path: Path
     assert log == "2026-01-01T00:00:00Z s1 line 1\n2026-01-01T00:00:00Z s1 line 2\n"
 
 
-@pytest.mark.parametrize("damage", ["truncate", "delete", "double", "edit", "no header", "garbage tail", "torn"])
+@pytest.mark.parametrize(
+    "damage", ["truncate", "delete", "double", "edit", "no header", "garbage tail", "torn", "crlf", "bom"]
+)
 def test_files_that_disagree_are_rebuilt_and_foreign_rows_left_alone(
     ledger: Ledger, tmp_path: Path, damage: str
 ) -> None:
@@ -122,14 +124,32 @@ def test_files_that_disagree_are_rebuilt_and_foreign_rows_left_alone(
         "no header": "\n".join(lines[1:]) + "\n",
         "garbage tail": good[:-1],
         "torn": good[:-30],
+        "crlf": good.replace("\n", "\r\n"),
+        "bom": "\ufeff" + good,
     }[damage]
-    table.write_text(damaged, encoding="utf-8")
+    table.write_bytes(damaged.encode())
     log.write_text(good_log[:-4], encoding="utf-8")
     publish(ledger, tmp_path)
     assert table.read_text(encoding="utf-8") == good
     assert log.read_text(encoding="utf-8") == good_log
     publish(ledger, tmp_path)
     assert table.read_text(encoding="utf-8") == good
+
+
+def test_columns_that_a_person_added_at_the_right_stay_with_their_rows(ledger: Ledger, tmp_path: Path) -> None:
+    for number in (1, 2):
+        ledger.decide(row(number), f"line {number}")
+    publish(ledger, tmp_path)
+    table = tmp_path / "results.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([f"{lines[0]}\tnote", f"{lines[1]}\tlook again", lines[2]]) + "\n", encoding="utf-8")
+    ledger.decide(row(3), "line 3")
+    publish(ledger, tmp_path)
+    (tmp_path / "results.tsv").write_bytes(table.read_bytes().replace(b"\n", b"\r\n"))
+    publish(ledger, tmp_path)
+    after = table.read_text(encoding="utf-8").splitlines()
+    assert after[:3] == [f"{lines[0]}\tnote", f"{lines[1]}\tlook again", lines[2]]
+    assert [line.split("\t")[2] for line in after[1:]] == ["s1-001", "s1-002", "s1-003"]
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)

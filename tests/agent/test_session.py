@@ -13,7 +13,7 @@ from agent.opening import Overrides, begin, resume
 from agent.study import Study, load_study
 from agent.workspace import Workspace
 from lanes import Recipe
-from lanes.errors import BadInput, BaselineFailed, DiskFull, StudyChanged, WorkspaceBusy
+from lanes.errors import BadInput, BaselineFailed, DiskFull, MissingRequirement, StudyChanged, WorkspaceBusy
 from probes.reading import Failure, Probe
 from probes.simulated import SimulatedRunner
 from view.report import write_report
@@ -291,6 +291,109 @@ def test_an_infrastructure_failure_is_tried_again_by_a_later_session(
     play(study, tmp_path, decisions=1)
     with ledger_of(tmp_path) as ledger:
         assert [d.status for d in ledger.decisions()][:2] == ["CRASH", "BASELINE"]
+
+
+def failing(kind: str, monkeypatch: pytest.MonkeyPatch, start: Recipe) -> None:
+    """Every probe but the starting recipe's fails."""
+    original = SimulatedRunner._run_one
+
+    def fail(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        if probe.recipe == start:
+            return original(self, probe, listener)
+        return Failure(probe.id, probe.seed, kind, "gone")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SimulatedRunner, "_run_one", fail)
+
+
+def test_a_broken_machine_stops_the_session_and_bars_no_move(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(MissingRequirement, match="3 proposals in a row"):
+        failing("lost_worker", patched, study.start)
+        play(study, tmp_path)
+    with ledger_of(tmp_path) as ledger:
+        assert [decision.status for decision in ledger.decisions()] == ["BASELINE", "CRASH", "CRASH"]
+        lost = [proposal.child for proposal in ledger.proposals()][:2]
+    session = go_on(tmp_path)
+    play(study, tmp_path, decisions=20)
+    with ledger_of(tmp_path) as ledger:
+        third = ledger.decision(f"{session}-003")
+        assert third is not None
+        assert third.status != "CRASH", "the proposal in flight is measured again"
+        again = [proposal.child for proposal in ledger.proposals() if proposal.session != session]
+        assert set(lost) & set(again), "a later session may try what the machine lost"
+
+
+def test_a_recipe_that_diverges_stays_barred(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        failing("diverged", patched, study.start)
+        play(study, tmp_path, decisions=5)
+    play(study, tmp_path, decisions=10)
+    with ledger_of(tmp_path) as ledger:
+        children = [proposal.child for proposal in ledger.proposals()]
+        assert len(children) == len(set(children)) == 15
+
+
+def test_what_was_kept_stands_when_the_lanes_change(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    path = simulated_study.write_study(tmp_path / "study", text)
+    play(load_study(path), tmp_path, decisions=4)
+    play(load_study(path), tmp_path, decisions=1, fresh=True)
+    path.write_text(text.replace("beta = true", "beta = true\nlora_rank = true"), encoding="utf-8")
+    last = play(load_study(path), tmp_path, decisions=1)
+    with ledger_of(tmp_path) as ledger:
+        kept = [decision.incumbent for decision in ledger.decisions() if decision.status == "KEEP"]
+        session = ledger.session(last)
+        assert session is not None
+        assert session.start in kept
+
+
+def test_a_mixture_with_the_same_shares_is_not_tried_again(study: Study, tmp_path: Path) -> None:
+    play(study, tmp_path, decisions=30)
+    with ledger_of(tmp_path) as ledger:
+        effects = [ledger.recipe(proposal.child).effect for proposal in ledger.proposals()]
+        assert len(effects) == len(set(effects))
+        assert study.start.effect not in effects
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b""])
+def test_checkpoints_that_cannot_be_read_are_set_aside(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 14)
+    checkpoint = next((tmp_path / "runs").glob("session-*/checkpoint.sqlite"))
+    for file in checkpoint.parent.glob("checkpoint.sqlite*"):
+        file.unlink()
+    checkpoint.write_bytes(content)
+    go_on(tmp_path)
+    assert len(read_results(tmp_path / "results.tsv")) == 9
+
+
+def test_a_ledger_that_is_none_is_refused_with_its_remedy(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "ledger.sqlite"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    with pytest.raises(BadInput, match="holds no session yet"):
+        go_on(tmp_path)
+    path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(BadInput, match="move it away"):
+        play(study, tmp_path)
+
+
+def test_files_that_vanish_under_a_session_end_it_as_changed(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 10)
+    original = SimulatedRunner.run
+
+    def vanish(self: SimulatedRunner, *arguments: Any) -> Any:
+        outcomes = original(self, *arguments)
+        (tmp_path / "study" / "prompts.jsonl").unlink()
+        return outcomes
+
+    monkeypatch.setattr(SimulatedRunner, "run", vanish)
+    with pytest.raises(StudyChanged, match="cannot be read any more"):
+        go_on(tmp_path)
 
 
 def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: Path) -> None:

@@ -80,12 +80,13 @@ def test_the_trainers_own_rules_are_refused_before_any_compute() -> None:
     for bad in (
         {"objective": "dpo", "dpo_loss": "robust", "label_smoothing": 0.5},
         {"objective": "dpo", "dpo_loss": "aot", "effective_batch": 1},
+        {"objective": "dpo", "dpo_loss": "aot", "effective_batch": 5},
         {"lora_targets": ("q_proj", "lm_head")},
         {"lora_targets": ()},
         {"lora_targets": ("all-linear", "q_proj")},
     ):
         with pytest.raises(IllegalRecipe):
-            check_recipe(tiny.recipe(**bad))
+            check_recipe(tiny.recipe(**bad), micro_batch=8)
 
 
 def test_two_manifests_with_the_same_shares_are_refused() -> None:
@@ -123,6 +124,10 @@ def test_a_weight_moves_one_source_and_leaves_the_others() -> None:
         ({"mixture": {"manifest": {"choices": ["odd"]}}}, "'odd', which"),
         ({"hyperparameters": {"beta": {"low": 0.5, "high": 1.0}}}, "outside"),
         ({"hyperparameters": {"beta": {"low": 1.0, "high": 0.05}}}, "swap them"),
+        ({"hyperparameters": {"scheduler": {"choices": ["cosin", "linear"]}}}, "scheduler='cosin' cannot be"),
+        ({"hyperparameters": {"lora_rank": {"choices": [0, 16]}}}, "lora_rank=0 cannot be"),
+        ({"hyperparameters": {"warmup": {"high": 2.0}}}, "warmup=2.0 cannot be"),
+        ({"hyperparameters": {"beta": {"low": 1e-4, "high": 2, "step": 1e-4}}}, "1000 are enough"),
         ({"hyperparameters": {"warmup": {"low": 0.0, "high": 0.5, "factor": 2.0}}}, "needs a low above 0"),
     ],
 )

@@ -136,10 +136,11 @@ def test_a_model_that_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path) -
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
     material = tiny.material(tmp_path)
-    with ResidentRunner(material, RunnerSettings(workers=1), tmp_path) as runner:
-        probe = Probe(tiny.recipe(), material.key(runner.environment), 1)
-        with pytest.raises(MissingRequirement, match="could not be loaded"):
-            runner.run([probe], lambda _: None)
+    with (
+        ResidentRunner(material, RunnerSettings(workers=1), tmp_path) as runner,
+        pytest.raises(MissingRequirement, match="could not be loaded"),
+    ):
+        _ = runner.environment
 
 
 PARENT = """

@@ -159,6 +159,45 @@ def test_a_diverged_run_is_a_typed_failure_and_leaves_the_base_usable(bench: Wor
     assert same(before, run(bench, tiny.recipe(), tmp_path / "after"))
 
 
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+def test_rows_that_the_trainer_would_drop_are_a_failure_and_no_reading(
+    bench: Workbench, tmp_path: Path, objective: str
+) -> None:
+    failure = run(bench, tiny.recipe(objective=objective, max_length=8), tmp_path)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "untrainable"
+    assert failure.permanent
+    assert "raise max_length" in failure.message
+
+
+def test_an_adapter_that_cannot_be_loaded_leaves_the_base_as_it_was(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from probes import training
+
+    before = run(bench, tiny.recipe(), tmp_path / "before")
+    original = training._train_one
+
+    def truncate(*arguments: Any) -> Any:
+        trained = original(*arguments)
+        (trained.adapter / "adapter_model.safetensors").write_bytes(b"short")
+        return trained
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_train_one", truncate)
+        base = bench.base("none")
+        assert isinstance(run(bench, tiny.recipe(), tmp_path / "bad"), Failure)
+        assert not any("lora" in name for name, _ in base.model.named_modules())
+    assert same(before, run(bench, tiny.recipe(), tmp_path / "after"))
+
+
+def test_a_full_disk_is_told_from_a_bad_recipe() -> None:
+    from probes.measure import classify
+
+    assert classify(OSError(28, "No space left on device")) == "disk"
+    assert classify(RuntimeError("I/O error: No space left on device (os error 28)")) == "disk"
+
+
 def test_out_of_memory_and_unknown_errors_are_classified(
     bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

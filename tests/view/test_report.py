@@ -118,7 +118,7 @@ def test_a_night_without_a_keep_says_so_plainly_with_the_effect_it_could_have_se
     assert found.half_width is not None
     assert summary.startswith(f"# Session {found.session}: none of 4 changes kept")
     assert "a negative result" in summary
-    assert f"about {found.half_width:.2f} had an even chance of being seen" in summary
+    assert f"about {found.half_width:.2f} had an even chance of being seen this night (guards not counted)" in summary
     assert "no proof" in summary
     assert "\n## Kept\n" not in report(fruitless)
 
@@ -127,7 +127,7 @@ def test_intervals_are_said_not_to_be_corrected_with_the_false_keeps_that_chance
     reading = section(report(fruitless), "How to read the figures")
     assert "4 decisions were made at this level" in reading
     assert "not corrected for their number" in reading
-    assert "2.5 % of them, which is 0.1 on average" in reading
+    assert "nominally 2.5 % of them, 0.1 on average" in reading
 
 
 def test_a_crash_carries_no_score_anywhere(crashing: Workspace) -> None:
