@@ -8,7 +8,8 @@ import errno
 import json
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,27 +112,19 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     )  # fmt: skip
 
 
-class adapted:  # noqa: N801
-    """``with adapted(base, folder) as model``: the base with a saved adapter on it, and the bare base afterwards."""
+@contextmanager
+def adapted(base: Base, adapter: Path) -> Iterator[Any]:
+    """The base with a saved adapter on it; the bare base afterwards, also when the adapter cannot be loaded."""
+    from peft import PeftModel
 
-    def __init__(self, base: Base, adapter: Path) -> None:
-        self.base, self.adapter = base, adapter
+    from probes.training import take_off_adapter
 
-    def __enter__(self) -> Any:
-        from peft import PeftModel
-
-        try:
-            model = PeftModel.from_pretrained(self.base.model, str(self.adapter))
-        except BaseException:
-            self.__exit__()
-            raise
+    try:
+        model = PeftModel.from_pretrained(base.model, str(adapter))
         model.eval()
-        return model
-
-    def __exit__(self, *_: object) -> None:
-        from probes.training import take_off_adapter
-
-        take_off_adapter(self.base.model)
+        yield model
+    finally:
+        take_off_adapter(base.model)
 
 
 def _write_answers(path: Path, scores: Sequence[Score], texts: Sequence[str]) -> None:

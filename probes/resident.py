@@ -8,12 +8,13 @@ import multiprocessing
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from lanes.errors import MissingRequirement, NightlaneError
 from probes.material import Material
@@ -58,7 +59,6 @@ class ResidentRunner:
         self._devices = visible_devices()
         self._context = multiprocessing.get_context("spawn")
         self._environment = ""
-        self._started = 0
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
         self._workers = [self._start(slot) for slot in range(count)]
 
@@ -111,7 +111,7 @@ class ResidentRunner:
         device = "cuda" if self._devices else "cpu"
         threads = self._settings.threads or 1
         arguments = (theirs, self._material, self._runs, slot, threads, device, self._quantization)
-        with _environment(self._child_environment(slot, threads)):
+        with _variables(self._child_environment(slot, threads)):
             process = self._context.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot}")
             process.start()
         theirs.close()
@@ -203,19 +203,15 @@ class ResidentRunner:
         return self._runs / f"worker-{worker.number}.log"
 
 
-class _environment:  # noqa: N801
+@contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
     """Environment variables for the child that is started inside the block."""
-
-    def __init__(self, variables: dict[str, str]) -> None:
-        self.variables = variables
-        self.before: dict[str, Any] = {}
-
-    def __enter__(self) -> None:
-        self.before = {name: os.environ.get(name) for name in self.variables}
-        os.environ.update(self.variables)
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self.before.items():
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
