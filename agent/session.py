@@ -102,6 +102,8 @@ class Session:
 
     def measure(self, proposal_id: str) -> None:
         """Readings or failures of the candidate and, under the same key, of the incumbent."""
+        if self.ledger.decision(proposal_id) is not None:
+            return
         proposal = self._proposal(proposal_id)
         title = (
             f"{proposal.id[-3:]} {proposal.knob} {show(value_of(proposal.before))} -> {show(value_of(proposal.after))}"
