@@ -5,6 +5,7 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -121,6 +122,8 @@ class Ledger:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         where = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        if read_only and not os.access(path.parent, os.W_OK):
+            where += "&immutable=1"  # no shared memory can be made beside it; what is read may be a moment old
         try:
             self._db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
         except sqlite3.OperationalError as error:
