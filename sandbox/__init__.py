@@ -21,6 +21,7 @@ temporary files, import installed packages. Under Landlock it can still ask whet
 large it is (Landlock does not judge stat); it can open none. The calls of one program share one process.
 """
 
+from sandbox.candidate import Ask, Candidate
 from sandbox.opening import diagnose, open_sandbox
 from sandbox.outcomes import (
     Diagnosis,
@@ -34,16 +35,20 @@ from sandbox.outcomes import (
     SandboxBroken,
     SandboxUnavailable,
 )
+from sandbox.raising import ProgramEnded
 from sandbox.session import Sandbox
 from sandbox.values import Value, decode, encode
 
 __all__ = [
+    "Ask",
+    "Candidate",
     "Diagnosis",
     "Ended",
     "Execution",
     "Limits",
     "Outcome",
     "Program",
+    "ProgramEnded",
     "Raised",
     "Returned",
     "Sandbox",

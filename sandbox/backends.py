@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import interpreter, landlock, system
+from sandbox.outcomes import SandboxBroken
 
 # What may differ between runs is fixed, so that the same program gives the same values: set order, time zone.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C.UTF-8"}
 # -I without its -E half: the environment is ours, and -E would ignore PYTHONHASHSEED.
 _FLAGS = ("-s", "-S", "-P", "-B")
 _JAIL_UID = 65534
+_FREE_UIDS = 0x70000000  # with a process id added: a uid that nobody else has
 
 
-class CannotStart(RuntimeError):
+class CannotStart(SandboxBroken):
     """A back end does not work here; the message says why, in one line."""
 
 
@@ -40,8 +42,14 @@ def bubblewrap() -> Launch:
         raise CannotStart("bwrap is not installed")
     found = interpreter.find()
     _check_machine()
-    jail = ["--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
-    jail += ["--uid", str(_JAIL_UID), "--gid", str(_JAIL_UID), "--cap-drop", "ALL", "--hostname", "sandbox"]
+    jail = ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"]
+    jail += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    become = None
+    if os.geteuid() == 0:  # the zygote gives up root for good, before it takes a program
+        become = _FREE_UIDS + os.getpid()
+        jail += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--hostname", "sandbox"]
+    else:
+        jail += ["--unshare-user", "--uid", str(_JAIL_UID), "--gid", str(_JAIL_UID), "--hostname", "sandbox"]
     for tree in (*found.trees, *found.loaders, found.executable):
         for place in _names(tree):
             jail += ["--ro-bind", str(tree), str(place)]
@@ -51,7 +59,7 @@ def bubblewrap() -> Launch:
     for name, value in _ENVIRONMENT.items():
         jail += ["--setenv", name, value]
     command = (bwrap, *jail, "--", str(found.executable), *_FLAGS, "-c")
-    return Launch(command, {}, {"parent": None, "landlock": None, "keep_read_search": False})
+    return Launch(command, {}, {"parent": None, "become": become, "landlock": None, "keep_read_search": False})
 
 
 def _names(path: Path) -> list[Path]:
@@ -71,6 +79,7 @@ def landlock_and_seccomp() -> Launch:
     files, listings = found.rules()
     settings = {
         "parent": os.getpid(),
+        "become": None,
         "landlock": {"files": files, "listings": listings},
         "keep_read_search": os.geteuid() == 0 and not found.readable_by_others,
     }

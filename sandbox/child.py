@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from sandbox import landlock, protocol, seccomp, system, values
+from sandbox import landlock, protocol, raising, seccomp, system, values
 
 CHANNEL = 3  # the only descriptor beside three times /dev/null
 EXIT_MEMORY = 77  # not even the frame that says so could be sent
@@ -38,6 +38,8 @@ class Confinement:
         """Confine this process for good; OSError where any part of it cannot be had."""
         if os.geteuid() == 0:
             _become_nobody(self.keep_read_search)
+        else:
+            system.keep_capabilities(0)  # those over its own namespaces
         system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != zygote:
             raise OSError("the zygote is gone")
@@ -105,33 +107,61 @@ def _leave(status: int) -> NoReturn:
 
 
 def _serve(output_bytes: int) -> None:
-    """Answer one request: ["loaded"] or a failure, then one frame per call."""
+    """Load what the first frame brings, then answer one call after the other until the channel ends."""
     request = protocol.read_frame(CHANNEL)
-    loaded = _attempt(functools.partial(_load, request["source"], request["entry_point"]))
+    if request is None:
+        return
+    loaded = _attempt(functools.partial(_load, request["source"], request["needs"], request["asks"]))
     if isinstance(loaded, bytes):
         protocol.write_all(CHANNEL, loaded)
         return
-    (function,) = loaded
+    (names,) = loaded
+    del request
     protocol.write_all(CHANNEL, protocol.pack(["loaded"]))
-    for number, encoded in enumerate(request["calls"]):
-        request["calls"][number] = None
-        answer = _attempt(functools.partial(_call, function, encoded, output_bytes))
+    while (call := protocol.read_frame(CHANNEL)) is not None:
+        answer = _attempt(functools.partial(_call, names, call, output_bytes))
         protocol.write_all(CHANNEL, answer if isinstance(answer, bytes) else answer[0])
 
 
-def _load(source: str, entry_point: str) -> Callable[..., Any]:
+def _load(source: str, needs: str, asks: list[str]) -> dict[str, Any]:
+    """The names that the source defines. `needs` must be among them; `asks` are functions that are answered outside."""
     module = types.ModuleType("program")
     sys.modules["program"] = module  # dataclasses look their module up
-    exec(compile(source, "<program>", "exec", dont_inherit=True), module.__dict__)
-    function = module.__dict__.get(entry_point)
+    names = module.__dict__
+    code = compile(source, "<program>", "exec", dont_inherit=True)
+    names.update((name, functools.partial(_ask, name)) for name in asks)
+    exec(code, names)
+    if needs:
+        _function(names, needs)
+    return names
+
+
+def _function(names: dict[str, Any], name: str) -> Callable[..., Any]:
+    function = names.get(name)
     if not callable(function):
         what = "does not define" if function is None else "defines, but not as a function,"
-        raise NameError(f"the program {what} {entry_point!r}")
+        raise NameError(f"the program {what} {name!r}")
     return function  # type: ignore[no-any-return]
 
 
-def _call(function: Callable[..., Any], encoded: list[Any], output_bytes: int) -> bytes:
-    result = function(*[values.decode(argument) for argument in encoded])
+def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
+    """Have a function called outside: what a checker's process calls the candidate with."""
+    protocol.write_all(CHANNEL, protocol.pack(["ask", name, *values.encode_call(arguments, named)]))
+    match protocol.read_frame(CHANNEL):
+        case ["returned", form]:
+            return values.decode(form)
+        case ["raised", exception, message, builtin]:
+            raise raising.exception(exception, message, builtin)
+        case ["ended", reason, detail]:
+            raise raising.ProgramEnded(f"{reason}: {detail}")
+    _leave(0)
+
+
+def _call(names: dict[str, Any], call: list[Any], output_bytes: int) -> bytes:
+    name, arguments, named = call
+    call.clear()
+    function = _function(names, name)
+    result = function(*map(values.decode, arguments), **{key: values.decode(form) for key, form in named.items()})
     try:
         frame = protocol.pack(["returned", values.encode(result, output_bytes)])
     except values.TooLarge as refusal:
@@ -155,7 +185,7 @@ def _raised(raised: BaseException) -> bytes:
     try:
         name = type.__dict__["__name__"].__get__(type(raised))
         message = _text(raised)
-        return protocol.pack(["raised", str(name)[:_NAME], message[:_MESSAGE]])
+        return protocol.pack(["raised", str(name)[:_NAME], message[:_MESSAGE], raising.builtin_name(type(raised))])
     except MemoryError:
         return _MEMORY
 

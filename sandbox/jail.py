@@ -11,10 +11,10 @@ from typing import Any
 
 from sandbox import protocol
 from sandbox.backends import CannotStart, Launch
-from sandbox.outcomes import Limits
+from sandbox.outcomes import Limits, SandboxBroken
 
 # Files of ours that run inside, in import order. They travel over the control channel, so no directory is opened.
-_INSIDE = ("values", "protocol", "system", "seccomp", "landlock", "child", "zygote")
+_INSIDE = ("values", "protocol", "raising", "system", "seccomp", "landlock", "child", "zygote")
 _BOOT = """
 import json, os, sys, types
 def read(size):
@@ -37,12 +37,15 @@ _START_SECONDS = 30.0
 _END_SECONDS = 2.0
 
 
-class ZygoteDied(RuntimeError):
+class ZygoteDied(SandboxBroken):
     """The control channel ended, or what came over it makes no sense."""
 
 
 class Jail:
-    """One running zygote. `control` is readable when a report has arrived or the zygote is gone."""
+    """One running zygote. `control` is readable when a report has arrived or the zygote is gone.
+
+    namespaces: whether each program gets namespaces of its own, beside those of the jail.
+    """
 
     def __init__(self, launch: Launch, limits: Limits) -> None:
         """Start it and wait until it is ready; CannotStart with what it said when it does not get there."""
@@ -64,7 +67,7 @@ class Jail:
             theirs.close()
             try:
                 self._greet(launch, limits)
-            except (OSError, ValueError, ZygoteDied) as trouble:
+            except (OSError, ValueError, KeyError, ZygoteDied) as trouble:
                 self.close()
                 errors.seek(0)
                 said = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
@@ -75,13 +78,16 @@ class Jail:
         modules = [(name, (here / f"{name}.py").read_text(encoding="utf-8")) for name in _INSIDE]
         settings = launch.settings | {
             "seconds": limits.seconds,
-            "wall_seconds": limits.wall_seconds,
             "memory_mb": limits.memory_mb,
             "output_bytes": limits.output_bytes,
         }
         self.control.settimeout(_START_SECONDS)
         self.control.sendall(protocol.pack({"modules": modules, "settings": settings}))
-        self.receive()
+        self.namespaces = bool(self.receive()["namespaces"])
+
+    @property
+    def closed(self) -> bool:
+        return self.control.fileno() < 0
 
     def start_program(self, identity: int, channel: socket.socket) -> None:
         """Have a program run that will read and write `channel`; ZygoteDied when nobody is there."""
@@ -122,7 +128,7 @@ class Jail:
 
     def close(self) -> None:
         """End it and everything it started, and return when that is gone. Closing twice is harmless."""
-        if self.control.fileno() < 0:
+        if self.closed:
             return
         with self.control:
             if not self._ends_by_itself():

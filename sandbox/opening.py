@@ -75,7 +75,7 @@ def diagnose() -> list[Diagnosis]:
 def _open(name: str, limits: Limits) -> Sandbox | Diagnosis:
     try:
         launch = dict(BACKENDS)[name]()
-        sandbox = Sandbox(name, f"{name} started and its self-test found nothing that gets out", launch, limits)
+        sandbox = Sandbox(name, launch, limits)
     except CannotStart as trouble:
         return Diagnosis(name, False, str(trouble))
     try:

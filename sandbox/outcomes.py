@@ -7,10 +7,10 @@ Errors:
 
     RuntimeError
     ├── SandboxUnavailable   no back end holds on this machine; nothing is run
-    └── SandboxBroken        the machinery failed twice; says nothing about the program, try again
+    └── SandboxBroken        the machinery failed, or the machine was too busy; says nothing about the program
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from sandbox.values import Value
@@ -23,15 +23,16 @@ class SandboxUnavailable(RuntimeError):
 
 
 class SandboxBroken(RuntimeError):
-    """The machinery failed, twice in a row. Retryable, and never to be read as "the program failed"."""
+    """The machinery failed, or the machine let nothing run. Retryable, and never to be read as "the program failed"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one program may use. A program is one process with one thread; there is no limit to set for that.
 
-    seconds: processor time for loading and all calls together. Time is also over when this much time went by on the
-    clock and the program is asleep, and in any case after `wall_seconds`; so a busy machine does not fail a program.
+    seconds: processor time for loading and all calls together, and as much again asleep. Waiting for a processor is
+    not counted, nor is the time between calls, so a busy machine does not fail a program: one that got neither its
+    time nor an end after `patience` is run again, and then SandboxBroken.
     memory_mb: address space of the whole process in MiB, of which the interpreter takes about 25.
     output_bytes: JSON bytes of one returned value. source_bytes: UTF-8 bytes of the source.
     """
@@ -52,8 +53,13 @@ class Limits:
             raise ValueError(f"source_bytes={self.source_bytes} is outside [1, 16777216]; give bytes of UTF-8")
 
     @property
+    def patience(self) -> float:
+        """Clock seconds to wait for a program that the machine does not let run."""
+        return 20 * self.seconds + 20
+
+    @property
     def wall_seconds(self) -> float:
-        """Clock seconds after which a program ends whatever the machine was doing."""
+        """Clock seconds a program gets where /proc does not tell how long it waited for a processor."""
         return 10 * self.seconds + 1
 
 
@@ -62,6 +68,7 @@ class Program:
     """A source text, the function in it to call, and the positional arguments of each call.
 
     The calls run in order in one process; each gets fresh arguments, but the module's globals live on between them.
+    `Sandbox.start` is for calls that depend on what came before, or that a test function makes.
     """
 
     source: str
@@ -82,10 +89,14 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """Python raised: the type's name and the message, cut at 100 and 500 characters. Both are the program's words."""
+    """Python raised: the type's name and the message, cut at 100 and 500 characters. All are the program's words.
+
+    builtin: the nearest built-in ancestor of the type, ValueError for json's JSONDecodeError; "" where unknown.
+    """
 
     exception: str
     message: str
+    builtin: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,17 @@
 
 import itertools
 import os
-import select
-import signal
-import socket
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TypeVar
 
-from sandbox import child, protocol, values
-from sandbox.backends import CannotStart, Launch
-from sandbox.jail import Jail, ZygoteDied
-from sandbox.outcomes import Ended, Execution, Limits, Program, SandboxBroken
-from sandbox.transcript import ChildBroken, Transcript
+from sandbox.backends import Launch
+from sandbox.candidate import Ask, Candidate
+from sandbox.jail import Jail
+from sandbox.outcomes import Execution, Limits, Program, SandboxBroken
 
-_GRACE = 30.0  # seconds that the zygote may be late with its report on a busy machine
-_REQUEST_BYTES = 32 << 20
+T = TypeVar("T")
 
 
 class Sandbox:
@@ -26,16 +22,18 @@ class Sandbox:
     backend: the name of what holds here. why: one line on how it was chosen.
     """
 
-    def __init__(self, backend: str, why: str, launch: Launch, limits: Limits) -> None:
+    def __init__(self, backend: str, launch: Launch, limits: Limits) -> None:
         """Use `open_sandbox`, which tests that the back end holds. CannotStart when it does not start."""
         self.backend = backend
-        self.why = why
         self.limits = limits
         self._launch = launch
         self._owner = os.getpid()
         self._identities = itertools.count(1)
         self._closed = False
+        self._live: Candidate | None = None
         self._jail: Jail | None = Jail(launch, limits)
+        each = "a process and namespaces of its own" if self._jail.namespaces else "a process of its own"
+        self.why = f"{backend} started, its self-test found nothing that gets out, and each program has {each}"
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -49,80 +47,48 @@ class Sandbox:
         """Load the program and make its calls; whatever it does is in the Execution.
 
         Raises ValueError for arguments that cannot cross (the caller's mistake), SandboxBroken when the machinery
-        failed twice, RuntimeError after close() or in a forked process.
+        or the machine failed twice, RuntimeError after close() or in a forked process.
+        """
+        begun = time.monotonic()
+
+        def attempt() -> Execution:
+            with self.start(program.source, program.entry_point) as candidate:
+                outcomes = candidate.calls(program.entry_point, [(call, {}) for call in program.calls])
+            return Execution(candidate.loaded, () if candidate.loaded else outcomes, time.monotonic() - begun)
+
+        return self.insist(attempt)
+
+    def start(self, source: str, needs: str = "", asks: Mapping[str, Ask] | None = None) -> Candidate:
+        """Load a program and keep it for calls, until it is closed; one at a time.
+
+        needs: a function that it must define. asks: functions that the program may call and that are answered out
+        here. SandboxBroken when the machinery failed: then `insist` on it.
         """
         if self._closed or os.getpid() != self._owner:
             raise RuntimeError("a sandbox serves the process that opened it, until close(); open another one")
-        start = time.monotonic()
-        size = len(program.source.encode("utf-8", "surrogatepass"))
-        if size > self.limits.source_bytes:
-            detail = f"the source has {size} bytes; {self.limits.source_bytes} are accepted"
-            return Execution(Ended("unrepresentable", detail), (), 0.0)
-        request = _request(program)
-        transcript = self._insist(request, len(program.calls))
-        return Execution(transcript.refused, tuple(transcript.outcomes), time.monotonic() - start)
-
-    def _insist(self, request: bytes, calls: int) -> Transcript:
-        """One attempt, and one more with a new zygote when the machinery fails."""
+        if self._live is not None and not self._live.closed:
+            raise RuntimeError("a sandbox runs one program at a time; close the one that runs, or open another sandbox")
+        if self._jail is None or self._jail.closed:
+            self._jail = Jail(self._launch, self.limits)
+        self._live = candidate = Candidate(self._jail, next(self._identities), self.limits, asks or {})
         try:
-            return self._attempt(request, calls)
-        except (ZygoteDied, ChildBroken, CannotStart):
+            candidate.load(source, needs)
+        except BaseException:
+            candidate.close()
+            raise
+        return candidate
+
+    def insist(self, attempt: Callable[[], T]) -> T:
+        """attempt(), and once more with a new zygote when the machinery or the machine failed; then SandboxBroken."""
+        try:
+            return attempt()
+        except SandboxBroken:
             self._discard()
         try:
-            return self._attempt(request, calls)
-        except (ZygoteDied, ChildBroken, CannotStart) as trouble:
+            return attempt()
+        except SandboxBroken as trouble:
             self._discard()
             raise SandboxBroken(f"the {self.backend} sandbox failed twice ({trouble}); run it again") from trouble
-
-    def _attempt(self, request: bytes, calls: int) -> Transcript:
-        if self._jail is None:
-            self._jail = Jail(self._launch, self.limits)
-        jail = self._jail
-        transcript = Transcript(calls, self.limits.output_bytes)
-        ours, theirs = socket.socketpair()
-        with ours:
-            with theirs:
-                identity = next(self._identities)
-                jail.start_program(identity, theirs)
-            report = self._converse(jail, identity, ours, request, transcript)
-            _read_all(ours, transcript)
-        if not transcript.ready:
-            raise ChildBroken("the child ended before it was confined")
-        transcript.close(_reason(report, self.limits))
-        return transcript
-
-    def _converse(
-        self, jail: Jail, identity: int, channel: socket.socket, request: bytes, transcript: Transcript
-    ) -> dict[str, Any]:
-        """Send the request and read what comes, until the zygote reports; the report."""
-        deadline = time.monotonic() + self.limits.wall_seconds + _GRACE
-        channel.setblocking(False)
-        unsent = memoryview(request)
-        stopped = False
-        poll = select.poll()
-        poll.register(jail.control, select.POLLIN)
-        poll.register(channel, select.POLLIN | select.POLLOUT)
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise ZygoteDied("the zygote is silent")
-            ready = dict(poll.poll(left * 1000))
-            events = ready.get(channel.fileno(), 0)
-            if events & select.POLLOUT:
-                unsent = _send_some(channel, unsent)
-                if not unsent:
-                    poll.modify(channel, select.POLLIN)
-            over = events & ~select.POLLOUT and not _read_some(channel, transcript)
-            if over:
-                poll.unregister(channel)
-            if (over or transcript.finished) and not stopped:
-                jail.stop_program(identity)
-                stopped = True
-            if jail.control.fileno() in ready:
-                report = jail.receive()
-                if report.get("report") != identity:
-                    raise ZygoteDied(f"the zygote reported on something else: {report}")
-                return report
 
     def _discard(self) -> None:
         if self._jail is not None:
@@ -134,60 +100,3 @@ class Sandbox:
         self._closed = True
         if os.getpid() == self._owner:
             self._discard()
-
-
-def _request(program: Program) -> bytes:
-    calls = [[values.encode(argument) for argument in call] for call in program.calls]
-    request = protocol.pack({"source": program.source, "entry_point": program.entry_point, "calls": calls})
-    if len(request) > _REQUEST_BYTES:
-        raise ValueError(f"source and arguments take {len(request)} bytes; {_REQUEST_BYTES} are accepted; send less")
-    return request
-
-
-def _send_some(channel: socket.socket, data: memoryview) -> memoryview:
-    try:
-        return data[channel.send(data[: 1 << 18]) :]
-    except BlockingIOError:
-        return data
-    except OSError:
-        return data[:0]  # the program is gone or does not listen; its end is read elsewhere
-
-
-def _read_some(channel: socket.socket, transcript: Transcript) -> bool:
-    """Read what is there; False at the channel's end."""
-    try:
-        data = channel.recv(1 << 18)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    transcript.feed(data)
-    return bool(data)
-
-
-def _read_all(channel: socket.socket, transcript: Transcript) -> None:
-    """What a process that is gone has left in its channel; nobody writes any more, so this ends."""
-    channel.settimeout(_GRACE)
-    while not transcript.finished and _read_some(channel, transcript):
-        continue
-
-
-def _reason(report: dict[str, Any], limits: Limits) -> Ended:
-    """Why there is no more to come from this process, from the zygote's report."""
-    stopped, status, cpu = report["stopped"], report["exit"], report["cpu"]
-    used = f"{cpu:.2f} s of {limits.seconds:g} s of processor time used"
-    if stopped == "cpu" or status == -signal.SIGXCPU or (status == -signal.SIGKILL and cpu >= limits.seconds):
-        return Ended("timeout", used)
-    if stopped == "asleep":
-        return Ended("timeout", f"{limits.seconds:g} s went by while it was waiting; {used}")
-    if stopped == "wall":
-        return Ended("timeout", f"{limits.wall_seconds:g} s went by; {used}")
-    if stopped == "asked" and status == -signal.SIGKILL:
-        return Ended("exited", "the program closed its channel")
-    if status == child.EXIT_MEMORY:
-        return Ended("memory", f"{limits.memory_mb} MiB were used up")
-    if status == -signal.SIGKILL:
-        return Ended("memory", "the kernel killed it, as it does when the machine is out of memory")
-    if status < 0:
-        return Ended("exited", f"ended by signal {-status} ({signal.strsignal(-status)})")
-    return Ended("exited", f"left with exit status {status}")

@@ -3,9 +3,12 @@
 import ctypes
 import os
 import platform
+import signal
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
+_HOLDING_GIL = ctypes.PyDLL(None, use_errno=True)  # a forked child must not find the lock taken
+_HOLDING_GIL.syscall.restype = ctypes.c_long
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -16,6 +19,9 @@ CAP_DAC_READ_SEARCH = 2
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAPSET = {"x86_64": 126, "aarch64": 91}
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_OWN_NAMESPACES = 0x10000000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000 | 0x00020000 | 0x02000000
+"""user, process ids, network, System V IPC, host name, mounts, control groups"""
 
 
 def machine() -> str:
@@ -60,7 +66,30 @@ def become(uid: int, keep_read_search: bool) -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     if keep_read_search:
-        header = ctypes.create_string_buffer(_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4), 8)
-        bit = (1 << CAP_DAC_READ_SEARCH).to_bytes(4, "little")
-        sets = ctypes.create_string_buffer(bit + bit + bytes(16), 24)
-        syscall(_CAPSET[machine()], address(header), address(sets))
+        keep_capabilities(1 << CAP_DAC_READ_SEARCH)
+
+
+def keep_capabilities(kept: int) -> None:
+    """Give up every capability of this process but those in the bits of `kept`."""
+    header = ctypes.create_string_buffer(_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4), 8)
+    bits = kept.to_bytes(4, "little")
+    sets = ctypes.create_string_buffer(bits + bits + bytes(16), 24)
+    syscall(_CAPSET[machine()], address(header), address(sets))
+
+
+def fork_into_namespaces() -> int:
+    """os.fork() whose child begins in new namespaces of every kind; OSError where that is not allowed.
+
+    The child has all capabilities over its own, empty namespaces until it gives them up.
+    """
+    flags = ctypes.c_long(_OWN_NAMESPACES | signal.SIGCHLD)
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = int(_HOLDING_GIL.syscall(ctypes.c_long(_CLONE[machine()]), flags, *[ctypes.c_long(0)] * 4))
+    error = ctypes.get_errno()
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(error, os.strerror(error))
+    return pid

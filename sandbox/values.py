@@ -13,6 +13,7 @@ out. This file also runs inside the jail and imports the standard library only.
 import base64
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 Value: TypeAlias = Any
@@ -41,6 +42,11 @@ def encode(value: Value, max_bytes: int = MAX_BYTES) -> Any:
     up to more than about `max_bytes` bytes. Both are ValueErrors.
     """
     return _Encoder(max_bytes).encode(value, 0)
+
+
+def encode_call(arguments: Sequence[Value], named: Mapping[str, Value]) -> tuple[list[Any], dict[str, Any]]:
+    """The JSON-able forms of a call's arguments; Unrepresentable for one that cannot cross."""
+    return [encode(argument) for argument in arguments], {name: encode(value) for name, value in named.items()}
 
 
 class _Encoder:

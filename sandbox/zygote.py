@@ -1,4 +1,5 @@
-"""The resident process inside the jail: forks one confined child per program, watches its time, says how it ended.
+"""The resident process inside the jail: forks one confined child per program, watches its processor time, says how it
+ended. Where user namespaces can be had, every child begins in namespaces of its own.
 
 It never sees a program: the caller hands it one end of a fresh socket per program, which goes to the child. On its
 control channel come {"run": id} with that socket, and {"stop": id}; it answers with one report per program. It ends
@@ -12,7 +13,6 @@ import select
 import signal
 import socket
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from sandbox import child, landlock, protocol, seccomp, system
@@ -25,17 +25,16 @@ PRELOADED = (
     "unicodedata",
 )  # fmt: skip
 
-_WINDOW = 0.5  # seconds; asleep is a program that computed for less than a hundredth of the last window
-_ASLEEP = 0.01
-_TICK = 0.1
+_TICK = 0.1  # seconds between two looks at a program's processor time, at most
 
 
 def main(control_fd: int, settings: dict[str, Any]) -> None:
     """Serve until the control channel ends."""
-    if settings["parent"] is not None:
-        system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != settings["parent"]:
-            return
+    if settings["become"] is not None:
+        system.become(settings["become"], keep_read_search=False)
+    system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if settings["parent"] is not None and os.getppid() != settings["parent"]:
+        return
     control = socket.socket(fileno=os.dup(control_fd))
     os.dup2(1, control_fd)  # /dev/null
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -47,30 +46,9 @@ def main(control_fd: int, settings: dict[str, Any]) -> None:
     zygote.confinement.restrict_files()
     gc.collect()
     gc.freeze()
-    protocol.write_all(control.fileno(), protocol.pack({"ready": os.getpid()}))
+    zygote.try_namespaces()
+    protocol.write_all(control.fileno(), protocol.pack({"ready": os.getpid(), "namespaces": zygote.namespaces}))
     zygote.serve()
-
-
-@dataclass
-class Watch:
-    """Decides when a program's time is over, from its processor time and the clock (both in seconds)."""
-
-    seconds: float
-    wall_seconds: float
-    window_start: float = 0.0
-    window_cpu: float = 0.0
-
-    def verdict(self, wall: float, cpu: float) -> str | None:
-        """cpu, asleep or wall; None while the program may go on."""
-        if cpu >= self.seconds:
-            return "cpu"
-        if wall >= self.wall_seconds:
-            return "wall"
-        if wall - self.window_start < _WINDOW:
-            return None
-        asleep = cpu - self.window_cpu < _ASLEEP * (wall - self.window_start)
-        self.window_start, self.window_cpu = wall, cpu
-        return "asleep" if asleep and wall >= self.seconds else None
 
 
 class Zygote:
@@ -85,6 +63,19 @@ class Zygote:
             keep_read_search=settings["keep_read_search"],
             filter=seccomp.Filter(),
         )
+        self.namespaces = False
+
+    def try_namespaces(self) -> None:
+        """Find out whether a child can have namespaces of its own; not under Landlock, which is there for where not."""
+        if self.settings["landlock"] is not None:
+            return
+        try:
+            pid = system.fork_into_namespaces()
+        except OSError:
+            return
+        if pid == 0:
+            os._exit(0)
+        self.namespaces = os.waitpid(pid, 0)[1] == 0
 
     def serve(self) -> None:
         while (received := self._receive()) is not None:
@@ -106,9 +97,10 @@ class Zygote:
     def _run(self, identity: int, channel: int) -> dict[str, Any] | None:
         """Run one program to its end and report on it; None when the caller is gone."""
         mine = os.getpid()
-        pid = os.fork()
+        pid = system.fork_into_namespaces() if self.namespaces else os.fork()
         if pid == 0:
-            child.run(channel, mine, self.confinement, self.settings["output_bytes"])
+            parent = 0 if self.namespaces else mine  # a parent outside one's own namespace has the number 0
+            child.run(channel, parent, self.confinement, self.settings["output_bytes"])
         os.close(channel)
         process = os.pidfd_open(pid)
         try:
@@ -125,10 +117,8 @@ class Zygote:
         return {"report": identity, "stopped": stopped, "exit": os.waitstatus_to_exitcode(status), "cpu": cpu}
 
     def _wait(self, identity: int, pid: int, process: int) -> str | None:
-        """Why the program was stopped; None when it ended by itself."""
-        watch = Watch(self.settings["seconds"], self.settings["wall_seconds"])
+        """cpu, asked or abandoned, for a program that was stopped; None when it ended by itself."""
         clock = _cpu_clock(pid)
-        start = time.monotonic()
         poll = select.poll()
         poll.register(process, select.POLLIN)
         poll.register(self.control, select.POLLIN)
@@ -145,8 +135,8 @@ class Zygote:
                 if received[0].get("stop") == identity:
                     return "asked"
             cpu = time.clock_gettime(clock)
-            if (verdict := watch.verdict(time.monotonic() - start, cpu)) is not None:
-                return verdict
+            if cpu >= self.settings["seconds"]:
+                return "cpu"
 
 
 def _cpu_clock(pid: int) -> int:

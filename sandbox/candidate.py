@@ -1,0 +1,146 @@
+"""One live program, driven call by call from outside. What it says is believed only as "this program says so": frames
+are checked and values decoded out here, whatever it did to its own process.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from sandbox import protocol, raising, values
+from sandbox.conversation import Conversation, not_a_value
+from sandbox.jail import Jail
+from sandbox.outcomes import Ended, Limits, Outcome, Raised, Returned, SandboxBroken
+from sandbox.values import Value
+
+Ask: TypeAlias = Callable[..., Outcome]
+"""Answers a function that a program asks for; called with the program's arguments, decoded."""
+
+_NAME, _MESSAGE = 100, 500
+_REQUEST_BYTES = 32 << 20
+
+
+class ChildBroken(SandboxBroken):
+    """The child could not confine itself, so no program was run."""
+
+
+class Candidate:
+    """A program that waits for calls, until close(). A context manager, made by `Sandbox.start`.
+
+    loaded: None, or why there is nothing to call. ended: why its process is gone; None while it lives.
+    """
+
+    def __init__(self, jail: Jail, identity: int, limits: Limits, asks: Mapping[str, Ask]) -> None:
+        self.loaded: Raised | Ended | None = None
+        self._limits = limits
+        self._asks = asks
+        self._conversation = Conversation(jail, identity, limits)
+
+    @property
+    def ended(self) -> Ended | None:
+        return self._conversation.ended
+
+    @property
+    def closed(self) -> bool:
+        return self._conversation.closed
+
+    def load(self, source: str, needs: str) -> None:
+        """Hand over the source; `loaded` then says whether it loads and defines a function `needs` ("" for none)."""
+        if (size := len(source.encode("utf-8", "surrogatepass"))) > self._limits.source_bytes:
+            self.loaded = Ended("unrepresentable", f"{size} bytes of source; {self._limits.source_bytes} are accepted")
+            self._conversation.end(self.loaded)
+            return
+        self._conversation.send(protocol.pack({"source": source, "needs": needs, "asks": list(self._asks)}))
+        if (ready := self._conversation.receive()) != ["ready"]:
+            raise ChildBroken("it ended before it was confined" if ready is None else str(ready)[:500])
+        if (frame := self._receive()) != ["loaded"]:
+            outcome = self._outcome(frame)
+            self.loaded = not_a_value("one before it was loaded") if isinstance(outcome, Returned) else outcome
+
+    def call(self, name: str, *arguments: Value, **named: Value) -> Outcome:
+        """Call a function of the program. ValueError for an argument that cannot cross (the caller's mistake)."""
+        return self.calls(name, [(arguments, named)])[0]
+
+    def calls(self, name: str, many: Sequence[tuple[Sequence[Value], Mapping[str, Value]]]) -> tuple[Outcome, ...]:
+        """The outcomes of several calls, sent ahead so that nobody waits between them.
+
+        A program that did not load gives the same outcome, its `loaded`, to each.
+        """
+        if self.loaded is not None:
+            return (self.loaded,) * len(many)
+        frames = [protocol.pack([name, *values.encode_call(arguments, named)]) for arguments, named in many]
+        if (size := sum(map(len, frames))) > _REQUEST_BYTES:
+            raise ValueError(f"the arguments take {size} bytes; {_REQUEST_BYTES} are accepted; send less")
+        self._conversation.send(b"".join(frames))
+        return tuple(self._outcome(self._receive()) for _ in frames)
+
+    def function(self, name: str) -> Callable[..., Value]:
+        """A function out here whose calls happen in there. It raises what the program raised, by the nearest built-in
+        type, and ProgramEnded when there is neither a value nor an exception."""
+
+        def proxy(*arguments: Value, **named: Value) -> Value:
+            match self.call(name, *arguments, **named):
+                case Returned(value):
+                    return value
+                case Raised(exception, message, builtin):
+                    raise raising.exception(exception, message, builtin)
+                case Ended(reason, detail):
+                    raise raising.ProgramEnded(f"{reason}: {detail}")
+
+        proxy.__name__ = proxy.__qualname__ = name
+        return proxy
+
+    def close(self) -> None:
+        """End the program; only then the sandbox can start another. Closing twice is harmless."""
+        self._conversation.close()
+
+    def __enter__(self) -> "Candidate":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _receive(self) -> Any:
+        """The next frame that is no question; questions are answered."""
+        while True:
+            frame = self._conversation.receive()
+            match frame:
+                case ["ask", str(name), list(arguments), dict(named)] if name in self._asks:
+                    self._conversation.send(self._answer(self._asks[name], arguments, named))
+                case _:
+                    return frame
+
+    @staticmethod
+    def _answer(ask: Ask, arguments: list[Any], named: dict[str, Any]) -> bytes:
+        try:
+            given = [values.decode(form) for form in arguments]
+            outcome = ask(*given, **{key: values.decode(form) for key, form in named.items()})
+        except ValueError as trouble:  # an argument that cannot cross: the program that asked is told
+            outcome = Raised("ValueError", str(trouble)[:_MESSAGE], "ValueError")
+        match outcome:
+            case Returned(value):
+                return protocol.pack(["returned", values.encode(value)])
+            case Raised(exception, message, builtin):
+                return protocol.pack(["raised", exception, message, builtin])
+            case Ended(reason, detail):
+                return protocol.pack(["ended", reason, detail])
+
+    def _outcome(self, frame: Any) -> Outcome:
+        """What a frame means, None included; the program ends there when it means nothing."""
+        try:
+            match frame:
+                case None if self.ended is not None:
+                    return self.ended
+                case ["returned", form]:
+                    return Returned(values.decode(form))
+                case ["raised", str(name), str(message), str(builtin)]:
+                    return Raised(name[:_NAME], message[:_MESSAGE], builtin[:_NAME])
+                case ["ended", "memory" | "output" | "unrepresentable" as reason, str(detail)]:
+                    return Ended(reason, detail[:_MESSAGE])
+            refusal = "there is no such frame"  # not quoted: its depth could exhaust repr()
+        except ValueError as trouble:
+            refusal = str(trouble)
+        fault = not_a_value(refusal)
+        self._conversation.end(fault)
+        return fault

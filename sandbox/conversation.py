@@ -1,0 +1,192 @@
+"""The channel to one program: bytes in, frames out, and an eye on the time the program takes.
+
+Time counts only while somebody out here waits for the program, and not while the program waits for a processor.
+"""
+
+import select
+import signal
+import socket
+import struct
+import time
+from typing import Any
+
+from sandbox import child, protocol
+from sandbox.jail import Jail, ZygoteDied
+from sandbox.outcomes import Ended, Limits, SandboxBroken
+from sandbox.process_time import process_time
+
+_GRACE = 30.0  # seconds that the zygote may be late with its report on a busy machine
+_TICK = 0.05  # seconds between two looks at a program that takes long
+_CHUNK = 1 << 18
+_SMALL = 16 * 1024  # an exception's frame: 700 characters of twelve bytes, and some to spare
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
+
+
+class Starved(SandboxBroken):
+    """The machine did not let the program run, or killed it."""
+
+
+class Conversation:
+    """With the program that `jail` starts for it. `ended` says why there is no more to come; None while there is."""
+
+    def __init__(self, jail: Jail, identity: int, limits: Limits) -> None:
+        self.ended: Ended | None = None
+        self._jail, self._identity, self._limits = jail, identity, limits
+        self._frames = protocol.FrameBuffer(max(limits.output_bytes + protocol.ENVELOPE, _SMALL))
+        self._unsent = memoryview(b"")
+        self._waited = 0.0
+        self._pid = 0
+        self._asleep = ""
+        self._stopping = False
+        self._report: dict[str, Any] | None = None
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            self._channel.setblocking(False)
+            self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # its first frame tells its number
+            jail.start_program(identity, theirs)
+        self._poll = select.poll()
+        self._poll.register(jail.control, select.POLLIN)
+        self._poll.register(self._channel, select.POLLIN)
+
+    def send(self, data: bytes) -> None:
+        """Send `data`, after what is not yet sent, during the next receive()."""
+        self._unsent = memoryview(bytes(self._unsent) + data)
+
+    def receive(self) -> Any:
+        """The program's next frame; None when there is none to come, and `ended` says why.
+
+        SandboxBroken when the machinery failed, or the machine did not let the program run.
+        """
+        while self.ended is None:
+            try:
+                if (body := self._frames.next_body()) is not None:
+                    return protocol.unpack(body)
+            except protocol.FrameTooLarge as refusal:
+                self.end(Ended("output", str(refusal)))
+            except ValueError as refusal:
+                self.end(not_a_value(str(refusal)))
+            else:
+                if self._report is None:
+                    self._exchange()
+                else:
+                    self.ended = self._reason(self._report)
+        return None
+
+    def end(self, reason: Ended) -> None:
+        """End the program because of what it said or did."""
+        self.ended = reason
+        self._stop()
+
+    @property
+    def closed(self) -> bool:
+        return self._channel.fileno() < 0
+
+    def close(self) -> None:
+        """End the program, if it lives. Closing twice is harmless."""
+        if not self.closed:
+            with self._channel:
+                try:
+                    self._stop()
+                except SandboxBroken:
+                    self._jail.close()
+
+    def _exchange(self) -> None:
+        """Wait until something can be sent or read, then do that; or see what the program does with its time."""
+        self._poll.modify(self._channel, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        begun = time.monotonic()
+        ready = dict(self._poll.poll(1000 * max(_TICK, self._limits.seconds - self._waited)))
+        self._waited += time.monotonic() - begun
+        events = ready.get(self._channel.fileno(), 0)
+        if events & select.POLLOUT:
+            self._send_some()
+        if events & ~select.POLLOUT:
+            if not self._read_some():
+                self._stop()  # it closed its channel, or is gone
+        elif self._jail.control.fileno() in ready:
+            self._take_report()
+        elif not ready:
+            self._look_at_the_time()
+
+    def _look_at_the_time(self) -> None:
+        """Stop a program that slept for longer than it may compute. Processor time is the zygote's to watch."""
+        seconds = self._limits.seconds
+        used = process_time(self._pid) if self._waited >= seconds else None
+        if used is not None and not used.ready and self._waited - used.computed - used.queued >= seconds:
+            self._asleep = f"{seconds:g} s went by while it was waiting"
+        elif used is None and self._waited >= self._limits.wall_seconds:
+            self._asleep = f"{self._limits.wall_seconds:g} s went by"
+        elif used is not None and self._waited >= self._limits.patience:
+            self._stop()
+            raise Starved(f"in {self._waited:.0f} s the machine gave it {used.computed:.2f} s of processor time")
+        if self._asleep:
+            self._stop()
+
+    def _send_some(self) -> None:
+        try:
+            self._unsent = self._unsent[self._channel.send(self._unsent[:_CHUNK]) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent = self._unsent[:0]  # the program is gone or does not listen; its end is read elsewhere
+
+    def _read_some(self) -> bool:
+        """Read what is there; False at the channel's end."""
+        try:
+            data = self._channel.recv(_CHUNK) if self._pid else self._read_first()
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._frames.feed(data)
+        return bool(data)
+
+    def _read_first(self) -> bytes:
+        """The first bytes; with them the kernel says whose they are, before any program was read there."""
+        data, notes, _, _ = self._channel.recvmsg(_CHUNK, socket.CMSG_SPACE(_CREDENTIALS.size))
+        if notes:
+            self._pid = _CREDENTIALS.unpack(notes[0][2][: _CREDENTIALS.size])[0]
+            self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        return data
+
+    def _stop(self) -> None:
+        """Have the process killed, if it lives, and wait for the report on it."""
+        if not self._stopping:
+            self._stopping = True
+            self._jail.stop_program(self._identity)
+        deadline = time.monotonic() + _GRACE
+        while self._report is None:
+            if not select.select([self._jail.control], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise ZygoteDied("the zygote is silent")
+            self._take_report()
+
+    def _take_report(self) -> None:
+        report = self._jail.receive()
+        if report.get("report") != self._identity:
+            raise ZygoteDied(f"the zygote reported on something else: {report}")
+        while self._read_some() and select.select([self._channel], [], [], 0)[0]:
+            continue  # what a process that is gone has left; nobody writes any more, so this ends
+        self._report = report
+
+    def _reason(self, report: dict[str, Any]) -> Ended:
+        """Why there is no more to come from this process; Starved when that was none of its doing."""
+        stopped, status, cpu = report["stopped"], report["exit"], report["cpu"]
+        seconds = self._limits.seconds
+        used = f"{cpu:.2f} s of {seconds:g} s of processor time used"
+        if stopped == "cpu" or status == -signal.SIGXCPU or (status == -signal.SIGKILL and cpu >= seconds):
+            return Ended("timeout", used)
+        if self._asleep:
+            return Ended("timeout", f"{self._asleep}; {used}")
+        if status == -signal.SIGKILL and stopped is None:
+            raise Starved("the kernel killed it, as it does when the machine is out of memory")
+        if status == -signal.SIGKILL:
+            return Ended("exited", "the program closed its channel")
+        if status == child.EXIT_MEMORY:
+            return Ended("memory", f"{self._limits.memory_mb} MiB were used up")
+        if status < 0:
+            return Ended("exited", f"ended by signal {-status} ({signal.strsignal(-status)})")
+        return Ended("exited", f"left with exit status {status}")
+
+
+def not_a_value(why: str) -> Ended:
+    """For a program whose channel holds something else than frames of ours."""
+    return Ended("unrepresentable", f"the program wrote something else than a value: {why}"[:500])
