@@ -50,9 +50,11 @@ def bubblewrap() -> Launch:
         jail += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--hostname", "sandbox"]
     else:
         jail += ["--unshare-user", "--uid", str(_JAIL_UID), "--gid", str(_JAIL_UID), "--hostname", "sandbox"]
-    for tree in (*found.trees, *found.loaders, found.executable):
-        for place in _names(tree):
-            jail += ["--ro-bind", str(tree), str(place)]
+    places = [(tree, place) for tree in (*found.trees, *found.loaders, found.executable) for place in _names(tree)]
+    for folder in sorted({parent for _, place in places for parent in place.parents[:-1]}):
+        jail += ["--dir", str(folder)]  # bwrap's own choice would be closed to all but root where the host's is
+    for tree, place in places:
+        jail += ["--ro-bind", str(tree), str(place)]
     for hidden in found.hidden:
         jail += ["--tmpfs", str(hidden), "--remount-ro", str(hidden)]
     jail += ["--remount-ro", "/", "--chdir", "/"]

@@ -104,13 +104,13 @@ class Conversation:
                 self._stop()  # it closed its channel, or is gone
         elif self._jail.control.fileno() in ready:
             self._take_report()
-        elif not ready:
+        if self._waited >= self._limits.seconds and self._report is None:
             self._look_at_the_time()
 
     def _look_at_the_time(self) -> None:
         """Stop a program that slept for longer than it may compute. Processor time is the zygote's to watch."""
         seconds = self._limits.seconds
-        used = process_time(self._pid) if self._waited >= seconds else None
+        used = process_time(self._pid)
         if used is not None and not used.ready and self._waited - used.computed - used.queued >= seconds:
             self._asleep = f"{seconds:g} s went by while it was waiting"
         elif used is None and self._waited >= self._limits.wall_seconds:

