@@ -20,7 +20,7 @@ from probes.data import order
 from probes.material import Material
 from probes.reading import Failure, FailureKind, Outcome, Probe, Reading, Score, Timing
 from probes.runner import Listener, Progress
-from probes.scoring import Answer, Scorer, ScorerBroken, scorer_class
+from probes.scoring import Answer, Mark, Scorer, ScorerBroken, scorer_class
 
 
 @dataclass
@@ -104,7 +104,7 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
               mark_.value, mark_.components, mark_.critical, mark_.outcome)
         for i, mark_ in enumerate(marks)
     )  # fmt: skip
-    _write_answers(directory / "answers.jsonl", scores, [text for own in texts for text in own])
+    _write_answers(directory / "answers.jsonl", scores, marks, [text for own in texts for text in own])
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
         probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
@@ -127,11 +127,12 @@ def adapted(base: Base, adapter: Path) -> Iterator[Any]:
         take_off_adapter(base.model)
 
 
-def _write_answers(path: Path, scores: Sequence[Score], texts: Sequence[str]) -> None:
+def _write_answers(path: Path, scores: Sequence[Score], marks: Sequence[Mark], texts: Sequence[str]) -> None:
     with path.open("w", encoding="utf-8") as stream:
-        for score, text in zip(scores, texts, strict=True):
+        for score, mark, text in zip(scores, marks, texts, strict=True):
             row = {"prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
-                   "outcome": score.outcome, "text": text}  # fmt: skip
+                   "components": dict(mark.components), "outcome": mark.outcome, "note": mark.note,
+                   "format_only": mark.format_only, "text": text}  # fmt: skip
             stream.write(json.dumps(row) + "\n")
 
 

@@ -55,8 +55,8 @@ class ScorerSettings(Section):
     """``[scorer]``: which scorer, and its limits. ``seconds`` and ``memory_mb`` bound one answer's program."""
 
     kind: str = "execution"
-    seconds: float = Field(2.0, gt=0, le=60)
-    memory_mb: int = Field(256, ge=64)
+    seconds: float = Field(2.0, ge=0.05, le=60)
+    memory_mb: int = Field(256, ge=96)
 
 
 class ProbeSettings(Section):

@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Mapping
 
 from agent.proposers.briefing import SYSTEM, briefing, response_format
-from agent.proposers.endpoint import Completion, Endpoint, NoReply
 from agent.proposers.protocol import Declined, Situation, Suggestion
 from agent.proposers.reply import Refused, chosen_move, read_reply
 from agent.study import ProposerSettings
+from probes.endpoint import Completion, Endpoint, EndpointSettings, NoReply
 
 ATTEMPTS = 2
+TEMPERATURE = 0.7
 ECHO = 2000
 
 
@@ -30,7 +31,11 @@ class LanguageModelProposer:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.settings, self.model, self.note = settings, model, note
-        self._endpoint = Endpoint(settings, model, os.environ if environment is None else environment)
+        asked = EndpointSettings(
+            settings.timeout, settings.max_tokens, TEMPERATURE, settings.dollars_per_million_input,
+            settings.dollars_per_million_output, ', or set kind = "optuna" under [proposer]',
+        )  # fmt: skip
+        self._endpoint = Endpoint(asked, model, os.environ if environment is None else environment)
 
     def check(self) -> None:
         """EndpointUnavailable when the endpoint does not answer, refuses the key or does not serve the model."""

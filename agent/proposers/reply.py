@@ -14,6 +14,7 @@ from json_repair import repair_json
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lanes import Value, show
+from probes.endpoint import one_line
 
 MAX_REPLY = 20_000
 
@@ -71,11 +72,6 @@ def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
     listed = ", ".join(map(show, moves[reply.knob]))
     named = one_line(str(reply.value), 80)
     raise Refused(f"{reply.knob}={named} is not among the legal untried values {{{listed}}}")
-
-
-def one_line(text: str, limit: int) -> str:
-    """Printable text without line breaks, control characters or lone surrogates, at most ``limit`` characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
 
 
 def _parsed(text: str) -> Any:

@@ -18,18 +18,27 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A score from 0 to 10, its parts by name, critical failures by name, and an outcome word for tables."""
+    """A score from 0 to 10, its parts by name, critical failures by name, and an outcome word for tables.
+
+    note: what went wrong first, for people. format_only: what the answer contains is right, its form is not.
+    """
 
     value: float
     components: Mapping[str, float] = field(default_factory=dict)
     critical: tuple[str, ...] = ()
     outcome: str = ""
+    note: str = ""
+    format_only: bool = False
 
 
 class Scorer(Protocol):
     """Scores answers; holds what it needs open (a sandbox, a client) until closed."""
 
     kind: ClassVar[str]
+
+    @property
+    def about(self) -> str:
+        """What it found on this machine and uses, in one line for logs; "" when there is nothing to say."""
 
     def __init__(self, settings: ScorerSettings) -> None:
         """MissingRequirement when this machine lacks what the scorer needs."""

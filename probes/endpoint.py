@@ -12,8 +12,6 @@ from typing import Any, cast
 import openai
 from openai.types.chat import ChatCompletion
 
-from agent.proposers.reply import one_line
-from agent.study import ProposerSettings
 from lanes.errors import EndpointUnavailable
 
 NO_KEY = "none"  # the client refuses to be made without a key
@@ -24,6 +22,18 @@ Message = Mapping[str, str]
 
 class NoReply(Exception):
     """No completion came; the text says why in one line, without the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """How a model is asked: seconds to wait, tokens to get at most, prices, and what else a user can do without it."""
+
+    timeout: float = 60.0
+    max_tokens: int = 1024
+    temperature: float = 0.7
+    dollars_per_million_input: float = 0.0
+    dollars_per_million_output: float = 0.0
+    otherwise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +56,16 @@ class Dialect:
 class Endpoint:
     """One model at one endpoint. EndpointUnavailable when its address is none."""
 
-    def __init__(self, settings: ProposerSettings, model: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: EndpointSettings, model: str, environment: Mapping[str, str]) -> None:
         self.model, self._settings = model, settings
         self._key = environment.get("OPENAI_API_KEY") or NO_KEY
         url = environment.get("OPENAI_BASE_URL") or None
         try:
             self._client = openai.OpenAI(base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=2)
         except Exception as error:  # an address that cannot be parsed is told in as many ways as there are parsers
-            raise _unavailable(_without_password(url or ""), self._why(error)) from None
+            raise self._unavailable(_without_password(url or ""), self._why(error)) from None
         self._url = _without_password(str(self._client.base_url))
-        self._dialects = _dialects(settings.max_tokens)
+        self._dialects = _dialects(settings)
 
     def check(self) -> None:
         """EndpointUnavailable unless it lists the model or, where it does not, answers one short question."""
@@ -65,12 +75,17 @@ class Endpoint:
             self.ask([{"role": "user", "content": "Reply with OK."}], None)
         except NoReply as error:
             offered = f"; it lists the models {one_line(', '.join(listed), 200)}" if listed else ""
-            raise _unavailable(self._url, f"asked for {self.model!r}, {error}{offered}") from None
+            raise self._unavailable(self._url, f"asked for {self.model!r}, {error}{offered}") from None
 
-    def ask(self, messages: Sequence[Message], response_format: Mapping[str, Any] | None) -> Completion:
-        """The model's next message; NoReply when there is none, whatever the server or the client did."""
+    def ask(
+        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None = None, seed: int | None = None
+    ) -> Completion:
+        """The model's next message; NoReply when there is none, whatever the server or the client did.
+
+        seed: for servers that sample the same for the same seed.
+        """
         try:
-            return self._read(self._create(messages, response_format))
+            return self._read(self._create(messages, response_format, {} if seed is None else {"seed": seed}))
         except NoReply:
             raise
         except Exception as error:
@@ -82,15 +97,17 @@ class Endpoint:
             page = self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout)).models.list()
             return [str(model.id) for model in page.data]
         except (openai.APIConnectionError, openai.AuthenticationError) as error:
-            raise _unavailable(self._url, self._why(error)) from None
+            raise self._unavailable(self._url, self._why(error)) from None
         except Exception:
             return []
 
-    def _create(self, messages: Sequence[Message], response_format: Mapping[str, Any] | None) -> object:
+    def _create(
+        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, more: Mapping[str, Any]
+    ) -> object:
         """One completion in the first dialect that the server takes; those it refused are not tried again."""
         refusal: openai.APIStatusError | None = None
         for place, dialect in enumerate(self._dialects):
-            options: Any = dict(dialect.options)
+            options: Any = {**dialect.options, **more}
             if dialect.schema and response_format is not None:
                 options["response_format"] = response_format
             try:
@@ -121,6 +138,12 @@ class Endpoint:
         paid_in = _count(usage, "prompt_tokens") * settings.dollars_per_million_input
         return (paid_in + _count(usage, "completion_tokens") * settings.dollars_per_million_output) / 1e6
 
+    def _unavailable(self, url: str, why: str) -> EndpointUnavailable:
+        return EndpointUnavailable(
+            f"the endpoint at {url} cannot be used ({why}); start it, correct OPENAI_BASE_URL (it usually ends in /v1) "
+            f"and OPENAI_API_KEY{self._settings.otherwise}"
+        )
+
     def _why(self, error: BaseException) -> str:
         """An exception in one line, without the key. The client says of a lost connection only that it was lost."""
         cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
@@ -129,9 +152,9 @@ class Endpoint:
         return one_line(text.replace(self._key, "***") if self._key != NO_KEY else text, 200)
 
 
-def _dialects(max_tokens: int) -> tuple[Dialect, ...]:
-    usual: Mapping[str, Any] = {"temperature": 0.7, "max_tokens": max_tokens}
-    reasoning = {"max_completion_tokens": max_tokens}
+def _dialects(settings: EndpointSettings) -> tuple[Dialect, ...]:
+    usual: Mapping[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+    reasoning = {"max_completion_tokens": settings.max_tokens}
     return Dialect(True, usual), Dialect(False, usual), Dialect(True, reasoning), Dialect(False, reasoning)
 
 
@@ -140,12 +163,10 @@ def _count(usage: Any, name: str) -> int:
     return max(0, tokens) if isinstance(tokens, int) else 0
 
 
-def _unavailable(url: str, why: str) -> EndpointUnavailable:
-    return EndpointUnavailable(
-        f"the endpoint at {url} cannot be used ({why}); start it, correct OPENAI_BASE_URL (it usually ends in /v1) and "
-        'OPENAI_API_KEY, or set kind = "optuna" under [proposer]'
-    )
-
-
 def _without_password(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//***@", url)
+
+
+def one_line(text: str, limit: int) -> str:
+    """Printable text without line breaks, control characters or lone surrogates, at most ``limit`` characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]

@@ -1,0 +1,279 @@
+"""The checks of a prompt, and what a program is worth under them. Two forms of ``checks`` exist:
+
+    {"entry_point": NAME, "cases": [{"args": [...], "expected": ...}, ...]}     values as in sandbox.values
+    {"entry_point": NAME, "setup": PYTHON, "tests": [PYTHON, ...]}              each test is one check
+
+The program sits in a sandbox that is given arguments and gives values. Expected values are compared out here. Test
+code, HumanEval's ``check`` or MBPP's asserts, runs unchanged in a second sandbox: the functions of the program are
+there under their own names and as ``candidate``, and each call of one goes through this file to the program and back.
+"""
+
+import ast
+import builtins
+import contextlib
+import math
+import reprlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from probes.scoring.failures import FailureClass, class_of
+from sandbox import Candidate, Ended, Limits, Outcome, Raised, Returned, Sandbox, Value, open_sandbox
+from sandbox.values import decode
+
+TOLERANCE = 1e-9
+_RUN = "nightlane_runs_a_test"
+_HARNESS = f"\ndef {_RUN}(text):\n    exec(compile(text, '<test>', 'exec'), globals())\n"
+
+
+class TestsBroken(Exception):
+    """The tests of a prompt fail by themselves, whatever the program does."""
+
+    __test__ = False  # no test case of pytest's
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Checks passed out of ``total``; the class of the first that failed, and its input for people to read."""
+
+    passed: int
+    total: int
+    failure_class: FailureClass = "PASS"
+    note: str = ""
+    loaded: bool = True
+
+
+class Rooms:
+    """The two sandboxes: one for programs, one for test code, opened when a prompt has some."""
+
+    def __init__(self, limits: Limits) -> None:
+        """SandboxUnavailable when none holds here."""
+        self.programs = open_sandbox(limits)
+        self._tests: Sandbox | None = None
+
+    @property
+    def tests(self) -> Sandbox:
+        """Test code computes beside the program and sees all it returns: it gets twice what a program gets."""
+        if self._tests is None:
+            limits = self.programs.limits
+            self._tests = open_sandbox(Limits(2 * limits.seconds, 2 * limits.memory_mb, source_bytes=16 << 20))
+        return self._tests
+
+    def close(self) -> None:
+        self.programs.close()
+        if self._tests is not None:
+            self._tests.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Arguments and the values expected for them."""
+
+    entry_point: str
+    arguments: tuple[tuple[Value, ...], ...]
+    expected: tuple[Value, ...]
+
+    def judge(self, source: str, rooms: Rooms) -> Verdict:
+        """The share of cases with the right value. SandboxBroken when the machinery failed."""
+
+        def attempt() -> Verdict:
+            with rooms.programs.start(source, self.entry_point) as program:
+                if program.loaded is not None:
+                    return _unloaded(program.loaded, len(self.expected))
+                outcomes = program.calls(self.entry_point, [(arguments, {}) for arguments in self.arguments])
+            return self._verdict(outcomes)
+
+        return rooms.programs.insist(attempt)
+
+    def _verdict(self, outcomes: Sequence[Outcome]) -> Verdict:
+        right = [
+            isinstance(outcome, Returned) and same(outcome.value, value)
+            for outcome, value in zip(outcomes, self.expected, strict=True)
+        ]
+        if all(right):
+            return Verdict(len(right), len(right))
+        first = right.index(False)
+        call = _Call(self.entry_point, self.arguments[first], {}, outcomes[first])
+        return Verdict(sum(right), len(right), call.failure_class, call.note)
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """Test code: ``setup`` is executed first, then each of ``tests`` is one check. All are executed, in order."""
+
+    __test__ = False
+
+    entry_point: str
+    setup: str
+    tests: tuple[str, ...]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names that the tests take from the program."""
+        return tuple(sorted({self.entry_point, "candidate", *_free_names([self.setup, *self.tests])}))
+
+    def judge(self, source: str, rooms: Rooms) -> Verdict:
+        """The share of tests that ran to their end. SandboxBroken when the machinery failed, TestsBroken when the
+        tests cannot run at all."""
+
+        def attempt() -> Verdict:
+            with rooms.programs.start(source, self.entry_point) as program:
+                if program.loaded is not None:
+                    return _unloaded(program.loaded, len(self.tests))
+                relay = _Relay(program, self.entry_point)
+                asks = {name: relay.ask(name) for name in self.functions}
+                with rooms.tests.start(self.setup + _HARNESS, _RUN, asks) as tests:
+                    return self._verdict(tests, relay)
+
+        return rooms.tests.insist(lambda: rooms.programs.insist(attempt))
+
+    def _verdict(self, tests: Candidate, relay: "_Relay") -> Verdict:
+        if tests.loaded is not None:
+            if relay.last is None:
+                raise TestsBroken(f"the setup of its tests fails: {_told(tests.loaded)}")
+            return Verdict(0, len(self.tests), *relay.blame(tests.loaded))
+        passed, first = 0, None
+        for test in self.tests:
+            outcome = tests.call(_RUN, test)
+            if isinstance(outcome, Returned) and relay.program.ended is None:
+                passed += 1
+            elif first is None:
+                first = relay.blame(outcome)
+        return Verdict(passed, len(self.tests), *(first or ()))
+
+
+def parse(checks: Mapping[str, Any]) -> Cases | Tests:
+    """The checks of a prompt; ValueError says what is wrong with them."""
+    entry_point = checks.get("entry_point")
+    if not isinstance(entry_point, str) or not entry_point.isidentifier():
+        raise ValueError("an entry_point, the name of a function")
+    cases, tests = checks.get("cases"), checks.get("tests")
+    if isinstance(cases, list) and cases:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            arguments = [decode(case["args"]) for case in cases]
+            if all(isinstance(row, list) for row in arguments):
+                return Cases(entry_point, tuple(map(tuple, arguments)), tuple(decode(c["expected"]) for c in cases))
+        raise ValueError("cases of args (a list) and expected")
+    setup = checks.get("setup", "")
+    if isinstance(tests, list) and tests and all(isinstance(text, str) for text in (setup, *tests)):
+        found = Tests(entry_point, setup, tuple(tests))
+        try:
+            _ = found.functions
+        except SyntaxError as error:
+            raise ValueError(f"tests that compile ({error.msg})") from None
+        return found
+    raise ValueError("an entry_point with one or more cases (of args and expected) or tests (Python texts)")
+
+
+def same(value: Value, expected: Value) -> bool:
+    """Equal in exact type and value, all the way down; floats within a relative 1e-9, nan equal to nan."""
+    if type(value) is not type(expected):
+        return False
+    if isinstance(value, float) and isinstance(expected, float):
+        close = math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return close or (math.isnan(value) and math.isnan(expected))
+    if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
+        return len(value) == len(expected) and all(same(a, b) for a, b in zip(value, expected, strict=True))
+    if isinstance(value, dict) and isinstance(expected, dict):
+        return _typed(value) == _typed(expected) and all(same(value[key], expected[key]) for key in expected)
+    if isinstance(value, set) and isinstance(expected, set):
+        return _typed(value) == _typed(expected)
+    return bool(value == expected)
+
+
+def _typed(values: Collection[Value]) -> set[tuple[type, Value]]:
+    return {(type(value), value) for value in values}
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a program's function and what came of it."""
+
+    name: str
+    arguments: Sequence[Value]
+    named: Mapping[str, Value]
+    outcome: Outcome
+
+    @property
+    def failure_class(self) -> FailureClass:
+        return "ASSERTION_FAIL" if isinstance(self.outcome, Returned) else class_of(self.outcome)
+
+    @property
+    def note(self) -> str:
+        shown = [_show(value) for value in self.arguments]
+        shown += [f"{name}={_show(value)}" for name, value in self.named.items()]
+        return f"{self.name}({', '.join(shown)}) {_told(self.outcome)}"
+
+
+@dataclass
+class _Relay:
+    """Carries calls from the tests to the program, and remembers the last."""
+
+    program: Candidate
+    entry_point: str
+    last: _Call | None = field(default=None)
+
+    def ask(self, name: str) -> Callable[..., Outcome]:
+        function = self.entry_point if name == "candidate" else name
+
+        def call(*arguments: Value, **named: Value) -> Outcome:
+            outcome = self.program.call(function, *arguments, **named)
+            self.last = _Call(function, arguments, named, outcome)
+            return outcome
+
+        return call
+
+    def blame(self, outcome: Outcome) -> tuple[FailureClass, str]:
+        """Why a test did not run to its end: what the program did last where that is no value, else what the test
+        made of the value."""
+        note = self.last.note if self.last else ""
+        if self.last is not None and isinstance(self.last.outcome, Ended):
+            return class_of(self.last.outcome), note
+        if isinstance(outcome, Returned):
+            return "OTHER_RUNTIME", note
+        return class_of(outcome), note or _told(outcome)
+
+
+def _unloaded(loaded: Raised | Ended, total: int) -> Verdict:
+    return Verdict(0, total, class_of(loaded, loading=True), f"it does not load: {_told(loaded)}", loaded=False)
+
+
+def _told(outcome: Outcome) -> str:
+    match outcome:
+        case Returned(value):
+            return f"gave {_show(value)}"
+        case Raised(exception, message):
+            return f"raised {exception}: {message}"[:300].rstrip(": ")
+        case Ended(reason, detail):
+            return f"ended, {reason}: {detail}"
+
+
+def _show(value: Value) -> str:
+    """A value in at most some 200 characters."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        return f"a very large {type(value).__name__}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
+_SHORT.maxstring = _SHORT.maxother = 160
+_SHORT.maxlevel = 4
+
+
+def _free_names(sources: Sequence[str]) -> Iterator[str]:
+    """Names that the sources read and neither they nor Python define. SyntaxError for what is no Python."""
+    read, bound = set(), set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            match node:
+                case ast.Name(id=name, ctx=ast.Load()):
+                    read.add(name)
+                case ast.Name(id=name) | ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    bound.add(name)
+                case ast.AsyncFunctionDef(name=name) | ast.ExceptHandler(name=str(name)):
+                    bound.add(name)
+                case ast.alias(name=name, asname=other):
+                    bound.add(other or name.split(".")[0])
+    yield from read - bound
