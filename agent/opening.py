@@ -59,6 +59,7 @@ def begin(
         ledger.begin(row, start)
         note.keep_in(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
+        note(runner.about)
         _run(_session(row, study, overrides, key, workspace, ledger, runner, proposers, watcher, report))
     return row.id
 
@@ -93,6 +94,7 @@ def resume(
         note.keep_in(ledger, row.id)
         ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
+        note(runner.about)
         _run(_session(row, study, given, key, workspace, ledger, runner, proposers, watcher, report))
     return row.id
 

@@ -87,6 +87,17 @@ def _keep_layout(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+SMALL = 50_000_000  # parameters; on a CPU, one thread is faster than several for a model below that
+
+
+def use_few_threads(base: Base) -> None:
+    """One thread for a small model on a CPU; a larger one keeps torch's own choice."""
+    import torch
+
+    if base.model.device.type == "cpu" and base.model.num_parameters() < SMALL:
+        torch.set_num_threads(1)
+
+
 def _dtype(settings: ModelSettings, device: str) -> str:
     """ "auto": bfloat16 on an accelerator that has it, float32 on a CPU."""
     import torch

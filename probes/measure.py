@@ -8,11 +8,9 @@ import errno
 import json
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lanes.errors import NightlaneError
 from probes.base import Base, load_base
@@ -68,6 +66,7 @@ def _measure_one(bench: Workbench, probe: Probe, directory: Path, listener: List
 
 
 def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener) -> Reading:
+    from probes.adapter import adapted
     from probes.generation import Sampling, generate
     from probes.training import TrainingJob, train
 
@@ -110,21 +109,6 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
         probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
         peak_gb(bench.device),
     )  # fmt: skip
-
-
-@contextmanager
-def adapted(base: Base, adapter: Path) -> Iterator[Any]:
-    """The base with a saved adapter on it; the bare base afterwards, also when the adapter cannot be loaded."""
-    from peft import PeftModel
-
-    from probes.training import take_off_adapter
-
-    try:
-        model = PeftModel.from_pretrained(base.model, str(adapter))
-        model.eval()
-        yield model
-    finally:
-        take_off_adapter(base.model)
 
 
 def _write_answers(path: Path, scores: Sequence[Score], marks: Sequence[Mark], texts: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from probes.material import Material
 from probes.reading import Failure, Outcome, Probe
 from probes.runner import Keep, Listener, Progress, let_go
 from probes.settings import RunnerSettings
-from probes.worker import serve
+from probes.worker import Ready, serve
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 START_SECONDS = 600.0
@@ -58,16 +58,23 @@ class ResidentRunner:
         self._quantization = quantization
         self._devices = visible_devices()
         self._context = multiprocessing.get_context("spawn")
-        self._environment = ""
+        self._ready: Ready | None = None
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
         self._workers = [self._start(slot) for slot in range(count)]
 
     @property
     def environment(self) -> str:
         """Waits for the first worker; MissingRequirement when it cannot start."""
-        if not self._environment:
-            self._environment = self._hello(self._workers[0])
-        return self._environment
+        return self._first().environment
+
+    @property
+    def about(self) -> str:
+        return self._first().about
+
+    def _first(self) -> Ready:
+        if self._ready is None:
+            self._ready = self._hello(self._workers[0])
+        return self._ready
 
     def run(self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go) -> list[Outcome]:
         waiting = deque(_Task(place, probe) for place, probe in enumerate(batch))
@@ -122,7 +129,7 @@ class ResidentRunner:
         gpu = {"CUDA_VISIBLE_DEVICES": self._devices[slot % len(self._devices)]} if self._devices else {}
         return {**gpu, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
-    def _hello(self, worker: _Worker) -> str:
+    def _hello(self, worker: _Worker) -> Ready:
         if not worker.pipe.poll(START_SECONDS):
             raise MissingRequirement(f"a worker did not start within {START_SECONDS:g} s; see {self._log(worker)}")
         try:
@@ -132,7 +139,8 @@ class ResidentRunner:
         if kind == "refused":
             raise content
         worker.ready = True
-        return str(content)
+        first: Ready = content
+        return first
 
     def _give(self, worker: _Worker, task: _Task) -> None:
         worker.task = task
@@ -180,7 +188,7 @@ class ResidentRunner:
         code = worker.process.exitcode
         task = worker.task
         self._replace(worker)
-        if task is None and self._environment == "":
+        if task is None and self._ready is None:
             raise MissingRequirement(f"a worker ended before it was ready (exit {code}); {self._log(worker)} says why")
         if task is not None:
             message = f"its worker ended (exit {code}) in attempt {task.attempt} of {self._settings.attempts}"

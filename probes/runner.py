@@ -31,10 +31,14 @@ def let_go(probe: Probe, outcome: Outcome) -> None:
 
 class Runner(Protocol):
     """Runs probes. ``environment`` names the software and the device class and is part of the probe key;
-    ``base`` is the digest of the base model where the runner brings its own, else None."""
+    ``base`` is the digest of the base model where the runner brings its own, else None. ``about`` says in one line
+    what its scorer found on this machine, for the log."""
 
     @property
     def environment(self) -> str: ...
+
+    @property
+    def about(self) -> str: ...
 
     @property
     def base(self) -> str | None: ...

@@ -42,6 +42,7 @@ class SimulatedRunner:
     """A Runner without a model. ``seconds`` is how long each probe pretends to take."""
 
     environment = "simulated"
+    about = "scorer: simulated"
 
     def __init__(self, material: Material, store: ProbeStore, seconds: float = 0.0, world: Landscape | None = None):
         self.material, self.store, self.seconds = material, store, seconds

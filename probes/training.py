@@ -19,11 +19,11 @@ import transformers
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig
-from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from lanes import Recipe
+from probes.adapter import take_off_adapter
 from probes.base import Base
 from probes.data import Pair
 from probes.orpo import MeasuredORPOTrainer, ORPOConfig
@@ -265,16 +265,6 @@ class _State:
             vars(config).update(saved)
         model.eval()
         _forget_accelerator()
-
-
-def take_off_adapter(model: Any) -> None:
-    """Put each wrapped layer's own layer back in its place: what PeftModel.unload does, also after a failed start."""
-    for name, module in list(model.named_modules()):
-        if isinstance(module, BaseTunerLayer):
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent) if parent else model, child, module.get_base_layer())
-    model.__dict__.pop("peft_config", None)
-    model.__dict__.pop("_hf_peft_config_loaded", None)
 
 
 def _forget_accelerator() -> None:

@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import threading
+from dataclasses import dataclass
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,12 +24,20 @@ from probes.store import ProbeStore
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a worker says first: its part of the probe key, and what its scorer found on this machine."""
+
+    environment: str
+    about: str
+
+
 def serve(
     pipe: Connection, material: Material, runs: Path, number: int, threads: int, device: str, quantization: str
 ) -> None:
     """Answer each received list of probes with ("done", outcomes); before that, ("progress", ...) as they run.
 
-    The first message is ("ready", environment). A NightlaneError goes to the parent as ("refused", error).
+    The first message is ("ready", Ready). A NightlaneError goes to the parent as ("refused", error).
     """
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
@@ -54,8 +63,7 @@ def _serve(pipe: Connection, material: Material, runs: Path, threads: int, devic
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
     bench.base(quantization)
-    bench.open_scorer()
-    pipe.send(("ready", environment(device, threads)))
+    pipe.send(("ready", Ready(environment(device, threads), bench.open_scorer().about)))
 
     def tell(progress: Progress) -> None:
         pipe.send(("progress", progress))

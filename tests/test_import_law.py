@@ -20,7 +20,7 @@ LAYERS = {
 EVERYTHING = {*LAYERS, "labs", "bench"}
 COMMAND_LINE = ROOT / "agent" / "command_line.py"
 HEAVY = {"torch", "transformers", "trl", "peft"}
-TRAINS_OR_GENERATES = {"base.py", "generation.py", "orpo.py", "training.py", "measure.py", "worker.py"}
+TRAINS_OR_GENERATES = {"adapter.py", "base.py", "generation.py", "orpo.py", "training.py", "measure.py", "worker.py"}
 
 
 def imports(path: Path) -> set[str]:

@@ -13,6 +13,7 @@ import builtins
 import contextlib
 import math
 import reprlib
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,6 +148,8 @@ def parse(checks: Mapping[str, Any]) -> Cases | Tests:
     entry_point = checks.get("entry_point")
     if not isinstance(entry_point, str) or not entry_point.isidentifier():
         raise ValueError("an entry_point, the name of a function")
+    if not isinstance(checks.get("stub", ""), str):
+        raise ValueError("a stub that is a text")
     cases, tests = checks.get("cases"), checks.get("tests")
     if isinstance(cases, list) and cases:
         with contextlib.suppress(KeyError, TypeError, ValueError):
@@ -265,8 +268,11 @@ _SHORT.maxlevel = 4
 def _free_names(sources: Sequence[str]) -> Iterator[str]:
     """Names that the sources read and neither they nor Python define. SyntaxError for what is no Python."""
     read, bound = set(), set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
-    for source in sources:
-        for node in ast.walk(ast.parse(source)):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python warns of in foreign code concerns nobody here
+        trees = [ast.parse(source) for source in sources]
+    for tree in trees:
+        for node in ast.walk(tree):
             match node:
                 case ast.Name(id=name, ctx=ast.Load()):
                     read.add(name)

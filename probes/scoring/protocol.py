@@ -55,3 +55,7 @@ class Scorer(Protocol):
 
 class ScorerBroken(Exception):
     """The scorer itself failed (not the answer): the probe ends as a failure of kind "scorer" and is tried again."""
+
+
+class ChecksBroken(ScorerBroken):
+    """What a prompt's checks consist of fails by itself, whatever the answer is."""

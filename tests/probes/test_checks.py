@@ -151,3 +151,10 @@ def test_equality_looks_at_types_in_sets_and_keys_too() -> None:
     assert same({"b": 1, "a": 2}, {"a": 2, "b": 1})
     for value, expected in (({1}, {True}), ({1: 2}, {True: 2}), ({1.0: 1}, {1: 1})):
         assert not same(value, expected)
+
+
+def test_equality_is_of_type_and_value_all_the_way_down() -> None:
+    assert same([1, (2.0, {"a": None})], [1, (2.0 + 1e-12, {"a": None})])
+    assert same(float("nan"), float("nan"))
+    for value, expected in ((True, 1), (1.0, 1), ([1], (1,)), ({1: 2}, {True: 2}), ([1, 2], [1]), ({"a": 1}, {"b": 1})):
+        assert not same(value, expected)

@@ -1,13 +1,11 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lanes.errors import BadInput
 from probes.prompts import Prompt
 from probes.scoring import Answer, scorer_class, scorer_digest
-from probes.scoring.execution import ExecutionScorer, extract_code, same
+from probes.scoring.execution import ExecutionScorer
 from probes.settings import ScorerSettings
 
 CASES = [{"args": [2, 3], "expected": 5}, {"args": [0, 0], "expected": 0}, {"args": [-1, 1], "expected": 0}]
@@ -26,13 +24,15 @@ def scorer() -> Iterator[ExecutionScorer]:
     [
         ("def add(a, b):\n    return a + b\n", 10.0, "PASS"),
         ("Sure!\n```python\ndef add(a, b):\n    return a + b\n```\nDone.", 10.0, "PASS"),
-        ("def add(a, b):\n    return abs(a) + abs(b)\n", 20 / 3, "WRONG"),
-        ("def add(a, b):\n    return float(a + b)\n", 0.0, "WRONG"),
-        ("def add(a, b):\n    return math.fsum([a, b])\n", 0.0, "NameError"),
-        ("def add(a, b)\n    return a + b\n", 0.0, "SyntaxError"),
-        ("def plus(a, b):\n    return a + b\n", 0.0, "NameError"),
+        ("def add(a, b):\n    return abs(a) + abs(b)\n", 20 / 3, "ASSERTION_FAIL"),
+        ("def add(a, b):\n    return float(a + b)\n", 0.0, "ASSERTION_FAIL"),
+        ("def add(a, b):\n    return math.fsum([a, b])\n", 0.0, "NAME_ERROR"),
+        ("def add(a, b)\n    return a + b\n", 0.0, "SYNTAX_ERROR"),
+        ("def plus(a, b):\n    return a + b\n", 0.0, "NAME_ERROR"),
         ("def add(a, b):\n    while True: pass\n", 0.0, "TIMEOUT"),
         ("   \n", 0.0, "NO_CODE"),
+        ("I'm sorry, but I can't help with that.", 0.0, "REFUSAL"),
+        ("def add(a, b):\n    return a + b\n" + "#" * 10_000_000, 0.0, "OTHER_RUNTIME"),
     ],
 )
 def test_an_answer_is_worth_the_share_of_cases_it_passes(
@@ -41,6 +41,35 @@ def test_an_answer_is_worth_the_share_of_cases_it_passes(
     mark = scorer.score([Answer(PROMPT, text)])[0]
     assert mark.value == pytest.approx(value)
     assert mark.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "format_only"),
+    [
+        ("def add(a, b):\n    return a + b\nassert add(1, 1) == 3\n", "ASSERTION_FAIL", True),
+        ("def add(a, b):\n    return a - b\nassert add(1, 1) == 2\n", "ASSERTION_FAIL", False),
+        ("def add(a, b):\n    return a + b\nprint(add(1))\n", "TYPE_ERROR", True),
+        ("def add(a, b):\n    return a + b\nwhile True: pass\n", "TIMEOUT", True),
+        ("def add(a, b):\n    return a + b\ndef other(:\n", "SYNTAX_ERROR", True),
+        ("def add(a, b):\n    return a + c\n", "NAME_ERROR", False),
+    ],
+)
+def test_a_right_function_in_the_wrong_form_fails_and_is_told_from_a_wrong_function(
+    scorer: ExecutionScorer, text: str, outcome: str, format_only: bool
+) -> None:
+    mark = scorer.score([Answer(PROMPT, text)])[0]
+    assert (mark.value, mark.outcome, mark.format_only) == (0.0, outcome, format_only)
+    assert mark.components == {"pass": 0.0}
+
+
+def test_a_mark_names_the_first_input_that_failed_and_not_what_was_expected(scorer: ExecutionScorer) -> None:
+    mark = scorer.score([Answer(PROMPT, "def add(a, b):\n    return abs(a) + abs(b)\n")])[0]
+    assert mark.note == "add(-1, 1) gave 2"
+    assert scorer.score([Answer(PROMPT, "def add(a, b):\n    return a + b\n")])[0].components == {"pass": 1.0}
+
+
+def test_the_scorer_says_which_sandbox_it_uses(scorer: ExecutionScorer) -> None:
+    assert scorer.about.startswith(("sandbox: bubblewrap", "sandbox: landlock"))
 
 
 def test_an_object_that_equals_everything_passes_nothing(scorer: ExecutionScorer) -> None:
@@ -63,18 +92,6 @@ def test_a_prompt_without_usable_checks_is_refused_before_training(checks: dict[
     with pytest.raises(BadInput, match="prompt 'p'"):
         ExecutionScorer.check([Prompt("p", "probe", "arithmetic", 1, "x", checks)])
     ExecutionScorer.check([PROMPT])
-
-
-def test_equality_is_of_type_and_value_all_the_way_down() -> None:
-    assert same([1, (2.0, {"a": None})], [1, (2.0 + 1e-12, {"a": None})])
-    assert same(float("nan"), float("nan"))
-    for value, expected in ((True, 1), (1.0, 1), ([1], (1,)), ({1: 2}, {True: 2}), ([1, 2], [1]), ({"a": 1}, {"b": 1})):
-        assert not same(value, expected)
-
-
-@given(st.text())
-def test_any_text_gives_some_code(text: str) -> None:
-    assert isinstance(extract_code(text), str)
 
 
 def test_the_scorers_digest_follows_its_settings() -> None:

@@ -1,0 +1,193 @@
+"""``nightlane evaluate``: problems in, answers from models or a file, verdicts from the sandbox, figures out.
+
+runs/evaluation-ID/   answers-1.jsonl (and -2: before, after), written as they come   results.jsonl
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.workspace import Workspace
+from lanes.errors import BadInput, EndpointUnavailable, MissingRequirement
+from probes.endpoint import Endpoint, EndpointSettings
+from probes.evaluation.answering import Answerer, Asking, ServedModel, load
+from probes.evaluation.problems import Problem, ProblemSet, Refused, load_problems
+from probes.evaluation.results import Evaluation, Result, Side, to_json
+from probes.evaluation.samples import SampleSet, load_samples
+from probes.scoring.execution import ExecutionScorer
+from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
+from probes.settings import ModelSettings, ScorerSettings
+from probes.store import write_durably
+
+SEEDS = (42, 123, 7)
+KS = (1, 5, 10, 100)
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to evaluate: a model (and, with an adapter, the difference that makes), an endpoint's model, or a file of
+    samples (and, with ``before``, the difference to another). BadInput when that is none or several of them."""
+
+    problems: Path
+    model: ModelSettings | None = None
+    adapter: Path | None = None
+    endpoint: str = ""
+    samples: Path | None = None
+    before: Path | None = None
+    quantization: str = "none"
+    seeds: tuple[int, ...] = SEEDS
+    asking: Asking = field(default_factory=Asking)
+    scorer: ScorerSettings = field(default_factory=ScorerSettings)
+
+    def __post_init__(self) -> None:
+        sources = {"--model": self.model, "--endpoint": self.endpoint, "--samples": self.samples}
+        given = [name for name, value in sources.items() if value]
+        if len(given) != 1:
+            told = " and ".join(given) or "none"
+            raise BadInput(f"answers come from one of {', '.join(sources)}, and {told} was given; give one of them")
+        if self.adapter and not self.model:
+            raise BadInput("--adapter is put on a base model; name that with --model")
+        if self.before and not self.samples:
+            raise BadInput("--before is compared with a file of samples; give that with --samples")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise BadInput(f"--seeds {','.join(map(str, self.seeds))} must be different numbers; give 42,123,7 say")
+
+
+def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evaluation, Path]:
+    """The evaluation and the folder of its files. ``note`` is told of each step, for a person who waits."""
+    begun = time.monotonic()
+    with _scorer(request.scorer) as scorer:
+        note(scorer.about)
+        usable = verified(load_problems(request.problems), scorer)
+        note(f"{len(usable.problems)} problems of {request.problems}, {len(usable.refused)} refused")
+        folder = _folder(workspace)
+        sides, found = [], SampleSet({}, {}, ())
+        for name, found in _sides(request, usable.problems, folder, note):
+            note(f"scoring {name}")
+            sides.append(Side(name, tuple(_results(found, usable.problems, scorer))))
+    lines = [json.dumps({"side": side.name, **to_json(result)}) for side in sides for result in side.results]
+    write_durably(folder / "results.jsonl", "".join(f"{line}\n" for line in lines))
+    return Evaluation(
+        str(request.problems), len(usable.problems), usable.refused, found.unknown, found.missing, tuple(sides), KS,
+        time.monotonic() - begun,
+    ), folder  # fmt: skip
+
+
+def verified(problems: ProblemSet, scorer: ExecutionScorer) -> ProblemSet:
+    """Without the problems that their own published solution does not solve: no answer could be judged by them."""
+    good: list[Problem] = []
+    refused = list(problems.refused)
+    for problem in problems.problems:
+        why = _fault(problem, scorer)
+        if why:
+            refused.append(Refused(problem.prompt.id, problem.line, why))
+        else:
+            good.append(problem)
+    if not good:
+        raise BadInput(
+            f"no problem is solved by its own solution ({refused[0].task_id}: {refused[0].why}); mend the file"
+        )
+    return replace(problems, problems=tuple(good), refused=tuple(refused))
+
+
+def _fault(problem: Problem, scorer: ExecutionScorer) -> str:
+    """What is wrong with a problem that has a solution that does not solve it, or tests that cannot run; else ""."""
+    nothing = f"def {problem.prompt.checks['entry_point']}(*arguments): pass"
+    try:
+        mark = scorer.score([Answer(problem.prompt, nothing if problem.reference is None else problem.reference)])[0]
+    except ChecksBroken as error:
+        return str(error)
+    fails = problem.reference is not None and mark.outcome != "PASS"
+    return f"its own solution fails: {mark.outcome}, {mark.note}" if fails else ""
+
+
+def _sides(request: Request, problems: Sequence[Problem], folder: Path, note: Note) -> Iterator[tuple[str, SampleSet]]:
+    """Each side's name and samples: read from files, or drawn and written to ``folder`` as they come."""
+    ids = [problem.prompt.id for problem in problems]
+    files = [path for path in (request.before, request.samples) if path is not None]
+    yield from ((str(path), load_samples(path, ids)) for path in files)
+    for number, answerer in enumerate(_answerers(request), start=1):
+        path = folder / f"answers-{number}.jsonl"
+        _draw(answerer, problems, request, path, note)
+        yield answerer.name, load_samples(path, ids)
+
+
+def _answerers(request: Request) -> Sequence[Answerer]:
+    if request.model is not None:
+        return load(request.model, Path(), request.quantization, request.adapter)
+    if not request.endpoint:
+        return ()
+    settings = EndpointSettings(
+        max_tokens=request.asking.max_new_tokens, temperature=request.asking.temperature,
+        otherwise=", or give --model or --samples",
+    )  # fmt: skip
+    endpoint = Endpoint(settings, request.endpoint, os.environ)
+    endpoint.check()
+    return [ServedModel(request.endpoint, endpoint)]
+
+
+def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, path: Path, note: Note) -> None:
+    """Append each seed's answers as soon as they are there, so that an interruption loses one seed at most."""
+    for seed in request.seeds:
+        done = 0
+
+        def tell(more: int, seed: int = seed) -> None:
+            nonlocal done
+            done += more
+            note(f"{answerer.name}, seed {seed}: {done} of {len(problems)} problems answered")
+
+        texts = answerer.answers(problems, request.asking, seed, tell)
+        rows = [
+            {"task_id": problem.prompt.id, "seed": seed, "completion": text}
+            for problem, own in zip(problems, texts, strict=True)
+            for text in own
+        ]
+        if not rows:
+            raise EndpointUnavailable(f"{answerer.name} answered none of {len(problems)} problems; see that it serves")
+        with path.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer) -> Iterator[Result]:
+    for problem in problems:
+        for sample in found.samples.get(problem.prompt.id, ()):
+            try:
+                mark: Mark = scorer.score([Answer(problem.prompt, sample.text)])[0]
+            except ScorerBroken as error:
+                raise MissingRequirement(
+                    f"an answer could not be judged ({error}); try again on a quieter machine"
+                ) from None
+            yield Result(
+                problem.prompt.id, problem.prompt.category, sample.seed, sample.sample, sample.text,
+                mark.outcome == "PASS", mark.outcome, mark.value, mark.note, mark.format_only,
+            )  # fmt: skip
+
+
+@contextmanager
+def _scorer(settings: ScorerSettings) -> Iterator[ExecutionScorer]:
+    scorer = ExecutionScorer(settings)
+    try:
+        yield scorer
+    finally:
+        scorer.close()
+
+
+def _folder(workspace: Workspace) -> Path:
+    """A new folder for this evaluation."""
+    workspace.prepare()
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for name in (stamp, *(f"{stamp}-{number}" for number in range(2, 1000))):
+        folder = workspace.runs / f"evaluation-{name}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise BadInput(f"{workspace.runs} cannot take another evaluation this second; try again")

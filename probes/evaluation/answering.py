@@ -1,0 +1,118 @@
+"""Who answers the problems: a model in memory, with or without an adapter, or one behind an endpoint.
+
+A model without a chat template goes on from the problem's own text, and its answer is cut where a new top-level
+construct begins, as the harnesses of HumanEval and MBPP have it. A chat model is asked for the whole function.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lanes.errors import BadInput
+from probes.base import Base, load_base, use_few_threads
+from probes.endpoint import Endpoint, NoReply
+from probes.evaluation.problems import Problem
+from probes.settings import ModelSettings
+
+Tell = Callable[[int], None]
+"""Told how many more problems were answered."""
+
+CHUNK = 16  # problems between two signs of life
+CONCURRENCY = 8  # requests at once
+NEXT_CONSTRUCT = {
+    "humaneval": re.compile(r'\n(?=class |def |async def |#|@|print\(|if |assert |```|""")'),
+    "mbpp": re.compile(r'\n(?=#|print\(|if |assert |```|""")'),
+}
+TASK = "Write this Python function. Reply with the whole function and its imports in one code block.\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """``samples`` answers per problem and seed, drawn at ``temperature``; ``batch`` rows per forward pass."""
+
+    samples: int = 1
+    temperature: float = 0.2
+    max_new_tokens: int = 512
+    batch: int = 64
+
+
+class Answerer(Protocol):
+    """Answers problems; ``name`` is for people."""
+
+    @property
+    def name(self) -> str: ...
+
+    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+        """``asking.samples`` texts per problem; one that never came is left out, never made up."""
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A loaded base model, and the folder of a LoRA adapter to put on it."""
+
+    name: str
+    base: Base
+    adapter: Path | None = None
+
+    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+        from probes.adapter import adapted
+        from probes.generation import Sampling, generate
+
+        sampling = Sampling(asking.samples, asking.temperature, 1.0, 0, asking.max_new_tokens, seed, asking.batch)
+        found: list[list[str]] = []
+        with adapted(self.base, self.adapter) if self.adapter else nullcontext(self.base.model) as model:
+            for start in range(0, len(problems), CHUNK):
+                chunk = problems[start : start + CHUNK]
+                asked = [self.base.render(TASK + p.prompt.text if self.base.chat else p.prompt.text) for p in chunk]
+                texts = generate(model, self.base.tokenizer, asked, sampling)
+                if not self.base.chat:
+                    texts = [[cut(p, text) for text in own] for p, own in zip(chunk, texts, strict=True)]
+                found += texts
+                tell(len(chunk))
+        return found
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A chat model behind an OpenAI-compatible endpoint."""
+
+    name: str
+    endpoint: Endpoint
+
+    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+        def ask(problem: Problem, sample: int) -> str | None:
+            try:
+                message = {"role": "user", "content": TASK + problem.prompt.text}
+                return self.endpoint.ask([message], seed=seed * 1000 + sample).text
+            except NoReply:
+                return None
+
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            futures = [[pool.submit(ask, problem, n) for n in range(asking.samples)] for problem in problems]
+            found = []
+            for own in futures:
+                found.append([text for future in own if (text := future.result()) is not None])
+                tell(1)
+        return found
+
+
+def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path | None) -> list[LocalModel]:
+    """The base as one answerer, and with the adapter as another; BadInput for an adapter that is none."""
+    from probes.resident import visible_devices
+
+    if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        raise BadInput(f"{adapter} holds no adapter (adapter_config.json is missing); give the folder peft saved it in")
+    base = load_base(settings, folder, quantization, "cuda:0" if visible_devices() else "cpu")
+    use_few_threads(base)
+    models = [LocalModel(settings.path, base)]
+    return models if adapter is None else [*models, LocalModel(f"{settings.path} + {adapter}", base, adapter)]
+
+
+def cut(problem: Problem, text: str) -> str:
+    """A continuation up to where something new begins; what begins at its very start belongs to it."""
+    found = NEXT_CONSTRUCT[problem.prompt.category].search(text, 1 if text.startswith("\n") else 0)
+    return text if found is None else text[: found.start() + 1]

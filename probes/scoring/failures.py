@@ -1,0 +1,70 @@
+"""The failure classes of executed answers: one word for what became of an answer or of one of its calls."""
+
+import builtins
+from typing import Literal, TypeAlias, get_args
+
+from sandbox import Ended, Raised
+
+FailureClass: TypeAlias = Literal[
+    "PASS",
+    "SYNTAX_ERROR",
+    "NAME_ERROR",
+    "IMPORT_ERROR",
+    "TYPE_ERROR",
+    "VALUE_ERROR",
+    "INDEX_ERROR",
+    "KEY_ERROR",
+    "ATTRIBUTE_ERROR",
+    "ZERO_DIVISION",
+    "RECURSION",
+    "ASSERTION_FAIL",  # it ran, and the answer is wrong
+    "TIMEOUT",
+    "MEMORY",
+    "NO_CODE",
+    "REFUSAL",
+    "OTHER_RUNTIME",
+]
+CLASSES: tuple[FailureClass, ...] = get_args(FailureClass)
+
+# No class stands below another one here, so the order does not matter.
+_ANCESTORS: dict[type[BaseException], FailureClass] = {
+    SyntaxError: "SYNTAX_ERROR",
+    NameError: "NAME_ERROR",
+    ImportError: "IMPORT_ERROR",
+    TypeError: "TYPE_ERROR",
+    ValueError: "VALUE_ERROR",
+    IndexError: "INDEX_ERROR",
+    KeyError: "KEY_ERROR",
+    AttributeError: "ATTRIBUTE_ERROR",
+    ZeroDivisionError: "ZERO_DIVISION",
+    RecursionError: "RECURSION",
+    AssertionError: "ASSERTION_FAIL",
+    MemoryError: "MEMORY",
+}
+
+
+def class_of(outcome: Raised | Ended, loading: bool = False) -> FailureClass:
+    """The class of what went wrong in a call, or while the source was loading. All words in it are the program's own.
+
+    An exception is classed by its place in the tree of built-in exceptions; one that has none is OTHER_RUNTIME.
+    """
+    if isinstance(outcome, Raised):
+        return _class_of_name(outcome.builtin or outcome.exception)
+    match outcome.reason:
+        case "timeout":
+            return "TIMEOUT"
+        case "memory":
+            return "MEMORY"
+        case "output" | "unrepresentable" if not loading:
+            return "ASSERTION_FAIL"  # it ran, and what it gave cannot be the right value
+        case _:
+            return "OTHER_RUNTIME"
+
+
+def _class_of_name(name: str) -> FailureClass:
+    kind = vars(builtins).get(name)
+    if isinstance(kind, type):
+        for ancestor, failure in _ANCESTORS.items():
+            if issubclass(kind, ancestor):
+                return failure
+    return "OTHER_RUNTIME"

@@ -1,0 +1,157 @@
+"""What the text of a Python program tells without running it: does it compile, what does it define."""
+
+import ast
+import itertools
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# CPython refuses deep nesting by itself, in milliseconds, up to this size (measured: 0.3 s and 50 MB at worst).
+LIMIT = 64 * 1024  # characters
+
+_TROUBLE = (ValueError, RecursionError, MemoryError, OverflowError, SystemError)  # ValueError: NUL, lone surrogates
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
+_ACTIONS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+_PLAIN = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Pass)
+_SELF_TESTS = (
+    *(ast.Expr, ast.Assert, ast.Raise, ast.Delete),
+    *(ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Match),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A source that does not compile, and the first line (from 1) that is wrong; 0 where that is not known."""
+
+    line: int = 0
+
+
+def parse(source: str) -> ast.Module | Fault:
+    """The tree of a source that compiles. A source over LIMIT is a Fault and is not even looked at."""
+    if len(source) > LIMIT:
+        return Fault()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            compile(source, "<answer>", "exec", dont_inherit=True)  # also finds a `return` outside of a function
+            return ast.parse(source)
+        except SyntaxError as error:
+            return Fault(error.lineno or 0)
+        except _TROUBLE:
+            return Fault()
+
+
+def is_idle(statement: ast.stmt) -> bool:
+    """Does the statement do nothing? A docstring, `...`, or a line of English that happens to parse."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is None
+    return isinstance(statement, ast.Expr) and not any(isinstance(node, _ACTIONS) for node in ast.walk(statement))
+
+
+def statements(program: ast.Module | Fault) -> int:
+    """The number of statements, at all depths, that are not idle; 0 for a fault."""
+    if isinstance(program, Fault):
+        return 0
+    return sum(isinstance(node, ast.stmt) and not is_idle(node) for node in ast.walk(program))
+
+
+def defines(program: ast.Module | Fault, name: str) -> bool:
+    """Does the program bind the name at top level, and if to a function, to one with more than a docstring?
+
+    With no name to look for: does it hold any statement that is not idle?
+    """
+    if isinstance(program, Fault):
+        return False
+    if not name:
+        return statements(program) > 0
+    found = False
+    for statement in program.body:
+        if name in _bound(statement):
+            found = not (isinstance(statement, _FUNCTIONS) and all(map(is_idle, statement.body)))
+    return found
+
+
+def only_defines(program: ast.Module | Fault) -> bool:
+    """Does the program compile, and would `definitions` drop nothing of it?"""
+    return isinstance(program, ast.Module) and len(_kept(program)) == len(program.body)
+
+
+def definitions(source: str) -> str | None:
+    """The source without its top-level self-tests; None when it does not compile or has none.
+
+    Docstring, imports, functions, classes and assignments stay, letter by letter, and so do `if TYPE_CHECKING` and
+    `try` blocks of only imports and assignments. An assignment that calls a function of the source itself, such as
+    `result = f(3)`, is a self-test, unless a function or class reads it.
+    """
+    program = parse(source)
+    if isinstance(program, Fault) or only_defines(program):
+        return None
+    return "".join(f"{text}\n" for text in _texts(source, _kept(program)))
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Assign() | ast.AnnAssign(value=ast.expr()):
+            return _names(statement, ast.Store)
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return {alias.asname or alias.name for alias in aliases}
+        case _:
+            return set()
+
+
+def _names(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
+
+
+def _kept(program: ast.Module) -> list[ast.stmt]:
+    own = {statement.name for statement in program.body if isinstance(statement, _FUNCTIONS)}
+    read = set[str]().union(*(_reads(s) for s in program.body if isinstance(s, _DEFINITIONS)))
+    kept = [s for s in program.body if _stays(s) and (not _calls(s, own) or _bound(s) & read)]
+    return [*program.body[:1], *kept] if ast.get_docstring(program, clean=False) is not None else kept
+
+
+def _stays(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.If):
+        name = statement.test.attr if isinstance(statement.test, ast.Attribute) else _name(statement.test)
+        return name == "TYPE_CHECKING" and _is_plain(statement)
+    if isinstance(statement, ast.Try | ast.TryStar):
+        return _is_plain(statement)
+    return not isinstance(statement, _SELF_TESTS) and not is_idle(statement)
+
+
+def _is_plain(block: ast.stmt) -> bool:
+    inner = (node for node in ast.walk(block) if isinstance(node, ast.stmt) and node is not block)
+    return all(isinstance(node, _PLAIN) for node in inner)
+
+
+def _calls(statement: ast.stmt, functions: set[str]) -> bool:
+    """Does the statement call one of the functions when it runs? What is inside a definition or a lambda does not."""
+    if isinstance(statement, _DEFINITIONS) or isinstance(getattr(statement, "value", None), ast.Lambda):
+        return False
+    return any(isinstance(node, ast.Call) and _name(node.func) in functions for node in ast.walk(statement))
+
+
+def _name(expression: ast.expr) -> str:
+    return expression.id if isinstance(expression, ast.Name) else ""
+
+
+def _reads(definition: ast.stmt) -> set[str]:
+    """The names of others that a function or class reads: not those of its own variables and parameters."""
+    parameters = {node.arg for node in ast.walk(definition) if isinstance(node, ast.arg)}
+    return _names(definition, ast.Load) - _names(definition, ast.Store) - parameters
+
+
+def _texts(source: str, chosen: Iterable[ast.stmt]) -> Iterable[str]:
+    """The text of each top-level statement, with its decorators; ast counts columns in bytes."""
+    text = source.replace("\r\n", "\n").replace("\r", "\n").encode()
+    starts = [0, *itertools.accumulate(len(line) + 1 for line in text.split(b"\n"))]
+    for statement in chosen:
+        start = starts[statement.lineno - 1] + statement.col_offset
+        if isinstance(statement, _DEFINITIONS) and statement.decorator_list:
+            start = starts[statement.decorator_list[0].lineno - 1]
+        assert statement.end_lineno is not None
+        assert statement.end_col_offset is not None
+        yield text[start : starts[statement.end_lineno - 1] + statement.end_col_offset].decode()
