@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lanes.errors import NightlaneError
+from lanes.errors import BadInput, NightlaneError
 
 if TYPE_CHECKING:
     from agent.study import Study
@@ -26,6 +26,9 @@ app = typer.Typer(
     help="Search overnight for a better preference-tuning recipe, with KEEP decisions that survive the morning.",
     epilog=EPILOG, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
+
+bench = typer.Typer(help="Measure how good nightlane is on this machine.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
 
 INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 
@@ -125,6 +128,58 @@ def doctor(workspace: Root = Path()) -> None:
         raise typer.Exit(6)
 
 
+@app.command()
+def evaluate(
+    problems: Annotated[Path, typer.Option("--problems", metavar="FILE", help="HumanEval or MBPP rows: .jsonl, .gz.")],
+    model: Annotated[str, typer.Option("--model", help="A folder or hub id; asked without --adapter, too.")] = "",
+    revision: Annotated[str | None, typer.Option("--revision", help="Of a hub model: a commit, say.")] = None,
+    quantization: Annotated[str, typer.Option("--quantization", help="none or nf4.")] = "none",
+    adapter: Annotated[Path | None, typer.Option("--adapter", metavar="DIR", help="A LoRA adapter on --model.")] = None,
+    endpoint: Annotated[str, typer.Option("--endpoint", metavar="MODEL", help="Served at OPENAI_BASE_URL.")] = "",
+    samples: Annotated[
+        Path | None, typer.Option("--samples", metavar="FILE", help="Rows of task_id, completion.")
+    ] = None,
+    before: Annotated[Path | None, typer.Option("--before", metavar="FILE", help="Samples to compare with.")] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Sampling seeds.")] = "42,123,7",
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Answers per problem and seed.")] = 1,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.01, max=10)] = 0.2,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="At most, per answer.")] = 512,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.05, max=60, help="Processor time per answer.")] = 3.0,
+    memory: Annotated[int, typer.Option("--memory", min=96, help="MiB per answer.")] = 512,
+    workspace: Root = Path(),
+    as_json: Json = False,
+) -> None:
+    """Score a model, an adapter or samples on a file of problems: pass@k, and what fails and why."""
+    from agent.evaluate import Request, evaluate
+    from probes.evaluation.answering import Asking
+    from probes.settings import ModelSettings, ScorerSettings
+    from view.evaluation import evaluation_data, evaluation_markdown, write_evaluation
+
+    if quantization not in ("none", "nf4"):
+        raise BadInput(f"--quantization {quantization!r} is none of none, nf4; give one of them")
+    request = Request(
+        problems, ModelSettings(path=model, revision=revision) if model else None, adapter, endpoint, samples, before,
+        quantization, _numbers(seeds), Asking(number, temperature, tokens),
+        ScorerSettings(seconds=seconds, memory_mb=memory),
+    )  # fmt: skip
+    try:
+        done, folder = evaluate(request, _at(workspace), lambda text: typer.echo(text, err=True))
+    except KeyboardInterrupt:
+        sys.stderr.write("nightlane: interrupted; answers that were drawn are in the folder named above, and "
+                         "--samples scores them\n")  # fmt: skip
+        raise typer.Exit(INTERRUPTED) from None
+    write_evaluation(folder, done)
+    _print(evaluation_data(done) if as_json else evaluation_markdown(done))
+
+
+@bench.command("sandbox")
+def bench_sandbox(as_json: Json = False) -> None:
+    """Attack the sandbox with hostile programs, and time it: what holds here, and what a program costs."""
+    from bench.sandbox import main
+
+    raise typer.Exit(main(as_json))
+
+
 @contextmanager
 def _resumable(workspace: "Workspace") -> Iterator[None]:
     """Ctrl-C says how to go on, once there is something to go on with."""
@@ -167,6 +222,13 @@ def _report(workspace: "Workspace", session: str) -> Path:
 def _closing(workspace: "Workspace", session: str) -> None:
     """Where the report is: the one line of data a session prints."""
     _print(str(workspace.session(session) / "report.md"))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput(f"--seeds {text!r} must be whole numbers with commas between them; give 42,123,7 say") from None
 
 
 def _print(content: object) -> None:

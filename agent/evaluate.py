@@ -66,8 +66,9 @@ def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evalua
     with _scorer(request.scorer) as scorer:
         note(scorer.about)
         usable = verified(load_problems(request.problems), scorer)
-        note(f"{len(usable.problems)} problems of {request.problems}, {len(usable.refused)} refused")
         folder = _folder(workspace)
+        refused = f", {len(usable.refused)} refused" if usable.refused else ""
+        note(f"{len(usable.problems)} problems{refused}; answers and results go to {folder}")
         sides, found = [], SampleSet({}, {}, ())
         for name, found in _sides(request, usable.problems, folder, note):
             note(f"scoring {name}")
@@ -75,8 +76,8 @@ def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evalua
     lines = [json.dumps({"side": side.name, **to_json(result)}) for side in sides for result in side.results]
     write_durably(folder / "results.jsonl", "".join(f"{line}\n" for line in lines))
     return Evaluation(
-        str(request.problems), len(usable.problems), usable.refused, found.unknown, found.missing, tuple(sides), KS,
-        time.monotonic() - begun,
+        str(request.problems), len(usable.problems), usable.refused, found.unknown, found.missing, tuple(sides),
+        _ks(sides), time.monotonic() - begun,
     ), folder  # fmt: skip
 
 
@@ -168,6 +169,12 @@ def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionSco
                 problem.prompt.id, problem.prompt.category, sample.seed, sample.sample, sample.text,
                 mark.outcome == "PASS", mark.outcome, mark.value, mark.note, mark.format_only,
             )  # fmt: skip
+
+
+def _ks(sides: Sequence[Side]) -> tuple[int, ...]:
+    """The usual k as far as a problem has so many answers by one seed, and that number."""
+    most = 1 + max(result.sample for side in sides for result in side.results)
+    return tuple(sorted({most, *(k for k in KS if k <= most)}))
 
 
 @contextmanager

@@ -87,6 +87,16 @@ def _keep_layout(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+def load_quietly() -> None:
+    """No progress bars and no advice from the libraries, for commands that a person watches."""
+    import logging
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
 SMALL = 50_000_000  # parameters; on a CPU, one thread is faster than several for a model below that
 
 

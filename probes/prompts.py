@@ -1,6 +1,8 @@
 """The prompts of a study: three disjoint splits, each prompt with a category and what its scorer needs."""
 
+import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -63,12 +65,16 @@ def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for each non-empty line; BadInput for a missing file or a line that is no object."""
+    """(line number, object) for each non-empty line of a file, of a gzip file where its name ends in ``.gz``.
+
+    BadInput for a missing or damaged file or a line that is no object.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as stream:
+            text = stream.read()
     except FileNotFoundError:
-        raise BadInput(f"{path} does not exist; check the path in the study file") from None
-    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} does not exist; check the path") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read as UTF-8 text ({error}); check the file") from None
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():

@@ -34,6 +34,14 @@ class ProbeStore:
         """The outcome of a complete probe; OSError, ValueError, KeyError or TypeError when there is none."""
         return outcome_from_json(json.loads((self.directory(probe_id) / "outcome.json").read_text(encoding="utf-8")))
 
+    def answers(self, probe_id: str) -> list[dict[str, Any]]:
+        """The rows of answers.jsonl, one per score of the reading and in its order; none where the file is gone."""
+        try:
+            text = (self.directory(probe_id) / "answers.jsonl").read_text(encoding="utf-8")
+            return [json.loads(line) for line in text.splitlines()]
+        except (OSError, ValueError):
+            return []
+
     def put(self, probe: Probe, outcome: Outcome) -> None:
         """Write the record durably. Doing it twice changes nothing."""
         directory = self.directory(probe.id)

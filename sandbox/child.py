@@ -165,7 +165,7 @@ def _call(names: dict[str, Any], call: list[Any], output_bytes: int) -> bytes:
     function = _function(names, name)
     result = function(*map(values.decode, arguments), **{key: values.decode(form) for key, form in named.items()})
     try:
-        frame = protocol.pack(["returned", values.encode(result, output_bytes)])
+        frame = protocol.pack(["returned", values.encode(result, output_bytes, library_dicts=True)])
     except values.TooLarge as refusal:
         return protocol.pack(["ended", "output", str(refusal)])
     except values.Unrepresentable as refusal:

@@ -13,6 +13,7 @@ out. This file also runs inside the jail and imports the standard library only.
 import base64
 import json
 import math
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ A recursive union would make every caller cast, because list and dict are invari
 
 MAX_DEPTH = 64
 MAX_BYTES = 16 * 1024 * 1024
+LIBRARY_DICTS = (Counter, OrderedDict, defaultdict)
 _WIDE = 1 << 63  # beyond 64 bits other readers of the data files lose digits, and int(str) has a digit limit
 
 
@@ -35,13 +37,13 @@ class TooLarge(Unrepresentable):
     """A value of a known type that is larger than the caller allows."""
 
 
-def encode(value: Value, max_bytes: int = MAX_BYTES) -> Any:
-    """The JSON-able form of `value`.
+def encode(value: Value, max_bytes: int = MAX_BYTES, library_dicts: bool = False) -> Any:
+    """The JSON-able form of `value`. library_dicts: take a Counter, defaultdict or OrderedDict as the dict it equals.
 
     Raises Unrepresentable for a type that is not in the list, or deeper than MAX_DEPTH; TooLarge when the parts add
     up to more than about `max_bytes` bytes. Both are ValueErrors.
     """
-    return _Encoder(max_bytes).encode(value, 0)
+    return _Encoder(max_bytes, LIBRARY_DICTS if library_dicts else ()).encode(value, 0)
 
 
 def encode_call(arguments: Sequence[Value], named: Mapping[str, Value]) -> tuple[list[Any], dict[str, Any]]:
@@ -50,8 +52,9 @@ def encode_call(arguments: Sequence[Value], named: Mapping[str, Value]) -> tuple
 
 
 class _Encoder:
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, dicts: Sequence[type]) -> None:
         self.max_bytes = max_bytes
+        self.dicts = dicts
         self.used = 0
 
     def spend(self, amount: int) -> None:
@@ -73,6 +76,8 @@ class _Encoder:
         if kind is bytes:
             self.spend(len(value))
             return {"$bytes": base64.b64encode(value).decode("ascii")}
+        if kind in self.dicts:
+            kind, value = dict, dict(value)
         if kind not in (list, tuple, set, dict):
             raise Unrepresentable(f"a value of type {_name(kind)} cannot cross; return a plain value")
         if depth >= MAX_DEPTH:

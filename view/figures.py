@@ -5,6 +5,8 @@ Frozen values; view/gather.py computes them. All scores are on the 0 to 10 scale
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from probes.evaluation.breakdown import Breakdown
 from typing import Any
 
 
@@ -185,6 +187,7 @@ class Figures:
     searched: tuple[LaneSearch, ...]
     noise: tuple[Noise, ...]
     outcomes: tuple[Outcomes, ...]
+    breakdown: Breakdown | None
     proposers: tuple[ProposerCount, ...]
     cost: Cost
     budget_left: str

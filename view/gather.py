@@ -12,6 +12,7 @@ from agent.rows import value_of
 from lanes import Recipe, Value, show
 from lanes.mixture import manifest_name
 from probes.comparison import OVERALL, Comparison, compare
+from probes.evaluation.breakdown import Breakdown, break_down
 from probes.reading import Reading, Timing
 from view.figures import (
     Change,
@@ -48,7 +49,7 @@ def gather(record: SessionRecord) -> Figures:
         compared=len(changes), expected_false_keeps=len(changes) * (1 - policy.confidence) / 2,
         half_width=median(change.half_width for change in changes) if changes else None,
         searched=_searched(record), noise=_noise(record), outcomes=_outcomes(record),
-        proposers=proposer_counts(record), cost=_cost(record), budget_left=left(record.budget, record.spent),
+        breakdown=_breakdown(record), proposers=proposer_counts(record), cost=_cost(record), budget_left=left(record.budget, record.spent),
         missing=record.missing,
     )  # fmt: skip
 
@@ -196,6 +197,12 @@ def _outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:
         if scores:
             found.append(Outcomes(digest, len(scores), dict(words.most_common()), dict(critical.most_common())))
     return tuple(found)
+
+
+def _breakdown(record: SessionRecord) -> Breakdown | None:
+    """From the starting recipe to the incumbent, where another stands and the scorer says what passes."""
+    before, after = (record.answers[digest] for digest in (record.session.start, record.incumbent.digest))
+    return break_down(before, after) if before and after and before != after else None
 
 
 def proposer_counts(record: SessionRecord) -> tuple[ProposerCount, ...]:

@@ -80,7 +80,9 @@ def noise(figures: Figures) -> list[str]:
 
 
 def outcomes(figures: Figures) -> list[str]:
-    """How answers ended before and after, by the scorer's word."""
+    """How answers ended before and after, by the scorer's word; what flipped, where the scorer says what passes."""
+    if figures.breakdown is not None:
+        return breakdown_markdown(figures.breakdown, ("starting recipe", "incumbent now"), most=MOST_FLIPPED)
     if not figures.outcomes:
         return []
     words = list(dict.fromkeys(word for item in figures.outcomes for word in item.words))

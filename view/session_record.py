@@ -11,6 +11,7 @@ from agent.study import Budget, Study, parse_study
 from agent.workspace import Workspace
 from lanes import Recipe
 from lanes.errors import BadInput
+from probes.evaluation.results import Result
 from probes.reading import Failure, Outcome, Reading
 from probes.store import ProbeStore
 
@@ -20,8 +21,9 @@ class SessionRecord:
     """One session as it was found.
 
     ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
-    ``outcomes`` holds what their directories still give, by probe id. ``holder`` is the process that runs this session
-    now. ``recipes`` holds every recipe that stood, by digest.
+    ``outcomes`` holds what their directories still give, by probe id; ``answers`` the judged answers of the starting
+    recipe and of the incumbent, by recipe. ``holder`` is the process that runs this session now. ``recipes`` holds
+    every recipe that stood, by digest.
     """
 
     session: SessionRow
@@ -33,6 +35,7 @@ class SessionRecord:
     probes: tuple[ProbeRow, ...]
     borrowed: tuple[ProbeRow, ...]
     outcomes: Mapping[str, Outcome]
+    answers: Mapping[str, tuple[Result, ...]]
     recipes: Mapping[str, Recipe]
     active_seconds: float
     holder: int | None
@@ -70,8 +73,7 @@ class SessionRecord:
 
     def readings(self, recipe: str) -> list[Reading]:
         """The readings of a recipe, by seed, as far as they are there."""
-        outcomes = [self.outcomes.get(row.id) for row in (*self.probes, *self.borrowed) if row.recipe == recipe]
-        return sorted((found for found in outcomes if isinstance(found, Reading)), key=lambda reading: reading.seed)
+        return _readings(recipe, (*self.probes, *self.borrowed), self.outcomes)
 
     def failures(self, recipe: str) -> list[Failure]:
         """Why a recipe has no reading: from its directories, or from the ledger where those are gone."""
@@ -103,9 +105,15 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         probes = tuple(ledger.probes(session.id))
         budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
         borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
+        outcomes = _outcomes(workspace, (*probes, *borrowed))
+        shown = (session.start, decisions[-1].incumbent if decisions else session.start)
+        answers = {
+            digest: _answers(ProbeStore(workspace.runs), _readings(digest, (*probes, *borrowed), outcomes))
+            for digest in shown
+        }
         return SessionRecord(
             session, study, budget, spent_by(ledger, session.id, budget, shutil.disk_usage(workspace.root).free / 1e9),
-            decisions, proposals, probes, borrowed, _outcomes(workspace, (*probes, *borrowed)),
+            decisions, proposals, probes, borrowed, outcomes, answers,
             {digest: ledger.recipe(digest) for digest in sorted(stood)}, ledger.active_seconds(session.id),
             _holder(workspace, ledger, session),
         )  # fmt: skip
@@ -164,6 +172,28 @@ def _outcomes(workspace: Workspace, rows: Iterable[ProbeRow]) -> dict[str, Outco
         if outcome.seed == row.seed and not strange:
             found[row.id] = outcome
     return found
+
+
+def _readings(recipe: str, rows: Iterable[ProbeRow], outcomes: Mapping[str, Outcome]) -> list[Reading]:
+    found = [outcomes.get(row.id) for row in rows if row.recipe == recipe]
+    return sorted((outcome for outcome in found if isinstance(outcome, Reading)), key=lambda reading: reading.seed)
+
+
+def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ...]:
+    """The answers of a scorer that says of each whether it passes; none of another. Their texts may be gone."""
+    found = []
+    for reading in readings:
+        rows = {(row.get("prompt"), row.get("sample")): row for row in store.answers(reading.probe)}
+        for score in reading.scores:
+            if "pass" not in score.components:
+                return ()
+            row = rows.get((score.prompt, score.sample), {})
+            found.append(Result(
+                score.prompt, score.category, reading.seed, score.sample, str(row.get("text", "")),
+                score.components["pass"] == 1, score.outcome, score.value, str(row.get("note", "")),
+                bool(row.get("format_only", False)),
+            ))  # fmt: skip
+    return tuple(found)
 
 
 def _holder(workspace: Workspace, ledger: Ledger, session: SessionRow) -> int | None:

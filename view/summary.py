@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from view.breakdown import warning_lines
 from view.figures import Decided, Figures
 from view.markdown import code, count, moment, text
 from view.phrases import change, guard_line, moved, next_command
@@ -17,6 +18,8 @@ def summary(figures: Figures) -> list[str]:
     critical = sum(decision.critical_candidate or 0 for decision in kept)
     if critical:
         lines += ["", f"The kept recipes' answers held {count(critical, 'critical failure')}: see below."]
+    if figures.breakdown is not None and figures.breakdown.warnings:
+        lines += ["", *warning_lines(figures.breakdown)]
     return [*lines, *_missing(figures), "", f"To go on: {code(next_command(figures))}"]
 
 

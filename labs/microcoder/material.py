@@ -1,6 +1,6 @@
 """Makes the material of the study, once: prompts, base model, preference sources. The manifest is written last.
 
-    build/prompts.jsonl  build/base/  build/honest.jsonl  build/unchecked.jsonl  build/broken.jsonl  build/manifest.json
+    build/prompts.jsonl  problems.jsonl  base/  honest.jsonl  unchecked.jsonl  broken.jsonl  manifest.json
 
 A folder without a manifest, or whose files or makers have changed since, is made anew. One process builds at a time.
 """
@@ -17,7 +17,7 @@ from labs.microcoder.files import digest_of_file, write_atomically
 from labs.microcoder.size import Size
 
 MANIFEST = "manifest.json"
-MADE = ("prompts.jsonl", "base", "honest.jsonl", "unchecked.jsonl", "broken.jsonl")
+MADE = ("prompts.jsonl", "problems.jsonl", "base", "honest.jsonl", "unchecked.jsonl", "broken.jsonl")
 HERE = Path(__file__).parent
 
 Progress = Callable[[str, float], None]

@@ -35,6 +35,20 @@ class Drawn:
             "checks": {"entry_point": self.task.entry_point, "cases": cases},
         }
 
+    def as_problem(self) -> dict[str, str]:
+        """The same in the form of a HumanEval row; a nan, which equals nothing, is left out."""
+        calls = [(", ".join(map(repr, case.arguments)), repr(case.expected)) for case in self.cases]
+        asserts = [
+            f"    assert candidate({arguments}) == {value}\n" for arguments, value in calls if "nan" not in value
+        ]
+        return {
+            "task_id": self.identifier,
+            "prompt": self.task.prompt,
+            "entry_point": self.task.entry_point,
+            "canonical_solution": self.task.reference,
+            "test": "from math import inf, nan\n\n\ndef check(candidate):\n" + "".join(asserts),
+        }
+
 
 def draw_prompts(per_category: Mapping[str, int], seed: int) -> tuple[Drawn, ...]:
     """`per_category` prompts of each category in each split; no prompt text occurs twice."""

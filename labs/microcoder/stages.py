@@ -35,6 +35,7 @@ def make(directory: Path, size: Size, progress: Callable[[str, float], None]) ->
             progress("prompts and corpus", 0.0)
             drawn = draw_prompts(size.prompts, size.seed)
             write_rows(directory / "prompts.jsonl", (one.as_row() for one in drawn))
+            write_rows(directory / "problems.jsonl", (one.as_problem() for one in drawn if one.split == "holdout"))
             reserved = {one.task.prompt for one in drawn if one.split != "harvest"}
             corpus = write_corpus(size.documents, size.seed, reserved)
         with _timed(seconds, "base model"):

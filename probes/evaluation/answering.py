@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lanes.errors import BadInput
-from probes.base import Base, load_base, use_few_threads
+from probes.base import Base, load_base, load_quietly, use_few_threads
 from probes.endpoint import Endpoint, NoReply
 from probes.evaluation.problems import Problem
 from probes.settings import ModelSettings
@@ -106,6 +106,7 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
 
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
         raise BadInput(f"{adapter} holds no adapter (adapter_config.json is missing); give the folder peft saved it in")
+    load_quietly()
     base = load_base(settings, folder, quantization, "cuda:0" if visible_devices() else "cpu")
     use_few_threads(base)
     models = [LocalModel(settings.path, base)]

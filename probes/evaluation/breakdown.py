@@ -64,7 +64,7 @@ class Breakdown:
     warnings: tuple[str, ...]
 
 
-def break_down(before: Sequence[Result], after: Sequence[Result], confidence: float = 0.95) -> Breakdown:
+def break_down(before: Sequence[Result], after: Sequence[Result]) -> Breakdown:
     """Compare two sides problem by problem.
 
     A problem is solved when more than half of its answers pass. One that flipped did so by its format when at least
@@ -79,7 +79,7 @@ def break_down(before: Sequence[Result], after: Sequence[Result], confidence: fl
     shared = [name for name in mine if name in theirs]
     befores, afters = ({name: side[name] for name in shared} for side in (mine, theirs))
     flat = [result for own in befores.values() for result in own], [r for own in afters.values() for r in own]
-    difference = pass_difference(*flat, confidence)
+    difference = pass_difference(*flat)
     classes = _classes(*flat)
     flips = {name: (_solved(befores[name]), _solved(afters[name])) for name in shared}
     return Breakdown(

@@ -3,7 +3,7 @@
 import ast
 import builtins
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def task_id(path: Path, line: int, row: Row) -> str:
     return found
 
 
-def _reader(path: Path, line: int, row: Row) -> Any:
+def _reader(path: Path, line: int, row: Row) -> Callable[[str, Row], Problem]:
     """What reads a row of this form."""
     has = {column for column, value in row.items() if value is not None}
     humaneval = sorted({"prompt", "entry_point", "test"} - has)
@@ -129,7 +129,7 @@ def _mbpp(name: str, row: Row) -> Problem:
 
 def _entry_point(test: str, setup: str, reference: str | None) -> str:
     """The function that an assert is about: the first that it calls and the solution defines."""
-    calls = [node.func for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call)]
+    calls = [node.func for node in ast.walk(_compiled(test, "its first test")) if isinstance(node, ast.Call)]
     names = sorted((f.lineno, f.col_offset, f.id) for f in calls if isinstance(f, ast.Name))
     defined, known = _defined(reference or ""), _defined(setup) | set(dir(builtins))
     for _, _, name in names:

@@ -193,3 +193,16 @@ def test_limits_and_programs_that_make_no_sense_cannot_be_built() -> None:
     ):
         with pytest.raises(ValueError, match="is"):
             build()
+
+
+def test_the_standard_librarys_dicts_come_out_as_the_dicts_they_equal(run: Run) -> None:
+    source = """
+from collections import Counter, OrderedDict, defaultdict
+class Own(Counter): pass
+def f(own):
+    return Own("a") if own else [Counter("aab"), OrderedDict(a=1), {"d": defaultdict(int, {1: 2})}]
+"""
+    plain, own = run(source, (False,), (True,)).outcomes
+    assert plain == Returned([{"a": 2, "b": 1}, {"a": 1}, {"d": {1: 2}}])
+    assert [type(value) for value in plain.value[:2]] == [dict, dict]
+    assert isinstance(own, Ended)
