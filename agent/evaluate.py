@@ -73,10 +73,12 @@ def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evalua
         for name, found in _sides(request, usable.problems, folder, note):
             note(f"scoring {name}")
             sides.append(Side(name, tuple(_results(found, usable.problems, scorer))))
+    judgeless = {refused.task_id for refused in usable.refused}
+    unknown = {name: number for name, number in found.unknown.items() if name not in judgeless}
     lines = [json.dumps({"side": side.name, **to_json(result)}) for side in sides for result in side.results]
     write_durably(folder / "results.jsonl", "".join(f"{line}\n" for line in lines))
     return Evaluation(
-        str(request.problems), len(usable.problems), usable.refused, found.unknown, found.missing, tuple(sides),
+        str(request.problems), len(usable.problems), usable.refused, unknown, found.missing, tuple(sides),
         _ks(sides), time.monotonic() - begun,
     ), folder  # fmt: skip
 

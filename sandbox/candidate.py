@@ -58,16 +58,19 @@ class Candidate:
 
     def call(self, name: str, *arguments: Value, **named: Value) -> Outcome:
         """Call a function of the program. ValueError for an argument that cannot cross (the caller's mistake)."""
-        return self.calls(name, [(arguments, named)])[0]
+        return self._calls(name, [(arguments, named)], tell=True)[0]
 
-    def calls(self, name: str, many: Sequence[tuple[Sequence[Value], Mapping[str, Value]]]) -> tuple[Outcome, ...]:
-        """The outcomes of several calls, sent ahead so that nobody waits between them.
+    def calls(self, name: str, many: Sequence[Sequence[Value]]) -> tuple[Outcome, ...]:
+        """The outcomes of several calls, sent ahead so that nobody waits between them."""
+        return self._calls(name, [(arguments, {}) for arguments in many], tell=False)
 
-        A program that did not load gives the same outcome, its `loaded`, to each.
-        """
+    def _calls(
+        self, name: str, many: Sequence[tuple[Sequence[Value], Mapping[str, Value]]], tell: bool
+    ) -> tuple[Outcome, ...]:
+        """A program that did not load gives the same outcome, its `loaded`, to each call."""
         if self.loaded is not None:
             return (self.loaded,) * len(many)
-        frames = [protocol.pack([name, *values.encode_call(arguments, named)]) for arguments, named in many]
+        frames = [protocol.pack([name, *values.encode_call(arguments, named), tell]) for arguments, named in many]
         if (size := sum(map(len, frames))) > _REQUEST_BYTES:
             raise ValueError(f"the arguments take {size} bytes; {_REQUEST_BYTES} are accepted; send less")
         self._conversation.send(b"".join(frames))
@@ -79,7 +82,8 @@ class Candidate:
 
         def proxy(*arguments: Value, **named: Value) -> Value:
             match self.call(name, *arguments, **named):
-                case Returned(value):
+                case Returned(value, changed):
+                    values.change_in_place(arguments, _forms(changed))
                     return value
                 case Raised(exception, message, builtin):
                     raise raising.exception(exception, message, builtin)
@@ -119,8 +123,8 @@ class Candidate:
         except ValueError as trouble:  # an argument that cannot cross: the program that asked is told
             outcome = Raised("ValueError", str(trouble)[:_MESSAGE], "ValueError")
         match outcome:
-            case Returned(value):
-                return protocol.pack(["returned", values.encode(value)])
+            case Returned(value, changed):
+                return protocol.pack(["returned", values.encode(value), *([_forms(changed)] if changed else [])])
             case Raised(exception, message, builtin):
                 return protocol.pack(["raised", exception, message, builtin])
             case Ended(reason, detail):
@@ -134,6 +138,8 @@ class Candidate:
                     return self.ended
                 case ["returned", form]:
                     return Returned(values.decode(form))
+                case ["returned", form, dict(changed)]:
+                    return Returned(values.decode(form), {int(n): values.decode(now) for n, now in changed.items()})
                 case ["raised", str(name), str(message), str(builtin)]:
                     return Raised(name[:_NAME], message[:_MESSAGE], builtin[:_NAME])
                 case ["ended", "memory" | "output" | "unrepresentable" as reason, str(detail)]:
@@ -144,3 +150,7 @@ class Candidate:
         fault = not_a_value(refusal)
         self._conversation.end(fault)
         return fault
+
+
+def _forms(changed: Mapping[int, Value]) -> dict[str, Any]:
+    return {str(place): values.encode(now) for place, now in changed.items()}

@@ -150,7 +150,9 @@ def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
     """Have a function called outside: what a checker's process calls the candidate with."""
     protocol.write_all(CHANNEL, protocol.pack(["ask", name, *values.encode_call(arguments, named)]))
     match protocol.read_frame(CHANNEL):
-        case ["returned", form]:
+        case ["returned", form, *changed]:
+            for forms in changed:
+                values.change_in_place(arguments, forms)
             return values.decode(form)
         case ["raised", exception, message, builtin]:
             raise raising.exception(exception, message, builtin)
@@ -160,12 +162,16 @@ def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
 
 
 def _call(names: dict[str, Any], call: list[Any], output_bytes: int) -> bytes:
-    name, arguments, named = call
+    """The frame that answers [function, arguments, named arguments, whether to tell what became of the arguments]."""
+    name, forms, named, tell = call
     call.clear()
     function = _function(names, name)
-    result = function(*map(values.decode, arguments), **{key: values.decode(form) for key, form in named.items()})
+    arguments = [values.decode(form) for form in forms]
+    result = function(*arguments, **{key: values.decode(form) for key, form in named.items()})
     try:
-        frame = protocol.pack(["returned", values.encode(result, output_bytes, library_dicts=True)])
+        form = values.encode(result, output_bytes, library_dicts=True)
+        changed = values.changes(arguments, forms, output_bytes) if tell else None
+        frame = protocol.pack(["returned", form, changed] if changed else ["returned", form])
     except values.TooLarge as refusal:
         return protocol.pack(["ended", "output", str(refusal)])
     except values.Unrepresentable as refusal:

@@ -10,6 +10,7 @@ Errors:
     └── SandboxBroken        the machinery failed, or the machine was too busy; says nothing about the program
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -82,9 +83,13 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The call gave a value, which was checked again outside: exact plain types, nothing else."""
+    """The call gave a value, which was checked again outside: exact plain types, nothing else.
+
+    changed: what the call made of lists, dicts and sets it was given, by position; for calls made one at a time.
+    """
 
     value: Value
+    changed: Mapping[int, Value] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Sandbox:
 
         def attempt() -> Execution:
             with self.start(program.source, program.entry_point) as candidate:
-                outcomes = candidate.calls(program.entry_point, [(call, {}) for call in program.calls])
+                outcomes = candidate.calls(program.entry_point, program.calls)
             return Execution(candidate.loaded, () if candidate.loaded else outcomes, time.monotonic() - begun)
 
         return self.insist(attempt)

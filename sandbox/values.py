@@ -51,6 +51,33 @@ def encode_call(arguments: Sequence[Value], named: Mapping[str, Value]) -> tuple
     return [encode(argument) for argument in arguments], {name: encode(value) for name, value in named.items()}
 
 
+def changes(arguments: Sequence[Value], forms: Sequence[Any], max_bytes: int) -> dict[str, Any]:
+    """The new forms, by position, of lists, dicts and sets that no longer have the form they came in."""
+    found = {}
+    for place, (argument, form) in enumerate(zip(arguments, forms, strict=True)):
+        if type(argument) in (list, dict, set):
+            try:
+                now = encode(argument, max_bytes, library_dicts=True)
+            except Unrepresentable:
+                continue  # something that cannot cross was put into it
+            if now != form:
+                found[str(place)] = now
+    return found
+
+
+def change_in_place(arguments: Sequence[Value], changed: Mapping[str, Any]) -> None:
+    """Do to the lists, dicts and sets in `arguments` what `changes` told of those they were copied to."""
+    for place, form in changed.items():
+        if not place.isdecimal() or int(place) >= len(arguments):
+            continue
+        target, now = arguments[int(place)], decode(form)
+        if type(target) is list and type(now) is list:
+            target[:] = now
+        elif type(target) in (dict, set) and type(now) is type(target):
+            target.clear()
+            target.update(now)
+
+
 class _Encoder:
     def __init__(self, max_bytes: int, dicts: Sequence[type]) -> None:
         self.max_bytes = max_bytes

@@ -27,13 +27,14 @@ def breakdown_markdown(
     return "\n\n".join("\n".join(lines) for lines in found if lines).split("\n")
 
 
-def breakdown_sections(breakdown: Breakdown, names: tuple[str, str], level: int) -> list[list[str]]:
-    heading = "#" * level
+def breakdown_sections(
+    breakdown: Breakdown, names: tuple[str, str], most: int = MOST_NAMED, kept_in: str = "results.jsonl"
+) -> list[list[str]]:
     return [
-        [f"{heading} From {text(names[0], 80)} to {text(names[1], 80)}", "", *_change_lines(breakdown)],
-        _class_table(breakdown, names, heading),
-        _changes("Newly passing", breakdown.newly_passing, names, heading),
-        _changes("Newly failing", breakdown.newly_failing, names, heading),
+        [f"## From {text(names[0], 80)} to {text(names[1], 80)}", "", *_change_lines(breakdown)],
+        _class_table(breakdown, names),
+        _changes("Newly passing", breakdown.newly_passing, names, most, kept_in),
+        _changes("Newly failing", breakdown.newly_failing, names, most, kept_in),
     ]
 
 
@@ -56,14 +57,14 @@ def _change_lines(breakdown: Breakdown) -> list[str]:
     return [" ".join(lines)]
 
 
-def _class_table(breakdown: Breakdown, names: tuple[str, str], heading: str) -> list[str]:
+def _class_table(breakdown: Breakdown, names: tuple[str, str]) -> list[str]:
     if not breakdown.classes:
         return []
     equal = breakdown.answers[0] == breakdown.answers[1]
     rows = [_class_row(row, equal) for row in breakdown.classes]
     before, after = breakdown.format_only
     return [
-        f"{heading} How answers ended", "",
+        "## How answers ended", "",
         *table(("class", *(text(name, 80) for name in names), "change"), rows, right=(1, 2, 3)), "",
         f"Failed by format alone: {before} of {breakdown.answers[0]} answers before, {after} of {breakdown.answers[1]} "
         "after. The code in them passes on its own.",
@@ -77,17 +78,17 @@ def _class_row(row: ClassCount, equal: bool) -> tuple[str, str, str, str]:
     return text(row.failure_class, 40), *cells, "0" if equal and not row.change else change
 
 
-def _changes(title: str, changes: Sequence[Change], names: tuple[str, str], heading: str) -> list[str]:
+def _changes(title: str, changes: Sequence[Change], names: tuple[str, str], most: int, kept_in: str) -> list[str]:
     if not changes:
         return []
-    lines = [f"{heading} {title}: {count(len(changes), 'problem')}"]
-    for change in changes[:MOST_NAMED]:
+    lines = [f"## {title}: {count(len(changes), 'problem')}"]
+    for change in changes[:most]:
         ends = f"{text(change.before.failure_class, 40)} -> {text(change.after.failure_class, 40)}"
-        lines += ["", f"{heading}# {text(change.problem, 80)}: {ends}, {change.kind}"]
+        lines += ["", f"### {text(change.problem, 80)}: {ends}, {change.kind}"]
         for name, result in zip(names, (change.before, change.after), strict=True):
             lines += ["", *_answer(name, result)]
-    if len(changes) > MOST_NAMED:
-        lines += ["", f"And {len(changes) - MOST_NAMED} more in results.jsonl."]
+    if len(changes) > most:
+        lines += ["", f"And {len(changes) - most} more in {kept_in}."]
     return lines
 
 

@@ -28,7 +28,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     sides, breakdown = evaluation.sides, _breakdown(evaluation)
     found = [_opening(evaluation), *([warning_lines(breakdown)] if breakdown else []), _pass_table(evaluation)]
     if breakdown:
-        found += breakdown_sections(breakdown, (sides[0].name, sides[1].name), 2)
+        found += breakdown_sections(breakdown, (sides[0].name, sides[1].name))
     else:
         found.append(_ended(sides[0]))
     return "\n\n".join("\n".join(lines) for lines in [*found, _left_out(evaluation)] if lines) + "\n"

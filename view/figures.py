@@ -5,9 +5,9 @@ Frozen values; view/gather.py computes them. All scores are on the 0 to 10 scale
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from probes.evaluation.breakdown import Breakdown
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)

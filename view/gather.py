@@ -49,7 +49,8 @@ def gather(record: SessionRecord) -> Figures:
         compared=len(changes), expected_false_keeps=len(changes) * (1 - policy.confidence) / 2,
         half_width=median(change.half_width for change in changes) if changes else None,
         searched=_searched(record), noise=_noise(record), outcomes=_outcomes(record),
-        breakdown=_breakdown(record), proposers=proposer_counts(record), cost=_cost(record), budget_left=left(record.budget, record.spent),
+        breakdown=_breakdown(record), proposers=proposer_counts(record), cost=_cost(record),
+        budget_left=left(record.budget, record.spent),
         missing=record.missing,
     )  # fmt: skip
 

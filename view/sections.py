@@ -1,11 +1,13 @@
 """The report's sections about the session as a whole: its question, its search, its noise, its cost, how to go on."""
 
 from probes.comparison import OVERALL
+from view.breakdown import breakdown_markdown
 from view.figures import Figures, KnobSearch
 from view.markdown import code, count, dollars, duration, fenced, table, text
 from view.phrases import next_command
 
 MOST_OUTCOMES = 12
+MOST_FLIPPED = 3
 
 
 def how_to_read(figures: Figures) -> list[str]:
@@ -82,7 +84,8 @@ def noise(figures: Figures) -> list[str]:
 def outcomes(figures: Figures) -> list[str]:
     """How answers ended before and after, by the scorer's word; what flipped, where the scorer says what passes."""
     if figures.breakdown is not None:
-        return breakdown_markdown(figures.breakdown, ("starting recipe", "incumbent now"), most=MOST_FLIPPED)
+        sides = ("starting recipe", "incumbent now")
+        return breakdown_markdown(figures.breakdown, sides, MOST_FLIPPED, "runs/probe-*/answers.jsonl")
     if not figures.outcomes:
         return []
     words = list(dict.fromkeys(word for item in figures.outcomes for word in item.words))

@@ -81,7 +81,7 @@ class Cases:
             with rooms.programs.start(source, self.entry_point) as program:
                 if program.loaded is not None:
                     return _unloaded(program.loaded, len(self.expected))
-                outcomes = program.calls(self.entry_point, [(arguments, {}) for arguments in self.arguments])
+                outcomes = program.calls(self.entry_point, self.arguments)
             return self._verdict(outcomes)
 
         return rooms.programs.insist(attempt)

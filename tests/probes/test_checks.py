@@ -158,3 +158,14 @@ def test_equality_is_of_type_and_value_all_the_way_down() -> None:
     assert same(float("nan"), float("nan"))
     for value, expected in ((True, 1), (1.0, 1), ([1], (1,)), ({1: 2}, {True: 2}), ([1, 2], [1]), ({"a": 1}, {"b": 1})):
         assert not same(value, expected)
+
+
+def test_tests_of_functions_that_work_in_place_and_of_the_standard_librarys_unittest_run_unchanged(
+    rooms: Rooms,
+) -> None:
+    in_place = "xs = [3, 1, 2]\nassert f(xs) is None\nassert xs == [1, 2, 3]"
+    assert asserts("def f(xs): xs.sort()", rooms, in_place).passed == 1
+    assert asserts("def f(xs): sorted(xs)", rooms, in_place).passed == 0
+    case = "import unittest\nclass T(unittest.TestCase):\n    def runTest(self): self.assertRaises(KeyError, f, {})\n"
+    assert asserts("def f(d): return d['a']", rooms, "T().debug()", setup=case).passed == 1
+    assert asserts("def f(d): return d.get('a')", rooms, "T().debug()", setup=case).passed == 0

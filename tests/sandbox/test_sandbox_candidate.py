@@ -1,6 +1,10 @@
 """A program that is called one call at a time, by functions and by other programs."""
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jailed import BACKENDS, LIMITS
 
 from sandbox import Candidate, Ended, Outcome, ProgramEnded, Raised, Returned, Sandbox, Value, open_sandbox
@@ -151,4 +155,47 @@ def test_calls_ahead_and_calls_one_by_one_give_the_same(sandbox: Sandbox) -> Non
     with sandbox.start(source, "f") as candidate:
         single = one_by_one(candidate)
     with sandbox.start(source, "f") as candidate:
-        assert candidate.calls("f", [((x,), {}) for x in range(6)]) == single
+        assert candidate.calls("f", [(x,) for x in range(6)]) == single
+
+
+def test_what_a_call_does_to_its_lists_dicts_and_sets_is_done_out_here_too(sandbox: Sandbox) -> None:
+    source = """
+def f(xs, d, s, same, t=None):
+    xs.reverse(); d["new"] = xs[0]; s.add(9); t and t.clear()
+def g(xs): xs.append(g)
+"""
+    xs, d, s, same = [1, 2], {"a": 1}, {1}, [3]
+    with sandbox.start(source, "f") as candidate:
+        outcome = candidate.call("f", xs, d, s, same)
+        assert outcome == Returned(None)
+        assert isinstance(outcome, Returned)
+        assert outcome.changed == {0: [2, 1], 1: {"a": 1, "new": 2}, 2: {1, 9}}
+        candidate.function("f")(xs, d, s, same)
+        assert (xs, d, s, same) == ([2, 1], {"a": 1, "new": 2}, {1, 9}, [3])
+        assert candidate.call("g", []) == Returned(None)
+
+
+@pytest.mark.parametrize("place", ["7", "-1", "x", "\u00b2", "0"])
+def test_a_forged_change_changes_nothing_else(sandbox: Sandbox, place: str) -> None:
+    frame = f"['returned', 1, {{{place!r}: 5}}]"
+    forged = f"import os\nfrom sandbox import protocol\ndef f(xs): os.write(3, protocol.pack({frame}))"
+    xs = [1]
+    with sandbox.start(forged, "f") as candidate:
+        with contextlib.suppress(ProgramEnded):
+            candidate.function("f")(xs)
+        assert xs == [1]
+
+
+def test_a_property_test_drives_a_candidate(sandbox: Sandbox) -> None:
+    source = "def f(xs):\n    return sorted(set(xs))\ndef right(xs): return sorted(xs)"
+    with sandbox.start(source, "f") as candidate:
+
+        @given(st.lists(st.integers()))
+        def keeps_every_item(xs: list[int]) -> None:
+            assert len(function(xs)) == len(xs)
+
+        function = candidate.function("right")
+        keeps_every_item()
+        function = candidate.function("f")
+        with pytest.raises(AssertionError):
+            keeps_every_item()

@@ -191,11 +191,12 @@ def test_foreign_text_changes_no_structure(text: str) -> None:
     assert inside <= {"text", "strong_open", "strong_close", "softbreak", "code_inline", "text_special"}
 
 
-def test_the_breakdown_stands_alone_under_a_heading_of_any_level() -> None:
-    lines = breakdown_markdown(break_down(BEFORE, AFTER), ("starting recipe", "incumbent now"), heading_level=3)
-    assert lines[0] == "### From starting recipe to incumbent now"
-    assert "### How answers ended" in lines
-    assert "#### p2: NAME_ERROR -> PASS, algorithmic" in lines
+def test_the_breakdown_stands_alone_and_says_where_the_rest_is() -> None:
+    lines = breakdown_markdown(break_down(BEFORE, AFTER), ("starting recipe", "incumbent now"))
+    assert lines[0] == "## From starting recipe to incumbent now"
+    assert "## How answers ended" in lines
+    assert "### p2: NAME_ERROR -> PASS, algorithmic" in lines
+    assert "in elsewhere." in "\n".join(breakdown_markdown(break_down(BEFORE, AFTER), ("a", "b"), 0, "elsewhere"))
     assert all("\n" not in line for line in lines)
     assert cells("\n".join(lines), "class") == [["class", "starting recipe", "incumbent now", "change"]]
     apart = breakdown_markdown(break_down(BEFORE, [result("other")]), ("a", "b"))
