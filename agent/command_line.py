@@ -131,10 +131,12 @@ def doctor(workspace: Root = Path()) -> None:
 @app.command()
 def evaluate(
     problems: Annotated[Path, typer.Option("--problems", metavar="FILE", help="HumanEval or MBPP rows: .jsonl, .gz.")],
-    model: Annotated[str, typer.Option("--model", help="A folder or hub id; asked without --adapter, too.")] = "",
+    model: Annotated[str, typer.Option("--model", help="A folder or hub id; with an adapter, the side before.")] = "",
     revision: Annotated[str | None, typer.Option("--revision", help="Of a hub model: a commit, say.")] = None,
     quantization: Annotated[str, typer.Option("--quantization", help="none or nf4.")] = "none",
-    adapter: Annotated[Path | None, typer.Option("--adapter", metavar="DIR", help="A LoRA adapter on --model.")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option("--adapter", metavar="DIR", help="A LoRA adapter to put on the model.")
+    ] = None,
     endpoint: Annotated[str, typer.Option("--endpoint", metavar="MODEL", help="Served at OPENAI_BASE_URL.")] = "",
     samples: Annotated[
         Path | None, typer.Option("--samples", metavar="FILE", help="Rows of task_id, completion.")

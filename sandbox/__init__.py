@@ -2,7 +2,11 @@
 
     with open_sandbox() as sandbox:
         execution = sandbox.run(Program("def add(a, b): return a + b", "add", ((1, 2), ("x", 3))))
-    execution.outcomes  # (Returned(value=3), Raised(exception='TypeError', message='can only concatenate ...'))
+        execution.outcomes  # (Returned(value=3), Raised(exception='TypeError', message='can only concatenate ...'))
+
+        with sandbox.start("def add(a, b): return a + b", "add") as candidate:
+            add = candidate.function("add")  # a property test can call this out here; each call happens in there
+            assert add(1, 2) == 3
 
 Inputs go in; expected values never do. The caller compares what comes out, with its own plain values, out here.
 
@@ -11,10 +15,11 @@ Inputs go in; expected values never do. The caller compares what comes out, with
 
 The zygote is a resident Python inside bubblewrap, or under Landlock where bubblewrap does not work. It never sees a
 program; a program never holds an end of the control channel. Under either back end a program is one process with
-one thread behind the same seccomp filter and limits: it can read the standard library, compute and answer.
+one thread behind the same seccomp filter and limits: it can read the standard library, compute and answer. Under
+bubblewrap it also begins in namespaces of its own, where the kernel lets users make them.
 
 What a program prints is thrown away. `random` starts from the same seed and sets of strings have the same order
-every time, so that a program gives the same values tomorrow.
+every time, so that a program gives the same values tomorrow. Its time is processor time: a busy machine is waited for.
 
 What a program cannot do, although it might mean well: start threads or processes, open sockets (so no asyncio), create
 temporary files, import installed packages. Under Landlock it can still ask whether a file of the host exists and how

@@ -23,12 +23,15 @@ from view.markdown import code, count, duration, table, text
 __all__ = ["breakdown_markdown", "evaluation_data", "evaluation_markdown", "write_evaluation"]
 
 
+BEFORE_AFTER = ("before", "after")
+
+
 def evaluation_markdown(evaluation: Evaluation) -> str:
     """The report: warnings first, then pass@k, how answers ended, what flipped, and what was left out."""
     sides, breakdown = evaluation.sides, _breakdown(evaluation)
     found = [_opening(evaluation), *([warning_lines(breakdown)] if breakdown else []), _pass_table(evaluation)]
     if breakdown:
-        found += breakdown_sections(breakdown, (sides[0].name, sides[1].name))
+        found += breakdown_sections(breakdown, BEFORE_AFTER)
     else:
         found.append(_ended(sides[0]))
     return "\n\n".join("\n".join(lines) for lines in [*found, _left_out(evaluation)] if lines) + "\n"
@@ -66,21 +69,27 @@ def _breakdown(evaluation: Evaluation) -> Breakdown | None:
 def _opening(evaluation: Evaluation) -> list[str]:
     left = {"refused": len(evaluation.refused), "without an answer": len(evaluation.missing)}
     apart = ", ".join(f"{count(number, 'problem')} {what}" for what, number in left.items() if number)
-    answers = " and ".join(f"{len(side.results)} of {text(side.name, 80)}" for side in evaluation.sides)
     return [
         f"# Evaluation on {text(evaluation.problems_file)}", "",
-        f"{count(evaluation.problems, 'problem')}; answers: {answers}; {duration(evaluation.seconds)}."
-        + (f" Left out, see the end: {apart}." if apart else ""),
+        f"{count(evaluation.problems, 'problem')}, {duration(evaluation.seconds)}."
+        + (f" Left out, see the end: {apart}." if apart else ""), "",
+        *(f"- {name}: {code(side.name)}, {count(len(side.results), 'answer')}" for name, side in _named(evaluation)),
     ]  # fmt: skip
 
 
+def _named(evaluation: Evaluation) -> list[tuple[str, Side]]:
+    """Short names for tables: what a side consists of is told once."""
+    return list(zip(BEFORE_AFTER if len(evaluation.sides) > 1 else ("answers",), evaluation.sides, strict=True))
+
+
 def _pass_table(evaluation: Evaluation) -> list[str]:
-    rates = [(side, rate) for side in evaluation.sides for rate in pass_rates(side.results, evaluation.ks)]
+    named = _named(evaluation)
+    rates = [(name, rate) for name, side in named for rate in pass_rates(side.results, evaluation.ks)]
     seeds = sorted({seed for _, rate in rates for seed in rate.seeds})
     per_seed = seeds if len(seeds) > 1 else []
     rows = [
-        (text(side.name, 80), str(rate.k), *_rate_cells(rate), *(_percent(rate.seeds.get(seed)) for seed in per_seed))
-        for side, rate in rates
+        (name, str(rate.k), *_rate_cells(rate), *(_percent(rate.seeds.get(seed)) for seed in per_seed))
+        for name, rate in rates
     ]
     headings = ("side", "k", "mean", "deviation", "95 % interval", *(f"seed {seed}" for seed in per_seed))
     rule = "The chance that one of k answers passes (unbiased estimate, Chen et al. 2021)."
@@ -95,7 +104,7 @@ def _pass_table(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _about(rates: Sequence[tuple[Side, PassRate]]) -> str:
+def _about(rates: Sequence[tuple[str, PassRate]]) -> str:
     """What the deviation and the interval cover."""
     if any(rate.low is None for _, rate in rates):
         return "An interval takes two problems or more, and the same problems with each seed."

@@ -50,8 +50,9 @@ def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_
     assert set(table["lane"]) == {"", "hyperparameters", "mixture", "curriculum"}
     assert list(table["lane"]).count("hyperparameters") == 4
     log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
-    assert log.count("\n") == 11
+    assert log.count("\n") == 12
     assert "proposer: optuna (no endpoint is configured" in log
+    assert "scorer: simulated" in log
     assert "END 8 decisions made" in log
     assert len(list((tmp_path / "runs").glob("probe-*/outcome.json"))) == 9 * 3
     folder = tmp_path / "runs" / f"session-{session}"

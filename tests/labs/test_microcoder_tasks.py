@@ -58,7 +58,7 @@ def test_the_missing_import_is_a_name_error(scorer: ExecutionScorer) -> None:
         if template.category == "imports":
             task, prompt = prompt_of(template)
             assert "import" not in task.mistakes[0]
-            assert scorer.score([Answer(prompt, task.mistakes[0])])[0].outcome == "NameError"
+            assert scorer.score([Answer(prompt, task.mistakes[0])])[0].outcome == "NAME_ERROR"
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)

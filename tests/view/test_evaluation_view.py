@@ -48,15 +48,15 @@ AFTER = [result(f"p{i}", "PASS" if i < 3 else "REFUSAL", seed) for seed in (42, 
 def test_one_side_is_told_with_pass_at_k_per_seed_classes_and_no_comparison() -> None:
     found = [*BEFORE[:7], replace(BEFORE[7], passed=True, failure_class="PASS")]
     said = evaluation_markdown(evaluation(found))
-    assert cells(section(said, "pass@k"), "base") == [
-        ["base", "1", "62.5 %", "17.7 %", "0.0 to 100.0 %", "75.0 %", "50.0 %"]
+    assert cells(section(said, "pass@k"), "answers") == [
+        ["answers", "1", "62.5 %", "17.7 %", "0.0 to 100.0 %", "75.0 %", "50.0 %"]
     ]
     assert "seed 7 | seed 42" in said
     ended = section(said, "How answers ended")
     assert cells(ended, "PASS") == [["PASS", "5", "62.5%"]]
     assert cells(ended, "NAME\\_ERROR") + cells(ended, "NAME_ERROR") == [["NAME_ERROR", "3", "37.5%"]]
     assert "Failed by format alone: 0 of 8 answers" in ended
-    assert "4 problems; answers: 8 of base; 1 min 15 s." in said
+    assert "4 problems, 1 min 15 s.\n\n- answers: `base`, 8 answers\n" in said
     for absent in ("Left out", "Newly", "Warning", "change"):
         assert absent not in said
 
@@ -64,7 +64,7 @@ def test_one_side_is_told_with_pass_at_k_per_seed_classes_and_no_comparison() ->
 def test_two_sides_are_compared_class_by_class_and_problem_by_problem() -> None:
     after = [replace(r, answer="import math") if r.problem == "p2" else r for r in AFTER]
     said = evaluation_markdown(evaluation(BEFORE, after))
-    assert [row[2] for row in cells(section(said, "pass@k"), "base") + cells(section(said, "pass@k"), "adapter")] == [
+    assert [row[2] for row in cells(section(said, "pass@k"), "before") + cells(section(said, "pass@k"), "after")] == [
         "50.0 %", "75.0 %",
     ]  # fmt: skip
     ended = section(said, "How answers ended")
@@ -74,8 +74,8 @@ def test_two_sides_are_compared_class_by_class_and_problem_by_problem() -> None:
     assert "1 problem newly solved, 1 by their code and 0 by their format. 0 problems no longer solved." in said
     gained = section(said, "Newly passing: 1 problem")
     assert "### p2: NAME_ERROR -> PASS, algorithmic" in gained
-    assert "Answer 1 of seed 42 from base: NAME_ERROR. f(1)\n\n```text\nreturn 1\n```" in gained
-    assert "from adapter: PASS\n\n```text\nimport math\n```" in gained
+    assert "Answer 1 of seed 42 from before: NAME_ERROR. f(1)\n\n```text\nreturn 1\n```" in gained
+    assert "from after: PASS\n\n```text\nimport math\n```" in gained
     assert "Newly failing" not in said
 
 
@@ -96,14 +96,14 @@ def test_failures_by_format_alone_are_counted_and_marked() -> None:
     said = evaluation_markdown(evaluation(before, AFTER))
     assert "Failed by format alone: 4 of 8 answers before, 0 of 8 after." in said
     assert "### p2: NAME_ERROR -> PASS, format" in said
-    assert "from base: NAME_ERROR, by format alone. f(1)" in said
+    assert "from before: NAME_ERROR, by format alone. f(1)" in said
     assert "Failed by format alone: 4 of 8 answers." in evaluation_markdown(evaluation(before))
 
 
 def test_a_k_without_answers_enough_is_named_and_absent() -> None:
     said = evaluation_markdown(evaluation(BEFORE, ks=(1, 5, 10)))
     assert "Left out where it cannot be told: pass@5, pass@10." in said
-    assert [row[1] for row in cells(said, "base")] == ["1"]
+    assert [row[1] for row in cells(said, "answers")] == ["1"]
 
 
 def test_what_an_interval_covers_is_said_as_it_is() -> None:
@@ -250,6 +250,6 @@ def test_an_evaluation_has_one_side_or_two() -> None:
 
 
 def test_a_side_without_answers_is_no_crash() -> None:
-    assert "0 of base" in evaluation_markdown(evaluation([]))
+    assert "`base`, 0 answers" in evaluation_markdown(evaluation([]))
     assert evaluation_data(evaluation([]))["pass_at_k"] == {}
     assert "no problem in common" in evaluation_markdown(evaluation([], AFTER))
