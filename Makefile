@@ -25,6 +25,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m bench.session
 	$(BIN)/python -m bench.probes
 	$(BIN)/python -m bench.intervals
+	$(BIN)/nightlane bench sandbox
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
