@@ -56,7 +56,7 @@ class Candidate:
             outcome = self._outcome(frame)
             self.loaded = not_a_value("one before it was loaded") if isinstance(outcome, Returned) else outcome
 
-    def call(self, name: str, *arguments: Value, **named: Value) -> Outcome:
+    def call(self, name: str, /, *arguments: Value, **named: Value) -> Outcome:
         """Call a function of the program. ValueError for an argument that cannot cross (the caller's mistake)."""
         return self._calls(name, [(arguments, named)], tell=True)[0]
 

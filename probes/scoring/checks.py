@@ -12,12 +12,12 @@ import ast
 import builtins
 import contextlib
 import math
-import reprlib
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from probes.scoring.calls import Call, Relay, told
 from probes.scoring.failures import FailureClass, class_of
 from sandbox import Candidate, Ended, Limits, Outcome, Raised, Returned, Sandbox, Value, open_sandbox
 from sandbox.values import decode
@@ -94,7 +94,7 @@ class Cases:
         if all(right):
             return Verdict(len(right), len(right))
         first = right.index(False)
-        call = _Call(self.entry_point, self.arguments[first], {}, outcomes[first])
+        call = Call(self.entry_point, self.arguments[first], {}, outcomes[first])
         return Verdict(sum(right), len(right), call.failure_class, call.note)
 
 
@@ -121,17 +121,17 @@ class Tests:
             with rooms.programs.start(source, self.entry_point) as program:
                 if program.loaded is not None:
                     return _unloaded(program.loaded, len(self.tests))
-                relay = _Relay(program, self.entry_point)
+                relay = Relay(program, self.entry_point)
                 asks = {name: relay.ask(name) for name in self.functions}
                 with rooms.tests.start(self.setup + _HARNESS, _RUN, asks) as tests:
                     return self._verdict(tests, relay)
 
         return rooms.tests.insist(lambda: rooms.programs.insist(attempt))
 
-    def _verdict(self, tests: Candidate, relay: "_Relay") -> Verdict:
+    def _verdict(self, tests: Candidate, relay: Relay) -> Verdict:
         if tests.loaded is not None:
             if relay.last is None:
-                raise TestsBroken(f"the setup of its tests fails: {_told(tests.loaded)}")
+                raise TestsBroken(f"the setup of its tests fails: {told(tests.loaded)}")
             return Verdict(0, len(self.tests), *relay.blame(tests.loaded))
         passed, first = 0, None
         for test in self.tests:
@@ -188,81 +188,8 @@ def _typed(values: Collection[Value]) -> set[tuple[type, Value]]:
     return {(type(value), value) for value in values}
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call of a program's function and what came of it."""
-
-    name: str
-    arguments: Sequence[Value]
-    named: Mapping[str, Value]
-    outcome: Outcome
-
-    @property
-    def failure_class(self) -> FailureClass:
-        return "ASSERTION_FAIL" if isinstance(self.outcome, Returned) else class_of(self.outcome)
-
-    @property
-    def note(self) -> str:
-        shown = [_show(value) for value in self.arguments]
-        shown += [f"{name}={_show(value)}" for name, value in self.named.items()]
-        return f"{self.name}({', '.join(shown)}) {_told(self.outcome)}"
-
-
-@dataclass
-class _Relay:
-    """Carries calls from the tests to the program, and remembers the last."""
-
-    program: Candidate
-    entry_point: str
-    last: _Call | None = field(default=None)
-
-    def ask(self, name: str) -> Callable[..., Outcome]:
-        function = self.entry_point if name == "candidate" else name
-
-        def call(*arguments: Value, **named: Value) -> Outcome:
-            outcome = self.program.call(function, *arguments, **named)
-            self.last = _Call(function, arguments, named, outcome)
-            return outcome
-
-        return call
-
-    def blame(self, outcome: Outcome) -> tuple[FailureClass, str]:
-        """Why a test did not run to its end: what the program did last where that is no value, else what the test
-        made of the value."""
-        note = self.last.note if self.last else ""
-        if self.last is not None and isinstance(self.last.outcome, Ended):
-            return class_of(self.last.outcome), note
-        if isinstance(outcome, Returned):
-            return "OTHER_RUNTIME", note
-        return class_of(outcome), note or _told(outcome)
-
-
 def _unloaded(loaded: Raised | Ended, total: int) -> Verdict:
-    return Verdict(0, total, class_of(loaded, loading=True), f"it does not load: {_told(loaded)}", loaded=False)
-
-
-def _told(outcome: Outcome) -> str:
-    match outcome:
-        case Returned(value):
-            return f"gave {_show(value)}"
-        case Raised(exception, message):
-            return f"raised {exception}: {message}"[:300].rstrip(": ")
-        case Ended(reason, detail):
-            return f"ended, {reason}: {detail}"
-
-
-def _show(value: Value) -> str:
-    """A value in at most some 200 characters."""
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # an integer of more digits than Python converts
-        return f"a very large {type(value).__name__}"
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
-_SHORT.maxstring = _SHORT.maxother = 160
-_SHORT.maxlevel = 4
+    return Verdict(0, total, class_of(loaded, loading=True), f"it does not load: {told(loaded)}", loaded=False)
 
 
 def _free_names(sources: Sequence[str]) -> Iterator[str]:

@@ -1,0 +1,81 @@
+"""Calls of a program's functions on behalf of its tests, remembered so that a person can be told what went wrong."""
+
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from probes.scoring.failures import FailureClass, class_of
+from sandbox import Candidate, Ended, Outcome, Raised, Returned, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a program's function and what came of it."""
+
+    name: str
+    arguments: Sequence[Value]
+    named: Mapping[str, Value]
+    outcome: Outcome
+
+    @property
+    def failure_class(self) -> FailureClass:
+        return "ASSERTION_FAIL" if isinstance(self.outcome, Returned) else class_of(self.outcome)
+
+    @property
+    def note(self) -> str:
+        shown = [_show(value) for value in self.arguments]
+        shown += [f"{name}={_show(value)}" for name, value in self.named.items()]
+        return f"{self.name}({', '.join(shown)}) {told(self.outcome)}"
+
+
+@dataclass
+class Relay:
+    """Carries calls from the tests to the program, and remembers the last."""
+
+    program: Candidate
+    entry_point: str
+    last: Call | None = field(default=None)
+
+    def ask(self, name: str) -> Callable[..., Outcome]:
+        function = self.entry_point if name == "candidate" else name
+
+        def call(*arguments: Value, **named: Value) -> Outcome:
+            outcome = self.program.call(function, *arguments, **named)
+            self.last = Call(function, arguments, named, outcome)
+            return outcome
+
+        return call
+
+    def blame(self, outcome: Outcome) -> tuple[FailureClass, str]:
+        """Why a test did not run to its end: what the program did last where that is no value, else what the test
+        made of the value."""
+        note = self.last.note if self.last else ""
+        if self.last is not None and isinstance(self.last.outcome, Ended):
+            return class_of(self.last.outcome), note
+        if isinstance(outcome, Returned):
+            return "OTHER_RUNTIME", note
+        return class_of(outcome), note or told(outcome)
+
+
+def told(outcome: Outcome) -> str:
+    match outcome:
+        case Returned(value):
+            return f"gave {_show(value)}"
+        case Raised(exception, message):
+            return f"raised {exception}: {message}"[:300].rstrip(": ")
+        case Ended(reason, detail):
+            return f"ended, {reason}: {detail}"
+
+
+def _show(value: Value) -> str:
+    """A value in at most some 200 characters."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        return f"a very large {type(value).__name__}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
+_SHORT.maxstring = _SHORT.maxother = 160
+_SHORT.maxlevel = 4
