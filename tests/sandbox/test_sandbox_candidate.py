@@ -11,7 +11,7 @@ from sandbox import Candidate, Ended, Outcome, ProgramEnded, Raised, Returned, S
 
 
 def test_each_call_is_sent_when_it_is_made_and_state_lives_between_them(sandbox: Sandbox) -> None:
-    source = "seen = []\ndef f(x, *, twice=False, name=0, self=0):\n seen.append(x)\n return seen * 2 if twice else seen"
+    source = "seen = []\ndef f(x, *, twice=False, name=0, self=0):\n seen.append(x)\n return seen * (1 + twice)"
     with sandbox.start(source, "f") as candidate:
         assert candidate.call("f", 1) == Returned([1])
         assert candidate.call("f", 2, twice=True, name=1, self=2) == Returned([1, 2, 1, 2])
