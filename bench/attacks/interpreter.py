@@ -92,7 +92,7 @@ INTERPRETER: tuple[Attack, ...] = (
         """
         import ctypes, gc
         def found(backwards):
-            start, size = backwards[::-1][:6].encode(), len(backwards)
+            start, size = backwards[:-7:-1].encode(), len(backwards)  # all of it forwards would be found itself
             gc.unfreeze()
             for page in {id(item) >> 12 << 12 for item in gc.get_referents(*gc.get_objects())}:
                 memory, at = ctypes.string_at(page, 1 << 12), -1

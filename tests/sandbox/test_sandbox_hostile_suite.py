@@ -147,6 +147,15 @@ def test_the_suite_finds_what_happened_to_the_host(
     assert any(what.startswith(effect) for what in found), found
 
 
+@pytest.mark.parametrize("where", ["all objects", "raw memory"])
+def test_a_hunt_finds_what_is_there(suite: Suite, where: str) -> None:
+    (hunt,) = (
+        attack for attack in ATTACKS if attack.name == f"a hunt through {where} for the values of another program"
+    )
+    there = hunt.source.replace("def f(x): return", "def f(x):\n    held = [x['other'][::-1]]\n    return")
+    assert suite.attempt(replace(hunt, source=there)).effects == ("found the argument of another program",)
+
+
 def test_the_suite_finds_a_daemon() -> None:
     assert attempted(InAnotherProcess, "daemon").left_running > 0
 
