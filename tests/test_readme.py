@@ -1,5 +1,6 @@
 """The README is true: its commands run, and what it names is there."""
 
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import pytest
 
 from agent.command_line import EPILOG
 from agent.followers import COLUMNS
+from labs.microcoder import build
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -77,6 +79,31 @@ def test_the_commands_of_your_own_study_run_as_written(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         for option in (one for one in word if one.startswith("--") and not offline):
             assert option in done.stdout
+
+
+@pytest.mark.slow
+def test_the_bundled_problems_are_evaluated_as_written(tmp_path: Path) -> None:
+    build(ROOT / "labs" / "microcoder" / "build", lambda stage, share: None)
+    line = " ".join(part.rstrip("\\").strip() for part in block(".venv/bin/nightlane evaluate --problems labs/"))
+    words = [*shlex.split(line)[1:], "--seeds", "42", "--workspace", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "agent.command_line", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["problems"] == len(found["results"]) == 144
+    assert found["refused"] == []
+    assert 0.3 < found["pass_at_k"]["1"]["mean"] < 0.8
+
+
+def test_every_other_way_to_evaluate_is_an_option_of_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.command_line", "evaluate", "--help"],
+        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = block(".venv/bin/nightlane evaluate --problems HumanEval")
+    assert len(lines) == 3
+    for option in re.findall(r"--[a-z]+", " ".join(lines)):
+        assert option in done.stdout
 
 
 def test_the_exit_codes_are_those_of_the_command() -> None:
