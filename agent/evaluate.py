@@ -26,6 +26,7 @@ from probes.store import write_durably
 
 SEEDS = (42, 123, 7)
 KS = (1, 5, 10, 100)
+SCORED_AT_ONCE = 50  # problems between two signs of life
 
 Note = Callable[[str], None]
 
@@ -68,11 +69,11 @@ def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evalua
         usable = verified(load_problems(request.problems), scorer)
         folder = _folder(workspace)
         refused = f", {len(usable.refused)} refused" if usable.refused else ""
-        note(f"{len(usable.problems)} problems{refused}; answers and results go to {folder}")
+        note(f"usable problems: {len(usable.problems)}{refused}; answers and results go to {folder}")
         sides, found = [], SampleSet({}, {}, ())
         for name, found in _sides(request, usable.problems, folder, note):
             note(f"scoring {name}")
-            sides.append(Side(name, tuple(_results(found, usable.problems, scorer))))
+            sides.append(Side(name, tuple(_results(found, usable.problems, scorer, note))))
     judgeless = {refused.task_id for refused in usable.refused}
     unknown = {name: number for name, number in found.unknown.items() if name not in judgeless}
     lines = [json.dumps({"side": side.name, **to_json(result)}) for side in sides for result in side.results]
@@ -158,8 +159,10 @@ def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, pat
             stream.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer) -> Iterator[Result]:
-    for problem in problems:
+def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer, note: Note) -> Iterator[Result]:
+    for done, problem in enumerate(problems):
+        if done and done % SCORED_AT_ONCE == 0:
+            note(f"{done} of {len(problems)} problems scored")
         for sample in found.samples.get(problem.prompt.id, ()):
             try:
                 mark: Mark = scorer.score([Answer(problem.prompt, sample.text)])[0]
