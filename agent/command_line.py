@@ -147,7 +147,7 @@ def evaluate(
     temperature: Annotated[float, typer.Option("--temperature", min=0.01, max=10)] = 0.2,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="At most, per answer.")] = 512,
     seconds: Annotated[float, typer.Option("--seconds", min=0.05, max=60, help="Processor time per answer.")] = 3.0,
-    memory: Annotated[int, typer.Option("--memory", min=96, help="MiB per answer.")] = 512,
+    memory: Annotated[int, typer.Option("--memory", min=96, max=1 << 20, help="MiB per answer.")] = 512,
     workspace: Root = Path(),
     as_json: Json = False,
 ) -> None:
@@ -167,8 +167,7 @@ def evaluate(
     try:
         done, folder = evaluate(request, _at(workspace), lambda text: typer.echo(text, err=True))
     except KeyboardInterrupt:
-        sys.stderr.write("nightlane: interrupted; answers that were drawn are in the folder named above, and "
-                         "--samples scores them\n")  # fmt: skip
+        sys.stderr.write("nightlane: interrupted; what was answered and judged so far is in the folder named above\n")
         raise typer.Exit(INTERRUPTED) from None
     write_evaluation(folder, done)
     _print(evaluation_data(done) if as_json else evaluation_markdown(done))

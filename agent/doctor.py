@@ -8,7 +8,7 @@ import sys
 
 from agent.workspace import Workspace
 from probes.resident import visible_devices
-from sandbox import diagnose
+from sandbox import diagnose, remedy
 
 PACKAGES = (
     "torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "optuna", "langgraph",
@@ -34,9 +34,7 @@ def examine(workspace: Workspace) -> tuple[list[str], bool]:
         lines.append(f"{mark:<8} sandbox {found.backend}{role}: {found.why}")
     if chosen is None:
         healthy = False
-        lines.append(
-            "missing  a sandbox, without which no answer can be executed; install it with: apt-get install bubblewrap"
-        )
+        lines.append(f"missing  a sandbox, without which no answer can be executed. {remedy()}")
     lines.append(_endpoint())
     free = shutil.disk_usage(_existing(workspace)).free / 1e9
     lines.append(f"{'ok' if free > 5 else 'low':<8} disk: {free:.1f} GB free at {workspace.root}")

@@ -22,7 +22,6 @@ from probes.evaluation.samples import SampleSet, load_samples
 from probes.scoring.execution import ExecutionScorer
 from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
 from probes.settings import ModelSettings, ScorerSettings
-from probes.store import write_durably
 
 SEEDS = (42, 123, 7)
 KS = (1, 5, 10, 100)
@@ -64,7 +63,7 @@ class Request:
 def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evaluation, Path]:
     """The evaluation and the folder of its files. ``note`` is told of each step, for a person who waits."""
     begun = time.monotonic()
-    with _scorer(request.scorer) as scorer:
+    with _scorer(request.scorer) as scorer, _judged_or_said():
         note(scorer.about)
         usable = verified(load_problems(request.problems), scorer)
         folder = _folder(workspace)
@@ -73,14 +72,15 @@ def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evalua
         sides, found = [], SampleSet({}, {}, ())
         for name, found in _sides(request, usable.problems, folder, note):
             note(f"scoring {name}")
-            sides.append(Side(name, tuple(_results(found, usable.problems, scorer, note))))
+            results = _kept(_results(found, usable.problems, scorer, note), name, folder / "results.jsonl")
+            sides.append(Side(name, results))
+    came = sum(len(side.results) for side in sides)
+    asked = 0 if request.samples else len(usable.problems) * request.asking.samples * len(request.seeds) * len(sides)
     judgeless = {refused.task_id for refused in usable.refused}
     unknown = {name: number for name, number in found.unknown.items() if name not in judgeless}
-    lines = [json.dumps({"side": side.name, **to_json(result)}) for side in sides for result in side.results]
-    write_durably(folder / "results.jsonl", "".join(f"{line}\n" for line in lines))
     return Evaluation(
         str(request.problems), len(usable.problems), usable.refused, unknown, found.missing, tuple(sides),
-        _ks(sides), time.monotonic() - begun,
+        _ks(sides), time.monotonic() - begun, max(0, asked - came),
     ), folder  # fmt: skip
 
 
@@ -164,16 +164,31 @@ def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionSco
         if done and done % SCORED_AT_ONCE == 0:
             note(f"{done} of {len(problems)} problems scored")
         for sample in found.samples.get(problem.prompt.id, ()):
-            try:
-                mark: Mark = scorer.score([Answer(problem.prompt, sample.text)])[0]
-            except ScorerBroken as error:
-                raise MissingRequirement(
-                    f"an answer could not be judged ({error}); try again on a quieter machine"
-                ) from None
+            mark: Mark = scorer.score([Answer(problem.prompt, sample.text)])[0]
             yield Result(
                 problem.prompt.id, problem.prompt.category, sample.seed, sample.sample, sample.text,
                 mark.outcome == "PASS", mark.outcome, mark.value, mark.note, mark.format_only,
             )  # fmt: skip
+
+
+def _kept(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...]:
+    """Each result appended to ``path`` as it comes, so that an interruption loses none."""
+    found = []
+    with path.open("a", encoding="utf-8") as stream:
+        for result in results:
+            stream.write(json.dumps({"side": side, **to_json(result)}) + "\n")
+            stream.flush()
+            found.append(result)
+    return tuple(found)
+
+
+@contextmanager
+def _judged_or_said() -> Iterator[None]:
+    """A scorer that failed for good, on a machine too busy to judge anything, say, ends the command in one sentence."""
+    try:
+        yield
+    except ScorerBroken as error:
+        raise MissingRequirement(f"an answer could not be judged ({error}); try again on a quieter machine") from None
 
 
 def _ks(sides: Sequence[Side]) -> tuple[int, ...]:

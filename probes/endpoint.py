@@ -14,6 +14,7 @@ from openai.types.chat import ChatCompletion
 
 from lanes.errors import EndpointUnavailable
 
+FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
 NO_KEY = "none"  # the client refuses to be made without a key
 START_SECONDS = 20.0  # a server that cannot list its models in this time will not do for a night
 
@@ -126,7 +127,9 @@ class Endpoint:
         choices = completion.choices if isinstance(completion, ChatCompletion) else None
         if not choices or choices[0].message is None:
             raise NoReply("what it sent is no chat completion")
-        text: object = choices[0].message.content or ""
+        message = choices[0].message
+        filtered = FILTERED if choices[0].finish_reason == "content_filter" else ""
+        text: object = message.content or message.refusal or filtered
         if not isinstance(text, str):
             raise NoReply("the content of its message is no text")
         sendable = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate could not be sent back

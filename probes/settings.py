@@ -56,7 +56,7 @@ class ScorerSettings(Section):
 
     kind: str = "execution"
     seconds: float = Field(2.0, ge=0.05, le=60)
-    memory_mb: int = Field(256, ge=96)
+    memory_mb: int = Field(256, ge=96, le=1 << 20)
 
 
 class ProbeSettings(Section):

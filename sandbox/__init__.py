@@ -27,7 +27,7 @@ large it is (Landlock does not judge stat); it can open none. The calls of one p
 """
 
 from sandbox.candidate import Ask, Candidate
-from sandbox.opening import diagnose, open_sandbox
+from sandbox.opening import diagnose, open_sandbox, remedy
 from sandbox.outcomes import (
     Diagnosis,
     Ended,
@@ -64,4 +64,5 @@ __all__ = [
     "diagnose",
     "encode",
     "open_sandbox",
+    "remedy",
 ]

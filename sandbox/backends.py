@@ -81,7 +81,7 @@ def landlock_and_seccomp() -> Launch:
     files, listings = found.rules()
     settings = {
         "parent": os.getpid(),
-        "become": None,
+        "become": _FREE_UIDS + os.getpid() if os.geteuid() == 0 else None,
         "landlock": {"files": files, "listings": listings},
         "keep_read_search": os.geteuid() == 0 and not found.readable_by_others,
     }

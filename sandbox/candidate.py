@@ -26,13 +26,15 @@ class ChildBroken(SandboxBroken):
 class Candidate:
     """A program that waits for calls, until close(). A context manager, made by `Sandbox.start`.
 
-    loaded: None, or why there is nothing to call. ended: why its process is gone; None while it lives.
+    loaded: None, or why there is nothing to call. ended: why its process is gone; None while it lives. unasked: it
+    wanted to ask something with an argument that cannot cross, and was told that this ended nowhere.
     """
 
     def __init__(self, jail: Jail, identity: int, limits: Limits, asks: Mapping[str, Ask]) -> None:
         self.loaded: Raised | Ended | None = None
         self._limits = limits
         self._asks = asks
+        self.unasked = False
         self._conversation = Conversation(jail, identity, limits)
 
     @property
@@ -112,6 +114,9 @@ class Candidate:
             match frame:
                 case ["ask", str(name), list(arguments), dict(named)] if name in self._asks:
                     self._conversation.send(self._answer(self._asks[name], arguments, named))
+                case ["unasked", str(name), str(why)] if name in self._asks:
+                    self.unasked = True
+                    self._conversation.send(protocol.pack(["ended", "unrepresentable", why[:_MESSAGE]]))
                 case _:
                     return frame
 

@@ -26,20 +26,17 @@ _STACK = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What holds a program: resource limits, Landlock where there is a ruleset, a uid of its own for root, seccomp."""
+    """What holds a program: no capabilities, resource limits, Landlock where there is a ruleset, seccomp."""
 
     seconds: float
     memory_mb: int
     ruleset: landlock.Ruleset | None
-    keep_read_search: bool
+    kept_capabilities: int
     filter: seccomp.Filter
 
     def enter(self, zygote: int) -> None:
         """Confine this process for good; OSError where any part of it cannot be had."""
-        if os.geteuid() == 0:
-            _become_nobody(self.keep_read_search)
-        else:
-            system.keep_capabilities(0)  # those over its own namespaces
+        system.keep_capabilities(self.kept_capabilities)  # it has all over its own namespaces
         system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != zygote:
             raise OSError("the zygote is gone")
@@ -72,14 +69,6 @@ class Confinement:
             hard = resource.getrlimit(kind)[1]
             allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (allowed, allowed))
-
-
-def _become_nobody(keep_read_search: bool) -> None:
-    """Become a uid that nothing else has; the classic nobody where a container maps few uids."""
-    try:
-        system.become(0x70000000 + os.getpid(), keep_read_search)
-    except OSError:
-        system.become(65534, keep_read_search)
 
 
 def run(channel: int, zygote: int, confinement: Confinement, output_bytes: int) -> NoReturn:
@@ -148,7 +137,11 @@ def _function(names: dict[str, Any], name: str) -> Callable[..., Any]:
 
 def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
     """Have a function called outside: what a checker's process calls the candidate with."""
-    protocol.write_all(CHANNEL, protocol.pack(["ask", name, *values.encode_call(arguments, named)]))
+    try:
+        question = ["ask", name, *values.encode_call(arguments, named)]
+    except values.Unrepresentable as refusal:
+        question = ["unasked", name, str(refusal)[:_MESSAGE]]
+    protocol.write_all(CHANNEL, protocol.pack(question))
     match protocol.read_frame(CHANNEL):
         case ["returned", form, *changed]:
             for forms in changed:
@@ -176,6 +169,8 @@ def _call(names: dict[str, Any], call: list[Any], output_bytes: int) -> bytes:
         return protocol.pack(["ended", "output", str(refusal)])
     except values.Unrepresentable as refusal:
         return protocol.pack(["ended", "unrepresentable", str(refusal)])
+    except MemoryError:
+        return protocol.pack(["ended", "memory", "no memory was left to send the value"])
     if len(frame) > output_bytes + protocol.ENVELOPE:
         return protocol.pack(["ended", "output", f"a value may take {output_bytes} bytes at most; return less"])
     return frame

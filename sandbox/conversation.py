@@ -43,7 +43,11 @@ class Conversation:
         with theirs:
             self._channel.setblocking(False)
             self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # its first frame tells its number
-            jail.start_program(identity, theirs)
+            try:
+                jail.start_program(identity, theirs)
+            except SandboxBroken:
+                self._channel.close()
+                raise
         self._poll = select.poll()
         self._poll.register(jail.control, select.POLLIN)
         self._poll.register(self._channel, select.POLLIN)

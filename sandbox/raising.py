@@ -3,7 +3,9 @@
 Runs inside the jail too; the standard library only.
 """
 
+import ast
 import builtins
+import contextlib
 
 
 class ProgramEnded(Exception):
@@ -30,7 +32,7 @@ def exception(name: str, message: str, builtin: str) -> Exception:
     for ancestor in kind.__mro__:  # UnicodeDecodeError takes five arguments; ValueError, above it, takes the message
         try:
             own = ancestor if ancestor.__name__ == name else type(_plain(name), (ancestor,), {})
-            made = own(message)
+            made = own(_key(message) if issubclass(ancestor, KeyError) else message)
         except TypeError:
             continue
         if isinstance(made, Exception):
@@ -40,3 +42,10 @@ def exception(name: str, message: str, builtin: str) -> Exception:
 
 def _plain(name: str) -> str:
     return name if name.isidentifier() else "Exception"
+
+
+def _key(message: str) -> object:
+    """The key in a KeyError's message, which is its repr."""
+    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        return ast.literal_eval(message)
+    return message

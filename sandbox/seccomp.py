@@ -32,8 +32,6 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "access": (21, None),
     "faccessat": (269, 48),
     "faccessat2": (439, 439),
-    "readlink": (89, None),
-    "readlinkat": (267, 78),
     "getcwd": (79, 17),
     "getdents64": (217, 61),
     "fadvise64": (221, 223),

@@ -31,7 +31,7 @@ _TICK = 0.1  # seconds between two looks at a program's processor time, at most
 def main(control_fd: int, settings: dict[str, Any]) -> None:
     """Serve until the control channel ends."""
     if settings["become"] is not None:
-        system.become(settings["become"], keep_read_search=False)
+        _give_up_root(settings["become"], settings["keep_read_search"])
     system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
     if settings["parent"] is not None and os.getppid() != settings["parent"]:
         return
@@ -51,6 +51,14 @@ def main(control_fd: int, settings: dict[str, Any]) -> None:
     zygote.serve()
 
 
+def _give_up_root(uid: int, keep_read_search: bool) -> None:
+    """Become a uid that nothing else has; the classic nobody where a container maps few uids."""
+    try:
+        system.become(uid, keep_read_search)
+    except OSError:
+        system.become(65534, keep_read_search)
+
+
 class Zygote:
     def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
         self.control = control
@@ -60,7 +68,7 @@ class Zygote:
             seconds=settings["seconds"],
             memory_mb=settings["memory_mb"],
             ruleset=None if paths is None else landlock.Ruleset(paths["files"], paths["listings"]),
-            keep_read_search=settings["keep_read_search"],
+            kept_capabilities=1 << system.CAP_DAC_READ_SEARCH if settings["keep_read_search"] else 0,
             filter=seccomp.Filter(),
         )
         self.namespaces = False

@@ -137,14 +137,15 @@ def warning_lines(breakdown: Breakdown) -> list[str]:
 
 
 def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
-    """Without the answers, which results.jsonl has."""
+    def answer(result: Result) -> dict[str, Any]:
+        said = {"note": result.note, "format_only": result.format_only, "answer": result.answer}
+        return {**result_data(result), **said}
 
     def changes(found: Sequence[Change]) -> list[dict[str, Any]]:
         return [
             {
                 "task_id": change.problem, "category": change.category, "kind": change.kind,
-                "before": {**result_data(change.before), "note": change.before.note},
-                "after": {**result_data(change.after), "note": change.after.note},
+                "before": answer(change.before), "after": answer(change.after),
             }
             for change in found
         ]  # fmt: skip

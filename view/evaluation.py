@@ -29,7 +29,8 @@ BEFORE_AFTER = ("before", "after")
 def evaluation_markdown(evaluation: Evaluation) -> str:
     """The report: warnings first, then pass@k, how answers ended, what flipped, and what was left out."""
     sides, breakdown = evaluation.sides, _breakdown(evaluation)
-    found = [_opening(evaluation), *([warning_lines(breakdown)] if breakdown else []), _pass_table(evaluation)]
+    warned = [*_unanswered(evaluation), *(warning_lines(breakdown) if breakdown else [])]
+    found = [_opening(evaluation), warned, _pass_table(evaluation)]
     if breakdown:
         found += breakdown_sections(breakdown, BEFORE_AFTER)
     else:
@@ -54,6 +55,7 @@ def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:
         "refused": [asdict(refused) for refused in evaluation.refused],
         "unknown": dict(evaluation.unknown),
         "missing": list(evaluation.missing),
+        "unanswered": evaluation.unanswered,
         **{name: value for name, value in sides[-1].items() if name != "name"},
         "sides": sides,
         "breakdown": breakdown_data(breakdown) if breakdown else None,
@@ -75,6 +77,15 @@ def _opening(evaluation: Evaluation) -> list[str]:
         + (f" Left out, see the end: {apart}." if apart else ""), "",
         *(f"- {name}: {code(side.name)}, {count(len(side.results), 'answer')}" for name, side in _named(evaluation)),
     ]  # fmt: skip
+
+
+def _unanswered(evaluation: Evaluation) -> list[str]:
+    """Answers that never came are in no figure, and those that came may be the easier ones."""
+    if not evaluation.unanswered:
+        return []
+    came = sum(len(side.results) for side in evaluation.sides)
+    asked = came + evaluation.unanswered
+    return [f"- **Warning:** {evaluation.unanswered} of {asked} answers never came and are in no figure; ask again."]
 
 
 def _named(evaluation: Evaluation) -> list[tuple[str, Side]]:

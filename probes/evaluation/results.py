@@ -48,7 +48,7 @@ class Evaluation:
     """One side, or before and after, on ``problems`` usable problems.
 
     unknown: samples per id that the problem file lacks. missing: problems without an answer. ks: the k of pass@k
-    asked for. seconds: wall clock.
+    asked for. seconds: wall clock. unanswered: answers that an endpoint was asked for and never gave.
     """
 
     problems_file: str
@@ -59,6 +59,7 @@ class Evaluation:
     sides: tuple[Side, ...]
     ks: tuple[int, ...]
     seconds: float
+    unanswered: int = 0
 
     def __post_init__(self) -> None:
         if len(self.sides) not in (1, 2):

@@ -30,11 +30,19 @@ class Call:
 
 @dataclass
 class Relay:
-    """Carries calls from the tests to the program, and remembers the last."""
+    """Carries calls from the tests to the program, and remembers the last.
+
+    ``spoiled`` is the first call since `begin` that gave neither a value nor an exception. Tests hear of it as of an
+    exception and may catch that, but they have learnt nothing from it.
+    """
 
     program: Candidate
     entry_point: str
     last: Call | None = field(default=None)
+    spoiled: Call | None = field(default=None)
+
+    def begin(self) -> None:
+        self.spoiled = None
 
     def ask(self, name: str) -> Callable[..., Outcome]:
         function = self.entry_point if name == "candidate" else name
@@ -42,6 +50,8 @@ class Relay:
         def call(*arguments: Value, **named: Value) -> Outcome:
             outcome = self.program.call(function, *arguments, **named)
             self.last = Call(function, arguments, named, outcome)
+            if self.spoiled is None and isinstance(outcome, Ended):
+                self.spoiled = self.last
             return outcome
 
         return call
@@ -49,11 +59,11 @@ class Relay:
     def blame(self, outcome: Outcome) -> tuple[FailureClass, str]:
         """Why a test did not run to its end: what the program did last where that is no value, else what the test
         made of the value."""
+        if self.spoiled is not None:
+            return self.spoiled.failure_class, self.spoiled.note
         note = self.last.note if self.last else ""
-        if self.last is not None and isinstance(self.last.outcome, Ended):
-            return class_of(self.last.outcome), note
         if isinstance(outcome, Returned):
-            return "OTHER_RUNTIME", note
+            return "OTHER_RUNTIME", "the tests pass an argument that cannot cross"
         return class_of(outcome), note or told(outcome)
 
 

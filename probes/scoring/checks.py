@@ -14,7 +14,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from probes.scoring.calls import Call, Relay, told
@@ -23,6 +23,7 @@ from sandbox import Candidate, Ended, Limits, Outcome, Raised, Returned, Sandbox
 from sandbox.values import decode
 
 TOLERANCE = 1e-9
+VALUE_BYTES = 4 << 20  # JSON bytes of a returned value: a list of some hundred thousand numbers
 _RUN = "nightlane_runs_a_test"
 _HARNESS = f"\ndef {_RUN}(text):\n    exec(compile(text, '<test>', 'exec'), globals())\n"
 
@@ -49,7 +50,7 @@ class Rooms:
 
     def __init__(self, limits: Limits) -> None:
         """SandboxUnavailable when none holds here."""
-        self.programs = open_sandbox(limits)
+        self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
         self._tests: Sandbox | None = None
 
     @property
@@ -57,7 +58,9 @@ class Rooms:
         """Test code computes beside the program and sees all it returns: it gets twice what a program gets."""
         if self._tests is None:
             limits = self.programs.limits
-            self._tests = open_sandbox(Limits(2 * limits.seconds, 2 * limits.memory_mb, source_bytes=16 << 20))
+            self._tests = open_sandbox(
+                Limits(2 * limits.seconds, 2 * limits.memory_mb, VALUE_BYTES, source_bytes=16 << 20)
+            )
         return self._tests
 
     def close(self) -> None:
@@ -135,8 +138,10 @@ class Tests:
             return Verdict(0, len(self.tests), *relay.blame(tests.loaded))
         passed, first = 0, None
         for test in self.tests:
+            relay.begin()
             outcome = tests.call(_RUN, test)
-            if isinstance(outcome, Returned) and relay.program.ended is None:
+            sound = relay.spoiled is None and relay.program.ended is None and not tests.unasked
+            if isinstance(outcome, Returned) and sound:
                 passed += 1
             elif first is None:
                 first = relay.blame(outcome)

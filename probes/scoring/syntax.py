@@ -81,8 +81,8 @@ def definitions(source: str) -> str | None:
     """The source without its top-level self-tests; None when it does not compile or has none.
 
     Docstring, imports, functions, classes and assignments stay, letter by letter, and so do `if TYPE_CHECKING` and
-    `try` blocks of only imports and assignments. An assignment that calls a function of the source itself, such as
-    `result = f(3)`, is a self-test, unless a function or class reads it.
+    `try` blocks of only imports and assignments. An assignment that calls something, such as `result = f(3)` or
+    `n = int(input())`, or reads what such a one gave, is a self-test, unless a function or class reads it.
     """
     program = parse(source)
     if isinstance(program, Fault) or only_defines(program):
@@ -107,10 +107,23 @@ def _names(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
 
 
 def _kept(program: ast.Module) -> list[ast.stmt]:
-    own = {statement.name for statement in program.body if isinstance(statement, _FUNCTIONS)}
-    read = set[str]().union(*(_reads(s) for s in program.body if isinstance(s, _DEFINITIONS)))
-    kept = [s for s in program.body if _stays(s) and (not _calls(s, own) or _bound(s) & read)]
+    read, kept, gone = _read_by_definitions(program), [], set[str]()
+    for statement in program.body:
+        needed = isinstance(statement, _DEFINITIONS) or bool(_bound(statement) & read)
+        if _stays(statement) and (needed or not (_calls(statement) or _names(statement, ast.Load) & gone)):
+            kept.append(statement)
+        else:
+            gone |= _bound(statement)
     return [*program.body[:1], *kept] if ast.get_docstring(program, clean=False) is not None else kept
+
+
+def _read_by_definitions(program: ast.Module) -> set[str]:
+    """The names that functions and classes read, and those that the assignments of such names read."""
+    read = set[str]().union(*(_reads(s) for s in program.body if isinstance(s, _DEFINITIONS)))
+    for statement in reversed(program.body):
+        if not isinstance(statement, _DEFINITIONS) and _bound(statement) & read:
+            read |= _names(statement, ast.Load)
+    return read
 
 
 def _stays(statement: ast.stmt) -> bool:
@@ -127,11 +140,13 @@ def _is_plain(block: ast.stmt) -> bool:
     return all(isinstance(node, _PLAIN) for node in inner)
 
 
-def _calls(statement: ast.stmt, functions: set[str]) -> bool:
-    """Does the statement call one of the functions when it runs? What is inside a definition or a lambda does not."""
-    if isinstance(statement, _DEFINITIONS) or isinstance(getattr(statement, "value", None), ast.Lambda):
+def _calls(statement: ast.stmt) -> bool:
+    """Does an assignment call something when it runs? What is inside a lambda does not."""
+    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         return False
-    return any(isinstance(node, ast.Call) and _name(node.func) in functions for node in ast.walk(statement))
+    if isinstance(statement.value, ast.Lambda):
+        return False
+    return any(isinstance(node, ast.Call) for node in ast.walk(statement))
 
 
 def _name(expression: ast.expr) -> str:

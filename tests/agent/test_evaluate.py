@@ -171,6 +171,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(
         (("--model", "some/model", "--adapter", "gone"), "holds no adapter"),
         (("--model", "m", "--quantization", "int3"), "--quantization"),
         (("--endpoint", "m", "--temperature", "0"), "--temperature"),
+        (("--samples", "s", "--memory", "999999999999"), "--memory"),
     ],
 )
 def test_a_wrong_command_line_says_what_to_give(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -186,7 +187,7 @@ def test_an_endpoints_model_is_asked_with_every_seed_and_a_reply_that_never_come
         data = figures(
             tmp_path, "--problems", problems, "--endpoint", "scripted", "--seeds", "5", **endpoint.environment
         )
-    assert len(data["results"]) == 1
+    assert len(data["results"]) == data["unanswered"] == 1
     assert data["missing"] in (["T/add"], ["T/last"])
     assert {request["seed"] for request in endpoint.requests} == {5000}
     assert {request["max_tokens"] for request in endpoint.requests if "max_tokens" in request} == {512}

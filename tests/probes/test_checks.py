@@ -102,6 +102,34 @@ def test_a_test_that_swallows_every_exception_does_not_pass_a_program_that_is_go
     assert asserts("def f(x): raise ValueError", rooms, swallowing).passed == 1  # the official evaluator passes it too
 
 
+@pytest.mark.parametrize(
+    "gave", ["object()", "(y for y in [1])", "range(3)", "frozenset()", "lambda: 1", "list(range(10 ** 7))"]
+)
+def test_a_value_that_cannot_cross_is_no_exception_that_a_test_may_take_for_the_right_one(
+    rooms: Rooms, gave: str
+) -> None:
+    test = "assert f(3) == 3\ntry: f(-1)\nexcept Exception: pass\nelse: assert False"
+    assert asserts("def f(x):\n    if x < 0: raise ValueError\n    return x", rooms, test).passed == 1
+    verdict = asserts(f"def f(x):\n    if x < 0: return {gave}\n    return x", rooms, test, "assert f(3) == 3")
+    assert verdict.passed == 1  # the second test did not make that call
+
+
+def test_a_test_that_passes_what_cannot_cross_passes_nobody(rooms: Rooms) -> None:
+    test = "for bad in (object(), 1j, len):\n    try: f(bad)\n    except Exception: pass\n    else: assert False"
+    for body in ("return x", "raise ValueError"):
+        verdict = asserts(f"def f(x): {body}", rooms, test)
+        assert (verdict.passed, verdict.note) == (0, "the tests pass an argument that cannot cross")
+
+
+def test_large_values_come_back(rooms: Rooms) -> None:
+    assert asserts("def f(n): return list(range(n))", rooms, "assert len(f(100_000)) == 100_000").passed == 1
+
+
+def test_a_key_error_keeps_its_key(rooms: Rooms) -> None:
+    test = "try: f('a')\nexcept KeyError as e: assert e.args == ('a',) and str(e) == \"'a'\"\nelse: assert False"
+    assert asserts("def f(k): return {}[k]", rooms, test).passed == 1
+
+
 def test_each_assert_is_one_check_and_state_lives_between_them(rooms: Rooms) -> None:
     source = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
     verdict = asserts(source, rooms, "assert f() == 1", "assert f() == 1", "assert f() == 3")

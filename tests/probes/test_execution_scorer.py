@@ -52,6 +52,13 @@ def test_an_answer_is_worth_the_share_of_cases_it_passes(
         ("def add(a, b):\n    return a + b\nwhile True: pass\n", "TIMEOUT", True),
         ("def add(a, b):\n    return a + b\ndef other(:\n", "SYNTAX_ERROR", True),
         ("def add(a, b):\n    return a + c\n", "NAME_ERROR", False),
+        ("def add(a, b):\n    return a + b\nn = int(input())\nprint(add(n, n))\n", "OTHER_RUNTIME", True),
+        (
+            "import sys\ndef add(a, b):\n    n = a + b\n    return n\nd = sys.stdin.read()\nn = d[0]\n",
+            "INDEX_ERROR",
+            True,
+        ),
+        ("XS = list(range(9))\nN = len(XS)\ndef add(a, b):\n    return a + b + N - 9\n1 / 0\n", "ZERO_DIVISION", True),
     ],
 )
 def test_a_right_function_in_the_wrong_form_fails_and_is_told_from_a_wrong_function(

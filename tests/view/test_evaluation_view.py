@@ -203,6 +203,12 @@ def test_the_breakdown_stands_alone_and_says_where_the_rest_is() -> None:
     assert apart == ["## From a to b", "", "The two sides answered no problem in common, so they cannot be compared."]
 
 
+def test_answers_that_never_came_are_warned_of() -> None:
+    given = replace(evaluation(BEFORE), unanswered=4)
+    assert "- **Warning:** 4 of 12 answers never came" in evaluation_markdown(given)
+    assert evaluation_data(given)["unanswered"] == 4
+
+
 def test_problems_of_one_side_alone_are_told() -> None:
     said = evaluation_markdown(evaluation([*BEFORE, result("more")], AFTER))
     assert "Left out of the comparison: 1 problem answered by one side alone (1 before, 0 after)." in said
