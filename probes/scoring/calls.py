@@ -50,7 +50,7 @@ class Relay:
         def call(*arguments: Value, **named: Value) -> Outcome:
             outcome = self.program.call(function, *arguments, **named)
             self.last = Call(function, arguments, named, outcome)
-            if self.spoiled is None and isinstance(outcome, Ended):
+            if self.spoiled is None and (isinstance(outcome, Ended) or _out_of_memory(outcome)):
                 self.spoiled = self.last
             return outcome
 
@@ -65,6 +65,11 @@ class Relay:
         if isinstance(outcome, Returned):
             return "OTHER_RUNTIME", "the tests pass an argument that cannot cross"
         return class_of(outcome), note or told(outcome)
+
+
+def _out_of_memory(outcome: Outcome) -> bool:
+    """An exception, but one of our own limit's making."""
+    return isinstance(outcome, Raised) and outcome.builtin == "MemoryError"
 
 
 def told(outcome: Outcome) -> str:
