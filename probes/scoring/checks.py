@@ -198,20 +198,25 @@ def _unloaded(loaded: Raised | Ended, total: int) -> Verdict:
 
 
 def _free_names(sources: Sequence[str]) -> Iterator[str]:
-    """Names that the sources read and neither they nor Python define. SyntaxError for what is no Python."""
-    read, bound = set(), set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+    """Names that the sources call and neither they nor Python define. SyntaxError for what is no Python."""
+    called, bound = set(), set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Python warns of in foreign code concerns nobody here
         trees = [ast.parse(source) for source in sources]
     for tree in trees:
         for node in ast.walk(tree):
             match node:
-                case ast.Name(id=name, ctx=ast.Load()):
-                    read.add(name)
-                case ast.Name(id=name) | ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                case ast.Call(func=ast.Name(id=name)):
+                    called.add(name)
+                case (
+                    ast.Name(id=name, ctx=ast.Store())
+                    | ast.arg(arg=name)
+                    | ast.FunctionDef(name=name)
+                    | ast.ClassDef(name=name)
+                ):
                     bound.add(name)
                 case ast.AsyncFunctionDef(name=name) | ast.ExceptHandler(name=str(name)):
                     bound.add(name)
                 case ast.alias(name=name, asname=other):
                     bound.add(other or name.split(".")[0])
-    yield from read - bound
+    yield from called - bound

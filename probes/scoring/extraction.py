@@ -111,8 +111,10 @@ def _indented_run(text: str, entry_point: str, stub: str) -> str:
     start = passages.INDENTED.search(text)
     if not stub or not start:
         return ""
-    source = stub + passages.longest(stub, text[start.start() :], passages.PROSE)
-    return source if defines(parse(source), entry_point) else ""
+    run = passages.longest(stub, text[start.start() :], passages.PROSE)
+    if defines(parse(_dedented(run)), entry_point):  # a block of code in Markdown, not a body
+        return _joined([_preamble(stub, entry_point), _dedented(run)])
+    return stub + run if defines(parse(stub + run), entry_point) else ""
 
 
 def _failing_block(blocks: Sequence[str], entry_point: str, stub: str) -> Extracted | None:

@@ -197,3 +197,8 @@ def test_tests_of_functions_that_work_in_place_and_of_the_standard_librarys_unit
     case = "import unittest\nclass T(unittest.TestCase):\n    def runTest(self): self.assertRaises(KeyError, f, {})\n"
     assert asserts("def f(d): return d['a']", rooms, "T().debug()", setup=case).passed == 1
     assert asserts("def f(d): return d.get('a')", rooms, "T().debug()", setup=case).passed == 0
+
+
+def test_a_name_that_nobody_defines_is_no_function_of_the_program(rooms: Rooms) -> None:
+    verdict = asserts("def f(x): return x", rooms, "assert np.abs(f(1)) == 1")
+    assert (verdict.passed, verdict.failure_class) == (0, "NAME_ERROR")

@@ -536,3 +536,9 @@ def test_compiling_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passages, "parse", counted)
     list(passages.runs("def f(x):\n    return x\nSo.\n" * 1_000))
     assert len(sizes) <= passages.MOST * passages.CUTS
+
+
+def test_a_function_indented_as_markdowns_code_is_no_body_of_the_stub() -> None:
+    stub = 'def add_all(xs):\n    """ The sum. """\n'
+    found = extract("Here's the code:\n\n    def add_all(xs):\n        return sum(xs)\n\nThat is all.", "add_all", stub)
+    assert found.source.strip() == "def add_all(xs):\n    return sum(xs)"

@@ -53,6 +53,17 @@ def test_no_file_of_the_host_can_be_read_listed_or_changed(run: Run, tmp_path: P
     assert public.read_text() == "secret"
 
 
+def test_no_link_of_the_host_can_be_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("secret")
+    source = """
+import os
+def f(path):
+    try: return os.readlink(path)
+    except OSError: return None
+"""
+    assert run(source, (str(tmp_path / "link"),), ("/proc/self/exe",)).outcomes == (Returned(None), Returned(None))
+
+
 def test_nobody_can_be_signalled(run: Run) -> None:
     before = own()
     source = """

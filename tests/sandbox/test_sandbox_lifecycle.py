@@ -162,6 +162,17 @@ def test_a_programs_process_has_no_privileges(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_the_zygote_of_root_is_not_root(backend: str) -> None:
+    before = own()
+    with api.open_sandbox(backend=backend):
+        zygote = max(own() - before)  # bwrap, where there is one, came before it
+        text = Path(f"/proc/{zygote}/status").read_text()
+    status = {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    assert set(status["Uid"].split()) & {"0"} == set()
+    assert int(status["CapEff"], 16) in (0, 1 << 2)  # the second to enter an interpreter's directory that is root's
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_nothing_is_left_after_close(backend: str) -> None:
     before, descriptors = own(), len(os.listdir("/proc/self/fd"))
     sandbox = api.open_sandbox(backend=backend)
