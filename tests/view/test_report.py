@@ -189,9 +189,15 @@ def test_a_finished_session_names_the_command_to_go_on_and_the_recipe_that_stand
 
 def test_the_session_wrote_the_same_report_that_is_written_again(mixed: Workspace) -> None:
     path = mixed.session(record_of(mixed).session.id) / "report.md"
-    before = path.read_text(encoding="utf-8")
+
+    def told() -> list[str]:
+        """But for what counts the time, which the session's own report cannot have to its end."""
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if not re.match(r"\| (active time|cost|budget left) ", line)]
+
+    before = told()
     assert write_report(mixed, path.parent.name.removeprefix("session-")) == path
-    assert path.read_text(encoding="utf-8") == before
+    assert told() == before
 
 
 def test_missing_and_torn_probe_directories_are_told_and_tolerated(mixed: Workspace, tmp_path: Path) -> None:
