@@ -154,7 +154,8 @@ def evaluate(
     """Score a model, an adapter or samples on a file of problems: pass@k, and what fails and why."""
     from agent.evaluate import Request, evaluate
     from probes.evaluation.answering import Asking
-    from probes.settings import ModelSettings, ScorerSettings
+    from probes.scoring.execution import ExecutionSettings
+    from probes.settings import ModelSettings
     from view.evaluation import evaluation_data, evaluation_markdown, write_evaluation
 
     if quantization not in ("none", "nf4"):
@@ -162,7 +163,7 @@ def evaluate(
     request = Request(
         problems, ModelSettings(path=model, revision=revision) if model else None, adapter, endpoint, samples, before,
         quantization, _numbers(seeds), Asking(number, temperature, tokens),
-        ScorerSettings(seconds=seconds, memory_mb=memory),
+        ExecutionSettings(seconds=seconds, memory_mb=memory),
     )  # fmt: skip
     try:
         done, folder = evaluate(request, _at(workspace), lambda text: typer.echo(text, err=True))

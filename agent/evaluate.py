@@ -19,9 +19,9 @@ from probes.evaluation.answering import Answerer, Asking, ServedModel, load
 from probes.evaluation.problems import Problem, ProblemSet, Refused, load_problems
 from probes.evaluation.results import Evaluation, Result, Side, to_json
 from probes.evaluation.samples import SampleSet, load_samples
-from probes.scoring.execution import ExecutionScorer
+from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
-from probes.settings import ModelSettings, ScorerSettings
+from probes.settings import ModelSettings
 
 SEEDS = (42, 123, 7)
 KS = (1, 5, 10, 100)
@@ -44,7 +44,7 @@ class Request:
     quantization: str = "none"
     seeds: tuple[int, ...] = SEEDS
     asking: Asking = field(default_factory=Asking)
-    scorer: ScorerSettings = field(default_factory=ScorerSettings)
+    scorer: ExecutionSettings = field(default_factory=ExecutionSettings)
 
     def __post_init__(self) -> None:
         sources = {"--model": self.model, "--endpoint": self.endpoint, "--samples": self.samples}
@@ -198,7 +198,7 @@ def _ks(sides: Sequence[Side]) -> tuple[int, ...]:
 
 
 @contextmanager
-def _scorer(settings: ScorerSettings) -> Iterator[ExecutionScorer]:
+def _scorer(settings: ExecutionSettings) -> Iterator[ExecutionScorer]:
     scorer = ExecutionScorer(settings)
     try:
         yield scorer

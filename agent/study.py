@@ -17,6 +17,7 @@ from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes, ch
 from lanes.errors import BadInput
 from lanes.search_space import KNOB_NAMES, nearest
 from probes.material import Material
+from probes.scoring import scorer_class, scorer_settings
 from probes.settings import (
     DataSettings,
     ModelSettings,
@@ -83,7 +84,7 @@ class StudyFile(Section):
     recipe: dict[str, Any]
     data: DataSettings
     prompts: PromptSettings
-    scorer: ScorerSettings = ScorerSettings()
+    scorer: dict[str, Any] = Field(default_factory=dict)
     target: Target
     guards: dict[str, float] = Field(default_factory=dict)
     probe: ProbeSettings = ProbeSettings()
@@ -122,6 +123,7 @@ class Study:
     path: Path
     text: str
     file: StudyFile
+    scorer: ScorerSettings
     start: Recipe
 
     @property
@@ -142,14 +144,14 @@ class Study:
 
         Lanes, manifests, budget, proposer and runner say what is tried and where, and may change between sessions.
         """
-        decides = {"model", "prompts", "scorer", "target", "guards", "probe", "policy"}
+        decides = {"model", "prompts", "target", "guards", "probe", "policy"}
         asked = self.file.model_dump(mode="json", include=decides)
-        return digest_of([asked, self.file.data.sources, self.start.digest])
+        return digest_of([asked, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest])
 
     @cached_property
     def material(self) -> Material:
         file = self.file
-        return Material(self.path.parent, file.model, file.data, file.prompts, file.scorer, file.probe)
+        return Material(self.path.parent, file.model, file.data, file.prompts, self.scorer, file.probe)
 
     @cached_property
     def lanes(self) -> SearchSpace:
@@ -217,12 +219,13 @@ def parse_study(path: Path, text: str) -> Study:
         raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
     except ValidationError as error:
         raise BadInput(f"{path}, {_first(error)}") from None
+    scorer = _scorer(path, file.scorer)
     if file.target.category in file.guards:
         raise BadInput(f"{path}: {file.target.category!r} is both target and guard; take it out of [guards]")
     for source in start.mixture:
         if source not in file.data.sources:
             raise BadInput(f"{path}, [recipe] mixture weighs {source!r}{nearest(source, file.data.sources)}")
-    study = Study(path, text, file, start)
+    study = Study(path, text, file, scorer, start)
     try:
         check_recipe(start, file.probe.micro_batch)
         _ = study.lanes
@@ -231,15 +234,25 @@ def parse_study(path: Path, text: str) -> Study:
     return study
 
 
-def _first(error: ValidationError) -> str:
-    """The first complaint as one sentence: where, the law, the value, the remedy."""
+def _scorer(path: Path, table: Mapping[str, Any]) -> ScorerSettings:
+    try:
+        return scorer_settings(table)
+    except BadInput as error:
+        raise BadInput(f"{path}, {error}") from None
+    except ValidationError as error:
+        raise BadInput(f"{path}, {_first(error, scorer_class(table.get('kind', 'execution')).Settings)}") from None
+
+
+def _first(error: ValidationError, scorer: type[BaseModel] | None = None) -> str:
+    """The first complaint as one sentence: where, the law, the value, the remedy; of a scorer's settings if any."""
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     where = [str(part) for part in problem["loc"]]
     section = f"[{'.'.join(where[:-1])}] " if len(where) > 1 else "[recipe] " if error.title == "Recipe" else ""
+    section = "[scorer] " if scorer else section
     name, kind = where[-1] if where else "", problem["type"]
     if kind == "extra_forbidden":
-        return f"{section}has no key {name!r}{nearest(name, _known_keys(error.title, where[:-1]))}"
+        return f"{section}has no key {name!r}{nearest(name, _known_keys(error.title, where[:-1], scorer))}"
     if kind == "missing":
         return f"{section}{name} is missing; add it"
     message = problem["msg"].removeprefix("Value error, ")
@@ -250,7 +263,9 @@ def _first(error: ValidationError) -> str:
     return f"{section}{name}={problem['input']!r} is refused: {message.lower()}; give such a value"
 
 
-def _known_keys(title: str, where: list[str]) -> list[str]:
+def _known_keys(title: str, where: list[str], scorer: type[BaseModel] | None) -> list[str]:
+    if scorer:
+        return list(scorer.model_fields)
     if title == "Recipe":
         return list(Recipe.model_fields)
     if len(where) >= 2 and where[0] == "lanes" and where[1] in KNOB_NAMES and len(where) == 2:

@@ -3,8 +3,9 @@ between training seeds. Pure functions of readings.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from lanes.errors import UnlikeReadings
 from probes.reading import Reading
 
 OVERALL = "overall"
+
+Table: TypeAlias = NDArray[numpy.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,7 @@ def compare(candidate: Sequence[Reading], baseline: Sequence[Reading], confidenc
             f"readings are paired by seed and the sides hold {seeds} and "
             f"{tuple(sorted(r.seed for r in baseline))}; measure two or more seeds on both sides"
         )
-    mine, names = _table(candidate)
-    theirs, same_names = _table(baseline)
-    if names != same_names:
-        raise UnlikeReadings("readings are paired by prompt and the sides hold different prompts; measure both anew")
+    mine, theirs, names = _tables(candidate, baseline)
     categories = [category for _, category in names]
     found = {}
     for category in [OVERALL, *sorted(set(categories))]:
@@ -73,19 +73,41 @@ def compare(candidate: Sequence[Reading], baseline: Sequence[Reading], confidenc
     )  # fmt: skip
 
 
-def _table(readings: Iterable[Reading]) -> tuple[NDArray[numpy.float64], list[tuple[str, str]]]:
-    """Mean over samples, shape [seeds, prompts], seeds ascending; and (prompt, category) per column."""
-    rows, names = [], None
-    for reading in sorted(readings, key=lambda r: r.seed):
-        values: dict[tuple[str, str], list[float]] = {}
-        for score in reading.scores:
-            values.setdefault((score.prompt, score.category), []).append(score.value)
-        if names is None:
-            names = list(values)
-        elif names != list(values):
-            raise UnlikeReadings("readings of one recipe hold different prompts; measure it anew")
-        rows.append([math.fsum(samples) / len(samples) for samples in values.values()])
-    return numpy.array(rows), names or []
+def _tables(candidate: Sequence[Reading], baseline: Sequence[Reading]) -> tuple[Table, Table, list[tuple[str, str]]]:
+    """Means over samples, shape [seeds, prompts], seeds ascending, of both sides; and (prompt, category) per column.
+
+    A sample that is unscored on one side counts on neither; a prompt that is left without one by some seed is left out.
+    """
+    sides = [[_scores(reading) for reading in sorted(side, key=lambda r: r.seed)] for side in (candidate, baseline)]
+    asked = [_prompts(reading) for reading in (*candidate, *baseline)]
+    if any(prompts != asked[0] for prompts in asked):
+        raise UnlikeReadings("readings are paired by prompt and the sides hold different prompts; measure both anew")
+    shared = [mine.keys() & theirs.keys() for mine, theirs in zip(*sides, strict=True)]
+    kept = [name for name in asked[0] if all(any(key[0] == name[0] for key in keys) for keys in shared)]
+    if {category for _, category in kept} != {category for _, category in asked[0]}:
+        raise UnlikeReadings("a category has no prompt with a score on both sides; measure both anew")
+    means = [[_means(scores, keys) for scores, keys in zip(own, shared, strict=True)] for own in sides]
+    mine, theirs = (numpy.array([[row[prompt] for prompt, _ in kept] for row in own]) for own in means)
+    return mine, theirs, kept
+
+
+def _scores(reading: Reading) -> dict[tuple[str, int], float]:
+    return {(score.prompt, score.sample): score.value for score in reading.scores}
+
+
+def _prompts(reading: Reading) -> list[tuple[str, str]]:
+    """Every prompt that was asked, scored or not, with its category; sorted, so that readings can be held together."""
+    scored = {(score.prompt, score.category) for score in reading.scores}
+    return sorted(scored | {(item.prompt, item.category) for item in reading.missing})
+
+
+def _means(scores: Mapping[tuple[str, int], float], keys: Collection[tuple[str, int]]) -> dict[str, float]:
+    """Per prompt, over the samples in `keys`."""
+    values: dict[str, list[float]] = {}
+    for key, value in scores.items():
+        if key in keys:
+            values.setdefault(key[0], []).append(value)
+    return {prompt: math.fsum(own) / len(own) for prompt, own in values.items()}
 
 
 def _difference(

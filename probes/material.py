@@ -55,7 +55,7 @@ class Material:
                 f"{self.folder / self.model.chat_template} ([model] chat_template) is no file; check the path"
             )
         check_categories(self.prompt_file, self.all_prompts, categories)
-        scorer_class(self.scorer.kind).check(self.probe_prompts)
+        scorer_class(self.scorer.kind).check(self.scorer, self.folder, self.probe_prompts)
         check_overlap(self.source_files, self.sources, self.all_prompts)
 
     def key(self, environment: str, base: str | None = None) -> ProbeKey:
@@ -66,7 +66,7 @@ class Material:
             base=base or base_digest(self.model, self.folder),
             data=digest_of({name: file_digest(path) for name, path in self.source_files.items()}),
             prompts=digest_of([file_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
-            scorer=scorer_digest(self.scorer),
+            scorer=scorer_digest(self.scorer, self.folder),
             samples=probe.samples,
             environment=f"{environment} nightlane={code_digest()}",
         )

@@ -8,6 +8,7 @@ import errno
 import json
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from lanes.errors import NightlaneError
 from probes.base import Base, load_base
 from probes.data import order
 from probes.material import Material
-from probes.reading import Failure, FailureKind, Outcome, Probe, Reading, Score, Timing
+from probes.reading import Failure, FailureKind, Outcome, Probe, Reading, Score, Timing, Unscored
 from probes.runner import Listener, Progress
-from probes.scoring import Answer, Mark, Scorer, ScorerBroken, scorer_class
+from probes.scoring import Answer, Mark, Missing, Scorer, ScorerBroken, scorer_class
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Workbench:
 
     def open_scorer(self) -> Scorer:
         if self.scorer is None:
-            self.scorer = scorer_class(self.material.scorer.kind)(self.material.scorer)
+            self.scorer = scorer_class(self.material.scorer.kind)(self.material.scorer, self.material.folder)
         return self.scorer
 
     def close(self) -> None:
@@ -96,28 +97,52 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
         texts = generate(model, base.tokenizer, [base.render(prompt.text) for prompt in prompts], sampling)
     generated = time.perf_counter()
     listener(Progress(probe.id, "scoring", steps, steps, loss))
-    marks = scorer.score([Answer(p, text) for p, own in zip(prompts, texts, strict=True) for text in own])
+    answers = [Answer(p, text) for p, own in zip(prompts, texts, strict=True) for text in own]
+    judged = scorer.score(answers)
     scored = time.perf_counter()
-    scores = tuple(
-        Score(prompts[i // settings.samples].id, i % settings.samples, prompts[i // settings.samples].category,
-              mark_.value, mark_.components, mark_.critical, mark_.outcome)
-        for i, mark_ in enumerate(marks)
-    )  # fmt: skip
-    _write_answers(directory / "answers.jsonl", scores, marks, [text for own in texts for text in own])
+    scores, missing = sorted_out(answers, judged, settings.samples)
+    require_enough(missing, len(answers), bench.material.scorer.most_missing)
+    _write_answers(directory / "answers.jsonl", answers, judged, settings.samples)
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
         probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
-        peak_gb(bench.device),
+        peak_gb(bench.device), missing,
     )  # fmt: skip
 
 
-def _write_answers(path: Path, scores: Sequence[Score], marks: Sequence[Mark], texts: Sequence[str]) -> None:
+def sorted_out(
+    answers: Sequence[Answer], judged: Sequence[Mark | Missing], samples: int
+) -> tuple[tuple[Score, ...], tuple[Unscored, ...]]:
+    """What has a score and what has none, each in the order of the answers."""
+    scores, missing = [], []
+    for place, (answer, mark) in enumerate(zip(answers, judged, strict=True)):
+        prompt, sample = answer.prompt, place % samples
+        if isinstance(mark, Missing):
+            missing.append(Unscored(prompt.id, sample, prompt.category, mark.reason))
+        else:
+            scores.append(
+                Score(prompt.id, sample, prompt.category, mark.value, mark.components, mark.critical, mark.outcome)
+            )
+    return tuple(scores), tuple(missing)
+
+
+def require_enough(missing: Sequence[Unscored], answers: int, most: float) -> None:
+    """ScorerBroken when more answers are unjudged than the study allows, or all of a prompt: that is no reading."""
+    if len(missing) > most * answers:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(m.reason for m in missing).most_common(3))
+        raise ScorerBroken(f"{len(missing)} of {answers} answers could not be judged ({reasons})")
+
+
+def _write_answers(path: Path, answers: Sequence[Answer], judged: Sequence[Mark | Missing], samples: int) -> None:
+    """One row per answer; one that could not be judged has the reason and no score."""
     with path.open("w", encoding="utf-8") as stream:
-        for score, mark, text in zip(scores, marks, texts, strict=True):
-            row = {"prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
-                   "components": dict(mark.components), "outcome": mark.outcome, "note": mark.note,
-                   "format_only": mark.format_only, "text": text}  # fmt: skip
-            stream.write(json.dumps(row) + "\n")
+        for place, (answer, mark) in enumerate(zip(answers, judged, strict=True)):
+            said = {"missing": mark.reason} if isinstance(mark, Missing) else {
+                "score": mark.value, "components": dict(mark.components), "critical": list(mark.critical),
+                "outcome": mark.outcome, "note": mark.note, "format_only": mark.format_only,
+            }  # fmt: skip
+            row = {"prompt": answer.prompt.id, "sample": place % samples, "category": answer.prompt.category}
+            stream.write(json.dumps({**row, **said, "text": answer.text}) + "\n")
 
 
 def classify(error: Exception) -> FailureKind:

@@ -67,6 +67,16 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Unscored:
+    """An answer that could not be judged, and why. It enters no mean."""
+
+    prompt: str
+    sample: int
+    category: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of one probe by phase; ``total`` is the probe's whole time in its worker."""
 
@@ -83,7 +93,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Reading:
-    """A probe's measurement: scores per prompt and sample, in the order of the prompt set.
+    """A probe's measurement: scores per prompt and sample, in the order of the prompt set; ``missing`` has the others.
 
     ``final`` holds the last training log (loss, token_accuracy, grad_norm ...); the whole curve is in train.jsonl.
     ``tokens``: training tokens seen. ``peak_gb``: the worker's peak memory, on the device if it has one.
@@ -98,6 +108,7 @@ class Reading:
     timing: Timing
     tokens: int
     peak_gb: float
+    missing: tuple[Unscored, ...] = ()
 
     def mean(self, category: str = "overall") -> float:
         values = [s.value for s in self.scores if category in ("overall", s.category)]
@@ -138,6 +149,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
         [s.prompt, s.sample, s.category, s.value, dict(s.components), list(s.critical), s.outcome]
         for s in outcome.scores
     ]
+    plain["missing"] = [[m.prompt, m.sample, m.category, m.reason] for m in outcome.missing]
     return {"reading": plain}
 
 
@@ -149,4 +161,5 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     plain["key"] = ProbeKey(**plain["key"])
     plain["timing"] = Timing(**plain["timing"])
     plain["scores"] = tuple(Score(p, n, c, v, comp, tuple(crit), o) for p, n, c, v, comp, crit, o in plain["scores"])
+    plain["missing"] = tuple(Unscored(*row) for row in plain.get("missing", ()))
     return Reading(**plain)

@@ -52,11 +52,13 @@ class PromptSettings(Section):
 
 
 class ScorerSettings(Section):
-    """``[scorer]``: which scorer, and its limits. ``seconds`` and ``memory_mb`` bound one answer's program."""
+    """``[scorer]``: which scorer. Its other keys are those of the scorer's own ``Settings``.
+
+    ``most_missing``: the share of a probe's answers that may stay unjudged; with more, the probe is a failure.
+    """
 
     kind: str = "execution"
-    seconds: float = Field(2.0, ge=0.05, le=60)
-    memory_mb: int = Field(256, ge=96, le=1 << 20)
+    most_missing: float = Field(0.02, ge=0, lt=1)
 
 
 class ProbeSettings(Section):

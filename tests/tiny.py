@@ -6,7 +6,8 @@ from typing import Any
 
 from lanes import Recipe
 from probes.material import Material
-from probes.settings import DataSettings, ModelSettings, ProbeSettings, PromptSettings, ScorerSettings
+from probes.scoring.execution import ExecutionSettings
+from probes.settings import DataSettings, ModelSettings, ProbeSettings, PromptSettings
 
 WORDS = ("double", "negate", "square", "half", "plus_one", "last", "first", "total")
 CATEGORIES = ("arithmetic", "lists")
@@ -92,7 +93,7 @@ def material(folder: Path, **probe: Any) -> Material:
             manifests={"even": {"good": 1, "broken": 1}, "good_only": {"good": 1}},
         ),
         PromptSettings(file="prompts.jsonl"),
-        ScorerSettings(),
+        ExecutionSettings(),
         ProbeSettings(**settings),
     )
 

@@ -17,7 +17,7 @@ from agent.study import Study, load_study
 from labs.microcoder.tasks import CATEGORIES
 from lanes import Recipe
 from probes.generation import Sampling, generate
-from probes.measure import Workbench, measure
+from probes.measure import Workbench, measure, sorted_out
 from probes.reading import Probe, Reading
 from probes.scoring import Answer
 
@@ -81,8 +81,8 @@ def _pass_rates_of_base(study: Study, bench: Workbench) -> Passed:
     sampling = Sampling(probe.samples, probe.temperature, max_new_tokens=probe.max_new_tokens)
     texts = generate(base.model, base.tokenizer, [base.render(prompt.text) for prompt in prompts], sampling)
     answers = [Answer(prompt, text) for prompt, own in zip(prompts, texts, strict=True) for text in own]
-    marks = bench.open_scorer().score(answers)
-    return _pass_rates([(a.prompt.category, mark.value) for a, mark in zip(answers, marks, strict=True)])
+    scores, _ = sorted_out(answers, bench.open_scorer().score(answers), probe.samples)
+    return _pass_rates([(score.category, score.value) for score in scores])
 
 
 def _scores(reading: Reading) -> list[tuple[str, float]]:

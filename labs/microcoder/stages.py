@@ -19,8 +19,7 @@ from labs.microcoder.splits import draw_prompts
 from probes.generation import Sampling, generate
 from probes.prompts import Prompt, load_prompts
 from probes.scoring import protocol as scoring
-from probes.scoring.execution import ExecutionScorer
-from probes.settings import ScorerSettings
+from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 
 CHUNK = 120  # prompts sampled at once; while one chunk is sampled the one before it is executed
 
@@ -74,7 +73,7 @@ def _answer(
 ) -> list[list[Answer]]:
     """The base's answers to each prompt, executed in the sandbox on the other core meanwhile."""
     sampling = Sampling(samples=size.samples, max_new_tokens=size.max_new_tokens, seed=size.seed)
-    scorer = ExecutionScorer(ScorerSettings(seconds=1.0))
+    scorer = ExecutionScorer(ExecutionSettings(seconds=1.0))
     try:
         with ThreadPoolExecutor(1) as executor:
             judged = []

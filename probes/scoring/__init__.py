@@ -5,18 +5,30 @@ the entry point group ``nightlane.scorers`` (a name and a class like ``Execution
 """
 
 import inspect
+import json
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from lanes import digest_of
 from lanes.errors import BadInput
 from lanes.search_space import nearest
 from probes.base import file_digest
 from probes.scoring.execution import ExecutionScorer
-from probes.scoring.protocol import Answer, Mark, Scorer, ScorerBroken
+from probes.scoring.protocol import Answer, Mark, Missing, Scorer, ScorerBroken
 from probes.settings import ScorerSettings
 
-__all__ = ["Answer", "Mark", "Scorer", "ScorerBroken", "scorer_class", "scorer_digest"]
+__all__ = [
+    "Answer",
+    "Mark",
+    "Missing",
+    "Scorer",
+    "ScorerBroken",
+    "scorer_class",
+    "scorer_digest",
+    "scorer_settings",
+]
 
 SCORERS: tuple[type[Scorer], ...] = (ExecutionScorer,)
 
@@ -33,7 +45,17 @@ def scorer_class(kind: str) -> type[Scorer]:
     raise BadInput(f"[scorer] kind={kind!r} is not a scorer{nearest(kind, (s.kind for s in SCORERS))}")
 
 
-def scorer_digest(settings: ScorerSettings) -> str:
-    """Names the evaluator: its settings and the text of the file that scores."""
-    source = inspect.getsourcefile(scorer_class(settings.kind))
-    return digest_of([settings.model_dump(mode="json"), file_digest(Path(source or __file__))])
+def scorer_settings(table: Mapping[str, Any]) -> ScorerSettings:
+    """The settings of the kind that a ``[scorer]`` table names; BadInput for an unknown kind, pydantic's
+    ValidationError for a bad key or value."""
+    kind = table.get("kind", ScorerSettings().kind)
+    settings = scorer_class(kind if isinstance(kind, str) else repr(kind)).Settings
+    return settings.model_validate_json(json.dumps(table))
+
+
+def scorer_digest(settings: ScorerSettings, folder: Path) -> str:
+    """Names the evaluator: its settings, the files they name and the text of the file that scores."""
+    scorer = scorer_class(settings.kind)
+    own = inspect.getsourcefile(scorer)
+    files = [file_digest(path) for path in (*scorer.files(settings, folder), Path(own or __file__))]
+    return digest_of([settings.model_dump(mode="json"), *files])

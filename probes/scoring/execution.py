@@ -5,7 +5,10 @@ checks of a prompt look like is said in ``checks.py``; ``stub`` in them is code 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
+
+from pydantic import Field
 
 from lanes.errors import BadInput, MissingRequirement
 from probes.prompts import Prompt
@@ -14,6 +17,13 @@ from probes.scoring.extraction import extract, salvage
 from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
 from probes.settings import ScorerSettings
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
+
+
+class ExecutionSettings(ScorerSettings):
+    """``[scorer] kind = "execution"``: processor seconds and MiB of memory for one answer's program."""
+
+    seconds: float = Field(2.0, ge=0.05, le=60)
+    memory_mb: int = Field(256, ge=96)
 
 
 class ExecutionScorer:
@@ -25,8 +35,9 @@ class ExecutionScorer:
     """
 
     kind: ClassVar[str] = "execution"
+    Settings: ClassVar[type[ScorerSettings]] = ExecutionSettings
 
-    def __init__(self, settings: ScorerSettings) -> None:
+    def __init__(self, settings: ExecutionSettings, folder: Path = Path()) -> None:
         try:
             self._rooms = Rooms(Limits(seconds=settings.seconds, memory_mb=settings.memory_mb))
         except SandboxUnavailable as error:
@@ -39,7 +50,11 @@ class ExecutionScorer:
         return f"sandbox: {self._rooms.programs.why}"
 
     @staticmethod
-    def check(prompts: Sequence[Prompt]) -> None:
+    def files(settings: ExecutionSettings, folder: Path) -> Sequence[Path]:
+        return ()
+
+    @staticmethod
+    def check(settings: ExecutionSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
         for prompt in prompts:
             try:
                 parse(prompt.checks)

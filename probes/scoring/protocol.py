@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from probes.prompts import Prompt
 from probes.settings import ScorerSettings
@@ -31,24 +32,42 @@ class Mark:
     format_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An answer without a score, and why in one line. It is counted, and it is no number."""
+
+    reason: str
+
+
 class Scorer(Protocol):
     """Scores answers; holds what it needs open (a sandbox, a client) until closed."""
 
     kind: ClassVar[str]
+    Settings: ClassVar[type[ScorerSettings]]
 
     @property
     def about(self) -> str:
         """What it found on this machine and uses, in one line for logs; "" when there is nothing to say."""
 
-    def __init__(self, settings: ScorerSettings) -> None:
-        """MissingRequirement when this machine lacks what the scorer needs."""
+    def __init__(self, settings: Any, folder: Path) -> None:
+        """``settings`` is of the scorer's own Settings; paths in them start from ``folder``, the study's.
+
+        MissingRequirement when this machine lacks what the scorer needs.
+        """
 
     @staticmethod
-    def check(prompts: Sequence[Prompt]) -> None:
-        """BadInput when a prompt lacks what this scorer needs, before anything is trained."""
+    def check(settings: Any, folder: Path, prompts: Sequence[Prompt]) -> None:
+        """BadInput when the settings, a file they name or a prompt lack something, before anything is trained."""
 
-    def score(self, answers: Sequence[Answer]) -> list[Mark]:
-        """One mark per answer, in order. ScorerBroken when it cannot tell; never a made-up number."""
+    @staticmethod
+    def files(settings: Any, folder: Path) -> Sequence[Path]:
+        """The files that decide a score: what they hold is part of the probe key."""
+
+    def score(self, answers: Sequence[Answer]) -> Sequence[Mark | Missing]:
+        """One mark per answer, in order; Missing for one that could not be judged, never a made-up number.
+
+        ScorerBroken when nothing can be judged now.
+        """
 
     def close(self) -> None: ...
 

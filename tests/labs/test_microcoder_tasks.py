@@ -15,8 +15,7 @@ from labs.microcoder.splits import Drawn, draw_prompts
 from labs.microcoder.tasks import CATEGORIES, TEMPLATES, Task, Template
 from probes.prompts import Prompt
 from probes.scoring import Answer
-from probes.scoring.execution import ExecutionScorer
-from probes.settings import ScorerSettings
+from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 
 SEED = 5
 SMALL = {"probe": 24, "harvest": 30, "holdout": 24}
@@ -25,7 +24,7 @@ DRAWN = draw_prompts(SMALL, SEED)
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[ExecutionScorer]:
-    opened = ExecutionScorer(ScorerSettings(seconds=2.0))
+    opened = ExecutionScorer(ExecutionSettings(seconds=2.0))
     yield opened
     opened.close()
 

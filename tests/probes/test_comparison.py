@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lanes.errors import UnlikeReadings
 from probes.comparison import compare, crossed_standard_error
-from probes.reading import ProbeKey, Reading, Score, Timing, outcome_from_json, outcome_to_json
+from probes.reading import ProbeKey, Reading, Score, Timing, Unscored, outcome_from_json, outcome_to_json
 
 KEY = ProbeKey(10, "base", "data", "prompts", "scorer", 2, "here")
 
@@ -109,3 +109,41 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(seed_noise: float,
 def test_a_reading_survives_json() -> None:
     one = reading(1, table(1, 0))
     assert outcome_from_json(outcome_to_json(one)) == one
+
+
+def without(given: Reading, prompt: str, *samples: int) -> Reading:
+    """The reading with some answers to a prompt unjudged."""
+    gone = [s for s in given.scores if s.prompt == prompt and s.sample in samples]
+    return replace(
+        given,
+        scores=tuple(s for s in given.scores if s not in gone),
+        missing=tuple(Unscored(s.prompt, s.sample, s.category, "unreadable") for s in gone),
+    )
+
+
+def test_an_unscored_sample_counts_on_neither_side() -> None:
+    mine = [reading(s, table(s, 0) | {"p0/lists": [9.0, 5.0]}) for s in (1, 2)]
+    theirs = [without(reading(s, table(s, 0)), "p0", 0) for s in (1, 2)]
+    found = compare(mine, theirs).differences["lists"]
+    assert (found.delta, found.n) == (0.0, 4)
+
+
+def test_a_prompt_without_a_score_on_one_side_is_left_out_of_both() -> None:
+    mine = [reading(s, table(s, 0) | {"p0/lists": [9.0, 9.0]}) for s in (1, 2)]
+    theirs = [without(reading(1, table(1, 0)), "p0", 0, 1), reading(2, table(2, 0))]
+    found = compare(mine, theirs).differences["lists"]
+    assert (found.delta, found.n, found.candidate) == (0.0, 3, 5.0)
+
+
+def test_a_category_without_any_score_is_no_comparison() -> None:
+    few = {
+        name: samples for name, samples in table(1, 0).items() if name in ("p0/lists", "p4/arithmetic", "p5/arithmetic")
+    }
+    mine = [reading(s, few) for s in (1, 2)]
+    with pytest.raises(UnlikeReadings, match="no prompt with a score on both sides"):
+        compare(mine, [without(r, "p0", 0, 1) for r in mine])
+
+
+def test_what_is_missing_survives_the_disk() -> None:
+    given = without(reading(1, table(1, 0)), "p0", 1)
+    assert outcome_from_json(outcome_to_json(given)) == given

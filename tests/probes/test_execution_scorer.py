@@ -1,12 +1,12 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lanes.errors import BadInput
 from probes.prompts import Prompt
 from probes.scoring import Answer, scorer_class, scorer_digest
-from probes.scoring.execution import ExecutionScorer
-from probes.settings import ScorerSettings
+from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 
 CASES = [{"args": [2, 3], "expected": 5}, {"args": [0, 0], "expected": 0}, {"args": [-1, 1], "expected": 0}]
 PROMPT = Prompt("p", "probe", "arithmetic", 1, "# add(a, b)\n", {"entry_point": "add", "cases": CASES})
@@ -14,7 +14,7 @@ PROMPT = Prompt("p", "probe", "arithmetic", 1, "# add(a, b)\n", {"entry_point": 
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[ExecutionScorer]:
-    opened = ExecutionScorer(ScorerSettings(seconds=0.5))
+    opened = ExecutionScorer(ExecutionSettings(seconds=0.5))
     yield opened
     opened.close()
 
@@ -97,13 +97,13 @@ def test_an_object_that_equals_everything_passes_nothing(scorer: ExecutionScorer
 )
 def test_a_prompt_without_usable_checks_is_refused_before_training(checks: dict[str, object]) -> None:
     with pytest.raises(BadInput, match="prompt 'p'"):
-        ExecutionScorer.check([Prompt("p", "probe", "arithmetic", 1, "x", checks)])
-    ExecutionScorer.check([PROMPT])
+        ExecutionScorer.check(ExecutionSettings(), Path(), [Prompt("p", "probe", "arithmetic", 1, "x", checks)])
+    ExecutionScorer.check(ExecutionSettings(), Path(), [PROMPT])
 
 
 def test_the_scorers_digest_follows_its_settings() -> None:
-    assert scorer_digest(ScorerSettings()) == scorer_digest(ScorerSettings())
-    assert scorer_digest(ScorerSettings()) != scorer_digest(ScorerSettings(seconds=3))
+    assert scorer_digest(ExecutionSettings(), Path()) == scorer_digest(ExecutionSettings(), Path())
+    assert scorer_digest(ExecutionSettings(), Path()) != scorer_digest(ExecutionSettings(seconds=3), Path())
 
 
 def test_an_unknown_scorer_is_refused_with_the_nearest_known_one() -> None:

@@ -11,8 +11,7 @@ import pytest
 from labs.microcoder.splits import Drawn, draw_prompts
 from probes.evaluation.problems import load_problems
 from probes.scoring import Answer
-from probes.scoring.execution import ExecutionScorer
-from probes.settings import ScorerSettings
+from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 
 CIPHER = {
     "task_id": "Own/0",
@@ -97,7 +96,7 @@ PROGRAMS = [
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[ExecutionScorer]:
-    opened = ExecutionScorer(ScorerSettings(seconds=1.0))
+    opened = ExecutionScorer(ExecutionSettings(seconds=1.0))
     yield opened
     opened.close()
 

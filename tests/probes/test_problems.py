@@ -9,9 +9,8 @@ import pytest
 
 from lanes.errors import BadInput
 from probes.evaluation.problems import Problem, ProblemSet, load_problems
-from probes.scoring.execution import ExecutionScorer
+from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer
-from probes.settings import ScorerSettings
 
 STUB = 'import math\n\n\ndef half(x):\n    return x / 2\n\n\ndef area(r: float) -> float:\n    """Of a circle."""\n'
 HUMANEVAL: dict[str, Any] = {
@@ -70,7 +69,7 @@ def test_an_mbpp_row_gets_its_entry_point_from_the_solution_and_its_tests_into_t
 def test_both_forms_are_what_the_execution_scorer_takes_and_their_solutions_pass(tmp_path: Path) -> None:
     problems = load(tmp_path, HUMANEVAL, MBPP).problems
     ExecutionScorer.check([problem.prompt for problem in problems])
-    scorer = ExecutionScorer(ScorerSettings())
+    scorer = ExecutionScorer(ExecutionSettings())
     try:
         right = scorer.score([Answer(problem.prompt, problem.reference or "") for problem in problems])
         wrong = scorer.score(
