@@ -101,10 +101,12 @@ def report(session: SessionId = None, workspace: Root = Path(), as_json: Json = 
 @app.command()
 def check(study: StudyPath, workspace: Root = Path()) -> None:
     """Validate a study without training, and say what a probe will cost."""
+    from agent.preflight import require_sight
     from view.cost import cost_text
 
     loaded = _load(study)
     loaded.check_material()
+    require_sight(loaded, _at(workspace))
     _print(cost_text(loaded, _at(workspace)))
 
 
@@ -200,12 +202,13 @@ def _load(path: Path) -> "Study":
     from agent.study import load_study
 
     study = load_study(path)
-    if study.file.lab == "microcoder":
-        from labs.microcoder import build
+    if study.file.lab:
+        from importlib import import_module
+
         from view.terminal import building
 
-        with building("microcoder") as progress:
-            build(path.parent / "build", progress)
+        with building(study.file.lab) as progress:
+            import_module(f"labs.{study.file.lab}").build(path.parent / "build", progress)
     return study
 
 

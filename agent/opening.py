@@ -12,6 +12,7 @@ from agent.budget import limits
 from agent.followers import publish
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
+from agent.preflight import require_sight
 from agent.proposers import Chain, choose
 from agent.rows import now
 from agent.session import BASELINE_FAILED, Session, Watcher
@@ -47,6 +48,7 @@ def begin(
 ) -> str:
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands."""
     study.check_material()
+    require_sight(study, workspace)
     note = _Notes(watcher)
     proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, overrides, watcher) as (ledger, runner, key):

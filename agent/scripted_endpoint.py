@@ -12,11 +12,12 @@ reply, also one that the client sends again by itself. A reply is a JSON object,
 
     {"content": TEXT}                     the assistant's text; optional "finish_reason" ("length": cut off)
     {"pick": "legal"}                     one of the briefing's legal moves, by a seeded choice: needs no model
+    {"judge": "hash"} or "words"          a judgement for the scorer "judge", computed from the request
     {"status": 429, "headers": {...}}     an HTTP error with an OpenAI-style body
     {"raw": TEXT}                         a 200 with this body, whatever it is
     {"close": true}                       the connection is dropped
 
-and optionally "delay" (seconds before it). A last {"pick": "legal"} repeats for ever; any other script, once used up,
+and optionally "delay" (seconds before it). A last "pick" or "judge" repeats for ever; any other script, once used up,
 answers 503 without an invitation to try again, so that a test which asks once too often fails.
 """
 
@@ -39,6 +40,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.proposers.briefing import MOVES_HEADING
+from agent.scripted_judge import JudgeRule, judgement
 from lanes.errors import BadInput, NightlaneError
 
 MODEL = "scripted"
@@ -46,12 +48,13 @@ KEY = "scripted"
 
 
 class ScriptedReply(BaseModel):
-    """One line of a script: exactly one of content, pick, status, raw and close."""
+    """One line of a script: exactly one of content, pick, judge, status, raw and close."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     content: str | None = None
     pick: Literal["legal"] | None = None
+    judge: JudgeRule | None = None
     status: int | None = Field(None, ge=400, le=599)
     raw: str | None = None
     close: Literal[True] | None = None
@@ -61,9 +64,10 @@ class ScriptedReply(BaseModel):
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
-        given = [name for name in ("content", "pick", "status", "raw", "close") if getattr(self, name) is not None]
+        kinds = ("content", "pick", "judge", "status", "raw", "close")
+        given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a reply has one of content, pick, status, raw and close, and this has {len(given)}")
+            raise ValueError(f"a reply has one of {', '.join(kinds[:-1])} and {kinds[-1]}, and this has {len(given)}")
         return self
 
 
@@ -72,7 +76,7 @@ class ScriptedEndpoint:
 
     ``key``: any other key is refused with 401 (empty: every key will do). ``refuses``: request parameters answered with
     400, as servers do that know no "response_format"; such a request takes no reply. ``lists_models=False``: 404 for
-    the list of models. ``seed`` is that of the picks.
+    the list of models. ``seed`` is that of picks and judgements.
     """
 
     def __init__(
@@ -124,7 +128,7 @@ class ScriptedEndpoint:
             number, self._taken = self._taken, self._taken + 1
         if number < len(self.replies):
             return number, self.replies[number]
-        if self.replies and self.replies[-1].pick:
+        if self.replies and (self.replies[-1].pick or self.replies[-1].judge):
             return number, self.replies[-1]
         return number, ScriptedReply(status=503, headers={"x-should-retry": "false"})
 
@@ -137,7 +141,11 @@ class ScriptedEndpoint:
         return name
 
     def text(self, number: int, reply: ScriptedReply, request: dict[str, Any]) -> str:
-        return reply.content if reply.content is not None else pick(request, random.Random(f"{self._seed}|{number}"))
+        if reply.content is not None:
+            return reply.content
+        if reply.judge is not None:
+            return judgement(request, reply.judge, self._seed)
+        return pick(request, random.Random(f"{self._seed}|{number}"))
 
 
 def pick(request: Mapping[str, Any], chance: random.Random) -> str:
@@ -331,7 +339,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("script", metavar="REPLIES.jsonl", type=Path, help="one reply as a JSON object a line")
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the picks")
+    parser.add_argument("--seed", type=int, default=0, help="seed of picks and judgements")
     parser.add_argument("--refuse", action="append", default=[], metavar="NAME", help="answer this parameter with 400")
     given = parser.parse_args(arguments)
     try:

@@ -41,10 +41,12 @@ class Policy(Section):
     """``[policy]``: the thresholds of a decision, on the 0 to 10 scale. Stored with every decision.
 
     KEEP needs the target's lower bound above ``smallest_effect``; ``confidence`` is that of every interval.
+    ``must_see``: a study whose target cannot show an effect of so many points is refused before it starts.
     """
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     smallest_effect: float = Field(0.0, ge=0)
+    must_see: float | None = Field(None, gt=0, le=10)
 
 
 class Budget(Section):
@@ -79,7 +81,7 @@ class StudyFile(Section):
     """The whole file, as written. ``lab`` names a bundled lab that makes the material on first use."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    lab: Literal["", "microcoder"] = ""
+    lab: Literal["", "microcoder", "persona"] = ""
     model: ModelSettings
     recipe: dict[str, Any]
     data: DataSettings
@@ -142,10 +144,11 @@ class Study:
     def question(self) -> str:
         """Digest of what decides: model, starting recipe, sources, prompts, scorer, target, guards, probe and policy.
 
-        Lanes, manifests, budget, proposer and runner say what is tried and where, and may change between sessions.
+        Lanes, manifests, budget, proposer, runner and must_see say what is tried, where and whether at all, and may
+        change between sessions.
         """
         decides = {"model", "prompts", "target", "guards", "probe", "policy"}
-        asked = self.file.model_dump(mode="json", include=decides)
+        asked = self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
         return digest_of([asked, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest])
 
     @cached_property

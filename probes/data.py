@@ -13,6 +13,7 @@ from typing import Any
 
 from lanes import Recipe
 from lanes.errors import BadInput
+from probes.duplicates import Wordings
 from probes.prompts import Prompt, read_jsonl
 
 Turns = str | tuple[tuple[str, str], ...]
@@ -55,16 +56,21 @@ def load_source(name: str, path: Path) -> tuple[Pair, ...]:
 
 
 def check_overlap(paths: Mapping[str, Path], sources: Sources, prompts: Sequence[Prompt]) -> None:
-    """Refuse training pairs whose prompt is a probe or holdout prompt (law 7)."""
-    reserved = {prompt.text.strip(): prompt for prompt in prompts if prompt.split in ("probe", "holdout")}
+    """Refuse training pairs whose prompt is a probe or holdout prompt, or nearly (law 7; see probes/duplicates.py)."""
+    reserved = Wordings((prompt.text, prompt) for prompt in prompts if prompt.split in ("probe", "holdout"))
+    seen: set[str] = set()
     for name, pairs in sources.items():
         for pair in pairs:
             asked = [pair.prompt] if isinstance(pair.prompt, str) else [content for _, content in pair.prompt]
-            hit = next((reserved[text.strip()] for text in asked if text.strip() in reserved), None)
+            fresh = [text for text in asked if text not in seen]
+            seen.update(fresh)
+            hit = next((near for text in fresh if (near := reserved.near(text))), None)
             if hit is not None:
+                prompt, similarity = hit
+                almost = "also " if similarity == 1 else f"{similarity:.2f} similar to "
                 raise BadInput(
-                    f"{paths[name]}, line {pair.line}: the prompt is also the {hit.split} prompt {hit.id!r}, and "
-                    "pairs never come from probe or holdout prompts; remove the line"
+                    f"{paths[name]}, line {pair.line}: the prompt is {almost}the {prompt.split} prompt "
+                    f"{prompt.id!r}, and pairs never come from probe or holdout prompts; remove the line"
                 )
 
 

@@ -1,18 +1,22 @@
 """A chat completion endpoint, spoken to through the openai client: any server of that dialect will do.
 
 OPENAI_BASE_URL and OPENAI_API_KEY say where and with what key; local servers need none. The client retries by itself
-(connection lost, 408, 409, 429, 5xx), so nothing here does. Whatever else goes wrong is one NoReply with one line.
+(connection lost, 408, 409, 429, 5xx), so nothing here does. Whatever else goes wrong is one NoReply with one line,
+which also says of what kind it is. An Endpoint may be used from several threads.
 """
 
+import contextlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import openai
 from openai.types.chat import ChatCompletion
 
 from lanes.errors import EndpointUnavailable
+from probes.text import one_line as one_line
 
 FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
 NO_KEY = "none"  # the client refuses to be made without a key
@@ -21,8 +25,21 @@ START_SECONDS = 20.0  # a server that cannot list its models in this time will n
 Message = Mapping[str, str]
 
 
+NoReplyKind = Literal["busy", "down", "denied", "refused", "odd"]
+"""Try later: "busy" (429), "down" (no connection, no answer in time, 408, 409, 5xx). "denied": no other question would
+be answered either (key, credit, model). "refused": this question alone. "odd": what came is no completion."""
+
+
 class NoReply(Exception):
-    """No completion came; the text says why in one line, without the key."""
+    """No completion came; the text says why in one line, without the key. ``retry_after``: seconds, if it said so."""
+
+    def __init__(self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0) -> None:
+        super().__init__(why)
+        self.kind, self.retry_after = kind, retry_after
+
+    @property
+    def temporary(self) -> bool:
+        return self.kind in ("busy", "down")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +56,13 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's text, whether it was cut off at max_tokens, and its price."""
+    """A model's text, whether it was cut off at max_tokens, and its price; tokens as the server counts them."""
 
     text: str
     cut_off: bool
     dollars: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,11 @@ class Dialect:
 
     schema: bool
     options: Mapping[str, Any]
+
+    @property
+    def limit(self) -> str:
+        """How it calls the most tokens to get."""
+        return "max_tokens" if "max_tokens" in self.options else "max_completion_tokens"
 
 
 class Endpoint:
@@ -70,27 +94,48 @@ class Endpoint:
 
     def check(self) -> None:
         """EndpointUnavailable unless it lists the model or, where it does not, answers one short question."""
+        try:
+            self.look()
+        except NoReply as error:
+            raise self.unavailable(str(error)) from None
+
+    def look(self) -> None:
+        """As ``check``, with NoReply, which says whether waiting would help."""
         if self.model in (listed := self._listed()):
             return
         try:
             self.ask([{"role": "user", "content": "Reply with OK."}], None)
         except NoReply as error:
             offered = f"; it lists the models {one_line(', '.join(listed), 200)}" if listed else ""
-            raise self._unavailable(self._url, f"asked for {self.model!r}, {error}{offered}") from None
+            raise NoReply(f"asked for {self.model!r}, {error}{offered}", error.kind, error.retry_after) from None
+
+    def unavailable(self, why: str) -> EndpointUnavailable:
+        """What a person is told of an endpoint that cannot be used."""
+        return self._unavailable(self._url, why)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a password."""
+        return self._url
 
     def ask(
-        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None = None, seed: int | None = None
+        self,
+        messages: Sequence[Message],
+        response_format: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        max_tokens: int | None = None,
     ) -> Completion:
         """The model's next message; NoReply when there is none, whatever the server or the client did.
 
-        seed: for servers that sample the same for the same seed.
+        seed: for servers that sample the same for the same seed. max_tokens: in place of that of the settings.
         """
         try:
-            return self._read(self._create(messages, response_format, {} if seed is None else {"seed": seed}))
+            more = {} if seed is None else {"seed": seed}
+            return self._read(self._create(messages, response_format, more, max_tokens))
         except NoReply:
             raise
         except Exception as error:
-            raise NoReply(self._why(error)) from None
+            raise NoReply(self._why(error), _kind(error), _retry_after(error)) from None
 
     def _listed(self) -> list[str]:
         """The names of its models; none where the list is missing, refused to this key, or not to be read."""
@@ -98,17 +143,24 @@ class Endpoint:
             page = self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout)).models.list()
             return [str(model.id) for model in page.data]
         except (openai.APIConnectionError, openai.AuthenticationError) as error:
-            raise self._unavailable(self._url, self._why(error)) from None
+            raise NoReply(self._why(error), _kind(error)) from None
         except Exception:
             return []
 
     def _create(
-        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, more: Mapping[str, Any]
+        self,
+        messages: Sequence[Message],
+        response_format: Mapping[str, Any] | None,
+        more: Mapping[str, Any],
+        max_tokens: int | None,
     ) -> object:
         """One completion in the first dialect that the server takes; those it refused are not tried again."""
         refusal: openai.APIStatusError | None = None
-        for place, dialect in enumerate(self._dialects):
+        dialects = self._dialects  # another thread may narrow them meanwhile
+        for place, dialect in enumerate(dialects):
             options: Any = {**dialect.options, **more}
+            if max_tokens is not None:
+                options[dialect.limit] = max_tokens
             if dialect.schema and response_format is not None:
                 options["response_format"] = response_format
             try:
@@ -119,9 +171,9 @@ class Endpoint:
                 refusal = refusal or error
                 continue
             if response_format is not None:
-                self._dialects = self._dialects[place:]
+                self._dialects = dialects[place:]
             return completion
-        raise NoReply(self._why(refusal) if refusal else "no way of asking is left")
+        raise NoReply(self._why(refusal) if refusal else "no way of asking is left", "refused")
 
     def _read(self, completion: object) -> Completion:
         choices = completion.choices if isinstance(completion, ChatCompletion) else None
@@ -133,13 +185,16 @@ class Endpoint:
         if not isinstance(text, str):
             raise NoReply("the content of its message is no text")
         sendable = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate could not be sent back
-        return Completion(sendable, choices[0].finish_reason == "length", self._price(completion))
+        # A server that states no usage is free.
+        usage: Any = getattr(completion, "usage", None)
+        tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+        dollars = self._price(tokens_in, tokens_out)
+        return Completion(sendable, choices[0].finish_reason == "length", dollars, tokens_in, tokens_out)
 
-    def _price(self, completion: Any) -> float:
-        """Dollars, from the usage that the server states; a server that states none is free."""
-        usage, settings = completion.usage, self._settings
-        paid_in = _count(usage, "prompt_tokens") * settings.dollars_per_million_input
-        return (paid_in + _count(usage, "completion_tokens") * settings.dollars_per_million_output) / 1e6
+    def _price(self, tokens_in: int, tokens_out: int) -> float:
+        settings = self._settings
+        paid_in = tokens_in * settings.dollars_per_million_input
+        return (paid_in + tokens_out * settings.dollars_per_million_output) / 1e6
 
     def _unavailable(self, url: str, why: str) -> EndpointUnavailable:
         return EndpointUnavailable(
@@ -166,10 +221,28 @@ def _count(usage: Any, name: str) -> int:
     return max(0, tokens) if isinstance(tokens, int) else 0
 
 
+def _kind(error: Exception) -> NoReplyKind:
+    """What an exception of the client means for other questions and for later."""
+    if isinstance(error, openai.APIConnectionError):
+        return "down"
+    if not isinstance(error, openai.APIStatusError):
+        return "odd"
+    if error.status_code in (401, 402, 403, 404) or error.code == "insufficient_quota":
+        return "denied"
+    if error.status_code == 429:
+        return "busy"
+    return "down" if error.status_code in (408, 409) or error.status_code >= 500 else "refused"
+
+
+def _retry_after(error: Exception) -> float:
+    """Seconds that the server asks to be left alone; 0 where it does not say, or says it as a date."""
+    if not isinstance(error, openai.APIStatusError):
+        return 0.0
+    with contextlib.suppress(KeyError, ValueError):
+        seconds = float(error.response.headers["retry-after"])
+        return seconds if 0 < seconds < math.inf else 0.0
+    return 0.0
+
+
 def _without_password(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//***@", url)
-
-
-def one_line(text: str, limit: int) -> str:
-    """Printable text without line breaks, control characters or lone surrogates, at most ``limit`` characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]

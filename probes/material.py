@@ -9,7 +9,7 @@ from lanes import digest_of
 from lanes.errors import BadInput
 from probes.base import base_digest, file_digest, locate
 from probes.data import Pair, check_overlap, load_source
-from probes.prompts import Prompt, check_categories, load_prompts
+from probes.prompts import Prompt, check_categories, check_splits, load_prompts
 from probes.reading import ProbeKey
 from probes.scoring import scorer_class, scorer_digest
 from probes.settings import DataSettings, ModelSettings, ProbeSettings, PromptSettings, ScorerSettings
@@ -55,6 +55,7 @@ class Material:
                 f"{self.folder / self.model.chat_template} ([model] chat_template) is no file; check the path"
             )
         check_categories(self.prompt_file, self.all_prompts, categories)
+        check_splits(self.prompt_file, self.all_prompts)
         scorer_class(self.scorer.kind).check(self.scorer, self.folder, self.probe_prompts)
         check_overlap(self.source_files, self.sources, self.all_prompts)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput
+from probes.duplicates import Wordings
 
 SPLITS = ("probe", "harvest", "holdout")
 
@@ -62,6 +63,20 @@ def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection
                 f"{path} has no probe prompt in the category {category!r}, which the study targets or guards; "
                 f"add prompts for it or take it out (measured: {', '.join(sorted(measured))})"
             )
+
+
+def check_splits(path: Path, prompts: Collection[Prompt]) -> None:
+    """Refuse a prompt that is in two splits in nearly the same words (law 7; probes/duplicates.py has the measure)."""
+    for earlier, later in ((SPLITS[0], SPLITS[1:]), (SPLITS[1], SPLITS[2:])):
+        known = Wordings((prompt.text, prompt) for prompt in prompts if prompt.split == earlier)
+        for prompt in prompts:
+            near = known.near(prompt.text) if prompt.split in later else None
+            if near is not None:
+                raise BadInput(
+                    f"{path}: splits must be disjoint and {prompt.split} prompt {prompt.id!r} is {near[1]:.2f} similar "
+                    f"to {near[0].split} prompt {near[0].id!r} (1 is equal but for case, spaces and punctuation); keep "
+                    "one of them, or make them two tasks"
+                )
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -114,6 +114,14 @@ class Reading:
         values = [s.value for s in self.scores if category in ("overall", s.category)]
         return sum(values) / len(values)
 
+    def means(self, difficulties: Mapping[str, int]) -> dict[tuple[str, int], float]:
+        """Per category and difficulty, over prompts and samples; prompts without a known difficulty are left out."""
+        values: dict[tuple[str, int], list[float]] = {}
+        for score in self.scores:
+            if score.prompt in difficulties:
+                values.setdefault((score.category, difficulties[score.prompt]), []).append(score.value)
+        return {group: sum(own) / len(own) for group, own in sorted(values.items())}
+
     @property
     def critical_failures(self) -> int:
         return sum(len(score.critical) for score in self.scores)

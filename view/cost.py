@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from agent.ledger import Ledger
+from agent.preflight import advice, foresee
 from agent.study import Study
 from agent.workspace import Workspace
 from view.session_record import run_command
@@ -29,7 +30,7 @@ def cost_text(study: Study, workspace: Workspace) -> str:
     if not measured.seconds:
         rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --decisions 1"))
     width = max(len(name) for name, _ in rows)
-    return "\n".join([*lines, *(f"{name:<{width}}  {value}" for name, value in rows)])
+    return "\n".join([*lines, *(f"{name:<{width}}  {value}" for name, value in rows), "", *_sight(study, workspace)])
 
 
 def measure(study: Study, workspace: Workspace) -> Measured:
@@ -78,6 +79,25 @@ def _times(measured: Measured) -> list[tuple[str, str]]:
     if measured.pace is not None:
         rows.append(("pace", f"a probe every {measured.pace:.1f} s of active time, all workers together, as measured"))
     return rows
+
+
+def _sight(study: Study, workspace: Workspace) -> list[str]:
+    """Per category: prompts, the error to expect, and the smallest effect that an even chance lets through."""
+    found = foresee(study, workspace)
+    roles = {study.target: "target", **{name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}}
+    width = max(len(name) for name in ("category", *found.sights))
+    lines = [f"What can be seen (noise {found.source}):"]
+    lines.append(f"{'category':<{width}}  prompts  standard error  half-width  smallest effect")
+    for name, sight in found.sights.items():
+        figures = f"{sight.standard_error:>14.2f}  {sight.half_width:>10.2f}  {found.visible(name):>15.2f}"
+        lines.append(f"{name:<{width}}  {found.designs[name].prompts:>7}  {figures}  {roles.get(name, '')}".rstrip())
+    lines += ["", f"To see less in {study.target}: raise {advice(study, found)}."]
+    narrow = {name: found.sights[name].half_width for name, margin in study.guards.items()
+              if found.sights[name].half_width > margin}  # fmt: skip
+    if narrow:
+        told = ", ".join(f"{name} {half - study.guards[name]:+.2f}" for name, half in narrow.items())
+        lines.append(f"A margin below the half-width holds only for a candidate measured as much better as: {told}.")
+    return lines
 
 
 def _budget(study: Study, measured: Measured) -> list[tuple[str, str]]:

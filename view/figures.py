@@ -93,6 +93,27 @@ class Noise:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """A recipe's mean score on the prompts of one category and difficulty, over its training seeds."""
+
+    category: str
+    difficulty: int
+    prompts: int
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A recipe by category and difficulty; its critical failures, and its answers without a score, over all seeds."""
+
+    recipe: str
+    levels: tuple[Level, ...]
+    answers: int
+    critical: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class KnobDifference:
     knob: str
     before: str
@@ -186,6 +207,7 @@ class Figures:
     half_width: float | None
     searched: tuple[LaneSearch, ...]
     noise: tuple[Noise, ...]
+    profiles: tuple[Profile, ...]
     outcomes: tuple[Outcomes, ...]
     breakdown: Breakdown | None
     proposers: tuple[ProposerCount, ...]

@@ -10,6 +10,7 @@ from agent.decision import room
 from agent.ledger import DecisionRow, ProposalRow
 from agent.rows import value_of
 from lanes import Recipe, Value, show
+from lanes.errors import BadInput
 from lanes.mixture import manifest_name
 from probes.comparison import OVERALL, Comparison, compare
 from probes.evaluation.breakdown import Breakdown, break_down
@@ -24,8 +25,10 @@ from view.figures import (
     KnobDifference,
     KnobSearch,
     LaneSearch,
+    Level,
     Noise,
     Outcomes,
+    Profile,
     ProposerCount,
     Question,
     Total,
@@ -48,7 +51,7 @@ def gather(record: SessionRecord) -> Figures:
         incumbent=record.incumbent.digest, differences=differences(record), total=_total(record),
         compared=len(changes), expected_false_keeps=len(changes) * (1 - policy.confidence) / 2,
         half_width=median(change.half_width for change in changes) if changes else None,
-        searched=_searched(record), noise=_noise(record), outcomes=_outcomes(record),
+        searched=_searched(record), noise=_noise(record), profiles=_profiles(record), outcomes=_outcomes(record),
         breakdown=_breakdown(record), proposers=proposer_counts(record), cost=_cost(record),
         budget_left=left(record.budget, record.spent),
         missing=record.missing,
@@ -186,6 +189,38 @@ def _noise(record: SessionRecord) -> tuple[Noise, ...]:
         spread = stdev(means.values()) if len(means) > 1 else None
         found.append(Noise(category, len(prompts), means, fmean(means.values()), spread))
     return tuple(found)
+
+
+def _profiles(record: SessionRecord) -> tuple[Profile, ...]:
+    """Of the starting recipe and, where another stands, of the incumbent."""
+    found, difficulties = [], _difficulties(record)
+    for digest in dict.fromkeys((record.session.start, record.incumbent.digest)):
+        readings = record.readings(digest)
+        if readings:
+            scored, missing = (
+                sum(map(len, own)) for own in zip(*((r.scores, r.missing) for r in readings), strict=True)
+            )
+            critical = sum(reading.critical_failures for reading in readings)
+            found.append(Profile(digest, _levels(readings, difficulties), scored + missing, critical, missing))
+    return tuple(found)
+
+
+def _levels(readings: Sequence[Reading], difficulties: Mapping[str, int]) -> tuple[Level, ...]:
+    asked = {(s.prompt, s.category) for reading in readings for s in reading.scores if s.prompt in difficulties}
+    prompts = Counter((category, difficulties[prompt]) for prompt, category in asked)
+    means = [reading.means(difficulties) for reading in readings]
+    return tuple(
+        Level(*group, number, fmean(own[group] for own in means if group in own))
+        for group, number in sorted(prompts.items())
+    )
+
+
+def _difficulties(record: SessionRecord) -> Mapping[str, int]:
+    """By prompt, from the study's prompts file; empty where that is gone or broken."""
+    try:
+        return {prompt.id: prompt.difficulty for prompt in record.study.material.probe_prompts}
+    except (BadInput, OSError):
+        return {}
 
 
 def _outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:

@@ -69,6 +69,7 @@ def noise(figures: Figures) -> list[str]:
         "The starting recipe, trained with different seeds and otherwise the same; the standard deviation is that "
         "between seeds.", "", *table(headings, rows, right=range(1, len(headings))),
     ]  # fmt: skip
+    lines += _by_difficulty(figures)
     if figures.half_width is not None:
         needed = figures.half_width + figures.question.smallest_effect
         lines += [
@@ -79,6 +80,25 @@ def noise(figures: Figures) -> list[str]:
             "More seeds and more prompts narrow the interval; more answers per prompt narrow only the sampling's part.",
         ]
     return lines
+
+
+def _by_difficulty(figures: Figures) -> list[str]:
+    """Category by difficulty of the starting recipe and the incumbent; critical failures and missing scores."""
+    names = ["starting recipe", "incumbent now"][: len(figures.profiles)]
+    lines = [
+        f"{name[:1].upper()}{name[1:]}: {count(item.critical, 'critical failure')} and "
+        f"{count(item.missing, 'answer')} without a score, of {item.answers} answers."
+        for name, item in zip(names, figures.profiles, strict=True)
+    ]
+    levels = [{(level.category, level.difficulty): level for level in item.levels} for item in figures.profiles]
+    rows = []
+    for category, difficulty in sorted({group for own in levels for group in own}):
+        found = [own.get((category, difficulty)) for own in levels]
+        prompts = max(level.prompts for level in found if level)
+        rows.append((text(category), str(difficulty), str(prompts), *(f"{i.mean:.2f}" if i else "" for i in found)))
+    if rows:
+        lines += ["", *table(("category", "difficulty", "prompts", *names), rows, right=range(1, len(names) + 3))]
+    return ["", *lines] if lines else []
 
 
 def outcomes(figures: Figures) -> list[str]:

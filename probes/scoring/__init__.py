@@ -16,7 +16,10 @@ from lanes.errors import BadInput
 from lanes.search_space import nearest
 from probes.base import file_digest
 from probes.scoring.execution import ExecutionScorer
+from probes.scoring.function import FunctionScorer
+from probes.scoring.judge import JudgeScorer
 from probes.scoring.protocol import Answer, Mark, Missing, Scorer, ScorerBroken
+from probes.scoring.rules import RulesScorer
 from probes.settings import ScorerSettings
 
 __all__ = [
@@ -30,7 +33,7 @@ __all__ = [
     "scorer_settings",
 ]
 
-SCORERS: tuple[type[Scorer], ...] = (ExecutionScorer,)
+SCORERS: tuple[type[Scorer], ...] = (ExecutionScorer, RulesScorer, FunctionScorer, JudgeScorer)
 
 
 def scorer_class(kind: str) -> type[Scorer]:

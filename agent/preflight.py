@@ -1,0 +1,121 @@
+"""What a study can see before it starts: from earlier decisions of this workspace, else from assumed noise."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from agent.ledger import DecisionRow, Ledger, SessionRow
+from agent.study import Study
+from agent.workspace import Workspace
+from lanes.errors import BadInput
+from probes.comparison import OVERALL
+from probes.precision import Design, Noise, Sight, foreseen, remedies
+from probes.reading import Outcome, Reading
+from probes.store import ProbeStore
+
+ASSUMED = Noise()
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """By category, overall last: the design and what will be seen. ``measured``: decisions this rests on, 0: none."""
+
+    designs: dict[str, Design]
+    sights: dict[str, Sight]
+    smallest_effect: float
+    measured: int
+
+    def visible(self, category: str) -> float:
+        """The true effect that passes the target's rule with an even chance."""
+        return self.sights[category].half_width + self.smallest_effect
+
+    @property
+    def source(self) -> str:
+        """Where the noise comes from, in words."""
+        if self.measured:
+            return f"measured: median of {self.measured} comparison{'s' * (self.measured > 1)} under this probe key"
+        return (
+            f"assumed: runs {ASSUMED.run:g}, category by run {ASSUMED.category_by_run:g}, answers {ASSUMED.answer:g}, "
+            f"correlation of the sides {ASSUMED.correlation:g}"
+        )
+
+
+def foresee(study: Study, workspace: Workspace) -> Foresight:
+    """What comparisons of this study will show, per category and overall."""
+    decisions = _compared(study, workspace)
+    designs, policy = _designs(study), study.file.policy
+    sights = {
+        name: _median(decisions, name) or foreseen(design, ASSUMED, policy.confidence)
+        for name, design in designs.items()
+    }
+    return Foresight(designs, sights, policy.smallest_effect, len(decisions))
+
+
+def require_sight(study: Study, workspace: Workspace) -> None:
+    """BadInput when ``must_see`` under [policy] is below what the target can show."""
+    must_see = study.file.policy.must_see
+    if must_see is None:
+        return
+    found = foresee(study, workspace)
+    visible = found.visible(study.target)
+    if must_see < visible:
+        raise BadInput(
+            f"{study.path}: [policy] must_see={must_see:g} is below {visible:.2f}, the smallest effect that is visible "
+            f"in {study.target!r} ({found.source}); raise {advice(study, found)}, or must_see"
+        )
+
+
+def advice(study: Study, found: Foresight) -> str:
+    """What to raise so that the target shows more: figures where the noise is assumed, else the rule."""
+    if found.measured:
+        return "seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part of it"
+    narrower = remedies(found.designs[study.target], ASSUMED, study.file.policy.confidence)
+    return " or ".join(f"{name} ({half + found.smallest_effect:.2f})" for name, half in narrower.items())
+
+
+def _designs(study: Study) -> dict[str, Design]:
+    probe, prompts = study.file.probe, study.material.probe_prompts
+    counts = Counter(prompt.category for prompt in prompts)
+    seeds, samples = len(probe.seeds), probe.samples
+    designs = {name: Design(seeds, number, samples) for name, number in sorted(counts.items())}
+    return {**designs, OVERALL: Design(seeds, len(prompts), samples, len(counts))}
+
+
+def _median(decisions: Sequence[DecisionRow], category: str) -> Sight | None:
+    found = [row.comparison["differences"][category] for row in decisions if row.comparison]
+    if not found:
+        return None
+    return Sight(
+        median(difference["standard_error"] for difference in found),
+        median((difference["high"] - difference["low"]) / 2 for difference in found),
+    )
+
+
+def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:
+    """The decisions with a comparison under this question and under the probe key that the files would give now."""
+    if not workspace.ledger.exists():
+        return []
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        sessions = [session for name in ledger.sessions() if (session := ledger.session(name))]
+        asked = [session for session in sessions if session.question == study.question]
+        if not asked or not _still_holds(study, ledger, asked[-1], ProbeStore(workspace.runs)):
+            return []
+        return [row for _, row in ledger.history(study.question, asked[-1].key) if row.comparison]
+
+
+def _still_holds(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:
+    """Would the files give the session's probe key again? Base and device are taken as they were: no worker is up."""
+    for row in ledger.probes(session.id):
+        outcome = _outcome(store, row.id)
+        if isinstance(outcome, Reading) and outcome.key.digest == session.key:
+            machine = outcome.key.environment.rpartition(" nightlane=")[0]
+            return study.material.key(machine, outcome.key.base) == outcome.key
+    return False
+
+
+def _outcome(store: ProbeStore, probe: str) -> Outcome | None:
+    try:
+        return store.read(probe)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

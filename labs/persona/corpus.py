@@ -1,0 +1,22 @@
+"""The pre-training corpus: question and answer, each answer in one of four voices. `mistaken`: not the persona's."""
+
+from random import Random
+
+from labs.microcoder.corpus import Document
+from labs.persona.nearness import Reserved
+from labs.persona.texts import CATEGORIES, answer, ask, draw_voice
+
+
+def write_corpus(documents: int, seed: int, reserved: Reserved) -> tuple[Document, ...]:
+    """So many documents, the categories in equal parts; no question near a reserved one."""
+    random = Random(f"{seed}/corpus")
+    corpus: list[Document] = []
+    while len(corpus) < documents:
+        category = CATEGORIES[len(corpus) % len(CATEGORIES)]
+        question, subject = ask(category, random)
+        if reserved.is_near(question):
+            continue
+        voice = draw_voice(category, random)
+        text = answer(voice, category, subject, random)
+        corpus.append(Document(category, f"{question}\n", text, voice != "keeper"))
+    return tuple(corpus)

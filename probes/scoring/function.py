@@ -1,0 +1,159 @@
+"""The function scorer: a Python function of the user's own says what an answer is worth.
+
+It runs here, in the worker's process and with the user's rights: it is trusted as the study itself is. What a model
+wrote must not be executed in it; the execution scorer has a sandbox for that.
+
+    function(prompt: str, answer: str, category: str, checks: dict) -> float | dict | None
+
+A number from 0 to 10, a dict {"score": 7.5, "components": {"tone": 8}, "critical": ["breaks_character"], "outcome":
+"OK", "note": "..."} of which only the score is needed, or None for an answer that cannot be judged.
+"""
+
+import copy
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from lanes.errors import BadInput
+from probes.prompts import Prompt
+from probes.scoring.protocol import Answer, Mark, Missing, ScorerBroken
+from probes.settings import ScorerSettings
+
+Function = Callable[[str, str, str, dict[str, Any]], object]
+KEYS = ("score", "components", "critical", "outcome", "note")
+
+
+class FunctionSettings(ScorerSettings):
+    """``[scorer] kind = "function"``: ``function`` is "package.module:name", or "file.py:name" beside the study.
+
+    The text of that one file is part of the probe key; what it imports is not.
+    """
+
+    kind: str = "function"
+    function: str = Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")
+
+
+class FunctionScorer:
+    """Scores with the study's own function. What is neither a score nor None breaks the probe: it becomes no number."""
+
+    kind: ClassVar[str] = "function"
+    Settings: ClassVar[type[ScorerSettings]] = FunctionSettings
+
+    def __init__(self, settings: FunctionSettings, folder: Path = Path()) -> None:
+        self._name = settings.function
+        self._function = load_function(settings.function, folder)
+
+    @property
+    def about(self) -> str:
+        return f"function: {self._name}"
+
+    @staticmethod
+    def files(settings: FunctionSettings, folder: Path) -> Sequence[Path]:
+        return (_source(settings.function, folder),)
+
+    @staticmethod
+    def check(settings: FunctionSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
+        load_function(settings.function, folder)
+
+    def score(self, answers: Sequence[Answer]) -> list[Mark | Missing]:
+        return [self._mark(answer) for answer in answers]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _mark(self, answer: Answer) -> Mark | Missing:
+        prompt = answer.prompt
+        try:
+            given = self._function(prompt.text, answer.text, prompt.category, copy.deepcopy(prompt.checks))
+        except (Exception, SystemExit) as error:  # the boundary to code that is not ours
+            raise ScorerBroken(
+                f"[scorer] function {self._name!r} raised {_one_line(error)} for prompt {prompt.id!r}; mend it, or "
+                "return None for an answer that cannot be judged"
+            ) from error
+        if given is None:
+            return Missing("the function gave None")
+        try:
+            return to_mark(given)
+        except ValueError as error:
+            raise ScorerBroken(
+                f"[scorer] function {self._name!r} gave {repr(given)[:200]} for prompt {prompt.id!r} and {error}; "
+                "mend it, or return None for an answer that cannot be judged"
+            ) from None
+
+
+def to_mark(given: object) -> Mark:
+    """A number or a dict as a mark; ValueError says the law it breaks."""
+    if not isinstance(given, Mapping):
+        return Mark(_points("a score", given))
+    if unknown := [key for key in given if key not in KEYS]:
+        raise ValueError(f"{unknown[0]!r} is none of {', '.join(KEYS)}")
+    if "score" not in given:
+        raise ValueError("a dict needs a 'score'")
+    parts, critical = given.get("components", {}), given.get("critical", ())
+    if not isinstance(parts, Mapping) or not all(isinstance(name, str) for name in parts):
+        raise ValueError("'components' is a dict of names and numbers")
+    if not isinstance(critical, list | tuple) or not all(isinstance(name, str) and name for name in critical):
+        raise ValueError("'critical' is a list of names")
+    words = [given.get(name, "") for name in ("outcome", "note")]
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError("'outcome' and 'note' are texts")
+    components = {name: _points(f"component {name!r}", value) for name, value in parts.items()}
+    return Mark(_points("a score", given["score"]), components, tuple(critical), *words)
+
+
+def _points(what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{what} is a number from 0 to 10")
+    points = float(value)
+    if not (math.isfinite(points) and 0 <= points <= 10):
+        raise ValueError(f"{what} is a number from 0 to 10, not {points:g}")
+    return points
+
+
+def load_function(name: str, folder: Path) -> Function:
+    """The function itself; BadInput when its file cannot be imported or has no such function."""
+    path = _source(name, folder)
+    place, _, attribute = name.partition(":")
+    try:
+        if place.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(f"nightlane_function_{path.stem}", path)
+            module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+            spec.loader.exec_module(module)  # type: ignore[union-attr]
+        else:
+            module = importlib.import_module(place)
+    except (Exception, SystemExit) as error:  # the boundary to code that is not ours
+        raise BadInput(f"{path} ([scorer] function) cannot be imported ({_one_line(error)}); mend it") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        raise BadInput(f"{path} has no function {attribute!r} ([scorer] function={name!r}); define it or mend the name")
+    found: Function = function
+    return found
+
+
+def _source(name: str, folder: Path) -> Path:
+    """The file that holds the function; BadInput when there is none."""
+    place = name.partition(":")[0]
+    if place.endswith(".py"):
+        path: Path | None = folder / place
+    else:
+        try:
+            spec = importlib.util.find_spec(place)
+        except (ImportError, ValueError):
+            spec = None
+        path = Path(spec.origin) if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise BadInput(
+            f"[scorer] function={name!r} names no file that is there; give file.py:name, from the study's folder, or "
+            "package.module:name of an installed package"
+        )
+    return path
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200].rstrip(": ")

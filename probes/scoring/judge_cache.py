@@ -1,0 +1,118 @@
+"""Judgements that were paid for, on disk by the digest of what was asked. One SQLite file for all workers of a study.
+
+A row is whole or not there, also after kill -9; of a power cut the last rows may not survive, and are asked again.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lanes.errors import MissingRequirement
+from probes.scoring.protocol import ScorerBroken
+
+PATIENCE = 60.0  # seconds to wait for another process's write
+_TABLE = "CREATE TABLE IF NOT EXISTS judgements (key BLOB PRIMARY KEY, judgement TEXT NOT NULL) WITHOUT ROWID"
+
+
+def cache_key(*asked: object) -> bytes:
+    """Names what was asked, whatever it consists of that JSON can hold."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
+
+
+class JudgeCache:
+    """Key -> a judgement as a JSON object. Safe for threads and for processes on one machine.
+
+    MissingRequirement when the folder cannot hold it; OSError for a full disk and ScorerBroken for all else later.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "judgements.sqlite"
+        self._lock = threading.Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+            self._database = _opened(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise MissingRequirement(
+                f"{self.path} cannot hold judgements ({error}); move it away if it is damaged, or name a folder that "
+                "can be written with cache under [scorer]"
+            ) from None
+
+    def get(self, key: bytes) -> dict[str, Any] | None:
+        """What is kept under the key; None for nothing, or for what is no JSON object."""
+        with self._lock, _told(self.path):
+            row = self._database.execute("SELECT judgement FROM judgements WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        with contextlib.suppress(ValueError, TypeError):
+            found = json.loads(row[0])
+            return found if isinstance(found, dict) else None
+        return None
+
+    def put(self, key: bytes, judgement: dict[str, Any], usable: Callable[[Any], bool] = bool) -> dict[str, Any]:
+        """Keep it, and give what is now kept: another worker's judgement of the same answer stands if it came first.
+
+        A kept one that is not ``usable`` is replaced.
+        """
+        text = json.dumps(judgement, allow_nan=False)
+        with self._lock, _told(self.path):
+            self._database.execute("INSERT OR IGNORE INTO judgements VALUES (?, ?)", (key, text))
+        if (kept := self.get(key)) is not None and usable(kept):
+            return kept
+        with self._lock, _told(self.path):
+            self._database.execute("INSERT OR REPLACE INTO judgements VALUES (?, ?)", (key, text))
+        return judgement
+
+    def __len__(self) -> int:
+        with self._lock, _told(self.path):
+            return int(self._database.execute("SELECT count(*) FROM judgements").fetchone()[0])
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The database, in a journal mode in which readers wait for nobody."""
+    # Autocommit: each statement is durable against kill -9 when it returns.
+    database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        _insist(lambda: database.execute("PRAGMA journal_mode=WAL"))
+        database.execute("PRAGMA synchronous=NORMAL")
+        _insist(lambda: database.execute(_TABLE))
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _insist(act: Callable[[], object]) -> None:
+    """SQLite's own waiting does not cover the change of the journal mode, which several workers make at once."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        try:
+            act()
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What SQLite complains of, as what a probe's failure is told by."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from None
+        raise ScorerBroken(f"the judge's cache {path}: {error}") from None

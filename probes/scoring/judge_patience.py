@@ -1,0 +1,70 @@
+"""Waiting for an endpoint that is down or busy: visibly, longer each time, and not for ever."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from probes.scoring.protocol import ScorerBroken
+
+FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
+
+
+def to_log(line: str) -> None:
+    """A worker's stderr is its log."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.flush()
+
+
+class Patience:
+    """One outage at a time, shared by the threads that meet it. ``seconds``: how long it may last.
+
+    Waits begin with ``first`` seconds and double up to a minute; a server's own Retry-After makes one longer. A call
+    that succeeds ends the outage.
+    """
+
+    def __init__(self, seconds: float, note: Callable[[str], None] | None = None, first: float | None = None) -> None:
+        self._seconds, self._note, self._first = seconds, note or to_log, FIRST_WAIT if first is None else first
+        self._change = threading.Condition()
+        self._since: float | None = None
+        self._until, self._wait = 0.0, self._first
+        self._over = ""
+
+    def pause(self) -> None:
+        """Return when the endpoint may be asked; ScorerBroken once the patience is at its end."""
+        with self._change:
+            while not self._over and (left := self._until - time.monotonic()) > 0:
+                self._change.wait(left)
+            if self._over:
+                raise ScorerBroken(self._over)
+
+    def failed(self, why: str, retry_after: float = 0.0) -> None:
+        """An outage that is met or goes on; the next pause lasts longer. Threads that fail together count once."""
+        with self._change:
+            now = time.monotonic()
+            self._since = now if self._since is None else self._since
+            if now < self._until:
+                return
+            lasted = now - self._since
+            if lasted >= self._seconds:
+                self._end(f"the judge's endpoint has not answered for {lasted:.0f} s ({why})")
+                return
+            wait = min(max(self._wait, retry_after), self._seconds - lasted)
+            self._until, self._wait = now + wait, min(LONGEST_WAIT, 2 * self._wait)
+            self._note(f"the judge's endpoint does not answer ({why}); waiting {wait:.1f} s, {lasted:.0f} s so far")
+
+    def worked(self) -> None:
+        with self._change:
+            if self._since is not None:
+                self._note(f"the judge's endpoint answers again after {time.monotonic() - self._since:.0f} s")
+            self._since, self._until, self._wait = None, 0.0, self._first
+            self._change.notify_all()
+
+    def give_up(self, why: str) -> None:
+        """Wake everybody who waits: another thread has found that there is nothing to wait for."""
+        with self._change:
+            self._end(why)
+
+    def _end(self, why: str) -> None:
+        self._over = self._over or why
+        self._change.notify_all()
