@@ -269,7 +269,11 @@ class Session:
     ) -> None:  # fmt: skip
         figures = result_row(self.study, self.row.id, verdict, readings, comparison, proposal, failure)
         figures["cost_usd"] = self._cost()
-        policy = {**self.study.file.policy.model_dump(), "target": self.study.target, "guards": dict(self.study.guards)}
+        policy = {
+            **self.study.file.policy.model_dump(exclude={"must_see"}),
+            "target": self.study.target,
+            "guards": dict(self.study.guards),
+        }
         decision = DecisionRow(
             decision_id, self.row.id, turn, verdict.status, verdict.reason, stands.digest,
             asdict(comparison) if comparison else None, policy, {"id": decision_id, **figures}, str(figures["time"]),

@@ -5,7 +5,8 @@ seed. What the sides share cancels in the difference; S seeds, P prompts and K a
 
     variance of the mean difference = 2 (run^2 + category^2 / categories) / S + 2 (1 - correlation) answer^2 / (S P K)
 
-and the interval's half-width is Student's t times its root, with Satterthwaite's degrees of freedom of the crossed
+Half the interval's width is Student's t times the root as a comparison estimates it, typically: with f degrees of
+freedom the median estimate is the root times sqrt(median of chi-squared(f) / f). f is Satterthwaite's for the crossed
 design, from expected mean squares (Searle, Casella & McCulloch 1992, ch. 4), limited as in probes/comparison.py.
 That a change helps some prompts and harms others is not in the sum, so it is a lower bound on the error.
 """
@@ -39,7 +40,7 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The standard error to expect of a difference, and half the width of its interval."""
+    """The standard error of a difference, and half the width that its interval typically has."""
 
     standard_error: float
     half_width: float
@@ -50,7 +51,15 @@ def foreseen(design: Design, noise: Noise, confidence: float) -> Sight:
     by_seed = 2 * (noise.run**2 + noise.category_by_run**2 / design.categories)
     rest = 2 * (1 - noise.correlation) * noise.answer**2 / design.samples
     error = math.sqrt(by_seed / design.seeds + rest / (design.seeds * design.prompts))
-    return Sight(error, t_quantile(confidence, _freedom(design, by_seed, rest)) * error)
+    freedom = max(1.0, _freedom(design, by_seed, rest))
+    return Sight(error, t_quantile(confidence, freedom) * error * _typical(freedom))
+
+
+def _typical(freedom: float) -> float:
+    """The median of an estimated deviation, relative to the true one."""
+    from scipy.stats import chi2  # it takes a while
+
+    return math.sqrt(float(chi2.median(freedom)) / freedom)
 
 
 def _freedom(design: Design, by_seed: float, rest: float) -> float:

@@ -96,6 +96,8 @@ def _by_difficulty(figures: Figures) -> list[str]:
         found = [own.get((category, difficulty)) for own in levels]
         prompts = max(level.prompts for level in found if level)
         rows.append((text(category), str(difficulty), str(prompts), *(f"{i.mean:.2f}" if i else "" for i in found)))
+    if lines and not rows:
+        lines.append("Means by difficulty are left out: the study's prompts file is gone or holds other prompts.")
     if rows:
         lines += ["", *table(("category", "difficulty", "prompts", *names), rows, right=range(1, len(names) + 3))]
     return ["", *lines] if lines else []

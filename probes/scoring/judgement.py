@@ -152,7 +152,7 @@ def _numbers(text: str, key: str) -> list[float | None]:
 
     A number has ended where the object or the next key follows: not the 1 of a torn 10, nor the 7 of a 7,5.
     """
-    ends = r"""(?=\s*(?:,\s*["'}A-Za-z_]|[}"']))"""
+    ends = r"""(?=\s*,\s*["'}A-Za-z_]|\s*}|\s+["'])"""
     found = re.findall(rf"""(?<!\w){key}["']?\s*:\s*(?:({_NUMBER}){ends})?""", text)
     return [float(number) if number else None for number in found]
 

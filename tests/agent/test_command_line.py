@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import simulated_study
+import tiny
 
 from agent.workspace import Workspace
 
@@ -99,6 +100,7 @@ def test_check_says_what_a_probe_does_without_running_one(tmp_path: Path) -> Non
     assert done.returncode == 0
     assert "20 steps" in done.stdout
     assert "not yet measured" in done.stdout
+    assert "noise assumed" in done.stdout
     assert not (tmp_path / "runs").exists()
 
 
@@ -144,6 +146,9 @@ def test_a_wrong_command_line_is_exit_code_2(tmp_path: Path, arguments: tuple[st
         (('good = "good.jsonl"', 'good = "gone.jsonl"'), "gone.jsonl does not exist"),
         (("arithmetic = 1.5", "voice = 1.5"), "no probe prompt in the category 'voice'"),
         (("effective_batch = 4", 'lora_targets = ["lm_head"]'), "take it out"),
+        (("[budget]", "[policy]\nmust_see = 0.1\n[budget]"), "the smallest effect that is visible in 'lists' (assumed"),
+        (("[target]", '[scorer]\nkind = "rules"\n[target]'), "rules.toml (rules under [scorer]) cannot be read"),
+        (("[target]", '[scorer]\nkind = "function"\n[target]'), "[scorer] function is missing; add it"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "check"])
@@ -164,6 +169,15 @@ def test_bad_rows_and_leaks_are_named_by_their_line(tmp_path: Path) -> None:
     leak = json.dumps({"prompt": "# lists 0 for probe\n", "chosen": "c", "rejected": "r"})
     (tmp_path / "good.jsonl").write_text(f"{leak}\n", encoding="utf-8")
     assert "probe prompt 'probe-lists-0'" in refused(2, "check", path)
+
+
+def test_a_prompt_in_two_splits_in_other_clothes_is_named_with_both_ids(tmp_path: Path) -> None:
+    path, asked = study(tmp_path), "Write a function that returns the sum of the even items of a list of whole numbers"
+    rows = tiny.prompts()
+    rows[0]["prompt"], rows[-1]["prompt"] = f"{asked}.", f"{asked.upper()}, please"
+    tiny.write_jsonl(tmp_path / "prompts.jsonl", rows)
+    said = refused(2, "check", path)
+    assert f"{rows[-1]['id']!r} is 0.94 similar to probe prompt {rows[0]['id']!r}" in said
 
 
 def test_a_busy_workspace_is_exit_code_3(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the judge's tests share: a rubric as the source has it, prompts, replies in full."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ RUBRIC = "\n".join(
         '[categories]\nweather = "Sea and sky."\nmemory = "Her own years."',
     ]
 )  # fmt: skip
+PLAIN = Rubric.model_validate_json(json.dumps(tomllib.loads(RUBRIC)))
 
 
 def write_rubric(folder: Path, text: str = RUBRIC) -> Rubric:

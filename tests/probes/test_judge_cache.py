@@ -139,6 +139,6 @@ def test_a_full_disk_is_told_as_one_and_any_other_failure_as_the_scorers(tmp_pat
     with pytest.raises(OSError, match="No space left on device"):
         cache.put(cache_key(1), {"text": "x" * 100_000})
     cache._database.execute("DROP TABLE judgements")
-    with pytest.raises(ScorerBroken, match="the judge's cache .* no such table"):
+    with pytest.raises(ScorerBroken, match=r"the judge's cache .* no such table"):
         cache.get(cache_key(1))
     cache.close()

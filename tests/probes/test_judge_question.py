@@ -3,8 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judging import prompt
-from test_judgement import PLAIN
+from judging import PLAIN, prompt
 
 from probes.scoring.judge_question import system_message, user_message
 

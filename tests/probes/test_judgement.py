@@ -1,18 +1,16 @@
 import json
 import re
-import tomllib
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judging import MARKS, RUBRIC, VALUE, good
+from judging import MARKS, PLAIN, VALUE, good
 
 from probes.scoring.judgement import MAX_REPLY, Judgement, Unreadable, marked, read_judgement
 from probes.scoring.protocol import Mark, Missing
 from probes.scoring.rubric import Rubric
 
-PLAIN = Rubric.model_validate_json(json.dumps(tomllib.loads(RUBRIC)))
 NO_CRITICAL = PLAIN.model_copy(update={"critical": ()})
 FULL = Judgement(MARKS, (), 7.0, "plain")
 
@@ -22,9 +20,10 @@ def marks(text: str, rubric: Rubric = PLAIN) -> dict[str, float] | None:
     try:
         return dict(read_judgement(text, rubric).marks)
     except Unreadable as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 300
-        return None
+        why = str(error)
+    assert why.isprintable()
+    assert len(why) < 300
+    return None
 
 
 READ = {
@@ -95,6 +94,7 @@ UNREADABLE = {
     "a share": (good().replace('"voice": 8', '"voice": 8/10'), "voice"),
     "a comment": (good().replace('"voice": 8', '"voice": 8 // of 100'), ""),
     "a break within": (good().replace('"historical": 10', '"historical": 1\n0'), "historical"),
+    "a quote at its end": (good().replace('"historical": 10,', "\"historical\": 10'"), "historical"),
     "a plus": (good().replace('"voice": 8', '"voice": +8'), "voice"),
     "other digits": (good().replace('"voice": 8', '"voice": ８'), "voice"),
     "deep": ("[" * 19_000, "it is"),

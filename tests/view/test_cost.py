@@ -51,3 +51,18 @@ def test_probes_of_another_question_are_no_measure_of_this_one(tmp_path: Path) -
     other = nights.study(tmp_path / "other", nights.STUDY.replace("steps = 20", "steps = 40"))
     assert measure(other, workspace).seconds == ()
     assert "not yet measured" in cost_text(other, workspace)
+
+
+def test_what_can_be_seen_is_said_per_category_with_where_the_noise_comes_from(tmp_path: Path) -> None:
+    study = nights.study(tmp_path)
+    said = cost_text(study, Workspace(tmp_path / "workspace"))
+    assert "What can be seen (noise assumed: runs 0.35" in said
+    for name, role in (("arithmetic", "guard, may lose 1.5"), ("lists", "target")):
+        assert re.search(rf"^{name} +32 +0\.\d\d +\d\.\d\d +\d\.\d\d +{role}$", said, re.MULTILINE)
+    assert re.search(r"^overall +64 ", said, re.MULTILINE)
+    assert "To see less in lists: raise seeds to 6 (" in said
+    assert "A margin below" not in said
+    narrow = nights.study(tmp_path / "b", nights.STUDY.replace("arithmetic = 1.5", "arithmetic = 0.1"))
+    assert re.search(r"measured as much better as: arithmetic \+\d\.\d\d\.$", cost_text(narrow, Workspace(tmp_path)))
+    workspace = nights.night(tmp_path / "c", decisions=2)
+    assert "noise measured: median of" in cost_text(nights.study(tmp_path / "c"), workspace)

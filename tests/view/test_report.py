@@ -264,6 +264,7 @@ def test_readings_of_an_earlier_session_serve_the_next_ones_report(tmp_path: Pat
 def test_a_hostile_hypothesis_cannot_break_a_table_or_inject(mixed: Workspace, tmp_path: Path) -> None:
     copied = Workspace(tmp_path / "workspace")
     shutil.copytree(mixed.root, copied.root)
+    shutil.copytree(mixed.root.parent / "study", tmp_path / "study")
     database = sqlite3.connect(copied.ledger)
     with database:
         database.execute("UPDATE proposals SET hypothesis = ?, proposer = ?", (HOSTILE, HOSTILE))
@@ -308,3 +309,26 @@ def test_an_unknown_session_is_refused_with_the_known_ones(mixed: Workspace, tmp
     assert record_of(mixed).session.id in str(refused.value)
     with pytest.raises(BadInput, match="nightlane run STUDY"):
         load_record(Workspace(tmp_path), None)
+
+
+def test_the_noise_has_category_by_difficulty_critical_failures_and_missing_scores(climb: Workspace) -> None:
+    found = gather(record_of(climb))
+    start, end = found.profiles
+    assert (start.recipe, end.recipe) == (found.question.start, found.incumbent)
+    levels = {(level.category, level.difficulty): level for level in start.levels}
+    assert sorted(levels) == [(name, number) for name in ("arithmetic", "lists") for number in (1, 2, 3)]
+    assert sum(level.prompts for level in start.levels) == 128
+    readings = record_of(climb).readings(start.recipe)
+    prompts = {
+        p.id for p in record_of(climb).study.material.probe_prompts if (p.category, p.difficulty) == ("lists", 2)
+    }
+    values = [score.value for reading in readings for score in reading.scores if score.prompt in prompts]
+    assert levels["lists", 2].mean == pytest.approx(sum(values) / len(values))
+    shown = section(report(climb), "The noise")
+    assert "| category   | difficulty | prompts | starting recipe | incumbent now |" in shown
+    assert f"0 critical failures and 0 answers without a score, of {128 * 4 * 3} answers" in shown
+
+
+def test_a_report_without_the_prompts_file_says_what_it_leaves_out(climb: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(climb.root, tmp_path / "workspace")
+    assert "Means by difficulty are left out" in section(report(Workspace(tmp_path / "workspace")), "The noise")

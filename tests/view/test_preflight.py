@@ -1,0 +1,59 @@
+"""What a study can see: assumed at first, measured once this workspace has compared under the same probe key."""
+
+from pathlib import Path
+from statistics import median
+
+import nights
+import pytest
+
+from agent.ledger import Ledger
+from agent.preflight import foresee, require_sight
+from agent.study import load_study
+from agent.workspace import Workspace
+from lanes.errors import BadInput
+from probes.comparison import OVERALL
+
+
+def must_see(points: str) -> str:
+    return nights.STUDY.replace("[budget]", f"[policy]\nmust_see = {points}\n[budget]")
+
+
+def test_without_a_measurement_the_noise_is_assumed_and_said_to_be(tmp_path: Path) -> None:
+    found = foresee(nights.study(tmp_path), Workspace(tmp_path / "workspace"))
+    assert found.source.startswith("assumed: runs 0.35")
+    assert list(found.sights) == ["arithmetic", "lists", OVERALL]
+    assert found.designs["lists"].prompts == 32
+    assert found.sights[OVERALL].standard_error < found.sights["lists"].standard_error
+
+
+def test_after_a_session_the_noise_is_that_of_its_comparisons(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, decisions=3)
+    study = load_study(tmp_path / "study" / "study.toml")
+    found = foresee(study, workspace)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        compared = [row.comparison for row in ledger.decisions("WHERE turn > 0") if row.comparison]
+    assert found.measured == len(compared) > 0
+    errors = [comparison["differences"]["lists"]["standard_error"] for comparison in compared]
+    assert found.sights["lists"].standard_error == pytest.approx(median(errors))
+    prompts = tmp_path / "study" / "prompts.jsonl"
+    prompts.write_text(prompts.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert foresee(load_study(study.path), workspace).measured == 0, "another prompt set is another probe key"
+
+
+def test_what_must_be_seen_and_cannot_is_refused_with_what_to_raise(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    with pytest.raises(BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise seeds to 6 \("):
+        require_sight(nights.study(tmp_path, must_see("0.1")), workspace)
+    require_sight(nights.study(tmp_path, must_see("5.0")), workspace)
+    require_sight(nights.study(tmp_path), workspace)
+
+
+def test_a_session_is_refused_before_it_starts(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="must_see"):
+        nights.night(tmp_path, must_see("0.1"))
+    assert not (tmp_path / "workspace" / "runs" / "ledger.sqlite").exists()
+
+
+def test_must_see_is_no_part_of_the_question(tmp_path: Path) -> None:
+    plain, asked = nights.study(tmp_path / "a"), nights.study(tmp_path / "b", must_see("5.0"))
+    assert plain.question == asked.question
