@@ -94,7 +94,7 @@ UNREADABLE = {
     "a share": (good().replace('"voice": 8', '"voice": 8/10'), "voice"),
     "a comment": (good().replace('"voice": 8', '"voice": 8 // of 100'), ""),
     "a break within": (good().replace('"historical": 10', '"historical": 1\n0'), "historical"),
-    "a quote at its end": (good().replace('"historical": 10,', "\"historical\": 10'"), "historical"),
+    "a quote at its end": (good().replace('"historical": 10,', '"historical": 10\''), "historical"),
     "a plus": (good().replace('"voice": 8', '"voice": +8'), "voice"),
     "other digits": (good().replace('"voice": 8', '"voice": ８'), "voice"),
     "deep": ("[" * 19_000, "it is"),
