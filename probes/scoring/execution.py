@@ -23,7 +23,7 @@ class ExecutionSettings(ScorerSettings):
     """``[scorer] kind = "execution"``: processor seconds and MiB of memory for one answer's program."""
 
     seconds: float = Field(2.0, ge=0.05, le=60)
-    memory_mb: int = Field(256, ge=96)
+    memory_mb: int = Field(256, ge=96, le=1 << 20)
 
 
 class ExecutionScorer:
