@@ -68,7 +68,7 @@ def test_an_mbpp_row_gets_its_entry_point_from_the_solution_and_its_tests_into_t
 
 def test_both_forms_are_what_the_execution_scorer_takes_and_their_solutions_pass(tmp_path: Path) -> None:
     problems = load(tmp_path, HUMANEVAL, MBPP).problems
-    ExecutionScorer.check([problem.prompt for problem in problems])
+    ExecutionScorer.check(ExecutionSettings(), tmp_path, [problem.prompt for problem in problems])
     scorer = ExecutionScorer(ExecutionSettings())
     try:
         right = scorer.score([Answer(problem.prompt, problem.reference or "") for problem in problems])
@@ -129,15 +129,17 @@ def test_the_tests_may_use_the_stub_also_where_its_body_is_still_to_come(tmp_pat
 def test_warnings_of_python_about_foreign_code_are_not_ours(tmp_path: Path) -> None:
     """pytest makes errors of warnings, and so of these problems."""
     test = "import re\ndef check(candidate):\n    assert re.match('\\d', '1') and candidate(1) is 3\n"
-    only(tmp_path, {**HUMANEVAL, "test": test})
-    only(tmp_path, {**MBPP, "test_list": ["assert similar('\\d', ()) is ()"]})
+    assert only(tmp_path, {**HUMANEVAL, "test": test}).prompt.id == HUMANEVAL["task_id"]
+    assert only(tmp_path, {**MBPP, "test_list": ["assert similar('\\d', ()) is ()"]}).prompt.id == "2"
 
 
 def test_nothing_is_executed(tmp_path: Path) -> None:
-    bomb = "raise SystemExit('executed')\n"
+    left = tmp_path / "executed"
+    bomb = f"open({str(left)!r}, 'w')\nraise SystemExit('executed')\n"
     test = f"{bomb}def check(candidate):\n    pass\n"
     only(tmp_path, {**HUMANEVAL, "prompt": bomb + STUB, "canonical_solution": bomb, "test": test})
     only(tmp_path, {**MBPP, "code": bomb + MBPP["code"], "test_setup_code": bomb})
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(
