@@ -1,18 +1,23 @@
 """What a session may spend, what it has spent, and which limit it has reached."""
 
+import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agent.ledger import Ledger
-from agent.study import Budget, ProposerSettings
+from agent.study import Budget, Study
+from agent.workspace import Workspace
+from probes.purse import Allowance, spent_on_judging
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
     """Decisions made, active hours, probes measured here, dollars, and the free space left on the disk.
 
-    Dollars are the machine's for its active hours, whatever its number of workers, and the proposer's for its tokens.
+    Dollars are the machine's for its active hours, whatever its number of workers, and the proposer's and the judge's
+    for their tokens.
     """
 
     decisions: int
@@ -22,18 +27,29 @@ class Spent:
     free_gb: float
 
 
-def spent_by(ledger: Ledger, session_id: str, budget: Budget, free_gb: float) -> Spent:
-    """What the budget counts of a session, from the ledger."""
+def spent_by(ledger: Ledger, session_id: str, budget: Budget, workspace: Workspace) -> Spent:
+    """What the budget counts of a session, from the ledger, the count of what judging cost, and the disk."""
     hours = ledger.active_seconds(session_id) / 3600
     asked = sum(proposal.dollars for proposal in ledger.proposals("WHERE session = ?", (session_id,)))
     decisions = ledger.decisions("WHERE session = ? AND turn > 0", (session_id,))
     probes = ledger.probes(session_id)
-    return Spent(len(decisions), hours, len(probes), hours * budget.dollars_per_hour + asked, free_gb)
+    judged = spent_on_judging(workspace.judging, session_id)
+    free_gb = shutil.disk_usage(workspace.root).free / 1e9
+    return Spent(len(decisions), hours, len(probes), hours * budget.dollars_per_hour + asked + judged, free_gb)
 
 
-def priced(budget: Budget, asked: ProposerSettings) -> bool:
-    """Whether the study says what machine time or the proposer's tokens cost."""
-    return bool(budget.dollars_per_hour or asked.dollars_per_million_input or asked.dollars_per_million_output)
+def for_judging(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:
+    """What the session's judge may cost from now on, of what the machine and the proposer leave."""
+    judged = spent_on_judging(workspace.judging, session_id)
+    dollars = None if budget.dollars is None else budget.dollars - (spent.dollars - judged)
+    return Allowance(workspace.judging, session_id, dollars, budget.dollars_per_hour, time.time())
+
+
+def priced(study: Study) -> bool:
+    """Whether the study says what machine time, the proposer's or the judge's tokens cost."""
+    asked = study.file.proposer
+    tokens = asked.dollars_per_million_input or asked.dollars_per_million_output or study.scorer.priced
+    return bool(study.file.budget.dollars_per_hour or tokens)
 
 
 def exhausted(budget: Budget, spent: Spent) -> str | None:

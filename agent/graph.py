@@ -65,7 +65,7 @@ def build(session: Session) -> StateGraph[State]:
 
     def propose(state: State) -> dict[str, object]:
         turn = state["turn"] + 1
-        ending = session.over_budget()
+        ending = session.over_budget() or session.examine(turn)
         proposal = None if ending else session.next_proposal(turn, state["incumbent"])
         return {
             "turn": turn,
@@ -74,8 +74,7 @@ def build(session: Session) -> StateGraph[State]:
         }
 
     def measure(state: State) -> dict[str, object]:
-        session.measure(str(state["proposal"]))
-        return {}
+        return {"ending": session.measure(str(state["proposal"]))}
 
     def decide(state: State) -> dict[str, object]:
         session.decide(str(state["proposal"]))
@@ -97,7 +96,7 @@ def build(session: Session) -> StateGraph[State]:
     graph.add_edge(START, "baseline")
     graph.add_conditional_edges("baseline", ended, {"report": "report", "go on": "propose"})
     graph.add_conditional_edges("propose", ended, {"report": "report", "go on": "measure"})
-    graph.add_edge("measure", "decide")
+    graph.add_conditional_edges("measure", ended, {"report": "report", "go on": "decide"})
     graph.add_edge("decide", "record")
     graph.add_edge("record", "propose")
     graph.add_edge("report", END)

@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS decisions (
     id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, status TEXT NOT NULL,
     reason TEXT NOT NULL, incumbent TEXT NOT NULL, comparison TEXT, policy TEXT NOT NULL, row TEXT NOT NULL,
     time TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS examinations (
+    session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, time TEXT NOT NULL, passed INTEGER NOT NULL,
+    data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events (
     id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, time TEXT NOT NULL, text TEXT NOT NULL);
 """
@@ -111,6 +114,17 @@ class ProbeRow:
     message: str
     seconds: float
     time: str
+
+
+@dataclass(frozen=True)
+class ExaminationRow:
+    """An examination of the scorer after ``turn`` decisions; ``data`` as probes/scoring/examination.py writes it."""
+
+    session: str
+    turn: int
+    time: str
+    passed: bool
+    data: Mapping[str, Any]
 
 
 class Ledger:
@@ -287,6 +301,22 @@ class Ledger:
         loaded = ("comparison", "policy", "row")
         return [
             DecisionRow(**{**dict(row), **{name: json.loads(row[name] or "null") for name in loaded}}) for row in rows
+        ]
+
+    def examined(self, session_id: str, turn: int, time: str, passed: bool, data: Mapping[str, Any]) -> None:
+        """Record an examination; one that is made again, after a kill, is one more."""
+        with self._transaction():
+            row = {"session": session_id, "turn": turn, "time": time, "passed": passed, "data": json.dumps(dict(data))}
+            self._insert("examinations", row)
+
+    def examinations(self, session_id: str) -> list[ExaminationRow]:
+        """Of a session, oldest first; none in a ledger from before there were any."""
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'examinations'").fetchone():
+            return []
+        rows = self._db.execute("SELECT * FROM examinations WHERE session = ? ORDER BY rowid", (session_id,))
+        return [
+            ExaminationRow(**{**dict(row), "passed": bool(row["passed"]), "data": json.loads(row["data"])})
+            for row in rows
         ]
 
     def note(self, event_id: str, session_id: str, time: str, text: str) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.budget import limits
+from agent.budget import for_judging, limits, spent_by
+from agent.examining import Examiner
 from agent.followers import publish
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
@@ -16,10 +17,11 @@ from agent.preflight import require_sight
 from agent.proposers import Chain, choose
 from agent.rows import now
 from agent.session import BASELINE_FAILED, Session, Watcher
-from agent.study import Study, load_study
+from agent.study import Budget, Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, interruptible
 from lanes import Recipe
 from lanes.errors import BadInput, BaselineFailed, StudyChanged
+from probes.purse import Allowance
 from probes.reading import ProbeKey
 from probes.runner import Runner
 from probes.settings import RunnerSettings
@@ -51,18 +53,20 @@ def begin(
     require_sight(study, workspace)
     note = _Notes(watcher)
     proposers = choose(study.file.proposer, os.environ, note)
-    with _open(workspace, study, overrides, watcher) as (ledger, runner, key):
+    with _open(workspace, study, overrides, note, None) as opened:
+        ledger, key = opened.ledger, opened.key
         start = _start(ledger, study, key.digest, fresh, watcher)
         where = os.path.relpath(study.path, workspace.root)
         row = SessionRow(
-            _session_id(ledger), study.name, where, study.question, study.text,
+            opened.session, study.name, where, study.question, study.text,
             key.digest, start.digest, seed, vars(overrides), now(),
         )  # fmt: skip
         ledger.begin(row, start)
         note.keep_in(ledger, row.id)
+        opened.examiner.record_beginning(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
-        note(runner.about)
-        _run(_session(row, study, overrides, key, workspace, ledger, runner, proposers, watcher, report))
+        note(opened.runner.about)
+        _run(_session(row, study, workspace, opened, proposers, note, report))
     return row.id
 
 
@@ -87,54 +91,71 @@ def resume(
     )
     note = _Notes(watcher)
     proposers = choose(study.file.proposer, os.environ, note)
-    with _open(workspace, study, given, watcher) as (ledger, runner, key):
+    with _open(workspace, study, given, note, row.id) as opened:
+        key = opened.key
         if key.digest != row.key:
             raise StudyChanged(
                 f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "
                 f"now make it {key.digest}; put back what changed and resume, or begin a new session"
             )
-        note.keep_in(ledger, row.id)
-        ledger.set_limits(row.id, vars(given))
+        note.keep_in(opened.ledger, row.id)
+        opened.ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
-        note(runner.about)
-        _run(_session(row, study, given, key, workspace, ledger, runner, proposers, watcher, report))
+        note(opened.runner.about)
+        _run(_session(row, study, workspace, opened, proposers, note, report))
     return row.id
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a session needs open: the ledger, the runner with its workers up, the probe key of what lies on disk, and
+    the scorer's examiner."""
+
+    session: str
+    budget: Budget
+    ledger: Ledger
+    runner: Runner
+    key: ProbeKey
+    examiner: Examiner
 
 
 @contextmanager
 def _open(
-    workspace: Workspace, study: Study, overrides: Overrides, watcher: Watcher
-) -> Iterator[tuple[Ledger, Runner, ProbeKey]]:
-    """The workspace held, its ledger, the runner with its workers up, and the probe key of what lies on disk."""
+    workspace: Workspace, study: Study, overrides: Overrides, note: "_Notes", session: str | None
+) -> Iterator[_Opened]:
+    """For a new session (None) or one that is taken up. A new one's scorer is examined before a worker asks it
+    anything: what it finds may begin a comparison epoch, which is in the probe key."""
+    budget = limits(study.file.budget, overrides.decisions, overrides.hours)
     with (
         workspace.held(),
         interruptible(),
         full_disk_is_said(workspace),
         Ledger(workspace.ledger) as ledger,
     ):
-        resident = study.file.runner.kind == "resident"
-        watcher.note("starting the workers, which load the base model" if resident else "the runner is simulated")
-        with open_runner(study, workspace, overrides.workers) as runner:
-            yield ledger, runner, study.material.key(runner.environment, runner.base)
+        name = session or _session_id(ledger)
+
+        def allowance() -> Allowance:
+            return for_judging(budget, spent_by(ledger, name, budget, workspace), workspace, name)
+
+        with Examiner.of(study, allowance, note) as examiner:
+            if session is None:
+                examiner.begin()
+            resident = study.file.runner.kind == "resident"
+            note.watcher.note(
+                "starting the workers, which load the base model" if resident else "the runner is simulated"
+            )
+            with open_runner(study, workspace, overrides.workers) as runner:
+                key = study.material.key(runner.environment, runner.base)
+                yield _Opened(name, budget, ledger, runner, key, examiner)
 
 
 def _session(
-    row: SessionRow,
-    study: Study,
-    overrides: Overrides,
-    key: ProbeKey,
-    workspace: Workspace,
-    ledger: Ledger,
-    runner: Runner,
-    proposers: Chain,
-    watcher: Watcher,
+    row: SessionRow, study: Study, workspace: Workspace, opened: _Opened, proposers: Chain, note: "_Notes",
     report: WriteReport,
-) -> Session:
-    budget = limits(study.file.budget, overrides.decisions, overrides.hours)
-    store = ProbeStore(workspace.runs)
+) -> Session:  # fmt: skip
     return Session(
-        row, study, budget, key, workspace, ledger, runner, store, proposers, watcher,
-        lambda session_id: report(workspace, session_id),
+        row, study, opened.budget, opened.key, workspace, opened.ledger, opened.runner, ProbeStore(workspace.runs),
+        proposers, note.watcher, lambda session_id: report(workspace, session_id), opened.examiner, note,
     )  # fmt: skip
 
 
@@ -145,7 +166,10 @@ def _run(session: Session) -> None:
     session.over_budget()
     publish(session.ledger, session.workspace.root)
     try:
-        run_loop(session, folder / "checkpoint.sqlite")
+        if unfit := session.look_again():
+            session.end(unfit)
+        else:
+            run_loop(session, folder / "checkpoint.sqlite")
     finally:
         session.over_budget()
     ended = session.ledger.session(session.row.id)

@@ -7,18 +7,20 @@ prints the line that points nightlane at it and serves until Ctrl-C. In tests:
     with ScriptedEndpoint([{"content": "..."}]) as endpoint:
         endpoint.base_url, endpoint.requests
 
-It speaks OpenAI's chat completions: GET /v1/models and POST /v1/chat/completions. Every chat request takes the next
-reply, also one that the client sends again by itself. A reply is a JSON object, one a line, with one of
+It speaks OpenAI's chat and text completions: GET /v1/models, POST /v1/chat/completions and POST /v1/completions. Every
+such POST takes the next reply, also one that the client sends again by itself. As at a vLLM, adapters can be loaded and
+unloaded while it runs (agent/scripted_adapters.py). A reply is a JSON object, one a line, with one of
 
     {"content": TEXT}                     the assistant's text; optional "finish_reason" ("length": cut off)
     {"pick": "legal"}                     one of the briefing's legal moves, by a seeded choice: needs no model
     {"judge": "hash"} or "words"          a judgement for the scorer "judge", computed from the request
+    {"answer": "words"}                   words that follow from model, prompt and seed
     {"status": 429, "headers": {...}}     an HTTP error with an OpenAI-style body
     {"raw": TEXT}                         a 200 with this body, whatever it is
     {"close": true}                       the connection is dropped
 
-and optionally "delay" (seconds before it). A last "pick" or "judge" repeats for ever; any other script, once used up,
-answers 503 without an invitation to try again, so that a test which asks once too often fails.
+and optionally "delay" (seconds before it). A last "pick", "judge" or "answer" repeats for ever; any other script, once
+used up, answers 503 without an invitation to try again, so that a test which asks once too often fails.
 """
 
 import argparse
@@ -40,6 +42,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.proposers.briefing import MOVES_HEADING
+from agent.scripted_adapters import LOAD, UNLOAD, ScriptedAdapters, answer, text_completion
 from agent.scripted_judge import JudgeRule, judgement
 from lanes.errors import BadInput, NightlaneError
 
@@ -48,13 +51,14 @@ KEY = "scripted"
 
 
 class ScriptedReply(BaseModel):
-    """One line of a script: exactly one of content, pick, judge, status, raw and close."""
+    """One line of a script: exactly one of content, pick, judge, answer, status, raw and close."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     content: str | None = None
     pick: Literal["legal"] | None = None
     judge: JudgeRule | None = None
+    answer: Literal["words"] | None = None
     status: int | None = Field(None, ge=400, le=599)
     raw: str | None = None
     close: Literal[True] | None = None
@@ -64,7 +68,7 @@ class ScriptedReply(BaseModel):
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
-        kinds = ("content", "pick", "judge", "status", "raw", "close")
+        kinds = ("content", "pick", "judge", "answer", "status", "raw", "close")
         given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a reply has one of {', '.join(kinds[:-1])} and {kinds[-1]}, and this has {len(given)}")
@@ -72,7 +76,7 @@ class ScriptedReply(BaseModel):
 
 
 class ScriptedEndpoint:
-    """Serves ``replies`` in order on 127.0.0.1; ``requests`` holds the bodies of the chat requests it was sent.
+    """Serves ``replies`` in order on 127.0.0.1; ``requests`` holds the bodies of the completions it was asked for.
 
     ``key``: any other key is refused with 401 (empty: every key will do). ``refuses``: request parameters answered with
     400, as servers do that know no "response_format"; such a request takes no reply. ``lists_models=False``: 404 for
@@ -92,6 +96,7 @@ class ScriptedEndpoint:
         self.replies = [ScriptedReply.model_validate(reply) for reply in replies]
         self.key, self.refuses, self.lists_models = key, tuple(refuses), lists_models
         self.requests: list[dict[str, Any]] = []
+        self.adapters = ScriptedAdapters(MODEL)
         self.stopping = threading.Event()
         self._taken = 0
         self._lock = threading.Lock()
@@ -128,7 +133,7 @@ class ScriptedEndpoint:
             number, self._taken = self._taken, self._taken + 1
         if number < len(self.replies):
             return number, self.replies[number]
-        if self.replies and (self.replies[-1].pick or self.replies[-1].judge):
+        if self.replies and (self.replies[-1].pick or self.replies[-1].judge or self.replies[-1].answer):
             return number, self.replies[-1]
         return number, ScriptedReply(status=503, headers={"x-should-retry": "false"})
 
@@ -143,6 +148,8 @@ class ScriptedEndpoint:
     def text(self, number: int, reply: ScriptedReply, request: dict[str, Any]) -> str:
         if reply.content is not None:
             return reply.content
+        if reply.answer is not None or "prompt" in request:
+            return answer(request, self._seed)
         if reply.judge is not None:
             return judgement(request, reply.judge, self._seed)
         return pick(request, random.Random(f"{self._seed}|{number}"))
@@ -214,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/models" and self.server.endpoint.lists_models:
             model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "nightlane"}
-            self._send(200, {"object": "list", "data": [model]})
+            self._send(200, {"object": "list", "data": [model, *self.server.endpoint.adapters.cards()]})
         else:
             self._error(404, f"there is no {self.path}")
 
@@ -222,11 +229,18 @@ class _Handler(BaseHTTPRequestHandler):
         endpoint, body = self.server.endpoint, self._body()
         if not self._authorised():
             return
-        if self.path != "/v1/chat/completions":
+        if self.path not in ("/v1/chat/completions", "/v1/completions", LOAD, UNLOAD):
             self._error(404, f"there is no {self.path}")
             return
         if body is None:
             self._error(400, "the body is no JSON object")
+            return
+        if self.path in (LOAD, UNLOAD):
+            status, text = endpoint.adapters.call(self.path, body)
+            self._write(200, text.encode(), {}) if status == 200 else self._error(status, text)
+            return
+        if self.path == "/v1/completions" and not endpoint.adapters.knows(body.get("model")):
+            self._error(404, f"The model {body.get('model')!r} does not exist.")
             return
         unknown = endpoint.refused(body)
         if unknown:
@@ -247,7 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(200, reply.raw.encode(), {"Content-Type": "text/html", **reply.headers})
         else:
             text = self.server.endpoint.text(number, reply, request)
-            self._send(200, _completion(number, request, text, reply.finish_reason), reply.headers)
+            completion = text_completion if self.path == "/v1/completions" else _completion
+            self._send(200, completion(number, request, text, reply.finish_reason), reply.headers)
 
     def _authorised(self) -> bool:
         key = self.server.endpoint.key

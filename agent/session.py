@@ -3,15 +3,16 @@
 Every method may be called again after a kill: side effects are keyed, and what was done is found, not redone.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from agent.budget import Spent, exhausted, left, priced, spent_by
+from agent.budget import Spent, exhausted, for_judging, left, priced, spent_by
+from agent.choices import Choices
 from agent.decision import Verdict, crash, decide, room
+from agent.examining import Examiner, last_look
 from agent.followers import publish
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.proposers import Chain, Situation, Tried
@@ -19,8 +20,9 @@ from agent.rows import event_text, now, result_row, value_of
 from agent.study import Budget, Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, uninterrupted
 from lanes import Recipe, Value, show
-from lanes.errors import BadInput, BaselineFailed, DiskFull, MissingRequirement, StudyChanged
+from lanes.errors import BadInput, BaselineFailed, BudgetSpent, DiskFull, MissingRequirement, StudyChanged
 from probes.comparison import Comparison, compare
+from probes.purse import Allowance
 from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading
 from probes.runner import Progress, Runner
 from probes.store import ProbeStore
@@ -39,7 +41,7 @@ class Watcher(Protocol):
 
 
 # A crash of these kinds says nothing about the recipe: a later session may try it again.
-MACHINE_FAULTS = ("lost_worker", "scorer", "timeout", "error")
+MACHINE_FAULTS = ("lost_worker", "scorer", "server", "timeout", "error")
 MOST_FAULTS = 3
 BASELINE_FAILED = "the starting recipe could not be measured"
 
@@ -64,6 +66,8 @@ class Session:
     proposers: Chain
     watcher: Watcher
     write_report: Callable[[str], Path]
+    examiner: Examiner
+    note: Callable[[str], None]
     period: float = field(default_factory=time.time)
 
     # nodes
@@ -72,7 +76,10 @@ class Session:
         """Measure the starting recipe and record its BASELINE row; its digest, and why it failed if it did."""
         start, decision_id = self.ledger.recipe(self.row.start), f"{self.row.id}-baseline"
         if self.ledger.decision(decision_id) is None:
-            outcomes = self._measure("baseline", start)
+            try:
+                outcomes = self._measure("baseline", start)
+            except BudgetSpent as error:
+                return start.digest, str(error)
             failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
             verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
             readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
@@ -100,21 +107,28 @@ class Session:
         with uninterrupted(), full_disk_is_said(self.workspace):
             return self.ledger.propose(proposal, child).id
 
-    def measure(self, proposal_id: str) -> None:
-        """Readings or failures of the candidate and, under the same key, of the incumbent."""
+    def measure(self, proposal_id: str) -> str | None:
+        """Readings or failures of the candidate and, under the same key, of the incumbent; why the session ends."""
         if self.ledger.decision(proposal_id) is not None:
-            return
+            return None
         proposal = self._proposal(proposal_id)
         title = (
             f"{proposal.id[-3:]} {proposal.knob} {show(value_of(proposal.before))} -> {show(value_of(proposal.after))}"
         )
-        outcomes = self._measure(title, self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent))
+        child, parent = self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent)
+        try:
+            outcomes = self._measure(title, child, parent)
+            if self.examiner.chooses and all(isinstance(outcome, Reading) for outcome in outcomes):
+                self.choices.make(proposal_id, self._probes(child), self._probes(parent), self.examiner)
+        except BudgetSpent as error:
+            return str(error)
         fault = next((o for o in outcomes if isinstance(o, Failure) and o.kind in MACHINE_FAULTS), None)
         if fault is not None and self._faults_in_a_row() >= MOST_FAULTS - 1:
             raise MissingRequirement(
                 f"{MOST_FAULTS} proposals in a row failed without a fault of theirs (the last: {fault.kind}, "
                 f"{fault.message}); see runs/worker-*.log, mend the machine, then: {self.workspace.resume_command}"
             )
+        return None
 
     def _faults_in_a_row(self) -> int:
         decisions = self.ledger.decisions("WHERE session = ?", (self.row.id,))
@@ -137,11 +151,13 @@ class Session:
                 f"mend the cause, then: {self.workspace.resume_command}"
             )
         failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
+        chosen = self.choices.made(proposal_id) if self.examiner.chooses and failure is None else None
+        failure, chosen = (chosen, None) if isinstance(chosen, Failure) else (failure, chosen)
         if failure is not None:
             self._decide(proposal_id, proposal.turn, crash(failure), parent, readings, None, proposal, failure)
             return
         policy = self.study.file.policy
-        comparison = compare(readings, [o for o in baseline if isinstance(o, Reading)], policy.confidence)
+        comparison = compare(readings, [o for o in baseline if isinstance(o, Reading)], policy.confidence, chosen)
         verdict = decide(comparison, self.study.target, self.study.guards, policy.smallest_effect)
         stands = child if verdict.status == "KEEP" else parent
         self._decide(proposal_id, proposal.turn, verdict, stands, readings, comparison, proposal, None)
@@ -156,11 +172,36 @@ class Session:
 
     def end(self, reason: str) -> None:
         """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
+        unfit = last_look(self.examiner, self.ledger, self.row.id, self._decided())
+        reason = f"{reason}; {unfit}" if unfit else reason
         with uninterrupted(), full_disk_is_said(self.workspace):
             self.ledger.note(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self.ledger.finish(self.row.id, now(), reason)
         self._publish()
         self.write_report(self.row.id)
+
+    # the scorer
+
+    def examine(self, turn: int) -> str | None:
+        """Examine the scorer if it is time before this turn; why the session must end, or None."""
+        return self._look(turn - 1) if self.examiner.due(self.ledger, self.row.id, turn) else None
+
+    def look_again(self) -> str | None:
+        """Examine the scorer of a session that is taken up; why it must end, or None. A new one's was, just now."""
+        return None if self.examiner.begun is not None else self._look(self._decided())
+
+    def _look(self, decisions: int) -> str | None:
+        try:
+            return self.examiner.look(self.ledger, self.row.id, decisions)
+        except BudgetSpent as error:
+            return str(error)
+
+    def _decided(self) -> int:
+        return len(self.ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,)))
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(self.workspace.session(self.row.id), self.store, self.study)
 
     # budget
 
@@ -169,8 +210,11 @@ class Session:
 
     def spent(self) -> Spent:
         self.ledger.seen(self.row.id, self.period, time.time())
-        free = shutil.disk_usage(self.workspace.root).free / 1e9
-        return spent_by(self.ledger, self.row.id, self.budget, free)
+        return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
+
+    def allowance(self) -> Allowance:
+        """What judging may cost from now on."""
+        return for_judging(self.budget, self.spent(), self.workspace, self.row.id)
 
     # proposing
 
@@ -226,9 +270,18 @@ class Session:
         probes = [probe for recipe in recipes for probe in self._probes(recipe)]
         missing = [probe for probe in probes if not _settled(self.store.get(probe))]
         self.watcher.measuring(title, missing)
-        self.runner.run(missing, self.watcher.progress, self._keep)
+        self.runner.run(missing, self._heard, self._keep, self.allowance())
         self._require_unchanged()
         return [self._known(probe) for probe in probes]
+
+    def _heard(self, progress: Progress) -> None:
+        """What a worker says. A note is for the log, too: who waits for a server may wait beyond the budget."""
+        self.watcher.progress(progress)
+        if progress.note:
+            self.note(progress.note)
+            self._publish()
+            if over := self.over_budget():
+                raise BudgetSpent(over)
 
     def _keep(self, probe: Probe, outcome: Outcome) -> None:
         """Make an outcome durable as soon as it is there, so that a kill costs only the probes in flight."""
@@ -284,7 +337,7 @@ class Session:
 
     def _cost(self) -> float | None:
         """Dollars since the session's last row: the rows add up to what was spent. None when nothing is priced."""
-        if not priced(self.budget, self.study.file.proposer):
+        if not priced(self.study):
             return None
         rows = self.ledger.decisions("WHERE session = ?", (self.row.id,))
         return round(self.spent().dollars - sum(decision.row.get("cost_usd") or 0.0 for decision in rows), 6)

@@ -26,6 +26,7 @@ from probes.settings import (
     RunnerSettings,
     ScorerSettings,
     Section,
+    ServingSettings,
 )
 
 MISSING = ""
@@ -90,6 +91,7 @@ class StudyFile(Section):
     target: Target
     guards: dict[str, float] = Field(default_factory=dict)
     probe: ProbeSettings = ProbeSettings()
+    serving: ServingSettings = ServingSettings()
     lanes: dict[str, LaneSettings] = Field(default_factory=lambda: {lane: LaneSettings() for lane in LANE_NAMES})
     policy: Policy = Policy()
     budget: Budget = Budget()
@@ -142,19 +144,22 @@ class Study:
 
     @cached_property
     def question(self) -> str:
-        """Digest of what decides: model, starting recipe, sources, prompts, scorer, target, guards, probe and policy.
+        """Digest of what decides: model, starting recipe, sources, prompts, scorer, target, guards, probe and policy;
+        and who answers, where the worker does not.
 
         Lanes, manifests, budget, proposer, runner and must_see say what is tried, where and whether at all, and may
         change between sessions.
         """
         decides = {"model", "prompts", "target", "guards", "probe", "policy"}
         asked = self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
-        return digest_of([asked, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest])
+        parts = [asked, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest]
+        served = [self.file.serving.model_dump(mode="json")] if self.file.serving.kind == "endpoint" else []
+        return digest_of([*parts, *served])
 
     @cached_property
     def material(self) -> Material:
         file = self.file
-        return Material(self.path.parent, file.model, file.data, file.prompts, self.scorer, file.probe)
+        return Material(self.path.parent, file.model, file.data, file.prompts, self.scorer, file.probe, file.serving)
 
     @cached_property
     def lanes(self) -> SearchSpace:

@@ -30,6 +30,11 @@ class Workspace:
         return self.runs / "ledger.sqlite"
 
     @property
+    def judging(self) -> Path:
+        """Where what judging cost is counted."""
+        return self.runs / "judging.sqlite"
+
+    @property
     def resume_command(self) -> str:
         """As a person types it where they stand."""
         at = "" if self.root == Path() else f" --workspace {shlex.quote(str(self.root))}"

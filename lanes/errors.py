@@ -9,6 +9,8 @@ NightlaneError                    exit code
 ├── MissingRequirement            6   the machine lacks something (a sandbox, a device, a package)
 ├── DiskFull                      7   nothing more can be written
 ├── BaselineFailed                8   the incumbent itself could not be measured
+├── JudgeUnfit                    9   the judge fails its canaries or its calibration
+├── BudgetSpent                   2   the next call could pass the session's budget, which then ends the session
 └── UnlikeReadings                1   a comparison across probe keys: a defect of ours, never of the user
 
 0 is success, 1 a defect of ours, 130 Ctrl-C (the session can be resumed).
@@ -51,6 +53,14 @@ class DiskFull(NightlaneError):
 
 class BaselineFailed(NightlaneError):
     exit_code = 8
+
+
+class JudgeUnfit(NightlaneError):
+    exit_code = 9
+
+
+class BudgetSpent(NightlaneError):
+    exit_code = 2
 
 
 class UnlikeReadings(NightlaneError):

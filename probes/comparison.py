@@ -36,18 +36,48 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Between the answers of both sides to one prompt: +1 where the candidate's is better, -1 where the baseline's is,
+    0 for a tie."""
+
+    seed: int
+    prompt: str
+    sample: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Of choices: how many the candidate won, lost and tied."""
+
+    won: int
+    lost: int
+    tied: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """Differences by category, ``overall`` among them; the seeds both sides share; new critical failures."""
+    """Differences by category, ``overall`` among them; the seeds both sides share; new critical failures; and the tally
+    where the differences are those of choices."""
 
     differences: Mapping[str, Difference]
     seeds: tuple[int, ...]
     confidence: float
     critical_candidate: int
     critical_baseline: int
+    tally: Tally | None = None
 
 
-def compare(candidate: Sequence[Reading], baseline: Sequence[Reading], confidence: float = 0.95) -> Comparison:
+def compare(
+    candidate: Sequence[Reading],
+    baseline: Sequence[Reading],
+    confidence: float = 0.95,
+    choices: Sequence[Choice] | None = None,
+) -> Comparison:
     """Compare readings of two recipes, paired by seed, prompt and sample.
+
+    ``choices`` take the place of the scores: a win is 10 for the side that has it and 0 for the other, a tie is 5 for
+    both, so a difference is 10 times (share won minus share lost).
 
     UnlikeReadings when any probe key differs, when the two sides do not hold the same seeds, or when they hold fewer
     than two.
@@ -61,7 +91,7 @@ def compare(candidate: Sequence[Reading], baseline: Sequence[Reading], confidenc
             f"readings are paired by seed and the sides hold {seeds} and "
             f"{tuple(sorted(r.seed for r in baseline))}; measure two or more seeds on both sides"
         )
-    mine, theirs, names = _tables(candidate, baseline)
+    mine, theirs, names = _tables(candidate, baseline, choices)
     categories = [category for _, category in names]
     found = {}
     for category in [OVERALL, *sorted(set(categories))]:
@@ -70,15 +100,26 @@ def compare(candidate: Sequence[Reading], baseline: Sequence[Reading], confidenc
     return Comparison(
         found, seeds, confidence,
         sum(reading.critical_failures for reading in candidate), sum(reading.critical_failures for reading in baseline),
+        None if choices is None else _tally(choices),
     )  # fmt: skip
 
 
-def _tables(candidate: Sequence[Reading], baseline: Sequence[Reading]) -> tuple[Table, Table, list[tuple[str, str]]]:
+def _tally(choices: Sequence[Choice]) -> Tally:
+    values = [choice.value for choice in choices]
+    return Tally(sum(v > 0 for v in values), sum(v < 0 for v in values), sum(v == 0 for v in values))
+
+
+def _tables(
+    candidate: Sequence[Reading], baseline: Sequence[Reading], choices: Sequence[Choice] | None
+) -> tuple[Table, Table, list[tuple[str, str]]]:
     """Means over samples, shape [seeds, prompts], seeds ascending, of both sides; and (prompt, category) per column.
 
     A sample that is unscored on one side counts on neither; a prompt that is left without one by some seed is left out.
     """
-    sides = [[_scores(reading) for reading in sorted(side, key=lambda r: r.seed)] for side in (candidate, baseline)]
+    if choices is None:
+        sides = [[_scores(reading) for reading in _by_seed(side)] for side in (candidate, baseline)]
+    else:
+        sides = [[_chosen(reading.seed, choices, sign) for reading in _by_seed(candidate)] for sign in (1, -1)]
     asked = [_prompts(reading) for reading in (*candidate, *baseline)]
     if any(prompts != asked[0] for prompts in asked):
         raise UnlikeReadings("readings are paired by prompt and the sides hold different prompts; measure both anew")
@@ -89,6 +130,15 @@ def _tables(candidate: Sequence[Reading], baseline: Sequence[Reading]) -> tuple[
     means = [[_means(scores, keys) for scores, keys in zip(own, shared, strict=True)] for own in sides]
     mine, theirs = (numpy.array([[row[prompt] for prompt, _ in kept] for row in own]) for own in means)
     return mine, theirs, kept
+
+
+def _by_seed(side: Sequence[Reading]) -> list[Reading]:
+    return sorted(side, key=lambda reading: reading.seed)
+
+
+def _chosen(seed: int, choices: Sequence[Choice], sign: int) -> dict[tuple[str, int], float]:
+    """What choices are as scores of one side."""
+    return {(choice.prompt, choice.sample): 5 + 5 * sign * choice.value for choice in choices if choice.seed == seed}
 
 
 def _scores(reading: Reading) -> dict[tuple[str, int], float]:

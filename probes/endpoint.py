@@ -1,4 +1,4 @@
-"""A chat completion endpoint, spoken to through the openai client: any server of that dialect will do.
+"""An endpoint of chat or text completions, spoken to through the openai client: any server of that dialect will do.
 
 OPENAI_BASE_URL and OPENAI_API_KEY say where and with what key; local servers need none. The client retries by itself
 (connection lost, 408, 409, 429, 5xx), so nothing here does. Whatever else goes wrong is one NoReply with one line,
@@ -6,13 +6,15 @@ which also says of what kind it is. An Endpoint may be used from several threads
 """
 
 import contextlib
+import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import openai
+from openai.types import Completion as TextCompletion
 from openai.types.chat import ChatCompletion
 
 from lanes.errors import EndpointUnavailable
@@ -22,7 +24,10 @@ FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
 NO_KEY = "none"  # the client refuses to be made without a key
 START_SECONDS = 20.0  # a server that cannot list its models in this time will not do for a night
 
+_MESSAGE_TOKENS = 16  # more than a chat template adds to a message
+
 Message = Mapping[str, str]
+Told = TypeVar("Told")
 
 
 NoReplyKind = Literal["busy", "down", "denied", "refused", "odd"]
@@ -31,11 +36,14 @@ be answered either (key, credit, model). "refused": this question alone. "odd": 
 
 
 class NoReply(Exception):
-    """No completion came; the text says why in one line, without the key. ``retry_after``: seconds, if it said so."""
+    """No completion came; the text says why in one line, without the key. ``retry_after``: seconds, if it said so.
 
-    def __init__(self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0) -> None:
+    ``status``: of the HTTP answer, 0 where there was none.
+    """
+
+    def __init__(self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0, status: int = 0) -> None:
         super().__init__(why)
-        self.kind, self.retry_after = kind, retry_after
+        self.kind, self.retry_after, self.status = kind, retry_after, status
 
     @property
     def temporary(self) -> bool:
@@ -129,13 +137,53 @@ class Endpoint:
 
         seed: for servers that sample the same for the same seed. max_tokens: in place of that of the settings.
         """
+        more = {} if seed is None else {"seed": seed}
+        return self._told(lambda: self._read(self._create(messages, response_format, more, max_tokens)))
+
+    def complete(self, model: str, prompt: str, options: Mapping[str, Any], extra: Mapping[str, Any]) -> Completion:
+        """A text that goes on from ``prompt``; NoReply when there is none, or it is another model's.
+
+        options: of OpenAI's completions. extra: what servers have besides them.
+        """
+
+        def ask() -> Completion:
+            found: object = self._client.completions.create(
+                model=model, prompt=prompt, extra_body=dict(extra), **cast(Any, options)
+            )
+            if not isinstance(found, TextCompletion) or not found.choices:
+                raise NoReply("what it sent is no completion")
+            choice, text = found.choices[0], cast(object, found.choices[0].text)
+            if not isinstance(text, str) or choice.finish_reason not in ("stop", "length"):
+                raise NoReply(f"its completion was not finished ({choice.finish_reason})")
+            if found.model != model:
+                raise NoReply(f"asked for {model!r}, {found.model!r} answered")
+            tokens_in, tokens_out = _count(found.usage, "prompt_tokens"), _count(found.usage, "completion_tokens")
+            dollars = self._price(tokens_in, tokens_out)
+            return Completion(_sendable(text), choice.finish_reason == "length", dollars, tokens_in, tokens_out)
+
+        return self._told(ask)
+
+    def names(self) -> list[str]:
+        """The names of its models; NoReply when the list cannot be had."""
+        return self._told(lambda: [str(model.id) for model in self._client.models.list().data])
+
+    def post(self, path: str, body: Mapping[str, Any]) -> str:
+        """What it says to a call that OpenAI does not have; NoReply when it refuses."""
+        return self._told(lambda: str(self._client.post(path, cast_to=str, body=dict(body))))
+
+    def close(self) -> None:
+        """End the connections that are kept."""
+        self._client.close()
+
+    def _told(self, call: Callable[[], Told]) -> Told:
+        """What a call gives; whatever the server or the client raised is a NoReply."""
         try:
-            more = {} if seed is None else {"seed": seed}
-            return self._read(self._create(messages, response_format, more, max_tokens))
+            return call()
         except NoReply:
             raise
         except Exception as error:
-            raise NoReply(self._why(error), _kind(error), _retry_after(error)) from None
+            status = error.status_code if isinstance(error, openai.APIStatusError) else 0
+            raise NoReply(self._why(error), _kind(error), _retry_after(error), status) from None
 
     def _listed(self) -> list[str]:
         """The names of its models; none where the list is missing, refused to this key, or not to be read."""
@@ -184,12 +232,19 @@ class Endpoint:
         text: object = message.content or message.refusal or filtered
         if not isinstance(text, str):
             raise NoReply("the content of its message is no text")
-        sendable = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate could not be sent back
         # A server that states no usage is free.
         usage: Any = getattr(completion, "usage", None)
         tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
         dollars = self._price(tokens_in, tokens_out)
-        return Completion(sendable, choices[0].finish_reason == "length", dollars, tokens_in, tokens_out)
+        return Completion(_sendable(text), choices[0].finish_reason == "length", dollars, tokens_in, tokens_out)
+
+    def price_at_most(
+        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, max_tokens: int
+    ) -> float:
+        """Dollars that asking this can cost at most: a token is a byte or more."""
+        size = sum(len(message["content"].encode()) + _MESSAGE_TOKENS for message in messages)
+        size += len(json.dumps(response_format).encode())
+        return self._price(size, max_tokens)
 
     def _price(self, tokens_in: int, tokens_out: int) -> float:
         settings = self._settings
@@ -210,10 +265,28 @@ class Endpoint:
         return one_line(text.replace(self._key, "***") if self._key != NO_KEY else text, 200)
 
 
+def of_role(role: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment in which OPENAI_{role}_BASE_URL and OPENAI_{role}_API_KEY, where set, are the endpoint's.
+
+    A role's own address does not get the key of the other.
+    """
+    found = dict(environment)
+    if url := environment.get(f"OPENAI_{role}_BASE_URL"):
+        found |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": ""}
+    if key := environment.get(f"OPENAI_{role}_API_KEY"):
+        found["OPENAI_API_KEY"] = key
+    return found
+
+
 def _dialects(settings: EndpointSettings) -> tuple[Dialect, ...]:
     usual: Mapping[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
     reasoning = {"max_completion_tokens": settings.max_tokens}
     return Dialect(True, usual), Dialect(False, usual), Dialect(True, reasoning), Dialect(False, reasoning)
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which could be neither sent back nor written."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _count(usage: Any, name: str) -> int:

@@ -6,31 +6,19 @@ prompt, sample) and counted by (position, token), so it depends neither on the b
 recipes with similar logits draw mostly the same tokens: common random numbers, which narrow a paired difference.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from probes.sampling import Sampling as Sampling
+from probes.sampling import row_key as row_key
+
 _MASK_34 = (1 << 34) - 1
 _MASK_37 = (1 << 37) - 1
 _MASK_33 = (1 << 33) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How answers are drawn. ``samples`` answers per prompt; ``batch_size`` rows per forward pass."""
-
-    samples: int = 4
-    temperature: float = 0.8
-    top_p: float = 1.0
-    top_k: int = 0
-    max_new_tokens: int = 96
-    seed: int = 0
-    batch_size: int = 256
 
 
 class CounterGumbel(LogitsProcessor):  # type: ignore[misc]
@@ -65,12 +53,6 @@ def _signed(value: int) -> int:
     """The int64 with the low 64 bits of ``value``."""
     value %= 1 << 64
     return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def row_key(seed: int, prompt: str, sample: int) -> int:
-    """The int64 key of one answer."""
-    digest = hashlib.blake2b(f"{seed}|{sample}|{prompt}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """The material of a study: everything a probe needs besides its recipe and seed, with the digests that guard it."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -12,7 +12,14 @@ from probes.data import Pair, check_overlap, load_source
 from probes.prompts import Prompt, check_categories, check_splits, load_prompts
 from probes.reading import ProbeKey
 from probes.scoring import scorer_class, scorer_digest
-from probes.settings import DataSettings, ModelSettings, ProbeSettings, PromptSettings, ScorerSettings
+from probes.settings import (
+    DataSettings,
+    ModelSettings,
+    ProbeSettings,
+    PromptSettings,
+    ScorerSettings,
+    ServingSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class Material:
     prompts: PromptSettings
     scorer: ScorerSettings
     probe: ProbeSettings
+    serving: ServingSettings = field(default_factory=ServingSettings)
 
     @property
     def prompt_file(self) -> Path:
@@ -61,7 +69,7 @@ class Material:
 
     def key(self, environment: str, base: str | None = None) -> ProbeKey:
         """The probe key from what lies on disk now. ``base`` replaces the model's digest where there is no model."""
-        probe = self.probe
+        probe, served = self.probe, f" served={self.serving.model}" if self.serving.kind == "endpoint" else ""
         return ProbeKey(
             steps=probe.steps,
             base=base or base_digest(self.model, self.folder),
@@ -69,7 +77,7 @@ class Material:
             prompts=digest_of([file_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
             scorer=scorer_digest(self.scorer, self.folder),
             samples=probe.samples,
-            environment=f"{environment} nightlane={code_digest()}",
+            environment=f"{environment} nightlane={code_digest()}{served}",
         )
 
 

@@ -8,28 +8,35 @@ import errno
 import json
 import resource
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lanes.errors import NightlaneError
 from probes.base import Base, load_base
 from probes.data import order
 from probes.material import Material
+from probes.purse import Allowance, Purse
 from probes.reading import Failure, FailureKind, Outcome, Probe, Reading, Score, Timing, Unscored
 from probes.runner import Listener, Progress
-from probes.scoring import Answer, Mark, Missing, Scorer, ScorerBroken, scorer_class
+from probes.sampling import Sampling
+from probes.scoring import Answer, Context, Mark, Missing, Scorer, ScorerBroken, scorer_class
+from probes.scoring.protocol import too_many_missing
+
+if TYPE_CHECKING:
+    from probes.served import AnswerServer
 
 
 @dataclass
 class Workbench:
-    """What stays in memory between probes: the base per quantisation, and the scorer."""
+    """What stays in memory between probes: the base per quantisation, the scorer, and the server of the answers."""
 
     material: Material
     device: str
     bases: dict[str, Base]
     scorer: Scorer | None = None
+    server: "AnswerServer | None" = None
 
     def base(self, quantization: str) -> Base:
         if quantization not in self.bases:
@@ -42,21 +49,46 @@ class Workbench:
             self.scorer = scorer_class(self.material.scorer.kind)(self.material.scorer, self.material.folder)
         return self.scorer
 
+    def open_server(self) -> "AnswerServer | None":
+        """None where the worker answers by itself."""
+        if self.server is None and self.material.serving.kind == "endpoint":
+            from probes.served import AnswerServer  # the openai client takes a second or more
+
+            self.server = AnswerServer(self.material.serving)
+        return self.server
+
+    def about(self) -> str:
+        """What the scorer and the server of the answers say of themselves, opened if they are not."""
+        server = self.open_server()
+        said = [self.open_scorer().about, server.about if server else ""]
+        return "; ".join(part for part in said if part)
+
     def close(self) -> None:
-        if self.scorer is not None:
-            self.scorer.close()
+        for opened in (self.scorer, self.server):
+            if opened is not None:
+                opened.close()
 
 
 def measure(
-    bench: Workbench, probes: Sequence[Probe], directory: Callable[[str], Path], listener: Listener
+    bench: Workbench,
+    probes: Sequence[Probe],
+    directory: Callable[[str], Path],
+    listener: Listener,
+    allowance: Allowance | None = None,
 ) -> list[Outcome]:
-    """Measure each probe. A NightlaneError (a missing requirement, say) passes through; all else is a failure."""
-    return [_measure_one(bench, probe, directory(probe.id), listener) for probe in probes]
+    """Measure each probe. A NightlaneError (a missing requirement, say) passes through; all else is a failure.
+
+    ``allowance``: what judging may cost; None for a scorer that costs nothing, or no limit.
+    """
+    return [_measure_one(bench, probe, directory(probe.id), listener, allowance) for probe in probes]
 
 
-def _measure_one(bench: Workbench, probe: Probe, directory: Path, listener: Listener) -> Outcome:
+def _measure_one(
+    bench: Workbench, probe: Probe, directory: Path, listener: Listener, allowance: Allowance | None
+) -> Outcome:
     try:
-        return _reading(bench, probe, directory, listener)
+        with Purse(allowance) as purse:
+            return _reading(bench, probe, directory, listener, purse)
     except NightlaneError:
         raise
     except Exception as error:
@@ -66,9 +98,7 @@ def _measure_one(bench: Workbench, probe: Probe, directory: Path, listener: List
         return Failure(probe.id, probe.seed, kind, _one_line(error))
 
 
-def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener) -> Reading:
-    from probes.adapter import adapted
-    from probes.generation import Sampling, generate
+def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener, purse: Purse) -> Reading:
     from probes.training import TrainingJob, train
 
     started = time.perf_counter()
@@ -89,16 +119,12 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     listener(Progress(probe.id, "generating", steps, steps, loss))
     prompts = bench.material.probe_prompts
     mark = time.perf_counter()
-    sampling = Sampling(
-        settings.samples, settings.temperature, settings.top_p, settings.top_k,
-        settings.max_new_tokens, settings.sampling_seed, settings.generation_batch,
-    )  # fmt: skip
-    with adapted(base, trained.adapter) as model:
-        texts = generate(model, base.tokenizer, [base.render(prompt.text) for prompt in prompts], sampling)
+    texts = _texts(bench, base, probe.id, trained.adapter)
     generated = time.perf_counter()
-    listener(Progress(probe.id, "scoring", steps, steps, loss))
+    scoring = Progress(probe.id, "scoring", steps, steps, loss)
+    listener(scoring)
     answers = [Answer(p, text) for p, own in zip(prompts, texts, strict=True) for text in own]
-    judged = scorer.score(answers)
+    judged = scorer.score(answers, Context(lambda note: listener(replace(scoring, note=note)), purse))
     scored = time.perf_counter()
     scores, missing = sorted_out(answers, judged, settings.samples)
     require_enough(missing, len(answers), bench.material.scorer.most_missing)
@@ -106,8 +132,25 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
         probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
-        peak_gb(bench.device), missing,
+        peak_gb(bench.device), missing, purse.spent,
     )  # fmt: skip
+
+
+def _texts(bench: Workbench, base: Base, probe: str, adapter: Path) -> list[list[str]]:
+    """Answers, indexed [prompt][sample], from the base with the adapter on it: at the server, or here."""
+    settings, server = bench.material.probe, bench.open_server()
+    sampling = Sampling(
+        settings.samples, settings.temperature, settings.top_p, settings.top_k,
+        settings.max_new_tokens, settings.sampling_seed, settings.generation_batch,
+    )  # fmt: skip
+    rendered = [base.render(prompt.text) for prompt in bench.material.probe_prompts]
+    if server is not None:
+        return server.answers(probe, adapter, rendered, sampling)
+    from probes.adapter import adapted
+    from probes.generation import generate
+
+    with adapted(base, adapter) as model:
+        return generate(model, base.tokenizer, rendered, sampling)
 
 
 def sorted_out(
@@ -127,10 +170,9 @@ def sorted_out(
 
 
 def require_enough(missing: Sequence[Unscored], answers: int, most: float) -> None:
-    """ScorerBroken when more answers are unjudged than the study allows, or all of a prompt: that is no reading."""
-    if len(missing) > most * answers:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(m.reason for m in missing).most_common(3))
-        raise ScorerBroken(f"{len(missing)} of {answers} answers could not be judged ({reasons})")
+    """ScorerBroken when more answers are unjudged than the study allows: that is no reading."""
+    if told := too_many_missing([item.reason for item in missing], answers, most):
+        raise ScorerBroken(told)
 
 
 def _write_answers(path: Path, answers: Sequence[Answer], judged: Sequence[Mark | Missing], samples: int) -> None:
@@ -157,6 +199,8 @@ def classify(error: Exception) -> FailureKind:
         return "diverged" if name == "Diverged" else "untrainable"
     if isinstance(error, ScorerBroken):
         return "scorer"
+    if name == "ServerBroken":
+        return "server"
     return "error"
 
 

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from lanes import Recipe, digest_of
 from lanes.errors import UnlikeReadings
+from probes.purse import NOTHING, Spent
 
-FailureKind = Literal["oom", "diverged", "untrainable", "timeout", "lost_worker", "scorer", "disk", "error"]
-INFRASTRUCTURE: tuple[FailureKind, ...] = ("lost_worker", "scorer", "disk")
+FailureKind = Literal["oom", "diverged", "untrainable", "timeout", "lost_worker", "scorer", "server", "disk", "error"]
+INFRASTRUCTURE: tuple[FailureKind, ...] = ("lost_worker", "scorer", "server", "disk")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class Reading:
     """A probe's measurement: scores per prompt and sample, in the order of the prompt set; ``missing`` has the others.
 
     ``final`` holds the last training log (loss, token_accuracy, grad_norm ...); the whole curve is in train.jsonl.
-    ``tokens``: training tokens seen. ``peak_gb``: the worker's peak memory, on the device if it has one.
+    ``tokens``: training tokens seen. ``peak_gb``: the worker's peak memory, on the device if it has one. ``judging``:
+    what a judge took for it.
     """
 
     probe: str
@@ -109,6 +111,7 @@ class Reading:
     tokens: int
     peak_gb: float
     missing: tuple[Unscored, ...] = ()
+    judging: Spent = NOTHING
 
     def mean(self, category: str = "overall") -> float:
         values = [s.value for s in self.scores if category in ("overall", s.category)]
@@ -170,4 +173,5 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     plain["timing"] = Timing(**plain["timing"])
     plain["scores"] = tuple(Score(p, n, c, v, comp, tuple(crit), o) for p, n, c, v, comp, crit, o in plain["scores"])
     plain["missing"] = tuple(Unscored(*row) for row in plain.get("missing", ()))
+    plain["judging"] = Spent(**plain.get("judging", {}))
     return Reading(**plain)

@@ -18,6 +18,7 @@ from typing import Self
 
 from lanes.errors import MissingRequirement, NightlaneError
 from probes.material import Material
+from probes.purse import Allowance
 from probes.reading import Failure, Outcome, Probe
 from probes.runner import Keep, Listener, Progress, let_go
 from probes.settings import RunnerSettings
@@ -76,14 +77,16 @@ class ResidentRunner:
             self._ready = self._hello(self._workers[0])
         return self._ready
 
-    def run(self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go) -> list[Outcome]:
+    def run(
+        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+    ) -> list[Outcome]:
         waiting = deque(_Task(place, probe) for place, probe in enumerate(batch))
         outcomes: dict[int, Outcome] = {}
         kept: set[int] = set()
         while len(outcomes) < len(batch):
             for worker in self._workers:
                 if worker.task is None and waiting:
-                    self._give(worker, waiting.popleft())
+                    self._give(worker, waiting.popleft(), allowance)
             ready = wait([worker.pipe for worker in self._workers], timeout=self._patience())
             for worker in list(self._workers):
                 if worker.pipe in ready:
@@ -142,11 +145,11 @@ class ResidentRunner:
         first: Ready = content
         return first
 
-    def _give(self, worker: _Worker, task: _Task) -> None:
+    def _give(self, worker: _Worker, task: _Task, allowance: Allowance | None) -> None:
         worker.task = task
         worker.deadline = time.monotonic() + (self._settings.deadline if worker.ready else START_SECONDS)
         try:
-            worker.pipe.send([task.probe])
+            worker.pipe.send(([task.probe], allowance))
         except (BrokenPipeError, OSError):
             return  # its pipe reads as ended, and the task goes to its successor
 
@@ -167,6 +170,8 @@ class ResidentRunner:
             worker.deadline = time.monotonic() + self._settings.deadline
         elif kind == "progress":
             progress: Progress = content
+            if progress.note:  # waiting for a server is not the probe's time
+                worker.deadline = time.monotonic() + self._settings.deadline
             listener(progress)
         elif kind == "refused":
             error: NightlaneError = content

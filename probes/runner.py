@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
+from probes.purse import Allowance
 from probes.reading import Outcome, Probe
 
 Phase = Literal["waiting", "training", "generating", "scoring", "done"]
@@ -12,13 +13,17 @@ Phase = Literal["waiting", "training", "generating", "scoring", "done"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a running probe stands; ``loss`` is of the last step, if there was one."""
+    """Where a running probe stands; ``loss`` is of the last step, if there was one.
+
+    ``note``: what the person who watches should read (that a server is waited for, say).
+    """
 
     probe: str
     phase: Phase
     step: int
     steps: int
     loss: float | None = None
+    note: str = ""
 
 
 Listener = Callable[[Progress], None]
@@ -43,10 +48,13 @@ class Runner(Protocol):
     @property
     def base(self) -> str | None: ...
 
-    def run(self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go) -> list[Outcome]:
+    def run(
+        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+    ) -> list[Outcome]:
         """One outcome per probe, in order. Infrastructure failures were tried again before they are returned.
 
         ``keep`` is told of each outcome as soon as it is final, so that what is measured survives what comes after.
+        ``allowance``: what judging may cost. BudgetSpent when that does not suffice.
         """
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The sections of a study file that say what a probe is: model, data, prompts, scorer, probe, runner."""
+"""The sections of a study file that say what a probe is: model, data, prompts, scorer, probe, serving, runner."""
 
 from typing import Annotated, Literal
 
@@ -60,6 +60,11 @@ class ScorerSettings(Section):
     kind: str = "execution"
     most_missing: float = Field(0.02, ge=0, lt=1)
 
+    @property
+    def priced(self) -> bool:
+        """Whether it says that scoring costs money."""
+        return False
+
 
 class ProbeSettings(Section):
     """``[probe]``: what every probe of the study has in common. Any change makes old baselines unusable.
@@ -86,6 +91,32 @@ class ProbeSettings(Section):
             raise ValueError(
                 f"seeds={list(self.seeds)} must be two or more different numbers, or the spread between training "
                 "seeds cannot be seen; use [42, 123, 7]"
+            )
+        return self
+
+
+class ServingSettings(Section):
+    """``[serving]``: who answers. "local": the worker that trained; "endpoint": a server that has the same base model
+    and takes adapters at runtime, as vLLM does. What cannot change an answer is left out of a dump: no digest has it.
+
+    ``model``: the base model's name there. ``adapters``: where the server sees the folder runs/; "": where it is here.
+    ``concurrency``: requests at once per worker. ``timeout``: seconds per request. ``patience``: seconds to wait for a
+    server that is down.
+    """
+
+    kind: Literal["local", "endpoint"] = "local"
+    model: str = ""
+    adapters: str = Field("", exclude=True)
+    concurrency: int = Field(64, ge=1, le=1024, exclude=True)
+    timeout: float = Field(300.0, gt=0, le=3600, exclude=True)
+    patience: float = Field(1800.0, ge=0, exclude=True)
+
+    @model_validator(mode="after")
+    def _a_server_has_a_model(self) -> "ServingSettings":
+        if (self.kind == "endpoint") != bool(self.model):
+            raise ValueError(
+                f"an endpoint has a model, a local worker none; this is kind={self.kind!r}, model={self.model!r}; "
+                'set kind = "endpoint" and model, the base model\'s name at the server, or neither'
             )
         return self
 

@@ -15,6 +15,7 @@ from lanes import Recipe, digest_of
 from probes.data import unit
 from probes.material import Material
 from probes.prompts import Prompt
+from probes.purse import Allowance
 from probes.reading import Failure, Outcome, Probe, Reading, Score, Timing
 from probes.runner import Keep, Listener, Progress, let_go
 from probes.store import ProbeStore
@@ -52,7 +53,9 @@ class SimulatedRunner:
     def base(self) -> str:
         return digest_of(["simulated", str(self.world)])
 
-    def run(self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go) -> list[Outcome]:
+    def run(
+        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+    ) -> list[Outcome]:
         outcomes = []
         for probe in batch:
             outcomes.append(self._run_one(probe, listener))

@@ -26,7 +26,7 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate"
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a worker says first: its part of the probe key, and what its scorer found on this machine."""
+    """What a worker says first: its part of the probe key, and what its scorer and its server found."""
 
     environment: str
     about: str
@@ -35,7 +35,7 @@ class Ready:
 def serve(
     pipe: Connection, material: Material, runs: Path, number: int, threads: int, device: str, quantization: str
 ) -> None:
-    """Answer each received list of probes with ("done", outcomes); before that, ("progress", ...) as they run.
+    """Answer each received (probes, allowance) with ("done", outcomes); before that, ("progress", ...) as they run.
 
     The first message is ("ready", Ready). A NightlaneError goes to the parent as ("refused", error).
     """
@@ -63,15 +63,18 @@ def _serve(pipe: Connection, material: Material, runs: Path, threads: int, devic
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
     bench.base(quantization)
-    pipe.send(("ready", Ready(environment(device, threads), bench.open_scorer().about)))
+    pipe.send(("ready", Ready(environment(device, threads), bench.about())))
+
+    speaking = threading.Lock()  # a scorer's threads have something to say, too
 
     def tell(progress: Progress) -> None:
-        pipe.send(("progress", progress))
+        with speaking:
+            pipe.send(("progress", progress))
 
     try:
         while True:
-            batch = pipe.recv()
-            pipe.send(("done", measure(bench, batch, store.directory, tell)))
+            batch, allowance = pipe.recv()
+            pipe.send(("done", measure(bench, batch, store.directory, tell, allowance)))
     finally:
         bench.close()
 

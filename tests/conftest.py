@@ -10,7 +10,7 @@ settings.register_profile("nightlane", deadline=None)  # a loaded machine is no 
 settings.load_profile("nightlane")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a model this small is several times faster on one thread
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"):
+for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWERS_BASE_URL", "OPENAI_ANSWERS_API_KEY"):
     os.environ.pop(_name, None)
 
 

@@ -13,6 +13,7 @@ KINDS = {
     "timeout": "the probe took longer than the runner's deadline",
     "lost_worker": "the worker process was lost",
     "scorer": "the scorer failed",
+    "server": "the server of the answers failed",
     "disk": "the disk was full",
     "error": "training or evaluation raised an error",
 }

@@ -1,12 +1,11 @@
 """Everything that the ledger and the probe directories know about one session, read in one go."""
 
 import shlex
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.budget import Spent, limits, priced, spent_by
-from agent.ledger import DecisionRow, Ledger, ProbeRow, ProposalRow, SessionRow
+from agent.ledger import DecisionRow, ExaminationRow, Ledger, ProbeRow, ProposalRow, SessionRow
 from agent.study import Budget, Study, parse_study
 from agent.workspace import Workspace
 from lanes import Recipe
@@ -37,6 +36,7 @@ class SessionRecord:
     outcomes: Mapping[str, Outcome]
     answers: Mapping[str, tuple[Result, ...]]
     recipes: Mapping[str, Recipe]
+    examinations: tuple[ExaminationRow, ...]
     active_seconds: float
     holder: int | None
 
@@ -88,7 +88,7 @@ class SessionRecord:
 
     @property
     def priced(self) -> bool:
-        return priced(self.budget, self.study.file.proposer)
+        return priced(self.study)
 
 
 def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
@@ -112,9 +112,10 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
             for digest in shown
         }
         return SessionRecord(
-            session, study, budget, spent_by(ledger, session.id, budget, shutil.disk_usage(workspace.root).free / 1e9),
+            session, study, budget, spent_by(ledger, session.id, budget, workspace),
             decisions, proposals, probes, borrowed, outcomes, answers,
-            {digest: ledger.recipe(digest) for digest in sorted(stood)}, ledger.active_seconds(session.id),
+            {digest: ledger.recipe(digest) for digest in sorted(stood)},
+            tuple(ledger.examinations(session.id)), ledger.active_seconds(session.id),
             _holder(workspace, ledger, session),
         )  # fmt: skip
 

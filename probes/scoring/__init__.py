@@ -18,14 +18,17 @@ from probes.base import file_digest
 from probes.scoring.execution import ExecutionScorer
 from probes.scoring.function import FunctionScorer
 from probes.scoring.judge import JudgeScorer
-from probes.scoring.protocol import Answer, Mark, Missing, Scorer, ScorerBroken
+from probes.scoring.protocol import Answer, Context, Duel, Mark, Missing, Overseer, Scorer, ScorerBroken
 from probes.scoring.rules import RulesScorer
 from probes.settings import ScorerSettings
 
 __all__ = [
     "Answer",
+    "Context",
+    "Duel",
     "Mark",
     "Missing",
+    "Overseer",
     "Scorer",
     "ScorerBroken",
     "scorer_class",

@@ -14,7 +14,7 @@ from lanes.errors import BadInput, MissingRequirement
 from probes.prompts import Prompt
 from probes.scoring.checks import Cases, Rooms, Tests, TestsBroken, Verdict, parse
 from probes.scoring.extraction import extract, salvage
-from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
+from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
 from probes.settings import ScorerSettings
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
 
@@ -50,6 +50,10 @@ class ExecutionScorer:
         return f"sandbox: {self._rooms.programs.why}"
 
     @staticmethod
+    def overseer(settings: ScorerSettings, folder: Path) -> None:
+        """Nobody: it scores the same today and tomorrow."""
+
+    @staticmethod
     def files(settings: ExecutionSettings, folder: Path) -> Sequence[Path]:
         return ()
 
@@ -64,7 +68,7 @@ class ExecutionScorer:
                     "prompts file"
                 ) from None
 
-    def score(self, answers: Sequence[Answer]) -> list[Mark]:
+    def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark]:
         return [self._mark(answer) for answer in answers]
 
     def close(self) -> None:

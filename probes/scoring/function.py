@@ -22,7 +22,7 @@ from pydantic import Field
 
 from lanes.errors import BadInput
 from probes.prompts import Prompt
-from probes.scoring.protocol import Answer, Mark, Missing, ScorerBroken
+from probes.scoring.protocol import Answer, Context, Mark, Missing, ScorerBroken
 from probes.settings import ScorerSettings
 
 Function = Callable[[str, str, str, dict[str, Any]], object]
@@ -54,6 +54,10 @@ class FunctionScorer:
         return f"function: {self._name}"
 
     @staticmethod
+    def overseer(settings: ScorerSettings, folder: Path) -> None:
+        """Nobody: it scores the same today and tomorrow."""
+
+    @staticmethod
     def files(settings: FunctionSettings, folder: Path) -> Sequence[Path]:
         return (_source(settings.function, folder),)
 
@@ -61,7 +65,7 @@ class FunctionScorer:
     def check(settings: FunctionSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
         load_function(settings.function, folder)
 
-    def score(self, answers: Sequence[Answer]) -> list[Mark | Missing]:
+    def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark | Missing]:
         return [self._mark(answer) for answer in answers]
 
     def close(self) -> None:

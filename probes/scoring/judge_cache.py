@@ -9,15 +9,14 @@ import hashlib
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lanes.errors import MissingRequirement
 from probes.scoring.protocol import ScorerBroken
+from probes.shared_sqlite import open_shared
 
-PATIENCE = 60.0  # seconds to wait for another process's write
 _TABLE = "CREATE TABLE IF NOT EXISTS judgements (key BLOB PRIMARY KEY, judgement TEXT NOT NULL) WITHOUT ROWID"
 
 
@@ -38,7 +37,7 @@ class JudgeCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-            self._database = _opened(self.path)
+            self._database = open_shared(self.path, _TABLE)
         except (OSError, sqlite3.Error) as error:
             raise MissingRequirement(
                 f"{self.path} cannot hold judgements ({error}); move it away if it is damaged, or name a folder that "
@@ -77,34 +76,6 @@ class JudgeCache:
     def close(self) -> None:
         with self._lock:
             self._database.close()
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """The database, in a journal mode in which readers wait for nobody."""
-    # Autocommit: each statement is durable against kill -9 when it returns.
-    database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    try:
-        _insist(lambda: database.execute("PRAGMA journal_mode=WAL"))
-        database.execute("PRAGMA synchronous=NORMAL")
-        _insist(lambda: database.execute(_TABLE))
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _insist(act: Callable[[], object]) -> None:
-    """SQLite's own waiting does not cover the change of the journal mode, which several workers make at once."""
-    ends = time.monotonic() + PATIENCE
-    while True:
-        try:
-            act()
-            return
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if not busy or time.monotonic() > ends:
-                raise
-            time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from probes.scoring.protocol import ScorerBroken
+from lanes.errors import EndpointUnavailable
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
 
@@ -20,23 +20,30 @@ class Patience:
     """One outage at a time, shared by the threads that meet it. ``seconds``: how long it may last.
 
     Waits begin with ``first`` seconds and double up to a minute; a server's own Retry-After makes one longer. A call
-    that succeeds ends the outage.
+    that succeeds ends the outage. ``who``: whom it waits for, in words.
     """
 
-    def __init__(self, seconds: float, note: Callable[[str], None] | None = None, first: float | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        note: Callable[[str], None] | None = None,
+        first: float | None = None,
+        who: str = "the judge's endpoint",
+    ) -> None:
+        self._who = who
         self._seconds, self._note, self._first = seconds, note or to_log, FIRST_WAIT if first is None else first
         self._change = threading.Condition()
         self._since: float | None = None
         self._until, self._wait = 0.0, self._first
-        self._over = ""
+        self._over: BaseException | None = None
 
     def pause(self) -> None:
-        """Return when the endpoint may be asked; ScorerBroken once the patience is at its end."""
+        """Return when the endpoint may be asked; EndpointUnavailable once the patience is at its end."""
         with self._change:
-            while not self._over and (left := self._until - time.monotonic()) > 0:
+            while self._over is None and (left := self._until - time.monotonic()) > 0:
                 self._change.wait(left)
-            if self._over:
-                raise ScorerBroken(self._over)
+            if self._over is not None:
+                raise self._over
 
     def failed(self, why: str, retry_after: float = 0.0) -> None:
         """An outage that is met or goes on; the next pause lasts longer. Threads that fail together count once."""
@@ -47,24 +54,29 @@ class Patience:
                 return
             lasted = now - self._since
             if lasted >= self._seconds:
-                self._end(f"the judge's endpoint has not answered for {lasted:.0f} s ({why})")
+                self._end(
+                    EndpointUnavailable(
+                        f"{self._who} may be away for {self._seconds:g} s (patience in the study) and has not answered "
+                        f"for {lasted:.0f} s ({why}); start it, then go on with nightlane resume"
+                    )
+                )
                 return
             wait = min(max(self._wait, retry_after), self._seconds - lasted)
             self._until, self._wait = now + wait, min(LONGEST_WAIT, 2 * self._wait)
-            self._note(f"the judge's endpoint does not answer ({why}); waiting {wait:.1f} s, {lasted:.0f} s so far")
+            self._note(f"{self._who} does not answer ({why}); waiting {wait:.1f} s, {lasted:.0f} s so far")
 
     def worked(self) -> None:
         with self._change:
             if self._since is not None:
-                self._note(f"the judge's endpoint answers again after {time.monotonic() - self._since:.0f} s")
+                self._note(f"{self._who} answers again after {time.monotonic() - self._since:.0f} s")
             self._since, self._until, self._wait = None, 0.0, self._first
             self._change.notify_all()
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, error: BaseException) -> None:
         """Wake everybody who waits: another thread has found that there is nothing to wait for."""
         with self._change:
-            self._end(why)
+            self._end(error)
 
-    def _end(self, why: str) -> None:
-        self._over = self._over or why
+    def _end(self, error: BaseException) -> None:
+        self._over = self._over or error
         self._change.notify_all()

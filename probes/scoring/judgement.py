@@ -39,14 +39,23 @@ def read_judgement(text: str, rubric: Rubric) -> Judgement:
     """The judgement in a judge's reply; Unreadable says what is missing or wrong."""
     if len(text) > MAX_REPLY:
         raise Unreadable(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
-    answer = text.rpartition("</think>")[2].strip()
+    data, repaired = parsed(text)
+    found = judgement_of(data, rubric)
+    return _stated(found, _said(text), rubric) if repaired else found
+
+
+def parsed(text: str) -> tuple[object, bool]:
+    """The JSON in a reply, and whether it had to be repaired; Unreadable for an empty one."""
+    answer = _said(text)
     if not answer:
         raise Unreadable("it is empty")
     data = _strict(answer)
-    if data is not None:
-        return judgement_of(data, rubric)
-    found = judgement_of(_repaired(answer), rubric)
-    return _stated(found, answer, rubric)
+    return (_repaired(answer), True) if data is None else (data, False)
+
+
+def _said(text: str) -> str:
+    """Without what a reasoning model thought before it."""
+    return text.rpartition("</think>")[2].strip()
 
 
 def judgement_of(data: object, rubric: Rubric) -> Judgement:

@@ -1,11 +1,14 @@
 """What every scorer takes and gives."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from probes.prompts import Prompt
+from probes.purse import Purse
+from probes.scoring.examination import Examination
 from probes.settings import ScorerSettings
 
 
@@ -39,6 +42,64 @@ class Missing:
     reason: str
 
 
+def _quiet(note: str) -> None:
+    """For callers to whom nothing need be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a scorer may use while it scores: ``note`` tells the person who watches one line (that it waits, say) and
+    starts the probe's deadline anew; ``purse`` pays for what costs money, and counts it."""
+
+    note: Callable[[str], None] = _quiet
+    purse: Purse = field(default_factory=Purse)
+
+
+def too_many_missing(reasons: Sequence[str], asked: int, most: float) -> str:
+    """Why what was judged is not enough, ``most`` being the share that may be missing; "" when it is."""
+    if len(reasons) <= most * asked:
+        return ""
+    told = ", ".join(f"{number} {reason}" for reason, number in Counter(reasons).most_common(3))
+    return f"{len(reasons)} of {asked} answers could not be judged ({told})"
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """Two answers to one prompt, of the same seed and sample."""
+
+    prompt: Prompt
+    mine: str
+    theirs: str
+
+
+class Overseer(Protocol):
+    """Looks after a scorer in the session's own process: examines it, and has it choose between two answers.
+
+    Its calls raise EndpointUnavailable and BudgetSpent.
+    """
+
+    @property
+    def every(self) -> int:
+        """Decisions between two examinations."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether decisions rest on choices between two answers."""
+
+    def examine(self, prompts: Sequence[Prompt], context: Context, first: bool) -> Examination: ...
+
+    def accept(self, found: Examination) -> None:
+        """It is the same scorer as before: go on with its comparison epoch."""
+
+    def end_epoch(self) -> int:
+        """It is another one: begin the next comparison epoch."""
+
+    def prefer(self, duels: Sequence[Duel], context: Context) -> Sequence[float | Missing]:
+        """+1 where ``mine`` is preferred whatever the order, -1 where ``theirs`` is, 0 for a tie."""
+
+    def close(self) -> None: ...
+
+
 class Scorer(Protocol):
     """Scores answers; holds what it needs open (a sandbox, a client) until closed."""
 
@@ -63,7 +124,11 @@ class Scorer(Protocol):
     def files(settings: Any, folder: Path) -> Sequence[Path]:
         """The files that decide a score: what they hold is part of the probe key."""
 
-    def score(self, answers: Sequence[Answer]) -> Sequence[Mark | Missing]:
+    @staticmethod
+    def overseer(settings: Any, folder: Path) -> Overseer | None:
+        """Who looks after the scorer, in the session's own process; None where there is nothing to look after."""
+
+    def score(self, answers: Sequence[Answer], context: Context | None = None) -> Sequence[Mark | Missing]:
         """One mark per answer, in order; Missing for one that could not be judged, never a made-up number.
 
         ScorerBroken when nothing can be judged now.

@@ -11,7 +11,7 @@ from typing import ClassVar
 from lanes.errors import BadInput
 from lanes.search_space import nearest
 from probes.prompts import Prompt
-from probes.scoring.protocol import Answer, Mark, Missing
+from probes.scoring.protocol import Answer, Context, Mark, Missing
 from probes.scoring.ruleset import Finding, Rule, Text, load_rules
 from probes.settings import ScorerSettings
 
@@ -38,6 +38,10 @@ class RulesScorer:
         return f"rules: {len(self._rules)}, the first of them {self._rules[0].name}"
 
     @staticmethod
+    def overseer(settings: ScorerSettings, folder: Path) -> None:
+        """Nobody: it scores the same today and tomorrow."""
+
+    @staticmethod
     def files(settings: RulesSettings, folder: Path) -> Sequence[Path]:
         return (folder / settings.rules,)
 
@@ -61,7 +65,7 @@ class RulesScorer:
                     "have no score; add one, or leave the categories of a rule out"
                 )
 
-    def score(self, answers: Sequence[Answer]) -> list[Mark | Missing]:
+    def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark | Missing]:
         return [self._mark(answer) for answer in answers]
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# CPython refuses deep nesting by itself; an import with a long dotted name is the dearest text found of this size (0.2 s, 300 MB).
+# CPython refuses deep nesting by itself; an import of a long dotted name is the dearest text found (0.2 s, 300 MB).
 LIMIT = 32 * 1024  # characters
 
 _TROUBLE = (ValueError, RecursionError, MemoryError, OverflowError, SystemError)  # ValueError: NUL, lone surrogates

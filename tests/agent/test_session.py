@@ -214,8 +214,8 @@ def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
 ) -> None:
     original = SimulatedRunner.run
 
-    def meddle(self: SimulatedRunner, batch: Any, listener: Any, keep: Any) -> Any:
-        outcomes = original(self, batch, listener, keep)
+    def meddle(self: SimulatedRunner, batch: Any, *others: Any) -> Any:
+        outcomes = original(self, batch, *others)
         if batch and batch[0].recipe != study.start:
             path = tmp_path / "study" / "prompts.jsonl"
             path.write_text(

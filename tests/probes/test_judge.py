@@ -16,12 +16,13 @@ from judging import MARKS, RUBRIC, VALUE, answers, good, prompt, write_rubric
 
 from agent.scripted_endpoint import MODEL, ScriptedEndpoint
 from lanes.errors import BadInput, EndpointUnavailable, MissingRequirement
-from probes.scoring import Answer, Mark, Missing, ScorerBroken, scorer_class, scorer_digest, scorer_settings
+from probes.purse import Purse, Spent
+from probes.scoring import Answer, Mark, Missing, scorer_class, scorer_digest, scorer_settings
 from probes.scoring import judge_client as client
 from probes.scoring import judge_patience as patience_module
 from probes.scoring.judge import JudgeScorer, JudgeSettings
-from probes.scoring.judge_client import Spent
-from probes.scoring.judge_patience import Patience
+from probes.scoring.judge_patience import Patience, to_log
+from probes.scoring.protocol import Context
 
 SOON = {"retry-after-ms": "1"}
 DOWN = {"status": 503, "headers": SOON}
@@ -43,13 +44,14 @@ class Opened:
         self.endpoint = ScriptedEndpoint(script, **options).__enter__()
         chosen = JudgeSettings(**{"model": MODEL, "concurrency": 1, "patience": 5, **given})
         self.scorer = JudgeScorer(chosen, folder, self.endpoint.environment)
+        self.purse = Purse()
 
     def close(self) -> None:
         self.scorer.close()
         self.endpoint.__exit__(None, None, None)
 
     def score(self, *texts: str) -> list[Mark | Missing]:
-        return self.scorer.score(answers(*texts))
+        return self.scorer.score(answers(*texts), Context(to_log, self.purse))
 
     def values(self, *texts: str) -> list[float | str]:
         return [mark.value if isinstance(mark, Mark) else mark.reason for mark in self.score(*texts)]
@@ -121,7 +123,7 @@ def test_nothing_to_score_asks_nothing(opened: Any) -> None:
 def test_no_more_calls_run_at_once_than_the_study_allows(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = opened({"judge": "hash", "delay": 0.03}, concurrency=3)
     running, most, lock = 0, 0, threading.Lock()
-    ask = judge.scorer._client._endpoint.ask
+    ask = judge.scorer._desk._client._endpoint.ask
 
     def counted(*arguments: Any, **named: Any) -> Any:
         nonlocal running, most
@@ -134,7 +136,7 @@ def test_no_more_calls_run_at_once_than_the_study_allows(opened: Any, monkeypatc
             with lock:
                 running -= 1
 
-    monkeypatch.setattr(judge.scorer._client._endpoint, "ask", counted)
+    monkeypatch.setattr(judge.scorer._desk._client._endpoint, "ask", counted)
     judge.score(*map(str, range(12)))
     assert most == 3
 
@@ -174,7 +176,7 @@ def test_what_stays_unreadable_is_missing_and_the_next_answer_is_judged(opened: 
     missing, mark = judge.score("a", "b")
     assert missing.reason.startswith(why)
     assert mark.value == pytest.approx(VALUE)
-    assert judge.scorer.spent.calls == (1 if "raw" in reply else 3)
+    assert judge.purse.spent.calls == (1 if "raw" in reply else 3)
 
 
 def test_missing_judgements_are_asked_for_anew_next_time(opened: Any) -> None:
@@ -277,16 +279,16 @@ def test_a_reply_that_never_comes_is_waited_for_too(opened: Any) -> None:
     assert opened(late, late, late, good(), timeout=0.2).values("a") == [pytest.approx(VALUE)]
 
 
-def test_patience_ends_as_a_broken_scorer_and_what_was_judged_is_kept(opened: Any) -> None:
+def test_at_the_end_of_the_patience_the_endpoint_is_unavailable_and_what_was_judged_is_kept(opened: Any) -> None:
     judge = opened(good(), *[ONE_TRY] * 100, patience=0.05)
-    with pytest.raises(ScorerBroken, match=r"has not answered for 0 s \(InternalServerError: Error code: 503"):
+    with pytest.raises(EndpointUnavailable, match=r"has not answered for 0 s \(InternalServerError: Error code: 503"):
         judge.score("a", "b", "c")
     assert judge.values("a") == [pytest.approx(VALUE)]
 
 
 def test_patience_ends_for_all_threads_at_once(opened: Any) -> None:
     judge = opened(*[ONE_TRY] * 1000, patience=0.05, concurrency=8)
-    with pytest.raises(ScorerBroken):
+    with pytest.raises(EndpointUnavailable):
         judge.score(*map(str, range(30)))
 
 
@@ -301,7 +303,7 @@ def test_waits_double_up_to_a_minute_until_an_hour_is_over(monkeypatch: pytest.M
     waits = [float(note.partition("waiting ")[2].partition(" s")[0]) for note in notes]
     assert waits[:7] == [2, 4, 8, 16, 32, 60, 60]
     assert sum(waits) == 3600
-    with pytest.raises(ScorerBroken, match="has not answered for 3600 s"):
+    with pytest.raises(EndpointUnavailable, match="has not answered for 3600 s"):
         patience.pause()
 
 
@@ -375,7 +377,7 @@ def test_a_judgement_is_asked_for_once_also_by_another_scorer_at_another_address
     first = opened(good(), good(voice=3))
     found = first.score("a", "b")
     assert first.score("a", "b") == found
-    assert (first.scorer.spent.calls, first.scorer.spent.cache_hits) == (2, 2)
+    assert (first.purse.spent.calls, first.purse.spent.cache_hits) == (2, 2)
     second = opened()
     assert second.score("a", "b") == found
     assert second.endpoint.requests == []
@@ -384,21 +386,22 @@ def test_a_judgement_is_asked_for_once_also_by_another_scorer_at_another_address
 def test_another_model_rubric_pass_prompt_or_answer_is_another_question(opened: Any, tmp_path: Path) -> None:
     judge = opened(*[good()] * 9)
     judge.score("a")
-    judge.scorer.score([Answer(prompt("p0", "memory"), "a"), Answer(prompt("p9"), "a"), Answer(prompt("p0"), "b")])
-    assert (judge.scorer.spent.calls, judge.scorer.spent.cache_hits) == (4, 0)
+    more = [Answer(prompt("p0", "memory"), "a"), Answer(prompt("p9"), "a"), Answer(prompt("p0"), "b")]
+    judge.scorer.score(more, Context(purse=judge.purse))
+    assert (judge.purse.spent.calls, judge.purse.spent.cache_hits) == (4, 0)
     twice = opened(*[good()] * 9, passes=2)
     twice.score("a")
-    assert (twice.scorer.spent.calls, twice.scorer.spent.cache_hits) == (1, 1)
+    assert (twice.purse.spent.calls, twice.purse.spent.cache_hits) == (1, 1)
     (tmp_path / "rubric.toml").write_text(RUBRIC.replace("how good its voice is", "how like her"), encoding="utf-8")
     edited = opened(*[good()] * 9)
     edited.score("a")
-    assert (edited.scorer.spent.calls, edited.scorer.spent.cache_hits) == (1, 0)
+    assert (edited.purse.spent.calls, edited.purse.spent.cache_hits) == (1, 0)
 
 
 def test_a_kept_row_that_is_no_judgement_of_the_rubric_is_asked_for_anew(opened: Any) -> None:
     judge = opened(good(), good(voice=3), good(voice=4))
     judge.score("a")
-    judge.scorer._cache._database.execute("UPDATE judgements SET judgement = ?", (good(voice=99),))
+    judge.scorer._desk._cache._database.execute("UPDATE judgements SET judgement = ?", (good(voice=99),))
     assert judge.score("a")[0].components["voice"] == 3
     assert judge.score("a")[0].components["voice"] == 3
 
@@ -409,7 +412,7 @@ def test_what_was_spent_counts_every_reply_that_came(opened: Any) -> None:
     judge.score("a", "b")
     words = [sum(len(m["content"].split()) for m in request["messages"]) for request in judge.endpoint.requests]
     out = 1 + 2 * len(good().split())
-    assert judge.scorer.spent == Spent(3, 0, sum(words), out, pytest.approx((sum(words) * 3 + out * 15) / 1e6))
+    assert judge.purse.spent == Spent(3, 0, sum(words), out, pytest.approx((sum(words) * 3 + out * 15) / 1e6))
 
 
 # the study

@@ -1,0 +1,28 @@
+"""How answers are drawn, and the key of one answer's random numbers, here and at a server. Imports no torch."""
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How answers are drawn. ``samples`` answers per prompt; ``batch_size`` rows per forward pass, here."""
+
+    samples: int = 4
+    temperature: float = 0.8
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 96
+    seed: int = 0
+    batch_size: int = 256
+
+
+def row_key(seed: int, prompt: str, sample: int) -> int:
+    """The int64 key of one answer."""
+    digest = hashlib.blake2b(f"{seed}|{sample}|{prompt}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def request_seed(seed: int, prompt: str, sample: int) -> int:
+    """The key of one answer as servers take a seed: 31 bits."""
+    return row_key(seed, prompt, sample) & 0x7FFFFFFF

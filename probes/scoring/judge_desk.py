@@ -1,0 +1,111 @@
+"""Where a judge is asked many questions: several at once, each once, with what was paid for kept on disk."""
+
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TypeVar
+
+from probes.endpoint import Endpoint, EndpointSettings, of_role
+from probes.purse import Spent
+from probes.scoring.judge_cache import JudgeCache, cache_key
+from probes.scoring.judge_client import Form, JudgeClient
+from probes.scoring.judge_epoch import load_epoch
+from probes.scoring.judge_patience import Patience
+from probes.scoring.judge_settings import JudgeSettings, cache_folder
+from probes.scoring.judgement import Unreadable
+from probes.scoring.protocol import Context, Missing
+
+VERSION = 2  # of how a judge is asked, besides the messages themselves
+
+T = TypeVar("T")
+Q = TypeVar("Q", bound=Hashable)
+
+Question = tuple[str, int]
+"""The user's message to the judge, and the number of the pass. Equal answers to a prompt are one question."""
+
+
+class Desk:
+    """One judge at one endpoint. EndpointUnavailable when that takes the key or the model no more, at the start or
+    later, or is down for longer than the study's patience; BudgetSpent when the session's money is at its end."""
+
+    def __init__(self, settings: JudgeSettings, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        asked = EndpointSettings(
+            settings.timeout, settings.max_tokens, 0.0, settings.dollars_per_million_input,
+            settings.dollars_per_million_output, ", or model under [scorer]",
+        )  # fmt: skip
+        where = of_role("JUDGE", os.environ if environment is None else environment)
+        endpoint = Endpoint(asked, settings.model, where)
+        self._client = JudgeClient(endpoint, settings.max_tokens)
+        doubt = self._client.look()
+        self.about = f"judge: {settings.model} at {endpoint.url}" + (f"; {doubt}" if doubt else "")
+        self._cache = JudgeCache(cache_folder(settings, folder))
+        self._epoch = load_epoch(settings, folder).number
+
+    def close(self) -> None:
+        self._cache.close()
+
+    def ask(self, form: Form[T], questions: Sequence[Question], context: Context) -> dict[Question, T | Missing]:
+        """From the cache where it has them, else from the judge, which is asked for each once."""
+        found: dict[Question, T | Missing] = {}
+        for question in dict.fromkeys(questions):
+            if (kept := self._kept(form, question)) is not None:
+                found[question] = kept
+        context.purse.count(Spent(cache_hits=len(found)))
+        todo = [question for question in dict.fromkeys(questions) if question not in found]
+        return found | self._at_once(todo, context, lambda one, patience: self._judged(form, one, patience, context))
+
+    def ask_afresh(self, form: Form[T], questions: Sequence[str], context: Context) -> list[T | Missing]:
+        """In order, from the judge itself, whatever is kept; nor is this kept. For looking at the judge."""
+        numbered = list(enumerate(questions))
+
+        def judged(one: tuple[int, str], patience: Patience) -> T | Missing:
+            reply = self._client.ask(form, one[1], patience, context.purse)
+            return reply if isinstance(reply, Missing) else reply[0]
+
+        found = self._at_once(numbered, context, judged)
+        return [found[one] for one in numbered]
+
+    def _at_once(
+        self, asked: Sequence[Q], context: Context, judged: Callable[[Q, Patience], T | Missing]
+    ) -> dict[Q, T | Missing]:
+        """Several at a time. The first exception ends all, after the calls that are in flight."""
+        if not asked:
+            return {}
+        patience = Patience(self._settings.patience, note=context.note)
+        with ThreadPoolExecutor(min(self._settings.concurrency, len(asked)), "judge") as pool:
+            futures = {pool.submit(judged, one, patience): one for one in asked}
+            try:
+                return {futures[future]: future.result() for future in as_completed(futures)}
+            except BaseException as error:
+                patience.give_up(error)  # else those that wait would wait on
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _judged(self, form: Form[T], question: Question, patience: Patience, context: Context) -> T | Missing:
+        """One judgement, kept on disk once it is read. What the cache has then counts: another worker's, if faster."""
+        reply = self._client.ask(form, question[0], patience, context.purse)
+        if isinstance(reply, Missing):
+            return reply
+        judgement, cost = reply
+        data = form.store(judgement) | {
+            "prompt_tokens": cost.prompt_tokens, "completion_tokens": cost.completion_tokens, "dollars": cost.dollars,
+        }  # fmt: skip
+        kept = self._cache.put(self._key(form, question), data, lambda found: _restored(form, found) is not None)
+        return _restored(form, kept) or judgement
+
+    def _key(self, form: Form[T], question: Question) -> bytes:
+        """Of what the judge is asked, word for word: rubric, prompt and answer are in the messages. A judge whose
+        calibration moved is another one, so the epoch belongs to it."""
+        return cache_key(VERSION, self._settings.model, self._epoch, form.messages(question[0]), question[1])
+
+    def _kept(self, form: Form[T], question: Question) -> T | None:
+        return _restored(form, self._cache.get(self._key(form, question)))
+
+
+def _restored(form: Form[T], data: object) -> T | None:
+    try:
+        return form.restore(data)
+    except Unreadable:
+        return None
