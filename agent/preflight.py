@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from agent.ledger import DecisionRow, Ledger, SessionRow
@@ -15,6 +15,7 @@ from probes.reading import Outcome, Reading
 from probes.store import ProbeStore
 
 ASSUMED = Noise()
+ASSUMED_OF_JUDGES = 0.5  # points between two judgements of one answer, until an examination has measured it
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Foresight:
     """By category, overall last: the design and what will be seen. ``measured``: decisions this rests on, 0: none."""
 
     designs: dict[str, Design]
+    noise: Noise
     sights: dict[str, Sight]
     smallest_effect: float
     measured: int
@@ -35,28 +37,27 @@ class Foresight:
         """Where the noise comes from, in words."""
         if self.measured:
             return f"measured: median of {self.measured} comparison{'s' * (self.measured > 1)} under this probe key"
-        return (
-            f"assumed: runs {ASSUMED.run:g}, category by run {ASSUMED.category_by_run:g}, answers {ASSUMED.answer:g}, "
-            f"correlation of the sides {ASSUMED.correlation:g}"
+        told = (
+            f"assumed: runs {self.noise.run:g}, category by run {self.noise.category_by_run:g}, answers "
+            f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}"
         )
+        return f"{told}, judgements {self.noise.judgement:.2g}" if self.noise.judgement else told
 
 
 def foresee(study: Study, workspace: Workspace) -> Foresight:
     """What comparisons of this study will show, per category and overall."""
     decisions = _compared(study, workspace)
     designs, policy = _designs(study), study.file.policy
+    noise = replace(ASSUMED, judgement=ASSUMED_OF_JUDGES) if study.scorer.judge else ASSUMED
     sights = {
-        name: _median(decisions, name) or foreseen(design, ASSUMED, policy.confidence)
-        for name, design in designs.items()
+        name: _median(decisions, name) or foreseen(design, noise, policy.confidence) for name, design in designs.items()
     }
-    return Foresight(designs, sights, policy.smallest_effect, len(decisions))
+    return Foresight(designs, noise, sights, policy.smallest_effect, len(decisions))
 
 
 def require_sight(study: Study, workspace: Workspace) -> None:
     """BadInput when ``must_see`` under [policy] is below what the target can show."""
     must_see = study.file.policy.must_see
-    if must_see is None:
-        return
     found = foresee(study, workspace)
     visible = found.visible(study.target)
     if must_see < visible:
@@ -70,16 +71,16 @@ def advice(study: Study, found: Foresight) -> str:
     """What to raise so that the target shows more: figures where the noise is assumed, else the rule."""
     if found.measured:
         return "seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part of it"
-    narrower = remedies(found.designs[study.target], ASSUMED, study.file.policy.confidence)
+    narrower = remedies(found.designs[study.target], found.noise, study.file.policy.confidence)
     return " or ".join(f"{name} ({half + found.smallest_effect:.2f})" for name, half in narrower.items())
 
 
 def _designs(study: Study) -> dict[str, Design]:
     probe, prompts = study.file.probe, study.material.probe_prompts
     counts = Counter(prompt.category for prompt in prompts)
-    seeds, samples = len(probe.seeds), probe.samples
-    designs = {name: Design(seeds, number, samples) for name, number in sorted(counts.items())}
-    return {**designs, OVERALL: Design(seeds, len(prompts), samples, len(counts))}
+    one = Design(len(probe.seeds), 1, probe.samples, passes=study.scorer.judgements)
+    designs = {name: replace(one, prompts=number) for name, number in sorted(counts.items())}
+    return {**designs, OVERALL: replace(one, prompts=len(prompts), categories=len(counts))}
 
 
 def _median(decisions: Sequence[DecisionRow], category: str) -> Sight | None:

@@ -13,7 +13,10 @@ unloaded while it runs (agent/scripted_adapters.py). A reply is a JSON object, o
 
     {"content": TEXT}                     the assistant's text; optional "finish_reason" ("length": cut off)
     {"pick": "legal"}                     one of the briefing's legal moves, by a seeded choice: needs no model
-    {"judge": "hash"} or "words"          a judgement for the scorer "judge", computed from the request
+    {"judge": "hash"} or "words"          a judgement for the scorer "judge", computed from the request; also "known":
+                                          a calibration file whose answers get the middle of their range; "shift": a
+                                          share of the scale added to all marks; "faults": the share of questions whose
+                                          first reply is one of the faults of agent/scripted_faults.py
     {"answer": "words"}                   words that follow from model, prompt and seed
     {"status": 429, "headers": {...}}     an HTTP error with an OpenAI-style body
     {"raw": TEXT}                         a 200 with this body, whatever it is
@@ -33,6 +36,7 @@ import socketserver
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,7 +47,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agent.proposers.briefing import MOVES_HEADING
 from agent.scripted_adapters import LOAD, UNLOAD, ScriptedAdapters, answer, text_completion
-from agent.scripted_judge import JudgeRule, judgement
+from agent.scripted_faults import FAULTS, fault_of
+from agent.scripted_judge import JudgeRule, ScriptedJudge, question_of, read_known
 from lanes.errors import BadInput, NightlaneError
 
 MODEL = "scripted"
@@ -58,6 +63,9 @@ class ScriptedReply(BaseModel):
     content: str | None = None
     pick: Literal["legal"] | None = None
     judge: JudgeRule | None = None
+    known: str = ""
+    shift: float = Field(0.0, ge=-1, le=1)
+    faults: float = Field(0.0, ge=0, le=1)
     answer: Literal["words"] | None = None
     status: int | None = Field(None, ge=400, le=599)
     raw: str | None = None
@@ -80,7 +88,7 @@ class ScriptedEndpoint:
 
     ``key``: any other key is refused with 401 (empty: every key will do). ``refuses``: request parameters answered with
     400, as servers do that know no "response_format"; such a request takes no reply. ``lists_models=False``: 404 for
-    the list of models. ``seed`` is that of picks and judgements.
+    the list of models. ``seed`` is that of picks and judgements. ``faults`` counts those that were made, by name.
     """
 
     def __init__(
@@ -98,6 +106,8 @@ class ScriptedEndpoint:
         self.requests: list[dict[str, Any]] = []
         self.adapters = ScriptedAdapters(MODEL)
         self.stopping = threading.Event()
+        self.faults: Counter[str] = Counter()
+        self._questions: set[str] = set()
         self._taken = 0
         self._lock = threading.Lock()
         self._seed = seed
@@ -131,11 +141,26 @@ class ScriptedEndpoint:
         with self._lock:
             self.requests.append(request)
             number, self._taken = self._taken, self._taken + 1
+        reply = ScriptedReply(status=503, headers={"x-should-retry": "false"})
         if number < len(self.replies):
-            return number, self.replies[number]
-        if self.replies and (self.replies[-1].pick or self.replies[-1].judge or self.replies[-1].answer):
-            return number, self.replies[-1]
-        return number, ScriptedReply(status=503, headers={"x-should-retry": "false"})
+            reply = self.replies[number]
+        elif self.replies and (self.replies[-1].pick or self.replies[-1].judge or self.replies[-1].answer):
+            reply = self.replies[-1]
+        return number, self._judged(reply, request) if reply.judge is not None and not _is_text(request) else reply
+
+    def _judged(self, script: ScriptedReply, request: dict[str, Any]) -> ScriptedReply:
+        """A judgement, or the fault that the first reply to this question has."""
+        judge = ScriptedJudge(script.judge or "hash", self._seed, read_known(script.known), script.shift)
+        text, question = judge.reply(request), question_of(request)
+        plain = ScriptedReply(content=text, delay=script.delay)
+        if question is None:
+            return plain
+        with self._lock:
+            first = question not in self._questions
+            self._questions.add(question)
+            fault = fault_of(question, script.faults, self._seed) if first else None
+            self.faults.update([fault] if fault else [])
+        return ScriptedReply(**FAULTS[fault](text)) if fault else plain
 
     def refused(self, request: dict[str, Any]) -> str | None:
         """The parameter that this server does not know, if the request has one; it is recorded all the same."""
@@ -150,9 +175,12 @@ class ScriptedEndpoint:
             return reply.content
         if reply.answer is not None or "prompt" in request:
             return answer(request, self._seed)
-        if reply.judge is not None:
-            return judgement(request, reply.judge, self._seed)
         return pick(request, random.Random(f"{self._seed}|{number}"))
+
+
+def _is_text(request: Mapping[str, Any]) -> bool:
+    """A text completion: its model answers, and judges nothing."""
+    return "messages" not in request
 
 
 def pick(request: Mapping[str, Any], chance: random.Random) -> str:

@@ -116,15 +116,16 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     if isinstance(trained, Exception):
         raise trained
     loss = trained.final.get("loss")
-    listener(Progress(probe.id, "generating", steps, steps, loss))
+    generating = Progress(probe.id, "generating", steps, steps, loss)
+    listener(generating)
     prompts = bench.material.probe_prompts
     mark = time.perf_counter()
-    texts = _texts(bench, base, probe.id, trained.adapter)
+    texts = _texts(bench, base, probe.id, trained.adapter, aloud(listener, generating))
     generated = time.perf_counter()
-    scoring = Progress(probe.id, "scoring", steps, steps, loss)
+    scoring = replace(generating, phase="scoring")
     listener(scoring)
     answers = [Answer(p, text) for p, own in zip(prompts, texts, strict=True) for text in own]
-    judged = scorer.score(answers, Context(lambda note: listener(replace(scoring, note=note)), purse))
+    judged = scorer.score(answers, Context(aloud(listener, scoring), purse))
     scored = time.perf_counter()
     scores, missing = sorted_out(answers, judged, settings.samples)
     require_enough(missing, len(answers), bench.material.scorer.most_missing)
@@ -136,7 +137,7 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     )  # fmt: skip
 
 
-def _texts(bench: Workbench, base: Base, probe: str, adapter: Path) -> list[list[str]]:
+def _texts(bench: Workbench, base: Base, probe: str, adapter: Path, note: Callable[[str], None]) -> list[list[str]]:
     """Answers, indexed [prompt][sample], from the base with the adapter on it: at the server, or here."""
     settings, server = bench.material.probe, bench.open_server()
     sampling = Sampling(
@@ -145,12 +146,17 @@ def _texts(bench: Workbench, base: Base, probe: str, adapter: Path) -> list[list
     )  # fmt: skip
     rendered = [base.render(prompt.text) for prompt in bench.material.probe_prompts]
     if server is not None:
-        return server.answers(probe, adapter, rendered, sampling)
+        return server.answers(probe, adapter, rendered, sampling, note)
     from probes.adapter import adapted
     from probes.generation import generate
 
     with adapted(base, adapter) as model:
         return generate(model, base.tokenizer, rendered, sampling)
+
+
+def aloud(listener: Listener, progress: Progress) -> Callable[[str], None]:
+    """Tells the listener a note at this point of a probe."""
+    return lambda note: listener(replace(progress, note=note))
 
 
 def sorted_out(

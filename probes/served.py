@@ -11,7 +11,6 @@ that is down is waited for. An answer that cannot be had is no answer: the probe
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,9 +18,9 @@ from typing import Any, TypeVar
 
 from lanes.errors import EndpointUnavailable
 from probes.base import folder_digest
-from probes.endpoint import Endpoint, EndpointSettings, NoReply
+from probes.endpoint import Endpoint, EndpointSettings, NoReply, of_role
+from probes.patience import Patience, all_at_once, to_log
 from probes.sampling import Sampling, request_seed
-from probes.scoring.judge_patience import Patience, to_log
 from probes.settings import ServingSettings
 
 T = TypeVar("T")
@@ -65,13 +64,20 @@ class AnswerServer:
     def close(self) -> None:
         self._endpoint.close()
 
-    def answers(self, probe: str, adapter: Path, prompts: Sequence[str], sampling: Sampling) -> list[list[str]]:
-        """``sampling.samples`` answers for each rendered prompt, indexed [prompt][sample].
+    def answers(
+        self,
+        probe: str,
+        adapter: Path,
+        prompts: Sequence[str],
+        sampling: Sampling,
+        note: Callable[[str], None] = to_log,
+    ) -> list[list[str]]:
+        """``sampling.samples`` answers for each rendered prompt, indexed [prompt][sample]. ``note`` hears of waiting.
 
         ServerBroken or ServerRefused when one of them cannot be had.
         """
         served = self._named(probe, adapter)
-        patience = Patience(self._settings.patience, first=self._wait, who="the server of the answers")
+        patience = Patience(self._settings.patience, note, self._wait, "the server of the answers")
         with self._loaded(served, patience):
             return self._ask_all(served, prompts, sampling, patience)
 
@@ -148,19 +154,11 @@ class AnswerServer:
         self, adapter: ServedAdapter, prompts: Sequence[str], sampling: Sampling, patience: Patience
     ) -> list[list[str]]:
         rows = [(place, sample) for place in range(len(prompts)) for sample in range(sampling.samples)]
-        texts: dict[tuple[int, int], str] = {}
-        with ThreadPoolExecutor(min(self._settings.concurrency, len(rows)), "answers") as pool:
-            futures = {
-                pool.submit(self._ask, adapter, prompts[place], sample, sampling, patience): (place, sample)
-                for place, sample in rows
-            }
-            try:
-                for future in as_completed(futures):
-                    texts[futures[future]] = future.result()
-            except BaseException as error:
-                patience.give_up(error)  # else those that wait would wait on
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+
+        def ask(row: tuple[int, int]) -> str:
+            return self._ask(adapter, prompts[row[0]], row[1], sampling, patience)
+
+        texts = all_at_once(rows, ask, self._settings.concurrency, patience, "answers")
         return [[texts[place, sample] for sample in range(sampling.samples)] for place in range(len(prompts))]
 
     def _ask(self, adapter: ServedAdapter, prompt: str, sample: int, sampling: Sampling, patience: Patience) -> str:
@@ -243,14 +241,11 @@ def request(sampling: Sampling, seed: int) -> tuple[Mapping[str, Any], Mapping[s
 
 
 def server_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Where the server is, as the openai client's variables. A key goes only to the address it was given with."""
-    own, key = environment.get("OPENAI_ANSWERS_BASE_URL"), environment.get("OPENAI_ANSWERS_API_KEY", "")
-    if own:
-        return {"OPENAI_BASE_URL": own, "OPENAI_API_KEY": key}
-    shared = environment.get("OPENAI_BASE_URL")
-    if not shared:
+    """Where the server is, as the openai client's variables; EndpointUnavailable where nothing says it."""
+    where = of_role("ANSWERS", environment)
+    if not where.get("OPENAI_BASE_URL"):
         raise EndpointUnavailable(
             '[serving] kind="endpoint" needs a server and OPENAI_ANSWERS_BASE_URL is not set; set it to the address of '
             "one (it usually ends in /v1)"
         )
-    return {"OPENAI_BASE_URL": shared, "OPENAI_API_KEY": key or environment.get("OPENAI_API_KEY", "")}
+    return where

@@ -65,6 +65,16 @@ class ScorerSettings(Section):
         """Whether it says that scoring costs money."""
         return False
 
+    @property
+    def judge(self) -> str:
+        """The model that judges; "" where none does."""
+        return ""
+
+    @property
+    def judgements(self) -> int:
+        """How often an answer is judged; its mark is the mean."""
+        return 1
+
 
 class ProbeSettings(Section):
     """``[probe]``: what every probe of the study has in common. Any change makes old baselines unusable.

@@ -1,6 +1,7 @@
 """The import law of the house, read from the source: who may import whom, and where the heavy libraries are."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,13 +25,24 @@ TRAINS_OR_GENERATES = {"adapter.py", "base.py", "generation.py", "orpo.py", "tra
 
 
 def imports(path: Path) -> set[str]:
+    """Top-level packages, also of what importlib is given: a text, or one that begins with a text."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
+            names |= {text.split(".")[0] for text in texts(node.args[0])}
     return names
+
+
+def texts(code: Path | ast.AST) -> list[str]:
+    """Every text in the code; of one with values in it, what stands before the first."""
+    tree = ast.parse(code.read_text(encoding="utf-8")) if isinstance(code, Path) else code
+    parts = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values[1:]}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in parts]
+    return [node.value for node in found if isinstance(node.value, str)]
 
 
 @pytest.mark.parametrize("package", [name for name in LAYERS if (ROOT / name).is_dir()])
@@ -47,7 +59,14 @@ def test_only_the_command_line_reaches_view_and_labs_and_not_at_import() -> None
     for node in top:
         if isinstance(node, ast.ImportFrom) and node.module:
             assert node.module.split(".")[0] not in {"view", "labs", "bench", "probes", "agent"}
-    assert {"view", "labs"} <= imports(COMMAND_LINE)
+    assert {"view", "bench", "labs"} <= imports(COMMAND_LINE)
+
+
+def test_no_other_file_names_a_lab_as_a_module() -> None:
+    for package in LAYERS:
+        for path in (ROOT / package).rglob("*.py"):
+            named = [text for text in texts(path) if re.match(r"labs(\.|$)", text)]
+            assert not named or path == COMMAND_LINE, f"{path.relative_to(ROOT)} names {named}"
 
 
 def test_heavy_libraries_are_imported_only_where_a_model_is_trained_or_asked() -> None:

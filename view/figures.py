@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from probes.evaluation.breakdown import Breakdown
+from probes.variance import Sources
+from view.judging import Judging
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
+    """Everything that a report says. ``sources``: where the noise of the starting recipe's target comes from."""
+
     session: str
     study: str
     study_path: str
@@ -210,6 +214,8 @@ class Figures:
     profiles: tuple[Profile, ...]
     outcomes: tuple[Outcomes, ...]
     breakdown: Breakdown | None
+    judging: Judging | None
+    sources: Sources | None
     proposers: tuple[ProposerCount, ...]
     cost: Cost
     budget_left: str

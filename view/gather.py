@@ -15,6 +15,7 @@ from lanes.mixture import manifest_name
 from probes.comparison import OVERALL, Comparison, compare
 from probes.evaluation.breakdown import Breakdown, break_down
 from probes.reading import Reading, Timing
+from probes.variance import Sources, sources
 from view.figures import (
     Change,
     Cost,
@@ -33,6 +34,7 @@ from view.figures import (
     Question,
     Total,
 )
+from view.judging import gather_judging
 from view.session_record import SessionRecord
 
 
@@ -52,7 +54,8 @@ def gather(record: SessionRecord) -> Figures:
         compared=len(changes), expected_false_keeps=len(changes) * (1 - policy.confidence) / 2,
         half_width=median(change.half_width for change in changes) if changes else None,
         searched=_searched(record), noise=_noise(record), profiles=_profiles(record), outcomes=_outcomes(record),
-        breakdown=_breakdown(record), proposers=proposer_counts(record), cost=_cost(record),
+        breakdown=_breakdown(record), judging=gather_judging(record), sources=_sources(record),
+        proposers=proposer_counts(record), cost=_cost(record),
         budget_left=left(record.budget, record.spent),
         missing=record.missing,
     )  # fmt: skip
@@ -189,6 +192,13 @@ def _noise(record: SessionRecord) -> tuple[Noise, ...]:
         spread = stdev(means.values()) if len(means) > 1 else None
         found.append(Noise(category, len(prompts), means, fmean(means.values()), spread))
     return tuple(found)
+
+
+def _sources(record: SessionRecord) -> Sources | None:
+    """Of the starting recipe's readings in the target; the judge's part from the first examination."""
+    spread = next((row.data["spread"] for row in record.examinations), None)
+    readings = record.readings(record.session.start)
+    return sources(readings, record.study.target, spread, record.study.scorer.judgements)
 
 
 def _profiles(record: SessionRecord) -> tuple[Profile, ...]:

@@ -3,6 +3,7 @@
 from probes.comparison import OVERALL
 from view.breakdown import breakdown_markdown
 from view.figures import Figures, KnobSearch
+from view.judging import judging_markdown
 from view.markdown import code, count, dollars, duration, fenced, table, text
 from view.phrases import next_command
 
@@ -69,7 +70,7 @@ def noise(figures: Figures) -> list[str]:
         "The starting recipe, trained with different seeds and otherwise the same; the standard deviation is that "
         "between seeds.", "", *table(headings, rows, right=range(1, len(headings))),
     ]  # fmt: skip
-    lines += _by_difficulty(figures)
+    lines += [*_sources(figures), *_by_difficulty(figures)]
     if figures.half_width is not None:
         needed = figures.half_width + figures.question.smallest_effect
         lines += [
@@ -80,6 +81,44 @@ def noise(figures: Figures) -> list[str]:
             "More seeds and more prompts narrow the interval; more answers per prompt narrow only the sampling's part.",
         ]
     return lines
+
+
+RAISED = {
+    "training seed": "seeds", "prompt by seed": "prompts in the target", "answer": "samples", "judgement": "passes",
+}  # fmt: skip
+
+
+def _sources(figures: Figures) -> list[str]:
+    """What the noise consists of, and what one more of each would buy."""
+    found = figures.sources
+    if found is None:
+        return []
+    deviations = {
+        "training seed": found.seed, "prompt by seed": found.prompt_by_seed, "answer": found.answer,
+        "judgement": found.judgement,
+    }  # fmt: skip
+    drawn = {
+        "training seed": found.seeds, "prompt by seed": found.prompts, "answer": found.samples,
+        "judgement": found.passes,
+    }  # fmt: skip
+    whole, more = sum(found.parts.values()), found.with_one_more()
+    rows = [
+        (
+            name, f"{deviation:.2f}", f"{found.parts[name] / whole:.0%}" if whole else "", str(drawn[name]),
+            RAISED[name], f"{more[name]:.3f}",
+        )
+        for name, deviation in deviations.items()
+        if deviation is not None
+    ]  # fmt: skip
+    headings = ("source", "deviation", "share", "drawn", "raised by", "standard error with one more")
+    return [
+        "",
+        f"The standard error of this recipe's mean in {code(figures.question.target)} is {found.standard_error:.3f}. "
+        "Where it comes from, and what one more of each would make of it:", "",
+        *table(headings, rows, right=(1, 2, 3, 5)), "",
+        "Between two recipes a part of this cancels, because they share seeds, prompts and random numbers; what "
+        "judgements add does not.",
+    ]  # fmt: skip
 
 
 def _by_difficulty(figures: Figures) -> list[str]:
@@ -101,6 +140,10 @@ def _by_difficulty(figures: Figures) -> list[str]:
     if rows:
         lines += ["", *table(("category", "difficulty", "prompts", *names), rows, right=range(1, len(names) + 3))]
     return ["", *lines] if lines else []
+
+
+def judge(figures: Figures) -> list[str]:
+    return judging_markdown(figures.judging)
 
 
 def outcomes(figures: Figures) -> list[str]:
@@ -174,7 +217,9 @@ def cost(figures: Figures) -> list[str]:
         rows.append(("training tokens per second", f"{spent.tokens_per_second:,.0f}"))
     if spent.peak_gb:
         rows.append(("peak memory", f"{spent.peak_gb:.1f} GB"))
-    rows.append(("cost", "no price under [budget] or [proposer]" if spent.dollars is None else dollars(spent.dollars)))
+    rows.append(
+        ("cost", "no price under [budget], [proposer] or [scorer]" if spent.dollars is None else dollars(spent.dollars))
+    )
     rows.append(("budget left", figures.budget_left))
     return ["## Time and cost", "", *table(("what", "value"), rows)]
 

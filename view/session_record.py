@@ -11,6 +11,7 @@ from agent.workspace import Workspace
 from lanes import Recipe
 from lanes.errors import BadInput
 from probes.evaluation.results import Result
+from probes.purse import spent_on_judging
 from probes.reading import Failure, Outcome, Reading
 from probes.store import ProbeStore
 
@@ -37,6 +38,7 @@ class SessionRecord:
     answers: Mapping[str, tuple[Result, ...]]
     recipes: Mapping[str, Recipe]
     examinations: tuple[ExaminationRow, ...]
+    judging_dollars: float
     active_seconds: float
     holder: int | None
 
@@ -115,7 +117,8 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
             session, study, budget, spent_by(ledger, session.id, budget, workspace),
             decisions, proposals, probes, borrowed, outcomes, answers,
             {digest: ledger.recipe(digest) for digest in sorted(stood)},
-            tuple(ledger.examinations(session.id)), ledger.active_seconds(session.id),
+            tuple(ledger.examinations(session.id)), spent_on_judging(workspace.judging, session.id),
+            ledger.active_seconds(session.id),
             _holder(workspace, ledger, session),
         )  # fmt: skip
 

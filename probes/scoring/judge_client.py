@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from probes.endpoint import Completion, Endpoint, Message, NoReply
+from probes.patience import Patience
 from probes.purse import Purse, Spent
-from probes.scoring.judge_patience import Patience
 from probes.scoring.judge_question import again
 from probes.scoring.judgement import Unreadable
 from probes.scoring.protocol import Missing

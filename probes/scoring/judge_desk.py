@@ -2,16 +2,15 @@
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
 from probes.endpoint import Endpoint, EndpointSettings, of_role
+from probes.patience import Patience, all_at_once
 from probes.purse import Spent
 from probes.scoring.judge_cache import JudgeCache, cache_key
 from probes.scoring.judge_client import Form, JudgeClient
 from probes.scoring.judge_epoch import load_epoch
-from probes.scoring.judge_patience import Patience
 from probes.scoring.judge_settings import JudgeSettings, cache_folder
 from probes.scoring.judgement import Unreadable
 from probes.scoring.protocol import Context, Missing
@@ -70,18 +69,9 @@ class Desk:
     def _at_once(
         self, asked: Sequence[Q], context: Context, judged: Callable[[Q, Patience], T | Missing]
     ) -> dict[Q, T | Missing]:
-        """Several at a time. The first exception ends all, after the calls that are in flight."""
-        if not asked:
-            return {}
-        patience = Patience(self._settings.patience, note=context.note)
-        with ThreadPoolExecutor(min(self._settings.concurrency, len(asked)), "judge") as pool:
-            futures = {pool.submit(judged, one, patience): one for one in asked}
-            try:
-                return {futures[future]: future.result() for future in as_completed(futures)}
-            except BaseException as error:
-                patience.give_up(error)  # else those that wait would wait on
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        """Several at a time, with one patience for all of them."""
+        patience = Patience(self._settings.patience, context.note)
+        return all_at_once(asked, lambda one: judged(one, patience), self._settings.concurrency, patience, "judge")
 
     def _judged(self, form: Form[T], question: Question, patience: Patience, context: Context) -> T | Missing:
         """One judgement, kept on disk once it is read. What the cache has then counts: another worker's, if faster."""

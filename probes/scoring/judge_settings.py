@@ -49,6 +49,14 @@ class JudgeSettings(ScorerSettings):
     def priced(self) -> bool:
         return bool(self.dollars_per_million_input or self.dollars_per_million_output)
 
+    @property
+    def judge(self) -> str:
+        return self.model
+
+    @property
+    def judgements(self) -> int:
+        return self.passes
+
 
 def cache_folder(settings: JudgeSettings, folder: Path) -> Path:
     """Where judgements are kept; relative to the study unless it says otherwise."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from labs.building import MANIFEST
 from labs.microcoder.corpus import write_corpus
-from labs.microcoder.material import MANIFEST, build, is_complete
+from labs.microcoder.material import build, is_complete
 from labs.microcoder.size import Size
 from probes.data import check_overlap, load_source
 from probes.prompts import load_prompts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agent.study import load_study
 from labs.microcoder.corpus import MISTAKE_SHARE
-from labs.microcoder.material import MADE
+from labs.microcoder.material import LAB as MATERIAL
 from labs.microcoder.tasks import CATEGORIES
 
 LAB = Path(__file__).parents[2] / "labs" / "microcoder"
@@ -27,7 +27,7 @@ def test_the_study_reads_the_files_that_the_lab_makes() -> None:
     text = tomllib.loads(STUDY.read_text(encoding="utf-8"))
     paths = [text["model"]["path"], text["prompts"]["file"], *text["data"]["sources"].values()]
     for_evaluate = "build/problems.jsonl"
-    assert sorted([*paths, for_evaluate]) == sorted(f"build/{name}" for name in MADE)
+    assert sorted([*paths, for_evaluate]) == sorted(f"build/{name}" for name in MATERIAL.made)
 
 
 def test_the_program_for_the_proposer_is_there_and_short() -> None:

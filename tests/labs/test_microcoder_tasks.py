@@ -115,7 +115,7 @@ def test_rows_have_eight_to_twelve_cases_and_plain_prompts() -> None:
         assert row["prompt"].startswith("# ")
         assert row["prompt"].endswith("\n")
         assert row["checks"]["entry_point"] + "(" in row["prompt"]
-    ExecutionScorer.check([_prompt(drawn.as_row()) for drawn in DRAWN])
+    ExecutionScorer.check(ExecutionSettings(), Path(), [_prompt(drawn.as_row()) for drawn in DRAWN])
 
 
 def test_the_corpus_keeps_to_its_shares_of_mistakes_and_leaves_reserved_prompts_out() -> None:

@@ -12,17 +12,24 @@ from random import Random
 
 import pytest
 
+from labs.building import MANIFEST
 from labs.persona.corpus import write_corpus
-from labs.persona.material import MADE, MANIFEST, build, is_complete
+from labs.persona.material import LAB as MATERIAL
+from labs.persona.material import build, is_complete
 from labs.persona.nearness import NEAR, Reserved, jaccard, shingles
 from labs.persona.size import Size
 from labs.persona.sources import STYLES, pairs
 from labs.persona.texts import CATEGORIES, TEXTS, VOICES, answer, ask
 from probes.data import check_overlap, load_source
 from probes.prompts import SPLITS, load_prompts
+from probes.scoring.calibration import load_calibration
+from probes.scoring.calibration import pairs as good_and_bad
+from probes.scoring.judge_settings import JudgeSettings
+from probes.scoring.rubric import load_rubric
 
 LAB = Path(__file__).parents[2] / "labs" / "persona"
 PROMPTS = load_prompts(LAB / "prompts.jsonl")
+CALIBRATION = load_calibration(JudgeSettings(calibration="calibration.jsonl"), LAB)
 TINY = Size(hidden=32, layers=1, steps=5, batch=8, pairs=24)
 
 
@@ -55,6 +62,34 @@ def test_every_category_has_easy_and_hard_probe_prompts() -> None:
 def test_no_two_prompts_are_near() -> None:
     for one, other in combinations(PROMPTS, 2):
         assert jaccard(shingles(one.text), shingles(other.text)) < NEAR, (one.id, other.id)
+
+
+def test_the_calibration_has_good_middling_and_bad_answers_in_whole_rows() -> None:
+    rows = [json.loads(line) for line in (LAB / "calibration.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(set(row) == {"id", "category", "prompt", "answer", "low", "high"} for row in rows)
+    assert len({row["id"] for row in rows}) == len(rows) == 12
+    assert Counter(row["category"] for row in rows) == dict.fromkeys(CATEGORIES, 2)
+    assert all(0 <= item.low < item.high <= 10 for item in CALIBRATION)
+    assert sum(item.low >= 7 for item in CALIBRATION) == sum(item.high <= 4 for item in CALIBRATION) == 4
+
+
+def test_the_calibration_has_prompts_with_a_good_and_a_bad_answer() -> None:
+    found = good_and_bad(CALIBRATION)
+    assert len({good.prompt.text for good, _ in found}) >= 2
+    assert all(good.low > bad.high for good, bad in found)
+
+
+def test_no_bad_answer_of_the_calibration_may_pass_the_cap_of_its_failure() -> None:
+    caps = {critical.name: critical.cap for critical in load_rubric(LAB / "rubric.toml").critical}
+    bounds = {item.id: item.high for item in CALIBRATION}
+    assert bounds["position-program"] == caps["breaks_character"]
+    assert bounds["tools-modern"] == caps["modern_anachronism"]
+    assert bounds["advice-refused"] == caps["refuses"]
+
+
+def test_no_prompt_of_the_calibration_is_near_one_of_the_study() -> None:
+    kept_apart = Reserved(prompt.text for prompt in PROMPTS)
+    assert not [item.id for item in CALIBRATION if kept_apart.is_near(item.prompt.text)]
 
 
 def test_nearness_counts_shared_runs_of_three_words() -> None:
@@ -108,7 +143,7 @@ def test_the_persona_never_uses_a_contraction_and_the_others_give_themselves_awa
 
 def test_a_build_writes_every_file_and_the_manifest_names_them(built: Path) -> None:
     manifest = json.loads((built / MANIFEST).read_text(encoding="utf-8"))
-    assert {name.split("/")[0] for name in manifest["files"]} == set(MADE)
+    assert {name.split("/")[0] for name in manifest["files"]} == set(MATERIAL.made)
     assert "base/model.safetensors" in manifest["files"]
     assert manifest["figures"]["pairs"] == {"plain": 24, "ornate": 24}
     assert is_complete(built, TINY)

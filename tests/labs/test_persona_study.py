@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labs.persona.material import MADE
+from labs.persona.material import LAB as MATERIAL
 from labs.persona.texts import CATEGORIES, VOICES, answer, ask
 from probes.prompts import Prompt, load_prompts
 from probes.scoring import Answer
@@ -73,7 +73,7 @@ def test_a_study_reads_what_the_lab_makes_and_guards_every_category_but_its_targ
     study = table(name)
     assert {study["target"]["category"], *study["guards"]} == set(CATEGORIES)
     paths = [study["model"]["path"], *study["data"]["sources"].values()]
-    assert sorted(paths) == sorted(f"build/{made}" for made in MADE)
+    assert sorted(paths) == sorted(f"build/{made}" for made in MATERIAL.made)
     assert (LAB / study["prompts"]["file"]).is_file()
     assert (LAB / study["proposer"]["program"]).is_file()
 

@@ -16,12 +16,12 @@ from judging import MARKS, RUBRIC, VALUE, answers, good, prompt, write_rubric
 
 from agent.scripted_endpoint import MODEL, ScriptedEndpoint
 from lanes.errors import BadInput, EndpointUnavailable, MissingRequirement
+from probes import patience as patience_module
+from probes.patience import Patience, to_log
 from probes.purse import Purse, Spent
 from probes.scoring import Answer, Mark, Missing, scorer_class, scorer_digest, scorer_settings
 from probes.scoring import judge_client as client
-from probes.scoring import judge_patience as patience_module
 from probes.scoring.judge import JudgeScorer, JudgeSettings
-from probes.scoring.judge_patience import Patience, to_log
 from probes.scoring.protocol import Context
 
 SOON = {"retry-after-ms": "1"}

@@ -297,12 +297,15 @@ def test_what_an_earlier_attempt_left_loaded_makes_room(adapter: Path, tmp_path:
 def test_a_key_goes_only_to_the_address_it_was_given_with() -> None:
     from probes.served import server_environment
 
+    def where(environment: dict[str, str]) -> tuple[str, str]:
+        found = server_environment(environment)
+        return found["OPENAI_BASE_URL"], found["OPENAI_API_KEY"]
+
     general = {"OPENAI_BASE_URL": "http://general/v1", "OPENAI_API_KEY": "general"}
-    assert server_environment(general) == general
     own = {"OPENAI_ANSWERS_BASE_URL": "http://own/v1"}
-    assert server_environment({**general, **own}) == {"OPENAI_BASE_URL": "http://own/v1", "OPENAI_API_KEY": ""}
-    keyed = server_environment({**general, **own, "OPENAI_ANSWERS_API_KEY": "own"})
-    assert keyed == {"OPENAI_BASE_URL": "http://own/v1", "OPENAI_API_KEY": "own"}
+    assert where(general) == ("http://general/v1", "general")
+    assert where({**general, **own}) == ("http://own/v1", "")
+    assert where({**general, **own, "OPENAI_ANSWERS_API_KEY": "own"}) == ("http://own/v1", "own")
     with pytest.raises(EndpointUnavailable, match="OPENAI_ANSWERS_BASE_URL is not set"):
         server_environment({"OPENAI_API_KEY": "general"})
 

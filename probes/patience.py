@@ -1,11 +1,16 @@
-"""Waiting for an endpoint that is down or busy: visibly, longer each time, and not for ever."""
+"""Asking a server that may be down or busy: several calls at once, waiting visibly, longer each time, not for ever."""
 
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
 
 from lanes.errors import EndpointUnavailable
+
+T = TypeVar("T")
+Q = TypeVar("Q", bound=Hashable)
 
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
 
@@ -80,3 +85,19 @@ class Patience:
     def _end(self, error: BaseException) -> None:
         self._over = self._over or error
         self._change.notify_all()
+
+
+def all_at_once(
+    asked: Sequence[Q], ask: Callable[[Q], T], concurrency: int, patience: Patience, name: str
+) -> dict[Q, T]:
+    """What each call gives, several at a time. The first exception ends all, after the calls that are in flight."""
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(min(concurrency, len(asked)), name) as pool:
+        futures = {pool.submit(ask, one): one for one in asked}
+        try:
+            return {futures[future]: future.result() for future in as_completed(futures)}
+        except BaseException as error:
+            patience.give_up(error)  # else those that wait would wait on
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
