@@ -47,7 +47,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agent.proposers.briefing import MOVES_HEADING
 from agent.scripted_adapters import LOAD, UNLOAD, ScriptedAdapters, answer, text_completion
-from agent.scripted_faults import FAULTS, fault_of
+from agent.scripted_faults import FAULTS, meets_fault, next_fault
 from agent.scripted_judge import JudgeRule, ScriptedJudge, question_of, read_known
 from lanes.errors import BadInput, NightlaneError
 
@@ -136,6 +136,11 @@ class ScriptedEndpoint:
         self._server.server_close()
         self._thread.join()
 
+    def restart(self, replies: Iterable[ScriptedReply | Mapping[str, Any]]) -> None:
+        """Begin another script."""
+        with self._lock:
+            self.replies, self._taken = [ScriptedReply.model_validate(reply) for reply in replies], 0
+
     def take(self, request: dict[str, Any]) -> tuple[int, ScriptedReply]:
         """The number of this request and its reply."""
         with self._lock:
@@ -158,9 +163,11 @@ class ScriptedEndpoint:
         with self._lock:
             first = question not in self._questions
             self._questions.add(question)
-            fault = fault_of(question, script.faults, self._seed) if first else None
-            self.faults.update([fault] if fault else [])
-        return ScriptedReply(**FAULTS[fault](text)) if fault else plain
+            if not first or not meets_fault(question, script.faults, self._seed):
+                return plain
+            fault = next_fault(self.faults)
+            self.faults[fault] += 1
+        return ScriptedReply(**FAULTS[fault](text))
 
     def refused(self, request: dict[str, Any]) -> str | None:
         """The parameter that this server does not know, if the request has one; it is recorded all the same."""

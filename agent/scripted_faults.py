@@ -1,11 +1,12 @@
 """Faults that a judge's endpoint may have, made on purpose: every one is gone when the question is asked again.
 
-Which question meets which fault follows from the seed and the question, never from the order in which they come.
+Whether a question meets one follows from the seed and the question; the kinds take turns.
 """
 
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ Reply = Mapping[str, Any]
 """The fields of a ScriptedReply."""
 
 LATE = 3.0  # seconds: beyond the timeout of a client that is told to be quick
+DEEP = 15_000  # brackets: beyond every parser's stack, and short enough to be given to one
 
 
 def _without(text: str, *names: str) -> str:
@@ -29,6 +31,12 @@ def _first_mark(text: str, value: str) -> str:
     return re.sub(r'("components": \{"\w+": )[-0-9.]+', rf"\g<1>{value}", text, count=1)
 
 
+def _torn(text: str) -> str:
+    """The judgement up to the first digit of its first mark, or half of it: no repair can know the rest."""
+    found = re.search(r'"components": \{"\w+": -?[0-9]', text)
+    return text[: found.end() if found else len(text) // 2]
+
+
 def _first_component(text: str) -> str:
     names: Mapping[str, Any] = json.loads(text).get("components", {"": 0})
     return next(iter(names))
@@ -43,21 +51,26 @@ FAULTS: Mapping[str, Callable[[str], Reply]] = {
     "too late": lambda text: {"content": text, "delay": LATE},
     "cut off": lambda text: {"content": text[: len(text) // 2], "finish_reason": "length"},
     "comma missing": lambda text: {"content": re.sub(r', (?="overall")', " ", text)},
+    "torn": lambda text: {"content": _torn(text)},
     "no JSON at all": lambda text: {"content": "I would give this answer an eight."},
     "no components": lambda text: {"content": _without(text, "components")},
     "component missing": lambda text: {"content": _without(text, _first_component(text))},
     "no overall": lambda text: {"content": _without(text, "overall")},
     "not a number": lambda text: {"content": _first_mark(text, "NaN")},
-    "out of range": lambda text: {"content": _first_mark(text, "99")},
+    "out of range": lambda text: {"content": _first_mark(text, "1e9")},
     "key twice": lambda text: {"content": re.sub(r'("components": \{)("\w+": )', r"\1\g<2>0, \2", text, count=1)},
     "prose and a fence": lambda text: {"content": f"Here is my judgement:\n```json\n{text}\n```\nThat is all."},
     "ten megabytes": lambda text: {"content": text + " " * 10_000_000 + "x"},
-    "deep nesting": lambda text: {"content": '{"components": ' + "[" * 100_000},
+    "deep nesting": lambda text: {"content": '{"components": ' + "[" * DEEP},
     "nothing": lambda text: {"content": ""},
 }
 
 
-def fault_of(question: str, share: float, seed: int) -> str | None:
-    """The fault that the first reply to a question has; None for all but this share of them."""
-    chance = random.Random(f"{seed}|fault|{question}")
-    return chance.choice(list(FAULTS)) if chance.random() < share else None
+def meets_fault(question: str, share: float, seed: int) -> bool:
+    """Whether the first reply to a question is a fault; true of this share of them."""
+    return random.Random(f"{seed}|fault|{question}").random() < share
+
+
+def next_fault(made: Counter[str]) -> str:
+    """The kind whose turn it is after those that were made."""
+    return tuple(FAULTS)[made.total() % len(FAULTS)]

@@ -26,6 +26,7 @@ from probes.settings import ServingSettings
 T = TypeVar("T")
 ATTEMPTS = 2  # a reply that is no completion is asked for again
 ALONE = 5  # after so many failures of one answer, the server is asked whether it fails for all
+LAST = 1000  # failures of an answer that is asked for once more, because the server answered something else since
 
 
 class ServerBroken(Exception):
@@ -188,13 +189,14 @@ class AnswerServer:
                 found = call()
             except NoReply as error:
                 failures += error.kind != "busy"
-                self._sort_out(error, failures, patience)
+                if self._sort_out(error, failures, patience):
+                    failures = LAST
             else:
                 patience.worked()
                 return found
 
-    def _sort_out(self, error: NoReply, failures: int, patience: Patience) -> None:
-        """Return when the call may be made again after a pause."""
+    def _sort_out(self, error: NoReply, failures: int, patience: Patience) -> bool:
+        """Return when the call may be made again: after a pause, or (true) for the last time, at once."""
         if error.kind == "denied":
             raise self._unavailable(str(error), KEY_OR_URL) from None
         if error.kind == "refused":
@@ -202,10 +204,14 @@ class AnswerServer:
         if error.kind == "odd":
             if failures >= ATTEMPTS:
                 raise ServerBroken(str(error)) from None
-            return
+            return False
         if failures >= ALONE and self._answers_others():
-            raise ServerBroken(f"the server answers others and not this: {error}") from None
+            patience.worked()
+            if failures > LAST:
+                raise ServerBroken(f"the server answers others and not this: {error}") from None
+            return True  # it may have come back just now
         patience.failed(str(error), error.retry_after)
+        return False
 
     def _answers_others(self) -> bool:
         """Whether the bare base answers: then what it fails on is this request, not the hour."""

@@ -66,10 +66,10 @@ def sources(readings: Sequence[Reading], category: str, judgement: float | None,
 
     ``judgement``: the standard deviation between judgements of one answer, which its scores alone do not tell.
     """
-    values = [_table(reading, category) for reading in readings]
-    if len(values) < 2 or any(table is None or table.shape != values[0].shape for table in values):  # type: ignore[union-attr]
+    values = [table for reading in readings if (table := _table(reading, category)) is not None]
+    if len(values) < max(2, len(readings)) or values[0].size == 0 or len({table.shape for table in values}) > 1:
         return None
-    scores = numpy.array(values)  # [seeds, prompts, samples]
+    scores = numpy.stack(values)
     seeds, prompts, samples = scores.shape
     if prompts < 2:
         return None

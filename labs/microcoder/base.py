@@ -5,6 +5,7 @@ Trained from nothing on the corpus with a plain loop: AdamW, warm-up and cosine,
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from string import printable
@@ -15,6 +16,8 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from labs.building import Figures, Progress
+from labs.files import replace_folder
 from labs.microcoder.corpus import Document
 from labs.microcoder.size import Size
 
@@ -22,6 +25,29 @@ Encoded = tuple[list[int], list[int]]
 END, PADDING = "<eos>", "<pad>"
 VOCABULARY = 512
 PROMPT_WEIGHT = 0.1
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model that was pre-trained and saved, and what is worth telling of it."""
+
+    model: Qwen3ForCausalLM
+    tokenizer: PreTrainedTokenizerFast
+    figures: Figures
+
+
+def make_base(
+    folder: Path, corpus: Sequence[Document], size: Size, progress: Progress, chat_template: str | None = None
+) -> Base:
+    """Trains the base on the corpus and saves it in `folder`."""
+    tokenizer = train_tokenizer(corpus)
+    tokenizer.chat_template = chat_template
+    model = new_model(tokenizer, size, size.seed)
+    losses = pretrain(model, tokenizer, corpus, size, size.seed, lambda share: progress("base model", share))
+    replace_folder(folder, lambda partial: save(model, tokenizer, partial))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    figures = {"parameters": parameters, "final loss": round(sum(losses[-20:]) / len(losses[-20:]), 4)}
+    return Base(model, tokenizer, figures)
 
 
 def train_tokenizer(corpus: Sequence[Document]) -> PreTrainedTokenizerFast:

@@ -3,7 +3,8 @@
 The prompts of the probe and holdout splits never occur in it; their templates do.
 """
 
-from collections.abc import Set
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from random import Random
 
@@ -44,3 +45,9 @@ def write_corpus(documents: int, seed: int, reserved: Set[str]) -> tuple[Documen
         function = random.choice(task.mistakes) if mistaken else task.reference
         corpus.append(Document(category, task.prompt, function, mistaken))
     return tuple(corpus)
+
+
+def mistake_shares(corpus: Sequence[Document]) -> dict[str, float]:
+    """Measured, by category."""
+    all_of, mistaken = Counter(d.category for d in corpus), Counter(d.category for d in corpus if d.mistaken)
+    return {category: round(mistaken[category] / count, 3) for category, count in all_of.items()}

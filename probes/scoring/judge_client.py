@@ -13,6 +13,7 @@ from probes.scoring.protocol import Missing
 
 ATTEMPTS = 2  # a reply that cannot be used is asked for again, with double the tokens
 ALONE = 5  # after so many failures of one answer, the endpoint is asked whether it fails for all
+LAST = 1000  # failures of an answer that is asked once more, because the endpoint answered something else since
 SHORT = [{"role": "user", "content": "Reply with OK."}]
 
 T = TypeVar("T")
@@ -40,6 +41,9 @@ class JudgeClient:
 
     def __init__(self, endpoint: Endpoint, max_tokens: int) -> None:
         self._endpoint, self._max_tokens = endpoint, max_tokens
+
+    def close(self) -> None:
+        self._endpoint.close()
 
     def look(self) -> str:
         """What is doubtful about the endpoint now; "" when it answers. A key or model that is not taken is no doubt."""
@@ -81,13 +85,14 @@ class JudgeClient:
                 completion = self._paid(messages, form.response_format, tokens, purse)
             except NoReply as error:
                 failures += error.kind == "down"
-                self._sort_out(error, failures, patience, purse)
+                if self._sort_out(error, failures, patience, purse):
+                    failures = LAST
                 continue
             patience.worked()
             return completion
 
-    def _sort_out(self, error: NoReply, failures: int, patience: Patience, purse: Purse) -> None:
-        """Return when the question may be asked again after a pause."""
+    def _sort_out(self, error: NoReply, failures: int, patience: Patience, purse: Purse) -> bool:
+        """Return when the question may be asked again: after a pause, or (true) for the last time, at once."""
         if error.kind == "denied":
             raise self._endpoint.unavailable(str(error)) from None
         if not error.temporary:
@@ -95,8 +100,11 @@ class JudgeClient:
             raise error
         if failures >= ALONE and self._answers_others(purse):
             patience.worked()
-            raise NoReply(str(error), "refused")
+            if failures > LAST:
+                raise NoReply(str(error), "refused")
+            return True  # it may have come back just now
         patience.failed(str(error), error.retry_after)
+        return False
 
     def _answers_others(self, purse: Purse) -> bool:
         """Whether it answers a short question: then what it fails on is the answer, not the hour."""

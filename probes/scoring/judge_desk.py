@@ -44,6 +44,7 @@ class Desk:
 
     def close(self) -> None:
         self._cache.close()
+        self._client.close()
 
     def ask(self, form: Form[T], questions: Sequence[Question], context: Context) -> dict[Question, T | Missing]:
         """From the cache where it has them, else from the judge, which is asked for each once."""

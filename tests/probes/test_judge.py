@@ -319,8 +319,16 @@ def test_a_call_that_succeeds_ends_the_outage(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_answer_that_alone_makes_the_endpoint_fail_is_missing(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ALONE", 2)
-    judge = opened(ONE_TRY, ONE_TRY, "OK", good())
+    judge = opened(ONE_TRY, ONE_TRY, "OK", ONE_TRY, "OK", good())
     assert judge.values("a", "b") == ["refused by the endpoint", pytest.approx(VALUE)]
+
+
+def test_an_answer_that_failed_as_the_endpoint_came_back_is_judged(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ALONE", 2)
+    judge = opened(ONE_TRY, ONE_TRY, "OK", good(), good())
+    assert judge.values("a", "b") == [pytest.approx(VALUE)] * 2
 
 
 def test_an_endpoint_that_fails_for_all_makes_no_answer_missing(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,9 +176,16 @@ def test_an_answer_by_another_model_is_none(adapter: Path) -> None:
 
 
 def test_what_fails_alone_is_not_waited_for(adapter: Path) -> None:
-    down = [{"status": 500, "headers": ONCE}] * 5
+    down: list[Any] = [{"status": 500, "headers": ONCE}] * 5
+    script = [*down, {"answer": "words"}, down[0], *WORDS]
     with pytest.raises(ServerBroken, match="answers others and not this"):
-        served(adapter, [*down, *WORDS], prompts=PROMPTS[:1], sampling=replace(SAMPLING, samples=1))
+        served(adapter, script, prompts=PROMPTS[:1], sampling=replace(SAMPLING, samples=1))
+
+
+def test_what_failed_as_the_server_came_back_is_asked_for_once_more(adapter: Path) -> None:
+    script: list[Any] = [*[{"status": 500, "headers": ONCE}] * 5, *WORDS]
+    one = {"prompts": PROMPTS[:1], "sampling": replace(SAMPLING, samples=1)}
+    assert served(adapter, script, **one)[0] == served(adapter, **one)[0]
 
 
 def test_a_busy_server_is_waited_for(adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
