@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from probes.prompts import read_jsonl
-from probes.scoring.judge_question import SCALE_HEADING, SCHEMA_HEADING
+from probes.scoring.judging.question import SCALE_HEADING, SCHEMA_HEADING
 
 JudgeRule = Literal["hash", "words"]
 ENOUGH_WORDS, CRITICAL_SHARE, CLEARLY = 40, 0.08, 0.05

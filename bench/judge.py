@@ -23,11 +23,13 @@ from functools import partial
 from pathlib import Path
 
 from probes.prompts import Prompt
-from probes.scoring import Answer, Mark
+from probes.purse import Allowance, Purse
+from probes.scoring import Answer, Context, Mark
 from probes.scoring.judge import JudgeScorer, JudgeSettings
-from probes.scoring.judge_cache import JudgeCache, cache_key
+from probes.scoring.judging.cache import JudgeCache, cache_key
 
 DELAY, CONCURRENCY, ONE_BY_ONE, REPEATS = 0.05, 16, 40, 3
+PRICES = {"dollars_per_million_input": 3.0, "dollars_per_million_output": 15.0}
 SECONDS_LIMIT, HIT_MS_LIMIT = 4.0, 2.0
 RUBRIC = "\n".join(
     f'[[component]]\nname = "{name}"\nweight = {weight}\ndefinition = "{" ".join(["what is wanted"] * 12)}"'
@@ -78,24 +80,31 @@ def measure(folder: Path, count: int, kept: int) -> Figures:
 
 def seconds(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer], concurrency: int) -> float:
     """Of scoring answers that nobody judged before; the connections are new, as at the start of a probe."""
-    settings = JudgeSettings(model="scripted", concurrency=concurrency)
-    with closing(JudgeScorer(settings, folder, environment)) as scorer:
+    settings = JudgeSettings(model="scripted", concurrency=concurrency, **PRICES)
+    with closing(JudgeScorer(settings, folder, environment)) as scorer, purse_of(folder) as purse:
         began = time.perf_counter()
-        marks = scorer.score(asked)
+        marks = scorer.score(asked, Context(purse=purse))
         took = time.perf_counter() - began
-        if scorer.spent.calls != len(asked) or not all(isinstance(mark, Mark) for mark in marks):
-            raise SystemExit(f"{scorer.spent.calls} of {len(asked)} answers were judged")
+        if purse.spent.calls != len(asked) or not all(isinstance(mark, Mark) for mark in marks):
+            raise SystemExit(f"{purse.spent.calls} of {len(asked)} answers were judged")
     return took
 
 
 def hit_times(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer]) -> list[float]:
     """Seconds of each answer that was judged before, scored by itself; the best of three, since another process that
     has the core meanwhile costs 4 ms."""
-    with closing(JudgeScorer(JudgeSettings(model="scripted"), folder, environment)) as scorer:
-        took = [min(timeit.repeat(partial(scorer.score, [answer]), number=1, repeat=REPEATS)) for answer in asked]
-        if scorer.spent.calls or scorer.spent.cache_hits != REPEATS * len(asked):
-            raise SystemExit(f"{scorer.spent.cache_hits} of {REPEATS * len(asked)} answers were had from the cache")
+    settings = JudgeSettings(model="scripted")
+    with closing(JudgeScorer(settings, folder, environment)) as scorer, purse_of(folder) as purse:
+        score = partial(scorer.score, context=Context(purse=purse))
+        took = [min(timeit.repeat(partial(score, [answer]), number=1, repeat=REPEATS)) for answer in asked]
+        if purse.spent.calls or purse.spent.cache_hits != REPEATS * len(asked):
+            raise SystemExit(f"{purse.spent.cache_hits} of {REPEATS * len(asked)} answers were had from the cache")
     return took
+
+
+def purse_of(folder: Path) -> Purse:
+    """With a limit, as a session's: each call is paid for before it is made."""
+    return Purse(Allowance(folder / "judging.sqlite", "bench", 1000.0))
 
 
 def fill(folder: Path, count: int) -> None:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lanes.errors import BadInput
 from probes.prompts import Prompt
-from probes.scoring.calibration import load_calibration
-from probes.scoring.judge_epoch import epoch_file
-from probes.scoring.judge_question import user_message
-from probes.scoring.judge_settings import JudgeSettings
-from probes.scoring.judgement import marked
+from probes.scoring.judging.calibration import load_calibration
+from probes.scoring.judging.epoch import epoch_file
+from probes.scoring.judging.judgement import marked
+from probes.scoring.judging.question import user_message
+from probes.scoring.judging.rubric import load_rubric
+from probes.scoring.judging.settings import JudgeSettings
 from probes.scoring.protocol import Answer, Context, Mark, Missing
-from probes.scoring.rubric import load_rubric
 from probes.settings import ScorerSettings
 
 if TYPE_CHECKING:
-    from probes.scoring.judge_overseer import JudgeOverseer
+    from probes.scoring.judging.overseer import JudgeOverseer
 
 
 class JudgeScorer:
@@ -34,8 +34,8 @@ class JudgeScorer:
         self, settings: JudgeSettings, folder: Path = Path(), environment: Mapping[str, str] | None = None
     ) -> None:
         # Imported here: the openai client takes a second or more, which commands that only read a study need not wait.
-        from probes.scoring.judge_desk import Desk
-        from probes.scoring.judge_forms import marking
+        from probes.scoring.judging.desk import Desk
+        from probes.scoring.judging.forms import marking
 
         self._passes, self.rubric = settings.passes, load_rubric(folder / settings.rubric)
         self._form, self._desk = marking(self.rubric), Desk(settings, folder, environment)
@@ -68,7 +68,7 @@ class JudgeScorer:
 
     @staticmethod
     def overseer(settings: JudgeSettings, folder: Path) -> "JudgeOverseer":
-        from probes.scoring.judge_overseer import JudgeOverseer
+        from probes.scoring.judging.overseer import JudgeOverseer
 
         return JudgeOverseer(settings, folder)
 

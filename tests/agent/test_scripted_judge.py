@@ -13,11 +13,11 @@ from probes import patience
 from probes.prompts import Prompt
 from probes.scoring import Answer, Mark
 from probes.scoring.judge import JudgeScorer, JudgeSettings
-from probes.scoring.judge_client import SHORT
-from probes.scoring.judge_forms import marking
-from probes.scoring.judge_question import user_message
-from probes.scoring.judgement import Unreadable, read_judgement
-from probes.scoring.rubric import load_rubric
+from probes.scoring.judging.client import SHORT
+from probes.scoring.judging.forms import marking
+from probes.scoring.judging.judgement import Unreadable, read_judgement
+from probes.scoring.judging.question import user_message
+from probes.scoring.judging.rubric import load_rubric
 
 RUBRIC = """
 scale = { low = 1, high = 5 }

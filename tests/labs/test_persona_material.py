@@ -22,10 +22,10 @@ from labs.persona.sources import STYLES, pairs
 from labs.persona.texts import CATEGORIES, TEXTS, VOICES, answer, ask
 from probes.data import check_overlap, load_source
 from probes.prompts import SPLITS, load_prompts
-from probes.scoring.calibration import load_calibration
-from probes.scoring.calibration import pairs as good_and_bad
-from probes.scoring.judge_settings import JudgeSettings
-from probes.scoring.rubric import load_rubric
+from probes.scoring.judging.calibration import load_calibration
+from probes.scoring.judging.calibration import pairs as good_and_bad
+from probes.scoring.judging.rubric import load_rubric
+from probes.scoring.judging.settings import JudgeSettings
 
 LAB = Path(__file__).parents[2] / "labs" / "persona"
 PROMPTS = load_prompts(LAB / "prompts.jsonl")

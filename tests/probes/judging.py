@@ -7,7 +7,7 @@ from typing import Any
 
 from probes.prompts import Prompt
 from probes.scoring import Answer
-from probes.scoring.rubric import Rubric, load_rubric
+from probes.scoring.judging.rubric import Rubric, load_rubric
 
 WEIGHTS = {"voice": 25, "rhetorical": 20, "historical": 20, "position": 20, "integrity": 15}
 MARKS = {"voice": 8, "rhetorical": 7.5, "historical": 10, "position": 6, "integrity": 9.25}

@@ -20,8 +20,8 @@ from probes import patience as patience_module
 from probes.patience import Patience, to_log
 from probes.purse import Purse, Spent
 from probes.scoring import Answer, Mark, Missing, scorer_class, scorer_digest, scorer_settings
-from probes.scoring import judge_client as client
 from probes.scoring.judge import JudgeScorer, JudgeSettings
+from probes.scoring.judging import client as client
 from probes.scoring.protocol import Context
 
 SOON = {"retry-after-ms": "1"}

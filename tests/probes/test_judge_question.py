@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging import PLAIN, prompt
 
-from probes.scoring.judge_question import system_message, user_message
+from probes.scoring.judging.question import system_message, user_message
 
 
 def data(message: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging import MARKS, PLAIN, VALUE, good
 
-from probes.scoring.judgement import MAX_REPLY, Judgement, Unreadable, marked, read_judgement
+from probes.scoring.judging.judgement import MAX_REPLY, Judgement, Unreadable, marked, read_judgement
+from probes.scoring.judging.rubric import Rubric
 from probes.scoring.protocol import Mark, Missing
-from probes.scoring.rubric import Rubric
 
 NO_CRITICAL = PLAIN.model_copy(update={"critical": ()})
 FULL = Judgement(MARKS, (), 7.0, "plain")

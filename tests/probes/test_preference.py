@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.scoring.judgement import Unreadable
-from probes.scoring.preference import CHOICES, in_both_orders, read_preference
+from probes.scoring.judging.judgement import Unreadable
+from probes.scoring.judging.preference import CHOICES, in_both_orders, read_preference
 from probes.scoring.protocol import Missing
 
 

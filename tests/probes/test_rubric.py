@@ -4,7 +4,7 @@ import pytest
 from judging import MARKS, RUBRIC, VALUE, WEIGHTS, write_rubric
 
 from lanes.errors import BadInput
-from probes.scoring.rubric import load_rubric
+from probes.scoring.judging.rubric import load_rubric
 
 ONE = '[[component]]\nname = "voice"\nweight = 1\ndefinition = "d"\n'
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lanes.errors import MissingRequirement
-from probes.scoring.judge_settings import JudgeSettings, cache_folder
+from probes.scoring.judging.settings import JudgeSettings, cache_folder
 from probes.store import write_durably
 
 

@@ -8,11 +8,11 @@ from typing import TypeVar
 from probes.endpoint import Endpoint, EndpointSettings, of_role
 from probes.patience import Patience, all_at_once
 from probes.purse import Spent
-from probes.scoring.judge_cache import JudgeCache, cache_key
-from probes.scoring.judge_client import Form, JudgeClient
-from probes.scoring.judge_epoch import load_epoch
-from probes.scoring.judge_settings import JudgeSettings, cache_folder
-from probes.scoring.judgement import Unreadable
+from probes.scoring.judging.cache import JudgeCache, cache_key
+from probes.scoring.judging.client import Form, JudgeClient
+from probes.scoring.judging.epoch import load_epoch
+from probes.scoring.judging.judgement import Unreadable
+from probes.scoring.judging.settings import JudgeSettings, cache_folder
 from probes.scoring.protocol import Context, Missing
 
 VERSION = 2  # of how a judge is asked, besides the messages themselves

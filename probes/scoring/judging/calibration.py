@@ -14,7 +14,7 @@ from typing import Any
 
 from lanes.errors import BadInput
 from probes.prompts import Prompt, read_jsonl
-from probes.scoring.judge_settings import JudgeSettings
+from probes.scoring.judging.settings import JudgeSettings
 
 
 @dataclass(frozen=True, slots=True)

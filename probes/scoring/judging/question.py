@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from probes.prompts import Prompt
-from probes.scoring.rubric import Rubric
+from probes.scoring.judging.rubric import Rubric
 
 SCHEMA_HEADING = "The JSON schema of your judgement: "
 SCALE_HEADING = "The scale of every mark: "

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from probes.scoring.judge_client import Form
-from probes.scoring.judge_question import comparing_message, system_message
-from probes.scoring.judgement import Judgement, judgement_of, read_judgement
-from probes.scoring.preference import Preferred, preference_format, preference_of, read_preference
-from probes.scoring.rubric import Rubric
+from probes.scoring.judging.client import Form
+from probes.scoring.judging.judgement import Judgement, judgement_of, read_judgement
+from probes.scoring.judging.preference import Preferred, preference_format, preference_of, read_preference
+from probes.scoring.judging.question import comparing_message, system_message
+from probes.scoring.judging.rubric import Rubric
 
 
 def marking(rubric: Rubric) -> Form[Judgement]:

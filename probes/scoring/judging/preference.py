@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Literal
 
-from probes.scoring.judgement import MAX_REPLY, Unreadable, parsed
+from probes.scoring.judging.judgement import MAX_REPLY, Unreadable, parsed
 from probes.scoring.protocol import Missing
 
 Preferred = Literal["first", "second", "tie"]

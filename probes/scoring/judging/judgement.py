@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any, TypeGuard
 
+from probes.scoring.judging.rubric import Rubric
 from probes.scoring.protocol import Mark, Missing
-from probes.scoring.rubric import Rubric
 from probes.text import one_line
 
 MAX_REPLY = 20_000

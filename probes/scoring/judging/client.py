@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 from probes.endpoint import Completion, Endpoint, Message, NoReply
 from probes.patience import Patience
 from probes.purse import Purse, Spent
-from probes.scoring.judge_question import again
-from probes.scoring.judgement import Unreadable
+from probes.scoring.judging.judgement import Unreadable
+from probes.scoring.judging.question import again
 from probes.scoring.protocol import Missing
 
 ATTEMPTS = 2  # a reply that cannot be used is asked for again, with double the tokens

@@ -11,17 +11,17 @@ from statistics import fmean, variance
 
 from lanes import digest_of
 from probes.prompts import Prompt
-from probes.scoring.calibration import CalibrationItem, load_calibration, pairs
 from probes.scoring.examination import Examination, Finding
-from probes.scoring.judge_desk import Desk
-from probes.scoring.judge_epoch import Epoch, load_epoch, save_epoch
-from probes.scoring.judge_forms import choosing, marking
-from probes.scoring.judge_question import comparing_question, user_message
-from probes.scoring.judge_settings import JudgeSettings
-from probes.scoring.judgement import Judgement
-from probes.scoring.preference import in_both_orders
+from probes.scoring.judging.calibration import CalibrationItem, load_calibration, pairs
+from probes.scoring.judging.desk import Desk
+from probes.scoring.judging.epoch import Epoch, load_epoch, save_epoch
+from probes.scoring.judging.forms import choosing, marking
+from probes.scoring.judging.judgement import Judgement
+from probes.scoring.judging.preference import in_both_orders
+from probes.scoring.judging.question import comparing_question, user_message
+from probes.scoring.judging.rubric import Rubric, load_rubric
+from probes.scoring.judging.settings import JudgeSettings
 from probes.scoring.protocol import Context, Duel, Missing
-from probes.scoring.rubric import Rubric, load_rubric
 
 CLEARLY = 2.0  # times what a shift is where nothing moved but the judge's own spread
 REPEATS = 3  # of each calibration answer when a session starts: they give the spread between judgements
