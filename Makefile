@@ -25,6 +25,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m bench.session
 	$(BIN)/python -m bench.probes
 	$(BIN)/python -m bench.intervals
+	$(BIN)/python -m bench.judge
 	$(BIN)/nightlane bench sandbox
 
 $(VENV)/bin/python:
@@ -39,4 +40,4 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) labs/microcoder/build
+	rm -rf $(VENV) labs/*/build

@@ -16,7 +16,8 @@ unloaded while it runs (agent/scripted_adapters.py). A reply is a JSON object, o
     {"judge": "hash"} or "words"          a judgement for the scorer "judge", computed from the request; also "known":
                                           a calibration file whose answers get the middle of their range; "shift": a
                                           share of the scale added to all marks; "faults": the share of questions whose
-                                          first reply is one of the faults of agent/scripted_faults.py
+                                          first reply is one of the faults of agent/scripted_faults.py; a proposer's
+                                          request gets a legal move, as from "pick"
     {"answer": "words"}                   words that follow from model, prompt and seed
     {"status": 429, "headers": {...}}     an HTTP error with an OpenAI-style body
     {"raw": TEXT}                         a 200 with this body, whatever it is
@@ -159,7 +160,7 @@ class ScriptedEndpoint:
         text, question = judge.reply(request), question_of(request)
         plain = ScriptedReply(content=text, delay=script.delay)
         if question is None:
-            return plain
+            return ScriptedReply(pick="legal") if legal_moves(briefing(request)) else plain
         with self._lock:
             first = question not in self._questions
             self._questions.add(question)
@@ -192,8 +193,7 @@ def _is_text(request: Mapping[str, Any]) -> bool:
 
 def pick(request: Mapping[str, Any], chance: random.Random) -> str:
     """A reply with one of the legal moves that the briefing in ``request`` lists; says so when there are none."""
-    said = [str(message.get("content")) for message in request.get("messages", []) if message.get("role") == "user"]
-    moves = legal_moves(said[0] if said else "")
+    moves = legal_moves(briefing(request))
     if not moves:
         return "The briefing lists no legal moves."
     knob = chance.choice(sorted(moves))
@@ -202,9 +202,15 @@ def pick(request: Mapping[str, Any], chance: random.Random) -> str:
     return json.dumps(answer)
 
 
-def legal_moves(briefing: str) -> dict[str, list[str]]:
+def briefing(request: Mapping[str, Any]) -> str:
+    """What a proposer's request begins with."""
+    said = [str(message.get("content")) for message in request.get("messages", []) if message.get("role") == "user"]
+    return said[0] if said else ""
+
+
+def legal_moves(text: str) -> dict[str, list[str]]:
     """Knob -> values as the briefing shows them. The last such section counts: a person's instructions come before."""
-    section = briefing.rpartition(MOVES_HEADING + "\n")[2].partition("\n\n")[0]
+    section = text.rpartition(MOVES_HEADING + "\n")[2].partition("\n\n")[0]
     found = (re.fullmatch(r"- (.+?) \(now .*?\): (.+)", line) for line in section.splitlines())
     return {line[1]: line[2].split(", ") for line in found if line}
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ import pytest
 from agent.command_line import EPILOG
 from agent.followers import COLUMNS
 from labs.microcoder import build
+from probes.scoring import scorer_settings
+from probes.scoring.judging.settings import JudgeSettings
+from probes.settings import ServingSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -139,3 +143,12 @@ def test_the_recorded_session_is_in_the_repository() -> None:
     recorded = [row for row in rows[1:] if (ROOT / "runs" / f"session-{row[1]}" / "report.md").exists()]
     assert {row[4] for row in recorded} >= {"hyperparameters", "mixture", "curriculum"}
     assert len([row for row in recorded if row[3] != "BASELINE"]) >= 8
+
+
+def test_the_scorer_tables_of_the_readme_are_ones_that_are_taken() -> None:
+    tables = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", README, re.DOTALL)]
+    found = {name: table for one in tables for name, table in one.items()}
+    assert scorer_settings(found["scorer"]).kind == "judge"
+    assert ServingSettings.model_validate(found["serving"]).kind == "endpoint"
+    for key in found["scorer"]:
+        assert key in JudgeSettings.model_fields
