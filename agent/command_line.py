@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Exit codes: 0 done, 1 a defect of nightlane, 2 bad input, 3 workspace busy, 4 study changed, 5 endpoint "
-    "unavailable, 6 requirement missing, 7 disk full, 8 starting recipe not measurable, 9 judge unfit, 130 interrupted (resumable)."
+    "unavailable, 6 requirement missing, 7 disk full, 8 starting recipe not measurable, 9 judge unfit, "
+    "130 interrupted (resumable)."
 )
 app = typer.Typer(
     help="Search overnight for a better preference-tuning recipe, with KEEP decisions that survive the morning.",

@@ -4,17 +4,16 @@ A reply that is not JSON is repaired once (json-repair). What could be read in t
 twice, two objects, a reply that is longer than any answer needs.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from json_repair import repair_json
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lanes import Value, show
-from probes.endpoint import one_line
+from probes.replies import Ambiguous, repaired_json, strict_json
+from probes.text import one_line
 
 MAX_REPLY = 20_000
 
@@ -75,33 +74,17 @@ def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
 
 
 def _parsed(text: str) -> Any:
-    """Strict JSON, else the JSON between the outermost braces (prose, a fence), else what json-repair makes of it."""
-    for candidate in (text, text[text.find("{") : text.rfind("}") + 1]):
-        try:
-            return json.loads(candidate, parse_constant=_no_constant, object_pairs_hook=_without_twins)
-        except (ValueError, RecursionError):
-            continue
+    """Strict JSON, else what json-repair makes of it if no field is given twice."""
+    try:
+        found = strict_json(text)
+    except Ambiguous as error:
+        raise Refused(f"{error}; propose one knob in one JSON object") from None
+    if found is not None:
+        return found
     for name in Reply.model_fields:
         if len(re.findall(rf"""["']{name}["']\s*:""", text)) > 1:
             raise Refused(f"it gives {name!r} more than once; propose one knob in one JSON object")
-    try:
-        return repair_json(text, return_objects=True)
-    except Exception:  # json-repair is handed hostile text here, part of the boundary around the endpoint
-        return None
-
-
-def _no_constant(name: str) -> float:
-    raise Refused(f"{name} is not a JSON number")
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """json.loads keeps the last of two equal keys; here the reply is refused."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise Refused(f"it gives {one_line(name, 80)!r} more than once; propose one knob in one JSON object")
-        found[name] = value
-    return found
+    return repaired_json(text)
 
 
 def _same_number(move: Value, value: Value) -> bool:

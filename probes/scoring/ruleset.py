@@ -10,9 +10,7 @@ Curly quotes and apostrophes are read as straight ones. A pattern or phrase is s
 say: the study's author writes the patterns, and a probe that hangs ends at ``deadline`` under ``[runner]``.
 """
 
-import json
 import re
-import tomllib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from pydantic import Field, ValidationError, model_validator
 from lanes.errors import BadInput
 from lanes.search_space import nearest
 from probes.settings import Section
+from probes.toml_file import read_toml
 
 LONGEST = 20_000
 STRAIGHT = str.maketrans("‘’ʼ“”", "'''\"\"")
@@ -223,17 +222,9 @@ class RulesFile(Section):
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
     """The rules of a file, in its order; BadInput in one sentence for the first law it breaks."""
+    table, text = read_toml(path, "rules")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        rules = RulesFile.model_validate_json(json.dumps(table)).rule
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(
-            f"{path} (rules under [scorer]) cannot be read as UTF-8 text; write it or mend the path"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
-    except (RecursionError, TypeError):
-        raise BadInput(f"{path} nests too deeply or holds a date; write [[rule]] tables of texts and numbers") from None
+        rules = RulesFile.model_validate_json(text).rule
     except ValidationError as error:
         raise BadInput(f"{path}{_told(error, table)}") from None
     if twice := next(_repeated([rule.name for rule in rules]), None):

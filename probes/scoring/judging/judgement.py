@@ -4,13 +4,13 @@ A reply that is no JSON is repaired (json-repair), and then every number must st
 own key: repair may mend quotes, commas and braces, and never gives a mark that the judge did not give.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any, TypeGuard
 
+from probes.replies import Ambiguous, repaired_json, strict_json
 from probes.scoring.judging.rubric import Rubric
 from probes.scoring.protocol import Mark, Missing
 from probes.text import one_line
@@ -49,8 +49,11 @@ def parsed(text: str) -> tuple[object, bool]:
     answer = _said(text)
     if not answer:
         raise Unreadable("it is empty")
-    data = _strict(answer)
-    return (_repaired(answer), True) if data is None else (data, False)
+    try:
+        data = strict_json(answer)
+    except Ambiguous as error:
+        raise Unreadable(str(error)) from None
+    return (repaired_json(answer), True) if data is None else (data, False)
 
 
 def _said(text: str) -> str:
@@ -123,26 +126,6 @@ def _critical(data: Mapping[str, Any], rubric: Rubric) -> tuple[str, ...]:
     return tuple(name for name in rubric.failures if name in listed)
 
 
-def _strict(text: str) -> object:
-    """JSON, or the JSON between the outermost braces (prose, a fence); None where neither is any."""
-    for candidate in (text, text[text.find("{") : text.rfind("}") + 1]):
-        try:
-            parsed: object = json.loads(candidate, parse_constant=_no_constant, object_pairs_hook=_without_twins)
-        except (ValueError, RecursionError):
-            continue
-        return parsed if parsed is not None else []  # a bare null is JSON too, and no object
-    return None
-
-
-def _repaired(text: str) -> object:
-    from json_repair import repair_json  # half a second to import, and seldom needed
-
-    try:
-        return repair_json(text, return_objects=True)
-    except Exception:  # json-repair is handed hostile text here, part of the boundary around the endpoint
-        return None
-
-
 def _stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
     """A repaired judgement if the text itself states all of it, once; what it says of the overall likewise."""
     for name, mark in found.marks.items():
@@ -164,17 +147,3 @@ def _numbers(text: str, key: str) -> list[float | None]:
     ends = r"""(?=\s*,\s*["'}A-Za-z_]|\s*}|\s+["'])"""
     found = re.findall(rf"""(?<!\w){key}["']?\s*:\s*(?:({_NUMBER}){ends})?""", text)
     return [float(number) if number else None for number in found]
-
-
-def _no_constant(name: str) -> float:
-    raise Unreadable(f"{name} is no number of JSON")
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """json.loads keeps the last of two equal keys; here the reply is not read."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise Unreadable(f"it gives {one_line(name, 80)!r} more than once")
-        found[name] = value
-    return found

@@ -17,8 +17,6 @@ cap = 2                                      # the overall, from 0 to 10, is at 
 advice = "..."
 """
 
-import json
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lanes.errors import BadInput
+from probes.toml_file import read_toml
 
 RESERVED = ("judge_overall", "pass_spread", "overall", "critical_failures", "components", "note")
 
@@ -133,18 +132,9 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
 
 def load_rubric(path: Path) -> Rubric:
     """The rubric in a file; BadInput in one sentence for the first law it breaks."""
+    _, text = read_toml(path, "rubric")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        # As JSON, because pydantic is strict there without refusing a list for a tuple or 25 for 25.0.
-        return Rubric.model_validate_json(json.dumps(table))
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist; write the rubric or correct rubric under [scorer]") from None
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(f"{path} cannot be read as UTF-8 text; check rubric under [scorer]") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
-    except (RecursionError, TypeError):
-        raise BadInput(f"{path} nests too deeply or holds a date; write tables of texts and numbers") from None
+        return Rubric.model_validate_json(text)
     except ValidationError as error:
         raise BadInput(f"{path}: {_first(error)}") from None
 
