@@ -1,30 +1,20 @@
-"""How near two questions are: Jaccard similarity of their shingles of three words."""
+"""Questions that nothing made here may come near: those of the probe and holdout splits. Stricter than what a study is
+refused for, since the texts of a lab are drawn and another one is always at hand.
+"""
 
-import re
 from collections.abc import Iterable
 
+from probes.duplicates import Wording
+
 NEAR = 0.5
-WORDS = 3
-
-Shingles = frozenset[tuple[str, ...]]
-
-
-def shingles(text: str) -> Shingles:
-    """Every run of three words in lower case; a text of fewer words is one shingle."""
-    words = re.findall(r"[a-z0-9']+", text.lower())
-    return frozenset(tuple(words[start : start + WORDS]) for start in range(max(1, len(words) - WORDS + 1)))
-
-
-def jaccard(one: Shingles, other: Shingles) -> float:
-    return len(one & other) / len(one | other)
 
 
 class Reserved:
-    """Questions that nothing may come near: those of the probe and holdout splits."""
+    """Questions to keep clear of."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._shingles = [shingles(text) for text in texts]
+        self._wordings = [Wording.of(text) for text in texts]
 
     def is_near(self, text: str) -> bool:
-        own = shingles(text)
-        return any(jaccard(own, other) >= NEAR for other in self._shingles)
+        wording = Wording.of(text)
+        return any(wording.similarity(other) >= NEAR for other in self._wordings)

@@ -16,11 +16,12 @@ from labs.building import MANIFEST
 from labs.persona.corpus import write_corpus
 from labs.persona.material import LAB as MATERIAL
 from labs.persona.material import build, is_complete
-from labs.persona.nearness import NEAR, Reserved, jaccard, shingles
+from labs.persona.nearness import NEAR, Reserved
 from labs.persona.size import Size
 from labs.persona.sources import STYLES, pairs
 from labs.persona.texts import CATEGORIES, TEXTS, VOICES, answer, ask
 from probes.data import check_overlap, load_source
+from probes.duplicates import Wording
 from probes.prompts import SPLITS, load_prompts
 from probes.scoring.judging.calibration import load_calibration
 from probes.scoring.judging.calibration import pairs as good_and_bad
@@ -61,7 +62,7 @@ def test_every_category_has_easy_and_hard_probe_prompts() -> None:
 
 def test_no_two_prompts_are_near() -> None:
     for one, other in combinations(PROMPTS, 2):
-        assert jaccard(shingles(one.text), shingles(other.text)) < NEAR, (one.id, other.id)
+        assert Wording.of(one.text).similarity(Wording.of(other.text)) < NEAR, (one.id, other.id)
 
 
 def test_the_calibration_has_good_middling_and_bad_answers_in_whole_rows() -> None:
@@ -92,10 +93,7 @@ def test_no_prompt_of_the_calibration_is_near_one_of_the_study() -> None:
     assert not [item.id for item in CALIBRATION if kept_apart.is_near(item.prompt.text)]
 
 
-def test_nearness_counts_shared_runs_of_three_words() -> None:
-    assert jaccard(shingles("Who kept the light?"), shingles("who kept the light")) == 1
-    assert jaccard(shingles("a b c d"), shingles("b c d e")) == pytest.approx(1 / 3)
-    assert shingles("Why?") == {("why",)}
+def test_a_question_is_near_when_it_shares_most_of_its_runs_of_three_words() -> None:
     reserved = Reserved(["What does a ring round the moon mean to you?"])
     assert reserved.is_near("What does a ring round the moon mean?")
     assert not reserved.is_near("What does the moon mean to you?")
