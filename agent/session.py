@@ -11,15 +11,16 @@ from typing import Protocol
 
 from agent.budget import Spent, exhausted, for_judging, left, priced, spent_by
 from agent.choices import Choices
-from agent.decision import Verdict, crash, decide, room
+from agent.decision import Verdict, crash, decide
 from agent.examining import Examiner, last_look
 from agent.followers import publish
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
-from agent.proposers import Chain, Situation, Tried
+from agent.proposers import Chain
 from agent.rows import event_text, now, result_row, value_of
+from agent.search import MACHINE_FAULTS, Search
 from agent.study import Budget, Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, uninterrupted
-from lanes import Recipe, Value, show
+from lanes import Recipe, show
 from lanes.errors import BadInput, BaselineFailed, BudgetSpent, DiskFull, MissingRequirement, StudyChanged
 from probes.comparison import Comparison, compare
 from probes.purse import Allowance
@@ -40,8 +41,6 @@ class Watcher(Protocol):
     def decided(self, decision: DecisionRow) -> None: ...
 
 
-# A crash of these kinds says nothing about the recipe: a later session may try it again.
-MACHINE_FAULTS = ("lost_worker", "scorer", "server", "timeout", "error")
 MOST_FAULTS = 3
 BASELINE_FAILED = "the starting recipe could not be measured"
 
@@ -94,7 +93,8 @@ class Session:
         recorded = self.ledger.proposal(self.row.id, turn)
         if recorded is not None:
             return recorded.id
-        situation = self._situation(turn, self.ledger.recipe(incumbent))
+        search = Search(self.row, self.study, self.ledger)
+        situation = search.situation(turn, self.ledger.recipe(incumbent), left(self.budget, self.spent()))
         if situation is None:
             return None
         suggestion = self.proposers.propose(situation)
@@ -215,49 +215,6 @@ class Session:
     def allowance(self) -> Allowance:
         """What judging may cost from now on."""
         return for_judging(self.budget, self.spent(), self.workspace, self.row.id)
-
-    # proposing
-
-    def _situation(self, turn: int, incumbent: Recipe) -> Situation | None:
-        """This turn's lane (the one furthest behind its share that has a move) and what its proposer is shown."""
-        history = self.ledger.history(self.row.question, self.row.key)
-        barred = {
-            self.ledger.recipe(digest).effect
-            for proposal, decision in history
-            if decision.session == self.row.id or not decision.reason.endswith(MACHINE_FAULTS)
-            for digest in (proposal.child, proposal.parent)
-        }
-        space = self.study.lanes
-        made = [proposal.lane for proposal in self.ledger.proposals("WHERE session = ?", (self.row.id,))]
-        total = sum(space.shares.values())
-        for lane in sorted(space.shares, key=lambda name: made.count(name) - turn * space.shares[name] / total):
-            moves = self._untried(incumbent, lane, barred)
-            if moves:
-                return Situation(
-                    turn, self.row.seed, lane, incumbent, moves, space, [self._tried(*pair) for pair in history],
-                    self.study.target, self.study.guards, self.study.program, left(self.budget, self.spent()),
-                )  # fmt: skip
-        return None
-
-    def _untried(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
-        """A recipe that was decided on is not tried again, under this incumbent or another, however it is written."""
-        found = {}
-        for name, values in self.study.lanes.moves(incumbent, lane).items():
-            knob = self.study.lanes.knob(name)
-            fresh = tuple(value for value in values if knob.write(incumbent, value).effect not in barred)
-            if fresh:
-                found[name] = fresh
-        return found
-
-    def _tried(self, proposal: ProposalRow, decision: DecisionRow) -> Tried:
-        differences = (decision.comparison or {}).get("differences", {})
-        effect = differences.get(self.study.target, {})
-        guards = [-room(differences[name]["low"], margin) for name, margin in self.study.guards.items() if differences]
-        return Tried(
-            self.ledger.recipe(proposal.child), proposal.lane, proposal.knob, value_of(proposal.before),
-            value_of(proposal.after), decision.status, decision.reason, effect.get("delta"), effect.get("low"),
-            effect.get("high"), effect.get("candidate"), max(guards, default=0.0) if effect else None,
-        )  # fmt: skip
 
     # measuring and deciding
 
