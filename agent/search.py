@@ -23,13 +23,7 @@ class Search:
 
     def situation(self, turn: int, incumbent: Recipe, budget_left: str) -> Situation | None:
         """This turn's lane (the one furthest behind its share that has a move) and what its proposer is shown."""
-        history = self.ledger.history(self.row.question, self.row.key)
-        barred = {
-            self.ledger.recipe(digest).effect
-            for proposal, decision in history
-            if decision.session == self.row.id or not decision.reason.endswith(MACHINE_FAULTS)
-            for digest in (proposal.child, proposal.parent)
-        }
+        history, barred = self._history(), self.barred()
         space = self.study.lanes
         made = [proposal.lane for proposal in self.ledger.proposals("WHERE session = ?", (self.row.id,))]
         total = sum(space.shares.values())
@@ -41,6 +35,18 @@ class Search:
                     self.study.target, self.study.guards, self.study.program, budget_left,
                 )  # fmt: skip
         return None
+
+    def barred(self) -> set[str]:
+        """The effects of recipes that are not tried again: decided on, and not for a fault of the machine's."""
+        return {
+            self.ledger.recipe(digest).effect
+            for proposal, decision in self._history()
+            if decision.session == self.row.id or not decision.reason.endswith(MACHINE_FAULTS)
+            for digest in (proposal.child, proposal.parent)
+        }
+
+    def _history(self) -> list[tuple[ProposalRow, DecisionRow]]:
+        return self.ledger.history(self.row.question, self.row.key)
 
     def _untried(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
         """A recipe that was decided on is not tried again, under this incumbent or another, however it is written."""
