@@ -68,8 +68,19 @@ def _counts(study: Study) -> list[tuple[str, str]]:
         ("one probe", f"{probe.steps} steps x {batch} = {probe.steps * batch} pairs trained on, then "
                       f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "
                       f"{probe.max_new_tokens} tokens"),
+        *_judge(study),
         ("one decision", f"{len(probe.seeds)} probes, one per training seed; the baseline takes as many, once"),
     ]  # fmt: skip
+
+
+def _judge(study: Study) -> list[tuple[str, str]]:
+    """Who judges how often; nothing for answers that are scored by a program."""
+    scorer = study.scorer
+    if not scorer.judge:
+        return []
+    answers = len(study.material.probe_prompts) * study.file.probe.samples * scorer.judgements
+    priced = "" if scorer.priced else "; not priced (dollars_per_million_input and _output under [scorer])"
+    return [("judge", f"{scorer.judge}, {answers} judgements a probe at most{priced}")]
 
 
 def _times(measured: Measured) -> list[tuple[str, str]]:

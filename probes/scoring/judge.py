@@ -53,10 +53,6 @@ class JudgeScorer:
 
     @staticmethod
     def check(settings: JudgeSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
-        if not settings.model:
-            raise BadInput(
-                "[scorer] model is missing; name the judge's model there, or in OPENAI_JUDGE_MODEL or OPENAI_MODEL"
-            )
         path = folder / settings.rubric
         known = load_rubric(path).categories
         for prompt in (*prompts, *(item.prompt for item in load_calibration(settings, folder))):

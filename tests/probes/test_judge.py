@@ -455,7 +455,7 @@ def test_the_probe_key_has_the_model_and_the_rubric_and_not_how_fast_or_dear_it_
 
 def test_what_is_lacking_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [prompt("p", "weather"), prompt("q", "tools")]
-    with pytest.raises(BadInput, match=r"rubric.toml does not exist"):
+    with pytest.raises(BadInput, match=r"rubric.toml .rubric under .scorer.. cannot be read"):
         JudgeScorer.check(JudgeSettings(model="a"), tmp_path, prompts)
     write_rubric(tmp_path)
     with pytest.raises(BadInput, match=r"has no word on the category 'tools' of prompt 'q'; add it under .categories."):
@@ -464,7 +464,8 @@ def test_what_is_lacking_is_told_before_anything_is_trained(tmp_path: Path, monk
     for name in ("OPENAI_JUDGE_MODEL", "OPENAI_MODEL"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BadInput, match="model is missing; name the judge's model there, or in OPENAI_JUDGE_MODEL"):
-        JudgeScorer.check(JudgeSettings(), tmp_path, prompts[:1])
+        JudgeScorer(JudgeSettings(), tmp_path)
+    JudgeScorer.check(JudgeSettings(), tmp_path, prompts[:1])
 
 
 def test_a_folder_that_cannot_hold_the_cache_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from lanes.errors import BadInput
 from probes.endpoint import Endpoint, EndpointSettings, of_role
 from probes.patience import Patience, all_at_once
 from probes.purse import Spent
@@ -26,9 +27,14 @@ Question = tuple[str, int]
 
 class Desk:
     """One judge at one endpoint. EndpointUnavailable when that takes the key or the model no more, at the start or
-    later, or is down for longer than the study's patience; BudgetSpent when the session's money is at its end."""
+    later, or is down for longer than the study's patience; BudgetSpent when the session's money is at its end; BadInput
+    when no model is named."""
 
     def __init__(self, settings: JudgeSettings, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        if not settings.model:
+            raise BadInput(
+                "[scorer] model is missing; name the judge's model there, or in OPENAI_JUDGE_MODEL or OPENAI_MODEL"
+            )
         self._settings = settings
         asked = EndpointSettings(
             settings.timeout, settings.max_tokens, 0.0, settings.dollars_per_million_input,

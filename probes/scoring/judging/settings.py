@@ -51,7 +51,7 @@ class JudgeSettings(ScorerSettings):
 
     @property
     def judge(self) -> str:
-        return self.model
+        return self.model or "a model that is not named yet"
 
     @property
     def judgements(self) -> int:
