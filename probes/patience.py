@@ -39,16 +39,24 @@ class Patience:
         self._seconds, self._note, self._first = seconds, note or to_log, FIRST_WAIT if first is None else first
         self._change = threading.Condition()
         self._since: float | None = None
-        self._until, self._wait = 0.0, self._first
+        self._until, self._wait, self._noted = 0.0, self._first, 0.0
         self._over: BaseException | None = None
 
     def pause(self) -> None:
         """Return when the endpoint may be asked; EndpointUnavailable once the patience is at its end."""
         with self._change:
             while self._over is None and (left := self._until - time.monotonic()) > 0:
-                self._change.wait(left)
+                self._change.wait(min(left, LONGEST_WAIT))
+                self._remind()
             if self._over is not None:
                 raise self._over
+
+    def _remind(self) -> None:
+        """A wait that a server asked for may be long: say once a minute that it goes on."""
+        now = time.monotonic()
+        if now < self._until and now - self._noted >= LONGEST_WAIT:
+            self._noted = now
+            self._note(f"{self._who} asked to be left alone; waiting {self._until - now:.0f} s more")
 
     def failed(self, why: str, retry_after: float = 0.0) -> None:
         """An outage that is met or goes on; the next pause lasts longer. Threads that fail together count once."""
@@ -68,6 +76,7 @@ class Patience:
                 return
             wait = min(max(self._wait, retry_after), self._seconds - lasted)
             self._until, self._wait = now + wait, min(LONGEST_WAIT, 2 * self._wait)
+            self._noted = now
             self._note(f"{self._who} does not answer ({why}); waiting {wait:.1f} s, {lasted:.0f} s so far")
 
     def worked(self) -> None:

@@ -307,6 +307,25 @@ def test_waits_double_up_to_a_minute_until_an_hour_is_over(monkeypatch: pytest.M
         patience.pause()
 
 
+def test_a_long_wait_is_said_to_go_on_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, notes = 0.0, list[str]()
+
+    def wait(self: threading.Condition, seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(patience_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(threading.Condition, "wait", wait)
+    patience = Patience(3600, notes.append, first=2.0)
+    patience.failed("busy", retry_after=200.0)
+    patience.pause()
+    assert now == 200
+    assert [note.partition("waiting ")[2] for note in notes] == [
+        "200.0 s, 0 s so far",
+        *(f"{s} s more" for s in (140, 80, 20)),
+    ]
+
+
 def test_a_call_that_succeeds_ends_the_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     notes = list[str]()
     patience = Patience(3600, notes.append, first=2.0)
