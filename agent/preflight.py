@@ -15,6 +15,7 @@ from probes.reading import Outcome, Reading
 from probes.store import ProbeStore
 
 ASSUMED = Noise()
+FEWEST = 3  # comparisons, in which something changed, that an assumption gives way to
 ASSUMED_OF_JUDGES = 0.5  # points between two judgements of one answer, until an examination has measured it
 
 
@@ -30,7 +31,7 @@ class Foresight:
 
     def visible(self, category: str) -> float:
         """The true effect that passes the target's rule with an even chance."""
-        return self.sights[category].half_width + self.smallest_effect
+        return self.sights[category].visible + self.smallest_effect
 
     @property
     def source(self) -> str:
@@ -39,7 +40,8 @@ class Foresight:
             return f"measured: median of {self.measured} comparison{'s' * (self.measured > 1)} under this probe key"
         told = (
             f"assumed: runs {self.noise.run:g}, category by run {self.noise.category_by_run:g}, answers "
-            f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}"
+            f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}, part of an answer's noise "
+            f"that seeds share {self.noise.shared:g}"
         )
         return f"{told}, judgements {self.noise.judgement:.2g}" if self.noise.judgement else told
 
@@ -49,8 +51,11 @@ def foresee(study: Study, workspace: Workspace) -> Foresight:
     decisions = _compared(study, workspace)
     designs, policy = _designs(study), study.file.policy
     noise = replace(ASSUMED, judgement=ASSUMED_OF_JUDGES) if study.scorer.judge else ASSUMED
+    measured = {name: _median(decisions, name) for name in designs}
+    if any(sight is None for sight in measured.values()):
+        decisions, measured = [], {}
     sights = {
-        name: _median(decisions, name) or foreseen(design, noise, policy.confidence) for name, design in designs.items()
+        name: measured.get(name) or foreseen(design, noise, policy.confidence) for name, design in designs.items()
     }
     return Foresight(designs, noise, sights, policy.smallest_effect, len(decisions))
 
@@ -72,25 +77,25 @@ def advice(study: Study, found: Foresight) -> str:
     if found.measured:
         return "seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part of it"
     narrower = remedies(found.designs[study.target], found.noise, study.file.policy.confidence)
-    return " or ".join(f"{name} ({half + found.smallest_effect:.2f})" for name, half in narrower.items())
+    return " or ".join(f"{name} ({seen + found.smallest_effect:.2f})" for name, seen in narrower.items())
 
 
 def _designs(study: Study) -> dict[str, Design]:
     probe, prompts = study.file.probe, study.material.probe_prompts
     counts = Counter(prompt.category for prompt in prompts)
-    one = Design(len(probe.seeds), 1, probe.samples, passes=study.scorer.judgements)
+    one = Design(len(probe.seeds), 1, probe.samples, passes=study.scorer.judgements, choices=study.scorer.chooses)
     designs = {name: replace(one, prompts=number) for name, number in sorted(counts.items())}
     return {**designs, OVERALL: replace(one, prompts=len(prompts), categories=len(counts))}
 
 
 def _median(decisions: Sequence[DecisionRow], category: str) -> Sight | None:
+    """Of comparisons in which something changed; None for too few of them."""
     found = [row.comparison["differences"][category] for row in decisions if row.comparison]
-    if not found:
+    halves = [(one["high"] - one["low"]) / 2 for one in found if one["standard_error"] > 0]
+    if len(halves) < FEWEST:
         return None
-    return Sight(
-        median(difference["standard_error"] for difference in found),
-        median((difference["high"] - difference["low"]) / 2 for difference in found),
-    )
+    half = median(halves)
+    return Sight(median(one["standard_error"] for one in found if one["standard_error"] > 0), half, half)
 
 
 def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:

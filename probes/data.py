@@ -61,17 +61,24 @@ def check_overlap(paths: Mapping[str, Path], sources: Sources, prompts: Sequence
     seen: set[str] = set()
     for name, pairs in sources.items():
         for pair in pairs:
-            asked = [pair.prompt] if isinstance(pair.prompt, str) else [content for _, content in pair.prompt]
+            asked = [text for turns in (pair.prompt, pair.chosen, pair.rejected) for text in _asked(turns, pair.prompt)]
             fresh = [text for text in asked if text not in seen]
             seen.update(fresh)
             hit = next((near for text in fresh if (near := reserved.near(text))), None)
             if hit is not None:
                 prompt, similarity = hit
-                almost = "also " if similarity == 1 else f"{similarity:.2f} similar to "
+                almost = "also, or holds, " if similarity == 1 else f"{similarity:.2f} similar to "
                 raise BadInput(
                     f"{paths[name]}, line {pair.line}: the prompt is {almost}the {prompt.split} prompt "
                     f"{prompt.id!r}, and pairs never come from probe or holdout prompts; remove the line"
                 )
+
+
+def _asked(turns: Turns, prompt: Turns) -> list[str]:
+    """The texts that a model does not answer with: of a prompt all, of an answer those of other roles."""
+    if isinstance(turns, str):
+        return [turns] if turns is prompt else []
+    return [content for role, content in turns if turns is prompt or role != "assistant"]
 
 
 def order(recipe: Recipe, sources: Sources, rows: int, seed: int) -> tuple[Pair, ...]:

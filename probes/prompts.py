@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,15 @@ def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection
 
 def check_splits(path: Path, prompts: Collection[Prompt]) -> None:
     """Refuse a prompt that is in two splits in nearly the same words (law 7; probes/duplicates.py has the measure)."""
-    for earlier, later in ((SPLITS[0], SPLITS[1:]), (SPLITS[1], SPLITS[2:])):
+    for earlier, later in permutations(SPLITS, 2):
         known = Wordings((prompt.text, prompt) for prompt in prompts if prompt.split == earlier)
         for prompt in prompts:
-            near = known.near(prompt.text) if prompt.split in later else None
+            near = known.near(prompt.text) if prompt.split == later else None
             if near is not None:
                 raise BadInput(
                     f"{path}: splits must be disjoint and {prompt.split} prompt {prompt.id!r} is {near[1]:.2f} similar "
-                    f"to {near[0].split} prompt {near[0].id!r} (1 is equal but for case, spaces and punctuation); keep "
-                    "one of them, or make them two tasks"
+                    f"to {near[0].split} prompt {near[0].id!r} (1 is equal but for case, spaces and punctuation, or "
+                    "holds it); keep one of them, or make them two tasks"
                 )
 
 
@@ -114,6 +115,8 @@ def _prompt(path: Path, line: int, row: dict[str, Any]) -> Prompt:
             raise BadInput(
                 f"{path}, line {line}: {column!r} holds half a character that cannot be written as UTF-8; mend it"
             )
+    if row["category"] == "overall":
+        raise BadInput(f"{path}, line {line}: the category 'overall' is the mean of all; name this one otherwise")
     if row["split"] not in SPLITS:
         raise BadInput(f"{path}, line {line} has split={row['split']!r}; use one of {', '.join(SPLITS)}")
     difficulty, checks = row.get("difficulty", 1), row.get("checks", {})

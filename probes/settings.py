@@ -75,6 +75,11 @@ class ScorerSettings(Section):
         """How often an answer is judged; its mark is the mean."""
         return 1
 
+    @property
+    def chooses(self) -> bool:
+        """Whether decisions rest on choices between two answers."""
+        return False
+
 
 class ProbeSettings(Section):
     """``[probe]``: what every probe of the study has in common. Any change makes old baselines unusable.

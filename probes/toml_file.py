@@ -22,5 +22,7 @@ def read_toml(path: Path, what: str) -> tuple[dict[str, Any], str]:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
-    except (RecursionError, TypeError):
-        raise BadInput(f"{path} nests too deeply or holds a date; write tables of texts and numbers") from None
+    except (RecursionError, TypeError, ValueError):
+        raise BadInput(
+            f"{path} nests too deeply, or holds a date or an endless number; write tables of texts and numbers"
+        ) from None

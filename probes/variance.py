@@ -1,12 +1,13 @@
 """Where the noise of a recipe's score comes from. Pure functions of its readings.
 
-An answer's score is taken as prompt + seed + prompt by seed + answer + judgement, all random but the prompt. With S
-training seeds, P prompts, K answers to each and N judgements of each answer, the mean has
+An answer's score is taken as prompt + seed + prompt by seed + draw + rest, all random but the prompt. Training seeds
+share the random numbers of an answer, so a draw is common to the answers of all seeds; the rest is an answer's own.
+With S seeds, P prompts and K answers to each the mean has
 
-    variance = seed / S + prompt_by_seed / (S P) + answer / (S P K) + judgement / (S P K N)
+    variance = seed / S + prompt_by_seed / (S P) + draw / (P K) + rest / (S P K)
 
-Components from expected mean squares of the nested, crossed design (Searle, Casella & McCulloch 1992, ch. 4); one that
-comes out negative is 0. Differences between recipes share seeds and random numbers, so their error is smaller.
+from the expected mean squares of that design (Searle, Casella & McCulloch 1992, ch. 4); a component that comes out
+negative is 0. What judgements add is a share of draw and rest: equal answers are judged once.
 """
 
 import math
@@ -22,12 +23,16 @@ from probes.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Standard deviations on the 0 to 10 scale, and how often each source was drawn. ``judgement`` is None where no
-    answer is judged, or nobody measured how judgements of one answer differ."""
+    """Standard deviations on the 0 to 10 scale, and how often each source was drawn.
+
+    ``judgement``: between judgements of one answer; None where nobody measured it. With one answer per prompt draw and
+    rest cannot be told from prompt by seed and are 0.
+    """
 
     seed: float
     prompt_by_seed: float
-    answer: float
+    draw: float
+    rest: float
     judgement: float | None
     seeds: int
     prompts: int
@@ -37,54 +42,68 @@ class Sources:
     @property
     def parts(self) -> dict[str, float]:
         """Each source's part of the variance of the mean."""
-        runs, asked = self.seeds, self.seeds * self.prompts
-        drawn = asked * self.samples
+        asked = self.prompts * self.samples
+        cells = self.prompt_by_seed**2 / (self.seeds * self.prompts)
+        answers = self.draw**2 / asked + self.rest**2 / (self.seeds * asked)
+        judged = self._judged_share()
+        of_judge = judged * (answers if self.samples > 1 else cells)
         return {
-            "training seed": self.seed**2 / runs,
-            "prompt by seed": self.prompt_by_seed**2 / asked,
-            "answer": self.answer**2 / drawn,
-            "judgement": (self.judgement or 0.0) ** 2 / (drawn * self.passes),
+            "training seed": self.seed**2 / self.seeds,
+            "prompt by seed": cells - (of_judge if self.samples == 1 else 0.0),
+            "answer": answers - (of_judge if self.samples > 1 else 0.0),
+            "judgement": of_judge,
         }
+
+    @property
+    def answer(self) -> float:
+        """Standard deviation of an answer's score around what its prompt and seed give, without the judge's part."""
+        return math.sqrt((self.draw**2 + self.rest**2) * (1 - self._judged_share()))
+
+    def _judged_share(self) -> float:
+        """Of the variance between answers (of that by seed, with one answer each), what the judge alone explains."""
+        whole = self.draw**2 + self.rest**2 if self.samples > 1 else self.prompt_by_seed**2
+        return min(1.0, (self.judgement or 0.0) ** 2 / self.passes / whole) if whole else 0.0
 
     @property
     def standard_error(self) -> float:
         return math.sqrt(sum(self.parts.values()))
 
     def with_one_more(self) -> dict[str, float]:
-        """The standard error with one more of what can be raised, by its name in the study."""
-        more = {
-            "training seed": replace(self, seeds=self.seeds + 1),
-            "prompt by seed": replace(self, prompts=self.prompts + 1),
-            "answer": replace(self, samples=self.samples + 1),
-            "judgement": replace(self, passes=self.passes + 1),
+        """The standard error with one more of what can be raised, by its source."""
+        judged = self.parts["judgement"]
+        fewer = judged * (1 - self.passes / (self.passes + 1))
+        return {
+            "training seed": replace(self, seeds=self.seeds + 1).standard_error,
+            "prompt by seed": replace(self, prompts=self.prompts + 1).standard_error,
+            "answer": replace(self, samples=self.samples + 1).standard_error if self.samples > 1 else math.nan,
+            "judgement": math.sqrt(sum(self.parts.values()) - fewer),
         }
-        return {name: other.standard_error for name, other in more.items()}
 
 
 def sources(readings: Sequence[Reading], category: str, judgement: float | None, passes: int) -> Sources | None:
-    """Of two or more readings of one recipe in one category or overall; None for fewer, or where a score is missing.
+    """Of two or more readings of one recipe in one category or overall, on the prompts that have all of their scores.
 
-    ``judgement``: the standard deviation between judgements of one answer, which its scores alone do not tell.
+    None for fewer readings or prompts than two. ``judgement``: the standard deviation between judgements of one answer,
+    which its scores alone do not tell.
     """
-    values = [table for reading in readings if (table := _table(reading, category)) is not None]
-    if len(values) < max(2, len(readings)) or values[0].size == 0 or len({table.shape for table in values}) > 1:
+    scores = _table(readings, category)
+    if scores is None:
         return None
-    scores = numpy.stack(values)
     seeds, prompts, samples = scores.shape
-    if prompts < 2:
-        return None
     cells = scores.mean(axis=2)
     by_seed, by_prompt, grand = cells.mean(axis=1), cells.mean(axis=0), cells.mean()
-    of_seeds = prompts * float(((by_seed - grand) ** 2).sum()) / (seeds - 1)
-    rest = cells - by_seed[:, None] - by_prompt[None, :] + grand
-    of_rest = float((rest**2).sum()) / ((seeds - 1) * (prompts - 1))
-    within = float(scores.var(axis=2, ddof=1).mean()) if samples > 1 else 0.0
-    judged = min(within, (judgement or 0.0) ** 2 / passes)
+    of_seeds = prompts * samples * float(((by_seed - grand) ** 2).sum()) / (seeds - 1)
+    residue = cells - by_seed[:, None] - by_prompt[None, :] + grand
+    of_cells = samples * float((residue**2).sum()) / ((seeds - 1) * (prompts - 1))
+    of_draws = of_rest = 0.0
+    if samples > 1:
+        by_draw = scores.mean(axis=0)
+        of_draws = seeds * float(((by_draw - by_prompt[:, None]) ** 2).sum()) / (prompts * (samples - 1))
+        own = scores - cells[:, :, None] - by_draw[None] + by_prompt[None, :, None]
+        of_rest = float((own**2).sum()) / (prompts * (samples - 1) * (seeds - 1))
     return Sources(
-        _root((of_seeds - of_rest) / prompts),
-        _root(of_rest - within / samples),
-        _root(within - judged),
-        judgement, seeds, prompts, samples, passes,
+        _root((of_seeds - of_cells) / (prompts * samples)), _root((of_cells - of_rest) / samples),
+        _root((of_draws - of_rest) / seeds), _root(of_rest), judgement, seeds, prompts, samples, passes,
     )  # fmt: skip
 
 
@@ -92,11 +111,19 @@ def _root(variance: float) -> float:
     return math.sqrt(max(0.0, variance))
 
 
-def _table(reading: Reading, category: str) -> NDArray[numpy.float64] | None:
-    """Scores by prompt and sample; None where one is missing."""
-    scores = [score for score in reading.scores if category in (OVERALL, score.category)]
-    prompts, samples = sorted({score.prompt for score in scores}), sorted({score.sample for score in scores})
-    found = {(score.prompt, score.sample): score.value for score in scores}
-    if reading.missing or len(found) != len(prompts) * len(samples):
+def _table(readings: Sequence[Reading], category: str) -> NDArray[numpy.float64] | None:
+    """Scores, [seeds, prompts, samples], of the prompts that lack none; None where that is no table."""
+    found = [
+        {(score.prompt, score.sample): score.value for score in reading.scores if category in (OVERALL, score.category)}
+        for reading in readings
+    ]
+    places = {place for own in found for place in own}
+    samples = sorted({sample for _, sample in places})
+    prompts = [
+        prompt
+        for prompt in sorted({prompt for prompt, _ in places})
+        if all((prompt, sample) in own for own in found for sample in samples)
+    ]
+    if len(readings) < 2 or len(prompts) < 2:
         return None
-    return numpy.array([[found[prompt, sample] for sample in samples] for prompt in prompts])
+    return numpy.array([[[own[prompt, sample] for sample in samples] for prompt in prompts] for own in found])

@@ -102,7 +102,9 @@ def _sight(study: Study, workspace: Workspace) -> list[str]:
     for name, sight in found.sights.items():
         figures = f"{sight.standard_error:>14.2f}  {sight.half_width:>10.2f}  {found.visible(name):>15.2f}"
         lines.append(f"{name:<{width}}  {found.designs[name].prompts:>7}  {figures}  {roles.get(name, '')}".rstrip())
-    lines += ["", f"To see less in {study.target}: raise {advice(study, found)}."]
+    lines += ["", f"To see smaller effects in {study.target}: raise {advice(study, found)}."]
+    if study.scorer.chooses:
+        lines.append("Decisions rest on choices: an effect is 10 x (share of answers won minus share lost).")
     narrow = {name: found.sights[name].half_width for name, margin in study.guards.items()
               if found.sights[name].half_width > margin}  # fmt: skip
     if narrow:

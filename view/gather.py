@@ -52,7 +52,7 @@ def gather(record: SessionRecord) -> Figures:
         in_flight=tuple(f"{row.knob} {shown(row.before)} -> {shown(row.after)}" for row in record.in_flight),
         incumbent=record.incumbent.digest, differences=differences(record), total=_total(record),
         compared=len(changes), expected_false_keeps=len(changes) * (1 - policy.confidence) / 2,
-        half_width=median(change.half_width for change in changes) if changes else None,
+        half_width=median(widths) if (widths := [c.half_width for c in changes if c.half_width > 0]) else None,
         searched=_searched(record), noise=_noise(record), profiles=_profiles(record), outcomes=_outcomes(record),
         breakdown=_breakdown(record), judging=gather_judging(record), sources=_sources(record),
         proposers=proposer_counts(record), cost=_cost(record),
@@ -195,7 +195,10 @@ def _noise(record: SessionRecord) -> tuple[Noise, ...]:
 
 
 def _sources(record: SessionRecord) -> Sources | None:
-    """Of the starting recipe's readings in the target; the judge's part from the first examination."""
+    """Of the starting recipe's readings in the target; the judge's part from the first examination. None where scores
+    do not decide."""
+    if record.study.scorer.chooses:
+        return None
     spread = next((row.data["spread"] for row in record.examinations), None)
     readings = record.readings(record.session.start)
     return sources(readings, record.study.target, spread, record.study.scorer.judgements)

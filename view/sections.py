@@ -1,5 +1,7 @@
 """The report's sections about the session as a whole: its question, its search, its noise, its cost, how to go on."""
 
+import math
+
 from probes.comparison import OVERALL
 from view.breakdown import breakdown_markdown
 from view.figures import Figures, KnobSearch
@@ -105,10 +107,10 @@ def _sources(figures: Figures) -> list[str]:
     rows = [
         (
             name, f"{deviation:.2f}", f"{found.parts[name] / whole:.0%}" if whole else "", str(drawn[name]),
-            RAISED[name], f"{more[name]:.3f}",
+            RAISED[name], "" if math.isnan(more[name]) else f"{more[name]:.3f}",
         )
         for name, deviation in deviations.items()
-        if deviation is not None
+        if deviation is not None and (name != "answer" or found.samples > 1)
     ]  # fmt: skip
     headings = ("source", "deviation", "share", "drawn", "raised by", "standard error with one more")
     return [
@@ -116,8 +118,9 @@ def _sources(figures: Figures) -> list[str]:
         f"The standard error of this recipe's mean in {code(figures.question.target)} is {found.standard_error:.3f}. "
         "Where it comes from, and what one more of each would make of it:", "",
         *table(headings, rows, right=(1, 2, 3, 5)), "",
-        "Between two recipes a part of this cancels, because they share seeds, prompts and random numbers; what "
-        "judgements add does not.",
+        "Training seeds share an answer's random numbers, so more of them narrow only a part of what answers add. "
+        "Between two recipes a part of all this cancels: they share seeds, prompts and random numbers, and "
+        "equal answers are judged once.",
     ]  # fmt: skip
 
 

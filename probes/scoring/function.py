@@ -12,7 +12,9 @@ A number from 0 to 10, a dict {"score": 7.5, "components": {"tone": 8}, "critica
 import copy
 import importlib
 import importlib.util
+import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -84,9 +86,9 @@ class FunctionScorer:
             return Missing("the function gave None")
         try:
             return to_mark(given)
-        except ValueError as error:
+        except Exception as error:  # what was given may do anything when it is looked at
             raise ScorerBroken(
-                f"[scorer] function {self._name!r} gave {repr(given)[:200]} for prompt {prompt.id!r} and {error}; "
+                f"[scorer] function {self._name!r} gave {_shown(given)} for prompt {prompt.id!r} and {_law(error)}; "
                 "mend it, or return None for an answer that cannot be judged"
             ) from None
 
@@ -111,6 +113,17 @@ def to_mark(given: object) -> Mark:
     return Mark(_points("a score", given["score"]), components, tuple(critical), *words)
 
 
+def _law(error: Exception) -> str:
+    return str(error) if type(error) is ValueError else _one_line(error)
+
+
+def _shown(given: object) -> str:
+    try:
+        return repr(given)[:200]
+    except Exception:
+        return f"a {type(given).__name__}"
+
+
 def _points(what: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{what} is a number from 0 to 10")
@@ -128,6 +141,7 @@ def load_function(name: str, folder: Path) -> Function:
         if place.endswith(".py"):
             spec = importlib.util.spec_from_file_location(f"nightlane_function_{path.stem}", path)
             module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+            sys.modules[module.__name__] = module  # dataclasses look their module up there
             spec.loader.exec_module(module)  # type: ignore[union-attr]
         else:
             module = importlib.import_module(place)
@@ -136,6 +150,15 @@ def load_function(name: str, folder: Path) -> Function:
     function = getattr(module, attribute, None)
     if not callable(function):
         raise BadInput(f"{path} has no function {attribute!r} ([scorer] function={name!r}); define it or mend the name")
+    try:
+        inspect.signature(function).bind("prompt", "answer", "category", {})
+    except TypeError:
+        raise BadInput(
+            f"{path}: [scorer] function {attribute!r} is called with prompt, answer, category and checks, and does not "
+            "take these four; mend its parameters"
+        ) from None
+    except ValueError:
+        pass  # a builtin that tells no signature
     found: Function = function
     return found
 

@@ -6,8 +6,8 @@
     critical, cap     a mark below 1 is a critical failure, and the answer scores at most cap
 
 Curly quotes and apostrophes are read as straight ones. A pattern or phrase is searched for in an answer's first
-``LONGEST`` characters. That bounds the work of a reasonable pattern, not of one that backtracks without end, (a+)+$
-say: the study's author writes the patterns, and a probe that hangs ends at ``deadline`` under ``[runner]``.
+``LONGEST`` characters, and for MATCH_SECONDS at most: a pattern that backtracks without end, (a+)+$ say, ends the
+probe as a failure of the scorer that names the rule.
 """
 
 import re
@@ -18,17 +18,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import regex
 from pydantic import Field, ValidationError, model_validator
 
 from lanes.errors import BadInput
 from lanes.search_space import nearest
+from probes.scoring.protocol import ScorerBroken
 from probes.settings import Section
 from probes.toml_file import read_toml
 
 LONGEST = 20_000
 STRAIGHT = str.maketrans("‘’ʼ“”", "'''\"\"")
 WORD = re.compile(r"\w+(?:['-]\w+)*")
-FLAGS = {"ignorecase": re.IGNORECASE, "multiline": re.MULTILINE}
+FLAGS = {"ignorecase": regex.IGNORECASE, "multiline": regex.MULTILINE}
+MATCH_SECONDS = 2.0  # of one pattern in one answer
 ENGLISH = """
 the of and to a in is that it was for on as with be at by this had not are but from or have an they which one you were
 all her she there would their we him been has when who will no more if out so up said what its about than into them can
@@ -108,11 +111,20 @@ class CountRule(Rule):
         return self
 
     @property
-    def matcher(self) -> re.Pattern[str]:
+    def matcher(self) -> Any:
         raise NotImplementedError
 
+    def _matches(self, text: str) -> list[Any]:
+        try:
+            return list(self.matcher.finditer(text, timeout=MATCH_SECONDS, concurrent=True))
+        except TimeoutError:
+            raise ScorerBroken(
+                f"rule {self.name!r} took more than {MATCH_SECONDS:g} s for one answer; write its pattern without a "
+                "repetition in a repetition"
+            ) from None
+
     def find(self, text: Text) -> Finding:
-        found = [match.group() for match in self.matcher.finditer(text.searched) if match.group()]
+        found = [match.group() for match in self._matches(text.searched) if match.group()]
         count = float(len(found)) if self.per == "answer" else 100 * len(found) / max(1, len(text.words))
         mark = min(self._below(count), 1.0 if self.at_least is None else min(1.0, count / self.at_least))
         first = f"{' '.join(found[0].split())[:80]!r}, " if found else ""
@@ -143,15 +155,15 @@ class PatternRule(CountRule):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 matcher = self.matcher
-        except (re.error, OverflowError, RecursionError, Warning) as error:
+        except (regex.error, OverflowError, RecursionError, Warning) as error:
             raise ValueError(f"pattern={self.pattern!r} is no regular expression ({error}); mend it") from None
         if matcher.search(""):
             raise ValueError(f"pattern={self.pattern!r} matches an empty text, so it counts nothing; say what it finds")
         return self
 
     @cached_property
-    def matcher(self) -> re.Pattern[str]:
-        return re.compile(self.pattern, sum(FLAGS[flag] for flag in self.flags))
+    def matcher(self) -> Any:
+        return regex.compile(self.pattern, sum(FLAGS[flag] for flag in self.flags))
 
 
 class PhrasesRule(CountRule):
@@ -161,10 +173,10 @@ class PhrasesRule(CountRule):
     phrases: tuple[Annotated[str, Field(pattern=r"\S")], ...] = Field(min_length=1)
 
     @cached_property
-    def matcher(self) -> re.Pattern[str]:
+    def matcher(self) -> Any:
         longest_first = sorted((phrase.translate(STRAIGHT).split() for phrase in self.phrases), key=len, reverse=True)
         choices = "|".join(r"\s+".join(map(re.escape, words)) for words in longest_first)
-        return re.compile(rf"(?<!\w)(?:{choices})(?!\w)", re.IGNORECASE)
+        return regex.compile(rf"(?<!\w)(?:{choices})(?!\w)", regex.IGNORECASE)
 
 
 class WordsRule(Rule):

@@ -103,3 +103,24 @@ def test_the_functions_text_is_part_of_the_probe_key(tmp_path: Path) -> None:
     before = scorer_digest(settings, tmp_path)
     scorer(tmp_path, "return 2")
     assert scorer_digest(settings, tmp_path) != before
+
+
+def test_a_file_may_define_dataclasses(tmp_path: Path) -> None:
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n\n\n@dataclass\nclass Point:\n    x: int\n"
+    text += "\n\ndef score(prompt, answer, category, checks):\n    return Point(3).x\n"
+    (tmp_path / "own.py").write_text(text, encoding="utf-8")
+    assert FunctionScorer(FunctionSettings(function="own.py:score"), tmp_path).score([Answer(PROMPT, "a")]) == [
+        Mark(3.0)
+    ]
+
+
+@pytest.mark.parametrize("body", ["return 10 ** 400", "return type('Odd', (), {'__repr__': lambda self: 1 / 0})()"])
+def test_a_value_that_cannot_be_looked_at_breaks_the_probe(tmp_path: Path, body: str) -> None:
+    with pytest.raises(ScorerBroken, match=r"\[scorer\] function 'own.py:score' gave "):
+        judged(tmp_path, body)
+
+
+def test_a_function_of_other_parameters_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def score(answer):\n    return 1\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="is called with prompt, answer, category and checks, and does not take these"):
+        FunctionScorer.check(FunctionSettings(function="own.py:score"), tmp_path, [PROMPT])

@@ -80,7 +80,7 @@ def test_training_prompts_near_probe_and_holdout_prompts_are_refused_and_near_ha
 def test_every_turn_of_a_training_conversation_is_looked_at(tmp_path: Path) -> None:
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": LETTER + "!"}]
     tiny.write_jsonl(tmp_path / "a.jsonl", [{"prompt": turns, "chosen": "c", "rejected": "r"}])
-    with pytest.raises(BadInput, match="is also the probe prompt"):
+    with pytest.raises(BadInput, match="is also, or holds, the probe prompt"):
         check_overlap(
             {"a": tmp_path / "a.jsonl"},
             {"a": load_source("a", tmp_path / "a.jsonl")},
@@ -114,3 +114,46 @@ def test_a_preamble_that_all_share_hides_no_duplicate() -> None:
     found = known.near(tasks[100].replace("worda", "another", 1))
     assert found is not None
     assert found[0] == 100
+
+
+SHOAL = "Why is the shoal off Harn Point marked twice on the chart?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Please, {SHOAL}", f"1. {SHOAL}", f"Q7: {SHOAL}", f"Hello. I have a question: {SHOAL} Thank you.",
+        f"<|im_start|>user\n{SHOAL}<|im_end|>\n<|im_start|>assistant\n", f"[INST] {SHOAL} [/INST]",
+        f"Human: {SHOAL}\n\nAssistant:", SHOAL.replace("shoal", "sho\u00adal"),
+    ],
+)  # fmt: skip
+def test_a_prompt_within_a_longer_text_is_the_same_prompt(tmp_path: Path, text: str) -> None:
+    reserved = [prompt("mine", "probe", SHOAL)]
+    tiny.write_jsonl(tmp_path / "a.jsonl", [{"prompt": text, "chosen": "yes", "rejected": "no"}])
+    with pytest.raises(BadInput, match="the probe prompt 'mine'"):
+        check_overlap({"a": tmp_path / "a.jsonl"}, {"a": load_source("a", tmp_path / "a.jsonl")}, reserved)
+    for splits in (("probe", "holdout"), ("holdout", "probe"), ("harvest", "probe")):
+        with pytest.raises(BadInput, match="splits must be disjoint"):
+            check_splits(Path("p.jsonl"), [prompt("a", splits[0], SHOAL), prompt("b", splits[1], text)])
+
+
+def test_what_others_say_in_an_answer_is_looked_at_and_the_answer_is_not(tmp_path: Path) -> None:
+    reserved = [prompt("mine", "holdout", SHOAL)]
+
+    def row(*turns: tuple[str, str]) -> dict[str, object]:
+        chosen = [{"role": role, "content": content} for role, content in turns]
+        asked = [{"role": "user", "content": "Good evening."}]
+        return {"prompt": asked, "chosen": chosen, "rejected": [{"role": "assistant", "content": "no"}]}
+
+    path = tmp_path / "a.jsonl"
+    tiny.write_jsonl(path, [row(("assistant", f"You asked: {SHOAL}"))])
+    check_overlap({"a": path}, {"a": load_source("a", path)}, reserved)
+    tiny.write_jsonl(path, [row(("assistant", "Yes?"), ("user", SHOAL), ("assistant", "It moves."))])
+    with pytest.raises(BadInput, match="the holdout prompt 'mine'"):
+        check_overlap({"a": path}, {"a": load_source("a", path)}, reserved)
+
+
+def test_a_word_changed_at_the_end_or_in_the_middle_of_an_ordinary_prompt_is_refused() -> None:
+    words = LETTER.split()
+    assert similarity(" ".join(words[:16]), " ".join([*words[:15], "house"])) >= NEAR
+    assert similarity(" ".join(words[:22]), " ".join([*words[:10], "house", *words[11:22]])) >= NEAR

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lanes.errors import BadInput
 from probes.prompts import Prompt
-from probes.scoring import Answer, Mark, Missing, scorer_digest, scorer_settings
+from probes.scoring import Answer, Mark, Missing, ScorerBroken, ruleset, scorer_digest, scorer_settings
 from probes.scoring.rules import RulesScorer, RulesSettings
 from probes.scoring.ruleset import LONGEST
 
@@ -142,7 +142,7 @@ def test_every_text_has_the_same_mark_twice_and_within_the_scale(
         (rule("words", "pass", high=3), "take another name"),
         (rule("words", weight=-1, high=3), "weight=-1 is refused"),
         (rule("pattern", pattern="(", at_most=0), "is no regular expression"),
-        (rule("pattern", pattern="[[a]", at_most=0), "is no regular expression"),
+        (rule("pattern", pattern="[a", at_most=0), "is no regular expression"),
         (rule("pattern", pattern="a*", at_most=0), "matches an empty text"),
         (rule("pattern", pattern="a"), "neither at_most nor at_least"),
         (rule("pattern", pattern="a", at_most=2, none_from=2), "none_from"),
@@ -178,3 +178,17 @@ def test_the_rules_are_part_of_the_probe_key(tmp_path: Path) -> None:
     before = scorer_digest(settings, tmp_path)
     scorer(tmp_path, MIXED.replace("1.5", "2.5"))
     assert scorer_digest(settings, tmp_path) != before
+
+
+def test_a_pattern_that_backtracks_without_end_is_a_failure_of_the_scorer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ruleset, "MATCH_SECONDS", 0.1)
+    opened = scorer(tmp_path, rule("pattern", name="endless", pattern=r"^(\w+\W?)+@$", at_most=0))
+    with pytest.raises(ScorerBroken, match=r"rule 'endless' took more than 0\.1 s for one answer"):
+        opened.score([answer("a" * 40 + " b" * 40)])
+
+
+def test_a_number_without_end_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="an endless number"):
+        scorer(tmp_path, f"[[rule]]\nname = {'9' * 5000}\n")

@@ -35,7 +35,7 @@ def test_legal_moves_are_counted_per_lane(tmp_path: Path) -> None:
 
 def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(tmp_path: Path) -> None:
     text = nights.variant(hours="1", dollars="9", dollars_per_hour="2")
-    workspace = nights.night(tmp_path, text, decisions=2)
+    workspace = nights.night(tmp_path, text, decisions=4)
     study = nights.study(tmp_path, text)
     rows, measured = lines(cost_text(study, workspace)), measure(study, workspace)
     assert measured.seconds == (0.01,) * 9
@@ -60,9 +60,9 @@ def test_what_can_be_seen_is_said_per_category_with_where_the_noise_comes_from(t
     for name, role in (("arithmetic", "guard, may lose 1.5"), ("lists", "target")):
         assert re.search(rf"^{name} +32 +0\.\d\d +\d\.\d\d +\d\.\d\d +{role}$", said, re.MULTILINE)
     assert re.search(r"^overall +64 ", said, re.MULTILINE)
-    assert "To see less in lists: raise seeds to 6 (" in said
+    assert "To see smaller effects in lists: raise seeds to 6 (" in said
     assert "A margin below" not in said
     narrow = nights.study(tmp_path / "b", nights.STUDY.replace("arithmetic = 1.5", "arithmetic = 0.1"))
     assert re.search(r"measured as much better as: arithmetic \+\d\.\d\d\.$", cost_text(narrow, Workspace(tmp_path)))
-    workspace = nights.night(tmp_path / "c", decisions=2)
+    workspace = nights.night(tmp_path / "c", decisions=4)
     assert "noise measured: median of" in cost_text(nights.study(tmp_path / "c"), workspace)

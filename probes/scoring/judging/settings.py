@@ -57,6 +57,10 @@ class JudgeSettings(ScorerSettings):
     def judgements(self) -> int:
         return self.passes
 
+    @property
+    def chooses(self) -> bool:
+        return self.pairwise
+
 
 def cache_folder(settings: JudgeSettings, folder: Path) -> Path:
     """Where judgements are kept; relative to the study unless it says otherwise."""
