@@ -106,7 +106,8 @@ def test_the_functions_text_is_part_of_the_probe_key(tmp_path: Path) -> None:
 
 
 def test_a_file_may_define_dataclasses(tmp_path: Path) -> None:
-    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n\n\n@dataclass\nclass Point:\n    x: int\n"
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n\n\n"
+    text += "@dataclass\nclass Point:\n    x: int\n"
     text += "\n\ndef score(prompt, answer, category, checks):\n    return Point(3).x\n"
     (tmp_path / "own.py").write_text(text, encoding="utf-8")
     assert FunctionScorer(FunctionSettings(function="own.py:score"), tmp_path).score([Answer(PROMPT, "a")]) == [

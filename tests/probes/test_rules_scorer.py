@@ -184,9 +184,9 @@ def test_a_pattern_that_backtracks_without_end_is_a_failure_of_the_scorer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ruleset, "MATCH_SECONDS", 0.1)
-    opened = scorer(tmp_path, rule("pattern", name="endless", pattern=r"^(\w+\W?)+@$", at_most=0))
+    opened = scorer(tmp_path, rule("pattern", name="endless", pattern=r"^(a|aa)+$", at_most=0))
     with pytest.raises(ScorerBroken, match=r"rule 'endless' took more than 0\.1 s for one answer"):
-        opened.score([answer("a" * 40 + " b" * 40)])
+        opened.score([answer("a" * 60 + "b")])
 
 
 def test_a_number_without_end_is_told(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_legal_moves_are_counted_per_lane(tmp_path: Path) -> None:
 
 def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(tmp_path: Path) -> None:
     text = nights.variant(hours="1", dollars="9", dollars_per_hour="2")
-    workspace = nights.night(tmp_path, text, decisions=4)
+    workspace = nights.night(tmp_path, text, decisions=2)
     study = nights.study(tmp_path, text)
     rows, measured = lines(cost_text(study, workspace)), measure(study, workspace)
     assert measured.seconds == (0.01,) * 9
