@@ -165,7 +165,7 @@ class Endpoint:
 
     def names(self) -> list[str]:
         """The names of its models; NoReply when the list cannot be had."""
-        return self._told(lambda: [str(model.id) for model in self._client.models.list().data])
+        return self._told(lambda: [str(model.id) for model in self._quick().models.list().data])
 
     def post(self, path: str, body: Mapping[str, Any]) -> str:
         """What it says to a call that OpenAI does not have; NoReply when it refuses."""
@@ -174,6 +174,10 @@ class Endpoint:
     def close(self) -> None:
         """End the connections that are kept."""
         self._client.close()
+
+    def _quick(self) -> openai.OpenAI:
+        """The client for calls that need no model: a server that takes long for these is down."""
+        return self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout), max_retries=0)
 
     def _told(self, call: Callable[[], Told]) -> Told:
         """What a call gives; whatever the server or the client raised is a NoReply."""
@@ -188,7 +192,7 @@ class Endpoint:
     def _listed(self) -> list[str]:
         """The names of its models; none where the list is missing, refused to this key, or not to be read."""
         try:
-            page = self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout)).models.list()
+            page = self._quick().models.list()
             return [str(model.id) for model in page.data]
         except (openai.APIConnectionError, openai.AuthenticationError) as error:
             raise NoReply(self._why(error), _kind(error)) from None

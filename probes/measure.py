@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from lanes.errors import NightlaneError
 from probes.base import Base, load_base
@@ -130,6 +131,7 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     scores, missing = sorted_out(answers, judged, settings.samples)
     require_enough(missing, len(answers), bench.material.scorer.most_missing)
     _write_answers(directory / "answers.jsonl", answers, judged, settings.samples)
+    (directory / "levels.json").write_text(json.dumps(levels(answers, judged), indent=1) + "\n", encoding="utf-8")
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
         probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
@@ -191,6 +193,22 @@ def _write_answers(path: Path, answers: Sequence[Answer], judged: Sequence[Mark 
             }  # fmt: skip
             row = {"prompt": answer.prompt.id, "sample": place % samples, "category": answer.prompt.category}
             stream.write(json.dumps({**row, **said, "text": answer.text}) + "\n")
+
+
+def levels(answers: Sequence[Answer], judged: Sequence[Mark | Missing]) -> list[dict[str, Any]]:
+    """Per category and difficulty: answers, their mean score (None without one), critical failures, missing scores."""
+    groups: dict[tuple[str, int], list[Mark | Missing]] = {}
+    for answer, mark in zip(answers, judged, strict=True):
+        groups.setdefault((answer.prompt.category, answer.prompt.difficulty), []).append(mark)
+    found = []
+    for (category, difficulty), own in sorted(groups.items()):
+        marks = [mark for mark in own if isinstance(mark, Mark)]
+        found.append({
+            "category": category, "difficulty": difficulty, "answers": len(own),
+            "mean": fmean(mark.value for mark in marks) if marks else None,
+            "critical_failures": sum(len(mark.critical) for mark in marks), "missing": len(own) - len(marks),
+        })  # fmt: skip
+    return found
 
 
 def classify(error: Exception) -> FailureKind:

@@ -1,6 +1,6 @@
 """One directory per probe. ``outcome.json`` is written last, so its presence means the probe is complete.
 
-runs/probe-ID/   recipe.toml   probe.json (key, seed)   train.jsonl   adapter/   answers.jsonl   outcome.json
+runs/probe-ID/   recipe.toml  probe.json (key, seed)  train.jsonl  adapter/  answers.jsonl  levels.json  outcome.json
 """
 
 import json
