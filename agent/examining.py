@@ -11,23 +11,25 @@ from typing import Self
 from agent.ledger import Ledger
 from agent.rows import now
 from agent.study import Study
-from lanes.errors import BudgetSpent, JudgeUnfit
+from lanes.errors import BudgetSpent, EndpointUnavailable, JudgeUnfit
 from probes.purse import Allowance, Purse
 from probes.scoring import Context, Duel, Missing, Overseer, scorer_class
-from probes.scoring.examination import Examination
+from probes.scoring.examination import Examination, examination_from
 
 REMEDY = "name another model, or mend the rubric or the calibration under [scorer]"
 
 
 @dataclass
 class Examiner(AbstractContextManager["Examiner"]):
-    """``overseer``: None for a scorer that needs none. ``allowance``: what judging may cost by now."""
+    """``overseer``: None for a scorer that needs none. ``allowance``: what judging may cost by now. ``note``: for the
+    log; ``heard`` is told what is said while the scorer is asked, and may end that by raising BudgetSpent."""
 
     overseer: Overseer | None
     study: Study
     allowance: Callable[[], Allowance]
     note: Callable[[str], None]
     begun: Examination | None = None
+    heard: Callable[[str], None] | None = None
 
     @classmethod
     def of(cls, study: Study, allowance: Callable[[], Allowance], note: Callable[[str], None]) -> Self:
@@ -66,6 +68,18 @@ class Examiner(AbstractContextManager["Examiner"]):
         if self.begun is not None:
             self._record(ledger, session, 0, self.begun)
 
+    def epoch_ended(self, ledger: Ledger, session: str) -> str | None:
+        """Why a session cannot go on: the comparison epoch it was in has ended since it was last examined."""
+        rows = ledger.examinations(session)
+        if self.overseer is None or not rows or rows[-1].data["epoch"] == self.overseer.epoch:
+            return None
+        why = examination_from(rows[-1].data)
+        told = why.unfit or why.moved or "another session found that the judge had changed"
+        return (
+            f"comparison epoch {why.epoch} ended ({told}) and epoch {self.overseer.epoch} began, with which nothing "
+            "of this session can be compared"
+        )
+
     def due(self, ledger: Ledger, session: str, turn: int) -> bool:
         """Before this turn, which has not been examined yet, or was when the session was killed."""
         if self.overseer is None or turn <= 1 or (turn - 1) % self.overseer.every:
@@ -93,11 +107,11 @@ class Examiner(AbstractContextManager["Examiner"]):
         if self.overseer is None:
             raise RuntimeError("nobody chooses between answers here")
         with Purse(self.allowance()) as purse:
-            return list(self.overseer.prefer(duels, Context(self.note, purse)))
+            return list(self.overseer.prefer(duels, Context(self.heard or self.note, purse)))
 
     def _examine(self, overseer: Overseer, first: bool) -> Examination:
         with Purse(self.allowance()) as purse:
-            found = overseer.examine(self.study.material.probe_prompts, Context(self.note, purse), first)
+            found = overseer.examine(self.study.material.probe_prompts, Context(self.heard or self.note, purse), first)
         self.note(f"JUDGE {found.summary}")
         return found
 
@@ -111,6 +125,6 @@ def last_look(examiner: Examiner, ledger: Ledger, session: str, decisions: int) 
         return None
     try:
         return examiner.look(ledger, session, decisions)
-    except BudgetSpent:
-        examiner.note("JUDGE not examined at the end: the session's money is spent")
+    except (BudgetSpent, EndpointUnavailable) as error:
+        examiner.note(f"JUDGE not examined at the end, which no endpoint is waited for and no budget exceeded: {error}")
         return None

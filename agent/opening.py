@@ -93,6 +93,10 @@ def resume(
     proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, given, note, row.id) as opened:
         key = opened.key
+        if ended := opened.examiner.epoch_ended(opened.ledger, row.id):
+            note.keep_in(opened.ledger, row.id)
+            _session(row, study, workspace, opened, proposers, note, report).close(ended)
+            return row.id
         if key.digest != row.key:
             raise StudyChanged(
                 f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "

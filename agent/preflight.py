@@ -31,7 +31,7 @@ class Foresight:
 
     def visible(self, category: str) -> float:
         """The true effect that passes the target's rule with an even chance."""
-        return self.sights[category].visible + self.smallest_effect
+        return min(10.0, self.sights[category].visible + self.smallest_effect)
 
     @property
     def source(self) -> str:

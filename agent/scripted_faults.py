@@ -59,7 +59,7 @@ FAULTS: Mapping[str, Callable[[str], Reply]] = {
     "not a number": lambda text: {"content": _first_mark(text, "NaN")},
     "out of range": lambda text: {"content": _first_mark(text, "1e9")},
     "key twice": lambda text: {"content": re.sub(r'("components": \{)("\w+": )', r"\1\g<2>0, \2", text, count=1)},
-    "prose and a fence": lambda text: {"content": f"Here is my judgement:\n```json\n{text}\n```\nThat is all."},
+    "prose and a fence": lambda text: {"content": f"Here is my judgement:\n```json\n{text}\n```"},
     "ten megabytes": lambda text: {"content": text + " " * 10_000_000 + "x"},
     "deep nesting": lambda text: {"content": '{"components": ' + "[" * DEEP},
     "nothing": lambda text: {"content": ""},

@@ -69,6 +69,9 @@ class Session:
     note: Callable[[str], None]
     period: float = field(default_factory=time.time)
 
+    def __post_init__(self) -> None:
+        self.examiner.heard = self._told
+
     # nodes
 
     def measure_start(self) -> tuple[str, str | None]:
@@ -173,7 +176,10 @@ class Session:
     def end(self, reason: str) -> None:
         """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
         unfit = last_look(self.examiner, self.ledger, self.row.id, self._decided())
-        reason = f"{reason}; {unfit}" if unfit else reason
+        self.close(f"{reason}; {unfit}" if unfit else reason)
+
+    def close(self, reason: str) -> None:
+        """As ``end``, without another look at the scorer."""
         with uninterrupted(), full_disk_is_said(self.workspace):
             self.ledger.note(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self.ledger.finish(self.row.id, now(), reason)
@@ -235,10 +241,13 @@ class Session:
         """What a worker says. A note is for the log, too: who waits for a server may wait beyond the budget."""
         self.watcher.progress(progress)
         if progress.note:
-            self.note(progress.note)
-            self._publish()
-            if over := self.over_budget():
-                raise BudgetSpent(over)
+            self._told(progress.note)
+
+    def _told(self, note: str) -> None:
+        self.note(note)
+        self._publish()
+        if over := self.over_budget():
+            raise BudgetSpent(over)
 
     def _keep(self, probe: Probe, outcome: Outcome) -> None:
         """Make an outcome durable as soon as it is there, so that a kill costs only the probes in flight."""
@@ -265,6 +274,8 @@ class Session:
                 now_key = again.material.key(self.runner.environment, self.runner.base)
                 parts = [name for name, value in asdict(self.key).items() if getattr(now_key, name) != value]
                 changed = f"the {parts[0]} of the probe key" if parts else None
+                if changed and parts[0] == "scorer" and self.study.scorer.judge:
+                    changed += " (the rubric, or the comparison epoch, which another session has ended)"
         except (BadInput, OSError) as error:
             changed = f"something that cannot be read any more ({error})"
         if changed:

@@ -228,6 +228,8 @@ def parse_study(path: Path, text: str) -> Study:
         raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
     except ValidationError as error:
         raise BadInput(f"{path}, {_first(error)}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise BadInput(f"{path} holds a value that cannot be read ({error}); mend it") from None
     scorer = _scorer(path, file.scorer)
     if file.target.category in file.guards:
         raise BadInput(f"{path}: {file.target.category!r} is both target and guard; take it out of [guards]")

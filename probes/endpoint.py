@@ -46,6 +46,11 @@ class NoReply(Exception):
         self.kind, self.retry_after, self.status = kind, retry_after, status
 
     @property
+    def may_cost(self) -> bool:
+        """Whether the server may have answered, and charge for it: it said nothing of the kind, or nothing in time."""
+        return self.status == 0
+
+    @property
     def temporary(self) -> bool:
         return self.kind in ("busy", "down")
 
@@ -60,17 +65,20 @@ class EndpointSettings:
     dollars_per_million_input: float = 0.0
     dollars_per_million_output: float = 0.0
     otherwise: str = ""
+    retries: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's text, whether it was cut off at max_tokens, and its price; tokens as the server counts them."""
+    """A model's text, whether it was cut off at max_tokens, and its price; tokens as the server counts them, if it
+    does (``counted``)."""
 
     text: str
     cut_off: bool
     dollars: float
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,9 @@ class Endpoint:
         self._key = environment.get("OPENAI_API_KEY") or NO_KEY
         url = environment.get("OPENAI_BASE_URL") or None
         try:
-            self._client = openai.OpenAI(base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=2)
+            self._client = openai.OpenAI(
+                base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=settings.retries
+            )
         except Exception as error:  # an address that cannot be parsed is told in as many ways as there are parsers
             raise self._unavailable(_without_password(url or ""), self._why(error)) from None
         self._url = _without_password(str(self._client.base_url))
@@ -222,7 +232,7 @@ class Endpoint:
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 refusal = refusal or error
                 continue
-            if response_format is not None:
+            if response_format is not None and (refusal is None or _names_an_option(refusal)):
                 self._dialects = dialects[place:]
             return completion
         raise NoReply(self._why(refusal) if refusal else "no way of asking is left", "refused")
@@ -240,7 +250,8 @@ class Endpoint:
         usage: Any = getattr(completion, "usage", None)
         tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
         dollars = self._price(tokens_in, tokens_out)
-        return Completion(_sendable(text), choices[0].finish_reason == "length", dollars, tokens_in, tokens_out)
+        cut_off = choices[0].finish_reason == "length"
+        return Completion(_sendable(text), cut_off, dollars, tokens_in, tokens_out, usage is not None)
 
     def price_at_most(
         self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, max_tokens: int
@@ -286,6 +297,11 @@ def _dialects(settings: EndpointSettings) -> tuple[Dialect, ...]:
     usual: Mapping[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
     reasoning = {"max_completion_tokens": settings.max_tokens}
     return Dialect(True, usual), Dialect(False, usual), Dialect(True, reasoning), Dialect(False, reasoning)
+
+
+def _names_an_option(refusal: openai.APIStatusError) -> bool:
+    """Does the refusal speak of how it was asked? Else it may be a whim, and the usual way is tried first again."""
+    return any(name in str(refusal) for name in ("temperature", "max_tokens", "response_format", "json_schema"))
 
 
 def _sendable(text: str) -> str:

@@ -12,7 +12,7 @@ from lanes.errors import EndpointUnavailable
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Hashable)
 
-FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
 
 def to_log(line: str) -> None:

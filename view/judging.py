@@ -118,11 +118,11 @@ def _examinations(found: Judging) -> list[str]:
     """Each examination; what was decided since the last that passed is in doubt."""
     rows = [
         (
-            "at the start" if item.after == 0 else f"after {count(item.after, 'decision')}",
+            _when(place, item),
             "passed" if item.passed else "FAILED",
             f"{item.wanted} of {item.findings}", _figure(item.spread), _figure(item.shift), str(item.epoch),
         )
-        for item in found.examined
+        for place, item in enumerate(found.examined)
     ]  # fmt: skip
     if not rows:
         return ["It was not examined in this session."]
@@ -135,6 +135,12 @@ def _examinations(found: Judging) -> list[str]:
     if failed := [item for item in found.examined if not item.passed]:
         lines += ["", f"It failed after {count(failed[0].after, 'decision')}: {text(failed[0].why, 400)}."]
     return lines
+
+
+def _when(place: int, item: Examined) -> str:
+    if item.after == 0:
+        return "at the start" if place == 0 else "on resuming"
+    return f"after {count(item.after, 'decision')}"
 
 
 def _figure(value: float | None) -> str:

@@ -83,6 +83,10 @@ class Overseer(Protocol):
         """Decisions between two examinations."""
 
     @property
+    def epoch(self) -> int:
+        """The number of the comparison epoch that stands."""
+
+    @property
     def chooses(self) -> bool:
         """Whether decisions rest on choices between two answers."""
 

@@ -77,7 +77,7 @@ micro_batch = 2
 share = 1.0
 learning_rate = { low = 1e-4, high = 1e-1, factor = 10.0 }
 [policy]
-must_see = 9.9
+must_see = 10.0
 [budget]
 decisions = 2
 %s

@@ -147,6 +147,58 @@ def test_a_judge_that_changes_in_mid_session_ends_the_comparison_epoch(
     assert "It failed after 1 decision: its calibration moved by" in report
 
 
+def test_an_endpoint_that_is_gone_at_the_end_does_not_keep_the_session_open(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.run_here(monkeypatch)
+    study = judged.write_study(folder, "patience = 0.3")
+    with judged.judge(folder, monkeypatch) as endpoint:
+        gone = type(endpoint.replies[0])(status=503)
+        watching = judged.Watching(lambda: endpoint.restart([gone] * 1000), after=2)
+        session = judged.play(study, tmp_path / "night", watcher=watching)
+    record = load_record(Workspace(tmp_path / "night"), session)
+    assert record.session.finish_reason == "2 decisions made, the budget"
+    assert "JUDGE not examined at the end, which" in judged.log_of(tmp_path / "night")
+
+
+def test_an_outage_in_an_examination_ends_with_the_hours(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.run_here(monkeypatch)
+    study = judged.write_study(folder, "examine_every = 1", "hours = 0.003")
+    with judged.judge(folder, monkeypatch) as endpoint:
+        gone = type(endpoint.replies[0])(status=503)
+        watching = judged.Watching(lambda: endpoint.restart([gone] * 1000), after=1)
+        session = judged.play(study, tmp_path / "night", watcher=watching)
+    record = load_record(Workspace(tmp_path / "night"), session)
+    assert record.session.finish_reason is not None
+    assert "hours spent, the budget is 0.003" in record.session.finish_reason
+    assert "the judge's endpoint does not answer" in judged.log_of(tmp_path / "night")
+
+
+def test_a_session_whose_epoch_ended_meanwhile_is_closed_and_says_so(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged.run_here(monkeypatch)
+    study = judged.write_study(folder)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with judged.judge(folder, monkeypatch) as endpoint:
+        with pytest.raises(KeyboardInterrupt):
+            judged.play(study, tmp_path / "one", watcher=judged.Watching(interrupt, after=1))
+        judged.rewritten(endpoint, shift=0.06)
+        judged.play(study, tmp_path / "other", decisions=1)
+        session = judged.go_on(tmp_path / "one")
+    record = load_record(Workspace(tmp_path / "one"), session)
+    assert record.session.finish_reason == (
+        "comparison epoch 1 ended (another session found that the judge had changed) and epoch 2 began, with which "
+        "nothing of this session can be compared"
+    )
+    assert len(record.decided) == 1
+
+
 def test_a_judge_that_changed_between_sessions_begins_another_epoch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,8 @@ from probes.patience import Patience, to_log
 from probes.purse import Purse, Spent
 from probes.scoring import Answer, Mark, Missing, scorer_class, scorer_digest, scorer_settings
 from probes.scoring.judge import JudgeScorer, JudgeSettings
-from probes.scoring.judging import client as client
+from probes.scoring.judging import client, desk
+from probes.scoring.judging.question import user_message
 from probes.scoring.protocol import Context
 
 SOON = {"retry-after-ms": "1"}
@@ -230,10 +231,10 @@ def worth_of(text: str) -> float | None:
 # endpoints that fail
 
 
-def test_the_client_gets_over_a_short_failure_without_a_word(opened: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_failure_is_got_over_and_told(opened: Any, capsys: pytest.CaptureFixture[str]) -> None:
     judge = opened({"status": 429, "headers": SOON}, DOWN, good(), {"close": True}, good(), {"status": 429}, good())
     assert judge.values("a", "b", "c") == [pytest.approx(VALUE)] * 3
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.count("the judge's endpoint answers again") == 3
 
 
 @pytest.mark.parametrize(
@@ -440,6 +441,61 @@ def test_what_was_spent_counts_every_reply_that_came(opened: Any) -> None:
     words = [sum(len(m["content"].split()) for m in request["messages"]) for request in judge.endpoint.requests]
     out = 1 + 2 * len(good().split())
     assert judge.purse.spent == Spent(3, 0, sum(words), out, pytest.approx((sum(words) * 3 + out * 15) / 1e6))
+
+
+def test_a_call_that_may_have_been_charged_is_counted_at_the_most_it_can_cost(opened: Any, tmp_path: Path) -> None:
+    """A timeout, a connection lost, a reply without usage; an error of the server's is free."""
+    prices = {"dollars_per_million_input": 1000.0, "dollars_per_million_output": 1000.0, "timeout": 0.2}
+    for failure, counted in (
+        ({"content": good(), "delay": 1}, True), ({"close": True}, True), ({"status": 500}, False),
+        ({"raw": "{}"}, True),
+        ({"raw": json.dumps(WITHOUT_USAGE), "headers": {"Content-Type": "application/json"}}, True),
+    ):  # fmt: skip
+        judge = opened(failure, good(), cache=str(tmp_path / json.dumps(failure)[:12]), **prices)
+        judge.score("a")
+        told = judge.purse.spent.dollars
+        plain = opened(good(), cache=str(tmp_path / f"plain {json.dumps(failure)[:12]}"), **prices)
+        plain.score("a")
+        assert (told > 1.5 * plain.purse.spent.dollars) == counted, failure
+
+
+WITHOUT_USAGE = {
+    "id": "1", "object": "chat.completion", "created": 0, "model": MODEL,
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": good()}, "finish_reason": "stop"}],
+}  # fmt: skip
+
+
+def test_two_workers_that_meet_the_same_question_ask_it_once(tmp_path: Path) -> None:
+    write_rubric(tmp_path)
+    with ScriptedEndpoint([{"judge": "hash", "delay": 0.05}]) as endpoint:
+        scorers = [JudgeScorer(JudgeSettings(model=MODEL), tmp_path, endpoint.environment) for _ in range(2)]
+        endpoint.requests.clear()
+        texts, found = [str(number) for number in range(20)], list[list[Mark | Missing]]()
+        threads = [threading.Thread(target=lambda one=s: found.append(one.score(answers(*texts)))) for s in scorers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(endpoint.requests) == 20
+        for scorer in scorers:
+            scorer.close()
+    assert found[0] == found[1]
+
+
+def test_a_claim_of_a_worker_that_was_killed_ends(tmp_path: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "CLAIMS", 0.3)
+    judge = opened(good(), timeout=1.0)
+    cache = judge.scorer._desk._cache
+    key = judge.scorer._desk._key(judge.scorer._form, (user_message(judge.scorer.rubric, prompt("p0"), "a"), 0))
+    assert cache.claim(key, 0.3)
+    assert not cache.claim(key, 0.3)
+    assert judge.values("a") == [pytest.approx(VALUE)]
+
+
+def test_a_whim_of_the_server_does_not_take_the_temperature_away(opened: Any) -> None:
+    judge = opened({"status": 400}, {"status": 400}, good(), good(), good())
+    judge.score("a", "b")
+    assert "temperature" in judge.endpoint.requests[-1]
 
 
 # the study

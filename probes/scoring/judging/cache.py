@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from probes.scoring.protocol import ScorerBroken
 from probes.shared_sqlite import open_shared
 
 _TABLE = "CREATE TABLE IF NOT EXISTS judgements (key BLOB PRIMARY KEY, judgement TEXT NOT NULL) WITHOUT ROWID"
+
+_CLAIMS = "CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID"
 
 
 def cache_key(*asked: object) -> bytes:
@@ -38,6 +41,7 @@ class JudgeCache:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
             self._database = open_shared(self.path, _TABLE)
+            self._database.execute(_CLAIMS)
         except (OSError, sqlite3.Error) as error:
             raise MissingRequirement(
                 f"{self.path} cannot hold judgements ({error}); move it away if it is damaged, or name a folder that "
@@ -68,6 +72,20 @@ class JudgeCache:
         with self._lock, _told(self.path):
             self._database.execute("INSERT OR REPLACE INTO judgements VALUES (?, ?)", (key, text))
         return judgement
+
+    def claim(self, key: bytes, seconds: float) -> bool:
+        """Take it upon oneself to ask; False while somebody else has, for so many seconds at most."""
+        now = time.time()
+        with self._lock, _told(self.path):
+            done = self._database.execute(
+                "INSERT INTO claims VALUES (?1, ?2) ON CONFLICT DO UPDATE SET until = ?2 WHERE until < ?3",
+                (key, now + seconds, now),
+            )
+        return done.rowcount == 1
+
+    def release(self, key: bytes) -> None:
+        with self._lock, _told(self.path):
+            self._database.execute("DELETE FROM claims WHERE key = ?", (key,))
 
     def __len__(self) -> int:
         with self._lock, _told(self.path):

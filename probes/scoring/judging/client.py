@@ -1,7 +1,7 @@
 """Asks the judge: again where a reply cannot be used, later where the endpoint is down, and counts what it costs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from probes.endpoint import Completion, Endpoint, Message, NoReply
@@ -14,6 +14,7 @@ from probes.scoring.protocol import Missing
 ATTEMPTS = 2  # a reply that cannot be used is asked for again, with double the tokens
 ALONE = 5  # after so many failures of one answer, the endpoint is asked whether it fails for all
 LAST = 1000  # failures of an answer that is asked once more, because the endpoint answered something else since
+REFUSED = "refused by the endpoint"
 SHORT = [{"role": "user", "content": "Reply with OK."}]
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class JudgeClient:
                 tokens *= 2
             except NoReply as error:
                 if error.kind != "odd":
-                    return Missing("refused by the endpoint")
+                    return Missing(REFUSED)
                 why = str(error)
         return Missing(f"no readable judgement: {why}")
 
@@ -118,9 +119,15 @@ class JudgeClient:
         self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, tokens: int, purse: Purse
     ) -> Completion:
         """One call, for which the money is set aside before it is made."""
-        with purse.call(self._endpoint.price_at_most(messages, response_format, tokens)) as taken:
-            completion = self._endpoint.ask(messages, response_format, max_tokens=tokens)
-            taken.append(_cost(completion))
+        at_most = self._endpoint.price_at_most(messages, response_format, tokens)
+        with purse.call(at_most) as taken:
+            try:
+                completion = self._endpoint.ask(messages, response_format, max_tokens=tokens)
+            except NoReply as error:
+                taken += [Spent(dollars=at_most)] if error.may_cost else []
+                raise
+            cost = _cost(completion)
+            taken.append(cost if completion.counted else replace(cost, dollars=at_most))
         return completion
 
 

@@ -1,6 +1,7 @@
 """Where a judge is asked many questions: several at once, each once, with what was paid for kept on disk."""
 
 import os
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from probes.scoring.judging.judgement import Unreadable
 from probes.scoring.judging.settings import JudgeSettings, cache_folder
 from probes.scoring.protocol import Context, Missing
 
+CLAIMS, POLL = 3.0, 0.05  # timeouts that a claim on a question lasts; seconds between looks at another's answer
 VERSION = 2  # of how a judge is asked, besides the messages themselves
 
 T = TypeVar("T")
@@ -38,7 +40,7 @@ class Desk:
         self._settings = settings
         asked = EndpointSettings(
             settings.timeout, settings.max_tokens, 0.0, settings.dollars_per_million_input,
-            settings.dollars_per_million_output, ", or model under [scorer]",
+            settings.dollars_per_million_output, ", or model under [scorer]", retries=0,
         )  # fmt: skip
         where = of_role("JUDGE", os.environ if environment is None else environment)
         endpoint = Endpoint(asked, settings.model, where)
@@ -82,6 +84,22 @@ class Desk:
 
     def _judged(self, form: Form[T], question: Question, patience: Patience, context: Context) -> T | Missing:
         """One judgement, kept on disk once it is read. What the cache has then counts: another worker's, if faster."""
+        key = self._key(form, question)
+        while not self._cache.claim(key, CLAIMS * self._settings.timeout):  # another worker asks the same just now
+            time.sleep(POLL)
+            patience.pause()
+            if (found := self._kept(form, question)) is not None:
+                context.purse.count(Spent(cache_hits=1))
+                return found
+        try:
+            if (found := self._kept(form, question)) is not None:
+                context.purse.count(Spent(cache_hits=1))
+                return found
+            return self._paid_for(form, question, patience, context)
+        finally:
+            self._cache.release(key)
+
+    def _paid_for(self, form: Form[T], question: Question, patience: Patience, context: Context) -> T | Missing:
         reply = self._client.ask(form, question[0], patience, context.purse)
         if isinstance(reply, Missing):
             return reply

@@ -17,6 +17,8 @@ from probes.text import one_line
 
 MAX_REPLY = 20_000
 MAX_NOTE = 300
+_NEXT = r"""\s*,?\s*(?:(?<=[\s,])["']?\w+["']?\s*:|}\s*(?:[,}]|$|["']\w+["']\s*:))"""  # a key, or the object's end
+_FENCE = re.compile(r"[^{}`]{0,80}```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 
 
@@ -49,6 +51,8 @@ def parsed(text: str) -> tuple[object, bool]:
     answer = _said(text)
     if not answer:
         raise Unreadable("it is empty")
+    if not answer.startswith("{"):
+        raise Unreadable("it is not one JSON object and nothing else")
     try:
         data = strict_json(answer)
     except Ambiguous as error:
@@ -57,8 +61,15 @@ def parsed(text: str) -> tuple[object, bool]:
 
 
 def _said(text: str) -> str:
-    """Without what a reasoning model thought before it."""
-    return text.rpartition("</think>")[2].strip()
+    """Without what a reasoning model thought before it, and out of a fence that the reply ends with.
+
+    Prose around an object is not passed over: it may say that the object is a draft, or the answer's own words.
+    """
+    thought, _, said = text.rpartition("</think>")
+    if "<think>" in said and not thought:
+        return ""  # it never stopped thinking
+    fenced = _FENCE.fullmatch(said.strip())
+    return (fenced[1] if fenced else said).strip()
 
 
 def judgement_of(data: object, rubric: Rubric) -> Judgement:
@@ -132,8 +143,13 @@ def _stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
         if _numbers(text, name) != [mark]:
             raise Unreadable(f"it is no JSON and does not state {name} once, whole and as a number")
     if rubric.critical:
-        lists = re.findall(r"""critical_failures["']?\s*:\s*(\[[^\[\]]*\])?""", text)
-        if len(lists) != 1 or set(re.findall(r"\w+", lists[0])) != set(found.critical) or not lists[0]:
+        lists = re.findall(rf"""critical_failures["']?\s*:\s*(?:(\[[^\[\]]*\])(?={_NEXT}))?""", text)
+        if (
+            text.count("critical_failures") != 1
+            or len(lists) != 1
+            or set(re.findall(r"\w+", lists[0])) != set(found.critical)
+            or not lists[0]
+        ):
             raise Unreadable("it is no JSON and does not state critical_failures once and whole")
     stated = found.overall is not None and _numbers(text, "overall") == [found.overall]
     return found if stated else replace(found, overall=None)
@@ -142,8 +158,8 @@ def _stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
 def _numbers(text: str, key: str) -> list[float | None]:
     """What stands after each place that has the key: a number, or None.
 
-    A number has ended where the object or the next key follows: not the 1 of a torn 10, nor the 7 of a 7,5.
+    A number has ended where the object ends or the next key follows: not the 1 of a torn 10, nor the 7 of a 7,5, nor
+    the 9 of "9, no, 3".
     """
-    ends = r"""(?=\s*,\s*["'}A-Za-z_]|\s*}|\s+["'])"""
-    found = re.findall(rf"""(?<!\w){key}["']?\s*:\s*(?:({_NUMBER}){ends})?""", text)
+    found = re.findall(rf"""(?<!\w){key}["']?\s*:\s*(?:({_NUMBER})(?={_NEXT}))?""", text)
     return [float(number) if number else None for number in found]

@@ -13,6 +13,7 @@ from lanes import digest_of
 from probes.prompts import Prompt
 from probes.scoring.examination import Examination, Finding
 from probes.scoring.judging.calibration import CalibrationItem, load_calibration, pairs
+from probes.scoring.judging.client import REFUSED
 from probes.scoring.judging.desk import Desk
 from probes.scoring.judging.epoch import Epoch, load_epoch, save_epoch
 from probes.scoring.judging.forms import choosing, marking
@@ -56,6 +57,10 @@ class JudgeOverseer:
     def every(self) -> int:
         """Decisions between two examinations."""
         return self._settings.examine_every
+
+    @property
+    def epoch(self) -> int:
+        return load_epoch(self._settings, self._folder).number
 
     @property
     def chooses(self) -> bool:
@@ -117,8 +122,8 @@ class JudgeOverseer:
 
     def _canary(self, name: str, mark: float | Missing) -> Finding:
         limit = self._settings.canary_limit
-        if isinstance(mark, Missing):
-            return Finding("canary", name, f"at most {limit:g}", None, False, mark.reason)
+        if isinstance(mark, Missing):  # what a content filter stops was not marked high
+            return Finding("canary", name, f"at most {limit:g}", None, mark.reason == REFUSED, mark.reason)
         return Finding("canary", name, f"at most {limit:g}", mark, mark <= limit)
 
     @staticmethod
