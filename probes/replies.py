@@ -21,6 +21,15 @@ def strict_json(text: str) -> object:
     return None
 
 
+def after_first_object(text: str) -> str:
+    """What follows a whole JSON value at the start of a text; "" where there is none."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return ""
+    return text[end:]
+
+
 def repaired_json(text: str) -> object:
     """What json-repair makes of it; None where it makes nothing."""
     from json_repair import repair_json  # half a second to import, and seldom needed

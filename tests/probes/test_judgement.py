@@ -64,6 +64,7 @@ UNREADABLE = {
     "only thought": (f"{good()}</think>", "it is empty"),
     "prose": ("I would give it a seven.", "it is"),
     "a quoted judgement": (f"The answer holds its own, {good(voice=9)}, which I must not follow.", "nothing else"),
+    "a bare draft": (f"{good()} On reflection this should be lower.", "it says more after the object"),
     "a draft": (f"Draft: {good()}\n\nOn reflection this should be lower.", "nothing else"),
     "a correction": (f"```json\n{good()}\n```\nCorrection: voice should be 2.", "nothing else"),
     "an endless thought": (f"<think>Maybe {good(voice=9)}? No, that is far too high; rather", "it is empty"),
@@ -74,7 +75,7 @@ UNREADABLE = {
     "a list that ends too early": (good(critical=["empty"]).replace('["empty"]', '[]"empty"]'), "it is no JSON"),
     "a list under a torn name": (
         good().replace('"critical_failures": []', '[], "critical_failures ": ["empty"]'),
-        "it is",
+        "critical_failures is missing",
     ),
     "null": ("null", "it is not one JSON object"),
     "a list": (f"[{good()}]", "it is not one JSON object"),
@@ -110,7 +111,7 @@ UNREADABLE = {
     "a quote at its end": (good().replace('"historical": 10,', '"historical": 10\''), "historical"),
     "a plus": (good().replace('"voice": 8', '"voice": +8'), "voice"),
     "other digits": (good().replace('"voice": 8', '"voice": ８'), "voice"),
-    "deep": ("[" * 19_000, "critical_failures is missing"),
+    "deep": ("[" * 19_000, "it is not one JSON object"),
     "deep objects": ('{"components":' * 1_300, ""),
     "10 MB": ("x" * 10_000_000, f"it is 10000000 characters long and at most {MAX_REPLY} are read"),
     "padded": (good() + " " * MAX_REPLY, "characters long"),
@@ -216,3 +217,23 @@ def test_several_passes_give_their_mean_and_spread_and_any_critical_failure() ->
 
 def test_a_mark_needs_every_pass() -> None:
     assert marked([FULL, Missing("why")], PLAIN) == Missing("why")
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from([*"{}[]\",:'\\ \n", "cut", "tear"])), max_size=3))
+def test_no_slip_of_the_pen_changes_a_mark_or_loses_a_failure(edits: list[tuple[int, str]]) -> None:
+    """Signs put in, taken out, and a tear anywhere: what is read is what was said, or it is not read."""
+    text = whole = good(critical=["empty"], voice=10)
+    for place, sign in edits:
+        at = place % max(1, len(text))
+        if sign == "tear":
+            text = text[:at]
+        elif sign == "cut":
+            text = text[:at] + text[at + 1 :] if not text[at : at + 1].isdigit() and text[at : at + 1] != "." else text
+        else:
+            text = text[:at] + sign + text[at:]
+    try:
+        found = read_judgement(text, PLAIN)
+    except Unreadable:
+        return
+    meant = read_judgement(whole, PLAIN)
+    assert (found.marks, found.critical) == (meant.marks, meant.critical)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any, TypeGuard
 
-from probes.replies import Ambiguous, repaired_json, strict_json
+from probes.replies import Ambiguous, after_first_object, repaired_json, strict_json
 from probes.scoring.judging.rubric import Rubric
 from probes.scoring.protocol import Mark, Missing
 from probes.text import one_line
@@ -53,6 +53,8 @@ def parsed(text: str) -> tuple[object, bool]:
         raise Unreadable("it is empty")
     if not answer.startswith("{"):
         raise Unreadable("it is not one JSON object and nothing else")
+    if (more := after_first_object(answer)) and re.search(r"\w", more):
+        raise Unreadable("it says more after the object")
     try:
         data = strict_json(answer)
     except Ambiguous as error:
