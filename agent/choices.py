@@ -77,4 +77,4 @@ class Choices:
         return rows
 
     def _path(self, proposal: str) -> Path:
-        return self.folder / f"choices-{proposal[-3:]}.json"
+        return self.folder / f"choices-{proposal.rpartition('-')[2]}.json"

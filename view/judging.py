@@ -61,7 +61,7 @@ def gather_judging(record: SessionRecord) -> Judging | None:
     scores = [score for reading in readings for score in reading.scores]
     missing = sum(len(reading.missing) for reading in readings)
     tallies = tuple(
-        (decision.id[-3:], tally["won"], tally["lost"], tally["tied"])
+        (f"{decision.turn:03d}", tally["won"], tally["lost"], tally["tied"])
         for decision in record.decided
         if (tally := (decision.comparison or {}).get("tally"))
     )
