@@ -177,7 +177,7 @@ def test_a_prompt_in_two_splits_in_other_clothes_is_named_with_both_ids(tmp_path
     rows[0]["prompt"], rows[-1]["prompt"] = f"{asked}.", f"{asked.upper()}, please"
     tiny.write_jsonl(tmp_path / "prompts.jsonl", rows)
     said = refused(2, "check", path)
-    assert f"{rows[-1]['id']!r} is 0.94 similar to probe prompt {rows[0]['id']!r}" in said
+    assert f"{rows[-1]['id']!r} is 1.00 similar to probe prompt {rows[0]['id']!r}" in said
 
 
 def test_a_busy_workspace_is_exit_code_3(tmp_path: Path) -> None:
