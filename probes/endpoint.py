@@ -38,17 +38,19 @@ be answered either (key, credit, model). "refused": this question alone. "odd": 
 class NoReply(Exception):
     """No completion came; the text says why in one line, without the key. ``retry_after``: seconds, if it said so.
 
-    ``status``: of the HTTP answer, 0 where there was none.
+    ``status``: of the HTTP answer, 0 where there was none. ``sent``: whether the request may have reached the server.
     """
 
-    def __init__(self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0, status: int = 0) -> None:
+    def __init__(
+        self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0, status: int = 0, sent: bool = True
+    ) -> None:
         super().__init__(why)
-        self.kind, self.retry_after, self.status = kind, retry_after, status
+        self.kind, self.retry_after, self.status, self.sent = kind, retry_after, status, sent
 
     @property
     def may_cost(self) -> bool:
         """Whether the server may have answered, and charge for it: it said nothing of the kind, or nothing in time."""
-        return self.status == 0
+        return self.status == 0 and self.sent
 
     @property
     def temporary(self) -> bool:
@@ -197,7 +199,8 @@ class Endpoint:
             raise
         except Exception as error:
             status = error.status_code if isinstance(error, openai.APIStatusError) else 0
-            raise NoReply(self._why(error), _kind(error), _retry_after(error), status) from None
+            sent = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout")
+            raise NoReply(self._why(error), _kind(error), _retry_after(error), status, sent) from None
 
     def _listed(self) -> list[str]:
         """The names of its models; none where the list is missing, refused to this key, or not to be read."""

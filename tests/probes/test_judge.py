@@ -459,6 +459,18 @@ def test_a_call_that_may_have_been_charged_is_counted_at_the_most_it_can_cost(op
         assert (told > 1.5 * plain.purse.spent.dollars) == counted, failure
 
 
+def test_a_call_that_never_reached_the_server_costs_nothing(tmp_path: Path) -> None:
+    write_rubric(tmp_path)
+    with ScriptedEndpoint() as gone:
+        environment = gone.environment
+    chosen = JudgeSettings(model=MODEL, patience=0.1, dollars_per_million_input=1000.0)
+    scorer, purse = JudgeScorer(chosen, tmp_path, environment), Purse()
+    with pytest.raises(EndpointUnavailable, match="has not answered"):
+        scorer.score(answers("a"), Context(purse=purse))
+    scorer.close()
+    assert purse.spent.dollars == 0
+
+
 WITHOUT_USAGE = {
     "id": "1", "object": "chat.completion", "created": 0, "model": MODEL,
     "choices": [{"index": 0, "message": {"role": "assistant", "content": good()}, "finish_reason": "stop"}],
