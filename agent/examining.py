@@ -126,5 +126,5 @@ def last_look(examiner: Examiner, ledger: Ledger, session: str, decisions: int) 
     try:
         return examiner.look(ledger, session, decisions)
     except (BudgetSpent, EndpointUnavailable) as error:
-        examiner.note(f"JUDGE not examined at the end, which no endpoint is waited for and no budget exceeded: {error}")
+        examiner.note(f"JUDGE not examined at the end, since nothing is waited for then: {error}")
         return None

@@ -9,6 +9,7 @@ A number from 0 to 10, a dict {"score": 7.5, "components": {"tone": 8}, "critica
 "OK", "note": "..."} of which only the score is needed, or None for an answer that cannot be judged.
 """
 
+import contextlib
 import copy
 import importlib
 import importlib.util
@@ -151,14 +152,13 @@ def load_function(name: str, folder: Path) -> Function:
     if not callable(function):
         raise BadInput(f"{path} has no function {attribute!r} ([scorer] function={name!r}); define it or mend the name")
     try:
-        inspect.signature(function).bind("prompt", "answer", "category", {})
+        with contextlib.suppress(ValueError):  # a builtin that tells no signature
+            inspect.signature(function).bind("prompt", "answer", "category", {})
     except TypeError:
         raise BadInput(
             f"{path}: [scorer] function {attribute!r} is called with prompt, answer, category and checks, and does not "
             "take these four; mend its parameters"
         ) from None
-    except ValueError:
-        pass  # a builtin that tells no signature
     found: Function = function
     return found
 

@@ -12,6 +12,7 @@ probe as a failure of the scorer that names the rule.
 
 import re
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,8 +85,9 @@ class Rule(Section):
     def applies(self, category: str) -> bool:
         return not self.categories or category in self.categories
 
+    @abstractmethod
     def find(self, text: Text) -> Finding:
-        raise NotImplementedError
+        """What the rule finds in a text."""
 
 
 class CountRule(Rule):
@@ -111,8 +113,9 @@ class CountRule(Rule):
         return self
 
     @property
+    @abstractmethod
     def matcher(self) -> Any:
-        raise NotImplementedError
+        """The compiled pattern."""
 
     def _matches(self, text: str) -> list[Any]:
         try:

@@ -158,7 +158,7 @@ def test_an_endpoint_that_is_gone_at_the_end_does_not_keep_the_session_open(
         session = judged.play(study, tmp_path / "night", watcher=watching)
     record = load_record(Workspace(tmp_path / "night"), session)
     assert record.session.finish_reason == "2 decisions made, the budget"
-    assert "JUDGE not examined at the end, which" in judged.log_of(tmp_path / "night")
+    assert "JUDGE not examined at the end, since" in judged.log_of(tmp_path / "night")
 
 
 def test_an_outage_in_an_examination_ends_with_the_hours(

@@ -110,10 +110,10 @@ def outcomes(scorer: ExecutionScorer, folder: Path, rows: list[dict[str, Any]], 
     return [mark.outcome for mark in scorer.score([Answer(problem.prompt, text) for problem, text in pairs])]
 
 
-def agree(ours: list[str], theirs: list[str]) -> None:
-    assert [word == "PASS" for word in ours] == [word == "passed" for word in theirs], list(
-        zip(ours, theirs, strict=True)
-    )
+def differing(ours: list[str], theirs: list[str]) -> list[tuple[str, str]]:
+    """The verdicts that are not alike."""
+    pairs = zip(ours, theirs, strict=True)
+    return [(own, other) for own, other in pairs if (own == "PASS") != (other == "passed")]
 
 
 def test_completions_are_judged_as_humanevals_own_evaluator_judges_them(
@@ -121,7 +121,7 @@ def test_completions_are_judged_as_humanevals_own_evaluator_judges_them(
 ) -> None:
     ours = outcomes(scorer, tmp_path, [CIPHER], [COMPLETIONS])
     theirs = official.verdicts([official.humaneval(CIPHER, completion) for completion in COMPLETIONS])
-    agree(ours, theirs)
+    assert differing(ours, theirs) == []
     assert ours[0] == "PASS"
     assert {"ASSERTION_FAIL", "NAME_ERROR", "ATTRIBUTE_ERROR", "SYNTAX_ERROR", "TYPE_ERROR"} <= set(ours)
     assert {"INDEX_ERROR", "KEY_ERROR", "ZERO_DIVISION", "RECURSION", "TIMEOUT", "VALUE_ERROR", "IMPORT_ERROR"} <= set(
@@ -131,7 +131,7 @@ def test_completions_are_judged_as_humanevals_own_evaluator_judges_them(
 
 def test_programs_are_judged_as_mbpps_own_evaluator_judges_them(scorer: ExecutionScorer, tmp_path: Path) -> None:
     ours = outcomes(scorer, tmp_path, [COUNTS], [PROGRAMS])
-    agree(ours, official.verdicts([official.mbpp(COUNTS, program) for program in PROGRAMS]))
+    assert differing(ours, official.verdicts([official.mbpp(COUNTS, program) for program in PROGRAMS])) == []
 
 
 def drawn() -> tuple[Drawn, ...]:
@@ -146,7 +146,7 @@ def test_every_reference_and_every_mistake_of_the_bundled_study_is_judged_alike(
     answers = [[one.task.reference, *one.task.mistakes] for one in drawn()]
     ours = outcomes(scorer, tmp_path, rows, answers)
     programs = [official.humaneval(row, text) for row, own in zip(rows, answers, strict=True) for text in own]
-    agree(ours, official.verdicts(programs))
+    assert differing(ours, official.verdicts(programs)) == []
     references = [0]
     for own in answers[:-1]:
         references.append(references[-1] + len(own))

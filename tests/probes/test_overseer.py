@@ -196,3 +196,14 @@ def test_a_calibration_row_that_breaks_a_law_is_named(folder: Path, change: dict
     write(folder, ROWS[:1])
     with pytest.raises(BadInput, match="holds 1 answers and a calibration needs two or more"):
         load_calibration(chosen(), folder)
+
+
+def test_what_was_chosen_in_an_epoch_that_ended_is_asked_anew(folder: Path, judge: ScriptedEndpoint) -> None:
+    overseer = JudgeOverseer(chosen(), folder, judge.environment)
+    duel = Duel(prompt("p"), "one two three four five six seven", "eight")
+    assert overseer.prefer([duel], Context()) == [1.0]
+    judge.restart([{"content": '{"note": "", "preferred": "tie"}'}] * 2)
+    assert overseer.prefer([duel], Context()) == [1.0]
+    overseer.end_epoch()
+    assert overseer.prefer([duel], Context()) == [0.0]
+    overseer.close()

@@ -48,7 +48,7 @@ class Desk:
         doubt = self._client.look()
         self.about = f"judge: {settings.model} at {endpoint.url}" + (f"; {doubt}" if doubt else "")
         self._cache = JudgeCache(cache_folder(settings, folder))
-        self._epoch = load_epoch(settings, folder).number
+        self.epoch = load_epoch(settings, folder).number  # that of the judgements which may be had from the cache
 
     def close(self) -> None:
         self._cache.close()
@@ -113,7 +113,7 @@ class Desk:
     def _key(self, form: Form[T], question: Question) -> bytes:
         """Of what the judge is asked, word for word: rubric, prompt and answer are in the messages. A judge whose
         calibration moved is another one, so the epoch belongs to it."""
-        return cache_key(VERSION, self._settings.model, self._epoch, form.messages(question[0]), question[1])
+        return cache_key(VERSION, self._settings.model, self.epoch, form.messages(question[0]), question[1])
 
     def _kept(self, form: Form[T], question: Question) -> T | None:
         return _restored(form, self._cache.get(self._key(form, question)))

@@ -106,6 +106,7 @@ class JudgeOverseer:
         """From now on it is another judge; the number of the epoch that nothing is known of yet."""
         number = load_epoch(self._settings, self._folder).number + 1
         save_epoch(Epoch(number), self._settings, self._folder)
+        self._desk.epoch = number
         return number
 
     def _overalls(self, questions: Sequence[str], context: Context) -> list[float | Missing]:
