@@ -30,12 +30,10 @@ class Spent:
 def spent_by(ledger: Ledger, session_id: str, budget: Budget, workspace: Workspace) -> Spent:
     """What the budget counts of a session, from the ledger, the count of what judging cost, and the disk."""
     hours = ledger.active_seconds(session_id) / 3600
-    asked = sum(proposal.dollars for proposal in ledger.proposals("WHERE session = ?", (session_id,)))
-    decisions = ledger.decisions("WHERE session = ? AND turn > 0", (session_id,))
-    probes = ledger.probes(session_id)
+    decisions, asked, probes, _ = ledger.counted(session_id)
     judged = spent_on_judging(workspace.judging, session_id)
     free_gb = shutil.disk_usage(workspace.root).free / 1e9
-    return Spent(len(decisions), hours, len(probes), hours * budget.dollars_per_hour + asked + judged, free_gb)
+    return Spent(decisions, hours, probes, hours * budget.dollars_per_hour + asked + judged, free_gb)
 
 
 def for_judging(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:
@@ -52,14 +50,17 @@ def priced(study: Study) -> bool:
     return bool(study.file.budget.dollars_per_hour or tokens)
 
 
-def exhausted(budget: Budget, spent: Spent) -> str | None:
-    """The limit that ends the session, in words, or None."""
+def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -> str | None:
+    """The limit that ends the session, in words, or None. ``more``: probes that would be run, or are kept back, and the
+    ``hours`` of those that are."""
     if budget.decisions is not None and spent.decisions >= budget.decisions:
         return f"{spent.decisions} decisions made, the budget"
-    if budget.hours is not None and spent.hours >= budget.hours:
-        return f"{spent.hours:.2f} hours spent, the budget is {budget.hours:g}"
-    if budget.probes is not None and spent.probes >= budget.probes:
-        return f"{spent.probes} probes run, the budget is {budget.probes}"
+    if budget.hours is not None and spent.hours + hours >= budget.hours:
+        kept = f", {hours:.2f} are kept back for the end" if hours and spent.hours < budget.hours else ""
+        return f"{spent.hours:.2f} hours spent, the budget is {budget.hours:g}{kept}"
+    if budget.probes is not None and spent.probes + max(1, more) > budget.probes:
+        kept = f", {more} more are needed or kept back for the end" if spent.probes < budget.probes else ""
+        return f"{spent.probes} probes run, the budget is {budget.probes}{kept}"
     if budget.dollars is not None and spent.dollars >= budget.dollars:
         return f"${spent.dollars:.2f} spent, the budget is ${budget.dollars:g}"
     if spent.free_gb < budget.disk_gb:

@@ -4,12 +4,13 @@ What was chosen is kept beside the session, so that it is asked for once and a d
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.examining import Examiner
+from agent.round import Pair
 from agent.study import Study
 from lanes.errors import MissingRequirement
 from probes.comparison import Choice
@@ -27,40 +28,41 @@ class Choices:
     store: ProbeStore
     study: Study
 
-    def make(self, proposal: str, candidate: Sequence[Probe], baseline: Sequence[Probe], examiner: Examiner) -> None:
+    def make(self, pairs: Sequence[Pair], examiner: Examiner) -> None:
         """Have each pair of answers compared, unless that was done. Equal answers are a tie that costs nothing."""
-        if self._path(proposal).exists():
-            return
-        duels = {
-            (mine.seed, *place): duel
-            for mine, theirs in zip(candidate, baseline, strict=True)
-            for place, duel in self._duels(mine, theirs).items()
-        }
-        different = {place: duel for place, duel in duels.items() if duel.mine != duel.theirs}
-        found = dict(zip(different, examiner.choices(list(different.values())), strict=True))
+        fresh = {pair: self._duels(pair) for pair in pairs if not self._path(pair).exists()}
+        asked = [(pair, place) for pair, duels in fresh.items() for place, duel in duels.items() if _differ(duel)]
+        found = dict(zip(asked, examiner.choices([fresh[pair][place] for pair, place in asked]), strict=True))
+        for pair, duels in fresh.items():
+            self._keep(pair, {place: found.get((pair, place), 0.0) for place in duels})
+
+    def _keep(self, pair: Pair, found: Mapping[tuple[str, int], float | Missing]) -> None:
         made, missing = [], []
-        for place in duels:
-            value = found.get(place, 0.0)
+        for place, value in found.items():
             if isinstance(value, Missing):
                 missing.append(value.reason)
             else:
-                made.append(Choice(*place, value))
-        told = too_many_missing(missing, len(duels), self.study.scorer.most_missing)
+                made.append(Choice(pair.baseline.seed, *place, value))
+        told = too_many_missing(missing, len(found), self.study.scorer.most_missing)
         data = {"choices": [asdict(choice) for choice in made], "failure": told}
-        write_durably(self._path(proposal), json.dumps(data) + "\n")
+        write_durably(self._path(pair), json.dumps(data) + "\n")
 
-    def made(self, proposal: str) -> list[Choice] | Failure:
+    def made(self, pairs: Sequence[Pair]) -> list[Choice] | Failure:
         """What was chosen; a failure where too much of it could not be read."""
-        data = json.loads(self._path(proposal).read_text(encoding="utf-8"))
-        if data["failure"]:
-            return Failure(proposal, 0, "scorer", data["failure"])
-        return [Choice(**choice) for choice in data["choices"]]
+        choices = []
+        for pair in pairs:
+            data = json.loads(self._path(pair).read_text(encoding="utf-8"))
+            if data["failure"]:
+                return Failure(pair.candidate.id, pair.candidate.seed, "scorer", data["failure"])
+            choices += [Choice(**choice) for choice in data["choices"]]
+        return choices
 
-    def _duels(self, mine: Probe, theirs: Probe) -> dict[tuple[str, int], Duel]:
+    def _duels(self, pair: Pair) -> dict[tuple[str, int], Duel]:
         texts = [
-            {(row["prompt"], row["sample"]): row["text"] for row in self._answers(probe)} for probe in (mine, theirs)
+            {(row["prompt"], row["sample"]): row["text"] for row in self._answers(probe)}
+            for probe in (pair.candidate, pair.baseline)
         ]
-        prompts = {prompt.id: prompt for prompt in self.study.material.probe_prompts}
+        prompts = {prompt.id: prompt for prompt in self.study.material.prompts_of(pair.candidate.key.split)}
         return {
             (prompt, sample): Duel(prompts[prompt], text, texts[1][prompt, sample])
             for (prompt, sample), text in texts[0].items()
@@ -68,7 +70,7 @@ class Choices:
 
     def _answers(self, probe: Probe) -> list[dict[str, Any]]:
         rows = self.store.answers(probe.id)
-        if len(rows) != len(self.study.material.probe_prompts) * self.study.file.probe.samples:
+        if len(rows) != len(self.study.material.prompts_of(probe.key.split)) * probe.key.samples:
             where = self.store.directory(probe.id)
             raise MissingRequirement(
                 f"{where / 'answers.jsonl'} must hold all answers of its probe to compare them; remove {where}, "
@@ -76,5 +78,9 @@ class Choices:
             )
         return rows
 
-    def _path(self, proposal: str) -> Path:
-        return self.folder / f"choices-{proposal.rpartition('-')[2]}.json"
+    def _path(self, pair: Pair) -> Path:
+        return self.folder / f"choices-{pair.candidate.id}-{pair.baseline.id}.json"
+
+
+def _differ(duel: Duel) -> bool:
+    return duel.mine != duel.theirs

@@ -100,6 +100,20 @@ def report(session: SessionId = None, workspace: Root = Path(), as_json: Json = 
 
 
 @app.command()
+def explain(
+    decision: Annotated[str, typer.Argument(metavar="ID", help="As in results.tsv; of the latest session, 007.")],
+    workspace: Root = Path(),
+    as_json: Json = False,
+) -> None:
+    """Say how a decision was come to, in figures, and what would have changed it."""
+    from view.explain import explain, explain_data
+    from view.explain_text import explain_text
+
+    found = explain(_at(workspace), decision)
+    _print(explain_data(found) if as_json else explain_text(found))
+
+
+@app.command()
 def check(study: StudyPath, workspace: Root = Path()) -> None:
     """Validate a study without training, and say what a probe will cost."""
     from agent.preflight import require_sight
@@ -183,6 +197,23 @@ def bench_sandbox(as_json: Json = False) -> None:
     from bench.sandbox import main
 
     raise typer.Exit(main(as_json))
+
+
+@bench.command("decisions")
+def bench_decisions(
+    quick: Annotated[bool, typer.Option("--quick", help="A few nights, in under two minutes.")] = False,
+    as_json: Json = False,
+    landscapes: Annotated[
+        str | None, typer.Option("--landscapes", metavar="MODULE:NAME", help="Your own landscapes instead.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="Also write decisions.md and decisions.json there.")
+    ] = None,
+) -> None:
+    """Play simulated nights whose truth is known, with nightlane and its rivals: what is kept, and what should be."""
+    from bench.decisions.command import main
+
+    raise typer.Exit(main(quick, as_json, landscapes, output))
 
 
 @contextmanager

@@ -81,10 +81,9 @@ class Examiner(AbstractContextManager["Examiner"]):
         )
 
     def due(self, ledger: Ledger, session: str, turn: int) -> bool:
-        """Before this turn, which has not been examined yet, or was when the session was killed."""
-        if self.overseer is None or turn <= 1 or (turn - 1) % self.overseer.every:
-            return False
-        return turn - 1 not in {row.turn for row in ledger.examinations(session)}
+        """Before this turn, when so many decisions were made since the last examination."""
+        last = max((row.turn for row in ledger.examinations(session)), default=0)
+        return self.overseer is not None and turn - 1 - last >= self.overseer.every
 
     def look(self, ledger: Ledger, session: str, decisions: int) -> str | None:
         """Examine after so many decisions: why the session must end, or None."""

@@ -16,7 +16,7 @@ COLUMNS = (
     "time", "session", "id", "status", "lane", "knob", "before", "after", "steps", "seeds", "samples", "target",
     "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta", "worst_guard", "worst_guard_delta",
     "guards_ok", "critical_failures", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd", "proposer",
-    "reason", "description", "worst_guard_low",
+    "reason", "description", "worst_guard_low", "shrunk", "error_spent", "policy",
 )  # fmt: skip
 HEADER = "\t".join(COLUMNS)
 

@@ -1,4 +1,4 @@
-"""The loop: propose, measure, decide, record, until the budget ends, then report.
+"""The loop: propose, measure, decide, record, until the budget ends, then check what was kept, and report.
 
 A LangGraph StateGraph whose checkpoints go to the session's own SQLite file before each next step (durability "sync").
 A node may run twice after a kill; what it does is keyed (agent/session.py). The state is small: ids and counters.
@@ -24,7 +24,7 @@ MOST_TURNS = 100_000
 class State(TypedDict):
     turn: int
     incumbent: str
-    proposal: str | None
+    proposals: list[str]
     ending: str | None
 
 
@@ -37,7 +37,9 @@ def run_loop(session: Session, checkpoints: Path) -> None:
     try:
         _check(checkpoints)
     except sqlite3.DatabaseError:
-        session.watcher.note(f"{checkpoints} cannot be read and is set aside; the ledger knows what was done")
+        session.measuring.note.watcher.note(
+            f"{checkpoints} cannot be read and is set aside; the ledger knows what was done"
+        )
         checkpoints.replace(checkpoints.with_suffix(".unreadable"))
     with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
         graph = build(session).compile(checkpointer=saver)
@@ -46,7 +48,7 @@ def run_loop(session: Session, checkpoints: Path) -> None:
             "recursion_limit": NODES_PER_TURN * MOST_TURNS,
         }
         begun = saver.get_tuple(thread) is not None
-        first: State = {"turn": 0, "incumbent": session.row.start, "proposal": None, "ending": None}
+        first: State = {"turn": 0, "incumbent": session.row.start, "proposals": [], "ending": None}
         graph.invoke(None if begun else first, thread, durability="sync")
 
 
@@ -65,23 +67,27 @@ def build(session: Session) -> StateGraph[State]:
 
     def propose(state: State) -> dict[str, object]:
         turn = state["turn"] + 1
-        ending = session.over_budget() or session.examine(turn)
-        proposal = None if ending else session.next_proposal(turn, state["incumbent"])
+        ending = session.measuring.over_budget() or session.plateau() or session.examine(turn)
+        proposals = [] if ending else session.next_round(turn, state["incumbent"])
         return {
-            "turn": turn,
-            "proposal": proposal,
-            "ending": ending or (None if proposal else "no untried move is left"),
+            "turn": state["turn"] + len(proposals),
+            "proposals": proposals,
+            "ending": ending or (None if proposals else "no untried move is left"),
         }
 
     def measure(state: State) -> dict[str, object]:
-        return {"ending": session.measure(str(state["proposal"]))}
+        return {"ending": session.measure(state["proposals"])}
 
     def decide(state: State) -> dict[str, object]:
-        session.decide(str(state["proposal"]))
+        session.decide(state["proposals"])
         return {}
 
     def record(state: State) -> dict[str, object]:
-        return {"incumbent": session.record(str(state["proposal"]))}
+        return {"incumbent": session.record(state["proposals"], state["incumbent"])}
+
+    def check(state: State) -> dict[str, object]:
+        session.check_keeps()
+        return {}
 
     def report(state: State) -> dict[str, object]:
         session.end(str(state["ending"]))
@@ -91,13 +97,14 @@ def build(session: Session) -> StateGraph[State]:
         return "report" if state["ending"] else "go on"
 
     graph = StateGraph(State)
-    for node in (baseline, propose, measure, decide, record, report):
+    for node in (baseline, propose, measure, decide, record, check, report):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "baseline")
     graph.add_conditional_edges("baseline", ended, {"report": "report", "go on": "propose"})
-    graph.add_conditional_edges("propose", ended, {"report": "report", "go on": "measure"})
-    graph.add_conditional_edges("measure", ended, {"report": "report", "go on": "decide"})
+    graph.add_conditional_edges("propose", ended, {"report": "check", "go on": "measure"})
+    graph.add_conditional_edges("measure", ended, {"report": "check", "go on": "decide"})
     graph.add_edge("decide", "record")
     graph.add_edge("record", "propose")
+    graph.add_edge("check", "report")
     graph.add_edge("report", END)
     return graph

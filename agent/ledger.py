@@ -7,7 +7,7 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,10 +38,13 @@ CREATE TABLE IF NOT EXISTS probes (
 CREATE TABLE IF NOT EXISTS decisions (
     id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, status TEXT NOT NULL,
     reason TEXT NOT NULL, incumbent TEXT NOT NULL, comparison TEXT, policy TEXT NOT NULL, row TEXT NOT NULL,
-    time TEXT NOT NULL);
+    time TEXT NOT NULL, course TEXT);
 CREATE TABLE IF NOT EXISTS examinations (
     session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, time TEXT NOT NULL, passed INTEGER NOT NULL,
     data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS checks (
+    session TEXT NOT NULL REFERENCES sessions, kind TEXT NOT NULL, subject TEXT NOT NULL, time TEXT NOT NULL,
+    data TEXT NOT NULL, PRIMARY KEY (session, kind, subject));
 CREATE TABLE IF NOT EXISTS events (
     id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, time TEXT NOT NULL, text TEXT NOT NULL);
 """
@@ -87,7 +90,8 @@ class ProposalRow:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision with its figures: ``row`` is its line of results.tsv, ``incumbent`` what stands after it."""
+    """A decision with its figures: ``row`` is its line of results.tsv, ``incumbent`` what stands after it, ``course``
+    every look that led to it and the account it leaves (agent/policy/)."""
 
     id: str
     session: str
@@ -99,6 +103,19 @@ class DecisionRow:
     policy: Mapping[str, Any]
     row: Mapping[str, Any]
     time: str
+    course: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """What a session measured that is no decision on a proposal: the noise "floor" at its start, each KEEP left out
+    ("leave_one_out", subject: its decision) and the "holdout" at its end."""
+
+    session: str
+    kind: str
+    subject: str
+    time: str
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -145,11 +162,14 @@ class Ledger:
                 f"{path} cannot be opened as a ledger ({error}); check what it is and who may read it"
             ) from None
         self._db.row_factory = sqlite3.Row
+        self._decisions: dict[str, DecisionRow] = {}  # what is decided and what a digest names never changes
+        self._recipes: dict[str, Recipe] = {}
         try:
             if not read_only:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
                 self._db.executescript(SCHEMA)
+                self._add_course()
             tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
@@ -159,6 +179,11 @@ class Ledger:
             ) from None
         if not tables:
             raise BadInput(f"{path} holds no session yet; start one with nightlane run STUDY")
+
+    def _add_course(self) -> None:
+        """To a ledger from before decisions had one."""
+        if "course" not in {row["name"] for row in self._db.execute("PRAGMA table_info(decisions)")}:
+            self._db.execute("ALTER TABLE decisions ADD COLUMN course TEXT")
 
     def close(self) -> None:
         self._db.close()
@@ -248,46 +273,85 @@ class Ledger:
             self._db.execute("DELETE FROM probes WHERE id = ? AND session = ?", (row.id, row.session))
             self._insert("probes", asdict(row))
 
+    def counted(self, session_id: str) -> tuple[int, float, int, float]:
+        """Decisions on proposals, the proposers' dollars, probes, and the mean seconds of those that gave a reading."""
+        decisions = "SELECT COUNT(*) FROM decisions WHERE session = :id AND turn > 0"
+        dollars = "SELECT COALESCE(SUM(dollars), 0) FROM proposals WHERE session = :id"
+        probes = "SELECT COUNT(*) FROM probes WHERE session = :id"
+        seconds = "SELECT COALESCE(AVG(seconds), 0) FROM probes WHERE session = :id AND kind = 'reading'"
+        row = self._db.execute(f"SELECT ({decisions}), ({dollars}), ({probes}), ({seconds})", {"id": session_id})
+        found: tuple[int, float, int, float] = tuple(row.fetchone())
+        return found
+
     def probes(self, session_id: str) -> list[ProbeRow]:
         rows = self._db.execute("SELECT * FROM probes WHERE session = ? ORDER BY rowid", (session_id,))
         return [ProbeRow(**dict(row)) for row in rows]
 
-    def decide(self, decision: DecisionRow, event: str) -> None:
-        """Make a decision durable together with its line of the progress log."""
+    def decide(self, decided: Sequence[tuple[DecisionRow, str]]) -> None:
+        """Make decisions durable together, each with its line of the progress log: all of a round, or none."""
         with self._transaction():
-            self._insert(
-                "decisions",
-                {
-                    **asdict(decision),
-                    "comparison": None if decision.comparison is None else json.dumps(decision.comparison),
-                    "policy": json.dumps(dict(decision.policy)),
-                    "row": json.dumps(dict(decision.row)),
-                },
-            )
-            self._insert(
-                "events",
-                {"id": decision.id, "session": decision.session, "time": decision.time, "text": event},
-            )
+            for decision, event in decided:
+                self._insert(
+                    "decisions",
+                    {
+                        **asdict(decision),
+                        "comparison": _json(decision.comparison),
+                        "policy": json.dumps(dict(decision.policy)),
+                        "row": json.dumps(dict(decision.row)),
+                        "course": _json(decision.course),
+                    },
+                )
+                self._insert(
+                    "events",
+                    {"id": decision.id, "session": decision.session, "time": decision.time, "text": event},
+                )
+
+    def checked(self, check: CheckRow) -> None:
+        """Record a check, unless it is there."""
+        with self._transaction():
+            self._insert("checks", {**asdict(check), "data": json.dumps(dict(check.data))})
+
+    def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
+        """Of a session, oldest first; none in a ledger from before there were any."""
+        if not self._has("checks"):
+            return []
+        rows = self._db.execute("SELECT * FROM checks WHERE session = ? ORDER BY rowid", (session_id,))
+        found = [CheckRow(**{**dict(row), "data": json.loads(row["data"])}) for row in rows]
+        return [check for check in found if kind in (None, check.kind)]
+
+    def settle(self, floor: CheckRow, key: str) -> None:
+        """Record the noise floor of a session together with the probe key that was chosen by it."""
+        with self._transaction():
+            self._insert("checks", {**asdict(floor), "data": json.dumps(dict(floor.data))})
+            self._db.execute("UPDATE sessions SET key = ? WHERE id = ?", (key, floor.session))
+
+    def samples(self, question: str) -> int | None:
+        """Answers per prompt that the last session under a question chose; None where none has."""
+        if not self._has("checks"):
+            return None
+        row = self._db.execute(
+            "SELECT c.data FROM checks c JOIN sessions s ON s.id = c.session "
+            "WHERE c.kind = 'floor' AND s.question = ? ORDER BY c.rowid DESC LIMIT 1",
+            (question,),
+        ).fetchone()
+        return int(json.loads(row["data"])["samples"]) if row else None
+
+    def _has(self, table: str) -> bool:
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
     def history(self, question: str, key: str) -> list[tuple[ProposalRow, DecisionRow]]:
         """Every decision on a proposal under one question and one probe key, of all sessions, oldest first."""
-        rows = self._db.execute(
-            "SELECT d.id FROM decisions d JOIN sessions s ON s.id = d.session "
-            "WHERE d.turn > 0 AND s.question = ? AND s.key = ? ORDER BY d.rowid",
-            (question, key),
-        )
-        found = []
-        for row in rows.fetchall():
-            decision, proposals = self.decision(row["id"]), self.proposals("WHERE id = ?", (row["id"],))
-            if decision is not None and proposals:
-                found.append((proposals[0], decision))
-        return found
+        asked = "(SELECT id FROM sessions WHERE question = ? AND key = ?)"
+        decided = self.decisions(f"WHERE turn > 0 AND session IN {asked}", (question, key))
+        proposals = {row.id: row for row in self.proposals(f"WHERE session IN {asked}", (question, key))}
+        return [(proposals[row.id], row) for row in decided if row.id in proposals]
 
     def standing(self, question: str, key: str) -> str | None:
-        """The digest of the recipe that the last KEEP under one question and probe key made, of any session."""
+        """The digest of the recipe that the last KEEP or RETRACT under one question and probe key left, of any
+        session."""
         row = self._db.execute(
             "SELECT d.incumbent FROM decisions d JOIN sessions s ON s.id = d.session "
-            "WHERE s.question = ? AND s.key = ? AND d.status = 'KEEP' ORDER BY d.rowid DESC LIMIT 1",
+            "WHERE s.question = ? AND s.key = ? AND d.status IN ('KEEP', 'RETRACT') ORDER BY d.rowid DESC LIMIT 1",
             (question, key),
         ).fetchone()
         return str(row[0]) if row else None
@@ -297,11 +361,15 @@ class Ledger:
         return found[0] if found else None
 
     def decisions(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[DecisionRow]:
-        rows = self._db.execute(f"SELECT * FROM decisions {clause} ORDER BY rowid", values)
-        loaded = ("comparison", "policy", "row")
-        return [
-            DecisionRow(**{**dict(row), **{name: json.loads(row[name] or "null") for name in loaded}}) for row in rows
-        ]
+        names = [row["id"] for row in self._db.execute(f"SELECT id FROM decisions {clause} ORDER BY rowid", values)]
+        return [self._loaded(name) for name in names]
+
+    def _loaded(self, decision_id: str) -> DecisionRow:
+        if decision_id not in self._decisions:
+            row = dict(self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone())
+            loaded = {name: json.loads(row.get(name) or "null") for name in ("comparison", "policy", "row", "course")}
+            self._decisions[decision_id] = DecisionRow(**{**row, **loaded})
+        return self._decisions[decision_id]
 
     def examined(self, session_id: str, turn: int, time: str, passed: bool, data: Mapping[str, Any]) -> None:
         """Record an examination; one that is made again, after a kill, is one more."""
@@ -311,7 +379,7 @@ class Ledger:
 
     def examinations(self, session_id: str) -> list[ExaminationRow]:
         """Of a session, oldest first; none in a ledger from before there were any."""
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'examinations'").fetchone():
+        if not self._has("examinations"):
             return []
         rows = self._db.execute("SELECT * FROM examinations WHERE session = ? ORDER BY rowid", (session_id,))
         return [
@@ -330,10 +398,17 @@ class Ledger:
         return [(row["session"], row["time"], row["text"]) for row in rows]
 
     def recipe(self, digest: str) -> Recipe:
-        row = self._db.execute("SELECT toml FROM recipes WHERE digest = ?", (digest,)).fetchone()
-        if row is None:
-            raise KeyError(digest)
-        return Recipe.from_toml(row["toml"])
+        if digest not in self._recipes:
+            row = self._db.execute("SELECT toml FROM recipes WHERE digest = ?", (digest,)).fetchone()
+            if row is None:
+                raise KeyError(digest)
+            self._recipes[digest] = Recipe.from_toml(row["toml"])
+        return self._recipes[digest]
+
+    def keep_recipe(self, recipe: Recipe) -> None:
+        """A recipe that stands without having been proposed."""
+        with self._transaction():
+            self._recipe(recipe)
 
     def _recipe(self, recipe: Recipe) -> None:
         self._insert("recipes", {"digest": recipe.digest, "toml": recipe.to_toml()})
@@ -353,3 +428,7 @@ class Ledger:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _json(data: Mapping[str, Any] | None) -> str | None:
+    return None if data is None else json.dumps(dict(data))

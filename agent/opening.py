@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from agent.examining import Examiner
 from agent.followers import publish
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
+from agent.measuring import Measuring, Watcher
 from agent.preflight import require_sight
 from agent.proposers import Chain, choose
 from agent.rows import now
-from agent.session import BASELINE_FAILED, Session, Watcher
+from agent.seeds import Seeds
+from agent.session import BASELINE_FAILED, Session
 from agent.study import Budget, Study, load_study
 from agent.workspace import Workspace, full_disk_is_said, interruptible
 from lanes import Recipe
@@ -47,14 +49,17 @@ def begin(
     fresh: bool,
     watcher: Watcher,
     report: WriteReport,
+    runner: Runner | None = None,
 ) -> str:
-    """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands."""
+    """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands.
+    ``runner``: instead of the one that the study asks for."""
     study.check_material()
     require_sight(study, workspace)
     note = _Notes(watcher)
     proposers = choose(study.file.proposer, os.environ, note)
-    with _open(workspace, study, overrides, note, None) as opened:
+    with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
+        key = replace(key, samples=ledger.samples(study.question) or key.samples)
         start = _start(ledger, study, key.digest, fresh, watcher)
         where = os.path.relpath(study.path, workspace.root)
         row = SessionRow(
@@ -66,7 +71,7 @@ def begin(
         opened.examiner.record_beginning(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
         note(opened.runner.about)
-        _run(_session(row, study, workspace, opened, proposers, note, report))
+        _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
 
 
@@ -92,10 +97,10 @@ def resume(
     note = _Notes(watcher)
     proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, given, note, row.id) as opened:
-        key = opened.key
+        key = replace(opened.key, samples=_samples(opened.ledger, row.id) or opened.key.samples)
         if ended := opened.examiner.epoch_ended(opened.ledger, row.id):
             note.keep_in(opened.ledger, row.id)
-            _session(row, study, workspace, opened, proposers, note, report).close(ended)
+            _session(row, key, study, workspace, opened, proposers, note, report).close(ended)
             return row.id
         if key.digest != row.key:
             raise StudyChanged(
@@ -106,7 +111,7 @@ def resume(
         opened.ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
         note(opened.runner.about)
-        _run(_session(row, study, workspace, opened, proposers, note, report))
+        _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
 
 
@@ -125,8 +130,9 @@ class _Opened:
 
 @contextmanager
 def _open(
-    workspace: Workspace, study: Study, overrides: Overrides, note: "_Notes", session: str | None
-) -> Iterator[_Opened]:
+    workspace: Workspace, study: Study, overrides: Overrides, note: "_Notes", session: str | None,
+    given: Runner | None = None,
+) -> Iterator[_Opened]:  # fmt: skip
     """For a new session (None) or one that is taken up. A new one's scorer is examined before a worker asks it
     anything: what it finds may begin a comparison epoch, which is in the probe key."""
     budget = limits(study.file.budget, overrides.decisions, overrides.hours)
@@ -148,35 +154,49 @@ def _open(
             note.watcher.note(
                 "starting the workers, which load the base model" if resident else "the runner is simulated"
             )
-            with open_runner(study, workspace, overrides.workers) as runner:
+            with given or open_runner(study, workspace, overrides.workers) as runner:
                 key = study.material.key(runner.environment, runner.base)
                 yield _Opened(name, budget, ledger, runner, key, examiner)
 
 
 def _session(
-    row: SessionRow, study: Study, workspace: Workspace, opened: _Opened, proposers: Chain, note: "_Notes",
-    report: WriteReport,
+    row: SessionRow, key: ProbeKey, study: Study, workspace: Workspace, opened: _Opened, proposers: Chain,
+    note: "_Notes", report: WriteReport,
 ) -> Session:  # fmt: skip
-    return Session(
-        row, study, opened.budget, opened.key, workspace, opened.ledger, opened.runner, ProbeStore(workspace.runs),
-        proposers, note.watcher, lambda session_id: report(workspace, session_id), opened.examiner, note,
+    measuring = Measuring(
+        row, study, opened.budget, key, workspace, opened.ledger, opened.runner, ProbeStore(workspace.runs),
+        opened.examiner, note, reserve=2 * study.file.policy.holdout_seeds,
     )  # fmt: skip
+    seeds = Seeds(study.file.probe.seeds, _nights_before(opened.ledger, row), row.seed)
+    return Session(measuring, proposers, lambda session_id: report(workspace, session_id), seeds)
+
+
+def _nights_before(ledger: Ledger, row: SessionRow) -> int:
+    """Sessions under the same question that began before this one."""
+    names = ledger.sessions()
+    earlier = (ledger.session(name) for name in names[: names.index(row.id)])
+    return sum(session is not None and session.question == row.question for session in earlier)
+
+
+def _samples(ledger: Ledger, session: str) -> int | None:
+    """Answers per prompt that a session settled on; None before it did."""
+    return next((int(check.data["samples"]) for check in ledger.checks(session, "floor")), None)
 
 
 def _run(session: Session) -> None:
-    folder = session.workspace.session(session.row.id)
+    folder = session.measuring.workspace.session(session.row.id)
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(folder / "study.toml", session.row.study_text)
-    session.over_budget()
-    publish(session.ledger, session.workspace.root)
+    session.measuring.over_budget()
+    publish(session.measuring.ledger, session.measuring.workspace.root)
     try:
         if unfit := session.look_again():
             session.end(unfit)
         else:
             run_loop(session, folder / "checkpoint.sqlite")
     finally:
-        session.over_budget()
-    ended = session.ledger.session(session.row.id)
+        session.measuring.over_budget()
+    ended = session.measuring.ledger.session(session.row.id)
     if ended is not None and (ended.finish_reason or "").startswith(BASELINE_FAILED):
         raise BaselineFailed(
             f"{ended.finish_reason}; change [recipe] in the study, or mend the machine, and begin again"
@@ -190,7 +210,9 @@ def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runn
     if settings.kind == "simulated":
         from probes.simulated import SimulatedRunner
 
-        return SimulatedRunner(study.material, ProbeStore(workspace.runs), settings.simulated_seconds)
+        return SimulatedRunner(
+            study.material, ProbeStore(workspace.runs), settings.simulated_seconds, width=settings.workers or 1
+        )
     from probes.resident import ResidentRunner
 
     return ResidentRunner(study.material, settings, workspace.runs, study.start.quantization)

@@ -1,17 +1,22 @@
 """What a study can see before it starts: from earlier decisions of this workspace, else from assumed noise."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import NormalDist
 
 from agent.ledger import DecisionRow, Ledger, SessionRow
+from agent.policy.boundary import levels
+from agent.policy.course import FIRST_LOOK
+from agent.policy.settings import Policy
 from agent.study import Study
 from agent.workspace import Workspace
 from lanes.errors import BadInput
 from probes.comparison import OVERALL
 from probes.precision import Design, Noise, Sight, foreseen, remedies
 from probes.reading import Outcome, Reading
+from probes.spread import Spread, pooled
 from probes.store import ProbeStore
 
 ASSUMED = Noise()
@@ -37,11 +42,10 @@ class Foresight:
     def source(self) -> str:
         """Where the noise comes from, in words."""
         if self.measured:
-            return f"measured: median of {self.measured} comparison{'s' * (self.measured > 1)} under this probe key"
+            return f"measured: pooled over {self.measured} comparison{'s' * (self.measured > 1)} under this probe key"
         told = (
             f"assumed: runs {self.noise.run:g}, category by run {self.noise.category_by_run:g}, answers "
-            f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}, part of an answer's noise "
-            f"that seeds share {self.noise.shared:g}"
+            f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}"
         )
         return f"{told}, judgements {self.noise.judgement:.2g}" if self.noise.judgement else told
 
@@ -51,11 +55,13 @@ def foresee(study: Study, workspace: Workspace) -> Foresight:
     decisions = _compared(study, workspace)
     designs, policy = _designs(study), study.file.policy
     noise = replace(ASSUMED, judgement=ASSUMED_OF_JUDGES) if study.scorer.judge else ASSUMED
-    measured = {name: _median(decisions, name) for name in designs}
+    level = _level(policy)
+    measured = {name: _measured(decisions, name, policy.confirming_seeds, level) for name in designs}
     if any(sight is None for sight in measured.values()):
         decisions, measured = [], {}
     sights = {
-        name: measured.get(name) or foreseen(design, noise, policy.confidence) for name, design in designs.items()
+        name: measured.get(name) or foreseen(design, noise, policy.confidence, level)
+        for name, design in designs.items()
     }
     return Foresight(designs, noise, sights, policy.smallest_effect, len(decisions))
 
@@ -75,27 +81,42 @@ def require_sight(study: Study, workspace: Workspace) -> None:
 def advice(study: Study, found: Foresight) -> str:
     """What to raise so that the target shows more: figures where the noise is assumed, else the rule."""
     if found.measured:
-        return "seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part of it"
-    narrower = remedies(found.designs[study.target], found.noise, study.file.policy.confidence)
+        return (
+            "confirming_seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part"
+        )
+    narrower = remedies(found.designs[study.target], found.noise, _level(study.file.policy))
     return " or ".join(f"{name} ({seen + found.smallest_effect:.2f})" for name, seen in narrower.items())
 
 
 def _designs(study: Study) -> dict[str, Design]:
     probe, prompts = study.file.probe, study.material.probe_prompts
     counts = Counter(prompt.category for prompt in prompts)
-    one = Design(len(probe.seeds), 1, probe.samples, passes=study.scorer.judgements, choices=study.scorer.chooses)
+    one = Design(
+        study.file.policy.confirming_seeds,
+        1,
+        probe.samples,
+        passes=study.scorer.judgements,
+        choices=study.scorer.chooses,
+    )
     designs = {name: replace(one, prompts=number) for name, number in sorted(counts.items())}
     return {**designs, OVERALL: replace(one, prompts=len(prompts), categories=len(counts))}
 
 
-def _median(decisions: Sequence[DecisionRow], category: str) -> Sight | None:
-    """Of comparisons in which something changed; None for too few of them."""
-    found = [row.comparison["differences"][category] for row in decisions if row.comparison]
-    halves = [(one["high"] - one["low"]) / 2 for one in found if one["standard_error"] > 0]
-    if len(halves) < FEWEST:
+def _level(policy: Policy) -> float:
+    """The one-sided level that the first confirmation of a night must pass in the end."""
+    return levels(policy.night_error * policy.spend, policy.confirming_seeds, FIRST_LOOK)[-1]
+
+
+def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level: float) -> Sight | None:
+    """From the variance between seeds of comparisons in which something changed; None for too few of them."""
+    found = [row.comparison for row in decisions if row.comparison]
+    parts = [Spread(one["differences"][category].get("variance", 0.0), len(one["seeds"]) - 1) for one in found]
+    parts = [part for part in parts if part.variance > 0]
+    if len(parts) < FEWEST:
         return None
-    half = median(halves)
-    return Sight(median(one["standard_error"] for one in found if one["standard_error"] > 0), half, half)
+    error = math.sqrt(pooled(parts).variance / pairs)
+    normal = NormalDist()
+    return Sight(error, normal.inv_cdf(0.975) * error, -normal.inv_cdf(level) * error)
 
 
 def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:

@@ -1,15 +1,17 @@
 """The figures of a decision as a row of results.tsv and a line of progress.log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.decision import Verdict, failing_guards, room
 from agent.ledger import DecisionRow, ProposalRow
+from agent.policy.course import Look, Verdict
+from agent.policy.knowledge import Knowledge
+from agent.round import Conclusion
 from agent.study import Study
 from lanes import Value, show
 from probes.comparison import OVERALL, Comparison
-from probes.reading import Failure, Reading
+from probes.reading import Failure, ProbeKey, Reading
 
 
 def now() -> str:
@@ -23,38 +25,67 @@ def value_of(stored: Any) -> Value:
     return value
 
 
-def result_row(
-    study: Study,
-    session: str,
-    verdict: Verdict,
-    readings: Sequence[Reading],
-    comparison: Comparison | None,
-    proposal: ProposalRow | None,
-    failure: Failure | None,
+def measured_row(
+    study: Study, session: str, key: ProbeKey, verdict: Verdict, readings: Sequence[Reading], failure: Failure | None
 ) -> dict[str, Any]:
-    """Every column of results.tsv by name; None where there is nothing to say."""
-    target, probe = study.target, study.file.probe
-    row: dict[str, Any] = {
-        "time": now(), "session": session, "status": verdict.status, "steps": probe.steps,
-        "seeds": " ".join(map(str, probe.seeds)), "samples": probe.samples, "reason": verdict.reason,
-        "proposer": proposal.proposer if proposal else None,
-        "description": proposal.hypothesis if proposal else "the recipe that the session starts from",
-    }  # fmt: skip
-    if proposal is not None:
-        before, after = value_of(proposal.before), value_of(proposal.after)
-        row |= {"lane": proposal.lane, "knob": proposal.knob, "before": plain(before), "after": plain(after)}
+    """The row of a baseline."""
+    row = _row(session, key, verdict) | {"description": "the recipe that the session starts from"}
     if failure is not None:
-        row["description"] = f"{row['description']} ({failure.message})" if proposal else failure.message
-    if readings:
-        row |= _measured(readings)
+        return row | _measured(readings) | {"description": failure.message}
+    means = {"target": mean(readings, study.target), "overall": mean(readings, OVERALL)}
+    return row | {"seeds": _seeds(reading.seed for reading in readings)} | _measured(readings) | means
+
+
+def result_row(study: Study, session: str, key: ProbeKey, conclusion: Conclusion, known: Knowledge) -> dict[str, Any]:
+    """The row of a decision on a proposal: every column of results.tsv by name that has something to say."""
+    proposal, comparison = conclusion.proposal, conclusion.comparison
+    row = _row(session, key, conclusion.verdict) | _proposed(proposal) | _measured(conclusion.readings)
+    if conclusion.failure is not None:
+        return row | {"description": f"{proposal.hypothesis} ({conclusion.failure.message})"}
     if comparison is not None:
-        row |= _compared(comparison, target, study.guards)
-    elif readings and failure is None:
-        row |= {"target": mean(readings, target), "overall": mean(readings, OVERALL)}
+        row |= _compared(comparison, study.target, conclusion.looks[-1], study.guards)
+        effect = comparison.differences[study.target]
+        row["shrunk"] = known.shrunk(effect.delta, effect.standard_error**2)[0]
+    if conclusion.account.error:
+        row["error_spent"] = conclusion.account.error
     return row
 
 
+def retraction_row(
+    study: Study, kept: DecisionRow, proposal: ProposalRow, verdict: Verdict, comparison: Comparison
+) -> dict[str, Any]:
+    """The row that takes a KEEP back: before and after are the other way round."""
+    moved = _proposed(proposal)
+    back = {"before": moved["after"], "after": moved["before"], "proposer": None}
+    what = "left out of what stands, on fresh seeds" if verdict.reason == "leave_one_out" else "on the holdout prompts"
+    told = {"description": f"{kept.id} does not hold: {what}"}
+    row = {key: kept.row.get(key) for key in ("session", "steps", "samples")}
+    row |= {"time": now(), "status": verdict.status, "reason": verdict.reason}
+    return row | moved | back | told | _figures(comparison, study.target)
+
+
+def _row(session: str, key: ProbeKey, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "time": now(), "session": session, "status": verdict.status, "steps": key.steps, "samples": key.samples,
+        "reason": verdict.reason,
+    }  # fmt: skip
+
+
+def _proposed(proposal: ProposalRow) -> dict[str, Any]:
+    before, after = value_of(proposal.before), value_of(proposal.after)
+    return {
+        "lane": proposal.lane, "knob": proposal.knob, "before": plain(before), "after": plain(after),
+        "proposer": proposal.proposer, "description": proposal.hypothesis,
+    }  # fmt: skip
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    return " ".join(map(str, seeds))
+
+
 def _measured(readings: Sequence[Reading]) -> dict[str, Any]:
+    if not readings:
+        return {}
     tokens, training = sum(reading.tokens for reading in readings), sum(reading.timing.train for reading in readings)
     return {
         "critical_failures": sum(reading.critical_failures for reading in readings),
@@ -64,19 +95,24 @@ def _measured(readings: Sequence[Reading]) -> dict[str, Any]:
     }
 
 
-def _compared(comparison: Comparison, target: str, guards: Mapping[str, float]) -> dict[str, Any]:
+def _figures(comparison: Comparison, target: str) -> dict[str, Any]:
     effect, overall = comparison.differences[target], comparison.differences[OVERALL]
-    row: dict[str, Any] = {
-        "target": effect.candidate, "baseline": effect.baseline, "delta": effect.delta, "ci_low": effect.low,
-        "ci_high": effect.high, "overall": overall.candidate, "overall_delta": overall.delta,
+    return {
+        "seeds": _seeds(comparison.seeds), "target": effect.candidate, "baseline": effect.baseline,
+        "delta": effect.delta, "ci_low": effect.low, "ci_high": effect.high, "overall": overall.candidate,
+        "overall_delta": overall.delta,
     }  # fmt: skip
+
+
+def _compared(comparison: Comparison, target: str, look: Look, guards: Mapping[str, float]) -> dict[str, Any]:
+    row = _figures(comparison, target)
     if guards:
-        worst = min(guards, key=lambda name: room(comparison.differences[name].low, guards[name]))
+        worst = min(guards, key=lambda name: look.guards[name] + guards[name])
         row |= {
             "worst_guard": worst,
             "worst_guard_delta": comparison.differences[worst].delta,
-            "worst_guard_low": comparison.differences[worst].low,
-            "guards_ok": not failing_guards(comparison, guards),
+            "worst_guard_low": look.guards[worst],
+            "guards_ok": all(look.guards[name] + margin > 0 for name, margin in guards.items()),
         }
     return row
 

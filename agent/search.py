@@ -1,16 +1,23 @@
-"""What a proposer is shown: this turn's lane, its untried legal moves, and what was learnt so far."""
+"""What a proposer is shown: this turn's lane, its untried legal moves, and what was learnt so far; and when to give
+up."""
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
-from agent.decision import room
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
-from agent.proposers import Situation, Tried
+from agent.proposers import Situation, Suggestion, Tried
 from agent.rows import value_of
 from agent.study import Study
-from lanes import Recipe, Value
+from lanes import Recipe, SearchSpace, Value
+from lanes.errors import IllegalRecipe
 
 # A crash of these kinds says nothing about the recipe: a later session may try it again.
 MACHINE_FAULTS = ("lost_worker", "scorer", "server", "timeout", "error")
+CALIBRATION = "calibration"
+"""The lane, and the proposer, of candidates that are the incumbent in disguise."""
+WIDER = 3
+"""How many times as far a mutation may reach on a plateau."""
 
 
 @dataclass(frozen=True)
@@ -23,47 +30,127 @@ class Search:
 
     def situation(self, turn: int, incumbent: Recipe, budget_left: str) -> Situation | None:
         """This turn's lane (the one furthest behind its share that has a move) and what its proposer is shown."""
-        history, barred = self._history(), self.barred()
-        space = self.study.lanes
+        barred, space = self.barred(), self.space
         made = [proposal.lane for proposal in self.ledger.proposals("WHERE session = ?", (self.row.id,))]
         total = sum(space.shares.values())
-        for lane in sorted(space.shares, key=lambda name: made.count(name) - turn * space.shares[name] / total):
+        order = sorted(space.shares, key=lambda name: made.count(name) - turn * space.shares[name] / total)
+        for lane in sorted(order, key=lambda name: name == self._exhausted_lane):
             moves = self._untried(incumbent, lane, barred)
             if moves:
                 return Situation(
-                    turn, self.row.seed, lane, incumbent, moves, space, [self._tried(*pair) for pair in history],
-                    self.study.target, self.study.guards, self.study.program, budget_left,
+                    turn, self.row.seed, lane, incumbent, moves, space, self._tried(), self.study.target,
+                    self.study.guards, self.study.program, budget_left,
                 )  # fmt: skip
         return None
 
-    def barred(self) -> set[str]:
-        """The effects of recipes that are not tried again: decided on, and not for a fault of the machine's."""
-        return {
-            self.ledger.recipe(digest).effect
-            for proposal, decision in self._history()
-            if decision.session == self.row.id or not decision.reason.endswith(MACHINE_FAULTS)
-            for digest in (proposal.child, proposal.parent)
-        }
+    def overtaken(self, incumbent: Recipe) -> tuple[str, Suggestion] | None:
+        """A candidate whose confirmation another KEEP of its round came before: the same move, from what stands now."""
+        again = {proposal.proposer for proposal in self._proposals}
+        for proposal, decision in self._decided:
+            name = f"retest of {proposal.id[-3:]}"
+            if decision.reason != "overtaken" or name in again:
+                continue
+            try:
+                _, child = self.space.mutate(incumbent, proposal.knob, value_of(proposal.after))
+            except IllegalRecipe:
+                continue
+            if child.effect not in self.barred():
+                told = f"promising beside a change that was kept first: {proposal.hypothesis}"
+                value = value_of(proposal.after)
+                return proposal.lane, Suggestion(proposal.knob, value, told, proposal.predicted, name)
+        return None
 
+    def plateau(self) -> str | None:
+        """Why the session should end: the search has widened, changed lane, and still nothing is promising."""
+        if self._stage < 3:
+            return None
+        return (
+            f"a plateau: none of the last {self._fruitless} candidates was promising enough to be confirmed, though "
+            "moves were widened and the lane was changed"
+        )
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """What may be moved: further than usual on a plateau."""
+        return self.study.lanes.widened(WIDER) if self._stage >= 1 else self.study.lanes
+
+    def barred(self) -> set[str]:
+        """The effects of recipes that are not tried again: decided on, and not for a fault of the machine's; and what
+        this session has proposed. A candidate that was overtaken has not had its turn."""
+        open_again = {proposal.id for proposal, decision in self._history if decision.reason == "overtaken"}
+        decided = {
+            digest
+            for proposal, decision in self._history
+            if decision.session == self.row.id or not decision.reason.endswith(MACHINE_FAULTS)
+            for digest in ((proposal.parent,) if proposal.id in open_again else (proposal.child, proposal.parent))
+        }
+        proposed = {proposal.child for proposal in self._proposals if proposal.id not in open_again}
+        return {self.ledger.recipe(digest).effect for digest in decided | proposed}
+
+    # plateau
+
+    @cached_property
+    def _fruitless(self) -> int:
+        """Candidates of this session since one reached its confirmation."""
+        promising = [bool((d.course or {}).get("account", {}).get("error")) for _, d in reversed(self._decided)]
+        return promising.index(True) if True in promising else len(promising)
+
+    @property
+    def _stage(self) -> int:
+        """0, then 1 with wider moves, 2 with another lane, 3 at the end."""
+        return self._fruitless // self.study.file.policy.plateau
+
+    @cached_property
+    def _exhausted_lane(self) -> str | None:
+        """The lane that had most of the fruitless candidates, once moves that reach further have not helped either."""
+        if self._stage < 2:
+            return None
+        recent = self._decided[-self._fruitless :]
+        return Counter(proposal.lane for proposal, _ in recent).most_common(1)[0][0]
+
+    # history
+
+    @cached_property
     def _history(self) -> list[tuple[ProposalRow, DecisionRow]]:
-        return self.ledger.history(self.row.question, self.row.key)
+        pairs = self.ledger.history(self.row.question, self.row.key)
+        return [(proposal, decision) for proposal, decision in pairs if proposal.lane != CALIBRATION]
+
+    @property
+    def _decided(self) -> list[tuple[ProposalRow, DecisionRow]]:
+        return [pair for pair in self._history if pair[1].session == self.row.id]
+
+    @cached_property
+    def _proposals(self) -> list[ProposalRow]:
+        rows = self.ledger.proposals("WHERE session = ?", (self.row.id,))
+        return [row for row in rows if row.lane != CALIBRATION]
 
     def _untried(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
         """A recipe that was decided on is not tried again, under this incumbent or another, however it is written."""
         found = {}
-        for name, values in self.study.lanes.moves(incumbent, lane).items():
-            knob = self.study.lanes.knob(name)
+        for name, values in self.space.moves(incumbent, lane).items():
+            knob = self.space.knob(name)
             fresh = tuple(value for value in values if knob.write(incumbent, value).effect not in barred)
             if fresh:
                 found[name] = fresh
         return found
 
-    def _tried(self, proposal: ProposalRow, decision: DecisionRow) -> Tried:
+    def _tried(self) -> list[Tried]:
+        """Every decision, its candidate's level counted from where the search began."""
+        levels: dict[str, float] = {}
+        found = []
+        for proposal, decision in self._history:
+            level, shrunk = levels.get(proposal.parent, 0.0), decision.row.get("shrunk")
+            if decision.status == "KEEP" and shrunk is not None:
+                levels[proposal.child] = level + shrunk
+            found.append(self._one(proposal, decision, None if shrunk is None else level + shrunk))
+        return found
+
+    def _one(self, proposal: ProposalRow, decision: DecisionRow, level: float | None) -> Tried:
         differences = (decision.comparison or {}).get("differences", {})
         effect = differences.get(self.study.target, {})
-        guards = [-room(differences[name]["low"], margin) for name, margin in self.study.guards.items() if differences]
+        guards = [-(differences[name]["delta"] + margin) for name, margin in self.study.guards.items() if differences]
         return Tried(
             self.ledger.recipe(proposal.child), proposal.lane, proposal.knob, value_of(proposal.before),
             value_of(proposal.after), decision.status, decision.reason, effect.get("delta"), effect.get("low"),
-            effect.get("high"), effect.get("candidate"), max(guards, default=0.0) if effect else None,
+            effect.get("high"), effect.get("standard_error"), level, max(guards, default=0.0) if effect else None,
         )  # fmt: skip

@@ -3,194 +3,152 @@
 Every method may be called again after a kill: side effects are keyed, and what was done is found, not redone.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import Protocol
 
-from agent.budget import Spent, exhausted, for_judging, left, priced, spent_by
-from agent.choices import Choices
-from agent.decision import Verdict, crash, decide
+from agent.budget import left, priced
+from agent.ending import Ending, Retraction
 from agent.examining import Examiner, last_look
-from agent.followers import publish
-from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
-from agent.proposers import Chain
-from agent.rows import event_text, now, result_row, value_of
-from agent.search import MACHINE_FAULTS, Search
-from agent.study import Budget, Study, load_study
-from agent.workspace import Workspace, full_disk_is_said, uninterrupted
-from lanes import Recipe, show
-from lanes.errors import BadInput, BaselineFailed, BudgetSpent, DiskFull, MissingRequirement, StudyChanged
-from probes.comparison import Comparison, compare
-from probes.purse import Allowance
-from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading
-from probes.runner import Progress, Runner
-from probes.store import ProbeStore
-
-
-class Watcher(Protocol):
-    """Whoever looks at a running session: a live table, or plain lines."""
-
-    def progress(self, progress: Progress) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
-
-    def decided(self, decision: DecisionRow) -> None: ...
-
+from agent.floor import Floor, floor_data, settle, told, visible_effect
+from agent.ledger import CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.measuring import Measuring
+from agent.policy.course import Terms, Verdict, crash
+from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
+from agent.proposers import Chain, Suggestion
+from agent.round import Candidate, Conclusion, Round
+from agent.rows import event_text, measured_row, now, result_row, retraction_row, value_of
+from agent.search import CALIBRATION, MACHINE_FAULTS, Search
+from agent.seeds import Seeds
+from agent.study import Study
+from agent.workspace import full_disk_is_said, uninterrupted
+from lanes import Recipe, digest_of, show
+from lanes.errors import BudgetSpent, MissingRequirement
+from probes.comparison import OVERALL
+from probes.reading import Failure, Outcome, Probe, Reading
+from probes.spread import Spread
+from probes.variance import sources
 
 MOST_FAULTS = 3
 BASELINE_FAILED = "the starting recipe could not be measured"
 
 
-def _settled(outcome: Outcome | None) -> bool:
-    """A reading is, and a failure that the recipe alone explains; any other failure is worth another run."""
-    return isinstance(outcome, Reading) or (isinstance(outcome, Failure) and outcome.permanent)
-
-
 @dataclass
 class Session:
-    """One unattended run and its collaborators. ``period`` is when this process took it up (epoch seconds)."""
+    """One unattended run and its collaborators."""
 
-    row: SessionRow
-    study: Study
-    budget: Budget
-    key: ProbeKey
-    workspace: Workspace
-    ledger: Ledger
-    runner: Runner
-    store: ProbeStore
+    measuring: Measuring
     proposers: Chain
-    watcher: Watcher
     write_report: Callable[[str], Path]
-    examiner: Examiner
-    note: Callable[[str], None]
-    period: float = field(default_factory=time.time)
+    seeds: Seeds
 
-    def __post_init__(self) -> None:
-        self.examiner.heard = self._told
+    @property
+    def row(self) -> SessionRow:
+        return self.measuring.row
+
+    @property
+    def study(self) -> Study:
+        return self.measuring.study
+
+    @property
+    def examiner(self) -> Examiner:
+        return self.measuring.examiner
 
     # nodes
 
     def measure_start(self) -> tuple[str, str | None]:
-        """Measure the starting recipe and record its BASELINE row; its digest, and why it failed if it did."""
-        start, decision_id = self.ledger.recipe(self.row.start), f"{self.row.id}-baseline"
-        if self.ledger.decision(decision_id) is None:
+        """Measure the starting recipe, settle the noise floor, record the BASELINE row; why it failed if it did."""
+        start, decision_id = self._recipe(self.row.start), f"{self.row.id}-baseline"
+        if self._ledger.decision(decision_id) is None:
             try:
-                outcomes = self._measure("baseline", start)
+                outcomes = self._baseline(start)
             except BudgetSpent as error:
                 return start.digest, str(error)
             failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
             verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
             readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
-            self._decide(decision_id, 0, verdict, start, readings, None, None, failure)
-        self._publish()
-        decision = self.ledger.decision(decision_id)
+            figures = measured_row(self.study, self.row.id, self.measuring.key, verdict, readings, failure)
+            self._record([(self._decision(decision_id, 0, verdict, start, figures), None)])
+        self.measuring.publish()
+        decision = self._ledger.decision(decision_id)
         failed = decision is None or decision.status == "CRASH"
         return start.digest, f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
 
-    def next_proposal(self, turn: int, incumbent: str) -> str | None:
-        """The id of this turn's proposal, made now or found; None when no untried legal move is left."""
-        recorded = self.ledger.proposal(self.row.id, turn)
-        if recorded is not None:
-            return recorded.id
-        search = Search(self.row, self.study, self.ledger)
-        situation = search.situation(turn, self.ledger.recipe(incumbent), left(self.budget, self.spent()))
-        if situation is None:
-            return None
-        suggestion = self.proposers.propose(situation)
-        mutation, child = situation.space.mutate(situation.incumbent, suggestion.knob, suggestion.value)
-        proposal = ProposalRow(
-            f"{self.row.id}-{turn:03d}", self.row.id, turn, incumbent, child.digest, situation.lane, mutation.knob,
-            mutation.before, mutation.after, " ".join(suggestion.hypothesis.split())[:1000], suggestion.predicted,
-            suggestion.proposer, suggestion.dollars, now(),
-        )  # fmt: skip
-        with uninterrupted(), full_disk_is_said(self.workspace):
-            return self.ledger.propose(proposal, child).id
+    def next_round(self, turn: int, incumbent: str) -> list[str]:
+        """The ids of the proposals from this turn on, made now or found; none when no untried legal move is left."""
+        found = []
+        for place in range(self.study.file.policy.round or self.measuring.runner.width):
+            proposal = self._next_proposal(turn + place, incumbent)
+            if proposal is None:
+                break
+            found.append(proposal)
+        return found
 
-    def measure(self, proposal_id: str) -> str | None:
-        """Readings or failures of the candidate and, under the same key, of the incumbent; why the session ends."""
-        if self.ledger.decision(proposal_id) is not None:
-            return None
-        proposal = self._proposal(proposal_id)
-        title = (
-            f"{proposal.id[-3:]} {proposal.knob} {show(value_of(proposal.before))} -> {show(value_of(proposal.after))}"
-        )
-        child, parent = self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent)
+    def plateau(self) -> str | None:
+        """Why the session should end early: nothing was promising for long, though the search widened."""
+        return self._search.plateau()
+
+    def measure(self, proposals: Sequence[str]) -> str | None:
+        """Whatever the round's candidates and their baseline need until each is decided on; why the session ends."""
         try:
-            outcomes = self._measure(title, child, parent)
-            if self.examiner.chooses and all(isinstance(outcome, Reading) for outcome in outcomes):
-                self.choices.make(proposal_id, self._probes(child), self._probes(parent), self.examiner)
+            if current := self._round(proposals):
+                self.measuring.drive(current.course(), self._title(current.candidates))
         except BudgetSpent as error:
             return str(error)
-        fault = next((o for o in outcomes if isinstance(o, Failure) and o.kind in MACHINE_FAULTS), None)
-        if fault is not None and self._faults_in_a_row() >= MOST_FAULTS - 1:
-            raise MissingRequirement(
-                f"{MOST_FAULTS} proposals in a row failed without a fault of theirs (the last: {fault.kind}, "
-                f"{fault.message}); see runs/worker-*.log, mend the machine, then: {self.workspace.resume_command}"
-            )
+        if current:
+            self._require_sound(current.conclusions)
         return None
 
-    def _faults_in_a_row(self) -> int:
-        decisions = self.ledger.decisions("WHERE session = ?", (self.row.id,))
-        reasons = [decision.reason.removeprefix("crash:") for decision in reversed(decisions)]
-        return next((count for count, reason in enumerate(reasons) if reason not in MACHINE_FAULTS), len(reasons))
-
-    def decide(self, proposal_id: str) -> None:
-        """Compare, decide, and make the decision durable."""
-        proposal = self._proposal(proposal_id)
-        if self.ledger.decision(proposal_id) is not None:
+    def decide(self, proposals: Sequence[str]) -> None:
+        """Come to the round's conclusions again, from what is on the disk, and make them durable together."""
+        current = self._round(proposals)
+        if current is None:
             return
-        child, parent = self.ledger.recipe(proposal.child), self.ledger.recipe(proposal.parent)
-        outcomes = [self._known(probe) for probe in self._probes(child)]
-        baseline = [self._known(probe) for probe in self._probes(parent)]
-        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
-        lost = next((outcome for outcome in baseline if isinstance(outcome, Failure)), None)
-        if lost is not None:
-            raise BaselineFailed(
-                f"the incumbent's probe {lost.probe} was measured once and failed now ({lost.kind}: {lost.message}); "
-                f"mend the cause, then: {self.workspace.resume_command}"
-            )
-        failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
-        chosen = self.choices.made(proposal_id) if self.examiner.chooses and failure is None else None
-        failure, chosen = (chosen, None) if isinstance(chosen, Failure) else (failure, chosen)
-        if failure is not None:
-            self._decide(proposal_id, proposal.turn, crash(failure), parent, readings, None, proposal, failure)
-            return
-        policy = self.study.file.policy
-        comparison = compare(readings, [o for o in baseline if isinstance(o, Reading)], policy.confidence, chosen)
-        verdict = decide(comparison, self.study.target, self.study.guards, policy.smallest_effect)
-        stands = child if verdict.status == "KEEP" else parent
-        self._decide(proposal_id, proposal.turn, verdict, stands, readings, comparison, proposal, None)
+        for _ in current.course():
+            """Everything it asks for was measured."""
+        self._record([(self._concluded(conclusion), conclusion) for conclusion in current.conclusions])
 
-    def record(self, proposal_id: str) -> str:
+    def record(self, proposals: Sequence[str], incumbent: str) -> str:
         """Bring results.tsv and progress.log in step; returns the digest of the recipe that stands now."""
-        decision = self.ledger.decision(proposal_id)
-        if decision is None:
-            raise RuntimeError(f"{proposal_id} is recorded before it was decided")
-        self._publish()
-        return decision.incumbent
+        self.measuring.publish()
+        decided = [self._ledger.decision(proposal) for proposal in proposals]
+        return next((decision.incumbent for decision in decided if decision and decision.status == "KEEP"), incumbent)
+
+    def check_keeps(self) -> None:
+        """Re-test what was kept, as far as the budget goes, and retract what does not hold."""
+        standing = self._standing()
+        if not standing or not self.study.file.policy.holdout_seeds:
+            return
+        start, ending = self._recipe(self.row.start), Ending(self.measuring, self.seeds, self._terms, self._known([]))
+        for check in (ending.leave_out, ending.hold_out):
+            try:
+                last = self._recipe(self._last_standing())
+                self._retract(check(standing, start, last) if standing else [])
+            except BudgetSpent as error:
+                self.measuring.note(f"{check.__name__.upper()} left out: {error}")
+            self.measuring.reserve = 0
+            standing = self._standing()
 
     def end(self, reason: str) -> None:
         """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
-        unfit = last_look(self.examiner, self.ledger, self.row.id, self._decided())
+        unfit = last_look(self.examiner, self._ledger, self.row.id, self._decided())
         self.close(f"{reason}; {unfit}" if unfit else reason)
 
     def close(self, reason: str) -> None:
         """As ``end``, without another look at the scorer."""
-        with uninterrupted(), full_disk_is_said(self.workspace):
-            self.ledger.note(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
-            self.ledger.finish(self.row.id, now(), reason)
-        self._publish()
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            self._ledger.note(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
+            self._ledger.finish(self.row.id, now(), reason)
+        self.measuring.publish()
         self.write_report(self.row.id)
 
     # the scorer
 
     def examine(self, turn: int) -> str | None:
         """Examine the scorer if it is time before this turn; why the session must end, or None."""
-        return self._look(turn - 1) if self.examiner.due(self.ledger, self.row.id, turn) else None
+        return self._look(turn - 1) if self.examiner.due(self._ledger, self.row.id, turn) else None
 
     def look_again(self) -> str | None:
         """Examine the scorer of a session that is taken up; why it must end, or None. A new one's was, just now."""
@@ -198,121 +156,218 @@ class Session:
 
     def _look(self, decisions: int) -> str | None:
         try:
-            return self.examiner.look(self.ledger, self.row.id, decisions)
+            return self.examiner.look(self._ledger, self.row.id, decisions)
         except BudgetSpent as error:
             return str(error)
 
     def _decided(self) -> int:
-        return len(self.ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,)))
+        return len(self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,)))
+
+    # the noise floor
+
+    def _baseline(self, start: Recipe) -> list[Outcome]:
+        """Repeats of the starting recipe under the session's key, which the first of them may choose."""
+        outcomes = self._repeats(start)
+        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+        if len(readings) < len(outcomes) or self._ledger.checks(self.row.id, "floor"):
+            return outcomes
+        spread = next((row.data["spread"] for row in self._ledger.examinations(self.row.id)), None)
+        scorer, file = self.study.scorer, self.study.file
+        found = None if scorer.chooses else sources(readings, self.study.target, spread, scorer.judgements)
+        chosen = self._ledger.samples(self.row.question)
+        floor = settle(readings, found, file.policy, self.measuring.budget, self.measuring.runner.width, chosen)
+        self._settle(floor, floor_data(floor, found, visible_effect(readings, self.study.target, floor, file.policy)))
+        self.measuring.note(told(found, self.study.target, self._floor["visible"]))
+        self.measuring.note(f"FLOOR {floor.why}")
+        return self._repeats(start)
+
+    def _repeats(self, recipe: Recipe) -> list[Outcome]:
+        probes = self._first_probes(recipe)
+        self.measuring.measure("baseline", probes)
+        return [self.measuring.outcome(probe) for probe in probes]
+
+    def _first_probes(self, recipe: Recipe) -> list[Probe]:
+        """As many as the study has seeds: the study's own, or fresh ones where an earlier night has used those."""
+        number = len(self.study.file.probe.seeds)
+        return [Probe(recipe, self.measuring.key, seed) for seed in islice(self.seeds.screening(0), number)]
+
+    def _settle(self, floor: Floor, data: dict[str, object]) -> None:
+        key = replace(self.measuring.key, samples=floor.samples)
+        self._ledger.settle(CheckRow(self.row.id, "floor", "", now(), data), key.digest)
+        self.measuring.key, self.measuring.row = key, replace(self.row, key=key.digest)
 
     @property
-    def choices(self) -> Choices:
-        return Choices(self.workspace.session(self.row.id), self.store, self.study)
+    def _floor(self) -> dict[str, float]:
+        return dict(self._ledger.checks(self.row.id, "floor")[0].data)
 
-    # budget
+    # proposing
 
-    def over_budget(self) -> str | None:
-        return exhausted(self.budget, self.spent())
+    @property
+    def _search(self) -> Search:
+        return Search(self.row, self.study, self._ledger)
 
-    def spent(self) -> Spent:
-        self.ledger.seen(self.row.id, self.period, time.time())
-        return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
+    def _next_proposal(self, turn: int, incumbent: str) -> str | None:
+        recorded = self._ledger.proposal(self.row.id, turn)
+        if recorded is not None:
+            return recorded.id
+        parent = self._recipe(incumbent)
+        if self.seeds.disguised(turn, self.study.file.policy.disguised):
+            hypothesis = "the incumbent under other seeds, decided on like any other candidate: nothing can be kept"
+            none = Suggestion("baseline", "incumbent", hypothesis, 0.0, CALIBRATION)
+            return self._propose(turn, parent, parent, CALIBRATION, "incumbent", none)
+        search = self._search
+        again = search.overtaken(parent)
+        if again is not None:
+            lane, suggestion = again
+        else:
+            situation = search.situation(turn, parent, left(self.measuring.budget, self.measuring.spent()))
+            if situation is None:
+                return None
+            lane, suggestion = situation.lane, self.proposers.propose(situation)
+        mutation, child = search.space.mutate(parent, suggestion.knob, suggestion.value)
+        return self._propose(turn, parent, child, lane, mutation.before, suggestion)
 
-    def allowance(self) -> Allowance:
-        """What judging may cost from now on."""
-        return for_judging(self.budget, self.spent(), self.workspace, self.row.id)
+    def _propose(
+        self, turn: int, parent: Recipe, child: Recipe, lane: str, before: object, suggestion: Suggestion
+    ) -> str:
+        proposal = ProposalRow(
+            f"{self.row.id}-{turn:03d}", self.row.id, turn, parent.digest, child.digest, lane, suggestion.knob,
+            before, suggestion.value, " ".join(suggestion.hypothesis.split())[:1000], suggestion.predicted,
+            suggestion.proposer, suggestion.dollars, now(),
+        )  # fmt: skip
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            return self._ledger.propose(proposal, child).id
 
-    # measuring and deciding
+    # deciding
 
-    def _probes(self, recipe: Recipe) -> list[Probe]:
-        return [Probe(recipe, self.key, seed) for seed in self.study.file.probe.seeds]
+    @property
+    def _terms(self) -> Terms:
+        return Terms(self.study.file.policy, self.study.target, self.study.guards, int(self._floor["pairs"]))
 
-    def _measure(self, title: str, *recipes: Recipe) -> list[Outcome]:
-        """Outcomes of all seeds of all recipes; only those that are in no probe directory are run."""
-        self._require_unchanged()
-        probes = [probe for recipe in recipes for probe in self._probes(recipe)]
-        missing = [probe for probe in probes if not _settled(self.store.get(probe))]
-        self.watcher.measuring(title, missing)
-        self.runner.run(missing, self._heard, self._keep, self.allowance())
-        self._require_unchanged()
-        return [self._known(probe) for probe in probes]
+    def _round(self, proposals: Sequence[str]) -> Round | None:
+        """The round of those that are not decided yet; None when all are."""
+        waiting = [self._proposal(proposal) for proposal in proposals if self._ledger.decision(proposal) is None]
+        if not waiting:
+            return None
+        decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
+        keeps = sum(decision.status == "KEEP" for decision in decided)
+        met = len(list(takewhile(lambda decision: decision.status != "KEEP", reversed(decided))))
+        candidates = [Candidate(row, self._recipe(row.child), row.lane == CALIBRATION) for row in waiting]
+        return Round(
+            candidates, self._recipe(waiting[0].parent), keeps, met, self.measuring.key, self.seeds, self._terms,
+            self._known, self.measuring.outcome, self.measuring.chosen,
+        )  # fmt: skip
 
-    def _heard(self, progress: Progress) -> None:
-        """What a worker says. A note is for the log, too: who waits for a server may wait beyond the budget."""
-        self.watcher.progress(progress)
-        if progress.note:
-            self._told(progress.note)
+    def _known(self, more: Sequence[Account]) -> Knowledge:
+        """What the session has learnt from its decisions and from those that a round has come to."""
+        decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
+        accounts = [account_from(decision.course["account"]) for decision in decided if decision.course]
+        return known([*accounts, *more], self._first_spreads, self.study.target, self.study.file.policy)
 
-    def _told(self, note: str) -> None:
-        self.note(note)
-        self._publish()
-        if over := self.over_budget():
-            raise BudgetSpent(over)
+    @cached_property
+    def _first_spreads(self) -> dict[str, Spread]:
+        """Of the baseline's repeats, once the floor is settled."""
+        probes = self._first_probes(self._recipe(self.row.start))
+        readings = [found for probe in probes if isinstance(found := self.measuring.outcome(probe), Reading)]
+        return baseline_spreads(readings, [*sorted({score.category for score in readings[0].scores}), OVERALL])
 
-    def _keep(self, probe: Probe, outcome: Outcome) -> None:
-        """Make an outcome durable as soon as it is there, so that a kill costs only the probes in flight."""
-        if isinstance(outcome, Failure) and outcome.kind == "disk":
-            raise DiskFull(
-                f"probe {probe.id} found the disk full; free some space, then: {self.workspace.resume_command}"
+    def _concluded(self, conclusion: Conclusion) -> DecisionRow:
+        proposal, verdict = conclusion.proposal, conclusion.verdict
+        stands = proposal.child if verdict.status == "KEEP" else proposal.parent
+        course = {
+            "looks": [asdict(look) for look in conclusion.looks], "account": asdict(conclusion.account),
+            "seeds": dict(conclusion.seeds),
+        }  # fmt: skip
+        figures = result_row(self.study, self.row.id, self.measuring.key, conclusion, self._known([conclusion.account]))
+        comparison = conclusion.comparison
+        return replace(
+            self._decision(proposal.id, proposal.turn, verdict, self._recipe(stands), figures),
+            comparison=asdict(comparison) if comparison else None, course=course,
+        )  # fmt: skip
+
+    def _require_sound(self, conclusions: Sequence[Conclusion]) -> None:
+        """MissingRequirement when the machine, and no recipe, makes proposals fail one after another."""
+        decisions = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
+        verdicts = [decision.reason for decision in decisions] + [one.verdict.reason for one in conclusions]
+        kinds = [reason.removeprefix("crash:") for reason in verdicts]
+        last = conclusions[-1].failure if conclusions else None
+        if len(kinds) >= MOST_FAULTS and all(kind in MACHINE_FAULTS for kind in kinds[-MOST_FAULTS:]) and last:
+            raise MissingRequirement(
+                f"{MOST_FAULTS} proposals in a row failed without a fault of theirs (the last: {last.kind}, "
+                f"{last.message}); see runs/worker-*.log, mend the machine, then: "
+                f"{self.measuring.workspace.resume_command}"
             )
-        with uninterrupted(), full_disk_is_said(self.workspace):
-            self.ledger.measured(self.row.id, probe, outcome, now())
-            self.store.put(probe, outcome)
 
-    def _known(self, probe: Probe) -> Outcome:
-        outcome = self.store.get(probe)
-        if outcome is None:
-            raise RuntimeError(f"probe {probe.id} is decided on before it was measured")
-        return outcome
+    # what stands
 
-    def _require_unchanged(self) -> None:
-        """What decides is as it was when the session began (law 10)."""
-        try:
-            again = load_study(self.study.path)
-            changed = "the study file" if again.question != self.row.question else None
-            if changed is None:
-                now_key = again.material.key(self.runner.environment, self.runner.base)
-                parts = [name for name, value in asdict(self.key).items() if getattr(now_key, name) != value]
-                changed = f"the {parts[0]} of the probe key" if parts else None
-                if changed and parts[0] == "scorer" and self.study.scorer.judge:
-                    changed += " (the rubric, or the comparison epoch, which another session has ended)"
-        except (BadInput, OSError) as error:
-            changed = f"something that cannot be read any more ({error})"
-        if changed:
-            raise StudyChanged(
-                f"what decides may not change under a session and {changed} is not what session {self.row.id} began "
-                "with; put it back and resume, or begin a new session with nightlane run"
-            )
+    def _standing(self) -> list[tuple[DecisionRow, ProposalRow]]:
+        """The KEEPs of this session that were not retracted."""
+        rows = self._ledger.decisions("WHERE session = ?", (self.row.id,))
+        gone = {row.id.removesuffix("-retract") for row in rows if row.status == "RETRACT"}
+        return [(row, self._proposal(row.id)) for row in rows if row.status == "KEEP" and row.id not in gone]
 
-    def _decide(
-        self, decision_id: str, turn: int, verdict: Verdict, stands: Recipe, readings: Sequence[Reading],
-        comparison: Comparison | None, proposal: ProposalRow | None, failure: Failure | None,
-    ) -> None:  # fmt: skip
-        figures = result_row(self.study, self.row.id, verdict, readings, comparison, proposal, failure)
-        figures["cost_usd"] = self._cost()
+    def _last_standing(self) -> str:
+        moved = self._ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (self.row.id,))
+        return moved[-1].incumbent if moved else self.row.start
+
+    def _retract(self, found: Sequence[Retraction]) -> None:
+        rows = []
+        for one in found:
+            figures = retraction_row(self.study, one.kept, one.proposal, one.verdict, one.comparison)
+            decision_id, turn = f"{one.kept.id}-retract", -one.kept.turn
+            decision = self._decision(decision_id, turn, one.verdict, one.stands, figures)
+            rows.append((replace(decision, comparison=asdict(one.comparison)), None))
+            with uninterrupted():
+                self._ledger.keep_recipe(one.stands)
+        self._record(rows)
+        self.measuring.publish()
+
+    # the ledger
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self.measuring.ledger
+
+    def _decision(
+        self, decision_id: str, turn: int, verdict: Verdict, stands: Recipe, figures: dict[str, object]
+    ) -> DecisionRow:
         policy = {
             **self.study.file.policy.model_dump(exclude={"must_see"}),
-            "target": self.study.target,
-            "guards": dict(self.study.guards),
-        }
-        decision = DecisionRow(
-            decision_id, self.row.id, turn, verdict.status, verdict.reason, stands.digest,
-            asdict(comparison) if comparison else None, policy, {"id": decision_id, **figures}, str(figures["time"]),
+            "target": self.study.target, "guards": dict(self.study.guards),
+        }  # fmt: skip
+        policy["digest"] = digest_of(policy)
+        row = {"id": decision_id, **figures, "policy": policy["digest"]}
+        return DecisionRow(
+            decision_id, self.row.id, turn, verdict.status, verdict.reason, stands.digest, None, policy, row,
+            str(figures["time"]),
         )  # fmt: skip
-        with uninterrupted(), full_disk_is_said(self.workspace):
-            self.ledger.decide(decision, event_text(decision))
-        self.watcher.decided(decision)
+
+    def _record(self, decided: Sequence[tuple[DecisionRow, object]]) -> None:
+        """Durable, all or none. The first row has what was spent since the last."""
+        if not decided:
+            return
+        rows = [decision for decision, _ in decided]
+        rows[0] = replace(rows[0], row={**rows[0].row, "cost_usd": self._cost()})
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            self._ledger.decide([(row, event_text(row)) for row in rows])
+        for row in rows:
+            self.measuring.note.watcher.decided(row)
 
     def _cost(self) -> float | None:
         """Dollars since the session's last row: the rows add up to what was spent. None when nothing is priced."""
         if not priced(self.study):
             return None
-        rows = self.ledger.decisions("WHERE session = ?", (self.row.id,))
-        return round(self.spent().dollars - sum(decision.row.get("cost_usd") or 0.0 for decision in rows), 6)
+        rows = self._ledger.decisions("WHERE session = ?", (self.row.id,))
+        return round(self.measuring.spent().dollars - sum(row.row.get("cost_usd") or 0.0 for row in rows), 6)
 
     def _proposal(self, proposal_id: str) -> ProposalRow:
-        return self.ledger.proposals("WHERE id = ?", (proposal_id,))[0]
+        return self._ledger.proposals("WHERE id = ?", (proposal_id,))[0]
 
-    def _publish(self) -> None:
-        with uninterrupted(), full_disk_is_said(self.workspace):
-            publish(self.ledger, self.workspace.root)
+    def _recipe(self, digest: str) -> Recipe:
+        return self._ledger.recipe(digest)
+
+    def _title(self, candidates: Sequence[Candidate]) -> str:
+        rows = [one.proposal for one in candidates]
+        return ", ".join(
+            f"{row.id[-3:]} {row.knob} {show(value_of(row.before))} -> {show(value_of(row.after))}" for row in rows
+        )

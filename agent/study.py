@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from agent.policy.settings import Policy
 from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes, check_recipe, digest_of
 from lanes.errors import BadInput
 from lanes.search_space import KNOB_NAMES, nearest
@@ -36,19 +37,6 @@ class Target(Section):
     """``[target]``: the category to improve, or "overall"."""
 
     category: str
-
-
-class Policy(Section):
-    """``[policy]``: the thresholds of a decision, on the 0 to 10 scale. Stored with every decision.
-
-    KEEP needs the target's lower bound above ``smallest_effect``; ``confidence`` is that of every interval.
-    ``must_see``: a study whose target cannot show an effect of so many points is refused before it starts; half of the
-    scale unless it says less.
-    """
-
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    smallest_effect: float = Field(0.0, ge=0)
-    must_see: float = Field(5.0, gt=0, le=10)
 
 
 class Budget(Section):

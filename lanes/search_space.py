@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -50,6 +50,11 @@ class SearchSpace:
             if knob.name == name:
                 return knob
         raise IllegalRecipe(f"{name!r} is not a knob of this study{nearest(name, (k.name for k in self.knobs))}")
+
+    def widened(self, factor: int) -> "SearchSpace":
+        """The same, with mutations that may reach so many times as far."""
+        knobs = (replace(knob, reach=knob.reach * factor) if knob.reach else knob for knob in self.knobs)
+        return replace(self, knobs=tuple(knobs))
 
     def moves(self, recipe: Recipe, lane: str | None = None) -> dict[str, tuple[Value, ...]]:
         """Knob -> the values that one mutation of ``recipe`` may set: within reach, legal, and not without effect."""

@@ -1,5 +1,5 @@
 """Candidate against baseline: paired differences per prompt and seed, with an interval that includes the variance
-between training seeds. Pure functions of readings.
+between training seeds and how unequally prompts respond. Pure functions of readings.
 """
 
 import math
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lanes.errors import UnlikeReadings
 from probes.reading import Reading
+from probes.spread import MOST_FREEDOM, UNKNOWN, Spread
 
 OVERALL = "overall"
 
@@ -22,7 +23,9 @@ Table: TypeAlias = NDArray[numpy.float64]
 class Difference:
     """Candidate minus baseline on the 0 to 10 scale, in one category or overall.
 
-    ``n``: prompts. ``standard_error`` and the interval [low, high] cover prompts, training seeds and sampling.
+    ``n``: prompts. ``standard_error``, worth ``freedom`` degrees of freedom, and the interval [low, high] cover
+    prompts, training seeds and sampling. ``variance``: between seeds, of one seed's mean difference, as seen here
+    alone.
     """
 
     category: str
@@ -33,6 +36,12 @@ class Difference:
     standard_error: float
     low: float
     high: float
+    variance: float
+    freedom: float
+
+    def bound(self, level: float) -> float:
+        """The lower bound that a true value is below with chance ``level``."""
+        return self.delta - quantile(level, self.freedom) * self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +82,38 @@ def compare(
     baseline: Sequence[Reading],
     confidence: float = 0.95,
     choices: Sequence[Choice] | None = None,
+    spreads: Mapping[str, Spread] | None = None,
 ) -> Comparison:
-    """Compare readings of two recipes, paired by seed, prompt and sample.
+    """Compare readings of two recipes, paired by seed, prompt and sample. ``spreads``: by category, what is known of
+    the variance between seeds from other comparisons.
 
     ``choices`` take the place of the scores: a win is 10 for the side that has it and 0 for the other, a tie is 5 for
     both, so a difference is 10 times (share won minus share lost).
 
-    UnlikeReadings when any probe key differs, when the two sides do not hold the same seeds, or when they hold fewer
-    than two.
+    UnlikeReadings when any probe key differs, when the two sides do not hold the same seeds, or when they hold one seed
+    only and ``spreads`` do not tell how seeds differ.
     """
     key = baseline[0].key if baseline else candidate[0].key
     for reading in [*candidate, *baseline]:
         key.require_equal(reading.key)
     seeds = tuple(sorted(reading.seed for reading in candidate))
-    if seeds != tuple(sorted(reading.seed for reading in baseline)) or len(set(seeds)) != len(seeds) or len(seeds) < 2:
+    if seeds != tuple(sorted(reading.seed for reading in baseline)) or len(set(seeds)) != len(seeds):
         raise UnlikeReadings(
             f"readings are paired by seed and the sides hold {seeds} and "
-            f"{tuple(sorted(r.seed for r in baseline))}; measure two or more seeds on both sides"
+            f"{tuple(sorted(r.seed for r in baseline))}; measure the same seeds on both sides"
         )
     mine, theirs, names = _tables(candidate, baseline, choices)
+    if len(seeds) < 2 and not all((spreads or {}).get(name, UNKNOWN).freedom for _, name in names):
+        raise UnlikeReadings(
+            f"one pair of readings (seed {seeds}) does not show how seeds differ and nothing else is known of it; "
+            "measure two or more seeds on both sides"
+        )
     categories = [category for _, category in names]
     found = {}
     for category in [OVERALL, *sorted(set(categories))]:
         chosen = [i for i, own in enumerate(categories) if category in (OVERALL, own)]
-        found[category] = _difference(category, mine[:, chosen], theirs[:, chosen], confidence)
+        known = (spreads or {}).get(category, UNKNOWN)
+        found[category] = _difference(category, mine[:, chosen], theirs[:, chosen], confidence, known)
     return Comparison(
         found, seeds, confidence,
         sum(reading.critical_failures for reading in candidate), sum(reading.critical_failures for reading in baseline),
@@ -160,47 +177,43 @@ def _means(scores: Mapping[tuple[str, int], float], keys: Collection[tuple[str, 
     return {prompt: math.fsum(own) / len(own) for prompt, own in values.items()}
 
 
-def _difference(
-    category: str, mine: NDArray[numpy.float64], theirs: NDArray[numpy.float64], confidence: float
-) -> Difference:
-    error, freedom = crossed_standard_error(mine - theirs)
-    delta = float((mine - theirs).mean())
-    half = t_quantile(confidence, freedom) * error
+def _difference(category: str, mine: Table, theirs: Table, confidence: float, known: Spread) -> Difference:
+    table = mine - theirs
+    own = float(table.mean(axis=1).var(ddof=1)) if len(table) > 1 else 0.0
+    error, freedom = standard_error(table, known)
+    delta = float(table.mean())
+    half = quantile((1 - confidence) / 2, freedom) * error
     return Difference(
-        category, mine.shape[1], float(mine.mean()), float(theirs.mean()), delta, error, delta - half, delta + half
-    )
+        category, mine.shape[1], float(mine.mean()), float(theirs.mean()), delta, error, delta - half, delta + half,
+        own, freedom,
+    )  # fmt: skip
 
 
-def crossed_standard_error(differences: NDArray[numpy.float64]) -> tuple[float, float]:
+def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, float]:
     """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
 
-    Two-way crossed random effects without replication (Searle, Casella & McCulloch 1992, ch. 4): the variance of the
-    mean is (MS_seeds + MS_prompts - MS_rest) / (S P), with Satterthwaite's (1946) degrees of freedom. Where the
-    estimate falls below MS_rest / (S P), a negative variance component, that is used instead.
-
-    With two or three seeds MS_seeds is often small by chance, and the formula then claims too many degrees of freedom;
-    they are held to 4 (S - 1). ``python -m bench.intervals`` simulates what that gives.
+    The variance between seeds is drawn towards what is known of it (probes/spread.py), and is no less than what the
+    prompts' own scatter makes it, MS_rest / prompts. What prompts add beyond it, a
+    recipe that helps some and harms others, is the component of a two-way crossed design without replication (Searle,
+    Casella & McCulloch 1992, ch. 4): (MS_prompts - MS_rest) / seeds, or 0 where that is negative.
     """
     seeds, prompts = differences.shape
-    grand = differences.mean()
+    if seeds == 1:
+        return math.sqrt(known.variance), min(known.freedom, MOST_FREEDOM)
     by_seed, by_prompt = differences.mean(axis=1), differences.mean(axis=0)
-    ms_seeds = prompts * float(((by_seed - grand) ** 2).sum()) / (seeds - 1)
+    spread = known.with_own(float(by_seed.var(ddof=1)), seeds - 1)
     if prompts == 1:
-        return math.sqrt(ms_seeds / seeds), float(seeds - 1)
+        return math.sqrt(spread.variance / seeds), spread.freedom
+    grand = differences.mean()
     ms_prompts = seeds * float(((by_prompt - grand) ** 2).sum()) / (prompts - 1)
     rest = differences - by_seed[:, None] - by_prompt[None, :] + grand
-    rest_freedom = (seeds - 1) * (prompts - 1)
-    ms_rest = float((rest**2).sum()) / rest_freedom
-    total = ms_seeds + ms_prompts - ms_rest
-    most = 4.0 * (seeds - 1)
-    if total <= ms_rest:
-        return math.sqrt(ms_rest / (seeds * prompts)), min(rest_freedom, most)
-    spread = ms_seeds**2 / (seeds - 1) + ms_prompts**2 / (prompts - 1) + ms_rest**2 / rest_freedom
-    return math.sqrt(total / (seeds * prompts)), min(total**2 / spread, most)
+    ms_rest = float((rest**2).sum()) / ((seeds - 1) * (prompts - 1))
+    between = max(spread.variance, ms_rest / prompts)
+    return math.sqrt((between + max(0.0, ms_prompts - ms_rest) / prompts) / seeds), spread.freedom
 
 
-def t_quantile(confidence: float, freedom: float) -> float:
-    """Two-sided Student quantile; scipy is imported on first use, it takes a while."""
-    from scipy.stats import t
+def quantile(level: float, freedom: float) -> float:
+    """What Student's t exceeds with chance ``level``; scipy is imported on first use, it takes a while."""
+    from scipy.special import stdtrit
 
-    return float(t.ppf(0.5 + confidence / 2, max(freedom, 1.0)))
+    return float(stdtrit(max(freedom, 1.0), 1 - level))

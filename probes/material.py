@@ -49,7 +49,11 @@ class Material:
     @cached_property
     def probe_prompts(self) -> tuple[Prompt, ...]:
         """The prompts that decide, in file order."""
-        return tuple(prompt for prompt in self.all_prompts if prompt.split == "probe")
+        return self.prompts_of("probe")
+
+    def prompts_of(self, split: str) -> tuple[Prompt, ...]:
+        """Of one split, in file order."""
+        return tuple(prompt for prompt in self.all_prompts if prompt.split == split)
 
     @cached_property
     def sources(self) -> Mapping[str, tuple[Pair, ...]]:

@@ -21,7 +21,7 @@ from probes.material import Material
 from probes.purse import Allowance, Purse
 from probes.reading import Failure, FailureKind, Outcome, Probe, Reading, Score, Timing, Unscored
 from probes.runner import Listener, Progress
-from probes.sampling import Sampling
+from probes.sampling import Sampling, sampling_seed
 from probes.scoring import Answer, Context, Mark, Missing, Scorer, ScorerBroken, scorer_class
 from probes.scoring.protocol import too_many_missing
 
@@ -104,7 +104,7 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
 
     started = time.perf_counter()
     forget_peak(bench.device)
-    settings, steps = bench.material.probe, bench.material.probe.steps
+    settings, steps, samples = bench.material.probe, bench.material.probe.steps, probe.key.samples
     directory.mkdir(parents=True, exist_ok=True)
     base = bench.base(probe.recipe.quantization)
     scorer = bench.open_scorer()
@@ -119,18 +119,18 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     loss = trained.final.get("loss")
     generating = Progress(probe.id, "generating", steps, steps, loss)
     listener(generating)
-    prompts = bench.material.probe_prompts
+    prompts = bench.material.prompts_of(probe.key.split)
     mark = time.perf_counter()
-    texts = _texts(bench, base, probe.id, trained.adapter, aloud(listener, generating))
+    texts = _texts(bench, base, probe, trained.adapter, aloud(listener, generating))
     generated = time.perf_counter()
     scoring = replace(generating, phase="scoring")
     listener(scoring)
     answers = [Answer(p, text) for p, own in zip(prompts, texts, strict=True) for text in own]
     judged = scorer.score(answers, Context(aloud(listener, scoring), purse))
     scored = time.perf_counter()
-    scores, missing = sorted_out(answers, judged, settings.samples)
+    scores, missing = sorted_out(answers, judged, samples)
     require_enough(missing, len(answers), bench.material.scorer.most_missing)
-    _write_answers(directory / "answers.jsonl", answers, judged, settings.samples)
+    _write_answers(directory / "answers.jsonl", answers, judged, samples)
     (directory / "levels.json").write_text(json.dumps(levels(answers, judged), indent=1) + "\n", encoding="utf-8")
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
@@ -139,16 +139,16 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
     )  # fmt: skip
 
 
-def _texts(bench: Workbench, base: Base, probe: str, adapter: Path, note: Callable[[str], None]) -> list[list[str]]:
+def _texts(bench: Workbench, base: Base, probe: Probe, adapter: Path, note: Callable[[str], None]) -> list[list[str]]:
     """Answers, indexed [prompt][sample], from the base with the adapter on it: at the server, or here."""
     settings, server = bench.material.probe, bench.open_server()
     sampling = Sampling(
-        settings.samples, settings.temperature, settings.top_p, settings.top_k,
-        settings.max_new_tokens, settings.sampling_seed, settings.generation_batch,
+        probe.key.samples, settings.temperature, settings.top_p, settings.top_k,
+        settings.max_new_tokens, sampling_seed(settings.sampling_seed, probe.seed), settings.generation_batch,
     )  # fmt: skip
-    rendered = [base.render(prompt.text) for prompt in bench.material.probe_prompts]
+    rendered = [base.render(prompt.text) for prompt in bench.material.prompts_of(probe.key.split)]
     if server is not None:
-        return server.answers(probe, adapter, rendered, sampling, note)
+        return server.answers(probe.id, adapter, rendered, sampling, note)
     from probes.adapter import adapted
     from probes.generation import generate
 

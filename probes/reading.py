@@ -1,7 +1,7 @@
 """What a probe is and what it returns: a reading, or a failure. A failure has no score (law 5)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,7 +15,8 @@ INFRASTRUCTURE: tuple[FailureKind, ...] = ("lost_worker", "scorer", "server", "d
 
 @dataclass(frozen=True)
 class ProbeKey:
-    """Everything that must be equal on both sides of a comparison, except the recipe and the seed (law 1)."""
+    """Everything that must be equal on both sides of a comparison, except the recipe and the seed (law 1).
+    ``split``: of the prompts, "probe" or "holdout"."""
 
     steps: int
     base: str
@@ -24,6 +25,7 @@ class ProbeKey:
     scorer: str
     samples: int
     environment: str
+    split: str = "probe"
 
     @cached_property
     def digest(self) -> str:
@@ -155,7 +157,7 @@ Outcome = Reading | Failure
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Failure):
         return {"failure": asdict(outcome)}
-    plain = asdict(outcome)
+    plain = asdict(replace(outcome, scores=(), missing=()))  # whose parts are many
     plain["scores"] = [
         [s.prompt, s.sample, s.category, s.value, dict(s.components), list(s.critical), s.outcome]
         for s in outcome.scores

@@ -69,6 +69,10 @@ class ResidentRunner:
         return self._first().environment
 
     @property
+    def width(self) -> int:
+        return len(self._workers)
+
+    @property
     def about(self) -> str:
         return self._first().about
 

@@ -36,8 +36,8 @@ def let_go(probe: Probe, outcome: Outcome) -> None:
 
 class Runner(Protocol):
     """Runs probes. ``environment`` names the software and the device class and is part of the probe key;
-    ``base`` is the digest of the base model where the runner brings its own, else None. ``about`` says in one line
-    what its scorer found on this machine, for the log."""
+    ``base`` is the digest of the base model where the runner brings its own, else None. ``width``: how many run side by
+    side. ``about`` says in one line what its scorer found on this machine, for the log."""
 
     @property
     def environment(self) -> str: ...
@@ -47,6 +47,9 @@ class Runner(Protocol):
 
     @property
     def base(self) -> str | None: ...
+
+    @property
+    def width(self) -> int: ...
 
     def run(
         self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None

@@ -17,6 +17,12 @@ class Sampling:
     batch_size: int = 256
 
 
+def sampling_seed(study: int, training: int) -> int:
+    """The seed of a probe's answers. Each training seed has random numbers of its own, the same for every recipe, so
+    that the seeds of a comparison are independent and its two sides are not."""
+    return int.from_bytes(hashlib.blake2b(f"{study}|{training}".encode(), digest_size=7).digest(), "big")
+
+
 def row_key(seed: int, prompt: str, sample: int) -> int:
     """The int64 key of one answer."""
     digest = hashlib.blake2b(f"{seed}|{sample}|{prompt}".encode(), digest_size=8).digest()

@@ -1,13 +1,12 @@
 """Where the noise of a recipe's score comes from. Pure functions of its readings.
 
-An answer's score is taken as prompt + seed + prompt by seed + draw + rest, all random but the prompt. Training seeds
-share the random numbers of an answer, so a draw is common to the answers of all seeds; the rest is an answer's own.
-With S seeds, P prompts and K answers to each the mean has
+An answer's score is taken as prompt + seed + prompt by seed + answer, all random but the prompt. With S seeds, P
+prompts and K answers to each the mean has
 
-    variance = seed / S + prompt_by_seed / (S P) + draw / (P K) + rest / (S P K)
+    variance = seed / S + prompt_by_seed / (S P) + answer / (S P K)
 
 from the expected mean squares of that design (Searle, Casella & McCulloch 1992, ch. 4); a component that comes out
-negative is 0. What judgements add is a share of draw and rest: equal answers are judged once.
+negative is 0. What judgements add is a share of what answers do.
 """
 
 import math
@@ -25,14 +24,13 @@ from probes.reading import Reading
 class Sources:
     """Standard deviations on the 0 to 10 scale, and how often each source was drawn.
 
-    ``judgement``: between judgements of one answer; None where nobody measured it. With one answer per prompt draw and
-    rest cannot be told from prompt by seed and are 0.
+    ``judgement``: between judgements of one answer; None where nobody measured it. With one answer per prompt
+    ``answers`` cannot be told from prompt by seed and is 0.
     """
 
     seed: float
     prompt_by_seed: float
-    draw: float
-    rest: float
+    answers: float
     judgement: float | None
     seeds: int
     prompts: int
@@ -42,9 +40,8 @@ class Sources:
     @property
     def parts(self) -> dict[str, float]:
         """Each source's part of the variance of the mean."""
-        asked = self.prompts * self.samples
         cells = self.prompt_by_seed**2 / (self.seeds * self.prompts)
-        answers = self.draw**2 / asked + self.rest**2 / (self.seeds * asked)
+        answers = self.answers**2 / (self.seeds * self.prompts * self.samples)
         judged = self._judged_share()
         of_judge = judged * (answers if self.samples > 1 else cells)
         return {
@@ -57,11 +54,11 @@ class Sources:
     @property
     def answer(self) -> float:
         """Standard deviation of an answer's score around what its prompt and seed give, without the judge's part."""
-        return math.sqrt((self.draw**2 + self.rest**2) * (1 - self._judged_share()))
+        return math.sqrt(self.answers**2 * (1 - self._judged_share()))
 
     def _judged_share(self) -> float:
         """Of the variance between answers (of that by seed, with one answer each), what the judge alone explains."""
-        whole = self.draw**2 + self.rest**2 if self.samples > 1 else self.prompt_by_seed**2
+        whole = self.answers**2 if self.samples > 1 else self.prompt_by_seed**2
         return min(1.0, (self.judgement or 0.0) ** 2 / self.passes / whole) if whole else 0.0
 
     @property
@@ -95,15 +92,11 @@ def sources(readings: Sequence[Reading], category: str, judgement: float | None,
     of_seeds = prompts * samples * float(((by_seed - grand) ** 2).sum()) / (seeds - 1)
     residue = cells - by_seed[:, None] - by_prompt[None, :] + grand
     of_cells = samples * float((residue**2).sum()) / ((seeds - 1) * (prompts - 1))
-    of_draws = of_rest = 0.0
-    if samples > 1:
-        by_draw = scores.mean(axis=0)
-        of_draws = seeds * float(((by_draw - by_prompt[:, None]) ** 2).sum()) / (prompts * (samples - 1))
-        own = scores - cells[:, :, None] - by_draw[None] + by_prompt[None, :, None]
-        of_rest = float((own**2).sum()) / (prompts * (samples - 1) * (seeds - 1))
+    within = float(((scores - cells[:, :, None]) ** 2).sum())
+    of_answers = within / (seeds * prompts * (samples - 1)) if samples > 1 else 0.0
     return Sources(
-        _root((of_seeds - of_cells) / (prompts * samples)), _root((of_cells - of_rest) / samples),
-        _root((of_draws - of_rest) / seeds), _root(of_rest), judgement, seeds, prompts, samples, passes,
+        _root((of_seeds - of_cells) / (prompts * samples)), _root((of_cells - of_answers) / samples),
+        _root(of_answers), judgement, seeds, prompts, samples, passes,
     )  # fmt: skip
 
 

@@ -43,6 +43,9 @@ beta = true
 warmup = true
 [lanes.mixture]
 [lanes.curriculum]
+[policy]
+disguised = 0.0
+holdout_seeds = 0
 [budget]
 decisions = 8
 disk_gb = 0

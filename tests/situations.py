@@ -41,7 +41,7 @@ def tried(
     """A decision on ``recipe`` with ``knob`` at ``after``; no score: it crashed."""
     place = lanes.knob(knob)
     child = place.write(recipe, after)
-    figures = (None,) * 5 if score is None else (score - 5, score - 5.5, score - 4.5, score, guard_excess)
+    figures = (None,) * 6 if score is None else (score - 5, score - 5.5, score - 4.5, 0.25, score, guard_excess)
     status, reason = ("CRASH", "crash:diverged") if score is None else ("DISCARD", "no_effect")
     return Tried(child, place.lane, knob, place.read(recipe), after, status, reason, *figures)
 

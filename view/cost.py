@@ -2,13 +2,15 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from statistics import median
+from statistics import NormalDist, median
 
 from agent.ledger import Ledger
+from agent.policy.boundary import levels
 from agent.preflight import advice, foresee
 from agent.study import Study
 from agent.workspace import Workspace
-from view.session_record import run_command
+from view.commands import run_command
+from view.markdown import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +18,12 @@ class Measured:
     """Probes of the same question that took time here: seconds of each, and the pace of the sessions that ran them.
 
     ``pace``: active seconds per probe, everything included; below the median where probes run side by side.
+    ``each``: probes per decision, baselines, confirmations and the checks at the end included.
     """
 
     seconds: tuple[float, ...]
     pace: float | None
+    each: float | None = None
 
 
 def cost_text(study: Study, workspace: Workspace) -> str:
@@ -38,7 +42,7 @@ def measure(study: Study, workspace: Workspace) -> Measured:
     if not workspace.ledger.exists():
         return Measured((), None)
     seconds: list[float] = []
-    active = 0.0
+    active, decided = 0.0, 0
     with Ledger(workspace.ledger, read_only=True) as ledger:
         for session_id in ledger.sessions():
             session = ledger.session(session_id)
@@ -47,7 +51,9 @@ def measure(study: Study, workspace: Workspace) -> Measured:
             found = [row.seconds for row in ledger.probes(session_id) if row.seconds > 0]
             seconds += found
             active += ledger.active_seconds(session_id) if found else 0.0
-    return Measured(tuple(seconds), active / len(seconds) if seconds and active else None)
+            decided += len(ledger.decisions("WHERE session = ? AND turn > 0", (session_id,)))
+    pace = active / len(seconds) if seconds and active else None
+    return Measured(tuple(seconds), pace, len(seconds) / decided if decided else None)
 
 
 def _guards(study: Study) -> str:
@@ -69,7 +75,22 @@ def _counts(study: Study) -> list[tuple[str, str]]:
                       f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "
                       f"{probe.max_new_tokens} tokens"),
         *_judge(study),
-        ("one decision", f"{len(probe.seeds)} probes, one per training seed; the baseline takes as many, once"),
+        *_decision(study),
+    ]  # fmt: skip
+
+
+def _decision(study: Study) -> list[tuple[str, str]]:
+    """How many probes a candidate takes, and what the session takes beside them."""
+    policy, beside = study.file.policy, f"{count(len(study.file.probe.seeds), 'probe')} of the starting recipe at first"
+    if policy.holdout_seeds:
+        beside += (
+            f"; at the end {2 * policy.holdout_seeds} on the holdout, and as many for each KEEP as the budget allows"
+        )
+    return [
+        ("one decision", f"{policy.first_seeds} to {policy.screening_seeds} probes for screening, the incumbent's are "
+                         "shared by its round; where promising, up to "
+                         f"{2 * policy.confirming_seeds} fresh ones for a confirmation, the incumbent's among them"),
+        ("beside those", beside),
     ]  # fmt: skip
 
 
@@ -93,7 +114,8 @@ def _times(measured: Measured) -> list[tuple[str, str]]:
 
 
 def _sight(study: Study, workspace: Workspace) -> list[str]:
-    """Per category: prompts, the error to expect, and the smallest effect that an even chance lets through."""
+    """Per category: prompts, the error of a whole confirmation, and the smallest effect it shows with an even "
+    "chance."""
     found = foresee(study, workspace)
     roles = {study.target: "target", **{name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}}
     width = max(len(name) for name in ("category", *found.sights))
@@ -105,47 +127,58 @@ def _sight(study: Study, workspace: Workspace) -> list[str]:
     lines += ["", f"To see smaller effects in {study.target}: raise {advice(study, found)}."]
     if study.scorer.chooses:
         lines.append("Decisions rest on choices: an effect is 10 x (share of answers won minus share lost).")
-    narrow = {name: found.sights[name].half_width for name, margin in study.guards.items()
-              if found.sights[name].half_width > margin}  # fmt: skip
+    policy = study.file.policy
+    level = levels(policy.guard_error, policy.confirming_seeds, policy.first_seeds)[-1]
+    needed = {name: NormalDist().inv_cdf(1 - level) * found.sights[name].standard_error for name in study.guards}
+    narrow = {name: need - study.guards[name] for name, need in needed.items() if need > study.guards[name]}
     if narrow:
-        told = ", ".join(f"{name} {half - study.guards[name]:+.2f}" for name, half in narrow.items())
-        lines.append(f"A margin below the half-width holds only for a candidate measured as much better as: {told}.")
+        told = ", ".join(f"{name} {lacks:+.2f}" for name, lacks in narrow.items())
+        lines.append(f"A guard with so narrow a margin holds only for a candidate measured as much better as: {told}.")
     return lines
 
 
 def _budget(study: Study, measured: Measured) -> list[tuple[str, str]]:
-    """How many decisions fit: the baseline's probes come off first."""
-    budget, seeds = study.file.budget, len(study.file.probe.seeds)
+    """How many decisions fit: as many as here so far, or at most as many as screening alone allows."""
+    budget = study.file.budget
     rows: list[tuple[str, str]] = []
     if budget.decisions is not None:
-        rows.append(("budget", f"{budget.decisions} decisions = {(budget.decisions + 1) * seeds} probes at most"))
+        rows.append(("budget", f"{count(budget.decisions, 'decision')}{_probes(budget.decisions, measured)}"))
     if budget.probes is not None:
-        rows.append(("budget", f"{budget.probes} probes: about {_decisions(budget.probes, seeds)} decisions"))
+        rows.append(("budget", f"{budget.probes} probes: {_decisions(budget.probes, study, measured)}"))
     if budget.hours is not None:
         says = f"{budget.hours:g} hours"
         if measured.pace:
-            fit = _decisions(budget.hours * 3600 / measured.pace, seeds)
-            says += f": about {fit} decisions at this pace"
+            says += f": {_decisions(budget.hours * 3600 / measured.pace, study, measured)} at this pace"
         rows.append(("budget", says))
     if budget.dollars is not None or budget.dollars_per_hour:
         rows.append(("dollars", _dollars(study, measured)))
     return rows
 
 
-def _decisions(probes: float, seeds: int) -> int:
-    return max(0, int(probes / seeds) - 1)
+def _probes(decisions: int, measured: Measured) -> str:
+    return (
+        "" if measured.each is None else f": about {decisions * measured.each:.0f} probes, as many each as here so far"
+    )
+
+
+def _decisions(probes: float, study: Study, measured: Measured) -> str:
+    if measured.each is not None:
+        return f"about {int(probes / measured.each)} decisions, of {measured.each:.1f} probes each as here so far"
+    beside = len(study.file.probe.seeds) + 2 * study.file.policy.holdout_seeds
+    most = max(0, int((probes - beside) / study.file.policy.first_seeds))
+    return f"at most {most} decisions, fewer where candidates are confirmed"
 
 
 def _dollars(study: Study, measured: Measured) -> str:
-    budget, seeds = study.file.budget, len(study.file.probe.seeds)
+    budget = study.file.budget
     limit = "" if budget.dollars is None else f"${budget.dollars:g} at most; "
     if not budget.dollars_per_hour:
         return f"{limit}machine time is not priced (dollars_per_hour under [budget])"
     priced = f"{limit}${budget.dollars_per_hour:g} per active hour"
-    if not measured.pace:
+    if not measured.pace or measured.each is None:
         return priced
     each = measured.pace / 3600 * budget.dollars_per_hour
-    says = f"{priced} = ${each * seeds:.4g} per decision, the proposer's tokens not counted"
+    says = f"{priced} = ${each * measured.each:.4g} per decision, the proposer's tokens not counted"
     if budget.dollars is not None:
-        says += f": about {_decisions(budget.dollars / each, seeds)} decisions"
+        says += f": {_decisions(budget.dollars / each, study, measured)}"
     return says

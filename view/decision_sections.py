@@ -2,38 +2,30 @@
 
 from statistics import median
 
-from view.figures import Decided, Figures
-from view.gather import shown
-from view.markdown import bar, code, fenced, plain, signed, table, text
-from view.phrases import change, guard_line, moved
+from view.figures import Decided, Figures, shown
+from view.markdown import bar, code, count, fenced, plain, signed, table, text
+from view.phrases import change, confirmed, guard_line, moved
+from view.reasons import reason
 
-KINDS = {
-    "oom": "the device ran out of memory",
-    "diverged": "training diverged",
-    "timeout": "the probe took longer than the runner's deadline",
-    "lost_worker": "the worker process was lost",
-    "scorer": "the scorer failed",
-    "server": "the server of the answers failed",
-    "disk": "the disk was full",
-    "error": "training or evaluation raised an error",
-}
 FIGURE_WIDTH = 22
 BAR_WIDTH = 33
 
 
 def kept(figures: Figures) -> list[str]:
-    """Why each KEEP stands: effect, interval, every guard, and what its proposer expected."""
+    """Why each KEEP stands, or stood: effect, interval, every guard, and what its proposer expected."""
     decisions = figures.having("KEEP")
     if not decisions:
         return []
     lines = ["## Kept", ""]
     for decision in decisions:
         expected = "" if decision.predicted is None else f" (expected {signed(decision.predicted)})"
+        gone = "" if decision.retracted is None else " (retracted)"
         lines += [
-            f"### {decision.turn:03d} {moved(decision)}",
+            f"### {decision.turn:03d} {moved(decision)}{gone}",
             "",
-            f"{code(figures.question.target)} {change(decision.target)}, from {decision.baseline:.2f} to "
-            f"{decision.candidate:.2f}; overall {change(decision.overall)}.",
+            *([f"**Taken back at the end:** {reason(decision.retracted)}.", ""] if decision.retracted else []),
+            f"{code(figures.question.target)} {confirmed(decision)}; from {decision.baseline:.2f} to "
+            f"{decision.candidate:.2f}, overall {change(decision.overall)}.",
             f"Proposed by {text(decision.proposer)}{expected}: {text(decision.hypothesis)}",
             "",
         ]
@@ -45,39 +37,32 @@ def kept(figures: Figures) -> list[str]:
     return lines
 
 
-def reason(code_word: str) -> str:
-    """A decision's reason code in words."""
-    known = {
-        "improved": "the whole interval is above what KEEP needs and every guard held",
-        "no_effect": "the whole interval is below the smallest effect that counts",
-        "worse": "the whole interval is below 0",
-        "inconclusive": "the interval reaches from below what KEEP needs to above it",
-    }
-    word, _, name = code_word.partition(":")
-    if word == "guard":
-        return f"the target improved, but {code(name)} may have lost more than its margin"
-    if word == "crash":
-        return KINDS.get(name, "the probe failed")
-    return known.get(word, text(code_word))
-
-
 def discarded(figures: Figures) -> list[str]:
     decisions = sorted(figures.having("DISCARD"), key=lambda decision: (decision.time, decision.turn))
     if not decisions:
         return []
     rows = [
-        (decision.time[11:16], f"{decision.turn:03d}", moved(decision), change(decision.target), text(decision.reason))
+        (
+            decision.time[11:16], f"{decision.turn:03d}", moved(decision), change(decision.target), _measured(decision),
+            text(decision.reason),
+        )
         for decision in decisions
-    ]
+    ]  # fmt: skip
     reasons = list(dict.fromkeys(decision.reason for decision in decisions))
     argued = [decision for decision in decisions if not _only_names_the_move(decision)]
     hypotheses = [f"- {d.turn:03d} {text(d.proposer)}: {text(d.hypothesis, 240)}" for d in argued]
+    headings = ("UTC", "id", "change", f"{text(figures.question.target)} [interval]", "over", "reason")
     return [
-        "## Discarded", "",
-        *table(("UTC", "id", "change", f"{text(figures.question.target)} [interval]", "reason"), rows, right=(3,)), "",
-        *(f"- {text(word)}: {reason(word)}." for word in reasons), "",
+        "## Discarded", "", *table(headings, rows, right=(3,)), "",
+        *(f"- {text(word)}: {reason(word, figures.rule.night_error is None)}." for word in reasons), "",
         *(["Their hypotheses, which were not shown to hold:", "", *hypotheses] if hypotheses else []),
     ]  # fmt: skip
+
+
+def _measured(decision: Decided) -> str:
+    """How many pairs its figures rest on, fresh ones where a confirmation was reached."""
+    fresh = "fresh pair" if decision.stage == "confirmation" else "pair"
+    return count(decision.pairs, fresh) if decision.pairs else ""
 
 
 def _only_names_the_move(decision: Decided) -> bool:
@@ -149,22 +134,35 @@ def _sensitivity_row(decision: Decided, scale: float, wide: int) -> str:
 
 
 def guards(figures: Figures) -> list[str]:
-    decisions = [decision for decision in figures.decisions if decision.target]
-    if not figures.question.guards or not decisions:
+    """Of each confirmation, and of what was ended for a guard, the guard nearest to its margin."""
+    older = figures.rule.night_error is None
+    decisions = [
+        one for one in figures.decisions
+        if one.guards and (older or one.stage == "confirmation" or one.reason.startswith("guard"))
+    ]  # fmt: skip
+    if not decisions:
         return []
     rows = []
     for decision in decisions:
         worst = decision.guards[0]
+        since = "" if worst.cumulative is None else signed(worst.cumulative)
         rows.append((
-            f"{decision.turn:03d}", moved(decision), text(worst.category), change(worst.change), f"{worst.margin:g}",
-            "yes" if worst.holds else "**no**", decision.status,
+            f"{decision.turn:03d}", moved(decision), text(worst.category), signed(worst.change.delta),
+            signed(worst.bound), since, f"{worst.margin:g}", "yes" if worst.holds else "**no**", decision.status,
         ))  # fmt: skip
-    return [
-        "## Guards", "",
-        "Per decision the guard that came nearest to its margin, or went furthest past it. It holds when its whole "
-        "interval is above minus the margin.", "",
-        *table(("id", "change", "worst guard", "change [interval]", "margin", "holds", "decision"), rows, right=(3, 4)),
-    ]  # fmt: skip
+    headings = ("id", "change", "worst guard", "change", "at worst", "all KEEPs", "margin", "holds", "decision")
+    told = (
+        'Per decision the guard that came nearest to its margin, or went furthest past it. "At worst" is the low end '
+        "of "
+        "its interval, which must be above minus the margin."
+        if older
+        else "Per confirmation the guard that came nearest to its margin, or went furthest past it. It holds when its "
+        'lower bound ("at worst", at the level of the look that decided) is above minus the margin, and so is that of '
+        "all KEEPs since the session's first baseline together. Screening ends a candidate for a guard that would "
+        "hardly "
+        'pass; "at worst" is then the low end of its interval.'
+    )
+    return ["## Guards", "", told, "", *table(headings, rows, right=(3, 4, 5, 6))]
 
 
 def critical(figures: Figures) -> list[str]:

@@ -7,30 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.rows import value_of
+from lanes import Value, show
 from probes.evaluation.breakdown import Breakdown
 from probes.variance import Sources
+from view.accounts import Spending
+from view.changes import Change, GuardChange
+from view.checks import Calibration, Floor, Holdout, LeftOut, Retracted
 from view.judging import Judging
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A paired difference, candidate minus incumbent, with its interval."""
-
-    delta: float
-    low: float
-    high: float
-
-    @property
-    def half_width(self) -> float:
-        return (self.high - self.low) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class GuardChange:
-    category: str
-    change: Change
-    margin: float
-    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +26,9 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with its proposal and, unless it crashed, its figures. ``guards``: the worst comes first."""
+    """A decision with its proposal and, unless it crashed, its figures. ``guards``: the worst comes first. ``stage``:
+    screening or confirmation, whichever was reached, None in an older session; ``pairs``: that its figures rest on;
+    ``shrunk``: the effect drawn towards 0; ``retracted``: why a KEEP does not hold."""
 
     id: str
     turn: int
@@ -64,6 +50,10 @@ class Decided:
     critical_candidate: int | None
     critical_incumbent: int | None
     crash: Crash | None
+    stage: str | None
+    pairs: int
+    shrunk: float | None
+    retracted: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +113,16 @@ class KnobDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
-    """The recipe that stands against the one the session started from, on the session's own readings."""
+class Rule:
+    """What decided. ``night_error``: None in an older session, which took each interval by itself."""
 
-    target: Change
-    overall: Change
-    guards: tuple[GuardChange, ...]
-    start: float
-    end: float
+    confidence: float
+    smallest_effect: float
+    night_error: float | None
+    later_error: float
+    screening_pairs: int
+    confirming_pairs: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +165,11 @@ class ProposerCount:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the session asked, and at which level it decided."""
+    """What the session asked."""
 
     base_model: str
     target: str
     guards: Mapping[str, float]
-    confidence: float
-    smallest_effect: float
     steps: int
     seeds: tuple[int, ...]
     samples: int
@@ -189,7 +179,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Everything that a report says. ``sources``: where the noise of the starting recipe's target comes from."""
+    """Everything that a report says. ``visible``: the true improvement that has an even chance to be shown;
+    ``sources``: where the noise of the starting recipe's target comes from."""
 
     session: str
     study: str
@@ -205,10 +196,14 @@ class Figures:
     in_flight: tuple[str, ...]
     incumbent: str
     differences: tuple[KnobDifference, ...]
-    total: Total | None
-    compared: int
-    expected_false_keeps: float
-    half_width: float | None
+    rule: Rule
+    visible: float | None
+    retractions: tuple[Retracted, ...]
+    calibration: Calibration
+    spendings: tuple[Spending, ...]
+    floor: Floor | None
+    left_out: tuple[LeftOut, ...]
+    holdout: Holdout | None
     searched: tuple[LaneSearch, ...]
     noise: tuple[Noise, ...]
     profiles: tuple[Profile, ...]
@@ -223,3 +218,14 @@ class Figures:
 
     def having(self, status: str) -> tuple[Decided, ...]:
         return tuple(decision for decision in self.decisions if decision.status == status)
+
+    @property
+    def kept(self) -> tuple[Decided, ...]:
+        """The KEEPs that stand."""
+        return tuple(decision for decision in self.having("KEEP") if decision.retracted is None)
+
+
+def shown(stored: object) -> str:
+    """A knob's value, as the ledger holds it, for reading."""
+    value: Value = value_of(stored)
+    return show(value)

@@ -1,9 +1,9 @@
 """The phrases that several sections share: a change with its interval, a guard, a move, the next command."""
 
-from view.figures import Change, Decided, Figures, GuardChange
-from view.gather import shown
-from view.markdown import code, signed
-from view.session_record import run_command
+from view.changes import Change, GuardChange
+from view.commands import run_command
+from view.figures import Decided, Figures, shown
+from view.markdown import code, count, signed
 
 
 def change(difference: Change | None) -> str:
@@ -14,7 +14,19 @@ def change(difference: Change | None) -> str:
 
 def guard_line(guard: GuardChange) -> str:
     held = "held" if guard.holds else "not held"
-    return f"Guard {code(guard.category)} {change(guard.change)}, margin {guard.margin:g}: {held}"
+    since = "" if guard.cumulative is None else f", of all KEEPs together {signed(guard.cumulative)}"
+    return (
+        f"Guard {code(guard.category)} {signed(guard.change.delta)}, at worst {signed(guard.bound)}{since}; margin "
+        f"{guard.margin:g}: {held}"
+    )
+
+
+def confirmed(decision: Decided) -> str:
+    """A KEEP's effect: as its confirmation found it, over how many pairs, and what to expect of it."""
+    if decision.stage is None:
+        return f"**{change(decision.target)}**"
+    expected = "" if decision.shrunk is None else f"; {signed(decision.shrunk)} after shrinking"
+    return f"**{change(decision.target)}** confirmed over {count(decision.pairs, 'fresh pair')}{expected}"
 
 
 def moved(decision: Decided) -> str:

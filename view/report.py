@@ -10,15 +10,17 @@ from typing import Any
 
 from agent.workspace import Workspace
 from probes.store import write_durably
+from view.check_sections import at_the_end, calibration, error_budget
 from view.decision_sections import crashes, critical, discarded, guards, kept, sensitivity
 from view.gather import gather
-from view.sections import cost, go_on, how_to_read, judge, noise, outcomes, question, searched
+from view.noise_sections import noise
+from view.sections import cost, go_on, how_to_read, judge, outcomes, question, searched
 from view.session_record import SessionRecord, load_record
 from view.summary import summary
 
 SECTIONS = (
-    summary, kept, discarded, crashes, how_to_read, question, searched, sensitivity, guards, critical, noise, judge,
-    outcomes, cost, go_on,
+    summary, kept, at_the_end, discarded, crashes, how_to_read, question, calibration, error_budget, searched,
+    sensitivity, guards, critical, noise, judge, outcomes, cost, go_on,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from agent.followers import COLUMNS
 NUMBERS = (
     "steps", "samples", "target", "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta",
     "worst_guard_delta", "critical_failures", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd",
-    "worst_guard_low",
+    "worst_guard_low", "shrunk", "error_spent",
 )  # fmt: skip
 
 

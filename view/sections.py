@@ -1,12 +1,10 @@
-"""The report's sections about the session as a whole: its question, its search, its noise, its cost, how to go on."""
-
-import math
+"""The report's sections about the session as a whole: its question, its search, its cost, how to go on."""
 
 from probes.comparison import OVERALL
 from view.breakdown import breakdown_markdown
 from view.figures import Figures, KnobSearch
 from view.judging import judging_markdown
-from view.markdown import code, count, dollars, duration, fenced, table, text
+from view.markdown import code, dollars, duration, fenced, table, text
 from view.phrases import next_command
 
 MOST_OUTCOMES = 12
@@ -14,28 +12,40 @@ MOST_FLIPPED = 3
 
 
 def how_to_read(figures: Figures) -> list[str]:
-    """The level, what it covers, how often it was used, and how often chance alone would have said KEEP."""
-    question, percent = figures.question, f"{figures.question.confidence * 100:g} %"
-    chance = (1 - question.confidence) / 2
-    above = f"{question.smallest_effect:g}" if question.smallest_effect else "0"
+    """What an interval is, what KEEP needs, and how often a night without any improvement would end with one."""
+    rule = figures.rule
+    percent, above = f"{rule.confidence * 100:g} %", f"{rule.smallest_effect:g}" if rule.smallest_effect else "0"
     lines = [
         "## How to read the figures",
         "",
         f"Scores run from 0 to 10. A change is candidate minus incumbent, paired by prompt and training seed, with its "
-        f"{percent} interval; the interval covers the prompts, the training seeds and the sampling. KEEP needs the "
-        f"target's whole interval above {above} and every guard's above minus its margin.",
+        f"{percent} interval; the interval covers the prompts, the training seeds and the sampling.",
         "",
     ]
-    if not figures.compared:
-        return [*lines, "No decision was made at this level in this session."]
-    lines.append(
-        f"{count(figures.compared, 'decision')} {'was' if figures.compared == 1 else 'were'} made at this level and "
-        f"the intervals are not corrected for their number. If no change helped at all, chance alone would give a KEEP "
-        f"in nominally {chance * 100:.3g} % of them, {figures.expected_false_keeps:.2g} on average in a session like "
-        "this. In simulations of a nominal 2.5 % it came to 1.6 to 3.4 % with three training seeds and 0.9 to 5.3 % "
-        "with two (python -m bench.intervals)."
-    )
-    return lines
+    if rule.night_error is None:
+        return [
+            *lines,
+            "This session was decided by an older rule: KEEP needed the target's whole interval above "
+            f"{above} and every guard's above minus its margin, each decision by itself. Nothing bounds the chance "
+            "of a "
+            "false KEEP over such a night, and what is reported of a KEEP are the readings that chose it.",
+        ]
+    return [
+        *lines,
+        "Intervals are for reading; they do not decide. A candidate is screened over a few pairs of probes, which only "
+        f"chooses whom to confirm. A confirmation has up to {rule.confirming_pairs} pairs on seeds that chose nothing, "
+        "is looked at after each, and spends a share of the night's error. KEEP needs the target's lower bound at that "
+        f"level above {above} and every guard's above minus its margin. So the chance that a night without any real "
+        f"improvement ends with a KEEP is at most {rule.night_error * 100:g} %, however many candidates there are; "
+        "once "
+        f"there is a KEEP, what follows may err with {rule.later_error * 100:g} % until the next. The effect of a "
+        "KEEP is "
+        'that of its confirmation; "after shrinking" is what to expect of it, drawn towards 0 by how large effects '
+        "were "
+        "this session.",
+        "",
+        f"`nightlane explain ID` tells everything about one decision. The policy's digest is {code(rule.digest)}.",
+    ]
 
 
 def question(figures: Figures) -> list[str]:
@@ -48,101 +58,11 @@ def question(figures: Figures) -> list[str]:
         ("base model", code(asked.base_model)),
         ("starting recipe", code(asked.start)),
         ("training steps per probe", str(asked.steps)),
-        ("training seeds", ", ".join(map(str, asked.seeds))),
+        ("first training seeds", ", ".join(map(str, asked.seeds))),
         ("answers per prompt", str(asked.samples)),
         ("prompts", prompts or "not known: no reading is left"),
     ]
     return ["## The question", "", *table(("what", "value"), rows)]
-
-
-def noise(figures: Figures) -> list[str]:
-    if not figures.noise:
-        return []
-    seeds = list(figures.noise[0].by_seed)
-    rows = [
-        (
-            text(item.category), str(item.prompts), *(f"{item.by_seed[seed]:.2f}" for seed in seeds),
-            f"{item.mean:.2f}", "" if item.deviation is None else f"{item.deviation:.2f}",
-        )
-        for item in figures.noise
-    ]  # fmt: skip
-    headings = ("category", "prompts", *(f"seed {seed}" for seed in seeds), "mean", "deviation")
-    lines = [
-        "## The noise", "",
-        "The starting recipe, trained with different seeds and otherwise the same; the standard deviation is that "
-        "between seeds.", "", *table(headings, rows, right=range(1, len(headings))),
-    ]  # fmt: skip
-    lines += [*_sources(figures), *_by_difficulty(figures)]
-    if figures.half_width is not None:
-        needed = figures.half_width + figures.question.smallest_effect
-        lines += [
-            "",
-            f"Half the width of the target's interval was {figures.half_width:.2f} (median of "
-            f"{count(figures.compared, 'decision')}). A true improvement of {needed:.2f} had an even chance of passing "
-            "the target's part of the rule; the guards come on top. "
-            "More seeds and more prompts narrow the interval; more answers per prompt narrow only the sampling's part.",
-        ]
-    return lines
-
-
-RAISED = {
-    "training seed": "seeds", "prompt by seed": "prompts in the target", "answer": "samples", "judgement": "passes",
-}  # fmt: skip
-
-
-def _sources(figures: Figures) -> list[str]:
-    """What the noise consists of, and what one more of each would buy."""
-    found = figures.sources
-    if found is None:
-        return []
-    deviations = {
-        "training seed": found.seed, "prompt by seed": found.prompt_by_seed, "answer": found.answer,
-        "judgement": found.judgement,
-    }  # fmt: skip
-    drawn = {
-        "training seed": found.seeds, "prompt by seed": found.prompts, "answer": found.samples,
-        "judgement": found.passes,
-    }  # fmt: skip
-    whole, more = sum(found.parts.values()), found.with_one_more()
-    rows = [
-        (
-            name, f"{deviation:.2f}", f"{found.parts[name] / whole:.0%}" if whole else "", str(drawn[name]),
-            RAISED[name], "" if math.isnan(more[name]) else f"{more[name]:.3f}",
-        )
-        for name, deviation in deviations.items()
-        if deviation is not None and (name != "answer" or found.samples > 1)
-    ]  # fmt: skip
-    headings = ("source", "deviation", "share", "drawn", "raised by", "standard error with one more")
-    return [
-        "",
-        f"The standard error of this recipe's mean in {code(figures.question.target)} is {found.standard_error:.3f}. "
-        "Where it comes from, and what one more of each would make of it:", "",
-        *table(headings, rows, right=(1, 2, 3, 5)), "",
-        "Training seeds share an answer's random numbers, so more of them narrow only a part of what answers add. "
-        "Between two recipes a part of all this cancels: they share seeds, prompts and random numbers, and "
-        "equal answers are judged once.",
-    ]  # fmt: skip
-
-
-def _by_difficulty(figures: Figures) -> list[str]:
-    """Category by difficulty of the starting recipe and the incumbent; critical failures and missing scores."""
-    names = ["starting recipe", "incumbent now"][: len(figures.profiles)]
-    lines = [
-        f"{name[:1].upper()}{name[1:]}: {count(item.critical, 'critical failure')} and "
-        f"{count(item.missing, 'answer')} without a score, of {item.answers} answers."
-        for name, item in zip(names, figures.profiles, strict=True)
-    ]
-    levels = [{(level.category, level.difficulty): level for level in item.levels} for item in figures.profiles]
-    rows = []
-    for category, difficulty in sorted({group for own in levels for group in own}):
-        found = [own.get((category, difficulty)) for own in levels]
-        prompts = max(level.prompts for level in found if level)
-        rows.append((text(category), str(difficulty), str(prompts), *(f"{i.mean:.2f}" if i else "" for i in found)))
-    if lines and not rows:
-        lines.append("Means by difficulty are left out: the study's prompts file is gone or holds other prompts.")
-    if rows:
-        lines += ["", *table(("category", "difficulty", "prompts", *names), rows, right=range(1, len(names) + 3))]
-    return ["", *lines] if lines else []
 
 
 def judge(figures: Figures) -> list[str]:
@@ -236,6 +156,7 @@ def go_on(figures: Figures) -> list[str]:
         (next_command(figures), "what it has done by now" if figures.state == "running" else says),
         (f"nightlane status {figures.session}", "what stands and what is left"),
         (f"nightlane report {figures.session}", "writes and prints this report again"),
+        *((f"nightlane explain {one.id}", "one decision in figures") for one in figures.decisions[-1:]),
     ]
     width = max(len(command) for command, _ in commands)
     lines += fenced([f"{command:<{width}}  # {says}" for command, says in commands])

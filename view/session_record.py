@@ -1,11 +1,11 @@
 """Everything that the ledger and the probe directories know about one session, read in one go."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.budget import Spent, limits, priced, spent_by
-from agent.ledger import DecisionRow, ExaminationRow, Ledger, ProbeRow, ProposalRow, SessionRow
+from agent.ledger import CheckRow, DecisionRow, ExaminationRow, Ledger, ProbeRow, ProposalRow, SessionRow
+from agent.search import CALIBRATION
 from agent.study import Budget, Study, parse_study
 from agent.workspace import Workspace
 from lanes import Recipe
@@ -23,7 +23,8 @@ class SessionRecord:
     ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
     ``outcomes`` holds what their directories still give, by probe id; ``answers`` the judged answers of the starting
     recipe and of the incumbent, by recipe. ``holder`` is the process that runs this session now. ``recipes`` holds
-    every recipe that stood, by digest.
+    every recipe that stood, by digest. ``nights_before``: sessions under the same question that began earlier, which
+    fresh seeds depend on. ``disguises``: decisions on candidates in disguise, of all sessions of the study.
     """
 
     session: SessionRow
@@ -38,6 +39,9 @@ class SessionRecord:
     answers: Mapping[str, tuple[Result, ...]]
     recipes: Mapping[str, Recipe]
     examinations: tuple[ExaminationRow, ...]
+    checks: tuple[CheckRow, ...]
+    disguises: tuple[DecisionRow, ...]
+    nights_before: int
     judging_dollars: float
     active_seconds: float
     holder: int | None
@@ -45,7 +49,7 @@ class SessionRecord:
     @property
     def incumbent(self) -> Recipe:
         """What stands at the end of the session, or stood when it was interrupted."""
-        return self.recipes[self.decisions[-1].incumbent if self.decisions else self.session.start]
+        return self.recipes[_standing(self.session, self.decisions)]
 
     @property
     def start(self) -> Recipe:
@@ -53,12 +57,29 @@ class SessionRecord:
 
     @property
     def decided(self) -> tuple[DecisionRow, ...]:
-        """The decisions on proposals: all but the baseline's row."""
-        return tuple(decision for decision in self.decisions if decision.turn > 0)
+        """The decisions on proposals that changed something, retractions left out."""
+        made = [decision for decision in self.decisions if decision.turn > 0]
+        return tuple(decision for decision in made if self.proposals[decision.id].lane != CALIBRATION)
+
+    @property
+    def disguised(self) -> tuple[DecisionRow, ...]:
+        """The decisions on candidates that were the incumbent in disguise."""
+        made = [decision for decision in self.decisions if decision.turn > 0]
+        return tuple(decision for decision in made if self.proposals[decision.id].lane == CALIBRATION)
+
+    @property
+    def retractions(self) -> Mapping[str, DecisionRow]:
+        """By the id of the KEEP that was taken back."""
+        rows = [decision for decision in self.decisions if decision.status == "RETRACT"]
+        return {decision.id.removesuffix("-retract"): decision for decision in rows}
+
+    def check(self, kind: str) -> CheckRow | None:
+        """The only check of a kind: the noise floor, or the holdout."""
+        return next((check for check in self.checks if check.kind == kind), None)
 
     @property
     def in_flight(self) -> tuple[ProposalRow, ...]:
-        """Proposals without a decision: at most one, in a session that runs or was interrupted."""
+        """Proposals without a decision: those of one round, in a session that runs or was interrupted."""
         known = {decision.id for decision in self.decisions}
         return tuple(proposal for proposal in self.proposals.values() if proposal.id not in known)
 
@@ -74,8 +95,14 @@ class SessionRecord:
         return tuple(row.id for row in (*self.probes, *self.borrowed) if row.id not in self.outcomes)
 
     def readings(self, recipe: str) -> list[Reading]:
-        """The readings of a recipe, by seed, as far as they are there."""
-        return _readings(recipe, (*self.probes, *self.borrowed), self.outcomes)
+        """The readings of a recipe on the prompts that decide, by seed, as far as they are there."""
+        return _readings(recipe, self.session, (*self.probes, *self.borrowed), self.outcomes)
+
+    @property
+    def repeats(self) -> list[Reading]:
+        """Of the starting recipe, those that the session began with."""
+        seeds = self.study.file.probe.seeds
+        return [reading for reading in self.readings(self.session.start) if reading.seed in seeds]
 
     def failures(self, recipe: str) -> list[Failure]:
         """Why a recipe has no reading: from its directories, or from the ledger where those are gone."""
@@ -108,37 +135,19 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
         borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
         outcomes = _outcomes(workspace, (*probes, *borrowed))
-        shown = (session.start, decisions[-1].incumbent if decisions else session.start)
         answers = {
-            digest: _answers(ProbeStore(workspace.runs), _readings(digest, (*probes, *borrowed), outcomes))
-            for digest in shown
+            digest: _answers(ProbeStore(workspace.runs), _readings(digest, session, (*probes, *borrowed), outcomes))
+            for digest in (session.start, _standing(session, decisions))
         }
         return SessionRecord(
             session, study, budget, spent_by(ledger, session.id, budget, workspace),
             decisions, proposals, probes, borrowed, outcomes, answers,
             {digest: ledger.recipe(digest) for digest in sorted(stood)},
-            tuple(ledger.examinations(session.id)), spent_on_judging(workspace.judging, session.id),
+            tuple(ledger.examinations(session.id)), tuple(ledger.checks(session.id)), *_others(ledger, session),
+            spent_on_judging(workspace.judging, session.id),
             ledger.active_seconds(session.id),
             _holder(workspace, ledger, session),
         )  # fmt: skip
-
-
-def resume_command(session: SessionRow, workspace: str = "") -> str:
-    """How an unfinished session is taken up; ``workspace`` is what --workspace must say, if anything."""
-    return f"nightlane resume {session.id}{_at(workspace)}"
-
-
-def run_command(study_path: str, workspace: str = "") -> str:
-    """How a new session goes on from what stands."""
-    return f"nightlane run {shlex.quote(study_path)}{_at(workspace)}"
-
-
-def status_command(session: SessionRow, workspace: str = "") -> str:
-    return f"nightlane status {session.id}{_at(workspace)}"
-
-
-def _at(workspace: str) -> str:
-    return f" --workspace {shlex.quote(workspace)}" if workspace not in ("", ".") else ""
 
 
 def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str]) -> BadInput:
@@ -148,6 +157,21 @@ def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str])
         f"there is no session {session_id!r} in {workspace.ledger}; the latest are {', '.join(known[-5:])}, "
         "and without an id the last one is taken"
     )
+
+
+def _standing(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
+    """The digest that the last KEEP or RETRACT left. Of a round, another candidate may be decided on after the KEEP."""
+    left = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
+    return left[-1] if left else session.start
+
+
+def _others(ledger: Ledger, session: SessionRow) -> tuple[tuple[DecisionRow, ...], int]:
+    """Candidates in disguise of all sessions of the study, and how many under the same question came before."""
+    rows = [row for name in ledger.sessions() if (row := ledger.session(name))]
+    alike = [row.id for row in rows if row.study == session.study]
+    earlier = rows[: [row.id for row in rows].index(session.id)]
+    found = ledger.decisions("WHERE reason IN ('calibration', 'false_alarm')")
+    return tuple(row for row in found if row.session in alike), sum(r.question == session.question for r in earlier)
 
 
 def _borrowed(
@@ -178,8 +202,10 @@ def _outcomes(workspace: Workspace, rows: Iterable[ProbeRow]) -> dict[str, Outco
     return found
 
 
-def _readings(recipe: str, rows: Iterable[ProbeRow], outcomes: Mapping[str, Outcome]) -> list[Reading]:
-    found = [outcomes.get(row.id) for row in rows if row.recipe == recipe]
+def _readings(
+    recipe: str, session: SessionRow, rows: Iterable[ProbeRow], outcomes: Mapping[str, Outcome]
+) -> list[Reading]:
+    found = [outcomes.get(row.id) for row in rows if (row.recipe, row.key) == (recipe, session.key)]
     return sorted((outcome for outcome in found if isinstance(outcome, Reading)), key=lambda reading: reading.seed)
 
 

@@ -7,16 +7,20 @@ from typing import Any
 
 from agent.budget import left
 from agent.workspace import Workspace
-from view.gather import differences, proposer_counts, shown
+from view.accounts import knowledge, policy_of
+from view.commands import resume_command, run_command, status_command
+from view.decided import proposer_counts
+from view.figures import shown
 from view.markdown import moment, plain
-from view.session_record import SessionRecord, load_record, resume_command, run_command, status_command
+from view.measured import differences
+from view.session_record import SessionRecord, load_record
 
 
 def session_status(workspace: Workspace, session_id: str | None) -> dict[str, Any]:
     """The status of that session or the latest, as plain JSON values."""
     record = load_record(workspace, session_id)
     session, spent, budget = record.session, record.spent, record.budget
-    statuses = Counter(decision.status for decision in record.decided)
+    statuses = Counter(decision.status for decision in (*record.decided, *record.retractions.values()))
     return {
         "session": session.id,
         "study": session.study,
@@ -26,10 +30,11 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "finished": session.finished,
         "finish_reason": session.finish_reason,
         "active_hours": round(spent.hours, 4),
-        "decisions": {status: statuses[status] for status in ("KEEP", "DISCARD", "CRASH")},
+        "decisions": {status: statuses[status] for status in ("KEEP", "DISCARD", "CRASH", "RETRACT")},
+        "disguised": len(record.disguised),
         "last_decision": _last(record),
         "in_flight": [
-            {"knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
+            {"id": row.id, "knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
             for row in record.in_flight
         ],
         "start": session.start,
@@ -37,6 +42,12 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "differences": [asdict(difference) for difference in differences(record)],
         "probes": len(record.probes),
         "proposers": {item.proposer: item.proposed for item in proposer_counts(record)},
+        "error_left": _error_left(record),
+        "checks": {
+            check.kind if not check.subject else check.subject: check.data["verdict"]
+            for check in record.checks
+            if "verdict" in check.data
+        },
         "spent": {name: round(value, 4) for name, value in asdict(spent).items()},
         "budget": budget.model_dump(mode="json"),
         "budget_left": left(budget, spent),
@@ -46,7 +57,12 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
 
 def status_text(status: dict[str, Any]) -> str:
     """The same for a terminal."""
-    counts = ", ".join(f"{number} {name}" for name, number in status["decisions"].items())
+    counts = ", ".join(
+        f"{number} {name}" for name, number in status["decisions"].items() if number or name != "RETRACT"
+    )
+    if status["disguised"]:
+        counts += f", and {status['disguised']} on the incumbent in disguise"
+    left = status["error_left"]
     rows = [
         ("session", f"{status['session']}, study {status['study']}"),
         ("state", _state(status)),
@@ -58,6 +74,8 @@ def status_text(status: dict[str, Any]) -> str:
         *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
         ("probes run", str(status["probes"])),
         ("proposers", ", ".join(f"{plain(name)} {n}" for name, n in status["proposers"].items()) or "none yet"),
+        *([("error left", f"{left['left']:.4f} of {left['budget']:g}")] if left else []),
+        *((("checks", _checks(status)),) if status["checks"] else ()),
         ("budget left", status["budget_left"]),
         ("go on", status["go_on"]),
     ]
@@ -70,6 +88,21 @@ def _state(status: dict[str, Any]) -> str:
     if status["state"] == "finished":
         return f"finished {moment(status['finished'])}: {status['finish_reason']}"
     return "interrupted, can be resumed"
+
+
+def _error_left(record: SessionRecord) -> dict[str, float] | None:
+    """None in an older session, which had no such budget."""
+    made = [row for row in record.decisions if row.turn > 0]
+    if not made or not any(row.course for row in made):
+        return None
+    policy, kept = policy_of(made[-1]), any(row.status == "KEEP" for row in made)
+    budget = policy.later_error if kept else policy.night_error
+    return {"budget": budget, "left": round(knowledge(made, made[-1]).error_left, 6)}
+
+
+def _checks(status: dict[str, Any]) -> str:
+    """Each KEEP left out, by its number, and the holdout."""
+    return ", ".join(f"{name.rpartition('-')[2]} {verdict}" for name, verdict in status["checks"].items())
 
 
 def _last(record: SessionRecord) -> dict[str, Any] | None:

@@ -3,16 +3,18 @@
 from collections import Counter
 
 from view.breakdown import warning_lines
+from view.checks import Holdout
 from view.figures import Decided, Figures
 from view.markdown import code, count, moment, text
-from view.phrases import change, guard_line, moved, next_command
+from view.phrases import change, confirmed, guard_line, moved, next_command
+from view.reasons import reason
 
 
 def summary(figures: Figures) -> list[str]:
-    """What a reader who stops here must know."""
-    lines = [f"# Session {figures.session}: {_headline(figures)}", "", _state(figures), ""]
-    lines += [_verdict(figures)]
-    kept = figures.having("KEEP")
+    """What a reader who stops here must know; what was taken back, before all else."""
+    lines = [f"# Session {figures.session}: {_headline(figures)}", ""]
+    lines += [*retracted(figures), _state(figures), "", _verdict(figures)]
+    kept = figures.kept
     if kept:
         lines += ["", *(f"- {_kept_line(decision)}" for decision in kept), "", _total(figures)]
     critical = sum(decision.critical_candidate or 0 for decision in kept)
@@ -23,6 +25,19 @@ def summary(figures: Figures) -> list[str]:
     return [*lines, *_missing(figures), "", f"To go on: {code(next_command(figures))}"]
 
 
+def retracted(figures: Figures) -> list[str]:
+    """The KEEPs that do not hold."""
+    if not figures.retractions:
+        return []
+    number = len(figures.retractions)
+    lines = [f"**Retracted: {count(number, 'KEEP')} of this session {'does' if number == 1 else 'do'} not hold.**", ""]
+    for one in figures.retractions:
+        move = f"{code(one.knob)} {code(one.before)} -> {code(one.after)}"
+        figure = f": {change(one.change)} over {count(one.pairs, 'pair')}" if one.change else ""
+        lines.append(f"- {one.turn:03d} {move}: {reason(one.reason)}{figure}.")
+    return [*lines, "", f"What stands now is without {'it' if number == 1 else 'them'}.", ""]
+
+
 def _missing(figures: Figures) -> list[str]:
     if not figures.missing:
         return []
@@ -31,7 +46,7 @@ def _missing(figures: Figures) -> list[str]:
     return [
         "",
         f"{count(len(figures.missing), 'probe')} of this session can no longer be read from the disk ({ids}{more}). "
-        "Decisions come from the ledger and are complete; noise, outcomes, times and the total lack these probes.",
+        "Decisions come from the ledger and are complete; noise, outcomes and times lack these probes.",
     ]
 
 
@@ -40,8 +55,9 @@ def _headline(figures: Figures) -> str:
         return "the starting recipe could not be measured"
     if not figures.decisions:
         return "no change was decided on"
-    kept, made = len(figures.having("KEEP")), len(figures.decisions)
-    return f"{kept or 'none'} of {count(made, 'change')} kept for {code(figures.question.target)}"
+    kept, gone = len(figures.kept), len(figures.retractions)
+    told = f"{kept or 'none'} of {count(len(figures.decisions), 'change')} kept for {code(figures.question.target)}"
+    return f"{told}, {gone} retracted" if gone else told
 
 
 def _state(figures: Figures) -> str:
@@ -50,7 +66,9 @@ def _state(figures: Figures) -> str:
         return f"{made}, finished {moment(figures.finished or '')}: {text(figures.finish_reason)}."
     if figures.state == "running":
         return f"{made}. **It is still running** (process {figures.holder}); this is what was decided so far."
-    waiting = f" {text(figures.in_flight[0])} was proposed and not decided." if figures.in_flight else ""
+    several = "were" if len(figures.in_flight) > 1 else "was"
+    moves = ", ".join(map(text, figures.in_flight))
+    waiting = f" {moves} {several} proposed and not decided." if moves else ""
     return f"{made}. **It was interrupted and is not finished.**{waiting} Nothing that was decided is lost."
 
 
@@ -59,65 +77,96 @@ def _verdict(figures: Figures) -> str:
     target = code(figures.question.target)
     if figures.baseline_failure:
         return f"Nothing was tried: {text(figures.baseline_failure)}."
+    if not figures.decisions and not figures.noise:
+        return "**Nothing was measured.** Not even the starting recipe has a reading that is left."
     if not figures.decisions:
         start = next((noise for noise in figures.noise if noise.category == figures.question.target), None)
         score = f" It scores {start.mean:.2f} in {target}." if start else ""
         return f"Only the starting recipe was measured.{score} No change was tried to the end."
-    kept, crashed = figures.having("KEEP"), figures.having("CRASH")
+    kept, crashed = figures.kept, figures.having("CRASH")
     if kept:
         rest = f"{len(figures.having('DISCARD'))} discarded, {len(crashed)} crashed"
-        return f"**{count(len(kept), 'change')} kept**, {rest}."
-    if not figures.compared:
+        gone = f", {len(figures.retractions)} retracted" if figures.retractions else ""
+        return f"**{count(len(kept), 'change')} kept**{gone}, {rest}."
+    if len(crashed) == len(figures.decisions):
         every = "the one change tried" if len(crashed) == 1 else f"all {len(crashed)} changes tried"
         return (
             f"**Nothing was kept and nothing was measured:** {every} crashed. A crash has no score, so this says "
             f"nothing about {target}."
         )
-    return f"**Nothing was kept: a negative result.** {_negative(figures)}"
+    none = "Nothing that was kept holds" if figures.retractions else "Nothing was kept"
+    return f"**{none}: a negative result.** {_negative(figures)}"
 
 
 def _negative(figures: Figures) -> str:
     """What was tried, what was shown, and how large an effect could have been seen."""
-    target, small = code(figures.question.target), figures.question.smallest_effect
+    target = code(figures.question.target)
     words = Counter(decision.reason.partition(":")[0] for decision in figures.decisions)
-    parts = [f"{count(len(figures.decisions), 'change')} tried; none was shown to help {target} without harm."]
-    if words["guard"]:
-        parts.append(f"{words['guard']} improved it and had to be discarded for a guard.")
-    if words["worse"]:
-        parts.append(f"{words['worse']} made it worse.")
-    if words["no_effect"]:
-        parts.append(f"{words['no_effect']} would improve it by no more than {small:g}.")
-    if words["crash"]:
-        parts.append(f"{words['crash']} crashed and so {'has' if words['crash'] == 1 else 'have'} no score.")
-    if words["inconclusive"] and figures.half_width is not None:
+    shown = "was shown to help" if not figures.retractions else "is still shown to help"
+    parts = [f"{count(len(figures.decisions), 'change')} tried; none {shown} {target} without harm."]
+    parts += [
+        f"{words[word]} {one if words[word] == 1 else more}." for word, (one, more) in NEGATIVE.items() if words[word]
+    ]
+    undecided = words["unpromising"] + words["unconfirmed"] + words["inconclusive"]
+    if undecided and figures.visible is not None:
         parts.append(
-            f"{words['inconclusive']} stayed undecided: a true improvement of about {figures.half_width + small:.2f} "
-            "had an even chance of being seen this night (guards not counted), and a smaller one would more likely "
-            "than not have gone unseen. So this is no proof that these changes do nothing; they may still help by less "
-            "than that."
+            f"A true improvement of {figures.visible:.2f} had an even chance of being {_seen(figures)} this night "
+            "(guards not counted), and a smaller one would more likely than not have gone unseen. So this is no proof "
+            "that these changes do nothing; they may still help by less than that."
         )
     return " ".join([*parts, "The recipe that stood at the start still stands."])
 
 
+NEGATIVE = {
+    "guard": ("was ended for a guard", "were ended for a guard"),
+    "cumulative": ("would have summed up to a guard's loss", "would have summed up to a guard's loss"),
+    "worse": ("made it worse", "made it worse"),
+    "no_effect": ("would improve it by too little to count", "would improve it by too little to count"),
+    "unpromising": ("had little chance after few pairs", "had little chance after few pairs"),
+    "unconfirmed": ("looked promising, but fresh seeds did not show it",) * 2,
+    "overtaken": ("was overtaken by another of its round", "were overtaken by another of their round"),
+    "crash": ("crashed and so has no score", "crashed and so have no score"),
+    "inconclusive": ("stayed undecided", "stayed undecided"),
+}
+"""Of a reason's first word: for one change, and for several."""
+
+
+def _seen(figures: Figures) -> str:
+    return "confirmed" if figures.rule.night_error is not None else "seen"
+
+
 def _total(figures: Figures) -> str:
-    """Start against end, with the warning that both the steps and the total were selected."""
-    selected = (
-        "was chosen because it came out high in these very readings, so expect somewhat less when it is measured again"
-    )
-    kept, total = figures.having("KEEP"), figures.total
-    if len(kept) == 1:
-        return f"The change {selected}."
-    if total is None:
-        return f"Each step {selected}. The readings for a total from start to end are no longer all there."
-    steps = " -> ".join(f"{decision.candidate:.2f}" for decision in kept[:-1])
-    worst = f" {guard_line(total.guards[0])}." if total.guards else ""
-    return (
-        f"From the session's start to its end {code(figures.question.target)} went {total.start:.2f} -> {steps} -> "
-        f"{total.end:.2f}: **{change(total.target)}**.{worst} Each step {selected}; the total is optimistic for the "
-        "same reason."
-    )
+    """Start against end: as the holdout has it, or else the sum of what was confirmed."""
+    target, held, kept = code(figures.question.target), figures.holdout, figures.kept
+    if held is not None and held.target is not None and held.start is not None and held.end is not None:
+        said = {
+            "holds": "the improvement is shown there, too",
+            "not shown": "**the improvement is not shown there**, nor contradicted: the interval reaches to both sides",
+        }.get(held.verdict, held.verdict)
+        worst = f" {_held_guard(held)}." if held.guards else ""
+        return (
+            f"From the session's start to its end, on the holdout prompts, which chose nothing, {target} went "
+            f"{held.start:.2f} -> {held.end:.2f}: **{change(held.target)}** over {count(held.pairs, 'fresh pair')}; "
+            f"{said}.{worst}"
+        )
+    if figures.rule.night_error is None:
+        return (
+            "Each step was chosen because it came out high in these very readings, so expect somewhat less when it is "
+            "measured again."
+        )
+    total = sum(decision.target.delta for decision in kept if decision.target)
+    why = {"no prompts": "the study has no holdout prompts", "not measured": "the holdout could not be measured"}
+    because = why.get(held.verdict if held else "", "the holdout was not measured")
+    sums = f"The confirmed effects add up to **{total:+.2f}** in {target}" if len(kept) > 1 else "This is the total"
+    return f"{sums}; {because}, so start and end were never held against each other."
+
+
+def _held_guard(held: Holdout) -> str:
+    worst = held.guards[0]
+    ended = "held" if worst.holds else "**not held**"
+    return f"Guard {code(worst.category)} {change(worst.change)}, margin {worst.margin:g}: {ended}"
 
 
 def _kept_line(decision: Decided) -> str:
     worst = f" {guard_line(decision.guards[0])}." if decision.guards else ""
-    return f"{decision.turn:03d} {moved(decision)}: **{change(decision.target)}**.{worst}"
+    return f"{decision.turn:03d} {moved(decision)}: {confirmed(decision)}.{worst}"

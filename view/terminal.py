@@ -4,6 +4,7 @@ Everything here goes to stderr; stdout is for data.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.ledger import DecisionRow
-from agent.session import Watcher
+from agent.measuring import Watcher
+from agent.search import CALIBRATION
 from lanes import show
 from probes.reading import Probe
 from probes.runner import Progress as ProbeProgress
 
-STYLES = {"KEEP": "bold green", "DISCARD": "dim", "CRASH": "bold red", "BASELINE": "cyan"}
+STYLES = {"KEEP": "bold green", "DISCARD": "dim", "CRASH": "bold red", "BASELINE": "cyan", "RETRACT": "bold magenta"}
 FIXED_WIDTH = 35  # number, decision, figure and the gaps; the rest is for reason and change
 LEAST_SHOWN = 3
 
@@ -65,15 +67,25 @@ class LiveWatcher:
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
         for heading in ("#", "decision", "reason", "change", "target change"):
             table.add_column(heading, no_wrap=True)
-        room = max(height - len(self.tasks) - 5, LEAST_SHOWN)
+        room = max(height - self._show_bars(height) - 5, LEAST_SHOWN)
         for decision in self.decisions[-room:]:
             table.add_row(*_row(cells(decision), width), style=STYLES.get(decision.status, ""))
         elapsed = timedelta(seconds=int(time.monotonic() - self.started))
-        kept = sum(decision.status == "KEEP" for decision in self.decisions)
+        counts = Counter(decision.status for decision in self.decisions)
         decided = sum(decision.turn > 0 for decision in self.decisions)
-        line = Text(f"{decided} decisions, {kept} kept, {elapsed} elapsed", style="bold")
+        gone = f", {counts['RETRACT']} retracted" if counts["RETRACT"] else ""
+        line = Text(f"{decided} decisions, {counts['KEEP']} kept{gone}, {elapsed} elapsed", style="bold")
         title = Text(self.title, no_wrap=True, overflow="ellipsis")
         return Group(table, Text(), line, title, self.bars)
+
+    def _show_bars(self, height: int) -> int:
+        """A round may have more probes than the terminal has lines: those that run come first, then those that wait.
+        Returns how many bars are shown."""
+        tasks = sorted(self.bars.tasks, key=lambda task: (task.finished, not task.completed))
+        most = max(height // 2 - 2, LEAST_SHOWN)
+        for place, task in enumerate(tasks):
+            task.visible = place < most
+        return min(len(tasks), most)
 
     def progress(self, progress: ProbeProgress) -> None:
         task = self.tasks.get(progress.probe)
@@ -86,7 +98,7 @@ class LiveWatcher:
         self.live.console.print(Text(text))
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
-        self.title = f"measuring {title}"
+        self.title = f"measuring {title}: {len(probes)} probe(s)"
         for task in self.tasks.values():
             self.bars.remove_task(task)
         self.tasks = {
@@ -99,12 +111,14 @@ class LiveWatcher:
 
 
 def cells(decision: DecisionRow) -> tuple[str, str, str, str, str]:
-    """A decision in five cells: number, decision, reason, change, and the target's figure with its interval."""
-    row, number = decision.row, f"{decision.turn:03d}"
+    """A decision in five cells: number, decision, reason, change, and the target's figure with its interval. The number
+    of a RETRACT is that of the KEEP it takes back."""
+    row, number = decision.row, f"{abs(decision.turn):03d}"
     if decision.turn == 0:
         target = row.get("target")
         return number, decision.status, decision.reason, "", "" if target is None else f"{target:.2f}"
-    change = f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
+    disguised = row.get("lane") == CALIBRATION
+    change = "in disguise" if disguised else f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
     figure = ""
     if row.get("delta") is not None:
         figure = f"{row['delta']:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"

@@ -14,7 +14,8 @@ SYSTEM = (
     "You propose the next experiment in a search for a better preference-tuning recipe. Reply with one JSON object and "
     'nothing else: {"knob": NAME, "value": VALUE, "hypothesis": TEXT, "predicted_delta": NUMBER}. Choose exactly one '
     "knob and one value from the legal moves listed. predicted_delta is the change you expect in the target category, "
-    "on a scale from 0 to 10. Effects smaller than the intervals in the history are noise."
+    "on a scale from 0 to 10. Effects smaller than the intervals in the history are noise. A move whose interval lies "
+    "below 0, or whose reason names a guard, is a dead end."
 )
 
 

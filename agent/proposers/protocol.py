@@ -11,8 +11,9 @@ from lanes import Recipe, SearchSpace, Value
 class Tried:
     """One earlier decision under the same question: figures from code, on the 0 to 10 scale.
 
-    ``score`` is the candidate's target mean and ``guard_excess`` how far the worst guard fell below its margin (at most
-    0 when none did); all figures are None for a CRASH.
+    ``standard_error`` is that of ``delta``. ``score`` is the candidate's target, counted from where the search began
+    and shrunk for its noise; ``guard_excess`` how far the worst guard was seen below its margin (at most 0 when none
+    was). All figures are None for a CRASH.
     """
 
     recipe: Recipe
@@ -25,6 +26,7 @@ class Tried:
     delta: float | None
     low: float | None
     high: float | None
+    standard_error: float | None
     score: float | None
     guard_excess: float | None
 

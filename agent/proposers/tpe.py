@@ -31,7 +31,7 @@ class TpeProposer:
         chance = random.Random(f"{situation.seed}|{situation.turn}")
         knob = situation.space.knob(self._knob(situation))
         value = self._value(situation, knob, chance.getrandbits(32))
-        moves = situation.moves[knob.name]
+        moves = _onward(situation, knob)
         if value not in moves:
             value = _closest(knob, value, moves, chance)
         now = knob.read(situation.incumbent)
@@ -53,6 +53,17 @@ class TpeProposer:
         for tried in situation.history:
             study.add_trial(_trial(tried, situation, space))
         return _decode(knob, study.ask(space).params[knob.name])
+
+
+def _onward(situation: Situation, knob: Knob) -> tuple[Value, ...]:
+    """The moves of an ordered knob that go on where it was kept last, or away from where it was seen to do harm."""
+    moves, mine = situation.moves[knob.name], [tried for tried in situation.history if tried.knob == knob.name]
+    if not knob.ordered or not mine:
+        return moves
+    now, last = knob.read(situation.incumbent), mine[-1]
+    upwards = (last.after > last.before) == (last.status == "KEEP")  # type: ignore[operator]
+    going = tuple(move for move in moves if (move > now) == upwards)  # type: ignore[operator]
+    return going or moves if last.status == "KEEP" or last.reason == "worse" else moves
 
 
 def _sampler(fixed: Mapping[str, Any], seed: int) -> PartialFixedSampler:
@@ -87,8 +98,10 @@ def _trial(tried: Tried, situation: Situation, space: Mapping[str, BaseDistribut
     params = {knob.name: _encode(knob, tried.recipe) for knob in situation.space.knobs}
     if tried.score is None or tried.guard_excess is None:
         return create_trial(state=TrialState.FAIL, params=params, distributions=dict(space))
-    constraints = {"guards": tried.guard_excess}
-    return create_trial(value=tried.score, params=params, distributions=dict(space), constraints=constraints)
+    return create_trial(
+        value=tried.score, params=params, distributions=dict(space), constraints={"guards": tried.guard_excess},
+        user_attrs={"standard_error": tried.standard_error},
+    )  # fmt: skip
 
 
 def _closest(knob: Knob, wanted: Value, moves: tuple[Value, ...], chance: random.Random) -> Value:

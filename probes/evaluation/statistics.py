@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import numpy
 from numpy.typing import NDArray
 
-from probes.comparison import crossed_standard_error, t_quantile
+from probes.comparison import quantile
 from probes.evaluation.results import Result
 
 Counts = dict[int, dict[str, tuple[int, int]]]
@@ -141,5 +141,33 @@ def _interval(table: Table, confidence: float, least: float) -> tuple[float | No
         error, freedom = crossed_standard_error(table)
     else:
         error, freedom = float(table.std(ddof=1)) / math.sqrt(problems), problems - 1.0
-    half = t_quantile(confidence, freedom) * error
+    half = quantile((1 - confidence) / 2, freedom) * error
     return max(least, mean - half), min(1.0, mean + half)
+
+
+def crossed_standard_error(differences: Table) -> tuple[float, float]:
+    """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
+
+    Two-way crossed random effects without replication (Searle, Casella & McCulloch 1992, ch. 4): the variance of the
+    mean is (MS_seeds + MS_prompts - MS_rest) / (S P), with Satterthwaite's (1946) degrees of freedom. Where the
+    estimate falls below MS_rest / (S P), a negative variance component, that is used instead.
+
+    With two or three seeds MS_seeds is often small by chance, and the formula then claims too many degrees of freedom;
+    they are held to 4 (S - 1).
+    """
+    seeds, prompts = differences.shape
+    grand = differences.mean()
+    by_seed, by_prompt = differences.mean(axis=1), differences.mean(axis=0)
+    ms_seeds = prompts * float(((by_seed - grand) ** 2).sum()) / (seeds - 1)
+    if prompts == 1:
+        return math.sqrt(ms_seeds / seeds), float(seeds - 1)
+    ms_prompts = seeds * float(((by_prompt - grand) ** 2).sum()) / (prompts - 1)
+    rest = differences - by_seed[:, None] - by_prompt[None, :] + grand
+    rest_freedom = (seeds - 1) * (prompts - 1)
+    ms_rest = float((rest**2).sum()) / rest_freedom
+    total = ms_seeds + ms_prompts - ms_rest
+    most = 4.0 * (seeds - 1)
+    if total <= ms_rest:
+        return math.sqrt(ms_rest / (seeds * prompts)), min(rest_freedom, most)
+    spread = ms_seeds**2 / (seeds - 1) + ms_prompts**2 / (prompts - 1) + ms_rest**2 / rest_freedom
+    return math.sqrt(total / (seeds * prompts)), min(total**2 / spread, most)

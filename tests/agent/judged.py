@@ -12,9 +12,9 @@ from rich.console import Console
 
 from agent import opening
 from agent.ledger import DecisionRow
+from agent.measuring import Watcher
 from agent.opening import Overrides, begin, resume
 from agent.scripted_endpoint import MODEL, ScriptedEndpoint
-from agent.session import Watcher
 from agent.study import load_study
 from agent.workspace import Workspace
 from probes import patience
@@ -78,6 +78,13 @@ share = 1.0
 learning_rate = { low = 1e-4, high = 1e-1, factor = 10.0 }
 [policy]
 must_see = 10.0
+first_seeds = 2
+screening_seeds = 2
+confirming_seeds = 2
+hopeless = 0.99
+promising = 0.99
+disguised = 0.0
+holdout_seeds = 0
 [budget]
 decisions = 2
 %s
@@ -113,6 +120,7 @@ class RunnerHere:
     """A Runner in this process: the same parts as a worker's, without its start."""
 
     base = None
+    width = 1
     about = "in this process"
 
     def __init__(self, material: Material, runs: Path) -> None:

@@ -44,7 +44,8 @@ def test_header_and_column_order_are_pinned() -> None:
     assert " ".join(COLUMNS) == (
         "time session id status lane knob before after steps seeds samples target baseline delta ci_low ci_high "
         "overall overall_delta worst_guard worst_guard_delta guards_ok critical_failures probe_seconds "
-        "tokens_per_second peak_gb cost_usd proposer reason description worst_guard_low"
+        "tokens_per_second peak_gb cost_usd proposer reason description worst_guard_low "
+        "shrunk error_spent policy"
     )
 
 
@@ -57,7 +58,7 @@ def test_every_write_may_be_done_twice(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.begin(SESSION, tiny.recipe())
         ledger.propose(proposal(1), tiny.recipe(beta=0.2))
-        ledger.decide(row(1), "line")
+        ledger.decide([(row(1), "line")])
         ledger.note("n", "s1", "t", "note")
         ledger.finish("s1", "t", "first")
         ledger.finish("s1", "t", "second")
@@ -76,7 +77,7 @@ def test_a_turn_keeps_the_proposal_it_had(ledger: Ledger) -> None:
 
 def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.decide(replace(row(1), reason=None), "line")  # type: ignore[arg-type]
+        ledger.decide([(replace(row(1), reason=None), "line")])  # type: ignore[arg-type]
     assert ledger.events() == []
     assert ledger.decisions() == []
 
@@ -90,7 +91,7 @@ def test_files_follow_the_ledger_and_are_appended(ledger: Ledger, tmp_path: Path
     publish(ledger, tmp_path)
     assert (tmp_path / "results.tsv").read_text(encoding="utf-8") == HEADER + "\n"
     for number in (1, 2):
-        ledger.decide(row(number), f"line {number}")
+        ledger.decide([(row(number), f"line {number}")])
         inode = (tmp_path / "results.tsv").stat().st_ino
         publish(ledger, tmp_path)
         assert (tmp_path / "results.tsv").stat().st_ino == inode
@@ -108,7 +109,7 @@ def test_files_that_disagree_are_rebuilt_and_foreign_rows_left_alone(
 ) -> None:
     foreign = row_text({"time": "2025-01-01T00:00:00Z", "session": "other", "id": "other-001", "description": "kept"})
     for number in (1, 2, 3):
-        ledger.decide(row(number), f"line {number}")
+        ledger.decide([(row(number), f"line {number}")])
     table, log = tmp_path / "results.tsv", tmp_path / "runs" / "progress.log"
     table.write_text(f"{HEADER}\n{foreign}\n", encoding="utf-8")
     log.write_text("2025-01-01T00:00:00Z other a line\n", encoding="utf-8")
@@ -138,12 +139,12 @@ def test_files_that_disagree_are_rebuilt_and_foreign_rows_left_alone(
 
 def test_columns_that_a_person_added_at_the_right_stay_with_their_rows(ledger: Ledger, tmp_path: Path) -> None:
     for number in (1, 2):
-        ledger.decide(row(number), f"line {number}")
+        ledger.decide([(row(number), f"line {number}")])
     publish(ledger, tmp_path)
     table = tmp_path / "results.tsv"
     lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([f"{lines[0]}\tnote", f"{lines[1]}\tlook again", lines[2]]) + "\n", encoding="utf-8")
-    ledger.decide(row(3), "line 3")
+    ledger.decide([(row(3), "line 3")])
     publish(ledger, tmp_path)
     (tmp_path / "results.tsv").write_bytes(table.read_bytes().replace(b"\n", b"\r\n"))
     publish(ledger, tmp_path)

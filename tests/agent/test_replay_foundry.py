@@ -12,8 +12,10 @@ import pytest
 import simulated_study
 import tiny
 
-from agent.decision import decide
 from agent.opening import Overrides, begin
+from agent.policy.course import Terms, Verdict, screen
+from agent.policy.knowledge import Knowledge
+from agent.policy.settings import Policy
 from agent.study import load_study
 from agent.workspace import Workspace
 from lanes.errors import BadInput, UnlikeReadings
@@ -59,9 +61,12 @@ def test_each_of_the_five_changes_is_discarded_with_the_published_figures(change
     assert effect.delta == pytest.approx(target - BASELINE[0])
     assert comparison.differences[OVERALL].delta == pytest.approx(overall - BASELINE[1])
     assert effect.high - effect.low > 1  # at this noise an effect of half a point cannot be seen
-    verdict = decide(comparison, TARGET, {OTHERS: 0.5}, 0.0)
-    assert verdict.status == "DISCARD"
-    assert verdict.reason in ("worse", "inconclusive")
+    terms = Terms(Policy(), TARGET, {OTHERS: 0.5}, 8)
+    look, step = screen(comparison, terms, Knowledge({}, 0.25, 0.05))
+    assert look.chance < 0.25
+    assert isinstance(step, Verdict)
+    assert step.status == "DISCARD"
+    assert step.reason in ("worse", "unpromising")
 
 
 def test_the_replay_swings_as_the_source_says() -> None:

@@ -11,10 +11,11 @@ import simulated_study
 
 from agent.ledger import Ledger
 from agent.opening import Overrides, begin, resume
+from agent.policy.settings import Policy
 from agent.search import Search
 from agent.study import Study, load_study
 from agent.workspace import Workspace
-from lanes import Recipe
+from lanes import Recipe, digest_of
 from lanes.errors import BadInput, BaselineFailed, DiskFull, MissingRequirement, StudyChanged, WorkspaceBusy
 from probes.reading import Failure, Probe
 from probes.simulated import SimulatedRunner
@@ -52,11 +53,12 @@ def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_
     assert set(table["lane"]) == {"", "hyperparameters", "mixture", "curriculum"}
     assert list(table["lane"]).count("hyperparameters") == 4
     log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
-    assert log.count("\n") == 12
+    assert "NOISE lists: between training seeds" in log
+    assert "FLOOR 4 answers per prompt: the study's own number of answers; at most 8 fresh pairs" in log
     assert "proposer: optuna (no endpoint is configured" in log
     assert "scorer: simulated" in log
     assert "END 8 decisions made" in log
-    assert len(list((tmp_path / "runs").glob("probe-*/outcome.json"))) == 9 * 3
+    assert len(list((tmp_path / "runs").glob("probe-*/outcome.json"))) >= 3 + 8 * 2
     folder = tmp_path / "runs" / f"session-{session}"
     assert (folder / "report.md").read_text(encoding="utf-8").startswith("#")
     assert Recipe.from_toml((folder / "recipe.toml").read_text(encoding="utf-8"))
@@ -86,7 +88,7 @@ def test_the_same_seed_gives_the_same_decisions(study: Study, tmp_path: Path) ->
     assert gist(tmp_path / "a") != gist(tmp_path / "c")
 
 
-def test_a_kept_candidate_becomes_the_incumbent_and_its_readings_the_baseline(tmp_path: Path) -> None:
+def test_a_kept_candidate_becomes_the_incumbent_and_is_measured_anew(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
     study = load_study(simulated_study.write_study(tmp_path / "study", text))
     play(study, tmp_path, decisions=10)
@@ -97,8 +99,13 @@ def test_a_kept_candidate_becomes_the_incumbent_and_its_readings_the_baseline(tm
         later = [p for p in ledger.proposals() if p.turn > kept[0].turn]
         assert later[0].parent == kept[0].incumbent
         assert ledger.recipe(kept[0].incumbent).learning_rate > 4e-6
-        ran = [probe.id for probe in ledger.probes(decisions[0].session)]
-        assert len(ran) == len(set(ran)) == 3 * len(decisions)
+        probes = ledger.probes(decisions[0].session)
+        assert len(probes) == len({probe.id for probe in probes})
+        chosen_by = {int(seed) for seed in kept[0].row["seeds"].split()}
+        anew = {int(seed) for d in decisions if d.turn == later[0].turn for seed in d.row["seeds"].split()}
+        screened = {probe.seed for probe in probes if probe.recipe == kept[0].incumbent} - anew
+        assert not anew & chosen_by, "the confirmation's readings are no baseline"
+        assert screened >= chosen_by
 
 
 def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: Path) -> None:
@@ -120,7 +127,7 @@ def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: 
 
 def test_a_probe_that_diverges_is_a_crash_row_without_figures(tmp_path: Path) -> None:
     text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 0.4").replace(
-        "factor = 2.0, reach = 4", "factor = 2.0, reach = 1"
+        "low = 1e-6, high", "low = 0.4, high"
     )
     study = load_study(simulated_study.write_study(tmp_path / "study", text))
     play(study, tmp_path, decisions=16)
@@ -152,12 +159,14 @@ def test_the_search_space_may_be_used_up(tmp_path: Path) -> None:
 
 
 def test_a_budget_of_probes_or_dollars_ends_a_session(tmp_path: Path) -> None:
-    text = simulated_study.STUDY.replace("disk_gb = 0", "disk_gb = 0\nprobes = 9\ndollars_per_hour = 1.0")
+    text = simulated_study.STUDY.replace("disk_gb = 0", "disk_gb = 0\nprobes = 20\ndollars_per_hour = 1.0")
     study = load_study(simulated_study.write_study(tmp_path / "study", text))
     play(study, tmp_path)
-    assert "9 probes run, the budget is 9" in (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert "probes run, the budget is 20" in (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
     table = read_results(tmp_path / "results.tsv")
     assert table["cost_usd"].notna().all()
+    with ledger_of(tmp_path) as ledger:
+        assert len(ledger.probes(ledger.sessions()[0])) <= 20
 
 
 def interrupted(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -245,9 +254,10 @@ def test_a_probe_that_was_finished_before_the_interrupt_is_not_run_again(
 
     monkeypatch.setattr(SimulatedRunner, "_run_one", count)
     session = go_on(tmp_path)
-    assert len(ran) == 9 * 3 - 4
     with ledger_of(tmp_path) as ledger:
-        assert len(ledger.probes(session)) == 9 * 3
+        probes = {probe.id for probe in ledger.probes(session)}
+    assert len(ran) == len(set(ran)) == len(probes) - 4
+    assert set(ran) < probes
 
 
 def test_the_budget_may_change_between_interrupt_and_resume(
@@ -405,8 +415,11 @@ def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: 
     play(study, tmp_path, decisions=1)
     with ledger_of(tmp_path) as ledger:
         decision = ledger.decisions()[-1]
-    assert decision.policy == {
-        "confidence": 0.95, "smallest_effect": 0.0, "target": "lists", "guards": {"arithmetic": 1.5},
+    policy = dict(decision.policy)
+    assert policy.pop("digest") == digest_of(policy) == decision.row["policy"]
+    assert policy == {
+        **Policy(disguised=0.0, holdout_seeds=0).model_dump(exclude={"must_see"}),
+        "target": "lists", "guards": {"arithmetic": 1.5},
     }  # fmt: skip
     assert decision.comparison is not None
     assert json.dumps(decision.comparison)

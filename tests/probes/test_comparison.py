@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanes.errors import UnlikeReadings
-from probes.comparison import compare, crossed_standard_error
+from probes.comparison import compare, standard_error
 from probes.reading import ProbeKey, Reading, Score, Timing, Unscored, outcome_from_json, outcome_to_json
+from probes.spread import MOST_FREEDOM, Spread
 
 KEY = ProbeKey(10, "base", "data", "prompts", "scorer", 2, "here")
 
@@ -33,7 +34,7 @@ def table(seed: int, shift: float, generator: numpy.random.Generator | None = No
     ("field", "value"),
     [
         ("steps", 11), ("base", "x"), ("data", "x"), ("prompts", "x"), ("scorer", "x"), ("samples", 3),
-        ("environment", "there"),
+        ("environment", "there"), ("split", "holdout"),
     ],
 )  # fmt: skip
 def test_readings_under_unlike_keys_are_refused_and_the_part_is_named(field: str, value: object) -> None:
@@ -88,8 +89,29 @@ def test_variance_between_seeds_widens_the_interval() -> None:
     generator = numpy.random.default_rng(1)
     quiet = generator.normal(0, 1, (3, 40))
     loud = quiet + numpy.array([[-2.0], [0.0], [2.0]])
-    assert crossed_standard_error(loud)[0] > 2 * crossed_standard_error(quiet)[0]
-    assert crossed_standard_error(loud)[1] < 4
+    assert standard_error(loud)[0] > 2 * standard_error(quiet)[0]
+    assert standard_error(loud)[1] == 2
+
+
+def test_an_interval_uses_what_other_comparisons_know_of_the_variance_between_seeds() -> None:
+    """A table that is quiet by chance is not believed, a loud one is still heard."""
+    generator = numpy.random.default_rng(2)
+    effects = generator.normal(0, 0.2, (2, 1))
+    lucky = generator.normal(0, 0.5, (2, 40)) + (effects - effects.mean()) * 0.01
+    known = Spread(0.5, 12)
+    error, freedom = standard_error(lucky, known)
+    assert freedom == 13
+    assert error > 0.8 * (0.5 * 12 / 13 / 2) ** 0.5
+    loud = lucky + numpy.array([[-3.0], [3.0]])
+    assert standard_error(loud, known)[0] > 1.5 * error
+    assert standard_error(loud, replace(known, freedom=1000.0))[1] == MOST_FREEDOM + 1
+
+
+def test_a_recipe_that_helps_some_prompts_and_harms_others_is_told_from_one_that_does_nothing() -> None:
+    generator = numpy.random.default_rng(3)
+    rest = generator.normal(0, 0.5, (6, 36))
+    unequal = rest + generator.normal(0, 3, (1, 36))
+    assert standard_error(unequal)[0] > 2 * standard_error(rest)[0]
 
 
 @pytest.mark.parametrize(("seed_noise", "prompt_noise"), [(0.0, 1.0), (0.5, 1.0), (1.0, 0.2)])
@@ -101,9 +123,10 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(seed_noise: float,
         values = effects + generator.normal(0, 1, (3, 24))
         mine = [reading(s, {f"p{i}/lists": [float(values[s, i])] for i in range(24)}) for s in range(3)]
         theirs = [reading(s, {f"p{i}/lists": [0.0] for i in range(24)}) for s in range(3)]
-        found = compare(mine, theirs, 0.9).differences["lists"]
+        known = {"lists": Spread(seed_noise**2 + 1 / 24, 16)}
+        found = compare(mine, theirs, 0.9, spreads=known).differences["lists"]
         covered += found.low <= 0 <= found.high
-    assert 0.84 <= covered / trials <= 0.99
+    assert 0.84 <= covered / trials <= 0.97
 
 
 def test_a_reading_survives_json() -> None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.comparison import crossed_standard_error, t_quantile
+from probes.comparison import quantile
 from probes.evaluation.results import Result, from_json, to_json
-from probes.evaluation.statistics import pass_at_k, pass_difference, pass_rates
+from probes.evaluation.statistics import crossed_standard_error, pass_at_k, pass_difference, pass_rates
 
 
 def results(seed: int, problems: dict[str, str]) -> list[Result]:
@@ -80,7 +80,7 @@ def test_the_interval_of_several_seeds_is_the_crossed_one_of_the_comparison() ->
     (rate,) = pass_rates(table(rows), [1])
     cells = numpy.array([[signs == "+" for signs in row] for row in rows.values()], float)
     error, freedom = crossed_standard_error(cells)
-    half = t_quantile(0.95, freedom) * error
+    half = quantile(0.025, freedom) * error
     assert rate.low == pytest.approx(max(0.0, cells.mean() - half))
     assert rate.high == pytest.approx(min(1.0, cells.mean() + half))
 
@@ -89,7 +89,7 @@ def test_the_interval_of_one_seed_is_students_over_problems() -> None:
     signs = ["+"] * 30 + ["-"] * 10
     (rate,) = pass_rates(table({5: signs}), [1], confidence=0.9)
     values = [float(s == "+") for s in signs]
-    half = t_quantile(0.9, 39) * stdev(values) / math.sqrt(40)
+    half = quantile(0.05, 39) * stdev(values) / math.sqrt(40)
     assert rate.deviation is None
     assert (rate.low, rate.high) == (pytest.approx(0.75 - half), pytest.approx(0.75 + half))
 
@@ -159,7 +159,7 @@ def test_seeds_are_paired_where_both_sides_have_them_or_one_has_only_one() -> No
     assert found is not None
     assert found.seeds == 3
     assert found.delta == pytest.approx(cells.mean())
-    assert found.low == pytest.approx(max(-1.0, cells.mean() - t_quantile(0.95, freedom) * error))
+    assert found.low == pytest.approx(max(-1.0, cells.mean() - quantile(0.025, freedom) * error))
     back = pass_difference(three, table({9: ["-", "-", "+"]}))
     assert back is not None
     assert (back.seeds, back.delta) == (3, -found.delta)
@@ -168,7 +168,7 @@ def test_seeds_are_paired_where_both_sides_have_them_or_one_has_only_one() -> No
     assert other.seeds == 0
     means = [1 - 0.5, 1 / 3, 1 / 3]
     assert other.delta == pytest.approx(fmean(means))
-    assert other.high == pytest.approx(fmean(means) + t_quantile(0.95, 2) * stdev(means) / math.sqrt(3))
+    assert other.high == pytest.approx(fmean(means) + quantile(0.025, 2) * stdev(means) / math.sqrt(3))
 
 
 def test_a_difference_is_over_the_problems_that_both_sides_answered() -> None:

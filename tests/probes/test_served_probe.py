@@ -15,7 +15,7 @@ from lanes.errors import EndpointUnavailable
 from probes.measure import Workbench, measure
 from probes.reading import Failure, Outcome, Probe, Reading
 from probes.resident import ResidentRunner
-from probes.sampling import request_seed
+from probes.sampling import request_seed, sampling_seed
 from probes.settings import RunnerSettings, ServingSettings
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,8 @@ def test_a_probe_trains_here_and_its_answers_are_the_servers(
     name = server.requests[0]["model"]
     assert server.adapters.calls == [(LOAD, name), (UNLOAD, name)]
     rendered = [bench.base("none").render(prompt.text) for prompt in bench.material.probe_prompts]
-    assert {r["seed"] for r in server.requests} == {request_seed(0, p, n) for p in rendered for n in range(2)}
+    seed = sampling_seed(0, reading.seed)
+    assert {r["seed"] for r in server.requests} == {request_seed(seed, p, n) for p in rendered for n in range(2)}
     folder = tmp_path / f"probe-{reading.probe}"
     rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(row["prompt"], row["sample"]) for row in rows] == [(s.prompt, s.sample) for s in reading.scores]

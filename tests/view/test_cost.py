@@ -16,12 +16,14 @@ def lines(text: str) -> dict[str, str]:
 def test_an_unmeasured_study_gets_counts_and_no_invented_time(tmp_path: Path) -> None:
     study = nights.study(tmp_path)
     said = cost_text(study, Workspace(tmp_path / "workspace"))
-    rows = lines(said)
+    rows, policy = lines(said), study.file.policy
     assert said.startswith(f"{study.path} is valid")
     assert rows["probe prompts"] == "arithmetic 32, lists 32"
     assert rows["pairs"] == "good 32, broken 32"
     assert rows["one probe"].startswith("20 steps x 4 = 80 pairs trained on, then 64 prompts x 4 = 256 answers")
-    assert rows["one decision"].startswith("3 probes")
+    assert rows["one decision"].startswith(f"{policy.first_seeds} to {policy.screening_seeds} probes for screening")
+    assert f"up to {2 * policy.confirming_seeds} fresh ones for a confirmation" in rows["one decision"]
+    assert rows["beside those"].startswith("3 probes of the starting recipe at first; at the end 6 on the holdout")
     assert rows["probe time"] == "not yet measured in this workspace"
     assert rows["to find out"].endswith("--decisions 1")
     assert not (tmp_path / "workspace").exists()
@@ -38,10 +40,12 @@ def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(
     workspace = nights.night(tmp_path, text, decisions=2)
     study = nights.study(tmp_path, text)
     rows, measured = lines(cost_text(study, workspace)), measure(study, workspace)
-    assert measured.seconds == (0.01,) * 9
+    number = len(list(workspace.runs.glob("probe-*")))
+    assert measured.seconds == (0.01,) * number
     assert measured.pace is not None
-    assert rows["probe time"] == "0.0 s (median of 9 measured here)"
-    fit = int(3600 / measured.pace / 3) - 1
+    assert measured.each == number / 2
+    assert rows["probe time"] == f"0.0 s (median of {number} measured here)"
+    fit = int(3600 / measured.pace / measured.each)
     assert f"about {fit} decisions" in cost_text(study, workspace)
     assert "$2 per active hour" in rows["dollars"]
 
@@ -60,9 +64,9 @@ def test_what_can_be_seen_is_said_per_category_with_where_the_noise_comes_from(t
     for name, role in (("arithmetic", "guard, may lose 1.5"), ("lists", "target")):
         assert re.search(rf"^{name} +32 +0\.\d\d +\d\.\d\d +\d\.\d\d +{role}$", said, re.MULTILINE)
     assert re.search(r"^overall +64 ", said, re.MULTILINE)
-    assert "To see smaller effects in lists: raise seeds to 6 (" in said
-    assert "A margin below" not in said
+    assert "To see smaller effects in lists: raise confirming_seeds to 16 (" in said
+    assert "so narrow a margin" not in said
     narrow = nights.study(tmp_path / "b", nights.STUDY.replace("arithmetic = 1.5", "arithmetic = 0.1"))
     assert re.search(r"measured as much better as: arithmetic \+\d\.\d\d\.$", cost_text(narrow, Workspace(tmp_path)))
     workspace = nights.night(tmp_path / "c", decisions=4)
-    assert "noise measured: median of" in cost_text(nights.study(tmp_path / "c"), workspace)
+    assert "noise measured: pooled over" in cost_text(nights.study(tmp_path / "c"), workspace)

@@ -1,7 +1,6 @@
 """What a study can see: assumed at first, measured once this workspace has compared under the same probe key."""
 
 from pathlib import Path
-from statistics import median
 
 import nights
 import pytest
@@ -15,7 +14,7 @@ from probes.comparison import OVERALL
 
 
 def must_see(points: str) -> str:
-    return nights.STUDY.replace("[budget]", f"[policy]\nmust_see = {points}\n[budget]")
+    return nights.STUDY.replace("[policy]", f"[policy]\nmust_see = {points}")
 
 
 def test_without_a_measurement_the_noise_is_assumed_and_said_to_be(tmp_path: Path) -> None:
@@ -33,8 +32,10 @@ def test_after_a_session_the_noise_is_that_of_its_comparisons(tmp_path: Path) ->
     with Ledger(workspace.ledger, read_only=True) as ledger:
         compared = [row.comparison for row in ledger.decisions("WHERE turn > 0") if row.comparison]
     assert found.measured == len(compared) > 0
-    errors = [comparison["differences"]["lists"]["standard_error"] for comparison in compared]
-    assert found.sights["lists"].standard_error == pytest.approx(median(errors))
+    parts = [(one["differences"]["lists"]["variance"], len(one["seeds"]) - 1) for one in compared]
+    parts = [(variance, freedom) for variance, freedom in parts if variance > 0]
+    pooled = sum(variance * freedom for variance, freedom in parts) / sum(freedom for _, freedom in parts)
+    assert found.sights["lists"].standard_error == pytest.approx((pooled / 8) ** 0.5)
     prompts = tmp_path / "study" / "prompts.jsonl"
     prompts.write_text(prompts.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert foresee(load_study(study.path), workspace).measured == 0, "another prompt set is another probe key"
@@ -42,7 +43,9 @@ def test_after_a_session_the_noise_is_that_of_its_comparisons(tmp_path: Path) ->
 
 def test_what_must_be_seen_and_cannot_is_refused_with_what_to_raise(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
-    with pytest.raises(BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise seeds to 6 \("):
+    with pytest.raises(
+        BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise confirming_seeds to 16 \("
+    ):
         require_sight(nights.study(tmp_path, must_see("0.1")), workspace)
     require_sight(nights.study(tmp_path, must_see("5.0")), workspace)
     require_sight(nights.study(tmp_path), workspace)

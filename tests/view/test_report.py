@@ -71,10 +71,11 @@ def test_a_night_with_a_keep_names_its_effect_interval_and_every_guard(mixed: Wo
     for decision in kept:
         assert decision.target is not None
         figure = f"{decision.target.delta:+.2f} [{decision.target.low:+.2f}, {decision.target.high:+.2f}]"
-        guard = decision.guards[0].change
-        assert figure in report(mixed).partition("\n## ")[0]
-        assert figure in section(report(mixed), "Kept")
-        assert f"Guard `arithmetic` {guard.delta:+.2f} [{guard.low:+.2f}, {guard.high:+.2f}]" in report(mixed)
+        guard, told = decision.guards[0], f"{decision.shrunk:+.2f} after shrinking"
+        for place in (report(mixed).partition("\n## ")[0], section(report(mixed), "Kept")):
+            assert figure in place
+            assert f"confirmed over {decision.pairs} fresh pairs; {told}" in place
+        assert f"Guard `arithmetic` {guard.change.delta:+.2f}, at worst {guard.bound:+.2f}" in report(mixed)
 
 
 def test_the_figures_of_the_report_are_those_of_the_ledger_and_of_results_tsv(mixed: Workspace) -> None:
@@ -90,6 +91,8 @@ def test_the_figures_of_the_report_are_those_of_the_ledger_and_of_results_tsv(mi
         assert shown["status"] == decision.status
         assert shown["guards"][0]["holds"] == decision.row["guards_ok"]
         assert shown["guards"][0]["change"]["delta"] == decision.row["worst_guard_delta"]
+        assert shown["guards"][0]["bound"] == decision.row["worst_guard_low"]
+        assert shown["shrunk"] == decision.row["shrunk"]
         assert f"{decision.row['delta']:+.2f} [{decision.row['ci_low']:+.2f}" in report(mixed)
 
 
@@ -99,35 +102,16 @@ def test_report_data_survives_json(mixed: Workspace, crashing: Workspace) -> Non
         assert json.loads(json.dumps(data, allow_nan=False)) == data
 
 
-def test_a_total_over_two_keeps_is_measured_end_against_start_and_called_optimistic(climb: Workspace) -> None:
-    found = gather(record_of(climb))
-    kept = found.having("KEEP")
-    assert len(kept) == 2
-    assert found.total is not None
-    assert found.total.target.delta == pytest.approx(sum(d.target.delta for d in kept if d.target))
-    assert found.total.start == pytest.approx(kept[0].baseline)
-    assert found.total.end == pytest.approx(kept[1].candidate)
-    summary = report(climb).partition("\n## ")[0]
-    assert f"{found.total.start:.2f} -> {kept[0].candidate:.2f} -> {found.total.end:.2f}" in summary
-    assert "optimistic" in summary
-
-
 def test_a_night_without_a_keep_says_so_plainly_with_the_effect_it_could_have_seen(fruitless: Workspace) -> None:
     found, summary = gather(record_of(fruitless)), report(fruitless).partition("\n## ")[0]
     assert not found.having("KEEP")
-    assert found.half_width is not None
+    assert found.visible is not None
     assert summary.startswith(f"# Session {found.session}: none of 4 changes kept")
     assert "a negative result" in summary
-    assert f"about {found.half_width:.2f} had an even chance of being seen this night (guards not counted)" in summary
+    told = f"A true improvement of {found.visible:.2f} had an even chance of being confirmed this night"
+    assert told in summary
     assert "no proof" in summary
     assert "\n## Kept\n" not in report(fruitless)
-
-
-def test_intervals_are_said_not_to_be_corrected_with_the_false_keeps_that_chance_allows(fruitless: Workspace) -> None:
-    reading = section(report(fruitless), "How to read the figures")
-    assert "4 decisions were made at this level" in reading
-    assert "not corrected for their number" in reading
-    assert "nominally 2.5 % of them, 0.1 on average" in reading
 
 
 def test_a_crash_carries_no_score_anywhere(crashing: Workspace) -> None:
@@ -135,14 +119,13 @@ def test_a_crash_carries_no_score_anywhere(crashing: Workspace) -> None:
     crashed = found.having("CRASH")
     assert crashed
     assert all((d.target, d.overall, d.candidate, d.guards) == (None, None, None, ()) for d in crashed)
-    assert found.compared == len(found.decisions) - len(crashed)
     for decision in crashed:
         assert decision.crash is not None
         assert decision.crash.kind == "diverged"
         row = next(line for line in section(markdown, "Crashes").splitlines() if f"| {decision.turn:03d} " in line)
         assert "loss is nan" in row
         assert not re.search(r"[+-]\d\.\d\d", row)
-        assert f"| {decision.turn:03d} " not in section(markdown, "Guards")
+        assert f"| {decision.turn:03d} " not in section(markdown, "Guards") + section(markdown, "Error budget")
     assert "no score (crash:diverged)" in section(markdown, "Sensitivity per knob")
 
 
@@ -162,11 +145,18 @@ def test_a_starting_recipe_that_fails_is_the_headline(tmp_path: Path) -> None:
 
 
 def test_a_session_with_only_its_baseline_has_a_report(tmp_path: Path) -> None:
-    text_ = nights.variant().replace("decisions = 8", "hours = 1e-9")
+    text_ = nights.variant(probes="9").replace("decisions = 8\n", "")  # six of them are kept back for the holdout
     markdown = report(nights.night(tmp_path, text_, decisions=None))
     assert "no change was decided on" in markdown.splitlines()[0]
     assert "It scores" in markdown
-    assert "| lists " in section(markdown, "The noise")
+    assert "| lists " in section(markdown, "Noise floor")
+
+
+def test_a_session_whose_budget_ended_before_its_baseline_claims_no_measurement(tmp_path: Path) -> None:
+    text_ = nights.variant().replace("decisions = 8", "hours = 1e-9")
+    markdown = report(nights.night(tmp_path, text_, decisions=None))
+    assert "Nothing was measured" in markdown
+    assert "Only the starting recipe" not in markdown
 
 
 def test_an_interrupted_session_says_so_and_how_to_resume(tmp_path: Path) -> None:
@@ -213,8 +203,9 @@ def test_missing_and_torn_probe_directories_are_told_and_tolerated(mixed: Worksp
     assert found.decisions == gather(record_of(mixed)).decisions
     for folder in copied.runs.glob("probe-*"):
         shutil.rmtree(folder)
-    assert "15 probes of this session can no longer be read" in report(copied)
-    assert "\n## The noise\n" not in report(copied)
+    number = len(record_of(mixed).probes)
+    assert f"{number} probes of this session can no longer be read" in report(copied)
+    assert "\n## Noise floor\n" not in report(copied)
 
 
 def test_crashes_keep_their_message_when_their_directories_are_gone(crashing: Workspace, tmp_path: Path) -> None:
@@ -229,17 +220,17 @@ def test_the_noise_is_the_spread_between_the_seeds_of_the_starting_recipe(mixed:
     record = record_of(mixed)
     noise = {item.category: item for item in gather(record).noise}
     assert set(noise) == {"arithmetic", "lists", "overall"}
-    readings = record.readings(record.session.start)
+    readings = [reading for reading in record.readings(record.session.start) if reading.seed in (42, 123, 7)]
     assert noise["lists"].by_seed == {str(r.seed): r.mean("lists") for r in readings}
     assert noise["lists"].mean == pytest.approx(record.decisions[0].row["target"])
-    assert f"{noise['lists'].deviation:.2f}" in section(report(mixed), "The noise")
+    assert f"{noise['lists'].deviation:.2f}" in section(report(mixed), "Noise floor")
 
 
 def test_time_is_split_by_phase_with_the_share_outside_them(mixed: Workspace) -> None:
     cost = section(report(mixed), "Time and cost")
     found = gather(record_of(mixed)).cost
-    assert found.probes == found.readings == 15
-    assert found.total == pytest.approx(0.15)
+    assert found.probes == found.readings == len(list(mixed.runs.glob("probe-*")))
+    assert found.total == pytest.approx(0.01 * found.probes)
     assert "80.0% of probe time" in cost
     assert "outside these three" in cost
     assert found.dollars == pytest.approx(found.active)  # 3600 dollars per active hour
@@ -257,7 +248,7 @@ def test_readings_of_an_earlier_session_serve_the_next_ones_report(tmp_path: Pat
     workspace = nights.night(tmp_path, decisions=1)
     nights.night(tmp_path, decisions=1)
     found = gather(record_of(workspace))
-    assert found.cost.borrowed == 3
+    assert 0 < found.cost.borrowed < 3, "of what stands, under the seeds that screened it and are the study's"
     assert found.noise
 
 
@@ -319,16 +310,17 @@ def test_the_noise_has_category_by_difficulty_critical_failures_and_missing_scor
     assert sorted(levels) == [(name, number) for name in ("arithmetic", "lists") for number in (1, 2, 3)]
     assert sum(level.prompts for level in start.levels) == 128
     readings = record_of(climb).readings(start.recipe)
+    assert len(readings) > 3, "those of its candidates' rounds, too"
     prompts = {
         p.id for p in record_of(climb).study.material.probe_prompts if (p.category, p.difficulty) == ("lists", 2)
     }
     values = [score.value for reading in readings for score in reading.scores if score.prompt in prompts]
     assert levels["lists", 2].mean == pytest.approx(sum(values) / len(values))
-    shown = section(report(climb), "The noise")
+    shown = section(report(climb), "Noise floor")
     assert "| category   | difficulty | prompts | starting recipe | incumbent now |" in shown
-    assert f"0 critical failures and 0 answers without a score, of {128 * 4 * 3} answers" in shown
+    assert f"0 critical failures and 0 answers without a score, of {128 * 4 * len(readings)} answers" in shown
 
 
 def test_a_report_without_the_prompts_file_says_what_it_leaves_out(climb: Workspace, tmp_path: Path) -> None:
     shutil.copytree(climb.root, tmp_path / "workspace")
-    assert "Means by difficulty are left out" in section(report(Workspace(tmp_path / "workspace")), "The noise")
+    assert "Means by difficulty are left out" in section(report(Workspace(tmp_path / "workspace")), "Noise floor")

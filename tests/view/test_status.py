@@ -6,6 +6,7 @@ from pathlib import Path
 import nights
 
 from agent.ledger import Ledger
+from view.session_record import load_record
 from view.status import session_status, status_text
 
 
@@ -13,11 +14,14 @@ def test_a_finished_session_tells_its_reason_what_stands_and_how_to_go_on(tmp_pa
     workspace = nights.night(tmp_path, nights.CLIMBING, decisions=2)
     status = session_status(workspace, None)
     assert status["state"] == "finished"
-    assert status["decisions"] == {"KEEP": 2, "DISCARD": 0, "CRASH": 0}
+    assert status["decisions"] == {"KEEP": 2, "DISCARD": 0, "CRASH": 0, "RETRACT": 0}
     with Ledger(workspace.ledger, read_only=True) as ledger:
         assert status["incumbent"] == ledger.decisions()[-1].incumbent != status["start"]
     assert [row["knob"] for row in status["differences"]] == ["learning_rate"]
-    assert status["probes"] == 9
+    assert status["probes"] == len(list(workspace.runs.glob("probe-*")))
+    later = load_record(workspace, None).study.file.policy.later_error
+    assert status["error_left"] == {"budget": later, "left": later}, "a KEEP opens a budget for what follows"
+    assert "holdout holds" in status_text(status)
     assert status["proposers"] == {"optuna": 2}
     assert status["go_on"].startswith("nightlane run ")
     assert status["go_on"].endswith(f"--workspace {workspace.root}")

@@ -1,6 +1,7 @@
 """The terminal: plain lines for a pipe, a table that fits for a person."""
 
 import io
+from pathlib import Path
 
 import nights
 import pytest
@@ -89,3 +90,30 @@ def test_bars_of_the_round_before_are_gone(decisions: list[DecisionRow]) -> None
     watcher.measuring("001", PROBES[:1])
     watcher.progress(Progress(PROBES[2].id, "training", 1, 60))
     assert sum(line.startswith("probe ") for line in shown(watcher, 80, 24)) == 1
+
+
+def test_a_retraction_has_the_number_of_its_keep_and_is_counted(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, nights.governed(nights.TWO_KNOBS), world=nights.LYING)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        decided = ledger.decisions()
+    watcher = LiveWatcher(Console(file=io.StringIO()))
+    for decision in decided:
+        watcher.decided(decision)
+    lines = shown(watcher, 120, 24)
+    assert sum(line.startswith("001 RETRACT") for line in lines) == 1
+    assert any(line.startswith("3 decisions, 2 kept, 2 retracted") for line in lines)
+
+
+def test_a_round_with_more_probes_than_lines_shows_those_that_run_first() -> None:
+    probes = [Probe(PROBES[0].recipe, KEY, seed) for seed in range(40)]
+    watcher = LiveWatcher(Console(file=io.StringIO()))
+    watcher.measuring("a round", probes)
+    watcher.progress(Progress(probes[37].id, "training", 20, 60))
+    watcher.progress(Progress(probes[0].id, "done", 60, 60))
+    lines = shown(watcher, 80, 24)
+    bars = [line for line in lines if line.startswith("probe ")]
+    assert len(lines) <= 24
+    assert len(bars) == 10
+    assert any("seed 37" in line for line in bars)
+    assert not any("seed 0 " in line for line in bars)
+    assert any("measuring a round: 40 probe(s)" in line for line in lines)

@@ -1,0 +1,192 @@
+"""Has probes run and makes what they give durable; nothing is measured twice, and nothing under a changed study."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
+
+from agent.budget import Spent, exhausted, for_judging, spent_by
+from agent.choices import Choices
+from agent.examining import Examiner
+from agent.followers import publish
+from agent.ledger import DecisionRow, Ledger, SessionRow
+from agent.round import Pair, Wanted
+from agent.rows import now
+from agent.study import Budget, Study, load_study
+from agent.workspace import Workspace, full_disk_is_said, uninterrupted
+from lanes.errors import BadInput, BudgetSpent, DiskFull, StudyChanged
+from probes.comparison import Choice
+from probes.purse import Allowance
+from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading
+from probes.runner import Progress, Runner
+from probes.store import ProbeStore
+
+
+class Watcher(Protocol):
+    """Whoever looks at a running session: a live table, or plain lines."""
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
+
+    def decided(self, decision: DecisionRow) -> None: ...
+
+
+class Noter(Protocol):
+    """Notes go to the watcher and to the session's lines of the progress log."""
+
+    @property
+    def watcher(self) -> Watcher: ...
+
+    def __call__(self, text: str) -> None: ...
+
+
+def settled(outcome: Outcome | None) -> bool:
+    """A reading is, and a failure that the recipe alone explains; any other failure is worth another run."""
+    return isinstance(outcome, Reading) or (isinstance(outcome, Failure) and outcome.permanent)
+
+
+@dataclass
+class Measuring:
+    """Of one session. ``key``: the probe key of the split that decides. ``period``: when this process took the session
+    up (epoch seconds). ``reserve``: probes that are kept back for the session's end."""
+
+    row: SessionRow
+    study: Study
+    budget: Budget
+    key: ProbeKey
+    workspace: Workspace
+    ledger: Ledger
+    runner: Runner
+    store: ProbeStore
+    examiner: Examiner
+    note: Noter
+    period: float = field(default_factory=time.time)
+    reserve: int = 0
+    _readings: dict[Probe, Reading] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.examiner.heard = self.told
+
+    def drive(self, course: Iterator[Wanted], title: str) -> None:
+        """Measure whatever a course asks for, until it is at its end. BudgetSpent when the budget does not allow it."""
+        for wanted in course:
+            probes = [probe for pair in wanted for probe in (pair.candidate, pair.baseline)]
+            self.measure(title, probes)
+            self._choose(wanted)
+
+    def measure(self, title: str, probes: Sequence[Probe]) -> None:
+        """Run those that are in no probe directory."""
+        missing = [probe for probe in dict.fromkeys(probes) if not settled(self._found(probe))]
+        if not missing:
+            return
+        self._require_unchanged()
+        self._require_budget(len(missing))
+        self.note.watcher.measuring(title, missing)
+        self.runner.run(missing, self._heard, self._keep, self.allowance())
+        self._require_unchanged()
+
+    def outcome(self, probe: Probe) -> Outcome:
+        found = self._found(probe)
+        if found is None:
+            raise RuntimeError(f"probe {probe.id} is decided on before it was measured")
+        return found
+
+    def _found(self, probe: Probe) -> Outcome | None:
+        if probe in self._readings:
+            return self._readings[probe]
+        found = self.store.get(probe)
+        if isinstance(found, Reading):
+            self._readings[probe] = found
+        return found
+
+    # choices between answers, where they decide
+
+    def chosen(self, pairs: Sequence[Pair]) -> Sequence[Choice] | Failure | None:
+        return self.choices.made(pairs) if self.examiner.chooses else None
+
+    def _choose(self, wanted: Wanted) -> None:
+        if self.examiner.chooses:
+            whole = [pair for pair in wanted if self._read(pair.candidate) and self._read(pair.baseline)]
+            self.choices.make(whole, self.examiner)
+
+    def _read(self, probe: Probe) -> bool:
+        return isinstance(self.outcome(probe), Reading)
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(self.workspace.session(self.row.id), self.store, self.study)
+
+    # budget
+
+    def spent(self) -> Spent:
+        self.ledger.seen(self.row.id, self.period, time.time())
+        return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
+
+    def over_budget(self) -> str | None:
+        """The limit that ends the search, in words, or None: with what is kept back for the end."""
+        return exhausted(self.budget, self.spent(), self.reserve, self._hours(self.reserve))
+
+    def _require_budget(self, more: int = 0) -> None:
+        """BudgetSpent when so many more probes pass the budget. Decisions are counted before one is proposed."""
+        limits = self.budget.model_copy(update={"decisions": None})
+        if over := exhausted(limits, self.spent(), more + self.reserve, self._hours(self.reserve)):
+            raise BudgetSpent(over)
+
+    def _hours(self, probes: int) -> float:
+        """What so many probes will take, by those that were measured."""
+        seconds = self.ledger.counted(self.row.id)[3]
+        return probes * seconds / self.runner.width / 3600
+
+    def allowance(self) -> Allowance:
+        """What judging may cost from now on."""
+        return for_judging(self.budget, self.spent(), self.workspace, self.row.id)
+
+    # what is heard and kept while probes run
+
+    def told(self, note: str) -> None:
+        self.note(note)
+        self.publish()
+        self._require_budget()
+
+    def publish(self) -> None:
+        with uninterrupted(), full_disk_is_said(self.workspace):
+            publish(self.ledger, self.workspace.root)
+
+    def _heard(self, progress: Progress) -> None:
+        """What a worker says. A note is for the log, too: who waits for a server may wait beyond the budget."""
+        self.note.watcher.progress(progress)
+        if progress.note:
+            self.told(progress.note)
+
+    def _keep(self, probe: Probe, outcome: Outcome) -> None:
+        """Make an outcome durable as soon as it is there, so that a kill costs only the probes in flight."""
+        if isinstance(outcome, Failure) and outcome.kind == "disk":
+            raise DiskFull(
+                f"probe {probe.id} found the disk full; free some space, then: {self.workspace.resume_command}"
+            )
+        with uninterrupted(), full_disk_is_said(self.workspace):
+            self.ledger.measured(self.row.id, probe, outcome, now())
+            self.store.put(probe, outcome)
+
+    def _require_unchanged(self) -> None:
+        """What decides is as it was when the session began (law 10)."""
+        try:
+            again = load_study(self.study.path)
+            changed = "the study file" if again.question != self.row.question else None
+            if changed is None:
+                now_key = again.material.key(self.runner.environment, self.runner.base)
+                now_key = replace(now_key, samples=self.key.samples)
+                parts = [name for name, value in asdict(self.key).items() if getattr(now_key, name) != value]
+                changed = f"the {parts[0]} of the probe key" if parts else None
+                if changed and parts[0] == "scorer" and self.study.scorer.judge:
+                    changed += " (the rubric, or the comparison epoch, which another session has ended)"
+        except (BadInput, OSError) as error:
+            changed = f"something that cannot be read any more ({error})"
+        if changed:
+            raise StudyChanged(
+                f"what decides may not change under a session and {changed} is not what session {self.row.id} began "
+                "with; put it back and resume, or begin a new session with nightlane run"
+            )

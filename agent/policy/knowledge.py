@@ -1,0 +1,106 @@
+"""What the decisions of a session so far teach the next one. A pure function of them, so it survives a kill.
+
+Noise: the variance of paired differences between seeds, pooled per category. Size of effects: the variance of true
+effects among candidates, so that an estimate can be shrunk. The error of the night that is left. What KEEPs have done
+to each guard since the session's first baseline.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.policy.settings import Policy
+from probes.comparison import Difference
+from probes.reading import Reading
+from probes.spread import Spread, pooled
+
+EFFECT = 0.5
+"""Standard deviation of true effects that is assumed at first, as if learnt from PRIOR candidates."""
+PRIOR = 4
+SMALLEST_DEVIATION = 0.2
+ENOUGH = 4.0
+"""Degrees of freedom of paired differences, from which on the baseline's own repeats are no longer needed."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a decision leaves for later ones. ``screening`` and ``confirmation``: the last comparison of each by
+    category, and its seeds; ``error``: what the confirmation spent of the night's; ``kept``: whether it was a KEEP that
+    stands."""
+
+    screening: Mapping[str, Difference]
+    seeds: int
+    confirmation: Mapping[str, Difference]
+    confirming_seeds: int
+    error: float
+    kept: bool
+    disguised: bool
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Read by the rule. ``cumulative``: per guard, (change, variance) of all KEEPs since the session's first
+    baseline."""
+
+    spreads: Mapping[str, Spread]
+    effect_variance: float
+    error_left: float
+    cumulative: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def shrunk(self, delta: float, variance: float) -> tuple[float, float]:
+        """Mean and variance of a true effect, given an estimate and its variance: normal with normal prior."""
+        weight = self.effect_variance / (self.effect_variance + variance)
+        return delta * weight, self.effect_variance * (1 - weight)
+
+
+def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: str, policy: Policy) -> Knowledge:
+    """From the accounts of the session's decisions, oldest first, and the noise of its first baseline's repeats."""
+    own: dict[str, list[Spread]] = {name: [] for name in baseline}
+    excess, candidates = 0.0, 0
+    left, cumulative = policy.night_error, dict[str, tuple[float, float]]()
+    for account in accounts:
+        for found, seeds in ((account.screening, account.seeds), (account.confirmation, account.confirming_seeds)):
+            for name, difference in found.items():
+                own.setdefault(name, []).append(Spread(difference.variance, seeds - 1))
+        if account.disguised:
+            continue
+        if account.screening:
+            seen = account.screening[target]
+            excess += seen.delta**2 - seen.standard_error**2
+            candidates += 1
+        left -= account.error
+        if account.kept:
+            left = policy.later_error
+            for name, difference in account.confirmation.items():
+                change, variance = cumulative.get(name, (0.0, 0.0))
+                cumulative[name] = (change + difference.delta, variance + difference.standard_error**2)
+    effects = max(SMALLEST_DEVIATION**2, (PRIOR * EFFECT**2 + excess) / (PRIOR + candidates))
+    spreads = {name: _spread(found, baseline.get(name)) for name, found in own.items()}
+    return Knowledge(spreads, effects, left, cumulative)
+
+
+def _spread(found: Sequence[Spread], baseline: Spread | None) -> Spread:
+    paired = pooled(found)
+    return pooled([*found, baseline]) if baseline is not None and paired.freedom < ENOUGH else paired
+
+
+def baseline_spreads(readings: Sequence[Reading], categories: Sequence[str]) -> dict[str, Spread]:
+    """Of a difference between two runs, from repeats of one recipe: twice their variance, as if pairing bought
+    nothing."""
+    found = {}
+    for name in categories:
+        means = [reading.mean(name) for reading in readings]
+        grand = math.fsum(means) / len(means)
+        variance = math.fsum((mean - grand) ** 2 for mean in means) / (len(means) - 1) if len(means) > 1 else 0.0
+        found[name] = Spread(2 * variance, len(means) - 1)
+    return found
+
+
+def account_from(data: Mapping[str, Any]) -> Account:
+    """The inverse of ``dataclasses.asdict``."""
+    sides = {
+        name: {category: Difference(**found) for category, found in data[name].items()}
+        for name in ("screening", "confirmation")
+    }
+    return Account(**{**data, **sides})

@@ -1,0 +1,1 @@
+"""The benchmark of decision procedures: planted nights, rivals, figures. The protocol is in night.py."""

@@ -1,0 +1,80 @@
+"""Planted nights through every policy: what is kept, what should not have been, and what of the headroom is won.
+
+    nightlane bench decisions [--quick] [--json] [--landscapes MODULE:NAME] [--output DIR]
+
+The table goes to stdout (JSON with --json), progress to stderr. --output writes decisions.md and decisions.json too.
+Exit status 0: the nights were played. Whether the targets are met is said in the table.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.decisions.figures import by_family
+from bench.decisions.play import FULL, QUICK, Cell, played, tasks
+from bench.decisions.record import NightRecord
+from bench.decisions.table import Results, markdown, targets
+
+
+def main(quick: bool = False, as_json: bool = False, landscapes: str | None = None, output: Path | None = None) -> int:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # --landscapes of a file in the folder where the command is given
+    begun = time.perf_counter()
+    results = measure(QUICK if quick else FULL, landscapes)
+    data = as_data(results, time.perf_counter() - begun)
+    text = "\n".join(markdown(results))
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "decisions.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        (output / "decisions.md").write_text(text + "\n", encoding="utf-8")
+    print(json.dumps(data) if as_json else text)
+    return 0
+
+
+def measure(cells: Sequence[Cell], landscapes: str | None = None, processes: int | None = None) -> list[Results]:
+    """Every night of the cells, and their figures."""
+    wanted = tasks(cells, landscapes)
+    nights: dict[Cell, list[NightRecord]] = {}
+    begun = shown = time.perf_counter()
+    for done, (task, record) in enumerate(played(wanted, processes), start=1):
+        nights.setdefault(task.cell, []).append(record)
+        if time.perf_counter() - shown > 5 or done == len(wanted):
+            shown = time.perf_counter()
+            left = (shown - begun) / done * (len(wanted) - done)
+            print(
+                f"bench decisions: {done} of {len(wanted)} nights, {left:.0f} s left ...", file=sys.stderr, flush=True
+            )
+    return [Results(cell, tuple(by_family(records))) for cell, records in nights.items()]
+
+
+def as_data(results: Sequence[Results], seconds: float) -> dict[str, Any]:
+    """JSON-able; what is not a number is null."""
+    cells = [
+        {"cell": asdict(result.cell), "name": result.cell.name, "figures": [asdict(f) for f in result.figures]}
+        for result in results
+    ]
+    reached = [asdict(target) for target in targets(results)]
+    data: dict[str, Any] = _finite(
+        {"seconds": round(seconds, 1), "cores": os.cpu_count(), "targets": reached, "cells": cells}
+    )
+    return data
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else None
+    return value
+
+
+def _progress(what: str) -> None:
+    print(f"bench decisions: {what} ...", file=sys.stderr, flush=True)

@@ -1,0 +1,105 @@
+"""What a policy's nights come to: one set of figures per policy and family, and pooled over the families."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.decisions.intervals import NOTHING, Figure, mean, proportion, rate
+from bench.decisions.record import Event, NightRecord
+from bench.decisions.truth import MARGIN
+
+NULL, HARM = 1e-9, -0.05
+"""A KEEP without a true gain has no more than NULL (0 but for rounding); a harmful one is below HARM points."""
+CURVE = tuple(tenth / 10 for tenth in range(1, 11))
+POOLED = "pooled"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one policy on one family. KEEPs are those that stand at the end of the night, unless it says made.
+
+    Per night: ``keeps``, ``made``, ``missed``, ``violations`` (a KEEP whose worst category truly loses over 0.3).
+    Shares of the KEEPs: ``null``, ``harmful``; of those made: ``null_made``, ``harmful_made``. Shares of the nights:
+    ``ends_worse`` (by more than 0.05), ``any_keep``. Shares of the headroom: ``won`` at the end, ``area`` over the
+    night's probes, ``curve`` at each tenth of them. ``claim_error``: claimed minus true gain of the KEEPs, in points.
+    ``seconds``: computing time of a night.
+    """
+
+    policy: str
+    family: str
+    nights: int
+    keeps: Figure
+    made: Figure
+    null: Figure
+    harmful: Figure
+    null_made: Figure
+    harmful_made: Figure
+    missed: Figure
+    violations: Figure
+    violations_made: Figure
+    won: Figure
+    area: Figure
+    ends_worse: Figure
+    any_keep: Figure
+    claim_error: Figure
+    curve: tuple[float, ...]
+    seconds: float
+
+
+def figures(policy: str, family: str, nights: Sequence[NightRecord]) -> Figures:
+    kept = [event for night in nights for event in night.kept]
+    made = [event for night in nights for event in night.made]
+    claims = [event.claimed - event.gain for event in kept if event.claimed is not None]
+    winnable = [night for night in nights if night.headroom > NULL]
+    return Figures(
+        policy=policy,
+        family=family,
+        nights=len(nights),
+        keeps=mean([len(night.kept) for night in nights]),
+        made=mean([len(night.made) for night in nights]),
+        null=_share(kept, NULL),
+        harmful=_share(kept, HARM),
+        null_made=_share(made, NULL),
+        harmful_made=_share(made, HARM),
+        missed=mean([night.missed for night in nights]),
+        violations=_violations(kept, len(nights)),
+        violations_made=_violations(made, len(nights)),
+        won=mean([night.level / night.headroom for night in winnable]),
+        area=mean([night.area / night.headroom for night in winnable]),
+        ends_worse=proportion(sum(night.level < HARM for night in nights), len(nights)),
+        any_keep=proportion(sum(bool(night.kept) for night in nights), len(nights)),
+        claim_error=mean(claims) if claims else NOTHING,
+        curve=tuple(_won_at(winnable, share) for share in CURVE) if winnable else (),
+        seconds=sum(night.seconds for night in nights) / max(1, len(nights)),
+    )
+
+
+def by_family(nights: Iterable[NightRecord]) -> list[Figures]:
+    """Of one cell: per policy each family, then all of them pooled, in the order in which they come."""
+    groups: dict[str, dict[str, list[NightRecord]]] = {}
+    for night in nights:
+        groups.setdefault(night.policy, {}).setdefault(night.family, []).append(night)
+    found = []
+    for policy, families in groups.items():
+        found += [figures(policy, family, records) for family, records in families.items()]
+        found.append(figures(policy, POOLED, pooled(families.values())))
+    return found
+
+
+def pooled(families: Iterable[Sequence[NightRecord]]) -> list[NightRecord]:
+    """As many nights of each family, so that one played more often counts no more."""
+    groups = [sorted(records, key=lambda night: night.number) for records in families]
+    fewest = min(map(len, groups))
+    return [night for records in groups for night in records[:fewest]]
+
+
+def _share(keeps: Sequence[Event], bound: float) -> Figure:
+    below = sum(keep.gain <= bound if bound >= 0 else keep.gain < bound for keep in keeps)
+    return proportion(below, len(keeps))
+
+
+def _violations(keeps: Sequence[Event], nights: int) -> Figure:
+    return rate(sum(keep.guard < -MARGIN - NULL for keep in keeps), nights)
+
+
+def _won_at(nights: Sequence[NightRecord], share: float) -> float:
+    return sum(night.level_at(share * night.budget) / night.headroom for night in nights) / len(nights)

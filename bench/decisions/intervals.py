@@ -1,0 +1,52 @@
+"""Intervals of the figures, at 95 %: textbook forms, so that a reader can check them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+from scipy.stats import chi2, t
+
+Z = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure with its interval; ``n``: what it counts over. Not a number where there is nothing to count."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+NOTHING = Figure(math.nan, math.nan, math.nan, 0)
+
+
+def proportion(hits: int, n: int) -> Figure:
+    """Wilson's score interval (Wilson 1927)."""
+    if not n:
+        return NOTHING
+    share = hits / n
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return Figure(share, max(0.0, centre - half), min(1.0, centre + half), n)
+
+
+def rate(events: int, n: int) -> Figure:
+    """Events per night, with the exact interval of a Poisson count (Garwood 1936)."""
+    if not n:
+        return NOTHING
+    low = chi2.ppf(0.025, 2 * events) / 2 if events else 0.0
+    return Figure(events / n, float(low) / n, float(chi2.ppf(0.975, 2 * events + 2)) / 2 / n, n)
+
+
+def mean(values: Sequence[float]) -> Figure:
+    """A mean over nights with Student's interval."""
+    if not values:
+        return NOTHING
+    centre = float(numpy.mean(values))
+    if len(values) < 2:
+        return Figure(centre, math.nan, math.nan, 1)
+    half = float(t.ppf(0.975, len(values) - 1) * numpy.std(values, ddof=1)) / len(values) ** 0.5
+    return Figure(centre, centre - half, centre + half, len(values))

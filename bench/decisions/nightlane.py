@@ -1,0 +1,140 @@
+"""nightlane itself as a policy: a night is played by the code that runs real sessions, with the simulated runner.
+
+The session gets a study file with the landscape's lanes, a ledger, proposals by Optuna and [policy] as it is by
+default. It is not told the noise, the correlation, or the family.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy
+import tomli_w
+
+from agent.ledger import DecisionRow
+from agent.opening import Overrides, begin
+from agent.study import Study, parse_study
+from agent.workspace import Workspace
+from bench.decisions.night import CATEGORIES, PROMPTS, Landscape, Night
+from lanes import LaneSettings, Recipe
+from probes.prompts import Prompt
+from probes.reading import Probe
+from probes.runner import Progress
+from probes.simulated import SimulatedRunner
+from probes.store import ProbeStore
+
+MEMORY = Path("/dev/shm")
+"""Where a night's folder lies, if it is there: a disk would be most of the time a night takes."""
+STEPS = 60
+
+
+@dataclass
+class PlantedWorld:
+    """A night as a simulated runner's world. Holdout prompts are as hard as those that decide."""
+
+    night: Night
+    identity: str = "planted"
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]] | None:
+        self.recipes[probe.recipe.digest] = probe.recipe
+        found = self.night.measure(probe.recipe, probe.seed)
+        return None if found is None else numpy.clip(found, 0, 10).tolist()
+
+
+@dataclass
+class Listener:
+    """A session's watcher that tells the night what was kept and what was taken back."""
+
+    world: PlantedWorld
+
+    def progress(self, progress: Progress) -> None:
+        """A simulated probe has none worth telling."""
+
+    def note(self, text: str) -> None:
+        """What the session says of itself is in its log."""
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+        """The night counts what is measured."""
+
+    def decided(self, decision: DecisionRow) -> None:
+        stands = self.world.recipes[decision.incumbent]
+        if decision.status == "KEEP":
+            self.world.night.keep(stands, decision.row["shrunk"])
+        elif decision.status == "RETRACT":
+            self.world.night.retract(stands)
+
+
+@dataclass(frozen=True)
+class Nightlane:
+    """``policy``: what [policy] says instead of its defaults."""
+
+    name: str = "nightlane"
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+    def play(self, night: Night) -> None:
+        with _folder() as folder:
+            study, world = write_study(folder, night, self.policy), PlantedWorld(night)
+            runner = SimulatedRunner(study.material, ProbeStore(folder / "runs"), world=world)
+            seed = int(night.random("session").integers(2**31))
+            begin(
+                study, Workspace(folder), Overrides(), seed, True, Listener(world),
+                lambda workspace, session: workspace.session(session), runner,
+            )  # fmt: skip
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name:
+        yield Path(name)
+
+
+def write_study(folder: Path, night: Night, policy: Mapping[str, Any]) -> Study:
+    """A study of the night's landscape, with its files."""
+    landscape = night.landscape
+    sources = sorted({*landscape.start.mixture, *(name for own in landscape.manifests.values() for name in own)})
+    for name in sources:
+        row = {"prompt": f"a row of {name}", "chosen": "one", "rejected": "another"}
+        (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    rows = [
+        {"id": f"{split}-{prompt}", "split": split, "category": category, "difficulty": 1, "checks": CHECKS,
+         "prompt": f"{split} {prompt} {WORDS[split]}"}
+        for split in ("probe", "holdout") for prompt, category in PROMPTS
+    ]  # fmt: skip
+    (folder / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    text = study_text(landscape, night, sources, policy)
+    path = folder / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return parse_study(path, text)
+
+
+CHECKS = {"entry_point": "f", "cases": [{"args": [1], "expected": 1}]}
+WORDS = {"probe": "decides", "holdout": "confirms what was decided"}
+
+
+def study_text(landscape: Landscape, night: Night, sources: Sequence[str], policy: Mapping[str, Any]) -> str:
+    start = landscape.start.model_dump(mode="json")
+    manifests = {name: dict(weights) for name, weights in landscape.manifests.items()} or {"start": start["mixture"]}
+    named = next((name for name, weights in manifests.items() if weights == start["mixture"]), None)
+    if named is None:
+        named = "start"
+        manifests["start"] = start["mixture"]
+    return tomli_w.dumps({
+        "name": "planted", "model": {"path": "none"}, "recipe": {**start, "mixture": named},
+        "data": {"sources": {name: f"{name}.jsonl" for name in sources}, "manifests": manifests},
+        "prompts": {"file": "prompts.jsonl"}, "target": {"category": night.target},
+        "guards": dict.fromkeys(CATEGORIES, night.margin),
+        "probe": {"steps": STEPS, "samples": night.samples},
+        "lanes": {name: _lane(lane) for name, lane in landscape.lanes.items()},
+        "policy": dict(policy), "proposer": {"kind": "optuna"}, "runner": {"kind": "simulated"},
+        "budget": {"probes": int(night.budget), "hours": 24.0, "disk_gb": 0.0},
+    })  # fmt: skip
+
+
+def _lane(lane: LaneSettings) -> dict[str, Any]:
+    dumped = lane.model_dump(mode="json", exclude_none=True)
+    return {"share": dumped["share"], **dumped["knobs"]}

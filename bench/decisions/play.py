@@ -1,0 +1,153 @@
+"""Which nights are played, and playing them side by side on all cores."""
+
+import contextlib
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from multiprocessing import get_context
+from typing import Any
+
+from bench.decisions.night import Family, Night, NightOver, Noise, Policy
+from bench.decisions.record import NightRecord
+from lanes.errors import BadInput
+
+BUDGET = 200
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Nights under one kind of noise: ``nights`` of each family (``null_nights`` of the null one)."""
+
+    factor: float
+    correlation: float
+    samples: int
+    nights: int
+    null_nights: int
+    only: tuple[str, ...] = ()
+
+    @property
+    def noise(self) -> Noise:
+        return replace(Noise().times(self.factor), correlation=self.correlation)
+
+    @property
+    def name(self) -> str:
+        where = f", {', '.join(self.only)} only" if self.only else ""
+        return f"noise x {self.factor:g}, correlation {self.correlation:g}, {self.samples} answers{where}"
+
+
+MAIN = Cell(1.0, 0.5, 4, 30, 100)
+SMOOTH = Cell(1.0, 0.8, 8, 30, 0, ("smooth",))
+TWICE = Cell(2.0, 0.5, 4, 12, 40)
+REST = tuple(
+    Cell(factor, correlation, 4, 4, 8)
+    for factor in (0.5, 1.0, 2.0)
+    for correlation in (0.0, 0.5, 0.8)
+    if (factor, correlation) not in ((1.0, 0.5), (2.0, 0.5))
+)
+FULL = (MAIN, SMOOTH, TWICE, *REST)
+QUICK = (replace(MAIN, nights=2, null_nights=4), replace(SMOOTH, nights=2))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One night of one policy, by names, so that another process finds them again."""
+
+    policy: str
+    family: str
+    number: int
+    cell: Cell
+    landscapes: str | None
+
+
+def families(landscapes: str | None = None) -> dict[str, Family]:
+    """By name: the built-in ones and those of entry points, or those of ``landscapes`` (module:name) instead."""
+    if landscapes is not None:
+        found = _loaded(landscapes)
+        return {_name(family): family for family in (found if isinstance(found, tuple | list) else (found,))}
+    from bench.decisions.landscapes import FAMILIES
+
+    named = {_name(family): family for family in FAMILIES}
+    return named | {point.name: point.load() for point in entry_points(group="nightlane.landscapes")}
+
+
+def policies() -> dict[str, Policy]:
+    """By name: the session's own policy, the rivals, and those of entry points."""
+    from bench.decisions.rivals import RIVALS
+
+    outside = [point.load() for point in entry_points(group="nightlane.policies")]
+    found = [*_own(), *RIVALS, *(policy() if isinstance(policy, type) else policy for policy in outside)]
+    return {policy.name: policy for policy in found}
+
+
+def _own() -> list[Policy]:
+    try:
+        module = import_module("bench.decisions.nightlane")
+    except ModuleNotFoundError as error:
+        if error.name != "bench.decisions.nightlane":
+            raise
+        return []
+    policy: Policy = module.Nightlane()
+    return [policy]
+
+
+def _name(family: Callable[..., Any]) -> str:
+    return str(getattr(family, "__name__", type(family).__name__))
+
+
+def _loaded(where: str) -> Any:
+    module, _, name = where.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(
+            f"--landscapes {where!r} cannot be loaded ({error}); give MODULE:NAME of a family or a tuple of them"
+        ) from None
+
+
+def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[Task]:
+    """Every night that is played: cell by cell, so that what has come in is complete."""
+    names, players = list(families(landscapes)), list(policies())
+    return [
+        Task(policy, family, number, cell, landscapes)
+        for cell in cells
+        for family in names
+        if not cell.only or family in cell.only or landscapes is not None
+        for number in range(cell.null_nights if family == "null" else cell.nights)
+        for policy in players
+    ]
+
+
+def play(task: Task) -> NightRecord:
+    """The same task gives the same night, in whatever order and process."""
+    players, landscapes = _known(task.landscapes)
+    seed = zlib.crc32(f"{task.family} {task.number}".encode())
+    night = Night(landscapes[task.family](task.number), task.cell.noise, task.cell.samples, BUDGET, seed)
+    begun = time.perf_counter()
+    with contextlib.suppress(NightOver):
+        players[task.policy].play(night)
+    record = night.record(task.policy, task.number)
+    return replace(record, family=task.family, seconds=time.perf_counter() - begun)
+
+
+@lru_cache(maxsize=4)
+def _known(landscapes: str | None) -> tuple[dict[str, Policy], dict[str, Family]]:
+    return policies(), families(landscapes)
+
+
+def played(wanted: Sequence[Task], processes: int | None = None) -> Iterator[tuple[Task, NightRecord]]:
+    """In the order of the tasks; one thread each, in fresh processes."""
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    workers = processes or os.cpu_count() or 1
+    if workers == 1:
+        yield from ((task, play(task)) for task in wanted)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from zip(wanted, pool.map(play, wanted, chunksize=4), strict=True)

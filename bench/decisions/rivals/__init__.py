@@ -1,0 +1,13 @@
+"""The rivals: each is one entry here. What they are and where they come from is in their docstrings."""
+
+from bench.decisions.night import Policy
+from bench.decisions.rivals.gaussian import GaussianTopTwo
+from bench.decisions.rivals.greedy import GreedyFresh, GreedyStale, MadConfidence
+from bench.decisions.rivals.paired import MeanOfThree, Race, SequentialTest
+from bench.decisions.rivals.sampling import Asha, Oracle, RandomSearch
+from bench.decisions.rivals.tpe import Tpe, TpeConfirmed
+
+RIVALS: tuple[Policy, ...] = (
+    GreedyStale(), GreedyFresh(), MeanOfThree(), MadConfidence(), SequentialTest(), Race(),
+    Tpe(), TpeConfirmed(), GaussianTopTwo(), Asha(), RandomSearch(), Oracle(),
+)  # fmt: skip

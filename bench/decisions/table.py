@@ -1,0 +1,159 @@
+"""The figures as text: what was to be reached, a table per kind of noise, and the curves."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.decisions.figures import CURVE, POOLED, Figures
+from bench.decisions.intervals import Figure
+from bench.decisions.play import MAIN, SMOOTH, TWICE, Cell
+
+OURS, REFERENCE = "nightlane", ("oracle",)
+MOST_HARMFUL, MOST_VIOLATIONS, MOST_FALSE_NIGHTS, LEAST_SMOOTH = 0.02, 0.01, 0.05, 0.65
+NOTE = (
+    "KEEPs are those that stand at the end of a night; made: before retractions. null: no true gain; harmful: it truly "
+    "loses more than 0.05 points; guards/night: KEEPs whose worst category truly loses more than 0.3; missed: "
+    "improvements of 0.2 or more, measured and never kept, per night; won: share at the end of the headroom, which is "
+    "what can be won with every guard fine (breaking them wins more); area: over the night; worse: nights that end "
+    "below their start; any: nights with a KEEP. Intervals: 95 %."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The figures of one cell."""
+
+    cell: Cell
+    figures: tuple[Figures, ...]
+
+    def of(self, policy: str, family: str = POOLED) -> Figures | None:
+        return next((f for f in self.figures if (f.policy, f.family) == (policy, family)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing to reach; ``met`` by the figure itself, whatever its interval."""
+
+    name: str
+    wanted: str
+    figure: Figure
+    met: bool
+
+
+def same(cell: Cell, other: Cell) -> bool:
+    return (cell.factor, cell.correlation, cell.samples) == (other.factor, other.correlation, other.samples)
+
+
+def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
+    """The issue's targets for a policy, as far as its cells were played."""
+    found: list[Target] = []
+    for cell, where in ((MAIN, ""), (TWICE, ", twice the noise")):
+        result = next((r for r in results if same(r.cell, cell)), None)
+        if result is not None:
+            found += _safety(result, policy, where)
+    main = next((r for r in results if same(r.cell, MAIN)), None)
+    if main is not None:
+        found += _won(main, policy)
+    smooth = next((r for r in results if same(r.cell, SMOOTH)), None)
+    own = smooth.of(policy, "smooth") if smooth else None
+    if own is not None:
+        name = "headroom won, smooth, correlation 0.8, 8 answers"
+        found.append(Target(name, f">= {LEAST_SMOOTH}", own.won, own.won.value >= LEAST_SMOOTH))
+    return found
+
+
+def safe(result: Results, policy: str) -> list[tuple[str, str, Figure, bool]]:
+    """The three safety figures of a policy: name, what is wanted, the figure, whether it is met."""
+    whole, null = result.of(policy), result.of(policy, "null")
+    found = []
+    if whole is not None:
+        harmful, kept = whole.harmful, whole.harmful.n
+        found += [
+            ("harmful KEEPs", f"<= {MOST_HARMFUL:.0%}", harmful, not kept or harmful.value <= MOST_HARMFUL),
+            ("guard violations per night", f"<= {MOST_VIOLATIONS}", whole.violations,
+             whole.violations.value <= MOST_VIOLATIONS),
+        ]  # fmt: skip
+    if null is not None:
+        any_keep = null.any_keep
+        found.append(
+            ("null nights with a KEEP", f"<= {MOST_FALSE_NIGHTS:.0%}", any_keep, any_keep.value <= MOST_FALSE_NIGHTS)
+        )
+    return found
+
+
+def _safety(result: Results, policy: str, where: str) -> list[Target]:
+    return [Target(name + where, wanted, figure, met) for name, wanted, figure, met in safe(result, policy)]
+
+
+def _won(result: Results, policy: str) -> list[Target]:
+    """Above every rival that meets two of the three safety targets."""
+    own = result.of(policy)
+    if own is None:
+        return []
+    names = dict.fromkeys(f.policy for f in result.figures if f.policy not in (policy, *REFERENCE))
+    rivals = [(f.won.value, name) for name in names if (f := result.of(name)) and _two_of_three(result, name)]
+    best, name = max(rivals, default=(-math.inf, "none"))
+    wanted = f"> {best:.2f} ({name})" if rivals else "no rival meets two of three"
+    return [Target("headroom won, pooled", wanted, own.won, own.won.value > best)]
+
+
+def _two_of_three(result: Results, policy: str) -> bool:
+    return sum(met for _, _, _, met in safe(result, policy)) >= 2
+
+
+def markdown(results: Sequence[Results]) -> Iterator[str]:
+    yield "# Decisions on planted nights"
+    yield ""
+    yield NOTE
+    reached = targets(results)
+    if reached:
+        yield from ("", "## To reach", "", "| figure | wanted | is | interval | met |", "|---|---|--:|---|---|")
+        for target in reached:
+            figure = target.figure
+            met = "yes" if target.met else "NO"
+            yield f"| {target.name} | {target.wanted} | {_number(figure.value)} | {_interval(figure)} | {met} |"
+    for result in results:
+        yield from ("", f"## {result.cell.name}")
+        for family in dict.fromkeys([POOLED, *(f.family for f in result.figures)]):
+            rows = [f for f in result.figures if f.family == family]
+            yield from ("", f"### {family}, {rows[0].nights} nights", "")
+            yield from _table(rows)
+    if results:
+        yield from ("", f"## Headroom won by tenths of the night, {results[0].cell.name}, pooled", "")
+        yield from _curves([f for f in results[0].figures if f.family == POOLED and f.curve])
+
+
+COLUMNS = (
+    ("KEEPs", "keeps"), ("made", "made"), ("null", "null"), ("harmful", "harmful"), ("guards/night", "violations"),
+    ("missed", "missed"), ("won", "won"), ("area", "area"), ("worse", "ends_worse"), ("any", "any_keep"),
+    ("claim error", "claim_error"),
+)  # fmt: skip
+
+
+def _table(rows: Sequence[Figures]) -> Iterator[str]:
+    yield "| policy | " + " | ".join(title for title, _ in COLUMNS) + " | s/night |"
+    yield "|---" + "|--:" * (len(COLUMNS) + 1) + "|"
+    for row in rows:
+        cells = [_cell(getattr(row, name)) for _, name in COLUMNS]
+        yield f"| {row.policy} | " + " | ".join(cells) + f" | {row.seconds:.2f} |"
+
+
+def _curves(rows: Sequence[Figures]) -> Iterator[str]:
+    yield "| policy | " + " | ".join(f"{share:.0%}" for share in CURVE) + " |"
+    yield "|---" + "|--:" * len(CURVE) + "|"
+    for row in rows:
+        yield f"| {row.policy} | " + " | ".join(f"{value:.2f}" for value in row.curve) + " |"
+
+
+def _cell(figure: Figure) -> str:
+    return f"{_number(figure.value)} {_interval(figure)}".strip()
+
+
+def _interval(figure: Figure) -> str:
+    return "" if math.isnan(figure.low) else f"[{_number(figure.low)}, {_number(figure.high)}]"
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if 0 < abs(value) < 0.095 else f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"

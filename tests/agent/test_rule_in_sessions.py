@@ -1,0 +1,332 @@
+"""The rule in whole sessions, in worlds whose truth is known: rounds, calibration, the end, plateaus, the floor."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simulated_study
+
+from agent.ledger import DecisionRow, Ledger, ProposalRow
+from agent.opening import Overrides, begin, resume
+from agent.search import CALIBRATION
+from agent.study import Study, load_study
+from agent.workspace import Workspace
+from lanes import Recipe
+from probes.prompts import Prompt
+from probes.reading import Outcome, Probe, Reading, Timing
+from probes.runner import Listener
+from probes.simulated import SimulatedRunner
+from probes.store import ProbeStore
+from view.report import write_report
+from view.terminal import watching
+
+
+@dataclass
+class World:
+    """``effect``: of a recipe in a split; noise is normal, by seed and by answer, its own for each recipe."""
+
+    effect: Callable[[Recipe, str], float]
+    noise: float = 0.1
+    identity: str = "made for a test"
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
+        chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
+        level = 5 + self.effect(probe.recipe, probe.key.split) + chance.gauss(0, self.noise)
+        return [[level + chance.gauss(0, self.noise) for _ in range(probe.key.samples)] for _ in prompts]
+
+
+def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orders: bool = False) -> Study:
+    """``orders``: only the curriculum may change."""
+    text = simulated_study.STUDY.replace("disguised = 0.0\nholdout_seeds = 0", policy or "disguised = 0.0")
+    if orders:
+        text = text[: text.index("[lanes.hyperparameters]")] + "[lanes.curriculum]\n" + text[text.index("[policy]") :]
+    return load_study(simulated_study.write_study(folder / "study", text.replace("decisions = 8", budget)))
+
+
+def runner_of(study: Study, workspace: Path, world: World, width: int = 1) -> SimulatedRunner:
+    return SimulatedRunner(study.material, ProbeStore(workspace / "runs"), world=world, width=width)
+
+
+def play(study: Study, workspace: Path, world: World, width: int = 1, fresh: bool = False) -> str:
+    runner = runner_of(study, workspace, world, width)
+    with watching() as watcher:
+        return begin(study, Workspace(workspace), Overrides(), 0, fresh, watcher, write_report, runner)
+
+
+def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:
+    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        proposals = {row.id: row for row in ledger.proposals()}
+        return [(row, proposals[row.id]) for row in ledger.decisions("WHERE turn > 0")]
+
+
+def order_helps(recipe: Recipe, split: str) -> float:
+    """Three orders are better than shuffling, by as much as can be seen at once."""
+    return {"easy_first": 1.0, "source_first": 0.9, "short_first": 0.8}.get(recipe.curriculum, 0.0)
+
+
+def test_a_round_keeps_at_most_one_and_tests_the_others_again(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "disguised = 0.0\nround = 6\nholdout_seeds = 0", "decisions = 12", orders=True)
+    play(study, tmp_path, World(order_helps), width=6)
+    pairs = recorded(tmp_path)
+    first = [(decision, proposal) for decision, proposal in pairs if proposal.turn <= 6]
+    assert {proposal.parent for _, proposal in first} == {study.start.digest}
+    statuses = [decision.status for decision, _ in first]
+    assert statuses.count("KEEP") == 1
+    late = [proposal for decision, proposal in first if decision.reason == "overtaken"]
+    assert len(late) >= 2
+    stands = next(decision.incumbent for decision, _ in first if decision.status == "KEEP")
+    again = [proposal for _, proposal in pairs if proposal.proposer.startswith("retest of")]
+    assert {proposal.after for proposal in again} == {proposal.after for proposal in late}
+    assert again[0].parent == stands
+    assert study.start.digest not in {proposal.parent for proposal in again}
+    for decision, proposal in first:
+        seeds = decision.course["account"]["confirming_seeds"] if decision.course else 0
+        assert seeds == 0 or proposal in [p for d, p in first if d.status == "KEEP"]
+
+
+def test_candidates_of_a_round_share_the_baselines_replicates(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "disguised = 0.0\nround = 4\nholdout_seeds = 0", "decisions = 4")
+    session = play(study, tmp_path, World(lambda recipe, split: 0.0, 0.5), width=4)
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        probes = ledger.probes(session)
+    baseline = [probe for probe in probes if probe.recipe == study.start.digest]
+    screened = max(looks(decision)[-1]["pairs"] for decision, _ in recorded(tmp_path))
+    assert len({probe.seed for probe in baseline}) == len(baseline) == max(3, screened)
+
+
+def looks(decision: DecisionRow) -> list[dict[str, Any]]:
+    assert decision.course is not None
+    found: list[dict[str, Any]] = decision.course["looks"]
+    return found
+
+
+def test_a_disguised_baseline_is_decided_on_and_never_kept(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "disguised = 0.5\nhopeless = 0.0\nholdout_seeds = 0", "decisions = 12")
+    play(study, tmp_path, World(lambda recipe, split: 0.0, 0.5))
+    posed = [(decision, proposal) for decision, proposal in recorded(tmp_path) if proposal.lane == CALIBRATION]
+    assert len(posed) >= 3
+    for decision, proposal in posed:
+        assert (decision.status, decision.reason) in (("DISCARD", "calibration"), ("DISCARD", "false_alarm"))
+        assert proposal.child == proposal.parent == decision.incumbent
+        assert decision.comparison is not None
+        assert decision.comparison["differences"]["lists"]["delta"] != 0, "other seeds than the baseline's"
+        assert [look["stage"] for look in looks(decision)][-1] == "confirmation"
+    real = [proposal.child for _, proposal in recorded(tmp_path) if proposal.lane != CALIBRATION]
+    assert study.start.digest not in real
+
+
+def test_a_disguised_baseline_that_would_have_been_kept_is_a_false_alarm(tmp_path: Path) -> None:
+    """The disguise has seeds of its own: a world that favours them shows what is counted."""
+    study = study_of(tmp_path, "disguised = 0.5\nholdout_seeds = 0", "decisions = 8")
+    from agent.seeds import Seeds
+
+    seeds = Seeds(study.file.probe.seeds, 0, 0)
+    turns = [turn for turn in range(1, 9) if seeds.disguised(turn, 0.5)]
+    assert turns
+    streams = [seeds.disguise(turn, stage) for turn in turns for stage in ("screening", "confirming")]
+    lucky = {next(stream) for stream in streams for _ in range(10)}
+
+    class Lucky(World):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
+            found = super().scores(probe, prompts)
+            return [[value + 2.0 * (probe.seed in lucky) for value in own] for own in found]
+
+    play(study, tmp_path, Lucky(lambda recipe, split: 0.0))
+    posed = [decision for decision, proposal in recorded(tmp_path) if proposal.lane == CALIBRATION]
+    assert [decision.reason for decision in posed] == ["false_alarm"] * len(turns)
+    assert {decision.status for decision in posed} == {"DISCARD"}
+
+
+def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path: Path) -> None:
+    study = study_of(tmp_path, budget="decisions = 6", orders=True)
+
+    def only_on_probe_prompts(recipe: Recipe, split: str) -> float:
+        return order_helps(recipe, split) if split == "probe" else -order_helps(recipe, split)
+
+    session = play(study, tmp_path, World(only_on_probe_prompts))
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        rows = ledger.decisions()
+        kept = [row for row in rows if row.status == "KEEP"]
+        back = [row for row in rows if row.status == "RETRACT"]
+        assert kept
+        assert [row.id for row in back] == [f"{row.id}-retract" for row in kept]
+        assert {row.reason for row in back} == {"holdout"}
+        assert rows[-1].incumbent == study.start.digest
+        found = ledger.session(session)
+        assert found is not None
+        assert ledger.standing(found.question, found.key) == study.start.digest
+        (check,) = ledger.checks(session, "holdout")
+        assert check.data["verdict"] == "retracted"
+    lines = (tmp_path / "results.tsv").read_text(encoding="utf-8").splitlines()
+    assert "RETRACT" in lines[-1]
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert "RETRACT holdout" in log
+
+
+def test_what_the_holdout_confirms_stands(tmp_path: Path) -> None:
+    session = play(study_of(tmp_path, budget="decisions = 6", orders=True), tmp_path, World(order_helps))
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        assert not ledger.decisions("WHERE status = 'RETRACT'")
+        assert [check.data["verdict"] for check in ledger.checks(session, "holdout")] == ["holds"]
+        kept = [row for row in ledger.decisions("WHERE status = 'KEEP'")]
+        left_out = ledger.checks(session, "leave_one_out")
+    assert [check.subject for check in left_out] == [row.id for row in kept]
+    holdout_probes = [
+        outcome
+        for path in (tmp_path / "runs").glob("probe-*")
+        if isinstance(outcome := ProbeStore(tmp_path / "runs").read(path.name.removeprefix("probe-")), Reading)
+        and outcome.key.split == "holdout"
+    ]
+    assert len(holdout_probes) == 6
+    used = {int(seed) for row, _ in recorded(tmp_path) for seed in row.row["seeds"].split()}
+    assert not used & {reading.seed for reading in holdout_probes}, "fresh seeds"
+
+
+def test_a_keep_that_a_later_one_made_harmful_is_retracted_by_leaving_it_out(tmp_path: Path) -> None:
+    """A learning rate and an order help, but the order helps more where the rate was left alone."""
+    study = study_of(tmp_path, budget="decisions = 14")
+
+    def clash(recipe: Recipe, split: str) -> float:
+        return {(0, 0): 0.0, (1, 0): 1.0, (1, 1): 2.0, (0, 1): 2.8}[
+            recipe.learning_rate != 1e-4, recipe.curriculum != "shuffle"
+        ]
+
+    play(study, tmp_path, World(clash, 0.05))
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (back,) = ledger.decisions("WHERE status = 'RETRACT'")
+        stands = ledger.recipe(back.incumbent)
+        checks = ledger.checks(ledger.sessions()[0])
+    assert (back.reason, back.row["knob"]) == ("leave_one_out", "learning_rate")
+    assert stands.learning_rate == 1e-4
+    assert stands.curriculum != "shuffle"
+    assert [check.data["verdict"] for check in checks if check.kind == "holdout"] == ["holds"], "of what is left"
+
+
+def test_a_plateau_widens_the_moves_then_changes_lane_then_ends_the_session(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "disguised = 0.0\nplateau = 4", "decisions = 60")
+    session = play(study, tmp_path, World(lambda recipe, split: -1.0 if recipe != study.start else 0.0))
+    pairs = recorded(tmp_path)
+    assert len(pairs) == 12
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        row = ledger.session(session)
+    assert row is not None
+    assert "a plateau: none of the last 12 candidates" in str(row.finish_reason)
+    lanes = [proposal.lane for _, proposal in pairs]
+    assert "hyperparameters" in lanes[:8]
+    assert "hyperparameters" not in lanes[8:]
+    reach = [
+        abs(space_place(study, proposal.after) - space_place(study, proposal.before))
+        for _, proposal in pairs
+        if proposal.knob == "learning_rate"
+    ]
+    assert max(reach, default=0) <= 12
+
+
+def space_place(study: Study, value: Any) -> int:
+    return study.lanes.knob("learning_rate").values.index(value)
+
+
+def timed(original: Any, train: float, answer: float) -> Any:
+    def run_one(self: SimulatedRunner, probe: Probe, listener: Listener) -> Outcome:
+        from dataclasses import replace
+
+        found = original(self, probe, listener)
+        return replace(found, timing=Timing(train, answer * probe.key.samples, 0.0, train + answer * probe.key.samples))
+
+    return run_one
+
+
+def test_the_floor_buys_answers_where_they_make_the_noise_and_are_cheap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SimulatedRunner, "_run_one", timed(SimulatedRunner._run_one, 100.0, 0.1))
+    study = study_of(tmp_path, "disguised = 0.0\nmost_samples = 16\nholdout_seeds = 0", "decisions = 1")
+
+    class Answers(World):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
+            chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
+            return [[5 + chance.gauss(0, 1.5) for _ in range(probe.key.samples)] for _ in prompts]
+
+    session = play(study, tmp_path, Answers(lambda recipe, split: 0.0))
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        row, (floor,) = ledger.session(session), ledger.checks(session, "floor")
+        assert row is not None
+        assert floor.data["samples"] == 16
+        assert "for the same precision as 4" in floor.data["why"]
+        assert {d.row["samples"] for d in ledger.decisions()} == {16}
+        keys = {probe.key for probe in ledger.probes(session) if probe.recipe != study.start.digest}
+        assert keys == {row.key}
+        pilots = [probe for probe in ledger.probes(session) if probe.key != row.key]
+        assert len(pilots) == 3, "the repeats that it was chosen by; they are compared with nothing"
+    second = play(study, tmp_path, Answers(lambda recipe, split: 0.0))
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        again = ledger.session(second)
+        assert again is not None
+        assert again.key == row.key, "an earlier session's choice stands, so that its decisions are known"
+
+
+def test_a_confirmation_has_a_tenth_of_the_night_at_most(tmp_path: Path) -> None:
+    session = play(study_of(tmp_path, budget="probes = 100"), tmp_path, World(lambda recipe, split: 0.0))
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (floor,) = ledger.checks(session, "floor")
+        assert floor.data["pairs"] == 5
+        assert len(ledger.probes(session)) <= 100
+
+
+@pytest.mark.parametrize("after", [5, 9, 14, 22, 30, 37, 44])
+def test_a_session_cut_anywhere_ends_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Screening, confirmation, the checks at the end: the same decisions and the same probes, each run once."""
+    study = study_of(tmp_path, "disguised = 0.2\nround = 2", "decisions = 8")
+    world = World(order_helps, 0.3)
+    play(study, tmp_path / "whole", world, width=2)
+    ran: list[str] = []
+    original = SimulatedRunner._run_one
+
+    def cut(self: SimulatedRunner, probe: Probe, listener: Listener) -> Outcome:
+        if len(ran) == after:
+            ran.append("")
+            raise KeyboardInterrupt
+        ran.append(probe.id)
+        return original(self, probe, listener)
+
+    monkeypatch.setattr(SimulatedRunner, "_run_one", cut)
+    try:
+        play(study, tmp_path / "cut", world, width=2)
+    except KeyboardInterrupt:
+        go_on(study, tmp_path / "cut", world, monkeypatch)
+    gists = []
+    for name in ("whole", "cut"):
+        with Ledger(tmp_path / name / "runs" / "ledger.sqlite", read_only=True) as ledger:
+            session = ledger.sessions()[0]
+            rows = [(d.status, d.reason, d.row.get("delta"), d.row.get("error_spent")) for d in ledger.decisions()]
+            checks = [(c.kind, c.data["verdict"]) for c in ledger.checks(session) if c.kind != "floor"]
+            gists.append((rows, checks, sorted(probe.id for probe in ledger.probes(session))))
+    assert gists[0] == gists[1]
+    assert len([probe for probe in ran if probe]) == len(gists[0][2])
+
+
+def go_on(study: Study, workspace: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent import opening
+
+    monkeypatch.setattr(opening, "open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
+    with watching() as watcher:
+        resume(Workspace(workspace), None, Overrides(), watcher, write_report)
+
+
+def test_an_incumbent_that_fails_under_one_seed_is_measured_under_another(tmp_path: Path) -> None:
+    """A baseline that diverges once in a while neither ends the night nor becomes a zero."""
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0", "decisions = 4")
+
+    class Fragile(World):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:  # type: ignore[override]
+            lost = probe.recipe == study.start and probe.seed not in study.file.probe.seeds and probe.seed % 4 == 0
+            return None if lost else super().scores(probe, prompts)
+
+    play(study, tmp_path, Fragile(order_helps, 0.3))
+    assert len(recorded(tmp_path)) == 4
+    assert not [decision for decision, _ in recorded(tmp_path) if decision.status == "CRASH"]

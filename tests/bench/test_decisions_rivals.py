@@ -1,0 +1,58 @@
+"""Every rival plays whole nights by the rules."""
+
+import contextlib
+
+import pytest
+
+from bench.decisions.landscapes import FAMILIES, additive, cliffs, smooth
+from bench.decisions.night import Family, Night, NightOver, Noise, Policy
+from bench.decisions.rivals import RIVALS
+
+BY_NAME = {rival.name: rival for rival in RIVALS}
+NOISELESS = Noise().times(1e-6)
+
+
+def play(policy: Policy, family: Family, noise: Noise = NOISELESS, budget: float = 60, number: int = 1) -> Night:
+    night = Night(family(number), noise, 2, budget, number)
+    with contextlib.suppress(NightOver):
+        policy.play(night)
+    return night
+
+
+@pytest.mark.parametrize("family", [smooth, additive, cliffs], ids=lambda family: family.__name__)
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_rival_spends_its_budget_and_no_more(name: str, family: Family) -> None:
+    night = play(BY_NAME[name], family, Noise())
+    if name == "oracle":
+        assert night.spent == 0
+    else:
+        assert 60 - 12 < night.spent <= 60
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_rival_plays_the_same_night_the_same_way(name: str) -> None:
+    once, again = (play(BY_NAME[name], additive, Noise(), 40).record(name) for _ in range(2))
+    assert once == again
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name != "oracle"])
+def test_without_noise_a_rival_finds_improvements_and_keeps_no_harm(name: str) -> None:
+    record = play(BY_NAME[name], smooth, budget=120).record(name)
+    assert record.kept
+    assert all(keep.gain > -0.05 for keep in record.kept)
+    assert record.level > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_the_oracle_wins_the_headroom(family: Family) -> None:
+    night = play(BY_NAME["oracle"], family)
+    assert night.record("oracle").level >= 0.95 * night.headroom
+
+
+def test_those_that_repeat_a_measurement_discard_what_breaks_a_guard() -> None:
+    from bench.decisions.landscapes import traps
+
+    for name in ("mean_of_three", "sprt", "race", "tpe_confirmed"):
+        record = play(BY_NAME[name], traps, NOISELESS, 150, 3).record(name)
+        assert all(keep.guard >= -0.3 for keep in record.made), name
+    assert any(keep.guard < -0.3 for keep in play(BY_NAME["greedy_stale"], traps, budget=150, number=3).record("").made)

@@ -1,0 +1,63 @@
+"""What the session knew when it came to each decision: noise, error left, guards so far. Recomputed from the ledger."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.ledger import DecisionRow
+from agent.policy.course import Terms
+from agent.policy.knowledge import Account, Knowledge, account_from, known
+from agent.policy.settings import Policy
+from view.session_record import SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one confirmation spent of the error that was left. A KEEP opens a budget of its own for what follows; a
+    candidate in disguise spends nothing, though it is decided on at the same level."""
+
+    id: str
+    turn: int
+    status: str
+    reason: str
+    before: float
+    spent: float
+    after: float
+
+
+def policy_of(decision: DecisionRow) -> Policy:
+    """The thresholds that a decision was made by; what an older one did not have is at its default."""
+    return Policy(**{name: value for name, value in decision.policy.items() if name in Policy.model_fields})
+
+
+def terms_of(record: SessionRecord, decision: DecisionRow) -> Terms:
+    policy, floor = policy_of(decision), record.check("floor")
+    pairs = int(floor.data["pairs"]) if floor else policy.confirming_seeds
+    return Terms(policy, decision.policy["target"], decision.policy["guards"], pairs)
+
+
+def account_of(decision: DecisionRow) -> Account | None:
+    return account_from(decision.course["account"]) if decision.course else None
+
+
+def earlier(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
+    """The session's decisions on candidates before this one, in the order they were come to."""
+    made = [row for row in record.decisions if row.turn > 0]
+    return made[: made.index(decision)]
+
+
+def knowledge(decisions: Sequence[DecisionRow], decision: DecisionRow) -> Knowledge:
+    """What these decisions teach, but for the noise of the baseline's repeats."""
+    accounts = [account for row in decisions if (account := account_of(row))]
+    return known(accounts, {}, decision.policy["target"], policy_of(decision))
+
+
+def spendings(record: SessionRecord) -> tuple[Spending, ...]:
+    """Of every confirmation, in order."""
+    found = []
+    made = [row for row in record.decisions if row.turn > 0]
+    for place, row in enumerate(made):
+        account = account_of(row)
+        if account is not None and account.error:
+            left = [knowledge(made[:end], row).error_left for end in (place, place + 1)]
+            found.append(Spending(row.id, row.turn, row.status, row.reason, left[0], account.error, left[1]))
+    return tuple(found)
