@@ -24,9 +24,9 @@ check: $(VENV)/.installed-test
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench.session
 	$(BIN)/python -m bench.probes
-	$(BIN)/python -m bench.intervals
 	$(BIN)/python -m bench.judge
 	$(BIN)/nightlane bench sandbox
+	$(BIN)/nightlane bench decisions
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

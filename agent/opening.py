@@ -50,13 +50,14 @@ def begin(
     watcher: Watcher,
     report: WriteReport,
     runner: Runner | None = None,
+    proposers: Chain | None = None,
 ) -> str:
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands.
-    ``runner``: instead of the one that the study asks for."""
+    ``runner``, ``proposers``: instead of those that the study asks for."""
     study.check_material()
     require_sight(study, workspace)
     note = _Notes(watcher)
-    proposers = choose(study.file.proposer, os.environ, note)
+    proposers = proposers or choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
         key = replace(key, samples=ledger.samples(study.question) or key.samples)

@@ -19,7 +19,9 @@ EFFECT = 0.5
 """Standard deviation of true effects that is assumed at first, as if learnt from PRIOR candidates."""
 PRIOR = 4
 SMALLEST_DEVIATION = 0.2
-ENOUGH = 4.0
+CORRELATION = 0.5
+"""Of the two sides of a pair, until pairs have shown it."""
+ENOUGH = 3.0
 """Degrees of freedom of paired differences, from which on the baseline's own repeats are no longer needed."""
 
 
@@ -86,14 +88,14 @@ def _spread(found: Sequence[Spread], baseline: Spread | None) -> Spread:
 
 
 def baseline_spreads(readings: Sequence[Reading], categories: Sequence[str]) -> dict[str, Spread]:
-    """Of a difference between two runs, from repeats of one recipe: twice their variance, as if pairing bought
-    nothing."""
+    """Of a difference between two runs, from repeats of one recipe: twice their variance, of which pairing is taken to
+    cancel half. A guess, which comparisons soon replace."""
     found = {}
     for name in categories:
         means = [reading.mean(name) for reading in readings]
         grand = math.fsum(means) / len(means)
         variance = math.fsum((mean - grand) ** 2 for mean in means) / (len(means) - 1) if len(means) > 1 else 0.0
-        found[name] = Spread(2 * variance, len(means) - 1)
+        found[name] = Spread(2 * variance * (1 - CORRELATION), len(means) - 1)
     return found
 
 

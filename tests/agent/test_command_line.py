@@ -63,6 +63,7 @@ def test_commands_and_options_are_pinned() -> None:
         ],
         "bench": [],
         "bench sandbox": ["--json"],
+        "bench decisions": ["--quick", "--json", "--landscapes", "--output"],
     }  # fmt: skip
     listed = nightlane("--help").stdout
     assert re.findall(r"│ (\w+) ", listed.split("Commands")[1]) == [name for name in surface if " " not in name]

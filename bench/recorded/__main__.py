@@ -1,0 +1,6 @@
+"""The command line: see the package."""
+
+from bench.recorded.command import main
+
+if __name__ == "__main__":
+    main()

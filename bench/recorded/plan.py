@@ -1,0 +1,121 @@
+"""What is recorded: the bundled study microcoder with three more sources, six recipes one knob apart, and the seeds.
+
+The sources are planted. `pointed` is the honest pairs of the target. `short` is those honest pairs of the guard
+`edge_cases` whose wrong answer lacks a piece of the right one, with chosen and rejected swapped: it teaches to leave
+edge cases out. `foreign` is in a script that the base's tokenizer has no token for: nothing of a row is left but its
+end, and ORPO's mean over no token is NaN.
+
+No learning rate below 1, which is all that a recipe takes, makes this base's loss infinite: its norms bound what the
+adapter can do. The recipe `collapsing` is the highest rate on the ladder; its loss stays near 5 and it scores nothing.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.study import Study, load_study
+from lanes import Recipe, Value
+
+BUNDLED = Path(__file__).parents[2] / "labs" / "microcoder" / "study.toml"
+GUARD, FEWER = "edge_cases", 10  # characters that a swapped pair's wrong answer lacks, at least
+SOURCES = """
+pointed = "pointed.jsonl"            # planted by bench/recorded/plan.py, as are the next two
+short = "short.jsonl"
+foreign = "foreign.jsonl"
+"""
+MANIFESTS = """
+[data.manifests.pointed_and_short]
+pointed = 3.0
+short = 2.0
+
+[data.manifests.with_foreign]
+honest = 1.0
+broken = 1.0
+foreign = 1.0
+"""
+EDITS = (  # (what stands in the bundled study, what stands in its place), each exactly once
+    ('name = "microcoder"', 'name = "microcoder-recorded"'),
+    ("\n[data.manifests.even]\n", f"{SOURCES}\n[data.manifests.even]\n"),
+    ("\n[prompts]\n", f"{MANIFESTS}\n[prompts]\n"),
+    ("high = 1e-2, factor = 2.0, reach = 2", "high = 0.9, factor = 2.0, reach = 13"),
+)
+SUBJECTS = ("二つの数", "文字列", "整数の列", "辞書の値", "空の列")
+DEEDS = ("足して返す", "数えて返す", "並べて返す", "逆にして返す")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A recipe by name: the knob and value that make it of the starting recipe, and how many seeds of each split."""
+
+    name: str
+    knob: str
+    value: Value
+    probe: int
+    holdout: int = 0
+
+    def recipe(self, study: Study) -> Recipe:
+        return study.lanes.mutate(study.start, self.knob, self.value)[1] if self.knob else study.start
+
+
+START = "start"
+PLAN = (
+    Planned(START, "", "", probe=40, holdout=16),
+    Planned("helper", "learning_rate", 4e-4, probe=40, holdout=16),
+    Planned("null", "lora_dropout", 0.0, probe=40),
+    Planned("breaker", "manifest", "pointed_and_short", probe=40),
+    Planned("diverging", "manifest", "with_foreign", probe=3),
+    Planned("collapsing", "learning_rate", 0.8192, probe=3),
+)
+
+
+def seed(split: str, index: int) -> int:
+    """The training seed at this place of a split."""
+    return {"probe": 1001, "holdout": 2001}[split] + index
+
+
+def write_study(folder: Path) -> Study:
+    """The derived study in a folder, with its planted sources and a copy of the lab's material, which is made first
+    where it is missing (about two minutes)."""
+    from labs.microcoder import build
+
+    material = BUNDLED.parent / "build"
+    build(material, lambda what, share: None)
+    shutil.copytree(material, folder / "build", dirs_exist_ok=True)
+    shutil.copy(BUNDLED.parent / "program.md", folder)
+    for name, rows in planted(_read(material / "honest.jsonl")).items():
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    (folder / "study.toml").write_text(derived(BUNDLED.read_text(encoding="utf-8")), encoding="utf-8")
+    return load_study(folder / "study.toml")
+
+
+def derived(text: str) -> str:
+    """The text of the derived study, from the bundled one's."""
+    for old, new in EDITS:
+        if text.count(old) != 1:
+            raise ValueError(f"the bundled study has {old!r} {text.count(old)} times; mend EDITS in {__file__}")
+        text = text.replace(old, new)
+    return text
+
+
+Row = Mapping[str, str | int]
+
+
+def planted(honest: Iterable[Row]) -> dict[str, list[Row]]:
+    """The three planted sources, from the honest one."""
+    honest = list(honest)
+    lacking = [r for r in honest if r["category"] == GUARD and len(str(r["rejected"])) <= len(str(r["chosen"])) - FEWER]
+    return {
+        "pointed": [row for row in honest if row["category"] == "imports"],
+        "short": [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in lacking],
+        "foreign": [
+            {"prompt": f"{subject}を{deed}関数", "chosen": f"{subject}を{deed}", "rejected": f"{deed}", "difficulty": 1}
+            for subject in SUBJECTS for deed in DEEDS
+        ],
+    }  # fmt: skip
+
+
+def _read(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

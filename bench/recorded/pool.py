@@ -1,0 +1,169 @@
+"""The pool of recorded readings, one compressed JSON file, and a runner that resamples nights from it.
+
+    pool = load(Path("bench/results/recorded.json.gz"))
+    pool.reading("helper", "probe", 7)             # as it was recorded
+    PoolRunner(pool, repetition=3).run(probes, listener)
+
+A score is a number: its place in ``marks``, the different (value, components, critical, outcome) that occur.
+"""
+
+import gzip
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+from bench.recorded.plan import START
+from lanes import Recipe, digest_of
+from lanes.errors import NightlaneError
+from probes.purse import Allowance
+from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
+from probes.runner import Keep, Listener, Progress, let_go
+
+
+class PoolExhausted(NightlaneError):
+    """A repetition asked for more training seeds of a split than were recorded."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """``content``: the file, as record.py writes it. Readings are made when they are asked for."""
+
+    content: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> ProbeKey:
+        """What was recorded under, with split "probe"."""
+        return ProbeKey(**self.content["key"])
+
+    @cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        return {name: Recipe.model_validate(one["recipe"]) for name, one in self.content["recipes"].items()}
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Recipe digest -> its name in the plan."""
+        return {recipe.digest: name for name, recipe in self.recipes.items()}
+
+    @property
+    def study_text(self) -> str:
+        text: str = self.content["study"]
+        return text
+
+    def prompts(self, split: str) -> list[tuple[str, str]]:
+        """(id, category) in file order."""
+        return [(one, category) for one, category in self.content["prompts"][split]]
+
+    @property
+    def worker_seconds(self) -> float:
+        """What the readings took, summed over the workers."""
+        rows = [row for splits in self.content["outcomes"].values() for found in splits.values() for row in found]
+        return math.fsum(row["timing"][-1] for row in rows if "timing" in row)
+
+    def size(self, name: str, split: str) -> int:
+        """How many seeds of a recipe were recorded."""
+        return len(self.content["outcomes"].get(name, {}).get(split, ()))
+
+    def reading(self, name: str, split: str, index: int, probe: Probe | None = None) -> Outcome:
+        """What was recorded; as the outcome of ``probe``, with its id, key, seed and its number of samples.
+
+        IndexError when the index is past what was recorded; a Failure when the key asks for what was not.
+        """
+        row = self.content["outcomes"][name][split][index]
+        asked = probe or Probe(self.recipes[name], replace(self.key, split=split), row["seed"])
+        if "failure" in row:
+            return Failure(asked.id, asked.seed, **row["failure"])
+        if asked.key.steps != self.key.steps or asked.key.samples > self.key.samples:
+            return Failure(asked.id, asked.seed, "error", self._unlike(asked.key))
+        return Reading(
+            asked.id, asked.recipe.digest, asked.key, asked.seed, self._scores(row, split, asked.key.samples),
+            row["final"], Timing(*row["timing"]), row["tokens"], row["peak_gb"],
+        )  # fmt: skip
+
+    def _scores(self, row: Mapping[str, Any], split: str, samples: int) -> tuple[Score, ...]:
+        marks, each = self.content["marks"], self.key.samples
+        places = row["scores"]
+        return tuple(
+            Score(prompt, sample, category, value, components, tuple(critical), outcome)
+            for number, (prompt, category) in enumerate(self.prompts(split))
+            for sample in range(samples)
+            for value, components, critical, outcome in [marks[places[number * each + sample]]]
+        )
+
+    def _unlike(self, key: ProbeKey) -> str:
+        return (
+            f"the pool holds probes of {self.key.steps} steps with {self.key.samples} answers per prompt and this one "
+            f"asks for {key.steps} and {key.samples}; ask for those steps and at most so many answers"
+        )
+
+
+def load(path: Path) -> Pool:
+    return Pool(json.loads(gzip.decompress(path.read_bytes())))
+
+
+@dataclass
+class PoolRunner:
+    """A Runner that trains nothing: repetition r of a night, from the pool.
+
+    Each new training seed of a split is given an index of the pool that no other seed has had: in the order of asking,
+    from a random order that the repetition decides. All recipes have the same index for the same seed, so both sides of
+    a pair were recorded with one seed. A recipe of which fewer seeds were recorded (one that fails) starts over.
+    """
+
+    pool: Pool
+    repetition: int
+    width: int = 1
+    environment: str = "recorded"
+    about: str = "scorer: recorded"
+    _given: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    @property
+    def base(self) -> str:
+        return digest_of(["recorded", self.pool.key.digest])
+
+    def run(
+        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+    ) -> list[Outcome]:
+        outcomes = []
+        for probe in batch:
+            outcomes.append(self._outcome(probe))
+            listener(Progress(probe.id, "done", probe.key.steps, probe.key.steps))
+            keep(probe, outcomes[-1])
+        return outcomes
+
+    def index(self, split: str, seed: int) -> int:
+        """The place in the pool of a training seed, given at its first use; PoolExhausted when none is left."""
+        if (split, seed) not in self._given:
+            order = list(range(self.pool.size(START, split)))
+            Random(f"{self.repetition}|{split}").shuffle(order)
+            used = sum(1 for other, _ in self._given if other == split)
+            if used >= len(order):
+                raise PoolExhausted(
+                    f"a repetition asked for {used + 1} training seeds of the split {split!r} and {len(order)} were "
+                    "recorded; let it make fewer probes, or record more seeds in bench/recorded/plan.py"
+                )
+            self._given[split, seed] = order[used]
+        return self._given[split, seed]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _outcome(self, probe: Probe) -> Outcome:
+        name, split = self.pool.names.get(probe.recipe.digest), probe.key.split
+        size = self.pool.size(name, split) if name else 0
+        if not name or not size:
+            what = f"the recipe {name!r} on the split {split!r}" if name else f"the recipe {probe.recipe.digest}"
+            known = ", ".join(one for one in self.pool.recipes if self.pool.size(one, split))
+            message = f"the pool does not hold {what}; on this split it holds {known}"
+            return Failure(probe.id, probe.seed, "error", message)
+        return self.pool.reading(name, split, self.index(split, probe.seed) % size, probe)

@@ -1,0 +1,129 @@
+"""Sessions over recorded readings: what the session's own code keeps of four mutations whose truth is known.
+
+    python -m bench.recorded repeat [--repetitions 20]
+
+Each repetition draws its training seeds from the pool without replacement. The mutations are proposed in a random
+order, the helper last: once it is kept, the others would be recipes that nobody trained.
+"""
+
+import json
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.ledger import DecisionRow, Ledger
+from agent.opening import Overrides, begin
+from agent.proposers import Chain, Situation, Suggestion
+from agent.study import Study, parse_study
+from agent.workspace import Workspace
+from bench.recorded.plan import PLAN, Planned
+from bench.recorded.pool import Pool, PoolRunner
+from probes.reading import Probe
+from probes.runner import Progress
+
+PROPOSED = ("null", "breaker", "diverging", "helper")
+WANTED = {"helper": (16, 20), "null": (0, 1), "breaker": (0, 0), "diverging": (0, 0)}
+"""KEEPs of 20: at least, at most."""
+
+
+class Silent:
+    """A watcher for whom nothing is worth a line."""
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
+
+    def decided(self, decision: DecisionRow) -> None: ...
+
+
+@dataclass
+class Told:
+    """Proposes what it was told, one after the other."""
+
+    planned: Iterator[Planned]
+    name: str = "told"
+
+    def propose(self, situation: Situation) -> Suggestion:
+        one = next(self.planned)
+        return Suggestion(one.knob, one.value, one.name, None, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """What was decided on each mutation that was proposed, and what the end took back."""
+
+    reasons: Mapping[str, str]
+    kept: tuple[str, ...]
+    retracted: int
+    probes: int
+
+
+def repeat(pool: Pool, repetitions: int) -> list[Repetition]:
+    return [_one(pool, number) for number in range(repetitions)]
+
+
+def _one(pool: Pool, number: int) -> Repetition:
+    order = [*random.Random(f"order {number}").sample(PROPOSED[:-1], len(PROPOSED) - 1), PROPOSED[-1]]
+    planned = {one.name: one for one in PLAN}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        study = _study(folder, pool)
+        chain = Chain(None, Told(iter(planned[one] for one in order)), 0.0, "the planned mutations")
+        begin(
+            study, Workspace(folder), Overrides(decisions=len(order)), number, True, Silent(),
+            lambda workspace, session: workspace.session(session), PoolRunner(pool, number), chain,
+        )  # fmt: skip
+        with Ledger(folder / "runs" / "ledger.sqlite", read_only=True) as ledger:
+            hypotheses = {row.id: row.hypothesis for row in ledger.proposals()}
+            decisions = ledger.decisions("WHERE turn > 0")
+            reasons = {hypotheses[row.id]: row.reason for row in decisions}
+            kept = tuple(hypotheses[row.id] for row in decisions if row.status == "KEEP")
+            return Repetition(
+                reasons,
+                kept,
+                len(ledger.decisions("WHERE status = 'RETRACT'")),
+                len(ledger.probes(ledger.sessions()[0])),
+            )
+
+
+def _study(folder: Path, pool: Pool) -> Study:
+    """The recorded study with its prompts; its sources are stand-ins, since nothing is trained."""
+    checks = {"entry_point": "f", "cases": [{"args": [1], "expected": 1}]}
+    (folder / "build").mkdir()
+    rows = [
+        {"id": name, "split": split, "category": category, "prompt": f"{split} {name}", "checks": checks}
+        for split in ("probe", "holdout") for name, category in pool.prompts(split)
+    ]  # fmt: skip
+    (folder / "build" / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    study = parse_study(folder / "study.toml", _simulated(pool.study_text))
+    for name, path in study.material.source_files.items():
+        path.write_text(json.dumps({"prompt": f"for {name}", "chosen": "a", "rejected": "b"}) + "\n", encoding="utf-8")
+    (folder / "program.md").write_text("", encoding="utf-8")
+    (folder / "study.toml").write_text(study.text, encoding="utf-8")
+    return study
+
+
+def _simulated(text: str) -> str:
+    """The same study, without a lab to build, and with no candidate in disguise: the pool holds no seeds for those."""
+    text = text.replace('lab = "microcoder"\n', "").replace("[runner]\n", '[runner]\nkind = "simulated"\n')
+    return text.replace("[policy]\n", "[policy]\ndisguised = 0.0\n")
+
+
+def markdown(found: Sequence[Repetition]) -> str:
+    kept = Counter(name for one in found for name in one.kept)
+    lines = ["| mutation | proposed | kept | wanted of 20 | reasons |", "|---|---:|---:|---|---|"]
+    for name in PROPOSED:
+        reasons = Counter(one.reasons[name] for one in found if name in one.reasons)
+        low, high = WANTED[name]
+        said = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        lines.append(f"| {name} | {sum(reasons.values())} | {kept[name]} | {low} to {high} | {said} |")
+    probes = sum(one.probes for one in found) / len(found)
+    back = sum(one.retracted for one in found)
+    return "\n".join(
+        [*lines, "", f"{len(found)} repetitions, {probes:.0f} probes each; {back} KEEPs taken back at the end."]
+    )
