@@ -84,7 +84,7 @@ def _pairs(readings: Sequence[Reading], scale: float, policy: Policy, budget: Bu
 
 
 def visible_effect(readings: Sequence[Reading], target: str, floor: Floor, policy: Policy) -> float:
-    """The true effect that a confirmation shows with an even chance, if pairing by seed bought nothing."""
+    """The true effect that a confirmation shows with an even chance, if pairing by seed cancels half of the noise."""
     spread = baseline_spreads(readings, [target])[target]
     level = levels(policy.night_error * policy.spend, floor.pairs, FIRST_LOOK)[-1]
     freedom = spread.freedom + floor.pairs
