@@ -79,7 +79,10 @@ class Session:
     def next_round(self, turn: int, incumbent: str) -> list[str]:
         """The ids of the proposals from this turn on, made now or found; none when no untried legal move is left."""
         found = []
-        for place in range(self.study.file.policy.round or self.measuring.runner.width):
+        width = self.study.file.policy.round or self.measuring.runner.width
+        if (decisions := self.measuring.budget.decisions) is not None:
+            width = min(width, decisions - self._decided())
+        for place in range(width):
             proposal = self._next_proposal(turn + place, incumbent)
             if proposal is None:
                 break

@@ -154,7 +154,7 @@ def test_the_error_of_the_night_is_never_overdrawn_and_a_keep_makes_it_good() ->
         accounts.append(account(error_of(now, POLICY)))
     assert spent < POLICY.night_error
     kept = known([*accounts, account(1e-6, kept=True)], {}, "imports", POLICY)
-    assert kept.error_left == POLICY.night_error
+    assert kept.error_left == POLICY.later_error
 
 
 def test_a_disguised_candidate_spends_nothing_but_teaches_noise() -> None:
@@ -212,7 +212,7 @@ def test_a_failure_is_a_crash_of_its_kind() -> None:
     ("bad", "told"),
     [
         ({"first_seeds": 5}, "raise those"), ({"hopeless": 0.9}, "swap them"), ({"holdout_seeds": 1}, "2 or more"),
-        ({"night_error": 0.6}, "less than 0.5"), ({"first_seeds": 1}, "greater than or equal to 2"),
+        ({"night_error": 0.6}, "less than 0.5"), ({"first_seeds": 0}, "greater than or equal to 1"),
     ],
 )  # fmt: skip
 def test_thresholds_that_make_no_sense_are_refused(bad: dict[str, float], told: str) -> None:
