@@ -8,12 +8,13 @@ was.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias
 
 from agent.ledger import ProposalRow
 from agent.policy.course import FIRST_LOOK, Look, Step, Terms, Verdict, confirm, crash, error_of, screen
 from agent.policy.knowledge import Account, Knowledge
+from agent.policy.response import Move
 from agent.seeds import Seeds
 from lanes import Recipe
 from lanes.errors import BaselineFailed
@@ -56,6 +57,8 @@ class Candidate:
     proposal: ProposalRow
     recipe: Recipe
     disguised: bool
+    move: Move
+    used: frozenset[int] = frozenset()
     looks: list[Look] = field(default_factory=list)
     screened: Comparison | None = None
     confirmed: Comparison | None = None
@@ -94,7 +97,7 @@ class Round:
                 seen = self._compared(one, "screening", pairs, known)
                 if seen is not None:
                     one.screened = seen
-                    self._looked(one, *screen(seen, self.terms, known))
+                    self._looked(one, *screen(seen, self.terms, known, known.response.of(one.move)))
             pairs += 1
         self._settled = [one for one in self.candidates if isinstance(one.step, Verdict)]
         for one in sorted(self._waiting(), key=lambda one: -one.looks[-1].chance):
@@ -122,7 +125,7 @@ class Round:
             seen = self._compared(one, "confirming", pairs, known)
             if seen is not None and one.screened is not None:
                 one.confirmed = seen
-                self._looked(one, *confirm(seen, one.screened, self.terms, known, one.error))
+                self._looked(one, *confirm(seen, one.screened, self.terms, known, one.error, known.response.of(one.move)))
             if isinstance(one.step, Verdict):
                 return
 
@@ -152,7 +155,8 @@ class Round:
     def _pairs(self, one: Candidate, stage: str, number: int) -> list[Pair]:
         turn = one.proposal.turn
         stream = self._screening() if stage == "screening" else self.seeds.confirming(turn)
-        usable = list(islice((seed for seed in stream if seed not in self.lost), number))
+        taken = self.lost | one.used
+        usable = list(islice((seed for seed in stream if seed not in taken), number))
         own = list(islice(self.seeds.disguise(turn, stage), number)) if one.disguised else usable
         return [
             Pair(Probe(one.recipe, self.key, mine), Probe(self.incumbent, self.key, theirs))
@@ -165,9 +169,10 @@ class Round:
         replicate of the baseline does not decide on all candidates."""
         policy = self.terms.policy
         number = max(policy.screening_seeds, math.ceil(policy.first_seeds * math.sqrt(self.met + 1)))
-        pool = list(islice(self.seeds.screening(self.keeps), number + MOST_LOST))
+        fresh = self.seeds.screening(self.keeps)
+        pool = list(islice(fresh, number))
         begin = self.met * policy.first_seeds % number
-        return iter([*pool[begin:number], *pool[:begin], *pool[number:]])
+        return chain(pool[begin:], pool[:begin], fresh)
 
     def _compared(self, one: Candidate, stage: str, number: int, known: Knowledge) -> Comparison | None:
         """None once a probe of the candidate has failed, which ends its course."""
@@ -200,6 +205,7 @@ def _conclusion(one: Candidate) -> Conclusion:
         verdict = Verdict("DISCARD", "false_alarm" if kept else "calibration")
     screened, confirmed = one.screened, one.confirmed
     account = Account(
+        one.move, one.proposal.parent,
         dict(screened.differences) if screened else {}, len(screened.seeds) if screened else 0,
         dict(confirmed.differences) if confirmed else {}, len(confirmed.seeds) if confirmed else 0,
         one.error, verdict.status == "KEEP", one.disguised,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.policy.knowledge import account_from, response_of
+from agent.policy.response import Move, Response
 from agent.proposers import Situation, Suggestion, Tried
 from agent.rows import value_of
 from agent.study import Study
@@ -16,6 +18,10 @@ from lanes.errors import IllegalRecipe
 MACHINE_FAULTS = ("lost_worker", "scorer", "server", "timeout", "error")
 CALIBRATION = "calibration"
 """The lane, and the proposer, of candidates that are the incumbent in disguise."""
+UNDECIDED = ("unpromising", "unconfirmed")
+"""Reasons that say that too little was shown: such a candidate may be tried again, on other seeds."""
+CHANCES = 3
+"""How often a recipe is tried while nothing is shown."""
 WIDER = 3
 """How many times as far a mutation may reach on a plateau."""
 
@@ -40,6 +46,7 @@ class Search:
                 return Situation(
                     turn, self.row.seed, lane, incumbent, moves, space, self._tried(), self.study.target,
                     self.study.guards, self.study.program, budget_left,
+                    self._response(),
                 )  # fmt: skip
         return None
 
@@ -77,7 +84,13 @@ class Search:
     def barred(self) -> set[str]:
         """The effects of recipes that are not tried again: decided on, and not for a fault of the machine's; and what
         this session has proposed. A candidate that was overtaken has not had its turn."""
-        open_again = {proposal.id for proposal, decision in self._history if decision.reason == "overtaken"}
+        tries = Counter(proposal.child for proposal, decision in self._history if decision.reason in UNDECIDED)
+        open_again = {
+            proposal.id
+            for proposal, decision in self._history
+            if decision.reason == "overtaken"
+            or (decision.reason in UNDECIDED and tries[proposal.child] < CHANCES)
+        }
         decided = {
             digest
             for proposal, decision in self._history
@@ -86,6 +99,23 @@ class Search:
         }
         proposed = {proposal.child for proposal in self._proposals if proposal.id not in open_again}
         return {self.ledger.recipe(digest).effect for digest in decided | proposed}
+
+    def screened(self, proposal: ProposalRow) -> frozenset[int]:
+        """The seeds that this mutation was screened on before."""
+        seeds = [
+            seed
+            for before, decision in self._decided
+            if (before.child, before.parent) == (proposal.child, proposal.parent) and before.id != proposal.id
+            for _, seed in (decision.course or {}).get("seeds", {}).get("screening", ())
+        ]
+        return frozenset(seeds)
+
+    def move(self, proposal: ProposalRow) -> Move:
+        """The proposal's move, by places."""
+        if proposal.lane == CALIBRATION:
+            return Move(proposal.knob, "", "")
+        knob = self.study.lanes.knob(proposal.knob)
+        return Move(knob.name, knob.place(value_of(proposal.before)), knob.place(value_of(proposal.after)))
 
     # plateau
 
@@ -133,6 +163,11 @@ class Search:
             if fresh:
                 found[name] = fresh
         return found
+
+    def _response(self) -> Response:
+        """Of every decision under the same question."""
+        accounts = [account_from(d.course["account"]) for _, d in self._history if d.course]
+        return response_of(accounts, self.study.target)
 
     def _tried(self) -> list[Tried]:
         """Every decision, its candidate's level counted from where the search began."""

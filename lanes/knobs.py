@@ -67,6 +67,13 @@ class Knob:
     def write(self, recipe: Recipe, value: Value) -> Recipe:
         return changed(recipe, {self.name: value})
 
+    def place(self, value: Value) -> float | str:
+        """Where a value is on an ordered ladder, or between which places; of a name, the name."""
+        if not self.ordered:
+            return show(value)
+        distances = [abs(float(v) - float(value)) for v in self.values]  # type: ignore[arg-type]
+        return float(distances.index(min(distances)))
+
     def moves(self, recipe: Recipe) -> tuple[Value, ...]:
         """The values one mutation may set, nearest first on an ordered ladder."""
         now = self.read(recipe)

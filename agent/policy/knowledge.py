@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.policy.response import Move, Response, Seen
 from agent.policy.settings import Policy
 from probes.comparison import Difference
 from probes.reading import Reading
@@ -27,10 +28,12 @@ ENOUGH = 3.0
 
 @dataclass(frozen=True)
 class Account:
-    """What a decision leaves for later ones. ``screening`` and ``confirmation``: the last comparison of each by
+    """What a decision leaves for later ones. ``incumbent``: the digest of what the move was made from. ``screening`` and ``confirmation``: the last comparison of each by
     category, and its seeds; ``error``: what the confirmation spent of the night's; ``kept``: whether it was a KEEP that
     stands."""
 
+    move: Move
+    incumbent: str
     screening: Mapping[str, Difference]
     seeds: int
     confirmation: Mapping[str, Difference]
@@ -49,11 +52,14 @@ class Knowledge:
     effect_variance: float
     error_left: float
     cumulative: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    response: Response = field(default_factory=Response)
 
-    def shrunk(self, delta: float, variance: float) -> tuple[float, float]:
-        """Mean and variance of a true effect, given an estimate and its variance: normal with normal prior."""
-        weight = self.effect_variance / (self.effect_variance + variance)
-        return delta * weight, self.effect_variance * (1 - weight)
+    def shrunk(self, delta: float, variance: float, prior: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Mean and variance of a true effect, given an estimate and its variance: normal with normal prior, by default
+        around 0."""
+        mean, spread = prior or (0.0, self.effect_variance)
+        weight = spread / (spread + variance) if spread + variance else 0.0
+        return mean + (delta - mean) * weight, spread * (1 - weight)
 
 
 def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: str, policy: Policy) -> Knowledge:
@@ -79,7 +85,21 @@ def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: s
                 cumulative[name] = (change + difference.delta, variance + difference.standard_error**2)
     effects = max(SMALLEST_DEVIATION**2, (PRIOR * EFFECT**2 + excess) / (PRIOR + candidates))
     spreads = {name: _spread(found, baseline.get(name)) for name, found in own.items()}
-    return Knowledge(spreads, effects, left, cumulative)
+    return Knowledge(spreads, effects, left, cumulative, response_of(accounts, target))
+
+
+def response_of(accounts: Sequence[Account], target: str) -> Response:
+    """Of every comparison in these accounts."""
+    seen = []
+    for account in accounts:
+        if account.disguised:
+            continue
+        sides = ((account.screening, account.incumbent), (account.confirmation, None))
+        for found, incumbent in sides:
+            if found:
+                own = found[target]
+                seen.append(Seen(account.move, own.delta, own.standard_error**2, incumbent))
+    return Response(seen)
 
 
 def _spread(found: Sequence[Spread], baseline: Spread | None) -> Spread:
@@ -105,4 +125,4 @@ def account_from(data: Mapping[str, Any]) -> Account:
         name: {category: Difference(**found) for category, found in data[name].items()}
         for name in ("screening", "confirmation")
     }
-    return Account(**{**data, **sides})
+    return Account(**{**data, **sides, "move": Move(**data["move"])})

@@ -16,11 +16,11 @@ APART = 0.3
 
 def chance(
     seen: Comparison, pairs: int, target: str, guards: Mapping[str, float], least: float, levels: tuple[float, float],
-    known: Knowledge,
+    known: Knowledge, prior: tuple[float, float] | None = None,
 ) -> float:  # fmt: skip
     """That ``pairs`` fresh pairs will show a target above ``least`` and every guard above minus its margin, at the
     one-sided ``levels`` of target and guards. ``seen``: what screening has shown."""
-    effect, passes = passing(seen.differences[target], len(seen.seeds), pairs, least, levels[0], known, None)
+    effect, passes = passing(seen.differences[target], len(seen.seeds), pairs, least, levels[0], known, None, prior)
     for name, margin in guards.items():
         found = passing(seen.differences[name], len(seen.seeds), pairs, -margin, levels[1], known, effect)
         passes = min(passes, found[1])
@@ -28,12 +28,13 @@ def chance(
 
 
 def passing(
-    seen: Difference, seeds: int, pairs: int, least: float, level: float, known: Knowledge, target: float | None
+    seen: Difference, seeds: int, pairs: int, least: float, level: float, known: Knowledge, target: float | None,
+    prior: tuple[float, float] | None = None,
 ) -> tuple[float, float]:
     """The effect to expect, and the chance that its lower bound passes ``least``. ``target``: the effect to expect of
     the target, when this is a guard."""
     variance = seen.standard_error**2
-    mean, spread = known.shrunk(seen.delta, variance)
+    mean, spread = known.shrunk(seen.delta, variance, prior)
     if target is not None:
         mean = target + (seen.delta - target) * APART**2 / (APART**2 + variance)
     each = variance * seeds / pairs
@@ -51,12 +52,13 @@ def finishing(
     known: Knowledge,
     screened: Difference,
     seeds: int,
+    prior: tuple[float, float] | None = None,
 ) -> float:
     """That a confirmation which has ``looked`` at so many of its ``pairs`` will pass at its last look (conditional
     power at what screening and confirmation together say; Lan & Wittes 1988)."""
     each = seen.standard_error**2 * looked
     together = (seen.delta * looked + screened.delta * seeds) / (looked + seeds)
-    mean, spread = known.shrunk(together, each / (looked + seeds))
+    mean, spread = known.shrunk(together, each / (looked + seeds), prior)
     left = pairs - looked
     expected = (seen.delta * looked + mean * left) / pairs
     deviation = math.sqrt(left * each + left**2 * spread) / pairs

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.policy.response import Response
 from lanes import Recipe, SearchSpace, Value
 
 
@@ -46,6 +47,7 @@ class Situation:
     guards: Mapping[str, float]
     program: str
     budget_left: str
+    response: Response
 
 
 @dataclass(frozen=True, slots=True)

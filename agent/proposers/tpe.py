@@ -20,6 +20,8 @@ from lanes import Knob, Recipe, Value, show
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STARTUP_TRIALS = 5
+MODE="ts"
+TEMP=1.0
 
 
 class TpeProposer:
@@ -29,6 +31,8 @@ class TpeProposer:
 
     def propose(self, situation: Situation) -> Suggestion:
         chance = random.Random(f"{situation.seed}|{situation.turn}")
+        if MODE:
+            return self._drawn(situation, chance)
         knob = situation.space.knob(self._knob(situation))
         value = self._value(situation, knob, chance.getrandbits(32))
         moves = _onward(situation, knob)
@@ -37,6 +41,21 @@ class TpeProposer:
         now = knob.read(situation.incumbent)
         hypothesis = f"TPE after {len(situation.history)} decision(s): {knob.name} {show(now)} -> {show(value)}"
         return Suggestion(knob.name, value, hypothesis, None, self.name)
+
+    def _drawn(self, situation, chance):
+        import numpy as np
+        from agent.policy.response import Move
+        pairs=[(k,v) for k,vs in situation.moves.items() for v in vs]
+        ms=[]
+        for k,v in pairs:
+            knob=situation.space.knob(k); ms.append(Move(k,knob.place(knob.read(situation.incumbent)),knob.place(v)))
+        mean,cov=situation.response.expected(ms)
+        rng=np.random.default_rng(chance.getrandbits(32))
+        w,V=np.linalg.eigh(cov); L=V*np.sqrt(np.maximum(w,0))
+        d=mean+TEMP*(L@rng.standard_normal(len(w)))
+        if MODE.startswith('uc'): d=mean+TEMP*np.sqrt(np.maximum(np.diag(cov),0))+1e-6*rng.standard_normal(len(mean))
+        i=int(np.argmax(d)); k,v=pairs[i]
+        return Suggestion(k,v,f"drawn {d[i]:+.2f}",None,self.name)
 
     def _knob(self, situation: Situation) -> str:
         """The knob tried least since it was last kept (a slope may go on); among equals, as the study lists them."""
