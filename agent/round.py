@@ -57,7 +57,7 @@ class Candidate:
     proposal: ProposalRow
     recipe: Recipe
     disguised: bool
-    move: Move
+    move: Move | None
     used: frozenset[int] = frozenset()
     looks: list[Look] = field(default_factory=list)
     screened: Comparison | None = None
@@ -97,7 +97,7 @@ class Round:
                 seen = self._compared(one, "screening", pairs, known)
                 if seen is not None:
                     one.screened = seen
-                    self._looked(one, *screen(seen, self.terms, known, known.response.of(one.move)))
+                    self._looked(one, *screen(seen, self.terms, known.about(one.move)))
             pairs += 1
         self._settled = [one for one in self.candidates if isinstance(one.step, Verdict)]
         for one in sorted(self._waiting(), key=lambda one: -one.looks[-1].chance):
@@ -125,7 +125,7 @@ class Round:
             seen = self._compared(one, "confirming", pairs, known)
             if seen is not None and one.screened is not None:
                 one.confirmed = seen
-                self._looked(one, *confirm(seen, one.screened, self.terms, known, one.error, known.response.of(one.move)))
+                self._looked(one, *confirm(seen, one.screened, self.terms, known.about(one.move), one.error))
             if isinstance(one.step, Verdict):
                 return
 

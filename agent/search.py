@@ -7,7 +7,7 @@ from functools import cached_property
 
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.policy.knowledge import account_from, response_of
-from agent.policy.response import Move, Response
+from agent.policy.response import Move, Response, move_of
 from agent.proposers import Situation, Suggestion, Tried
 from agent.rows import value_of
 from agent.study import Study
@@ -20,8 +20,10 @@ CALIBRATION = "calibration"
 """The lane, and the proposer, of candidates that are the incumbent in disguise."""
 UNDECIDED = ("unpromising", "unconfirmed")
 """Reasons that say that too little was shown: such a candidate may be tried again, on other seeds."""
-CHANCES = 3
-"""How often a recipe is tried while nothing is shown."""
+CHANCES = 6
+"""How often a recipe is tried while too little is shown."""
+HARM = ("worse", "guard", "cumulative", "crash")
+"""Reasons, before their colon, that say that a move did harm."""
 WIDER = 3
 """How many times as far a mutation may reach on a plateau."""
 
@@ -82,14 +84,14 @@ class Search:
         return self.study.lanes.widened(WIDER) if self._stage >= 1 else self.study.lanes
 
     def barred(self) -> set[str]:
-        """The effects of recipes that are not tried again: decided on, and not for a fault of the machine's; and what
-        this session has proposed. A candidate that was overtaken has not had its turn."""
-        tries = Counter(proposal.child for proposal, decision in self._history if decision.reason in UNDECIDED)
+        """The effects of recipes that are not tried again: shown to be no better, or tried often enough, and not for a
+        fault of the machine's; and what this session has proposed. A candidate that was overtaken has not had its
+        turn."""
         open_again = {
             proposal.id
             for proposal, decision in self._history
             if decision.reason == "overtaken"
-            or (decision.reason in UNDECIDED and tries[proposal.child] < CHANCES)
+            or (decision.reason in UNDECIDED and self._chances[proposal.child] < CHANCES)
         }
         decided = {
             digest
@@ -110,12 +112,11 @@ class Search:
         ]
         return frozenset(seeds)
 
-    def move(self, proposal: ProposalRow) -> Move:
-        """The proposal's move, by places."""
+    def move(self, proposal: ProposalRow) -> Move | None:
+        """What the proposal changes; a candidate in disguise, nothing."""
         if proposal.lane == CALIBRATION:
-            return Move(proposal.knob, "", "")
-        knob = self.study.lanes.knob(proposal.knob)
-        return Move(knob.name, knob.place(value_of(proposal.before)), knob.place(value_of(proposal.after)))
+            return None
+        return move_of(self.study.lanes.knob(proposal.knob), value_of(proposal.before), value_of(proposal.after))
 
     # plateau
 
@@ -155,11 +156,17 @@ class Search:
         return [row for row in rows if row.lane != CALIBRATION]
 
     def _untried(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
-        """A recipe that was decided on is not tried again, under this incumbent or another, however it is written."""
+        """A recipe that was decided on is not tried again, under this incumbent or another, however it is written;
+        nor is a move that did harm, whatever else was kept since."""
         found = {}
         for name, values in self.space.moves(incumbent, lane).items():
             knob = self.space.knob(name)
-            fresh = tuple(value for value in values if knob.write(incumbent, value).effect not in barred)
+            now = knob.read(incumbent)
+            fresh = tuple(
+                value
+                for value in values
+                if knob.write(incumbent, value).effect not in barred and (name, now, value) not in self._dead_ends
+            )
             if fresh:
                 found[name] = fresh
         return found
@@ -168,6 +175,20 @@ class Search:
         """Of every decision under the same question."""
         accounts = [account_from(d.course["account"]) for _, d in self._history if d.course]
         return response_of(accounts, self.study.target)
+
+    @cached_property
+    def _chances(self) -> Counter[str]:
+        """How often each recipe was decided on while too little was shown."""
+        return Counter(proposal.child for proposal, decision in self._history if decision.reason in UNDECIDED)
+
+    @cached_property
+    def _dead_ends(self) -> set[tuple[str, Value, Value]]:
+        """Moves of this session that made it worse, broke a guard or crashed."""
+        return {
+            (proposal.knob, value_of(proposal.before), value_of(proposal.after))
+            for proposal, decision in self._decided
+            if decision.reason.partition(":")[0] in HARM and not decision.reason.endswith(MACHINE_FAULTS)
+        }
 
     def _tried(self) -> list[Tried]:
         """Every decision, its candidate's level counted from where the search began."""

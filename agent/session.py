@@ -255,7 +255,16 @@ class Session:
         decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
         keeps = sum(decision.status == "KEEP" for decision in decided)
         met = len(list(takewhile(lambda decision: decision.status != "KEEP", reversed(decided))))
-        candidates = [Candidate(row, self._recipe(row.child), row.lane == CALIBRATION, self._search.move(row), self._search.screened(row)) for row in waiting]
+        candidates = [
+            Candidate(
+                row,
+                self._recipe(row.child),
+                row.lane == CALIBRATION,
+                self._search.move(row),
+                self._search.screened(row),
+            )
+            for row in waiting
+        ]
         return Round(
             candidates, self._recipe(waiting[0].parent), keeps, met, self.measuring.key, self.seeds, self._terms,
             self._known, self.measuring.outcome, self.measuring.chosen,

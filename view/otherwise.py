@@ -155,7 +155,8 @@ def finish(case: Case, name: str, delta: float | None = None) -> float:
         error, bar = account.error, terms.policy.smallest_effect
     return finishing(
         found if delta is None else moved(found, delta), case.pairs, terms.pairs, bar,
-        level_at(case, error, terms.pairs), case.known, account.screening[name], account.seeds,
+        level_at(case, error, terms.pairs), 
+        case.known.updated if name == terms.target else case.known.shrunk, account.screening[name], account.seeds,
     )  # fmt: skip
 
 

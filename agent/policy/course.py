@@ -76,12 +76,12 @@ def error_of(known: Knowledge, policy: Policy) -> float:
     return known.error_left * policy.spend
 
 
-def screen(seen: Comparison, terms: Terms, known: Knowledge, prior: tuple[float, float] | None = None) -> tuple[Look, Step]:
+def screen(seen: Comparison, terms: Terms, known: Knowledge) -> tuple[Look, Step]:
     """After a replicate of screening: one more, the confirmation, or an end."""
     policy, effect = terms.policy, seen.differences[terms.target]
     last = _levels(error_of(known, policy), terms)[-1], _levels(policy.guard_error, terms)[-1]
     least = policy.smallest_effect
-    hope = chance(seen, terms.pairs, terms.target, terms.guards, least, last, known, prior)
+    hope = chance(seen, terms.pairs, terms.target, terms.guards, least, last, known)
     level = (1 - policy.confidence) / 2
     guards = {name: seen.differences[name].low for name in terms.guards}
     look = Look(
@@ -90,7 +90,7 @@ def screen(seen: Comparison, terms: Terms, known: Knowledge, prior: tuple[float,
     if hope >= policy.promising:
         return look, "confirm"
     if hope < policy.hopeless:
-        alone = chance(seen, terms.pairs, terms.target, {}, least, last, known, prior)
+        alone = chance(seen, terms.pairs, terms.target, {}, least, last, known)
         return look, _hopeless(seen, terms, alone >= policy.hopeless)
     return look, "confirm" if look.pairs >= policy.screening_seeds else "more"
 
@@ -106,8 +106,7 @@ def _hopeless(seen: Comparison, terms: Terms, for_a_guard: bool) -> Verdict:
 
 
 def confirm(
-    seen: Comparison, screened: Comparison, terms: Terms, known: Knowledge, error: float,
-    prior: tuple[float, float] | None = None,
+    seen: Comparison, screened: Comparison, terms: Terms, known: Knowledge, error: float
 ) -> tuple[Look, Verdict | Literal["more"]]:
     """After a replicate of a confirmation that spends ``error``: one more, or the decision."""
     pairs, policy, effect = len(seen.seeds), terms.policy, seen.differences[terms.target]
@@ -118,8 +117,8 @@ def confirm(
     cumulative = {name: _cumulative(seen, name, known, theirs[look]) for name in terms.guards}
     hopes = {
         name: finishing(
-            seen.differences[name], pairs, terms.pairs, least, level, known, screened.differences[name],
-            len(screened.seeds), prior if name == terms.target else None,
+            seen.differences[name], pairs, terms.pairs, least, level,
+            known.updated if name == terms.target else known.shrunk, screened.differences[name], len(screened.seeds),
         )
         for name, least, level in [
             (terms.target, policy.smallest_effect, ours[-1]),

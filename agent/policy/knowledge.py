@@ -7,7 +7,7 @@ to each guard since the session's first baseline.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.policy.response import Move, Response, Seen
@@ -28,11 +28,11 @@ ENOUGH = 3.0
 
 @dataclass(frozen=True)
 class Account:
-    """What a decision leaves for later ones. ``incumbent``: the digest of what the move was made from. ``screening`` and ``confirmation``: the last comparison of each by
-    category, and its seeds; ``error``: what the confirmation spent of the night's; ``kept``: whether it was a KEEP that
-    stands."""
+    """What a decision leaves for later ones. ``incumbent``: the digest of the recipe that was moved. ``screening`` and
+    ``confirmation``: the last comparison of each by category, and its seeds; ``error``: what the confirmation spent of
+    the night's; ``kept``: whether it was a KEEP that stands."""
 
-    move: Move
+    move: Move | None
     incumbent: str
     screening: Mapping[str, Difference]
     seeds: int
@@ -45,21 +45,29 @@ class Account:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Read by the rule. ``cumulative``: per guard, (change, variance) of all KEEPs since the session's first
-    baseline."""
+    """Read by the rule. ``cumulative``: per guard, (change, variance) of all KEEPs since the session's first baseline;
+    ``response``: what moves are worth, by all comparisons together; ``prior``: mean and variance of what the move in
+    question is."""
 
     spreads: Mapping[str, Spread]
     effect_variance: float
     error_left: float
     cumulative: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     response: Response = field(default_factory=Response)
+    prior: tuple[float, float] | None = None
 
-    def shrunk(self, delta: float, variance: float, prior: tuple[float, float] | None = None) -> tuple[float, float]:
-        """Mean and variance of a true effect, given an estimate and its variance: normal with normal prior, by default
-        around 0."""
-        mean, spread = prior or (0.0, self.effect_variance)
-        weight = spread / (spread + variance) if spread + variance else 0.0
-        return mean + (delta - mean) * weight, spread * (1 - weight)
+    def about(self, move: Move | None) -> "Knowledge":
+        """The same, with what other comparisons say of this move; None: nothing."""
+        return replace(self, prior=self.response.of(move)) if move else self
+
+    def shrunk(self, delta: float, variance: float) -> tuple[float, float]:
+        """Mean and variance of a true effect, given an estimate and its variance: normal with normal prior."""
+        return _posterior(0.0, self.effect_variance, delta, variance)
+
+    def updated(self, delta: float, variance: float) -> tuple[float, float]:
+        """The same of the target's effect, from what was to be expected of this move."""
+        mean, spread = self.prior or (0.0, self.effect_variance)
+        return _posterior(mean, spread, delta, variance)
 
 
 def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: str, policy: Policy) -> Knowledge:
@@ -88,11 +96,16 @@ def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: s
     return Knowledge(spreads, effects, left, cumulative, response_of(accounts, target))
 
 
+def _posterior(mean: float, spread: float, delta: float, variance: float) -> tuple[float, float]:
+    weight = spread / (spread + variance) if spread + variance else 0.0
+    return mean + (delta - mean) * weight, spread * (1 - weight)
+
+
 def response_of(accounts: Sequence[Account], target: str) -> Response:
     """Of every comparison in these accounts."""
     seen = []
     for account in accounts:
-        if account.disguised:
+        if account.move is None:
             continue
         sides = ((account.screening, account.incumbent), (account.confirmation, None))
         for found, incumbent in sides:
@@ -125,4 +138,4 @@ def account_from(data: Mapping[str, Any]) -> Account:
         name: {category: Difference(**found) for category, found in data[name].items()}
         for name in ("screening", "confirmation")
     }
-    return Account(**{**data, **sides, "move": Move(**data["move"])})
+    return Account(**{**data, **sides, "move": data["move"] and Move(**data["move"])})

@@ -5,7 +5,7 @@ seen, that the confirmation's last look passes. The true effect is normal around
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from agent.policy.knowledge import Knowledge
 from probes.comparison import Comparison, Difference, quantile
@@ -16,11 +16,11 @@ APART = 0.3
 
 def chance(
     seen: Comparison, pairs: int, target: str, guards: Mapping[str, float], least: float, levels: tuple[float, float],
-    known: Knowledge, prior: tuple[float, float] | None = None,
+    known: Knowledge,
 ) -> float:  # fmt: skip
     """That ``pairs`` fresh pairs will show a target above ``least`` and every guard above minus its margin, at the
     one-sided ``levels`` of target and guards. ``seen``: what screening has shown."""
-    effect, passes = passing(seen.differences[target], len(seen.seeds), pairs, least, levels[0], known, None, prior)
+    effect, passes = passing(seen.differences[target], len(seen.seeds), pairs, least, levels[0], known, None)
     for name, margin in guards.items():
         found = passing(seen.differences[name], len(seen.seeds), pairs, -margin, levels[1], known, effect)
         passes = min(passes, found[1])
@@ -28,13 +28,12 @@ def chance(
 
 
 def passing(
-    seen: Difference, seeds: int, pairs: int, least: float, level: float, known: Knowledge, target: float | None,
-    prior: tuple[float, float] | None = None,
+    seen: Difference, seeds: int, pairs: int, least: float, level: float, known: Knowledge, target: float | None
 ) -> tuple[float, float]:
     """The effect to expect, and the chance that its lower bound passes ``least``. ``target``: the effect to expect of
     the target, when this is a guard."""
     variance = seen.standard_error**2
-    mean, spread = known.shrunk(seen.delta, variance, prior)
+    mean, spread = (known.updated if target is None else known.shrunk)(seen.delta, variance)
     if target is not None:
         mean = target + (seen.delta - target) * APART**2 / (APART**2 + variance)
     each = variance * seeds / pairs
@@ -49,16 +48,16 @@ def finishing(
     pairs: int,
     least: float,
     level: float,
-    known: Knowledge,
+    shrink: Callable[[float, float], tuple[float, float]],
     screened: Difference,
     seeds: int,
-    prior: tuple[float, float] | None = None,
 ) -> float:
     """That a confirmation which has ``looked`` at so many of its ``pairs`` will pass at its last look (conditional
-    power at what screening and confirmation together say; Lan & Wittes 1988)."""
+    power at what screening and confirmation together say; Lan & Wittes 1988). ``shrink``: an estimate and its variance
+    to mean and variance of the true effect."""
     each = seen.standard_error**2 * looked
     together = (seen.delta * looked + screened.delta * seeds) / (looked + seeds)
-    mean, spread = known.shrunk(together, each / (looked + seeds), prior)
+    mean, spread = shrink(together, each / (looked + seeds))
     left = pairs - looked
     expected = (seen.delta * looked + mean * left) / pairs
     deviation = math.sqrt(left * each + left**2 * spread) / pairs

@@ -1,11 +1,13 @@
-"""What all comparisons of a night say together of a move: neighbours on a knob's ladder behave alike.
+"""What all comparisons of a search say together of a move: neighbours on a knob's ladder behave alike.
 
-A Gaussian process (Rasmussen & Williams 2006, ch. 2) per knob, knobs adding up: the effect of a move is the response at
-its value after minus that at its value before, so a comparison is one noisy difference of the curve. Its scales are
-those that the night's comparisons make likeliest (ch. 5), drawn towards moderate ones. It says where to look and whom
-to confirm; what is kept, a confirmation alone decides.
+A Gaussian process (Rasmussen & Williams 2006, ch. 2) per knob, knobs adding up: the effect of a move is the knob's
+response at the value after minus that at the value before, so a comparison is one noisy difference of the response. How
+fast and how far a knob's response moves is what its own comparisons make likeliest (ch. 5), drawn towards the ordinary:
+a knob that has shown nothing in several places is soon left alone. It says where to look and whom to confirm; what is
+kept, a confirmation alone decides.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,18 +16,21 @@ from itertools import product
 import numpy
 from numpy.typing import NDArray
 
+from lanes import Knob, Value
+
 Table = NDArray[numpy.float64]
-LENGTHS = (2.0, 4.0, 8.0)
-"""Places of a ladder over which a response changes."""
-SCALES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Standard deviation of an ordered knob's response, in points."""
+Scales = tuple[float, float]
+"""Places of the ladder over which a response changes, and its standard deviation in points."""
+ORDERED: Scales = (4.0, 0.4)
+ORDERED_GRID = tuple(product((2.0, 4.0, 8.0), (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)))
+NAMED: Scales = (1.0, 0.2)
+NAMED_GRID = tuple(product((1.0,), (0.05, 0.1, 0.2, 0.4, 0.8)))
+DRAWN = 0.5
+"""How strongly scales are drawn to the ordinary: the log likelihood that a factor e from it costs."""
 SHARED = 0.25
 """Of the variance of a comparison in screening: what it has in common with others against the same incumbent."""
 JITTER = 1e-9
-ORDERED=(4.0,0.4)
-NAMED=(1.0,0.2)
-STRENGTH=0.5
-CHOICES=(0.05,.1,.2,.4,.8)
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -34,6 +39,15 @@ class Move:
     knob: str
     before: float | str
     after: float | str
+
+    @property
+    def named(self) -> bool:
+        return isinstance(self.after, str)
+
+
+def move_of(knob: Knob, before: Value, after: Value) -> Move:
+    """The move of a knob from one of its values to another."""
+    return Move(knob.name, knob.place(before), knob.place(after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,70 +63,83 @@ class Seen:
 
 @dataclass(frozen=True)
 class Response:
+    """Of the target to moves, from what was seen."""
+
     seen: Sequence[Seen] = ()
 
     def expected(self, moves: Sequence[Move]) -> tuple[Table, Table]:
-        """Mean [moves] and covariance [moves, moves] of their true effects, given what was seen."""
-        prior = self._between(moves, moves)
+        """Mean [moves] and covariance [moves, moves] of their true effects."""
+        prior, mean = self._between(moves, moves), numpy.zeros(len(moves))
         if not self.seen:
-            return numpy.zeros(len(moves)), prior
-        across = self._between(moves, self._moves)
-        weights = numpy.linalg.solve(self._total, across.T)
-        return weights.T @ self._deltas, prior - across @ weights
+            return mean, prior
+        across = self._between(self._moves, moves)
+        weights = numpy.linalg.solve(self._between(self._moves, self._moves) + self._noise, across)
+        mean[:] = weights.T @ self._deltas
+        return mean, prior - across.T @ weights
 
     def of(self, move: Move) -> tuple[float, float]:
         """Mean and variance of one move's true effect."""
         mean, covariance = self.expected([move])
         return float(mean[0]), max(float(covariance[0, 0]), 0.0)
 
-    def _between(self, ours, theirs):
-        knobs = [[m.knob for m in side] for side in (ours, theirs)]
+    @cached_property
+    def scales(self) -> dict[str, Scales]:
+        """Of each knob that was moved."""
+        knobs = [move.knob for move in self._moves]
+        return {knob: self._likeliest([n for n, own in enumerate(knobs) if own == knob]) for knob in set(knobs)}
+
+    def _likeliest(self, places: Sequence[int]) -> Scales:
+        moves = [self._moves[place] for place in places]
+        ordinary, grid = (NAMED, NAMED_GRID) if moves[0].named else (ORDERED, ORDERED_GRID)
+        noise, deltas = self._noise[numpy.ix_(places, places)], self._deltas[list(places)]
+
+        def likelihood(scales: Scales) -> float:
+            lower = numpy.linalg.cholesky(_covariance(moves, moves, scales) + noise)
+            white = numpy.linalg.solve(lower, deltas)
+            unusual = math.fsum(math.log(own / usual) ** 2 for own, usual in zip(scales, ordinary, strict=True))
+            return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum()) - DRAWN * unusual
+
+        return max(grid, key=likelihood)
+
+    def _between(self, ours: Sequence[Move], theirs: Sequence[Move]) -> Table:
         found = numpy.zeros((len(ours), len(theirs)))
-        for knob in set(knobs[0]) & set(knobs[1]):
-            i, j = ([n for n, k in enumerate(side) if k == knob] for side in knobs)
-            a, b = [ours[n] for n in i], [theirs[n] for n in j]
-            named = isinstance(a[0].after, str)
-            found[numpy.ix_(i, j)] = _covariance(a, b, *self._scales.get(knob, NAMED if named else ORDERED))
+        for knob in {move.knob for move in ours} & {move.knob for move in theirs}:
+            rows, columns = ([n for n, move in enumerate(side) if move.knob == knob] for side in (ours, theirs))
+            mine, other = [ours[n] for n in rows], [theirs[n] for n in columns]
+            scales = self.scales.get(knob, NAMED if mine[0].named else ORDERED)
+            found[numpy.ix_(rows, columns)] = _covariance(mine, other, scales)
         return found
 
     @cached_property
-    def _scales(self):
-        return {knob: self._likeliest([n for n, m in enumerate(self._moves) if m.knob == knob]) for knob in {m.knob for m in self._moves}}
-
-    def _likeliest(self, at):
-        moves = [self._moves[n] for n in at]
-        named = isinstance(moves[0].after, str)
-        grid = [(1.0, s) for s in CHOICES] if named else product(LENGTHS, SCALES)
-        typical = NAMED if named else ORDERED
-        noise, deltas = self._noise[numpy.ix_(at, at)], self._deltas[at]
-        def likely(scales):
-            lower = numpy.linalg.cholesky(_covariance(moves, moves, *scales) + noise)
-            white = numpy.linalg.solve(lower, deltas)
-            prior = sum(numpy.log(a / b) ** 2 for a, b in zip(scales, typical))
-            return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum() - STRENGTH*prior)
-        return max(grid, key=likely)
+    def _moves(self) -> list[Move]:
+        return [one.move for one in self.seen]
 
     @cached_property
-    def _moves(self): return [one.move for one in self.seen]
-    @cached_property
-    def _deltas(self): return numpy.array([one.delta for one in self.seen])
-    @cached_property
-    def _total(self): return self._between(self._moves, self._moves) + self._noise
+    def _deltas(self) -> Table:
+        return numpy.array([one.delta for one in self.seen])
 
     @cached_property
     def _noise(self) -> Table:
-        error = numpy.array([one.variance for one in self.seen]) ** 0.5
-        names = numpy.array([one.incumbent or "" for one in self.seen])
-        same = (names[:, None] == names) & (names != "")
-        return numpy.outer(error, error) * numpy.where(numpy.eye(len(names), dtype=bool), 1.0, SHARED * same) + JITTER * numpy.eye(len(names))
+        errors = numpy.sqrt([one.variance for one in self.seen])
+        held = numpy.array([one.incumbent or str(place) for place, one in enumerate(self.seen)])
+        common = SHARED * (held[:, None] == held)
+        numpy.fill_diagonal(common, 1.0)
+        noise: Table = common * numpy.outer(errors, errors) + JITTER * numpy.eye(len(errors))
+        return noise
 
 
-def _covariance(ours, theirs, length, scale):
-    if isinstance(ours[0].after, str):
-        a = [numpy.array([[m.before, m.after] for m in side]) for side in (ours, theirs)]
-        alike = lambda x, y: (x[:, None] == y) * 1.0
-    else:
-        a = [numpy.array([[m.before, m.after] for m in side], dtype=float) for side in (ours, theirs)]
-        alike = lambda x, y: numpy.exp(-0.5 * ((x[:, None] - y) / length) ** 2)
-    (b, c), (d, e) = (x.T for x in a)
-    return scale**2 * (alike(c, e) + alike(b, d) - alike(c, d) - alike(b, e))
+def _covariance(ours: Sequence[Move], theirs: Sequence[Move], scales: Scales) -> Table:
+    """Of the effects of moves of one knob."""
+    length, deviation = scales
+
+    def alike(mine: Sequence[float | str], other: Sequence[float | str]) -> Table:
+        if ours[0].named:
+            return (numpy.array(mine)[:, None] == numpy.array(other)).astype(float)
+        gaps = numpy.array(mine, dtype=float)[:, None] - numpy.array(other, dtype=float)
+        near: Table = numpy.exp(-0.5 * (gaps / length) ** 2)
+        return near
+
+    (before, after), (then, now) = (([m.before for m in side], [m.after for m in side]) for side in (ours, theirs))
+    total = alike(after, now) + alike(before, then) - alike(after, then) - alike(before, now)
+    scaled: Table = deviation**2 * total
+    return scaled

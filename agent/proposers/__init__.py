@@ -37,12 +37,14 @@ class Chain:
 
 def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Callable[[str], None]) -> Chain:
     """The chain a study asks for; EndpointUnavailable when it names a language model that cannot be reached."""
+    from agent.proposers.thompson import ThompsonProposer
     from agent.proposers.tpe import TpeProposer
 
+    drawing = ThompsonProposer(TpeProposer())
     model = settings.model or environment.get("OPENAI_MODEL", "")
     has_endpoint = bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
     if settings.kind == "optuna" or (settings.kind == "auto" and not (has_endpoint and model)):
-        return Chain(None, TpeProposer(), 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
+        return Chain(None, drawing, 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
     if not has_endpoint or not model:
         lacking = "OPENAI_BASE_URL or OPENAI_API_KEY" if not has_endpoint else "a model"
         raise BadInput(
@@ -55,7 +57,7 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
     asked.check()
     share = 1.0 if settings.kind == "language_model" else settings.share
     kind = "language model, then optuna" if share == 1 else f"hybrid, language model in {share:.0%} of the turns"
-    return Chain(asked, TpeProposer(), share, f"proposer: {kind} ({model})")
+    return Chain(asked, drawing, share, f"proposer: {kind} ({model})")
 
 
 def _why_optuna(settings: ProposerSettings, has_endpoint: bool) -> str:

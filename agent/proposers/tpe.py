@@ -6,6 +6,7 @@ it, and the same history and seed give the same proposal.
 
 import random
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +21,6 @@ from lanes import Knob, Recipe, Value, show
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STARTUP_TRIALS = 5
-MODE="ts"
-TEMP=1.0
 
 
 class TpeProposer:
@@ -31,39 +30,19 @@ class TpeProposer:
 
     def propose(self, situation: Situation) -> Suggestion:
         chance = random.Random(f"{situation.seed}|{situation.turn}")
-        if MODE:
-            return self._drawn(situation, chance)
         knob = situation.space.knob(self._knob(situation))
         value = self._value(situation, knob, chance.getrandbits(32))
-        moves = _onward(situation, knob)
+        moves = situation.moves[knob.name]
         if value not in moves:
             value = _closest(knob, value, moves, chance)
         now = knob.read(situation.incumbent)
         hypothesis = f"TPE after {len(situation.history)} decision(s): {knob.name} {show(now)} -> {show(value)}"
         return Suggestion(knob.name, value, hypothesis, None, self.name)
 
-    def _drawn(self, situation, chance):
-        import numpy as np
-        from agent.policy.response import Move
-        pairs=[(k,v) for k,vs in situation.moves.items() for v in vs]
-        ms=[]
-        for k,v in pairs:
-            knob=situation.space.knob(k); ms.append(Move(k,knob.place(knob.read(situation.incumbent)),knob.place(v)))
-        mean,cov=situation.response.expected(ms)
-        rng=np.random.default_rng(chance.getrandbits(32))
-        w,V=np.linalg.eigh(cov); L=V*np.sqrt(np.maximum(w,0))
-        d=mean+TEMP*(L@rng.standard_normal(len(w)))
-        if MODE.startswith('uc'): d=mean+TEMP*np.sqrt(np.maximum(np.diag(cov),0))+1e-6*rng.standard_normal(len(mean))
-        i=int(np.argmax(d)); k,v=pairs[i]
-        return Suggestion(k,v,f"drawn {d[i]:+.2f}",None,self.name)
-
     def _knob(self, situation: Situation) -> str:
-        """The knob tried least since it was last kept (a slope may go on); among equals, as the study lists them."""
-        tries = dict.fromkeys(situation.moves, 0)
-        for tried in situation.history:
-            if tried.knob in tries:
-                tries[tried.knob] = 0 if tried.status == "KEEP" else tries[tried.knob] + 1
-        return min(tries, key=lambda name: tries[name])
+        """The knob tried least; among equals, as the study lists them."""
+        tries = Counter(tried.knob for tried in situation.history)
+        return min(situation.moves, key=lambda name: tries[name])
 
     def _value(self, situation: Situation, knob: Knob, seed: int) -> Value:
         space = {k.name: _distribution(k, situation) for k in situation.space.knobs}
@@ -72,17 +51,6 @@ class TpeProposer:
         for tried in situation.history:
             study.add_trial(_trial(tried, situation, space))
         return _decode(knob, study.ask(space).params[knob.name])
-
-
-def _onward(situation: Situation, knob: Knob) -> tuple[Value, ...]:
-    """The moves of an ordered knob that go on where it was kept last, or away from where it was seen to do harm."""
-    moves, mine = situation.moves[knob.name], [tried for tried in situation.history if tried.knob == knob.name]
-    if not knob.ordered or not mine:
-        return moves
-    now, last = knob.read(situation.incumbent), mine[-1]
-    upwards = (last.after > last.before) == (last.status == "KEEP")  # type: ignore[operator]
-    going = tuple(move for move in moves if (move > now) == upwards)  # type: ignore[operator]
-    return going or moves if last.status == "KEEP" or last.reason == "worse" else moves
 
 
 def _sampler(fixed: Mapping[str, Any], seed: int) -> PartialFixedSampler:
@@ -100,11 +68,8 @@ def _distribution(knob: Knob, situation: Situation) -> BaseDistribution:
 
 
 def _encode(knob: Knob, recipe: Recipe) -> Any:
-    value = knob.read(recipe)
-    if not knob.ordered:
-        return show(value)
-    distances = [abs(float(v) - float(value)) for v in knob.values]  # type: ignore[arg-type]
-    return distances.index(min(distances))
+    place = knob.place(knob.read(recipe))
+    return int(place) if isinstance(place, float) else place
 
 
 def _decode(knob: Knob, parameter: Any) -> Value:

@@ -1,0 +1,45 @@
+"""Thompson sampling (Thompson 1933): draw what each move may be worth, as likely as it is, and take the best draw.
+
+What moves are worth comes from all comparisons together (agent/policy/response.py): a move that may still be large is
+tried, one that is known to be small is not. The value of a knob that nothing was measured of is Optuna's to choose.
+"""
+
+import random
+from dataclasses import replace
+
+import numpy
+
+from agent.policy.response import move_of
+from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion
+from lanes import show
+
+
+class ThompsonProposer:
+    """``unknown``: who proposes a value of a knob that no comparison has moved."""
+
+    name = "thompson"
+
+    def __init__(self, unknown: Proposer) -> None:
+        self.unknown = unknown
+
+    def propose(self, situation: Situation) -> Suggestion | Declined:
+        if not situation.response.seen:
+            return self.unknown.propose(situation)
+        moves = [(knob, value) for knob, values in situation.moves.items() for value in values]
+        knobs = {name: situation.space.knob(name) for name in situation.moves}
+        now = {name: knob.read(situation.incumbent) for name, knob in knobs.items()}
+        mean, covariance = situation.response.expected([move_of(knobs[n], now[n], value) for n, value in moves])
+        chance = numpy.random.default_rng(random.Random(f"{situation.seed}|{situation.turn}|draw").getrandbits(64))
+        values, vectors = numpy.linalg.eigh(covariance)
+        spread = vectors * numpy.sqrt(numpy.maximum(values, 0))
+        drawn = mean + spread @ chance.standard_normal(len(moves))
+        best = int(drawn.argmax())
+        knob, value = moves[best]
+        if knob not in situation.response.scales:
+            return self.unknown.propose(replace(situation, moves={knob: situation.moves[knob]}))
+        seen, deviation = len(situation.response.seen), float(covariance[best, best]) ** 0.5
+        hypothesis = (
+            f"{knob} {show(now[knob])} -> {show(value)}: {mean[best]:+.2f} by {seen} comparison(s), "
+            f"give or take {deviation:.2f}; drawn {drawn[best]:+.2f}, the best of {len(moves)} moves"
+        )
+        return Suggestion(knob, value, hypothesis, round(float(mean[best]), 3), self.name)
