@@ -91,7 +91,7 @@ class Search:
             proposal.id
             for proposal, decision in self._history
             if decision.reason == "overtaken"
-            or (decision.reason in UNDECIDED and self._chances[proposal.child] < CHANCES)
+            or (decision.reason in UNDECIDED and self._chances[self._effect(proposal.child)] < CHANCES)
         }
         decided = {
             digest
@@ -100,14 +100,15 @@ class Search:
             for digest in ((proposal.parent,) if proposal.id in open_again else (proposal.child, proposal.parent))
         }
         proposed = {proposal.child for proposal in self._proposals if proposal.id not in open_again}
-        return {self.ledger.recipe(digest).effect for digest in decided | proposed}
+        return {self._effect(digest) for digest in decided | proposed}
 
     def screened(self, proposal: ProposalRow) -> frozenset[int]:
-        """The seeds that this mutation was screened on before."""
+        """The seeds that this mutation, however it was written, was screened on before."""
+        child = self._effect(proposal.child)
         seeds = [
             seed
             for before, decision in self._decided
-            if (before.child, before.parent) == (proposal.child, proposal.parent) and before.id != proposal.id
+            if before.parent == proposal.parent and self._effect(before.child) == child and before.id != proposal.id
             for _, seed in (decision.course or {}).get("seeds", {}).get("screening", ())
         ]
         return frozenset(seeds)
@@ -176,10 +177,14 @@ class Search:
         accounts = [account_from(d.course["account"]) for _, d in self._history if d.course]
         return response_of(accounts, self.study.target)
 
+    def _effect(self, digest: str) -> str:
+        return self.ledger.recipe(digest).effect
+
     @cached_property
     def _chances(self) -> Counter[str]:
-        """How often each recipe was decided on while too little was shown."""
-        return Counter(proposal.child for proposal, decision in self._history if decision.reason in UNDECIDED)
+        """How often each recipe, by its effect, was decided on while too little was shown."""
+        undecided = [proposal for proposal, decision in self._history if decision.reason in UNDECIDED]
+        return Counter(self._effect(proposal.child) for proposal in undecided)
 
     @cached_property
     def _dead_ends(self) -> set[tuple[str, Value, Value]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import tiny
 
+from agent.policy.response import Response
 from agent.proposers import Situation, Tried
 from lanes import LaneSettings, Recipe, SearchSpace, Value, build_lanes
 
@@ -49,6 +50,7 @@ def tried(
 def situation(
     lane: str = "hyperparameters", history: Sequence[Tried] = (), incumbent: Recipe | None = None,
     lanes: SearchSpace | None = None, turn: int = 1, seed: int = 0, program: str = "Prefer small moves of beta.",
+    response: Response | None = None,
 ) -> Situation:  # fmt: skip
     """One turn: as in a session, the moves are those whose recipe is not in the history."""
     recipe, lanes = incumbent or start(), lanes or space()
@@ -60,5 +62,5 @@ def situation(
             moves[name] = fresh
     return Situation(
         turn, seed, lane, recipe, moves, lanes, list(history), "lists", {"arithmetic": 1.5}, program,
-        "7 of 8 decisions, 3.00 of 8 hours",
+        "7 of 8 decisions, 3.00 of 8 hours", response or Response(),
     )  # fmt: skip

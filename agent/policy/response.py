@@ -3,7 +3,7 @@
 A Gaussian process (Rasmussen & Williams 2006, ch. 2) per knob, knobs adding up: the effect of a move is the knob's
 response at the value after minus that at the value before, so a comparison is one noisy difference of the response. How
 fast and how far a knob's response moves is what its own comparisons make likeliest (ch. 5), drawn towards the ordinary:
-a knob that has shown nothing in several places is soon left alone. It says where to look and whom to confirm; what is
+an ordered knob that has shown nothing in several places is soon left alone. It says where to look and whom to confirm; what is
 kept, a confirmation alone decides.
 """
 
@@ -24,7 +24,8 @@ Scales = tuple[float, float]
 ORDERED: Scales = (4.0, 0.4)
 ORDERED_GRID = tuple(product((2.0, 4.0, 8.0), (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)))
 NAMED: Scales = (1.0, 0.2)
-NAMED_GRID = tuple(product((1.0,), (0.05, 0.1, 0.2, 0.4, 0.8)))
+NAMED_GRID = tuple(product((1.0,), (0.2, 0.4, 0.8)))
+"""Never below the ordinary: a name that does nothing says nothing of the others."""
 DRAWN = 0.5
 """How strongly scales are drawn to the ordinary: the log likelihood that a factor e from it costs."""
 SHARED = 0.25
@@ -134,7 +135,8 @@ def _covariance(ours: Sequence[Move], theirs: Sequence[Move], scales: Scales) ->
 
     def alike(mine: Sequence[float | str], other: Sequence[float | str]) -> Table:
         if ours[0].named:
-            return (numpy.array(mine)[:, None] == numpy.array(other)).astype(float)
+            same: Table = numpy.equal.outer(mine, other).astype(float)
+            return same
         gaps = numpy.array(mine, dtype=float)[:, None] - numpy.array(other, dtype=float)
         near: Table = numpy.exp(-0.5 * (gaps / length) ** 2)
         return near

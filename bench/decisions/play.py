@@ -42,11 +42,11 @@ class Cell:
         return f"noise x {self.factor:g}, correlation {self.correlation:g}, {self.samples} answers{where}"
 
 
-MAIN = Cell(1.0, 0.5, 4, 30, 100)
-SMOOTH = Cell(1.0, 0.8, 8, 30, 0, ("smooth",))
-TWICE = Cell(2.0, 0.5, 4, 12, 40)
+MAIN = Cell(1.0, 0.5, 4, 24, 100)
+SMOOTH = Cell(1.0, 0.8, 8, 24, 0, ("smooth",))
+TWICE = Cell(2.0, 0.5, 4, 10, 40)
 REST = tuple(
-    Cell(factor, correlation, 4, 4, 8)
+    Cell(factor, correlation, 4, 3, 6)
     for factor in (0.5, 1.0, 2.0)
     for correlation in (0.0, 0.5, 0.8)
     if (factor, correlation) not in ((1.0, 0.5), (2.0, 0.5))

@@ -12,6 +12,7 @@ from agent.policy.course import Terms, Verdict, confirm, crash, error_of, screen
 from agent.policy.final import Kept, held_out, left_out, still_shown
 from agent.policy.knowledge import Account, Knowledge, account_from, known
 from agent.policy.outlook import finishing, passing
+from agent.policy.response import Move
 from agent.policy.settings import Policy
 from probes.comparison import Comparison, Difference, quantile
 from probes.reading import Failure
@@ -132,7 +133,7 @@ def test_the_chance_to_finish_is_how_often_confirmations_do() -> None:
     """Against simulation: the true effect drawn from what screening and the first pairs say of it."""
     generator = numpy.random.default_rng(1)
     seen, screened = difference("a", 0.3, 0.2, 400.0), difference("a", 0.4, 0.25, 400.0)
-    told = finishing(seen, 4, 8, 0.0, 0.01, FRESH, screened, 3)
+    told = finishing(seen, 4, 8, 0.0, 0.01, FRESH.shrunk, screened, 3)
     variance = 0.2**2 * 4
     mean, spread = FRESH.shrunk((0.3 * 4 + 0.4 * 3) / 7, variance / 7)
     truths = generator.normal(mean, spread**0.5, 100_000)
@@ -142,7 +143,8 @@ def test_the_chance_to_finish_is_how_often_confirmations_do() -> None:
 
 def account(spent: float = 0.0, kept: bool = False, disguised: bool = False, delta: float = 0.2) -> Account:
     own = dict(comparison(imports=delta, lists=-0.1).differences)
-    return Account(own, 2, own if spent else {}, 4 if spent else 0, spent, kept, disguised)
+    move = None if disguised else Move("beta", 1.0, 2.0)
+    return Account(move, "parent", own, 2, own if spent else {}, 4 if spent else 0, spent, kept, disguised)
 
 
 def test_the_error_of_the_night_is_never_overdrawn_and_a_keep_makes_it_good() -> None:

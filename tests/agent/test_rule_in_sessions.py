@@ -11,7 +11,7 @@ import simulated_study
 
 from agent.ledger import DecisionRow, Ledger, ProposalRow
 from agent.opening import Overrides, begin, resume
-from agent.search import CALIBRATION
+from agent.search import CALIBRATION, CHANCES, HARM, UNDECIDED
 from agent.study import Study, load_study
 from agent.workspace import Workspace
 from lanes import Recipe
@@ -330,3 +330,32 @@ def test_an_incumbent_that_fails_under_one_seed_is_measured_under_another(tmp_pa
     play(study, tmp_path, Fragile(order_helps, 0.3))
     assert len(recorded(tmp_path)) == 4
     assert not [decision for decision, _ in recorded(tmp_path) if decision.status == "CRASH"]
+
+
+def test_a_candidate_of_which_too_little_was_shown_is_tried_again_on_other_seeds(tmp_path: Path) -> None:
+    """Four moves and twelve turns: none is better, so each comes back, and never under seeds that it has had."""
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0", "decisions = 12", orders=True)
+    play(study, tmp_path, World(lambda recipe, split: 0.0, 0.5))
+    seeds: dict[str, list[int]] = {}
+    reasons: dict[str, list[str]] = {}
+    for decision, proposal in recorded(tmp_path):
+        assert decision.course is not None
+        seeds.setdefault(proposal.child, []).extend(seed for _, seed in decision.course["seeds"]["screening"])
+        reasons.setdefault(proposal.child, []).append(decision.reason)
+    assert max(len(own) for own in reasons.values()) > 1
+    assert all(len(own) == len(set(own)) for own in seeds.values())
+    assert all(reason in UNDECIDED for own in reasons.values() for reason in own[:-1])
+    assert max(len(own) for own in reasons.values()) <= CHANCES
+
+
+def test_a_move_that_did_harm_is_not_made_again_after_a_keep(tmp_path: Path) -> None:
+    def order_or_harm(recipe: Recipe, split: str) -> float:
+        return order_helps(recipe, split) - 3.0 * (recipe.mixture != study.start.mixture)
+
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0", "decisions = 40")
+    play(study, tmp_path, World(order_or_harm))
+    pairs = recorded(tmp_path)
+    assert any(decision.status == "KEEP" for decision, _ in pairs)
+    harmful = [(p.knob, str(p.before), str(p.after)) for d, p in pairs if d.reason.partition(":")[0] in HARM]
+    assert harmful
+    assert len(harmful) == len(set(harmful))

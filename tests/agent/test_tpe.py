@@ -1,7 +1,6 @@
 import random
 import statistics
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import situations
@@ -79,18 +78,6 @@ def test_every_knob_of_the_lane_has_its_turn() -> None:
         history.append(situations.tried(recipe, suggestion.knob, suggestion.value, 5.0, lanes))
     knobs = [tried.knob for tried in history]
     assert sorted(knobs[:4]) == sorted(knobs[4:]) == ["beta", "learning_rate", "lora_rank", "scheduler"]
-
-
-def test_a_knob_that_was_kept_has_the_next_turn_again() -> None:
-    lanes, recipe = situations.space(), situations.start()
-    history = [
-        situations.tried(recipe, name, lanes.moves(recipe)[name][0], 5.0, lanes) for name in ("beta", "lora_rank")
-    ]
-    assert propose(situations.situation(history=history, lanes=lanes)).knob not in ("beta", "lora_rank")
-    rest = [situations.tried(recipe, name, lanes.moves(recipe)[name][0], 5.0, lanes) for name in ("learning_rate",)]
-    scheduler = situations.tried(recipe, "scheduler", "linear", 5.0, lanes)
-    kept = [replace(history[0], status="KEEP"), history[1], *rest, scheduler]
-    assert propose(situations.situation(history=kept, lanes=lanes, incumbent=kept[0].recipe)).knob == "beta"
 
 
 @pytest.mark.parametrize("name", SURFACES)
