@@ -72,7 +72,7 @@ def build(session: Session) -> StateGraph[State]:
         return {
             "turn": state["turn"] + len(proposals),
             "proposals": proposals,
-            "ending": ending or (None if proposals else "no untried move is left"),
+            "ending": ending or (None if proposals else "no move is left to try"),
         }
 
     def measure(state: State) -> dict[str, object]:

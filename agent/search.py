@@ -1,4 +1,4 @@
-"""What a proposer is shown: this turn's lane, its untried legal moves, and what was learnt so far; and when to give
+"""What a proposer is shown: this turn's lane, its legal moves, and what was learnt so far; and when to give
 up."""
 
 from collections import Counter
@@ -43,7 +43,7 @@ class Search:
         total = sum(space.shares.values())
         order = sorted(space.shares, key=lambda name: made.count(name) - turn * space.shares[name] / total)
         for lane in sorted(order, key=lambda name: name == self._exhausted_lane):
-            moves = self._untried(incumbent, lane, barred)
+            moves = self._open_moves(incumbent, lane, barred)
             if moves:
                 return Situation(
                     turn, self.row.seed, lane, incumbent, moves, space, self._tried(), self.study.target,
@@ -156,7 +156,7 @@ class Search:
         rows = self.ledger.proposals("WHERE session = ?", (self.row.id,))
         return [row for row in rows if row.lane != CALIBRATION]
 
-    def _untried(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
+    def _open_moves(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
         """A recipe that was decided on is not tried again, under this incumbent or another, however it is written;
         nor is a move that did harm, whatever else was kept since."""
         found = {}

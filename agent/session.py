@@ -77,7 +77,7 @@ class Session:
         return start.digest, f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
 
     def next_round(self, turn: int, incumbent: str) -> list[str]:
-        """The ids of the proposals from this turn on, made now or found; none when no untried legal move is left."""
+        """The ids of the proposals from this turn on, made now or found; none when no legal move is left to try."""
         found = []
         width = self.study.file.policy.round or self.measuring.runner.width
         if (decisions := self.measuring.budget.decisions) is not None:

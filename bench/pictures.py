@@ -1,5 +1,6 @@
 """The pictures of docs/decisions.md, drawn from the rule itself: python -m bench.pictures (needs the extra "bench")."""
 
+import json
 from pathlib import Path
 
 import matplotlib
@@ -17,6 +18,7 @@ from probes.comparison import Comparison, Difference, quantile
 from probes.spread import Spread
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+RECORDED = Path(__file__).parent / "results"
 POLICY = Policy()
 TERMS = Terms(POLICY, "target", {}, POLICY.confirming_seeds)
 KNOWN = Knowledge({}, 0.09, POLICY.night_error)
@@ -28,7 +30,7 @@ KEPT, DROPPED, QUIET = "#0f766e", "#b91c1c", "#64748b"
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     matplotlib.rcParams.update({"svg.hashsalt": "nightlane", "font.size": 9, "axes.spines.top": False})
-    for name, draw in (("screening", screening), ("confirmation", confirmation), ("error", error)):
+    for name, draw in (("screening", screening), ("confirmation", confirmation), ("error", error), ("won", won)):
         draw()
         pyplot.tight_layout()
         pyplot.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
@@ -114,6 +116,26 @@ def error() -> None:
     axes.set_xlabel("confirmations")
     axes.set_ylabel("error left")
     axes.legend(frameon=False)
+
+
+def won() -> None:
+    """What the recorded nights of bench/decisions won, and what it cost in false KEEPs."""
+    data = json.loads((RECORDED / "decisions.json").read_text(encoding="utf-8"))
+    figures = data["cells"][0]["figures"]
+    pooled = [row for row in figures if row["family"] == "pooled" and row["policy"] != "oracle"]
+    null = {row["policy"]: row["any_keep"]["value"] for row in figures if row["family"] == "null"}
+    _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.4))
+    for row in pooled:
+        ours = row["policy"] == "nightlane"
+        colour, width = (KEPT, 2.5) if ours else (QUIET, 0.8)
+        left.plot(range(0, 201, 200 // (len(row["curve"]) - 1)), row["curve"], color=colour, linewidth=width)
+        right.plot(null[row["policy"]], row["curve"][-1], "o", color=colour, markersize=7 if ours else 4)
+        right.annotate(
+            row["policy"], (null[row["policy"]], row["curve"][-1]), textcoords="offset points", xytext=(5, -3),
+            fontsize=7, color=colour, ha="left" if null[row["policy"]] < 0.7 else "right",
+        )  # fmt: skip
+    left.set(xlabel="probes spent", ylabel="share of the headroom won")
+    right.set(xlabel="null nights that end with a KEEP", xlim=(-0.05, 1.1))
 
 
 def _labelled(axes: Axes, what: str) -> None:

@@ -21,11 +21,13 @@ from view.session_record import SessionRecord, load_record
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The effect on the target that was decided on, over so many pairs, and what is expected of it after shrinking."""
+    """The effect on the target that was decided on, over so many pairs, and what is expected of it after shrinking.
+    ``expected``: mean and standard deviation of what the comparisons before let expect of the move."""
 
     effect: Change
     pairs: int
     shrunk: float | None
+    expected: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,9 @@ def explain(workspace: Workspace, asked: str) -> Explanation:
         str(row.get("lane") or ""), row.get("knob"), row.get("before"), row.get("after"),
         str(row.get("proposer") or ""), str(row.get("description") or ""), _stood(record, decision, proposal),
         decision.incumbent, tuple(course["looks"]), replicates(record, decision),
-        Estimate(effect, len(comparison["seeds"]), row.get("shrunk")) if effect and comparison else None,
+        Estimate(effect, len(comparison["seeds"]), row.get("shrunk"), _expected(record, decision))
+        if effect and comparison
+        else None,
         guards_of(differences, margins, course["looks"][-1] if course["looks"] else None),
         next((one for one in spendings(record) if one.id == decision.id), None),
         check.data if check and decision.status == "RETRACT" else None,
@@ -92,6 +96,14 @@ def explain_data(found: Explanation) -> dict[str, Any]:
     """As plain JSON values."""
     data: dict[str, Any] = json.loads(json.dumps(asdict(found), allow_nan=False))
     return data
+
+
+def _expected(record: SessionRecord, decision: DecisionRow) -> tuple[float, float] | None:
+    case = case_of(record, decision) if decision.turn > 0 else None
+    if case is None or case.known.prior is None:
+        return None
+    mean, variance = case.known.prior
+    return mean, variance**0.5
 
 
 def _stood(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow | None) -> str:

@@ -109,6 +109,9 @@ def _estimate(found: Explanation) -> list[str]:
     confidence = float(found.policy.get("confidence", 0.95))
     stage = found.looks[-1]["stage"] if found.looks else "comparison"
     rows = [(stage, f"{_change(estimate.effect)} ({percent(confidence)} interval), {count(estimate.pairs, 'pair')}")]
+    if estimate.expected is not None:
+        mean, deviation = estimate.expected
+        rows.append(("expected", f"{mean:+.2f}, give or take {deviation:.2f}: by all comparisons before it"))
     if estimate.shrunk is not None:
         rows.append(("shrunk", f"{estimate.shrunk:+.2f}: drawn towards 0 by how large effects were in this session"))
     return _columns(rows, 14)

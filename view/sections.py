@@ -161,7 +161,7 @@ def go_on(figures: Figures) -> list[str]:
     width = max(len(command) for command, _ in commands)
     lines += fenced([f"{command:<{width}}  # {says}" for command, says in commands])
     lines += ["", f"The recipe that stands is {code(figures.incumbent)}, in {code(f'{folder}/recipe.toml')}."]
-    if (figures.finish_reason or "").startswith("no untried move"):
+    if (figures.finish_reason or "").startswith("no move is left"):
         lines += ["", "Every legal move was tried: widen a knob under `[lanes]` in the study before the next session."]
     if figures.baseline_failure:
         lines += ["", "Mend the starting recipe, or the machine if that is at fault, before the next session."]

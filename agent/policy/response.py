@@ -3,8 +3,8 @@
 A Gaussian process (Rasmussen & Williams 2006, ch. 2) per knob, knobs adding up: the effect of a move is the knob's
 response at the value after minus that at the value before, so a comparison is one noisy difference of the response. How
 fast and how far a knob's response moves is what its own comparisons make likeliest (ch. 5), drawn towards the ordinary:
-an ordered knob that has shown nothing in several places is soon left alone. It says where to look and whom to confirm; what is
-kept, a confirmation alone decides.
+an ordered knob that has shown nothing in several places is soon left alone. It says where to look and whom to confirm;
+what is kept, a confirmation alone decides.
 """
 
 import math

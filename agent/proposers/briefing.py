@@ -9,7 +9,8 @@ from agent.proposers.protocol import Situation, Tried
 from lanes import show
 
 HISTORY_ROWS = 60
-MOVES_HEADING = "# Legal untried moves of this turn"
+EXPECTED_ROWS = 20
+MOVES_HEADING = "# Legal moves of this turn"
 SYSTEM = (
     "You propose the next experiment in a search for a better preference-tuning recipe. Reply with one JSON object and "
     'nothing else: {"knob": NAME, "value": VALUE, "hypothesis": TEXT, "predicted_delta": NUMBER}. Choose exactly one '
@@ -35,6 +36,7 @@ def briefing(situation: Situation) -> str:
         f"# Lanes\n{lanes}. This turn belongs to the lane {situation.lane!r}.\n\n"
         f"# Incumbent\n{incumbent}\n\n"
         f"{MOVES_HEADING}\n{moves}\n\n"
+        f"# What all comparisons together let expect, best first\n{_expected(situation)}\n\n"
         f"# History\n{_history(situation)}\n\n"
         f"# Budget left\n{situation.budget_left}\n"
     )
@@ -55,6 +57,20 @@ def response_format(situation: Situation) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": schema}}
+
+
+def _expected(situation: Situation) -> str:
+    """Of the moves of knobs that comparisons have moved."""
+    moves, mean, covariance = situation.expected()
+    known = [place for place, (knob, _) in enumerate(moves) if knob in situation.response.scales]
+    best = sorted(known, key=lambda place: -mean[place])[:EXPECTED_ROWS]
+    if not best:
+        return "(nothing yet)"
+    rows = [
+        f"| {moves[place][0]} | {show(moves[place][1])} | {mean[place]:+.2f} | {covariance[place, place] ** 0.5:.2f} |"
+        for place in best
+    ]
+    return "\n".join(["| knob | value | target delta | give or take |", "|---|---|---|---|", *rows])
 
 
 def _history(situation: Situation) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.policy.response import Response
+from agent.policy.response import Response, Table, move_of
 from lanes import Recipe, SearchSpace, Value
 
 
@@ -34,7 +34,8 @@ class Tried:
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything a proposal may depend on. ``moves`` are the legal, untried values per knob of this turn's lane."""
+    """Everything a proposal may depend on. ``moves`` are the values per knob of this turn's lane that may be
+    tried."""
 
     turn: int
     seed: int
@@ -48,6 +49,13 @@ class Situation:
     program: str
     budget_left: str
     response: Response
+
+    def expected(self) -> tuple[list[tuple[str, Value]], Table, Table]:
+        """The moves one by one, and mean [moves] and covariance [moves, moves] of what comparisons expect of them."""
+        moves = [(name, value) for name, values in self.moves.items() for value in values]
+        knobs = {name: self.space.knob(name) for name in self.moves}
+        placed = [move_of(knobs[name], knobs[name].read(self.incumbent), value) for name, value in moves]
+        return moves, *self.response.expected(placed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
             return move
     listed = ", ".join(map(show, moves[reply.knob]))
     named = one_line(str(reply.value), 80)
-    raise Refused(f"{reply.knob}={named} is not among the legal untried values {{{listed}}}")
+    raise Refused(f"{reply.knob}={named} is not among the legal values {{{listed}}}")
 
 
 def _parsed(text: str) -> Any:

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy
 
-from agent.policy.response import move_of
 from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion
 from lanes import show
 
@@ -25,10 +24,7 @@ class ThompsonProposer:
     def propose(self, situation: Situation) -> Suggestion | Declined:
         if not situation.response.seen:
             return self.unknown.propose(situation)
-        moves = [(knob, value) for knob, values in situation.moves.items() for value in values]
-        knobs = {name: situation.space.knob(name) for name in situation.moves}
-        now = {name: knob.read(situation.incumbent) for name, knob in knobs.items()}
-        mean, covariance = situation.response.expected([move_of(knobs[n], now[n], value) for n, value in moves])
+        moves, mean, covariance = situation.expected()
         chance = numpy.random.default_rng(random.Random(f"{situation.seed}|{situation.turn}|draw").getrandbits(64))
         values, vectors = numpy.linalg.eigh(covariance)
         spread = vectors * numpy.sqrt(numpy.maximum(values, 0))
@@ -37,9 +33,10 @@ class ThompsonProposer:
         knob, value = moves[best]
         if knob not in situation.response.scales:
             return self.unknown.propose(replace(situation, moves={knob: situation.moves[knob]}))
+        now = show(situation.space.knob(knob).read(situation.incumbent))
         seen, deviation = len(situation.response.seen), float(covariance[best, best]) ** 0.5
         hypothesis = (
-            f"{knob} {show(now[knob])} -> {show(value)}: {mean[best]:+.2f} by {seen} comparison(s), "
+            f"{knob} {now} -> {show(value)}: {mean[best]:+.2f} by {seen} comparison(s), "
             f"give or take {deviation:.2f}; drawn {drawn[best]:+.2f}, the best of {len(moves)} moves"
         )
         return Suggestion(knob, value, hypothesis, round(float(mean[best]), 3), self.name)

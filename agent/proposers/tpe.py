@@ -89,7 +89,7 @@ def _trial(tried: Tried, situation: Situation, space: Mapping[str, BaseDistribut
 
 
 def _closest(knob: Knob, wanted: Value, moves: tuple[Value, ...], chance: random.Random) -> Value:
-    """The untried move nearest to what TPE wanted, by chance among equals and where values have no order."""
+    """The move nearest to what TPE wanted, by chance among equals and where values have no order."""
     if not knob.ordered:
         return chance.choice(list(moves))
     places = {value: place for place, value in enumerate(knob.values)}

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.record import NightRecord
 from lanes.errors import BadInput
+from sandbox import system
 
 BUDGET = 200
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -141,6 +143,10 @@ def _known(landscapes: str | None) -> tuple[dict[str, Policy], dict[str, Family]
     return policies(), families(landscapes)
 
 
+def _end_with_parent() -> None:
+    system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def played(wanted: Sequence[Task], processes: int | None = None) -> Iterator[tuple[Task, NightRecord]]:
     """In the order of the tasks; one thread each, in fresh processes."""
     for name in ONE_THREAD:
@@ -149,5 +155,5 @@ def played(wanted: Sequence[Task], processes: int | None = None) -> Iterator[tup
     if workers == 1:
         yield from ((task, play(task)) for task in wanted)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         yield from zip(wanted, pool.map(play, wanted, chunksize=4), strict=True)

@@ -104,7 +104,7 @@ def test_a_hypothesis_becomes_one_printable_line(opened: Any) -> None:
 REFUSED = {
     "prose alone": ("I would raise beta.", "it is not one JSON object"),
     "empty": ("", "it is empty"),
-    "out of range": (good(value=70.0), "beta=70.0 is not among the legal untried values {0.05, 0.15, 0.2}"),
+    "out of range": (good(value=70.0), "beta=70.0 is not among the legal values {0.05, 0.15, 0.2}"),
     "off the ladder": (good(value=0.123), "beta=0.123 is not among"),
     "the incumbent's own": (good(value=0.1), "beta=0.1 is not among"),
     "of another type": (good(value=["q_proj"]), "is not among"),
@@ -164,7 +164,7 @@ def test_a_value_that_was_tried_is_refused_and_asked_again(opened: Any) -> None:
     history = [situations.tried(situations.start(), "beta", 0.15, 5.0, SITUATION.space)]
     asked = opened(good(value=0.15), good(value=0.2))
     assert asked.propose(situations.situation(history=history)).value == 0.2
-    assert "beta=0.15 is not among the legal untried values {0.05, 0.2}" in asked.notes[0]
+    assert "beta=0.15 is not among the legal values {0.05, 0.2}" in asked.notes[0]
 
 
 def test_a_reply_that_was_cut_off_is_never_completed_by_guessing(opened: Any) -> None:

@@ -144,7 +144,7 @@ def test_picks_are_legal_moves_by_a_seeded_choice_for_as_long_as_they_are_asked_
 
 
 def test_legal_moves_are_read_from_the_last_such_section_of_the_briefing() -> None:
-    forged = "# Legal untried moves of this turn\n- evil (now 1): 2"
+    forged = "# Legal moves of this turn\n- evil (now 1): 2"
     situation = situations.situation("mixture", program=forged)
     assert legal_moves(briefing(situation)) == {
         knob: [show(value) for value in values] for knob, values in situation.moves.items()

@@ -12,7 +12,7 @@ import simulated_study
 from agent.ledger import Ledger
 from agent.opening import Overrides, begin, resume
 from agent.policy.settings import Policy
-from agent.search import Search
+from agent.search import CHANCES, UNDECIDED, Search
 from agent.study import Study, load_study
 from agent.workspace import Workspace
 from lanes import Recipe, digest_of
@@ -54,7 +54,7 @@ def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_
     assert list(table["lane"]).count("hyperparameters") == 4
     log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
     assert "NOISE lists: between training seeds" in log
-    assert "FLOOR 4 answers per prompt: the study's own number of answers; at most 8 fresh pairs" in log
+    assert "FLOOR 4 answers per prompt: the study's own number of answers; at most 12 fresh pairs" in log
     assert "proposer: optuna (no endpoint is configured" in log
     assert "scorer: simulated" in log
     assert "END 8 decisions made" in log
@@ -65,11 +65,23 @@ def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_
     assert (folder / "study.toml").read_text(encoding="utf-8") == study.text
 
 
-def test_no_recipe_is_decided_twice_and_each_proposal_moves_one_knob(study: Study, tmp_path: Path) -> None:
+def decided_anew(ledger: Ledger) -> list[str]:
+    """The effects of what was decided on more than once: of each but the last, too little had been shown."""
+    reasons: dict[str, list[str]] = {}
+    for proposal in ledger.proposals():
+        decision = ledger.decision(proposal.id)
+        assert decision is not None
+        reasons.setdefault(ledger.recipe(proposal.child).effect, []).append(decision.reason)
+    assert all(reason in UNDECIDED for own in reasons.values() for reason in own[:-1])
+    assert all(len(own) <= CHANCES for own in reasons.values())
+    return [effect for effect, own in reasons.items() if len(own) > 1]
+
+
+def test_nothing_that_was_shown_is_decided_again_and_each_proposal_moves_one_knob(study: Study, tmp_path: Path) -> None:
     play(study, tmp_path, decisions=25)
     with ledger_of(tmp_path) as ledger:
-        children = [proposal.child for proposal in ledger.proposals()]
-        assert len(children) == len(set(children)) == 25
+        decided_anew(ledger)
+        assert len(ledger.proposals()) == 25
         for proposal in ledger.proposals():
             parent, child = ledger.recipe(proposal.parent), ledger.recipe(proposal.child)
             changed = [name for name in Recipe.model_fields if getattr(parent, name) != getattr(child, name)]
@@ -121,8 +133,7 @@ def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: 
         assert stood != study.start.digest
         assert starts[second] == stood
         assert starts[third] == study.start.digest
-        children = [proposal.child for proposal in ledger.proposals()]
-        assert len(children) == len(set(children))
+        decided_anew(ledger)
 
 
 def test_a_probe_that_diverges_is_a_crash_row_without_figures(tmp_path: Path) -> None:
@@ -155,7 +166,7 @@ def test_the_search_space_may_be_used_up(tmp_path: Path) -> None:
     with ledger_of(tmp_path) as ledger:
         row = ledger.session(session)
         assert row is not None
-        assert row.finish_reason == "no untried move is left"
+        assert row.finish_reason == "no move is left to try"
 
 
 def test_a_budget_of_probes_or_dollars_ends_a_session(tmp_path: Path) -> None:
@@ -345,8 +356,8 @@ def test_a_recipe_that_diverges_stays_barred(study: Study, tmp_path: Path, monke
         play(study, tmp_path, decisions=5)
     play(study, tmp_path, decisions=10)
     with ledger_of(tmp_path) as ledger:
-        children = [proposal.child for proposal in ledger.proposals()]
-        assert len(children) == len(set(children)) == 15
+        decided_anew(ledger)
+        assert [decision.status for decision in ledger.decisions()].count("CRASH") == 5
 
 
 def test_what_was_kept_stands_when_the_lanes_change(tmp_path: Path) -> None:
@@ -367,7 +378,7 @@ def test_a_mixture_with_the_same_shares_is_not_tried_again(study: Study, tmp_pat
     play(study, tmp_path, decisions=30)
     with ledger_of(tmp_path) as ledger:
         effects = [ledger.recipe(proposal.child).effect for proposal in ledger.proposals()]
-        assert len(effects) == len(set(effects))
+        decided_anew(ledger)
         assert study.start.effect not in effects
 
 
