@@ -1,8 +1,8 @@
 """One session of the bundled study as a person runs it: seconds, memory, and what a probe spends outside its work.
 
-    python -m bench.session [--decisions N] [--rebuild]
+    python -m bench.session [--decisions N] [--rebuild] [--workspace DIR]
 
-``--rebuild`` also makes the base model anew, to time the first run.
+``--rebuild`` also makes the base model anew, to time the first run. ``--workspace`` keeps what the session leaves.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decisions", type=int, help="default: the study's budget, what make run does")
     parser.add_argument("--rebuild", action="store_true")
+    parser.add_argument("--workspace", type=Path, help="default: a folder that is deleted")
     arguments = parser.parse_args()
     rows = [("nightlane --help, median of 5", f"{help_seconds():.2f} s", "0.5 s")]
     if arguments.rebuild:
@@ -35,7 +36,8 @@ def main() -> None:
         seconds, memory = watched([sys.executable, "-m", "labs.microcoder"])
         rows += [("base model and data, first time", f"{seconds:.0f} s", "180 s")]
         rows += [("  peak memory, all processes", f"{memory:.2f} GB", "3 GB")]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as passing:
+        folder = str(arguments.workspace or passing)
         options = ["--workspace", folder]
         options += ["--decisions", str(arguments.decisions)] if arguments.decisions else []
         seconds, memory = watched([*COMMAND, "run", str(STUDY), *options])

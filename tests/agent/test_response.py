@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.policy.response import NAMED, ORDERED, Move, Response, Seen, move_of
 from agent.proposers import Situation, Suggestion
+from agent.proposers.briefing import briefing
 from agent.proposers.thompson import ThompsonProposer
 from agent.proposers.tpe import TpeProposer
 
@@ -135,6 +136,17 @@ def test_a_knob_without_a_comparison_is_optunas_to_set() -> None:
     assert {one.proposer for one in found if one.knob != "beta"} == {"optuna"}
     assert {one.proposer for one in found if one.knob == "beta"} <= {"thompson"}
     assert len({one.knob for one in found}) > 2
+
+
+def test_the_language_model_is_told_what_comparisons_expect_best_first() -> None:
+    said = briefing(situations.situation(response=response_of_beta(0.5)))
+    rows = said.partition("# What all comparisons together let expect")[2].partition("\n\n")[0].splitlines()[3:]
+    figures = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert {knob for knob, *_ in figures} == {"beta"}
+    means = [float(mean) for _, _, mean, _ in figures]
+    assert means == sorted(means, reverse=True)
+    assert {value: float(mean) for _, value, mean, _ in figures}["0.15"] == pytest.approx(0.5, abs=0.1)
+    assert "(nothing yet)" in briefing(situations.situation())
 
 
 def test_draws_are_repeatable_and_differ_by_turn() -> None:

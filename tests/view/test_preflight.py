@@ -35,7 +35,7 @@ def test_after_a_session_the_noise_is_that_of_its_comparisons(tmp_path: Path) ->
     parts = [(one["differences"]["lists"]["variance"], len(one["seeds"]) - 1) for one in compared]
     parts = [(variance, freedom) for variance, freedom in parts if variance > 0]
     pooled = sum(variance * freedom for variance, freedom in parts) / sum(freedom for _, freedom in parts)
-    assert found.sights["lists"].standard_error == pytest.approx((pooled / 8) ** 0.5)
+    assert found.sights["lists"].standard_error == pytest.approx((pooled / study.file.policy.confirming_seeds) ** 0.5)
     prompts = tmp_path / "study" / "prompts.jsonl"
     prompts.write_text(prompts.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert foresee(load_study(study.path), workspace).measured == 0, "another prompt set is another probe key"
@@ -44,7 +44,7 @@ def test_after_a_session_the_noise_is_that_of_its_comparisons(tmp_path: Path) ->
 def test_what_must_be_seen_and_cannot_is_refused_with_what_to_raise(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     with pytest.raises(
-        BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise confirming_seeds to 16 \("
+        BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise confirming_seeds to 24 \("
     ):
         require_sight(nights.study(tmp_path, must_see("0.1")), workspace)
     require_sight(nights.study(tmp_path, must_see("5.0")), workspace)
