@@ -1,5 +1,6 @@
 """The pictures of docs/decisions.md, drawn from the rule itself: python -m bench.pictures (needs the extra "bench")."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def error() -> None:
 
 def won() -> None:
     """What the recorded nights of bench/decisions won, and what it cost in false KEEPs."""
-    data = json.loads((RECORDED / "decisions.json").read_text(encoding="utf-8"))
+    data = json.loads(gzip.decompress((RECORDED / "decisions.json.gz").read_bytes()))
     figures = data["cells"][0]["figures"]
     pooled = [row for row in figures if row["family"] == "pooled" and row["policy"] != "oracle"]
     null = {row["policy"]: row["any_keep"]["value"] for row in figures if row["family"] == "null"}
