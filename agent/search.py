@@ -1,8 +1,9 @@
 """What a proposer is shown: this turn's lane, its legal moves, and what was learnt so far; and when to give
 up."""
 
+import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
@@ -11,7 +12,7 @@ from agent.policy.response import Move, Response, move_of
 from agent.proposers import Situation, Suggestion, Tried
 from agent.rows import value_of
 from agent.study import Study
-from lanes import Recipe, SearchSpace, Value
+from lanes import Knob, Recipe, SearchSpace, Value
 from lanes.errors import IllegalRecipe
 
 # A crash of these kinds says nothing about the recipe: a later session may try it again.
@@ -26,6 +27,11 @@ HARM = ("worse", "guard", "cumulative", "crash")
 """Reasons, before their colon, that say that a move did harm."""
 WIDER = 3
 """How many times as far a mutation may reach on a plateau."""
+
+
+def _machines(reason: str) -> bool:
+    """Whether a reason is a fault of the machine's."""
+    return reason.startswith("crash:") and reason.removeprefix("crash:") in MACHINE_FAULTS
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class Search:
         decided = {
             digest
             for proposal, decision in self._history
-            if decision.session == self.row.id or not decision.reason.endswith(MACHINE_FAULTS)
+            if decision.session == self.row.id or not _machines(decision.reason)
             for digest in ((proposal.parent,) if proposal.id in open_again else (proposal.child, proposal.parent))
         }
         proposed = {proposal.child for proposal in self._proposals if proposal.id not in open_again}
@@ -114,10 +120,19 @@ class Search:
         return frozenset(seeds)
 
     def move(self, proposal: ProposalRow) -> Move | None:
-        """What the proposal changes; a candidate in disguise, nothing."""
+        """What the proposal changes. A candidate in disguise passes for one of the incumbent's moves, so that it is
+        decided on as they are. None of a knob that the study has no more."""
+        lanes, before, after, name = self.study.lanes, proposal.before, proposal.after, proposal.knob
         if proposal.lane == CALIBRATION:
+            moves = lanes.moves(self.ledger.recipe(proposal.parent))
+            chance = random.Random(f"{self.row.seed}|{proposal.turn}|disguise")
+            if not moves:
+                return None
+            name = chance.choice(sorted(moves))
+            before, after = lanes.knob(name).read(self.ledger.recipe(proposal.parent)), chance.choice(moves[name])
+        if name not in {knob.name for knob in lanes.knobs}:
             return None
-        return move_of(self.study.lanes.knob(proposal.knob), value_of(proposal.before), value_of(proposal.after))
+        return move_of(lanes.knob(name), value_of(before), value_of(after))
 
     # plateau
 
@@ -166,15 +181,19 @@ class Search:
             fresh = tuple(
                 value
                 for value in values
-                if knob.write(incumbent, value).effect not in barred and (name, now, value) not in self._dead_ends
+                if knob.write(incumbent, value).effect not in barred and not self._dead_end(knob, now, value)
             )
             if fresh:
                 found[name] = fresh
         return found
 
     def _response(self) -> Response:
-        """Of every decision under the same question."""
-        accounts = [account_from(d.course["account"]) for _, d in self._history if d.course]
+        """Of every decision under the same question, on the ladders of today."""
+        accounts = [
+            replace(account_from(decision.course["account"]), move=self.move(proposal))
+            for proposal, decision in self._history
+            if decision.course
+        ]
         return response_of(accounts, self.study.target)
 
     def _effect(self, digest: str) -> str:
@@ -187,13 +206,28 @@ class Search:
         return Counter(self._effect(proposal.child) for proposal in undecided)
 
     @cached_property
-    def _dead_ends(self) -> set[tuple[str, Value, Value]]:
-        """Moves of this session that made it worse, broke a guard or crashed."""
-        return {
-            (proposal.knob, value_of(proposal.before), value_of(proposal.after))
+    def _harmful(self) -> list[tuple[ProposalRow, str]]:
+        """Moves of this session that made it worse, broke a guard or crashed, and the reason before its colon."""
+        return [
+            (proposal, kind)
             for proposal, decision in self._decided
-            if decision.reason.partition(":")[0] in HARM and not decision.reason.endswith(MACHINE_FAULTS)
-        }
+            if (kind := decision.reason.partition(":")[0]) in HARM and not _machines(decision.reason)
+        ]
+
+    def _dead_end(self, knob: Knob, now: Value, value: Value) -> bool:
+        """A move that did harm; or one that goes as far or further the same way as one that crashed or broke a
+        guard."""
+        for proposal, kind in self._harmful:
+            before, after = value_of(proposal.before), value_of(proposal.after)
+            if proposal.knob != knob.name:
+                continue
+            if (before, after) == (now, value):
+                return True
+            if knob.ordered and kind != "worse":
+                start, end, there = (float(knob.place(one)) for one in (before, after, value))
+                if (there - end) * (end - start) >= 0:
+                    return True
+        return False
 
     def _tried(self) -> list[Tried]:
         """Every decision, its candidate's level counted from where the search began."""

@@ -68,11 +68,15 @@ class Knob:
         return changed(recipe, {self.name: value})
 
     def place(self, value: Value) -> float | str:
-        """Where a value is on an ordered ladder, or between which places; of a name, the name."""
+        """Where a value is on an ordered ladder: a place, a share of the way between two, or one step past an end; of
+        a name, the name."""
         if not self.ordered:
             return show(value)
-        distances = [abs(float(v) - float(value)) for v in self.values]  # type: ignore[arg-type]
-        return float(distances.index(min(distances)))
+        rungs, wanted = [float(rung) for rung in self.values], float(value)  # type: ignore[arg-type]
+        below = sum(rung <= wanted for rung in rungs) - 1
+        if below < 0 or below == len(rungs) - 1:
+            return float(below) if below >= 0 and rungs[below] == wanted else float(below + (below >= 0))
+        return below + (wanted - rungs[below]) / (rungs[below + 1] - rungs[below])
 
     def moves(self, recipe: Recipe) -> tuple[Value, ...]:
         """The values one mutation may set, nearest first on an ordered ladder."""

@@ -51,7 +51,7 @@ def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
                 for recipe in record.recipes.values()
                 for value in space.moves(recipe, lane).get(knob.name, ())
             }
-            tried = sum(proposal.knob == knob.name for proposal in made)
+            tried = len({proposal.child for proposal in made if proposal.knob == knob.name})
             knobs.append(KnobSearch(knob.name, tried, len(legal - {record.session.start})))
         mine = sum(proposal.lane == lane for proposal in made)
         found.append(LaneSearch(lane, share / total, mine / len(made) if made else None, tuple(knobs)))

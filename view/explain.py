@@ -100,9 +100,9 @@ def explain_data(found: Explanation) -> dict[str, Any]:
 
 def _expected(record: SessionRecord, decision: DecisionRow) -> tuple[float, float] | None:
     case = case_of(record, decision) if decision.turn > 0 else None
-    if case is None or case.known.prior is None:
+    if case is None or case.known.move is None:
         return None
-    mean, variance = case.known.prior
+    mean, variance = case.known.expected
     return mean, variance**0.5
 
 

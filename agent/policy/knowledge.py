@@ -46,28 +46,34 @@ class Account:
 @dataclass(frozen=True)
 class Knowledge:
     """Read by the rule. ``cumulative``: per guard, (change, variance) of all KEEPs since the session's first baseline;
-    ``response``: what moves are worth, by all comparisons together; ``prior``: mean and variance of what the move in
-    question is."""
+    ``response``: what moves are worth, by all comparisons together; ``move``: the one that is decided on."""
 
     spreads: Mapping[str, Spread]
     effect_variance: float
     error_left: float
     cumulative: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     response: Response = field(default_factory=Response)
-    prior: tuple[float, float] | None = None
+    move: Move | None = None
 
     def about(self, move: Move | None) -> "Knowledge":
-        """The same, with what other comparisons say of this move; None: nothing."""
-        return replace(self, prior=self.response.of(move)) if move else self
+        """The same, for decisions on this move."""
+        return replace(self, move=move)
+
+    @property
+    def expected(self) -> tuple[float, float]:
+        """Mean and variance of the move's effect on the target, by other comparisons."""
+        return self.response.of(self.move) if self.move else (0.0, self.effect_variance)
 
     def shrunk(self, delta: float, variance: float) -> tuple[float, float]:
         """Mean and variance of a true effect, given an estimate and its variance: normal with normal prior."""
-        return _posterior(0.0, self.effect_variance, delta, variance)
+        weight = self.effect_variance / (self.effect_variance + variance)
+        return delta * weight, self.effect_variance * (1 - weight)
 
     def updated(self, delta: float, variance: float) -> tuple[float, float]:
-        """The same of the target's effect, from what was to be expected of this move."""
-        mean, spread = self.prior or (0.0, self.effect_variance)
-        return _posterior(mean, spread, delta, variance)
+        """The same of the move's effect on the target, given what other comparisons say of it, too."""
+        if self.move is None:
+            return self.shrunk(delta, variance)
+        return self.response.given(Seen(self.move, delta, variance, None)).of(self.move)
 
 
 def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: str, policy: Policy) -> Knowledge:
@@ -96,16 +102,11 @@ def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: s
     return Knowledge(spreads, effects, left, cumulative, response_of(accounts, target))
 
 
-def _posterior(mean: float, spread: float, delta: float, variance: float) -> tuple[float, float]:
-    weight = spread / (spread + variance) if spread + variance else 0.0
-    return mean + (delta - mean) * weight, spread * (1 - weight)
-
-
 def response_of(accounts: Sequence[Account], target: str) -> Response:
     """Of every comparison in these accounts."""
     seen = []
     for account in accounts:
-        if account.move is None:
+        if account.move is None or account.disguised:
             continue
         sides = ((account.screening, account.incumbent), (account.confirmation, None))
         for found, incumbent in sides:
@@ -133,7 +134,8 @@ def baseline_spreads(readings: Sequence[Reading], categories: Sequence[str]) -> 
 
 
 def account_from(data: Mapping[str, Any]) -> Account:
-    """The inverse of ``dataclasses.asdict``."""
+    """The inverse of ``dataclasses.asdict``. Older ledgers have no move."""
+    data = {"move": None, "incumbent": "", **data}
     sides = {
         name: {category: Difference(**found) for category, found in data[name].items()}
         for name in ("screening", "confirmation")

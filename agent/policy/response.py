@@ -8,8 +8,8 @@ what is kept, a confirmation alone decides.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 
@@ -21,7 +21,7 @@ from lanes import Knob, Value
 Table = NDArray[numpy.float64]
 Scales = tuple[float, float]
 """Places of the ladder over which a response changes, and its standard deviation in points."""
-ORDERED: Scales = (4.0, 0.4)
+ORDERED: Scales = (2.0, 0.4)
 ORDERED_GRID = tuple(product((2.0, 4.0, 8.0), (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)))
 NAMED: Scales = (1.0, 0.2)
 NAMED_GRID = tuple(product((1.0,), (0.2, 0.4, 0.8)))
@@ -64,9 +64,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Response:
-    """Of the target to moves, from what was seen."""
+    """Of the target to moves, from what was seen. ``settled``: scales that need not be found again."""
 
     seen: Sequence[Seen] = ()
+    settled: Mapping[tuple[str, bool], Scales] = field(default_factory=dict)
 
     def expected(self, moves: Sequence[Move]) -> tuple[Table, Table]:
         """Mean [moves] and covariance [moves, moves] of their true effects."""
@@ -78,16 +79,28 @@ class Response:
         mean[:] = weights.T @ self._deltas
         return mean, prior - across.T @ weights
 
+    def given(self, one: Seen) -> "Response":
+        """With one comparison more; what it says of other knobs' scales is nothing."""
+        own = (one.move.knob, one.move.named)
+        return Response([*self.seen, one], {knob: found for knob, found in self.scales.items() if knob != own})
+
     def of(self, move: Move) -> tuple[float, float]:
         """Mean and variance of one move's true effect."""
         mean, covariance = self.expected([move])
         return float(mean[0]), max(float(covariance[0, 0]), 0.0)
 
     @cached_property
-    def scales(self) -> dict[str, Scales]:
-        """Of each knob that was moved."""
-        knobs = [move.knob for move in self._moves]
-        return {knob: self._likeliest([n for n, own in enumerate(knobs) if own == knob]) for knob in set(knobs)}
+    def scales(self) -> dict[tuple[str, bool], Scales]:
+        """Of each knob that was moved, by its name and whether its values are names."""
+        knobs = [(move.knob, move.named) for move in self._moves]
+        fresh = set(knobs) - self.settled.keys()
+        found = {knob: self._likeliest([n for n, own in enumerate(knobs) if own == knob]) for knob in fresh}
+        return {**self.settled, **found}
+
+    @property
+    def moved(self) -> set[str]:
+        """Knobs of which something was seen."""
+        return {move.knob for move in self._moves}
 
     def _likeliest(self, places: Sequence[int]) -> Scales:
         moves = [self._moves[place] for place in places]
@@ -104,8 +117,9 @@ class Response:
 
     def _between(self, ours: Sequence[Move], theirs: Sequence[Move]) -> Table:
         found = numpy.zeros((len(ours), len(theirs)))
-        for knob in {move.knob for move in ours} & {move.knob for move in theirs}:
-            rows, columns = ([n for n, move in enumerate(side) if move.knob == knob] for side in (ours, theirs))
+        sides = [[(move.knob, move.named) for move in side] for side in (ours, theirs)]
+        for knob in set(sides[0]) & set(sides[1]):
+            rows, columns = ([n for n, own in enumerate(side) if own == knob] for side in sides)
             mine, other = [ours[n] for n in rows], [theirs[n] for n in columns]
             scales = self.scales.get(knob, NAMED if mine[0].named else ORDERED)
             found[numpy.ix_(rows, columns)] = _covariance(mine, other, scales)

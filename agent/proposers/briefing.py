@@ -62,7 +62,7 @@ def response_format(situation: Situation) -> dict[str, Any]:
 def _expected(situation: Situation) -> str:
     """Of the moves of knobs that comparisons have moved."""
     moves, mean, covariance = situation.expected()
-    known = [place for place, (knob, _) in enumerate(moves) if knob in situation.response.scales]
+    known = [place for place, (knob, _) in enumerate(moves) if knob in situation.response.moved]
     best = sorted(known, key=lambda place: -mean[place])[:EXPECTED_ROWS]
     if not best:
         return "(nothing yet)"

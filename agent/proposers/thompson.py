@@ -31,7 +31,7 @@ class ThompsonProposer:
         drawn = mean + spread @ chance.standard_normal(len(moves))
         best = int(drawn.argmax())
         knob, value = moves[best]
-        if knob not in situation.response.scales:
+        if knob not in situation.response.moved:
             return self.unknown.propose(replace(situation, moves={knob: situation.moves[knob]}))
         now = show(situation.space.knob(knob).read(situation.incumbent))
         seen, deviation = len(situation.response.seen), float(covariance[best, best]) ** 0.5

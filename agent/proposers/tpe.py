@@ -69,7 +69,7 @@ def _distribution(knob: Knob, situation: Situation) -> BaseDistribution:
 
 def _encode(knob: Knob, recipe: Recipe) -> Any:
     place = knob.place(knob.read(recipe))
-    return int(place) if isinstance(place, float) else place
+    return min(max(round(place), 0), len(knob.values) - 1) if isinstance(place, float) else place
 
 
 def _decode(knob: Knob, parameter: Any) -> Value:

@@ -186,6 +186,8 @@ def test_estimates_are_shrunk_more_the_less_is_known() -> None:
 def test_an_account_survives_the_ledger() -> None:
     given = account(0.01, kept=True)
     assert account_from(asdict(given)) == given
+    older = {name: value for name, value in asdict(given).items() if name not in ("move", "incumbent")}
+    assert account_from(older).move is None
 
 
 KEPT = Kept("x", 1, "beta", 0.1, 0.2, difference("imports", 0.5), 6)

@@ -9,11 +9,13 @@ import situations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.policy.knowledge import Knowledge
 from agent.policy.response import NAMED, ORDERED, Move, Response, Seen, move_of
 from agent.proposers import Situation, Suggestion
 from agent.proposers.briefing import briefing
 from agent.proposers.thompson import ThompsonProposer
 from agent.proposers.tpe import TpeProposer
+from lanes import Knob
 
 
 def step(after: float, knob: str = "beta", before: float = 5.0) -> Move:
@@ -34,7 +36,7 @@ def test_before_anything_is_seen_a_move_is_worth_nothing_and_its_spread_is_the_o
 
 def test_one_comparison_is_the_normal_posterior_and_its_neighbours_follow() -> None:
     response = Response([seen(7.0, 0.6)])
-    length, deviation = response.scales["beta"]
+    length, deviation = response.scales["beta", False]
     prior = 2 * deviation**2 * (1 - math.exp(-0.5 * (2 / length) ** 2))
     mean, variance = response.of(step(7.0))
     assert mean == pytest.approx(0.6 * prior / (prior + 0.04), rel=1e-6)
@@ -56,8 +58,33 @@ def test_knobs_know_nothing_of_each_other_and_names_nothing_of_other_names() -> 
 def test_a_knob_that_showed_nothing_in_several_places_is_expected_to_show_nothing_elsewhere() -> None:
     inert = Response([seen(place, 0.0, 0.1) for place in (2.0, 4.0, 6.0, 8.0)])
     lively = Response([seen(place, delta, 0.1) for place, delta in ((2.0, -1.0), (4.0, -0.3), (6.0, 0.3), (8.0, 0.2))])
-    assert inert.scales["beta"][1] < ORDERED[1] < lively.scales["beta"][1]
-    assert inert.of(step(11.0))[1] < lively.of(step(11.0))[1] / 10
+    assert inert.scales["beta", False][1] < ORDERED[1] < lively.scales["beta", False][1]
+    assert inert.of(step(11.0))[1] < lively.of(step(11.0))[1] / 4
+
+
+@pytest.mark.parametrize("move", [step(6.0), step(9.0), Move("scheduler", "linear", "cosine")])
+def test_what_is_seen_beyond_doubt_is_believed_whatever_was_ordinary(move: Move) -> None:
+    """Five standard errors of a first try: the own comparison tells how wild the knob is."""
+    known = Knowledge({}, 0.25, 0.05).about(move)
+    mean, variance = known.updated(2.0, 0.4**2)
+    assert 1.5 < mean < 2.0
+    assert 0.3 < variance**0.5 <= 0.4
+    assert abs(known.updated(0.3, 0.4**2)[0]) < 0.2
+
+
+def test_a_value_between_two_places_is_between_them_and_a_move_to_it_is_a_move() -> None:
+    knob = Knob("beta", "hyperparameters", (0.05, 0.2, 0.4), True)
+    assert [knob.place(value) for value in (0.05, 0.125, 0.2, 0.3, 0.4)] == pytest.approx([0, 0.5, 1, 1.5, 2])
+    assert [knob.place(value) for value in (0.01, 0.5)] == [-1, 3]
+    assert Response().of(move_of(knob, 0.1, 0.05))[1] > 0
+
+
+def test_a_knob_of_names_that_was_once_ordered_is_another_knob() -> None:
+    response = Response([seen(7.0, 1.0), Seen(Move("beta", "low", "high"), 0.5, 0.01, None)])
+    assert response.moved == {"beta"}
+    assert response.of(Move("beta", "low", "high"))[0] == pytest.approx(
+        Response(response.seen[1:]).of(Move("beta", "low", "high"))[0]
+    )
 
 
 def test_comparisons_against_one_incumbent_share_its_luck() -> None:

@@ -356,6 +356,28 @@ def test_a_move_that_did_harm_is_not_made_again_after_a_keep(tmp_path: Path) -> 
     play(study, tmp_path, World(order_or_harm))
     pairs = recorded(tmp_path)
     assert any(decision.status == "KEEP" for decision, _ in pairs)
+    assert {d.course["account"]["move"] is not None for d, _ in pairs if d.course} == {True}
     harmful = [(p.knob, str(p.before), str(p.after)) for d, p in pairs if d.reason.partition(":")[0] in HARM]
     assert harmful
     assert len(harmful) == len(set(harmful))
+
+
+def test_what_goes_further_the_way_of_a_broken_guard_is_not_tried_in_that_session(tmp_path: Path) -> None:
+    class Guarded(World):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
+            found = super().scores(probe, prompts)
+            change = (
+                {"lists": 1.0, "arithmetic": -3.0} if probe.recipe.learning_rate > study.start.learning_rate else {}
+            )
+            return [[v + change.get(p.category, 0.0) for v in own] for own, p in zip(found, prompts, strict=True)]
+
+    study = study_of(tmp_path, "disguised = 0.3\nholdout_seeds = 0", "decisions = 40")
+    play(study, tmp_path, Guarded(lambda recipe, split: 0.0))
+    tried = [(proposal, decision) for decision, proposal in recorded(tmp_path) if proposal.knob == "learning_rate"]
+    broken = [(float(str(p.after)), p.turn) for p, d in tried if d.reason.startswith("guard:")]
+    assert broken
+    for rate, turn in broken:
+        assert not [p for p, _ in tried if p.turn > turn and float(str(p.after)) >= rate]
+    posed = [d.course for d, p in recorded(tmp_path) if p.lane == CALIBRATION]
+    assert posed
+    assert all(course is not None and course["account"]["move"] for course in posed)
