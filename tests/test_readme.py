@@ -71,7 +71,7 @@ def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) 
 def test_the_commands_of_your_own_study_run_as_written(tmp_path: Path) -> None:
     lines = [line.split("#")[0].strip() for line in block(".venv/bin/nightlane doctor")]
     words = [shlex.split(line.removeprefix(".venv/bin/")) for line in lines]
-    assert [word[1] for word in words] == ["doctor", "init", "check", "run", "status", "resume", "report"]
+    assert [word[1] for word in words] == ["doctor", "init", "check", "run", "status", "resume", "report", "explain"]
     for word in words:
         offline = word[1] in ("doctor", "init", "check")  # the others need the hub's model, or a session
         arguments = word[1:] if offline else [word[1], "--help"]

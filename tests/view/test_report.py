@@ -131,7 +131,8 @@ def test_a_crash_carries_no_score_anywhere(crashing: Workspace) -> None:
 
 def test_a_night_of_crashes_alone_claims_nothing_about_the_target(tmp_path: Path) -> None:
     knobs = "learning_rate = { choices = [0.2, 0.6, 0.7] }\n"
-    markdown = report(nights.night(tmp_path, nights.variant(knobs, "0.2"), decisions=2))
+    together = nights.variant(knobs, "0.2").replace("[policy]\n", "[policy]\nround = 2\n")
+    markdown = report(nights.night(tmp_path, together, decisions=2))
     assert "Nothing was kept and nothing was measured:** all 2 changes tried crashed" in markdown
     assert "had an even chance" not in markdown
 
@@ -258,7 +259,7 @@ def test_a_hostile_hypothesis_cannot_break_a_table_or_inject(mixed: Workspace, t
     shutil.copytree(mixed.root.parent / "study", tmp_path / "study")
     database = sqlite3.connect(copied.ledger)
     with database:
-        database.execute("UPDATE proposals SET hypothesis = ?, proposer = ?", (HOSTILE, HOSTILE))
+        database.execute("UPDATE proposals SET hypothesis = ?, proposer = ? || proposer", (HOSTILE, HOSTILE))
     database.close()
     markdown = report(copied)
     clean, hostile = MARKDOWN.parse(report(mixed)), MARKDOWN.parse(markdown)

@@ -22,7 +22,7 @@ def test_a_finished_session_tells_its_reason_what_stands_and_how_to_go_on(tmp_pa
     later = load_record(workspace, None).study.file.policy.later_error
     assert status["error_left"] == {"budget": later, "left": later}, "a KEEP opens a budget for what follows"
     assert "holdout holds" in status_text(status)
-    assert status["proposers"] == {"optuna": 2}
+    assert status["proposers"] == {"optuna": 1, "thompson": 1}
     assert status["go_on"].startswith("nightlane run ")
     assert status["go_on"].endswith(f"--workspace {workspace.root}")
     assert json.loads(json.dumps(status)) == status
