@@ -1,4 +1,5 @@
-"""A round: candidates held against one baseline, under the same seeds, until each is decided on.
+"""A round: candidates held against one baseline, under the same seeds but for those that a candidate has had before,
+until each is decided on.
 
 The course is a generator. It asks for pairs of probes and goes on when they are measured, so that the same code
 measures (session.measure) and, from what is on the disk, decides (session.decide): after a kill it comes to where it

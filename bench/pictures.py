@@ -15,6 +15,8 @@ from agent.policy.boundary import levels
 from agent.policy.course import FIRST_LOOK, Terms, screen
 from agent.policy.knowledge import Knowledge
 from agent.policy.settings import Policy
+from bench.decisions.figures import CURVE
+from bench.decisions.play import BUDGET
 from probes.comparison import Comparison, Difference, quantile
 from probes.spread import Spread
 
@@ -126,16 +128,21 @@ def won() -> None:
     pooled = [row for row in figures if row["family"] == "pooled" and row["policy"] != "oracle"]
     null = {row["policy"]: row["any_keep"]["value"] for row in figures if row["family"] == "null"}
     _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.4))
-    for row in pooled:
+    labelled: list[tuple[float, float]] = []
+    for row in sorted(pooled, key=lambda row: -row["curve"][-1]):
         ours = row["policy"] == "nightlane"
         colour, width = (KEPT, 2.5) if ours else (QUIET, 0.8)
-        left.plot(range(0, 201, 200 // (len(row["curve"]) - 1)), row["curve"], color=colour, linewidth=width)
-        right.plot(null[row["policy"]], row["curve"][-1], "o", color=colour, markersize=7 if ours else 4)
+        x, y = null[row["policy"]], row["curve"][-1]
+        left.plot([0, *(BUDGET * share for share in CURVE)], [0, *row["curve"]], color=colour, linewidth=width)
+        right.plot(x, y, "o", color=colour, markersize=7 if ours else 4)
+        lower = 9 * sum(abs(x - other) < 0.1 and abs(y - height) < 0.03 for other, height in labelled)
         right.annotate(
-            row["policy"], (null[row["policy"]], row["curve"][-1]), textcoords="offset points", xytext=(5, -3),
-            fontsize=7, color=colour, ha="left" if null[row["policy"]] < 0.7 else "right",
+            row["policy"], (x, y), textcoords="offset points", xytext=(6 if x < 0.5 else -6, -3 - lower),
+            fontsize=7, color=colour, ha="left" if x < 0.5 else "right",
         )  # fmt: skip
+        labelled.append((x, y))
     left.set(xlabel="probes spent", ylabel="share of the headroom won")
+    left.annotate("nightlane", (120, 0.5), color=KEPT, fontsize=8)
     right.set(xlabel="null nights that end with a KEEP", xlim=(-0.05, 1.1))
 
 
