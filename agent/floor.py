@@ -3,7 +3,7 @@
 Answers are cheap and trainings are not. With V_t the variance that a training brings and V_a what one answer to each
 prompt does, a mean over n probes of k answers costs n (T + k A) seconds and has variance (V_t + V_a / k) / n, so the
 best k is sqrt(V_a T / (V_t A)) (Cochran 1977, Sampling Techniques, 10.6). How many fresh pairs a confirmation may have
-follows from the budget: a tenth of it at most.
+follows from the budget: a fifth of it at most. So does how large a survey may be: three tenths.
 """
 
 import math
@@ -22,17 +22,19 @@ from probes.variance import Sources
 
 WORTH = 0.9
 """Another number of answers is chosen when the same precision costs less than this share."""
-CONFIRMATION_SHARE = 0.1
+CONFIRMATION_SHARE = 0.2
 FEWEST_PAIRS = 4
+SURVEY_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """``samples``: answers per prompt of the session; ``pairs``: fresh pairs a confirmation may have; ``why``: in
-    words, for both."""
+    """``samples``: answers per prompt of the session; ``pairs``: fresh pairs a confirmation may have; ``survey``:
+    recipes to measure around the starting one; ``why``: in words, for all three."""
 
     samples: int
     pairs: int
+    survey: int
     why: str
 
 
@@ -45,8 +47,12 @@ def settle(
     samples, why = (asked, "the study's own number of answers") if chosen is None else (chosen, "as an earlier session")
     if chosen is None and policy.most_samples and found is not None:
         samples, why = _answers(readings, found, policy.most_samples)
-    pairs, because = _pairs(readings, samples / asked, policy, budget, width)
-    return Floor(samples, pairs, f"{samples} answers per prompt: {why}; at most {pairs} fresh pairs: {because}")
+    probes = _probes(readings, samples / asked, budget, width)
+    pairs, because = _pairs(probes, policy)
+    survey, so = _survey(probes, policy, budget)
+    told = f"{samples} answers per prompt: {why}; at most {pairs} fresh pairs: {because}"
+    told += f"; a survey of {survey}: {so}" if survey else ""
+    return Floor(samples, pairs, survey, told)
 
 
 def _answers(readings: Sequence[Reading], found: Sources, most: int) -> tuple[int, str]:
@@ -69,18 +75,30 @@ def _answers(readings: Sequence[Reading], found: Sources, most: int) -> tuple[in
     return best, f"{saved} (a training takes {training:.1f} s, an answer to each prompt {answering:.2f} s)"
 
 
-def _pairs(readings: Sequence[Reading], scale: float, policy: Policy, budget: Budget, width: int) -> tuple[int, str]:
+def _probes(readings: Sequence[Reading], scale: float, budget: Budget, width: int) -> float | None:
+    """How many the budget has; None when neither probes nor hours bound it."""
     seconds = sum(r.timing.train + scale * (r.timing.generate + r.timing.score) for r in readings) / len(readings)
     known = [float(budget.probes)] if budget.probes is not None else []
     if budget.hours is not None and seconds > 0:
         known.append(budget.hours * 3600 * width / seconds)
-    if not known:
+    return min(known, default=None)
+
+
+def _pairs(probes: float | None, policy: Policy) -> tuple[int, str]:
+    if probes is None:
         return policy.confirming_seeds, "as [policy] allows"
-    probes = min(known)
     allowed = max(FEWEST_PAIRS, math.floor(probes * CONFIRMATION_SHARE / 2))
     if allowed >= policy.confirming_seeds:
         return policy.confirming_seeds, "as [policy] allows"
-    return allowed, f"a tenth of the {probes:.0f} probes that the budget has"
+    return allowed, f"a fifth of the {probes:.0f} probes that the budget has"
+
+
+def _survey(probes: float | None, policy: Policy, budget: Budget) -> tuple[int, str]:
+    screening = math.inf if budget.decisions is None else 2 * policy.screening_seeds * budget.decisions
+    expected = min(math.inf if probes is None else probes, screening)
+    if policy.survey <= expected * SURVEY_SHARE:
+        return policy.survey, "as [policy] allows"
+    return math.floor(expected * SURVEY_SHARE), f"three tenths of the {expected:.0f} probes that are expected"
 
 
 def visible_effect(readings: Sequence[Reading], target: str, floor: Floor, policy: Policy) -> float:
@@ -108,4 +126,7 @@ def floor_data(floor: Floor, found: Sources | None, visible: float) -> dict[str,
         "seed": found.seed, "prompt_by_seed": found.prompt_by_seed, "answer": found.answer,
         "judgement": found.judgement, "prompts": found.prompts, "seeds": found.seeds, "samples": found.samples,
     }  # fmt: skip
-    return {"samples": floor.samples, "pairs": floor.pairs, "why": floor.why, "noise": noise, "visible": visible}
+    return {
+        "samples": floor.samples, "pairs": floor.pairs, "survey": floor.survey, "why": floor.why, "noise": noise,
+        "visible": visible,
+    }  # fmt: skip

@@ -108,8 +108,9 @@ class DecisionRow:
 
 @dataclass(frozen=True)
 class CheckRow:
-    """What a session measured that is no decision on a proposal: the noise "floor" at its start, each KEEP left out
-    ("leave_one_out", subject: its decision) and the "holdout" at its end."""
+    """What a session measured that is no decision on a proposal: the noise "floor" at its start, each recipe of its
+    "survey" (subject: its place), each KEEP left out ("leave_one_out", subject: its decision) and the "holdout" at its
+    end."""
 
     session: str
     kind: str
@@ -306,18 +307,29 @@ class Ledger:
                     {"id": decision.id, "session": decision.session, "time": decision.time, "text": event},
                 )
 
-    def checked(self, check: CheckRow) -> None:
-        """Record a check, unless it is there."""
+    def checked(self, *checks: CheckRow) -> None:
+        """Record checks, all or none, unless they are there."""
         with self._transaction():
-            self._insert("checks", {**asdict(check), "data": json.dumps(dict(check.data))})
+            for check in checks:
+                self._insert("checks", {**asdict(check), "data": json.dumps(dict(check.data))})
 
     def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
         """Of a session, oldest first; none in a ledger from before there were any."""
         if not self._has("checks"):
             return []
         rows = self._db.execute("SELECT * FROM checks WHERE session = ? ORDER BY rowid", (session_id,))
-        found = [CheckRow(**{**dict(row), "data": json.loads(row["data"])}) for row in rows]
-        return [check for check in found if kind in (None, check.kind)]
+        return [check for check in map(_check, rows) if kind in (None, check.kind)]
+
+    def surveyed(self, question: str, key: str) -> list[CheckRow]:
+        """Every recipe that a survey measured under one question and one probe key, of all sessions, oldest first."""
+        if not self._has("checks"):
+            return []
+        rows = self._db.execute(
+            "SELECT c.* FROM checks c JOIN sessions s ON s.id = c.session "
+            "WHERE c.kind = 'survey' AND s.question = ? AND s.key = ? ORDER BY c.rowid",
+            (question, key),
+        )
+        return list(map(_check, rows))
 
     def settle(self, floor: CheckRow, key: str) -> None:
         """Record the noise floor of a session together with the probe key that was chosen by it."""
@@ -432,3 +444,7 @@ class Ledger:
 
 def _json(data: Mapping[str, Any] | None) -> str | None:
     return None if data is None else json.dumps(dict(data))
+
+
+def _check(row: sqlite3.Row) -> CheckRow:
+    return CheckRow(**{**dict(row), "data": json.loads(row["data"])})

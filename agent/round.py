@@ -13,7 +13,7 @@ from itertools import chain, islice
 from typing import TypeAlias
 
 from agent.ledger import ProposalRow
-from agent.policy.course import FIRST_LOOK, Look, Step, Terms, Verdict, confirm, crash, error_of, screen
+from agent.policy.course import FIRST_LOOK, Look, Step, Terms, Verdict, confirm, crash, error_of, expect, screen
 from agent.policy.knowledge import Account, Knowledge
 from agent.policy.response import Move
 from agent.seeds import Seeds
@@ -92,6 +92,10 @@ class Round:
         """Yields the pairs that must be measured before it can go on; ``conclusions`` are complete at its end."""
         known = self.known([])
         pairs = self.terms.policy.first_seeds
+        for one in self.candidates:
+            look = expect(self.terms, known.about(one.move))
+            if look is not None:
+                self._looked(one, look, "confirm")
         while open_ones := [one for one in self.candidates if one.step == "more"]:
             yield from self._measured(open_ones, "screening", pairs)
             for one in open_ones:
@@ -124,7 +128,7 @@ class Round:
         for pairs in range(FIRST_LOOK, self.terms.pairs + 1):
             yield from self._measured([one], "confirming", pairs)
             seen = self._compared(one, "confirming", pairs, known)
-            if seen is not None and one.screened is not None:
+            if seen is not None:
                 one.confirmed = seen
                 self._looked(one, *confirm(seen, one.screened, self.terms, known.about(one.move), one.error))
             if isinstance(one.step, Verdict):

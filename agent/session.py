@@ -17,12 +17,14 @@ from agent.ledger import CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
 from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
+from agent.policy.response import Seen
 from agent.proposers import Chain, Suggestion
 from agent.round import Candidate, Conclusion, Round
 from agent.rows import event_text, measured_row, now, result_row, retraction_row, value_of
 from agent.search import CALIBRATION, MACHINE_FAULTS, Search
 from agent.seeds import Seeds
 from agent.study import Study
+from agent.survey import Survey, surveyed
 from agent.workspace import full_disk_is_said, uninterrupted
 from lanes import Recipe, digest_of, show
 from lanes.errors import BudgetSpent, MissingRequirement
@@ -71,9 +73,11 @@ class Session:
             readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
             figures = measured_row(self.study, self.row.id, self.measuring.key, verdict, readings, failure)
             self._record([(self._decision(decision_id, 0, verdict, start, figures), None)])
-        self.measuring.publish()
         decision = self._ledger.decision(decision_id)
         failed = decision is None or decision.status == "CRASH"
+        if not failed:
+            self._survey(start)
+        self.measuring.publish()
         return start.digest, f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
 
     def next_round(self, turn: int, incumbent: str) -> list[str]:
@@ -199,6 +203,20 @@ class Session:
         self._ledger.settle(CheckRow(self.row.id, "floor", "", now(), data), key.digest)
         self.measuring.key, self.measuring.row = key, replace(self.row, key=key.digest)
 
+    def _survey(self, start: Recipe) -> None:
+        """Learn where to look. A budget that does not pay for it ends the session after, as any budget does."""
+        number = int(self._floor.get("survey", 0))
+        try:
+            Survey(self.measuring, self.seeds, self._first_spreads).take(start, number)
+        except BudgetSpent as error:
+            self.measuring.note(f"SURVEY left off: {error}")
+
+    @cached_property
+    def _surveyed(self) -> tuple[Seen, ...]:
+        """Of the target, once the survey is taken."""
+        done = self._ledger.surveyed(self.row.question, self.row.key)
+        return surveyed(done, self.study.lanes).of(self.study.target)
+
     @property
     def _floor(self) -> dict[str, float]:
         return dict(self._ledger.checks(self.row.id, "floor")[0].data)
@@ -274,7 +292,8 @@ class Session:
         """What the session has learnt from its decisions and from those that a round has come to."""
         decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
         accounts = [account_from(decision.course["account"]) for decision in decided if decision.course]
-        return known([*accounts, *more], self._first_spreads, self.study.target, self.study.file.policy)
+        policy = self.study.file.policy
+        return known([*accounts, *more], self._first_spreads, self.study.target, policy, self._surveyed)
 
     @cached_property
     def _first_spreads(self) -> dict[str, Spread]:

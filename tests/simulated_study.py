@@ -46,6 +46,7 @@ warmup = true
 [policy]
 disguised = 0.0
 holdout_seeds = 0
+survey = 0
 [budget]
 decisions = 8
 disk_gb = 0

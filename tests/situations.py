@@ -62,5 +62,5 @@ def situation(
             moves[name] = fresh
     return Situation(
         turn, seed, lane, recipe, moves, lanes, list(history), "lists", {"arithmetic": 1.5}, program,
-        "7 of 8 decisions, 3.00 of 8 hours", response or Response(),
+        "7 of 8 decisions, 3.00 of 8 hours", response or Response(), {"arithmetic": Response()},
     )  # fmt: skip

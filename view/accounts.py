@@ -45,10 +45,10 @@ def earlier(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
     return made[: made.index(decision)]
 
 
-def knowledge(decisions: Sequence[DecisionRow], decision: DecisionRow) -> Knowledge:
-    """What these decisions teach, but for the noise of the baseline's repeats."""
-    accounts = [account for row in decisions if (account := account_of(row))]
-    return known(accounts, {}, decision.policy["target"], policy_of(decision))
+def knowledge(record: SessionRecord, decisions: Sequence[DecisionRow], decision: DecisionRow) -> Knowledge:
+    """What these decisions and the survey teach, but for the noise of the baseline's repeats."""
+    accounts, target = [account for row in decisions if (account := account_of(row))], decision.policy["target"]
+    return known(accounts, {}, target, policy_of(decision), record.surveyed.of(target))
 
 
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:
@@ -58,6 +58,6 @@ def spendings(record: SessionRecord) -> tuple[Spending, ...]:
     for place, row in enumerate(made):
         account = account_of(row)
         if account is not None and account.error:
-            left = [knowledge(made[:end], row).error_left for end in (place, place + 1)]
+            left = [knowledge(record, made[:end], row).error_left for end in (place, place + 1)]
             found.append(Spending(row.id, row.turn, row.status, row.reason, left[0], account.error, left[1]))
     return tuple(found)

@@ -48,12 +48,12 @@ def case_of(record: SessionRecord, decision: DecisionRow) -> Case | None:
         return None
     terms, look, before = terms_of(record, decision), decision.course["looks"][-1], earlier(record, decision)
     later = any(row.status == "KEEP" for row in before)
-    case = Case(decision, terms, account, knowledge(before, decision).about(account.move), look, later)
-    if look["stage"] == "confirmation":
+    case = Case(decision, terms, account, knowledge(record, before, decision).about(account.move), look, later)
+    if look["stage"] != "screening":
         return case
     for end in range(len(before), -1, -1):  # screening knew nothing of what its own round came to
         later = any(row.status == "KEEP" for row in before[:end])
-        then = replace(case, known=knowledge(before[:end], decision).about(account.move), later=later)
+        then = replace(case, known=knowledge(record, before[:end], decision).about(account.move), later=later)
         if abs(hope(then) - case.chance) < CLOSE:
             return then
     return case

@@ -139,7 +139,7 @@ def _overtaken(record: SessionRecord, decision: DecisionRow) -> list[str]:
     mine = record.proposals[decision.id]
     first = [row for row in earlier(record, decision) if row.status == "KEEP"][-1]
     ours, theirs = (row.course["looks"] for row in (decision, first) if row.course)
-    hope = [look["chance"] for look in theirs if look["stage"] == "screening"][-1]
+    hope = [look["chance"] for look in theirs if look["stage"] != "confirmation"][-1]
     found = [
         f"It would have gone to its confirmation had {first.id[-3:]} not been kept first: that one's chance was "
         f"{likely(hope)}, this one's {likely(ours[-1]['chance'])}, and a round keeps one"

@@ -156,7 +156,7 @@ def finish(case: Case, name: str, delta: float | None = None) -> float:
     return finishing(
         found if delta is None else moved(found, delta), case.pairs, terms.pairs, bar,
         level_at(case, error, terms.pairs), 
-        case.known.updated if name == terms.target else case.known.shrunk, account.screening[name], account.seeds,
+        case.known.updated if name == terms.target else case.known.shrunk, account.screening.get(name), account.seeds,
     )  # fmt: skip
 
 

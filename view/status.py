@@ -97,7 +97,7 @@ def _error_left(record: SessionRecord) -> dict[str, float] | None:
         return None
     policy, kept = policy_of(made[-1]), any(row.status == "KEEP" for row in made)
     budget = policy.later_error if kept else policy.night_error
-    return {"budget": budget, "left": round(knowledge(made, made[-1]).error_left, 6)}
+    return {"budget": budget, "left": round(knowledge(record, made, made[-1]).error_left, 6)}
 
 
 def _checks(status: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from agent.policy.boundary import levels
 from agent.policy.knowledge import Knowledge
-from agent.policy.outlook import chance, finishing, normal
+from agent.policy.outlook import chance, finishing, foreseen, normal
 from agent.policy.settings import Policy
 from probes.comparison import Comparison, quantile
 from probes.reading import Failure
@@ -23,8 +23,8 @@ from probes.reading import Failure
 Status = Literal["BASELINE", "KEEP", "DISCARD", "CRASH", "RETRACT"]
 FIRST_LOOK = 2
 """Pairs of a confirmation before it is looked at."""
-GIVE_UP = 0.2
-"""Of ``hopeless``: a confirmation, which is paid for already, is given up at a fifth of that chance."""
+GIVE_UP = 0.5
+"""Of ``hopeless``: a confirmation, which is paid for already, is given up at half of that chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,10 @@ class Terms:
 class Look:
     """What was seen after so many pairs, and what it was held against. ``bound``: the target's lower bound at the
     look's one-sided ``level``; ``guards``, ``cumulative``: the guards' bounds, of this change and of all since the
-    session's first baseline; ``chance``: to be kept in the end. In screening bounds are at the policy's confidence."""
+    session's first baseline; ``chance``: to be kept in the end. Before a confirmation bounds are at the policy's
+    confidence. An expectation is what other comparisons say of a candidate that needs no screening."""
 
-    stage: Literal["screening", "confirmation"]
+    stage: Literal["expectation", "screening", "confirmation"]
     pairs: int
     delta: float
     standard_error: float
@@ -95,6 +96,20 @@ def screen(seen: Comparison, terms: Terms, known: Knowledge) -> tuple[Look, Step
     return look, "confirm" if look.pairs >= policy.screening_seeds else "more"
 
 
+def expect(terms: Terms, known: Knowledge) -> Look | None:
+    """Before a pair is measured: what other comparisons let expect, when that is promising enough to be confirmed
+    without screening, and more than an extrapolation; else None."""
+    if known.move is None or not known.response.went_to(known.move):
+        return None
+    policy, (mean, variance) = terms.policy, known.expected
+    last = _levels(error_of(known, policy), terms)[-1], _levels(policy.guard_error, terms)[-1]
+    hope = foreseen(terms.pairs, terms.target, terms.guards, policy.smallest_effect, last, known)
+    if hope < policy.promising:
+        return None
+    level, error = (1 - policy.confidence) / 2, math.sqrt(variance)
+    return Look("expectation", 0, mean, error, level, mean - quantile(level, math.inf) * error, {}, {}, hope)
+
+
 def _hopeless(seen: Comparison, terms: Terms, for_a_guard: bool) -> Verdict:
     effect = seen.differences[terms.target]
     if for_a_guard:
@@ -106,7 +121,7 @@ def _hopeless(seen: Comparison, terms: Terms, for_a_guard: bool) -> Verdict:
 
 
 def confirm(
-    seen: Comparison, screened: Comparison, terms: Terms, known: Knowledge, error: float
+    seen: Comparison, screened: Comparison | None, terms: Terms, known: Knowledge, error: float
 ) -> tuple[Look, Verdict | Literal["more"]]:
     """After a replicate of a confirmation that spends ``error``: one more, or the decision."""
     pairs, policy, effect = len(seen.seeds), terms.policy, seen.differences[terms.target]
@@ -118,7 +133,8 @@ def confirm(
     hopes = {
         name: finishing(
             seen.differences[name], pairs, terms.pairs, least, level,
-            known.updated if name == terms.target else known.shrunk, screened.differences[name], len(screened.seeds),
+            known.updated if name == terms.target else known.shrunk,
+            screened.differences[name] if screened else None, len(screened.seeds) if screened else 0,
         )
         for name, least, level in [
             (terms.target, policy.smallest_effect, ours[-1]),

@@ -73,11 +73,18 @@ class Knowledge:
         """The same of the move's effect on the target, given what other comparisons say of it, too."""
         if self.move is None:
             return self.shrunk(delta, variance)
-        return self.response.given(Seen(self.move, delta, variance, None)).of(self.move)
+        return self.response.given(Seen((self.move,), delta, variance, None)).of(self.move)
 
 
-def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: str, policy: Policy) -> Knowledge:
-    """From the accounts of the session's decisions, oldest first, and the noise of its first baseline's repeats."""
+def known(
+    accounts: Sequence[Account],
+    baseline: Mapping[str, Spread],
+    target: str,
+    policy: Policy,
+    surveyed: Sequence[Seen] = (),
+) -> Knowledge:
+    """From the accounts of the session's decisions, oldest first, the noise of its first baseline's repeats, and what a
+    survey has shown of the target."""
     own: dict[str, list[Spread]] = {name: [] for name in baseline}
     excess, candidates = 0.0, 0
     left, cumulative = policy.night_error, dict[str, tuple[float, float]]()
@@ -99,21 +106,21 @@ def known(accounts: Sequence[Account], baseline: Mapping[str, Spread], target: s
                 cumulative[name] = (change + difference.delta, variance + difference.standard_error**2)
     effects = max(SMALLEST_DEVIATION**2, (PRIOR * EFFECT**2 + excess) / (PRIOR + candidates))
     spreads = {name: _spread(found, baseline.get(name)) for name, found in own.items()}
-    return Knowledge(spreads, effects, left, cumulative, response_of(accounts, target))
+    return Knowledge(spreads, effects, left, cumulative, response_of(accounts, target, surveyed))
 
 
-def response_of(accounts: Sequence[Account], target: str) -> Response:
-    """Of every comparison in these accounts."""
-    seen = []
+def response_of(accounts: Sequence[Account], category: str, surveyed: Sequence[Seen] = ()) -> Response:
+    """Of a category, by every comparison in these accounts and by a survey."""
+    seen = list(surveyed)
     for account in accounts:
         if account.move is None or account.disguised:
             continue
         sides = ((account.screening, account.incumbent), (account.confirmation, None))
         for found, incumbent in sides:
             if found:
-                own = found[target]
-                seen.append(Seen(account.move, own.delta, own.standard_error**2, incumbent))
-    return Response(seen)
+                own = found[category]
+                seen.append(Seen((account.move,), own.delta, own.standard_error**2, incumbent))
+    return Response(tuple(seen))
 
 
 def _spread(found: Sequence[Spread], baseline: Spread | None) -> Spread:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from agent.policy.knowledge import Knowledge
 from probes.comparison import Comparison, Difference, quantile
+from probes.spread import MOST_FREEDOM
 
 APART = 0.3
 """Standard deviation of a guard's true change around the target's, before anything is seen of it."""
@@ -24,6 +25,26 @@ def chance(
     for name, margin in guards.items():
         found = passing(seen.differences[name], len(seen.seeds), pairs, -margin, levels[1], known, effect)
         passes = min(passes, found[1])
+    return passes
+
+
+def foreseen(
+    pairs: int, target: str, guards: Mapping[str, float], least: float, levels: tuple[float, float], known: Knowledge
+) -> float:
+    """The same before anything is seen of the candidate itself, by what other comparisons let expect of its move."""
+    mean, variance = known.expected
+    passes = 1.0
+    for name, bar, level in [
+        (target, least, levels[0]),
+        *((name, -margin, levels[1]) for name, margin in guards.items()),
+    ]:
+        spread = known.spreads[name]
+        if not spread.freedom:
+            return 0.0
+        each = spread.variance / pairs
+        needed = quantile(level, min(spread.freedom, MOST_FREEDOM) + pairs) * math.sqrt(each)
+        deviation = math.sqrt(variance + each + (0.0 if name == target else APART**2))
+        passes = min(passes, normal((mean - bar - needed) / deviation) if deviation else float(mean > bar))
     return passes
 
 
@@ -49,14 +70,14 @@ def finishing(
     least: float,
     level: float,
     shrink: Callable[[float, float], tuple[float, float]],
-    screened: Difference,
+    screened: Difference | None,
     seeds: int,
 ) -> float:
     """That a confirmation which has ``looked`` at so many of its ``pairs`` will pass at its last look (conditional
     power at what screening and confirmation together say; Lan & Wittes 1988). ``shrink``: an estimate and its variance
     to mean and variance of the true effect."""
     each = seen.standard_error**2 * looked
-    together = (seen.delta * looked + screened.delta * seeds) / (looked + seeds)
+    together = (seen.delta * looked + (screened.delta * seeds if screened else 0.0)) / (looked + seeds)
     mean, spread = shrink(together, each / (looked + seeds))
     left = pairs - looked
     expected = (seen.delta * looked + mean * left) / pairs

@@ -1,7 +1,7 @@
 """What all comparisons of a search say together of a move: neighbours on a knob's ladder behave alike.
 
 A Gaussian process (Rasmussen & Williams 2006, ch. 2) per knob, knobs adding up: the effect of a move is the knob's
-response at the value after minus that at the value before, so a comparison is one noisy difference of the response. How
+response at the value after minus that at the value before, so a comparison is one noisy sum of such differences. How
 fast and how far a knob's response moves is what its own comparisons make likeliest (ch. 5), drawn towards the ordinary:
 an ordered knob that has shown nothing in several places is soon left alone. It says where to look and whom to confirm;
 what is kept, a confirmation alone decides.
@@ -10,17 +10,20 @@ what is kept, a confirmation alone decides.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import product
 
 import numpy
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from lanes import Knob, Value
 
 Table = NDArray[numpy.float64]
 Scales = tuple[float, float]
 """Places of the ladder over which a response changes, and its standard deviation in points."""
+Named = tuple[str, bool]
+"""A knob, and whether its values are names."""
 ORDERED: Scales = (2.0, 0.4)
 ORDERED_GRID = tuple(product((2.0, 4.0, 8.0), (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)))
 NAMED: Scales = (1.0, 0.2)
@@ -51,38 +54,45 @@ def move_of(knob: Knob, before: Value, after: Value) -> Move:
     return Move(knob.name, knob.place(before), knob.place(after))
 
 
+Parts = dict[Named, tuple[list[int], list[Move]]]
+"""Per knob: rows, and the move of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A comparison of a move, on the target. ``incumbent``: whose replicates it shares with other comparisons; None of
-    a confirmation, which has its own."""
+    """A comparison on the target of a recipe that lies some moves from its baseline, each of another knob: one for a
+    candidate, several in a survey. ``held``: whose replicates it shares with other comparisons; None of a confirmation,
+    which has its own. ``shared``: how much of the variance that is."""
 
-    move: Move
+    moves: tuple[Move, ...]
     delta: float
     variance: float
-    incumbent: str | None
+    held: str | None
+    shared: float = SHARED
 
 
 @dataclass(frozen=True)
 class Response:
     """Of the target to moves, from what was seen. ``settled``: scales that need not be found again."""
 
-    seen: Sequence[Seen] = ()
-    settled: Mapping[tuple[str, bool], Scales] = field(default_factory=dict)
+    seen: tuple[Seen, ...] = ()
+    settled: Mapping[Named, Scales] = field(default_factory=dict)
 
     def expected(self, moves: Sequence[Move]) -> tuple[Table, Table]:
         """Mean [moves] and covariance [moves, moves] of their true effects."""
-        prior, mean = self._between(moves, moves), numpy.zeros(len(moves))
+        ours = _by_knob([(place, move) for place, move in enumerate(moves)])
+        prior, mean = self._between(ours, ours, (len(moves), len(moves))), numpy.zeros(len(moves))
         if not self.seen:
             return mean, prior
-        across = self._between(self._moves, moves)
-        weights = numpy.linalg.solve(self._between(self._moves, self._moves) + self._noise, across)
+        across = self._between(self._parts, ours, (len(self.seen), len(moves)))
+        weights = numpy.linalg.solve(self._observed, across)
         mean[:] = weights.T @ self._deltas
         return mean, prior - across.T @ weights
 
     def given(self, one: Seen) -> "Response":
         """With one comparison more; what it says of other knobs' scales is nothing."""
-        own = (one.move.knob, one.move.named)
-        return Response([*self.seen, one], {knob: found for knob, found in self.scales.items() if knob != own})
+        own = {_named(move) for move in one.moves}
+        return Response((*self.seen, one), {knob: found for knob, found in self.scales.items() if knob not in own})
 
     def of(self, move: Move) -> tuple[float, float]:
         """Mean and variance of one move's true effect."""
@@ -90,57 +100,106 @@ class Response:
         return float(mean[0]), max(float(covariance[0, 0]), 0.0)
 
     @cached_property
-    def scales(self) -> dict[tuple[str, bool], Scales]:
+    def scales(self) -> Mapping[Named, Scales]:
         """Of each knob that was moved, by its name and whether its values are names."""
-        knobs = [(move.knob, move.named) for move in self._moves]
-        fresh = set(knobs) - self.settled.keys()
-        found = {knob: self._likeliest([n for n, own in enumerate(knobs) if own == knob]) for knob in fresh}
-        return {**self.settled, **found}
+        return _scales(self.seen, tuple(self.settled.items()))
 
     @property
     def moved(self) -> set[str]:
         """Knobs of which something was seen."""
-        return {move.knob for move in self._moves}
+        return {name for name, _ in self._parts}
 
-    def _likeliest(self, places: Sequence[int]) -> Scales:
-        moves = [self._moves[place] for place in places]
-        ordinary, grid = (NAMED, NAMED_GRID) if moves[0].named else (ORDERED, ORDERED_GRID)
-        noise, deltas = self._noise[numpy.ix_(places, places)], self._deltas[list(places)]
+    def went_to(self, move: Move) -> bool:
+        """Whether anything was seen of the value that a move sets."""
+        return any((own.knob, own.after) == (move.knob, move.after) for one in self.seen for own in one.moves)
 
-        def likelihood(scales: Scales) -> float:
-            lower = numpy.linalg.cholesky(_covariance(moves, moves, scales) + noise)
-            white = numpy.linalg.solve(lower, deltas)
-            unusual = math.fsum(math.log(own / usual) ** 2 for own, usual in zip(scales, ordinary, strict=True))
-            return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum()) - DRAWN * unusual
-
-        return max(grid, key=likelihood)
-
-    def _between(self, ours: Sequence[Move], theirs: Sequence[Move]) -> Table:
-        found = numpy.zeros((len(ours), len(theirs)))
-        sides = [[(move.knob, move.named) for move in side] for side in (ours, theirs)]
-        for knob in set(sides[0]) & set(sides[1]):
-            rows, columns = ([n for n, own in enumerate(side) if own == knob] for side in sides)
-            mine, other = [ours[n] for n in rows], [theirs[n] for n in columns]
-            scales = self.scales.get(knob, NAMED if mine[0].named else ORDERED)
-            found[numpy.ix_(rows, columns)] = _covariance(mine, other, scales)
+    def _between(self, ours: Parts, theirs: Parts, shape: tuple[int, int]) -> Table:
+        found = numpy.zeros(shape)
+        for knob in (knob for knob in ours if knob in theirs):
+            scales = self.scales.get(knob, _ordinary(knob))
+            (rows, mine), (columns, other) = ours[knob], theirs[knob]
+            found[numpy.ix_(rows, columns)] += _covariance(mine, other, scales)
         return found
 
     @cached_property
-    def _moves(self) -> list[Move]:
-        return [one.move for one in self.seen]
+    def _observed(self) -> Table:
+        size = len(self.seen)
+        return self._between(self._parts, self._parts, (size, size)) + _noise(self.seen)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        return _parts(self.seen)
 
     @cached_property
     def _deltas(self) -> Table:
-        return numpy.array([one.delta for one in self.seen])
+        return _deltas(self.seen)
 
-    @cached_property
-    def _noise(self) -> Table:
-        errors = numpy.sqrt([one.variance for one in self.seen])
-        held = numpy.array([one.incumbent or str(place) for place, one in enumerate(self.seen)])
-        common = SHARED * (held[:, None] == held)
-        numpy.fill_diagonal(common, 1.0)
-        noise: Table = common * numpy.outer(errors, errors) + JITTER * numpy.eye(len(errors))
-        return noise
+
+@lru_cache(maxsize=256)
+def _scales(seen: tuple[Seen, ...], settled: tuple[tuple[Named, Scales], ...]) -> Mapping[Named, Scales]:
+    """Those that are not settled, one knob after the other: what makes the comparisons likeliest, given the others."""
+    parts, found = _parts(seen), dict(settled)
+
+    def part(knob: Named, scales: Scales) -> Table:
+        rows, moves = parts[knob]
+        table = numpy.zeros((len(seen), len(seen)))
+        table[numpy.ix_(rows, rows)] = _covariance(moves, moves, scales)
+        return table
+
+    total, deltas = _noise(seen), _deltas(seen)
+    for knob in parts:
+        total += part(knob, found.get(knob, _ordinary(knob)))
+    for knob in parts:
+        if knob not in found:
+            rest = total - part(knob, _ordinary(knob))
+            grid = NAMED_GRID if knob[1] else ORDERED_GRID
+            shapes = {length: part(knob, (length, 1.0)) for length, _ in grid}
+            found[knob] = max(grid, key=partial(_likelihood, rest, shapes, deltas, _ordinary(knob)))
+            total = rest + part(knob, found[knob])
+    return found
+
+
+def _likelihood(rest: Table, shapes: Mapping[float, Table], deltas: Table, ordinary: Scales, scales: Scales) -> float:
+    """The logarithm, of a knob's scales beside the ``rest`` of the covariance, less what it costs to be unusual."""
+    lower = numpy.linalg.cholesky(rest + scales[1] ** 2 * shapes[scales[0]])
+    white = solve_triangular(lower, deltas, lower=True, check_finite=False)
+    unusual = math.fsum(math.log(own / usual) ** 2 for own, usual in zip(scales, ordinary, strict=True))
+    return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum()) - DRAWN * unusual
+
+
+def _ordinary(knob: Named) -> Scales:
+    return NAMED if knob[1] else ORDERED
+
+
+def _named(move: Move) -> Named:
+    return move.knob, move.named
+
+
+def _by_knob(placed: Sequence[tuple[int, Move]]) -> Parts:
+    found: Parts = {}
+    for place, move in placed:
+        rows, moves = found.setdefault(_named(move), ([], []))
+        rows.append(place)
+        moves.append(move)
+    return found
+
+
+def _parts(seen: Sequence[Seen]) -> Parts:
+    return _by_knob([(place, move) for place, one in enumerate(seen) for move in one.moves])
+
+
+def _deltas(seen: Sequence[Seen]) -> Table:
+    return numpy.array([one.delta for one in seen])
+
+
+def _noise(seen: Sequence[Seen]) -> Table:
+    errors = numpy.sqrt([one.variance for one in seen])
+    shares = numpy.sqrt([one.shared for one in seen])
+    held = numpy.array([one.held or str(place) for place, one in enumerate(seen)])
+    common = (held[:, None] == held) * numpy.outer(shares, shares)
+    numpy.fill_diagonal(common, 1.0)
+    noise: Table = common * numpy.outer(errors, errors) + JITTER * numpy.eye(len(errors))
+    return noise
 
 
 def _covariance(ours: Sequence[Move], theirs: Sequence[Move], scales: Scales) -> Table:

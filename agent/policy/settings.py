@@ -13,6 +13,9 @@ class Policy(Section):
     same of what follows a KEEP, until the next one. ``spend``: the share of what is left of it that one confirmation
     may spend. ``guard_error``: the chance that a guard that falls by its margin passes a confirmation.
 
+    ``survey``: recipes around the starting one, with several knobs moved at once, that are measured before the first
+    proposal, at most; of a short session, fewer; 0: none.
+
     ``first_seeds``, ``screening_seeds``: pairs a candidate begins with, and has at most before it is confirmed.
     ``confirming_seeds``: fresh pairs of a confirmation at most; of a short session, fewer. ``hopeless``: a candidate
     whose chance to be kept falls below is discarded; ``promising``: at this chance screening ends early.
@@ -31,9 +34,10 @@ class Policy(Section):
     later_error: float = Field(0.2, gt=0, lt=0.5)
     spend: float = Field(0.5, gt=0, lt=1)
     guard_error: float = Field(0.05, gt=0, lt=0.5)
+    survey: int = Field(60, ge=0)
     first_seeds: int = Field(2, ge=1)
     screening_seeds: int = Field(4, ge=2)
-    confirming_seeds: int = Field(12, ge=2)
+    confirming_seeds: int = Field(20, ge=2)
     hopeless: float = Field(0.25, ge=0, lt=1)
     promising: float = Field(0.5, gt=0, le=1)
     disguised: float = Field(0.05, ge=0, le=0.5)

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.policy.response import Response, Table, move_of
+import numpy
+from scipy.special import ndtr
+
+from agent.policy.response import Move, Response, Table, move_of
 from lanes import Recipe, SearchSpace, Value
 
 
@@ -49,13 +52,30 @@ class Situation:
     program: str
     budget_left: str
     response: Response
+    guard_responses: Mapping[str, Response]
 
     def expected(self) -> tuple[list[tuple[str, Value]], Table, Table]:
         """The moves one by one, and mean [moves] and covariance [moves, moves] of what comparisons expect of them."""
         moves = [(name, value) for name, values in self.moves.items() for value in values]
+        return moves, *self.response.expected(self._placed)
+
+    def safe(self) -> Table:
+        """Of each move, in the same order: the chance that the guard that it endangers most keeps to its margin."""
+        chances = numpy.ones(len(self._placed))
+        for name, response in self.guard_responses.items():
+            mean, covariance = response.expected(self._placed)
+            deviation = numpy.sqrt(numpy.maximum(numpy.diag(covariance), 1e-12))
+            chances = numpy.minimum(chances, ndtr((mean + self.guards[name]) / deviation))
+        return chances
+
+    @property
+    def _placed(self) -> list[Move]:
         knobs = {name: self.space.knob(name) for name in self.moves}
-        placed = [move_of(knobs[name], knobs[name].read(self.incumbent), value) for name, value in moves]
-        return moves, *self.response.expected(placed)
+        return [
+            move_of(knobs[name], knobs[name].read(self.incumbent), value)
+            for name, values in self.moves.items()
+            for value in values
+        ]
 
 
 @dataclass(frozen=True, slots=True)

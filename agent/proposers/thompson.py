@@ -12,6 +12,11 @@ import numpy
 from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion
 from lanes import show
 
+HEAT = 0.5
+"""Of the posterior's standard deviation that a draw varies by: a survey has looked around already."""
+SAFE = 0.5
+"""A move is left alone when a guard is likelier to fall by its margin than not."""
+
 
 class ThompsonProposer:
     """``unknown``: who proposes a value of a knob that no comparison has moved."""
@@ -28,8 +33,9 @@ class ThompsonProposer:
         chance = numpy.random.default_rng(random.Random(f"{situation.seed}|{situation.turn}|draw").getrandbits(64))
         values, vectors = numpy.linalg.eigh(covariance)
         spread = vectors * numpy.sqrt(numpy.maximum(values, 0))
-        drawn = mean + spread @ chance.standard_normal(len(moves))
-        best = int(drawn.argmax())
+        drawn = mean + HEAT * spread @ chance.standard_normal(len(moves))
+        safe = situation.safe() >= SAFE
+        best = int(numpy.where(safe, drawn, -numpy.inf).argmax() if safe.any() else drawn.argmax())
         knob, value = moves[best]
         if knob not in situation.response.moved:
             return self.unknown.propose(replace(situation, moves={knob: situation.moves[knob]}))

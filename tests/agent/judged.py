@@ -85,6 +85,7 @@ hopeless = 0.99
 promising = 0.99
 disguised = 0.0
 holdout_seeds = 0
+survey = 0
 [budget]
 decisions = 2
 %s

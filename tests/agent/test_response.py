@@ -23,7 +23,7 @@ def step(after: float, knob: str = "beta", before: float = 5.0) -> Move:
 
 
 def seen(after: float, delta: float, error: float = 0.2, knob: str = "beta", incumbent: str | None = None) -> Seen:
-    return Seen(step(after, knob), delta, error**2, incumbent)
+    return Seen((step(after, knob),), delta, error**2, incumbent)
 
 
 def test_before_anything_is_seen_a_move_is_worth_nothing_and_its_spread_is_the_ordinary() -> None:
@@ -35,7 +35,7 @@ def test_before_anything_is_seen_a_move_is_worth_nothing_and_its_spread_is_the_o
 
 
 def test_one_comparison_is_the_normal_posterior_and_its_neighbours_follow() -> None:
-    response = Response([seen(7.0, 0.6)])
+    response = Response(tuple([seen(7.0, 0.6)]))
     length, deviation = response.scales["beta", False]
     prior = 2 * deviation**2 * (1 - math.exp(-0.5 * (2 / length) ** 2))
     mean, variance = response.of(step(7.0))
@@ -46,7 +46,7 @@ def test_one_comparison_is_the_normal_posterior_and_its_neighbours_follow() -> N
 
 
 def test_knobs_know_nothing_of_each_other_and_names_nothing_of_other_names() -> None:
-    response = Response([seen(7.0, 2.0), Seen(Move("scheduler", "linear", "cosine"), 1.0, 0.01, None)])
+    response = Response(tuple([seen(7.0, 2.0), Seen((Move("scheduler", "linear", "cosine"),), 1.0, 0.01, None)]))
     assert response.of(step(7.0, "warmup")) == (0, Response().of(step(7.0))[1])
     there = response.of(Move("scheduler", "linear", "constant"))[0]
     back = response.of(Move("scheduler", "cosine", "linear"))[0]
@@ -56,8 +56,10 @@ def test_knobs_know_nothing_of_each_other_and_names_nothing_of_other_names() -> 
 
 
 def test_a_knob_that_showed_nothing_in_several_places_is_expected_to_show_nothing_elsewhere() -> None:
-    inert = Response([seen(place, 0.0, 0.1) for place in (2.0, 4.0, 6.0, 8.0)])
-    lively = Response([seen(place, delta, 0.1) for place, delta in ((2.0, -1.0), (4.0, -0.3), (6.0, 0.3), (8.0, 0.2))])
+    inert = Response(tuple([seen(place, 0.0, 0.1) for place in (2.0, 4.0, 6.0, 8.0)]))
+    lively = Response(
+        tuple([seen(place, delta, 0.1) for place, delta in ((2.0, -1.0), (4.0, -0.3), (6.0, 0.3), (8.0, 0.2))])
+    )
     assert inert.scales["beta", False][1] < ORDERED[1] < lively.scales["beta", False][1]
     assert inert.of(step(11.0))[1] < lively.of(step(11.0))[1] / 4
 
@@ -80,7 +82,7 @@ def test_a_value_between_two_places_is_between_them_and_a_move_to_it_is_a_move()
 
 
 def test_a_knob_of_names_that_was_once_ordered_is_another_knob() -> None:
-    response = Response([seen(7.0, 1.0), Seen(Move("beta", "low", "high"), 0.5, 0.01, None)])
+    response = Response(tuple([seen(7.0, 1.0), Seen((Move("beta", "low", "high"),), 0.5, 0.01, None)]))
     assert response.moved == {"beta"}
     assert response.of(Move("beta", "low", "high"))[0] == pytest.approx(
         Response(response.seen[1:]).of(Move("beta", "low", "high"))[0]
@@ -90,7 +92,7 @@ def test_a_knob_of_names_that_was_once_ordered_is_another_knob() -> None:
 def test_comparisons_against_one_incumbent_share_its_luck() -> None:
     """Three moves that all look good against the same replicates say less than against three of their own."""
     alike, apart = (
-        Response([seen(7.0, 0.5, knob=knob, incumbent=incumbent) for knob in ("beta", "warmup", "lora_rank")])
+        Response(tuple([seen(7.0, 0.5, knob=knob, incumbent=incumbent) for knob in ("beta", "warmup", "lora_rank")]))
         for incumbent in ("parent", None)
     )
     assert alike.of(step(7.0))[0] < apart.of(step(7.0))[0]
@@ -103,7 +105,7 @@ def test_variances_are_never_negative_and_more_is_never_known_less(found: list[t
         seen(float(place), delta, error, incumbent="p" if shared else None) for place, delta, error, shared in found
     ]
     moves = [step(float(place)) for place in range(13)]
-    mean, covariance = Response(data).expected(moves)
+    mean, covariance = Response(tuple(data)).expected(moves)
     assert numpy.isfinite(mean).all()
     assert numpy.linalg.eigvalsh(covariance).min() > -1e-6
     assert numpy.allclose(covariance, covariance.T)
@@ -121,7 +123,7 @@ def test_it_finds_the_peak_of_a_parabola_in_noise() -> None:
             for place in (2, 4, 6, 7, 9, 11)
             for _ in "ab"
         ]
-        mean, _ = Response(data).expected([step(float(place)) for place in range(13)])
+        mean, _ = Response(tuple(data)).expected([step(float(place)) for place in range(13)])
         hits += abs(int(mean.argmax()) - peak) <= 2
     assert hits >= 32
 
@@ -140,7 +142,7 @@ def response_of_beta(gain: float) -> Response:
     beta = lanes.knob("beta")
     now = beta.read(recipe)
     moves = [move_of(beta, now, value) for value in (0.15, 0.2)]
-    return Response([Seen(move, gain, 0.01, None) for move in moves for _ in range(2)])
+    return Response(tuple([Seen((move,), gain, 0.01, None) for move in moves for _ in range(2)]))
 
 
 def test_with_nothing_seen_optuna_proposes() -> None:

@@ -54,7 +54,7 @@ def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_
     assert list(table["lane"]).count("hyperparameters") == 4
     log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
     assert "NOISE lists: between training seeds" in log
-    assert "FLOOR 4 answers per prompt: the study's own number of answers; at most 12 fresh pairs" in log
+    assert "FLOOR 4 answers per prompt: the study's own number of answers; at most 20 fresh pairs" in log
     assert "proposer: optuna (no endpoint is configured" in log
     assert "scorer: simulated" in log
     assert "END 8 decisions made" in log
@@ -429,7 +429,7 @@ def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: 
     policy = dict(decision.policy)
     assert policy.pop("digest") == digest_of(policy) == decision.row["policy"]
     assert policy == {
-        **Policy(disguised=0.0, holdout_seeds=0).model_dump(exclude={"must_see"}),
+        **Policy(disguised=0.0, holdout_seeds=0, survey=0).model_dump(exclude={"must_see"}),
         "target": "lists", "guards": {"arithmetic": 1.5},
     }  # fmt: skip
     assert decision.comparison is not None

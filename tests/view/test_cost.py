@@ -64,7 +64,7 @@ def test_what_can_be_seen_is_said_per_category_with_where_the_noise_comes_from(t
     for name, role in (("arithmetic", "guard, may lose 1.5"), ("lists", "target")):
         assert re.search(rf"^{name} +32 +0\.\d\d +\d\.\d\d +\d\.\d\d +{role}$", said, re.MULTILINE)
     assert re.search(r"^overall +64 ", said, re.MULTILINE)
-    assert "To see smaller effects in lists: raise confirming_seeds to 24 (" in said
+    assert "To see smaller effects in lists: raise confirming_seeds to 40 (" in said
     assert "so narrow a margin" not in said
     narrow = nights.study(tmp_path / "b", nights.STUDY.replace("arithmetic = 1.5", "arithmetic = 0.1"))
     assert re.search(r"measured as much better as: arithmetic \+\d\.\d\d\.$", cost_text(narrow, Workspace(tmp_path)))

@@ -44,7 +44,7 @@ def test_after_a_session_the_noise_is_that_of_its_comparisons(tmp_path: Path) ->
 def test_what_must_be_seen_and_cannot_is_refused_with_what_to_raise(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     with pytest.raises(
-        BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise confirming_seeds to 24 \("
+        BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise confirming_seeds to 40 \("
     ):
         require_sight(nights.study(tmp_path, must_see("0.1")), workspace)
     require_sight(nights.study(tmp_path, must_see("5.0")), workspace)
