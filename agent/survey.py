@@ -79,6 +79,11 @@ class Survey:
                 data |= {"differences": {}, "failure": outcome.kind if isinstance(outcome, Failure) else "baseline"}
             checks.append(CheckRow(measuring.row.id, SURVEY, f"{wave + 1}.{place + 1}", now(), data))
         measuring.ledger.checked(*checks)
+        lost = sum(bool(check.data["failure"]) for check in checks)
+        measuring.note(
+            f"SURVEY wave {wave + 1} of {WAVES}: {len(checks)} recipes around the starting one"
+            + (f", {lost} failed" if lost else "")
+        )
 
     def _differences(self, reading: Reading, level: Reading) -> dict[str, tuple[float, float]]:
         """By category: the reading's mean less the starting recipe's under the same seed, and its variance."""

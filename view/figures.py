@@ -85,6 +85,27 @@ class Noise:
 
 
 @dataclass(frozen=True, slots=True)
+class SurveyMove:
+    """A move from the starting recipe, and what the survey let expect of it in the target."""
+
+    knob: str
+    before: str
+    after: str
+    expected: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyFigures:
+    """Recipes measured before the first proposal, how many of them failed, under how many seeds; the best moves."""
+
+    recipes: int
+    failed: int
+    seeds: int
+    moves: tuple[SurveyMove, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """A recipe's mean score on the prompts of one category and difficulty, over its training seeds."""
 
@@ -202,6 +223,7 @@ class Figures:
     calibration: Calibration
     spendings: tuple[Spending, ...]
     floor: Floor | None
+    survey: SurveyFigures | None
     left_out: tuple[LeftOut, ...]
     holdout: Holdout | None
     searched: tuple[LaneSearch, ...]

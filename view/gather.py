@@ -12,6 +12,7 @@ from view.figures import Cost, Decided, Figures, Question, Rule, shown
 from view.judging import gather_judging
 from view.measured import breakdown, differences, noise, noise_sources, outcomes, profiles
 from view.session_record import SessionRecord
+from view.survey import survey
 
 
 def gather(record: SessionRecord) -> Figures:
@@ -27,7 +28,7 @@ def gather(record: SessionRecord) -> Figures:
         incumbent=record.incumbent.digest, differences=differences(record), rule=rule,
         visible=floor.visible if floor else _seen(decisions, rule),
         retractions=checks.retractions(record), calibration=checks.calibration(record), spendings=spendings(record),
-        floor=floor, left_out=checks.left_out(record), holdout=checks.holdout(record),
+        floor=floor, survey=survey(record), left_out=checks.left_out(record), holdout=checks.holdout(record),
         searched=searched(record), noise=noise(record), profiles=profiles(record), outcomes=outcomes(record),
         breakdown=breakdown(record), judging=gather_judging(record), sources=noise_sources(record),
         proposers=proposer_counts(record), cost=_cost(record),

@@ -1,18 +1,17 @@
 """The rule in whole sessions, in worlds whose truth is known: rounds, calibration, the end, plateaus, the floor."""
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
+from worlds import World, looks, play, recorded, runner_of, study_of
 
-from agent.ledger import DecisionRow, Ledger, ProposalRow
-from agent.opening import Overrides, begin, resume
+from agent.ledger import Ledger
+from agent.opening import Overrides, resume
 from agent.search import CALIBRATION, CHANCES, HARM, UNDECIDED
-from agent.study import Study, load_study
+from agent.study import Study
 from agent.workspace import Workspace
 from lanes import Recipe
 from probes.prompts import Prompt
@@ -22,46 +21,6 @@ from probes.simulated import SimulatedRunner
 from probes.store import ProbeStore
 from view.report import write_report
 from view.terminal import watching
-
-
-@dataclass
-class World:
-    """``effect``: of a recipe in a split; noise is normal, by seed and by answer, its own for each recipe."""
-
-    effect: Callable[[Recipe, str], float]
-    noise: float = 0.1
-    identity: str = "made for a test"
-
-    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
-        chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
-        level = 5 + self.effect(probe.recipe, probe.key.split) + chance.gauss(0, self.noise)
-        return [[level + chance.gauss(0, self.noise) for _ in range(probe.key.samples)] for _ in prompts]
-
-
-def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orders: bool = False) -> Study:
-    """``orders``: only the curriculum may change. Without a survey, unless the policy has one."""
-    text = simulated_study.STUDY.replace("disguised = 0.0\nholdout_seeds = 0", policy or "disguised = 0.0")
-    if "survey" in policy:
-        text = text.replace("survey = 0\n", "")
-    if orders:
-        text = text[: text.index("[lanes.hyperparameters]")] + "[lanes.curriculum]\n" + text[text.index("[policy]") :]
-    return load_study(simulated_study.write_study(folder / "study", text.replace("decisions = 8", budget)))
-
-
-def runner_of(study: Study, workspace: Path, world: World, width: int = 1) -> SimulatedRunner:
-    return SimulatedRunner(study.material, ProbeStore(workspace / "runs"), world=world, width=width)
-
-
-def play(study: Study, workspace: Path, world: World, width: int = 1, fresh: bool = False) -> str:
-    runner = runner_of(study, workspace, world, width)
-    with watching() as watcher:
-        return begin(study, Workspace(workspace), Overrides(), 0, fresh, watcher, write_report, runner)
-
-
-def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:
-    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
-        proposals = {row.id: row for row in ledger.proposals()}
-        return [(row, proposals[row.id]) for row in ledger.decisions("WHERE turn > 0")]
 
 
 def order_helps(recipe: Recipe, split: str) -> float:
@@ -97,12 +56,6 @@ def test_candidates_of_a_round_share_the_baselines_replicates(tmp_path: Path) ->
     baseline = [probe for probe in probes if probe.recipe == study.start.digest]
     screened = max(looks(decision)[-1]["pairs"] for decision, _ in recorded(tmp_path))
     assert len({probe.seed for probe in baseline}) == len(baseline) == max(3, screened)
-
-
-def looks(decision: DecisionRow) -> list[dict[str, Any]]:
-    assert decision.course is not None
-    found: list[dict[str, Any]] = decision.course["looks"]
-    return found
 
 
 def test_a_disguised_baseline_is_decided_on_and_never_kept(tmp_path: Path) -> None:

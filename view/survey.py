@@ -1,0 +1,54 @@
+"""The report's section about the survey: what was measured around the starting recipe, and what it let expect."""
+
+from agent.policy.response import Response, move_of
+from agent.survey import SURVEY
+from lanes import Value
+from view.figures import Figures, SurveyFigures, SurveyMove, shown
+from view.markdown import code, count, signed, table
+from view.session_record import SessionRecord
+
+ROWS = 8
+
+
+def survey(record: SessionRecord) -> SurveyFigures | None:
+    """None where the session took none: an earlier one did, or its study has none."""
+    own = [check for check in record.checks if check.kind == SURVEY]
+    if not own:
+        return None
+    moves = [(knob, value) for knob in record.study.lanes.knobs for value in _values(record, knob.name)]
+    placed = [move_of(knob, knob.read(record.start), value) for knob, value in moves]
+    mean, covariance = Response(record.surveyed.of(record.study.target)).expected(placed)
+    best = sorted(range(len(moves)), key=lambda place: -mean[place])[:ROWS]
+    return SurveyFigures(
+        len(own), sum(bool(check.data["failure"]) for check in own), len({check.data["seed"] for check in own}),
+        tuple(
+            SurveyMove(
+                moves[place][0].name, shown(moves[place][0].read(record.start)), shown(moves[place][1]),
+                float(mean[place]), float(max(covariance[place, place], 0.0)) ** 0.5,
+            )
+            for place in best
+        ),
+    )  # fmt: skip
+
+
+def _values(record: SessionRecord, knob: str) -> tuple[Value, ...]:
+    return record.study.lanes.moves(record.start).get(knob, ())
+
+
+def surveyed(figures: Figures) -> list[str]:
+    found = figures.survey
+    if found is None:
+        return []
+    rows = [
+        (code(one.knob), code(one.before), code(one.after), signed(one.expected), f"{one.deviation:.2f}")
+        for one in found.moves
+    ]
+    failed = f", of which {found.failed} failed" if found.failed else ""
+    return [
+        "## Survey", "",
+        f"Before the first proposal, {count(found.recipes, 'recipe')} around the starting one were measured under "
+        f"{count(found.seeds, 'seed')}{failed}: several knobs moved at once, so that each probe says something of each "
+        f"knob. They say where to look; none of them was a candidate, and none was kept. Of "
+        f"{code(figures.question.target)} they let expect, best first:", "",
+        *table(("knob", "from", "to", "effect", "give or take"), rows, right=(3, 4)),
+    ]  # fmt: skip
