@@ -64,8 +64,8 @@ def _looks(found: Explanation) -> list[str]:
     lines = _grid(("stage", "pairs", "effect", "std. error", "lower bound", "at level", "chance to be kept"), rows)
     small = found.policy.get("smallest_effect", 0)
     lines += _wrapped(
-        "Pooled over the pairs so far. Screening only chooses whom to confirm; a confirmation has fresh seeds and "
-        "passes "
+        "Pooled over the pairs so far. Screening only chooses whom to confirm, as does an expectation, which is what "
+        "other comparisons said; a confirmation has fresh seeds and passes "
         f"when its bound is above {small:g} and every guard holds."
     )
     return lines

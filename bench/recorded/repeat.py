@@ -8,6 +8,7 @@ order, the helper last: once it is kept, the others would be recipes that nobody
 
 import json
 import random
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,9 +110,11 @@ def _study(folder: Path, pool: Pool) -> Study:
 
 
 def _simulated(text: str) -> str:
-    """The same study, without a lab to build, and with no candidate in disguise: the pool holds no seeds for those."""
+    """The same study, without a lab to build, with no candidate in disguise and no survey: the pool holds no seeds for
+    those, and no recipes for this."""
     text = text.replace('lab = "microcoder"\n', "").replace("[runner]\n", '[runner]\nkind = "simulated"\n')
-    return text.replace("[policy]\n", "[policy]\ndisguised = 0.0\n")
+    text = re.sub(r"^survey = .*\n", "", text, flags=re.MULTILINE)
+    return text.replace("[policy]\n", "[policy]\ndisguised = 0.0\nsurvey = 0\n")
 
 
 def markdown(found: Sequence[Repetition]) -> str:
