@@ -39,17 +39,19 @@ class Floor:
 
 
 def settle(
-    readings: Sequence[Reading], found: Sources | None, policy: Policy, budget: Budget, width: int, chosen: int | None
-) -> Floor:
+    readings: Sequence[Reading], found: Sources | None, policy: Policy, budget: Budget, width: int, chosen: int | None,
+    surveys: bool = True,
+) -> Floor:  # fmt: skip
     """From repeats of the starting recipe. ``found``: where the target's noise comes from; ``width``: how many probes
-    run side by side; ``chosen``: answers per prompt that an earlier session under the question settled on."""
+    run side by side; ``chosen``: answers per prompt that an earlier session under the question settled on;
+    ``surveys``: whether a survey may be taken."""
     asked = readings[0].key.samples
     samples, why = (asked, "the study's own number of answers") if chosen is None else (chosen, "as an earlier session")
     if chosen is None and policy.most_samples and found is not None:
         samples, why = _answers(readings, found, policy.most_samples)
     probes = _probes(readings, samples / asked, budget, width)
     pairs, because = _pairs(probes, policy)
-    survey, so = _survey(probes, policy, budget)
+    survey, so = _survey(probes, policy, budget) if surveys else (0, "")
     told = f"{samples} answers per prompt: {why}; at most {pairs} fresh pairs: {because}"
     told += f"; a survey of {survey}: {so}" if survey else ""
     return Floor(samples, pairs, survey, told)
@@ -76,11 +78,14 @@ def _answers(readings: Sequence[Reading], found: Sources, most: int) -> tuple[in
 
 
 def _probes(readings: Sequence[Reading], scale: float, budget: Budget, width: int) -> float | None:
-    """How many the budget has; None when neither probes nor hours bound it."""
+    """How many the budget has; None when neither probes nor hours nor dollars for them bound it."""
     seconds = sum(r.timing.train + scale * (r.timing.generate + r.timing.score) for r in readings) / len(readings)
     known = [float(budget.probes)] if budget.probes is not None else []
-    if budget.hours is not None and seconds > 0:
-        known.append(budget.hours * 3600 * width / seconds)
+    hours = [budget.hours] if budget.hours is not None else []
+    if budget.dollars is not None and budget.dollars_per_hour:
+        hours.append(budget.dollars / budget.dollars_per_hour)
+    if hours and seconds > 0:
+        known.append(min(hours) * 3600 * width / seconds)
     return min(known, default=None)
 
 

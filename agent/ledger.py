@@ -109,8 +109,8 @@ class DecisionRow:
 @dataclass(frozen=True)
 class CheckRow:
     """What a session measured that is no decision on a proposal: the noise "floor" at its start, each recipe of its
-    "survey" (subject: its place), each KEEP left out ("leave_one_out", subject: its decision) and the "holdout" at its
-    end."""
+    "survey" (subject: its place) and what is "surveyed" by it (subject: the session that took it), each KEEP left out
+    ("leave_one_out", subject: its decision) and the "holdout" at its end."""
 
     session: str
     kind: str
@@ -320,16 +320,16 @@ class Ledger:
         rows = self._db.execute("SELECT * FROM checks WHERE session = ? ORDER BY rowid", (session_id,))
         return [check for check in map(_check, rows) if kind in (None, check.kind)]
 
-    def surveyed(self, question: str, key: str) -> list[CheckRow]:
-        """Every recipe that a survey measured under one question and one probe key, of all sessions, oldest first."""
+    def survey_under(self, question: str, key: str) -> str | None:
+        """The session that took a survey, to its end, under one question and one probe key; the first, if several."""
         if not self._has("checks"):
-            return []
-        rows = self._db.execute(
-            "SELECT c.* FROM checks c JOIN sessions s ON s.id = c.session "
-            "WHERE c.kind = 'survey' AND s.question = ? AND s.key = ? ORDER BY c.rowid",
+            return None
+        row = self._db.execute(
+            "SELECT c.subject FROM checks c JOIN sessions s ON s.id = c.session JOIN checks r ON r.session = c.subject "
+            "WHERE c.kind = 'surveyed' AND r.kind = 'survey' AND s.question = ? AND s.key = ? ORDER BY c.rowid LIMIT 1",
             (question, key),
-        )
-        return list(map(_check, rows))
+        ).fetchone()
+        return str(row["subject"]) if row else None
 
     def settle(self, floor: CheckRow, key: str) -> None:
         """Record the noise floor of a session together with the probe key that was chosen by it."""

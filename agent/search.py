@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
-from agent.policy.knowledge import Account, account_from, response_of
-from agent.policy.response import Move, Response, move_of
+from agent.policy.knowledge import Account, account_from, responses_of
+from agent.policy.response import Move, move_of
 from agent.proposers import Situation, Suggestion, Tried
 from agent.rows import value_of
 from agent.study import Study
-from agent.survey import Surveyed, surveyed
+from agent.survey import SURVEY, Surveyed, surveyed
 from lanes import Knob, Recipe, SearchSpace, Value
 from lanes.errors import IllegalRecipe
 
@@ -55,7 +55,7 @@ class Search:
                 return Situation(
                     turn, self.row.seed, lane, incumbent, moves, space, self._tried(), self.study.target,
                     self.study.guards, self.study.program, budget_left,
-                    *self._responses(),
+                    *responses_of(self._accounts, self.study.target, self.study.guards, self._surveyed.of),
                 )  # fmt: skip
         return None
 
@@ -190,7 +190,8 @@ class Search:
 
     @cached_property
     def _surveyed(self) -> Surveyed:
-        return surveyed(self.ledger.surveyed(self.row.question, self.row.key), self.study.lanes)
+        owner = self.ledger.survey_under(self.row.question, self.row.key)
+        return surveyed(self.ledger.checks(owner, SURVEY) if owner else (), self.study.lanes)
 
     @cached_property
     def _accounts(self) -> list[Account]:
@@ -200,15 +201,6 @@ class Search:
             for proposal, decision in self._history
             if decision.course
         ]
-
-    def _responses(self) -> tuple[Response, dict[str, Response]]:
-        """Of the target, and of the guards on the target's scales, by all that is known under the question."""
-        target = response_of(self._accounts, self.study.target, self._surveyed.of(self.study.target))
-        guards = {
-            name: replace(response_of(self._accounts, name, self._surveyed.of(name)), settled=target.scales)
-            for name in self.study.guards
-        }
-        return target, guards
 
     def _effect(self, digest: str) -> str:
         return self.ledger.recipe(digest).effect

@@ -17,14 +17,13 @@ from agent.ledger import CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
 from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
-from agent.policy.response import Seen
 from agent.proposers import Chain, Suggestion
 from agent.round import Candidate, Conclusion, Round
 from agent.rows import event_text, measured_row, now, result_row, retraction_row, value_of
 from agent.search import CALIBRATION, MACHINE_FAULTS, Search
 from agent.seeds import Seeds
 from agent.study import Study
-from agent.survey import Survey, surveyed
+from agent.survey import Survey, Surveyed, closed
 from agent.workspace import full_disk_is_said, uninterrupted
 from lanes import Recipe, digest_of, show
 from lanes.errors import BudgetSpent, MissingRequirement
@@ -75,9 +74,9 @@ class Session:
             self._record([(self._decision(decision_id, 0, verdict, start, figures), None)])
         decision = self._ledger.decision(decision_id)
         failed = decision is None or decision.status == "CRASH"
+        self.measuring.publish()
         if not failed:
             self._survey(start)
-        self.measuring.publish()
         return start.digest, f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
 
     def next_round(self, turn: int, incumbent: str) -> list[str]:
@@ -182,7 +181,8 @@ class Session:
         scorer, file = self.study.scorer, self.study.file
         found = None if scorer.chooses else sources(readings, self.study.target, spread, scorer.judgements)
         chosen = self._ledger.samples(self.row.question)
-        floor = settle(readings, found, file.policy, self.measuring.budget, self.measuring.runner.width, chosen)
+        width, surveys = self.measuring.runner.width, not scorer.chooses  # a survey compares scores
+        floor = settle(readings, found, file.policy, self.measuring.budget, width, chosen, surveys)
         self._settle(floor, floor_data(floor, found, visible_effect(readings, self.study.target, floor, file.policy)))
         self.measuring.note(told(found, self.study.target, self._floor["visible"]))
         self.measuring.note(f"FLOOR {floor.why}")
@@ -204,18 +204,12 @@ class Session:
         self.measuring.key, self.measuring.row = key, replace(self.row, key=key.digest)
 
     def _survey(self, start: Recipe) -> None:
-        """Learn where to look. A budget that does not pay for it ends the session after, as any budget does."""
-        number = int(self._floor.get("survey", 0))
-        try:
-            Survey(self.measuring, self.seeds, self._first_spreads).take(start, number)
-        except BudgetSpent as error:
-            self.measuring.note(f"SURVEY left off: {error}")
+        Survey(self.measuring, self.seeds, self._first_spreads).take(start, int(self._floor.get("survey", 0)))
 
     @cached_property
-    def _surveyed(self) -> tuple[Seen, ...]:
-        """Of the target, once the survey is taken."""
-        done = self._ledger.surveyed(self.row.question, self.row.key)
-        return surveyed(done, self.study.lanes).of(self.study.target)
+    def _surveyed(self) -> Surveyed:
+        """Once the survey is taken; nothing in a session from before there were any."""
+        return closed(self._ledger.checks(self.row.id)) or Surveyed()
 
     @property
     def _floor(self) -> dict[str, float]:
@@ -293,7 +287,8 @@ class Session:
         decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
         accounts = [account_from(decision.course["account"]) for decision in decided if decision.course]
         policy = self.study.file.policy
-        return known([*accounts, *more], self._first_spreads, self.study.target, policy, self._surveyed)
+        target, guards = self.study.target, self.study.guards
+        return known([*accounts, *more], self._first_spreads, target, policy, guards, self._surveyed.of)
 
     @cached_property
     def _first_spreads(self) -> dict[str, Spread]:

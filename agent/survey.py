@@ -8,29 +8,77 @@ knob, the best of a draw from what the waves before let expect (Thompson 1933).
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from math import ceil
+from typing import Any
 
 import numpy
 
 from agent.ledger import CheckRow
 from agent.measuring import Measuring
 from agent.policy.response import Move, Response, Seen, move_of
+from agent.round import MOST_LOST
 from agent.rows import now, value_of
 from agent.seeds import Seeds
-from lanes import Mutation, Recipe, SearchSpace, Value
-from lanes.errors import IllegalRecipe
-from probes.reading import Failure, Probe, Reading
+from lanes import Mutation, Recipe, SearchSpace, Value, inert
+from lanes.errors import BaselineFailed, BudgetSpent, IllegalRecipe, MissingRequirement
+from probes.comparison import compare
+from probes.reading import Failure, Outcome, Probe, Reading
 from probes.spread import Spread
 
 SURVEY = "survey"
+SURVEYED = "surveyed"
 WAVES = 5
 SHARED = 0.5
 """Of the variance of a comparison in a survey: the baseline's, which all of its wave share."""
 Row = Mapping[str, Value | None]
 """Knob -> the value to move it to; None leaves it."""
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What a survey showed: per recipe its moves, its differences by category, and whose replicate it shares."""
+
+    rows: tuple[tuple[tuple[Move, ...], Mapping[str, tuple[float, float]], str], ...] = ()
+
+    def of(self, category: str) -> tuple[Seen, ...]:
+        return tuple(
+            Seen(moves, *found[category], held, SHARED) for moves, found, held in self.rows if category in found
+        )
+
+    def data(self) -> dict[str, Any]:
+        """As the ledger keeps it."""
+        return {"rows": [[[asdict(move) for move in moves], found, held] for moves, found, held in self.rows]}
+
+
+def surveyed(checks: Sequence[CheckRow], space: SearchSpace) -> Surveyed:
+    """From a survey's rows, on the ladders of ``space``; without rows that move a knob which it has no more."""
+    knobs = {knob.name: knob for knob in space.knobs}
+    rows = []
+    for check in checks:
+        moves, held = check.data["moves"], f"{check.session} {check.data['seed']}"
+        if all(one["knob"] in knobs for one in moves):
+            placed = [move_of(knobs[one["knob"]], value_of(one["before"]), value_of(one["after"])) for one in moves]
+            rows.append((tuple(placed), _differences_in(check.data["differences"]), held))
+    return Surveyed(tuple(rows))
+
+
+def closed(checks: Sequence[CheckRow]) -> Surveyed | None:
+    """What a session decides by, from its own checks: it was settled before the first proposal, and stays."""
+    row = next((check for check in checks if check.kind == SURVEYED), None)
+    if row is None:
+        return None
+    return Surveyed(
+        tuple(
+            (tuple(Move(**move) for move in moves), _differences_in(found), held)
+            for moves, found, held in row.data["rows"]
+        )
+    )
+
+
+def _differences_in(data: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
+    return {name: (delta, variance) for name, (delta, variance) in data.items()}
 
 
 @dataclass(frozen=True)
@@ -42,59 +90,104 @@ class Survey:
     spreads: Mapping[str, Spread]
 
     def take(self, start: Recipe, number: int) -> None:
-        """Measure at most ``number`` recipes around ``start``, unless an earlier session did under this question."""
-        row, wanted = self.measuring.row, number
-        for wave, seed in enumerate(islice(self.seeds.screening(0), WAVES)):
-            done = self.measuring.ledger.surveyed(row.question, row.key)
-            if any(check.session != row.id for check in done):
-                return
+        """Measure at most ``number`` recipes around ``start``, unless an earlier session did under this question, and
+        settle what this session knows by it. A budget that ends it leaves what was measured."""
+        row, ledger = self.measuring.row, self.measuring.ledger
+        if closed(ledger.checks(row.id)) is not None:
+            return
+        owner = ledger.survey_under(row.question, row.key) or row.id
+        try:
+            if owner == row.id:
+                self._waves(start, number)
+        except BudgetSpent as error:
+            self.measuring.note(f"SURVEY ended: {error}")
+        found = surveyed(ledger.checks(owner, SURVEY), self.measuring.study.lanes)
+        ledger.checked(CheckRow(row.id, SURVEYED, owner, now(), found.data()))
+
+    def _waves(self, start: Recipe, number: int) -> None:
+        seeds, wanted = self.seeds.screening(0), number
+        for wave in range(WAVES):
             size = min(ceil(number / WAVES), wanted)
             wanted -= size
-            if size and all(check.data["wave"] != wave for check in done):
-                self._wave(start, wave, seed, self._planned(start, wave, size, done))
+            done = self.measuring.ledger.checks(self.measuring.row.id, SURVEY)
+            plan = self._planned(start, wave, size, [check for check in done if check.data["wave"] < wave])
+            if plan:
+                base = self._base(start, seeds)
+                if all(check.data["wave"] != wave for check in done):
+                    self._wave(start, wave, base, plan)
 
-    def _planned(self, start: Recipe, wave: int, size: int, done: Sequence[CheckRow]) -> list[tuple[Mutation, ...]]:
+    def _base(self, start: Recipe, seeds: Iterator[int]) -> Reading:
+        """The starting recipe under the next seed that does not make it fail."""
+        for lost, seed in enumerate(seeds):
+            probe = Probe(start, self.measuring.key, seed)
+            self.measuring.measure("survey, the starting recipe", [probe])
+            found = self.measuring.outcome(probe)
+            if isinstance(found, Reading):
+                return found
+            if not found.permanent or lost >= MOST_LOST:
+                raise BaselineFailed(
+                    f"the starting recipe was measured before under other seeds and failed now ({found.kind}: "
+                    f"{found.message}); mend the cause, then resume the session"
+                )
+        raise RuntimeError("there is always another seed")
+
+    def _planned(self, start: Recipe, wave: int, size: int, before: Sequence[CheckRow]) -> list[tuple[Mutation, ...]]:
+        """Mutations of each recipe of a wave, by the waves before it."""
         study = self.measuring.study
-        response = Response(surveyed(done, study.lanes).of(study.target))
+        response = Response(surveyed(before, study.lanes).of(study.target))
         chance = numpy.random.default_rng(random.Random(f"{self.measuring.row.seed}|{wave}|survey").getrandbits(64))
-        rows = (drawn if response.seen else near)(study.lanes, start, size, chance, response)
-        plan = {
-            _moved(study.lanes, start, made).effect: made for row in rows if (made := legal(study.lanes, start, row))
-        }
-        return list(plan.values())
+        if response.seen:
+            rows = drawn(study.lanes, start, size, chance, response)
+        else:
+            rows = near(study.lanes, start, size, chance)
+        made = [legal(study.lanes, start, row) for row in rows]
+        plan = {_moved(study.lanes, start, mutations).effect: mutations for mutations in made}
+        return [mutations for effect, mutations in plan.items() if effect != start.effect]
 
-    def _wave(self, start: Recipe, wave: int, seed: int, plan: Sequence[tuple[Mutation, ...]]) -> None:
+    def _wave(self, start: Recipe, wave: int, base: Reading, plan: Sequence[tuple[Mutation, ...]]) -> None:
+        """Measure and record it. Failures that no recipe explains say nothing; a wave of nothing else is no wave."""
         measuring = self.measuring
-        base = Probe(start, measuring.key, seed)
-        probes = [Probe(_moved(measuring.study.lanes, start, mutations), measuring.key, seed) for mutations in plan]
-        measuring.measure(f"survey, wave {wave + 1} of {WAVES}", [base, *probes])
-        level = measuring.outcome(base)
-        checks = []
-        for place, (mutations, probe) in enumerate(zip(plan, probes, strict=True)):
-            outcome = measuring.outcome(probe)
-            data = {"wave": wave, "seed": seed, "moves": [asdict(mutation) for mutation in mutations], "failure": None}
-            if isinstance(outcome, Reading) and isinstance(level, Reading):
-                data |= {"differences": self._differences(outcome, level)}
-            else:
-                data |= {"differences": {}, "failure": outcome.kind if isinstance(outcome, Failure) else "baseline"}
-            checks.append(CheckRow(measuring.row.id, SURVEY, f"{wave + 1}.{place + 1}", now(), data))
+        probes = [
+            Probe(_moved(measuring.study.lanes, start, mutations), measuring.key, base.seed) for mutations in plan
+        ]
+        measuring.measure(f"survey, wave {wave + 1} of {WAVES}", probes)
+        outcomes = [measuring.outcome(probe) for probe in probes]
+        faults = [outcome for outcome in outcomes if isinstance(outcome, Failure) and not outcome.permanent]
+        if len(faults) == len(outcomes):
+            raise MissingRequirement(
+                f"every probe of a survey's wave failed without a fault of its recipe (the last: {faults[-1].kind}, "
+                f"{faults[-1].message}); mend the machine, then: {measuring.workspace.resume_command}"
+            )
+        checks = [
+            CheckRow(
+                measuring.row.id, SURVEY, f"{wave + 1}.{place}", now(),
+                {"wave": wave, "seed": base.seed, "moves": [asdict(one) for one in mutations],
+                 **self._found(outcome, base)},
+            )
+            for place, (mutations, outcome) in enumerate(zip(plan, outcomes, strict=True), 1)
+        ]  # fmt: skip
         measuring.ledger.checked(*checks)
         lost = sum(bool(check.data["failure"]) for check in checks)
         measuring.note(
             f"SURVEY wave {wave + 1} of {WAVES}: {len(checks)} recipes around the starting one"
             + (f", {lost} failed" if lost else "")
         )
+        measuring.publish()
 
-    def _differences(self, reading: Reading, level: Reading) -> dict[str, tuple[float, float]]:
-        """By category: the reading's mean less the starting recipe's under the same seed, and its variance."""
+    def _found(self, outcome: Outcome, base: Reading) -> dict[str, Any]:
+        """By category: the recipe's difference from the starting one under the same seed, and its variance; or why
+        there is none."""
+        if isinstance(outcome, Failure):
+            return {"differences": {}, "failure": outcome.kind}
         study = self.measuring.study
+        found = compare([outcome], [base], spreads=self.spreads).differences
+        names = [name for name in (study.target, *study.guards) if name in found]
         return {
-            name: (reading.mean(name) - level.mean(name), self.spreads[name].variance)
-            for name in (study.target, *study.guards)
-        }
+            "differences": {name: (found[name].delta, self.spreads[name].variance) for name in names}, "failure": None,
+        }  # fmt: skip
 
 
-def near(space: SearchSpace, start: Recipe, size: int, chance: numpy.random.Generator, _: Response) -> list[Row]:
+def near(space: SearchSpace, start: Recipe, size: int, chance: numpy.random.Generator) -> list[Row]:
     """Rows of nearest moves, of each knob every one about as often as the others; names may stay as they are."""
     rows: list[dict[str, Value | None]] = [{} for _ in range(size)]
     for name, values in space.moves(start).items():
@@ -127,12 +220,9 @@ def drawn(
 ) -> list[Row]:
     """Rows of each knob's best value in a draw of what its moves may be worth."""
     moves = [(name, value) for name, values in space.moves(start).items() for value in values]
-    mean, covariance = response.expected([_move(space, start, name, value) for name, value in moves])
-    values, vectors = numpy.linalg.eigh(covariance)
-    root = vectors * numpy.sqrt(numpy.maximum(values, 0))
+    placed = [move_of(space.knob(name), space.knob(name).read(start), value) for name, value in moves]
     rows: list[Row] = []
-    for _ in range(size):
-        worth = mean + root @ chance.standard_normal(len(moves))
+    for worth in response.drawn(placed, chance, size):
         best: dict[str, tuple[float, Value | None]] = {name: (0.0, None) for name, _ in moves}
         for (name, value), own in zip(moves, worth, strict=True):
             best[name] = max(best[name], (float(own), value), key=lambda found: found[0])
@@ -141,7 +231,8 @@ def drawn(
 
 
 def legal(space: SearchSpace, start: Recipe, row: Row) -> tuple[Mutation, ...]:
-    """The row's mutations one after another, without those that are illegal beside the ones before or undo them."""
+    """The row's mutations one after another, without those that are illegal beside the ones before or undo them, and
+    those that have no effect beside the others."""
     made, recipe = list[Mutation](), start
     for name, value in row.items():
         knob = space.knob(name)
@@ -154,40 +245,10 @@ def legal(space: SearchSpace, start: Recipe, row: Row) -> tuple[Mutation, ...]:
         if all(space.knob(one.knob).read(further) == one.after for one in made):
             made.append(mutation)
             recipe = further
-    return tuple(made)
+    return tuple(one for one in made if not inert(recipe, one.knob))
 
 
 def _moved(space: SearchSpace, start: Recipe, mutations: Sequence[Mutation]) -> Recipe:
     for mutation in mutations:
         start = space.knob(mutation.knob).write(start, mutation.after)
     return start
-
-
-def _move(space: SearchSpace, start: Recipe, name: str, value: Value) -> Move:
-    knob = space.knob(name)
-    return move_of(knob, knob.read(start), value)
-
-
-@dataclass(frozen=True)
-class Surveyed:
-    """What surveys showed: per recipe its moves, its differences by category, and whose replicate it shares."""
-
-    rows: tuple[tuple[tuple[Move, ...], Mapping[str, tuple[float, float]], str], ...] = ()
-
-    def of(self, category: str) -> tuple[Seen, ...]:
-        return tuple(
-            Seen(moves, *found[category], held, SHARED) for moves, found, held in self.rows if category in found
-        )
-
-
-def surveyed(checks: Sequence[CheckRow], space: SearchSpace) -> Surveyed:
-    """From a survey's rows, on the ladders of today; without rows that move a knob which the study has no more."""
-    knobs = {knob.name: knob for knob in space.knobs}
-    rows = []
-    for check in checks:
-        moves, held = check.data["moves"], f"{check.session} {check.data['seed']}"
-        if all(one["knob"] in knobs for one in moves):
-            placed = [move_of(knobs[one["knob"]], value_of(one["before"]), value_of(one["after"])) for one in moves]
-            found = {name: (delta, variance) for name, (delta, variance) in check.data["differences"].items()}
-            rows.append((tuple(placed), found, held))
-    return Surveyed(tuple(rows))

@@ -48,7 +48,7 @@ def earlier(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
 def knowledge(record: SessionRecord, decisions: Sequence[DecisionRow], decision: DecisionRow) -> Knowledge:
     """What these decisions and the survey teach, but for the noise of the baseline's repeats."""
     accounts, target = [account for row in decisions if (account := account_of(row))], decision.policy["target"]
-    return known(accounts, {}, target, policy_of(decision), record.surveyed.of(target))
+    return known(accounts, {}, target, policy_of(decision), decision.policy["guards"], record.surveyed.of)
 
 
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:

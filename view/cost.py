@@ -86,6 +86,8 @@ def _decision(study: Study) -> list[tuple[str, str]]:
         beside += (
             f"; at the end {2 * policy.holdout_seeds} on the holdout, and as many for each KEEP as the budget allows"
         )
+    if policy.survey and not study.scorer.chooses:
+        beside += f"; before the first decision up to {policy.survey} for a survey"
     return [
         ("one decision", f"{policy.first_seeds} to {policy.screening_seeds} probes for screening, the incumbent's are "
                          "shared by its round; where promising, up to "

@@ -7,7 +7,7 @@ from agent.budget import Spent, limits, priced, spent_by
 from agent.ledger import CheckRow, DecisionRow, ExaminationRow, Ledger, ProbeRow, ProposalRow, SessionRow
 from agent.search import CALIBRATION
 from agent.study import Budget, Study, parse_study
-from agent.survey import Surveyed, surveyed
+from agent.survey import Surveyed, closed
 from agent.workspace import Workspace
 from lanes import Recipe
 from lanes.errors import BadInput
@@ -25,7 +25,7 @@ class SessionRecord:
     ``outcomes`` holds what their directories still give, by probe id; ``answers`` the judged answers of the starting
     recipe and of the incumbent, by recipe. ``holder`` is the process that runs this session now. ``recipes`` holds
     every recipe that stood, by digest. ``nights_before``: sessions under the same question that began earlier, which
-    fresh seeds depend on. ``surveyed``: what surveys under the question have shown by then.
+    fresh seeds depend on. ``surveyed``: what the survey showed by which it decided.
     ``disguises``: decisions on candidates in disguise, of all sessions of the study.
     """
 
@@ -136,6 +136,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         concerned = stood | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
         probes = tuple(ledger.probes(session.id))
         budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
+        checks = tuple(ledger.checks(session.id))
         borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
         outcomes = _outcomes(workspace, (*probes, *borrowed))
         answers = {
@@ -146,8 +147,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
             session, study, budget, spent_by(ledger, session.id, budget, workspace),
             decisions, proposals, probes, borrowed, outcomes, answers,
             {digest: ledger.recipe(digest) for digest in sorted(stood)},
-            tuple(ledger.examinations(session.id)), tuple(ledger.checks(session.id)),
-            surveyed(_surveys(ledger, session), study.lanes), *_others(ledger, session),
+            tuple(ledger.examinations(session.id)), checks, closed(checks) or Surveyed(), *_others(ledger, session),
             spent_on_judging(workspace.judging, session.id),
             ledger.active_seconds(session.id),
             _holder(workspace, ledger, session),
@@ -167,13 +167,6 @@ def _standing(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
     """The digest that the last KEEP or RETRACT left. Of a round, another candidate may be decided on after the KEEP."""
     left = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
     return left[-1] if left else session.start
-
-
-def _surveys(ledger: Ledger, session: SessionRow) -> list[CheckRow]:
-    """The recipes of surveys that the session or an earlier one under its question took."""
-    names = ledger.sessions()
-    earlier = set(names[: names.index(session.id) + 1])
-    return [check for check in ledger.surveyed(session.question, session.key) if check.session in earlier]
 
 
 def _others(ledger: Ledger, session: SessionRow) -> tuple[tuple[DecisionRow, ...], int]:

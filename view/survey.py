@@ -2,7 +2,6 @@
 
 from agent.policy.response import Response, move_of
 from agent.survey import SURVEY
-from lanes import Value
 from view.figures import Figures, SurveyFigures, SurveyMove, shown
 from view.markdown import code, count, signed, table
 from view.session_record import SessionRecord
@@ -15,9 +14,11 @@ def survey(record: SessionRecord) -> SurveyFigures | None:
     own = [check for check in record.checks if check.kind == SURVEY]
     if not own:
         return None
-    moves = [(knob, value) for knob in record.study.lanes.knobs for value in _values(record, knob.name)]
+    legal = record.study.lanes.moves(record.start)
+    moves = [(knob, value) for knob in record.study.lanes.knobs for value in legal.get(knob.name, ())]
     placed = [move_of(knob, knob.read(record.start), value) for knob, value in moves]
-    mean, covariance = Response(record.surveyed.of(record.study.target)).expected(placed)
+    seen = record.surveyed.of(record.study.target)
+    mean, covariance = Response(seen).expected(placed)
     best = sorted(range(len(moves)), key=lambda place: -mean[place])[:ROWS]
     return SurveyFigures(
         len(own), sum(bool(check.data["failure"]) for check in own), len({check.data["seed"] for check in own}),
@@ -26,13 +27,9 @@ def survey(record: SessionRecord) -> SurveyFigures | None:
                 moves[place][0].name, shown(moves[place][0].read(record.start)), shown(moves[place][1]),
                 float(mean[place]), float(max(covariance[place, place], 0.0)) ** 0.5,
             )
-            for place in best
+            for place in best if seen
         ),
     )  # fmt: skip
-
-
-def _values(record: SessionRecord, knob: str) -> tuple[Value, ...]:
-    return record.study.lanes.moves(record.start).get(knob, ())
 
 
 def surveyed(figures: Figures) -> list[str]:
@@ -48,7 +45,7 @@ def surveyed(figures: Figures) -> list[str]:
         "## Survey", "",
         f"Before the first proposal, {count(found.recipes, 'recipe')} around the starting one were measured under "
         f"{count(found.seeds, 'seed')}{failed}: several knobs moved at once, so that each probe says something of each "
-        f"knob. They say where to look; none of them was a candidate, and none was kept. Of "
-        f"{code(figures.question.target)} they let expect, best first:", "",
-        *table(("knob", "from", "to", "effect", "give or take"), rows, right=(3, 4)),
+        "knob. They say where to look; none of them was a candidate, and none was kept.",
+        *([] if not rows else ["", f"Of {code(figures.question.target)} they let expect, best first:", ""]),
+        *([] if not rows else table(("knob", "from", "to", "effect", "give or take"), rows, right=(3, 4))),
     ]  # fmt: skip

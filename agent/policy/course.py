@@ -98,10 +98,11 @@ def screen(seen: Comparison, terms: Terms, known: Knowledge) -> tuple[Look, Step
 
 def expect(terms: Terms, known: Knowledge) -> Look | None:
     """Before a pair is measured: what other comparisons let expect, when that is promising enough to be confirmed
-    without screening, and more than an extrapolation; else None."""
-    if known.move is None or not known.response.went_to(known.move):
+    without screening, more than an extrapolation, and nothing that a guard is likely to break by; else None."""
+    policy = terms.policy
+    if known.move is None or not known.response.went_to(known.move) or known.safe(terms.guards) < policy.promising:
         return None
-    policy, (mean, variance) = terms.policy, known.expected
+    mean, variance = known.expected
     last = _levels(error_of(known, policy), terms)[-1], _levels(policy.guard_error, terms)[-1]
     hope = foreseen(terms.pairs, terms.target, terms.guards, policy.smallest_effect, last, known)
     if hope < policy.promising:

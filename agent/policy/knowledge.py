@@ -6,11 +6,11 @@ to each guard since the session's first baseline.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent.policy.response import Move, Response, Seen
+from agent.policy.response import Move, Response, Seen, safe
 from agent.policy.settings import Policy
 from probes.comparison import Difference
 from probes.reading import Reading
@@ -46,13 +46,15 @@ class Account:
 @dataclass(frozen=True)
 class Knowledge:
     """Read by the rule. ``cumulative``: per guard, (change, variance) of all KEEPs since the session's first baseline;
-    ``response``: what moves are worth, by all comparisons together; ``move``: the one that is decided on."""
+    ``response``, ``guard_responses``: what moves do to the target and to guards, by all comparisons together; ``move``:
+    the one that is decided on."""
 
     spreads: Mapping[str, Spread]
     effect_variance: float
     error_left: float
     cumulative: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     response: Response = field(default_factory=Response)
+    guard_responses: Mapping[str, Response] = field(default_factory=dict)
     move: Move | None = None
 
     def about(self, move: Move | None) -> "Knowledge":
@@ -63,6 +65,10 @@ class Knowledge:
     def expected(self) -> tuple[float, float]:
         """Mean and variance of the move's effect on the target, by other comparisons."""
         return self.response.of(self.move) if self.move else (0.0, self.effect_variance)
+
+    def safe(self, margins: Mapping[str, float]) -> float:
+        """The chance that the move breaks no guard, by other comparisons."""
+        return float(safe([self.move], self.guard_responses, margins)[0]) if self.move else 1.0
 
     def shrunk(self, delta: float, variance: float) -> tuple[float, float]:
         """Mean and variance of a true effect, given an estimate and its variance: normal with normal prior."""
@@ -77,14 +83,11 @@ class Knowledge:
 
 
 def known(
-    accounts: Sequence[Account],
-    baseline: Mapping[str, Spread],
-    target: str,
-    policy: Policy,
-    surveyed: Sequence[Seen] = (),
-) -> Knowledge:
+    accounts: Sequence[Account], baseline: Mapping[str, Spread], target: str, policy: Policy,
+    guards: Collection[str] = (), surveyed: Callable[[str], Sequence[Seen]] = lambda category: (),
+) -> Knowledge:  # fmt: skip
     """From the accounts of the session's decisions, oldest first, the noise of its first baseline's repeats, and what a
-    survey has shown of the target."""
+    survey has shown of each category."""
     own: dict[str, list[Spread]] = {name: [] for name in baseline}
     excess, candidates = 0.0, 0
     left, cumulative = policy.night_error, dict[str, tuple[float, float]]()
@@ -106,7 +109,16 @@ def known(
                 cumulative[name] = (change + difference.delta, variance + difference.standard_error**2)
     effects = max(SMALLEST_DEVIATION**2, (PRIOR * EFFECT**2 + excess) / (PRIOR + candidates))
     spreads = {name: _spread(found, baseline.get(name)) for name, found in own.items()}
-    return Knowledge(spreads, effects, left, cumulative, response_of(accounts, target, surveyed))
+    return Knowledge(spreads, effects, left, cumulative, *responses_of(accounts, target, guards, surveyed))
+
+
+def responses_of(
+    accounts: Sequence[Account], target: str, guards: Collection[str], surveyed: Callable[[str], Sequence[Seen]]
+) -> tuple[Response, dict[str, Response]]:
+    """Of the target, and of each guard on the target's scales."""
+    found = response_of(accounts, target, surveyed(target))
+    scales = found.scales if guards else {}
+    return found, {name: replace(response_of(accounts, name, surveyed(name)), settled=scales) for name in guards}
 
 
 def response_of(accounts: Sequence[Account], category: str, surveyed: Sequence[Seen] = ()) -> Response:

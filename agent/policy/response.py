@@ -16,6 +16,7 @@ from itertools import product
 import numpy
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.special import ndtr
 
 from lanes import Knob, Value
 
@@ -60,7 +61,7 @@ Parts = dict[Named, tuple[list[int], list[Move]]]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A comparison on the target of a recipe that lies some moves from its baseline, each of another knob: one for a
+    """A comparison in one category of a recipe that lies some moves from its baseline, each of another knob: one for a
     candidate, several in a survey. ``held``: whose replicates it shares with other comparisons; None of a confirmation,
     which has its own. ``shared``: how much of the variance that is."""
 
@@ -73,7 +74,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Response:
-    """Of the target to moves, from what was seen. ``settled``: scales that need not be found again."""
+    """Of one category to moves, from what was seen. ``settled``: scales that need not be found again."""
 
     seen: tuple[Seen, ...] = ()
     settled: Mapping[Named, Scales] = field(default_factory=dict)
@@ -88,6 +89,15 @@ class Response:
         weights = numpy.linalg.solve(self._observed, across)
         mean[:] = weights.T @ self._deltas
         return mean, prior - across.T @ weights
+
+    def drawn(self, moves: Sequence[Move], chance: numpy.random.Generator, number: int = 1, heat: float = 1.0) -> Table:
+        """``number`` draws [number, moves] of their true effects; ``heat``: of the standard deviation they vary by."""
+        mean, covariance = self.expected(moves)
+        values, vectors = numpy.linalg.eigh(covariance)
+        root = vectors * numpy.sqrt(numpy.maximum(values, 0))
+        normal = chance.standard_normal((number, len(moves)))
+        drawn: Table = mean + heat * normal @ root.T
+        return drawn
 
     def given(self, one: Seen) -> "Response":
         """With one comparison more; what it says of other knobs' scales is nothing."""
@@ -133,6 +143,16 @@ class Response:
     @cached_property
     def _deltas(self) -> Table:
         return _deltas(self.seen)
+
+
+def safe(moves: Sequence[Move], guards: Mapping[str, Response], margins: Mapping[str, float]) -> Table:
+    """[moves] The chance that the guard that a move endangers most keeps to its margin."""
+    chances = numpy.ones(len(moves))
+    for name, response in guards.items():
+        mean, covariance = response.expected(moves)
+        deviation = numpy.sqrt(numpy.maximum(numpy.diag(covariance), JITTER))
+        chances = numpy.minimum(chances, ndtr((mean + margins[name]) / deviation))
+    return chances
 
 
 @lru_cache(maxsize=256)

@@ -4,10 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy
-from scipy.special import ndtr
-
-from agent.policy.response import Move, Response, Table, move_of
+from agent.policy.response import Move, Response, Table, move_of, safe
 from lanes import Recipe, SearchSpace, Value
 
 
@@ -57,19 +54,15 @@ class Situation:
     def expected(self) -> tuple[list[tuple[str, Value]], Table, Table]:
         """The moves one by one, and mean [moves] and covariance [moves, moves] of what comparisons expect of them."""
         moves = [(name, value) for name, values in self.moves.items() for value in values]
-        return moves, *self.response.expected(self._placed)
+        return moves, *self.response.expected(self.placed)
 
     def safe(self) -> Table:
         """Of each move, in the same order: the chance that the guard that it endangers most keeps to its margin."""
-        chances = numpy.ones(len(self._placed))
-        for name, response in self.guard_responses.items():
-            mean, covariance = response.expected(self._placed)
-            deviation = numpy.sqrt(numpy.maximum(numpy.diag(covariance), 1e-12))
-            chances = numpy.minimum(chances, ndtr((mean + self.guards[name]) / deviation))
-        return chances
+        return safe(self.placed, self.guard_responses, self.guards)
 
     @property
-    def _placed(self) -> list[Move]:
+    def placed(self) -> list[Move]:
+        """The moves, on their ladders."""
         knobs = {name: self.space.knob(name) for name in self.moves}
         return [
             move_of(knobs[name], knobs[name].read(self.incumbent), value)

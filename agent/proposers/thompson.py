@@ -13,7 +13,7 @@ from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion
 from lanes import show
 
 HEAT = 0.5
-"""Of the posterior's standard deviation that a draw varies by: a survey has looked around already."""
+"""Of the posterior's standard deviation that a draw varies by after a survey, which has looked around already."""
 SAFE = 0.5
 """A move is left alone when a guard is likelier to fall by its margin than not."""
 
@@ -31,9 +31,8 @@ class ThompsonProposer:
             return self.unknown.propose(situation)
         moves, mean, covariance = situation.expected()
         chance = numpy.random.default_rng(random.Random(f"{situation.seed}|{situation.turn}|draw").getrandbits(64))
-        values, vectors = numpy.linalg.eigh(covariance)
-        spread = vectors * numpy.sqrt(numpy.maximum(values, 0))
-        drawn = mean + HEAT * spread @ chance.standard_normal(len(moves))
+        surveyed = any(len(one.moves) > 1 for one in situation.response.seen)
+        (drawn,) = situation.response.drawn(situation.placed, chance, heat=HEAT if surveyed else 1.0)
         safe = situation.safe() >= SAFE
         best = int(numpy.where(safe, drawn, -numpy.inf).argmax() if safe.any() else drawn.argmax())
         knob, value = moves[best]

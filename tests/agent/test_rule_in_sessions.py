@@ -6,21 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import World, looks, play, recorded, runner_of, study_of
+from worlds import World, go_on, looks, play, recorded, study_of
 
 from agent.ledger import Ledger
-from agent.opening import Overrides, resume
 from agent.search import CALIBRATION, CHANCES, HARM, UNDECIDED
 from agent.study import Study
-from agent.workspace import Workspace
 from lanes import Recipe
 from probes.prompts import Prompt
 from probes.reading import Outcome, Probe, Reading, Timing
 from probes.runner import Listener
 from probes.simulated import SimulatedRunner
 from probes.store import ProbeStore
-from view.report import write_report
-from view.terminal import watching
 
 
 def order_helps(recipe: Recipe, split: str) -> float:
@@ -263,14 +259,6 @@ def test_a_session_cut_anywhere_ends_as_if_it_had_not_been(
             gists.append((rows, checks, sorted(probe.id for probe in ledger.probes(session))))
     assert gists[0] == gists[1]
     assert len([probe for probe in ran if probe]) == len(gists[0][2])
-
-
-def go_on(study: Study, workspace: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agent import opening
-
-    monkeypatch.setattr(opening, "open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
-    with watching() as watcher:
-        resume(Workspace(workspace), None, Overrides(), watcher, write_report)
 
 
 def test_an_incumbent_that_fails_under_one_seed_is_measured_under_another(tmp_path: Path) -> None:

@@ -1,19 +1,29 @@
 """The survey: what it plans, what it leaves in the ledger, what it tells, and that nothing of it decides."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
 import pytest
 import situations
-from worlds import World, looks, play, recorded, study_of
+from worlds import World, go_on, looks, play, recorded, study_of
 
+from agent.floor import settle
 from agent.ledger import CheckRow, Ledger
+from agent.policy.course import Terms, expect
+from agent.policy.knowledge import Knowledge
 from agent.policy.response import Move, Response, Seen
+from agent.policy.settings import Policy
+from agent.study import Budget
 from agent.survey import SURVEY, drawn, legal, near, surveyed
 from agent.workspace import Workspace
 from lanes import Recipe, SearchSpace, Value
-from probes.reading import Probe
+from lanes.errors import MissingRequirement
+from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
+from probes.runner import Listener
+from probes.simulated import SimulatedRunner
+from probes.spread import Spread
 from view.gather import gather
 from view.session_record import load_record
 from view.survey import survey
@@ -28,7 +38,7 @@ def chance(seed: int = 0) -> numpy.random.Generator:
 
 
 def test_the_first_wave_takes_every_nearest_move_about_as_often() -> None:
-    rows = near(SPACE, START, 24, chance(), Response())
+    rows = near(SPACE, START, 24, chance())
     for name in SPACE.moves(START):
         taken = Counter(row[name] for row in rows)
         assert max(taken.values()) - min(taken.values()) <= 1, name
@@ -61,6 +71,14 @@ def test_mutations_that_undo_each_other_or_are_illegal_together_are_left_out() -
     assert [one.knob for one in other] == ["beta", "weight.broken"]
     assert all(one.before == space.knob(one.knob).read(START) for one in (*made, *other))
     assert legal(space, START, {"beta": 77.0}) == ()
+
+
+def test_a_move_that_has_no_effect_beside_the_others_is_left_out() -> None:
+    settings = {**situations.LANES["hyperparameters"], "warmup": {"low": 0.0, "high": 0.2, "step": 0.05}}
+    space = situations.space({**situations.LANES, "hyperparameters": settings})
+    values = [value for value in space.moves(START)["warmup"] if value != 0.0]
+    made = legal(space, START, {"warmup": values[0], "scheduler": "constant"})
+    assert [one.knob for one in made] == ["scheduler"], "a constant rate has no warmup"
 
 
 def test_several_moves_at_once_are_the_sum_of_their_effects() -> None:
@@ -143,6 +161,63 @@ def test_a_recipe_of_a_survey_that_fails_tells_nothing_and_ends_nothing(tmp_path
     assert "| `curriculum`" in told
 
 
+def test_a_machine_that_fails_ends_the_session_resumably_and_uses_up_no_survey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 10", "decisions = 2")
+    original, broken = SimulatedRunner._run_one, [True]
+
+    def fail(self: SimulatedRunner, probe: Probe, listener: Listener) -> Outcome:
+        if broken[0] and probe.recipe.digest != study.start.digest:
+            return Failure(probe.id, probe.seed, "server", "nobody answers")
+        return original(self, probe, listener)
+
+    monkeypatch.setattr(SimulatedRunner, "_run_one", fail)
+    with pytest.raises(MissingRequirement, match=r"every probe of a survey's wave failed .*server, nobody answers"):
+        play(study, tmp_path, additive(GAINS))
+    ((session, rows),) = taken(tmp_path).items()
+    assert rows == []
+    broken[0] = False
+    go_on(study, tmp_path, additive(GAINS), monkeypatch)
+    assert len(taken(tmp_path)[session]) == 4
+
+
+def reading(seed: int) -> Reading:
+    key = ProbeKey(1, "b", "d", "p", "s", 1, "e")
+    return Reading("probe", "recipe", key, seed, (Score("p", 0, "lists", 5.0, {}),), {}, Timing(20, 5, 5, 30), 1, 0.1)
+
+
+def test_choices_are_not_surveyed() -> None:
+    """They are on another scale than scores, which is what a survey compares."""
+    readings = [reading(seed) for seed in (1, 2)]
+    quiet = settle(readings, None, Policy(), Budget(), 1, None, surveys=False)
+    assert (quiet.survey, "survey" in quiet.why) == (0, False)
+    assert settle(readings, None, Policy(), Budget(), 1, None).survey == Policy().survey
+
+
+def test_dollars_bound_a_survey_as_hours_do() -> None:
+    readings = [reading(seed) for seed in (1, 2)]
+    hours = settle(readings, None, Policy(), Budget(hours=0.5), 1, None)
+    dollars = settle(readings, None, Policy(), Budget(hours=None, dollars=1.0, dollars_per_hour=2.0), 1, None)
+    assert hours.survey == dollars.survey == 18
+
+
+def test_what_a_guard_is_likely_to_break_by_is_screened_however_promising() -> None:
+    move = Move("beta", 5.0, 6.0)
+    good, bad = (Response((Seen((move,), delta, 0.01, None),)) for delta in (2.0, -2.0))
+    spreads = {"lists": Spread(0.01, 9.0), "strings": Spread(0.01, 9.0)}
+    terms = Terms(Policy(), "lists", {"strings": 0.3}, 8)
+    calm, feared = (
+        Knowledge(spreads, 0.25, 0.05, response=good, guard_responses={"strings": guard}, move=move)
+        for guard in (good, bad)
+    )
+    look = expect(terms, calm)
+    assert look is not None
+    assert (look.stage, look.pairs) == ("expectation", 0)
+    assert expect(terms, feared) is None
+    assert expect(terms, replace(calm, move=Move("beta", 5.0, 7.0))) is None, "nothing was measured there"
+
+
 def test_a_budget_too_small_for_a_whole_survey_has_a_shorter_one(tmp_path: Path) -> None:
     study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 60", "probes = 30")
     session = play(study, tmp_path, additive(GAINS))
@@ -171,7 +246,7 @@ def test_a_survey_tells_more_of_all_knobs_than_as_many_probes_that_move_one_each
     for world in range(30):
         luck = numpy.random.default_rng(world)
         slopes = {name: float(luck.choice([-1, 1])) * 0.12 for name in names}
-        plans = near(SPACE, START, 20, luck, Response())
+        plans = near(SPACE, START, 20, luck)
         rows = {"survey": [legal(SPACE, START, plan) for plan in plans], "one at a time": singles(SPACE, names, 20)}
         for way, chosen in rows.items():
             seen = []

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import simulated_study
 
+from agent import opening
 from agent.ledger import DecisionRow, Ledger, ProposalRow
-from agent.opening import Overrides, begin
+from agent.opening import Overrides, begin, resume
 from agent.study import Study, load_study
 from agent.workspace import Workspace
 from lanes import Recipe
@@ -65,3 +67,9 @@ def looks(decision: DecisionRow) -> list[dict[str, Any]]:
     assert decision.course is not None
     found: list[dict[str, Any]] = decision.course["looks"]
     return found
+
+
+def go_on(study: Study, workspace: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
+    with watching() as watcher:
+        resume(Workspace(workspace), None, Overrides(), watcher, write_report)
