@@ -1,7 +1,8 @@
 """Which training seeds a session uses for what. Fresh ones follow from the study's own, so a session can be repeated.
 
-Screening of the first incumbent uses the study's seeds first. Every other use, and every later incumbent, has seeds
-that nothing else has had: a level that won is never carried over, and a confirmation knows nothing of what chose it.
+Screening of the first incumbent, and the survey around it, use the study's seeds first. Every other use, and every
+later incumbent, has seeds that nothing else has had: a level that won is never carried over, and a confirmation knows
+nothing of what chose it.
 """
 
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent.policy.response import Move, Response, Seen, safe
+from agent.policy.response import Move, Response, Seen, ordinary, safe
 from agent.policy.settings import Policy
 from probes.comparison import Difference
 from probes.reading import Reading
@@ -115,9 +115,9 @@ def known(
 def responses_of(
     accounts: Sequence[Account], target: str, guards: Collection[str], surveyed: Callable[[str], Sequence[Seen]]
 ) -> tuple[Response, dict[str, Response]]:
-    """Of the target, and of each guard on the target's scales."""
+    """Of the target, and of each guard: on the target's scales, but for knobs that do less than the ordinary to it."""
     found = response_of(accounts, target, surveyed(target))
-    scales = found.scales if guards else {}
+    scales = {knob: own if own[1] >= ordinary(knob)[1] else ordinary(knob) for knob, own in found.scales.items()}
     return found, {name: replace(response_of(accounts, name, surveyed(name)), settled=scales) for name in guards}
 
 

@@ -94,9 +94,8 @@ class Response:
         """``number`` draws [number, moves] of their true effects; ``heat``: of the standard deviation they vary by."""
         mean, covariance = self.expected(moves)
         values, vectors = numpy.linalg.eigh(covariance)
-        root = vectors * numpy.sqrt(numpy.maximum(values, 0))
-        normal = chance.standard_normal((number, len(moves)))
-        drawn: Table = mean + heat * normal @ root.T
+        root = (vectors * numpy.sqrt(numpy.maximum(values, 0))) @ vectors.T  # the one that rounding hardly moves
+        drawn: Table = mean + heat * chance.standard_normal((number, len(moves))) @ root
         return drawn
 
     def given(self, one: Seen) -> "Response":
@@ -126,7 +125,7 @@ class Response:
     def _between(self, ours: Parts, theirs: Parts, shape: tuple[int, int]) -> Table:
         found = numpy.zeros(shape)
         for knob in (knob for knob in ours if knob in theirs):
-            scales = self.scales.get(knob, _ordinary(knob))
+            scales = self.scales.get(knob, ordinary(knob))
             (rows, mine), (columns, other) = ours[knob], theirs[knob]
             found[numpy.ix_(rows, columns)] += _covariance(mine, other, scales)
         return found
@@ -168,26 +167,27 @@ def _scales(seen: tuple[Seen, ...], settled: tuple[tuple[Named, Scales], ...]) -
 
     total, deltas = _noise(seen), _deltas(seen)
     for knob in parts:
-        total += part(knob, found.get(knob, _ordinary(knob)))
+        total += part(knob, found.get(knob, ordinary(knob)))
     for knob in parts:
         if knob not in found:
-            rest = total - part(knob, _ordinary(knob))
+            rest = total - part(knob, ordinary(knob))
             grid = NAMED_GRID if knob[1] else ORDERED_GRID
             shapes = {length: part(knob, (length, 1.0)) for length, _ in grid}
-            found[knob] = max(grid, key=partial(_likelihood, rest, shapes, deltas, _ordinary(knob)))
+            found[knob] = max(grid, key=partial(_likelihood, rest, shapes, deltas, ordinary(knob)))
             total = rest + part(knob, found[knob])
     return found
 
 
-def _likelihood(rest: Table, shapes: Mapping[float, Table], deltas: Table, ordinary: Scales, scales: Scales) -> float:
+def _likelihood(rest: Table, shapes: Mapping[float, Table], deltas: Table, usual: Scales, scales: Scales) -> float:
     """The logarithm, of a knob's scales beside the ``rest`` of the covariance, less what it costs to be unusual."""
     lower = numpy.linalg.cholesky(rest + scales[1] ** 2 * shapes[scales[0]])
     white = solve_triangular(lower, deltas, lower=True, check_finite=False)
-    unusual = math.fsum(math.log(own / usual) ** 2 for own, usual in zip(scales, ordinary, strict=True))
+    unusual = math.fsum(math.log(own / other) ** 2 for own, other in zip(scales, usual, strict=True))
     return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum()) - DRAWN * unusual
 
 
-def _ordinary(knob: Named) -> Scales:
+def ordinary(knob: Named) -> Scales:
+    """Of a knob of which nothing was seen."""
     return NAMED if knob[1] else ORDERED
 
 
