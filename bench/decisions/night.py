@@ -249,6 +249,9 @@ class Night:
         if recipe == self.standing or (self.standing, recipe) in self._compared:
             return
         self._compared.add((self.standing, recipe))
+        moved = sum(knob.read(recipe) != knob.read(self.standing) for knob in self.space.knobs)
+        if moved != 1:  # a probe that moves several says nothing that could be kept of one
+            return
         change = self.truth(recipe) - self.truth(self.standing)
         if change.mean() >= IMPROVEMENT and change.min() >= -MARGIN:
             changes = fields(recipe).items() - fields(self.standing).items()

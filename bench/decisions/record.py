@@ -28,7 +28,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
-    """One night of one policy. ``missed``: improvements it measured and never kept. ``seconds``: computing time."""
+    """One night of one policy. ``missed``: improvements it measured, one knob from what stood, and never kept.
+    ``seconds``: computing time."""
 
     policy: str
     family: str
