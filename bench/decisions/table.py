@@ -13,9 +13,9 @@ MOST_HARMFUL, MOST_VIOLATIONS, MOST_FALSE_NIGHTS, LEAST_SMOOTH = 0.02, 0.01, 0.0
 NOTE = (
     "KEEPs are those that stand at the end of a night; made: before retractions. null: no true gain; harmful: it truly "
     "loses more than 0.05 points; guards/night: KEEPs whose worst category truly loses more than 0.3; missed: "
-    "improvements of 0.2 or more, measured one knob from what stood and never kept, per night; won: share at the end of the headroom, which is "
-    "what can be won with every guard fine (breaking them wins more); area: over the night; worse: nights that end "
-    "below their start; any: nights with a KEEP. Intervals: 95 %."
+    "improvements of 0.2 or more, measured one knob from what stood and never kept, per night; won: share at the end "
+    "of the headroom, which is what can be won with every guard fine (breaking them wins more); area: over the night; "
+    "worse: nights that end below their start; any: nights with a KEEP. Intervals: 95 %."
 )
 
 
