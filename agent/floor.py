@@ -25,6 +25,8 @@ WORTH = 0.9
 CONFIRMATION_SHARE = 0.2
 FEWEST_PAIRS = 4
 SURVEY_SHARE = 0.3
+FEWEST_PER_KNOB = 3
+"""A survey of fewer recipes for each knob cannot tell knobs apart, and would send the session the wrong way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,18 @@ class Floor:
 
 def settle(
     readings: Sequence[Reading], found: Sources | None, policy: Policy, budget: Budget, width: int, chosen: int | None,
-    surveys: bool = True,
+    knobs: int = 0,
 ) -> Floor:  # fmt: skip
     """From repeats of the starting recipe. ``found``: where the target's noise comes from; ``width``: how many probes
     run side by side; ``chosen``: answers per prompt that an earlier session under the question settled on;
-    ``surveys``: whether a survey may be taken."""
+    ``knobs``: that a survey would move, 0 where none may be taken."""
     asked = readings[0].key.samples
     samples, why = (asked, "the study's own number of answers") if chosen is None else (chosen, "as an earlier session")
     if chosen is None and policy.most_samples and found is not None:
         samples, why = _answers(readings, found, policy.most_samples)
     probes = _probes(readings, samples / asked, budget, width)
     pairs, because = _pairs(probes, policy)
-    survey, so = _survey(probes, policy, budget) if surveys else (0, "")
+    survey, so = _survey(probes, policy, budget, knobs) if knobs else (0, "")
     told = f"{samples} answers per prompt: {why}; at most {pairs} fresh pairs: {because}"
     told += f"; a survey of {survey}: {so}" if survey else ""
     return Floor(samples, pairs, survey, told)
@@ -98,12 +100,13 @@ def _pairs(probes: float | None, policy: Policy) -> tuple[int, str]:
     return allowed, f"a fifth of the {probes:.0f} probes that the budget has"
 
 
-def _survey(probes: float | None, policy: Policy, budget: Budget) -> tuple[int, str]:
+def _survey(probes: float | None, policy: Policy, budget: Budget, knobs: int) -> tuple[int, str]:
     screening = math.inf if budget.decisions is None else 2 * policy.screening_seeds * budget.decisions
     expected = min(math.inf if probes is None else probes, screening)
-    if policy.survey <= expected * SURVEY_SHARE:
-        return policy.survey, "as [policy] allows"
-    return math.floor(expected * SURVEY_SHARE), f"three tenths of the {expected:.0f} probes that are expected"
+    survey, so = policy.survey, "as [policy] allows"
+    if survey > expected * SURVEY_SHARE:
+        survey, so = math.floor(expected * SURVEY_SHARE), f"three tenths of the {expected:.0f} probes that are expected"
+    return (survey, so) if survey >= FEWEST_PER_KNOB * knobs else (0, "")
 
 
 def visible_effect(readings: Sequence[Reading], target: str, floor: Floor, policy: Policy) -> float:

@@ -181,8 +181,9 @@ class Session:
         scorer, file = self.study.scorer, self.study.file
         found = None if scorer.chooses else sources(readings, self.study.target, spread, scorer.judgements)
         chosen = self._ledger.samples(self.row.question)
-        width, surveys = self.measuring.runner.width, not scorer.chooses  # a survey compares scores
-        floor = settle(readings, found, file.policy, self.measuring.budget, width, chosen, surveys)
+        width = self.measuring.runner.width
+        knobs = 0 if scorer.chooses else len(self.study.lanes.moves(start))  # a survey compares scores
+        floor = settle(readings, found, file.policy, self.measuring.budget, width, chosen, knobs)
         self._settle(floor, floor_data(floor, found, visible_effect(readings, self.study.target, floor, file.policy)))
         self.measuring.note(told(found, self.study.target, self._floor["visible"]))
         self.measuring.note(f"FLOOR {floor.why}")

@@ -14,7 +14,7 @@ class Policy(Section):
     may spend. ``guard_error``: the chance that a guard that falls by its margin passes a confirmation.
 
     ``survey``: recipes around the starting one, with several knobs moved at once, that are measured before the first
-    proposal, at most; of a short session, fewer; 0: none.
+    proposal, at most; of a short session, fewer, or none where that would be under three per knob; 0: none.
 
     ``first_seeds``, ``screening_seeds``: pairs a candidate begins with, and has at most before it is confirmed.
     ``confirming_seeds``: fresh pairs of a confirmation at most; of a short session, fewer. ``hopeless``: a candidate

@@ -232,7 +232,7 @@ def test_a_session_cut_anywhere_ends_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     """Survey, screening, confirmation, the checks at the end: the same decisions and probes, each run once."""
-    study = study_of(tmp_path, "disguised = 0.2\nround = 2\nsurvey = 12", "decisions = 8")
+    study = study_of(tmp_path, "disguised = 0.2\nround = 2\nsurvey = 21", "decisions = 9")
     world = World(order_helps, 0.3)
     play(study, tmp_path / "whole", world, width=2)
     ran: list[str] = []

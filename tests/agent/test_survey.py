@@ -132,7 +132,7 @@ def test_a_session_surveys_first_then_confirms_what_that_lets_expect_and_nothing
 
 
 def test_a_second_session_under_the_question_reads_the_first_ones_survey_and_takes_none(tmp_path: Path) -> None:
-    study = study_of(tmp_path, "disguised = 0.0\nsurvey = 10\nholdout_seeds = 0", "decisions = 3")
+    study = study_of(tmp_path, "disguised = 0.0\nsurvey = 21\nholdout_seeds = 0", "decisions = 9")
     first = play(study, tmp_path, additive(GAINS))
     second = play(study, tmp_path, additive(GAINS))
     rows = taken(tmp_path)
@@ -164,7 +164,7 @@ def test_a_recipe_of_a_survey_that_fails_tells_nothing_and_ends_nothing(tmp_path
 def test_a_machine_that_fails_ends_the_session_resumably_and_uses_up_no_survey(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 10", "decisions = 2")
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 21", "decisions = 9")
     original, broken = SimulatedRunner._run_one, [True]
 
     def fail(self: SimulatedRunner, probe: Probe, listener: Listener) -> Outcome:
@@ -179,7 +179,7 @@ def test_a_machine_that_fails_ends_the_session_resumably_and_uses_up_no_survey(
     assert rows == []
     broken[0] = False
     go_on(study, tmp_path, additive(GAINS), monkeypatch)
-    assert len(taken(tmp_path)[session]) == 4
+    assert len(taken(tmp_path)[session]) >= 18
 
 
 def reading(seed: int) -> Reading:
@@ -190,16 +190,18 @@ def reading(seed: int) -> Reading:
 def test_choices_are_not_surveyed() -> None:
     """They are on another scale than scores, which is what a survey compares."""
     readings = [reading(seed) for seed in (1, 2)]
-    quiet = settle(readings, None, Policy(), Budget(), 1, None, surveys=False)
+    quiet = settle(readings, None, Policy(), Budget(), 1, None, knobs=0)
     assert (quiet.survey, "survey" in quiet.why) == (0, False)
-    assert settle(readings, None, Policy(), Budget(), 1, None).survey == Policy().survey
+    assert settle(readings, None, Policy(), Budget(), 1, None, knobs=7).survey == Policy().survey
 
 
 def test_dollars_bound_a_survey_as_hours_do() -> None:
     readings = [reading(seed) for seed in (1, 2)]
-    hours = settle(readings, None, Policy(), Budget(hours=0.5), 1, None)
-    dollars = settle(readings, None, Policy(), Budget(hours=None, dollars=1.0, dollars_per_hour=2.0), 1, None)
+    hours = settle(readings, None, Policy(), Budget(hours=0.5), 1, None, knobs=6)
+    dollars = settle(readings, None, Policy(), Budget(hours=None, dollars=1.0, dollars_per_hour=2.0), 1, None, knobs=6)
     assert hours.survey == dollars.survey == 18
+    short = settle(readings, None, Policy(), Budget(hours=0.5), 1, None, knobs=7)
+    assert (short.survey, "survey" in short.why) == (0, False), "18 recipes cannot tell seven knobs apart"
 
 
 def test_what_a_guard_is_likely_to_break_by_is_screened_however_promising() -> None:
@@ -219,12 +221,12 @@ def test_what_a_guard_is_likely_to_break_by_is_screened_however_promising() -> N
 
 
 def test_a_budget_too_small_for_a_whole_survey_has_a_shorter_one(tmp_path: Path) -> None:
-    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 60", "probes = 30")
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 60", "probes = 80")
     session = play(study, tmp_path, additive(GAINS))
-    assert 5 <= len(taken(tmp_path)[session]) <= 9
+    assert 20 <= len(taken(tmp_path)[session]) <= 24
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
-        assert len(ledger.probes(session)) <= 30
-        assert "a survey of 9: three tenths of the 30 probes" in ledger.checks(session, "floor")[0].data["why"]
+        assert len(ledger.probes(session)) <= 80
+        assert "a survey of 24: three tenths of the 80 probes" in ledger.checks(session, "floor")[0].data["why"]
 
 
 def test_rows_of_a_knob_that_the_study_has_no_more_are_not_read() -> None:
