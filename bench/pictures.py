@@ -102,7 +102,7 @@ def confirmation() -> None:
         axes.plot(pairs[:stop], [one.delta for one in seen][:stop], color=colour, marker="o", label=f"{name}: estimate")
         axes.plot(pairs[:stop], bounds[:stop], color=colour, marker="v", linestyle=":", label="its lower bound")
     axes.axhline(POLICY.smallest_effect, color="black", linewidth=0.8)
-    axes.text(FIRST_LOOK, 0.04, "KEEP when the lower bound passes this line")
+    axes.text(12.3, 0.14, "KEEP when the lower bound passes this line")
     _labelled(axes, "difference, points")
     axes.legend(frameon=False, ncols=2, fontsize=8)
 
@@ -142,7 +142,7 @@ def won() -> None:
         )  # fmt: skip
         labelled.append((x, y))
     left.set(xlabel="probes spent", ylabel="share of the headroom won")
-    left.annotate("nightlane", (120, 0.5), color=KEPT, fontsize=8)
+    left.annotate("nightlane", (95, 0.06), color=KEPT, fontsize=8)
     right.set(xlabel="null nights that end with a KEEP", xlim=(-0.05, 1.1))
 
 
