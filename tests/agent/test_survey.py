@@ -242,7 +242,7 @@ def test_rows_of_a_knob_that_the_study_has_no_more_are_not_read() -> None:
 
 
 def test_a_survey_tells_more_of_all_knobs_than_as_many_probes_that_move_one_each() -> None:
-    """Which way each of four knobs should go, from 40 probes: how often right, over 30 worlds."""
+    """Which way each of three knobs should go, from 20 probes: how often right, over 30 worlds."""
     names = ("learning_rate", "beta", "lora_rank")
     right = {"survey": 0, "one at a time": 0}
     for world in range(30):
