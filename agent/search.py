@@ -191,7 +191,8 @@ class Search:
     @cached_property
     def _surveyed(self) -> Surveyed:
         owner = self.ledger.survey_under(self.row.question, self.row.key)
-        return surveyed(self.ledger.checks(owner, SURVEY) if owner else (), self.study.lanes)
+        rows = self.ledger.checks(owner, SURVEY) if owner else ()
+        return surveyed(rows, self.study.lanes, (self.study.target, *self.study.guards))
 
     @cached_property
     def _accounts(self) -> list[Account]:

@@ -8,7 +8,7 @@ knob, the best of a draw from what the waves before let expect (Thompson 1933).
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
@@ -17,7 +17,7 @@ import numpy
 
 from agent.ledger import CheckRow
 from agent.measuring import Measuring
-from agent.policy.response import Move, Response, Seen, move_of
+from agent.policy.response import Move, Response, Seen, move_of, noise_factor
 from agent.round import MOST_LOST
 from agent.rows import now, value_of
 from agent.seeds import Seeds
@@ -32,6 +32,8 @@ SURVEYED = "surveyed"
 WAVES = 5
 SHARED = 0.5
 """Of the variance of a comparison in a survey: the baseline's, which all of its wave share."""
+FEWEST = 6
+"""Rows that can tell something of their own noise."""
 Row = Mapping[str, Value | None]
 """Knob -> the value to move it to; None leaves it."""
 
@@ -47,13 +49,27 @@ class Surveyed:
             Seen(moves, *found[category], held, SHARED) for moves, found, held in self.rows if category in found
         )
 
+    def noisier(self, factors: Mapping[str, float]) -> "Surveyed":
+        """Of the categories in ``factors`` alone, with so many times their variance."""
+        return Surveyed(
+            tuple(
+                (
+                    moves,
+                    {name: (found[name][0], factors[name] * found[name][1]) for name in factors if name in found},
+                    held,
+                )
+                for moves, found, held in self.rows
+            )
+        )
+
     def data(self) -> dict[str, Any]:
         """As the ledger keeps it."""
         return {"rows": [[[asdict(move) for move in moves], found, held] for moves, found, held in self.rows]}
 
 
-def surveyed(checks: Sequence[CheckRow], space: SearchSpace) -> Surveyed:
-    """From a survey's rows, on the ladders of ``space``; without rows that move a knob which it has no more."""
+def surveyed(checks: Sequence[CheckRow], space: SearchSpace, categories: Collection[str]) -> Surveyed:
+    """From a survey's rows, on the ladders of ``space``; without rows that move a knob which it has no more. Noise is
+    what the starting recipe's few repeats and the rows themselves show of it together."""
     knobs = {knob.name: knob for knob in space.knobs}
     rows = []
     for check in checks:
@@ -61,7 +77,15 @@ def surveyed(checks: Sequence[CheckRow], space: SearchSpace) -> Surveyed:
         if all(one["knob"] in knobs for one in moves):
             placed = [move_of(knobs[one["knob"]], value_of(one["before"]), value_of(one["after"])) for one in moves]
             rows.append((tuple(placed), _differences_in(check.data["differences"]), held))
-    return Surveyed(tuple(rows))
+    freedom = {name: worth for check in checks for name, worth in check.data["freedom"].items()}
+    found = Surveyed(tuple(rows))
+    factors = {name: _noise_factor(found.of(name), freedom.get(name, 0.0)) for name in categories}
+    return found.noisier(factors)
+
+
+def _noise_factor(seen: tuple[Seen, ...], freedom: float) -> float:
+    """1 where neither the rows nor the repeats are enough to tell."""
+    return noise_factor(seen, freedom) if freedom and len(seen) >= FEWEST else 1.0
 
 
 def closed(checks: Sequence[CheckRow]) -> Surveyed | None:
@@ -101,7 +125,8 @@ class Survey:
                 self._waves(start, number)
         except BudgetSpent as error:
             self.measuring.note(f"SURVEY ended: {error}")
-        found = surveyed(ledger.checks(owner, SURVEY), self.measuring.study.lanes)
+        study = self.measuring.study
+        found = surveyed(ledger.checks(owner, SURVEY), study.lanes, (study.target, *study.guards))
         ledger.checked(CheckRow(row.id, SURVEYED, owner, now(), found.data()))
 
     def _waves(self, start: Recipe, number: int) -> None:
@@ -134,7 +159,7 @@ class Survey:
     def _planned(self, start: Recipe, wave: int, size: int, before: Sequence[CheckRow]) -> list[tuple[Mutation, ...]]:
         """Mutations of each recipe of a wave, by the waves before it."""
         study = self.measuring.study
-        response = Response(surveyed(before, study.lanes).of(study.target))
+        response = Response(surveyed(before, study.lanes, [study.target]).of(study.target))
         chance = numpy.random.default_rng(random.Random(f"{self.measuring.row.seed}|{wave}|survey").getrandbits(64))
         if response.seen:
             rows = drawn(study.lanes, start, size, chance, response)
@@ -175,15 +200,16 @@ class Survey:
         measuring.publish()
 
     def _found(self, outcome: Outcome, base: Reading) -> dict[str, Any]:
-        """By category: the recipe's difference from the starting one under the same seed, and its variance; or why
-        there is none."""
+        """By category: the recipe's difference from the starting one under the same seed, its variance, and the degrees
+        of freedom of that; or why there is none."""
         if isinstance(outcome, Failure):
-            return {"differences": {}, "failure": outcome.kind}
+            return {"differences": {}, "freedom": {}, "failure": outcome.kind}
         study = self.measuring.study
         found = compare([outcome], [base], spreads=self.spreads).differences
         names = [name for name in (study.target, *study.guards) if name in found]
         return {
-            "differences": {name: (found[name].delta, self.spreads[name].variance) for name in names}, "failure": None,
+            "differences": {name: (found[name].delta, self.spreads[name].variance) for name in names},
+            "freedom": {name: self.spreads[name].freedom for name in names}, "failure": None,
         }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ what is kept, a confirmation alone decides.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from itertools import product
 
@@ -32,6 +32,8 @@ NAMED_GRID = tuple(product((1.0,), (0.2, 0.4, 0.8)))
 """Never below the ordinary: a name that does nothing says nothing of the others."""
 DRAWN = 0.5
 """How strongly scales are drawn to the ordinary: the log likelihood that a factor e from it costs."""
+FACTORS = tuple(2.0 ** (power / 2) for power in range(-8, 9))
+"""By which a variance that few repeats told may be wrong."""
 SHARED = 0.25
 """Of the variance of a comparison in screening: what it has in common with others against the same incumbent."""
 JITTER = 1e-9
@@ -155,35 +157,51 @@ def safe(moves: Sequence[Move], guards: Mapping[str, Response], margins: Mapping
 
 
 @lru_cache(maxsize=256)
+def noise_factor(seen: tuple[Seen, ...], freedom: float) -> float:
+    """How many times the variance that they have these comparisons seem to have: what makes likeliest both them (ibid.)
+    and the repeats, worth ``freedom`` degrees, that their variances were told from."""
+    noise, deltas, size, factor = _noise(seen), _deltas(seen), len(seen), 1.0
+
+    def likelihood(effects: Table, factor: float) -> float:
+        return _likelihood(effects + factor * noise, deltas) - 0.5 * freedom * (math.log(factor) + 1 / factor)
+
+    for _ in range(2):  # what is taken for noise and what for effect depend on each other
+        scales = _scales(tuple(replace(one, variance=factor * one.variance) for one in seen), ())
+        effects = numpy.zeros((size, size))
+        for knob, part in _parts(seen).items():
+            effects += _placed(part, size, scales[knob])
+        factor = max(FACTORS, key=partial(likelihood, effects))
+    return factor
+
+
+@lru_cache(maxsize=256)
 def _scales(seen: tuple[Seen, ...], settled: tuple[tuple[Named, Scales], ...]) -> Mapping[Named, Scales]:
     """Those that are not settled, one knob after the other: what makes the comparisons likeliest, given the others."""
-    parts, found = _parts(seen), dict(settled)
-
-    def part(knob: Named, scales: Scales) -> Table:
-        rows, moves = parts[knob]
-        table = numpy.zeros((len(seen), len(seen)))
-        table[numpy.ix_(rows, rows)] = _covariance(moves, moves, scales)
-        return table
-
+    parts, found, size = _parts(seen), dict(settled), len(seen)
     total, deltas = _noise(seen), _deltas(seen)
-    for knob in parts:
-        total += part(knob, found.get(knob, ordinary(knob)))
-    for knob in parts:
+    for knob, part in parts.items():
+        total += _placed(part, size, found.get(knob, ordinary(knob)))
+    for knob, part in parts.items():
         if knob not in found:
-            rest = total - part(knob, ordinary(knob))
+            rest = total - _placed(part, size, ordinary(knob))
             grid = NAMED_GRID if knob[1] else ORDERED_GRID
-            shapes = {length: part(knob, (length, 1.0)) for length, _ in grid}
-            found[knob] = max(grid, key=partial(_likelihood, rest, shapes, deltas, ordinary(knob)))
-            total = rest + part(knob, found[knob])
+            shapes = {length: _placed(part, size, (length, 1.0)) for length, _ in grid}
+            found[knob] = max(grid, key=partial(_likelihood_of, rest, shapes, deltas, ordinary(knob)))
+            total = rest + found[knob][1] ** 2 * shapes[found[knob][0]]
     return found
 
 
-def _likelihood(rest: Table, shapes: Mapping[float, Table], deltas: Table, usual: Scales, scales: Scales) -> float:
+def _likelihood_of(rest: Table, shapes: Mapping[float, Table], deltas: Table, usual: Scales, scales: Scales) -> float:
     """The logarithm, of a knob's scales beside the ``rest`` of the covariance, less what it costs to be unusual."""
-    lower = numpy.linalg.cholesky(rest + scales[1] ** 2 * shapes[scales[0]])
-    white = solve_triangular(lower, deltas, lower=True, check_finite=False)
     unusual = math.fsum(math.log(own / other) ** 2 for own, other in zip(scales, usual, strict=True))
-    return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum()) - DRAWN * unusual
+    return _likelihood(rest + scales[1] ** 2 * shapes[scales[0]], deltas) - DRAWN * unusual
+
+
+def _likelihood(covariance: Table, deltas: Table) -> float:
+    """The logarithm, but for a constant."""
+    lower = numpy.linalg.cholesky(covariance)
+    white = solve_triangular(lower, deltas, lower=True, check_finite=False)
+    return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum())
 
 
 def ordinary(knob: Named) -> Scales:
@@ -210,6 +228,14 @@ def _parts(seen: Sequence[Seen]) -> Parts:
 
 def _deltas(seen: Sequence[Seen]) -> Table:
     return numpy.array([one.delta for one in seen])
+
+
+def _placed(part: tuple[list[int], list[Move]], size: int, scales: Scales) -> Table:
+    """[size, size] What a knob adds to the covariance of true effects, from the rows and moves of its part."""
+    rows, moves = part
+    table = numpy.zeros((size, size))
+    table[numpy.ix_(rows, rows)] = _covariance(moves, moves, scales)
+    return table
 
 
 def _noise(seen: Sequence[Seen]) -> Table:
