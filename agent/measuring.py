@@ -12,7 +12,7 @@ from agent.followers import publish
 from agent.ledger import DecisionRow, Ledger, SessionRow
 from agent.round import Pair, Wanted
 from agent.rows import now
-from agent.study import Budget, Study, load_study
+from agent.study import Budget, Study, reloaded
 from agent.workspace import Workspace, full_disk_is_said, uninterrupted
 from lanes.errors import BadInput, BudgetSpent, DiskFull, StudyChanged
 from probes.comparison import Choice
@@ -174,7 +174,7 @@ class Measuring:
     def _require_unchanged(self) -> None:
         """What decides is as it was when the session began (law 10)."""
         try:
-            again = load_study(self.study.path)
+            again = reloaded(self.study)
             changed = "the study file" if again.question != self.row.question else None
             if changed is None:
                 now_key = again.material.key(self.runner.environment, self.runner.base)

@@ -185,13 +185,22 @@ class Study:
 
 def load_study(path: Path) -> Study:
     """Read and validate a study file; BadInput in one sentence for the first law it breaks."""
+    return parse_study(path, _text(path))
+
+
+def reloaded(study: Study) -> Study:
+    """What its file says now."""
+    text = _text(study.path)
+    return study if text == study.text else parse_study(study.path, text)
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise BadInput(
             f"{path} is no readable study file; give the path of a study.toml, or make one with init"
         ) from None
-    return parse_study(path, text)
 
 
 def parse_study(path: Path, text: str) -> Study:

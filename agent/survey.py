@@ -11,6 +11,7 @@ import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
+from statistics import median
 from typing import Any
 
 import numpy
@@ -34,6 +35,8 @@ SHARED = 0.5
 """Of the variance of a comparison in a survey: the baseline's, which all of its wave share."""
 FEWEST = 6
 """Rows that can tell something of their own noise."""
+COLLAPSED = 6.0
+"""Median absolute deviations below the median: four standard deviations, if all were as the others."""
 Row = Mapping[str, Value | None]
 """Knob -> the value to move it to; None leaves it."""
 
@@ -84,8 +87,11 @@ def surveyed(checks: Sequence[CheckRow], space: SearchSpace, categories: Collect
 
 
 def _noise_factor(seen: tuple[Seen, ...], freedom: float) -> float:
-    """1 where neither the rows nor the repeats are enough to tell."""
-    return noise_factor(seen, freedom) if freedom and len(seen) >= FEWEST else 1.0
+    """1 where neither the rows nor the repeats are enough to tell. Of noise, a recipe that collapsed tells nothing."""
+    middle = median([one.delta for one in seen] or [0.0])
+    usual = median([abs(one.delta - middle) for one in seen] or [0.0])
+    sound = tuple(one for one in seen if one.delta >= middle - COLLAPSED * usual)
+    return noise_factor(sound, freedom) if freedom and len(sound) >= FEWEST else 1.0
 
 
 def closed(checks: Sequence[CheckRow]) -> Surveyed | None:

@@ -141,7 +141,8 @@ def _tables(
     if any(prompts != asked[0] for prompts in asked):
         raise UnlikeReadings("readings are paired by prompt and the sides hold different prompts; measure both anew")
     shared = [mine.keys() & theirs.keys() for mine, theirs in zip(*sides, strict=True)]
-    kept = [name for name in asked[0] if all(any(key[0] == name[0] for key in keys) for keys in shared)]
+    scored = [{prompt for prompt, _ in keys} for keys in shared]
+    kept = [name for name in asked[0] if all(name[0] in prompts for prompts in scored)]
     if {category for _, category in kept} != {category for _, category in asked[0]}:
         raise UnlikeReadings("a category has no prompt with a score on both sides; measure both anew")
     means = [[_means(scores, keys) for scores, keys in zip(own, shared, strict=True)] for own in sides]

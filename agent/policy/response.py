@@ -251,16 +251,13 @@ def _noise(seen: Sequence[Seen]) -> Table:
 def _covariance(ours: Sequence[Move], theirs: Sequence[Move], scales: Scales) -> Table:
     """Of the effects of moves of one knob."""
     length, deviation = scales
-
-    def alike(mine: Sequence[float | str], other: Sequence[float | str]) -> Table:
-        if ours[0].named:
-            same: Table = numpy.equal.outer(mine, other).astype(float)
-            return same
-        gaps = numpy.array(mine, dtype=float)[:, None] - numpy.array(other, dtype=float)
-        near: Table = numpy.exp(-0.5 * (gaps / length) ** 2)
-        return near
-
-    (before, after), (then, now) = (([m.before for m in side], [m.after for m in side]) for side in (ours, theirs))
-    total = alike(after, now) + alike(before, then) - alike(after, then) - alike(before, now)
+    mine, other = ([*(m.after for m in side), *(m.before for m in side)] for side in (ours, theirs))
+    if ours[0].named:
+        alike: Table = numpy.equal.outer(mine, other).astype(float)
+    else:
+        gaps = numpy.subtract.outer(numpy.array(mine, dtype=float), numpy.array(other, dtype=float))
+        alike = numpy.exp((-0.5 / length**2) * gaps * gaps)
+    rows, columns = len(ours), len(theirs)
+    total = alike[:rows, :columns] + alike[rows:, columns:] - alike[:rows, columns:] - alike[rows:, :columns]
     scaled: Table = deviation**2 * total
     return scaled

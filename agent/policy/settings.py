@@ -39,7 +39,7 @@ class Policy(Section):
     screening_seeds: int = Field(4, ge=2)
     confirming_seeds: int = Field(20, ge=2)
     hopeless: float = Field(0.25, ge=0, lt=1)
-    promising: float = Field(0.4, gt=0, le=1)
+    promising: float = Field(0.5, gt=0, le=1)
     disguised: float = Field(0.05, ge=0, le=0.5)
     plateau: int = Field(24, ge=1)
     holdout_seeds: int = Field(3, ge=0)
