@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.ledger import Ledger
+from preferences.stores import Stores
 from probes.store import write_durably
 
 COLUMNS = (
@@ -22,12 +23,16 @@ HEADER = "\t".join(COLUMNS)
 
 
 def publish(ledger: Ledger, workspace: Path) -> None:
-    """Bring both files in step with the ledger."""
-    known = set(ledger.sessions())
-    rows = [row_text(decision.row) for decision in ledger.decisions()]
+    """Bring both files in step with the ledger, and withdraw the pairs of what was retracted."""
+    known, decisions = set(ledger.sessions()), ledger.decisions()
+    rows = [row_text(decision.row) for decision in decisions]
     _Follower(workspace / "results.tsv", HEADER, lambda line: line.split("\t")[1:2]).follow(rows, known)
     lines = [f"{time} {session} {text}" for session, time, text in ledger.events()]
     _Follower(workspace / "runs" / "progress.log", None, lambda line: line.split(" ")[1:2]).follow(lines, known)
+    stores = Stores(workspace / "runs" / "rl_data")
+    for decision in decisions:
+        if decision.status == "RETRACT":
+            stores.withdraw(f"its KEEP was retracted: {decision.reason}", decision.time, decision=decision.proposal)
 
 
 def row_text(row: Mapping[str, Any]) -> str:

@@ -88,6 +88,10 @@ class ProposalRow:
     time: str
 
 
+RETRACTION = "-retract"
+"""What the id of a retraction adds to that of its KEEP."""
+
+
 @dataclass(frozen=True)
 class DecisionRow:
     """A decision with its figures: ``row`` is its line of results.tsv, ``incumbent`` what stands after it, ``course``
@@ -104,6 +108,11 @@ class DecisionRow:
     row: Mapping[str, Any]
     time: str
     course: Mapping[str, Any] | None = None
+
+    @property
+    def proposal(self) -> str:
+        """The id of the proposal that it is on, which for a retraction is that of the KEEP."""
+        return self.id.removesuffix(RETRACTION)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from agent.budget import left, priced
 from agent.ending import Ending, Retraction
 from agent.examining import Examiner, last_look
 from agent.floor import Floor, floor_data, settle, told, visible_effect
-from agent.ledger import CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
 from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
@@ -330,7 +330,7 @@ class Session:
     def _standing(self) -> list[tuple[DecisionRow, ProposalRow]]:
         """The KEEPs of this session that were not retracted."""
         rows = self._ledger.decisions("WHERE session = ?", (self.row.id,))
-        gone = {row.id.removesuffix("-retract") for row in rows if row.status == "RETRACT"}
+        gone = {row.proposal for row in rows if row.status == "RETRACT"}
         return [(row, self._proposal(row.id)) for row in rows if row.status == "KEEP" and row.id not in gone]
 
     def _last_standing(self) -> str:
@@ -341,7 +341,7 @@ class Session:
         rows = []
         for one in found:
             figures = retraction_row(self.study, one.kept, one.proposal, one.verdict, one.comparison)
-            decision_id, turn = f"{one.kept.id}-retract", -one.kept.turn
+            decision_id, turn = one.kept.id + RETRACTION, -one.kept.turn
             decision = self._decision(decision_id, turn, one.verdict, one.stands, figures)
             rows.append((replace(decision, comparison=asdict(one.comparison)), None))
             with uninterrupted():

@@ -6,7 +6,7 @@ it (law 2).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,28 +57,47 @@ def load_source(name: str, path: Path) -> tuple[Pair, ...]:
 
 def check_overlap(paths: Mapping[str, Path], sources: Sources, prompts: Sequence[Prompt]) -> None:
     """Refuse training pairs whose prompt is a probe or holdout prompt, or nearly (law 7; see probes/duplicates.py)."""
-    reserved = Wordings((prompt.text, prompt) for prompt in prompts if prompt.split in ("probe", "holdout"))
-    seen: set[str] = set()
+    reserved = Reserved(prompts)
     for name, pairs in sources.items():
         for pair in pairs:
-            asked = [text for turns in (pair.prompt, pair.chosen, pair.rejected) for text in _asked(turns, pair.prompt)]
-            fresh = [text for text in asked if text not in seen]
-            seen.update(fresh)
-            hit = next((near for text in fresh if (near := reserved.near(text))), None)
-            if hit is not None:
-                prompt, similarity = hit
-                almost = "also, or holds, " if similarity == 1 else f"{similarity:.2f} similar to "
-                raise BadInput(
-                    f"{paths[name]}, line {pair.line}: the prompt is {almost}the {prompt.split} prompt "
-                    f"{prompt.id!r}, and pairs never come from probe or holdout prompts; remove the line"
-                )
+            overlap = reserved.overlap(pair.prompt, pair.chosen, pair.rejected)
+            if overlap is not None:
+                raise BadInput(f"{paths[name]}, line {pair.line}: {overlap.told}; remove the line")
 
 
-def _asked(turns: Turns, prompt: Turns) -> list[str]:
-    """The texts that a model does not answer with: of a prompt all, of an answer those of other roles."""
-    if isinstance(turns, str):
-        return [turns] if turns is prompt else []
-    return [content for role, content in turns if turns is prompt or role != "assistant"]
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A probe or holdout prompt that a pair asks too. ``similarity`` 1: equal in its words, or held whole."""
+
+    prompt: Prompt
+    similarity: float
+
+    @property
+    def told(self) -> str:
+        almost = "also, or holds, " if self.similarity == 1 else f"{self.similarity:.2f} similar to "
+        named = f"the {self.prompt.split} prompt {self.prompt.id!r}"
+        return f"the prompt is {almost}{named}, and pairs never come from probe or holdout prompts"
+
+
+class Reserved:
+    """The probe and holdout prompts among some prompts: what no pair may ask (law 7)."""
+
+    def __init__(self, prompts: Iterable[Prompt]) -> None:
+        self._known = Wordings((prompt.text, prompt) for prompt in prompts if prompt.split in ("probe", "holdout"))
+        self._seen: dict[str, Overlap | None] = {}
+
+    def overlap(self, prompt: Turns, *answers: Turns) -> Overlap | None:
+        """The first that the prompt of a row, or what others than the assistant say in its answers, is or is near."""
+        asked = [prompt] if isinstance(prompt, str) else [content for _, content in prompt]
+        turns = [turn for answer in answers if not isinstance(answer, str) for turn in answer]
+        asked += [content for role, content in turns if role != "assistant"]
+        return next((found for text in asked if (found := self._overlap(text))), None)
+
+    def _overlap(self, text: str) -> Overlap | None:
+        if text not in self._seen:
+            near = self._known.near(text)
+            self._seen[text] = near and Overlap(*near)
+        return self._seen[text]
 
 
 def order(recipe: Recipe, sources: Sources, rows: int, seed: int) -> tuple[Pair, ...]:
@@ -142,7 +161,15 @@ def plain(text: Turns) -> str:
 
 
 def _turns(path: Path, line: int, column: str, row: Mapping[str, Any]) -> Turns:
-    value = row.get(column)
+    turns = turns_of(row.get(column))
+    if turns is not None:
+        return turns
+    what = "no column" if column not in row else "no text (or list of turns with role and content) in"
+    raise BadInput(f"{path}, line {line} has {what} {column!r}; TRL preference rows need prompt, chosen and rejected")
+
+
+def turns_of(value: object) -> Turns | None:
+    """A text in TRL's plain or conversational form; None for anything else, and for nothing."""
     if isinstance(value, str) and value:
         return value
     if isinstance(value, list) and value:
@@ -152,5 +179,4 @@ def _turns(path: Path, line: int, column: str, row: Mapping[str, Any]) -> Turns:
         )
         if good:
             return tuple((turn["role"], turn["content"]) for turn in value)
-    what = "no column" if column not in row else "no text (or list of turns with role and content) in"
-    raise BadInput(f"{path}, line {line} has {what} {column!r}; TRL preference rows need prompt, chosen and rejected")
+    return None

@@ -85,7 +85,7 @@ class Wordings(Generic[Item]):
 
     def __init__(self, texts: Iterable[tuple[str, Item]]) -> None:
         self._all = [(Wording.of(text), item) for text, item in texts]
-        self._equal = {wording: item for wording, item in reversed(self._all)}
+        self._first = {wording: place for place, (wording, _) in reversed(list(enumerate(self._all)))}
         self._frequency = Counter(shingle for wording, _ in self._all for shingle in wording.shingles)
         self._places: dict[tuple[frozenset[str], str], list[int]] = defaultdict(list)
         self._rarest_of: dict[str, list[int]] = defaultdict(list)
@@ -98,19 +98,27 @@ class Wordings(Generic[Item]):
 
     def near(self, text: str) -> tuple[Item, float] | None:
         """The item most similar to the text and the similarity, where that is NEAR or more."""
-        wording = Wording.of(text)
-        if wording in self._equal:
-            return self._equal[wording], 1.0
-        if (held := self._held(wording)) is not None:
+        return self._near(Wording.of(text), len(self._all))
+
+    def repeats(self) -> list[tuple[Item, Item, float]]:
+        """Each item that is near an earlier one, that one, and their similarity."""
+        found = ((item, self._near(wording, place)) for place, (wording, item) in enumerate(self._all))
+        return [(item, *near) for item, near in found if near is not None]
+
+    def _near(self, wording: Wording, end: int) -> tuple[Item, float] | None:
+        """Among the items before the place ``end``."""
+        if (first := self._first.get(wording, end)) < end:
+            return self._all[first][1], 1.0
+        if (held := self._held(wording, end)) is not None:
             return held, 1.0
         hits = (self._places.get((wording.names, shingle), ()) for shingle in self._rarest(wording))
-        found = [(wording.similarity(self._all[place][0]), -place) for place in {p for places in hits for p in places}]
-        similarity, place = max(found, default=(0.0, 0))
+        places = {place for found in hits for place in found if place < end}
+        similarity, place = max(((wording.similarity(self._all[p][0]), -p) for p in places), default=(0.0, 0))
         return (self._all[-place][1], similarity) if similarity >= NEAR else None
 
-    def _held(self, wording: Wording) -> Item | None:
+    def _held(self, wording: Wording, end: int) -> Item | None:
         """The first item whose whole text stands in this one."""
-        places = {place for shingle in wording.shingles for place in self._rarest_of.get(shingle, ())}
+        places = {place for shingle in wording.shingles for place in self._rarest_of.get(shingle, ()) if place < end}
         return next((self._all[place][1] for place in sorted(places) if wording.holds(self._all[place][0])), None)
 
     def _rarest(self, wording: Wording) -> list[str]:

@@ -85,22 +85,34 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     BadInput for a missing or damaged file or a line that is no object.
     """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                yield number, parse_object(line)
+            except ValueError as error:
+                raise BadInput(f"{path}, line {number} {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text, with or without a byte order mark, gzipped where the name ends in ``.gz``; BadInput for others."""
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as stream:
-            text = stream.read()
+            return stream.read()
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist; check the path") from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read as UTF-8 text ({error}); check the file") from None
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line, parse_constant=_no_constant)
-            except (ValueError, RecursionError) as error:
-                raise BadInput(f"{path}, line {number} is not JSON ({error}); mend or remove it") from None
-            if not isinstance(row, dict):
-                raise BadInput(f"{path}, line {number} is not a JSON object; write one object per line")
-            yield number, row
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object of one line; ValueError says what the line is not, and the remedy."""
+    try:
+        row = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON ({error}); mend or remove it") from None
+    if not isinstance(row, dict):
+        raise ValueError("is not a JSON object; write one object per line")
+    return row
 
 
 def _no_constant(name: str) -> float:

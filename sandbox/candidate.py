@@ -62,9 +62,9 @@ class Candidate:
         """Call a function of the program. ValueError for an argument that cannot cross (the caller's mistake)."""
         return self._calls(name, [(arguments, named)], tell=True)[0]
 
-    def calls(self, name: str, many: Sequence[Sequence[Value]]) -> tuple[Outcome, ...]:
-        """The outcomes of several calls, sent ahead so that nobody waits between them."""
-        return self._calls(name, [(arguments, {}) for arguments in many], tell=False)
+    def calls(self, name: str, many: Sequence[Sequence[Value]], tell: bool = False) -> tuple[Outcome, ...]:
+        """The outcomes of several calls, sent ahead so that nobody waits between them. tell: what they changed, too."""
+        return self._calls(name, [(arguments, {}) for arguments in many], tell)
 
     def _calls(
         self, name: str, many: Sequence[tuple[Sequence[Value], Mapping[str, Value]]], tell: bool

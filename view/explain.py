@@ -70,7 +70,7 @@ def explain(workspace: Workspace, asked: str) -> Explanation:
     session, decision_id = _resolve(workspace, asked)
     record = load_record(workspace, session)
     decision = next(row for row in record.decisions if row.id == decision_id)
-    proposal, row = record.proposals.get(decision_id.removesuffix("-retract")), decision.row
+    proposal, row = record.proposals.get(decision.proposal), decision.row
     course, comparison = decision.course or {"looks": []}, decision.comparison
     target, margins = decision.policy["target"], decision.policy["guards"]
     differences = comparison["differences"] if comparison else {}

@@ -13,7 +13,7 @@ from view.session_record import SessionRecord
 
 def check_of(record: SessionRecord, decision: DecisionRow) -> CheckRow | None:
     """What a retraction rests on."""
-    subject = decision.id.removesuffix("-retract") if decision.reason == "leave_one_out" else ""
+    subject = decision.proposal if decision.reason == "leave_one_out" else ""
     kind = "leave_one_out" if subject else "holdout"
     return next((check for check in record.checks if (check.kind, check.subject) == (kind, subject)), None)
 

@@ -74,7 +74,7 @@ class SessionRecord:
     def retractions(self) -> Mapping[str, DecisionRow]:
         """By the id of the KEEP that was taken back."""
         rows = [decision for decision in self.decisions if decision.status == "RETRACT"]
-        return {decision.id.removesuffix("-retract"): decision for decision in rows}
+        return {decision.proposal: decision for decision in rows}
 
     def check(self, kind: str) -> CheckRow | None:
         """The only check of a kind: the noise floor, or the holdout."""

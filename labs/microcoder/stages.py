@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from labs.building import Figures, Progress
 from labs.files import write_rows
 from labs.microcoder import sources
 from labs.microcoder.base import Base, make_base
+from labs.microcoder.contracts import contract_of
 from labs.microcoder.corpus import mistake_shares, write_corpus
 from labs.microcoder.size import Size
 from labs.microcoder.sources import Answer
-from labs.microcoder.splits import draw_prompts
+from labs.microcoder.splits import Drawn, draw_prompts
 from labs.stage import one_thread, timed
 from probes.generation import Sampling, generate
 from probes.prompts import Prompt, load_prompts
@@ -31,6 +33,7 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
             drawn = draw_prompts(size.prompts, size.seed)
             write_rows(directory / "prompts.jsonl", (one.as_row() for one in drawn))
             write_rows(directory / "problems.jsonl", (one.as_problem() for one in drawn if one.split == "holdout"))
+            write_rows(directory / "contracts.jsonl", (_contract(one) for one in drawn if one.split == "harvest"))
             reserved = {one.task.prompt for one in drawn if one.split != "harvest"}
             corpus = write_corpus(size.documents, size.seed, reserved)
         with timed(seconds, "base model"):
@@ -56,6 +59,11 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
         "share of harvest answers that pass": _pass_rates(harvest, answers),
     }
     return figures, {stage: round(value, 1) for stage, value in seconds.items()}
+
+
+def _contract(one: Drawn) -> dict[str, Any]:
+    """A line for ``nightlane pairs certify``."""
+    return {"prompt": one.task.prompt, "contract": contract_of(one.task, one.cases).as_json()}
 
 
 def _answer(base: Base, prompts: Sequence[Prompt], size: Size, progress: Progress) -> list[list[Answer]]:

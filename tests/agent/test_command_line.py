@@ -64,12 +64,23 @@ def test_commands_and_options_are_pinned() -> None:
         "bench": [],
         "bench sandbox": ["--json"],
         "bench decisions": ["--quick", "--json", "--landscapes", "--output"],
+        "pairs": [],
+        "pairs list": ["--kind", "--state", "--limit", "--workspace", "--json"],
+        "pairs show": ["--workspace", "--json"],
+        "pairs vote": ["--by", "--workspace", "--json"],
+        "pairs import": [
+            "--kind", "--skip-bad", "--origin", "--rejected-origin", "--category", "--source", "--by", "--study",
+            "--workspace", "--json",
+        ],
+        "pairs export": ["--kind", "--format", "--downvoted", "--license", "--study", "--workspace", "--json"],
+        "pairs audit": ["--kind", "--study", "--workspace", "--json"],
+        "pairs review": ["--kind", "--rows", "--by", "--workspace", "--json"],
     }  # fmt: skip
     listed = nightlane("--help").stdout
     assert re.findall(r"│ (\w+) ", listed.split("Commands")[1]) == [name for name in surface if " " not in name]
     for command, options in surface.items():
         shown = nightlane(*command.split(), "--help").stdout
-        assert re.findall(r"(--[a-z]+)\b", shown.split("Options")[1]) == [*options, "--help"]
+        assert re.findall(r"(--[a-z-]+)\b", shown.split("Options")[1]) == [*options, "--help"]
     for number, word in ((2, "bad input"), (3, "busy"), (4, "changed"), (5, "endpoint"), (7, "disk full")):
         assert f"{number} " in listed
         assert word in listed

@@ -12,6 +12,9 @@ from agent.ledger import Ledger
 from agent.search import CALIBRATION, CHANCES, HARM, UNDECIDED
 from agent.study import Study
 from lanes import Recipe
+from preferences.provenance import Provenance, Side
+from preferences.rows import Row
+from preferences.stores import Stores
 from probes.prompts import Prompt
 from probes.reading import Outcome, Probe, Reading, Timing
 from probes.runner import Listener
@@ -115,6 +118,21 @@ def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path
     assert "RETRACT" in lines[-1]
     log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
     assert "RETRACT holdout" in log
+    stores = Stores(tmp_path / "runs" / "rl_data")
+    stores.reserve([Prompt("probe-1", "probe", "lists", 1, "Which items are even?", {})])
+    stores.add([pair_of(row.id) for row in kept])
+    assert {(one.state, one.withdrawn) for one in stores.read("dpo")} == {
+        ("withdrawn", "its KEEP was retracted: holdout")
+    }
+
+
+def pair_of(decision: str) -> Row:
+    """A pair that rests on a decision."""
+    sides = (Side("sampled"), Side("sampled"))
+    return Row(
+        "dpo", "2026-01-01T00:00:00Z", "# double(x)\n", ("x + x", "x * x"), (9.0, 1.0), "lists", "harvest",
+        Provenance(sides, decision=decision),
+    )  # fmt: skip
 
 
 def test_what_the_holdout_confirms_stands(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from labs.building import MANIFEST
 from labs.microcoder.corpus import write_corpus
 from labs.microcoder.material import build, is_complete
 from labs.microcoder.size import Size
+from preferences.contracts import load_contracts
 from probes.data import check_overlap, load_source
 from probes.prompts import load_prompts
 
@@ -69,6 +70,11 @@ def test_prompts_and_broken_pairs_are_what_the_probes_read(built: Path) -> None:
             row = json.loads(line)
             assert list(row) == ["prompt", "chosen", "rejected", "category", "difficulty"]
             assert row["chosen"] != row["rejected"]
+
+
+def test_every_harvest_prompt_and_no_other_has_a_contract(built: Path) -> None:
+    harvest = {prompt.text for prompt in load_prompts(built / "prompts.jsonl") if prompt.split == "harvest"}
+    assert set(load_contracts(built / "contracts.jsonl")) == harvest
 
 
 def test_building_again_changes_nothing(built: Path) -> None:

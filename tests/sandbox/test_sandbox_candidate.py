@@ -172,6 +172,8 @@ def g(xs): xs.append(g)
         assert outcome == Returned(None)
         assert isinstance(outcome, Returned)
         assert outcome.changed == {0: [2, 1], 1: {"a": 1, "new": 2}, 2: {1, 9}}
+        ahead = candidate.calls("f", [(xs, d, s, same)] * 2, tell=True)
+        assert [one.changed for one in ahead if isinstance(one, Returned)] == [outcome.changed] * 2
         candidate.function("f")(xs, d, s, same)
         assert (xs, d, s, same) == ([2, 1], {"a": 1, "new": 2}, {1, 9}, [3])
         assert candidate.call("g", []) == Returned(None)

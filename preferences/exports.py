@@ -1,0 +1,93 @@
+"""The rows of a store as a dataset folder that ``datasets`` loads and TRL trains on, with nothing but TRL's columns.
+
+OUT_DIR/   train.jsonl or train.parquet   README.md, the dataset card (view/pairs_card.py), written last
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lanes.errors import BadInput
+from preferences.audit import Audit, audit
+from preferences.overlay import Standing, looked_at
+from preferences.rows import SIDES, Kind, text_to_json
+from preferences.stores import Stores
+from probes.store import write_durably
+
+Format = Literal["jsonl", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def format_of(text: str) -> Format:
+    if text not in FORMATS:
+        raise BadInput(f"--format {text!r} is not known; use one of {', '.join(FORMATS)}")
+    return text
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, the audit of just that, and how much of the store was held back because it is voted down."""
+
+    kind: Kind
+    file: Path
+    rows: tuple[Standing, ...]
+    audit: Audit
+    held_back: int
+
+    @property
+    def card(self) -> Path:
+        return self.file.with_name("README.md")
+
+
+def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bool = False) -> Exported:
+    """Write a store's rows in use to a new or empty folder; ``downvoted``: those with more down than up, too.
+
+    BadInput where there are none, where one asks a probe or holdout prompt, or where the folder holds something.
+    """
+    found = stores.read(kind)
+    rows = tuple(one for one in found if one.used and (downvoted or not one.downvoted))
+    if not rows:
+        raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
+    figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
+    require_clean(figures)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} is not an empty folder, and an export is written to one; name a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"train.{form}"
+    columns = [columns_of(one) for one in rows]
+    if form == "jsonl":
+        write_durably(file, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in columns))
+    else:
+        _write_parquet(file, columns)
+    return Exported(kind, file, rows, figures, sum(one.used for one in found) - len(rows))
+
+
+def columns_of(one: Standing) -> dict[str, Any]:
+    """A row as TRL takes it: prompt, chosen, rejected; of a reward prompt, completion, score."""
+    names = SIDES[one.row.kind]
+    texts = {name: text_to_json(text) for name, text in zip(names, one.texts, strict=True)}
+    score = {"score": one.scores[0]} if one.row.kind == "reward" else {}
+    return {"prompt": text_to_json(one.row.prompt), **texts, **score}
+
+
+def require_clean(figures: Audit) -> None:
+    """Refuse a store that asks a probe or holdout prompt (law 7)."""
+    if figures.contaminated:
+        first = figures.contaminated[0]
+        more = f" and {len(figures.contaminated) - 1} more" if len(figures.contaminated) > 1 else ""
+        raise BadInput(
+            f"pairs never come from probe or holdout prompts, and of the {figures.kind} rows {first.row}{more} asks "
+            f"the {first.split} prompt {first.prompt!r} ({first.similarity:.2f} similar); take them out with nightlane "
+            "pairs vote ID drop"
+        )
+
+
+def _write_parquet(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Through a temporary file, so that what is there is whole."""
+    import pandas
+
+    temporary = file.with_name(f".{file.name}.tmp")
+    pandas.DataFrame(list(rows)).to_parquet(temporary, engine="pyarrow", index=False)
+    temporary.replace(file)

@@ -1,0 +1,246 @@
+"""What a parameter may be: one entry per kind says everything the gate needs to know of it.
+
+    draw        an ordinary value from a seeded generator, for the invariant, differential and coverage layers
+    strategy    hypothesis' description of the same domain; failing inputs are shrunk within it
+    plain       the value it has while another parameter takes an extreme one
+    edges       the ends of the domain (empty, huge, negative, nan, inf, unicode), for the edge_cases layer
+    catalogue   adversarial values that are still legal, never drawn, for the fuzz layer
+    near        the values around a number that stands in the program or in the reference, drawn beside the others
+
+A function cannot cross the sandbox's wall: the values of a function-valued kind are the names of its `functions`,
+Python expressions that are evaluated beside the program. They may use `nightlane_math`, `nightlane_first` (the number,
+or the first of a list) and `nightlane_square` (its square, or the sum of squares).
+
+Sizes are such that a loop, or a recursion of one level per item, handles every value.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeAlias
+
+from hypothesis import strategies as st
+
+from sandbox import Value
+
+Strategy: TypeAlias = st.SearchStrategy[Any]
+LONG = 200
+
+
+@dataclass(frozen=True)
+class Kind:
+    draw: Callable[[Random], Value]
+    strategy: Strategy
+    plain: Value
+    edges: tuple[Value, ...]
+    catalogue: tuple[Value, ...]
+    near: Callable[[float], Sequence[Value]] = lambda _: ()
+    functions: Mapping[str, str] = field(default_factory=dict)
+
+
+def _whole(low: int, high: int, widest: Strategy, edges: Sequence[int], catalogue: Sequence[int]) -> Kind:
+    least, most = min(edges), max(edges)
+    return Kind(
+        lambda random: random.randint(low, high),
+        widest,
+        min(5, high),
+        tuple(edges),
+        tuple(catalogue),
+        lambda number: [n for n in (int(number) - 1, int(number), int(number) + 1) if least <= n <= most],
+    )
+
+
+def _real(low: int, high: int, edges: Sequence[float], catalogue: Sequence[float]) -> Kind:
+    """Eighths: their sums are exact, so that the order of an addition makes no difference."""
+    return Kind(
+        lambda random: random.randint(8 * low, 8 * high) / 8,
+        st.integers(8 * low, 8 * high).map(lambda eighths: eighths / 8),
+        1.5 if low < 1 < high else (low + high) / 2,
+        tuple(edges),
+        tuple(catalogue),
+        lambda number: [n for n in (number - 0.125, float(number), number + 0.125) if low <= n <= high],
+    )
+
+
+def _text(
+    characters: str, low: int, high: int, strategy: Strategy, edges: Sequence[str], catalogue: Sequence[str]
+) -> Kind:
+    def draw(random: Random) -> str:
+        text = "".join(random.choice(characters) for _ in range(random.randint(low, high)))
+        return text if random.random() < 0.75 else text[: high // 2] + text[: high // 2][::-1].swapcase()
+
+    return Kind(draw, strategy, "Abc a", tuple(edges), tuple(catalogue))
+
+
+def _joined(characters: str, most: int, least: int = 0) -> Strategy:
+    """Texts of these characters; st.text() would keep a table of all of Unicode in the working directory."""
+    return st.lists(st.sampled_from(characters), min_size=least, max_size=most).map("".join)
+
+
+def _list(item: Kind, least: int = 0, edges: Sequence[Value] = (), catalogue: Sequence[Value] = ()) -> Kind:
+    """Lists of a kind, of at least that many items: short ones are edges, and so are very long ones."""
+
+    def draw(random: Random) -> list[Value]:
+        if random.random() < 0.25:  # with repeats
+            return random.choices([item.draw(random) for _ in range(3)], k=random.randint(max(least, 3), 8))
+        return [item.draw(random) for _ in range(random.randint(max(least, 1), 7))]
+
+    few = max(least, 2)
+    return Kind(
+        draw,
+        st.lists(item.strategy, min_size=least, max_size=8)
+        | st.lists(item.strategy, min_size=1, max_size=3).flatmap(  # with repeats
+            lambda some: st.lists(st.sampled_from(some), min_size=max(least, 2), max_size=8)
+        ),
+        [item.plain, *item.catalogue[:2], item.plain],
+        (*([[]] if least == 0 else []), *([edge] * max(least, 1) for edge in item.edges), *edges),
+        (
+            *([value] * few for value in item.catalogue),
+            list(item.catalogue) * few,
+            list(reversed(item.catalogue)) * few,
+            [item.plain] * LONG,
+            *catalogue,
+        ),
+        lambda number: [list(item.near(number))] if len(item.near(number)) >= max(least, 1) else [],
+    )
+
+
+def _maybe(kind: Kind, rare: float = 0.2) -> Kind:
+    return Kind(
+        lambda random: None if random.random() < rare else kind.draw(random),
+        st.none() | kind.strategy,
+        kind.plain,
+        (None, *kind.edges),
+        (None, *kind.catalogue),
+        kind.near,
+    )
+
+
+def _function(ordinary: Mapping[str, str], unusual: Mapping[str, str], extreme: Mapping[str, str]) -> Kind:
+    """Ordinary ones are drawn, unusual ones are the catalogue, extreme ones the edges."""
+    names = sorted(ordinary)
+    return Kind(
+        lambda random: random.choice(names),
+        st.sampled_from(names),
+        names[0],
+        tuple(extreme),
+        tuple(unusual),
+        functions={**ordinary, **unusual, **extreme},
+    )
+
+
+_SMALL_INTS = st.integers(-40, 50)
+_INT = _whole(-30, 40, _SMALL_INTS | st.integers(-(10**6), 10**6), (0, 1, -1, 2**50, -(2**50)), (2, -7, 255, 10**9))
+_NATURAL = _whole(0, 30, st.integers(0, 60), (0, 1, LONG), (2, 3, 64, 97, 100, 365))
+_SMALL = _whole(0, 9, st.integers(0, 12), (0, 1, 40), (2, 3, 10, 20))
+_POSITIVE = _whole(1, 40, st.integers(1, 60), (1, LONG), (2, 12, 64, 97, 360))
+_FLOAT = _real(-50, 50, (0.0, -0.0, 1e9, -1e9, 1e308, -1e308, 5e-324), (-1.5, 0.1, 1e-9, 99.9))
+_ANY_FLOAT = Kind(
+    _FLOAT.draw,
+    st.floats(-1e6, 1e6),
+    _FLOAT.plain,
+    (*_FLOAT.edges, math.nan, math.inf, -math.inf),
+    _FLOAT.catalogue,
+)
+_LETTERS = "aaabcdeeghiimnoorstuABEOT"
+_WORD = _text(
+    _LETTERS, 1, 9, _joined("abceioxzABENSZ", 9),
+    ("", "a", "a" * LONG, "é", "ß", "İ", "日本", "👩‍🚀", "e\u0301"), ("Ab", "level", "Noon", "aA", "z" * 80),
+)  # fmt: skip
+_SOME_WORD = _text(
+    _LETTERS, 1, 9, _joined("abceioxzABENSZ", 9, 1),
+    ("a", "a" * LONG, "é", "ß", "İ", "👩‍🚀"), ("Ab", "level", "Noon", "aA", "z" * 80),
+)  # fmt: skip
+_TEXT = _text(
+    "aabeeiorstuAEKT  0127-,.", 3, 14, _joined("abeioEIKT  0179-,.", 14),
+    ("", " ", "ab " * 130, "é ß", "İ", "日本 語", "👩‍🚀", "\x00", "\u2028"),
+    ("a", "one two", "  B 2-1", "Anna, no.", "\t\n", "%s {} \\1", "'\"", "12 007", "...", "A" * 90),
+)  # fmt: skip
+_SCRIPTS = "aB 0\t\n\x00éßİıſΣςЖ日語ی٣²½\u0301\u200d\u2028\ufeff👩🚀"
+_DIGITS = Kind(
+    lambda random: random.choice((str(random.randint(0, 300)), str(random.randint(0, 300)), "x1", "-2", "", "4 2")),
+    st.integers(0, 999).map(str) | _joined("0123456789x- ", 4),
+    "40", ("", "0", "9" * 30, "-2", "²", "٣", "é"), ("7", "007", "x1", " 5", "1.5", "1e3", "+3"),
+)  # fmt: skip
+_TABLE = Kind(
+    lambda random: {random.choice("abcde"): random.randint(-5, 30) for _ in range(random.randint(1, 4))},
+    st.dictionaries(st.sampled_from("abcdez"), st.integers(-5, 30), max_size=4),
+    {"a": 5, "b": 0}, ({}, {"a": 0}, {"": 1}, {"é": -1}), ({"a": 10**9}, dict.fromkeys("abcdefz", 3)),
+)  # fmt: skip
+_HOLES = _list(_maybe(_INT, 0.3))
+_PAIRS = Kind(
+    lambda random: [(random.randint(-9, 12), random.randint(-9, 12)) for _ in range(random.randint(1, 6))],
+    st.lists(st.tuples(_SMALL_INTS, _SMALL_INTS), max_size=6),
+    [(1, 2), (3, 1)], ([], [(0, 0)], [(2**50, -(2**50))]), ([(1, 1)] * 3, [(2, 1), (1, 2)], [(0, 1)] * LONG),
+)  # fmt: skip
+_MATRIX = Kind(
+    lambda random: _rows(random, random.randint(1, 4), random.randint(1, 4)),
+    st.integers(1, 4).flatmap(
+        lambda width: st.lists(st.lists(_SMALL_INTS, min_size=width, max_size=width), min_size=1, max_size=4)
+    ),
+    [[1, 2], [3, 4]], ([[0]], [[2**50]], [[-1, 0, 1]], [[1], [2]]), ([[1, 1], [1, 1]], [[0] * 40] * 40),
+)  # fmt: skip
+
+
+def _rows(random: Random, height: int, width: int) -> list[list[int]]:
+    return [[random.randint(-9, 12) for _ in range(width)] for _ in range(height)]
+
+
+KINDS: dict[str, Kind] = {
+    "int": _INT,
+    "natural": _NATURAL,
+    "small": _SMALL,
+    "positive": _POSITIVE,
+    "bool": Kind(lambda random: random.random() < 0.5, st.booleans(), True, (False, True), (False, True)),
+    "float": _FLOAT,
+    "any_float": _ANY_FLOAT,
+    "positive_float": _real(1, 6, (1e-12, 1e12), (0.1, 1.0, 100.0)),
+    "unit": _real(0, 1, (0.0, 1.0, 5e-324), (0.1, 0.5, 1 / 3)),
+    "ints": _list(_INT, edges=([-3, 3], [4, 4, -1, 4]), catalogue=(list(range(LONG)), list(range(LONG, 0, -1)))),
+    "some_ints": _list(_INT, 1, ([-3, -8], [4, 4, -1, 4]), (list(range(LONG)), list(range(LONG, 0, -1)))),
+    "two_ints": _list(_INT, 2, ([0, 6], [5, 5], [-3, -8])),
+    "floats": _list(_FLOAT),
+    "some_floats": _list(_FLOAT, 1),
+    "any_floats": _list(_ANY_FLOAT),
+    "word": _WORD,
+    "some_word": _SOME_WORD,
+    "left_word": _WORD,
+    "right_word": _WORD,
+    "text": _TEXT,
+    "unicode": Kind(_TEXT.draw, _joined(_SCRIPTS, 12), _TEXT.plain, (*_TEXT.edges, "\ud83d"), _TEXT.catalogue),
+    "words": _list(_SOME_WORD, edges=(["be", "Be", "be"],)),
+    "some_words": _list(_SOME_WORD, 1, (["be", "Be", "be"],)),
+    "maybe_int": _maybe(_INT),
+    "maybe_ints": _maybe(_list(_INT)),
+    "maybe_text": _maybe(_TEXT),
+    "holes": _HOLES,
+    "digits": _DIGITS,
+    "table": _TABLE,
+    "key": Kind(lambda random: random.choice("abcdez"), st.sampled_from("abcdez"), "a", ("z", "", "é"), ("a", "b")),
+    "pairs": _PAIRS,
+    "matrix": _MATRIX,
+    "log_density": _function(
+        {
+            "normal": "lambda x: -0.5 * nightlane_square(x)",
+            "wide": "lambda x: -0.005 * nightlane_square(x)",
+            "tilted": "lambda x: 0.1 * nightlane_first(x) - 0.5 * nightlane_square(x)",
+        },
+        {
+            "flat": "lambda x: 0.0",
+            "box": "lambda x: 0.0 if nightlane_square(x) <= 25 else -nightlane_math.inf",
+        },
+        {  # differences far above 700, where exp() has no value, and densities that are 0
+            "steep": "lambda x: -1e6 * nightlane_square(x)",
+            "rising": "lambda x: 1e5 * nightlane_first(x)",
+            "falling": "lambda x: -1e5 * nightlane_first(x)",
+            "half_line": "lambda x: -nightlane_first(x) if nightlane_first(x) >= 0 else -nightlane_math.inf",
+            "nowhere": "lambda x: -nightlane_math.inf",
+        },
+    ),
+    "real_function": _function(
+        {"square": "lambda x: x * x", "line": "lambda x: 2.0 * x - 1.0", "sine": "lambda x: nightlane_math.sin(x)"},
+        {"constant": "lambda x: 3.0", "step": "lambda x: 1.0 if x >= 0 else -1.0", "absolute": "lambda x: abs(x)"},
+        {"zero": "lambda x: 0.0", "huge": "lambda x: 1e300 * x", "tiny": "lambda x: 1e-300 * x"},
+    ),
+}

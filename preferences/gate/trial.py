@@ -1,0 +1,88 @@
+"""A program on the bench: how the layers run it and read it."""
+
+import ast
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from preferences.gate.harness import call_name, callable_source
+from preferences.gate.laws import Row
+from preferences.gate.rooms import Bench, calls
+from preferences.gate.tree import numbers, parse
+from probes.scoring.calls import told
+from sandbox import Candidate, Ended, Outcome
+
+T = TypeVar("T")
+LONGEST_NUMBER = 10_000  # bits
+
+
+class CannotRun(Exception):
+    """This layer has nothing to run or to read; the message says why."""
+
+
+class Trial:
+    """One program under one contract. Once it does not load, or ran out of time, it is not run again: each
+    time would cost the limit."""
+
+    def __init__(self, program: str, bench: Bench) -> None:
+        self.program, self.bench = program, bench
+        self.contract = bench.contract
+        self._stopped = ""
+
+    @functools.cached_property
+    def tree(self) -> ast.Module:
+        """The program as Python reads it; CannotRun where it does not."""
+        limit = self.bench.rooms.programs.limits.source_bytes
+        if len(self.program) > limit:
+            raise CannotRun(f"not read: it is longer than {limit} characters")
+        try:
+            tree = parse(self.program)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise CannotRun(f"it is no Python: {type(error).__name__}: {error}"[:300]) from None
+        whole = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is int)
+        if any(number.bit_length() > LONGEST_NUMBER for number in whole):
+            raise CannotRun("not read: a number in it is longer than Python writes out")
+        return tree
+
+    @functools.cached_property
+    def drawn(self) -> list[Row]:
+        """The drawn inputs, and some near this program's own numbers: there it may do something special."""
+        return [*self.bench.drawn, *self.bench.near(numbers(self.tree) - self.bench.numbers)]
+
+    @functools.cached_property
+    def outcomes(self) -> list[Outcome]:
+        """What it does with the drawn inputs; several layers look at that."""
+        return self.run(self.drawn)
+
+    def run(self, rows: Sequence[Row]) -> list[Outcome]:
+        """What the program does with each row, in one process; SandboxBroken when the machinery failed."""
+
+        outcomes = self.attempt(
+            callable_source(self.program, self.contract),
+            lambda candidate: calls(candidate, call_name(self.contract), rows),
+        )
+        self.watch(rows, outcomes)
+        return outcomes
+
+    def watch(self, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
+        """Take note of a call that ran out of time."""
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if not self._stopped and isinstance(outcome, Ended) and outcome.reason == "timeout":
+                self._stopped = f"not run, because in an earlier layer {self.bench.note(row, outcome)}"
+
+    def attempt(self, source: str, action: Callable[[Candidate], T]) -> T:
+        """action, with the program started from `source`; CannotRun where that cannot be."""
+        if self._stopped:
+            raise CannotRun(self._stopped)
+
+        def start() -> T | CannotRun:
+            with self.bench.rooms.programs.start(source, self.contract.entry_point) as candidate:
+                if candidate.loaded is not None:
+                    return CannotRun(f"it does not load: {told(candidate.loaded)}")
+                return action(candidate)
+
+        result = self.bench.rooms.programs.insist(start)
+        if isinstance(result, CannotRun):
+            self._stopped = str(result)
+            raise result
+        return result

@@ -1,0 +1,212 @@
+"""What was said of rows after they were written: votes, withdrawals, reviews. Pure; the row beneath never changes.
+
+A voter's up and down replace each other; flip and drop stand beside them; clear takes back all that voter said of the
+row. One flip swaps the sides, however many say so; one drop takes the row out of exports.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from lanes import digest_of
+from lanes.errors import BadInput
+from preferences.provenance import Side
+from preferences.rows import Row, coverage_of, receipt_of, text_to_json
+from probes.data import Turns
+
+Choice = Literal["up", "down", "flip", "drop", "clear"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+Judgement = Literal["good", "bad", "skip"]
+JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
+Said = frozenset[Choice]
+
+ENOUGH = 5
+"""Rows that somebody must have judged before a set counts as looked at; all, where it has fewer."""
+
+
+def choice_of(text: str) -> Choice:
+    if text not in CHOICES:
+        raise BadInput(f"vote={text!r} is not known; use one of {', '.join(CHOICES)}")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    row: str
+    vote: Choice
+    by: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Of one row, or of every row that rests on a decision, also of those that are written later."""
+
+    row: str
+    decision: str
+    reason: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reviewer said of a row. ``store``: the digest of the set that the row was picked from."""
+
+    row: str
+    verdict: Judgement
+    by: str
+    time: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certification:
+    """What a gate said of the chosen side of a row.
+
+    ``chosen``: the digest of that text. ``receipt``: the text of a JSON object."""
+
+    row: str
+    chosen: str
+    receipt: str
+    time: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row as it stands: the row beneath, and what was said of it."""
+
+    row: Row
+    withdrawn: str = ""
+    up: int = 0
+    down: int = 0
+    flipped: bool = False
+    dropped: bool = False
+    verdicts: tuple[Verdict, ...] = ()
+    certifications: tuple[Certification, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    @property
+    def state(self) -> str:
+        return "withdrawn" if self.withdrawn else "live"
+
+    @property
+    def texts(self) -> tuple[Turns, ...]:
+        return self.row.texts[::-1] if self.flipped else self.row.texts
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        return self.row.scores[::-1] if self.flipped else self.row.scores
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        return self.row.provenance.sides[::-1] if self.flipped else self.row.provenance.sides
+
+    @property
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The latest of a gate on the text that is chosen now; else what the row came with, unless it was flipped."""
+        chosen = text_digest(self.texts[0])
+        latest = next((one.receipt for one in reversed(self.certifications) if one.chosen == chosen), None)
+        if latest is not None:
+            return receipt_of(latest)
+        return None if self.flipped else self.row.receipt
+
+    @property
+    def coverage(self) -> float | None:
+        """Percent of the chosen side that the gate's checks ran, where its receipt says so."""
+        return coverage_of(self.receipt or {})
+
+    @property
+    def margin(self) -> float | None:
+        """By how much the chosen side scores higher; None for a reward, and where a score is missing."""
+        if len(self.scores) < 2 or self.scores[0] is None or self.scores[1] is None:
+            return None
+        return self.scores[0] - self.scores[1]
+
+    @property
+    def downvoted(self) -> bool:
+        return self.down > self.up
+
+    @property
+    def used(self) -> bool:
+        """Live and not dropped: what audits count, and exports take unless it is voted down."""
+        return not self.withdrawn and not self.dropped
+
+
+def text_digest(text: Turns) -> str:
+    """Names a text."""
+    return digest_of(text_to_json(text))
+
+
+def standings(
+    rows: Sequence[Row], votes: Iterable[Vote], withdrawals: Iterable[Withdrawal], verdicts: Iterable[Verdict],
+    certifications: Iterable[Certification] = (),
+) -> tuple[Standing, ...]:  # fmt: skip
+    """The rows, in their order, with what was said of them."""
+    said = ballots(votes)
+    certified: dict[str, list[Certification]] = defaultdict(list)
+    for one in certifications:
+        certified[one.row].append(one)
+    by_row, by_decision = _reasons(withdrawals)
+    seen: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        seen[verdict.row].append(verdict)
+    found = []
+    for row in rows:
+        voters = said.get(row.id, {}).values()
+        withdrawn = by_row.get(row.id) or by_decision.get(row.provenance.decision, "")
+        up, down = (sum(way in one for one in voters) for way in ("up", "down"))
+        flipped, dropped = (any(way in one for one in voters) for way in ("flip", "drop"))
+        found.append(
+            Standing(row, withdrawn, up, down, flipped, dropped, tuple(seen[row.id]), tuple(certified[row.id]))
+        )
+    return tuple(found)
+
+
+def ballots(votes: Iterable[Vote]) -> dict[str, dict[str, Said]]:
+    """What each voter has to say of each row, by row and voter."""
+    found: dict[str, dict[str, Said]] = defaultdict(dict)
+    for vote in votes:
+        found[vote.row][vote.by] = after(found[vote.row].get(vote.by, frozenset()), vote.vote)
+    return found
+
+
+def after(said: Said, vote: Choice) -> Said:
+    """What a voter has to say of a row after one more vote."""
+    if vote == "clear":
+        return frozenset()
+    return (said - {"up", "down"} if vote in ("up", "down") else said) | {vote}
+
+
+def set_digest(found: Iterable[Standing]) -> str:
+    """Names a set of live rows: another row, or one fewer, makes another set."""
+    return digest_of(sorted(one.id for one in found if one.state == "live"))
+
+
+def looked_at(found: Sequence[Standing]) -> bool:
+    """Whether ENOUGH rows of this very set were judged good or bad, or as many as it has in use; not of an empty one.
+
+    Votes leave the set what it is: who drops a row after the review need not review again.
+    """
+    digest, used = set_digest(found), [one for one in found if one.used]
+    return bool(used) and sum(judged(one, digest) for one in found) >= min(ENOUGH, len(used))
+
+
+def judged(one: Standing, digest: str) -> bool:
+    """Whether somebody judged a row good or bad as part of the set of this digest."""
+    return any(verdict.store == digest and verdict.verdict != "skip" for verdict in one.verdicts)
+
+
+def _reasons(withdrawals: Iterable[Withdrawal]) -> tuple[dict[str, str], dict[str, str]]:
+    """The first reason by row, and by decision."""
+    by_row: dict[str, str] = {}
+    by_decision: dict[str, str] = {}
+    for one in withdrawals:
+        if one.row:
+            by_row.setdefault(one.row, one.reason)
+        if one.decision:
+            by_decision.setdefault(one.decision, one.reason)
+    return by_row, by_decision

@@ -1,0 +1,211 @@
+"""The four stores under runs/rl_data and what was said of their rows. All reading of them is here.
+
+preference.jsonl  reward.jsonl  dpo.jsonl  orpo.jsonl    rows, which never change
+votes.jsonl  withdrawals.jsonl  reviews.jsonl  certifications.jsonl      what was said of them since, applied on reading
+reserved.jsonl                                           the probe and holdout prompts that no row may ask
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+from lanes.errors import BadInput
+from preferences.journal import append, locked, read
+from preferences.overlay import (
+    Certification,
+    Standing,
+    Verdict,
+    Vote,
+    Withdrawal,
+    after,
+    ballots,
+    looked_at,
+    set_digest,
+    standings,
+)
+from preferences.rows import KINDS, SIDES, Kind, Row, row_from_json, row_to_json
+from probes.data import Reserved
+from probes.prompts import Prompt
+
+Entry = TypeVar("Entry", Vote, Withdrawal, Verdict, Certification)
+SHORTEST = 4
+"""Letters of an id that a person has to type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Ids of the rows that were new and of those that were there already."""
+
+    new: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The stores of one workspace. Each call reads the files as they are; what a writing call returns from is on the
+    disk. Times are ISO-8601, given by the caller."""
+
+    folder: Path
+
+    def path(self, kind: Kind) -> Path:
+        return self.folder / f"{kind}.jsonl"
+
+    # rows
+
+    def reserve(self, prompts: Iterable[Prompt]) -> int:
+        """Remember the probe and holdout prompts of a study, before any row is added; how many were new."""
+        asked = [prompt for prompt in prompts if prompt.split in ("probe", "holdout")]
+        with locked(self.folder):
+            known = {(one.split, one.text) for one in self.reserved_prompts()}
+            new = {(one.split, one.text): one for one in asked if (one.split, one.text) not in known}
+            columns = ("id", "split", "category", "text")
+            append(self.folder / "reserved.jsonl", [{name: getattr(p, name) for name in columns} for p in new.values()])
+        return len(new)
+
+    def reserved_prompts(self) -> list[Prompt]:
+        path = self.folder / "reserved.jsonl"
+        try:
+            return [Prompt(**row, difficulty=1, checks={}) for _, row in read(path)]
+        except TypeError as error:
+            raise BadInput(f"{path} holds a row that is no prompt ({error}); restore it") from None
+
+    def reserved(self) -> Reserved:
+        """BadInput where no prompt is known, so that no row could be held against any."""
+        prompts = self.reserved_prompts()
+        if not prompts:
+            raise BadInput(
+                f"pairs are held against the probe and holdout prompts of a study and {self.folder} knows none yet; "
+                "name the study with --study STUDY"
+            )
+        return Reserved(prompts)
+
+    def add(self, rows: Sequence[Row], reserved: Reserved | None = None) -> Added:
+        """Append the rows that are not there yet, all or none. BadInput for one that asks a reserved prompt, or whose
+        form (plain, conversational) is not that of its store."""
+        with locked(self.folder):
+            held = reserved or (self.reserved() if rows else Reserved(()))
+            for row in rows:
+                overlap = held.overlap(row.prompt, *row.texts)
+                if overlap is not None:
+                    raise BadInput(f"row {row.id}: {overlap.told}; leave the row out")
+            there = {kind: self.rows(kind) for kind in KINDS if any(row.kind == kind for row in rows)}
+            for kind, own in there.items():
+                self._require_one_form(kind, [*own[:1], *(row for row in rows if row.kind == kind)])
+            known = {row.id for own in there.values() for row in own}
+            new = {row.id: row for row in rows if row.id not in known}
+            for kind in there:
+                append(self.path(kind), [row_to_json(row) for row in new.values() if row.kind == kind])
+        return Added(tuple(new), tuple(row.id for row in rows if row.id in known))
+
+    def _require_one_form(self, kind: Kind, rows: Sequence[Row]) -> None:
+        odd = next((row for row in rows if row.plain != rows[0].plain), None)
+        if odd is not None:
+            has, is_ = ("plain texts", "conversations")[:: 1 if rows[0].plain else -1]
+            raise BadInput(
+                f"{self.path(kind)} holds {has}, since TRL trains on one form at a time, and row {odd.id} holds {is_}; "
+                f"write it as {has}, or use another --workspace"
+            )
+
+    def rows(self, kind: Kind) -> tuple[Row, ...]:
+        """The rows beneath, as they were written."""
+        found: dict[str, Row] = {}
+        for line, data in read(self.path(kind)):
+            try:
+                row = row_from_json(kind, data)
+            except BadInput as error:
+                raise BadInput(f"{self.path(kind)}, line {line}: {error}") from None
+            found.setdefault(row.id, row)
+        return tuple(found.values())
+
+    # what was said of them
+
+    def read(self, kind: Kind) -> tuple[Standing, ...]:
+        """The rows of a store as they stand."""
+        return self.read_all(kind)[kind]
+
+    def read_all(self, *kinds: Kind) -> dict[Kind, tuple[Standing, ...]]:
+        """The rows of some stores, or of all, as they stand."""
+        said = self.votes(), self._entries("withdrawals", Withdrawal), self._entries("reviews", Verdict)
+        certified = self._entries("certifications", Certification)
+        return {kind: standings(self.rows(kind), *said, certified) for kind in kinds or KINDS}
+
+    def votes(self) -> list[Vote]:
+        return self._entries("votes", Vote)
+
+    def find(self, row_id: str) -> Standing:
+        """The row of an id, or of its beginning where that names one row."""
+        found = [one for own in self.read_all().values() for one in own if one.id.startswith(row_id)]
+        if len(found) == 1 and (len(row_id) >= SHORTEST or found[0].id == row_id):
+            return found[0]
+        if len(found) > 1 and len(row_id) >= SHORTEST:
+            raise BadInput(f"the id {row_id!r} is the beginning of {len(found)} ids; give more of it")
+        raise BadInput(f"there is no row {row_id!r} in {self.folder}; see nightlane pairs list")
+
+    def vote(self, votes: Sequence[Vote]) -> int:
+        """Record the votes that change what their voter says of a row, all or none; how many did."""
+        rows = {one.id: one for own in self.read_all().values() for one in own}
+        for vote in votes:
+            require_vote(vote, rows.get(vote.row))
+        with locked(self.folder):
+            said, new = ballots(self.votes()), []
+            for vote in votes:
+                own = said[vote.row].get(vote.by, frozenset())
+                said[vote.row][vote.by] = after(own, vote.vote)
+                if said[vote.row][vote.by] != own:
+                    new.append(asdict(vote))
+            append(self.folder / "votes.jsonl", new)
+        return len(new)
+
+    def withdraw(self, reason: str, time: str, row: str = "", decision: str = "") -> None:
+        """Withdraw one row, or every row that rests on a decision (a retracted KEEP). Twice is once."""
+        if not reason.strip() or bool(row) == bool(decision):
+            raise BadInput("a withdrawal names a row or a decision, and its reason; give one of the two and say why")
+        with locked(self.folder):
+            entries = self._entries("withdrawals", Withdrawal)
+            if not any((one.row, one.decision) == (row, decision) for one in entries):
+                append(self.folder / "withdrawals.jsonl", [asdict(Withdrawal(row, decision, reason, time))])
+
+    def review(self, verdict: Verdict) -> None:
+        """Record what a reviewer said of a row."""
+        with locked(self.folder):
+            append(self.folder / "reviews.jsonl", [asdict(verdict)])
+
+    def certify(self, found: Sequence[Certification]) -> None:
+        """Record what a gate said of rows. Twice is once."""
+        with locked(self.folder):
+            known = {(one.row, one.chosen, one.receipt) for one in self._entries("certifications", Certification)}
+            new = [one for one in found if (one.row, one.chosen, one.receipt) not in known]
+            append(self.folder / "certifications.jsonl", [asdict(one) for one in new])
+
+    def digest(self, kind: Kind) -> str:
+        """Names the present set of live rows."""
+        return set_digest(self.read(kind))
+
+    def reviewed(self, kind: Kind) -> bool:
+        """Whether somebody looked at the present set of live rows; a new row makes it stale."""
+        return looked_at(self.read(kind))
+
+    def _entries(self, name: str, entry: type[Entry]) -> list[Entry]:
+        path = self.folder / f"{name}.jsonl"
+        found = []
+        for line, data in read(path):
+            if set(data) != {one.name for one in fields(entry)} or not all(isinstance(v, str) for v in data.values()):
+                raise BadInput(f"{path}, line {line} is no entry of {name}; restore it")
+            found.append(entry(**data))
+        return found
+
+
+def require_vote(vote: Vote, row: Standing | None) -> None:
+    """Refuse a vote on no row, one of nobody, and a flip that would break a law."""
+    if row is None:
+        raise BadInput(f"there is no row {vote.row!r} to vote on; see nightlane pairs list")
+    if not vote.by.strip():
+        raise BadInput("a vote is somebody's; name the voter with --by")
+    if vote.vote == "flip":
+        if len(SIDES[row.row.kind]) < 2:
+            raise BadInput(f"row {vote.row} is one answer and has no sides to flip; vote up, down or drop")
+        if row.row.kind == "orpo":
+            raise BadInput(f"row {vote.row}: an ORPO row's chosen side passed the gate, so it cannot flip; vote drop")
+        if row.row.provenance.sides[1].origin == "mechanical":
+            raise BadInput(f"row {vote.row}: a mechanically made text is never the chosen side; vote drop instead")

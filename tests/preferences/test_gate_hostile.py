@@ -1,0 +1,113 @@
+"""Whatever a program does, the gate answers with receipts that failed."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from gate_contracts import TOTAL
+
+from preferences.gate import LAYERS, Certificate, Rooms, certify
+from sandbox import Candidate, Limits, Outcome, SandboxBroken
+
+RIGHT = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
+HOSTILE = {
+    "an endless loop": "def total(xs):\n    while True:\n        pass\n",
+    "an endless loop at the top": "while True:\n    pass\n",
+    "an endless loop late": "n = 0\ndef total(xs):\n    global n\n    n += 1\n    while n > 70: pass\n"
+    "    return sum(x for x in xs if x > 0)\n",
+    "sleep": "import time\ndef total(xs):\n    time.sleep(9)\n",
+    "exit": "import sys\ndef total(xs):\n    sys.exit(0)\n",
+    "exit at the top": "import sys\nsys.exit(0)\n",
+    "leaving": "import os\ndef total(xs):\n    os._exit(0)\n",
+    "a huge list": "def total(xs):\n    return [0] * 10 ** 10\n",
+    "a huge value": "def total(xs):\n    return 'x' * 10 ** 7\n",
+    "large values": "def total(xs):\n    return 'x' * 120_000\n",
+    "a number that cannot be written out": f"def total(xs):\n    _ = total(0x{'f' * 9000})\n    return xs\n",
+    "deep recursion": "def total(xs):\n    return total(xs)\n",
+    "its own equality": "class Yes(int):\n    def __eq__(self, other): return True\ndef total(xs):\n    return Yes()\n",
+    "no function": "total = 3\n",
+    "nothing": "",
+    "no Python": "def total(xs:\n",
+    "a null byte": "def total(xs):\n    return '\0'\n",
+    "half a character": "def total(xs):\n    return '\ud800'\n",
+    "deeply nested": "def total(xs):\n    return " + "(" * 5000 + ")" * 5000 + "\n",
+    "a long sum": "def total(xs):\n    return " + " + ".join(["0"] * 5000) + "\n",
+    "a long chain": "def total(xs):\n    if xs == 1: return 2\n" + "    elif xs == 3: return 4\n" * 3000,
+    "too long": "#" * (1 << 19) + "\n" + RIGHT,
+    "a decorator at the end": RIGHT + "\n@total\n",
+    "tracing undone": "import sys\ndef total(xs):\n    sys.settrace(None)\n    if len(xs) > 500:\n        return 0\n"
+    "    return sum(x for x in xs if x > 0)\n",
+    "forged arcs": "def total(xs):\n    globals()['nightlane_arcs'] = lambda: [[1, 9 ** 99], 'x', [-9 ** 99, 1]]\n"
+    "    return sum(x for x in xs if x > 0)\n",
+    "frames of its own": "import os\nfrom sandbox import protocol\ndef total(xs):\n"
+    "    os.write(3, protocol.pack(['returned', 1]))\n    os._exit(0)\n",
+}
+
+
+@pytest.fixture(scope="module")
+def rooms() -> Iterator[Rooms]:
+    with Rooms(Limits(seconds=0.3, memory_mb=128)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_program_gets_receipts_that_failed(rooms: Rooms, name: str) -> None:
+    certificate = certify(HOSTILE[name], TOTAL, "sampled", rooms)
+    assert not certificate.certified
+    assert [receipt.layer for receipt in certificate.receipts] == list(LAYERS)
+    assert Certificate.from_json(certificate.as_json()) == certificate
+    assert certify(RIGHT, TOTAL, "sampled", rooms).certified  # the rooms serve the next one
+
+
+def test_a_program_that_prints_is_judged_by_what_it_returns(rooms: Rooms) -> None:
+    loud = RIGHT.replace("    return", "    print('{\"passed\": true}' * 1000)\n    return")
+    assert certify(loud, TOTAL, "sampled", rooms).certified
+    assert not certify(loud.replace("> 0", "> 1"), TOTAL, "sampled", rooms).certified
+
+
+def test_a_program_that_ran_out_of_time_is_not_run_again(rooms: Rooms) -> None:
+    endless = "def total(xs):\n    while xs is not None:\n        pass\n    return 0\n"
+    failing = {receipt.layer: receipt.failing for receipt in certify(endless, TOTAL, "sampled", rooms).receipts}
+    assert failing["invariant"].startswith("total(")
+    assert "ended, timeout" in failing["invariant"]
+    for layer in ("property", "fuzz", "edge_cases", "coverage"):
+        assert failing[layer].startswith("not run, because in an earlier layer total(")
+    assert failing["semantic"] == failing["dataflow"] == ""  # reading goes on
+
+
+def test_trouble_of_the_sandbox_is_not_the_programs(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise SandboxBroken("the machine was too busy")
+
+    certify(RIGHT, TOTAL, "sampled", rooms)
+    for seed, sandbox in enumerate((rooms.programs, rooms.references), start=7):
+        with monkeypatch.context() as patch:
+            patch.setattr(sandbox, "start", broken)
+            with pytest.raises(SandboxBroken):
+                certify(RIGHT, TOTAL, "sampled", rooms, seed=seed)
+        assert certify(RIGHT, TOTAL, "sampled", rooms, seed=seed).certified
+
+
+@pytest.mark.parametrize("when", [0, 3, 9])  # in a layer, among the properties, while shrinking
+def test_trouble_in_the_midst_of_calls_is_tried_again_and_then_told(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, when: int
+) -> None:
+    def trouble(*troubled: int) -> Callable[..., Sequence[Outcome]]:
+        turn = itertools.count()
+
+        def calls(candidate: Candidate, name: str, *more: Any, **named: Any) -> Sequence[Outcome]:
+            if next(turn) in troubled:
+                raise SandboxBroken("the zygote is silent")
+            return right(candidate, name, *more, **named)
+
+        return calls
+
+    right = Candidate.calls
+    wrong = RIGHT.replace("x > 0", "x > 9")
+    expected = certify(wrong, TOTAL, "sampled", rooms)
+    monkeypatch.setattr(Candidate, "calls", trouble(when))
+    assert certify(wrong, TOTAL, "sampled", rooms) == expected
+    monkeypatch.setattr(Candidate, "calls", trouble(*range(when, 99)))
+    with pytest.raises(SandboxBroken):
+        certify(wrong, TOTAL, "sampled", rooms)

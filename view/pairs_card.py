@@ -1,0 +1,92 @@
+"""The dataset card of an export: what is in it, where it comes from, what its audit found, under which licence."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from preferences.exports import Exported
+from preferences.rows import SIDES
+from probes.store import write_durably
+from view.markdown import code, count, table, text
+from view.pairs_audit import audit_sections
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+FORM = {"jsonl": "json", "parquet": "parquet"}
+LISTED = 10
+
+
+def write_card(exported: Exported, licence: str) -> None:
+    """README.md beside the data, last: where it is, the export is whole."""
+    write_durably(exported.card, card_markdown(exported, licence))
+
+
+def export_data(exported: Exported) -> dict[str, Any]:
+    """What was written, as plain JSON values."""
+    return {
+        "kind": exported.kind, "file": str(exported.file), "card": str(exported.card), "rows": len(exported.rows),
+        "held_back": exported.held_back, "ids": [one.id for one in exported.rows],
+    }  # fmt: skip
+
+
+def card_markdown(exported: Exported, licence: str) -> str:
+    columns = ("prompt", *SIDES[exported.kind], *(["score"] if exported.kind == "reward" else []))
+    folder = exported.file.parent
+    sections = [
+        _front_matter(exported, licence),
+        [f"# {exported.kind} rows of nightlane", "", f"{count(len(exported.rows), 'row')} with the columns "
+         f"{', '.join(f'`{name}`' for name in columns)}, as TRL trains on them:"],
+        ["```python", "from datasets import load_dataset", "",
+         f'rows = load_dataset({json.dumps(str(folder.name or folder))}, split="train")', "```"],
+        _held_back(exported),
+        ["## Where they come from", "", *_provenance(exported)],
+        ["## What the audit found"],
+        *audit_sections(exported.audit),
+        ["## Licence", "", f"{text(licence)}. The texts are by models and people; nightlane licenses none of them."],
+    ]  # fmt: skip
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _front_matter(exported: Exported, licence: str) -> list[str]:
+    """YAML; texts are quoted as JSON, which is YAML too."""
+    size = next((name for limit, name in SIZES if len(exported.rows) < limit), "n>1M")
+    return [
+        "---", f"license: {json.dumps(licence)}", f"tags: [trl, nightlane, {exported.kind}]",
+        f"size_categories: [{json.dumps(size)}]", "configs:", "- config_name: default", "  data_files:",
+        "  - split: train", f"    path: {exported.file.name}", "---",
+    ]  # fmt: skip
+
+
+def _held_back(exported: Exported) -> list[str]:
+    if not exported.held_back:
+        return []
+    return [f"Held back: {count(exported.held_back, 'row')} with more votes down than up."]
+
+
+def _provenance(exported: Exported) -> list[str]:
+    rows = [one.row.provenance for one in exported.rows]
+    sides = [side for one in exported.rows for side in one.sides]
+    named: dict[str, Iterable[str]] = {
+        "sessions": (row.session for row in rows), "decisions": (row.decision for row in rows),
+        "recipes": (side.recipe for side in sides), "probes": (side.probe for side in sides),
+        "scorers": (row.scorer for row in rows),
+    }  # fmt: skip
+    origins = Counter(
+        (name, side.origin) for one in exported.rows for name, side in zip(SIDES[exported.kind], one.sides, strict=True)
+    )
+    cells = [(name, origin, str(number)) for (name, origin), number in sorted(origins.items())]
+    flipped = sum(one.flipped for one in exported.rows)
+    certified = sum((one.row.receipt or {}).get("certified") is True for one in exported.rows)
+    return [
+        *table(("side", "origin", "rows"), cells, right=(2,)),
+        "",
+        *(f"- {name}: {_listed(found)}" for name, found in named.items()),
+        f"- certified by the gate: {certified} of {len(exported.rows)}",
+        f"- sides swapped by a vote: {flipped}",
+    ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = [name for name in dict.fromkeys(names) if name]
+    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return (", ".join(map(code, found[:LISTED])) + more) or "none"
