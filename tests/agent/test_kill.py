@@ -20,7 +20,7 @@ from view.results import read_results
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 COLUMNS = ["status", "lane", "knob", "before", "after", "target", "delta", "ci_low", "ci_high", "reason"]
-KILLS = 24
+KILLS = 20
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
