@@ -54,6 +54,7 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
         'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.05'
     )
     text = text.replace("beta = true", "beta = true\nweight_decay = true\nlora_dropout = true\nlora_rank = true")
+    text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 6")
     path = str(simulated_study.write_study(tmp_path / "study", text))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert finish(start("run", path, "--workspace", str(whole)))[0] == 0
@@ -106,6 +107,7 @@ def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: 
         "seeds = [42, 123, 7]", "seeds = [42, 7]"
     )
     text = text.replace("effective_batch = 4", "effective_batch = 4\nlora_rank = 4\nmax_length = 128")
+    text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 4")
     path = str(simulated_study.write_study(tmp_path / "study", text))
     process = start("run", path, "--workspace", str(tmp_path))
     chance, seen = random.Random(1), []

@@ -26,8 +26,8 @@ def test_target_and_guards_are_the_categories() -> None:
 def test_the_study_reads_the_files_that_the_lab_makes() -> None:
     text = tomllib.loads(STUDY.read_text(encoding="utf-8"))
     paths = [text["model"]["path"], text["prompts"]["file"], *text["data"]["sources"].values()]
-    for_evaluate = "build/problems.jsonl"
-    assert sorted([*paths, for_evaluate]) == sorted(f"build/{name}" for name in MATERIAL.made)
+    for_commands = ["build/problems.jsonl", "build/contracts.jsonl"]  # evaluate, pairs certify
+    assert sorted([*paths, *for_commands]) == sorted(f"build/{name}" for name in MATERIAL.made)
 
 
 def test_the_program_for_the_proposer_is_there_and_short() -> None:

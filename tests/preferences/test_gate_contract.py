@@ -165,7 +165,7 @@ def test_a_mechanical_transformation_is_no_chosen_side_whatever_it_passes() -> N
         assert not refused.certified
         assert "mechanical transformation" in refused.reason
         assert Certificate.from_json(refused.as_json()) == refused
-        with pytest.raises(BadInput, match="an origin is one of sampled, human, reference, mechanical, not 'robot'"):
+        with pytest.raises(BadInput, match="origin='robot' is not known; use one of sampled, human, reference"):
             certify(right, FACTORIAL, "robot", rooms)  # type: ignore[arg-type]
 
 

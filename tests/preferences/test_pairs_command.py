@@ -99,6 +99,8 @@ def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
     block = re.search(r"```\n(\.venv/bin/nightlane pairs import.*?)```", README, re.DOTALL)
     assert block
     tiny.write_jsonl(tmp_path / "pairs.jsonl", [{"prompt": "p", "chosen": "c", "rejected": "r"}])
+    contract = {"entry_point": "same", "parameters": {"x": "int"}, "reference": "def same(x):\n    return x\n"}
+    tiny.write_jsonl(tmp_path / "contracts.jsonl", [{"prompt": "p", "contract": contract}])
     command = [sys.executable, "-m", "agent.command_line"]
     where: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "check": True}
     subprocess.run([*command, "init", "my-study"], capture_output=True, **where)
