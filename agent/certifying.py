@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.pairs import now
+from agent.clock import now
 from lanes.errors import BadInput, MissingRequirement
 from preferences.certification import Certified, certification, certify_row, held_to, orpo_of
 from preferences.contracts import load_contracts

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
+from agent.clock import now
 from agent.ledger import CheckRow, DecisionRow, ProposalRow
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict
 from agent.policy.final import Kept, held_out, left_out, standing_claim, still_shown, without
 from agent.policy.knowledge import Knowledge
 from agent.round import Pair, Wanted
-from agent.rows import now, value_of
+from agent.rows import value_of
 from agent.seeds import Seeds
 from lanes import Recipe
 from probes.comparison import Comparison, Difference, compare

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
+from agent.clock import now
 from agent.ledger import Ledger
-from agent.rows import now
 from agent.study import Study
 from lanes.errors import BudgetSpent, EndpointUnavailable, JudgeUnfit
 from probes.purse import Allowance, Purse

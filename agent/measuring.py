@@ -7,11 +7,11 @@ from typing import Protocol
 
 from agent.budget import Spent, exhausted, for_judging, spent_by
 from agent.choices import Choices
+from agent.clock import now
 from agent.examining import Examiner
 from agent.followers import publish
 from agent.ledger import DecisionRow, Ledger, SessionRow
 from agent.round import Pair, Wanted
-from agent.rows import now
 from agent.study import Budget, Study, reloaded
 from agent.workspace import Workspace, full_disk_is_said, uninterrupted
 from lanes.errors import BadInput, BudgetSpent, DiskFull, StudyChanged

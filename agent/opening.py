@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.budget import for_judging, limits, spent_by
+from agent.clock import now
 from agent.examining import Examiner
 from agent.followers import publish
 from agent.graph import run_loop
@@ -16,7 +17,6 @@ from agent.ledger import Ledger, SessionRow
 from agent.measuring import Measuring, Watcher
 from agent.preflight import require_sight
 from agent.proposers import Chain, choose
-from agent.rows import now
 from agent.seeds import Seeds
 from agent.session import BASELINE_FAILED, Session
 from agent.study import Budget, Study, load_study

@@ -3,10 +3,10 @@
 import getpass
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from agent.clock import now
 from agent.workspace import Workspace
 from lanes.errors import BadInput
 from preferences.overlay import ENOUGH, JUDGEMENTS, Judgement, Standing, Verdict, Vote, choice_of, judged, set_digest
@@ -176,8 +176,3 @@ def who(by: str | None) -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         raise BadInput("this user has no name here; say who you are with --by NAME") from None
-
-
-def now() -> str:
-    """ISO-8601, UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

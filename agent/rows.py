@@ -1,9 +1,9 @@
 """The figures of a decision as a row of results.tsv and a line of progress.log."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from agent.clock import now
 from agent.ledger import DecisionRow, ProposalRow
 from agent.policy.course import Look, Verdict
 from agent.policy.knowledge import Knowledge
@@ -12,11 +12,6 @@ from agent.study import Study
 from lanes import Value, show
 from probes.comparison import OVERALL, Comparison
 from probes.reading import Failure, ProbeKey, Reading
-
-
-def now() -> str:
-    """ISO-8601, UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def value_of(stored: Any) -> Value:

@@ -10,6 +10,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from agent.budget import left, priced
+from agent.clock import now
 from agent.ending import Ending, Retraction
 from agent.examining import Examiner, last_look
 from agent.floor import Floor, floor_data, settle, told, visible_effect
@@ -19,7 +20,7 @@ from agent.policy.course import Terms, Verdict, crash
 from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
 from agent.proposers import Chain, Suggestion
 from agent.round import Candidate, Conclusion, Round
-from agent.rows import event_text, measured_row, now, result_row, retraction_row, value_of
+from agent.rows import event_text, measured_row, result_row, retraction_row, value_of
 from agent.search import CALIBRATION, MACHINE_FAULTS, Search
 from agent.seeds import Seeds
 from agent.study import Study

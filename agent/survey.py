@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy
 
+from agent.clock import now
 from agent.ledger import CheckRow
 from agent.measuring import Measuring
 from agent.policy.response import Move, Response, Seen, move_of, noise_factor
 from agent.round import MOST_LOST
-from agent.rows import now, value_of
+from agent.rows import value_of
 from agent.seeds import Seeds
 from lanes import Mutation, Recipe, SearchSpace, Value, inert
 from lanes.errors import BaselineFailed, BudgetSpent, IllegalRecipe, MissingRequirement

@@ -18,8 +18,7 @@ Every layer runs, also after one that refused, so that `catches` can tell what e
 references run in the sandbox only. SandboxBroken says nothing of a program: certify it again.
 """
 
-import hashlib
-
+from lanes import digest_of
 from preferences.gate.certificate import Catch, Catches, Certificate, catches
 from preferences.gate.contract import Case, Contract
 from preferences.gate.kinds import KINDS, Kind
@@ -54,7 +53,7 @@ def certify(program: str, contract: Contract, origin: Origin, rooms: Rooms, seed
     seed: of the drawn inputs. Programs of one contract one after the other share the reference's work. BadInput for an
     unknown origin, or a contract whose reference does not keep it; SandboxBroken when the machinery failed.
     """
-    digest = hashlib.sha256(program.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    digest = digest_of(program)
     if origin_of(origin) == "mechanical":
         return Certificate(digest, contract.digest, origin, seed, ())
     trial = Trial(program, rooms.bench(contract, seed))

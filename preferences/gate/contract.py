@@ -15,12 +15,11 @@ The value of a parameter of a function-valued kind is the name of one of its fun
 
 import ast
 import difflib
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from lanes import digest_of
 from lanes.errors import BadInput
 from preferences.gate.agreement import Compares
 from preferences.gate.kinds import KINDS
@@ -105,7 +104,7 @@ class Contract:
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()[:16]
+        return digest_of(self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -152,11 +151,11 @@ def _property(data: Any) -> Property:
 
 def _case(data: Any) -> Case:
     try:
-        arguments = decode(data["args"])
-        if isinstance(arguments, list):
-            return Case(tuple(arguments), decode(data["expected"]))
+        arguments, expected = decode(data["args"]), decode(data["expected"])
     except (KeyError, TypeError, ValueError):
-        pass
+        arguments, expected = None, None
+    if isinstance(arguments, list):
+        return Case(tuple(arguments), expected)
     raise BadInput(f"a case is args (a list) and expected, values of sandbox.values, not {str(data)[:60]}; mend it")
 
 

@@ -1,0 +1,8 @@
+"""The time as the ledger, the log and the stores write it."""
+
+from datetime import UTC, datetime
+
+
+def now() -> str:
+    """ISO-8601, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
