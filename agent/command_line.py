@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.command_options import Json, Root, at, show
+from agent.pairs_commands import pairs
 from lanes.errors import BadInput, NightlaneError
 
 if TYPE_CHECKING:
@@ -30,24 +32,14 @@ app = typer.Typer(
 
 bench = typer.Typer(help="Measure how good nightlane is on this machine.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
-pairs = typer.Typer(help="Look at, vote on, import and export the preference pairs.", no_args_is_help=True)
 app.add_typer(pairs, name="pairs")
 
 INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml to run.")]
-Root = Annotated[Path, typer.Option("--workspace", help="The folder that holds results.tsv and runs/.")]
 Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="End after this many decisions.")]
 Hours = Annotated[float | None, typer.Option("--hours", min=0.001, help="End after this many active hours.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default one per GPU or core.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Store = Annotated[str | None, typer.Option("--kind", help="preference, reward, dpo or orpo; default all.")]
-RowId = Annotated[str, typer.Argument(metavar="ID", help="Of a row, or its beginning.")]
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default the login name.")]
-StudyOption = Annotated[
-    Path | None,
-    typer.Option("--study", metavar="FILE", help="Its probe and holdout prompts are kept out, now and from now on."),
-]
 SessionId = Annotated[str | None, typer.Argument(metavar="[SESSION]", help="Default: the latest.")]
 
 
@@ -66,9 +58,9 @@ def run(
     from view.terminal import watching
 
     loaded = _load(study)
-    with _resumable(_at(workspace)), watching() as watcher:
-        session = begin(loaded, _at(workspace), Overrides(decisions, hours, workers), seed, fresh, watcher, _report)
-    _closing(_at(workspace), session)
+    with _resumable(at(workspace)), watching() as watcher:
+        session = begin(loaded, at(workspace), Overrides(decisions, hours, workers), seed, fresh, watcher, _report)
+    _closing(at(workspace), session)
 
 
 @app.command()
@@ -83,9 +75,9 @@ def resume(
     from agent.opening import Overrides, resume
     from view.terminal import watching
 
-    with _resumable(_at(workspace)), watching() as watcher:
-        done = resume(_at(workspace), session, Overrides(decisions, hours, workers), watcher, _report)
-    _closing(_at(workspace), done)
+    with _resumable(at(workspace)), watching() as watcher:
+        done = resume(at(workspace), session, Overrides(decisions, hours, workers), watcher, _report)
+    _closing(at(workspace), done)
 
 
 @app.command()
@@ -93,8 +85,8 @@ def status(session: SessionId = None, workspace: Root = Path(), as_json: Json = 
     """Say what a session has done, what stands, and what is left of its budget."""
     from view.status import session_status, status_text
 
-    found = session_status(_at(workspace), session)
-    _print(found if as_json else status_text(found))
+    found = session_status(at(workspace), session)
+    show(found if as_json else status_text(found))
 
 
 @app.command()
@@ -103,9 +95,9 @@ def report(session: SessionId = None, workspace: Root = Path(), as_json: Json = 
     from view.report import report_data, report_markdown, write_report
     from view.session_record import load_record
 
-    record = load_record(_at(workspace), session)
-    write_report(_at(workspace), record.session.id)
-    _print(report_data(record) if as_json else report_markdown(record))
+    record = load_record(at(workspace), session)
+    write_report(at(workspace), record.session.id)
+    show(report_data(record) if as_json else report_markdown(record))
 
 
 @app.command()
@@ -118,8 +110,8 @@ def explain(
     from view.explain import explain, explain_data
     from view.explain_text import explain_text
 
-    found = explain(_at(workspace), decision)
-    _print(explain_data(found) if as_json else explain_text(found))
+    found = explain(at(workspace), decision)
+    show(explain_data(found) if as_json else explain_text(found))
 
 
 @app.command()
@@ -130,8 +122,8 @@ def check(study: StudyPath, workspace: Root = Path()) -> None:
 
     loaded = _load(study)
     loaded.check_material()
-    require_sight(loaded, _at(workspace))
-    _print(cost_text(loaded, _at(workspace)))
+    require_sight(loaded, at(workspace))
+    show(cost_text(loaded, at(workspace)))
 
 
 @app.command()
@@ -140,7 +132,7 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
     from agent.template import write_template
 
     for path in write_template(directory):
-        _print(str(path))
+        show(str(path))
 
 
 @app.command()
@@ -148,8 +140,8 @@ def doctor(workspace: Root = Path()) -> None:
     """Show what this machine offers: packages, devices, sandbox, endpoint, disk. Exit 6 when something is missing."""
     from agent.doctor import examine
 
-    lines, healthy = examine(_at(workspace))
-    _print("\n".join(lines))
+    lines, healthy = examine(at(workspace))
+    show("\n".join(lines))
     if not healthy:
         raise typer.Exit(6)
 
@@ -192,12 +184,12 @@ def evaluate(
         ExecutionSettings(seconds=seconds, memory_mb=memory),
     )  # fmt: skip
     try:
-        done, folder = evaluate(request, _at(workspace), lambda text: typer.echo(text, err=True))
+        done, folder = evaluate(request, at(workspace), lambda text: typer.echo(text, err=True))
     except KeyboardInterrupt:
         sys.stderr.write("nightlane: interrupted; what was answered and judged so far is in the folder named above\n")
         raise typer.Exit(INTERRUPTED) from None
     write_evaluation(folder, done)
-    _print(evaluation_data(done) if as_json else evaluation_markdown(done))
+    show(evaluation_data(done) if as_json else evaluation_markdown(done))
 
 
 @bench.command("sandbox")
@@ -223,160 +215,6 @@ def bench_decisions(
     from bench.decisions.command import main
 
     raise typer.Exit(main(quick, as_json, landscapes, output))
-
-
-@pairs.command("list")
-def pairs_list(
-    kind: Store = None,
-    state: Annotated[str, typer.Option("--state", help="live, withdrawn or all.")] = "all",
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="The latest of each store; default 50, as JSON all.")
-    ] = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
-) -> None:
-    """List the rows of the stores, as votes and withdrawals leave them."""
-    from agent.pairs import kinds_of, listed, open_stores
-    from view.pairs import list_data, list_text
-
-    found = listed(open_stores(_at(workspace)), kinds_of(kind), state)
-    _print(list_data(found, limit) if as_json else list_text(found, limit or 50))
-
-
-@pairs.command("show")
-def pairs_show(row: RowId, workspace: Root = Path(), as_json: Json = False) -> None:
-    """Show one row: its prompt, its answers side by side, where they come from, what was said of it."""
-    from agent.pairs import open_stores
-    from view.pairs import pair_data, pair_text
-
-    found = open_stores(_at(workspace)).find(row)
-    _print(pair_data(found) if as_json else pair_text(found, _width()))
-
-
-@pairs.command("vote")
-def pairs_vote(
-    row: RowId,
-    choice: Annotated[str, typer.Argument(metavar="up|down|flip|drop|clear", help="clear takes your votes back.")],
-    by: By = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
-) -> None:
-    """Vote on a row: up or down is counted, flip swaps its sides, drop keeps it out of exports."""
-    from agent.pairs import open_stores, vote
-    from view.pairs import pair_data, vote_text
-
-    found = vote(open_stores(_at(workspace)), row, choice, by)
-    _print(pair_data(found) if as_json else vote_text(found))
-
-
-@pairs.command("import")
-def pairs_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=".jsonl or .csv")],
-    kind: Annotated[str, typer.Option("--kind", help="preference, reward, dpo, orpo or votes.")],
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out instead of taking none.")] = False,
-    origin: Annotated[
-        str, typer.Option("--origin", help="sampled, human, reference or mechanical, of sides whose row does not say.")
-    ] = "human",
-    rejected_origin: Annotated[
-        str | None, typer.Option("--rejected-origin", help="Of rejected sides, where it is another one.")
-    ] = None,
-    category: Annotated[str, typer.Option("--category", help="Of rows that do not say.")] = "imported",
-    source: Annotated[str | None, typer.Option("--source", help="Of rows that do not say; default FILE.")] = None,
-    by: By = None,
-    study: StudyOption = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
-) -> None:
-    """Take pairs, rewards or votes from a file. Every bad row is named; taking a file twice changes nothing."""
-    from agent.pairs import import_file, open_stores
-    from preferences.imports import Defaults
-    from preferences.provenance import origin_of
-    from view.pairs import import_data, import_text
-
-    origins = origin_of(origin), origin_of(rejected_origin or origin)
-    defaults = Defaults(category, source or file.name, *origins)
-    stores = open_stores(_at(workspace), study)
-    done = import_file(stores, file, kind, defaults, by, skip_bad, lambda text: typer.echo(text, err=True))
-    _print(import_data(done) if as_json else import_text(done))
-
-
-@pairs.command("export")
-def pairs_export(
-    folder: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="A new or empty folder.")],
-    kind: Annotated[str, typer.Option("--kind", help="preference, reward, dpo or orpo.")],
-    form: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
-    downvoted: Annotated[bool, typer.Option("--downvoted", help="Also rows with more votes down than up.")] = False,
-    licence: Annotated[str, typer.Option("--license", help="For the dataset card.")] = "unknown",
-    study: StudyOption = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
-) -> None:
-    """Write a store as a dataset that TRL trains on, with a card. Prints where the data is."""
-    from agent.pairs import open_stores
-    from preferences.exports import export, format_of
-    from preferences.rows import kind_of
-    from view.pairs_card import export_data, write_card
-
-    done = export(open_stores(_at(workspace), study), kind_of(kind), format_of(form), folder, downvoted)
-    write_card(done, licence)
-    _print(export_data(done) if as_json else str(done.file))
-
-
-@pairs.command("audit")
-def pairs_audit(kind: Store = None, study: StudyOption = None, workspace: Root = Path(), as_json: Json = False) -> None:
-    """Say what the stores hold and whether it is fit to train on. Exit 2 where a row asks a probe or holdout prompt."""
-    from agent.pairs import audits, kinds_of, open_stores
-    from preferences.exports import require_clean
-    from view.pairs_audit import audit_data, audit_markdown
-
-    stores = open_stores(_at(workspace), study)
-    found = audits(stores, kinds_of(kind))
-    _print(audit_data(found) if as_json else audit_markdown(found, str(stores.folder)))
-    for one in found:
-        require_clean(one)
-
-
-@pairs.command("certify")
-def pairs_certify(
-    contracts: Annotated[Path, typer.Option("--contracts", metavar="FILE", help="JSONL of prompt and contract.")],
-    kind: Annotated[str, typer.Option("--kind", help="dpo or preference.")] = "dpo",
-    study: StudyOption = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
-) -> None:
-    """Hold the chosen sides of a store to the eight layers of the code gate; what passes becomes an ORPO row."""
-    from agent.certifying import certify_store
-    from agent.pairs import open_stores
-    from view.pairs_certify import certify_data, certify_text
-
-    def say(done: int, total: int) -> None:
-        typer.echo(f"certified or refused: {done} of {total}", err=True)
-
-    done = certify_store(open_stores(_at(workspace), study), kind, contracts, say)
-    _print(certify_data(done) if as_json else certify_text(done))
-
-
-@pairs.command("review")
-def pairs_review(
-    kind: Annotated[str | None, typer.Option("--kind", help="Default: the first that nobody has looked at.")] = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="How many to show.")] = 5,
-    by: By = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
-) -> None:
-    """Look at the rows of the lowest coverage or score, one by one, and say of each: good, bad, skip or quit."""
-    from agent.pairs import open_stores, review
-    from view.pairs import pair_text, review_data, review_text
-
-    def ask() -> str | None:
-        typer.echo("good, bad, skip or quit? ", nl=False, err=True)
-        return sys.stdin.readline() or None
-
-    done = review(
-        open_stores(_at(workspace)), kind, rows, by,
-        lambda one, place, of: typer.echo(pair_text(one, _width(), f"{place} of {of}"), err=as_json), ask,
-    )  # fmt: skip
-    _print(review_data(done) if as_json else review_text(done))
 
 
 @contextmanager
@@ -407,12 +245,6 @@ def _load(path: Path) -> "Study":
     return study
 
 
-def _at(workspace: Path) -> "Workspace":
-    from agent.workspace import Workspace
-
-    return Workspace(workspace)
-
-
 def _report(workspace: "Workspace", session: str) -> Path:
     from view.report import write_report
 
@@ -421,7 +253,7 @@ def _report(workspace: "Workspace", session: str) -> Path:
 
 def _closing(workspace: "Workspace", session: str) -> None:
     """Where the report is: the one line of data a session prints."""
-    _print(str(workspace.session(session) / "report.md"))
+    show(str(workspace.session(session) / "report.md"))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -429,19 +261,6 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise BadInput(f"--seeds {text!r} must be whole numbers with commas between them; give 42,123,7 say") from None
-
-
-def _width() -> int:
-    """Columns of the terminal; COLUMNS, or 100, where there is none."""
-    from shutil import get_terminal_size
-
-    return get_terminal_size((100, 24)).columns
-
-
-def _print(content: object) -> None:
-    import json
-
-    typer.echo(content if isinstance(content, str) else json.dumps(content, indent=2))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ class Side:
 
     ``bar``: the quality bar it was held to (a gate, a scorer), by name; "" for none. ``probe`` and ``recipe``: what
     sampled it. ``sampler_seed`` and ``sample``: which answer it is. ``figures``: what a judge or checker gave it, by
-    component.
+    component. ``critical``: its critical failures, by name.
     """
 
     origin: Origin
@@ -35,10 +35,13 @@ class Side:
     sampler_seed: int | None = None
     sample: int | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
+    critical: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         origin_of(self.origin)
         require_types(self, {"bar": str, "probe": str, "recipe": str, "sampler_seed": _WHOLE, "sample": _WHOLE})
+        if not all(isinstance(name, str) and name and "\n" not in name for name in self.critical):
+            raise BadInput(f"critical={self.critical!r} are no names, one line each; mend it")
         for name, value in self.figures.items():
             if not (isinstance(name, str) and is_number(value)):
                 raise BadInput(f"the figure {name!r}={value!r} is no finite number; leave it out or mend it")

@@ -178,11 +178,13 @@ def _score(side: str) -> str:
 
 def _side_to_json(side: Side) -> dict[str, Any]:
     plain = {one.name: getattr(side, one.name) for one in fields(side)}
-    return plain | {"figures": [{"name": name, "value": float(side.figures[name])} for name in sorted(side.figures)]}
+    figures = [{"name": name, "value": float(side.figures[name])} for name in sorted(side.figures)]
+    return plain | {"figures": figures, "critical": "\n".join(side.critical)}
 
 
 def _side_from_json(data: Mapping[str, Any]) -> Side:
-    return Side(**{**data, "figures": {one["name"]: one["value"] for one in data["figures"]}})
+    figures = {one["name"]: one["value"] for one in data["figures"]}
+    return Side(**{**data, "figures": figures, "critical": tuple(data["critical"].splitlines())})
 
 
 def _text(data: Mapping[str, Any], column: str) -> Turns:

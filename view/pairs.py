@@ -166,6 +166,7 @@ def _origin(one: Standing, place: int) -> str:
     named = {
         "recipe": side.recipe, "probe": side.probe, "bar": side.bar, "sample": side.sample,
         "sampler seed": side.sampler_seed, "figures": figures,
+        "critical": ", ".join(side.critical),
     }  # fmt: skip
     told = [f"{name} {value}" for name, value in named.items() if value not in ("", None)]
     return plain("; ".join([side.origin, *told]))

@@ -1,0 +1,31 @@
+"""What the commands have in common: options, the workspace, and how data is printed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from agent.workspace import Workspace
+
+Root = Annotated[Path, typer.Option("--workspace", help="The folder that holds results.tsv and runs/.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def at(workspace: Path) -> "Workspace":
+    from agent.workspace import Workspace
+
+    return Workspace(workspace)
+
+
+def width() -> int:
+    """Columns of the terminal; COLUMNS, or 100, where there is none."""
+    from shutil import get_terminal_size
+
+    return get_terminal_size((100, 24)).columns
+
+
+def show(content: object) -> None:
+    import json
+
+    typer.echo(content if isinstance(content, str) else json.dumps(content, indent=2))
