@@ -184,7 +184,8 @@ def _side_to_json(side: Side) -> dict[str, Any]:
 
 def _side_from_json(data: Mapping[str, Any]) -> Side:
     figures = {one["name"]: one["value"] for one in data["figures"]}
-    return Side(**{**data, "figures": figures, "critical": tuple(data["critical"].splitlines())})
+    critical = tuple(data["critical"].split("\n")) if data["critical"] else ()
+    return Side(**{**data, "figures": figures, "critical": critical})
 
 
 def _text(data: Mapping[str, Any], column: str) -> Turns:
