@@ -1,4 +1,4 @@
-"""The loop: propose, measure, decide, record, until the budget ends, then check what was kept, and report.
+"""The loop: propose, measure, decide, record, harvest, until the budget ends, then check what was kept, and report.
 
 A LangGraph StateGraph whose checkpoints go to the session's own SQLite file before each next step (durability "sync").
 A node may run twice after a kill; what it does is keyed (agent/session.py). The state is small: ids and counters.
@@ -17,7 +17,7 @@ from langgraph.graph import END, START, StateGraph
 
 from agent.session import Session
 
-NODES_PER_TURN = 4
+NODES_PER_TURN = 5
 MOST_TURNS = 100_000
 
 
@@ -85,6 +85,10 @@ def build(session: Session) -> StateGraph[State]:
     def record(state: State) -> dict[str, object]:
         return {"incumbent": session.record(state["proposals"], state["incumbent"])}
 
+    def harvest(state: State) -> dict[str, object]:
+        session.harvest()
+        return {}
+
     def check(state: State) -> dict[str, object]:
         session.check_keeps()
         return {}
@@ -97,14 +101,15 @@ def build(session: Session) -> StateGraph[State]:
         return "report" if state["ending"] else "go on"
 
     graph = StateGraph(State)
-    for node in (baseline, propose, measure, decide, record, check, report):
+    for node in (baseline, propose, measure, decide, record, harvest, check, report):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "baseline")
     graph.add_conditional_edges("baseline", ended, {"report": "report", "go on": "propose"})
     graph.add_conditional_edges("propose", ended, {"report": "check", "go on": "measure"})
     graph.add_conditional_edges("measure", ended, {"report": "check", "go on": "decide"})
     graph.add_edge("decide", "record")
-    graph.add_edge("record", "propose")
+    graph.add_edge("record", "harvest")
+    graph.add_edge("harvest", "propose")
     graph.add_edge("check", "report")
     graph.add_edge("report", END)
     return graph

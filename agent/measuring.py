@@ -78,12 +78,12 @@ class Measuring:
             self._choose(wanted)
 
     def measure(self, title: str, probes: Sequence[Probe]) -> None:
-        """Run those that are in no probe directory."""
+        """Run those that are in no probe directory. What answers with an adapter that is there is no probe more."""
         missing = [probe for probe in dict.fromkeys(probes) if not settled(self._found(probe))]
         if not missing:
             return
         self._require_unchanged()
-        self._require_budget(len(missing))
+        self._require_budget(sum(not probe.adapter_of for probe in missing))
         self.note.watcher.measuring(title, missing)
         self.runner.run(missing, self._heard, self._keep, self.allowance())
         self._require_unchanged()
@@ -130,8 +130,9 @@ class Measuring:
         return exhausted(self.budget, self.spent(), self.reserve, self._hours(self.reserve))
 
     def _require_budget(self, more: int = 0) -> None:
-        """BudgetSpent when so many more probes pass the budget. Decisions are counted before one is proposed."""
-        limits = self.budget.model_copy(update={"decisions": None})
+        """BudgetSpent when so many more probes pass the budget. Decisions are counted before one is proposed, and
+        probes only where there are more."""
+        limits = self.budget.model_copy(update={"decisions": None, **({} if more else {"probes": None})})
         if over := exhausted(limits, self.spent(), more + self.reserve, self._hours(self.reserve)):
             raise BudgetSpent(over)
 
@@ -168,7 +169,8 @@ class Measuring:
                 f"probe {probe.id} found the disk full; free some space, then: {self.workspace.resume_command}"
             )
         with uninterrupted(), full_disk_is_said(self.workspace):
-            self.ledger.measured(self.row.id, probe, outcome, now())
+            if not probe.adapter_of:
+                self.ledger.measured(self.row.id, probe, outcome, now())
             self.store.put(probe, outcome)
 
     def _require_unchanged(self) -> None:

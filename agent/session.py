@@ -14,6 +14,7 @@ from agent.clock import now
 from agent.ending import Ending, Retraction
 from agent.examining import Examiner, last_look
 from agent.floor import Floor, floor_data, settle, told, visible_effect
+from agent.harvesting import Harvest
 from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
@@ -122,6 +123,11 @@ class Session:
         self.measuring.publish()
         decided = [self._ledger.decision(proposal) for proposal in proposals]
         return next((decision.incumbent for decision in decided if decision and decision.status == "KEEP"), incumbent)
+
+    def harvest(self) -> None:
+        """Make preference pairs of what was decided."""
+        Harvest(self.measuring).gather()
+        self.measuring.publish()
 
     def check_keeps(self) -> None:
         """Re-test what was kept, as far as the budget goes, and retract what does not hold."""

@@ -21,6 +21,7 @@ from probes.material import Material
 from probes.scoring import scorer_class, scorer_settings
 from probes.settings import (
     DataSettings,
+    HarvestSettings,
     ModelSettings,
     ProbeSettings,
     PromptSettings,
@@ -81,6 +82,7 @@ class StudyFile(Section):
     guards: dict[str, float] = Field(default_factory=dict)
     probe: ProbeSettings = ProbeSettings()
     serving: ServingSettings = ServingSettings()
+    harvest: HarvestSettings = HarvestSettings()
     lanes: dict[str, LaneSettings] = Field(default_factory=lambda: {lane: LaneSettings() for lane in LANE_NAMES})
     policy: Policy = Policy()
     budget: Budget = Budget()
@@ -136,8 +138,8 @@ class Study:
         """Digest of what decides: model, starting recipe, sources, prompts, scorer, target, guards, probe and policy;
         and who answers, where the worker does not.
 
-        Lanes, manifests, budget, proposer, runner and must_see say what is tried, where and whether at all, and may
-        change between sessions.
+        Lanes, manifests, budget, proposer, runner, harvest and must_see say what is tried, where and whether at all,
+        and may change between sessions.
         """
         decides = {"model", "prompts", "target", "guards", "probe", "policy"}
         asked = self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
@@ -148,7 +150,9 @@ class Study:
     @cached_property
     def material(self) -> Material:
         file = self.file
-        return Material(self.path.parent, file.model, file.data, file.prompts, self.scorer, file.probe, file.serving)
+        return Material(
+            self.path.parent, file.model, file.data, file.prompts, self.scorer, file.probe, file.serving, file.harvest
+        )
 
     @cached_property
     def lanes(self) -> SearchSpace:

@@ -1,8 +1,10 @@
 """The material of a study: everything a probe needs besides its recipe and seed, with the digests that guard it."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import count
 from pathlib import Path
 
 from lanes import digest_of
@@ -14,6 +16,7 @@ from probes.reading import ProbeKey
 from probes.scoring import scorer_class, scorer_digest
 from probes.settings import (
     DataSettings,
+    HarvestSettings,
     ModelSettings,
     ProbeSettings,
     PromptSettings,
@@ -33,6 +36,7 @@ class Material:
     scorer: ScorerSettings
     probe: ProbeSettings
     serving: ServingSettings = field(default_factory=ServingSettings)
+    harvest: HarvestSettings = field(default_factory=HarvestSettings)
 
     @property
     def prompt_file(self) -> Path:
@@ -52,8 +56,9 @@ class Material:
         return self.prompts_of("probe")
 
     def prompts_of(self, split: str) -> tuple[Prompt, ...]:
-        """Of one split, in file order."""
-        return tuple(prompt for prompt in self.all_prompts if prompt.split == split)
+        """What a probe on a split is asked, in file order: of the harvest, as much as ``[harvest]`` says."""
+        own = tuple(prompt for prompt in self.all_prompts if prompt.split == split)
+        return _evenly(own, self.harvest.prompts) if split == "harvest" else own
 
     @cached_property
     def sources(self) -> Mapping[str, tuple[Pair, ...]]:
@@ -71,6 +76,11 @@ class Material:
         scorer_class(self.scorer.kind).check(self.scorer, self.folder, self.probe_prompts)
         check_overlap(self.source_files, self.sources, self.all_prompts)
 
+    def harvest_key(self, key: ProbeKey) -> ProbeKey:
+        """The key of answers to the harvest prompts by what was trained under a key."""
+        prompts = digest_of([key.prompts, self.harvest.prompts])
+        return replace(key, split="harvest", samples=self.harvest.samples, prompts=prompts)
+
     def key(self, environment: str, base: str | None = None) -> ProbeKey:
         """The probe key from what lies on disk now. ``base`` replaces the model's digest where there is no model."""
         probe, served = self.probe, f" served={self.serving.model}" if self.serving.kind == "endpoint" else ""
@@ -83,6 +93,13 @@ class Material:
             samples=probe.samples,
             environment=f"{environment} nightlane={code_digest()}{served}",
         )
+
+
+def _evenly(prompts: Sequence[Prompt], number: int) -> tuple[Prompt, ...]:
+    """At most so many, the first of each category before the second of any, in the order given."""
+    places: dict[str, count[int]] = defaultdict(count)
+    ranked = sorted((next(places[prompt.category]), place) for place, prompt in enumerate(prompts))
+    return tuple(prompts[place] for place in sorted(place for _, place in ranked[:number]))
 
 
 @cache

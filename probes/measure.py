@@ -27,6 +27,7 @@ from probes.scoring.protocol import too_many_missing
 
 if TYPE_CHECKING:
     from probes.served import AnswerServer
+    from probes.training import Trained
 
 
 @dataclass
@@ -81,15 +82,15 @@ def measure(
 
     ``allowance``: what judging may cost; None for a scorer that costs nothing, or no limit.
     """
-    return [_measure_one(bench, probe, directory(probe.id), listener, allowance) for probe in probes]
+    return [_measure_one(bench, probe, directory, listener, allowance) for probe in probes]
 
 
 def _measure_one(
-    bench: Workbench, probe: Probe, directory: Path, listener: Listener, allowance: Allowance | None
+    bench: Workbench, probe: Probe, where: Callable[[str], Path], listener: Listener, allowance: Allowance | None
 ) -> Outcome:
     try:
         with Purse(allowance) as purse:
-            return _reading(bench, probe, directory, listener, purse)
+            return _reading(bench, probe, where, listener, purse)
     except NightlaneError:
         raise
     except Exception as error:
@@ -99,23 +100,15 @@ def _measure_one(
         return Failure(probe.id, probe.seed, kind, _one_line(error))
 
 
-def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener, purse: Purse) -> Reading:
-    from probes.training import TrainingJob, train
-
+def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], listener: Listener, purse: Purse) -> Reading:
     started = time.perf_counter()
     forget_peak(bench.device)
-    settings, steps, samples = bench.material.probe, bench.material.probe.steps, probe.key.samples
+    steps, samples = bench.material.probe.steps, probe.key.samples
+    directory = where(probe.id)
     directory.mkdir(parents=True, exist_ok=True)
     base = bench.base(probe.recipe.quantization)
     scorer = bench.open_scorer()
-    rows = order(probe.recipe, bench.material.sources, steps * probe.recipe.effective_batch, probe.seed)
-
-    def tell(step: int, loss: float) -> None:
-        listener(Progress(probe.id, "training", step, steps, loss))
-
-    trained = train(base, [TrainingJob(probe.recipe, rows, probe.seed, directory, tell)], settings)[0]
-    if isinstance(trained, Exception):
-        raise trained
+    trained = _trained(bench, base, probe, where, listener)
     loss = trained.final.get("loss")
     generating = Progress(probe.id, "generating", steps, steps, loss)
     listener(generating)
@@ -137,6 +130,24 @@ def _reading(bench: Workbench, probe: Probe, directory: Path, listener: Listener
         probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
         peak_gb(bench.device), missing, purse.spent,
     )  # fmt: skip
+
+
+def _trained(bench: Workbench, base: Base, probe: Probe, where: Callable[[str], Path], listener: Listener) -> "Trained":
+    """The adapter of the probe that lends its own, if that is whole; else one trained here."""
+    from probes.training import Trained, TrainingJob, train
+
+    lent, settings = where(probe.adapter_of), bench.material.probe
+    if probe.adapter_of and (lent / "outcome.json").exists() and (lent / "adapter" / "adapter_config.json").exists():
+        return Trained(lent / "adapter", 0.0, 0, {})
+    rows = order(probe.recipe, bench.material.sources, settings.steps * probe.recipe.effective_batch, probe.seed)
+
+    def tell(step: int, loss: float) -> None:
+        listener(Progress(probe.id, "training", step, settings.steps, loss))
+
+    trained = train(base, [TrainingJob(probe.recipe, rows, probe.seed, where(probe.id), tell)], settings)[0]
+    if isinstance(trained, Exception):
+        raise trained
+    return trained
 
 
 def _texts(bench: Workbench, base: Base, probe: Probe, adapter: Path, note: Callable[[str], None]) -> list[list[str]]:

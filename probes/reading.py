@@ -1,7 +1,7 @@
 """What a probe is and what it returns: a reading, or a failure. A failure has no score (law 5)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ INFRASTRUCTURE: tuple[FailureKind, ...] = ("lost_worker", "scorer", "server", "d
 @dataclass(frozen=True)
 class ProbeKey:
     """Everything that must be equal on both sides of a comparison, except the recipe and the seed (law 1).
-    ``split``: of the prompts, "probe" or "holdout"."""
+    ``split``: of the prompts, "probe", "holdout" or "harvest"."""
 
     steps: int
     base: str
@@ -33,22 +33,26 @@ class ProbeKey:
 
     def require_equal(self, other: "ProbeKey") -> None:
         """UnlikeReadings says which part differs."""
-        for field in fields(self):
-            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+        for part in fields(self):
+            mine, theirs = getattr(self, part.name), getattr(other, part.name)
             if mine != theirs:
                 raise UnlikeReadings(
-                    f"readings are compared only under an equal probe key and {field.name} differs "
+                    f"readings are compared only under an equal probe key and {part.name} differs "
                     f"({mine} against {theirs}); measure both sides anew"
                 )
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One short training run of one recipe with one seed, and its evaluation."""
+    """One short training run of one recipe with one seed, and its evaluation.
+
+    ``adapter_of``: a probe of the same recipe and seed whose adapter answers here; trained anew where it is gone.
+    """
 
     recipe: Recipe
     key: ProbeKey
     seed: int
+    adapter_of: str = field(default="", compare=False)
 
     @cached_property
     def id(self) -> str:

@@ -51,6 +51,18 @@ class PromptSettings(Section):
     file: str
 
 
+class HarvestSettings(Section):
+    """``[harvest]``: what both recipes of a resolved decision answer, so that preference pairs can be made.
+
+    ``prompts``: of the harvest split, evenly over its categories; 0 makes no pairs. ``samples``: answers per prompt.
+    ``margin``: points of 10 by which a chosen answer scores higher than the rejected one.
+    """
+
+    prompts: int = Field(96, ge=0)
+    samples: int = Field(4, ge=1)
+    margin: float = Field(1.0, gt=0, le=10)
+
+
 class ScorerSettings(Section):
     """``[scorer]``: which scorer. Its other keys are those of the scorer's own ``Settings``.
 

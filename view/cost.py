@@ -93,7 +93,17 @@ def _decision(study: Study) -> list[tuple[str, str]]:
                          "shared by its round; where promising, up to "
                          f"{2 * policy.confirming_seeds} fresh ones for a confirmation, the incumbent's among them"),
         ("beside those", beside),
+        *_harvest(study),
     ]  # fmt: skip
+
+
+def _harvest(study: Study) -> list[tuple[str, str]]:
+    """What pairs cost; nothing where none are made."""
+    prompts, samples = len(study.material.prompts_of("harvest")), study.file.harvest.samples
+    if not prompts:
+        return []
+    asked = f"2 x {count(prompts, 'harvest prompt')} x {samples} = {2 * prompts * samples} answers"
+    return [("harvest", f"{asked} after each decision that shows which recipe is better; nothing is trained for it")]
 
 
 def _judge(study: Study) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from probes.variance import Sources
 from view.accounts import Spending
 from view.changes import Change, GuardChange
 from view.checks import Calibration, Floor, Holdout, LeftOut, Retracted
+from view.harvested import Harvested
 from view.judging import Judging
 
 
@@ -224,6 +225,7 @@ class Figures:
     spendings: tuple[Spending, ...]
     floor: Floor | None
     survey: SurveyFigures | None
+    harvests: tuple[Harvested, ...]
     left_out: tuple[LeftOut, ...]
     holdout: Holdout | None
     searched: tuple[LaneSearch, ...]

@@ -9,6 +9,7 @@ from view import checks
 from view.accounts import spendings
 from view.decided import decided, proposer_counts, searched
 from view.figures import Cost, Decided, Figures, Question, Rule, shown
+from view.harvested import harvested
 from view.judging import gather_judging
 from view.measured import breakdown, differences, noise, noise_sources, outcomes, profiles
 from view.session_record import SessionRecord
@@ -28,7 +29,8 @@ def gather(record: SessionRecord) -> Figures:
         incumbent=record.incumbent.digest, differences=differences(record), rule=rule,
         visible=floor.visible if floor else _seen(decisions, rule),
         retractions=checks.retractions(record), calibration=checks.calibration(record), spendings=spendings(record),
-        floor=floor, survey=survey(record), left_out=checks.left_out(record), holdout=checks.holdout(record),
+        floor=floor, survey=survey(record), harvests=harvested(record),
+        left_out=checks.left_out(record), holdout=checks.holdout(record),
         searched=searched(record), noise=noise(record), profiles=profiles(record), outcomes=outcomes(record),
         breakdown=breakdown(record), judging=gather_judging(record), sources=noise_sources(record),
         proposers=proposer_counts(record), cost=_cost(record),

@@ -14,14 +14,14 @@ from view.check_sections import at_the_end, calibration, error_budget
 from view.decision_sections import crashes, critical, discarded, guards, kept, sensitivity
 from view.gather import gather
 from view.noise_sections import noise
-from view.sections import cost, go_on, how_to_read, judge, outcomes, question, searched
+from view.sections import cost, go_on, harvest, how_to_read, judge, outcomes, question, searched
 from view.session_record import SessionRecord, load_record
 from view.summary import summary
 from view.survey import surveyed
 
 SECTIONS = (
     summary, kept, at_the_end, discarded, crashes, how_to_read, question, calibration, error_budget, searched,
-    sensitivity, guards, critical, noise, surveyed, judge, outcomes, cost, go_on,
+    sensitivity, guards, critical, noise, surveyed, judge, outcomes, harvest, cost, go_on,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from probes.comparison import OVERALL
 from view.breakdown import breakdown_markdown
 from view.figures import Figures, KnobSearch
+from view.harvested import harvest_markdown
 from view.judging import judging_markdown
 from view.markdown import code, dollars, duration, fenced, table, text
 from view.phrases import next_command
@@ -67,6 +68,10 @@ def question(figures: Figures) -> list[str]:
 
 def judge(figures: Figures) -> list[str]:
     return judging_markdown(figures.judging)
+
+
+def harvest(figures: Figures) -> list[str]:
+    return harvest_markdown(figures.harvests)
 
 
 def outcomes(figures: Figures) -> list[str]:

@@ -1,0 +1,140 @@
+"""The harvest: both recipes of a resolved decision answer the harvest prompts, and what they say becomes pairs.
+
+Nothing is trained for it: the adapters are those of a pair of probes that was decided on. Rows, probes and the record
+of each decision's harvest are keyed, so a kill costs at most the answers in flight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from agent.clock import now
+from agent.ledger import CheckRow, DecisionRow, ProposalRow
+from agent.measuring import Measuring
+from agent.workspace import full_disk_is_said, uninterrupted
+from lanes.errors import BadInput, BudgetSpent
+from preferences.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows
+from preferences.provenance import Side
+from preferences.rows import KINDS
+from preferences.stores import Stores
+from probes.reading import Failure, Probe
+from probes.sampling import sampling_seed
+
+HARVEST = "harvest"
+"""The kind of the ledger's checks that say what a decision's harvest gave, or why it gave nothing."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A decision, and the probes that answer for its two recipes."""
+
+    decision: DecisionRow
+    ruling: Ruling
+    child: Probe
+    parent: Probe
+
+    @property
+    def sides(self) -> tuple[Probe, Probe]:
+        """The kept recipe's, then the discarded one's."""
+        return (self.child, self.parent) if self.decision.status == "KEEP" else (self.parent, self.child)
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Of one session."""
+
+    measuring: Measuring
+
+    def gather(self) -> None:
+        """Make the pairs of every resolved decision that has none yet, as far as the budget goes."""
+        if not self._prompts:
+            return
+        fields = self._open()
+        turns = ", ".join(one.decision.id[-3:] for one in fields)
+        try:
+            self.measuring.measure(
+                f"harvest of {turns}", [probe for one in fields for probe in (one.child, one.parent)]
+            )
+        except BudgetSpent as error:
+            self.measuring.note.watcher.note(f"the harvest of {turns} is left out: {error}")
+            return
+        for one in fields:
+            self._record(one.decision, self._gathered(one))
+
+    @cached_property
+    def _prompts(self) -> Sequence[str]:
+        """Ids of what is asked; nothing where no model is there to answer."""
+        if self.measuring.runner.base is not None:
+            return ()
+        return [prompt.id for prompt in self.measuring.study.material.prompts_of(HARVEST)]
+
+    def _open(self) -> list["_Field"]:
+        """The session's resolved decisions without a harvest."""
+        row, ledger = self.measuring.row, self.measuring.ledger
+        done = {check.subject for check in ledger.checks(row.id, HARVEST)}
+        decided = ledger.decisions("WHERE session = ? AND turn > 0", (row.id,))
+        both = [(one, ledger.proposals("WHERE id = ?", (one.id,))[0]) for one in decided if one.id not in done]
+        return [self._field(*one) for one in both if _ruling(*one).resolved]
+
+    def _field(self, decision: DecisionRow, proposal: ProposalRow) -> "_Field":
+        """With the adapters of the first pair that the decision rests on."""
+        ledger, key = self.measuring.ledger, self.measuring.key
+        seeds = (decision.course or {})["seeds"]
+        pair = (seeds.get("screening") or seeds["confirmation"])[0]
+        made = [Probe(ledger.recipe(r), key, s) for r, s in zip((proposal.child, proposal.parent), pair, strict=True)]
+        asked = self.measuring.study.material.harvest_key(key)
+        child, parent = (Probe(one.recipe, asked, one.seed, one.id) for one in made)
+        return _Field(decision, _ruling(decision, proposal), child, parent)
+
+    def _gathered(self, field: "_Field") -> dict[str, Any]:
+        """How many rows of each kind are new, or why there are none."""
+        for outcome in map(self.measuring.outcome, (field.child, field.parent)):
+            if isinstance(outcome, Failure):
+                return {"failure": f"{outcome.kind}: {outcome.message}"}
+        try:
+            return self._stored(field)
+        except BadInput as error:  # rows that a person added there, say, in the other form: no reason to end a night
+            return {"failure": str(error)}
+
+    def _stored(self, field: "_Field") -> dict[str, int]:
+        study, ruling = self.measuring.study, field.ruling
+        making = Making(now(), field.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session)
+        better, worse = (self._scored(probe) for probe in field.sides)
+        rows = [
+            *dpo_rows(better, worse, ruling, making),
+            *preference_rows([*better, *worse], making),
+            *reward_rows([*better, *worse], making),
+        ]
+        stores = Stores(self.measuring.workspace.runs / "rl_data")
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            stores.reserve(study.material.all_prompts)
+            new = set(stores.add(rows).new)
+        return {kind: sum(row.kind == kind and row.id in new for row in rows) for kind in KINDS}
+
+    def _scored(self, probe: Probe) -> list[Scored]:
+        """The answers that have a score; what could not be judged makes no pair."""
+        study = self.measuring.study
+        prompts = {prompt.id: prompt for prompt in study.material.prompts_of(HARVEST)}
+        seed = sampling_seed(study.file.probe.sampling_seed, probe.seed)
+        return [
+            Scored(
+                prompts[row["prompt"]], row["text"], row["score"],
+                Side(
+                    "sampled", study.scorer.kind, probe.id, probe.recipe.digest, seed, row["sample"],
+                    row["components"], tuple(row["critical"]),
+                ),
+            )
+            for row in self.measuring.store.answers(probe.id) if "score" in row
+        ]  # fmt: skip
+
+    def _record(self, decision: DecisionRow, data: dict[str, Any]) -> None:
+        told = data.get("failure") or ", ".join(f"{number} {kind}" for kind, number in data.items() if number)
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            self.measuring.ledger.checked(CheckRow(self.measuring.row.id, HARVEST, decision.id, now(), data))
+        self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers differ'}")
+
+
+def _ruling(decision: DecisionRow, proposal: ProposalRow) -> Ruling:
+    sides = (proposal.child, proposal.parent) if decision.status == "KEEP" else (proposal.parent, proposal.child)
+    return Ruling(decision.id, decision.session, decision.status, decision.reason, *sides)

@@ -1,0 +1,206 @@
+"""Does the loop close? What one session of microcoder harvested, certified, as a source that the next one may mix in.
+
+    python -m bench.loop [--folder DIR] [--decisions N]
+
+A session of the bundled study; its pairs through the code gate; the ORPO export as a source of a second study that
+starts from what stood, with the mixture lane alone; what was decided; and the holdout prompts over three seeds, with
+and without the new source. Writes bench/results/loop.md. About half an hour on two cores. ``--folder`` keeps all of it,
+and what is there already is not made again.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from agent.opening import open_runner
+from agent.study import Study, load_study
+from agent.workspace import Workspace
+from lanes import Recipe
+from probes.comparison import OVERALL, Comparison, compare
+from probes.reading import Outcome, Probe, Reading
+from probes.store import ProbeStore
+from view.markdown import table
+from view.results import read_results
+
+HERE = Path(__file__).parent
+STUDY = HERE.parent / "labs" / "microcoder" / "study.toml"
+CONTRACTS = STUDY.parent / "build" / "contracts.jsonl"
+RESULT = HERE / "results" / "loop.md"
+SEEDS = (42, 123, 7)
+SOURCE = "harvested"
+SAMPLES = 8
+MANIFESTS = {
+    "with_harvest": {"honest": 1.0, "broken": 1.0, SOURCE: 1.0},
+    "mostly_harvest": {"honest": 1.0, "broken": 1.0, SOURCE: 3.0},
+    "harvest_only": {SOURCE: 1.0},
+}
+COMMAND = [sys.executable, "-m", "agent.command_line"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """``certified``: what each gate run said, as its JSON. ``decided``: rows of the second session's results.tsv.
+    ``with_it``: the holdout, candidate with the source and baseline without, by name of the mixture."""
+
+    harvested: dict[str, int]
+    certified: Sequence[dict[str, Any]]
+    rows: int
+    decided: Sequence[dict[str, str]]
+    with_it: dict[str, Comparison]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="default: one that is deleted")
+    parser.add_argument("--decisions", type=int, default=8, help="of the second session")
+    given = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        text = markdown(close(folder.resolve(), given.decisions))
+    RESULT.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def close(folder: Path, decisions: int) -> Found:
+    first, second, export = folder / "first", folder / "second", folder / "harvest"
+    if not (first / "results.tsv").exists():
+        nightlane("run", STUDY, "--workspace", first)
+    there = ("--workspace", first, "--json")
+    certified = [
+        json.loads(nightlane("pairs", "certify", "--kind", kind, "--contracts", CONTRACTS, *there))
+        for kind in ("dpo", "preference")
+    ]
+    if not export.exists():
+        nightlane("pairs", "export", export, "--kind", "orpo", "--workspace", first)
+    path = second_study(folder, first, export / "train.jsonl")
+    if not (second / "results.tsv").exists():
+        nightlane("run", path, "--workspace", second, "--decisions", decisions)
+    rows = read_results(second / "results.tsv")
+    audits = json.loads(nightlane("pairs", "audit", *there))
+    return Found(
+        {one["kind"]: one["used"] for one in audits}, certified,
+        len((export / "train.jsonl").read_text(encoding="utf-8").splitlines()),
+        rows.to_dict("records"), held_out(load_study(path), folder),
+    )  # fmt: skip
+
+
+def second_study(folder: Path, first: Path, harvest: Path) -> Path:
+    """The bundled study from what stood, with one more source, three more manifests and the mixture lane alone."""
+    study = tomllib.loads(STUDY.read_text(encoding="utf-8"))
+    (standing,) = first.glob("runs/session-*/recipe.toml")
+    study["name"] = "microcoder-harvested"
+    study["model"]["path"] = str(STUDY.parent / study["model"]["path"])
+    study["prompts"]["file"] = str(STUDY.parent / study["prompts"]["file"])
+    study["data"]["sources"] = {name: str(STUDY.parent / file) for name, file in study["data"]["sources"].items()}
+    study["data"]["sources"][SOURCE] = str(harvest)
+    study["data"]["manifests"] |= MANIFESTS
+    study["recipe"] = tomllib.loads(standing.read_text(encoding="utf-8"))
+    study["lanes"] = {"mixture": study["lanes"]["mixture"]}
+    study["harvest"] = {"prompts": 0}
+    for key in ("lab", "proposer"):
+        study.pop(key)
+    path = folder / "study.toml"
+    path.write_text(tomli_w.dumps(study), encoding="utf-8")
+    return path
+
+
+def held_out(study: Study, folder: Path) -> dict[str, Comparison]:
+    """Each new mixture against the starting one, on the holdout prompts and the same three seeds."""
+    workspace = Workspace(folder / "holdout")
+    workspace.prepare()
+    store = ProbeStore(workspace.runs)
+    start = study.start
+    recipes = {"": start} | {name: _mixed(start, weights) for name, weights in MANIFESTS.items()}
+    with open_runner(study, workspace, None) as runner:
+        key = replace(study.material.key(runner.environment), split="holdout", samples=SAMPLES)
+        probes = [Probe(recipe, key, seed) for recipe in recipes.values() for seed in SEEDS]
+        runner.run([one for one in probes if store.get(one) is None], lambda _: None, store.put)
+    readings = {
+        name: [_reading(store.get(Probe(recipe, key, seed))) for seed in SEEDS] for name, recipe in recipes.items()
+    }
+    return {name: compare(own, readings[""], study.file.policy.confidence) for name, own in readings.items() if name}
+
+
+def _mixed(recipe: Recipe, weights: dict[str, float]) -> Recipe:
+    return Recipe.model_validate({**recipe.model_dump(), "mixture": weights})
+
+
+def _reading(outcome: Outcome | None) -> Reading:
+    if not isinstance(outcome, Reading):
+        raise SystemExit(f"a probe on the holdout failed: {outcome}")
+    return outcome
+
+
+def markdown(found: Found) -> str:
+    kept = ", ".join(f"{number} {kind}" for kind, number in found.harvested.items() if number)
+    return "\n".join([
+        "# Does the loop close?", "",
+        "`python -m bench.loop`: a session of microcoder, its harvest through the code gate, and a second session that "
+        "starts from what stood and may mix the certified pairs in.", "",
+        f"Harvested: {kept}. Certified pairs, each once: {found.rows}, the source `{SOURCE}`.", "",
+        "## The gate", "", *_gate(found.certified), "",
+        "## What the search decided", "", *_decided(found.decided), "",
+        "## The holdout", "",
+        f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, 0 to 10: the recipe that stood, "
+        "with another mixture, minus itself. Nothing was chosen by these figures.", "", *_held(found.with_it), "",
+    ])  # fmt: skip
+
+
+def _gate(certified: Sequence[dict[str, Any]]) -> list[str]:
+    layers = [one["layer"] for one in certified[0]["layers"]]
+    rows = [
+        (name, *(f"{one['layers'][place]['caught']} ({one['layers'][place]['alone']})" for one in certified))
+        for place, name in enumerate(layers)
+    ]
+    rows.append(("certified", *(f"{one['certified']} of {one['rows']}" for one in certified)))
+    heads = ("refused by (alone)", *(one["kind"] for one in certified))
+    return table(heads, rows, right=range(1, len(heads)))
+
+
+def _decided(rows: Sequence[dict[str, str]]) -> list[str]:
+    names = ("status", "knob", "before", "after", "baseline", "delta", "ci_low", "ci_high", "reason")
+    cells = [tuple(_cell(row[name]) for name in names) for row in rows]
+    return table(names, cells, right=(4, 5, 6, 7))
+
+
+def _held(found: dict[str, Comparison]) -> list[str]:
+    categories = sorted(next(iter(found.values())).differences, key=lambda name: (name == OVERALL, name))
+    rows = []
+    for name, comparison in found.items():
+        for category in categories:
+            one = comparison.differences[category]
+            rows.append((
+                name, category, f"{one.baseline:.2f}", f"{one.candidate:.2f}", f"{one.delta:+.2f}",
+                f"{one.low:+.2f} to {one.high:+.2f}",
+            ))  # fmt: skip
+    return table(("mixture", "category", "without", "with", "difference", "95 %"), rows, right=(2, 3, 4, 5))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.3g}"
+    return str(value)
+
+
+def nightlane(*words: object) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    done = subprocess.run(
+        [*COMMAND, *map(str, words)], env=environment, check=True, stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+    )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
