@@ -14,9 +14,9 @@ from agent.ledger import CheckRow, DecisionRow, ProposalRow
 from agent.measuring import Measuring
 from agent.workspace import full_disk_is_said, uninterrupted
 from lanes.errors import BadInput, BudgetSpent
-from preferences.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows
+from preferences.pairing import ALONE, Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
 from preferences.provenance import Side
-from preferences.rows import KINDS
+from preferences.rows import KINDS, Row
 from preferences.stores import Stores
 from probes.reading import Failure, Probe
 from probes.sampling import sampling_seed
@@ -53,9 +53,7 @@ class Harvest:
         fields = self._open()
         turns = ", ".join(one.decision.id[-3:] for one in fields)
         try:
-            self.measuring.measure(
-                f"harvest of {turns}", [probe for one in fields for probe in (one.child, one.parent)]
-            )
+            self.measuring.measure(f"harvest of {turns}", [probe for one in fields for probe in one.sides])
         except BudgetSpent as error:
             self.measuring.note.watcher.note(f"the harvest of {turns} is left out: {error}")
             return
@@ -97,20 +95,27 @@ class Harvest:
         except BadInput as error:  # rows that a person added there, say, in the other form: no reason to end a night
             return {"failure": str(error)}
 
-    def _stored(self, field: "_Field") -> dict[str, int]:
+    def _stored(self, field: "_Field") -> dict[str, Any]:
+        """Counts what is there now, also of a harvest that a kill interrupted before it was recorded."""
+        stores = Stores(self.measuring.workspace.runs / "rl_data")
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            stores.reserve(self.measuring.study.material.all_prompts)
+            rows = unsaid(self._rows(field), [row for kind in ALONE for row in stores.rows(kind)])
+            stores.add(rows)
+        counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
+        return counts | {"probes": [probe.id for probe in field.sides]}
+
+    def _rows(self, field: "_Field") -> list[Row]:
+        """Pairs of the two recipes; and of each by itself, unless an earlier decision's harvest had these answers."""
         study, ruling = self.measuring.study, field.ruling
         making = Making(now(), field.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session)
         better, worse = (self._scored(probe) for probe in field.sides)
-        rows = [
-            *dpo_rows(better, worse, ruling, making),
-            *preference_rows([*better, *worse], making),
-            *reward_rows([*better, *worse], making),
-        ]
-        stores = Stores(self.measuring.workspace.runs / "rl_data")
-        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            stores.reserve(study.material.all_prompts)
-            new = set(stores.add(rows).new)
-        return {kind: sum(row.kind == kind and row.id in new for row in rows) for kind in KINDS}
+        checks = self.measuring.ledger.checks(ruling.session, HARVEST)
+        had = {probe for check in checks for probe in check.data.get("probes", ())}
+        fresh = [one for one in (*better, *worse) if one.side.probe not in had]
+        return [
+            *dpo_rows(better, worse, ruling, making), *preference_rows(fresh, making), *reward_rows(fresh, making)
+        ]  # fmt: skip
 
     def _scored(self, probe: Probe) -> list[Scored]:
         """The answers that have a score; what could not be judged makes no pair."""
@@ -129,10 +134,10 @@ class Harvest:
         ]  # fmt: skip
 
     def _record(self, decision: DecisionRow, data: dict[str, Any]) -> None:
-        told = data.get("failure") or ", ".join(f"{number} {kind}" for kind, number in data.items() if number)
+        told = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
             self.measuring.ledger.checked(CheckRow(self.measuring.row.id, HARVEST, decision.id, now(), data))
-        self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers differ'}")
+        self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
 
 
 def _ruling(decision: DecisionRow, proposal: ProposalRow) -> Ruling:

@@ -22,6 +22,10 @@ no_effect, unpromising, unconfirmed and overtaken leave open which is better, an
 incumbent in disguise."""
 
 
+ALONE: tuple[Kind, ...] = ("preference", "reward")
+"""The stores whose harvested rows rest on no decision."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """One answer to a harvest prompt with its score from 0 to 10, where it comes from, and what a gate said of it."""
@@ -119,6 +123,19 @@ def reward_rows(answers: Sequence[Scored], making: Making) -> tuple[Row, ...]:
         )
         for one in answers if one.text.strip()
     )  # fmt: skip
+
+
+def unsaid(rows: Iterable[Row], there: Iterable[Row]) -> list[Row]:
+    """Without the rows of ALONE that say, with the same scores, what an earlier one says, here or ``there``: two
+    recipes often give one answer. A row that is there itself is no repetition."""
+    first: dict[tuple[object, ...], str] = {}
+    for row in there:
+        first.setdefault(_said(row), row.id)
+    return [row for row in rows if row.kind not in ALONE or first.setdefault(_said(row), row.id) == row.id]
+
+
+def _said(row: Row) -> tuple[object, ...]:
+    return row.kind, row.prompt, row.texts, row.scores
 
 
 def orpo_rows(pairs: Iterable[Row]) -> tuple[Row, ...]:

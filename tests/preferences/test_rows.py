@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from some_rows import CERTIFIED, TIME, pair, reward, side, talk, turns
 
 from lanes.errors import BadInput
-from preferences.pairing import Making, Ruling, Scored, dpo_rows, orpo_rows, preference_rows, reward_rows
+from preferences.pairing import Making, Ruling, Scored, dpo_rows, orpo_rows, preference_rows, reward_rows, unsaid
 from preferences.provenance import Provenance, Side
 from preferences.rows import Row, coverage_of, row_from_json, row_to_json
 from probes.prompts import Prompt
@@ -202,3 +202,15 @@ def test_only_a_certified_chosen_side_makes_an_orpo_row() -> None:
     (row,) = orpo_rows(pairs)
     assert (row.kind, row.texts, row.receipt) == ("orpo", ("a", "b"), good)
     assert row.id != pairs[0].id
+
+
+def test_what_a_recipe_said_before_is_not_stored_again_and_decisions_keep_their_own() -> None:
+    other = Provenance((side(recipe="another", probe="p2"),), "s1", "", "harvest-1", "k")
+    first, again, apart = reward(1), reward(1, provenance=other), reward(2, provenance=other)
+    assert unsaid([first, again, apart], []) == [first, apart]
+    assert unsaid([again, apart], [first]) == [apart]
+    assert unsaid([first, apart], [first]) == [first, apart], "a harvest that was interrupted finds its own rows"
+    assert unsaid([reward(1, scores=(9.5,), provenance=other)], [first]) != []
+    sides = (side(recipe="kept"), side(recipe="gone"))
+    later = pair(1, provenance=Provenance(sides, "s1", "s1-002", "harvest-1", "k"))
+    assert unsaid([pair(1), later], [pair(1)]) == [pair(1), later]
