@@ -5,6 +5,7 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 """
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -237,9 +238,13 @@ class Ledger:
             (session_id, period, now),
         )
 
-    def active_seconds(self, session_id: str) -> float:
-        """Time the session was running, pauses between kill and resume left out."""
-        row = self._db.execute("SELECT SUM(seen - started) FROM periods WHERE session = ?", (session_id,)).fetchone()
+    def active_seconds(self, session_id: str, until: float = math.inf) -> float:
+        """Time the session was running, up to a moment (seconds since the epoch), pauses between kill and resume left
+        out."""
+        row = self._db.execute(
+            "SELECT SUM(MIN(seen, :until) - started) FROM periods WHERE session = :id AND started < :until",
+            {"id": session_id, "until": until},
+        ).fetchone()
         return float(row[0] or 0.0)
 
     # proposals, probes, decisions, events

@@ -97,7 +97,9 @@ def pairs_import(
 @pairs.command("export")
 def pairs_export(
     folder: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="A new or empty folder.")],
-    kind: Annotated[str, typer.Option("--kind", help="preference, reward, dpo or orpo.")],
+    kind: Annotated[
+        str, typer.Option("--kind", help="preference, reward, dpo, orpo, or proposer (proposals, from the ledger).")
+    ],
     form: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
     downvoted: Annotated[bool, typer.Option("--downvoted", help="Also rows with more votes down than up.")] = False,
     licence: Annotated[str, typer.Option("--license", help="For the dataset card.")] = "unknown",
@@ -105,15 +107,31 @@ def pairs_export(
     workspace: Root = Path(),
     as_json: Json = False,
 ) -> None:
-    """Write a store as a dataset that TRL trains on, with a card. Prints where the data is."""
+    """Write a store, or the proposals of the ledger, as a dataset that TRL trains on. Prints where the data is."""
     from agent.pairs import open_stores
-    from preferences.exports import export, format_of
+    from preferences.exports import PROPOSER, export, format_of
     from preferences.rows import kind_of
     from view.pairs_card import export_data, write_card
 
+    if kind == PROPOSER:
+        _export_proposals(folder, form, licence, workspace, as_json, downvoted or study is not None)
+        return
     done = export(open_stores(at(workspace), study), kind_of(kind), format_of(form), folder, downvoted)
     write_card(done, licence)
     show(export_data(done) if as_json else str(done.file))
+
+
+def _export_proposals(folder: Path, form: str, licence: str, workspace: Path, as_json: bool, of_stores: bool) -> None:
+    from agent.proposer_pairs import export_pairs
+    from lanes.errors import BadInput
+    from preferences.exports import format_of
+    from view.proposer_card import proposer_data, write_proposer_card
+
+    if of_stores:
+        raise BadInput("proposer pairs come from the ledger, and --downvoted and --study are of stores; leave them out")
+    done = export_pairs(at(workspace).ledger, format_of(form), folder)
+    write_proposer_card(done, licence)
+    show(proposer_data(done) if as_json else str(done.file))
 
 
 @pairs.command("audit")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from agent.ledger import DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.past import Past
 from agent.policy.knowledge import Account, account_from, responses_of
 from agent.policy.response import Move, move_of
 from agent.proposers import Situation, Suggestion, Tried
@@ -37,27 +38,33 @@ def _machines(reason: str) -> bool:
 
 @dataclass(frozen=True)
 class Search:
-    """A session's search so far, and that of earlier sessions under the same question and probe key."""
+    """A session's search so far, and that of earlier sessions under the same question and probe key. Given the ledger's
+    past, as it was then."""
 
     row: SessionRow
     study: Study
-    ledger: Ledger
+    ledger: Ledger | Past
 
     def situation(self, turn: int, incumbent: Recipe, budget_left: str) -> Situation | None:
         """This turn's lane (the one furthest behind its share that has a move) and what its proposer is shown."""
-        barred, space = self.barred(), self.space
+        shares = self.space.shares
         made = [proposal.lane for proposal in self.ledger.proposals("WHERE session = ?", (self.row.id,))]
-        total = sum(space.shares.values())
-        order = sorted(space.shares, key=lambda name: made.count(name) - turn * space.shares[name] / total)
-        for lane in sorted(order, key=lambda name: name == self._exhausted_lane):
-            moves = self._open_moves(incumbent, lane, barred)
-            if moves:
-                return Situation(
-                    turn, self.row.seed, lane, incumbent, moves, space, self._tried(), self.study.target,
-                    self.study.guards, self.study.program, budget_left,
-                    *responses_of(self._accounts, self.study.target, self.study.guards, self._surveyed.of),
-                )  # fmt: skip
-        return None
+        total = sum(shares.values())
+        order = sorted(shares, key=lambda name: made.count(name) - turn * shares[name] / total)
+        lanes = sorted(order, key=lambda name: name == self._exhausted_lane)
+        shown = (self.in_lane(lane, turn, incumbent, budget_left) for lane in lanes)
+        return next((situation for situation in shown if situation is not None), None)
+
+    def in_lane(self, lane: str, turn: int, incumbent: Recipe, budget_left: str) -> Situation | None:
+        """What a proposer is shown when the turn belongs to this lane; None where the lane has no move."""
+        moves = self._open_moves(incumbent, lane)
+        if not moves:
+            return None
+        return Situation(
+            turn, self.row.seed, lane, incumbent, moves, self.space, self._tried(), self.study.target,
+            self.study.guards, self.study.program, budget_left,
+            *responses_of(self._accounts, self.study.target, self.study.guards, self._surveyed.of),
+        )  # fmt: skip
 
     def overtaken(self, incumbent: Recipe) -> tuple[str, Suggestion] | None:
         """A candidate whose confirmation another KEEP of its round came before: the same move, from what stands now."""
@@ -172,10 +179,10 @@ class Search:
         rows = self.ledger.proposals("WHERE session = ?", (self.row.id,))
         return [row for row in rows if row.lane != CALIBRATION]
 
-    def _open_moves(self, incumbent: Recipe, lane: str, barred: set[str]) -> dict[str, tuple[Value, ...]]:
+    def _open_moves(self, incumbent: Recipe, lane: str) -> dict[str, tuple[Value, ...]]:
         """A recipe that was decided on is not tried again, under this incumbent or another, however it is written;
         nor is a move that did harm, whatever else was kept since."""
-        found = {}
+        found, barred = {}, self.barred()
         for name, values in self.space.moves(incumbent, lane).items():
             knob = self.space.knob(name)
             now = knob.read(incumbent)

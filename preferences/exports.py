@@ -18,6 +18,8 @@ from probes.store import write_durably
 
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+PROPOSER = "proposer"
+"""The kind of an export of proposals, which lie in the ledger and in no store (agent/proposer_pairs.py)."""
 
 
 def format_of(text: str) -> Format:
@@ -52,15 +54,7 @@ def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bo
         raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
     require_clean(figures)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} is not an empty folder, and an export is written to one; name a new one")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"train.{form}"
-    columns = [columns_of(one) for one in rows]
-    if form == "jsonl":
-        write_durably(file, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in columns))
-    else:
-        _write_parquet(file, columns)
+    file = write_rows(folder, form, [columns_of(one) for one in rows])
     return Exported(kind, file, rows, figures, sum(one.used for one in found) - len(rows))
 
 
@@ -70,6 +64,19 @@ def columns_of(one: Standing) -> dict[str, Any]:
     texts = {name: text_to_json(text) for name, text in zip(names, one.texts, strict=True)}
     score = {"score": one.scores[0]} if one.row.kind == "reward" else {}
     return {"prompt": text_to_json(one.row.prompt), **texts, **score}
+
+
+def write_rows(folder: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """The file of a dataset, in a new or empty folder; BadInput where the folder holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} is not an empty folder, and an export is written to one; name a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"train.{form}"
+    if form == "jsonl":
+        write_durably(file, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+    else:
+        _write_parquet(file, rows)
+    return file
 
 
 def require_clean(figures: Audit) -> None:

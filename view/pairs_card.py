@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from preferences.exports import Exported
@@ -31,29 +32,37 @@ def export_data(exported: Exported) -> dict[str, Any]:
 
 def card_markdown(exported: Exported, licence: str) -> str:
     columns = ("prompt", *SIDES[exported.kind], *(["score"] if exported.kind == "reward" else []))
-    folder = exported.file.parent
     sections = [
-        _front_matter(exported, licence),
-        [f"# {exported.kind} rows of nightlane", "", f"{count(len(exported.rows), 'row')} with the columns "
-         f"{', '.join(f'`{name}`' for name in columns)}, as TRL trains on them:"],
-        ["```python", "from datasets import load_dataset", "",
-         f'rows = load_dataset({json.dumps(str(folder.name or folder))}, split="train")', "```"],
         _held_back(exported),
         ["## Where they come from", "", *_provenance(exported)],
         ["## What the audit found"],
         *audit_sections(exported.audit),
-        ["## Licence", "", f"{text(licence)}. The texts are by models and people; nightlane licenses none of them."],
+    ]
+    return dataset_card(exported.kind, exported.file, columns, len(exported.rows), licence, sections)
+
+
+def dataset_card(
+    kind: str, file: Path, columns: Sequence[str], rows: int, licence: str, sections: Iterable[Sequence[str]]
+) -> str:
+    """A card as hubs read it: front matter, how to load the data, these sections, the licence."""
+    around = [
+        _front_matter(kind, file, rows, licence),
+        [f"# {kind} rows of nightlane", "", f"{count(rows, 'row')} with the columns "
+         f"{', '.join(f'`{name}`' for name in columns)}, as TRL trains on them:"],
+        ["```python", "from datasets import load_dataset", "",
+         f'rows = load_dataset({json.dumps(str(file.parent.name or file.parent))}, split="train")', "```"],
     ]  # fmt: skip
-    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+    last = f"{text(licence)}. The texts are by models and people; nightlane licenses none of them."
+    return "\n\n".join("\n".join(lines) for lines in [*around, *sections, ["## Licence", "", last]] if lines) + "\n"
 
 
-def _front_matter(exported: Exported, licence: str) -> list[str]:
+def _front_matter(kind: str, file: Path, rows: int, licence: str) -> list[str]:
     """YAML; texts are quoted as JSON, which is YAML too."""
-    size = next((name for limit, name in SIZES if len(exported.rows) < limit), "n>1M")
+    size = next((name for limit, name in SIZES if rows < limit), "n>1M")
     return [
-        "---", f"license: {json.dumps(licence)}", f"tags: [trl, nightlane, {exported.kind}]",
+        "---", f"license: {json.dumps(licence)}", f"tags: [trl, nightlane, {kind}]",
         f"size_categories: [{json.dumps(size)}]", "configs:", "- config_name: default", "  data_files:",
-        "  - split: train", f"    path: {exported.file.name}", "---",
+        "  - split: train", f"    path: {file.name}", "---",
     ]  # fmt: skip
 
 
@@ -80,13 +89,14 @@ def _provenance(exported: Exported) -> list[str]:
     return [
         *table(("side", "origin", "rows"), cells, right=(2,)),
         "",
-        *(f"- {name}: {_listed(found)}" for name, found in named.items()),
+        *(f"- {name}: {listed(found)}" for name, found in named.items()),
         f"- certified by the gate: {certified} of {len(exported.rows)}",
         f"- sides swapped by a vote: {flipped}",
     ]
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Each name once, the first few of many."""
     found = [name for name in dict.fromkeys(names) if name]
     more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
     return (", ".join(map(code, found[:LISTED])) + more) or "none"

@@ -42,6 +42,11 @@ def briefing(situation: Situation) -> str:
     )
 
 
+def conversation(situation: Situation) -> list[dict[str, str]]:
+    """The turns that a reply is asked for by."""
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": briefing(situation)}]
+
+
 def response_format(situation: Situation) -> dict[str, Any]:
     """The reply's schema for servers that can hold a model to one. Lengths and bounds are checked here, not there:
     some servers turn a long ``maxLength`` into a grammar they then refuse."""

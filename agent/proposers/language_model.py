@@ -7,7 +7,7 @@ endpoint gives none, the next proposer has the turn.
 import os
 from collections.abc import Callable, Mapping
 
-from agent.proposers.briefing import SYSTEM, briefing, response_format
+from agent.proposers.briefing import conversation, response_format
 from agent.proposers.protocol import Declined, Situation, Suggestion
 from agent.proposers.reply import Refused, chosen_move, read_reply
 from agent.study import ProposerSettings
@@ -42,7 +42,7 @@ class LanguageModelProposer:
         self._endpoint.check()
 
     def propose(self, situation: Situation) -> Suggestion | Declined:
-        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": briefing(situation)}]
+        messages = conversation(situation)
         dollars = 0.0
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -16,6 +16,7 @@ from probes.replies import Ambiguous, repaired_json, strict_json
 from probes.text import one_line
 
 MAX_REPLY = 20_000
+MOST_PREDICTED = 10.0
 
 
 class Reply(BaseModel):
@@ -26,7 +27,7 @@ class Reply(BaseModel):
     knob: str = Field(max_length=200)
     value: str | int | float | list[str]
     hypothesis: str = Field(max_length=2000)
-    predicted_delta: float = Field(ge=-10, le=10)
+    predicted_delta: float = Field(ge=-MOST_PREDICTED, le=MOST_PREDICTED)
 
     @field_validator("hypothesis")
     @classmethod
@@ -57,6 +58,13 @@ def read_reply(text: str) -> Reply:
         first = error.errors(include_url=False)[0]
         where = one_line(".".join(map(str, first["loc"])), 80) or "the object"
         raise Refused(f"{where}: {one_line(first['msg'].removeprefix('Value error, ').lower(), 200)}") from None
+
+
+def written(knob: str, value: Value, hypothesis: str, predicted: float) -> str:
+    """A reply as text, such as ``read_reply`` reads; the prediction is brought within the bounds of the schema."""
+    plain = list(value) if isinstance(value, tuple) else value
+    bounded = min(max(predicted, -MOST_PREDICTED), MOST_PREDICTED) + 0.0  # which makes -0.0 a 0.0
+    return Reply(knob=knob, value=plain, hypothesis=hypothesis, predicted_delta=bounded).model_dump_json()
 
 
 def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:

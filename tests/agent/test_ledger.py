@@ -194,3 +194,12 @@ def test_any_text_survives_as_one_cell_and_pandas_reads_it_back(
 )
 def test_cells_are_safe_in_a_spreadsheet(value: Any, shown: str) -> None:
     assert cell(value) == shown
+
+
+def test_active_time_leaves_out_pauses_and_what_came_after_a_moment(ledger: Ledger) -> None:
+    for began, last in ((100.0, 160.0), (1000.0, 1030.0)):
+        ledger.seen("s1", began, began)
+        ledger.seen("s1", began, last)
+    assert ledger.active_seconds("s1") == 90.0
+    until = {50.0: 0.0, 130.0: 30.0, 500.0: 60.0, 1010.0: 70.0, 5000.0: 90.0}
+    assert {moment: ledger.active_seconds("s1", moment) for moment in until} == until
