@@ -192,6 +192,47 @@ def evaluate(
     show(evaluation_data(done) if as_json else evaluation_markdown(done))
 
 
+@app.command()
+def finetune(
+    study: StudyPath,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="A new or empty folder.")],
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Instead of steps; default 3.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of training and order.")] = 42,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe.toml; default what stands.")
+    ] = None,
+    unreviewed: Annotated[
+        bool, typer.Option("--unreviewed", help="Also on exported pairs that nobody has looked at.")
+    ] = False,
+    workspace: Root = Path(),
+    as_json: Json = False,
+) -> None:
+    """Train the recipe that stands at full length, on pairs that somebody looked at. Prints where the adapter is."""
+    from agent.finetuning import recipe_for
+    from agent.pairs import open_stores
+    from agent.workspace import interruptible, uninterrupted
+    from finetune.plan import Asked, plan
+    from finetune.run import run
+    from view.finetune import manifest_data, plan_text, training
+
+    loaded = _load(study)
+    chosen = recipe_for(loaded, at(workspace), recipe)
+    asked = Asked(
+        loaded.name, loaded.material, chosen.recipe, chosen.origin, output, seed, steps, epochs, unreviewed
+    )  # fmt: skip
+    planned = plan(asked, open_stores(at(workspace)))
+    typer.echo(plan_text(planned), err=True)
+    with _all_or_none(output), interruptible(), training(planned.steps) as tell:
+
+        def on_step(step: int, loss: float) -> None:
+            with uninterrupted():
+                tell(step, loss)
+
+        done = run(planned, loaded.file.runner.threads, on_step)
+    show(manifest_data(done) if as_json else str(output / "adapter"))
+
+
 @bench.command("sandbox")
 def bench_sandbox(as_json: Json = False) -> None:
     """Attack the sandbox with hostile programs, and time it: what holds here, and what a program costs."""
@@ -227,6 +268,20 @@ def _resumable(workspace: "Workspace") -> Iterator[None]:
         if workspace.ledger.exists():
             go_on = f"what was decided is on the disk. Go on with: {workspace.resume_command}"
         sys.stderr.write(f"nightlane: interrupted; {go_on}\n")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _all_or_none(output: Path) -> Iterator[None]:
+    """Ctrl-C says what a full-length run leaves."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from finetune.manifest import is_complete
+
+        left = "is no complete run, and none is taken up; begin again with a new --output"
+        left = "was complete already" if is_complete(output) else left
+        sys.stderr.write(f"nightlane: interrupted; what is in {output} {left}\n")
         raise typer.Exit(INTERRUPTED) from None
 
 

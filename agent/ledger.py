@@ -155,6 +155,15 @@ class ExaminationRow:
     data: Mapping[str, Any]
 
 
+def left_standing(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
+    """The digest that the last KEEP or RETRACT of a session left, or its start.
+
+    Of a round, another candidate may be decided on after the KEEP.
+    """
+    left = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
+    return left[-1] if left else session.start
+
+
 class Ledger:
     """Open with ``Ledger(path)``; ``read_only`` never creates or locks anything."""
 

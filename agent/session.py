@@ -15,7 +15,7 @@ from agent.ending import Ending, Retraction
 from agent.examining import Examiner, last_look
 from agent.floor import Floor, floor_data, settle, told, visible_effect
 from agent.harvesting import Harvest
-from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow, left_standing
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
 from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
@@ -341,8 +341,7 @@ class Session:
         return [(row, self._proposal(row.id)) for row in rows if row.status == "KEEP" and row.id not in gone]
 
     def _last_standing(self) -> str:
-        moved = self._ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (self.row.id,))
-        return moved[-1].incumbent if moved else self.row.start
+        return left_standing(self.row, self._ledger.decisions("WHERE session = ?", (self.row.id,)))
 
     def _retract(self, found: Sequence[Retraction]) -> None:
         rows = []

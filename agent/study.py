@@ -228,7 +228,7 @@ def parse_study(path: Path, text: str) -> Study:
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
     except ValidationError as error:
-        raise BadInput(f"{path}, {_first(error)}") from None
+        raise BadInput(f"{path}, {complaint(error)}") from None
     except ValueError as error:  # a number of thousands of digits
         raise BadInput(f"{path} holds a value that cannot be read ({error}); mend it") from None
     scorer = _scorer(path, file.scorer)
@@ -252,10 +252,10 @@ def _scorer(path: Path, table: Mapping[str, Any]) -> ScorerSettings:
     except BadInput as error:
         raise BadInput(f"{path}, {error}") from None
     except ValidationError as error:
-        raise BadInput(f"{path}, {_first(error, scorer_class(table.get('kind', 'execution')).Settings)}") from None
+        raise BadInput(f"{path}, {complaint(error, scorer_class(table.get('kind', 'execution')).Settings)}") from None
 
 
-def _first(error: ValidationError, scorer: type[BaseModel] | None = None) -> str:
+def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> str:
     """The first complaint as one sentence: where, the law, the value, the remedy; of a scorer's settings if any."""
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])

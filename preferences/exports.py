@@ -1,6 +1,7 @@
 """The rows of a store as a dataset folder that ``datasets`` loads and TRL trains on, with nothing but TRL's columns.
 
-OUT_DIR/   train.jsonl or train.parquet   README.md, the dataset card (view/pairs_card.py), written last
+OUT_DIR/   train.jsonl or train.parquet   export.json, which set that is (preferences/export_record.py)
+           README.md, the dataset card (view/pairs_card.py), written last
 """
 
 import json
@@ -11,9 +12,11 @@ from typing import Any, Literal, get_args
 
 from lanes.errors import BadInput
 from preferences.audit import Audit, audit
-from preferences.overlay import Standing, looked_at
+from preferences.export_record import ExportRecord, write_record
+from preferences.overlay import Standing, looked_at, set_digest
 from preferences.rows import SIDES, Kind, text_to_json
 from preferences.stores import Stores
+from probes.base import file_digest
 from probes.store import write_durably
 
 Format = Literal["jsonl", "parquet"]
@@ -55,7 +58,10 @@ def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bo
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
     require_clean(figures)
     file = write_rows(folder, form, [columns_of(one) for one in rows])
-    return Exported(kind, file, rows, figures, sum(one.used for one in found) - len(rows))
+    in_use, ids = sum(one.used for one in found), tuple(one.id for one in rows)
+    record = ExportRecord(kind, set_digest(found), in_use, file.name, file_digest(file), ids, figures.reviewed)
+    write_record(folder, record)
+    return Exported(kind, file, rows, figures, in_use - len(rows))
 
 
 def columns_of(one: Standing) -> dict[str, Any]:

@@ -5,7 +5,7 @@ row. One flip swaps the sides, however many say so; one drop takes the row out o
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -191,13 +191,23 @@ def looked_at(found: Sequence[Standing]) -> bool:
 
     Votes leave the set what it is: who drops a row after the review need not review again.
     """
-    digest, used = set_digest(found), [one for one in found if one.used]
-    return bool(used) and sum(judged(one, digest) for one in found) >= min(ENOUGH, len(used))
+    verdicts = (verdict for one in found for verdict in one.verdicts)
+    return enough(judged_rows(verdicts, set_digest(found)), sum(one.used for one in found))
+
+
+def enough(judged: Collection[str], used: int) -> bool:
+    """Whether so many judged rows make a set with so many rows in use one that somebody looked at."""
+    return used > 0 and len(judged) >= min(ENOUGH, used)
+
+
+def judged_rows(verdicts: Iterable[Verdict], digest: str) -> frozenset[str]:
+    """Ids of the rows that somebody judged good or bad as part of the set of this digest."""
+    return frozenset(one.row for one in verdicts if one.store == digest and one.verdict != "skip")
 
 
 def judged(one: Standing, digest: str) -> bool:
     """Whether somebody judged a row good or bad as part of the set of this digest."""
-    return any(verdict.store == digest and verdict.verdict != "skip" for verdict in one.verdicts)
+    return bool(judged_rows(one.verdicts, digest))
 
 
 def _reasons(withdrawals: Iterable[Withdrawal]) -> tuple[dict[str, str], dict[str, str]]:

@@ -126,12 +126,15 @@ class Stores:
 
     def read_all(self, *kinds: Kind) -> dict[Kind, tuple[Standing, ...]]:
         """The rows of some stores, or of all, as they stand."""
-        said = self.votes(), self._entries("withdrawals", Withdrawal), self._entries("reviews", Verdict)
+        said = self.votes(), self._entries("withdrawals", Withdrawal), self.verdicts()
         certified = self._entries("certifications", Certification)
         return {kind: standings(self.rows(kind), *said, certified) for kind in kinds or KINDS}
 
     def votes(self) -> list[Vote]:
         return self._entries("votes", Vote)
+
+    def verdicts(self) -> list[Verdict]:
+        return self._entries("reviews", Verdict)
 
     def find(self, row_id: str) -> Standing:
         """The row of an id, or of its beginning where that names one row."""

@@ -111,6 +111,17 @@ def test_every_other_way_to_evaluate_is_an_option_of_the_command() -> None:
         assert option in done.stdout
 
 
+def test_the_commands_of_a_full_length_run_are_ones_that_are_taken() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.command_line", "finetune", "--help"],
+        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = block(".venv/bin/nightlane finetune")
+    assert len(lines) == 3
+    for option in re.findall(r"--[a-z]+", " ".join(lines)):
+        assert option in done.stdout
+
+
 def test_the_exit_codes_are_those_of_the_command() -> None:
     codes = re.findall(r"\b(\d+) [a-z]", EPILOG)
     told = re.search(r"Exit codes: (.*?)\.\n", README, re.DOTALL)

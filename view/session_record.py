@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.budget import Spent, limits, priced, spent_by
-from agent.ledger import CheckRow, DecisionRow, ExaminationRow, Ledger, ProbeRow, ProposalRow, SessionRow
+from agent.ledger import (
+    CheckRow,
+    DecisionRow,
+    ExaminationRow,
+    Ledger,
+    ProbeRow,
+    ProposalRow,
+    SessionRow,
+    left_standing,
+)
 from agent.search import CALIBRATION
 from agent.study import Budget, Study, parse_study
 from agent.survey import Surveyed, closed
@@ -52,7 +61,7 @@ class SessionRecord:
     @property
     def incumbent(self) -> Recipe:
         """What stands at the end of the session, or stood when it was interrupted."""
-        return self.recipes[_standing(self.session, self.decisions)]
+        return self.recipes[left_standing(self.session, self.decisions)]
 
     @property
     def start(self) -> Recipe:
@@ -141,7 +150,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         outcomes = _outcomes(workspace, (*probes, *borrowed))
         answers = {
             digest: _answers(ProbeStore(workspace.runs), _readings(digest, session, (*probes, *borrowed), outcomes))
-            for digest in (session.start, _standing(session, decisions))
+            for digest in (session.start, left_standing(session, decisions))
         }
         return SessionRecord(
             session, study, budget, spent_by(ledger, session.id, budget, workspace),
@@ -161,12 +170,6 @@ def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str])
         f"there is no session {session_id!r} in {workspace.ledger}; the latest are {', '.join(known[-5:])}, "
         "and without an id the last one is taken"
     )
-
-
-def _standing(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
-    """The digest that the last KEEP or RETRACT left. Of a round, another candidate may be decided on after the KEEP."""
-    left = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
-    return left[-1] if left else session.start
 
 
 def _others(ledger: Ledger, session: SessionRow) -> tuple[tuple[DecisionRow, ...], int]:

@@ -61,6 +61,9 @@ def test_commands_and_options_are_pinned() -> None:
             "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds", "--memory", "--workspace",
             "--json",
         ],
+        "finetune": [
+            "--output", "--steps", "--epochs", "--seed", "--recipe", "--unreviewed", "--workspace", "--json",
+        ],
         "bench": [],
         "bench sandbox": ["--json"],
         "bench decisions": ["--quick", "--json", "--landscapes", "--output"],

@@ -10,6 +10,7 @@ import yaml
 from some_rows import TIME, pair, prompts, reward, stores, talk
 
 from lanes.errors import BadInput
+from preferences.export_record import record_of
 from preferences.exports import Format, export
 from preferences.overlay import Verdict, Vote, choice_of
 from preferences.rows import Kind
@@ -48,7 +49,7 @@ def test_what_stands_is_exported_with_its_flips_and_loads_by_the_name_of_its_fol
     flipped = {"prompt": "# task 2\n", "chosen": pair(2).texts[1], "rejected": pair(2).texts[0]}
     assert loaded(tmp_path / "out") == [trl(pair(0)), flipped, trl(pair(4))]
     assert done.held_back == 1
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"train.{form}", "README.md"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"train.{form}", "export.json", "README.md"}
 
 
 def test_what_is_voted_down_is_exported_when_asked(tmp_path: Path) -> None:
@@ -106,6 +107,26 @@ def test_an_empty_store_and_a_folder_in_use_are_refused(tmp_path: Path) -> None:
             export(found, "dpo", "jsonl", folder)
     (tmp_path / "empty").mkdir()
     export(found, "dpo", "jsonl", tmp_path / "empty")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_an_export_says_of_which_set_it_is_and_whether_somebody_had_looked_at_it(tmp_path: Path, form: Format) -> None:
+    found = filled(tmp_path)
+    file = export(found, "dpo", form, tmp_path / "before").file
+    for number in (0, 2, 3, 4):
+        found.review(Verdict(pair(number).id, "good", "ann", TIME, found.digest("dpo")))
+    later = export(found, "dpo", form, tmp_path / "after").file
+    records = [record_of(file), record_of(later)]
+    assert [one and one.reviewed for one in records] == [False, True]
+    for record in records:
+        assert record is not None
+        assert record.rows == (pair(0).id, pair(2).id, pair(4).id)
+        assert (record.kind, record.file, record.in_use) == ("dpo", f"train.{form}", 4)
+        assert record.set_digest == found.digest("dpo")
+    file.write_bytes(file.read_bytes() + b"\n")
+    with pytest.raises(BadInput, match=rf"train\.{form} is not what export\.json beside it names"):
+        record_of(file)
+    assert record_of(tmp_path / "mine.jsonl") is None
 
 
 def test_the_card_says_what_where_from_and_under_which_licence(tmp_path: Path) -> None:

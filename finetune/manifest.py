@@ -1,0 +1,72 @@
+"""finetune.json, which says what a full-length run was. Written last, so its presence means the run is complete.
+
+It has no score: probe readings are never compared with full-length runs (law 1).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from finetune.plan import Plan, Source
+from probes.store import write_durably
+
+NAME = "finetune.json"
+Look = Literal["own", "reviewed", "unreviewed"]
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """A source as it was trained on: ``rows`` in its file, of which ``drawn`` were taken, some of them again.
+
+    ``looked_at``: "own" is data that no store exported, "unreviewed" a set that nobody had looked at and that was
+    trained on because the user said so. ``judged_bad``: ids of its rows.
+    """
+
+    name: str
+    file: str
+    digest: str
+    rows: int
+    drawn: int
+    looked_at: Look
+    judged_bad: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``recipe`` and ``base`` are digests. ``final``: figures of the last step, as in train.jsonl. ``seconds`` in the
+    training loop alone, ``tokens`` it saw."""
+
+    study: str
+    recipe: str
+    origin: str
+    seed: int
+    steps: int
+    sources: tuple[TrainedOn, ...]
+    base: str
+    final: dict[str, float]
+    seconds: float
+    tokens: int
+
+
+def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
+    return tuple(
+        TrainedOn(
+            source.name, source.file, source.digest, len(source.pairs), source.drawn, _look(source), source.looked.bad
+        )
+        for source in plan.sources
+    )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    write_durably(folder / NAME, json.dumps(asdict(manifest), indent=1, allow_nan=False) + "\n")
+
+
+def is_complete(folder: Path) -> bool:
+    return (folder / NAME).exists()
+
+
+def _look(source: Source) -> Look:
+    if source.looked.record is None:
+        return "own"
+    return "reviewed" if source.looked.reviewed else "unreviewed"

@@ -1,0 +1,80 @@
+"""The full-length run: one recipe trained on its whole data, in this process.
+
+DIR/   recipe.toml   train.jsonl (a line per step)   adapter/   finetune.json, written last
+"""
+
+import os
+from collections.abc import Callable
+
+from finetune.manifest import Manifest, trained_on, write_manifest
+from finetune.plan import Plan
+from lanes.errors import BadInput, DiskFull, MissingRequirement
+from probes.base import base_digest, load_base, load_quietly, use_few_threads
+from probes.data import order
+from probes.measure import classify
+from probes.resident import visible_devices
+from probes.store import write_durably
+
+OnStep = Callable[[int, float], None]
+
+
+def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
+    """Train and write the folder. ``threads`` 0: one for a small model on a CPU, else torch's own choice.
+
+    BadInput for a run that diverges or whose rows the trainer would drop, MissingRequirement where the model or the
+    memory cannot be had, DiskFull. What such a run leaves has no manifest.
+    """
+    asked = plan.asked
+    material, recipe, folder = asked.material, asked.recipe, asked.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    device = _prepared(threads)
+    load_quietly()
+    digest = base_digest(material.model, material.folder)
+    base = load_base(material.model, material.folder, recipe.quantization, device)
+    if not threads:
+        use_few_threads(base)
+    from probes.training import TrainingJob, train
+
+    write_durably(folder / "recipe.toml", recipe.to_toml())
+    rows = order(recipe, plan.pairs, plan.rows, asked.seed)
+    trained = train(base, [TrainingJob(recipe, rows, asked.seed, folder, on_step)], material.probe)[0]
+    if isinstance(trained, Exception):
+        raise _told(trained, plan)
+    manifest = Manifest(
+        asked.study, recipe.digest, asked.origin, asked.seed, plan.steps, trained_on(plan), digest, trained.final,
+        trained.seconds, trained.tokens,
+    )  # fmt: skip
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _prepared(threads: int) -> str:
+    """The device. What is set here, as for a worker, has to be before torch is imported: the trainer would spread a
+    batch over all GPUs that it sees."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if threads:
+        os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    devices = visible_devices()
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[0]
+    return "cuda" if devices else "cpu"
+
+
+def _told(error: Exception, plan: Plan) -> Exception:
+    """A failure of the run in one sentence with its exit code; what is none of a known kind is a defect of ours."""
+    kind, folder = classify(error), plan.asked.folder
+    if kind == "diverged":
+        return BadInput(
+            f"a run ends where its loss is no number, and {error}; {folder / 'train.jsonl'} has the curve: lower "
+            "learning_rate in a recipe.toml, and give it with --recipe and a new --output"
+        )
+    if kind == "untrainable":
+        return BadInput(str(error))
+    if kind == "oom":
+        return MissingRequirement(
+            f"the run needs more memory than there is ({' '.join(str(error).split())[:200]}); lower micro_batch or set "
+            f"gradient_checkpointing under [probe], and give --recipe {folder / 'recipe.toml'} and a new --output"
+        )
+    if kind == "disk":
+        return DiskFull(f"the disk of {folder} is full; free some space and begin again with a new --output")
+    return error

@@ -1,0 +1,59 @@
+"""What an export holds, beside its data in export.json: of which set of rows it is, and whether that was looked at.
+
+finetune/review.py asks it before it trains on the data.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from lanes.errors import BadInput
+from preferences.rows import Kind
+from probes.base import file_digest
+from probes.store import write_durably
+
+NAME = "export.json"
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """``set_digest``: of the live rows that the store held, ``in_use`` of which were in use. ``file`` beside the record
+    has the digest ``file_digest`` (probes/base.py) and holds the rows of these ids, in their order. ``reviewed``:
+    whether the set counted as looked at then."""
+
+    kind: Kind
+    set_digest: str
+    in_use: int
+    file: str
+    file_digest: str
+    rows: tuple[str, ...]
+    reviewed: bool
+
+
+def write_record(folder: Path, record: ExportRecord) -> None:
+    write_durably(folder / NAME, json.dumps(asdict(record), indent=1) + "\n")
+
+
+def record_of(file: Path) -> ExportRecord | None:
+    """The record of the export that a data file belongs to; None where no record lies beside it, or there is no file.
+
+    BadInput where the file is not what was exported, or the record is none.
+    """
+    path = file.with_name(NAME)
+    if not (path.exists() and file.exists()):
+        return None
+    try:
+        record = TypeAdapter(ExportRecord).validate_json(path.read_bytes(), strict=True)
+    except ValidationError:
+        raise BadInput(
+            f"{path} says what was exported and is no such record; export again, or keep data of your own in a folder "
+            "without one"
+        ) from None
+    if file_digest(file) != record.file_digest:
+        raise BadInput(
+            f"an export is trained on as it was written, and {file} is not what {NAME} beside it names; export again, "
+            "or keep data of your own in a folder without one"
+        )
+    return record

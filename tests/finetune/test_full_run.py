@@ -1,0 +1,154 @@
+"""Real training of the tiny model at full length, in the process that asks for it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+from trainable import exported, planned, review, row, stores
+
+from finetune import run as running
+from finetune.manifest import Manifest, is_complete
+from finetune.plan import Plan
+from lanes import Recipe
+from lanes.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
+from probes.base import base_digest, file_digest, load_base
+from probes.data import load_source, order
+from probes.settings import ModelSettings
+from probes.training import TrainingJob, train
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def ready(folder: Path, tiny_folder: Path, **changes: Any) -> Plan:
+    """A run on an export that somebody looked at, with one row judged bad, and on data of the user's own."""
+    found = stores(folder)
+    review(found, range(4))
+    review(found, range(4, 5), "bad")
+    exported(found, folder)
+    if not (folder / "model").exists():
+        (folder / "model").symlink_to(tiny_folder / "model")
+    recipe = {"mixture": {"mined": 1.0, "good": 1.0}, "warmup": 0.0, **changes.pop("recipe", {})}
+    return planned(folder, found, recipe=recipe, **changes)
+
+
+def ran(plan: Plan) -> tuple[Manifest, list[tuple[int, float]]]:
+    steps: list[tuple[int, float]] = []
+    return running.run(plan, 0, lambda step, loss: steps.append((step, loss))), steps
+
+
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+def test_a_run_moves_the_adapter_and_says_what_it_was(
+    tmp_path: Path, tiny_folder: Path, objective: str, threads: None
+) -> None:
+    plan = ready(tmp_path, tiny_folder, recipe={"objective": objective})
+    manifest, steps = ran(plan)
+    out, recipe = tmp_path / "out", plan.asked.recipe
+    assert {path.name for path in out.iterdir()} == {"recipe.toml", "train.jsonl", "adapter", "finetune.json"}
+    saved = load_file(out / "adapter" / "adapter_model.safetensors")
+    second = [value for name, value in saved.items() if "lora_B" in name]
+    assert len(second) == 2 * 7
+    assert all(bool(value.any()) for value in second), "they start at zero"
+    lines = [json.loads(line) for line in (out / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["step"], line["loss"]) for line in lines] == steps
+    assert Recipe.from_toml((out / "recipe.toml").read_text(encoding="utf-8")) == recipe
+    assert (manifest.recipe, manifest.steps, manifest.seed, manifest.study) == (recipe.digest, 4, 42, "full")
+    assert manifest.base == base_digest(ModelSettings(path="model"), tmp_path)
+    assert manifest.final["loss"] == steps[-1][1]
+    assert manifest.tokens > 0 < manifest.seconds
+    mined, good = manifest.sources
+    assert (mined.name, mined.rows, mined.drawn, mined.looked_at) == ("mined", 8, 8, "reviewed")
+    assert (good.name, good.rows, good.drawn, good.looked_at) == ("good", 32, 8, "own")
+    assert mined.judged_bad == (row(4).id,)
+    assert mined.digest == file_digest(tmp_path / "mined" / "train.jsonl")
+    written = json.loads((out / "finetune.json").read_text(encoding="utf-8"))
+    assert written["recipe"] == recipe.digest
+    assert not {"score", "scores", "target", "baseline"} & set(written), "a full-length run is compared with no probe"
+
+
+def test_a_run_of_as_many_steps_trains_what_a_probe_trains(tmp_path: Path, tiny_folder: Path, threads: None) -> None:
+    """The same rows in the same order, whatever sources the study has besides."""
+    plan = ready(tmp_path, tiny_folder, recipe={"curriculum": "source_last"})
+    ran(plan)
+    base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
+    files = {"broken": "broken.jsonl", "mined": "mined/train.jsonl", "good": "good.jsonl"}
+    sources = {name: load_source(name, tmp_path / file) for name, file in files.items()}
+    rows = order(plan.asked.recipe, sources, plan.rows, 42)
+    probe = tmp_path / "probe"
+    probe.mkdir()
+    train(base, [TrainingJob(plan.asked.recipe, rows, 42, probe, lambda *_: None)], tiny.material(tmp_path).probe)
+    name = "adapter/adapter_model.safetensors"
+    assert (probe / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def fails(plan: Plan) -> NightlaneError:
+    with pytest.raises(NightlaneError) as told:
+        ran(plan)
+    assert not is_complete(plan.asked.folder)
+    assert (plan.asked.folder / "recipe.toml").exists()
+    return told.value
+
+
+def test_a_run_that_diverges_is_one_sentence_and_no_complete_run(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, threads: None
+) -> None:
+    def broken(*arguments: Any) -> Any:
+        base = load_base(*arguments)
+        with torch.no_grad():
+            base.model.model.layers[0].mlp.up_proj.weight[0, 0] = float("nan")
+        return base
+
+    monkeypatch.setattr(running, "load_base", broken)
+    told = fails(ready(tmp_path, tiny_folder))
+    assert isinstance(told, BadInput)
+    assert "loss is nan at step 1" in str(told)
+    assert "train.jsonl has the curve" in str(told)
+
+
+def test_rows_that_leave_no_room_for_an_answer_are_told(tmp_path: Path, tiny_folder: Path, threads: None) -> None:
+    told = fails(ready(tmp_path, tiny_folder, recipe={"max_length": 8}))
+    assert isinstance(told, BadInput)
+    assert "raise max_length" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), MissingRequirement, "lower micro_batch or set gradient_check"),
+        (OSError(28, "No space left on device"), DiskFull, "free some space"),
+        (ValueError("odd"), ValueError, "^odd$"),
+    ],
+)
+def test_what_the_machine_lacks_is_told_and_a_defect_keeps_its_own_error(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, threads: None,
+    error: Exception, kind: type[Exception], told: str,
+) -> None:  # fmt: skip
+    from probes import training
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(training, "_trainer", fail)
+    plan = ready(tmp_path, tiny_folder)
+    with pytest.raises(kind, match=told):
+        ran(plan)
+    assert not is_complete(plan.asked.folder)
+
+
+def test_a_model_that_cannot_be_had_leaves_the_folder_empty(tmp_path: Path, threads: None) -> None:
+    (tmp_path / "model").mkdir()
+    plan = ready(tmp_path, tmp_path)
+    with pytest.raises(MissingRequirement, match="could not be loaded"):
+        ran(plan)
+    assert list((tmp_path / "out").iterdir()) == []

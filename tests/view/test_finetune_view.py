@@ -1,0 +1,36 @@
+"""What a person sees of a full-length run while it lasts."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from view import finetune
+from view.finetune import SIGNS, training
+
+
+@pytest.mark.parametrize("steps", [1, 3, SIGNS, 1000])
+def test_a_pipe_gets_the_first_and_the_last_step_and_some_between(
+    steps: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with training(steps) as tell:
+        for step in range(1, steps + 1):
+            tell(step, 1 / step)
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert captured.out == ""
+    assert lines[0] == f"step 1 of {steps}, loss 1.0000"
+    assert lines[-1] == f"step {steps} of {steps}, loss {1 / steps:.4f}"
+    assert min(steps, SIGNS) <= len(lines) <= SIGNS + 1
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(
+        finetune, "Console", lambda stderr: Console(file=stream, force_terminal=True, width=100, stderr=stderr)
+    )
+    with training(8) as tell:
+        tell(8, 0.25)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "8/8 loss 0.250" in shown
