@@ -3,9 +3,9 @@
     python -m bench.loop [--folder DIR] [--decisions N]
 
 A session of the bundled study; its pairs through the code gate; the ORPO export as a source of a second study that
-starts from what stood, with the mixture lane alone; what was decided; and the holdout prompts over three seeds, with
-and without the new source. Writes bench/results/loop.md. About half an hour on two cores. ``--folder`` keeps all of it,
-and what is there already is not made again.
+starts from what stood and may only change the manifest; what was decided; and the holdout prompts over three seeds,
+with and without the new source. Writes bench/results/loop.md. About 25 minutes on two cores. ``--folder`` keeps all of
+it, and what is there already is not made again.
 """
 
 import argparse
@@ -41,6 +41,7 @@ SEEDS = (42, 123, 7)
 SOURCE = "harvested"
 SAMPLES = 8
 MANIFESTS = {
+    "even": {"honest": 1.0, "broken": 1.0},
     "with_harvest": {"honest": 1.0, "broken": 1.0, SOURCE: 1.0},
     "mostly_harvest": {"honest": 1.0, "broken": 1.0, SOURCE: 3.0},
     "harvest_only": {SOURCE: 1.0},
@@ -97,7 +98,7 @@ def close(folder: Path, decisions: int) -> Found:
 
 
 def second_study(folder: Path, first: Path, harvest: Path) -> Path:
-    """The bundled study from what stood, with one more source, three more manifests and the mixture lane alone."""
+    """The bundled study from what stood, with one more source, and only the manifests that have it to try."""
     study = tomllib.loads(STUDY.read_text(encoding="utf-8"))
     (standing,) = first.glob("runs/session-*/recipe.toml")
     study["name"] = "microcoder-harvested"
@@ -105,9 +106,9 @@ def second_study(folder: Path, first: Path, harvest: Path) -> Path:
     study["prompts"]["file"] = str(STUDY.parent / study["prompts"]["file"])
     study["data"]["sources"] = {name: str(STUDY.parent / file) for name, file in study["data"]["sources"].items()}
     study["data"]["sources"][SOURCE] = str(harvest)
-    study["data"]["manifests"] |= MANIFESTS
-    study["recipe"] = tomllib.loads(standing.read_text(encoding="utf-8"))
-    study["lanes"] = {"mixture": study["lanes"]["mixture"]}
+    study["data"]["manifests"] = MANIFESTS
+    study["recipe"] = tomllib.loads(standing.read_text(encoding="utf-8")) | {"mixture": "even"}
+    study["lanes"] = {"mixture": {"manifest": {}}}
     study["harvest"] = {"prompts": 0}
     for key in ("lab", "proposer"):
         study.pop(key)
@@ -121,8 +122,7 @@ def held_out(study: Study, folder: Path) -> dict[str, Comparison]:
     workspace = Workspace(folder / "holdout")
     workspace.prepare()
     store = ProbeStore(workspace.runs)
-    start = study.start
-    recipes = {"": start} | {name: _mixed(start, weights) for name, weights in MANIFESTS.items()}
+    recipes = {name: _mixed(study.start, weights) for name, weights in MANIFESTS.items()}
     with open_runner(study, workspace, None) as runner:
         key = replace(study.material.key(runner.environment), split="holdout", samples=SAMPLES)
         probes = [Probe(recipe, key, seed) for recipe in recipes.values() for seed in SEEDS]
@@ -130,7 +130,8 @@ def held_out(study: Study, folder: Path) -> dict[str, Comparison]:
     readings = {
         name: [_reading(store.get(Probe(recipe, key, seed))) for seed in SEEDS] for name, recipe in recipes.items()
     }
-    return {name: compare(own, readings[""], study.file.policy.confidence) for name, own in readings.items() if name}
+    without = readings.pop("even")
+    return {name: compare(own, without, study.file.policy.confidence) for name, own in readings.items()}
 
 
 def _mixed(recipe: Recipe, weights: dict[str, float]) -> Recipe:
@@ -148,7 +149,7 @@ def markdown(found: Found) -> str:
     return "\n".join([
         "# Does the loop close?", "",
         "`python -m bench.loop`: a session of microcoder, its harvest through the code gate, and a second session that "
-        "starts from what stood and may mix the certified pairs in.", "",
+        "starts from what stood, with both sources evenly, and may mix the certified pairs in.", "",
         f"Harvested: {kept}. Certified pairs, each once: {found.rows}, the source `{SOURCE}`.", "",
         "## The gate", "", *_gate(found.certified), "",
         "## What the search decided", "", *_decided(found.decided), "",

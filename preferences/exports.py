@@ -5,13 +5,13 @@ OUT_DIR/   train.jsonl or train.parquet   export.json, which set that is (prefer
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lanes.errors import BadInput
-from preferences.audit import Audit, audit
+from preferences.audit import Audit, audit, said
 from preferences.export_record import ExportRecord, write_record
 from preferences.overlay import Standing, looked_at, set_digest
 from preferences.rows import SIDES, Kind, text_to_json
@@ -33,13 +33,15 @@ def format_of(text: str) -> Format:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, the audit of just that, and how much of the store was held back because it is voted down."""
+    """What was written and the audit of just that. ``held_back``: rows that are voted down; ``repeated``: rows that say
+    what an earlier one says."""
 
     kind: Kind
     file: Path
     rows: tuple[Standing, ...]
     audit: Audit
     held_back: int
+    repeated: int
 
     @property
     def card(self) -> Path:
@@ -47,12 +49,14 @@ class Exported:
 
 
 def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bool = False) -> Exported:
-    """Write a store's rows in use to a new or empty folder; ``downvoted``: those with more down than up, too.
+    """Write a store's rows in use, what is said twice once, to a new or empty folder; ``downvoted``: those with more
+    down than up, too.
 
     BadInput where there are none, where one asks a probe or holdout prompt, or where the folder holds something.
     """
     found = stores.read(kind)
-    rows = tuple(one for one in found if one.used and (downvoted or not one.downvoted))
+    wanted = [one for one in found if one.used and (downvoted or not one.downvoted)]
+    rows = distinct(wanted)
     if not rows:
         raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
@@ -61,7 +65,15 @@ def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bo
     in_use, ids = sum(one.used for one in found), tuple(one.id for one in rows)
     record = ExportRecord(kind, set_digest(found), in_use, file.name, file_digest(file), ids, figures.reviewed)
     write_record(folder, record)
-    return Exported(kind, file, rows, figures, in_use - len(rows))
+    return Exported(kind, file, rows, figures, in_use - len(wanted), len(wanted) - len(rows))
+
+
+def distinct(rows: Iterable[Standing]) -> tuple[Standing, ...]:
+    """The first of those that say the same; of single answers with the same score."""
+    first: dict[tuple[object, ...], Standing] = {}
+    for one in rows:
+        first.setdefault((*said(one), *(one.scores if one.row.kind == "reward" else ())), one)
+    return tuple(first.values())
 
 
 def columns_of(one: Standing) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def export_data(exported: Exported) -> dict[str, Any]:
     """What was written, as plain JSON values."""
     return {
         "kind": exported.kind, "file": str(exported.file), "card": str(exported.card), "rows": len(exported.rows),
-        "held_back": exported.held_back, "ids": [one.id for one in exported.rows],
+        "held_back": exported.held_back, "repeated": exported.repeated,
+        "ids": [one.id for one in exported.rows],
     }  # fmt: skip
 
 
@@ -67,9 +68,9 @@ def _front_matter(kind: str, file: Path, rows: int, licence: str) -> list[str]:
 
 
 def _held_back(exported: Exported) -> list[str]:
-    if not exported.held_back:
-        return []
-    return [f"Held back: {count(exported.held_back, 'row')} with more votes down than up."]
+    why = {"with more votes down than up": exported.held_back, "that say what an earlier one says": exported.repeated}
+    told = [f"{count(number, 'row')} {which}" for which, number in why.items() if number]
+    return [f"Left out: {', '.join(told)}."] if told else []
 
 
 def _provenance(exported: Exported) -> list[str]:

@@ -13,6 +13,7 @@ from lanes.errors import BadInput
 from preferences.export_record import record_of
 from preferences.exports import Format, export
 from preferences.overlay import Verdict, Vote, choice_of
+from preferences.provenance import Provenance
 from preferences.rows import Kind
 from preferences.stores import Stores
 from probes.prompts import Prompt
@@ -55,6 +56,18 @@ def test_what_stands_is_exported_with_its_flips_and_loads_by_the_name_of_its_fol
 def test_what_is_voted_down_is_exported_when_asked(tmp_path: Path) -> None:
     done = export(filled(tmp_path), "dpo", "jsonl", tmp_path / "out", downvoted=True)
     assert [one.row for one in done.rows] == [pair(0), pair(2), pair(3), pair(4)]
+
+
+def test_what_is_said_twice_is_exported_once(tmp_path: Path) -> None:
+    """Two decisions may give the same pair; if one is retracted, the other still has it."""
+    held = stores(tmp_path)
+    again = Provenance(pair(1).provenance.sides, "s1", "s1-002", "harvest-1", "k")
+    held.add([pair(0), pair(1), pair(1, provenance=again), pair(2)])
+    done = export(held, "dpo", "jsonl", tmp_path / "out")
+    assert ([one.row for one in done.rows], done.held_back, done.repeated) == ([pair(0), pair(1), pair(2)], 0, 1)
+    assert "1 row that say what an earlier one says" in card_markdown(done, "mine")
+    held.withdraw("retracted", TIME, decision="s1-001")
+    assert [one.row.provenance for one in export(held, "dpo", "jsonl", tmp_path / "later").rows] == [again]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
@@ -139,7 +152,7 @@ def test_the_card_says_what_where_from_and_under_which_licence(tmp_path: Path) -
     assert front["configs"][0]["data_files"] == [{"split": "train", "path": "train.jsonl"}]
     assert front["size_categories"] == ["n<1K"]
     for part in (
-        "3 rows with the columns `prompt`, `chosen`, `rejected`", "Held back: 1 row with more votes down than up",
+        "3 rows with the columns `prompt`, `chosen`, `rejected`", "Left out: 1 row with more votes down than up",
         "- decisions: `s1-001`", "- recipes: `kept`, `gone`", "- sides swapped by a vote: 1", "| arithmetic |    3 |",
         "None of the 3 rows in use asks a probe or holdout prompt", "## Licence",
     ):  # fmt: skip
