@@ -1,20 +1,29 @@
-"""``nightlane pairs certify``: the chosen sides of a store through the code gate, one after the other."""
+"""``nightlane pairs certify``: the chosen sides of a store through the code gate or the text gate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.clock import now
 from lanes.errors import BadInput, MissingRequirement
-from preferences.certification import Certified, certification, certify_row, held_to, orpo_of
+from preferences.certificate import Gate
+from preferences.certification import Certified, certification, certify_case, certify_row, held_to, orpo_of
 from preferences.contracts import load_contracts
 from preferences.gate import Rooms
 from preferences.rows import Kind, kind_of
 from preferences.stores import Stores
+from preferences.text_gate import cases
+from probes.embedding import load_embedder
 from sandbox import SandboxUnavailable
 
 PAIRS: tuple[Kind, ...] = ("dpo", "preference")
 BATCH = 25
+TEXTS = 500
+"""A batch of the text gate, which takes milliseconds for a row, and writing a batch reads the whole store."""
+
+Held = TypeVar("Held")
+Say = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -22,34 +31,75 @@ class Certifying:
     """What became of a store. ``without``: rows in use that no contract is for; ``new``: ORPO rows that were new."""
 
     kind: Kind
+    gate: Gate
     found: tuple[Certified, ...]
     without: int
     new: int
 
 
-def certify_store(stores: Stores, kind: str, contracts: Path, say: Callable[[int, int], None]) -> Certifying:
-    """Certify every row in use that has a contract. Certificates are on the disk after each BATCH, so that Ctrl-C loses
-    few. ``say`` is told how many of how many are done."""
-    store = kind_of(kind)
-    if store not in PAIRS:
-        raise BadInput(f"--kind {kind}: pairs are certified, and their ORPO rows made; use one of {', '.join(PAIRS)}")
+def certify_pairs(
+    stores: Stores, kind: str, contracts: Path | None, text: bool, say: Say, embedder: str | None = None
+) -> Certifying:
+    """By the code gate with the contracts of a file, or by the text gate; BadInput for both or none."""
+    if text and contracts is None:
+        return certify_texts(stores, kind, say, embedder)
+    if contracts is not None and not text:
+        if embedder is not None:
+            raise BadInput(f"--embedder {embedder} is for --text: the code gate looks at no topic; leave it out")
+        return certify_store(stores, kind, contracts, say)
+    raise BadInput(
+        "one gate certifies: programs are held to a file of contracts and texts to the text gate; give either "
+        "--contracts FILE or --text"
+    )
+
+
+def certify_store(stores: Stores, kind: str, contracts: Path, say: Say) -> Certifying:
+    """Certify every row in use that has a contract. ``say`` is told how many of how many are done."""
+    store = _pairs(kind)
     known = load_contracts(contracts)
     rows = stores.read(store)
-    held, reserved = held_to(rows, known), stores.reserved()
+    held = held_to(rows, known)
     without = sum(one.used for one in rows) - len(held)
     if not held:
         raise BadInput(
             f"none of the {len(rows)} {store} rows asks a prompt of {contracts}; give the contracts of theirs"
         )
-    found, new = list[Certified](), 0
     try:
         with Rooms() as rooms:
-            for start in range(0, len(held), BATCH):
-                batch = [certify_row(row, contract, rooms) for row, contract in held[start : start + BATCH]]
-                stores.certify([certification(one, now()) for one in batch])
-                new += len(stores.add(orpo_of(batch), reserved).new)
-                found += batch
-                say(len(found), len(held))
+            found, new = _batches(stores, held, BATCH, lambda one: certify_row(*one, rooms), say)
     except SandboxUnavailable as error:
         raise MissingRequirement(str(error)) from None
-    return Certifying(store, tuple(found), without, new)
+    return Certifying(store, "code", found, without, new)
+
+
+def certify_texts(stores: Stores, kind: str, say: Say, embedder: str | None = None) -> Certifying:
+    """Certify every row in use, within the set of all of them. ``embedder``: a folder or hub id."""
+    store = _pairs(kind)
+    rows = stores.read(store)
+    held = cases(rows, load_embedder(embedder, Path()) if embedder and any(one.used for one in rows) else None)
+    if not held:
+        raise BadInput(f"{stores.path(store)} has no row in use to certify; see nightlane pairs list --kind {store}")
+    found, new = _batches(stores, held, TEXTS, certify_case, say)
+    return Certifying(store, "text", found, 0, new)
+
+
+def _pairs(kind: str) -> Kind:
+    store = kind_of(kind)
+    if store not in PAIRS:
+        raise BadInput(f"--kind {kind}: pairs are certified, and their ORPO rows made; use one of {', '.join(PAIRS)}")
+    return store
+
+
+def _batches(
+    stores: Stores, held: Sequence[Held], size: int, certify: Callable[[Held], Certified], say: Say
+) -> tuple[tuple[Certified, ...], int]:
+    """What was certified, and how many ORPO rows were new. Certificates are on the disk after each batch, so that
+    Ctrl-C loses few."""
+    found, new, reserved = list[Certified](), 0, stores.reserved()
+    for start in range(0, len(held), size):
+        batch = [certify(one) for one in held[start : start + size]]
+        stores.certify([certification(one, now()) for one in batch])
+        new += len(stores.add(orpo_of(batch), reserved).new)
+        found += batch
+        say(len(found), len(held))
+    return tuple(found), new

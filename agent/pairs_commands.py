@@ -150,21 +150,29 @@ def pairs_audit(kind: Store = None, study: StudyOption = None, workspace: Root =
 
 @pairs.command("certify")
 def pairs_certify(
-    contracts: Annotated[Path, typer.Option("--contracts", metavar="FILE", help="JSONL of prompt and contract.")],
+    contracts: Annotated[
+        Path | None,
+        typer.Option("--contracts", metavar="FILE", help="Programs: the code gate, by JSONL of prompt and contract."),
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="Answers in words: the text gate.")] = False,
+    embedder: Annotated[
+        str | None,
+        typer.Option("--embedder", metavar="MODEL", help="With --text: a folder or hub id whose vectors tell topics."),
+    ] = None,
     kind: Annotated[str, typer.Option("--kind", help="dpo or preference.")] = "dpo",
     study: StudyOption = None,
     workspace: Root = Path(),
     as_json: Json = False,
 ) -> None:
-    """Hold the chosen sides of a store to the eight layers of the code gate; what passes becomes an ORPO row."""
-    from agent.certifying import certify_store
+    """Hold the chosen sides of a store to the eight layers of a gate; what passes becomes an ORPO row."""
+    from agent.certifying import certify_pairs
     from agent.pairs import open_stores
     from view.pairs_certify import certify_data, certify_text
 
     def say(done: int, total: int) -> None:
         typer.echo(f"certified or refused: {done} of {total}", err=True)
 
-    done = certify_store(open_stores(at(workspace), study), kind, contracts, say)
+    done = certify_pairs(open_stores(at(workspace), study), kind, contracts, text, say, embedder)
     show(certify_data(done) if as_json else certify_text(done))
 
 

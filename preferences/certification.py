@@ -1,14 +1,17 @@
-"""Rows through the code gate: each gets its certificate, and what passes becomes an ORPO row."""
+"""Rows through a gate, programs or texts: each gets its certificate, and what passes becomes an ORPO row."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from preferences.gate import Certificate, Contract, Rooms, certify
+from preferences import text_gate
+from preferences.certificate import Certificate
+from preferences.gate import Contract, Rooms, certify
 from preferences.overlay import Certification, Standing, text_digest
 from preferences.pairing import orpo_rows
 from preferences.provenance import Provenance
 from preferences.rows import Row
+from preferences.text_gate import Case
 from probes.scoring.extraction import extract
 
 
@@ -27,10 +30,15 @@ def held_to(rows: Iterable[Standing], contracts: Mapping[str, Contract]) -> list
 
 
 def certify_row(one: Standing, contract: Contract, rooms: Rooms) -> Certified:
-    """The program in the chosen answer through the gate. SandboxBroken when the machinery failed: try again."""
+    """The program in the chosen answer through the code gate. SandboxBroken when the machinery failed: try again."""
     text = one.texts[0]
     program = extract(text, contract.entry_point).source if isinstance(text, str) else ""
     return Certified(one, certify(program, contract, one.sides[0].origin, rooms))
+
+
+def certify_case(case: Case) -> Certified:
+    """The chosen answer through the text gate."""
+    return Certified(case.row, text_gate.certify(case))
 
 
 def certification(found: Certified, time: str) -> Certification:

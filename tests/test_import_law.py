@@ -21,7 +21,9 @@ LAYERS = {
 EVERYTHING = {*LAYERS, "labs", "bench"}
 COMMANDS = {ROOT / "agent" / f"{name}.py" for name in ("command_line", "command_options", "pairs_commands")}
 HEAVY = {"torch", "transformers", "trl", "peft"}
-TRAINS_OR_GENERATES = {"adapter.py", "base.py", "generation.py", "orpo.py", "training.py", "measure.py", "worker.py"}
+TRAINS_OR_GENERATES = {
+    "adapter.py", "base.py", "embedding.py", "generation.py", "orpo.py", "training.py", "measure.py", "worker.py",
+}  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:

@@ -19,15 +19,15 @@ references run in the sandbox only. SandboxBroken says nothing of a program: cer
 """
 
 from lanes import digest_of
-from preferences.gate.certificate import Catch, Catches, Certificate, catches
+from preferences.certificate import Catch, Catches, Certificate, catches
 from preferences.gate.contract import Case, Contract
 from preferences.gate.kinds import KINDS, Kind
 from preferences.gate.laws import PROPERTIES, Property
 from preferences.gate.layers import LAYERS
-from preferences.gate.receipt import Receipt
 from preferences.gate.rooms import Rooms
 from preferences.gate.trial import CannotRun, Trial
 from preferences.provenance import Origin, origin_of
+from preferences.receipt import Receipt
 
 __all__ = [
     "KINDS",
@@ -55,10 +55,10 @@ def certify(program: str, contract: Contract, origin: Origin, rooms: Rooms, seed
     """
     digest = digest_of(program)
     if origin_of(origin) == "mechanical":
-        return Certificate(digest, contract.digest, origin, seed, ())
+        return Certificate("code", digest, contract.digest, origin, seed, ())
     trial = Trial(program, rooms.bench(contract, seed))
     receipts = tuple(_receipt(layer, trial) for layer in LAYERS)
-    return Certificate(digest, contract.digest, origin, seed, receipts)
+    return Certificate("code", digest, contract.digest, origin, seed, receipts)
 
 
 def _receipt(layer: str, trial: Trial) -> Receipt:

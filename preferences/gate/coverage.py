@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import coverage
 
 from preferences.gate.harness import ARCS, TRACED, traced_source
-from preferences.gate.receipt import Receipt
 from preferences.gate.rooms import calls
 from preferences.gate.trial import CannotRun, Trial
+from preferences.receipt import Receipt
 from probes.scoring.calls import told
 from sandbox import Candidate, Outcome, Returned
 

@@ -8,7 +8,6 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 
 from preferences.gate.lost_samples import lost_samples
-from preferences.gate.receipt import Receipt
 from preferences.gate.tree import (
     LOOPS,
     Finding,
@@ -25,6 +24,7 @@ from preferences.gate.tree import (
     without_docstring,
 )
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 
 
 def check(trial: Trial) -> Receipt:

@@ -7,8 +7,8 @@ program, too.
 from collections.abc import Iterable
 
 from preferences.gate.agreement import agree, flags, tells
-from preferences.gate.receipt import Receipt
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 from probes.scoring.calls import told
 from sandbox import Outcome, Returned
 

@@ -6,8 +6,8 @@ broken invariant, or a round trip that does not come back. What the reference it
 
 from preferences.gate.agreement import unreal
 from preferences.gate.laws import Row
-from preferences.gate.receipt import Receipt
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 from sandbox import Returned
 
 

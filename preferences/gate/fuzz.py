@@ -1,8 +1,8 @@
 """Layer 4: on a fixed catalogue of adversarial inputs the program raises only where the reference raises."""
 
 from preferences.gate.agreement import tells
-from preferences.gate.receipt import Receipt
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 from sandbox import Returned
 
 

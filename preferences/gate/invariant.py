@@ -2,8 +2,8 @@
 
 from lanes.errors import BadInput
 from preferences.gate.agreement import tells
-from preferences.gate.receipt import Receipt
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 from sandbox import Returned
 
 

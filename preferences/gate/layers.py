@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from preferences.gate import coverage, dataflow, differential, edge_cases, fuzz, invariant, semantic
 from preferences.gate import property as properties
-from preferences.gate.receipt import Receipt
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 
 LAYERS: dict[str, Callable[[Trial], Receipt]] = {
     "invariant": invariant.check,

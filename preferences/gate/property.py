@@ -11,9 +11,9 @@ from preferences.gate.agreement import agree
 from preferences.gate.harness import call_name, callable_source
 from preferences.gate.hypotheses import shrunk
 from preferences.gate.laws import Calls, Row
-from preferences.gate.receipt import Receipt
 from preferences.gate.rooms import calls
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 from probes.scoring.calls import told
 from sandbox import Candidate, Outcome, SandboxBroken
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 from preferences.gate import names
 from preferences.gate.hard_coded import hard_coded
-from preferences.gate.receipt import Receipt
 from preferences.gate.statuses import constant_status
 from preferences.gate.tree import (
     NOT_LITERAL,
@@ -26,6 +25,7 @@ from preferences.gate.tree import (
     without_docstring,
 )
 from preferences.gate.trial import Trial
+from preferences.receipt import Receipt
 
 _CHECKS_SOMETHING = re.compile(r"(^|_)(check|assert|verify|validate|ensure|require|test)(_|$)")
 _BROAD = {"Exception", "BaseException"}

@@ -57,7 +57,14 @@ def begins_as_code(text: str, stub: str = "") -> bool:
 
 def refuses(text: str) -> bool:
     """Does the text begin by declining?"""
-    return bool(_REFUSAL.search(text[:300].replace("\u2019", "'")))
+    return bool(refusal(text))
+
+
+def refusal(text: str) -> str:
+    """What the beginning of the text says from where it declines; "" where it does not."""
+    beginning = text[:300].replace("\u2019", "'")
+    found = _REFUSAL.search(beginning)
+    return beginning[found.start() :] if found else ""
 
 
 def fenced(text: str) -> tuple[list[str], str]:

@@ -126,11 +126,11 @@ def receipts(*failed: str) -> tuple[Receipt, ...]:
 
 def test_a_certificate_needs_all_eight_receipts_in_order() -> None:
     whole = receipts()
-    assert Certificate("p", "c", "sampled", 0, whole).certified
-    assert not Certificate("p", "c", "sampled", 0, receipts("coverage")).certified
+    assert Certificate("code", "p", "c", "sampled", 0, whole).certified
+    assert not Certificate("code", "p", "c", "sampled", 0, receipts("coverage")).certified
     for wrong in (whole[:7], whole[::-1], (), (*whole, whole[0])):
         with pytest.raises(BadInput, match="has the receipts invariant, differential"):
-            Certificate("p", "c", "sampled", 0, wrong)
+            Certificate("code", "p", "c", "sampled", 0, wrong)
 
 
 def test_a_receipt_names_what_failed_exactly_when_it_failed() -> None:
@@ -141,7 +141,7 @@ def test_a_receipt_names_what_failed_exactly_when_it_failed() -> None:
 
 @given(st.sets(st.sampled_from(list(LAYERS))), st.sampled_from(["sampled", "human", "reference"]), st.integers(0, 99))
 def test_a_certificate_comes_back_from_its_json(failed: set[str], origin: Any, seed: int) -> None:
-    certificate = Certificate("p", "c", origin, seed, receipts(*failed))
+    certificate = Certificate("code", "p", "c", origin, seed, receipts(*failed))
     data = json.loads(json.dumps(certificate.as_json()))
     assert Certificate.from_json(data) == certificate
     assert data["certified"] is (not failed)
@@ -150,11 +150,20 @@ def test_a_certificate_comes_back_from_its_json(failed: set[str], origin: Any, s
 
 
 @pytest.mark.parametrize(
-    "change", [{"origin": "robot"}, {"receipts": [{}]}, {"receipts": 3}, {"seed": "x"}, {"receipts": []}]
+    "change",
+    [
+        {"origin": "robot"},
+        {"receipts": [{}]},
+        {"receipts": 3},
+        {"seed": "x"},
+        {"receipts": []},
+        {"gate": "text"},
+        {"gate": "x"},
+    ],
 )
 def test_a_certificate_that_nobody_wrote_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
-        Certificate.from_json(Certificate("p", "c", "human", 0, receipts()).as_json() | change)
+        Certificate.from_json(Certificate("code", "p", "c", "human", 0, receipts()).as_json() | change)
 
 
 def test_a_mechanical_transformation_is_no_chosen_side_whatever_it_passes() -> None:
@@ -179,14 +188,15 @@ def test_the_seed_decides_the_receipts() -> None:
 def test_what_each_layer_caught_alone_and_what_is_left() -> None:
     found = catches(
         [
-            Certificate("a", "c", "sampled", 0, receipts()),
-            Certificate("b", "c", "sampled", 0, receipts("edge_cases")),
-            Certificate("d", "c", "sampled", 0, receipts("edge_cases", "coverage")),
-            Certificate("e", "c", "human", 0, receipts("differential", "property")),
-            Certificate("f", "c", "mechanical", 0, ()),
-        ]
+            Certificate("code", "a", "c", "sampled", 0, receipts()),
+            Certificate("code", "b", "c", "sampled", 0, receipts("edge_cases")),
+            Certificate("code", "d", "c", "sampled", 0, receipts("edge_cases", "coverage")),
+            Certificate("code", "e", "c", "human", 0, receipts("differential", "property")),
+            Certificate("code", "f", "c", "mechanical", 0, ()),
+        ],
+        "code",
     )
-    assert (found.programs, found.mechanical) == (5, 1)
+    assert (found.texts, found.mechanical) == (5, 1)
     assert {catch.layer: (catch.caught, catch.alone) for catch in found.layers if catch.caught} == {
         "differential": (1, 0),
         "property": (1, 0),
@@ -194,7 +204,7 @@ def test_what_each_layer_caught_alone_and_what_is_left() -> None:
         "coverage": (1, 0),
     }
     assert found.funnel == (4, 4, 3, 3, 3, 3, 3, 1, 1)
-    assert catches([]).funnel == (0,) * 9
+    assert catches([], "code").funnel == (0,) * 9
 
 
 def test_properties_with_and_without_an_argument_are_read() -> None:

@@ -176,7 +176,7 @@ def test_what_only_reading_finds_and_what_only_extremes_find(rooms: Rooms) -> No
         if name in later:
             certificates.append(certify(program, contract, "sampled", rooms))
             assert certificates[-1].failed == later[name], certificates[-1].reason
-    alone = {catch.layer: catch.alone for catch in catches(certificates).layers}
+    alone = {catch.layer: catch.alone for catch in catches(certificates, "code").layers}
     assert alone["semantic"] == 3
     assert alone["edge_cases"] == 2
     assert alone["coverage"] == 1

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import tiny
 from rich.cells import cell_len
+from some_answers import everyday, standing
 from some_rows import ASKED, TIME, pair, prompts, reward, stores, talk
 
 from agent.pairs import Reviewed, review, who
 from lanes.errors import BadInput
+from preferences.certificate import GATES
 from preferences.overlay import Standing, Verdict
 from preferences.stores import Stores
 from view.pairs import list_text, pair_text
@@ -112,6 +114,29 @@ def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
         (tmp_path / "votes.csv").write_text(f"id,vote,by\n{row},up,bob\n", encoding="utf-8")
         assert done.stdout
     assert (tmp_path / "my-pairs" / "train.parquet").exists()
+
+
+def test_texts_are_certified_and_one_gate_has_to_be_named(tmp_path: Path) -> None:
+    filled(tmp_path, *(standing(text, number).row for number, text in enumerate(everyday()[:5])))
+    for both in ((), ("--text", "--contracts", tmp_path / "contracts.jsonl")):
+        assert "give either --contracts FILE or --text" in refused(tmp_path, "certify", *both)
+    done = data(tmp_path, "certify", "--text")
+    assert (done["gate"], done["rows"], done["certified"], done["new_orpo_rows"]) == ("text", 5, 5, 5)
+    assert [one["layer"] for one in done["layers"]] == list(GATES["text"])
+    again = pairs(tmp_path, "certify", "--text", "--kind", "dpo")
+    assert again.stdout.startswith("dpo: 5 of 5 rows certified, 0 new in orpo")
+    assert again.stderr == "certified or refused: 5 of 5\n"
+
+
+def test_a_model_may_tell_the_topics_of_texts(tmp_path: Path, tiny_folder: Path) -> None:
+    filled(tmp_path, *(standing(text, number).row for number, text in enumerate(everyday()[:5])))
+    for embedder in (tiny_folder / "model", tmp_path / "none"):
+        assert "is for --text" in refused(
+            tmp_path, "certify", "--contracts", tmp_path / "contracts.jsonl", "--embedder", embedder
+        )
+    done = data(tmp_path, "certify", "--text", "--embedder", tiny_folder / "model")
+    assert (done["gate"], done["rows"]) == ("text", 5)
+    assert "is neither a folder nor a hub id" in refused(tmp_path, "certify", "--text", "--embedder", tmp_path / "none")
 
 
 def test_a_file_with_bad_rows_is_taken_whole_or_not_at_all_unless_they_may_be_skipped(tmp_path: Path) -> None:

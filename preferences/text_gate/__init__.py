@@ -1,0 +1,35 @@
+"""The text gate: certifies that an answer in words is fit to be chosen before a model is trained on it.
+
+    for case in cases(rows):              # the pairs of one store as they stand; they are looked at as a set
+        certificate = certify(case)
+        certificate.certified             # True only when all eight layers passed
+        certificate.reason                # else which layers refused it, and the passage or row that failed
+
+    1 components      each of the judge's at least 5 and the score at least 7, of 10; somebody judged it
+    2 critical        no critical failure
+    3 topic           it answers its own prompt: no other prompt of the set is clearly nearer to it
+    4 length          between a third and three times as long as the rejected side
+    5 repetition      no loop of words or of lines
+    6 language        in the script and language of its prompt, or one that the prompt names
+    7 refusal         it does not begin by declining
+    8 near_duplicate  not nearly the rejected side, nor the answer of an earlier row to another prompt
+
+Every layer runs, also after one that refused, so that `catches` can tell what each caught alone. None of them asks a
+model, but topic where `cases` is given an embedder, and none draws: the same set gives the same certificates.
+"""
+
+from lanes import digest_of
+from preferences.certificate import Certificate
+from preferences.rows import text_to_json
+from preferences.text_gate.case import Case, cases
+from preferences.text_gate.layers import LAYERS
+
+__all__ = ["LAYERS", "Case", "cases", "certify"]
+
+
+def certify(case: Case) -> Certificate:
+    """The chosen side of a row through all eight layers; what is mechanical is refused unseen."""
+    origin = case.side.origin
+    receipts = () if origin == "mechanical" else tuple(check(case) for check in LAYERS.values())
+    digest = digest_of(text_to_json(case.row.texts[0]))
+    return Certificate("text", digest, case.against, origin, 0, receipts)

@@ -1,0 +1,10 @@
+"""Layer 2: no critical failure, such as an answer out of character, which no good component makes up for."""
+
+from preferences.receipt import Receipt
+from preferences.text_gate.case import Case
+
+
+def check(case: Case) -> Receipt:
+    """Those that were recorded with the answer, by name; where nobody looked for any there is none."""
+    critical = case.side.critical
+    return Receipt("critical", not critical, {"failures": float(len(critical))}, ", ".join(critical))

@@ -1,0 +1,76 @@
+"""Layer 5: the answer does not go round in a loop, in its words or in its lines.
+
+Shares of characters and their bounds are those of Rae et al. 2021, "Scaling Language Models: Methods, Analysis &
+Insights from Training Gopher", table A1: in five-word passages that were there before, in the commonest pair of
+words, in lines that were there before, and the share of such lines. They are made for documents of 50 words and more:
+a shorter text is measured as if it had SHORTEST characters or lines, so that one phrase said twice is no loop.
+"""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from preferences.receipt import Receipt
+from preferences.text_gate.case import Case
+
+MOST: dict[str, float] = {"repeated": 0.15, "commonest_pair": 0.20, "line_characters": 0.20, "lines": 0.30}
+PASSAGE = 5
+SHORTEST = {"characters": 250, "lines": 10}
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def check(case: Case) -> Receipt:
+    """Characters are those of words, without spaces and punctuation."""
+    words = [word.casefold() for word in _WORD.findall(case.chosen)]
+    lines = [" ".join(_WORD.findall(line)).casefold() for line in case.chosen.splitlines() if _WORD.search(line)]
+    again, (pair, times) = repeated(words, PASSAGE), commonest(words)
+    later = [line for line, times in Counter(lines).items() for _ in range(times - 1)]
+    figures = {
+        "repeated": _share(sum(len(words[place]) for place in again), words),
+        "commonest_pair": _share(times * len(pair.replace(" ", "")), words),
+        "line_characters": _share(sum(len(line.replace(" ", "")) for line in later), words),
+        "lines": len(later) / max(SHORTEST["lines"], len(lines)),
+    }
+    said = {"repeated": _passage(words, again), "commonest_pair": pair}
+    told = [
+        f"{share:.0%} of it is {_WHAT[name]} ({said.get(name) or later[0]!r}), and {MOST[name]:.0%} is allowed"
+        for name, share in figures.items() if share > MOST[name]
+    ]  # fmt: skip
+    return Receipt("repetition", not told, {name: round(one, 4) for name, one in figures.items()}, "; ".join(told[:1]))
+
+
+_WHAT = {
+    "repeated": "passages said before",
+    "commonest_pair": "one pair of words",
+    "line_characters": "lines said before",
+    "lines": "lines said before",
+}
+
+
+def repeated(words: Sequence[str], length: int) -> list[int]:
+    """The places of the words that stand in a passage of this length that began earlier, too."""
+    seen: set[tuple[str, ...]] = set()
+    places: set[int] = set()
+    for start in range(len(words) - length + 1):
+        passage = tuple(words[start : start + length])
+        if passage in seen:
+            places.update(range(start, start + length))
+        seen.add(passage)
+    return sorted(places)
+
+
+def commonest(words: Sequence[str]) -> tuple[str, int]:
+    """The commonest pair of neighbours and how often it is there; a pair that is there once is none."""
+    pairs = Counter(itertools.pairwise(words)).most_common(1)
+    return (" ".join(pairs[0][0]), pairs[0][1]) if pairs and pairs[0][1] > 1 else ("", 0)
+
+
+def _share(characters: int, words: Sequence[str]) -> float:
+    return characters / max(SHORTEST["characters"], sum(map(len, words)))
+
+
+def _passage(words: Sequence[str], places: Sequence[int]) -> str:
+    """The first passage that is said again, of a dozen words at most."""
+    run = [place for offset, place in enumerate(places[:12]) if place == places[0] + offset]
+    return " ".join(words[place] for place in run)

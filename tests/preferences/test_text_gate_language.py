@@ -1,0 +1,111 @@
+"""The language of an answer: scripts, Latin languages, and prompts that ask for another one."""
+
+from dataclasses import replace
+
+import pytest
+from some_answers import Text, case_of, everyday
+
+from preferences.text_gate.language import check
+from preferences.text_gate.languages import kin, language_of, named, script_of
+
+ANSWERS = {
+    "de": "Stell die Pflanze an das hellste Fenster und gieße sie, wenn die Erde oben trocken ist. Kürze sie oft.",
+    "fr": "Placez la plante devant la fenêtre la plus claire et arrosez-la quand la terre est sèche. Taillez-la.",
+    "es": "Ponga la planta en la ventana más luminosa y riéguela cuando la tierra esté seca. Córtela cada semana.",
+    "it": "Metti la pianta davanti alla finestra più luminosa e annaffiala quando la terra è asciutta. Potala spesso.",
+    "pt": "Coloque a planta na janela mais clara e regue quando a terra estiver seca. Corte as pontas toda semana.",
+    "nl": "Zet de plant voor het lichtste raam en geef water wanneer de aarde droog is. Snoei hem iedere week.",
+    "pl": "Postaw roślinę w najjaśniejszym oknie i podlewaj ją, kiedy ziemia jest sucha. Przycinaj ją co tydzień.",
+    "sv": "Ställ växten i det ljusaste fönstret och vattna den när jorden är torr. Klipp den lite varje vecka.",
+    "tr": "Bitkiyi en aydınlık pencereye koyun ve toprak kuruduğunda sulayın. Her hafta uçlarını biraz kesin.",
+    "vi": "Hãy đặt cây ở cửa sổ sáng nhất và tưới nước khi đất khô. Mỗi tuần nên cắt tỉa một ít ngọn cây.",
+    "fi": "Aseta kasvi valoisimmalle ikkunalle ja kastele sitä, kun multa on kuivaa. Leikkaa latvoja joka viikko.",
+    "ru": "Поставьте растение на самое светлое окно и поливайте его, когда земля высохнет. Подрезайте каждую неделю.",
+    "el": "Βάλτε το φυτό στο πιο φωτεινό παράθυρο και ποτίστε το όταν το χώμα είναι στεγνό. Κλαδέψτε το συχνά.",
+    "zh": "把植物放在最明亮的窗边，土壤表面干了再浇水。每周剪去一点顶端，让它长得更茂盛。",
+    "ja": "いちばん明るい窓辺に置き、土の表面が乾いたら水をやってください。毎週少しずつ摘み取ります。",
+    "ko": "가장 밝은 창가에 두고 흙이 마르면 물을 주세요. 매주 끝을 조금씩 잘라 주면 더 풍성하게 자랍니다.",
+    "ar": "ضع النبتة عند أكثر النوافذ ضوءا واسقها عندما تجف التربة. قص أطرافها قليلا كل أسبوع.",
+    "hi": "पौधे को सबसे रोशन खिड़की पर रखें और मिट्टी सूखने पर पानी दें। हर हफ्ते इसकी नोक थोड़ी काटें।",
+}
+PROMPTS = {
+    "de": "Wie halte ich Basilikum auf der Fensterbank in der Küche am Leben?",
+    "fr": "Comment garder du basilic en vie sur le rebord de la fenêtre ?",
+    "es": "¿Cómo mantengo viva la albahaca en la ventana de la cocina?",
+    "pl": "Jak utrzymać bazylię przy życiu na parapecie w kuchni?",
+    "ru": "Как сохранить базилик живым на кухонном подоконнике?",
+    "zh": "怎样让厨房窗台上的罗勒活得久一些？",
+}
+ENGLISH = "Give it the sunniest window that you have, and water it when the top of the soil feels dry to the touch."
+
+
+def failing(prompt: str, chosen: str) -> str:
+    return check(case_of(Text(prompt, chosen, "no"))).failing
+
+
+@pytest.mark.parametrize("code", ANSWERS)
+def test_an_answer_in_another_language_than_its_english_prompt_is_refused(code: str) -> None:
+    told = failing("How do I keep basil alive on a kitchen windowsill?", ANSWERS[code])
+    assert told.startswith("the prompt is in ")
+    assert script_of(ANSWERS[code]) == "LATIN" or "letters" in told
+
+
+@pytest.mark.parametrize("code", PROMPTS)
+def test_an_english_answer_to_a_prompt_in_another_language_is_refused(code: str) -> None:
+    assert failing(PROMPTS[code], ENGLISH)
+
+
+@pytest.mark.parametrize("code", PROMPTS)
+def test_an_answer_in_the_language_of_its_prompt_passes(code: str) -> None:
+    assert not failing(PROMPTS[code], ANSWERS[code])
+
+
+def test_no_everyday_answer_is_in_another_language_than_its_prompt() -> None:
+    assert not [text for text in everyday() if check(case_of(text)).failing]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        ("Translate to French: put the plant in the window.", "fr"),
+        ("How would you say this in German? Put the plant in the sunniest window that you have.", "de"),
+        ("please answer in spanish: how do I keep basil alive on a windowsill?", "es"),
+        ("Translate this sentence for my grandmother: put the plant in the window.", "pl"),
+        ("Write a short text in Russian about how to keep basil alive.", "ru"),
+        ("What would a Japanese gardener write about basil? Use their language.", "ja"),
+        (f"Proofread this letter for me, please.\n\n{ANSWERS['it']}", "it"),
+    ],
+)
+def test_a_prompt_that_asks_for_another_language_gets_it(prompt: str, code: str) -> None:
+    assert not failing(prompt, ANSWERS[code])
+
+
+def test_a_language_that_the_prompt_names_is_no_pass_for_a_third() -> None:
+    assert "French" in failing("How would you say this in German? Put the plant in the window.", ANSWERS["fr"])
+
+
+def test_a_text_in_another_language_may_be_summed_up_in_english() -> None:
+    assert not failing(f"Sum this up in one sentence, please, for somebody in a hurry.\n\n{ANSWERS['it']}", ENGLISH)
+
+
+@pytest.mark.parametrize("answer", ["Ja.", "42", "C'est la vie!", "```\nx = 1\n```", "Schadenfreude.", "O Sole Mio"])
+def test_of_a_few_words_nothing_is_said(answer: str) -> None:
+    assert not failing("What is the name of that song about the sun that everybody knows?", answer)
+
+
+def test_what_the_user_says_last_counts_and_not_the_language_of_the_system() -> None:
+    asked = (("system", "You are a helpful assistant and answer in a friendly way."), ("user", PROMPTS["de"]))
+    text = Text(asked, (("assistant", ANSWERS["de"]),), (("assistant", "nein"),))
+    assert not check(case_of(text)).failing
+    assert check(case_of(replace(text, chosen=(("assistant", ENGLISH),)))).failing
+    told = (("system", "Always answer in English, whatever language the user writes."), ("user", PROMPTS["de"]))
+    assert not check(case_of(replace(text, prompt=told, chosen=(("assistant", ENGLISH),)))).failing
+
+
+def test_languages_are_told_by_code_and_named_in_english() -> None:
+    assert [language_of(text) for text in ANSWERS.values()] == list(ANSWERS)
+    assert language_of("What is a marlinspike for?") == "en"
+    assert language_of("Xylo 42") == ""
+    assert named("in german, or the polish of a French door") == {"German", "Polish", "French"}
+    assert kin("no", "da")
+    assert not kin("es", "pt")
