@@ -11,6 +11,7 @@ from preferences.certificate import Gate
 from preferences.certification import Certified, certification, certify_case, certify_row, held_to, orpo_of
 from preferences.contracts import load_contracts
 from preferences.gate import Rooms
+from preferences.overlay import in_use
 from preferences.rows import Kind, kind_of
 from preferences.stores import Stores
 from preferences.text_gate import cases
@@ -59,7 +60,7 @@ def certify_store(stores: Stores, kind: str, contracts: Path, say: Say) -> Certi
     known = load_contracts(contracts)
     rows = stores.read(store)
     held = held_to(rows, known)
-    without = sum(one.used for one in rows) - len(held)
+    without = len(in_use(rows)) - len(held)
     if not held:
         raise BadInput(
             f"none of the {len(rows)} {store} rows asks a prompt of {contracts}; give the contracts of theirs"

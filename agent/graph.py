@@ -90,6 +90,7 @@ def build(session: Session) -> StateGraph[State]:
         return {}
 
     def check(state: State) -> dict[str, object]:
+        session.harvest()
         session.check_keeps()
         return {}
 

@@ -22,7 +22,9 @@ from probes.reading import Failure, Probe
 from probes.sampling import sampling_seed
 
 HARVEST = "harvest"
-"""The kind of the ledger's checks that say what a decision's harvest gave, or why it gave nothing."""
+REFUSED = "harvest_refused"
+"""Kinds of the ledger's checks: what a decision's harvest gave, or why it has none; and why the stores refused it, for
+now."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ class Harvest:
             self.measuring.note.watcher.note(f"the harvest of {turns} is left out: {error}")
             return
         for one in fields:
-            self._record(one.decision, self._gathered(one))
+            try:
+                self._record(one.decision, HARVEST, self._gathered(one))
+            except BadInput as error:  # a damaged file, or rows of another form: no reason to end a night
+                self._record(one.decision, REFUSED, {"failure": str(error)})
 
     @cached_property
     def _prompts(self) -> Sequence[str]:
@@ -68,12 +73,17 @@ class Harvest:
         return [prompt.id for prompt in self.measuring.study.material.prompts_of(HARVEST)]
 
     def _open(self) -> list["_Field"]:
-        """The session's resolved decisions without a harvest."""
+        """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
         row, ledger = self.measuring.row, self.measuring.ledger
-        done = {check.subject for check in ledger.checks(row.id, HARVEST)}
-        decided = ledger.decisions("WHERE session = ? AND turn > 0", (row.id,))
-        both = [(one, ledger.proposals("WHERE id = ?", (one.id,))[0]) for one in decided if one.id not in done]
-        return [self._field(*one) for one in both if _ruling(*one).resolved]
+        history = ledger.history(row.question, row.key)
+        checks = [check for name in {decision.session for _, decision in history} for check in ledger.checks(name)]
+        done, refused = ({one.subject for one in checks if one.kind == kind} for kind in (HARVEST, REFUSED))
+        waiting = [
+            (decision, proposal)
+            for proposal, decision in history
+            if decision.id not in done and (decision.session == row.id or decision.id in refused)
+        ]
+        return [self._field(*one) for one in waiting if _ruling(*one).resolved]
 
     def _field(self, decision: DecisionRow, proposal: ProposalRow) -> "_Field":
         """With the adapters of the first pair that the decision rests on."""
@@ -87,23 +97,27 @@ class Harvest:
 
     def _gathered(self, field: "_Field") -> dict[str, Any]:
         """How many rows of each kind are new, or why there are none."""
-        for outcome in map(self.measuring.outcome, (field.child, field.parent)):
+        for probe in field.sides:
+            outcome = self.measuring.outcome(probe)
             if isinstance(outcome, Failure):
                 return {"failure": f"{outcome.kind}: {outcome.message}"}
-        try:
-            return self._stored(field)
-        except BadInput as error:  # rows that a person added there, say, in the other form: no reason to end a night
-            return {"failure": str(error)}
+            if len(self.measuring.store.answers(probe.id)) < len(outcome.scores):
+                return {"failure": f"the answers of probe {probe.id} are gone"}
+        return self._stored(field)
 
     def _stored(self, field: "_Field") -> dict[str, Any]:
-        """Counts what is there now, also of a harvest that a kill interrupted before it was recorded."""
+        """Counts what is there now, also of a harvest that a kill interrupted before it was recorded. BadInput when the
+        stores refuse it."""
         stores = Stores(self.measuring.workspace.runs / "rl_data")
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
             stores.reserve(self.measuring.study.material.all_prompts)
-            rows = unsaid(self._rows(field), [row for kind in ALONE for row in stores.rows(kind)])
-            stores.add(rows)
+            reserved, made = stores.reserved(), self._rows(field)
+            clean = [row for row in made if reserved.overlap(row.prompt) is None]  # of another study, say
+            rows = unsaid(clean, [row for kind in ALONE for row in stores.rows(kind)])
+            stores.add(rows, reserved)
         counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
-        return counts | {"probes": [probe.id for probe in field.sides]}
+        asked = len({row.prompt for row in made}) - len({row.prompt for row in clean})
+        return counts | {"reserved": asked, "probes": [probe.id for probe in field.sides]}
 
     def _rows(self, field: "_Field") -> list[Row]:
         """Pairs of the two recipes; and of each by itself, unless an earlier decision's harvest had these answers."""
@@ -133,10 +147,16 @@ class Harvest:
             for row in self.measuring.store.answers(probe.id) if "score" in row
         ]  # fmt: skip
 
-    def _record(self, decision: DecisionRow, data: dict[str, Any]) -> None:
+    def _record(self, decision: DecisionRow, kind: str, data: dict[str, Any]) -> None:
+        """Once: what the stores refuse is said once, and tried again after the next decision."""
+        known = self.measuring.ledger.checks(decision.session, kind)
+        if any(check.subject == decision.id for check in known):
+            return
         told = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
+        if data.get("reserved"):
+            told += f"; {data['reserved']} prompts left out, which ask what a probe or holdout prompt does"
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            self.measuring.ledger.checked(CheckRow(self.measuring.row.id, HARVEST, decision.id, now(), data))
+            self.measuring.ledger.checked(CheckRow(decision.session, kind, decision.id, now(), data))
         self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
 
 

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Literal
 from agent.clock import now
 from agent.workspace import Workspace
 from lanes.errors import BadInput
-from preferences.overlay import ENOUGH, JUDGEMENTS, Judgement, Standing, Verdict, Vote, choice_of, judged, set_digest
+from preferences.overlay import (
+    ENOUGH,
+    JUDGEMENTS,
+    Judgement,
+    Standing,
+    Verdict,
+    Vote,
+    choice_of,
+    distinct,
+    in_use,
+    judged,
+    set_digest,
+)
 from preferences.rows import KINDS, Kind, kind_of
 from preferences.stores import Stores
 from probes.prompts import Prompt, load_prompts
@@ -136,8 +148,8 @@ def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Sh
         verdicts.append(Verdict(row.id, answer, name, now(), store))
         stores.review(verdicts[-1])
     after = stores.read(chosen)
-    needed = min(ENOUGH, sum(one.used for one in after))
-    seen = sum(judged(one, set_digest(after)) for one in after)
+    needed = min(ENOUGH, len(in_use(after)))
+    seen = sum(judged(one, set_digest(after)) for one in distinct(after))
     return Reviewed(chosen, store, tuple(verdicts), seen, needed, stores.reviewed(chosen))
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from preferences import text_gate
 from preferences.certificate import Certificate
 from preferences.gate import Contract, Rooms, certify
-from preferences.overlay import Certification, Standing, text_digest
-from preferences.pairing import orpo_rows
-from preferences.provenance import Provenance
+from preferences.overlay import Certification, Standing, in_use, text_digest
 from preferences.rows import Row
 from preferences.text_gate import Case
+from probes.data import plain
 from probes.scoring.extraction import extract
+from probes.scoring.passages import refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,22 @@ class Certified:
 
 
 def held_to(rows: Iterable[Standing], contracts: Mapping[str, Contract]) -> list[tuple[Standing, Contract]]:
-    """The plain rows in use whose prompt has a contract, and it."""
-    asked = [(one, one.row.prompt) for one in rows if one.used]
+    """The plain rows in use, copies once, whose prompt has a contract, and it."""
+    asked = [(one, one.row.prompt) for one in in_use(rows)]
     return [(one, contracts[prompt]) for one, prompt in asked if isinstance(prompt, str) and prompt in contracts]
 
 
 def certify_row(one: Standing, contract: Contract, rooms: Rooms) -> Certified:
-    """The program in the chosen answer through the code gate. SandboxBroken when the machinery failed: try again."""
-    text = one.texts[0]
-    program = extract(text, contract.entry_point).source if isinstance(text, str) else ""
-    return Certified(one, certify(program, contract, one.sides[0].origin, rooms))
+    """The program in the chosen answer through the code gate. All of the answer is trained on, so one that declines
+    beside its program is refused, too. SandboxBroken when the machinery failed: try again."""
+    texts = [plain(text) for text in one.texts]
+    chosen, rejected = (extract(text, contract.entry_point) for text in texts)
+    refused = ""
+    if chosen.form in ("fenced", "chatty") and refuses(texts[0]):
+        refused = "the answer declines, though it holds a program"
+    elif chosen.source.strip() == rejected.source.strip():
+        refused = "both sides hold the same program, so there is nothing to prefer"
+    return Certified(one, certify(chosen.source, contract, one.sides[0].origin, rooms, refused=refused))
 
 
 def certify_case(case: Case) -> Certified:
@@ -49,10 +55,11 @@ def certification(found: Certified, time: str) -> Certification:
 
 def orpo_of(found: Sequence[Certified]) -> tuple[Row, ...]:
     """The ORPO rows of those that passed, with their certificates: as the row stands, flipped or not."""
-    rows = []
-    for one in found:
-        row, standing = one.row.row, one.row
-        origins: Provenance = replace(row.provenance, sides=standing.sides)
-        certified = one.certificate.as_json()
-        rows.append(replace(row, texts=standing.texts, scores=standing.scores, provenance=origins, receipt=certified))
-    return orpo_rows(rows)
+    return tuple(_orpo(one.row, one.certificate) for one in found if one.certificate.certified)
+
+
+def _orpo(one: Standing, certificate: Certificate) -> Row:
+    origins = replace(one.row.provenance, sides=one.sides)
+    return replace(
+        one.row, kind="orpo", texts=one.texts, scores=one.scores, provenance=origins, receipt=certificate.as_json()
+    )

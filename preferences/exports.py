@@ -5,15 +5,15 @@ OUT_DIR/   train.jsonl or train.parquet   export.json, which set that is (prefer
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lanes.errors import BadInput
-from preferences.audit import Audit, audit, said
+from preferences.audit import Audit, audit
 from preferences.export_record import ExportRecord, write_record
-from preferences.overlay import Standing, looked_at, set_digest
+from preferences.overlay import Standing, distinct, in_use, looked_at, set_digest
 from preferences.rows import SIDES, Kind, text_to_json
 from preferences.stores import Stores
 from probes.base import file_digest
@@ -62,18 +62,12 @@ def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bo
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
     require_clean(figures)
     file = write_rows(folder, form, [columns_of(one) for one in rows])
-    in_use, ids = sum(one.used for one in found), tuple(one.id for one in rows)
-    record = ExportRecord(kind, set_digest(found), in_use, file.name, file_digest(file), ids, figures.reviewed)
+    ids, used = tuple(one.id for one in rows), sum(one.used for one in found)
+    record = ExportRecord(
+        kind, set_digest(found), len(in_use(found)), file.name, file_digest(file), ids, figures.reviewed
+    )  # fmt: skip
     write_record(folder, record)
-    return Exported(kind, file, rows, figures, in_use - len(wanted), len(wanted) - len(rows))
-
-
-def distinct(rows: Iterable[Standing]) -> tuple[Standing, ...]:
-    """The first of those that say the same; of single answers with the same score."""
-    first: dict[tuple[object, ...], Standing] = {}
-    for one in rows:
-        first.setdefault((*said(one), *(one.scores if one.row.kind == "reward" else ())), one)
-    return tuple(first.values())
+    return Exported(kind, file, rows, figures, used - len(wanted), len(wanted) - len(rows))
 
 
 def columns_of(one: Standing) -> dict[str, Any]:

@@ -5,7 +5,7 @@ row. One flip swaps the sides, however many say so; one drop takes the row out o
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -132,8 +132,12 @@ class Standing:
 
     @property
     def used(self) -> bool:
-        """Live and not dropped: what audits count, and exports take unless it is voted down."""
-        return not self.withdrawn and not self.dropped
+        """Live and not dropped: what audits count, and exports take unless it is voted down.
+
+        Of an ORPO row, what a gate's latest word on its chosen side is, and that it stands as it was certified.
+        """
+        certified = self.row.kind != "orpo" or (not self.flipped and (self.receipt or {}).get("certified") is True)
+        return not self.withdrawn and not self.dropped and certified
 
 
 def text_digest(text: Turns) -> str:
@@ -143,35 +147,64 @@ def text_digest(text: Turns) -> str:
 
 def standings(
     rows: Sequence[Row], votes: Iterable[Vote], withdrawals: Iterable[Withdrawal], verdicts: Iterable[Verdict],
-    certifications: Iterable[Certification] = (),
+    certifications: Iterable[Certification] = (), elsewhere: Iterable[Row] = (),
 ) -> tuple[Standing, ...]:  # fmt: skip
-    """The rows, in their order, with what was said of them."""
-    said = ballots(votes)
+    """The rows, in their order, with what was said of them.
+
+    A vote, a verdict and a certificate are of what a row says, so they hold for its copies, too, in whichever store:
+    ``elsewhere`` are the rows of other stores that they may name. A drop is of the pair, whichever side is first.
+    """
+    named = {row.id: row for row in (*elsewhere, *rows)}
+    cast = ballots(votes, named)
+    dropped = {named[one].matter for one in _droppers(votes, named, cast)}
     certified: dict[str, list[Certification]] = defaultdict(list)
     for one in certifications:
-        certified[one.row].append(one)
+        if one.row in named:
+            certified[named[one.row].matter].append(one)
     by_row, by_decision = _reasons(withdrawals)
     seen: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
-        seen[verdict.row].append(verdict)
+        if verdict.row in named:
+            seen[named[verdict.row].said].append(verdict)
     found = []
     for row in rows:
-        voters = said.get(row.id, {}).values()
+        voters = cast.get(row.said, {}).values()
         withdrawn = by_row.get(row.id) or by_decision.get(row.provenance.decision, "")
         up, down = (sum(way in one for one in voters) for way in ("up", "down"))
-        flipped, dropped = (any(way in one for one in voters) for way in ("flip", "drop"))
+        flipped = any("flip" in one for one in voters)
         found.append(
-            Standing(row, withdrawn, up, down, flipped, dropped, tuple(seen[row.id]), tuple(certified[row.id]))
-        )
+            Standing(
+                row, withdrawn, up, down, flipped, row.matter in dropped, tuple(seen[row.said]),
+                tuple(certified[row.matter]),
+            )
+        )  # fmt: skip
     return tuple(found)
 
 
-def ballots(votes: Iterable[Vote]) -> dict[str, dict[str, Said]]:
-    """What each voter has to say of each row, by row and voter."""
+def ballots(votes: Iterable[Vote], named: Mapping[str, Row]) -> dict[str, dict[str, Said]]:
+    """What each voter has to say, by what a row says and voter; ``named``: the rows that were voted on, by id."""
     found: dict[str, dict[str, Said]] = defaultdict(dict)
     for vote in votes:
-        found[vote.row][vote.by] = after(found[vote.row].get(vote.by, frozenset()), vote.vote)
+        if vote.row in named:
+            own = found[named[vote.row].said]
+            own[vote.by] = after(own.get(vote.by, frozenset()), vote.vote)
     return found
+
+
+def _droppers(votes: Iterable[Vote], named: Mapping[str, Row], cast: Mapping[str, Mapping[str, Said]]) -> Iterator[str]:
+    """Ids of rows of which somebody's last word is to drop them."""
+    for row in dict.fromkeys(vote.row for vote in votes if vote.row in named):
+        if any("drop" in one for one in cast[named[row].said].values()):
+            yield row
+
+
+def distinct(found: Iterable[Standing]) -> tuple[Standing, ...]:
+    """The first of those that say the same, as they stand; of single answers with the same score."""
+    first: dict[tuple[object, ...], Standing] = {}
+    for one in found:
+        scores = one.scores if one.row.kind == "reward" else ()
+        first.setdefault((one.row.matter, text_digest(one.texts[0]), *scores), one)
+    return tuple(first.values())
 
 
 def after(said: Said, vote: Choice) -> Said:
@@ -182,17 +215,23 @@ def after(said: Said, vote: Choice) -> Said:
 
 
 def set_digest(found: Iterable[Standing]) -> str:
-    """Names a set of live rows: another row, or one fewer, makes another set."""
-    return digest_of(sorted(one.id for one in found if one.state == "live"))
+    """Names a set of live rows: another row, one fewer, or one turned round, makes another set."""
+    return digest_of(sorted([one.id, one.flipped] for one in found if one.state == "live"))
 
 
 def looked_at(found: Sequence[Standing]) -> bool:
-    """Whether ENOUGH rows of this very set were judged good or bad, or as many as it has in use; not of an empty one.
+    """Whether ENOUGH rows of this very set were judged good or bad, or as many as it has in use, copies counted once;
+    not of an empty one.
 
-    Votes leave the set what it is: who drops a row after the review need not review again.
+    Other votes than flips leave the set what it is: who drops a row after the review need not review again.
     """
     verdicts = (verdict for one in found for verdict in one.verdicts)
-    return enough(judged_rows(verdicts, set_digest(found)), sum(one.used for one in found))
+    return enough(judged_rows(verdicts, set_digest(found)), len(in_use(found)))
+
+
+def in_use(found: Iterable[Standing]) -> tuple[Standing, ...]:
+    """What is used of a set, copies once."""
+    return distinct(one for one in found if one.used)
 
 
 def enough(judged: Collection[str], used: int) -> bool:

@@ -3,7 +3,6 @@
 dpo          an answer of the kept recipe that beats the discarded one's by a margin, of a resolved decision
 preference   the best against the worst of one recipe's answers to one prompt
 reward       single answers
-orpo         pairs whose chosen side passed the full gate
 """
 
 from collections import defaultdict
@@ -138,11 +137,6 @@ def _said(row: Row) -> tuple[object, ...]:
     return row.kind, row.prompt, row.texts, row.scores
 
 
-def orpo_rows(pairs: Iterable[Row]) -> tuple[Row, ...]:
-    """The pairs whose chosen side has a certified receipt, as ORPO rows."""
-    return tuple(replace(row, kind="orpo") for row in pairs if (row.receipt or {}).get("certified") is True)
-
-
 def _draw(one: Scored) -> tuple[str, int | None, int | None]:
     """Which prompt and which random numbers."""
     return one.prompt.id, one.side.sampler_seed, one.side.sample
@@ -152,7 +146,8 @@ def _most(pairs: Iterable[tuple[Scored, Scored]], making: Making) -> list[tuple[
     """The pairs that differ enough, the clearest of each prompt first; of equal ones the earlier."""
     found: dict[str, list[tuple[Scored, Scored]]] = defaultdict(list)
     for chosen, rejected in pairs:
-        differs = chosen.text != rejected.text and chosen.text.strip() and rejected.text.strip()
+        mine, theirs = chosen.text.strip(), rejected.text.strip()
+        differs = mine and theirs and mine != theirs
         if differs and chosen.score - rejected.score >= making.margin:
             found[chosen.prompt.id].append((chosen, rejected))
     clearest = (sorted(own, key=lambda pair: pair[1].score - pair[0].score) for own in found.values())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import ceil
 
-from preferences.overlay import ENOUGH, Standing, judged, set_digest
+from preferences.overlay import ENOUGH, Standing, in_use, judged, set_digest
 
 QUARTER = 0.25
 
@@ -14,7 +14,7 @@ def to_review(found: Sequence[Standing], rows: int = ENOUGH) -> tuple[Standing, 
     Rows with a receipt that states a coverage are ranked by it, the others by their margin (a reward by its score);
     the lowest quarter of each is looked at, and no fewer than ``rows`` where there are so many.
     """
-    used, digest = [one for one in found if one.used], set_digest(found)
+    used, digest = in_use(found), set_digest(found)
     covered = [one for one in used if one.coverage is not None]
     others = [one for one in used if one.coverage is None]
     lowest = [*_lowest(covered, lambda one: one.coverage), *_lowest(others, _score)]

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from lanes import digest_of
 from lanes.errors import BadInput
 from preferences.provenance import Provenance, Side, is_number, require_types, require_utf8
-from probes.data import Turns, turns_of
+from probes.data import Turns, plain, turns_of
 
 Kind = Literal["preference", "reward", "dpo", "orpo"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -89,6 +89,16 @@ class Row:
     def id(self) -> str:
         """Of content and provenance: what is added twice is there once."""
         return digest_of([self.kind, _content(self)])
+
+    @cached_property
+    def said(self) -> str:
+        """Names what it says, whatever the white space: the same of copies, in whichever store they are."""
+        return digest_of([_bare(text) for text in (self.prompt, *self.texts)])
+
+    @cached_property
+    def matter(self) -> str:
+        """Names prompt and texts, whichever of them comes first."""
+        return digest_of([_bare(self.prompt), sorted(map(_bare, self.texts))])
 
     @property
     def plain(self) -> bool:
@@ -193,6 +203,10 @@ def _text(data: Mapping[str, Any], column: str) -> Turns:
     if turns is None:
         raise ValueError(f"no text in {column}")
     return turns
+
+
+def _bare(text: Turns) -> str:
+    return " ".join(plain(text).split())
 
 
 def _require_text(name: str, text: Turns) -> None:

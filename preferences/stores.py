@@ -5,7 +5,7 @@ votes.jsonl  withdrawals.jsonl  reviews.jsonl  certifications.jsonl      what wa
 reserved.jsonl                                           the probe and holdout prompts that no row may ask
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -89,6 +89,7 @@ class Stores:
                 overlap = held.overlap(row.prompt, *row.texts)
                 if overlap is not None:
                     raise BadInput(f"row {row.id}: {overlap.told}; leave the row out")
+            self._require_own_work(rows)
             there = {kind: self.rows(kind) for kind in KINDS if any(row.kind == kind for row in rows)}
             for kind, own in there.items():
                 self._require_one_form(kind, [*own[:1], *(row for row in rows if row.kind == kind)])
@@ -97,6 +98,20 @@ class Stores:
             for kind in there:
                 append(self.path(kind), [row_to_json(row) for row in new.values() if row.kind == kind])
         return Added(tuple(new), tuple(row.id for row in rows if row.id in known))
+
+    def _require_own_work(self, rows: Sequence[Row]) -> None:
+        """What a row of a store, or one beside it, says was mechanically made is no chosen side, whoever brings it."""
+        pairs = [row for kind in KINDS for row in (self.rows(kind) if len(SIDES[kind]) > 1 else ())]
+        sides = [
+            (side, text) for row in (*pairs, *rows) for side, text in zip(row.provenance.sides, row.texts, strict=True)
+        ]
+        made = {text for side, text in sides if side.origin == "mechanical"}
+        odd = next((row for row in rows if len(row.texts) > 1 and row.texts[0] in made), None)
+        if odd is not None:
+            raise BadInput(
+                f"row {odd.id} chooses a text that another row says was mechanically made, which is never the chosen "
+                "side; leave the row out"
+            )
 
     def _require_one_form(self, kind: Kind, rows: Sequence[Row]) -> None:
         odd = next((row for row in rows if row.plain != rows[0].plain), None)
@@ -126,9 +141,21 @@ class Stores:
 
     def read_all(self, *kinds: Kind) -> dict[Kind, tuple[Standing, ...]]:
         """The rows of some stores, or of all, as they stand."""
-        said = self.votes(), self._entries("withdrawals", Withdrawal), self.verdicts()
+        rows = {kind: self.rows(kind) for kind in kinds or KINDS}
+        votes, verdicts = self.votes(), self.verdicts()
         certified = self._entries("certifications", Certification)
-        return {kind: standings(self.rows(kind), *said, certified) for kind in kinds or KINDS}
+        named = {one.row for entries in (votes, verdicts, certified) for one in entries}
+        said = votes, self._entries("withdrawals", Withdrawal), verdicts, certified
+        elsewhere = self._elsewhere(named, rows)
+        return {kind: standings(own, *said, elsewhere) for kind, own in rows.items()}
+
+    def _elsewhere(self, named: set[str], there: Mapping[Kind, Sequence[Row]]) -> list[Row]:
+        """The rows of these ids; stores that are not ``there`` are read only as long as an id is missing."""
+        found = [row for own in there.values() for row in own if row.id in named]
+        for kind in sorted(KINDS, key="reward".__eq__):  # which is the longest
+            if kind not in there and named - {row.id for row in found}:
+                found += [row for row in self.rows(kind) if row.id in named]
+        return found
 
     def votes(self) -> list[Vote]:
         return self._entries("votes", Vote)
@@ -151,11 +178,12 @@ class Stores:
         for vote in votes:
             require_vote(vote, rows.get(vote.row))
         with locked(self.folder):
-            said, new = ballots(self.votes()), []
+            cast, new = ballots(self.votes(), {name: one.row for name, one in rows.items()}), []
             for vote in votes:
-                own = said[vote.row].get(vote.by, frozenset())
-                said[vote.row][vote.by] = after(own, vote.vote)
-                if said[vote.row][vote.by] != own:
+                said = cast[rows[vote.row].row.said]
+                own = said.get(vote.by, frozenset())
+                said[vote.by] = after(own, vote.vote)
+                if said[vote.by] != own:
                     new.append(asdict(vote))
             append(self.folder / "votes.jsonl", new)
         return len(new)

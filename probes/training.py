@@ -132,6 +132,11 @@ def _require_room(base: Base, rows: Dataset, max_length: int) -> None:
     for prompt in rows["prompt"]:
         text = prompt
         if not isinstance(prompt, str):
+            if base.tokenizer.chat_template is None:
+                raise Untrainable(
+                    "a row is a conversation and the base has no chat template; set chat_template under [model], or "
+                    "give rows of plain texts"
+                )
             text = base.tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
         longest = max(longest, len(base.tokenizer(text, add_special_tokens=False)["input_ids"]))
     if longest >= max_length:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.harvesting import HARVEST
+from agent.harvesting import HARVEST, REFUSED
 from preferences.rows import KINDS
 from view.markdown import code, table, text
 from view.session_record import SessionRecord
@@ -23,7 +23,8 @@ class Harvested:
 def harvested(record: SessionRecord) -> tuple[Harvested, ...]:
     """In the order of the decisions."""
     decisions = {decision.id: decision for decision in record.decisions}
-    found = [(decisions[check.subject], check.data) for check in record.checks if check.kind == HARVEST]
+    of_each = {check.subject: check for kind in (REFUSED, HARVEST) for check in record.checks if check.kind == kind}
+    found = [(decisions[check.subject], check.data) for check in of_each.values()]
     return tuple(
         Harvested(
             decision.turn, decision.status, {kind: data.get(kind, 0) for kind in KINDS}, data.get("failure", ""),

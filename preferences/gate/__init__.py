@@ -18,6 +18,8 @@ Every layer runs, also after one that refused, so that `catches` can tell what e
 references run in the sandbox only. SandboxBroken says nothing of a program: certify it again.
 """
 
+from collections.abc import Iterator
+
 from lanes import digest_of
 from preferences.certificate import Catch, Catches, Certificate, catches
 from preferences.gate.contract import Case, Contract
@@ -47,18 +49,27 @@ __all__ = [
 ]
 
 
-def certify(program: str, contract: Contract, origin: Origin, rooms: Rooms, seed: int = 0) -> Certificate:
+def certify(
+    program: str, contract: Contract, origin: Origin, rooms: Rooms, seed: int = 0, refused: str = ""
+) -> Certificate:
     """The program through all eight layers.
 
-    seed: of the drawn inputs. Programs of one contract one after the other share the reference's work. BadInput for an
-    unknown origin, or a contract whose reference does not keep it; SandboxBroken when the machinery failed.
+    seed: of the drawn inputs. refused: why the answer that holds it is refused, whatever the program does. Programs of
+    one contract one after the other share the reference's work. BadInput for an unknown origin, or a contract whose
+    reference does not keep it; SandboxBroken when the machinery failed.
     """
     digest = digest_of(program)
     if origin_of(origin) == "mechanical":
         return Certificate("code", digest, contract.digest, origin, seed, ())
+    if refused:
+        return Certificate("code", digest, contract.digest, origin, seed, tuple(_refused(refused)))
     trial = Trial(program, rooms.bench(contract, seed))
     receipts = tuple(_receipt(layer, trial) for layer in LAYERS)
     return Certificate("code", digest, contract.digest, origin, seed, receipts)
+
+
+def _refused(why: str) -> Iterator[Receipt]:
+    yield from (Receipt(layer, False, {}, why) for layer in LAYERS)
 
 
 def _receipt(layer: str, trial: Trial) -> Receipt:

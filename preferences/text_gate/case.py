@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lanes import digest_of
-from preferences.overlay import Standing
+from preferences.overlay import Standing, in_use
 from preferences.provenance import Side
 from preferences.rows import text_to_json
 from preferences.text_gate.nearness import Nearness, nearness
@@ -56,7 +56,7 @@ class Case:
 def cases(rows: Iterable[Standing], embed: Embed | None = None) -> tuple[Case, ...]:
     """The pairs in use, each within the set of all of them. What the set says is found once for all. ``embed``: whose
     vectors say what a text is about; without, its words do."""
-    used = [one for one in rows if one.used]
+    used = in_use(rows)
     near, again = nearness(used, embed), repeats(used)
     whole = digest_of(sorted([one.id, one.flipped] for one in used))
     return tuple(

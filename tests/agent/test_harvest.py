@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import simulated_study
 from worlds import World, play, recorded, study_of
 
 from agent import opening
-from agent.harvesting import HARVEST
+from agent.harvesting import HARVEST, REFUSED
 from agent.ledger import CheckRow, Ledger
 from agent.opening import Overrides, begin, resume
 from agent.study import Study, load_study
@@ -90,10 +91,9 @@ def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Ans
     return runner
 
 
-def checks(workspace: Path) -> dict[str, CheckRow]:
+def checks(workspace: Path, kind: str = HARVEST) -> dict[str, CheckRow]:
     with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
-        (session,) = ledger.sessions()
-        return {check.subject: check for check in ledger.checks(session, HARVEST)}
+        return {check.subject: check for name in ledger.sessions() for check in ledger.checks(name, kind)}
 
 
 def stores(workspace: Path) -> dict[str, tuple[Standing, ...]]:
@@ -238,6 +238,53 @@ def test_the_harvest_needs_no_probes_of_the_budget(tmp_path: Path, budget: str) 
     assert resolved(tmp_path)
 
 
+def test_answers_that_are_gone_are_a_harvest_without_rows_and_said(tmp_path: Path) -> None:
+    class Forgetful(Answering):
+        def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
+            outcome = super()._run_one(probe, listener)
+            if probe.key.split == HARVEST:
+                (self.store.directory(probe.id) / "answers.jsonl").unlink()
+            return outcome
+
+    made = study(tmp_path)
+    with watching() as watcher:
+        runner = Forgetful(made, tmp_path, World(orders, NOISE))
+        begin(made, Workspace(tmp_path), Overrides(), 0, False, watcher, write_report, runner)
+    assert set(checks(tmp_path)) == resolved(tmp_path)
+    assert all("are gone" in check.data["failure"] for check in checks(tmp_path).values())
+
+
+def test_what_a_damaged_store_refused_is_made_up_for_in_the_next_night(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    damaged = tmp_path / "runs" / "rl_data" / "preference.jsonl"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{broken\n{}\n", encoding="utf-8")
+    night(made, tmp_path)
+    waiting = set(checks(tmp_path, REFUSED))
+    assert waiting == resolved(tmp_path)
+    assert checks(tmp_path) == {}
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert log.count(" HARVEST ") == len(waiting), "said once each"
+    damaged.unlink()
+    night(made, tmp_path)
+    assert waiting <= set(checks(tmp_path))
+    assert waiting & {one.row.provenance.decision for one in stores(tmp_path)["dpo"]}
+
+
+def test_a_prompt_that_another_study_holds_out_is_left_out_and_the_others_are_kept(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    held = Stores(tmp_path / "runs" / "rl_data")
+    taken = made.material.prompts_of(HARVEST)[0]
+    held.reserve([replace(taken, split="holdout")])
+    night(made, tmp_path)
+    told = list(checks(tmp_path).values())
+    assert told
+    assert {check.data["reserved"] for check in told if check.data["reward"]} == {1}
+    prompts = {one.row.prompt for rows in stores(tmp_path).values() for one in rows}
+    assert len(prompts) == 7
+    assert taken.text not in prompts
+
+
 def test_rows_that_a_store_refuses_are_said_and_end_no_session(tmp_path: Path) -> None:
     """A person has put conversations into the store: TRL trains on one form at a time."""
     made = study(tmp_path)
@@ -251,7 +298,7 @@ def test_rows_that_a_store_refuses_are_said_and_end_no_session(tmp_path: Path) -
     )  # fmt: skip
     held.add([row])
     night(made, tmp_path)
-    told = [check.data["failure"] for check in checks(tmp_path).values()]
+    told = [check.data["failure"] for check in checks(tmp_path, REFUSED).values()]
     assert told
     assert all("one form at a time" in text for text in told)
     assert [one.id for one in stores(tmp_path)["dpo"]] == [row.id]

@@ -92,6 +92,53 @@ def test_the_side_that_is_chosen_now_is_the_one_that_is_certified(tmp_path: Path
     assert orpo.texts == (RIGHT, WRONG)
 
 
+def test_a_flipped_row_with_scores_is_certified_as_it_stands_and_stops_no_other(tmp_path: Path) -> None:
+    found = filled(tmp_path, row(WRONG, RIGHT), row(RIGHT, OTHER))
+    found.vote([Vote(found.read("dpo")[0].id, "flip", "ann", TIME)])
+    done = certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+    assert [one.certificate.certified for one in done.found] == [True, True]
+    assert [one.texts for one in found.read("orpo")] == [(RIGHT, WRONG), (RIGHT, OTHER)]
+    assert all(one.used for one in found.read("orpo"))
+
+
+def test_a_row_that_fails_when_it_is_certified_again_is_no_longer_used(tmp_path: Path) -> None:
+    """A contract was mended, say."""
+    found = filled(tmp_path, row(RIGHT, OTHER))
+    certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+    assert [one.used for one in found.read("orpo")] == [True]
+    mended = {**CONTRACT, "reference": str(CONTRACT["reference"]).replace("2 *", "3 *")}
+    assert mended != CONTRACT
+    certify_store(found, "dpo", contracts(tmp_path, {"prompt": PROMPT, "contract": mended}), lambda place, of: None)
+    assert [(one.state, one.used) for one in found.read("orpo")] == [("live", False)]
+
+
+def test_what_is_said_twice_is_certified_once(tmp_path: Path) -> None:
+    first = row(RIGHT, OTHER)
+    again = replace(first, provenance=replace(first.provenance, decision="s1-002"))
+    found = filled(tmp_path, first, again)
+    done = certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+    assert (len(done.found), done.without, done.new) == (1, 0, 1)
+    found.withdraw("retracted", TIME, decision=first.provenance.decision)
+    assert [one.used for one in found.read("orpo")] == [False]
+    assert certify_store(found, "dpo", known(tmp_path), lambda place, of: None).new == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (f"Sorry, I cannot help with that.\n```python\n{RIGHT}```\n", "declines"),
+        (f"\n{WRONG}", "the same program"),
+    ],
+)
+def test_an_answer_that_declines_or_holds_the_rejected_program_is_refused(
+    tmp_path: Path, chosen: str, told: str
+) -> None:
+    found = filled(tmp_path, row(chosen, WRONG))
+    (one,) = certify_store(found, "dpo", known(tmp_path), lambda place, of: None).found
+    assert not one.certificate.certified
+    assert told in one.certificate.reason
+
+
 def test_dropped_and_withdrawn_rows_are_not_certified(tmp_path: Path) -> None:
     found = filled(tmp_path, row(RIGHT, OTHER), row(RIGHT, WRONG))
     first, second = found.read("dpo")

@@ -98,4 +98,4 @@ def test_at_least_98_percent_of_two_hundred_correct_programs_are_certified(
     print(f"{certified} of {len(judged)} correct programs are certified")
     if len(judged) == TASKS * len(TEMPLATES) + len(CORRECT):  # else some tests of this file were left out
         assert len(judged) >= 200
-    assert certified >= 0.98 * len(judged), "\n\n".join(refused)
+    assert len(refused) <= max(1, 0.02 * len(judged)), "\n\n".join(refused)

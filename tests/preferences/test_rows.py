@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from some_rows import CERTIFIED, TIME, pair, reward, side, talk, turns
 
 from lanes.errors import BadInput
-from preferences.pairing import Making, Ruling, Scored, dpo_rows, orpo_rows, preference_rows, reward_rows, unsaid
+from preferences.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
 from preferences.provenance import Provenance, Side
 from preferences.rows import Row, coverage_of, row_from_json, row_to_json
 from probes.prompts import Prompt
@@ -190,18 +190,6 @@ def test_empty_and_equal_answers_make_no_pair_and_no_reward() -> None:
     answers = [answer("same", 9, "r"), answer("same", 2, "r", sample=1), answer(" \n", 1, "r", "h2")]
     assert preference_rows(answers, MAKING) == ()
     assert [row.texts for row in reward_rows(answers, MAKING)] == [("same",), ("same",)]
-
-
-def test_only_a_certified_chosen_side_makes_an_orpo_row() -> None:
-    good, bad = dict(CERTIFIED), {"certified": False}
-    pairs = [
-        *preference_rows([answer("a", 9, "r", receipt=good), answer("b", 1, "r", sample=1, receipt=bad)], MAKING),
-        *preference_rows([answer("c", 9, "r", "h2", receipt=bad), answer("d", 1, "r", "h2", 1, receipt=good)], MAKING),
-        *preference_rows([answer("e", 9, "r", "h3"), answer("f", 1, "r", "h3", 1)], MAKING),
-    ]
-    (row,) = orpo_rows(pairs)
-    assert (row.kind, row.texts, row.receipt) == ("orpo", ("a", "b"), good)
-    assert row.id != pairs[0].id
 
 
 def test_what_a_recipe_said_before_is_not_stored_again_and_decisions_keep_their_own() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from some_rows import ASKED, HELD_OUT, pair, prompts, reward, stores, talk, turns
+from some_rows import ASKED, HELD_OUT, pair, prompts, reward, side, stores, talk, turns
 
 from lanes.errors import BadInput
 from preferences.journal import append, locked, read
+from preferences.provenance import Provenance
 from preferences.rows import KINDS, Kind
 from preferences.stores import Stores
 
@@ -178,6 +179,17 @@ def test_a_row_that_asks_a_probe_or_holdout_prompt_is_refused_with_all_that_came
     with pytest.raises(BadInput, match=told):
         found.add([pair(1), row])
     assert ids(found) == []
+
+
+def test_a_text_that_a_row_calls_mechanical_is_no_chosen_side_of_another(tmp_path: Path) -> None:
+    found = stores(tmp_path)
+    broken = pair(1).texts[1]
+    found.add([pair(1, "preference", provenance=Provenance((side(), side("mechanical"))))])
+    for kind in ("preference", "dpo"):
+        laundered = pair(2, kind, texts=(broken, "x"), prompt="# task 1\n")  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match="mechanically made"):
+            found.add([pair(3, kind), laundered])  # type: ignore[arg-type]
+        assert pair(3, kind).id not in {one.id for one in found.rows(kind)}  # type: ignore[arg-type]
 
 
 def test_nothing_is_added_before_the_prompts_of_a_study_are_known(tmp_path: Path) -> None:

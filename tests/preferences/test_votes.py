@@ -65,6 +65,27 @@ def test_a_drop_takes_a_row_out_of_use_and_clear_brings_it_back(found: Stores) -
     assert vote(found, row, "clear").used
 
 
+def test_what_is_said_of_a_pair_holds_for_its_copies_in_whichever_store(found: Stores) -> None:
+    """The same pair by another decision, and as an ORPO row."""
+    first = pair(1)
+    later = pair(1, provenance=Provenance(first.provenance.sides, "s1", "s1-002", "harvest-1", "k"))
+    certified = pair(1, "orpo")
+    found.add([later, certified])
+    stands = {row.id: row for kind in ("dpo", "orpo") for row in found.read(kind)}  # type: ignore[arg-type]
+    assert stands[certified.id].used
+    vote(found, later, "down")
+    assert all(found.find(row.id).downvoted for row in (first, later, certified))
+    vote(found, first, "drop")
+    assert not any(found.find(row.id).used for row in (first, later, certified))
+    vote(found, later, "clear")
+    assert all(found.find(row.id).used for row in (first, later, certified))
+    vote(found, first, "flip")
+    assert [found.find(row.id).flipped for row in (first, later, certified)] == [True] * 3
+    assert not found.find(certified.id).used, "what was certified is no longer the chosen side"
+    review(found, first)
+    assert [len(found.find(row.id).verdicts) for row in (first, later, pair(2))] == [1, 1, 0]
+
+
 def test_a_vote_that_changes_nothing_is_not_written(found: Stores) -> None:
     votes = [Vote(pair(0).id, "up", "ann", TIME), Vote(pair(1).id, "drop", "ann", TIME)]
     assert found.vote(votes) == 2
@@ -127,7 +148,10 @@ def test_a_set_is_looked_at_when_five_of_its_rows_were_judged_and_a_new_row_make
         review(found, pair(number), "bad" if number else "good")
     assert found.reviewed("dpo")
     vote(found, pair(0), "drop")
+    assert found.reviewed("dpo")
     vote(found, pair(1), "flip")
+    assert not found.reviewed("dpo"), "nobody saw that pair that way round"
+    vote(found, pair(1), "clear")
     assert found.reviewed("dpo")
     found.add([pair(25)])
     assert not found.reviewed("dpo")
