@@ -1,6 +1,7 @@
 """``nightlane pairs certify``: the chosen sides of a store through the code gate or the text gate."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +13,10 @@ from preferences.certification import Certified, certification, certify_case, ce
 from preferences.contracts import load_contracts
 from preferences.gate import Rooms
 from preferences.overlay import in_use
-from preferences.rows import Kind, kind_of
+from preferences.rows import Kind, Row, kind_of
 from preferences.stores import Stores
 from preferences.text_gate import cases
+from probes.data import Reserved
 from probes.embedding import load_embedder
 from sandbox import SandboxUnavailable
 
@@ -100,7 +102,23 @@ def _batches(
     for start in range(0, len(held), size):
         batch = [certify(one) for one in held[start : start + size]]
         stores.certify([certification(one, now()) for one in batch])
-        new += len(stores.add(orpo_of(batch), reserved).new)
+        new += _added(stores, orpo_of(batch), reserved)
         found += batch
         say(len(found), len(held))
     return tuple(found), new
+
+
+def _added(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> int:
+    """One row that its store refuses, since its prompt was reserved later, say, does not keep the others out."""
+    try:
+        return len(stores.add(rows, reserved).new)
+    except BadInput:
+        return _added_alone(stores, rows, reserved)
+
+
+def _added_alone(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> int:
+    new = 0
+    for row in rows:
+        with suppress(BadInput):
+            new += len(stores.add([row], reserved).new)
+    return new

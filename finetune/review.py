@@ -3,12 +3,13 @@
 An export says what set it is of (preferences/export_record.py), and the stores who judged rows of that set since.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lanes.errors import BadInput
 from preferences.export_record import ExportRecord, record_of
-from preferences.overlay import ENOUGH, Verdict, enough, judged_rows
+from preferences.overlay import ENOUGH, Standing, enough, judged_rows, set_digest
 from preferences.stores import Stores
 
 
@@ -33,11 +34,24 @@ def looked(source: str, file: Path, stores: Stores) -> Looked:
     record = record_of(file)
     if record is None:
         return Looked(source, None, False, 0, (), False)
-    verdicts = stores.verdicts()
-    judged = judged_rows(verdicts, record.set_digest)
+    there = {one.id: one for one in stores.read(record.kind)}
+    own = [there[row] for row in record.rows if row in there]
+    _require_standing(source, record, own)
+    judged = judged_rows(stores.verdicts(), record.set_digest)
     reviewed = record.reviewed or enough(judged, record.in_use)
-    stale = stores.digest(record.kind) != record.set_digest
-    return Looked(source, record, reviewed, len(judged), _judged_bad(record, verdicts), stale)
+    stale = set_digest(there.values()) != record.set_digest
+    return Looked(source, record, reviewed, len(judged), _judged_bad(own), stale)
+
+
+def _require_standing(source: str, record: ExportRecord, own: Sequence[Standing]) -> None:
+    """Refuse an export of which a row was withdrawn, dropped or turned round since."""
+    gone = [one for one in own if not one.used or one.flipped != (one.id in record.flipped)]
+    if gone:
+        why = f"it is withdrawn: {gone[0].withdrawn}" if gone[0].withdrawn else "it was dropped, turned or uncertified"
+        raise BadInput(
+            f"what is trained on still stands, and of the source {source!r}, {told(record)}, {len(gone)} no longer do "
+            f"({gone[0].id}: {why}); export it again"
+        )
 
 
 def require_looked(found: Looked, unreviewed: bool) -> None:
@@ -60,8 +74,7 @@ def told(record: ExportRecord) -> str:
     return f"an export of {len(record.rows)} {record.kind} row{'s' if len(record.rows) != 1 else ''}"
 
 
-def _judged_bad(record: ExportRecord, verdicts: list[Verdict]) -> tuple[str, ...]:
+def _judged_bad(own: Sequence[Standing]) -> tuple[str, ...]:
     """The last word of each reviewer counts, whichever set it was said of."""
-    last = {(one.row, one.by): one.verdict for one in verdicts if one.verdict != "skip"}
-    bad = {row for (row, _), verdict in last.items() if verdict == "bad"}
-    return tuple(row for row in record.rows if row in bad)
+    last = {one.id: {said.by: said.verdict for said in one.verdicts if said.verdict != "skip"} for one in own}
+    return tuple(row for row, words in last.items() if "bad" in words.values())

@@ -10,9 +10,9 @@ from preferences.gate import Contract, Rooms, certify
 from preferences.overlay import Certification, Standing, in_use, text_digest
 from preferences.rows import Row
 from preferences.text_gate import Case
+from preferences.text_gate.refusal import declines
 from probes.data import plain
 from probes.scoring.extraction import extract
-from probes.scoring.passages import refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ def certify_row(one: Standing, contract: Contract, rooms: Rooms) -> Certified:
     texts = [plain(text) for text in one.texts]
     chosen, rejected = (extract(text, contract.entry_point) for text in texts)
     refused = ""
-    if chosen.form in ("fenced", "chatty") and refuses(texts[0]):
+    if chosen.form in ("fenced", "chatty") and declines(texts[0]):
         refused = "the answer declines, though it holds a program"
-    elif chosen.source.strip() == rejected.source.strip():
+    elif chosen.source and chosen.source.strip() == rejected.source.strip():
         refused = "both sides hold the same program, so there is nothing to prefer"
     return Certified(one, certify(chosen.source, contract, one.sides[0].origin, rooms, refused=refused))
 

@@ -20,8 +20,8 @@ NAME = "export.json"
 @dataclass(frozen=True)
 class ExportRecord:
     """``set_digest``: of the live rows that the store held, ``in_use`` of which were in use. ``file`` beside the record
-    has the digest ``file_digest`` (probes/base.py) and holds the rows of these ids, in their order. ``reviewed``:
-    whether the set counted as looked at then."""
+    has the digest ``file_digest`` (probes/base.py) and holds the rows of these ids, in their order, of which some
+    were ``flipped``. ``reviewed``: whether the set counted as looked at then."""
 
     kind: Kind
     set_digest: str
@@ -29,6 +29,7 @@ class ExportRecord:
     file: str
     file_digest: str
     rows: tuple[str, ...]
+    flipped: tuple[str, ...]
     reviewed: bool
 
 

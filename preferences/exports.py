@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from lanes.errors import BadInput
 from preferences.audit import Audit, audit
 from preferences.export_record import ExportRecord, write_record
-from preferences.overlay import Standing, distinct, in_use, looked_at, set_digest
+from preferences.overlay import Standing, distinct, in_use, looked_at, set_digest, undisputed
 from preferences.rows import SIDES, Kind, text_to_json
 from preferences.stores import Stores
 from probes.base import file_digest
@@ -34,7 +34,7 @@ def format_of(text: str) -> Format:
 @dataclass(frozen=True)
 class Exported:
     """What was written and the audit of just that. ``held_back``: rows that are voted down; ``repeated``: rows that say
-    what an earlier one says."""
+    what an earlier one says, or the opposite of another."""
 
     kind: Kind
     file: Path
@@ -49,22 +49,23 @@ class Exported:
 
 
 def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bool = False) -> Exported:
-    """Write a store's rows in use, what is said twice once, to a new or empty folder; ``downvoted``: those with more
-    down than up, too.
+    """Write a store's rows in use, what is said twice once and what is said both ways round not at all, to a new or
+    empty folder; ``downvoted``: those with more down than up, too.
 
     BadInput where there are none, where one asks a probe or holdout prompt, or where the folder holds something.
     """
     found = stores.read(kind)
     wanted = [one for one in found if one.used and (downvoted or not one.downvoted)]
-    rows = distinct(wanted)
+    rows = undisputed(distinct(wanted))
     if not rows:
         raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
     require_clean(figures)
     file = write_rows(folder, form, [columns_of(one) for one in rows])
     ids, used = tuple(one.id for one in rows), sum(one.used for one in found)
+    turned = tuple(one.id for one in rows if one.flipped)
     record = ExportRecord(
-        kind, set_digest(found), len(in_use(found)), file.name, file_digest(file), ids, figures.reviewed
+        kind, set_digest(found), len(in_use(found)), file.name, file_digest(file), ids, turned, figures.reviewed
     )  # fmt: skip
     write_record(folder, record)
     return Exported(kind, file, rows, figures, used - len(wanted), len(wanted) - len(rows))

@@ -16,7 +16,7 @@ from lanes.errors import BadInput
 from preferences.overlay import CHOICES, Standing, Vote, choice_of
 from preferences.provenance import Origin, Provenance, Side
 from preferences.rows import SIDES, Kind, Row, receipt_of, row_from_json
-from preferences.stores import require_vote
+from preferences.stores import mechanical, require_vote
 from probes.data import Reserved, turns_of
 from probes.prompts import parse_object, read_text
 
@@ -80,6 +80,7 @@ def read_votes(path: Path, rows: Mapping[str, Standing], by: str, time: str) -> 
     One voter cannot say two things of a row that exclude each other.
     """
     said: dict[tuple[str, str], str] = {}
+    made = mechanical(one.row for one in rows.values())
 
     def vote_of(record: Record) -> Vote:
         for column in VOTE_COLUMNS[:2]:
@@ -89,7 +90,7 @@ def read_votes(path: Path, rows: Mapping[str, Standing], by: str, time: str) -> 
         if not isinstance(voter, str):
             raise BadInput(f"by={voter!r} is no name; give one")
         vote = Vote(record["id"].strip(), choice_of(record["vote"].strip()), voter.strip(), time)
-        require_vote(vote, rows.get(vote.row))
+        require_vote(vote, rows.get(vote.row), made)
         if vote.vote in ("up", "down"):
             before = said.setdefault((vote.row, vote.by), vote.vote)
             if before != vote.vote:

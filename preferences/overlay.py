@@ -4,7 +4,7 @@ A voter's up and down replace each other; flip and drop stand beside them; clear
 row. One flip swaps the sides, however many say so; one drop takes the row out of exports.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -107,11 +107,13 @@ class Standing:
 
     @property
     def receipt(self) -> Mapping[str, Any] | None:
-        """The latest of a gate on the text that is chosen now; else what the row came with, unless it was flipped."""
+        """The latest of a gate on the text that is chosen now, of the code gate if that has judged it; else what the
+        row came with, unless it was flipped."""
         chosen = text_digest(self.texts[0])
-        latest = next((one.receipt for one in reversed(self.certifications) if one.chosen == chosen), None)
-        if latest is not None:
-            return receipt_of(latest)
+        found = [receipt_of(one.receipt) or {} for one in reversed(self.certifications) if one.chosen == chosen]
+        code = [one for one in found if one.get("gate") == "code"]
+        if found:
+            return (code or found)[0]
         return None if self.flipped else self.row.receipt
 
     @property
@@ -136,8 +138,13 @@ class Standing:
 
         Of an ORPO row, what a gate's latest word on its chosen side is, and that it stands as it was certified.
         """
-        certified = self.row.kind != "orpo" or (not self.flipped and (self.receipt or {}).get("certified") is True)
-        return not self.withdrawn and not self.dropped and certified
+        return not self.withdrawn and not self.dropped and self.fit
+
+    @property
+    def fit(self) -> bool:
+        """Whether it may be in its store as it stands: an ORPO row may as long as its chosen side is certified."""
+        certified = (self.receipt or {}).get("certified") is True
+        return self.row.kind != "orpo" or (not self.flipped and certified)
 
 
 def text_digest(text: Turns) -> str:
@@ -214,9 +221,17 @@ def after(said: Said, vote: Choice) -> Said:
     return (said - {"up", "down"} if vote in ("up", "down") else said) | {vote}
 
 
+def undisputed(found: Sequence[Standing]) -> tuple[Standing, ...]:
+    """Without the pairs of which another prefers the opposite: a vote that was taken back, say."""
+    ways = Counter((one.row.matter, text_digest(one.texts[0])) for one in found)
+    sides = Counter(matter for matter, _ in ways)
+    return tuple(one for one in found if len(one.texts) < 2 or sides[one.row.matter] == 1)
+
+
 def set_digest(found: Iterable[Standing]) -> str:
-    """Names a set of live rows: another row, one fewer, or one turned round, makes another set."""
-    return digest_of(sorted([one.id, one.flipped] for one in found if one.state == "live"))
+    """Names a set of live rows that are fit for their store: another row, one fewer, or one turned round, makes
+    another set."""
+    return digest_of(sorted([one.id, one.flipped] for one in found if one.state == "live" and one.fit))
 
 
 def looked_at(found: Sequence[Standing]) -> bool:

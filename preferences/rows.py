@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from lanes import digest_of
 from lanes.errors import BadInput
 from preferences.provenance import Provenance, Side, is_number, require_types, require_utf8
-from probes.data import Turns, plain, turns_of
+from probes.data import Turns, turns_of
 
 Kind = Literal["preference", "reward", "dpo", "orpo"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -92,13 +92,13 @@ class Row:
 
     @cached_property
     def said(self) -> str:
-        """Names what it says, whatever the white space: the same of copies, in whichever store they are."""
-        return digest_of([_bare(text) for text in (self.prompt, *self.texts)])
+        """Names what it says: the same of copies, in whichever store they are."""
+        return digest_of([bare(text) for text in (self.prompt, *self.texts)])
 
     @cached_property
     def matter(self) -> str:
         """Names prompt and texts, whichever of them comes first."""
-        return digest_of([_bare(self.prompt), sorted(map(_bare, self.texts))])
+        return digest_of([bare(self.prompt), sorted(map(bare, self.texts))])
 
     @property
     def plain(self) -> bool:
@@ -205,8 +205,10 @@ def _text(data: Mapping[str, Any], column: str) -> Turns:
     return turns
 
 
-def _bare(text: Turns) -> str:
-    return " ".join(plain(text).split())
+def bare(text: Turns) -> str:
+    """Without white space that says nothing: at the ends of lines, and around the text. Indentation does."""
+    shown = text if isinstance(text, str) else "\n".join(f"{role}: {content}" for role, content in text)
+    return "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n")
 
 
 def _require_text(name: str, text: Turns) -> None:

@@ -5,7 +5,7 @@ votes.jsonl  withdrawals.jsonl  reviews.jsonl  certifications.jsonl      what wa
 reserved.jsonl                                           the probe and holdout prompts that no row may ask
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,7 @@ from preferences.overlay import (
     set_digest,
     standings,
 )
-from preferences.rows import KINDS, SIDES, Kind, Row, row_from_json, row_to_json
+from preferences.rows import KINDS, SIDES, Kind, Row, bare, row_from_json, row_to_json
 from probes.data import Reserved
 from probes.prompts import Prompt
 
@@ -102,11 +102,8 @@ class Stores:
     def _require_own_work(self, rows: Sequence[Row]) -> None:
         """What a row of a store, or one beside it, says was mechanically made is no chosen side, whoever brings it."""
         pairs = [row for kind in KINDS for row in (self.rows(kind) if len(SIDES[kind]) > 1 else ())]
-        sides = [
-            (side, text) for row in (*pairs, *rows) for side, text in zip(row.provenance.sides, row.texts, strict=True)
-        ]
-        made = {text for side, text in sides if side.origin == "mechanical"}
-        odd = next((row for row in rows if len(row.texts) > 1 and row.texts[0] in made), None)
+        made = mechanical((*pairs, *rows))
+        odd = next((row for row in rows if len(row.texts) > 1 and bare(row.texts[0]) in made), None)
         if odd is not None:
             raise BadInput(
                 f"row {odd.id} chooses a text that another row says was mechanically made, which is never the chosen "
@@ -175,8 +172,9 @@ class Stores:
     def vote(self, votes: Sequence[Vote]) -> int:
         """Record the votes that change what their voter says of a row, all or none; how many did."""
         rows = {one.id: one for own in self.read_all().values() for one in own}
+        made = mechanical(one.row for one in rows.values())
         for vote in votes:
-            require_vote(vote, rows.get(vote.row))
+            require_vote(vote, rows.get(vote.row), made)
         with locked(self.folder):
             cast, new = ballots(self.votes(), {name: one.row for name, one in rows.items()}), []
             for vote in votes:
@@ -227,7 +225,13 @@ class Stores:
         return found
 
 
-def require_vote(vote: Vote, row: Standing | None) -> None:
+def mechanical(rows: Iterable[Row]) -> frozenset[str]:
+    """The texts that some row says were mechanically made."""
+    both = (zip(row.provenance.sides, row.texts, strict=True) for row in rows)
+    return frozenset(bare(text) for own in both for side, text in own if side.origin == "mechanical")
+
+
+def require_vote(vote: Vote, row: Standing | None, made: Collection[str]) -> None:
     """Refuse a vote on no row, one of nobody, and a flip that would break a law."""
     if row is None:
         raise BadInput(f"there is no row {vote.row!r} to vote on; see nightlane pairs list")
@@ -238,5 +242,5 @@ def require_vote(vote: Vote, row: Standing | None) -> None:
             raise BadInput(f"row {vote.row} is one answer and has no sides to flip; vote up, down or drop")
         if row.row.kind == "orpo":
             raise BadInput(f"row {vote.row}: an ORPO row's chosen side passed the gate, so it cannot flip; vote drop")
-        if row.row.provenance.sides[1].origin == "mechanical":
+        if bare(row.row.texts[1]) in made:
             raise BadInput(f"row {vote.row}: a mechanically made text is never the chosen side; vote drop instead")

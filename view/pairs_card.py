@@ -68,7 +68,10 @@ def _front_matter(kind: str, file: Path, rows: int, licence: str) -> list[str]:
 
 
 def _held_back(exported: Exported) -> list[str]:
-    why = {"with more votes down than up": exported.held_back, "that say what an earlier one says": exported.repeated}
+    why = {
+        "with more votes down than up": exported.held_back,
+        "that say what another one says, or its opposite": exported.repeated,
+    }
     told = [f"{count(number, 'row')} {which}" for which, number in why.items() if number]
     return [f"Left out: {', '.join(told)}."] if told else []
 

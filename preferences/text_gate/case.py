@@ -55,8 +55,8 @@ class Case:
 
 def cases(rows: Iterable[Standing], embed: Embed | None = None) -> tuple[Case, ...]:
     """The pairs in use, each within the set of all of them. What the set says is found once for all. ``embed``: whose
-    vectors say what a text is about; without, its words do."""
-    used = in_use(rows)
+    vectors say what a text is about; without, its words do. What the code gate has judged is left to it."""
+    used = [one for one in in_use(rows) if (one.receipt or {}).get("gate") != "code"]
     near, again = nearness(used, embed), repeats(used)
     whole = digest_of(sorted([one.id, one.flipped] for one in used))
     return tuple(

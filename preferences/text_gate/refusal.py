@@ -30,8 +30,28 @@ _HARMLESS = re.compile(
 )
 
 
+_MORE = re.compile(
+    r"""
+    \bI(?:'m|\s+am)\s+(?:\w+\s+)?not\s+(?:permitted|allowed|comfortable)\b
+    | \bI\s+(?:must|have\s+to)\s+(?:respectfully\s+)?(?:refuse|decline)\b
+    | \bI\s+(?:don't|do\s+not)\s+feel\s+comfortable\b | \bI\s+(?:can't|cannot|won't)\s+in\s+good\s+conscience\b
+    | ^\s*no,?\s+I\s+(?:will\s+not|won't)\s+do\b
+    | ^\W*(?:es\s+)?tut\s+mir\s+leid,?\s+(?:aber\s+)?(?:da(?:bei|mit)\s+)?(?:ich\s+)?(?:kann|darf)\b
+    | ^\W*je\s+suis\s+désolée?,?\s+(?:mais\s+)?je\s+ne\s+peux\b | ^\W*lo\s+siento,?\s+(?:pero\s+)?no\s+puedo\b
+    | ^\W*(?:对不起|抱歉|很抱歉)[，,]?\s*(?:我|但)?(?:我)?(?:无法|不能) | ^\W*申し訳(?:ありません|ございません)が
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def declines(answer: str) -> str:
+    """What declines at the beginning of an answer; "" where nothing does. Looks where `refuses` does, at the first 300
+    characters, once what is harmless is taken out, and for some ways to decline in the commonest other languages."""
+    text = answer[:400].replace("\u2019", "'")
+    more = _MORE.search(text[:300])
+    return more[0].strip() if more else refusal(_HARMLESS.sub("", text))
+
+
 def check(case: Case) -> Receipt:
-    """Looks where `refuses` does, at the first 300 characters, once what is harmless is taken out."""
-    text = case.chosen[:400].replace("\u2019", "'")
-    found = refusal(_HARMLESS.sub("", text))
+    found = declines(case.chosen)
     return Receipt("refusal", not found, {"refuses": float(bool(found))}, repr(one_line(found, 80)) if found else "")

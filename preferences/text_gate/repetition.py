@@ -8,6 +8,7 @@ a shorter text is measured as if it had SHORTEST characters or lines, so that on
 
 import itertools
 import re
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ from preferences.text_gate.case import Case
 
 MOST: dict[str, float] = {"repeated": 0.15, "commonest_pair": 0.20, "line_characters": 0.20, "lines": 0.30}
 PASSAGE = 5
+COMPRESSES = 8.0
+"""By zlib, as Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision", section 4.5, find
+loops (from 2.4 on, in a line of speech): for what has no word breaks."""
 SHORTEST = {"characters": 250, "lines": 10}
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -31,12 +35,15 @@ def check(case: Case) -> Receipt:
         "commonest_pair": _share(times * len(pair.replace(" ", "")), words),
         "line_characters": _share(sum(len(line.replace(" ", "")) for line in later), words),
         "lines": len(later) / max(SHORTEST["lines"], len(lines)),
+        "compression": _compression(case.chosen),
     }
     said = {"repeated": _passage(words, again), "commonest_pair": pair}
     told = [
         f"{share:.0%} of it is {_WHAT[name]} ({said.get(name) or later[0]!r}), and {MOST[name]:.0%} is allowed"
-        for name, share in figures.items() if share > MOST[name]
+        for name, share in figures.items() if name in MOST and share > MOST[name]
     ]  # fmt: skip
+    if figures["compression"] > COMPRESSES:
+        told.append(f"it compresses {figures['compression']:.0f} times, and {COMPRESSES:g} is allowed")
     return Receipt("repetition", not told, {name: round(one, 4) for name, one in figures.items()}, "; ".join(told[:1]))
 
 
@@ -64,6 +71,11 @@ def commonest(words: Sequence[str]) -> tuple[str, int]:
     """The commonest pair of neighbours and how often it is there; a pair that is there once is none."""
     pairs = Counter(itertools.pairwise(words)).most_common(1)
     return (" ".join(pairs[0][0]), pairs[0][1]) if pairs and pairs[0][1] > 1 else ("", 0)
+
+
+def _compression(text: str) -> float:
+    held = text.encode()
+    return len(held) / len(zlib.compress(held)) if held else 0.0
 
 
 def _share(characters: int, words: Sequence[str]) -> float:

@@ -49,6 +49,22 @@ def test_verdicts_since_the_export_make_it_one_that_was_looked_at(tmp_path: Path
     assert look(tmp_path, found, unreviewed=True) == "reviewed"
 
 
+@pytest.mark.parametrize("said", ["withdrawn", "drop", "flip"])
+def test_an_export_of_a_pair_that_no_longer_stands_is_refused_whoever_looked(tmp_path: Path, said: Any) -> None:
+    found = stores(tmp_path)
+    exported(found, tmp_path)
+    review(found, range(5))
+    assert look(tmp_path, found) == "reviewed"
+    first = found.read("dpo")[0]
+    if said == "withdrawn":
+        found.withdraw("its KEEP was retracted: holdout", "2026-11-21T20:00:00Z", row=first.id)
+    else:
+        found.vote([Vote(first.id, said, "ann", "2026-11-21T20:00:00Z")])
+    for unreviewed in (False, True):
+        with pytest.raises(BadInput, match=rf"1 no longer do \({first.id}.*export it again"):
+            planned(tmp_path, found, unreviewed=unreviewed)
+
+
 def test_of_a_small_export_all_rows_are_looked_at(tmp_path: Path) -> None:
     found = stores(tmp_path, rows=2)
     exported(found, tmp_path)

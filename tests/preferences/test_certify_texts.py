@@ -11,8 +11,9 @@ from some_rows import TIME, stores, talk
 from agent import certifying
 from agent.certifying import certify_pairs, certify_texts
 from lanes.errors import BadInput
-from preferences.overlay import Vote
+from preferences.overlay import Certification, Vote, text_digest
 from preferences.stores import Stores
+from probes.prompts import Prompt
 from view.pairs_certify import UNTOLD, certify_data, certify_text
 
 
@@ -48,6 +49,27 @@ def test_what_passes_all_layers_becomes_an_orpo_row_and_the_rest_says_why_not(tm
     assert "near_duplicate        1       1       9" in text
     assert f"{rows[3].id}  critical: empty" in text
     assert UNTOLD not in text
+
+
+def test_what_the_code_gate_has_judged_is_left_to_it(tmp_path: Path) -> None:
+    found = filled(tmp_path, everyday()[:6])
+    first = found.read("dpo")[0]
+    judged = Certification(first.id, text_digest(first.texts[0]), '{"gate": "code", "certified": false}', TIME)
+    found.certify([judged])
+    done = certify_texts(found, "dpo", quiet)
+    assert first.id not in {one.row.id for one in done.found}
+    assert len(done.found) == 5
+
+
+def test_a_row_whose_prompt_was_reserved_later_keeps_no_other_out(tmp_path: Path) -> None:
+    found = filled(tmp_path, everyday()[:8])
+    late = found.read("dpo")[0].row.prompt
+    assert isinstance(late, str)
+    found.reserve([Prompt("late", "holdout", "everyday", 1, late, {})])
+    done = certify_texts(found, "dpo", quiet)
+    certified = [one for one in done.found if one.certificate.certified]
+    assert done.new == len(certified) - 1 > 4
+    assert late not in {one.row.prompt for one in found.read("orpo")}
 
 
 def test_certifying_twice_changes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tiny
 import yaml
-from some_rows import TIME, pair, prompts, reward, stores, talk
+from some_rows import TIME, pair, prompts, reward, side, stores, talk
 
 from lanes.errors import BadInput
 from preferences.export_record import record_of
@@ -65,9 +65,17 @@ def test_what_is_said_twice_is_exported_once(tmp_path: Path) -> None:
     held.add([pair(0), pair(1), pair(1, provenance=again), pair(2)])
     done = export(held, "dpo", "jsonl", tmp_path / "out")
     assert ([one.row for one in done.rows], done.held_back, done.repeated) == ([pair(0), pair(1), pair(2)], 0, 1)
-    assert "1 row that say what an earlier one says" in card_markdown(done, "mine")
+    assert "1 row that say what another one says, or its opposite" in card_markdown(done, "mine")
     held.withdraw("retracted", TIME, decision="s1-001")
     assert [one.row.provenance for one in export(held, "dpo", "jsonl", tmp_path / "later").rows] == [again]
+
+
+def test_what_is_said_both_ways_round_is_exported_neither_way(tmp_path: Path) -> None:
+    held = stores(tmp_path)
+    turned = pair(1, "preference", texts=pair(1).texts[::-1], provenance=Provenance((side(), side())))
+    held.add([pair(0, "preference"), pair(1, "preference"), turned])
+    done = export(held, "preference", "jsonl", tmp_path / "out")
+    assert ([one.row for one in done.rows], done.repeated) == ([pair(0, "preference")], 2)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

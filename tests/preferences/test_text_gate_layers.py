@@ -162,6 +162,11 @@ def test_a_short_text_that_says_a_thing_twice_is_no_loop(text: str) -> None:
     assert receipt("repetition", chosen=text).passed
 
 
+@pytest.mark.parametrize("text", ["我喜欢森林" * 60, "とても楽しいですね" * 50, "a" * 400, "ha" * 200])
+def test_a_loop_without_word_breaks_is_one_too(text: str) -> None:
+    assert "compresses" in receipt("repetition", chosen=text).failing
+
+
 def test_no_everyday_answer_is_a_loop() -> None:
     assert all(found["repetition"].passed for found in receipts(everyday()))
 
@@ -190,6 +195,13 @@ def test_what_is_repeated_is_what_stood_there_before(words: list[str]) -> None:
         "I'm not able to do that for you.",
         "I don't feel comfortable with this.",
         "I apologize, but I cannot continue.",
+        "Unfortunately, I am not permitted to describe this.",
+        "I must refuse to answer.",
+        "I cannot in good conscience write that.",
+        "No, I will not do it.",
+        "Es tut mir leid, aber dabei kann ich nicht helfen.",
+        "Je suis désolé, mais je ne peux pas vous aider.",
+        "对不起，我无法帮助您。",
     ],
 )
 def test_an_answer_that_declines_is_refused_with_its_words(text: str) -> None:

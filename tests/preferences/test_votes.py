@@ -86,6 +86,26 @@ def test_what_is_said_of_a_pair_holds_for_its_copies_in_whichever_store(found: S
     assert [len(found.find(row.id).verdicts) for row in (first, later, pair(2))] == [1, 1, 0]
 
 
+def test_what_another_row_calls_mechanical_is_flipped_to_in_no_copy(found: Stores) -> None:
+    row = pair(1)
+    found.add([pair(1, "preference", provenance=Provenance((side(), side("mechanical"))))])
+    with pytest.raises(BadInput, match="never the chosen side"):
+        found.vote([Vote(row.id, "flip", "ann", TIME)])
+
+
+def test_programs_that_differ_in_indentation_are_no_copies(found: Stores) -> None:
+    right, wrong = (
+        f"def f(xs):\n    for x in xs:\n        y = x\n{indent}return y\n" for indent in ("    ", "        ")
+    )
+    one, other = (pair(8, texts=(text, "no")) for text in (right, wrong))
+    turned = pair(9, "preference", texts=(wrong, right))
+    found.add([one, other, turned, pair(9, texts=(right, wrong))])
+    vote(found, other, "drop")
+    assert found.find(one.id).used
+    vote(found, pair(9, texts=(right, wrong)), "flip")
+    assert not found.find(turned.id).flipped
+
+
 def test_a_vote_that_changes_nothing_is_not_written(found: Stores) -> None:
     votes = [Vote(pair(0).id, "up", "ann", TIME), Vote(pair(1).id, "drop", "ann", TIME)]
     assert found.vote(votes) == 2
