@@ -81,7 +81,10 @@ def certify_texts(stores: Stores, kind: str, say: Say, embedder: str | None = No
     rows = stores.read(store)
     held = cases(rows, load_embedder(embedder, Path()) if embedder and any(one.used for one in rows) else None)
     if not held:
-        raise BadInput(f"{stores.path(store)} has no row in use to certify; see nightlane pairs list --kind {store}")
+        raise BadInput(
+            f"{stores.path(store)} has no row in use for the text gate, which leaves to the code gate what that has "
+            f"judged; see nightlane pairs list --kind {store}"
+        )
     found, new = _batches(stores, held, TEXTS, certify_case, say)
     return Certifying(store, "text", found, 0, new)
 

@@ -129,5 +129,5 @@ def test_only_stores_of_pairs_with_rows_in_use_are_certified(tmp_path: Path) -> 
     found = stores(tmp_path)
     with pytest.raises(BadInput, match="use one of dpo, preference"):
         certify_pairs(found, "orpo", None, True, quiet)
-    with pytest.raises(BadInput, match="has no row in use to certify"):
+    with pytest.raises(BadInput, match="has no row in use for the text gate"):
         certify_pairs(found, "dpo", None, True, quiet)
