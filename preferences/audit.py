@@ -183,7 +183,7 @@ def duplicates(used: Sequence[Standing]) -> tuple[Duplicate, ...]:
     first: dict[tuple[str, ...], Standing] = {}
     found = []
     for one in used:
-        other = first.setdefault(said(one), one)
+        other = first.setdefault(_said(one), one)
         if other is not one:
             found.append(Duplicate(one.id, other.id, True, 1.0))
     together = (("\n".join(texts), texts) for texts in sorted(first, key=lambda texts: sum(map(len, texts))))
@@ -196,11 +196,11 @@ def duplicates(used: Sequence[Standing]) -> tuple[Duplicate, ...]:
 
 def contradictions(pairs: Sequence[Standing]) -> int:
     """Pairs whose sides are those of another pair the other way round."""
-    known = {said(one) for one in pairs}
-    return sum((prompt, rejected, chosen) in known for prompt, chosen, rejected in map(said, pairs))
+    known = {_said(one) for one in pairs}
+    return sum((prompt, rejected, chosen) in known for prompt, chosen, rejected in map(_said, pairs))
 
 
-def said(one: Standing) -> tuple[str, ...]:
+def _said(one: Standing) -> tuple[str, ...]:
     """Prompt and answers, whatever their white space is."""
     return tuple(" ".join(plain(text).split()) for text in (one.row.prompt, *one.texts))
 

@@ -6,9 +6,8 @@ reward       single answers
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lanes.errors import BadInput
 from preferences.provenance import Provenance, Side
@@ -27,13 +26,12 @@ ALONE: tuple[Kind, ...] = ("preference", "reward")
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One answer to a harvest prompt with its score from 0 to 10, where it comes from, and what a gate said of it."""
+    """One answer to a harvest prompt with its score from 0 to 10, and where it comes from."""
 
     prompt: Prompt
     text: str
     score: float
     side: Side
-    receipt: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.prompt.split != "harvest":
@@ -118,7 +116,7 @@ def reward_rows(answers: Sequence[Scored], making: Making) -> tuple[Row, ...]:
     return tuple(
         Row(
             "reward", making.time, one.prompt.text, (one.text,), (one.score,), one.prompt.category, making.source,
-            Provenance((one.side,), making.session, "", one.prompt.id, making.scorer), one.receipt,
+            Provenance((one.side,), making.session, "", one.prompt.id, making.scorer),
         )
         for one in answers if one.text.strip()
     )  # fmt: skip
@@ -159,5 +157,4 @@ def _pair(kind: Kind, chosen: Scored, rejected: Scored, making: Making, decision
     return Row(
         kind, making.time, prompt.text, (chosen.text, rejected.text), (chosen.score, rejected.score), prompt.category,
         making.source, Provenance((chosen.side, rejected.side), making.session, decision, prompt.id, making.scorer),
-        chosen.receipt,
     )  # fmt: skip

@@ -18,8 +18,6 @@ Every layer runs, also after one that refused, so that `catches` can tell what e
 references run in the sandbox only. SandboxBroken says nothing of a program: certify it again.
 """
 
-from collections.abc import Iterator
-
 from lanes import digest_of
 from preferences.certificate import Catch, Catches, Certificate, catches
 from preferences.gate.contract import Case, Contract
@@ -62,14 +60,11 @@ def certify(
     if origin_of(origin) == "mechanical":
         return Certificate("code", digest, contract.digest, origin, seed, ())
     if refused:
-        return Certificate("code", digest, contract.digest, origin, seed, tuple(_refused(refused)))
-    trial = Trial(program, rooms.bench(contract, seed))
-    receipts = tuple(_receipt(layer, trial) for layer in LAYERS)
+        receipts = tuple(Receipt(layer, False, {}, refused) for layer in LAYERS)
+    else:
+        trial = Trial(program, rooms.bench(contract, seed))
+        receipts = tuple(_receipt(layer, trial) for layer in LAYERS)
     return Certificate("code", digest, contract.digest, origin, seed, receipts)
-
-
-def _refused(why: str) -> Iterator[Receipt]:
-    yield from (Receipt(layer, False, {}, why) for layer in LAYERS)
 
 
 def _receipt(layer: str, trial: Trial) -> Receipt:

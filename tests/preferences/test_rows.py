@@ -118,9 +118,9 @@ def test_coverage_is_read_from_a_receipt_in_either_form() -> None:
 # rows from scored answers
 
 
-def answer(text: str, score: float, recipe: str, prompt: str = "h1", sample: int = 0, **more: Any) -> Scored:
+def answer(text: str, score: float, recipe: str, prompt: str = "h1", sample: int = 0) -> Scored:
     asked = Prompt(prompt, "harvest", "lists", 1, f"# {prompt}\n", {})
-    return Scored(asked, text, score, Side("sampled", recipe=recipe, sampler_seed=7, sample=sample), **more)
+    return Scored(asked, text, score, Side("sampled", recipe=recipe, sampler_seed=7, sample=sample))
 
 
 def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_margin() -> None:
