@@ -1,7 +1,6 @@
 """``nightlane pairs certify``: the chosen sides of a store through the code gate or the text gate."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -31,13 +30,15 @@ Say = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Certifying:
-    """What became of a store. ``without``: rows in use that no contract is for; ``new``: ORPO rows that were new."""
+    """What became of a store. ``without``: rows in use that no contract is for; ``new``: ORPO rows that were new;
+    ``refused``: why the store of ORPO rows took others not."""
 
     kind: Kind
     gate: Gate
-    found: tuple[Certified, ...]
     without: int
+    found: tuple[Certified, ...]
     new: int
+    refused: tuple[str, ...]
 
 
 def certify_pairs(
@@ -69,10 +70,10 @@ def certify_store(stores: Stores, kind: str, contracts: Path, say: Say) -> Certi
         )
     try:
         with Rooms() as rooms:
-            found, new = _batches(stores, held, BATCH, lambda one: certify_row(*one, rooms), say)
+            done = _batches(stores, held, BATCH, lambda one: certify_row(*one, rooms), say)
     except SandboxUnavailable as error:
         raise MissingRequirement(str(error)) from None
-    return Certifying(store, "code", found, without, new)
+    return Certifying(store, "code", without, *done)
 
 
 def certify_texts(stores: Stores, kind: str, say: Say, embedder: str | None = None) -> Certifying:
@@ -85,8 +86,7 @@ def certify_texts(stores: Stores, kind: str, say: Say, embedder: str | None = No
             f"{stores.path(store)} has no row in use for the text gate, which leaves to the code gate what that has "
             f"judged; see nightlane pairs list --kind {store}"
         )
-    found, new = _batches(stores, held, TEXTS, certify_case, say)
-    return Certifying(store, "text", found, 0, new)
+    return Certifying(store, "text", 0, *_batches(stores, held, TEXTS, certify_case, say))
 
 
 def _pairs(kind: str) -> Kind:
@@ -98,30 +98,29 @@ def _pairs(kind: str) -> Kind:
 
 def _batches(
     stores: Stores, held: Sequence[Held], size: int, certify: Callable[[Held], Certified], say: Say
-) -> tuple[tuple[Certified, ...], int]:
-    """What was certified, and how many ORPO rows were new. Certificates are on the disk after each batch, so that
-    Ctrl-C loses few."""
-    found, new, reserved = list[Certified](), 0, stores.reserved()
+) -> tuple[tuple[Certified, ...], int, tuple[str, ...]]:
+    """What was certified, how many ORPO rows were new, and why their store refused others. Certificates are on the disk
+    after each batch, so that Ctrl-C loses few."""
+    found, new, refused, reserved = list[Certified](), 0, list[str](), stores.reserved()
     for start in range(0, len(held), size):
         batch = [certify(one) for one in held[start : start + size]]
         stores.certify([certification(one, now()) for one in batch])
-        new += _added(stores, orpo_of(batch), reserved)
-        found += batch
+        more, why = _added(stores, orpo_of(batch), reserved)
+        new, refused, found = new + more, refused + why, found + batch
         say(len(found), len(held))
-    return tuple(found), new
+    return tuple(found), new, tuple(refused)
 
 
-def _added(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> int:
-    """One row that its store refuses, since its prompt was reserved later, say, does not keep the others out."""
+def _added(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> tuple[int, list[str]]:
+    """How many were new, and why others were refused: one row whose prompt was reserved later, say, keeps no other out.
+    BadInput where none of several can be added: then it is the store."""
     try:
-        return len(stores.add(rows, reserved).new)
-    except BadInput:
-        return _added_alone(stores, rows, reserved)
-
-
-def _added_alone(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> int:
-    new = 0
-    for row in rows:
-        with suppress(BadInput):
-            new += len(stores.add([row], reserved).new)
-    return new
+        return len(stores.add(rows, reserved).new), []
+    except BadInput as error:
+        if len(rows) == 1:
+            return 0, [str(error)]
+        alone = [_added(stores, [row], reserved) for row in rows]
+        refused = [why for _, own in alone for why in own]
+        if len(refused) == len(rows):
+            raise
+        return sum(new for new, _ in alone), refused

@@ -18,7 +18,8 @@ def certify_data(done: Certifying) -> dict[str, Any]:
     caught = catches([one.certificate for one in done.found], done.gate)
     return {
         "kind": done.kind, "gate": done.gate, "rows": caught.texts, "without_contract": done.without,
-        "new_orpo_rows": done.new, "mechanical": caught.mechanical,
+        "new_orpo_rows": done.new,
+        "kept_out": list(done.refused), "mechanical": caught.mechanical,
         "certified": sum(one.certificate.certified for one in done.found),
         "topics_told_apart": all(map(_told_apart, done.found)),
         "layers": [
@@ -42,6 +43,7 @@ def certify_text(done: Certifying) -> str:
         "", f"{'layer':<15}{'caught':>8}{'alone':>8}{'left':>8}",
         *(f"{one['layer']:<15}{one['caught']:>8}{one['alone']:>8}{one['left']:>8}" for one in data["layers"]),
     ]  # fmt: skip
+    lines += [f"not in orpo: {plain(why, 200)}" for why in done.refused[:SHOWN]]
     refused = data["refused"]
     if refused:
         lines += ["", f"refused{'' if len(refused) <= SHOWN else f', the first {SHOWN} of {len(refused)}'}:"]

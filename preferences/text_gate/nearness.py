@@ -38,7 +38,8 @@ _BLOCK, _MOST = 1 << 23, 1 << 12  # similarities and answers held at a time
 
 @dataclass(frozen=True, slots=True)
 class Nearness:
-    """own, other: cosines, from -1 to 1. prompt, row: the nearest other prompt, and a row that asks it. prompts: how
+    """own, other: how near, a cosine by an embedder; by words up to 2, since a profile is a prompt and the mean of its
+    rejected sides. prompt, row: the nearest other prompt, and a row that asks it. prompts: how
     many the set has; with fewer than FEWEST, nothing is measured. told_apart: whether its answers tell them apart."""
 
     own: float

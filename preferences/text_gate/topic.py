@@ -6,7 +6,8 @@ from probes.text import one_line
 
 
 def check(case: Case) -> Receipt:
-    """Figures are cosines, and whether the answers of the set tell its prompts apart: where not, nothing is refused."""
+    """Figures are how near (nearness.py), and whether the answers of the set tell its prompts apart: where not, nothing
+    is refused."""
     near = case.nearness
     figures = {
         "own": round(near.own, 4), "other": round(near.other, 4), "prompts": float(near.prompts),

@@ -203,5 +203,8 @@ def test_the_command_prints_what_to_export_and_serves_until_it_is_interrupted(tm
             reply = shell_client.chat.completions.create(model=exports["OPENAI_MODEL"], messages=MESSAGES)
         assert reply.choices[0].message.content == "from the shell"
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=10) == 0
+        try:
+            assert process.wait(timeout=10) == 0
+        finally:
+            process.kill()
         assert process.stderr.read() == ""

@@ -70,6 +70,15 @@ def test_a_row_whose_prompt_was_reserved_later_keeps_no_other_out(tmp_path: Path
     certified = [one for one in done.found if one.certificate.certified]
     assert done.new == len(certified) - 1 > 4
     assert late not in {one.row.prompt for one in found.read("orpo")}
+    assert len(done.refused) == 1
+    assert "not in orpo: row " in certify_text(done)
+
+
+def test_a_damaged_store_is_said_and_not_taken_for_refused_rows(tmp_path: Path) -> None:
+    found = filled(tmp_path, everyday()[:6])
+    found.path("orpo").write_text("{broken\n{}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="line 1 is not JSON"):
+        certify_texts(found, "dpo", quiet)
 
 
 def test_certifying_twice_changes_nothing(tmp_path: Path) -> None:
