@@ -2,8 +2,9 @@
 holdout."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,11 +14,11 @@ from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict
 from agent.policy.final import Kept, held_out, left_out, standing_claim, still_shown, without
 from agent.policy.knowledge import Knowledge
-from agent.round import Pair, Wanted
+from agent.round import Pair
 from agent.rows import value_of
 from agent.seeds import Seeds
 from lanes import Recipe
-from probes.comparison import Comparison, Difference, compare
+from probes.comparison import Comparison, Difference, compare, comparison_from
 from probes.reading import Failure, Probe, ProbeKey, Reading
 
 
@@ -34,7 +35,8 @@ class Retraction:
 
 @dataclass(frozen=True)
 class Ending:
-    """The checks of one session, each made once: what a check found is in the ledger when the next begins."""
+    """The checks of one session, each made once: what a check found is in the ledger when the next begins, and a
+    session that is taken up goes by it."""
 
     measuring: Measuring
     seeds: Seeds
@@ -42,57 +44,55 @@ class Ending:
     known: Knowledge
 
     def leave_out(
-        self, standing: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
-    ) -> list[Retraction]:
-        """The KEEPs that are no longer shown, in the order they were made."""
-        kept = [_kept(decision, proposal) for decision, proposal in standing]
-        space, found = self.measuring.study.lanes, list[Retraction]()
-        for one, (decision, proposal) in zip(kept, standing, strict=True):
-            gone = [retraction.kept.id for retraction in found]
-            rest = [other for other in kept if other.id not in gone]
-            whole = found[-1].stands if found else last
-            bare = without(start, rest, one.id, space)
-            if bare is None or bare.effect == whole.effect:
-                self._record("leave_one_out", one.id, {"verdict": "superseded"})
-                continue
-            again = self._compared(
-                whole, bare, self.measuring.key, self.seeds.leaving_out(0), f"{proposal.knob} left out"
-            )
-            if isinstance(again, Failure):
-                self._record("leave_one_out", one.id, {"verdict": "not measured", "failure": again.message})
-                continue
-            effect, bound = still_shown(one, again, self.terms)
-            verdict = left_out(one, again, self.terms)
-            said = {"verdict": "retracted" if verdict else "holds", "effect": effect, "bound": bound}
-            self._record("leave_one_out", one.id, {**said, "comparison": asdict(again)})
-            if verdict:
-                found.append(Retraction(decision, proposal, verdict, again, bare))
-        return found
+        self, keeps: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
+    ) -> Iterator[Retraction]:
+        """The KEEPs that are no longer shown, in the order they were made. ``last``: what the last of them left."""
+        rest, whole = [_kept(decision, proposal) for decision, proposal in keeps], last
+        for one, (decision, proposal) in zip(tuple(rest), keeps, strict=True):
+            bare = without(start, rest, one.id, self.measuring.study.lanes)
+            data = self._check("leave_one_out", one.id, partial(self._left_out, one, whole, bare))
+            if bare is not None and data["verdict"] == "retracted":
+                rest, whole = [other for other in rest if other is not one], bare
+                verdict = Verdict("RETRACT", "leave_one_out")
+                yield Retraction(decision, proposal, verdict, comparison_from(data["comparison"]), bare)
+
+    def _left_out(self, one: Kept, whole: Recipe, bare: Recipe | None) -> dict[str, Any]:
+        if bare is None or bare.effect == whole.effect:
+            return {"verdict": "superseded"}
+        again = self._compared(whole, bare, self.measuring.key, self.seeds.leaving_out(0), f"{one.knob} left out")
+        if isinstance(again, Failure):
+            return {"verdict": "not measured", "failure": again.message}
+        effect, bound = still_shown(one, again, self.terms)
+        said = "retracted" if left_out(one, again, self.terms) else "holds"
+        return {"verdict": said, "effect": effect, "bound": bound, "comparison": asdict(again)}
 
     def hold_out(
-        self, standing: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
-    ) -> list[Retraction]:
+        self, keeps: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
+    ) -> Iterator[Retraction]:
         """All KEEPs that stand, when the holdout prompts contradict them."""
+        data = self._check("holdout", "", partial(self._held_out, start, last))
+        if data["verdict"] == "retracted":
+            found, verdict = comparison_from(data["comparison"]), Verdict("RETRACT", data["reason"])
+            yield from (Retraction(decision, proposal, verdict, found, start) for decision, proposal in keeps)
+
+    def _held_out(self, start: Recipe, last: Recipe) -> dict[str, Any]:
         if not self.measuring.study.material.prompts_of("holdout"):
-            self._record("holdout", "", {"verdict": "no prompts"})
-            return []
+            return {"verdict": "no prompts"}
         key = replace(self.measuring.key, split="holdout")
         found = self._compared(last, start, key, self.seeds.holdout(), "what stands against the start, on the holdout")
         if isinstance(found, Failure):
-            self._record("holdout", "", {"verdict": "not measured", "failure": found.message})
-            return []
-        claim = standing_claim(found, self.terms.target, self.terms.policy.smallest_effect)
+            return {"verdict": "not measured", "failure": found.message}
         verdict = held_out(found, self.terms)
+        claim = standing_claim(found, self.terms.target, self.terms.policy.smallest_effect)
         said = {"verdict": "retracted" if verdict else claim, "reason": verdict.reason if verdict else None}
-        self._record("holdout", "", {**said, "comparison": asdict(found)})
-        return [Retraction(decision, proposal, verdict, found, start) for decision, proposal in standing if verdict]
+        return {**said, "comparison": asdict(found)}
 
     def _compared(
         self, whole: Recipe, rest: Recipe, key: ProbeKey, seeds: Iterator[int], title: str
     ) -> Comparison | Failure:
         number = max(2, self.terms.policy.holdout_seeds)
         pairs = [Pair(Probe(whole, key, seed), Probe(rest, key, seed)) for seed in islice(seeds, number)]
-        self.measuring.drive(_once(pairs), title)
+        self.measuring.obtain(pairs, title)
         outcomes = [(self.measuring.outcome(p.candidate), self.measuring.outcome(p.baseline)) for p in pairs]
         failure = next((o for both in outcomes for o in both if isinstance(o, Failure)), None)
         chosen = None if failure else self.measuring.chosen(pairs)
@@ -106,17 +106,17 @@ class Ending:
         """Prompts per category: the noise of a mean is known for as many as decided."""
         return Counter(prompt.category for prompt in self.measuring.study.material.prompts_of(split))
 
-    def _record(self, kind: str, subject: str, data: dict[str, Any]) -> None:
+    def _check(self, kind: str, subject: str, make: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
+        """What a check found: as the ledger has it, else as it is made and recorded now."""
         ledger, session = self.measuring.ledger, self.measuring.row.id
-        if any(check.subject == subject for check in ledger.checks(session, kind)):
-            return
+        known = next((check for check in ledger.checks(session, kind) if check.subject == subject), None)
+        if known is not None:
+            return known.data
+        data = make()
         ledger.checked(CheckRow(session, kind, subject, now(), data))
         about = f" {subject.removeprefix(f'{session}-')}" if subject else ""
         self.measuring.note(f"{kind.upper()}{about}: {data['verdict']}{_figure(data, self.terms.target)}")
-
-
-def _once(pairs: list[Pair]) -> Iterator[Wanted]:
-    yield pairs
+        return data
 
 
 def _kept(decision: DecisionRow, proposal: ProposalRow) -> Kept:

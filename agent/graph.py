@@ -26,6 +26,7 @@ class State(TypedDict):
     incumbent: str
     proposals: list[str]
     ending: str | None
+    answered: int | None
 
 
 def run_loop(session: Session, checkpoints: Path) -> None:
@@ -48,7 +49,9 @@ def run_loop(session: Session, checkpoints: Path) -> None:
             "recursion_limit": NODES_PER_TURN * MOST_TURNS,
         }
         begun = saver.get_tuple(thread) is not None
-        first: State = {"turn": 0, "incumbent": session.row.start, "proposals": [], "ending": None}
+        first: State = {
+            "turn": 0, "incumbent": session.row.start, "proposals": [], "ending": None, "answered": None,
+        }  # fmt: skip
         graph.invoke(None if begun else first, thread, durability="sync")
 
 
@@ -76,10 +79,11 @@ def build(session: Session) -> StateGraph[State]:
         }
 
     def measure(state: State) -> dict[str, object]:
-        return {"ending": session.measure(state["proposals"])}
+        ending, answered = session.measure(state["proposals"])
+        return {"ending": ending, "answered": answered}
 
     def decide(state: State) -> dict[str, object]:
-        session.decide(state["proposals"])
+        session.decide(state["proposals"], state.get("answered"))
         return {}
 
     def record(state: State) -> dict[str, object]:
@@ -107,9 +111,9 @@ def build(session: Session) -> StateGraph[State]:
     graph.add_edge(START, "baseline")
     graph.add_conditional_edges("baseline", ended, {"report": "report", "go on": "propose"})
     graph.add_conditional_edges("propose", ended, {"report": "check", "go on": "measure"})
-    graph.add_conditional_edges("measure", ended, {"report": "check", "go on": "decide"})
+    graph.add_edge("measure", "decide")
     graph.add_edge("decide", "record")
-    graph.add_edge("record", "harvest")
+    graph.add_conditional_edges("record", ended, {"report": "check", "go on": "harvest"})
     graph.add_edge("harvest", "propose")
     graph.add_edge("check", "report")
     graph.add_edge("report", END)

@@ -1,7 +1,7 @@
 """Has probes run and makes what they give durable; nothing is measured twice, and nothing under a changed study."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -70,12 +70,10 @@ class Measuring:
     def __post_init__(self) -> None:
         self.examiner.heard = self.told
 
-    def drive(self, course: Iterator[Wanted], title: str) -> None:
-        """Measure whatever a course asks for, until it is at its end. BudgetSpent when the budget does not allow it."""
-        for wanted in course:
-            probes = [probe for pair in wanted for probe in (pair.candidate, pair.baseline)]
-            self.measure(title, probes)
-            self._choose(wanted)
+    def obtain(self, wanted: Wanted, title: str) -> None:
+        """Measure pairs, and choose between their answers where that decides. BudgetSpent where the budget ends."""
+        self.measure(title, [probe for pair in wanted for probe in (pair.candidate, pair.baseline)])
+        self._choose(wanted)
 
     def measure(self, title: str, probes: Sequence[Probe]) -> None:
         """Run those that are in no probe directory. What answers with an adapter that is there is no probe more."""

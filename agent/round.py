@@ -103,14 +103,25 @@ class Round:
                 if seen is not None:
                     one.screened = seen
                     self._looked(one, *screen(seen, self.terms, known.about(one.move)))
+            self._settled = [one for one in self.candidates if isinstance(one.step, Verdict)]
             pairs += 1
-        self._settled = [one for one in self.candidates if isinstance(one.step, Verdict)]
         for one in sorted(self._waiting(), key=lambda one: -one.looks[-1].chance):
             if not one.disguised and any(c.verdict.status == "KEEP" for c in self.conclusions):
                 one.step = Verdict("DISCARD", "overtaken")
             else:
                 yield from self._confirmation(one)
             self._settled.append(one)
+
+    def cut_short(self) -> None:
+        """The budget ended on the way: what is open is concluded as that, where it has a comparison. What a disguise
+        would have come to, nobody can say."""
+        for one in self.candidates:
+            compared = one.screened is not None or one.confirmed is not None
+            if compared and not one.disguised and not isinstance(one.step, Verdict):
+                if one.confirmed is None:
+                    one.error = 0.0
+                one.step = Verdict("DISCARD", "budget")
+                self._settled.append(one)
 
     @property
     def conclusions(self) -> list[Conclusion]:

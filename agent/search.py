@@ -23,6 +23,8 @@ CALIBRATION = "calibration"
 """The lane, and the proposer, of candidates that are the incumbent in disguise."""
 UNDECIDED = ("unpromising", "unconfirmed")
 """Reasons that say that too little was shown: such a candidate may be tried again, on other seeds."""
+NO_TURN = ("overtaken", "budget")
+"""Reasons that say nothing of the candidate: it may be tried again as often as that happens."""
 CHANCES = 6
 """How often a recipe is tried while too little is shown."""
 HARM = ("worse", "guard", "cumulative", "crash")
@@ -99,12 +101,12 @@ class Search:
 
     def barred(self) -> set[str]:
         """The effects of recipes that are not tried again: shown to be no better, or tried often enough, and not for a
-        fault of the machine's; and what this session has proposed. A candidate that was overtaken has not had its
-        turn."""
+        fault of the machine's; and what this session has proposed. A candidate that was overtaken, or cut short by the
+        budget, has not had its turn."""
         open_again = {
             proposal.id
             for proposal, decision in self._history
-            if decision.reason == "overtaken"
+            if decision.reason in NO_TURN
             or (decision.reason in UNDECIDED and self._chances[self._effect(proposal.child)] < CHANCES)
         }
         decided = {

@@ -15,7 +15,7 @@ from agent.ending import Ending, Retraction
 from agent.examining import Examiner, last_look
 from agent.floor import Floor, floor_data, settle, told, visible_effect
 from agent.harvesting import Harvest
-from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow, left_standing
+from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
 from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
@@ -98,24 +98,31 @@ class Session:
         """Why the session should end early: nothing was promising for long, though the search widened."""
         return self._search.plateau()
 
-    def measure(self, proposals: Sequence[str]) -> str | None:
-        """Whatever the round's candidates and their baseline need until each is decided on; why the session ends."""
-        try:
-            if current := self._round(proposals):
-                self.measuring.drive(current.course(), self._title(current.candidates))
-        except BudgetSpent as error:
-            return str(error)
-        if current:
-            self._require_sound(current.conclusions)
-        return None
-
-    def decide(self, proposals: Sequence[str]) -> None:
-        """Come to the round's conclusions again, from what is on the disk, and make them durable together."""
-        current = self._round(proposals)
+    def measure(self, proposals: Sequence[str]) -> tuple[str | None, int | None]:
+        """Whatever the round's candidates and their baseline need until each is decided on. If the budget ends before
+        that: why the session ends, and how many of the round's requests were answered."""
+        current, answered = self._round(proposals), 0
         if current is None:
-            return
-        for _ in current.course():
-            """Everything it asks for was measured."""
+            return None, None
+        try:
+            for wanted in current.course():
+                self.measuring.obtain(wanted, self._title(current.candidates))
+                answered += 1
+        except BudgetSpent as error:
+            return str(error), answered
+        self._require_sound(current.conclusions)
+        return None, None
+
+    def decide(self, proposals: Sequence[str], answered: int | None) -> None:
+        """Come to the round's conclusions again, from what is on the disk, and make them durable together.
+        ``answered``: how many of the round's requests were, where the budget ended before the last; None: all."""
+        current = self._round(proposals)
+        if current is None or (answered is not None and len(current.candidates) < len(proposals)):
+            return  # it was cut short and recorded: what has no decision has no comparison
+        for number, _ in enumerate(current.course()):
+            if number == answered:
+                current.cut_short()
+                break
         self._record([(self._concluded(conclusion), conclusion) for conclusion in current.conclusions])
 
     def record(self, proposals: Sequence[str], incumbent: str) -> str:
@@ -131,18 +138,23 @@ class Session:
 
     def check_keeps(self) -> None:
         """Re-test what was kept, as far as the budget goes, and retract what does not hold."""
-        standing = self._standing()
-        if not standing or not self.study.file.policy.holdout_seeds:
+        keeps = self._keeps()
+        if not keeps or not self.study.file.policy.holdout_seeds:
             return
-        start, ending = self._recipe(self.row.start), Ending(self.measuring, self.seeds, self._terms, self._known([]))
+        start, last = self._recipe(self.row.start), self._recipe(keeps[-1][0].incumbent)
+        ending = Ending(self.measuring, self.seeds, self._terms, self._known([]))
         for check in (ending.leave_out, ending.hold_out):
+            found = list[Retraction]()
             try:
-                last = self._recipe(self._last_standing())
-                self._retract(check(standing, start, last) if standing else [])
+                if keeps:
+                    found.extend(check(keeps, start, last))
             except BudgetSpent as error:
                 self.measuring.note(f"{check.__name__.upper()} left out: {error}")
+            self._retract(found)
             self.measuring.reserve = 0
-            standing = self._standing()
+            gone = {one.kept.id for one in found}
+            keeps = [(decision, proposal) for decision, proposal in keeps if decision.id not in gone]
+            last = found[-1].stands if found else last
 
     def end(self, reason: str) -> None:
         """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
@@ -334,18 +346,16 @@ class Session:
 
     # what stands
 
-    def _standing(self) -> list[tuple[DecisionRow, ProposalRow]]:
-        """The KEEPs of this session that were not retracted."""
-        rows = self._ledger.decisions("WHERE session = ?", (self.row.id,))
-        gone = {row.proposal for row in rows if row.status == "RETRACT"}
-        return [(row, self._proposal(row.id)) for row in rows if row.status == "KEEP" and row.id not in gone]
-
-    def _last_standing(self) -> str:
-        return left_standing(self.row, self._ledger.decisions("WHERE session = ?", (self.row.id,)))
+    def _keeps(self) -> list[tuple[DecisionRow, ProposalRow]]:
+        """The KEEPs of this session, also those that were retracted."""
+        rows = self._ledger.decisions("WHERE session = ? AND status = 'KEEP'", (self.row.id,))
+        return [(row, self._proposal(row.id)) for row in rows]
 
     def _retract(self, found: Sequence[Retraction]) -> None:
         rows = []
         for one in found:
+            if self._ledger.decision(one.kept.id + RETRACTION):
+                continue
             figures = retraction_row(self.study, one.kept, one.proposal, one.verdict, one.comparison)
             decision_id, turn = one.kept.id + RETRACTION, -one.kept.turn
             decision = self._decision(decision_id, turn, one.verdict, one.stands, figures)

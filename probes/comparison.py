@@ -5,7 +5,7 @@ between training seeds and how unequally prompts respond. Pure functions of read
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy
 from numpy.typing import NDArray
@@ -119,6 +119,13 @@ def compare(
         sum(reading.critical_failures for reading in candidate), sum(reading.critical_failures for reading in baseline),
         None if choices is None else _tally(choices),
     )  # fmt: skip
+
+
+def comparison_from(data: Mapping[str, Any]) -> Comparison:
+    """The inverse of ``dataclasses.asdict``, and of what JSON makes of it."""
+    found = {name: Difference(**own) for name, own in data["differences"].items()}
+    tally = Tally(**data["tally"]) if data.get("tally") else None
+    return Comparison(**{**data, "differences": found, "seeds": tuple(data["seeds"]), "tally": tally})
 
 
 def _tally(choices: Sequence[Choice]) -> Tally:

@@ -1,12 +1,10 @@
 """Decisions without a course of their own: what would have changed a retraction, a crash, an older session's row."""
 
-from typing import Any
-
 from agent.ledger import CheckRow, DecisionRow
 from agent.policy.final import Kept, still_shown
 from agent.policy.knowledge import account_from
 from agent.search import MACHINE_FAULTS
-from probes.comparison import Comparison, Difference
+from probes.comparison import comparison_from
 from view.accounts import terms_of
 from view.session_record import SessionRecord
 
@@ -63,14 +61,6 @@ def _left_out(record: SessionRecord, decision: DecisionRow, check: CheckRow) -> 
         f"{confirmed.delta + (needed - now) * len(again.seeds) / one.pairs:+.2f} "
         f"instead of {confirmed.delta:+.2f}",
     ]  # fmt: skip
-
-
-def comparison_from(data: dict[str, Any]) -> Comparison:
-    """The inverse of ``dataclasses.asdict``, without the tally."""
-    found = {name: Difference(**own) for name, own in data["differences"].items()}
-    return Comparison(
-        found, tuple(data["seeds"]), data["confidence"], data["critical_candidate"], data["critical_baseline"]
-    )
 
 
 def crashed(decision: DecisionRow) -> list[str]:

@@ -30,7 +30,8 @@ GIVE_UP = 0.5
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was decided and the short reason code: improved, worse, no_effect, unpromising, unconfirmed, overtaken,
-    guard:NAME, cumulative:NAME, calibration, false_alarm, crash:KIND, leave_one_out, holdout, holdout_guard:NAME."""
+    budget, guard:NAME, cumulative:NAME, calibration, false_alarm, crash:KIND, leave_one_out, holdout,
+    holdout_guard:NAME."""
 
     status: Status
     reason: str
@@ -145,7 +146,7 @@ def confirm(
     in_sum = {name: _hope_of_sum(seen, name, margin, theirs[-1], terms, known) for name, margin in terms.guards.items()}
     found = Look(
         "confirmation", pairs, effect.delta, effect.standard_error, ours[look], bound, guards, cumulative,
-        min(*hopes.values(), *in_sum.values()),
+        min([*hopes.values(), *in_sum.values()]),
     )  # fmt: skip
     improved = bound > policy.smallest_effect
     failing = _failing(guards, cumulative, terms.guards)
