@@ -27,7 +27,7 @@ from preferences.exports import Format, write_rows
 
 HAD_ITS_TURN = ("worse", "no_effect", "guard", "cumulative", "unpromising", "unconfirmed")
 """Reasons of a DISCARD, before any colon, of a move that was tried and not shown to help, as the kept one was. Not
-among them: overtaken, which had no turn, calibration and false_alarm, which are the incumbent in disguise."""
+among them: overtaken and budget, which had no turn; calibration and false_alarm, the incumbent in disguise."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from probes.prompts import Prompt
 
 RESOLVED = ("improved", "worse", "guard", "cumulative")
 """The reasons, before any colon, that tell a better recipe from a worse one. Not among them: crash:KIND has no answers,
-no_effect, unpromising, unconfirmed and overtaken leave open which is better, and calibration and false_alarm are the
-incumbent in disguise."""
+no_effect, unpromising, unconfirmed, overtaken and budget leave open which is better, and calibration and false_alarm
+are the incumbent in disguise."""
 
 
 ALONE: tuple[Kind, ...] = ("preference", "reward")

@@ -11,7 +11,7 @@ from agent.search import CALIBRATION
 from agent.workspace import Workspace
 from lanes.errors import BadInput
 from view.accounts import Spending, earlier, spendings
-from view.case import case_of, likely
+from view.case import Case, case_of, likely
 from view.changes import Change, GuardChange, change_of, guards_of
 from view.otherwise import confirmation, screening
 from view.replicates import Replicate, replicates
@@ -126,6 +126,8 @@ def _otherwise(record: SessionRecord, decision: DecisionRow) -> list[str]:
         return by_interval(decision)
     if decision.reason == "overtaken":
         return _overtaken(record, decision)
+    if decision.reason == "budget":
+        return _cut_short(case)
     found = screening(case) if case.look["stage"] == "screening" else confirmation(case)
     if decision.reason == "calibration":
         return ["Nothing: it was the incumbent itself, which is never kept. As a candidate:", *found]
@@ -150,6 +152,16 @@ def _overtaken(record: SessionRecord, decision: DecisionRow) -> list[str]:
         ended = f"{decided[row.id].status} {decided[row.id].reason}" if row.id in decided else "not decided yet"
         found.append(f"It was proposed again from what stood then, as {row.id[-3:]}: {ended}")
     return found if again else [*found, "It was not proposed again in this session"]
+
+
+def _cut_short(case: Case) -> list[str]:
+    """How far it had come, and what happens to it."""
+    most = case.terms.pairs if case.look["stage"] == "confirmation" else case.terms.policy.screening_seeds
+    return [
+        f"A larger budget: it ended after {case.pairs} of at most {most} pairs of its {case.look['stage']}, when the "
+        f"chance that it would be kept in the end was {likely(case.chance)}",
+        "A later session may try it again, and knows what was measured of it",
+    ]
 
 
 def _resolve(workspace: Workspace, asked: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ WORDS = {
     "unpromising": "after few pairs it was too unlikely to be kept in the end to measure on",
     "unconfirmed": "promising at first, but fresh seeds did not show the improvement",
     "overtaken": "promising, but another candidate of its round was kept first",
+    "budget": "the budget ended before it was decided; it is open for another try",
     "calibration": "the incumbent itself in disguise, and nothing was made of it",
     "false_alarm": "the incumbent itself in disguise, and the rule would have kept it",
     "leave_one_out": "left out of what stands and measured again, it is no longer shown to help",

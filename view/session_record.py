@@ -91,7 +91,8 @@ class SessionRecord:
 
     @property
     def in_flight(self) -> tuple[ProposalRow, ...]:
-        """Proposals without a decision: those of one round, in a session that runs or was interrupted."""
+        """Proposals without a decision: of the round of a session that runs or was interrupted, or of which nothing was
+        compared when the budget ended."""
         known = {decision.id for decision in self.decisions}
         return tuple(proposal for proposal in self.proposals.values() if proposal.id not in known)
 

@@ -69,7 +69,7 @@ def status_text(status: dict[str, Any]) -> str:
         ("started", f"{moment(status['started'])}, active {status['active_hours']:.2f} hours"),
         ("decisions", counts),
         ("last decision", _last_text(status["last_decision"])),
-        *(("in flight", _move(row)) for row in status["in_flight"]),
+        *(("not decided" if status["finished"] else "in flight", _move(row)) for row in status["in_flight"]),
         ("incumbent", status["incumbent"] + ("" if status["differences"] else ", as at the start")),
         *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
         ("probes run", str(status["probes"])),

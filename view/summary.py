@@ -62,13 +62,13 @@ def _headline(figures: Figures) -> str:
 
 def _state(figures: Figures) -> str:
     made = f"Study {code(figures.study)}, begun {moment(figures.started)}"
-    if figures.state == "finished":
-        return f"{made}, finished {moment(figures.finished or '')}: {text(figures.finish_reason)}."
-    if figures.state == "running":
-        return f"{made}. **It is still running** (process {figures.holder}); this is what was decided so far."
     several = "were" if len(figures.in_flight) > 1 else "was"
     moves = ", ".join(map(text, figures.in_flight))
     waiting = f" {moves} {several} proposed and not decided." if moves else ""
+    if figures.state == "finished":
+        return f"{made}, finished {moment(figures.finished or '')}: {text(figures.finish_reason)}.{waiting}"
+    if figures.state == "running":
+        return f"{made}. **It is still running** (process {figures.holder}); this is what was decided so far."
     return f"{made}. **It was interrupted and is not finished.**{waiting} Nothing that was decided is lost."
 
 
@@ -107,7 +107,7 @@ def _negative(figures: Figures) -> str:
     parts += [
         f"{words[word]} {one if words[word] == 1 else more}." for word, (one, more) in NEGATIVE.items() if words[word]
     ]
-    undecided = words["unpromising"] + words["unconfirmed"] + words["inconclusive"]
+    undecided = words["unpromising"] + words["unconfirmed"] + words["inconclusive"] + words["budget"]
     if undecided and figures.visible is not None:
         parts.append(
             f"A true improvement of {figures.visible:.2f} had an even chance of being {_seen(figures)} this night "
@@ -125,6 +125,7 @@ NEGATIVE = {
     "unpromising": ("had little chance after few pairs", "had little chance after few pairs"),
     "unconfirmed": ("looked promising, but fresh seeds did not show it",) * 2,
     "overtaken": ("was overtaken by another of its round", "were overtaken by another of their round"),
+    "budget": ("was cut short by the budget", "were cut short by the budget"),
     "crash": ("crashed and so has no score", "crashed and so have no score"),
     "inconclusive": ("stayed undecided", "stayed undecided"),
 }
