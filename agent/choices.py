@@ -17,7 +17,7 @@ from probes.comparison import Choice
 from probes.reading import Failure, Probe
 from probes.scoring import Duel, Missing
 from probes.scoring.protocol import too_many_missing
-from probes.store import ProbeStore, write_durably
+from probes.store import DAMAGED, ProbeStore, write_durably
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Choices:
 
     def make(self, pairs: Sequence[Pair], examiner: Examiner) -> None:
         """Have each pair of answers compared, unless that was done. Equal answers are a tie that costs nothing."""
-        fresh = {pair: self._duels(pair) for pair in pairs if not self._path(pair).exists()}
+        fresh = {pair: self._duels(pair) for pair in pairs if not self.there(pair)}
         asked = [(pair, place) for pair, duels in fresh.items() for place, duel in duels.items() if _differ(duel)]
         found = dict(zip(asked, examiner.choices([fresh[pair][place] for pair, place in asked]), strict=True))
         for pair, duels in fresh.items():
@@ -51,11 +51,29 @@ class Choices:
         """What was chosen; a failure where too much of it could not be read."""
         choices = []
         for pair in pairs:
+            made = self._read(pair)
+            if made is None:
+                raise MissingRequirement(
+                    f"{self._path(pair)} is gone or damaged and a decision rests on it; put it back from a copy, or "
+                    "begin another session with nightlane run"
+                )
+            if isinstance(made, Failure):
+                return made
+            choices += made
+        return choices
+
+    def there(self, pair: Pair) -> bool:
+        """Whether it was done; a file that is damaged is made again."""
+        return self._read(pair) is not None
+
+    def _read(self, pair: Pair) -> list[Choice] | Failure | None:
+        try:
             data = json.loads(self._path(pair).read_text(encoding="utf-8"))
             if data["failure"]:
                 return Failure(pair.candidate.id, pair.candidate.seed, "scorer", data["failure"])
-            choices += [Choice(**choice) for choice in data["choices"]]
-        return choices
+            return [Choice(**choice) for choice in data["choices"]]
+        except DAMAGED:
+            return None
 
     def _duels(self, pair: Pair) -> dict[tuple[str, int], Duel]:
         texts = [

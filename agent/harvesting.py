@@ -54,8 +54,9 @@ class Harvest:
             return
         fields = self._open()
         turns = ", ".join(one.decision.id[-3:] for one in fields)
+        asked = [probe for one in fields for probe in one.sides]
         try:
-            self.measuring.measure(f"harvest of {turns}", [probe for one in fields for probe in one.sides])
+            self.measuring.measure(f"harvest of {turns}", asked, asked)
         except BudgetSpent as error:
             self.measuring.note.watcher.note(f"the harvest of {turns} is left out: {error}")
             return

@@ -1,7 +1,7 @@
 """Has probes run and makes what they give durable; nothing is measured twice, and nothing under a changed study."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -72,24 +72,37 @@ class Measuring:
 
     def obtain(self, wanted: Wanted, title: str) -> None:
         """Measure pairs, and choose between their answers where that decides. BudgetSpent where the budget ends."""
-        self.measure(title, [probe for pair in wanted for probe in (pair.candidate, pair.baseline)])
+        probes = [probe for pair in wanted for probe in (pair.candidate, pair.baseline)]
+        self.measure(title, probes, self._to_compare(wanted))
         self._choose(wanted)
 
-    def measure(self, title: str, probes: Sequence[Probe]) -> None:
-        """Run those that are in no probe directory. What answers with an adapter that is there is no probe more."""
-        missing = [probe for probe in dict.fromkeys(probes) if not settled(self._found(probe))]
-        if not missing:
-            return
+    def measure(self, title: str, probes: Sequence[Probe], read: Collection[Probe] = ()) -> None:
+        """Run those that are in no probe directory. What answers with an adapter that is there is no probe more.
+        ``read``: those whose answers are needed, and which are run again when these are gone or damaged."""
+        missing = [
+            probe
+            for probe in dict.fromkeys(probes)
+            if not settled(found := self._found(probe)) or (probe in read and not self.store.has_answers(found))
+        ]
+        if missing:
+            self._require_budget(sum(not probe.adapter_of for probe in missing))
+            self._run(title, missing)
+
+    def _run(self, title: str, missing: Sequence[Probe]) -> None:
         self._require_unchanged()
-        self._require_budget(sum(not probe.adapter_of for probe in missing))
         self.note.watcher.measuring(title, missing)
         self.runner.run(missing, self._heard, self._keep, self.allowance())
         self._require_unchanged()
 
     def outcome(self, probe: Probe) -> Outcome:
+        """Of a probe that was measured. One whose directory is gone or damaged since is run again, whatever the
+        budget: it was paid for, and without it nothing that rests on it can be decided, in any resume."""
+        if self._found(probe) is None:
+            self.note(f"probe {probe.id} is gone or damaged in {self.workspace.runs} and is run again")
+            self._run(f"probe {probe.id} again", [probe])
         found = self._found(probe)
         if found is None:
-            raise RuntimeError(f"probe {probe.id} is decided on before it was measured")
+            raise RuntimeError(f"probe {probe.id} was run and left nothing")
         return found
 
     def _found(self, probe: Probe) -> Outcome | None:
@@ -104,6 +117,11 @@ class Measuring:
 
     def chosen(self, pairs: Sequence[Pair]) -> Sequence[Choice] | Failure | None:
         return self.choices.made(pairs) if self.examiner.chooses else None
+
+    def _to_compare(self, wanted: Wanted) -> set[Probe]:
+        """The probes whose answers are still to be chosen between."""
+        fresh = [pair for pair in wanted if not self.choices.there(pair)] if self.examiner.chooses else []
+        return {probe for pair in fresh for probe in (pair.candidate, pair.baseline)}
 
     def _choose(self, wanted: Wanted) -> None:
         if self.examiner.chooses:
@@ -170,6 +188,7 @@ class Measuring:
             if not probe.adapter_of:
                 self.ledger.measured(self.row.id, probe, outcome, now())
             self.store.put(probe, outcome)
+        self._readings.pop(probe, None)
 
     def _require_unchanged(self) -> None:
         """What decides is as it was when the session began (law 10)."""

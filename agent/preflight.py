@@ -15,7 +15,7 @@ from agent.workspace import Workspace
 from lanes.errors import BadInput
 from probes.comparison import OVERALL
 from probes.precision import Design, Noise, Sight, foreseen, remedies
-from probes.reading import Outcome, Reading
+from probes.reading import Reading
 from probes.spread import Spread, pooled
 from probes.store import ProbeStore
 
@@ -134,15 +134,8 @@ def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:
 def _still_holds(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:
     """Would the files give the session's probe key again? Base and device are taken as they were: no worker is up."""
     for row in ledger.probes(session.id):
-        outcome = _outcome(store, row.id)
+        outcome = store.read(row.id)
         if isinstance(outcome, Reading) and outcome.key.digest == session.key:
             machine = outcome.key.environment.rpartition(" nightlane=")[0]
             return study.material.key(machine, outcome.key.base) == outcome.key
     return False
-
-
-def _outcome(store: ProbeStore, probe: str) -> Outcome | None:
-    try:
-        return store.read(probe)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

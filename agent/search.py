@@ -16,9 +16,8 @@ from agent.study import Study
 from agent.survey import SURVEY, Surveyed, surveyed
 from lanes import Knob, Recipe, SearchSpace, Value
 from lanes.errors import IllegalRecipe
+from probes.failure_kinds import crashed
 
-# A crash of these kinds says nothing about the recipe: a later session may try it again.
-MACHINE_FAULTS = ("lost_worker", "scorer", "server", "timeout", "error")
 CALIBRATION = "calibration"
 """The lane, and the proposer, of candidates that are the incumbent in disguise."""
 UNDECIDED = ("unpromising", "unconfirmed")
@@ -27,15 +26,22 @@ NO_TURN = ("overtaken", "budget")
 """Reasons that say nothing of the candidate: it may be tried again as often as that happens."""
 CHANCES = 6
 """How often a recipe is tried while too little is shown."""
-HARM = ("worse", "guard", "cumulative", "crash")
-"""Reasons, before their colon, that say that a move did harm."""
+HARM = ("worse", "guard", "cumulative")
+"""Reasons, before their colon, that say that a move did harm, besides crashes."""
 WIDER = 3
 """How many times as far a mutation may reach on a plateau."""
 
 
-def _machines(reason: str) -> bool:
-    """Whether a reason is a fault of the machine's."""
-    return reason.startswith("crash:") and reason.removeprefix("crash:") in MACHINE_FAULTS
+def machines(reason: str) -> bool:
+    """Whether a reason is a crash that says nothing about the recipe: a later session may try that again."""
+    crash = crashed(reason)
+    return crash is not None and not crash.recipes
+
+
+def _harmful(reason: str) -> bool:
+    """Whether a reason says that a move did harm; a crash does where its kind bars a direction."""
+    crash = crashed(reason)
+    return crash.direction if crash else reason.partition(":")[0] in HARM
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class Search:
         decided = {
             digest
             for proposal, decision in self._history
-            if decision.session == self.row.id or not _machines(decision.reason)
+            if decision.session == self.row.id or not machines(decision.reason)
             for digest in ((proposal.parent,) if proposal.id in open_again else (proposal.child, proposal.parent))
         }
         proposed = {proposal.child for proposal in self._proposals if proposal.id not in open_again}
@@ -225,9 +231,9 @@ class Search:
     def _harmful(self) -> list[tuple[ProposalRow, str]]:
         """Moves of this session that made it worse, broke a guard or crashed, and the reason before its colon."""
         return [
-            (proposal, kind)
+            (proposal, decision.reason.partition(":")[0])
             for proposal, decision in self._decided
-            if (kind := decision.reason.partition(":")[0]) in HARM and not _machines(decision.reason)
+            if _harmful(decision.reason)
         ]
 
     def _dead_end(self, knob: Knob, now: Value, value: Value) -> bool:

@@ -22,7 +22,7 @@ from agent.policy.knowledge import Account, Knowledge, account_from, baseline_sp
 from agent.proposers import Chain, Suggestion
 from agent.round import Candidate, Conclusion, Round
 from agent.rows import event_text, measured_row, result_row, retraction_row, value_of
-from agent.search import CALIBRATION, MACHINE_FAULTS, Search
+from agent.search import CALIBRATION, Search, machines
 from agent.seeds import Seeds
 from agent.study import Study
 from agent.survey import Survey, Surveyed, closed
@@ -335,9 +335,8 @@ class Session:
         """MissingRequirement when the machine, and no recipe, makes proposals fail one after another."""
         decisions = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
         verdicts = [decision.reason for decision in decisions] + [one.verdict.reason for one in conclusions]
-        kinds = [reason.removeprefix("crash:") for reason in verdicts]
         last = conclusions[-1].failure if conclusions else None
-        if len(kinds) >= MOST_FAULTS and all(kind in MACHINE_FAULTS for kind in kinds[-MOST_FAULTS:]) and last:
+        if len(verdicts) >= MOST_FAULTS and all(map(machines, verdicts[-MOST_FAULTS:])) and last:
             raise MissingRequirement(
                 f"{MOST_FAULTS} proposals in a row failed without a fault of theirs (the last: {last.kind}, "
                 f"{last.message}); see runs/worker-*.log, mend the machine, then: "

@@ -5,9 +5,11 @@ The broad ``except`` of a probe stands here and nowhere else: whatever goes wron
 
 import contextlib
 import errno
+import gc
 import json
 import resource
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 from lanes.errors import NightlaneError
 from probes.base import Base, load_base
 from probes.data import order
+from probes.failure_kinds import FailureKind
 from probes.material import Material
 from probes.purse import Allowance, Purse
-from probes.reading import Failure, FailureKind, Outcome, Probe, Reading, Score, Timing, Unscored
+from probes.reading import Failure, Outcome, Probe, Reading, Score, Timing, Unscored
 from probes.runner import Listener, Progress
 from probes.sampling import Sampling, sampling_seed
 from probes.scoring import Answer, Context, Mark, Missing, Scorer, ScorerBroken, scorer_class
 from probes.scoring.protocol import too_many_missing
+from probes.store import ADAPTER, ANSWERS, MANIFEST, lends_adapter
 
 if TYPE_CHECKING:
     from probes.served import AnswerServer
@@ -42,9 +46,21 @@ class Workbench:
 
     def base(self, quantization: str) -> Base:
         if quantization not in self.bases:
-            self.bases.clear()  # one base at a time: two of them would not fit where one is large
+            self.drop_bases()  # one base at a time: two of them would not fit where one is large
             self.bases[quantization] = load_base(self.material.model, self.material.folder, quantization, self.device)
         return self.bases[quantization]
+
+    def drop_bases(self) -> None:
+        """Free what the bases took, on the device too. A model is full of cycles, so this is not left to chance."""
+        if not self.bases:
+            return
+        self.bases.clear()
+        gc.collect()
+        if self.device != "cpu":
+            import torch
+
+            with contextlib.suppress(RuntimeError):  # a device that failed: its worker is replaced
+                torch.cuda.empty_cache()
 
     def open_scorer(self) -> Scorer:
         if self.scorer is None:
@@ -94,10 +110,25 @@ def _measure_one(
     except NightlaneError:
         raise
     except Exception as error:
-        kind = classify(error)
-        if kind not in ("diverged", "untrainable"):
-            bench.bases.clear()  # whatever went wrong may have left something on the base
-        return Failure(probe.id, probe.seed, kind, _one_line(error))
+        failure = Failure(probe.id, probe.seed, classify(error), _one_line(error))
+        _let_go(error)
+    if not failure.permanent:
+        bench.drop_bases()  # whatever went wrong may have left something on the base
+    return failure
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empty the frames that an exception, and those behind it, came through: they hold the base and the trainer, and
+    the next base would have to fit beside them."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            one.__traceback__ = None
+            waiting += [one.__cause__, one.__context__]
 
 
 def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], listener: Listener, purse: Purse) -> Reading:
@@ -106,6 +137,7 @@ def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], liste
     steps, samples = bench.material.probe.steps, probe.key.samples
     directory = where(probe.id)
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / MANIFEST).unlink(missing_ok=True)  # it would vouch for what is written over now
     base = bench.base(probe.recipe.quantization)
     scorer = bench.open_scorer()
     trained = _trained(bench, base, probe, where, listener)
@@ -123,7 +155,7 @@ def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], liste
     scored = time.perf_counter()
     scores, missing = sorted_out(answers, judged, samples)
     require_enough(missing, len(answers), bench.material.scorer.most_missing)
-    _write_answers(directory / "answers.jsonl", answers, judged, samples)
+    _write_answers(directory / ANSWERS, answers, judged, samples)
     (directory / "levels.json").write_text(json.dumps(levels(answers, judged), indent=1) + "\n", encoding="utf-8")
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
@@ -137,8 +169,8 @@ def _trained(bench: Workbench, base: Base, probe: Probe, where: Callable[[str], 
     from probes.training import Trained, TrainingJob, train
 
     lent, settings = where(probe.adapter_of), bench.material.probe
-    if probe.adapter_of and (lent / "outcome.json").exists() and (lent / "adapter" / "adapter_config.json").exists():
-        return Trained(lent / "adapter", 0.0, 0, {})
+    if probe.adapter_of and lends_adapter(lent):
+        return Trained(lent / ADAPTER, 0.0, 0, {})
     rows = order(probe.recipe, bench.material.sources, settings.steps * probe.recipe.effective_batch, probe.seed)
 
     def tell(step: int, loss: float) -> None:
@@ -222,20 +254,27 @@ def levels(answers: Sequence[Answer], judged: Sequence[Mark | Missing]) -> list[
     return found
 
 
+DEVICE_SIGNS = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "cuDNN error", "NCCL error", "device-side assert",
+                "illegal memory access", "HIP error")  # fmt: skip
+"""Of errors after which the process can do nothing more with its device."""
+
+
 def classify(error: Exception) -> FailureKind:
     """The one place where an exception becomes a kind of failure."""
     name, text = type(error).__name__, str(error)
+    if name in ("Diverged", "Untrainable"):
+        return "diverged" if name == "Diverged" else "untrainable"
+    if isinstance(error, ScorerBroken):
+        return "scorer"
+    if name == "ServerBroken":  # whatever it says went wrong is its own, not this device's
+        return "server"
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "No space left" in text or "os error 28" in text:  # safetensors raises an exception of its own
         return "disk"
     if name == "OutOfMemoryError" or isinstance(error, MemoryError) or "out of memory" in text:
         return "oom"
-    if name in ("Diverged", "Untrainable"):
-        return "diverged" if name == "Diverged" else "untrainable"
-    if isinstance(error, ScorerBroken):
-        return "scorer"
-    if name == "ServerBroken":
-        return "server"
+    if name == "AcceleratorError" or any(sign in text for sign in DEVICE_SIGNS):
+        return "device"
     return "error"
 
 

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from lanes import Recipe, digest_of
 from lanes.errors import UnlikeReadings
+from probes.failure_kinds import MEANINGS, FailureKind, kind_named
 from probes.purse import NOTHING, Spent
-
-FailureKind = Literal["oom", "diverged", "untrainable", "timeout", "lost_worker", "scorer", "server", "disk", "error"]
-INFRASTRUCTURE: tuple[FailureKind, ...] = ("lost_worker", "scorer", "server", "disk")
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A probe that has no reading. Infrastructure failures are tried again; the others are the recipe's own."""
+    """A probe that has no reading. What follows from its kind stands in probes/failure_kinds.py."""
 
     probe: str
     seed: int
@@ -148,11 +146,11 @@ class Failure:
     @property
     def permanent(self) -> bool:
         """The recipe alone explains it: with the same seed it would fail again."""
-        return self.kind in ("diverged", "untrainable")
+        return MEANINGS[self.kind].settled
 
     @property
     def retryable(self) -> bool:
-        return self.kind in INFRASTRUCTURE
+        return MEANINGS[self.kind].again > 0
 
 
 Outcome = Reading | Failure
@@ -171,13 +169,16 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
-    """The inverse of ``outcome_to_json``; KeyError or TypeError for anything else."""
+    """The inverse of ``outcome_to_json``; KeyError, TypeError or ValueError for anything else."""
     if "failure" in data:
-        return Failure(**data["failure"])
+        plain = dict(data["failure"])
+        return Failure(**{**plain, "kind": kind_named(plain["kind"])})
     plain = dict(data["reading"])
     plain["key"] = ProbeKey(**plain["key"])
     plain["timing"] = Timing(**plain["timing"])
-    plain["scores"] = tuple(Score(p, n, c, v, comp, tuple(crit), o) for p, n, c, v, comp, crit, o in plain["scores"])
+    plain["scores"] = tuple(
+        Score(p, n, c, v + 0.0, dict(comp), tuple(crit), o) for p, n, c, v, comp, crit, o in plain["scores"]
+    )
     plain["missing"] = tuple(Unscored(*row) for row in plain.get("missing", ()))
     plain["judging"] = Spent(**plain.get("judging", {}))
     return Reading(**plain)

@@ -35,7 +35,8 @@ class Ready:
 def serve(
     pipe: Connection, material: Material, runs: Path, number: int, threads: int, device: str, quantization: str
 ) -> None:
-    """Answer each received (probes, allowance) with ("done", outcomes); before that, ("progress", ...) as they run.
+    """Answer each received (probes, allowance) with ("done", [(probe id, outcome), ...]); before that, ("progress",
+    ...) as they run.
 
     The first message is ("ready", Ready). A NightlaneError goes to the parent as ("refused", error).
     """
@@ -74,7 +75,8 @@ def _serve(pipe: Connection, material: Material, runs: Path, threads: int, devic
     try:
         while True:
             batch, allowance = pipe.recv()
-            pipe.send(("done", measure(bench, batch, store.directory, tell, allowance)))
+            outcomes = measure(bench, batch, store.directory, tell, allowance)
+            pipe.send(("done", [(probe.id, outcome) for probe, outcome in zip(batch, outcomes, strict=True)]))
     finally:
         bench.close()
 
@@ -91,7 +93,8 @@ def environment(device: str, threads: int) -> str:
         raise MissingRequirement(
             f"[runner] asks for {device} and torch sees no such device; install a CUDA build of torch"
         )
-    return " ".join([where, *(f"{package}={version(package)}" for package in PACKAGES)])
+    python = f"python={platform.python_version()}"
+    return " ".join([where, python, *(f"{package}={version(package)}" for package in PACKAGES)])
 
 
 def _die_with_parent() -> None:

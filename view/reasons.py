@@ -1,17 +1,8 @@
 """Reason codes in words."""
 
+from probes.failure_kinds import crashed
 from view.markdown import code, text
 
-KINDS = {
-    "oom": "the device ran out of memory",
-    "diverged": "training diverged",
-    "timeout": "the probe took longer than the runner's deadline",
-    "lost_worker": "the worker process was lost",
-    "scorer": "the scorer failed",
-    "server": "the server of the answers failed",
-    "disk": "the disk was full",
-    "error": "training or evaluation raised an error",
-}
 WORDS = {
     "baseline": "the recipe that the session starts from",
     "improved": "a confirmation on fresh seeds showed the improvement, and every guard held",
@@ -49,6 +40,6 @@ def reason(code_word: str, older: bool = False) -> str:
         return f"with all KEEPs so far, {code(name)} was not shown to stay inside its margin"
     if word == "holdout_guard":
         return f"on the holdout prompts {code(name)} fell by more than its margin from start to end"
-    if word == "crash":
-        return KINDS.get(name, "the probe failed")
+    if crash := crashed(code_word):
+        return crash.words
     return WORDS.get(word, text(code_word))

@@ -3,7 +3,7 @@
 from agent.ledger import CheckRow, DecisionRow
 from agent.policy.final import Kept, still_shown
 from agent.policy.knowledge import account_from
-from agent.search import MACHINE_FAULTS
+from agent.search import machines
 from probes.comparison import comparison_from
 from view.accounts import terms_of
 from view.session_record import SessionRecord
@@ -64,7 +64,7 @@ def _left_out(record: SessionRecord, decision: DecisionRow, check: CheckRow) -> 
 
 
 def crashed(decision: DecisionRow) -> list[str]:
-    if decision.reason.endswith(MACHINE_FAULTS):
+    if machines(decision.reason):
         return [
             "Nothing was measured, so no figure would have changed it: the machine failed, not the recipe. A later "
             "session may try it again"

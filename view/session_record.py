@@ -200,9 +200,8 @@ def _outcomes(workspace: Workspace, rows: Iterable[ProbeRow]) -> dict[str, Outco
     """By probe id; a directory that is missing, torn or of another probe gives nothing."""
     store, found = ProbeStore(workspace.runs), {}
     for row in rows:
-        try:
-            outcome = store.read(row.id)
-        except (OSError, ValueError, KeyError, TypeError):
+        outcome = store.read(row.id)
+        if outcome is None:
             continue
         strange = isinstance(outcome, Reading) and (outcome.recipe, outcome.key.digest) != (row.recipe, row.key)
         if outcome.seed == row.seed and not strange:

@@ -18,6 +18,7 @@ from agent.policy.knowledge import Knowledge
 from agent.policy.outlook import chance, finishing, foreseen, normal
 from agent.policy.settings import Policy
 from probes.comparison import Comparison, quantile
+from probes.failure_kinds import CRASH
 from probes.reading import Failure
 
 Status = Literal["BASELINE", "KEEP", "DISCARD", "CRASH", "RETRACT"]
@@ -70,7 +71,7 @@ Step = Verdict | Literal["more", "confirm"]
 
 def crash(failure: Failure) -> Verdict:
     """A candidate whose probe failed for good has no comparison."""
-    return Verdict("CRASH", f"crash:{failure.kind}")
+    return Verdict("CRASH", CRASH + failure.kind)
 
 
 def error_of(known: Knowledge, policy: Policy) -> float:
