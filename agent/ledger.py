@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from agent.ledger_file import LedgerConnection, complete, damaged
 from lanes import Recipe
 from lanes.errors import BadInput
+from probes import row_digests
 from probes.reading import Failure, Outcome, Probe
 
 SCHEMA = """
@@ -172,31 +174,34 @@ class Ledger:
             raise BadInput(f"{path} does not exist, so there is no session here; start one with nightlane run STUDY")
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
+            complete(path, SCHEMA)
         where = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         if read_only and not os.access(path.parent, os.W_OK):
             where += "&immutable=1"  # no shared memory can be made beside it; what is read may be a moment old
         try:
-            self._db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+            self._db: LedgerConnection = sqlite3.connect(
+                where, uri=True, isolation_level=None, check_same_thread=False, timeout=30, factory=LedgerConnection
+            )
         except sqlite3.OperationalError as error:
             raise BadInput(
                 f"{path} cannot be opened as a ledger ({error}); check what it is and who may read it"
             ) from None
-        self._db.row_factory = sqlite3.Row
+        self._db.path, self._db.row_factory = path, sqlite3.Row
         self._decisions: dict[str, DecisionRow] = {}  # what is decided and what a digest names never changes
         self._recipes: dict[str, Recipe] = {}
         try:
             if not read_only:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
-                self._db.executescript(SCHEMA)
+                self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
                 self._add_course()
+                row_digests.keep(self._db)
             tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+            self._db.row_factory = row_digests.checked(self._db, self._changed)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
                 raise
-            raise BadInput(
-                f"{path} cannot be used as a ledger ({error}); restore it, or move it away to start anew"
-            ) from None
+            raise damaged(path, error) from None
         if not tables:
             raise BadInput(f"{path} holds no session yet; start one with nightlane run STUDY")
 
@@ -204,6 +209,9 @@ class Ledger:
         """To a ledger from before decisions had one."""
         if "course" not in {row["name"] for row in self._db.execute("PRAGMA table_info(decisions)")}:
             self._db.execute("ALTER TABLE decisions ADD COLUMN course TEXT")
+
+    def _changed(self, table: str, name: str) -> BadInput:
+        return damaged(self._db.path, f"the row of {name} in {table} is not as it was written")
 
     def close(self) -> None:
         self._db.close()
@@ -434,9 +442,9 @@ class Ledger:
 
     def recipe(self, digest: str) -> Recipe:
         if digest not in self._recipes:
-            row = self._db.execute("SELECT toml FROM recipes WHERE digest = ?", (digest,)).fetchone()
+            row = self._db.execute("SELECT * FROM recipes WHERE digest = ?", (digest,)).fetchone()
             if row is None:
-                raise KeyError(digest)
+                raise damaged(self._db.path, f"its recipe {digest} is gone")
             self._recipes[digest] = Recipe.from_toml(row["toml"])
         return self._recipes[digest]
 

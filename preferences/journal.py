@@ -14,6 +14,7 @@ from typing import Any
 
 from lanes.errors import BadInput
 from probes.prompts import parse_object
+from probes.store import sync
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     if new:
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def _split(path: Path) -> tuple[bytes, bytes]:
@@ -78,11 +79,3 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
         told = "is no UTF-8 text; restore it" if isinstance(error, UnicodeDecodeError) else error
         raise BadInput(f"{path}, line {number} {told}") from None
 
-
-def _sync(folder: Path) -> None:
-    """A new file's name is on the disk only when its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

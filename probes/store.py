@@ -78,7 +78,7 @@ class ProbeStore:
         _write(directory / "probe.json", json.dumps(self._identity(probe), indent=1) + "\n")
         files = [path for path in (directory / ANSWERS, *sorted((directory / ADAPTER).glob("*"))) if path.is_file()]
         for path in (*files, directory / "levels.json", directory / ADAPTER, directory, self.runs):
-            _sync(path)
+            sync(path)
         marks = {str(path.relative_to(directory)): _mark(path) for path in files}
         text = json.dumps({**outcome_to_json(outcome), "files": marks})
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -152,7 +152,7 @@ def _mark(path: Path) -> tuple[int, str]:
 def write_durably(path: Path, text: str) -> None:
     """Replace a file as a whole: temporary file, fsync, rename, fsync of the folder."""
     _write(path, text)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _write(path: Path, text: str) -> None:
@@ -164,7 +164,7 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have a file, or a folder's names, on the disk; nothing where there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY)

@@ -1,0 +1,109 @@
+"""The file that a ledger lies in: made as a whole, its rows with checksums, and damage told in one sentence.
+
+What can still be read of a damaged one is taken over by ``nightlane doctor --repair`` (agent/ledger_repair.py).
+"""
+
+import contextlib
+import shlex
+import sqlite3
+from pathlib import Path
+from typing import Any, Self
+
+from lanes.errors import BadInput
+from probes.store import sync
+
+SMALLEST = 512
+"""Bytes of the smallest SQLite file with a table: what is shorter was cut off while it was made, and holds nothing."""
+
+
+def damaged(path: Path, why: object) -> BadInput:
+    """What to say of a ledger that cannot be trusted."""
+    return BadInput(f"{path} is damaged ({why}); restore it, or {remedy(path)}")
+
+
+def remedy(path: Path) -> str:
+    """What takes over the rows of a ledger that can be read, as a person types it."""
+    return f"take over what can be read of it with nightlane doctor --repair --workspace {_root(path)}"
+
+
+def holds_sessions(path: Path) -> bool:
+    """Whether there is a ledger at all: a file that was cut off while it was made is none yet."""
+    try:
+        if path.stat().st_size < SMALLEST:
+            return False
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone() is not None
+    except FileNotFoundError:
+        return False
+    except (OSError, sqlite3.Error):
+        return True  # whoever opens it says what is wrong
+
+
+def complete(path: Path, schema: str) -> None:
+    """Make a ledger that is not there yet, or was cut off while it was made. Beside it first, then renamed: a reader
+    finds all of its tables or no file. The caller holds the workspace."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size >= SMALLEST or path.is_dir():
+            return
+    temporary = path.with_name(f".{path.name}.tmp")
+    for leftover in path.parent.glob(f".{path.name}.tmp*"):
+        leftover.unlink()
+    with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous=FULL")
+        database.executescript(f"BEGIN; {schema} COMMIT;")
+        database.execute("PRAGMA journal_mode=WAL")
+    for name in (f"{path.name}-wal", f"{path.name}-shm"):  # of a ledger that is gone: they are no part of the new one
+        with contextlib.suppress(FileNotFoundError):
+            (path.parent / name).rename(path.parent / f"{name}.stray")
+    temporary.replace(path)
+    sync(path.parent)
+
+
+class LedgerConnection(sqlite3.Connection):
+    """A connection that says in one sentence that its file is damaged."""
+
+    path: Path
+
+    def cursor(self, *_: Any) -> "_Cursor":  # type: ignore[override]
+        return _Cursor(self)
+
+
+class _Cursor(sqlite3.Cursor):
+    connection: LedgerConnection
+
+    def execute(self, *given: Any) -> Self:
+        try:
+            return super().execute(*given)
+        except sqlite3.DatabaseError as error:
+            raise self._told(error) from None
+
+    def fetchone(self) -> Any:
+        try:
+            return super().fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._told(error) from None
+
+    def fetchall(self) -> list[Any]:
+        try:
+            return super().fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._told(error) from None
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except sqlite3.DatabaseError as error:
+            raise self._told(error) from None
+
+    def _told(self, error: sqlite3.DatabaseError) -> Exception:
+        return damaged(self.connection.path, error) if is_damage(error) else error
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that a file is not what it wrote, and not that it cannot write it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return "decode" in str(error) if code is None else code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _root(path: Path) -> str:
+    return shlex.quote(str(path.parent.parent))

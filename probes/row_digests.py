@@ -1,0 +1,104 @@
+"""Checksums of the rows of an SQLite file, so that content which changed on the disk is noticed: SQLite sees only damage
+to its own structure.
+
+Triggers of the writing connection keep one digest per row in the table ``row_digests``; whoever reads whole rows
+through ``checked`` has each of them looked up. A column that is NULL is no part of a digest, so a column that is added
+later changes none.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+TABLE = "row_digests"
+
+
+def keep(database: sqlite3.Connection) -> None:
+    """Keep digests from now on, of all tables. Rows of a file from before there were any are taken as they are."""
+    database.create_function("row_digest", -1, _digest, deterministic=True)
+    tables = columns(database)
+    if not has_digests(database):
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} (digest BLOB PRIMARY KEY, source TEXT) WITHOUT ROWID")
+        for table, names in tables.items():
+            database.execute(f"INSERT OR IGNORE INTO {TABLE} SELECT {_call(table, names)}, '{table}' FROM {table}")
+        database.execute("COMMIT")
+    for table, names in tables.items():
+        new = f"INSERT OR IGNORE INTO {TABLE} VALUES ({_call(table, names, 'NEW.')}, '{table}')"
+        old = f"DELETE FROM {TABLE} WHERE digest = {_call(table, names, 'OLD.')}"
+        for event, acts in {"INSERT": [new], "UPDATE": [old, new], "DELETE": [old]}.items():
+            database.execute(
+                f"CREATE TEMP TRIGGER digest_{table}_{event} AFTER {event} ON main.{table} "
+                f"BEGIN {'; '.join(acts)}; END"
+            )
+
+
+def has_digests(database: sqlite3.Connection) -> bool:
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (TABLE,)).fetchone() is not None
+
+
+def columns(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+    """The tables of the file, the digests' own left out, with the names of their columns."""
+    found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    names = [row[0] for row in found.fetchall() if row[0] != TABLE]
+    return {name: tuple(row[1] for row in database.execute(f"PRAGMA table_info({name})")) for name in names}
+
+
+def checked(
+    database: sqlite3.Connection, wrong: Callable[[str, str], Exception]
+) -> Callable[[sqlite3.Cursor, tuple[Any, ...]], sqlite3.Row]:
+    """A row factory. Of a row with all columns of its table whose digest is not kept, ``wrong`` gives what is raised:
+    it is told the table and what the row's first column says."""
+    tables = {names: table for table, names in columns(database).items()} if has_digests(database) else {}
+
+    def made(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> sqlite3.Row:
+        table = tables.get(tuple(column[0] for column in cursor.description))
+        if table is not None and not is_kept(database, table, dict(zip(_names(cursor), values, strict=True))):
+            raise wrong(table, str(values[0]))
+        return sqlite3.Row(cursor, values)
+
+    return made
+
+
+def is_kept(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> bool:
+    """Whether a row is as it was written."""
+    digest = digest_of_row(table, row)
+    return database.execute(f"SELECT 1 FROM {TABLE} WHERE digest = ?", (digest,)).fetchone() is not None
+
+
+def digest_of_row(table: str, row: Mapping[str, Any]) -> bytes:
+    return _digest(table, *(part for named in row.items() for part in named))
+
+
+def unkept(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """(table, what its first column says) of every row that is not as it was written, then (table, "") for each digest
+    whose row is gone."""
+    kept = {bytes(row[0]): str(row[1]) for row in database.execute(f"SELECT digest, source FROM {TABLE}")}
+    seen = set()
+    for table, names in columns(database).items():
+        for values in database.execute(f"SELECT {', '.join(names)} FROM {table}"):
+            digest = digest_of_row(table, dict(zip(names, tuple(values), strict=True)))
+            seen.add(digest)
+            if digest not in kept:
+                yield table, str(values[0])
+    yield from ((table, "") for digest, table in kept.items() if digest not in seen)
+
+
+def _names(cursor: sqlite3.Cursor) -> Sequence[str]:
+    return [column[0] for column in cursor.description]
+
+
+def _call(table: str, names: Sequence[str], of: str = "") -> str:
+    """The digest of a row as SQL computes it."""
+    named = ", ".join(f"'{name}', {of}{name}" for name in names)
+    return f"row_digest('{table}', {named})"
+
+
+def _digest(table: str, *named: Any) -> bytes:
+    digest = blake2b(table.encode(), digest_size=16)
+    for name, value in zip(named[::2], named[1::2], strict=True):
+        if value is not None:
+            told = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+            digest.update(f"\0{name}\0{type(value).__name__}\0{len(told)}\0".encode() + told)
+    return digest.digest()
