@@ -111,13 +111,15 @@ def pairs_export(
     from agent.pairs import open_stores
     from preferences.exports import PROPOSER, export, format_of
     from preferences.rows import kind_of
-    from view.pairs_card import export_data, write_card
+    from view.pairs_card import card_markdown, export_data
 
     if kind == PROPOSER:
         _export_proposals(folder, form, licence, workspace, as_json, downvoted or study is not None)
         return
-    done = export(open_stores(at(workspace), study), kind_of(kind), format_of(form), folder, downvoted)
-    write_card(done, licence)
+    done = export(
+        open_stores(at(workspace), study), kind_of(kind), format_of(form), folder, downvoted,
+        lambda exported: card_markdown(exported, licence),
+    )  # fmt: skip
     show(export_data(done) if as_json else str(done.file))
 
 
@@ -125,12 +127,13 @@ def _export_proposals(folder: Path, form: str, licence: str, workspace: Path, as
     from agent.proposer_pairs import export_pairs
     from lanes.errors import BadInput
     from preferences.exports import format_of
-    from view.proposer_card import proposer_data, write_proposer_card
+    from view.proposer_card import proposer_card, proposer_data
 
     if of_stores:
         raise BadInput("proposer pairs come from the ledger, and --downvoted and --study are of stores; leave them out")
-    done = export_pairs(at(workspace).ledger, format_of(form), folder)
-    write_proposer_card(done, licence)
+    done = export_pairs(
+        at(workspace).ledger, format_of(form), folder, lambda exported: proposer_card(exported, licence)
+    )
     show(proposer_data(done) if as_json else str(done.file))
 
 

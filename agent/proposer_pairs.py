@@ -7,7 +7,7 @@ in that context; proposals of two lanes never share one. The person's instructio
 not hold them, nor are dollars: what a judge had been paid by then is not in the ledger either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from agent.search import Search
 from agent.study import Study, parse_study
 from lanes.errors import BadInput
 from preferences.exports import Format, write_rows
+from probes.store import write_durably
+from probes.whole_folder import whole_folder
 
 HAD_ITS_TURN = ("worse", "no_effect", "guard", "cumulative", "unpromising", "unconfirmed")
 """Reasons of a DISCARD, before any colon, of a move that was tried and not shown to help, as the kept one was. Not
@@ -59,8 +61,10 @@ class ProposerExport:
         return self.file.with_name("README.md")
 
 
-def export_pairs(path: Path, form: Format, folder: Path) -> ProposerExport:
-    """Write the pairs of a ledger to a new or empty folder. BadInput where there is no ledger, where it gives no pair,
+def export_pairs(
+    path: Path, form: Format, folder: Path, card: Callable[[ProposerExport], str] = lambda exported: ""
+) -> ProposerExport:
+    """Write the pairs of a ledger to a new or empty folder; ``card`` gives the text of the dataset card. BadInput where there is no ledger, where it gives no pair,
     or where the folder holds something."""
     with Ledger(path, read_only=True) as ledger:
         pairs = proposer_pairs(ledger)
@@ -69,7 +73,11 @@ def export_pairs(path: Path, form: Format, folder: Path) -> ProposerExport:
             f"{path} gives no proposer pair, which takes a KEEP that stands and, against the same incumbent and in the "
             f"same lane, a DISCARD as {', '.join(HAD_ITS_TURN)}; let a session decide on more"
         )
-    return ProposerExport(write_rows(folder, form, [pair.columns() for pair in pairs]), pairs)
+    done = ProposerExport(folder / f"train.{form}", pairs)
+    with whole_folder(folder, "an export") as partial:
+        write_rows(partial / done.file.name, form, [pair.columns() for pair in pairs])
+        write_durably(partial / done.card.name, card(done))
+    return done
 
 
 def proposer_pairs(ledger: Ledger) -> tuple[ProposerPair, ...]:

@@ -15,7 +15,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -68,13 +69,29 @@ DAMAGES: Mapping[str, Damage] = {
 }
 QUICK = ("deleted", "cut in the middle", "garbage", "a bit flipped at 75%", "a folder")
 
-PATTERNS = (
-    "results.tsv", "runs/ledger.sqlite", "runs/ledger.sqlite-wal", "runs/ledger.sqlite-shm", "runs/judging.sqlite",
-    "runs/lock", "runs/progress.log", "runs/session-*/checkpoint.sqlite", "runs/session-*/study.toml",
-    "runs/session-*/report.md", "runs/session-*/recipe.toml", "runs/probe-*/outcome.json", "runs/probe-*/probe.json",
-    "runs/probe-*/recipe.toml", "runs/probe-*/answers.jsonl", "runs/rl_data/*.jsonl", "runs/worker-*.log",
-)  # fmt: skip
-"""Of a pattern's files the last is damaged, and of the stores each."""
+SESSIONS = ("status", "report", "explain", "check", "run", "resume", "doctor")
+PAIRS = ("pairs list", "pairs show", "pairs audit", "pairs export", "pairs vote", "pairs review", "doctor", "resume")
+READERS: Mapping[str, tuple[str, ...]] = {
+    "results.tsv": ("run", "resume", "doctor"),
+    "runs/progress.log": ("run", "resume", "doctor"),
+    "runs/ledger.sqlite": (*SESSIONS, "status json", "proposer export"),
+    "runs/ledger.sqlite-wal": (*SESSIONS, "status json", "proposer export"),
+    "runs/ledger.sqlite-shm": ("status", "run", "resume", "doctor"),
+    "runs/judging.sqlite": ("status", "report", "run", "resume", "doctor"),
+    "runs/lock": ("status", "run", "resume", "doctor"),
+    "runs/session-*/checkpoint.sqlite": ("resume", "doctor"),
+    "runs/session-*/study.toml": ("report", "resume", "doctor"),
+    "runs/session-*/report.md": ("report", "doctor"),
+    "runs/session-*/recipe.toml": ("report", "doctor"),
+    "runs/probe-*/outcome.json": SESSIONS,
+    "runs/probe-*/probe.json": SESSIONS,
+    "runs/probe-*/recipe.toml": ("report", "resume", "doctor"),
+    "runs/probe-*/answers.jsonl": ("report", "explain", "resume", "doctor"),
+    "runs/rl_data/*.jsonl": PAIRS,
+    "runs/worker-*.log": ("resume", "doctor"),
+}
+"""The files of a workspace, and the commands that meet them. Of a pattern's files the last is damaged, of the stores
+each."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +109,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Table:
-    cases: tuple[Case, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    cases: tuple[Case, ...]
 
     @property
     def tracebacks(self) -> tuple[Case, ...]:
@@ -129,33 +145,36 @@ def damage_table(workspace: Path, study: Path, quick: bool = False, say: Say = l
     if os.geteuid() == 0:
         damages.pop("unreadable", None)  # nothing is, to the superuser
     cases: list[Case] = []
+    copy = workspace.with_name(f"{workspace.name}-damaged")  # beside it: sessions name their study from there
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "workspace"
-        commands = _commands(workspace, copy, study, Path(folder), quick)
-        whole = {name: _run(workspace, copy, given) for name, given in commands.items()}
-        for file in _files(workspace):
+        commands = _commands(workspace, copy, study, Path(folder))
+        fit = [name for name in commands if not quick or name in FAST]
+        whole = {name: _run(workspace, copy, commands[name])[1] for name in fit if name not in WRITING}
+        for file, readers in _files(workspace).items():
             say(file)
             for damage, act in damages.items():
-                for name, given in commands.items():
-                    code, printed, told = _run(workspace, copy, given, lambda act=act, file=file: act(copy / file))
-                    changed = name not in WRITING and printed != whole[name][1]
-                    cases.append(Case(file, damage, name, code, changed, told))
+                for name in (name for name in readers if name in fit):
+                    hit = partial(act, copy / file)
+                    code, printed, told = _run(workspace, copy, commands[name], hit)
+                    cases.append(Case(file, damage, name, code, printed != whole.get(name, printed), told))
+    shutil.rmtree(copy, ignore_errors=True)
     return Table(tuple(cases))
 
 
-def _files(workspace: Path) -> list[str]:
-    found = []
-    for pattern in PATTERNS:
+def _files(workspace: Path) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for pattern, readers in READERS.items():
         paths = sorted(path for path in workspace.glob(pattern) if path.is_file())
-        found += [str(path.relative_to(workspace)) for path in (paths if "rl_data" in pattern else paths[-1:])]
+        for path in paths if "rl_data" in pattern else paths[-1:]:
+            found[str(path.relative_to(workspace))] = readers
     return found
 
 
 WRITING = ("run", "resume", "pairs vote", "pairs review")
-FAST = ("status", "explain", "doctor", "resume", "pairs list", "report")
+FAST = ("status", "doctor", "pairs list")
 
 
-def _commands(workspace: Path, copy: Path, study: Path, scratch: Path, quick: bool) -> dict[str, Sequence[str]]:
+def _commands(workspace: Path, copy: Path, study: Path, scratch: Path) -> dict[str, Sequence[str]]:
     with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
         decision = next(row.id for row in reversed(ledger.decisions()) if row.turn > 0)
     rows = (workspace / "runs" / "rl_data" / "dpo.jsonl").read_text(encoding="utf-8").splitlines()
@@ -163,14 +182,13 @@ def _commands(workspace: Path, copy: Path, study: Path, scratch: Path, quick: bo
     found: dict[str, Sequence[str]] = {
         "status": ["status"], "status json": ["status", "--json"], "report": ["report"],
         "explain": ["explain", decision], "pairs list": ["pairs", "list"], "pairs show": ["pairs", "show", pair],
-        "pairs audit": ["pairs", "audit"], "pairs export": ["pairs", "export", str(scratch / "export"), "--kind", "dpo"],
-        "proposer export": ["pairs", "export", str(scratch / "export"), "--kind", "proposer"],
+        "pairs audit": ["pairs", "audit"], "pairs export": ["pairs", "export", str(scratch / "dpo"), "--kind", "dpo"],
+        "proposer export": ["pairs", "export", str(scratch / "proposer"), "--kind", "proposer"],
         "doctor": ["doctor"], "check": ["check", str(study)], "resume": ["resume", "--decisions", "4"],
         "run": ["run", str(study), "--decisions", "2"], "pairs vote": ["pairs", "vote", pair, "up", "--by", "me"],
         "pairs review": ["pairs", "review", "--kind", "dpo", "--by", "me", "--rows", "1"],
     }  # fmt: skip
-    chosen = {name: given for name, given in found.items() if not quick or name in FAST}
-    return {name: [*given, "--workspace", str(copy)] for name, given in chosen.items()}
+    return {name: [*given, "--workspace", str(copy)] for name, given in found.items()}
 
 
 def _run(
@@ -179,10 +197,11 @@ def _run(
     """Exit code (None: a traceback), stdout and stderr of a command on a fresh copy that ``act`` has damaged."""
     from agent.command_line import main
 
-    for left in (copy, copy.parent / "export"):
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(workspace, copy)
     act()
+    for export in (argument for argument in command if Path(argument).name in ("dpo", "proposer") and "/" in argument):
+        shutil.rmtree(export, ignore_errors=True)
     out, err = io.StringIO(), io.StringIO()
     code: int | None = 0
     streams = (patch.object(sys, "argv", ["nightlane", *command]), patch.object(sys, "stdin", io.StringIO("good\n")))

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from lanes.errors import BadInput
-from preferences.rows import Kind
+from preferences.rows import KINDS, Kind
 from probes.base import file_digest
 from probes.store import write_durably
 
@@ -38,16 +38,19 @@ def write_record(folder: Path, record: ExportRecord) -> None:
 
 
 def record_of(file: Path) -> ExportRecord | None:
-    """The record of the export that a data file belongs to; None where no record lies beside it, or there is no file.
+    """The record of the export that a data file belongs to; None for data of the user's own, or where there is no file.
 
-    BadInput where the file is not what was exported, or the record is none.
+    BadInput where the file is not what was exported, or the record is none, or is gone.
     """
     path = file.with_name(NAME)
-    if not (path.exists() and file.exists()):
+    if not file.exists():
+        return None
+    if not path.exists():
+        _require_own(file)
         return None
     try:
         record = TypeAdapter(ExportRecord).validate_json(path.read_bytes(), strict=True)
-    except ValidationError:
+    except (ValidationError, OSError):
         raise BadInput(
             f"{path} says what was exported and is no such record; export again, or keep data of your own in a folder "
             "without one"
@@ -58,3 +61,22 @@ def record_of(file: Path) -> ExportRecord | None:
             "or keep data of your own in a folder without one"
         )
     return record
+
+
+def tags(kind: str) -> str:
+    """The line of a dataset card that says what its data is, by which an export is known whose record is gone."""
+    return f"tags: [trl, nightlane, {kind}]"
+
+
+def _require_own(file: Path) -> None:
+    """Refuse what the card beside it says was exported."""
+    card = file.with_name("README.md")
+    try:
+        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()[:20]
+    except OSError:
+        return
+    if any(tags(kind) in lines for kind in KINDS):
+        raise BadInput(
+            f"an export is trained on with the record of its rows, and {file.with_name(NAME)} is gone; export again, "
+            "or keep data of your own in a folder without that card"
+        )

@@ -1,11 +1,13 @@
 """The rows of a store as a dataset folder that ``datasets`` loads and TRL trains on, with nothing but TRL's columns.
 
-OUT_DIR/   train.jsonl or train.parquet   export.json, which set that is (preferences/export_record.py)
-           README.md, the dataset card (view/pairs_card.py), written last
+OUT_DIR/   train.jsonl or train.parquet   README.md, the dataset card (view/pairs_card.py)
+           export.json, which set that is (preferences/export_record.py), written last
+
+The folder appears as a whole (probes/whole_folder.py): what a killed export leaves is no export.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,6 +20,7 @@ from preferences.rows import SIDES, Kind, text_to_json
 from preferences.stores import Stores
 from probes.base import file_digest
 from probes.store import write_durably
+from probes.whole_folder import whole_folder
 
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -48,9 +51,12 @@ class Exported:
         return self.file.with_name("README.md")
 
 
-def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bool = False) -> Exported:
+def export(
+    stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bool = False,
+    card: Callable[[Exported], str] = lambda exported: "",
+) -> Exported:  # fmt: skip
     """Write a store's rows in use, what is said twice once and what is said both ways round not at all, to a new or
-    empty folder; ``downvoted``: those with more down than up, too.
+    empty folder; ``downvoted``: those with more down than up, too. ``card`` gives the text of the dataset card.
 
     BadInput where there are none, where one asks a probe or holdout prompt, or where the folder holds something.
     """
@@ -61,14 +67,18 @@ def export(stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bo
         raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
     require_clean(figures)
-    file = write_rows(folder, form, [columns_of(one) for one in rows])
-    ids, used = tuple(one.id for one in rows), sum(one.used for one in found)
-    turned = tuple(one.id for one in rows if one.flipped)
-    record = ExportRecord(
-        kind, set_digest(found), len(in_use(found)), file.name, file_digest(file), ids, turned, figures.reviewed
-    )  # fmt: skip
-    write_record(folder, record)
-    return Exported(kind, file, rows, figures, used - len(wanted), len(wanted) - len(rows))
+    used = sum(one.used for one in found)
+    done = Exported(kind, folder / f"train.{form}", rows, figures, used - len(wanted), len(wanted) - len(rows))
+    with whole_folder(folder, "an export") as partial:
+        file = write_rows(partial / done.file.name, form, [columns_of(one) for one in rows])
+        write_durably(partial / done.card.name, card(done))
+        turned = tuple(one.id for one in rows if one.flipped)
+        record = ExportRecord(
+            kind, set_digest(found), len(in_use(found)), file.name, file_digest(file), tuple(one.id for one in rows),
+            turned, figures.reviewed,
+        )  # fmt: skip
+        write_record(partial, record)
+    return done
 
 
 def columns_of(one: Standing) -> dict[str, Any]:
@@ -79,16 +89,14 @@ def columns_of(one: Standing) -> dict[str, Any]:
     return {"prompt": text_to_json(one.row.prompt), **texts, **score}
 
 
-def write_rows(folder: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """The file of a dataset, in a new or empty folder; BadInput where the folder holds something."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} is not an empty folder, and an export is written to one; name a new one")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"train.{form}"
+def write_rows(file: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """The file of a dataset."""
     if form == "jsonl":
         write_durably(file, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
     else:
-        _write_parquet(file, rows)
+        import pandas
+
+        pandas.DataFrame(list(rows)).to_parquet(file, engine="pyarrow", index=False)
     return file
 
 
@@ -102,12 +110,3 @@ def require_clean(figures: Audit) -> None:
             f"the {first.split} prompt {first.prompt!r} ({first.similarity:.2f} similar); take them out with nightlane "
             "pairs vote ID drop"
         )
-
-
-def _write_parquet(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Through a temporary file, so that what is there is whole."""
-    import pandas
-
-    temporary = file.with_name(f".{file.name}.tmp")
-    pandas.DataFrame(list(rows)).to_parquet(temporary, engine="pyarrow", index=False)
-    temporary.replace(file)

@@ -1,5 +1,5 @@
-"""Checksums of the rows of an SQLite file, so that content which changed on the disk is noticed: SQLite sees only damage
-to its own structure.
+"""Checksums of the rows of an SQLite file, so that content which changed on the disk is noticed: SQLite sees damage to
+its own structure alone.
 
 Triggers of the writing connection keep one digest per row in the table ``row_digests``; whoever reads whole rows
 through ``checked`` has each of them looked up. A column that is NULL is no part of a digest, so a column that is added
@@ -29,8 +29,7 @@ def keep(database: sqlite3.Connection) -> None:
         old = f"DELETE FROM {TABLE} WHERE digest = {_call(table, names, 'OLD.')}"
         for event, acts in {"INSERT": [new], "UPDATE": [old, new], "DELETE": [old]}.items():
             database.execute(
-                f"CREATE TEMP TRIGGER digest_{table}_{event} AFTER {event} ON main.{table} "
-                f"BEGIN {'; '.join(acts)}; END"
+                f"CREATE TEMP TRIGGER digest_{table}_{event} AFTER {event} ON main.{table} BEGIN {'; '.join(acts)}; END"
             )
 
 

@@ -165,7 +165,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or a folder's names, on the disk; nothing where there is none."""
+    """Have a file on the disk, or the names in a folder: one that was made or changed is there only when its folder
+    is. Nothing where there is no such path."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

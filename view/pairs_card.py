@@ -6,20 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from preferences.export_record import tags
 from preferences.exports import Exported
 from preferences.rows import SIDES
-from probes.store import write_durably
 from view.markdown import code, count, table, text
 from view.pairs_audit import audit_sections
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 FORM = {"jsonl": "json", "parquet": "parquet"}
 LISTED = 10
-
-
-def write_card(exported: Exported, licence: str) -> None:
-    """README.md beside the data, last: where it is, the export is whole."""
-    write_durably(exported.card, card_markdown(exported, licence))
 
 
 def export_data(exported: Exported) -> dict[str, Any]:
@@ -61,7 +56,7 @@ def _front_matter(kind: str, file: Path, rows: int, licence: str) -> list[str]:
     """YAML; texts are quoted as JSON, which is YAML too."""
     size = next((name for limit, name in SIZES if rows < limit), "n>1M")
     return [
-        "---", f"license: {json.dumps(licence)}", f"tags: [trl, nightlane, {kind}]",
+        "---", f"license: {json.dumps(licence)}", tags(kind),
         f"size_categories: [{json.dumps(size)}]", "configs:", "- config_name: default", "  data_files:",
         "  - split: train", f"    path: {file.name}", "---",
     ]  # fmt: skip

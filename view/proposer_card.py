@@ -7,7 +7,6 @@ from agent.ledger import ProposalRow
 from agent.proposer_pairs import ProposerExport
 from preferences.exports import PROPOSER
 from preferences.rows import PAIR
-from probes.store import write_durably
 from view.markdown import code, table
 from view.pairs_card import dataset_card, listed
 
@@ -22,11 +21,6 @@ ABOUT = (
     "proposer gave no `predicted_delta`, it is what the comparisons in the prompt let expect of the move, never what "
     "was measured of it.",
 )
-
-
-def write_proposer_card(exported: ProposerExport, licence: str) -> None:
-    """README.md beside the data, last: where it is, the export is whole."""
-    write_durably(exported.card, proposer_card(exported, licence))
 
 
 def proposer_data(exported: ProposerExport) -> dict[str, Any]:

@@ -31,7 +31,9 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
     """The workspace as a kill leaves it, with the ledger's write-ahead log; and its study.toml."""
     made = folder / "made"
     night(study(folder / "harvested"), made)
-    path = simulated_study.write_study(folder / "study", simulated_study.STUDY.replace("decisions = 8", "decisions = 4"))
+    path = simulated_study.write_study(
+        folder / "study", simulated_study.STUDY.replace("decisions = 8", "decisions = 4")
+    )
     with contextlib.suppress(KeyboardInterrupt):
         leaving = Leaving(Console(quiet=True))
         begin(load_study(path), Workspace(made), Overrides(), 0, False, leaving, write_report)

@@ -17,7 +17,7 @@ from preferences.provenance import Provenance
 from preferences.rows import Kind
 from preferences.stores import Stores
 from probes.prompts import Prompt
-from view.pairs_card import card_markdown, write_card
+from view.pairs_card import card_markdown
 
 
 def filled(folder: Path) -> Stores:
@@ -45,8 +45,7 @@ def trl(row: Any) -> dict[str, Any]:
 def test_what_stands_is_exported_with_its_flips_and_loads_by_the_name_of_its_folder(
     tmp_path: Path, form: Format
 ) -> None:
-    done = export(filled(tmp_path), "dpo", form, tmp_path / "out")
-    write_card(done, "cc-by-4.0")
+    done = export(filled(tmp_path), "dpo", form, tmp_path / "out", card=lambda done: card_markdown(done, "mine"))
     flipped = {"prompt": "# task 2\n", "chosen": pair(2).texts[1], "rejected": pair(2).texts[0]}
     assert loaded(tmp_path / "out") == [trl(pair(0)), flipped, trl(pair(4))]
     assert done.held_back == 1

@@ -253,11 +253,12 @@ def test_an_older_ledgers_decision_is_explained_by_its_interval(summing: Night, 
 
 
 def older(workspace: Workspace) -> None:
-    """A ledger from before decisions had a course, and sessions checks."""
+    """A ledger from before decisions had a course, sessions checks, and rows checksums."""
     import sqlite3
 
     database = sqlite3.connect(workspace.ledger)
     with database:
+        database.execute("DROP TABLE row_digests")
         database.execute("ALTER TABLE decisions DROP COLUMN course")
         database.execute("DROP TABLE checks")
         policy = json.dumps(
