@@ -40,7 +40,7 @@ def for_judging(budget: Budget, spent: Spent, workspace: Workspace, session_id: 
     """What the session's judge may cost from now on, of what the machine and the proposer leave."""
     judged = spent_on_judging(workspace.judging, session_id)
     dollars = None if budget.dollars is None else budget.dollars - (spent.dollars - judged)
-    return Allowance(workspace.judging, session_id, dollars, budget.dollars_per_hour, time.time())
+    return Allowance(workspace.judging, session_id, dollars, budget.dollars_per_hour, time.monotonic())
 
 
 def priced(study: Study) -> bool:

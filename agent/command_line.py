@@ -5,6 +5,7 @@ Data goes to stdout, messages to stderr. Exit codes are those of lanes/errors.py
 
 import errno
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import typer
 from agent.command_options import Json, Root, at, show
 from agent.pairs_commands import pairs
 from lanes.errors import BadInput, NightlaneError
+from lanes.printable import tell
 
 if TYPE_CHECKING:
     from agent.study import Study
@@ -171,6 +173,7 @@ def evaluate(
 ) -> None:
     """Score a model, an adapter or samples on a file of problems: pass@k, and what fails and why."""
     from agent.evaluate import Request, evaluate
+    from agent.workspace import interruptible
     from probes.evaluation.answering import Asking
     from probes.scoring.execution import ExecutionSettings
     from probes.settings import ModelSettings
@@ -184,9 +187,10 @@ def evaluate(
         ExecutionSettings(seconds=seconds, memory_mb=memory),
     )  # fmt: skip
     try:
-        done, folder = evaluate(request, at(workspace), lambda text: typer.echo(text, err=True))
+        with interruptible():
+            done, folder = evaluate(request, at(workspace), tell)
     except KeyboardInterrupt:
-        sys.stderr.write("nightlane: interrupted; what was answered and judged so far is in the folder named above\n")
+        tell("nightlane: interrupted; what was answered and judged so far is in the folder named above")
         raise typer.Exit(INTERRUPTED) from None
     write_evaluation(folder, done)
     show(evaluation_data(done) if as_json else evaluation_markdown(done))
@@ -222,12 +226,12 @@ def finetune(
         loaded.name, loaded.material, chosen.recipe, chosen.origin, output, seed, steps, epochs, unreviewed
     )  # fmt: skip
     planned = plan(asked, open_stores(at(workspace)))
-    typer.echo(plan_text(planned), err=True)
-    with _all_or_none(output), interruptible(), training(planned.steps) as tell:
+    tell(plan_text(planned))
+    with _all_or_none(output), interruptible(), training(planned.steps) as trained:
 
         def on_step(step: int, loss: float) -> None:
             with uninterrupted():
-                tell(step, loss)
+                trained(step, loss)
 
         done = run(planned, loaded.file.runner.threads, on_step)
     show(manifest_data(done) if as_json else str(output / "adapter"))
@@ -263,11 +267,12 @@ def _resumable(workspace: "Workspace") -> Iterator[None]:
     """Ctrl-C says how to go on, once there is something to go on with."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        by = f" by {interrupt}" if str(interrupt) else ""
         go_on = "nothing was decided yet; start again"
         if workspace.ledger.exists():
             go_on = f"what was decided is on the disk. Go on with: {workspace.resume_command}"
-        sys.stderr.write(f"nightlane: interrupted; {go_on}\n")
+        tell(f"nightlane: interrupted{by}; {go_on}")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -281,7 +286,7 @@ def _all_or_none(output: Path) -> Iterator[None]:
 
         left = "is no complete run, and none is taken up; begin again with a new --output"
         left = "was complete already" if is_complete(output) else left
-        sys.stderr.write(f"nightlane: interrupted; what is in {output} {left}\n")
+        tell(f"nightlane: interrupted; what is in {output} {left}")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -320,10 +325,11 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def main() -> None:
     """Entry point: a NightlaneError becomes its sentence and its exit code, Ctrl-C becomes 130."""
+    sys.excepthook = lambda *defect: tell("".join(traceback.format_exception(*defect)), end="")
     try:
         code = app(standalone_mode=False) or 0
     except NightlaneError as error:
-        sys.stderr.write(f"nightlane: {error}\n")
+        tell(f"nightlane: {error}")
         code = error.exit_code
     except OSError as error:
         code = _unusable(error)
@@ -335,15 +341,11 @@ def main() -> None:
 def _unusable(error: OSError) -> int:
     """A file or folder of the user's that cannot be read or written; an error without a file is a defect of ours."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        sys.stderr.write(
-            f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space\n"
-        )
+        tell(f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space")
         return 7
     if error.filename is None:
         raise error
-    sys.stderr.write(
-        f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and who may use it\n"
-    )
+    tell(f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and who may use it")
     return 2
 
 
@@ -352,7 +354,7 @@ def _usage(error: Exception) -> int:
     show = getattr(error, "format_message", None)
     if show is None:
         raise error
-    sys.stderr.write(f"nightlane: {show().rstrip('.')}; see nightlane --help\n")
+    tell(f"nightlane: {show().rstrip('.')}; see nightlane --help")
     return 2
 
 

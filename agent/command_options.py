@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lanes.printable import give
+
 if TYPE_CHECKING:
     from agent.workspace import Workspace
 
@@ -26,6 +28,7 @@ def width() -> int:
 
 
 def show(content: object) -> None:
+    """Text or JSON, to stdout."""
     import json
 
-    typer.echo(content if isinstance(content, str) else json.dumps(content, indent=2))
+    give(content if isinstance(content, str) else json.dumps(content, indent=2))

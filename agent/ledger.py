@@ -231,12 +231,13 @@ class Ledger:
 
     def session(self, session_id: str | None = None) -> SessionRow | None:
         """The session of that id, or the latest."""
-        clause, values = ("WHERE id = ?", (session_id,)) if session_id else ("ORDER BY started DESC, rowid DESC", ())
+        clause, values = ("WHERE id = ?", (session_id,)) if session_id else ("ORDER BY rowid DESC", ())
         row = self._db.execute(f"SELECT * FROM sessions {clause} LIMIT 1", values).fetchone()
         return SessionRow(**{**dict(row), "limits": json.loads(row["limits"])}) if row else None
 
     def sessions(self) -> list[str]:
-        return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY started, rowid")]
+        """In the order in which they began, whatever the clock said then."""
+        return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY rowid")]
 
     def set_limits(self, session_id: str, limits: Mapping[str, Any]) -> None:
         """What the command line said over the study's budget, now."""
@@ -249,17 +250,28 @@ class Ledger:
         )
 
     def seen(self, session_id: str, period: float, now: float) -> None:
-        """The session, in the period that began at ``period``, is alive at ``now`` (both seconds since the epoch)."""
+        """The session, in the period that began at ``period``, is alive at ``now`` (both seconds since the epoch; their
+        difference is time that passed, whatever was done to the clock meanwhile)."""
         self._db.execute(
             "INSERT INTO periods VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen",
             (session_id, period, now),
         )
 
+    def unused_period(self, session_id: str, now: float) -> float:
+        """``now``, or the next moment at which no period of the session began: a clock that was set back may come to
+        the same moment twice."""
+        taken = {
+            row["started"] for row in self._db.execute("SELECT started FROM periods WHERE session = ?", (session_id,))
+        }
+        while now in taken:
+            now = math.nextafter(now, math.inf)
+        return now
+
     def active_seconds(self, session_id: str, until: float = math.inf) -> float:
         """Time the session was running, up to a moment (seconds since the epoch), pauses between kill and resume left
-        out."""
+        out. A period that ends before it began is of a version that measured by a clock which was set back: it is 0."""
         row = self._db.execute(
-            "SELECT SUM(MIN(seen, :until) - started) FROM periods WHERE session = :id AND started < :until",
+            "SELECT SUM(MAX(MIN(seen, :until) - started, 0)) FROM periods WHERE session = :id AND started < :until",
             {"id": session_id, "until": until},
         ).fetchone()
         return float(row[0] or 0.0)

@@ -1,7 +1,7 @@
 """Has probes run and makes what they give durable; nothing is measured twice, and nothing under a changed study."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -20,6 +20,10 @@ from probes.purse import Allowance
 from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading
 from probes.runner import Progress, Runner
 from probes.store import ProbeStore
+
+
+READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
+"""Seconds between looks at a study that seems changed."""
 
 
 class Watcher(Protocol):
@@ -51,7 +55,8 @@ def settled(outcome: Outcome | None) -> bool:
 @dataclass
 class Measuring:
     """Of one session. ``key``: the probe key of the split that decides. ``period``: when this process took the session
-    up (epoch seconds). ``reserve``: probes that are kept back for the session's end."""
+    up, for the ledger (epoch seconds); ``begun``: the same by the clock that budgets go by (monotonic). ``reserve``:
+    probes that are kept back for the session's end."""
 
     row: SessionRow
     study: Study
@@ -63,11 +68,14 @@ class Measuring:
     store: ProbeStore
     examiner: Examiner
     note: Noter
-    period: float = field(default_factory=time.time)
+    period: float = field(init=False)
+    begun: float = field(init=False)
     reserve: int = 0
+    pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
     _readings: dict[Probe, Reading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
         self.examiner.heard = self.told
 
     def obtain(self, wanted: Wanted, title: str) -> None:
@@ -138,7 +146,8 @@ class Measuring:
     # budget
 
     def spent(self) -> Spent:
-        self.ledger.seen(self.row.id, self.period, time.time())
+        # Active hours are those that the machine ran: the clock may be set, and a suspended machine costs no hour.
+        self.ledger.seen(self.row.id, self.period, self.period + time.monotonic() - self.begun)
         return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
 
     def over_budget(self) -> str | None:
@@ -191,7 +200,22 @@ class Measuring:
         self._readings.pop(probe, None)
 
     def _require_unchanged(self) -> None:
-        """What decides is as it was when the session began (law 10)."""
+        """What decides is as it was when the session began (law 10). A file that an editor or a copy is just writing is
+        empty, cut off or gone for a moment, so what seems changed is read again before that is believed."""
+        changed = self._changed()
+        for seconds in READ_AGAIN_AFTER:
+            if changed is None:
+                return
+            self.pause(seconds)
+            changed = self._changed()
+        if changed:
+            raise StudyChanged(
+                f"what decides may not change under a session and {changed} is not what session {self.row.id} began "
+                "with; put it back and resume, or begin a new session with nightlane run"
+            )
+
+    def _changed(self) -> str | None:
+        """What is not as it was, in words."""
         try:
             again = reloaded(self.study)
             changed = "the study file" if again.question != self.row.question else None
@@ -204,8 +228,4 @@ class Measuring:
                     changed += " (the rubric, or the comparison epoch, which another session has ended)"
         except (BadInput, OSError) as error:
             changed = f"something that cannot be read any more ({error})"
-        if changed:
-            raise StudyChanged(
-                f"what decides may not change under a session and {changed} is not what session {self.row.id} began "
-                "with; put it back and resume, or begin a new session with nightlane run"
-            )
+        return changed

@@ -20,7 +20,7 @@ from agent.proposers import Chain, choose
 from agent.seeds import Seeds
 from agent.session import BASELINE_FAILED, Session
 from agent.study import Budget, Study, load_study
-from agent.workspace import Workspace, full_disk_is_said, interruptible
+from agent.workspace import Interrupted, Workspace, full_disk_is_said, interruptible, uninterrupted
 from lanes import Recipe
 from lanes.errors import BadInput, BaselineFailed, StudyChanged
 from probes.purse import Allowance
@@ -143,7 +143,7 @@ def _open(
         full_disk_is_said(workspace),
         Ledger(workspace.ledger) as ledger,
     ):
-        name = session or _session_id(ledger)
+        name = session or _session_id(ledger, workspace)
 
         def allowance() -> Allowance:
             return for_judging(budget, spent_by(ledger, name, budget, workspace), workspace, name)
@@ -195,6 +195,11 @@ def _run(session: Session) -> None:
             session.end(unfit)
         else:
             run_loop(session, folder / "checkpoint.sqlite")
+    except Interrupted as interrupt:
+        with uninterrupted(), full_disk_is_said(session.measuring.workspace):
+            session.measuring.note(f"INTERRUPTED by {interrupt}")
+            session.measuring.publish()
+        raise
     finally:
         session.measuring.over_budget()
     ended = session.measuring.ledger.session(session.row.id)
@@ -228,10 +233,12 @@ def _start(ledger: Ledger, study: Study, key: str, fresh: bool, watcher: Watcher
     return ledger.recipe(standing)
 
 
-def _session_id(ledger: Ledger) -> str:
+def _session_id(ledger: Ledger, workspace: Workspace) -> str:
+    """A name that no session has, not even one whose ledger is gone: a clock may come to the same second twice."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     taken = set(ledger.sessions())
-    return next(name for name in [stamp, *(f"{stamp}-{n}" for n in range(2, 10_000))] if name not in taken)
+    names = (stamp, *(f"{stamp}-{n}" for n in range(2, 10_000)))
+    return next(name for name in names if name not in taken and not workspace.session(name).exists())
 
 
 def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) -> SessionRow:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from agent.command_options import Json, Root, at, show, width
+from lanes.printable import give, tell
 
 pairs = typer.Typer(help="Look at, vote on, import and export the preference pairs.", no_args_is_help=True)
 
@@ -90,7 +91,7 @@ def pairs_import(
     origins = origin_of(origin), origin_of(rejected_origin or origin)
     defaults = Defaults(category, source or file.name, *origins)
     stores = open_stores(at(workspace), study)
-    done = import_file(stores, file, kind, defaults, by, skip_bad, lambda text: typer.echo(text, err=True))
+    done = import_file(stores, file, kind, defaults, by, skip_bad, tell)
     show(import_data(done) if as_json else import_text(done))
 
 
@@ -173,7 +174,7 @@ def pairs_certify(
     from view.pairs_certify import certify_data, certify_text
 
     def say(done: int, total: int) -> None:
-        typer.echo(f"certified or refused: {done} of {total}", err=True)
+        tell(f"certified or refused: {done} of {total}")
 
     done = certify_pairs(open_stores(at(workspace), study), kind, contracts, text, say, embedder)
     show(certify_data(done) if as_json else certify_text(done))
@@ -192,11 +193,12 @@ def pairs_review(
     from view.pairs import pair_text, review_data, review_text
 
     def ask() -> str | None:
-        typer.echo("good, bad, skip or quit? ", nl=False, err=True)
+        tell("good, bad, skip or quit? ", end="")
         return sys.stdin.readline() or None
 
+    look = tell if as_json else give
     done = review(
         open_stores(at(workspace)), kind, rows, by,
-        lambda one, place, of: typer.echo(pair_text(one, width(), f"{place} of {of}"), err=as_json), ask,
+        lambda one, place, of: look(pair_text(one, width(), f"{place} of {of}")), ask,
     )  # fmt: skip
     show(review_data(done) if as_json else review_text(done))

@@ -51,6 +51,7 @@ from agent.scripted_adapters import LOAD, UNLOAD, ScriptedAdapters, answer, text
 from agent.scripted_faults import FAULTS, meets_fault, next_fault
 from agent.scripted_judge import JudgeRule, ScriptedJudge, question_of, read_known
 from lanes.errors import BadInput, NightlaneError
+from lanes.printable import give, tell
 
 MODEL = "scripted"
 KEY = "scripted"
@@ -382,8 +383,7 @@ def serve(script: Path, port: int, seed: int, refuses: Iterable[str]) -> None:
         raise BadInput(f"port {port} of 127.0.0.1 cannot be had; give another with --port, or none") from None
     with endpoint:
         exports = " ".join(f"{name}={value}" for name, value in endpoint.environment.items())
-        sys.stdout.write(f"export {exports}\n")
-        sys.stdout.flush()
+        give(f"export {exports}")
         while True:
             time.sleep(3600)
 
@@ -401,7 +401,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         serve(given.script, given.port, given.seed, given.refuse)
     except NightlaneError as error:
-        sys.stderr.write(f"scripted_endpoint: {error}\n")
+        tell(f"scripted_endpoint: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 0

@@ -115,20 +115,33 @@ def _full(workspace: Workspace) -> DiskFull:
     )
 
 
+ENDED_BY = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "SIGTERM",
+    signal.SIGHUP: "SIGHUP, since its terminal was closed: a night in tmux or under nohup outlives that",
+}
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the command; the text says which, for a person."""
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt in the main thread, except inside ``uninterrupted``.
+    """Ctrl-C, SIGTERM and a closed terminal (SIGHUP) raise Interrupted in the main thread, except inside
+    ``uninterrupted``. What nohup has the process ignore stays ignored.
 
     Should a library swallow the exception (imports of C extensions do), the next ``uninterrupted`` block raises it.
     """
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        _Deferred.pending = True
-        if not _Deferred.depth:
-            raise KeyboardInterrupt
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        again, _Deferred.pending = _Deferred.pending is not None, Interrupted(ENDED_BY[signal.Signals(number)])
+        if not _Deferred.depth and not (again and number != signal.SIGINT):  # a shell and the kernel send theirs twice
+            raise _Deferred.pending
 
-    _Deferred.pending = False
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    _Deferred.pending = None
+    heard = [number for number in ENDED_BY if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in heard}
     try:
         yield
     finally:
@@ -145,11 +158,11 @@ def uninterrupted() -> Iterator[None]:
     finally:
         _Deferred.depth -= 1
     if _Deferred.pending and not _Deferred.depth:
-        raise KeyboardInterrupt
+        raise _Deferred.pending
 
 
 class _Deferred:
     """A process has one main thread and one pair of signal handlers, so this is process-wide state."""
 
     depth = 0
-    pending = False
+    pending: Interrupted | None = None

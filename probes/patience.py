@@ -1,6 +1,5 @@
 """Asking a server that may be down or busy: several calls at once, waiting visibly, longer each time, not for ever."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from lanes.errors import EndpointUnavailable
+from lanes.printable import tell
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Hashable)
@@ -17,8 +17,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
 def to_log(line: str) -> None:
     """A worker's stderr is its log."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-    sys.stderr.flush()
+    tell(f"{time.strftime('%H:%M:%S')} {line}")
 
 
 class Patience:

@@ -42,7 +42,7 @@ class Allowance:
     """What a session may still spend on judging, as its workers are told. ``file`` counts what it has spent.
 
     ``dollars``: for judging since the session began; None: no limit. It shrinks by ``dollars_per_hour``, the machine's
-    price, from the time ``since`` (epoch seconds).
+    price, from ``since``: seconds of the monotonic clock, which all processes of a machine share.
     """
 
     file: Path
@@ -55,7 +55,7 @@ class Allowance:
         """In dollars, as of now."""
         if self.dollars is None:
             return None
-        return self.dollars - self.dollars_per_hour * max(0.0, time.time() - self.since) / 3600
+        return self.dollars - self.dollars_per_hour * max(0.0, time.monotonic() - self.since) / 3600
 
 
 class Purse:

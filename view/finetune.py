@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from finetune.manifest import Manifest
 from finetune.plan import Plan, Source
 from finetune.review import told
+from lanes.printable import tell
 from view.markdown import count, plain
+from view.terminal import Terminal
 
 SIGNS = 20
 """Lines that a run leaves where there is no terminal."""
@@ -55,7 +55,7 @@ def manifest_data(manifest: Manifest) -> dict[str, Any]:
 @contextmanager
 def training(steps: int) -> Iterator[Callable[[int, float], None]]:
     """Progress of a run, told (step, loss): a bar, or a line now and then where there is no terminal."""
-    console = Console(stderr=True)
+    console = Terminal()
     if not console.is_terminal:
         yield lambda step, loss: _line(steps, step, loss)
         return
@@ -69,4 +69,4 @@ def training(steps: int) -> Iterator[Callable[[int, float], None]]:
 
 def _line(steps: int, step: int, loss: float) -> None:
     if step == 1 or step * SIGNS // steps > (step - 1) * SIGNS // steps:
-        Console(stderr=True, width=10_000, highlight=False).print(Text(f"step {step} of {steps}, loss {loss:.4f}"))
+        tell(f"step {step} of {steps}, loss {loss:.4f}")

@@ -3,15 +3,18 @@
 Everything here goes to stderr; stdout is for data.
 """
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import IO, cast
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -19,12 +22,24 @@ from agent.ledger import DecisionRow
 from agent.measuring import Watcher
 from agent.search import CALIBRATION
 from lanes import show
+from lanes.printable import Outlet, printable
 from probes.reading import Probe
 from probes.runner import Progress as ProbeProgress
 
 STYLES = {"KEEP": "bold green", "DISCARD": "dim", "CRASH": "bold red", "BASELINE": "cyan", "RETRACT": "bold magenta"}
 FIXED_WIDTH = 35  # number, decision, figure and the gaps; the rest is for reason and change
 LEAST_SHOWN = 3
+
+
+class Terminal(Console):
+    """stderr, which may go away. Foreign text in what is printed is shown, and never obeyed."""
+
+    def __init__(self, width: int | None = None) -> None:
+        super().__init__(file=cast(IO[str], Outlet(sys.stderr)), width=width, highlight=False, markup=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
 
 
 class PlainWatcher:
@@ -55,7 +70,8 @@ class LiveWatcher:
         self.title = ""
         self.started = time.monotonic()
         self.bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(), console=console,
         )  # fmt: skip
         self.tasks: dict[str, TaskID] = {}
@@ -139,9 +155,9 @@ def _cut(text: str, longest: int) -> Text:
 @contextmanager
 def watching() -> Iterator[Watcher]:
     """A watcher for this terminal, or for a pipe or a file."""
-    console = Console(stderr=True)
+    console = Terminal()
     if not console.is_terminal:
-        yield PlainWatcher(Console(stderr=True, width=10_000, highlight=False))
+        yield PlainWatcher(Terminal(width=10_000))
         return
     watcher = LiveWatcher(console)
     with watcher.live:
@@ -151,7 +167,7 @@ def watching() -> Iterator[Watcher]:
 @contextmanager
 def building(lab: str) -> Iterator[Callable[[str, float], None]]:
     """Progress of a lab's first build: (what is being made, share done)."""
-    console = Console(stderr=True)
+    console = Terminal()
     if not console.is_terminal:
         last = [""]
 
@@ -162,7 +178,8 @@ def building(lab: str) -> Iterator[Callable[[str, float], None]]:
 
         yield line
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bars:
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bars:
         task = bars.add_task(lab, total=1.0, visible=False)
 
         def bar(what: str, share: float) -> None:

@@ -73,7 +73,7 @@ def test_a_call_waits_for_the_change_of_those_in_flight(tmp_path: Path) -> None:
 
 
 def test_the_machines_price_shrinks_what_is_left(tmp_path: Path) -> None:
-    with Purse(allowance(tmp_path, dollars_per_hour=1.0, since=time.time() - 1800)) as purse:
+    with Purse(allowance(tmp_path, dollars_per_hour=1.0, since=time.monotonic() - 1800)) as purse:
         pay(purse, 0.4, 0.1)
         with pytest.raises(BudgetSpent):
             pay(purse, 0.6, 0.0)

@@ -1,0 +1,50 @@
+"""No secret is printed, logged or stored: addresses lose their user and the values of their query, texts lose keys."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, unquote
+
+HIDDEN = "***"
+_ADDRESS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>]+")
+_USER = re.compile(r"://(?:[^/\s]*|[^/\s@]*:\S*)@")  # the second: a password with a slash, which no parser takes
+_QUERY = re.compile(r"(?<=[?&#;])([^=&#;?\s]+)=[^&#;\s]*")
+_KEY = re.compile(
+    r"\b(sk-|hf_|gh[pousr]_|xox[a-z]-|AIza)[A-Za-z0-9_-]{8,}"
+    r"|(?i:\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,})"
+    r"|(?i:\b((?:api[_-]?key|access[_-]?token|token|secret|password)=)[^\s&\"'<>]+)"
+)
+_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+_LEAST = 16
+"""Letters of a value that is a secret by its variable's name alone: local servers take keys such as "none"."""
+
+
+def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """The text without what addresses, keys and the environment's secrets would give away."""
+    for secret in sorted(_secrets(os.environ if environment is None else environment), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    text = _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
+    return _KEY.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}{HIDDEN}", text)
+
+
+def redacted_address(address: str) -> str:
+    """An address without its user, its password and the values of its query."""
+    return _QUERY.sub(rf"\1={HIDDEN}", _USER.sub(f"://{HIDDEN}@", address))
+
+
+def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
+    """Values that are keys by their name, and passwords and query values of addresses: also in pieces, since a parser
+    that refuses an address quotes the piece it stumbled over."""
+    for name, value in environment.items():
+        if name.endswith(_NAMES) and len(value) >= _LEAST:
+            yield value
+        elif "://" in value:
+            yield from _in_address(value.partition("://")[2])
+
+
+def _in_address(rest: str) -> Iterator[str]:
+    password = rest.rpartition("@")[0].partition(":")[2]
+    values = [found[0].partition("=")[2] for found in _QUERY.finditer(rest)]
+    secrets = [one for one in (password, *re.split(r"[/:@?#\[\]]", password)) if len(one) >= 4]
+    for secret in (*secrets, *(value for value in values if len(value) >= 8)):
+        yield from {secret, quote(secret), unquote(secret)}
