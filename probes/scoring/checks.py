@@ -19,6 +19,7 @@ from typing import Any
 
 from probes.scoring.calls import Call, Relay, told
 from probes.scoring.failures import FailureClass, class_of
+from probes.scoring.parser import Parser
 from sandbox import Candidate, Ended, Limits, Outcome, Raised, Returned, Sandbox, Value, open_sandbox
 from sandbox.values import decode
 
@@ -46,12 +47,14 @@ class Verdict:
 
 
 class Rooms:
-    """The two sandboxes: one for programs, one for test code, opened when a prompt has some."""
+    """The two sandboxes, one for programs and one for test code, which is opened when a prompt has some; and the
+    process that finds the programs in answers."""
 
     def __init__(self, limits: Limits) -> None:
         """SandboxUnavailable when none holds here."""
         self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
         self._tests: Sandbox | None = None
+        self.parser = Parser()
 
     @property
     def tests(self) -> Sandbox:
@@ -64,6 +67,7 @@ class Rooms:
         return self._tests
 
     def close(self) -> None:
+        self.parser.close()
         self.programs.close()
         if self._tests is not None:
             self._tests.close()

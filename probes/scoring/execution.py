@@ -13,7 +13,6 @@ from pydantic import Field
 from lanes.errors import BadInput, MissingRequirement
 from probes.prompts import Prompt
 from probes.scoring.checks import Cases, Rooms, Tests, TestsBroken, Verdict, parse
-from probes.scoring.extraction import extract, salvage
 from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
 from probes.settings import ScorerSettings
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
@@ -78,13 +77,13 @@ class ExecutionScorer:
         if (checks := self._parsed.get(answer.prompt.id)) is None:
             checks = self._parsed[answer.prompt.id] = parse(answer.prompt.checks)
         stub = answer.prompt.checks.get("stub", "")
-        found = extract(answer.text, checks.entry_point, stub)
+        found = self._rooms.parser.extract(answer.text, checks.entry_point, stub)
         if found.form in ("none", "refusal"):
             return Mark(0.0, {"pass": 0.0}, outcome="NO_CODE" if found.form == "none" else "REFUSAL")
         try:
             verdict = self._judge(checks, found.source)
             format_only = not verdict.loaded and self._passes(
-                checks, salvage(answer.text, found.source, checks.entry_point, stub)
+                checks, self._rooms.parser.salvage(answer.text, found.source, checks.entry_point, stub)
             )
         except SandboxBroken as error:
             raise ScorerBroken(f"prompt {answer.prompt.id!r}: {error}") from None

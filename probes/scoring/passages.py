@@ -1,11 +1,12 @@
 """Which passages of a model's answer may be code: fenced blocks, stretches between prose, or the whole of it.
 
-Every pattern is linear in the text (possessive where repetitions meet), since an answer may be 10 MB of anything.
+Every pattern is linear in the text (possessive where repetitions meet), since an answer may be a megabyte of anything.
 """
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from probes.scoring.syntax import Fault, parse
 
@@ -34,14 +35,23 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 STARTS = _pattern(rf"^{_START}")
 DEFINES = _pattern(rf"^[ \t]*+{_DEFINITION}")
-PROSE = _pattern(rf"""^(?=\S)(?![)\]}}\#@"']|{_LINE})""")
-TAIL = _pattern(r"^(?=\S)(?![)\]}\#])")
+_PROSE = _pattern(rf"""^(?=\S)(?![)\]}}\#@"']|{_LINE})""")
+_TAIL = _pattern(r"^(?=\S)(?![)\]}\#])")
 INDENTED = _pattern(r"^[ \t]++\S")
 
 _FIRST_LINE = _pattern(rf"(?:\s*+\#[^\n]*+\n)*+\s*+{_LINE}")
 _BODY = _pattern(r"(?:[ \t]*+\n)*+(?:\t|[ ]{2})")
 _MIDDLE = _pattern(r"(?:else|elif|except|finally|return|yield|break|continue)\b")  # begins no top-level statement
 _OPENS = _pattern(r"(?P<mark>^[ \t]*+~{3,}+|(?<!`)`{3,}+)[ \t]*+(?P<tag>[\w+\#.-]*+)[^`\n]*+$")
+_MARKS = {"[BEGIN]": "[DONE]", "[PYTHON]": "[/PYTHON]"}
+_MARKED = _pattern(rf"^(?:{'|'.join(map(re.escape, chain(*_MARKS.items())))})[ \t]*+$")
+_KEYWORD = r"(?:and|or|not|in|is|if|else|as|import|lambda|for|async|await|None|True|False)\b"
+_WORD = rf"(?!{_KEYWORD})[A-Za-z']++"
+_BREAKS_OFF = _pattern(rf"""
+    (?:async|def|class|import|from|if|elif|else|for|while|with|try|except|finally|match|print)\b
+    (?![^\n]*[.!?:][ ]*+$)(?![^\n]*\b{_WORD}[ ]{_WORD}[ ]{_WORD})
+""")  # no sentence
+_CALL = _pattern(r"[A-Za-z_][\w.]*+[(\[][^\n]*+")
 _REFUSAL = re.compile(
     r"\bI(?:'m|\s+am)\s+(?:\w+\s+){0,2}(?:sorry|unable|not\s+able)\b"
     r"|\bI\s+(?:can't|cannot|can\s+not|won't|will\s+not|must\s+decline|don't\s+feel\s+comfortable)\b"
@@ -70,13 +80,19 @@ def refusal(text: str) -> str:
 def fenced(text: str) -> tuple[list[str], str]:
     """The fenced blocks, those of Python where there are any, and the text around them. The last may lack its end.
 
-    A fence may open behind words and close behind code, as models write it; one with a tag always opens a block.
+    A fence may open behind words and close behind code, as models write it; one with a tag always opens a block. What a
+    fence that is none of Python's holds may be Markdown itself. ``[BEGIN]`` and ``[DONE]`` on lines of their own, as
+    the prompts of MBPP have them, are a fence, too; the prompt may have had the first.
     """
     blocks: list[tuple[str, list[str]]] = []
     outside: list[str] = []
-    mark = ""
+    text, mark = _opened(text), ""
     for line in text.split("\n"):
         opens, words = _OPENS.search(line), line.strip()
+        if not mark and words in _MARKS:
+            mark = _MARKS[words]
+            blocks.append(("", []))
+            continue
         if mark and (words.startswith(mark) or words.endswith(mark)):
             if not words.startswith(mark):
                 blocks[-1][1].append(line.rstrip().removesuffix(mark))
@@ -91,8 +107,22 @@ def fenced(text: str) -> tuple[list[str], str]:
             outside.append(line[: opens.start()])
         else:
             outside.append(line)
-    codes = [("\n".join(lines) + "\n", tag in _PYTHON) for tag, lines in blocks]
+    codes = [(code, tag in _PYTHON) for tag, lines in blocks for code in _unwrapped(tag, "\n".join(lines) + "\n")]
     return [code for code, python in codes if python] or [code for code, _ in codes], "\n".join(outside)
+
+
+def is_marked(text: str) -> bool:
+    """Is there a line that is only a mark, such as ``[DONE]``? Python would read it as a list."""
+    return bool(_MARKED.search(text))
+
+
+def _opened(text: str) -> str:
+    """The text with the opening mark that its prompt had."""
+    first = _MARKED.search(text)
+    for opening, closing in _MARKS.items():
+        if first and first[0].strip() == closing:
+            return f"{opening}\n{text}"
+    return text
 
 
 def runs(text: str) -> Iterator[str]:
@@ -102,21 +132,35 @@ def runs(text: str) -> Iterator[str]:
         start = STARTS.search(text, position)
         if start is None:
             return
-        run = longest("", text[start.start() :], PROSE)
+        run = longest("", text[start.start() :], prose)
         if run:
             yield run
         # Behind code with a fault only prose begins anew: the rest of a broken program is no program.
-        prose = PROSE.search(text, start.start() + len(run) if run else start.end())
-        if prose is None:
+        behind = _PROSE.search(text, start.start() + len(run) if run else start.end())
+        if behind is None:
             return
-        position = prose.start()
+        position = behind.start()
 
 
-def longest(head: str, body: str, ends: re.Pattern[str]) -> str:
-    """The longest beginning of the body, up to a line that `ends` matches, with which the head compiles; "" if none.
+def prose(text: str) -> list[int]:
+    """Where lines of prose begin. Code that the end of the text breaks off (``print(f([1,``, ``def``) is none."""
+    found = [line.start() for line in _PROSE.finditer(text, 1)]
+    if found and _breaks_off(text, found[-1]):
+        found.pop()
+    return found
+
+
+def tails(text: str) -> list[int]:
+    """Where lines begin that are neither indented nor close a bracket: whatever the text is, a function ends there."""
+    return [line.start() for line in _TAIL.finditer(text, 1)]
+
+
+def longest(head: str, body: str, ends: Callable[[str], Sequence[int]]) -> str:
+    """The longest beginning of the body, up to one of its ``ends``, with which the head compiles; "" if none.
 
     What compiles never reaches the first faulty line, so a few cuts do where trying every line would take thousands.
     """
+    places = ends(body)
     for _ in range(CUTS):
         program = parse(head + body)
         if isinstance(program, ast.Module):
@@ -124,11 +168,26 @@ def longest(head: str, body: str, ends: re.Pattern[str]) -> str:
         fault = _offset(head + body, program) - len(head)
         if fault < 0 or _MIDDLE.match(body, fault):
             return ""
-        cuts = [end.start() for end in ends.finditer(body, 1) if end.start() <= fault]
-        if not cuts:
+        places = [place for place in places if place <= fault and place < len(body)]
+        if not places:
             return ""
-        body = body[: cuts[-1]]
+        body = body[: places[-1]]
     return ""
+
+
+def _breaks_off(text: str, position: int) -> bool:
+    """Does the line here begin a statement that lacks its end? A sentence may begin with the same word."""
+    call = _CALL.match(text, position)
+    if call and sum(map(call[0].count, "([{")) > sum(map(call[0].count, ")]}")):
+        return True
+    return bool(_BREAKS_OFF.match(text, position))
+
+
+def _unwrapped(tag: str, code: str) -> list[str]:
+    """The code of a block, or where that is Markdown itself, of the blocks in it."""
+    if tag not in _PYTHON or (not tag and isinstance(parse(code), Fault)):
+        return fenced(code)[0] or [code]
+    return [code]
 
 
 def _offset(source: str, fault: Fault) -> int:

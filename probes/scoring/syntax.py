@@ -1,4 +1,7 @@
-"""What the text of a Python program tells without running it: does it compile, what does it define."""
+"""What the text of a Python program tells without running it: does it compile, what does it define.
+
+Nothing here bounds what compiling takes: a text of a model comes here inside of a Parser's process (parser.py) only.
+"""
 
 import ast
 import itertools
@@ -6,7 +9,6 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# CPython refuses deep nesting by itself; an import of a long dotted name is the dearest text found (0.2 s, 300 MB).
 LIMIT = 32 * 1024  # characters
 
 _TROUBLE = (ValueError, RecursionError, MemoryError, OverflowError, SystemError)  # ValueError: NUL, lone surrogates
@@ -57,7 +59,9 @@ def statements(program: ast.Module | Fault) -> int:
 
 
 def defines(program: ast.Module | Fault, name: str) -> bool:
-    """Does the program bind the name at top level, and if to a function, to one with more than a docstring?
+    """Does the program bind the name at top level, and if to a function, to one that is more than a skeleton?
+
+    A skeleton holds a docstring, ``...``, ``pass`` or ``raise NotImplementedError`` and nothing else.
 
     With no name to look for: does it hold any statement that is not idle?
     """
@@ -68,13 +72,32 @@ def defines(program: ast.Module | Fault, name: str) -> bool:
     found = False
     for statement in program.body:
         if name in _bound(statement):
-            found = not (isinstance(statement, _FUNCTIONS) and all(map(is_idle, statement.body)))
+            found = not (isinstance(statement, _FUNCTIONS) and all(map(_is_placeholder, statement.body)))
     return found
+
+
+def _is_placeholder(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Raise) and statement.exc is not None:
+        raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+        return _name(raised) == "NotImplementedError"
+    return isinstance(statement, ast.Pass) or is_idle(statement)
 
 
 def only_defines(program: ast.Module | Fault) -> bool:
     """Does the program compile, and would `definitions` drop nothing of it?"""
     return isinstance(program, ast.Module) and len(_kept(program)) == len(program.body)
+
+
+def helps(program: ast.Module | Fault, other: ast.Module | Fault, name: str) -> bool:
+    """May the other, which defines the name, need this program before it?
+
+    It does where it only defines or imports; where it defines the name itself, as an earlier version, only if the other
+    reads something else that it binds.
+    """
+    if isinstance(program, Fault) or isinstance(other, Fault) or not only_defines(program):
+        return False
+    bound, own = (set[str]().union(*map(_bound, one.body)) for one in (program, other))
+    return name not in bound or bool((bound - own) & _names(other, ast.Load))
 
 
 def definitions(source: str) -> str | None:

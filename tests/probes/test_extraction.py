@@ -104,7 +104,7 @@ FENCED = {
     "a shell block": fence("pip install numpy\n" * 9, "bash") + fence(WHOLE),
     "a skeleton before it": fence("def f(x):\n    ...\n") + fence(WHOLE),
     "a broken one before it": fence("def f(x)\n    return x\n") + fence(WHOLE),
-    "another solution behind it": fence(WHOLE) + "Or:\n" + fence("def f(x):\n    return 1 + x\n"),
+    "another solution before it": fence("def f(x):\n    return 1 + x\n") + "Or:\n" + fence(WHOLE),
     "a refusal before it": "I'm sorry for the confusion. Corrected:\n" + fence(WHOLE),
 }
 
