@@ -21,7 +21,6 @@ from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading
 from probes.runner import Progress, Runner
 from probes.store import ProbeStore
 
-
 READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
 """Seconds between looks at a study that seems changed."""
 
