@@ -1,6 +1,6 @@
 """A night with a judge that fails in every way, against the same night with one that does not.
 
-    python -m bench.faults [--decisions 8] [--faults 0.5] [--json]
+    python -m bench.judge_faults [--decisions 8] [--faults 0.5] [--json]
 
 Runs labs/persona/study.toml twice, each in a folder of its own, with the scripted judge over HTTP: once as it is, and
 once with faults in the stated share of first replies (agent/scripted_faults.py has the kinds). Every column of
