@@ -1,0 +1,232 @@
+"""Whole nights under faults, with the simulated runner: keeps, discards, a crash, retractions, a survey, a harvest."""
+
+import csv
+import json
+import random
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent import opening
+from bench.faults.compare import Result
+from bench.faults.scenario import Act, Run, Scenario, lines_of, nightlane, plain, rows_of, tables
+from bench.faults.supervisor import Ended
+from lanes import Recipe
+from probes.prompts import Prompt
+from probes.reading import Outcome, Probe, Reading
+from probes.runner import Listener
+from probes.simulated import SimulatedRunner
+
+VARIES = ("time", "session", "id", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd")
+TIMES = ("time", "started", "seen", "finished", "seconds", "dollars", "study_text", "study_path", "limits", "message")
+TABLES = ("sessions", "recipes", "proposals", "probes", "decisions", "checks")
+TOLD = ("BASELINE", "KEEP", "DISCARD", "CRASH", "RETRACT", "END")
+"""First words of the lines of progress.log that a night has once each; other notes may be said again."""
+
+STUDY = """
+name = "faults"
+[model]
+path = "none"
+[recipe]
+learning_rate = 1e-4
+effective_batch = 4
+mixture = "even"
+[data.sources]
+good = "good.jsonl"
+broken = "broken.jsonl"
+[data.manifests.even]
+good = 1.0
+broken = 1.0
+[data.manifests.good_only]
+good = 1.0
+[prompts]
+file = "prompts.jsonl"
+[target]
+category = "lists"
+[guards]
+arithmetic = 1.5
+[probe]
+steps = 20
+seeds = [42, 7]
+samples = 2
+[lanes.curriculum]
+{lanes}
+[policy]
+{policy}
+[budget]
+decisions = {decisions}
+disk_gb = 0
+[runner]
+kind = "simulated"
+{more}
+"""
+Effect = Callable[[Recipe, str], float]
+
+
+def write_study(folder: Path, decisions: int, policy: str, lanes: str = "", more: str = "") -> None:
+    """A study with eight pairs a source, and two prompts in each of two categories and three splits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = STUDY.format(decisions=decisions, policy=policy, lanes=lanes, more=more)
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    for source in ("good", "broken"):
+        rows = [
+            {
+                "prompt": f"# {name} with {number} ({source})\n", "chosen": f"def f(x):\n    return x * {number}\n",
+                "rejected": f"def f(x):\n    return x - {number}\n", "difficulty": 1 + number,
+            }
+            for name in ("double", "negate") for number in range(4)
+        ]  # fmt: skip
+        write_rows(folder / f"{source}.jsonl", rows)
+    prompts = [
+        {
+            "id": f"{split}-{category}-{number}", "split": split, "category": category, "difficulty": 1,
+            "prompt": f"# {category} {number} for {split}\n",
+            "checks": {"entry_point": "f", "cases": [{"args": [i], "expected": i * number} for i in range(4)]},
+        }
+        for split in ("probe", "harvest", "holdout") for category in ("arithmetic", "lists") for number in range(2)
+    ]  # fmt: skip
+    write_rows(folder / "prompts.jsonl", prompts)
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+class _World:
+    """Of an effect that is known, and noise by seed and answer."""
+
+    def __init__(self, effect: Effect, noise: float) -> None:
+        self.effect, self.noise, self.identity = effect, noise, f"faults {noise}"
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
+        if probe.recipe.curriculum == "long_first":
+            return None
+        chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
+        level = 5 + self.effect(probe.recipe, probe.key.split) + chance.gauss(0, self.noise)
+        return [[level + chance.gauss(0, self.noise) for _ in range(probe.key.samples)] for _ in prompts]
+
+
+class _Answering(SimulatedRunner):
+    """Leaves answers behind as a model would, so that there is something to harvest."""
+
+    base = None  # type: ignore[assignment]
+
+    def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
+        outcome = super()._run_one(probe, listener)
+        if isinstance(outcome, Reading):
+            rows = [
+                {
+                    "prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
+                    "components": {"pass": score.value / 10}, "critical": [], "outcome": "SIMULATED",
+                    "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
+                }
+                for score in outcome.scores
+            ]  # fmt: skip
+            write_rows(self.store.directory(probe.id) / "answers.jsonl", rows)
+        return outcome
+
+
+def _orders(recipe: Recipe, split: str) -> float:
+    return {"easy_first": 2.0, "short_first": 1.5, "hard_first": -2.0}.get(recipe.curriculum, 0.0)
+
+
+def _only_on_probe_prompts(recipe: Recipe, split: str) -> float:
+    return _orders(recipe, split) * (1 if split == "probe" else -1)
+
+
+def _overtaking(recipe: Recipe, split: str) -> float:
+    """A good source makes every order worth the same: an order that was kept before is no longer needed."""
+    return 4.0 if recipe.shares.get("broken", 0.0) == 0 else _orders(recipe, split)
+
+
+def _night(
+    name: str, effect: Effect, decisions: int, policy: str, lanes: str = "", more: str = "", noise: float = 0.3,
+    answering: bool = False, width: int = 1, nights: int = 1, weight: int = 4,
+) -> Scenario:  # fmt: skip
+    kind = _Answering if answering else SimulatedRunner
+
+    def in_world() -> None:
+        from probes.store import ProbeStore
+
+        opening.open_runner = lambda study, workspace, *_: kind(
+            study.material, ProbeStore(workspace.runs), world=_World(effect, noise), width=width
+        )
+
+    def prepare(root: Path) -> None:
+        write_study(root / "study", decisions, policy, lanes, more)
+
+    def act(root: Path) -> Act:
+        return nightlane("run", root / "study" / "study.toml", "--workspace", root, before=in_world)
+
+    def goes_on(root: Path, run: Run) -> Sequence[Ended]:
+        """resume; run where nothing was begun; report where it ended already."""
+        ends = []
+        for _ in range(nights):
+            sessions = tables(root / "runs" / "ledger.sqlite", ["sessions"]).get("sessions", [])
+            if sessions and sessions[-1]["finished"] is None:
+                ends.append(run(nightlane("resume", "--workspace", root, before=in_world)))
+            elif len(sessions) < nights:
+                ends.append(run(act(root)))
+            if ends and ends[-1].code:
+                return ends
+        return [*ends, run(nightlane("report", "--workspace", root))]
+
+    return Scenario(name, prepare, act, goes_on, observe, decided, held, weight=weight)
+
+
+def decided(errors: str, output: str) -> set[str]:
+    """Numbers of the decisions that were told on the terminal."""
+    return set(re.findall(r"^(\d{3} (?:BASELINE|KEEP|DISCARD|CRASH|RETRACT))\b", errors, re.MULTILINE))
+
+
+def held(root: Path) -> set[str]:
+    rows = tables(root / "runs" / "ledger.sqlite", ["decisions"]).get("decisions", [])
+    return {f"{abs(int(str(row['turn']))):03d} {row['status']}" for row in rows}
+
+
+def observe(root: Path) -> Result:
+    """Everything that a night leaves, without times."""
+    found = tables(root / "runs" / "ledger.sqlite", TABLES)
+    sessions = [str(row["id"]) for row in found.get("sessions", [])]
+
+    def text(row: dict[str, object]) -> str:
+        kept = {name: value for name, value in row.items() if name not in TIMES}
+        if isinstance(kept.get("row"), str):
+            told = json.loads(str(kept["row"]))
+            kept["row"] = {name: value for name, value in told.items() if name not in VARIES}
+        return plain(json.dumps(kept, sort_keys=True), sessions)
+
+    result: dict[str, Sequence[str]] = {f"ledger {name}": list(map(text, rows)) for name, rows in found.items()}
+    result["results.tsv"] = _table(root / "results.tsv")
+    log = lines_of(root / "runs" / "progress.log", sessions)
+    result["progress.log"] = [line for line in log if len(words := line.split(" ", 3)) > 2 and words[2] in TOLD]
+    for path in sorted((root / "runs" / "rl_data").glob("*.jsonl")):
+        result[f"rl_data {path.name}"] = rows_of(path, sessions)
+    for place, name in enumerate(sessions):
+        report = root / "runs" / f"session-{name}" / "report.md"
+        result[f"report S{place}"] = ["there"] if report.exists() and report.stat().st_size else []
+    return result
+
+
+def _table(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [json.dumps({str(name): value for name, value in row.items() if name not in VARIES}) for row in rows]
+
+
+NIGHTS = (
+    _night(
+        "night with a harvest", _orders, 5, "disguised = 0.3\nholdout_seeds = 0\nsurvey = 0", more="[harvest]",
+        answering=True,
+    ),
+    _night("night that retracts on the holdout", _only_on_probe_prompts, 4, "disguised = 0.0\nsurvey = 0"),
+    _night(
+        "night that leaves a KEEP out", _overtaking, 6, "disguised = 0.0\nsurvey = 0", lanes="[lanes.mixture]",
+    ),
+    _night(
+        "night in rounds of three with a survey", _orders, 5, "disguised = 0.0\nround = 3\nholdout_seeds = 0", width=3,
+    ),
+)  # fmt: skip
