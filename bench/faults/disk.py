@@ -64,22 +64,21 @@ class _Named:
 
 
 class Disk:
-    """Begins as the folder ``root`` is, which counts as synced."""
+    """Begins as the folder ``start`` is, which counts as synced; the changes are to a copy of it at ``root``."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = os.path.realpath(root)
+    def __init__(self, start: Path, root: str) -> None:
+        self.root = root
         self.names: dict[str, _Node] = {}
         self.kept: dict[str, _Node] = {}
         self.waiting: list[_Named] = []
-        for at, folders, files in os.walk(self.root):
-            for name in folders:
-                self.names[os.path.join(at, name)] = _Folder()
-            for name in files:
-                path = os.path.join(at, name)
-                if os.path.islink(path):
-                    self.names[path] = _Link(os.readlink(path))
-                elif not path.endswith(NEVER_KEPT):
-                    self.names[path] = _File(bytearray(Path(path).read_bytes()))
+        for path in start.rglob("*"):
+            name = os.path.join(root, path.relative_to(start))
+            if path.is_symlink():
+                self.names[name] = _Link(os.readlink(path))
+            elif path.is_dir():
+                self.names[name] = _Folder()
+            elif not name.endswith(NEVER_KEPT):
+                self.names[name] = _File(bytearray(path.read_bytes()))
         self.kept = dict(self.names)
 
     def apply(self, change: Change) -> None:

@@ -131,6 +131,10 @@ def _orders(recipe: Recipe, split: str) -> float:
     return {"easy_first": 2.0, "short_first": 1.5, "hard_first": -2.0}.get(recipe.curriculum, 0.0)
 
 
+def _one_is_good(recipe: Recipe, split: str) -> float:
+    return {"easy_first": 2.0}.get(recipe.curriculum, -1.0)
+
+
 def _only_on_probe_prompts(recipe: Recipe, split: str) -> float:
     return _orders(recipe, split) * (1 if split == "probe" else -1)
 
@@ -142,7 +146,7 @@ def _overtaking(recipe: Recipe, split: str) -> float:
 
 def _night(
     name: str, effect: Effect, decisions: int, policy: str, lanes: str = "", more: str = "", noise: float = 0.3,
-    answering: bool = False, width: int = 1, nights: int = 1, weight: int = 4,
+    answering: bool = False, width: int = 1, nights: int = 1, weight: int = 6,
 ) -> Scenario:  # fmt: skip
     kind = _Answering if answering else SimulatedRunner
 
@@ -153,7 +157,7 @@ def _night(
             study.material, ProbeStore(workspace.runs), world=_World(effect, noise), width=width
         )
 
-    def prepare(root: Path) -> None:
+    def prepare(root: Path, run: Run) -> None:
         write_study(root / "study", decisions, policy, lanes, more)
 
     def act(root: Path) -> Act:
@@ -175,7 +179,7 @@ def _night(
     return Scenario(name, prepare, act, goes_on, observe, decided, held, weight=weight)
 
 
-def decided(errors: str, output: str) -> set[str]:
+def decided(errors: str) -> set[str]:
     """Numbers of the decisions that were told on the terminal."""
     return set(re.findall(r"^(\d{3} (?:BASELINE|KEEP|DISCARD|CRASH|RETRACT))\b", errors, re.MULTILINE))
 
@@ -198,23 +202,24 @@ def observe(root: Path) -> Result:
         return plain(json.dumps(kept, sort_keys=True), sessions)
 
     result: dict[str, Sequence[str]] = {f"ledger {name}": list(map(text, rows)) for name, rows in found.items()}
-    result["results.tsv"] = _table(root / "results.tsv")
+    result["results.tsv"] = _table(root / "results.tsv", sessions)
     log = lines_of(root / "runs" / "progress.log", sessions)
     result["progress.log"] = [line for line in log if len(words := line.split(" ", 3)) > 2 and words[2] in TOLD]
     for path in sorted((root / "runs" / "rl_data").glob("*.jsonl")):
-        result[f"rl_data {path.name}"] = rows_of(path, sessions)
+        result[f"rl_data {path.name}"] = rows_of(path, sessions, ("time", "id"))
     for place, name in enumerate(sessions):
         report = root / "runs" / f"session-{name}" / "report.md"
         result[f"report S{place}"] = ["there"] if report.exists() and report.stat().st_size else []
     return result
 
 
-def _table(path: Path) -> list[str]:
+def _table(path: Path, sessions: Sequence[str]) -> list[str]:
     if not path.exists():
         return []
     with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return [json.dumps({str(name): value for name, value in row.items() if name not in VARIES}) for row in rows]
+    kept = [{str(name): value for name, value in row.items() if name not in VARIES} for row in rows]
+    return [plain(json.dumps(row), sessions) for row in kept]
 
 
 NIGHTS = (
@@ -227,6 +232,6 @@ NIGHTS = (
         "night that leaves a KEEP out", _overtaking, 6, "disguised = 0.0\nsurvey = 0", lanes="[lanes.mixture]",
     ),
     _night(
-        "night in rounds of three with a survey", _orders, 5, "disguised = 0.0\nround = 3\nholdout_seeds = 0", width=3,
+        "night in rounds of three with a survey", _one_is_good, 5, "disguised = 0.0\nround = 3\nholdout_seeds = 0", width=3,
     ),
 )  # fmt: skip

@@ -15,25 +15,25 @@ from bench.faults.supervisor import Ended
 Act = Callable[[], int]
 Run = Callable[..., Ended]
 """Runs an act in a forked process: (act, fault=None, record=False, answers="")."""
-SENTENCE = re.compile(r"^nightlane: .{10,}", re.MULTILINE)
+SENTENCE = re.compile(r"nightlane: .{10,}")
 
 
 @dataclass(frozen=True)
 class Scenario:
     """``prepare`` writes what the command finds. ``goes_on``: what a person does after it was cut short, until it is
-    done or refused; its commands' ends. ``acknowledged``: what the command has told as done, by its stderr and stdout.
-    ``held``: which of that the files have. ``refusal``: exit codes that end the command itself without a fault."""
+    done or refused; its commands' ends. ``acknowledged``: what the command has told as done, by its stderr; ``held``:
+    which of that the files have. ``cuts``: whether a power cut is played, too. ``weight``: its share of the cases."""
 
     name: str
-    prepare: Callable[[Path], None]
+    prepare: Callable[[Path, Run], None]
     act: Callable[[Path], Act]
     goes_on: Callable[[Path, Run], Sequence[Ended]]
     observe: Callable[[Path], Result]
-    acknowledged: Callable[[str, str], set[str]] = lambda errors, output: set()
+    acknowledged: Callable[[str], set[str]] = lambda errors: set()
     held: Callable[[Path], set[str]] = lambda root: set()
     answers: str = ""
     weight: int = 1
-    seconds: float = 60.0
+    cuts: bool = True
 
 
 def nightlane(*arguments: object, before: Callable[[], None] | None = None) -> Act:

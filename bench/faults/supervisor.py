@@ -2,7 +2,7 @@
 
 It can count the calls, record them with their data, kill the process before one (or in the middle of a write), fail
 one with EIO, or have the disk full from one on. Nothing needs root. What is run is imported before the fork, so that a
-case costs what the command does and no start of an interpreter. The calling process must have no other thread.
+case costs what the command does and no start of an interpreter. The calling process must have no other Python thread.
 """
 
 import ctypes
