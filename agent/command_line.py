@@ -262,6 +262,25 @@ def bench_decisions(
     raise typer.Exit(main(quick, as_json, landscapes, output))
 
 
+@bench.command("faults")
+def bench_faults(
+    quick: Annotated[bool, typer.Option("--quick", help="A few of each, in two minutes.")] = False,
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0.1, help="At most; default 30, quick 2.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Only kill, cut, full, error, damaged or real; default all.")
+    ] = None,
+    case: Annotated[int | None, typer.Option("--case", min=0, metavar="N", help="Only this one, of --kind.")] = None,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="Also write faults.md and faults.json there.")
+    ] = None,
+) -> None:
+    """Kill commands at system calls, cut the power, fill the disk, damage files: what is lost, doubled, different."""
+    from bench.faults.command import main
+
+    raise typer.Exit(main(quick, minutes, kind, case, as_json, output))
+
+
 @contextmanager
 def _resumable(workspace: "Workspace") -> Iterator[None]:
     """Ctrl-C says how to go on, once there is something to go on with."""

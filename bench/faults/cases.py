@@ -8,6 +8,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -17,12 +18,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench.faults.commands import COMMANDS
 from bench.faults.compare import Result, differences
 from bench.faults.disk import Disk
+from bench.faults.nights import NIGHTS
+from bench.faults.real import REAL
 from bench.faults.scenario import Act, Scenario, told
-from bench.faults.supervisor import Ended, Fault, Supervisor
+from bench.faults.supervisor import Ended, Fault, Kind, Supervisor
+from lanes.errors import MissingRequirement
 
-SIMULATED = ("kill", "cut", "full", "error")
+KINDS = {
+    "kill": "kill at a system call", "cut": "power cut", "full": "full disk", "error": "input/output error",
+    "damaged": "damaged file", "real": "kill of a real night",
+}  # fmt: skip
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Its multiples are spread evenly, however many there are."""
 
@@ -35,11 +43,11 @@ class Outcome:
     number: int
     scenario: str
     where: str
-    lost: tuple[str, ...] = ()
-    doubled: tuple[str, ...] = ()
-    different: tuple[str, ...] = ()
-    traceback: tuple[str, ...] = ()
-    met: bool = True
+    lost: Sequence[str] = ()
+    doubled: Sequence[str] = ()
+    different: Sequence[str] = ()
+    traceback: Sequence[str] = ()
+    faults: int = 1
 
     @property
     def bad(self) -> bool:
@@ -47,28 +55,45 @@ class Outcome:
 
 
 def play(kind: str, number: int) -> Outcome:
-    """In this process, which must have no other thread; what it prepares is kept for the next case."""
-    scenario = scenario_of(kind, number)
-    return _played(scenario.name).play(kind, number)
+    """In this process, which must have no other Python thread; what it prepares is kept for the next case."""
+    if kind == "damaged":
+        from bench.faults.damaged import play_damaged
 
-
-def scenarios() -> Sequence[Scenario]:
-    from bench.faults.commands import COMMANDS
-    from bench.faults.nights import NIGHTS
-
-    return (*NIGHTS, *COMMANDS)
-
-
-def scenario_of(kind: str, number: int) -> Scenario:
-    """Scenarios take turns, by their weights."""
-    slots = [one for one in scenarios() for _ in range(one.weight) if one.cuts or kind != "cut"]
-    random.Random("slots").shuffle(slots)
-    return slots[number % len(slots)]
+        return play_damaged(number)
+    return _stage(scenario_of(kind, number).name).play(kind, number)
 
 
 @cache
-def _played(name: str) -> "_Stage":
-    return _Stage(next(one for one in scenarios() if one.name == name))
+def _slots() -> Sequence[Scenario]:
+    """Scenarios take turns, by their weights."""
+    slots = [one for one in (*NIGHTS, *COMMANDS) for _ in range(one.weight)]
+    random.Random("slots").shuffle(slots)
+    return slots
+
+
+def scenario_of(kind: str, number: int) -> Scenario:
+    if kind == "real":
+        return REAL
+    return _slots()[number % len(_slots())]
+
+
+@cache
+def _stage(name: str) -> "_Stage":
+    return _Stage(next(one for one in (*_slots(), REAL) if one.name == name))
+
+
+def require_possible() -> None:
+    """MissingRequirement where the kernel does not let one process answer another's system calls."""
+    folder = scratch()
+    try:
+        Supervisor(folder, folder, 10).run(lambda: 0)
+    except (OSError, ValueError) as error:
+        raise MissingRequirement(
+            f"faults at system calls need a kernel that lets a process ask another about them (seccomp user "
+            f"notification, Linux 5.5 or later, not blocked by a container), and here it does not: {error}"
+        ) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def scratch() -> Path:
@@ -91,13 +116,13 @@ class _Stage:
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.root, self.template = self.folder / "root", self.folder / "template"
         self.root.mkdir()
-        self.supervisor = Supervisor(self.root, self.folder)
+        self.supervisor = Supervisor(self.root, self.folder, self.scenario.seconds)
         self.scenario.prepare(self.root, self.run)
         shutil.copytree(self.root, self.template, symlinks=True)
-        self._warm()
-        self.recorded = self._fresh().run(self.scenario.act(self.root), None, record=True)
+        self.recorded = self._first()
         self.wanted = self._settled([self.recorded])
-        self.disk_agrees()
+        if self.scenario.cuts:
+            self._require_whole_record()
         undisturbed = self._fresh().run(self.scenario.act(self.root))
         found = differences(self.wanted, self._settled([undisturbed]))
         if found.lost or found.doubled or found.different:
@@ -108,37 +133,36 @@ class _Stage:
 
     def play(self, kind: str, number: int) -> Outcome:
         chance = random.Random(f"{kind} {number}")
-        share = (number * GOLDEN) % 1.0
-        at = 1 + int(share * self.recorded.count)
+        at = 1 + int((number * GOLDEN) % 1.0 * self.recorded.count)
         if kind == "cut":
             first, where = self._cut(at - 1, f"{kind} {number}")
         else:
-            drawn = {"kill": "tear" if number % 2 else "kill", "full": "full", "error": "error"}[kind]
             self._fresh()
-            first = self.run(self.scenario.act(self.root), Fault(drawn, at))  # type: ignore[arg-type]
+            first = self.run(self.scenario.act(self.root), Fault(_fault(kind, number, chance), at))
             where = first.where
-        ends = []
-        if kind in ("full", "error"):
-            ends.append(first)
+        ends = [] if first.code == -signal.SIGKILL or kind == "cut" else [first]
         lost = [f"told as done: {one}" for one in sorted(self.scenario.acknowledged(first.errors) - self._held())]
-        if kind in ("kill", "cut") and number % 5 == 4:  # going on is killed, too
-            again = Fault("kill", 1 + int(chance.random() * self.recorded.count))
-            ends += self.scenario.goes_on(self.root, _once(self.run, again))
-            where += f", then {again.at}"
-            ends = [one for one in ends if one.code != -9]
+        met = 1
+        for _ in range(_more(kind, number)):  # going on meets a fault, too
+            again = Fault(_fault(kind, number, chance), 1 + int(chance.random() * self.recorded.count))
+            for one in self.scenario.goes_on(self.root, _once(self.run, again)):
+                ends += [one] if one.code != -signal.SIGKILL else []
+                met += bool(one.where)
+                where += f", then {one.where}" if one.where else ""
         after = list(self.scenario.goes_on(self.root, self.run))
         wrong = [why for one in (*ends, *after) if (why := told(one))]
-        strange = [f"exit {one.code}: {one.errors.strip()[-300:]}" for one in after[-1:] if one.code and not told(one)]
+        last = after[-1] if after else Ended()
+        strange = [f"exit {last.code}: {last.errors.strip()[-300:]}"] if last.code and not told(last) else []
         try:
             found = differences(self.wanted, self.scenario.observe(self.root))
         except Exception as error:
             return Outcome(kind, number, self.scenario.name, where, traceback=(*wrong, f"result unreadable: {error!r}"))
         return Outcome(
             kind, number, self.scenario.name, where, (*lost, *found.lost), found.doubled,
-            (*strange, *found.different), tuple(wrong), bool(where),
+            (*strange, *found.different), tuple(wrong), met,
         )  # fmt: skip
 
-    def disk_agrees(self) -> None:
+    def _require_whole_record(self) -> None:
         """The model of the disk, without a power cut, has the files that there are."""
         disk = self._disk(len(self.recorded.changes))
         seen = disk.seen()
@@ -179,10 +203,9 @@ class _Stage:
                 raise RuntimeError(f"{self.scenario.name} fails without a fault, exit {one.code}: {one.errors[-2000:]}")
         return self.scenario.observe(self.root)
 
-    def _warm(self) -> None:
-        """Import here what the command imports, so that no case does it again."""
-        names = self.folder / "modules"
-        act = self.scenario.act(self.root)
+    def _first(self) -> Ended:
+        """The undisturbed run; what it imported is imported here, so that no case does it again."""
+        names, act = self.folder / "modules", self.scenario.act(self.root)
 
         def noting() -> int:
             try:
@@ -190,7 +213,7 @@ class _Stage:
             finally:
                 names.write_text("\n".join(sys.modules), encoding="utf-8")
 
-        self.run(noting)
+        ended = self.run(noting, record=self.scenario.cuts)
         for name in names.read_text(encoding="utf-8").split():
             if name not in sys.modules and not name.startswith("__"):
                 try:
@@ -199,6 +222,18 @@ class _Stage:
                     continue
         if threading.active_count() > 1:
             raise RuntimeError(f"{self.scenario.name} leaves a thread in the process that forks")
+        return ended
+
+
+def _fault(kind: str, number: int, chance: random.Random) -> Kind:
+    if kind == "real":
+        return chance.choice(("main", "worker", "kill"))
+    return {"full": "full", "error": "error"}.get(kind) or ("tear" if number % 2 else "kill")
+
+
+def _more(kind: str, number: int) -> int:
+    """How often going on is disturbed, too."""
+    return 3 if kind == "real" else int(kind in ("kill", "cut") and number % 5 == 4)
 
 
 def _once(run: Any, fault: Fault) -> Any:

@@ -33,7 +33,7 @@ def _file(root: Path, run: Run) -> None:
     rows = [
         {
             "prompt": f"What did the {word} do on the {number}th night?",
-            "chosen": f"On that night the {word} stood still, and nobody who saw it said a word about it for {number} days.",
+            "chosen": f"On that night the {word} stood still, and nobody who saw it said a word for {number} days.",
             "rejected": f"Nothing is known about any {word} at all, and so I leave it at that for now.",
             "chosen_score": 8.5, "rejected_score": 3.0 + number / 10,
         }

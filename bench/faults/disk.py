@@ -21,8 +21,8 @@ NEVER_KEPT = "-shm"  # SQLite's shared memory: made anew after a restart
 
 
 class Change(NamedTuple):
-    """kind: create, size, grow, write, sync, rename, link, symlink, unlink, mkdir, rmdir. ``offset`` is a length for size
-    and grow. ``said``: bytes of stderr written before it."""
+    """kind: create, size, grow, write, sync, rename, link, symlink, unlink, mkdir, rmdir. ``offset``: a length where
+    the kind is size or grow. ``said``: bytes of stderr written before it."""
 
     kind: str
     path: str
@@ -84,7 +84,7 @@ class Disk:
     def apply(self, change: Change) -> None:
         """As the processes see it; what the disk has of it is a matter of syncs."""
         path, kind = change.path, change.kind
-        if path.endswith(NEVER_KEPT) or path == self.root and kind != "sync":
+        if path.endswith(NEVER_KEPT) or (path == self.root and kind != "sync"):
             return
         node = self.names.get(path)
         if kind == "sync":

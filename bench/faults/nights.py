@@ -17,6 +17,7 @@ from probes.prompts import Prompt
 from probes.reading import Outcome, Probe, Reading
 from probes.runner import Listener
 from probes.simulated import SimulatedRunner
+from probes.store import ProbeStore
 
 VARIES = ("time", "session", "id", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd")
 TIMES = ("time", "started", "seen", "finished", "seconds", "dollars", "study_text", "study_path", "limits", "message")
@@ -144,39 +145,51 @@ def _overtaking(recipe: Recipe, split: str) -> float:
     return 4.0 if recipe.shares.get("broken", 0.0) == 0 else _orders(recipe, split)
 
 
-def _night(
-    name: str, effect: Effect, decisions: int, policy: str, lanes: str = "", more: str = "", noise: float = 0.3,
-    answering: bool = False, width: int = 1, nights: int = 1, weight: int = 6,
-) -> Scenario:  # fmt: skip
-    kind = _Answering if answering else SimulatedRunner
+def _in_world(effect: Effect, noise: float = 0.3, answering: bool = False, width: int = 1) -> Callable[[], None]:
+    """Puts the runner of a world in the place of every other."""
 
-    def in_world() -> None:
-        from probes.store import ProbeStore
-
+    def put() -> None:
+        kind = _Answering if answering else SimulatedRunner
         opening.open_runner = lambda study, workspace, *_: kind(
             study.material, ProbeStore(workspace.runs), world=_World(effect, noise), width=width
         )
 
+    return put
+
+
+def _night(
+    name: str, effect: Effect, decisions: int, policy: str, lanes: str = "", more: str = "", noise: float = 0.3,
+    answering: bool = False, width: int = 1, nights: int = 1, weight: int = 6,
+) -> Scenario:  # fmt: skip
+    in_world = _in_world(effect, noise, answering, width)
+
     def prepare(root: Path, run: Run) -> None:
         write_study(root / "study", decisions, policy, lanes, more)
+        for _ in range(nights - 1):
+            run(act(root))
 
     def act(root: Path) -> Act:
         return nightlane("run", root / "study" / "study.toml", "--workspace", root, before=in_world)
 
     def goes_on(root: Path, run: Run) -> Sequence[Ended]:
-        """resume; run where nothing was begun; report where it ended already."""
-        ends = []
-        for _ in range(nights):
-            sessions = tables(root / "runs" / "ledger.sqlite", ["sessions"]).get("sessions", [])
-            if sessions and sessions[-1]["finished"] is None:
-                ends.append(run(nightlane("resume", "--workspace", root, before=in_world)))
-            elif len(sessions) < nights:
-                ends.append(run(act(root)))
-            if ends and ends[-1].code:
-                return ends
-        return [*ends, run(nightlane("report", "--workspace", root))]
+        return go_on(root, run, act, nights, in_world)
 
     return Scenario(name, prepare, act, goes_on, observe, decided, held, weight=weight)
+
+
+def go_on(
+    root: Path, run: Run, act: Callable[[Path], Act], nights: int = 1, before: Callable[[], None] | None = None
+) -> Sequence[Ended]:
+    """resume; run where nothing was begun; and the report once more, which an end in the middle may have left out."""
+    sessions = tables(root / "runs" / "ledger.sqlite", ["sessions"]).get("sessions", [])
+    ends = []
+    if sessions and sessions[-1]["finished"] is None:
+        ends.append(run(nightlane("resume", "--workspace", root, before=before)))
+    elif len(sessions) < nights:
+        ends.append(run(act(root)))
+    if ends and ends[-1].code:
+        return ends
+    return [*ends, run(nightlane("report", "--workspace", root))]
 
 
 def decided(errors: str) -> set[str]:
@@ -222,6 +235,7 @@ def _table(path: Path, sessions: Sequence[str]) -> list[str]:
     return [plain(json.dumps(row), sessions) for row in kept]
 
 
+in_harvest_world = _in_world(_orders, answering=True)
 NIGHTS = (
     _night(
         "night with a harvest", _orders, 5, "disguised = 0.3\nholdout_seeds = 0\nsurvey = 0", more="[harvest]",
@@ -231,7 +245,9 @@ NIGHTS = (
     _night(
         "night that leaves a KEEP out", _overtaking, 6, "disguised = 0.0\nsurvey = 0", lanes="[lanes.mixture]",
     ),
+    _night("second night in a workspace", _orders, 2, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0", nights=2),
     _night(
-        "night in rounds of three with a survey", _one_is_good, 5, "disguised = 0.0\nround = 3\nholdout_seeds = 0", width=3,
+        "night in rounds of three with a survey", _one_is_good, 5, "disguised = 0.0\nround = 3\nholdout_seeds = 0",
+        width=3,
     ),
 )  # fmt: skip

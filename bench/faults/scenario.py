@@ -22,7 +22,8 @@ SENTENCE = re.compile(r"nightlane: .{10,}")
 class Scenario:
     """``prepare`` writes what the command finds. ``goes_on``: what a person does after it was cut short, until it is
     done or refused; its commands' ends. ``acknowledged``: what the command has told as done, by its stderr; ``held``:
-    which of that the files have. ``cuts``: whether a power cut is played, too. ``weight``: its share of the cases."""
+    which of that the files have. ``weight``: its share of the cases. ``cuts``: whether power cuts are played: what it
+    writes is recorded then. ``seconds``: it hangs after so many."""
 
     name: str
     prepare: Callable[[Path, Run], None]
@@ -34,6 +35,7 @@ class Scenario:
     answers: str = ""
     weight: int = 1
     cuts: bool = True
+    seconds: float = 60.0
 
 
 def nightlane(*arguments: object, before: Callable[[], None] | None = None) -> Act:

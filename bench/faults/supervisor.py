@@ -25,7 +25,7 @@ from typing import Literal
 from bench.faults.calls import Call, by_number, listen
 from bench.faults.disk import Change
 
-Kind = Literal["kill", "tear", "full", "error"]
+Kind = Literal["kill", "tear", "main", "worker", "full", "error"]
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _CONTINUE = 1
 _AT_FOLDER, _EMPTY_OR_REMOVE_FOLDER = -100, 0x200
@@ -37,7 +37,8 @@ WRITES = ("write", "pwrite", "writev", "pwritev")
 @dataclass(frozen=True)
 class Fault:
     """At the ``at``-th call that changes the folder, the first being 1. tear: half of a write is done before the
-    kill. full: from then on whatever needs space fails, the first write after its half. error: EIO, once."""
+    kill, which takes all processes; main: it takes the first alone; worker: another one, which asks then or later.
+    full: from then on whatever needs space fails, the first write after its half. error: EIO, once."""
 
     kind: Kind
     at: int
@@ -45,8 +46,8 @@ class Fault:
 
 @dataclass
 class Ended:
-    """``code``: the exit status, negative the signal that ended it. ``count``: calls that changed the folder. ``where``:
-    the call that the fault met, "" where it met none. ``changes`` with the length of stderr before each, if recorded."""
+    """``code``: the exit status, negative the signal that ended it. ``count``: calls that changed the folder.
+    ``where``: the call that the fault met, "" where it met none. ``changes``: what was recorded, if it was."""
 
     code: int = 0
     count: int = 0
@@ -93,6 +94,9 @@ class Supervisor:
         theirs.close()
         _, handed, _, _ = socket.recv_fds(ours, 1, 1)
         ours.close()
+        if not handed:
+            os.waitpid(pid, 0)
+            raise OSError(err.read_text(encoding="utf-8", errors="replace").strip()[-200:])
         ended = Ended()
         try:
             self._serve(pid, handed[0], fault, record, err, ended)
@@ -109,9 +113,10 @@ class Supervisor:
         poll.register(listener, select.POLLIN)
         while True:
             ready = poll.poll(1000)
-            if not killed and time.monotonic() > ends:
+            if time.monotonic() > ends:
                 ended.hung = killed = True
                 self._kill(pid)
+                ends += 10
             if not ready:
                 continue
             if not ready[0][1] & select.POLLIN:
@@ -134,16 +139,27 @@ class Supervisor:
             if record:
                 ended.changes.append(change._replace(said=err.stat().st_size))
             asked = _Asked(number, thread, call, arguments, change)
-            if fault is None or ended.count < fault.at:
+            if fault is None or ended.count < fault.at or (fault.kind == "worker" and ended.where):
                 _answer(listener, number)
                 continue
-            if ended.count == fault.at:
+            if fault.kind == "worker":
+                if (victim := _process_of(thread)) == pid:
+                    _answer(listener, number)
+                    continue
+                os.kill(victim, signal.SIGKILL)
+            if ended.count == fault.at or not ended.where:
                 ended.where = f"{call.name} {os.path.relpath(change.path, self.root)}"
-            if fault.kind in ("kill", "tear"):
+            if fault.kind == "worker":
+                continue
+            if fault.kind in ("kill", "tear", "main"):
                 if fault.kind == "tear" and call.form in WRITES:
                     self._half(asked)
                 killed = True
-                self._kill(pid)
+                if fault.kind == "main":
+                    os.kill(pid, signal.SIGKILL)
+                    _answer(listener, number)
+                else:
+                    self._kill(pid)
             elif fault.kind == "error":
                 _answer(listener, number, -errno.EIO if ended.count == fault.at else None)
             elif not self._needs_space(asked):
@@ -246,9 +262,7 @@ class Supervisor:
         half = data[: len(data) // 2]
         if not half:
             return 0
-        with open(f"/proc/{asked.thread}/status", encoding="ascii") as stream:
-            group = int(next(line for line in stream if line.startswith("Tgid")).split()[1])
-        process = os.pidfd_open(group)
+        process = os.pidfd_open(_process_of(asked.thread))
         number = _GET_FD[platform.machine()]
         copy = int(self.kernel.syscall(number, process, ctypes.c_int(asked.arguments[0]), 0))
         os.close(process)
@@ -299,6 +313,11 @@ def _child(act: Callable[[], int], theirs: socket.socket, given: Path, out: Path
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _process_of(thread: int) -> int:
+    with open(f"/proc/{thread}/status", encoding="utf-8", errors="replace") as stream:
+        return int(next(line for line in stream if line.startswith("Tgid")).split()[1])
 
 
 def _descendants(pid: int) -> list[int]:

@@ -1,0 +1,143 @@
+"""nightlane bench faults: the plan, two processes that play it, and the table.
+
+    nightlane bench faults [--quick] [--minutes 30] [--kind kill [--case 17]] [--json] [--output DIR]
+
+The table goes to stdout (JSON with --json), progress to stderr. --output writes faults.md and faults.json too. Exit
+status 0: nothing was lost, doubled or different and nothing ended in a traceback, in as many cases as were wanted.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, islice
+from pathlib import Path
+
+from bench.faults.cases import KINDS, Outcome, require_possible, scenario_of
+from bench.faults.table import as_data, markdown
+from lanes.errors import BadInput
+
+FULL: Mapping[str, int] = {"real": 8, "damaged": 1, "cut": 500, "full": 200, "error": 200, "kill": 5000}
+QUICK: Mapping[str, int] = {"cut": 20, "full": 10, "error": 10, "kill": 60}
+PROCESSES = 2
+ROOT = Path(__file__).parents[2]
+BATCH = 25
+QUICKLY = ("night with a harvest", "pairs vote", "pairs export, then finetune", "labs build", "init")
+"""What --quick runs: to prepare all scenarios takes longer than it may."""
+ALONE = {
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
+    "COLUMNS": "200",
+}  # fmt: skip
+"""Of the processes that play: one thread, since they fork, and the same order of sets each time."""
+
+
+def main(
+    quick: bool = False, minutes: float | None = None, kind: str | None = None, case: int | None = None,
+    as_json: bool = False, output: Path | None = None,
+) -> int:  # fmt: skip
+    if kind is not None and kind not in KINDS:
+        raise BadInput(f"--kind {kind!r} is not known; use one of {', '.join(KINDS)}")
+    if case is not None and kind is None:
+        raise BadInput(f"--case {case} is of a kind; name it with --kind, one of {', '.join(KINDS)}")
+    require_possible()
+    wanted = {name: number for name, number in (QUICK if quick else FULL).items() if kind in (None, name)}
+    if kind is not None and not wanted:
+        wanted = {kind: FULL[kind]}
+    cases: dict[str, Sequence[int]] = {
+        name: list(islice((n for n in count() if not quick or scenario_of(name, n).name in QUICKLY), number))
+        for name, number in wanted.items()
+    }  # fmt: skip
+    if kind is not None and case is not None:
+        cases = {kind: [case]}
+    begun = time.monotonic()
+    ends = begun + 60 * (minutes if minutes is not None else 2 if quick else 30)
+    outcomes = list(_played(cases, ends))
+    seconds = time.monotonic() - begun
+    asked = {name: len(numbers) for name, numbers in cases.items()}
+    data, text = as_data(outcomes, asked, seconds), markdown(outcomes, asked, seconds)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "faults.md").write_text(text, encoding="utf-8")
+        (output / "faults.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(data) if as_json else text)
+    return 0 if data["clean"] else 1
+
+
+def _played(cases: Mapping[str, Sequence[int]], ends: float) -> Iterator[Outcome]:
+    """The outcomes, as they come; cases whose turn comes after the end are not played."""
+    waiting: queue.SimpleQueue[list[tuple[str, int]]] = queue.SimpleQueue()
+    for batch in _batches(cases):
+        waiting.put(batch)
+    outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+    threads = [threading.Thread(target=_drive, args=(waiting, outcomes, ends), daemon=True) for _ in range(PROCESSES)]
+    for thread in threads:
+        thread.start()
+    total, done, bad, running, shown = sum(map(len, cases.values())), 0, 0, PROCESSES, time.monotonic()
+    while running:
+        if (outcome := outcomes.get()) is None:
+            running -= 1
+        else:
+            done, bad = done + 1, bad + outcome.bad
+            yield outcome
+        if time.monotonic() - shown > 5 or not running:
+            shown = time.monotonic()
+            told = f"{done} of {total} cases, {bad} of them wrong, at most {max(0.0, ends - shown):.0f} s left"
+            print(f"bench faults: {told} ...", file=sys.stderr, flush=True)
+
+
+def _drive(
+    waiting: "queue.SimpleQueue[list[tuple[str, int]]]", outcomes: "queue.SimpleQueue[Outcome | None]", ends: float
+) -> None:  # fmt: skip
+    """Have one process play batches until there are none or the time is over. One that dies is an outcome, too."""
+    command = [sys.executable, "-m", "bench.faults.worker"]
+    worker: subprocess.Popen[str] | None = None
+    try:
+        while True:
+            for kind, number in waiting.get_nowait():
+                if time.monotonic() > ends:
+                    return
+                if worker is None:
+                    worker = subprocess.Popen(
+                        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT,
+                        env={**os.environ, **ALONE},
+                    )  # fmt: skip
+                assert worker.stdin is not None
+                assert worker.stdout is not None
+                worker.stdin.write(json.dumps([kind, number]) + "\n")
+                if line := worker.stdout.readline():
+                    outcomes.put(Outcome(**json.loads(line)))
+                    continue
+                died = (f"the process that played it died, exit {worker.wait()}",)
+                outcomes.put(Outcome(kind, number, scenario_of(kind, number).name, "", traceback=died))
+                worker = None
+    except queue.Empty:
+        return
+    finally:
+        if worker is not None and worker.stdin is not None:
+            worker.stdin.close()
+            worker.wait()
+        outcomes.put(None)
+
+
+def _batches(cases: Mapping[str, Sequence[int]]) -> list[list[tuple[str, int]]]:
+    """Cases of one scenario follow each other, because a process prepares it once; the rarer kinds come first."""
+    batches = []
+    for kind, numbers in cases.items():
+        own: dict[str, list[tuple[str, int]]] = {}
+        for number in numbers:
+            own.setdefault(scenario_of(kind, number).name, []).append((kind, number))
+        batches += [mine[at : at + BATCH] for mine in own.values() for at in range(0, len(mine), BATCH)]
+    small = sum(map(len, cases.values())) < 500
+    return _joined(batches) if small else batches
+
+
+def _joined(batches: Sequence[list[tuple[str, int]]]) -> list[list[tuple[str, int]]]:
+    """All kinds of a scenario at once, where they are few: then preparing is most of the work."""
+    own: dict[str, list[tuple[str, int]]] = {}
+    for batch in batches:
+        own.setdefault(scenario_of(*batch[0]).name, []).extend(batch)
+    return list(own.values())
