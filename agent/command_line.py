@@ -362,6 +362,13 @@ def _unusable(error: OSError) -> int:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         tell(f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space")
         return 7
+    if error.errno == errno.EIO:
+        typer.echo(
+            f"nightlane: the disk failed ({error.strerror}) at {error.filename or 'a file'}; look at the disk, and then "
+            "give the command again",
+            err=True,
+        )
+        return 7
     if error.filename is None:
         raise error
     tell(f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and who may use it")

@@ -23,7 +23,7 @@ from bench.faults.compare import Result, differences
 from bench.faults.disk import Disk
 from bench.faults.nights import NIGHTS
 from bench.faults.real import REAL
-from bench.faults.scenario import Act, Scenario, told
+from bench.faults.scenario import Act, Scenario, Wrong, told
 from bench.faults.supervisor import Ended, Fault, Kind, Supervisor
 from lanes.errors import MissingRequirement
 
@@ -142,6 +142,15 @@ class _Stage:
             where = first.where
         ends = [] if first.code == -signal.SIGKILL or kind == "cut" else [first]
         lost = [f"told as done: {one}" for one in sorted(self.scenario.acknowledged(first.errors) - self._held())]
+        try:
+            return self._gone_on(kind, number, chance, where, ends, lost)
+        except Wrong as error:
+            return Outcome(kind, number, self.scenario.name, where, lost, different=[str(error)])
+
+    def _gone_on(
+        self, kind: str, number: int, chance: random.Random, where: str, ends: list[Ended], lost: list[str]
+    ) -> Outcome:  # fmt: skip
+        """What a person comes to who goes on."""
         met = 1
         for _ in range(_more(kind, number)):  # going on meets a fault, too
             again = Fault(_fault(kind, number, chance), 1 + int(chance.random() * self.recorded.count))

@@ -157,7 +157,7 @@ def _in_world(effect: Effect, noise: float = 0.3, answering: bool = False, width
     return put
 
 
-def _night(
+def night(
     name: str, effect: Effect, decisions: int, policy: str, lanes: str = "", more: str = "", noise: float = 0.3,
     answering: bool = False, width: int = 1, nights: int = 1, weight: int = 6,
 ) -> Scenario:  # fmt: skip
@@ -237,16 +237,16 @@ def _table(path: Path, sessions: Sequence[str]) -> list[str]:
 
 in_harvest_world = _in_world(_orders, answering=True)
 NIGHTS = (
-    _night(
+    night(
         "night with a harvest", _orders, 5, "disguised = 0.3\nholdout_seeds = 0\nsurvey = 0", more="[harvest]",
         answering=True,
     ),
-    _night("night that retracts on the holdout", _only_on_probe_prompts, 4, "disguised = 0.0\nsurvey = 0"),
-    _night(
+    night("night that retracts on the holdout", _only_on_probe_prompts, 4, "disguised = 0.0\nsurvey = 0"),
+    night(
         "night that leaves a KEEP out", _overtaking, 6, "disguised = 0.0\nsurvey = 0", lanes="[lanes.mixture]",
     ),
-    _night("second night in a workspace", _orders, 2, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0", nights=2),
-    _night(
+    night("second night in a workspace", _orders, 2, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0", nights=2),
+    night(
         "night in rounds of three with a survey", _one_is_good, 5, "disguised = 0.0\nround = 3\nholdout_seeds = 0",
         width=3,
     ),

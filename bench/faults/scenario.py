@@ -18,6 +18,10 @@ Run = Callable[..., Ended]
 SENTENCE = re.compile(r"nightlane: .{10,}")
 
 
+class Wrong(Exception):
+    """What a command did that it must not do, in words; raised by ``goes_on``."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """``prepare`` writes what the command finds. ``goes_on``: what a person does after it was cut short, until it is
