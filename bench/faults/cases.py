@@ -78,8 +78,8 @@ def scenario_of(kind: str, number: int) -> Scenario:
 
 
 @cache
-def _stage(name: str) -> "_Stage":
-    return _Stage(next(one for one in (*_slots(), REAL) if one.name == name))
+def _stage(name: str) -> "Stage":
+    return Stage(next(one for one in (*_slots(), REAL) if one.name == name))
 
 
 def require_possible() -> None:
@@ -104,7 +104,7 @@ def scratch() -> Path:
 
 
 @dataclass
-class _Stage:
+class Stage:
     """A scenario prepared: its folder as the command finds it, and the result that no fault disturbed."""
 
     scenario: Scenario
@@ -201,7 +201,7 @@ class _Stage:
     def _held(self) -> set[str]:
         return self.scenario.held(self.root)
 
-    def _fresh(self) -> "_Stage":
+    def _fresh(self) -> "Stage":
         shutil.rmtree(self.root)
         shutil.copytree(self.template, self.root, symlinks=True)
         return self

@@ -231,7 +231,7 @@ class Supervisor:
         return Change("write", path, offset=offset, data=data)
 
     def _ours(self, path: str) -> bool:
-        return path.startswith(self.root + "/")
+        return path == self.root or path.startswith(self.root + "/")
 
     def _path(self, thread: int, folder: int, address: int) -> str:
         text = _text(thread, address)

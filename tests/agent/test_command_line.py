@@ -67,6 +67,7 @@ def test_commands_and_options_are_pinned() -> None:
         "bench": [],
         "bench sandbox": ["--json"],
         "bench decisions": ["--quick", "--json", "--landscapes", "--output"],
+        "bench faults": ["--quick", "--minutes", "--kind", "--case", "--json", "--output"],
         "pairs": [],
         "pairs list": ["--kind", "--state", "--limit", "--workspace", "--json"],
         "pairs show": ["--workspace", "--json"],

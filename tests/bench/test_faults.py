@@ -1,0 +1,165 @@
+"""The faults themselves: what the supervisor does to a process, what a power cut leaves, and that damage is found."""
+
+import errno
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from bench.faults.cases import Outcome, Stage
+from bench.faults.command import main
+from bench.faults.compare import differences
+from bench.faults.disk import Change, Disk
+from bench.faults.scenario import Act, Run, Scenario, lines_of
+from bench.faults.supervisor import Ended, Fault, Supervisor
+from probes.store import write_durably
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+def three_writes(root: Path) -> Act:
+    def act() -> int:
+        handle = os.open(root / "file", os.O_WRONLY | os.O_CREAT)
+        for text in (b"aaaa", b"bbbb", b"cccc"):
+            try:
+                done = os.write(handle, text)
+            except OSError as error:
+                print(errno.errorcode[error.errno or 0])
+            else:
+                print(done)
+        os.fsync(handle)
+        return 0
+
+    return act
+
+
+def run(root: Path, fault: Fault | None = None, record: bool = False) -> Ended:
+    return Supervisor(root, root.parent, 20).run(three_writes(root), fault, record)
+
+
+def test_a_process_is_killed_before_the_call_that_is_named_and_in_the_middle_of_a_write(root: Path) -> None:
+    whole = run(root, record=True)
+    assert (whole.code, whole.count) == (0, 5)
+    assert [change.kind for change in whole.changes] == ["create", "write", "write", "write", "sync"]
+    assert [change.data for change in whole.changes][1:4] == [b"aaaa", b"bbbb", b"cccc"]
+    for kind, left in (("kill", "aaaa"), ("tear", "aaaabb")):
+        (root / "file").unlink()
+        killed = run(root, Fault(kind, 3))  # type: ignore[arg-type]
+        assert (killed.code, killed.where) == (-9, "write file")
+        assert (root / "file").read_text() == left
+
+
+def test_a_disk_is_full_from_a_call_on_and_an_error_comes_once(root: Path) -> None:
+    full = run(root, Fault("full", 3))
+    assert full.output.split() == ["4", "2", "ENOSPC"]
+    assert (root / "file").read_text() == "aaaabb"
+    assert run(root, Fault("error", 2)).output.split() == ["4", "EIO", "4"]  # the file is there: no call makes it
+
+
+def test_calls_of_other_threads_are_met_too(root: Path) -> None:
+    def act() -> int:
+        thread = threading.Thread(target=three_writes(root))
+        thread.start()
+        thread.join()
+        return 0
+
+    killed = Supervisor(root, root.parent, 20).run(act, Fault("kill", 3))
+    assert (killed.code, (root / "file").read_text()) == (-9, "aaaa")
+
+
+def left_by(root: Path, changes: Sequence[tuple[object, ...]], cuts: int = 60) -> set[str | None]:
+    """What a file ``f`` may hold after a power cut; None where it is not there."""
+    found = set()
+    for seed in range(cuts):
+        disk = Disk(root, str(root))
+        for kind, path, *more in changes:
+            disk.apply(Change(str(kind), str(root / str(path)), **dict(more)))  # type: ignore[arg-type]
+        target = root.parent / f"cut-{seed}"
+        disk.cut(str(seed), target)
+        found.add((target / "f").read_text() if (target / "f").exists() else None)
+    return found
+
+
+def test_what_was_synced_survives_a_power_cut_and_what_was_not_may_be_lost(root: Path) -> None:
+    wrote = ("write", "f", ("data", b"whole"))
+    assert {None, "", "whole"} < left_by(root, [("create", "f"), wrote])
+    assert left_by(root, [("create", "f"), wrote, ("sync", "f")]) == {"whole"}
+
+
+def test_a_name_is_certain_when_its_folder_was_synced(root: Path) -> None:
+    renamed = [
+        ("create", "t"), ("write", "t", ("data", b"new")), ("sync", "t"),
+        ("rename", "t", ("other", str(root / "f"))),
+    ]  # fmt: skip
+    (root / "f").write_text("old")
+    assert left_by(root, renamed) == {"old", "new"}
+    (root / "again").mkdir()
+    assert left_by(root, [*renamed, ("sync", ".")], 20) == {"new"}
+
+
+def test_a_file_that_was_renamed_before_it_was_synced_may_be_empty(root: Path) -> None:
+    (root / "f").write_text("old")
+    changes = [("create", "t"), ("write", "t", ("data", b"new")), ("rename", "t", ("other", str(root / "f")))]
+    assert "" in left_by(root, changes)
+
+
+def cases(write: Callable[[Path, str], object], kind: str, number: int = 24) -> list[Outcome]:
+    """Of a command that writes two files, the first of which it says is done, and that is given again."""
+
+    def act(root: Path) -> Act:
+        def command() -> int:
+            if not (root / "one").exists():
+                write(root / "one", "1\n" * 300)
+            os.write(2, b"one is done\n")
+            write(root / "two", "2\n")
+            return 0
+
+        return command
+
+    def again(root: Path, run: Run) -> Sequence[Ended]:
+        return [run(act(root))]
+
+    scenario = Scenario(
+        "two files", lambda root, run: None, act, again,
+        lambda root: {name: lines_of(root / name) for name in ("one", "two")},
+        acknowledged=lambda errors: {"one"} if "one is done" in errors else set(),
+        held=lambda root: {"one"} if lines_of(root / "one") == ["1"] * 300 else set(),
+    )  # fmt: skip
+    stage = Stage(scenario)
+    return [stage.play(kind, place) for place in range(number)]
+
+
+def test_a_command_that_does_not_sync_is_found_by_power_cuts_and_one_that_does_is_not() -> None:
+    careless = cases(Path.write_text, "cut")
+    assert any(line.startswith("told as done") for one in careless for line in one.lost)
+    assert not any(one.bad for one in cases(write_durably, "cut"))
+
+
+def test_a_file_that_is_written_in_place_is_found_by_kills() -> None:
+    assert any(one.bad for one in cases(Path.write_text, "kill"))
+    assert not any(one.bad for one in cases(write_durably, "kill"))
+
+
+def test_an_error_that_no_command_answers_for_is_a_traceback() -> None:
+    assert any(one.traceback for one in cases(write_durably, "error", 4))
+
+
+def test_lost_doubled_and_different_are_told_apart() -> None:
+    found = differences({"rows": ["a", "b", "c"]}, {"rows": ["a", "a", "B", "b"]})
+    assert (found.lost, found.doubled, found.different) == ((), ("rows: a",), ("rows: B",))
+    assert differences({"rows": ["a", "b"]}, {}).lost == ("rows: a", "rows: b")
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_doubled_or_different_in_the_quick_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    main(quick=True, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["wrong"] == []
+    assert min(row["cases"] for row in found["kinds"].values()) > 0
