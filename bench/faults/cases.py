@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -229,8 +228,6 @@ class Stage:
                     importlib.import_module(name)
                 except Exception:
                     continue
-        if threading.active_count() > 1:
-            raise RuntimeError(f"{self.scenario.name} leaves a thread in the process that forks")
         return ended
 
 

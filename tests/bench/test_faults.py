@@ -110,7 +110,7 @@ def test_a_file_that_was_renamed_before_it_was_synced_may_be_empty(root: Path) -
     assert "" in left_by(root, changes)
 
 
-def cases(write: Callable[[Path, str], object], kind: str, number: int = 24) -> list[Outcome]:
+def cases(write: Callable[[Path, str], object], kind: str, number: int = 12) -> list[Outcome]:
     """Of a command that writes two files, the first of which it says is done, and that is given again."""
 
     def act(root: Path) -> Act:
