@@ -65,12 +65,13 @@ def evaluate(request: Request, workspace: Workspace, note: Note) -> tuple[Evalua
     begun = time.monotonic()
     with _scorer(request.scorer) as scorer, _judged_or_said():
         note(scorer.about)
-        usable = verified(load_problems(request.problems), scorer)
+        given = load_problems(request.problems)
+        usable = verified(given, scorer)
         folder = _folder(workspace)
         refused = f", {len(usable.refused)} refused" if usable.refused else ""
         note(f"usable problems: {len(usable.problems)}{refused}; answers and results go to {folder}")
         sides, found = [], SampleSet({}, {}, ())
-        for name, found in _sides(request, usable.problems, folder, note):
+        for name, found in _sides(request, usable.problems, given.ids, folder, note):
             note(f"scoring {name}")
             results = _kept(_results(found, usable.problems, scorer, note), name, folder / "results.jsonl")
             sides.append(Side(name, results))
@@ -112,11 +113,13 @@ def _fault(problem: Problem, scorer: ExecutionScorer) -> str:
     return f"its own solution fails: {mark.outcome}, {mark.note}" if fails else ""
 
 
-def _sides(request: Request, problems: Sequence[Problem], folder: Path, note: Note) -> Iterator[tuple[str, SampleSet]]:
+def _sides(
+    request: Request, problems: Sequence[Problem], order: Sequence[str], folder: Path, note: Note
+) -> Iterator[tuple[str, SampleSet]]:
     """Each side's name and samples: read from files, or drawn and written to ``folder`` as they come."""
     ids = [problem.prompt.id for problem in problems]
     files = [path for path in (request.before, request.samples) if path is not None]
-    yield from ((str(path), load_samples(path, ids)) for path in files)
+    yield from ((str(path), load_samples(path, ids, order)) for path in files)
     for number, answerer in enumerate(_answerers(request), start=1):
         path = folder / f"answers-{number}.jsonl"
         _draw(answerer, problems, request, path, note)

@@ -12,7 +12,6 @@ from preferences.rows import Row
 from preferences.text_gate import Case
 from preferences.text_gate.refusal import declines
 from probes.data import plain
-from probes.scoring.extraction import extract
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ def certify_row(one: Standing, contract: Contract, rooms: Rooms) -> Certified:
     """The program in the chosen answer through the code gate. All of the answer is trained on, so one that declines
     beside its program is refused, too. SandboxBroken when the machinery failed: try again."""
     texts = [plain(text) for text in one.texts]
-    chosen, rejected = (extract(text, contract.entry_point) for text in texts)
+    chosen, rejected = (rooms.parser.extract(text, contract.entry_point) for text in texts)
     refused = ""
     if chosen.form in ("fenced", "chatty") and declines(texts[0]):
         refused = "the answer declines, though it holds a program"

@@ -16,6 +16,7 @@ from sandbox.outcomes import SandboxBroken
 
 # What may differ between runs is fixed, so that the same program gives the same values: set order, time zone.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C.UTF-8"}
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # -I without its -E half: the environment is ours, and -E would ignore PYTHONHASHSEED.
 _FLAGS = ("-s", "-S", "-P", "-B")
 _JAIL_UID = 65534
@@ -35,12 +36,13 @@ class Launch:
     settings: dict[str, Any]
 
 
-def bubblewrap() -> Launch:
+def bubblewrap(packages: tuple[str, ...] = ()) -> Launch:
     """Namespaces of its own for everything, no /proc, no /dev, nothing writable. CannotStart without bwrap."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise CannotStart("bwrap is not installed")
     found = interpreter.find()
+    extra = interpreter.find_packages(packages)
     _check_machine()
     jail = ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"]
     jail += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -51,17 +53,27 @@ def bubblewrap() -> Launch:
     else:
         jail += ["--unshare-user", "--uid", str(_JAIL_UID), "--gid", str(_JAIL_UID), "--hostname", "sandbox"]
     places = [(tree, place) for tree in (*found.trees, *found.loaders, found.executable) for place in _names(tree)]
-    for folder in sorted({parent for _, place in places for parent in place.parents[:-1]}):
+    added = [tree for package in extra for tree in package.trees]
+    for folder in sorted({parent for place in [*(p for _, p in places), *added] for parent in place.parents[:-1]}):
         jail += ["--dir", str(folder)]  # bwrap's own choice would be closed to all but root where the host's is
     for tree, place in places:
         jail += ["--ro-bind", str(tree), str(place)]
     for hidden in found.hidden:
-        jail += ["--tmpfs", str(hidden), "--remount-ro", str(hidden)]
+        jail += ["--tmpfs", str(hidden)]
+    for tree in added:
+        jail += ["--ro-bind", str(tree), str(tree)]
+    for hidden in found.hidden:
+        jail += ["--remount-ro", str(hidden)]
     jail += ["--remount-ro", "/", "--chdir", "/"]
-    for name, value in _ENVIRONMENT.items():
+    for name, value in (_ENVIRONMENT | (_ONE_THREAD if extra else {})).items():
         jail += ["--setenv", name, value]
     command = (bwrap, *jail, "--", str(found.executable), *_FLAGS, "-c")
-    return Launch(command, {}, {"parent": None, "become": become, "landlock": None, "keep_read_search": False})
+    settings = {"parent": None, "become": become, "landlock": None, "keep_read_search": False}
+    return Launch(command, {}, settings | _imports(extra))
+
+
+def _imports(packages: tuple[interpreter.Package, ...]) -> dict[str, Any]:
+    return {"path": sorted({str(one.folder) for one in packages}), "packages": [one.name for one in packages]}
 
 
 def _names(path: Path) -> list[Path]:
@@ -70,7 +82,7 @@ def _names(path: Path) -> list[Path]:
     return [path, other] if other != path and Path("/lib").is_symlink() else [path]
 
 
-def landlock_and_seccomp() -> Launch:
+def landlock_and_seccomp(packages: tuple[str, ...] = ()) -> Launch:
     """No namespaces: Landlock forbids files and TCP, seccomp every way to other processes. CannotStart without it."""
     _check_machine()
     try:
@@ -79,13 +91,17 @@ def landlock_and_seccomp() -> Launch:
         raise CannotStart(f"this kernel offers no Landlock ({trouble.strerror})") from None
     found = interpreter.find()
     files, listings = found.rules()
+    extra = interpreter.find_packages(packages)
+    files += [str(tree) for package in extra for tree in package.trees]
+    listings += [str(package.folder) for package in extra]
     settings = {
         "parent": os.getpid(),
         "become": _FREE_UIDS + os.getpid() if os.geteuid() == 0 else None,
         "landlock": {"files": files, "listings": listings},
         "keep_read_search": os.geteuid() == 0 and not found.readable_by_others,
     }
-    return Launch((str(found.executable), *_FLAGS, "-c"), dict(_ENVIRONMENT), settings)
+    environment = _ENVIRONMENT | (_ONE_THREAD if extra else {})
+    return Launch((str(found.executable), *_FLAGS, "-c"), environment, settings | _imports(extra))
 
 
 def _check_machine() -> None:
@@ -97,7 +113,7 @@ def _check_machine() -> None:
         raise CannotStart(str(trouble)) from None
 
 
-BACKENDS: tuple[tuple[str, Callable[[], Launch]], ...] = (
+BACKENDS: tuple[tuple[str, Callable[[tuple[str, ...]], Launch]], ...] = (
     ("bubblewrap", bubblewrap),
     ("landlock", landlock_and_seccomp),
 )

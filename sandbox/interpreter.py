@@ -1,5 +1,6 @@
 """Which files the Python inside the jail needs: the base interpreter, its standard library, the C library."""
 
+import importlib.util
 import os
 import re
 import stat
@@ -61,6 +62,27 @@ def find() -> Interpreter:
     hidden = {root / name for root in (library, platform_library) for name in _FOREIGN}
     loaders = [path for root in ("/lib", "/lib64") for path in Path(root).glob("ld*.so*") if path.is_file()]
     return Interpreter(base, trees, tuple(sorted(path for path in hidden if path.is_dir())), tuple(loaders))
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An installed package: its name, the folder that it is imported from, and the trees that it needs there."""
+
+    name: str
+    folder: Path
+    trees: tuple[Path, ...]
+
+
+def find_packages(names: tuple[str, ...]) -> tuple[Package, ...]:
+    """Those of these packages that are installed as folders; with the libraries that wheels bring beside them."""
+    found = []
+    for name in names:
+        spec = importlib.util.find_spec(name)
+        for place in (spec and spec.submodule_search_locations) or ():
+            tree = Path(place).resolve()
+            libraries = tree.with_name(f"{name}.libs")
+            found.append(Package(name, tree.parent, (tree, libraries) if libraries.is_dir() else (tree,)))
+    return tuple(found)
 
 
 def _c_library_directories() -> list[Path]:

@@ -6,12 +6,14 @@ control channel come {"run": id} with that socket, and {"stop": id}; it answers 
 when the channel does, and with its parent.
 """
 
+import contextlib
 import gc
 import importlib
 import os
 import select
 import signal
 import socket
+import sys
 import time
 from typing import Any
 
@@ -41,6 +43,10 @@ def main(control_fd: int, settings: dict[str, Any]) -> None:
     system.prctl(system.PR_SET_DUMPABLE, 0)
     for name in PRELOADED:
         importlib.import_module(name)
+    sys.path += settings["path"]
+    for name in settings["packages"]:
+        with contextlib.suppress(ImportError):  # a program that needs it will say so
+            importlib.import_module(name)
     os.environ.clear()
     zygote = Zygote(control, settings)
     zygote.confinement.restrict_files()

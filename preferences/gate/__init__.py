@@ -15,7 +15,8 @@
     8 coverage       80 % of branches and of statements run under all these inputs
 
 Every layer runs, also after one that refused, so that `catches` can tell what each caught alone. Programs and
-references run in the sandbox only. SandboxBroken says nothing of a program: certify it again.
+references run in the sandbox only, and programs are parsed in a process of their own. SandboxBroken says nothing of a
+program: certify it again.
 """
 
 from lanes import digest_of
@@ -72,5 +73,3 @@ def _receipt(layer: str, trial: Trial) -> Receipt:
         return LAYERS[layer](trial)
     except CannotRun as why:
         return Receipt(layer, False, {}, str(why))
-    except RecursionError:
-        return Receipt(layer, False, {}, "the program is too deeply nested to be read")

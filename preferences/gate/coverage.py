@@ -7,6 +7,7 @@ heeded. Left out are a main guard, and every raise: a guard against inputs that 
 """
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from preferences.gate.rooms import calls
 from preferences.gate.trial import CannotRun, Trial
 from preferences.receipt import Receipt
 from probes.scoring.calls import told
+from probes.scoring.parser import Unread
 from sandbox import Candidate, Outcome, Returned
 
 LEAST = 80.0
@@ -34,11 +36,15 @@ def check(trial: Trial) -> Receipt:
     outcome = trial.attempt(traced_source(trial.program, trial.contract), trace)
     if not isinstance(outcome, Returned):
         return Receipt("coverage", False, {"inputs": len(rows)}, f"no arcs came back: it {told(outcome)}")
-    return measure(trial.program, _arcs(outcome.value, trial.program), len(rows))
+    arcs = sorted(_arcs(outcome.value, trial.program))
+    try:
+        return Receipt(**bench.rooms.parser.ask(measure, trial.program, arcs, len(rows)))
+    except Unread as why:
+        raise CannotRun(f"coverage.py cannot read it: {why}") from None
 
 
-def measure(program: str, arcs: set[tuple[int, int]], inputs: int) -> Receipt:
-    """What coverage.py says of a program and the arcs that ran."""
+def measure(program: str, arcs: Iterable[tuple[int, int]], inputs: int) -> Receipt:
+    """What coverage.py says of a program and the arcs that ran. It compiles the program: in the process of a Parser."""
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Python warns of in foreign code concerns nobody here
         path = Path(folder).resolve() / "program.py"
@@ -46,12 +52,12 @@ def measure(program: str, arcs: set[tuple[int, int]], inputs: int) -> Receipt:
         measured = coverage.Coverage(data_file=None, config_file=False, branch=True)
         measured.set_option("report:exclude_lines", _LEFT_OUT)
         measured.set_option("report:partial_branches", [])
-        measured.get_data().add_arcs({str(path): arcs})
+        measured.get_data().add_arcs({str(path): [(start, end) for start, end in arcs]})
         try:
             _, statements, _, missing, _ = measured.analysis2(str(path))
             branches = measured.branch_stats(str(path))
         except coverage.exceptions.CoverageException as error:
-            raise CannotRun(f"coverage.py cannot read it: {error}"[:300]) from None
+            return Receipt("coverage", False, {}, f"coverage.py cannot read it: {error}"[:300])
         finally:
             measured.get_data().close()
     exits = sum(every for every, _ in branches.values())

@@ -8,6 +8,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 
 from preferences.gate.lost_samples import lost_samples
+from preferences.gate.reading import Text
 from preferences.gate.tree import (
     LOOPS,
     Finding,
@@ -28,18 +29,18 @@ from preferences.receipt import Receipt
 
 
 def check(trial: Trial) -> Receipt:
-    found = sorted({finding for one in CHECKS for finding in one(trial)})
+    found = trial.read.findings["dataflow"]
     failing = "; ".join(f"line {line}: {what}" for line, what in found[:3])
     return Receipt("dataflow", not found, {"checks": len(CHECKS), "findings": len(found)}, failing)
 
 
-def _lost_samples(trial: Trial) -> Iterator[Finding]:
-    return lost_samples(trial.tree)
+def _lost_samples(text: Text) -> Iterator[Finding]:
+    return lost_samples(text.tree)
 
 
-def _one_turn(trial: Trial) -> Iterator[Finding]:
+def _one_turn(text: Text) -> Iterator[Finding]:
     """A loop whose body always ends in a return. `for x in xs: return x` alone is an idiom: the first, if any."""
-    for loop in ast.walk(trial.tree):
+    for loop in ast.walk(text.tree):
         if not isinstance(loop, LOOPS) or completes(loop.body) or any(leaving(loop)):
             continue
         returned = any(isinstance(node, ast.Return) for node in own(loop.body))
@@ -47,10 +48,10 @@ def _one_turn(trial: Trial) -> Iterator[Finding]:
             yield loop.lineno, "this loop returns in its first turn on every path"
 
 
-def _unread_parameters(trial: Trial) -> Iterator[Finding]:
+def _unread_parameters(text: Text) -> Iterator[Finding]:
     """A parameter of the entry point, or of a function that is only ever called, that is never read. Not where the
     reference does not read it either, or where the name begins with an underscore."""
-    tree, contract = trial.tree, trial.contract
+    tree, contract = text.tree, text.contract
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     passed_on = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called}
     spared = _unread_places(parse(contract.reference), contract.entry_point)
@@ -93,4 +94,4 @@ def _is_read(body: Sequence[ast.stmt], name: str) -> bool:
     return any(isinstance(n, ast.AugAssign) and name in names(n.target) for part in body for n in ast.walk(part))
 
 
-CHECKS: tuple[Callable[[Trial], Iterator[Finding]], ...] = (_lost_samples, _one_turn, _unread_parameters)
+CHECKS: tuple[Callable[[Text], Iterator[Finding]], ...] = (_lost_samples, _one_turn, _unread_parameters)

@@ -17,6 +17,7 @@ from preferences.gate.kinds import KINDS, Kind
 from preferences.gate.laws import Row
 from preferences.gate.tree import numbers, parse
 from probes.scoring.calls import Call, told
+from probes.scoring.parser import Parser
 from sandbox import Candidate, Limits, Outcome, Returned, SandboxBroken, Value, open_sandbox
 
 DRAWN = 40
@@ -27,13 +28,15 @@ T = TypeVar("T")
 
 
 class Rooms:
-    """One sandbox for programs and one for references; a context manager, used in the process that opened it."""
+    """One sandbox for programs, one for references, and a process that parses programs; a context manager, used in the
+    process that opened it."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         """limits: of a program. SandboxUnavailable when no sandbox holds here."""
         limits = limits or Limits()
         self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
         self.references = open_sandbox(Limits(4 * limits.seconds, 2 * limits.memory_mb, VALUE_BYTES, 16 << 20))
+        self.parser = Parser()
         self._bench: Bench | None = None
 
     def bench(self, contract: Contract, seed: int) -> "Bench":
@@ -48,6 +51,7 @@ class Rooms:
     def close(self) -> None:
         if self._bench is not None:
             self._bench.close()
+        self.parser.close()
         self.programs.close()
         self.references.close()
 

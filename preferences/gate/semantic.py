@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from preferences.gate import names
 from preferences.gate.hard_coded import hard_coded
+from preferences.gate.reading import Text
 from preferences.gate.statuses import constant_status
 from preferences.gate.tree import (
     NOT_LITERAL,
@@ -33,27 +34,27 @@ _TALK = {"print", "warn", "debug", "info", "warning", "error", "exception", "log
 
 
 def check(trial: Trial) -> Receipt:
-    found = sorted({finding for one in CHECKS for finding in one(trial)})
+    found = trial.read.findings["semantic"]
     failing = "; ".join(f"line {line}: {what}" for line, what in found[:3])
     return Receipt("semantic", not found, {"checks": len(CHECKS), "findings": len(found)}, failing)
 
 
-def _undefined_names(trial: Trial) -> Iterator[Finding]:
-    return names.undefined(trial.program, trial.tree)
+def _undefined_names(text: Text) -> Iterator[Finding]:
+    return names.undefined(text.program, text.tree)
 
 
-def _hard_coded(trial: Trial) -> Iterator[Finding]:
-    return hard_coded(trial.tree, trial.contract)
+def _hard_coded(text: Text) -> Iterator[Finding]:
+    return hard_coded(text.tree, text.contract)
 
 
-def _constant_status(trial: Trial) -> Iterator[Finding]:
-    return constant_status(trial.tree)
+def _constant_status(text: Text) -> Iterator[Finding]:
+    return constant_status(text.tree)
 
 
-def _discarded_step(trial: Trial) -> Iterator[Finding]:
+def _discarded_step(text: Text) -> Iterator[Finding]:
     """`_ = step(...)` for a function of the program or one it was given, `_, _ = anything(...)`, and a bare call of a
     function of the program that always returns a tuple."""
-    tree = trial.tree
+    tree = text.tree
     tupled = {f.name for f in functions(tree) if _always_tuple(f)}
     known = {f.name for f in functions(tree)} | {name for f in functions(tree) for name in parameters(f)}
     for node in ast.walk(tree):
@@ -81,12 +82,12 @@ def _always_tuple(function: Function) -> bool:
     return bool(ends) and not completes(function.body) and all(isinstance(end.value, ast.Tuple) for end in ends)
 
 
-def _checks_nothing(trial: Trial) -> Iterator[Finding]:
+def _checks_nothing(text: Text) -> Iterator[Finding]:
     """An assert that always holds, a `pass` where something was, an `if` that only passes, a function for checking,
     or one that is called, that does nothing."""
-    called = {n.func.id for n in ast.walk(trial.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    inside = methods(trial.tree)
-    for node in ast.walk(trial.tree):
+    called = {n.func.id for n in ast.walk(text.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    inside = methods(text.tree)
+    for node in ast.walk(text.tree):
         for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
             for statement in body if isinstance(body, list) and len(without_docstring(body)) > 1 else []:
                 if isinstance(statement, ast.Pass):
@@ -94,10 +95,10 @@ def _checks_nothing(trial: Trial) -> Iterator[Finding]:
         match node:
             case ast.Assert(test=test) if _always_true(test):
                 yield node.lineno, f"{ast.unparse(node)[:80]} always holds"
-            case ast.If(body=body, orelse=[]) if _only_passes(body) and not _is_elif(node, trial.program):
+            case ast.If(body=body, orelse=[]) if _only_passes(body) and not _is_elif(node, text.program):
                 yield node.lineno, f"if {ast.unparse(node.test)[:60]}: nothing is done"
             case ast.FunctionDef(name=name, body=body) if _only_passes(body):
-                wanted = node not in inside and (name in called or name == trial.contract.entry_point)
+                wanted = node not in inside and (name in called or name == text.contract.entry_point)
                 if wanted or _CHECKS_SOMETHING.search(name):
                     yield node.lineno, f"{name} does nothing"
 
@@ -116,9 +117,9 @@ def _is_elif(node: ast.If, program: str) -> bool:
     return program.splitlines()[node.lineno - 1].lstrip().startswith("elif")
 
 
-def _swallowed_exception(trial: Trial) -> Iterator[Finding]:
+def _swallowed_exception(text: Text) -> Iterator[Finding]:
     """A bare or broad except that goes on as if nothing had been: pass, continue, a constant."""
-    for node in ast.walk(trial.tree):
+    for node in ast.walk(text.tree):
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and all(map(_is_idle, node.body)):
             yield node.lineno, f"every exception is swallowed: {ast.unparse(node).splitlines()[0]}"
         elif isinstance(node, ast.With):
@@ -149,7 +150,7 @@ def _is_idle(statement: ast.stmt) -> bool:
     return False
 
 
-CHECKS: tuple[Callable[[Trial], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Text], Iterator[Finding]], ...] = (
     _undefined_names,
     _hard_coded,
     _constant_status,

@@ -1,19 +1,18 @@
 """A program on the bench: how the layers run it and read it."""
 
-import ast
 import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from preferences.gate.harness import call_name, callable_source
 from preferences.gate.laws import Row
+from preferences.gate.reading import Read, read
 from preferences.gate.rooms import Bench, calls
-from preferences.gate.tree import numbers, parse
 from probes.scoring.calls import told
+from probes.scoring.parser import Unread
 from sandbox import Candidate, Ended, Outcome
 
 T = TypeVar("T")
-LONGEST_NUMBER = 10_000  # bits
 
 
 class CannotRun(Exception):
@@ -30,24 +29,23 @@ class Trial:
         self._stopped = ""
 
     @functools.cached_property
-    def tree(self) -> ast.Module:
-        """The program as Python reads it; CannotRun where it does not."""
+    def read(self) -> Read:
+        """What reading the program tells; CannotRun where Python cannot read it."""
         limit = self.bench.rooms.programs.limits.source_bytes
         if len(self.program) > limit:
             raise CannotRun(f"not read: it is longer than {limit} characters")
         try:
-            tree = parse(self.program)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise CannotRun(f"it is no Python: {type(error).__name__}: {error}"[:300]) from None
-        whole = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is int)
-        if any(number.bit_length() > LONGEST_NUMBER for number in whole):
-            raise CannotRun("not read: a number in it is longer than Python writes out")
-        return tree
+            found = Read(**self.bench.rooms.parser.ask(read, self.program, self.contract.as_json()))
+        except Unread as why:
+            raise CannotRun(f"not read: {why}") from None
+        if found.fault:
+            raise CannotRun(found.fault)
+        return found
 
     @functools.cached_property
     def drawn(self) -> list[Row]:
         """The drawn inputs, and some near this program's own numbers: there it may do something special."""
-        return [*self.bench.drawn, *self.bench.near(numbers(self.tree) - self.bench.numbers)]
+        return [*self.bench.drawn, *self.bench.near(set(self.read.numbers) - self.bench.numbers)]
 
     @functools.cached_property
     def outcomes(self) -> list[Outcome]:

@@ -1,4 +1,10 @@
-"""Problem files as they are published, HumanEval's and MBPP's, as JSONL or gzip of it. Nothing in them is executed."""
+"""Problem files as they are published: HumanEval, MBPP, and evalplus's HumanEval+ and MBPP+, as JSONL or gzip of it.
+Nothing in them is executed.
+
+HumanEval and HumanEval+ have a column ``test`` that defines ``check``. MBPP has ``test_list``; MBPP+ also has ``test``,
+a script that makes the tests of the list and many more, and is what an answer is judged by. evalplus's own download,
+with ``plus_input`` and without a ``test``, is refused: its expected values are not in the file.
+"""
 
 import ast
 import builtins
@@ -39,6 +45,12 @@ class ProblemSet:
 
     problems: tuple[Problem, ...]
     refused: tuple[Refused, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all rows of the file, in its order."""
+        rows = [(one.line, one.prompt.id) for one in self.problems] + [(one.line, one.task_id) for one in self.refused]
+        return tuple(name for _, name in sorted(rows))
 
 
 class _Unusable(Exception):
@@ -87,6 +99,11 @@ def _reader(path: Path, line: int, row: Row) -> Callable[[str, Row], Problem]:
         return _humaneval
     if not mbpp:
         return _mbpp
+    if "plus_input" in has:
+        raise BadInput(
+            f"{path}, line {line} has inputs (plus_input) and no test, so its expected values are missing; give the "
+            "file with a column test: humanevalplus or mbppplus of evalplus on the Hugging Face hub"
+        )
     raise BadInput(
         f"{path}, line {line} is no problem: for HumanEval's form it lacks {', '.join(humaneval)}, for MBPP's "
         f"{', '.join(mbpp)}; add the columns or give another file"
@@ -123,6 +140,10 @@ def _mbpp(name: str, row: Row) -> Problem:
     _compiled(setup, "its setup (test_imports and test_setup_code)")
     reference = None if row.get("code") is None else _text(row, "code")
     checks = {"entry_point": _entry_point(tests[0], setup, reference), "setup": setup, "tests": tests}
+    if row.get("test") is not None:
+        script = _text(row, "test")
+        _compiled(script, "its test")
+        checks["tests"] = [script]
     text = '"""\n' + "\n".join([told, *tests]) + '\n"""\n'
     return Problem(Prompt(name, "holdout", "mbpp", 1, text, checks), reference)
 

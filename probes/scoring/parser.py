@@ -26,13 +26,18 @@ from probes.scoring import extraction
 from probes.scoring.extraction import Extracted
 from sandbox import protocol
 
-MEMORY_MB = 400  # address space of the process, of which Python and the modules of ours take 20 to 80
-SECONDS = 5.0  # processor time of one question
+MEMORY_MB = 256  # address space of the process, of which Python and the modules of ours take 20 to 80
+SECONDS = 3.0  # processor time of one question
 DEADLINE = 60.0  # seconds on the clock of one question, on a machine that is busy with others
 LONGEST = 1 << 20  # characters of a text that is looked at
-_WORN_MB = 200  # a process that took so much for one text is replaced, since Python keeps most of it
+_WORN_MB = 150  # a process that took so much for one text is replaced, since Python keeps most of it
 
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from probes.scoring import parser; parser.serve()"
+_BOOT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from probes.scoring import parser
+parser.serve(float(sys.argv[2]))
+"""
 
 
 class Unread(Exception):
@@ -43,7 +48,8 @@ class Parser:
     """One such process: started by the first question, used for all, replaced when a text ended it. Threads may share
     it; they are answered one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -54,9 +60,9 @@ class Parser:
             raise Unread(f"it is longer than {LONGEST} characters")
         frame = protocol.pack([question.__module__, question.__qualname__, arguments])
         with self._lock:
-            answer, last = self._answer(frame)
-            if last:
-                self._end()
+            answer = (
+                self._answer(frame) or self._answer(frame) or {"unread": "it ended the process that parsed it, twice"}
+            )
         if "unread" in answer:
             raise Unread(answer["unread"])
         return answer["value"]
@@ -83,37 +89,40 @@ class Parser:
         with self._lock:
             self._end()
 
-    def _answer(self, frame: bytes) -> tuple[dict[str, Any], bool]:
-        if self._process is None:
-            path = json.dumps([os.path.abspath(folder) for folder in sys.path])
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", "-c", _BOOT, path],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
-                start_new_session=True,  # so that Ctrl-C reaches us alone
-            )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+    def _answer(self, frame: bytes) -> dict[str, Any] | None:
+        """What the process answers; None where it ended or was too slow, and it need not be the text that did it."""
+        process = self._process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            protocol.write_all(self._process.stdin.fileno(), frame)
-            reply = _read(self._process.stdout.fileno(), time.monotonic() + DEADLINE)
+            protocol.write_all(process.stdin.fileno(), frame)
+            reply = _read(process.stdout.fileno(), time.monotonic() + DEADLINE)
         except BrokenPipeError:
             reply = None
-        if reply is None:
-            return {"unread": f"it took more than {SECONDS:.0f} s or {MEMORY_MB} MiB to parse"}, True
-        return reply["answer"], reply["last"]
+        if reply is None or reply["last"]:
+            self._end()
+        if reply is None and process.returncode == -signal.SIGPROF:
+            return {"unread": f"it took more than {self._seconds:g} s to parse"}
+        answer: dict[str, Any] | None = reply and reply["answer"]
+        return answer
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        path = json.dumps([os.path.abspath(folder) for folder in sys.path])
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", "-c", _BOOT, path, str(self._seconds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            start_new_session=True,  # so that Ctrl-C reaches us alone
+        )  # fmt: skip
 
     def _end(self) -> None:
         if self._process is None:
             return
         self._process.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        self._process.wait()
+        self._process.communicate()  # closes the streams, and waits
         self._process = None
 
 
-def serve() -> None:
+def serve(seconds: float) -> None:
     """Answer questions on the standard streams, in the process of a Parser, until they end."""
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     wanted = MEMORY_MB << 20
@@ -123,7 +132,7 @@ def serve() -> None:
     while (question := protocol.read_frame(0)) is not None:
         module, name, arguments = question
         function = getattr(importlib.import_module(module), name)
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)  # its signal ends the process, inside the compiler as well
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, inside the compiler as well
         try:
             value = function(*arguments)
             answer = {"value": asdict(value) if is_dataclass(value) else value}  # type: ignore[arg-type]

