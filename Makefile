@@ -27,6 +27,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m bench.judge
 	$(BIN)/nightlane bench sandbox
 	$(BIN)/nightlane bench decisions
+	$(BIN)/nightlane bench faults --output bench/results
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

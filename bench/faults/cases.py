@@ -150,7 +150,7 @@ class Stage:
         self, kind: str, number: int, chance: random.Random, where: str, ends: list[Ended], lost: list[str]
     ) -> Outcome:  # fmt: skip
         """What a person comes to who goes on."""
-        met = 1
+        met = int(bool(where))
         for _ in range(_more(kind, number)):  # going on meets a fault, too
             again = Fault(_fault(kind, number, chance), 1 + int(chance.random() * self.recorded.count))
             for one in self.scenario.goes_on(self.root, _once(self.run, again)):

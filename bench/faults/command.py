@@ -18,14 +18,15 @@ from itertools import count, islice
 from pathlib import Path
 
 from bench.faults.cases import KINDS, Outcome, require_possible, scenario_of
-from bench.faults.table import as_data, markdown
+from bench.faults.table import as_data, details, markdown
 from lanes.errors import BadInput
 
 FULL: Mapping[str, int] = {"real": 8, "damaged": 1, "cut": 500, "full": 200, "error": 200, "kill": 5000}
 QUICK: Mapping[str, int] = {"cut": 20, "full": 10, "error": 10, "kill": 60}
 PROCESSES = 2
 ROOT = Path(__file__).parents[2]
-BATCH = 25
+BATCH, FEW = 25, 500
+Batch = list[tuple[str, int]]
 QUICKLY = ("night with a harvest", "pairs vote", "pairs export, then finetune", "labs build", "init")
 """What --quick runs: to prepare all scenarios takes longer than it may."""
 ALONE = {
@@ -58,7 +59,8 @@ def main(
     outcomes = list(_played(cases, ends))
     seconds = time.monotonic() - begun
     asked = {name: len(numbers) for name, numbers in cases.items()}
-    data, text = as_data(outcomes, asked, seconds), markdown(outcomes, asked, seconds)
+    data = as_data(outcomes, asked, seconds)
+    text = markdown(outcomes, asked, seconds) if case is None else details(outcomes)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "faults.md").write_text(text, encoding="utf-8")
@@ -69,13 +71,9 @@ def main(
 
 def _played(cases: Mapping[str, Sequence[int]], ends: float) -> Iterator[Outcome]:
     """The outcomes, as they come; cases whose turn comes after the end are not played."""
-    waiting: queue.SimpleQueue[list[tuple[str, int]]] = queue.SimpleQueue()
-    for batch in _batches(cases):
-        waiting.put(batch)
-    outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
-    threads = [threading.Thread(target=_drive, args=(waiting, outcomes, ends), daemon=True) for _ in range(PROCESSES)]
-    for thread in threads:
-        thread.start()
+    waiting, outcomes = _Waiting(_batches(cases)), queue.SimpleQueue[Outcome | None]()
+    for number in range(PROCESSES):
+        threading.Thread(target=_drive, args=(number, waiting, outcomes, ends), daemon=True).start()
     total, done, bad, running, shown = sum(map(len, cases.values())), 0, 0, PROCESSES, time.monotonic()
     while running:
         if (outcome := outcomes.get()) is None:
@@ -89,22 +87,35 @@ def _played(cases: Mapping[str, Sequence[int]], ends: float) -> Iterator[Outcome
             print(f"bench faults: {told} ...", file=sys.stderr, flush=True)
 
 
-def _drive(
-    waiting: "queue.SimpleQueue[list[tuple[str, int]]]", outcomes: "queue.SimpleQueue[Outcome | None]", ends: float
-) -> None:  # fmt: skip
+class _Waiting:
+    """What is still to be played. A process goes on with the scenarios that it has prepared, and takes another's when
+    it has none left."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches, self.owner, self.lock = batches, dict[str, int](), threading.Lock()
+
+    def take(self, process: int) -> Batch | None:
+        with self.lock:
+            found = next((one for one in self.batches if self._owned(one, process)), None)
+            if found is None and self.batches:
+                found = self.batches[-1]
+            if found is not None:
+                self.batches.remove(found)
+            return found
+
+    def _owned(self, batch: Batch, process: int) -> bool:
+        return self.owner.setdefault(scenario_of(*batch[0]).name, process) == process
+
+
+def _drive(process: int, waiting: _Waiting, outcomes: "queue.SimpleQueue[Outcome | None]", ends: float) -> None:
     """Have one process play batches until there are none or the time is over. One that dies is an outcome, too."""
-    command = [sys.executable, "-m", "bench.faults.worker"]
     worker: subprocess.Popen[str] | None = None
     try:
-        while True:
-            for kind, number in waiting.get_nowait():
+        while batch := waiting.take(process):
+            for kind, number in batch:
                 if time.monotonic() > ends:
                     return
-                if worker is None:
-                    worker = subprocess.Popen(
-                        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT,
-                        env={**os.environ, **ALONE},
-                    )  # fmt: skip
+                worker = worker or _worker()
                 assert worker.stdin is not None
                 assert worker.stdout is not None
                 worker.stdin.write(json.dumps([kind, number]) + "\n")
@@ -114,8 +125,6 @@ def _drive(
                 died = (f"the process that played it died, exit {worker.wait()}",)
                 outcomes.put(Outcome(kind, number, scenario_of(kind, number).name, "", traceback=died))
                 worker = None
-    except queue.Empty:
-        return
     finally:
         if worker is not None and worker.stdin is not None:
             worker.stdin.close()
@@ -123,21 +132,29 @@ def _drive(
         outcomes.put(None)
 
 
-def _batches(cases: Mapping[str, Sequence[int]]) -> list[list[tuple[str, int]]]:
-    """Cases of one scenario follow each other, because a process prepares it once; the rarer kinds come first."""
+def _worker() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.faults.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        bufsize=1, cwd=ROOT, env={**os.environ, **ALONE},
+    )  # fmt: skip
+
+
+def _batches(cases: Mapping[str, Sequence[int]]) -> list[Batch]:
+    """Cases of one scenario follow each other, because a process prepares it once. The rarer kinds come first, and
+    scenarios take turns, so that an end before all is played leaves none out."""
+    if sum(map(len, cases.values())) < FEW:
+        return _joined([[(kind, number)] for kind, numbers in cases.items() for number in numbers])
     batches = []
     for kind, numbers in cases.items():
-        own: dict[str, list[tuple[str, int]]] = {}
-        for number in numbers:
-            own.setdefault(scenario_of(kind, number).name, []).append((kind, number))
-        batches += [mine[at : at + BATCH] for mine in own.values() for at in range(0, len(mine), BATCH)]
-    small = sum(map(len, cases.values())) < 500
-    return _joined(batches) if small else batches
+        whole = _joined([[(kind, number)] for number in numbers])
+        turns = [(at, mine[at : at + BATCH]) for mine in whole for at in range(0, len(mine), BATCH)]
+        batches += [batch for _, batch in sorted(turns, key=lambda turn: turn[0])]
+    return batches
 
 
-def _joined(batches: Sequence[list[tuple[str, int]]]) -> list[list[tuple[str, int]]]:
-    """All kinds of a scenario at once, where they are few: then preparing is most of the work."""
-    own: dict[str, list[tuple[str, int]]] = {}
+def _joined(batches: Sequence[Batch]) -> list[Batch]:
+    """One of each scenario."""
+    own: dict[str, Batch] = {}
     for batch in batches:
         own.setdefault(scenario_of(*batch[0]).name, []).extend(batch)
     return list(own.values())

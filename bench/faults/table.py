@@ -27,12 +27,16 @@ def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: fl
     lines = [
         f"# Faults\n\nBy `nightlane bench faults`, in {seconds / 60:.1f} minutes: faults after which "
         "something was found.\n",
-        f"| kind | faults | of | {' | '.join(COLUMNS)} |",
-        "|---|---:|---:|" + "---:|" * len(COLUMNS),
+        f"| kind | cases | of | faults | {' | '.join(COLUMNS)} |",
+        "|---|---:|---:|---:|" + "---:|" * len(COLUMNS),
     ]
     for kind, number in wanted.items():
         lines.append(_row(KINDS[kind], [one for one in outcomes if one.kind == kind], number))
-    lines += ["", f"| what was run | faults | {' | '.join(COLUMNS)} |", "|---|---:|" + "---:|" * len(COLUMNS)]
+    lines += [
+        "",
+        f"| what was run | cases | faults | {' | '.join(COLUMNS)} |",
+        "|---|---:|---:|" + "---:|" * len(COLUMNS),
+    ]
     lines += [_row(name, [one for one in outcomes if one.scenario == name]) for name in _names(outcomes)]
     wrong = [one for one in outcomes if one.bad]
     if wrong:
@@ -43,15 +47,31 @@ def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: fl
     return "\n".join(lines) + "\n"
 
 
+def details(outcomes: Sequence[Outcome]) -> str:
+    """All that is known of single cases."""
+    lines = []
+    for one in outcomes:
+        lines.append(
+            f"{one.kind} {one.number}, {one.scenario}, at {one.where}: {'wrong' if one.bad else 'nothing wrong'}"
+        )
+        lines += [f"{name}: {line}" for name in COLUMNS for line in getattr(one, name)]
+    return "\n".join(lines)
+
+
 def _row(name: str, outcomes: Sequence[Outcome], wanted: int | None = None) -> str:
     counts = _counts(outcomes)
     of = "" if wanted is None else f" {wanted} |"
-    return f"| {name} | {counts['cases']} |{of} " + " | ".join(str(counts[column]) for column in COLUMNS) + " |"
+    return (
+        f"| {name} | {len(outcomes)} |{of} {counts['faults']} | "
+        + " | ".join(str(counts[column]) for column in COLUMNS)
+        + " |"
+    )
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    counts = {column: sum(min(len(getattr(one, column)), one.faults) for one in outcomes) for column in COLUMNS}
-    return {"cases": sum(one.faults for one in outcomes), "wrong": sum(one.bad for one in outcomes), **counts}
+    counts = {column: sum(min(len(getattr(one, column)), max(one.faults, 1)) for one in outcomes) for column in COLUMNS}
+    faults = sum(one.faults for one in outcomes)
+    return {"cases": len(outcomes), "faults": faults, "wrong": sum(one.bad for one in outcomes), **counts}
 
 
 def _names(outcomes: Sequence[Outcome]) -> list[str]:
