@@ -3,6 +3,7 @@
 A case is the same whenever it is played: `nightlane bench faults --kind kill --case 17` plays the 17th kill again.
 """
 
+import atexit
 import importlib
 import math
 import os
@@ -59,7 +60,12 @@ def play(kind: str, number: int) -> Outcome:
         from bench.faults.damaged import play_damaged
 
         return play_damaged(number)
-    return _stage(scenario_of(kind, number).name).play(kind, number)
+    name = scenario_of(kind, number).name
+    try:
+        stage = _stage(name)
+    except RuntimeError as error:
+        return Outcome(kind, number, name, "", traceback=[f"without a fault: {error}"], faults=0)
+    return stage.play(kind, number)
 
 
 @cache
@@ -76,9 +82,20 @@ def scenario_of(kind: str, number: int) -> Scenario:
     return _slots()[number % len(_slots())]
 
 
-@cache
+_stages: dict[str, "Stage | RuntimeError"] = {}
+
+
 def _stage(name: str) -> "Stage":
-    return Stage(next(one for one in (*_slots(), REAL) if one.name == name))
+    """RuntimeError where the scenario does not hold without any fault; that is found out once."""
+    if name not in _stages:
+        try:
+            _stages[name] = Stage(next(one for one in (*_slots(), REAL) if one.name == name))
+        except RuntimeError as error:
+            _stages[name] = error
+    found = _stages[name]
+    if isinstance(found, RuntimeError):
+        raise found
+    return found
 
 
 def require_possible() -> None:
@@ -110,8 +127,6 @@ class Stage:
     folder: Path = field(default_factory=scratch)
 
     def __post_init__(self) -> None:
-        import atexit
-
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.root, self.template = self.folder / "root", self.folder / "template"
         self.root.mkdir()
@@ -140,7 +155,8 @@ class Stage:
             first = self.run(self.scenario.act(self.root), Fault(_fault(kind, number, chance), at))
             where = first.where
         ends = [] if first.code == -signal.SIGKILL or kind == "cut" else [first]
-        lost = [f"told as done: {one}" for one in sorted(self.scenario.acknowledged(first.errors) - self._held())]
+        missing = self.scenario.acknowledged(first.errors) - self.scenario.held(self.root)
+        lost = [f"told as done: {one}" for one in sorted(missing)]
         try:
             return self._gone_on(kind, number, chance, where, ends, lost)
         except Wrong as error:
@@ -196,9 +212,6 @@ class Stage:
         change = self.recorded.changes[changes]
         said = self.recorded.errors.encode()[: change.said].decode(errors="replace")
         return Ended(errors=said), f"{change.kind} {os.path.relpath(change.path, self.supervisor.root)}"
-
-    def _held(self) -> set[str]:
-        return self.scenario.held(self.root)
 
     def _fresh(self) -> "Stage":
         shutil.rmtree(self.root)

@@ -45,13 +45,8 @@ def main(
     if case is not None and kind is None:
         raise BadInput(f"--case {case} is of a kind; name it with --kind, one of {', '.join(KINDS)}")
     require_possible()
-    wanted = {name: number for name, number in (QUICK if quick else FULL).items() if kind in (None, name)}
-    if kind is not None and not wanted:
-        wanted = {kind: FULL[kind]}
-    cases: dict[str, Sequence[int]] = {
-        name: list(islice((n for n in count() if not quick or scenario_of(name, n).name in QUICKLY), number))
-        for name, number in wanted.items()
-    }  # fmt: skip
+    wanted = QUICK if quick and kind not in set(FULL) - set(QUICK) else FULL
+    cases = {name: _numbers(name, wanted) for name in wanted if kind in (None, name)}
     if kind is not None and case is not None:
         cases = {kind: [case]}
     begun = time.monotonic()
@@ -67,6 +62,12 @@ def main(
         (output / "faults.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(data) if as_json else text)
     return 0 if data["clean"] else 1
+
+
+def _numbers(kind: str, wanted: Mapping[str, int]) -> list[int]:
+    """The first so many of a kind; quickly, those of few scenarios."""
+    quick = wanted is QUICK
+    return list(islice((n for n in count() if not quick or scenario_of(kind, n).name in QUICKLY), wanted[kind]))
 
 
 def _played(cases: Mapping[str, Sequence[int]], ends: float) -> Iterator[Outcome]:
