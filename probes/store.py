@@ -61,7 +61,8 @@ class ProbeStore:
             rows = [json.loads(line) for line in (directory / ANSWERS).read_text(encoding="utf-8").splitlines()]
         except DAMAGED:
             return []
-        return rows if all(isinstance(row, dict) for row in rows) else []
+        sound = all(isinstance(row, dict) and {"prompt", "sample", "text"} <= row.keys() for row in rows)
+        return rows if sound else []
 
     def has_answers(self, outcome: Outcome | None) -> bool:
         """Whether each answer of a reading is there; what is no reading has none."""
