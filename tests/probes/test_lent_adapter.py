@@ -1,6 +1,7 @@
 """Answers to the harvest prompts with the adapter of a probe that was trained before."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,16 +59,19 @@ def test_an_adapter_that_is_gone_or_not_whole_is_trained_anew_and_answers_the_sa
     key = bench.material.key("test")
     lent = Probe(tiny.recipe(learning_rate=0.01), key, 42)
     asked = Probe(lent.recipe, bench.material.harvest_key(key), 42, lent.id)
-    with_it, gone, torn = (ProbeStore(tmp_path / name) for name in ("with_it", "gone", "torn"))
+    with_it, gone, torn, flipped = (ProbeStore(tmp_path / name) for name in ("with_it", "gone", "torn", "flipped"))
     run(bench, with_it, lent)
-    run(bench, torn, lent)
+    for store in (torn, flipped):
+        shutil.copytree(with_it.directory(lent.id), store.directory(lent.id))
     (torn.directory(lent.id) / "outcome.json").unlink()
+    weights = flipped.directory(lent.id) / "adapter" / "adapter_model.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))  # of its size, as some file systems leave it after a power cut
     texts = []
-    for store in (with_it, gone, torn):
+    for store in (with_it, gone, torn, flipped):
         assert isinstance(run(bench, store, asked), Reading)
         texts.append([row["text"] for row in answers(store, asked)])
-    assert texts[0] == texts[1] == texts[2]
-    for store in (gone, torn):
+    assert texts[0] == texts[1] == texts[2] == texts[3]
+    for store in (gone, torn, flipped):
         lines = (store.directory(asked.id) / "train.jsonl").read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
 

@@ -1,7 +1,9 @@
 """Real TRL training of the tiny model: ORPO and DPO, plain and NF4."""
 
+import gc
 import json
 import math
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,3 +214,38 @@ def test_out_of_memory_and_unknown_errors_are_classified(
         failure = run(bench, tiny.recipe(), tmp_path)
         assert isinstance(failure, Failure)
         assert failure.kind == kind
+
+
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+def test_after_a_failure_nothing_holds_the_old_base_while_the_next_is_loaded(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
+    """In the middle of training, when the trainer, the exception's frames and the model's own cycles all hold it."""
+    from probes import measure as measuring
+
+    old: list[weakref.ref[Any]] = []
+    held: list[int] = []
+
+    def load(*arguments: Any) -> Any:
+        held.append(sum(model() is not None for model in old))
+        base = load_base(*arguments)
+        old.append(weakref.ref(base.model))
+        return base
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(measuring, "load_base", load)
+    bench.drop_bases()
+    gc.collect()
+    gc.disable()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.Tensor, "backward", full)
+            failure = run(bench, tiny.recipe(objective=objective), tmp_path)
+        assert isinstance(failure, Failure)
+        assert failure.kind == "oom"
+        assert isinstance(run(bench, tiny.recipe(objective=objective), tmp_path), Reading)
+    finally:
+        gc.enable()
+    assert held == [0, 0]
