@@ -4,6 +4,7 @@ Data goes to stdout, messages to stderr. Exit codes are those of lanes/errors.py
 """
 
 import errno
+import sqlite3
 import sys
 import traceback
 from collections.abc import Iterator
@@ -286,12 +287,14 @@ def bench_faults(
 @contextmanager
 def _resumable(workspace: "Workspace") -> Iterator[None]:
     """Ctrl-C says how to go on, once there is something to go on with."""
+    from agent.ledger_file import holds_sessions
+
     try:
         yield
     except KeyboardInterrupt as interrupt:
         by = f" by {interrupt}" if str(interrupt) else ""
         go_on = "nothing was decided yet; start again"
-        if workspace.ledger.exists():
+        if holds_sessions(workspace.ledger):
             go_on = f"what was decided is on the disk. Go on with: {workspace.resume_command}"
         tell(f"nightlane: interrupted{by}; {go_on}")
         raise typer.Exit(INTERRUPTED) from None
@@ -354,6 +357,8 @@ def main() -> None:
         code = error.exit_code
     except OSError as error:
         code = _unusable(error)
+    except sqlite3.DatabaseError as error:
+        code = _damaged(error)
     except Exception as error:
         code = _usage(error)
     sys.exit(code)
@@ -374,6 +379,17 @@ def _unusable(error: OSError) -> int:
     if error.filename is None:
         raise error
     tell(f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and who may use it")
+    return 2
+
+
+def _damaged(error: sqlite3.DatabaseError) -> int:
+    """A database that broke under a command; an error of ours in its use is a defect and keeps its traceback."""
+    if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
+        raise error
+    sys.stderr.write(
+        f"nightlane: a database of the workspace cannot be used ({error}); nightlane doctor with the same --workspace "
+        "says which, and what to do\n"
+    )
     return 2
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.ledger import Ledger, left_standing
+from agent.ledger_file import holds_sessions
 from agent.session import BASELINE_FAILED
 from agent.study import Study, complaint
 from agent.workspace import Workspace
@@ -39,7 +40,7 @@ def recipe_for(study: Study, workspace: Workspace, file: Path | None = None) -> 
 
 def _left(workspace: Workspace, question: str) -> Chosen | None:
     """A session that could not measure what it started from says nothing of it."""
-    if not workspace.ledger.exists():
+    if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:
         rows = [row for name in reversed(ledger.sessions()) if (row := ledger.session(name))]

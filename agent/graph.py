@@ -16,6 +16,8 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
 from agent.session import Session
+from lanes.errors import BadInput
+from probes.store import set_aside
 
 NODES_PER_TURN = 5
 MOST_TURNS = 100_000
@@ -32,22 +34,20 @@ class State(TypedDict):
 def run_loop(session: Session, checkpoints: Path) -> None:
     """Run the session to its end, from wherever its checkpoints stand. Raises what a node raises; resumable then.
 
-    Checkpoints that cannot be read are set aside: the ledger knows every proposal and decision, so the loop walks
-    through what is done and goes on.
+    Checkpoints that cannot be read, or say something else than the ledger, are set aside: the ledger knows every
+    proposal and decision, so the loop walks through what is done and goes on.
     """
-    try:
-        _check(checkpoints)
-    except sqlite3.DatabaseError:
-        session.measuring.note.watcher.note(
-            f"{checkpoints} cannot be read and is set aside; the ledger knows what was done"
-        )
-        checkpoints.replace(checkpoints.with_suffix(".unreadable"))
+    thread: RunnableConfig = {
+        "configurable": {"thread_id": session.row.id},
+        "recursion_limit": NODES_PER_TURN * MOST_TURNS,
+    }
+    if why := _wrong(checkpoints, thread, session):
+        session.measuring.note(f"{checkpoints} {why} and is set aside; the ledger knows what was done")
+        for name in (checkpoints.name, f"{checkpoints.name}-wal", f"{checkpoints.name}-shm"):
+            if checkpoints.with_name(name).exists():
+                set_aside(checkpoints.with_name(name))
     with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
         graph = build(session).compile(checkpointer=saver)
-        thread: RunnableConfig = {
-            "configurable": {"thread_id": session.row.id},
-            "recursion_limit": NODES_PER_TURN * MOST_TURNS,
-        }
         begun = saver.get_tuple(thread) is not None
         first: State = {
             "turn": 0, "incumbent": session.row.start, "proposals": [], "ending": None, "answered": None,
@@ -55,12 +55,27 @@ def run_loop(session: Session, checkpoints: Path) -> None:
         graph.invoke(None if begun else first, thread, durability="sync")
 
 
-def _check(checkpoints: Path) -> None:
-    """sqlite3.DatabaseError when the file is there and is no sound database."""
-    if checkpoints.exists():
-        with contextlib.closing(sqlite3.connect(checkpoints)) as db:
-            if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-                raise sqlite3.DatabaseError
+def _wrong(checkpoints: Path, thread: RunnableConfig, session: Session) -> str | None:
+    """What is wrong with the checkpoints, or None; also where there are none yet."""
+    if not checkpoints.exists():
+        return None
+    try:
+        require_sound(checkpoints)
+        with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
+            found = saver.get_tuple(thread)
+        same = found is None or session.agrees(found.checkpoint["channel_values"])
+    except BadInput:
+        raise
+    except Exception:  # whatever a decoder makes of garbled bytes
+        return "cannot be read"
+    return None if same else "says something else than the ledger"
+
+
+def require_sound(checkpoints: Path) -> None:
+    """sqlite3.DatabaseError when the file is no sound database."""
+    with contextlib.closing(sqlite3.connect(checkpoints)) as db:
+        if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError(f"{checkpoints} is malformed")
 
 
 def build(session: Session) -> StateGraph[State]:

@@ -65,7 +65,10 @@ class LedgerConnection(sqlite3.Connection):
     path: Path
 
     def cursor(self, *_: Any) -> "_Cursor":  # type: ignore[override]
-        return _Cursor(self)
+        return super().cursor(_Cursor)
+
+    def execute(self, *given: Any) -> "_Cursor":
+        return self.cursor().execute(*given)
 
 
 class _Cursor(sqlite3.Cursor):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from agent.ledger import DecisionRow, Ledger, SessionRow
+from agent.ledger_file import holds_sessions
 from agent.policy.boundary import levels
 from agent.policy.course import FIRST_LOOK
 from agent.policy.settings import Policy
@@ -121,7 +122,7 @@ def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level
 
 def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:
     """The decisions with a comparison under this question and under the probe key that the files would give now."""
-    if not workspace.ledger.exists():
+    if not holds_sessions(workspace.ledger):
         return []
     with Ledger(workspace.ledger, read_only=True) as ledger:
         sessions = [session for name in ledger.sessions() if (session := ledger.session(name))]

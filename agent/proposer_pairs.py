@@ -64,8 +64,8 @@ class ProposerExport:
 def export_pairs(
     path: Path, form: Format, folder: Path, card: Callable[[ProposerExport], str] = lambda exported: ""
 ) -> ProposerExport:
-    """Write the pairs of a ledger to a new or empty folder; ``card`` gives the text of the dataset card. BadInput where there is no ledger, where it gives no pair,
-    or where the folder holds something."""
+    """Write the pairs of a ledger to a new or empty folder; ``card`` gives the text of the dataset card. BadInput where
+    there is no ledger, where it gives no pair, or where the folder holds something."""
     with Ledger(path, read_only=True) as ledger:
         pairs = proposer_pairs(ledger)
     if not pairs:

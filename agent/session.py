@@ -3,11 +3,12 @@
 Every method may be called again after a kill: side effects are keyed, and what was done is found, not redone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice, takewhile
 from pathlib import Path
+from typing import Any
 
 from agent.budget import left, priced
 from agent.clock import now
@@ -342,6 +343,17 @@ class Session:
                 f"{last.message}); see runs/worker-*.log, mend the machine, then: "
                 f"{self.measuring.workspace.resume_command}"
             )
+
+    def agrees(self, state: Mapping[str, Any]) -> bool:
+        """Whether a state of the loop is one that the ledger lets be: it has the proposals up to this turn and the
+        decisions on all before the last round, and the incumbent is what they left."""
+        turn, last = state.get("turn", 0), state.get("proposals", [])
+        proposed = self._ledger.proposals("WHERE session = ? AND turn <= ?", (self.row.id, turn))
+        decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
+        before = [decision for decision in decided if decision.id not in last]
+        stand = [left_standing(self.row, decisions) for decisions in (before, decided)]
+        whole = len(proposed) >= turn and len(before) >= turn - len(last)
+        return whole and state.get("incumbent", self.row.start) in stand
 
     # what stands
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from lanes.errors import BudgetSpent
+from lanes.errors import BadInput, BudgetSpent
+from probes import row_digests
 from probes.shared_sqlite import open_shared
 
 
@@ -137,4 +138,16 @@ def spent_on_judging(file: Path, session: str) -> float:
 
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return open_shared(path, "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)")
+    try:
+        database = open_shared(path, "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)")
+        row_digests.keep(database)
+        database.row_factory = row_digests.checked(database, lambda table, name: sqlite3.DatabaseError(f"row {name}"))
+        database.execute("SELECT * FROM spent").fetchall()
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise
+        raise BadInput(
+            f"{path} counts what judging cost, and cannot be read ({error}); restore it, or set it aside with nightlane "
+            "doctor --repair, and what was spent before is no longer counted"
+        ) from None
+    return database

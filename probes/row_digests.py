@@ -7,17 +7,18 @@ later changes none.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 TABLE = "row_digests"
 
 
-def keep(database: sqlite3.Connection) -> None:
-    """Keep digests from now on, of all tables. Rows of a file from before there were any are taken as they are."""
+def keep(database: sqlite3.Connection, of: Collection[str] = ()) -> None:
+    """Keep digests from now on, of all tables or these. Rows of a file from before there were any are taken as they
+    are."""
     database.create_function("row_digest", -1, _digest, deterministic=True)
-    tables = columns(database)
+    tables = {table: names for table, names in columns(database).items() if not of or table in of}
     if not has_digests(database):
         database.execute("BEGIN IMMEDIATE")
         database.execute(f"CREATE TABLE IF NOT EXISTS {TABLE} (digest BLOB PRIMARY KEY, source TEXT) WITHOUT ROWID")
@@ -70,12 +71,14 @@ def digest_of_row(table: str, row: Mapping[str, Any]) -> bytes:
     return _digest(table, *(part for named in row.items() for part in named))
 
 
-def unkept(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+def unkept(database: sqlite3.Connection, of: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """(table, what its first column says) of every row that is not as it was written, then (table, "") for each digest
     whose row is gone."""
     kept = {bytes(row[0]): str(row[1]) for row in database.execute(f"SELECT digest, source FROM {TABLE}")}
     seen = set()
     for table, names in columns(database).items():
+        if of and table not in of:
+            continue
         for values in database.execute(f"SELECT {', '.join(names)} FROM {table}"):
             digest = digest_of_row(table, dict(zip(names, tuple(values), strict=True)))
             seen.add(digest)

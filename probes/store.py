@@ -165,6 +165,14 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged, so that a new one can be written, and nothing is lost; where it is now."""
+    names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    return aside
+
+
 def sync(path: Path) -> None:
     """Have a file on the disk, or the names in a folder: one that was made or changed is there only when its folder
     is. Nothing where there is no such path."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, median
 
 from agent.ledger import Ledger
+from agent.ledger_file import holds_sessions
 from agent.policy.boundary import levels
 from agent.preflight import advice, foresee
 from agent.study import Study
@@ -39,7 +40,7 @@ def cost_text(study: Study, workspace: Workspace) -> str:
 
 def measure(study: Study, workspace: Workspace) -> Measured:
     """What this workspace's ledger knows about probes of this very question."""
-    if not workspace.ledger.exists():
+    if not holds_sessions(workspace.ledger):
         return Measured((), None)
     seconds: list[float] = []
     active, decided = 0.0, 0

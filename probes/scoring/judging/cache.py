@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lanes.errors import MissingRequirement
+from probes import row_digests
 from probes.scoring.protocol import ScorerBroken
 from probes.shared_sqlite import open_shared
 
@@ -42,6 +43,7 @@ class JudgeCache:
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
             self._database = open_shared(self.path, _TABLE)
             self._database.execute(_CLAIMS)
+            row_digests.keep(self._database, ("judgements",))
         except (OSError, sqlite3.Error) as error:
             raise MissingRequirement(
                 f"{self.path} cannot hold judgements ({error}); move it away if it is damaged, or name a folder that "
@@ -49,10 +51,11 @@ class JudgeCache:
             ) from None
 
     def get(self, key: bytes) -> dict[str, Any] | None:
-        """What is kept under the key; None for nothing, or for what is no JSON object."""
+        """What is kept under the key; None for nothing, or for what is no JSON object as it was written."""
         with self._lock, _told(self.path):
             row = self._database.execute("SELECT judgement FROM judgements WHERE key = ?", (key,)).fetchone()
-        if row is None:
+            whole = row and row_digests.is_kept(self._database, "judgements", {"key": key, "judgement": row[0]})
+        if not whole:
             return None
         with contextlib.suppress(ValueError, TypeError):
             found = json.loads(row[0])
