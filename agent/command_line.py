@@ -139,12 +139,28 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
 
 
 @app.command()
-def doctor(workspace: Root = Path()) -> None:
-    """Show what this machine offers: packages, devices, sandbox, endpoint, disk. Exit 6 when something is missing."""
-    from agent.doctor import examine
+def doctor(
+    workspace: Root = Path(),
+    mend: Annotated[
+        bool, typer.Option("--repair", help="Set aside what is damaged, and take over what can be read of it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what this machine offers, and whether every file of the workspace is whole: exit 2 when one is damaged, 6
+    when the machine lacks something."""
+    from agent.doctor import examine, files
+    from agent.workspace_check import check, repair
 
+    done = repair(at(workspace)) if mend else []
+    found = check(at(workspace))
     lines, healthy = examine(at(workspace))
-    show("\n".join(lines))
+    if as_json:
+        told = [{"what": one.what, "whole": one.whole, "says": one.says} for one in found]
+        show({"machine": lines, "healthy": healthy, "files": told, "repaired": done})
+    else:
+        show("\n".join([*lines, *files(found), *(f"repaired {one}" for one in done)]))
+    if not all(one.whole for one in found):
+        raise typer.Exit(2)
     if not healthy:
         raise typer.Exit(6)
 

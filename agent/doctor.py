@@ -5,8 +5,10 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 
 from agent.workspace import Workspace
+from agent.workspace_check import Found
 from probes.resident import visible_devices
 from sandbox import diagnose, remedy
 
@@ -14,6 +16,11 @@ PACKAGES = (
     "torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "optuna", "langgraph",
     "langgraph-checkpoint-sqlite", "openai", "pandas",
 )  # fmt: skip
+
+
+def files(found: Sequence[Found]) -> list[str]:
+    """A line for each file or group of files of a workspace."""
+    return [f"{'ok' if one.whole else 'damaged':<8} {one.what}: {one.says}" for one in found]
 
 
 def examine(workspace: Workspace) -> tuple[list[str], bool]:

@@ -4,9 +4,7 @@ A LangGraph StateGraph whose checkpoints go to the session's own SQLite file bef
 A node may run twice after a kill; what it does is keyed (agent/session.py). The state is small: ids and counters.
 """
 
-import contextlib
 import os
-import sqlite3
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
+from agent.ledger_file import require_sound
 from agent.session import Session
 from lanes.errors import BadInput
 from probes.store import set_aside
@@ -69,13 +68,6 @@ def _wrong(checkpoints: Path, thread: RunnableConfig, session: Session) -> str |
     except Exception:  # whatever a decoder makes of garbled bytes
         return "cannot be read"
     return None if same else "says something else than the ledger"
-
-
-def require_sound(checkpoints: Path) -> None:
-    """sqlite3.DatabaseError when the file is no sound database."""
-    with contextlib.closing(sqlite3.connect(checkpoints)) as db:
-        if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError(f"{checkpoints} is malformed")
 
 
 def build(session: Session) -> StateGraph[State]:

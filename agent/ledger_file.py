@@ -39,6 +39,13 @@ def holds_sessions(path: Path) -> bool:
         return True  # whoever opens it says what is wrong
 
 
+def sessions_without_ledger(path: Path) -> list[str]:
+    """The folders of sessions beside a ledger that is gone or empty, though it must have known them."""
+    if path.is_dir() or holds_sessions(path):
+        return []
+    return sorted(file.parent.name for file in path.parent.glob("session-*/checkpoint.sqlite"))
+
+
 def complete(path: Path, schema: str) -> None:
     """Make a ledger that is not there yet, or was cut off while it was made. Beside it first, then renamed: a reader
     finds all of its tables or no file. The caller holds the workspace."""
@@ -100,6 +107,13 @@ class _Cursor(sqlite3.Cursor):
 
     def _told(self, error: sqlite3.DatabaseError) -> Exception:
         return damaged(self.connection.path, error) if is_damage(error) else error
+
+
+def require_sound(path: Path) -> None:
+    """sqlite3.DatabaseError when a file is no sound database; reads all of it."""
+    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(found)
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -14,6 +14,7 @@ from agent.examining import Examiner
 from agent.followers import publish
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
+from agent.ledger_file import sessions_without_ledger
 from agent.measuring import Measuring, Watcher
 from agent.preflight import require_sight
 from agent.proposers import Chain, choose
@@ -27,7 +28,7 @@ from probes.purse import Allowance
 from probes.reading import ProbeKey
 from probes.runner import Runner
 from probes.settings import RunnerSettings
-from probes.store import ProbeStore, write_durably
+from probes.store import ProbeStore, set_aside, write_durably
 
 WriteReport = Callable[[Workspace, str], Path]
 
@@ -58,6 +59,8 @@ def begin(
     require_sight(study, workspace)
     note = _Notes(watcher)
     proposers = proposers or choose(study.file.proposer, os.environ, note)
+    if lost := sessions_without_ledger(workspace.ledger):
+        note(f"{workspace.ledger} was lost or moved away, and this one begins without {', '.join(lost)}")
     with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
         key = replace(key, samples=ledger.samples(study.question) or key.samples)
@@ -185,11 +188,16 @@ def _samples(ledger: Ledger, session: str) -> int | None:
 
 
 def _run(session: Session) -> None:
-    folder = session.measuring.workspace.session(session.row.id)
+    workspace = session.measuring.workspace
+    folder = workspace.session(session.row.id)
     folder.mkdir(parents=True, exist_ok=True)
+    for left in (*workspace.root.glob(".results.tsv.tmp"), *workspace.runs.glob(".*.tmp"), *folder.glob(".*.tmp")):
+        left.unlink()  # of writes that a kill cut off
+    if (folder / "study.toml").is_dir():
+        set_aside(folder / "study.toml")
     write_durably(folder / "study.toml", session.row.study_text)
     session.measuring.over_budget()
-    publish(session.measuring.ledger, session.measuring.workspace.root)
+    publish(session.measuring.ledger, workspace.root)
     try:
         if unfit := session.look_again():
             session.end(unfit)

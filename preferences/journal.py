@@ -7,14 +7,14 @@ takes it away. A last line that lacks only its line end is whole.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput
 from probes.prompts import parse_object
-from probes.store import sync
+from probes.store import set_aside, sync, write_durably
 
 
 @contextmanager
@@ -53,6 +53,26 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         sync(path.parent)
 
 
+def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) -> str:
+    """Keep the lines that are objects and that ``accept`` takes without BadInput, as they are; what was done. The file
+    as it was stays beside it."""
+    with locked(path.parent):
+        whole, tail = _split(path)
+        lines = [*whole.split(b"\n")[:-1], *([tail] if tail else [])]
+        good = [line for line in lines if _is_taken(line, accept)]
+        aside = set_aside(path)
+        write_durably(path, "".join(f"{line.decode()}\n" for line in good))
+    return f"{len(good)} of {len(lines)} lines are kept, and the file as it was is {aside.name}"
+
+
+def _is_taken(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:
+    try:
+        accept(parse_object(line.decode()))
+    except (ValueError, BadInput):
+        return False
+    return True
+
+
 def _split(path: Path) -> tuple[bytes, bytes]:
     """The whole lines, and what follows the last line end."""
     try:
@@ -78,4 +98,3 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     except ValueError as error:
         told = "is no UTF-8 text; restore it" if isinstance(error, UnicodeDecodeError) else error
         raise BadInput(f"{path}, line {number} {told}") from None
-

@@ -138,8 +138,9 @@ def spent_on_judging(file: Path, session: str) -> float:
 
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
+    table = "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)"
     try:
-        database = open_shared(path, "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)")
+        database = open_shared(path, table)
         row_digests.keep(database)
         database.row_factory = row_digests.checked(database, lambda table, name: sqlite3.DatabaseError(f"row {name}"))
         database.execute("SELECT * FROM spent").fetchall()
