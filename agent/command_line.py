@@ -193,6 +193,7 @@ def evaluate(
     """Score a model, an adapter or samples on a file of problems: pass@k, and what fails and why."""
     from agent.evaluate import Request, evaluate
     from agent.workspace import interruptible
+    from finetune.manifest import require_whole
     from probes.evaluation.answering import Asking
     from probes.scoring.execution import ExecutionSettings
     from probes.settings import ModelSettings
@@ -200,6 +201,8 @@ def evaluate(
 
     if quantization not in ("none", "nf4"):
         raise BadInput(f"--quantization {quantization!r} is none of none, nf4; give one of them")
+    if adapter is not None:
+        require_whole(adapter)
     request = Request(
         problems, ModelSettings(path=model, revision=revision) if model else None, adapter, endpoint, samples, before,
         quantization, _numbers(seeds), Asking(number, temperature, tokens),

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from finetune.plan import Plan, Source
-from probes.store import write_durably
+from lanes.errors import BadInput
+from probes.base import file_digest
+from probes.store import sync, write_durably
 
 NAME = "finetune.json"
+AGAIN = "restore the folder, or train again with a new --output"
 Look = Literal["own", "reviewed", "unreviewed"]
 
 
@@ -35,7 +38,7 @@ class TrainedOn:
 @dataclass(frozen=True)
 class Manifest:
     """``recipe`` and ``base`` are digests. ``final``: figures of the last step, as in train.jsonl. ``seconds`` in the
-    training loop alone, ``tokens`` it saw."""
+    training loop alone, ``tokens`` it saw. ``files``: the digest of each file of the adapter, by its name."""
 
     study: str
     recipe: str
@@ -47,6 +50,7 @@ class Manifest:
     final: dict[str, float]
     seconds: float
     tokens: int
+    files: dict[str, str]
 
 
 def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
@@ -64,6 +68,28 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def is_complete(folder: Path) -> bool:
     return (folder / NAME).exists()
+
+
+def saved(adapter: Path) -> dict[str, str]:
+    """Have an adapter's files on the disk; the digest of each."""
+    files = sorted(path for path in adapter.iterdir() if path.is_file())
+    for path in (*files, adapter, adapter.parent):
+        sync(path)
+    return {path.name: file_digest(path) for path in files}
+
+
+def require_whole(adapter: Path) -> None:
+    """BadInput for an adapter of a full-length run that is not as it was saved; nothing is known of another's."""
+    path = adapter.resolve().parent / NAME
+    if not path.exists():
+        return
+    try:
+        files = dict(json.loads(path.read_text(encoding="utf-8")).get("files", {}))
+        changed = [name for name, digest in files.items() if file_digest(adapter / name) != digest]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{path} says what {adapter} is, and cannot be held against it ({error}); {AGAIN}") from None
+    if changed:
+        raise BadInput(f"{adapter / changed[0]} is not as {path} says that it was saved; {AGAIN}")
 
 
 def _look(source: Source) -> Look:

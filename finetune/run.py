@@ -6,7 +6,7 @@ DIR/   recipe.toml   train.jsonl (a line per step)   adapter/   finetune.json, w
 import os
 from collections.abc import Callable
 
-from finetune.manifest import Manifest, trained_on, write_manifest
+from finetune.manifest import Manifest, saved, trained_on, write_manifest
 from finetune.plan import Plan
 from lanes.errors import BadInput, DiskFull, MissingRequirement
 from probes.base import base_digest, load_base, load_quietly, use_few_threads
@@ -42,7 +42,7 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
         raise _told(trained, plan)
     manifest = Manifest(
         asked.study, recipe.digest, asked.origin, asked.seed, plan.steps, trained_on(plan), digest, trained.final,
-        trained.seconds, trained.tokens,
+        trained.seconds, trained.tokens, saved(trained.adapter),
     )  # fmt: skip
     write_manifest(folder, manifest)
     return manifest

@@ -148,7 +148,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise
         raise BadInput(
-            f"{path} counts what judging cost, and cannot be read ({error}); restore it, or set it aside with nightlane "
-            "doctor --repair, and what was spent before is no longer counted"
+            f"{path} counts what judging cost, and cannot be read ({error}); restore it, or set it aside with "
+            "nightlane doctor --repair, and what was spent before is no longer counted"
         ) from None
     return database

@@ -4,6 +4,7 @@ A model without a chat template goes on from the problem's own text, and its ans
 construct begins, as the harnesses of HumanEval and MBPP have it. A chat model is asked for the whole function.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,8 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
 
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
         raise BadInput(f"{adapter} holds no adapter (adapter_config.json is missing); give the folder peft saved it in")
+    if adapter is not None and (why := _damage(adapter)):
+        raise BadInput(f"{adapter} holds an adapter that cannot be read ({why}); restore it, or train it again")
     load_quietly()
     base = load_base(settings, folder, quantization, "cuda:0" if visible_devices() else "cpu")
     use_few_threads(base)
@@ -117,3 +120,17 @@ def cut(problem: Problem, text: str) -> str:
     """A continuation up to where something new begins; what begins at its very start belongs to it."""
     found = NEXT_CONSTRUCT[problem.prompt.category].search(text, 1 if text.startswith("\n") else 0)
     return text if found is None else text[: found.start() + 1]
+
+
+def _damage(adapter: Path) -> str:
+    """What is wrong with the files of an adapter, as far as reading their heads tells; "" for nothing."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        for weights in adapter.glob("*.safetensors"):
+            with safe_open(weights, "numpy"):
+                """Its head fits its length."""
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        return str(error)
+    return ""

@@ -1,0 +1,32 @@
+"""A command on a workspace with a damaged file: one sentence, never a traceback, and nothing goes unnoticed."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
+from damaged import workspace_and_study
+
+from bench.damaged_files import Case, Table, damage_table
+
+pytestmark = pytest.mark.slow
+
+
+def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path) -> None:
+    workspace, study = workspace_and_study(tmp_path)
+    table = damage_table(workspace, study, quick=True)
+    assert [(case.file, case.damage, case.command, case.says) for case in table.tracebacks] == []
+    assert [(case.file, case.damage, case.command) for case in table.unnoticed] == []
+    codes = {case.file: case.code for case in table.cases if case.command == "doctor"}
+    assert codes["runs/ledger.sqlite"] == codes["runs/judging.sqlite"] == 2
+    assert len(codes) >= 15
+    assert len(list(table.lines())) == len(codes) + 2
+
+
+def test_a_case_that_says_something_else_in_silence_is_unnoticed() -> None:
+    silent, crashed = Case("f", "cut", "status", 0, True, ""), Case("f", "cut", "report", None, False, "Traceback")
+    doctor = Case("f", "cut", "doctor", 2, True, "")
+    assert Table((silent, crashed)).unnoticed == (silent,)
+    assert Table((silent, crashed)).tracebacks == (crashed,)
+    assert Table((silent, doctor)).unnoticed == ()
