@@ -24,6 +24,7 @@ from preferences.journal import set_bad_lines_aside
 from preferences.rows import KINDS, row_from_json
 from preferences.stores import Stores
 from probes import row_digests
+from probes.purse import Allowance, Purse
 from probes.reading import outcome_from_json
 from probes.scoring.judging.epoch import load_epoch
 from probes.scoring.judging.settings import JudgeSettings, cache_folder
@@ -148,7 +149,7 @@ def _follower(
         return Found(str(path), True, "not written yet")
     again = "the next run or resume writes it again from the ledger"
     try:
-        lines = path.read_bytes().decode("utf-8").splitlines()
+        lines = path.read_bytes().decode("utf-8").splitlines() if path.exists() else []
     except UNREADABLE as error:
         return Found(str(path), False, f"cannot be read ({error}); {again}, so move it away if it is no text")
     mine = [own(line) for line in lines if known.studies.keys() & session_of(line)]
@@ -275,7 +276,11 @@ def _judging(workspace: Workspace, known: _Known) -> Iterator[Found]:
             f"is damaged ({why}): set it aside, and what judging cost before is no longer counted" if why else "whole"
         )
         yield Found(str(workspace.judging), not why, says, _setting_aside(workspace.judging) if why else None)
-    for settings, folder in _judges(workspace, known):
+    judges = _judges(workspace, known)
+    if judges and not workspace.judging.exists():
+        says = "is gone, so what judging cost is not known: restore it, or begin anew with doctor --repair"
+        yield Found(str(workspace.judging), False, says, lambda: _count_anew(workspace.judging))
+    for settings, folder in judges:
         path = cache_folder(settings, folder) / "judgements.sqlite"
         if path.exists():
             why = _unsound(path, ("judgements",), gone=False)
@@ -285,6 +290,11 @@ def _judging(workspace: Workspace, known: _Known) -> Iterator[Found]:
             load_epoch(settings, folder)
         except MissingRequirement as error:
             yield Found(str(path.parent), False, str(error))
+
+
+def _count_anew(path: Path) -> str:
+    with Purse(Allowance(path, "")):
+        return "an empty one is there"
 
 
 def _judges(workspace: Workspace, known: _Known) -> list[tuple[JudgeSettings, Path]]:

@@ -117,12 +117,16 @@ class Table:
 
     @property
     def unnoticed(self) -> tuple[Case, ...]:
-        """Commands that printed something else and said nothing, where ``doctor`` says nothing either."""
+        """Commands that printed something else and said nothing, where ``doctor`` finds nothing either."""
         seen = {(case.file, case.damage) for case in self.cases if case.command == "doctor" and case.code}
         return tuple(
             case
             for case in self.cases
-            if case.changed and case.code == 0 and not case.says and (case.file, case.damage) not in seen
+            if case.command != "doctor"
+            and case.changed
+            and case.code == 0
+            and not case.says
+            and (case.file, case.damage) not in seen
         )
 
     def lines(self) -> Iterator[str]:

@@ -8,6 +8,7 @@ import simulated_study
 from rich.console import Console
 from test_harvest import night, study
 
+from agent.followers import publish
 from agent.ledger import DecisionRow, Ledger
 from agent.opening import Overrides, begin
 from agent.study import load_study
@@ -48,5 +49,6 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
             taken.append(Spent(calls=1, dollars=0.25))
         for number in range(20):
             ledger.note(f"{session}-note-{number}", session, "2026-01-01T00:00:00Z", f"note {number}")
+        publish(ledger, made)
         shutil.copytree(made, folder / "workspace")
     return folder / "workspace", path
