@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,18 +15,19 @@ from pathlib import Path
 
 from agent.workspace import Workspace
 from lanes.errors import BadInput, EndpointUnavailable, MissingRequirement
-from probes.endpoint import Endpoint, EndpointSettings
 from probes.evaluation.answering import Answerer, Asking, ServedModel, load
 from probes.evaluation.problems import Problem, ProblemSet, Refused, load_problems
 from probes.evaluation.results import Evaluation, Result, Side, to_json
 from probes.evaluation.samples import SampleSet, load_samples
 from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
+from probes.scoring.side_by_side import cores
 from probes.settings import ModelSettings
 
 SEEDS = (42, 123, 7)
 KS = (1, 5, 10, 100)
-SCORED_AT_ONCE = 50  # problems between two signs of life
+SCORED_BETWEEN_NOTES = 200  # answers between two signs of life
+LANES = max(4, cores())  # answers judged side by side: each waits a little between its two processes
 
 Note = Callable[[str], None]
 
@@ -89,9 +91,9 @@ def verified(problems: ProblemSet, scorer: ExecutionScorer) -> ProblemSet:
     """Without the problems that their own published solution does not solve: no answer could be judged by them."""
     good: list[Problem] = []
     refused = list(problems.refused)
-    for problem in problems.problems:
-        why = _fault(problem, scorer)
-        if why:
+    marks = scorer.judged([_own_answer(problem) for problem in problems.problems], LANES)
+    for problem, mark in zip(problems.problems, marks, strict=True):
+        if why := _fault(problem, mark):
             refused.append(Refused(problem.prompt.id, problem.line, why))
         else:
             good.append(problem)
@@ -102,11 +104,16 @@ def verified(problems: ProblemSet, scorer: ExecutionScorer) -> ProblemSet:
     return replace(problems, problems=tuple(good), refused=tuple(refused))
 
 
-def _fault(problem: Problem, scorer: ExecutionScorer) -> str:
-    """What is wrong with a problem that has a solution that does not solve it, or tests that cannot run; else ""."""
+def _own_answer(problem: Problem) -> Answer:
+    """Its published solution; without one, a function that does nothing, to see that its tests can run."""
     nothing = f"def {problem.prompt.checks['entry_point']}(*arguments): pass"
+    return Answer(problem.prompt, nothing if problem.reference is None else problem.reference)
+
+
+def _fault(problem: Problem, judged: "Future[Mark]") -> str:
+    """What is wrong with a problem that has a solution that does not solve it, or tests that cannot run; else ""."""
     try:
-        mark = scorer.score([Answer(problem.prompt, nothing if problem.reference is None else problem.reference)])[0]
+        mark = judged.result()
     except ChecksBroken as error:
         return str(error)
     fails = problem.reference is not None and mark.outcome != "PASS"
@@ -131,6 +138,8 @@ def _answerers(request: Request) -> Sequence[Answerer]:
         return load(request.model, Path(), request.quantization, request.adapter)
     if not request.endpoint:
         return ()
+    from probes.endpoint import Endpoint, EndpointSettings
+
     settings = EndpointSettings(
         max_tokens=request.asking.max_new_tokens, temperature=request.asking.temperature,
         otherwise=", or give --model or --samples",
@@ -163,15 +172,16 @@ def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, pat
 
 
 def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer, note: Note) -> Iterator[Result]:
-    for done, problem in enumerate(problems):
-        if done and done % SCORED_AT_ONCE == 0:
-            note(f"{done} of {len(problems)} problems scored")
-        for sample in found.samples.get(problem.prompt.id, ()):
-            mark: Mark = scorer.score([Answer(problem.prompt, sample.text)])[0]
-            yield Result(
-                problem.prompt.id, problem.prompt.category, sample.seed, sample.sample, sample.text,
-                mark.outcome == "PASS", mark.outcome, mark.value, mark.note, mark.format_only,
-            )  # fmt: skip
+    asked = [(problem.prompt, sample) for problem in problems for sample in found.samples.get(problem.prompt.id, ())]
+    marks = scorer.judged([Answer(prompt, sample.text) for prompt, sample in asked], LANES)
+    for done, ((prompt, sample), judged) in enumerate(zip(asked, marks, strict=True)):
+        if done and done % SCORED_BETWEEN_NOTES == 0:
+            note(f"{done} of {len(asked)} answers scored")
+        mark = judged.result()
+        yield Result(
+            prompt.id, prompt.category, sample.seed, sample.sample, sample.text,
+            mark.outcome == "PASS", mark.outcome, mark.value, mark.note, mark.format_only,
+        )  # fmt: skip
 
 
 def _kept(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...]:

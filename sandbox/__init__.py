@@ -20,6 +20,7 @@ bubblewrap it also begins in namespaces of its own, where the kernel lets users 
 
 What a program prints is thrown away. `random` starts from the same seed and sets of strings have the same order
 every time, so that a program gives the same values tomorrow. Its time is processor time: a busy machine is waited for.
+A program with which the sandbox itself fails has failed, where a program known to be good is served after it.
 
 What a program cannot do, although it might mean well: start threads or processes, open sockets (so no asyncio), create
 temporary files, import installed packages. Under Landlock it can still ask whether a file of the host exists and how
@@ -35,14 +36,15 @@ from sandbox.outcomes import (
     Limits,
     Outcome,
     Program,
+    ProgramBroke,
     Raised,
     Returned,
     SandboxBroken,
     SandboxUnavailable,
 )
 from sandbox.raising import ProgramEnded
-from sandbox.session import Sandbox
-from sandbox.values import Value, decode, encode
+from sandbox.session import Sandbox, insist
+from sandbox.values import Form, Value, canonical, decode, encode
 
 __all__ = [
     "Ask",
@@ -50,9 +52,11 @@ __all__ = [
     "Diagnosis",
     "Ended",
     "Execution",
+    "Form",
     "Limits",
     "Outcome",
     "Program",
+    "ProgramBroke",
     "ProgramEnded",
     "Raised",
     "Returned",
@@ -60,9 +64,11 @@ __all__ = [
     "SandboxBroken",
     "SandboxUnavailable",
     "Value",
+    "canonical",
     "decode",
     "diagnose",
     "encode",
+    "insist",
     "open_sandbox",
     "remedy",
 ]

@@ -10,10 +10,10 @@ from sandbox import protocol, raising, values
 from sandbox.conversation import Conversation, not_a_value
 from sandbox.jail import Jail
 from sandbox.outcomes import Ended, Limits, Outcome, Raised, Returned, SandboxBroken
-from sandbox.values import Value
+from sandbox.values import Form, Value
 
 Ask: TypeAlias = Callable[..., Outcome]
-"""Answers a function that a program asks for; called with the program's arguments, decoded."""
+"""Answers a function that a program asks for. Its arguments are Forms, and what it returns may be one."""
 
 _NAME, _MESSAGE = 100, 500
 _REQUEST_BYTES = 32 << 20
@@ -27,7 +27,8 @@ class Candidate:
     """A program that waits for calls, until close(). A context manager, made by `Sandbox.start`.
 
     loaded: None, or why there is nothing to call. ended: why its process is gone; None while it lives. unasked: it
-    wanted to ask something with an argument that cannot cross, and was told that this ended nowhere.
+    wanted to ask something with an argument that cannot cross, and was told that this ended nowhere. unread: why an
+    answer to it was no value, so that it was told the same.
     """
 
     def __init__(self, jail: Jail, identity: int, limits: Limits, asks: Mapping[str, Ask]) -> None:
@@ -35,6 +36,8 @@ class Candidate:
         self._limits = limits
         self._asks = asks
         self.unasked = False
+        self.unread = ""
+        self._decoder = values.Decoder()
         self._conversation = Conversation(jail, identity, limits)
 
     @property
@@ -55,7 +58,7 @@ class Candidate:
         if (ready := self._conversation.receive()) != ["ready"]:
             raise ChildBroken("it ended before it was confined" if ready is None else str(ready)[:500])
         if (frame := self._receive()) != ["loaded"]:
-            outcome = self._outcome(frame)
+            outcome = self._outcome(frame, self._decoder.decode)
             self.loaded = not_a_value("one before it was loaded") if isinstance(outcome, Returned) else outcome
 
     def call(self, name: str, /, *arguments: Value, **named: Value) -> Outcome:
@@ -66,8 +69,16 @@ class Candidate:
         """The outcomes of several calls, sent ahead so that nobody waits between them. tell: what they changed, too."""
         return self._calls(name, [(arguments, {}) for arguments in many], tell)
 
+    def forward(self, name: str, arguments: Sequence[Form], named: Mapping[str, Form]) -> Outcome:
+        """A call whose arguments came out of another program; what it returns is a Form again, to go back there."""
+        return self._calls(name, [(arguments, named)], tell=True, read=Form)[0]
+
     def _calls(
-        self, name: str, many: Sequence[tuple[Sequence[Value], Mapping[str, Value]]], tell: bool
+        self,
+        name: str,
+        many: Sequence[tuple[Sequence[Value], Mapping[str, Value]]],
+        tell: bool,
+        read: Callable[[Any], Value] | None = None,
     ) -> tuple[Outcome, ...]:
         """A program that did not load gives the same outcome, its `loaded`, to each call."""
         if self.loaded is not None:
@@ -76,7 +87,7 @@ class Candidate:
         if (size := sum(map(len, frames))) > _REQUEST_BYTES:
             raise ValueError(f"the arguments take {size} bytes; {_REQUEST_BYTES} are accepted; send less")
         self._conversation.send(b"".join(frames))
-        return tuple(self._outcome(self._receive()) for _ in frames)
+        return tuple(self._outcome(self._receive(), read or self._decoder.decode) for _ in frames)
 
     def function(self, name: str) -> Callable[..., Value]:
         """A function out here whose calls happen in there. It raises what the program raised, by the nearest built-in
@@ -117,14 +128,15 @@ class Candidate:
                 case ["unasked", str(name), str(why)] if name in self._asks:
                     self.unasked = True
                     self._conversation.send(protocol.pack(["ended", "unrepresentable", why[:_MESSAGE]]))
+                case ["unread", str(why)] if self._asks:
+                    self.unread = why[:_MESSAGE]
                 case _:
                     return frame
 
     @staticmethod
     def _answer(ask: Ask, arguments: list[Any], named: dict[str, Any]) -> bytes:
         try:
-            given = [values.decode(form) for form in arguments]
-            outcome = ask(*given, **{key: values.decode(form) for key, form in named.items()})
+            outcome = ask(*map(Form, arguments), **{key: Form(form) for key, form in named.items()})
         except ValueError as trouble:  # an argument that cannot cross: the program that asked is told
             outcome = Raised("ValueError", str(trouble)[:_MESSAGE], "ValueError")
         match outcome:
@@ -135,16 +147,16 @@ class Candidate:
             case Ended(reason, detail):
                 return protocol.pack(["ended", reason, detail])
 
-    def _outcome(self, frame: Any) -> Outcome:
+    def _outcome(self, frame: Any, read: Callable[[Any], Value]) -> Outcome:
         """What a frame means, None included; the program ends there when it means nothing."""
         try:
             match frame:
                 case None if self.ended is not None:
                     return self.ended
                 case ["returned", form]:
-                    return Returned(values.decode(form))
+                    return Returned(read(form))
                 case ["returned", form, dict(changed)]:
-                    return Returned(values.decode(form), {int(n): values.decode(now) for n, now in changed.items()})
+                    return Returned(read(form), {int(n): read(now) for n, now in changed.items()})
                 case ["raised", str(name), str(message), str(builtin)]:
                     return Raised(name[:_NAME], message[:_MESSAGE], builtin[:_NAME])
                 case ["ended", "memory" | "output" | "unrepresentable" as reason, str(detail)]:

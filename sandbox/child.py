@@ -138,15 +138,19 @@ def _function(names: dict[str, Any], name: str) -> Callable[..., Any]:
 def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
     """Have a function called outside: what a checker's process calls the candidate with."""
     try:
-        question = ["ask", name, *values.encode_call(arguments, named)]
+        question = ["ask", name, *values.encode_call(arguments, named, in_order=True)]
     except values.Unrepresentable as refusal:
         question = ["unasked", name, str(refusal)[:_MESSAGE]]
     protocol.write_all(CHANNEL, protocol.pack(question))
     match protocol.read_frame(CHANNEL):
         case ["returned", form, *changed]:
-            for forms in changed:
-                values.change_in_place(arguments, forms)
-            return values.decode(form)
+            try:
+                for forms in changed:
+                    values.change_in_place(arguments, forms, in_order=True)
+                return values.decode(form, in_order=True)
+            except ValueError as refusal:  # nobody has looked into it on its way here
+                protocol.write_all(CHANNEL, protocol.pack(["unread", str(refusal)[:_MESSAGE]]))
+                raise raising.ProgramEnded(f"unrepresentable: {refusal}") from None
         case ["raised", exception, message, builtin]:
             raise raising.exception(exception, message, builtin)
         case ["ended", reason, detail]:
@@ -159,10 +163,10 @@ def _call(names: dict[str, Any], call: list[Any], output_bytes: int) -> bytes:
     name, forms, named, tell = call
     call.clear()
     function = _function(names, name)
-    arguments = [values.decode(form) for form in forms]
-    result = function(*arguments, **{key: values.decode(form) for key, form in named.items()})
+    arguments = [values.decode(form, in_order=True) for form in forms]
+    result = function(*arguments, **{key: values.decode(form, in_order=True) for key, form in named.items()})
     try:
-        form = values.encode(result, output_bytes, library_dicts=True)
+        form = values.encode(result, output_bytes, library_dicts=True, in_order=True)
         changed = values.changes(arguments, forms, output_bytes) if tell else None
         frame = protocol.pack(["returned", form, changed] if changed else ["returned", form])
     except values.TooLarge as refusal:

@@ -19,6 +19,7 @@ _GRACE = 30.0  # seconds that the zygote may be late with its report on a busy m
 _TICK = 0.05  # seconds between two looks at a program that takes long
 _CHUNK = 1 << 18
 _SMALL = 16 * 1024  # an exception's frame: 700 characters of twelve bytes, and some to spare
+_MOST_ANSWERS = 16 << 20  # bytes of all frames of one program: to read them takes our own time, not the program's
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 
 
@@ -33,6 +34,7 @@ class Conversation:
         self.ended: Ended | None = None
         self._jail, self._identity, self._limits = jail, identity, limits
         self._frames = protocol.FrameBuffer(max(limits.output_bytes + protocol.ENVELOPE, _SMALL))
+        self._received, self._most = 0, _MOST_ANSWERS + limits.output_bytes
         self._unsent = memoryview(b"")
         self._waited = 0.0
         self._pid = 0
@@ -64,6 +66,10 @@ class Conversation:
         while self.ended is None:
             try:
                 if (body := self._frames.next_body()) is not None:
+                    self._received += len(body)
+                    if self._received > self._most:
+                        self.end(Ended("output", f"all values of a program may take {self._most} bytes; give less"))
+                        continue
                     return protocol.unpack(body)
             except protocol.FrameTooLarge as refusal:
                 self.end(Ended("output", str(refusal)))

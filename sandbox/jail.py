@@ -14,7 +14,7 @@ from sandbox.backends import CannotStart, Launch
 from sandbox.outcomes import Limits, SandboxBroken
 
 # Files of ours that run inside, in import order. They travel over the control channel, so no directory is opened.
-_INSIDE = ("values", "protocol", "raising", "system", "seccomp", "landlock", "child", "zygote")
+_INSIDE = ("set_order", "values", "protocol", "raising", "system", "seccomp", "landlock", "child", "zygote")
 _BOOT = """
 import json, os, sys, types
 def read(size):
@@ -125,6 +125,10 @@ class Jail:
     def pid(self) -> int:
         """The process that we started: the zygote, or bwrap around it."""
         return int(self._process.pid)
+
+    def kill(self) -> None:
+        """End the process that we started, at once; what hangs on it follows."""
+        self._process.kill()
 
     def close(self) -> None:
         """End it and everything it started, and return when that is gone. Closing twice is harmless."""

@@ -7,7 +7,8 @@ Errors:
 
     RuntimeError
     ├── SandboxUnavailable   no back end holds on this machine; nothing is run
-    └── SandboxBroken        the machinery failed, or the machine was too busy; says nothing about the program
+    ├── SandboxBroken        the machinery failed, or the machine was too busy; says nothing about the program
+    └── ProgramBroke         this program made the machinery fail, and another one did not: it has failed
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import Literal, TypeAlias
 
 from sandbox.values import Value
 
-Reason: TypeAlias = Literal["timeout", "memory", "exited", "output", "unrepresentable"]
+Reason: TypeAlias = Literal["timeout", "memory", "exited", "output", "unrepresentable", "broke_sandbox"]
 
 
 class SandboxUnavailable(RuntimeError):
@@ -27,13 +28,17 @@ class SandboxBroken(RuntimeError):
     """The machinery failed, or the machine let nothing run. Retryable, and never to be read as "the program failed"."""
 
 
+class ProgramBroke(RuntimeError):
+    """Each time this program was tried the sandbox failed, and straight after it a demanding one ran as it should."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one program may use. A program is one process with one thread; there is no limit to set for that.
 
     seconds: processor time for loading and all calls together, and as much again asleep. Waiting for a processor is
     not counted, nor is the time between calls, so a busy machine does not fail a program: one that got neither its
-    time nor an end after `patience` is run again, and then SandboxBroken.
+    time nor an end after `patience` is run again, and then a program known to be good tells whose fault it is.
     memory_mb: address space of the whole process in MiB, of which the interpreter takes about 25.
     output_bytes: JSON bytes of one returned value. source_bytes: UTF-8 bytes of the source.
     """
@@ -110,6 +115,7 @@ class Ended:
 
     timeout, memory and exited end the process, and every later call of the program gets the same. output (a value
     over the limit) and unrepresentable (another type, a cycle, something else than a frame) may concern one call.
+    broke_sandbox: the program cannot be told from a machine that fails, but for another one that runs there.
     memory is rare: a program that asks for too much mostly gets Raised("MemoryError") and goes on.
     """
 

@@ -1,7 +1,10 @@
 """Which system calls a program may make: a list of the harmless ones; everything else fails with EPERM.
 
 So there is no fork and no thread, no exec, no socket, no signal to anybody, no ptrace, no namespace, no shared memory,
-no io_uring, and no file opened for writing. Runs inside the jail; the same filter under every back end.
+no io_uring, and no file opened for writing; no limit, clock or processor of another process is seen or set. Nor is
+there a call by which a process makes the kernel wait or kill without using time of its own (membarrier, its own limits,
+pages and files thrown out of memory): that looks like a machine too busy to judge. The same filter under every back
+end. Runs inside the jail.
 """
 
 import ctypes
@@ -34,7 +37,6 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "faccessat2": (439, 439),
     "getcwd": (79, 17),
     "getdents64": (217, 61),
-    "fadvise64": (221, 223),
     "poll": (7, None),
     "ppoll": (271, 73),
     "select": (23, None),
@@ -43,11 +45,8 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "munmap": (11, 215),
     "mremap": (25, 216),
     "mprotect": (10, 226),
-    "madvise": (28, 233),
     "brk": (12, 214),
-    "futex": (202, 98),
     "sched_yield": (24, 124),
-    "sched_getaffinity": (204, 123),
     "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135),
     "rt_sigreturn": (15, 139),
@@ -60,9 +59,6 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "getitimer": (36, 102),
     "setitimer": (38, 103),
     "nanosleep": (35, 101),
-    "clock_nanosleep": (230, 115),
-    "clock_gettime": (228, 113),
-    "clock_getres": (229, 114),
     "gettimeofday": (96, 169),
     "time": (201, None),
     "times": (100, 153),
@@ -79,20 +75,32 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "geteuid": (107, 175),
     "getgid": (104, 176),
     "getegid": (108, 177),
-    "membarrier": (324, 283),
     "rseq": (334, 293),
     "set_robust_list": (273, 99),
     "exit": (60, 93),
     "exit_group": (231, 94),
 }
 
-# Calls that are harmless with some arguments. fcntl and ioctl can otherwise aim SIGKILL at any process (F_SETOWN).
+_PRIVATE = 128
+_WAITS_AND_WAKES = (0, 1, 3, 4, 5, 9, 10)  # of futex; the others lend their priority to a thread of any process
+# (265 and 393: wait until a time of day)
+_CLOCKS = (*range(8), 11)
+_OWN_CPU_CLOCKS = tuple((~0 << 3 | kind) & 0xFFFFFFFF for kind in (2, 6))  # process and thread number 0: one's own
+
+# Calls that are harmless with some values of one argument. fcntl and ioctl can otherwise aim SIGKILL at any process
+# (F_SETOWN).
 _BY_VALUE: dict[str, tuple[tuple[int, int], int, tuple[int, ...]]] = {
+    "madvise": ((28, 233), 2, (0, 1, 2, 3, 4, 8, 14, 15)),  # MADV_NORMAL to DONTNEED, FREE, (NO)HUGEPAGE
+    "futex": ((202, 98), 1, (*_WAITS_AND_WAKES, *(op | _PRIVATE for op in _WAITS_AND_WAKES), 265, 393)),
+    "sched_getaffinity": ((204, 123), 0, (0,)),  # its own
+    "clock_gettime": ((228, 113), 0, (*_CLOCKS, *_OWN_CPU_CLOCKS)),
+    "clock_getres": ((229, 114), 0, (*_CLOCKS, *_OWN_CPU_CLOCKS)),
+    "clock_nanosleep": ((230, 115), 0, _CLOCKS),
     "fcntl": ((72, 25), 1, (0, 1, 2, 3, 1030)),  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
     "ioctl": ((16, 29), 1, (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)),  # TCGETS, TIOCGWINSZ, FIONREAD, FIO(N)CLEX
-    "prlimit64": ((302, 261), 0, (0,)),  # its own limits, which can only go down
 }
 _OPEN: dict[str, tuple[tuple[int | None, int | None], int]] = {"open": ((2, None), 1), "openat": ((257, 56), 2)}
+_READ_LIMITS = (302, 261)  # prlimit64
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _ABSENT = (435, 437)  # clone3 and openat2: "no such call" makes the C library fall back to one that is judged
 
@@ -138,18 +146,30 @@ def instructions(machine: str) -> list[bytes]:
     for numbers, index in _OPEN.values():
         if (number := numbers[column]) is not None:
             code += _branch(number, [_argument(index), _do(_ANY_BIT, _WRITING, 1, 0), _do(_RETURN, _ALLOW)])
+    own = [_argument(0), _do(_EQUAL, 0, 1, 0), _refuse(), *_unless_zero(2), *_unless_zero(2, high=True)]
+    code += _branch(_READ_LIMITS[column], [*own, _do(_RETURN, _ALLOW)])
     for number in _ABSENT:
         code += [_do(_EQUAL, number, 0, 1), _do(_RETURN, _fail(errno.ENOSYS))]
-    return [*code, _do(_RETURN, _fail(errno.EPERM))]
+    return [*code, _refuse()]
 
 
 def _branch(number: int, body: list[bytes]) -> list[bytes]:
     """`body` for system call `number`, ending in EPERM where it did not allow; other calls jump over it."""
-    return [_do(_EQUAL, number, 0, len(body) + 1), *body, _do(_RETURN, _fail(errno.EPERM))]
+    return [_do(_EQUAL, number, 0, len(body) + 1), *body, _refuse()]
 
 
-def _argument(index: int) -> bytes:
-    return _do(_LOAD, _ARGUMENTS + 8 * index)  # the low half: all arguments judged here are C ints
+def _argument(index: int, high: bool = False) -> bytes:
+    """Load one half of an argument, the low one: those judged by value are C ints."""
+    return _do(_LOAD, _ARGUMENTS + 8 * index + 4 * high)
+
+
+def _unless_zero(index: int, high: bool = False) -> list[bytes]:
+    """Refuse unless this half of a pointer is NULL's."""
+    return [_argument(index, high), _do(_EQUAL, 0, 1, 0), _refuse()]
+
+
+def _refuse() -> bytes:
+    return _do(_RETURN, _fail(errno.EPERM))
 
 
 def _fail(error: int) -> int:

@@ -10,9 +10,20 @@ from typing import TypeVar
 from sandbox.backends import Launch
 from sandbox.candidate import Ask, Candidate
 from sandbox.jail import Jail
-from sandbox.outcomes import Execution, Limits, Program, SandboxBroken
+from sandbox.outcomes import Ended, Execution, Limits, Program, ProgramBroke, Returned, SandboxBroken
 
 T = TypeVar("T")
+
+# Asks for nearly all that a program may use, so that a machine which has that no more does not serve it.
+_DEMANDING = """
+import time
+def demand(size, seconds):
+    held = bytearray(size)
+    held[::4096] = b"x" * len(held[::4096])
+    while time.process_time() < seconds: pass
+    return held.count(b"x")
+"""
+_DEMANDED_SHARE, _MOST_MIB = 0.75, 512
 
 
 class Sandbox:
@@ -47,7 +58,7 @@ class Sandbox:
         """Load the program and make its calls; whatever it does is in the Execution.
 
         Raises ValueError for arguments that cannot cross (the caller's mistake), SandboxBroken when the machinery
-        or the machine failed twice, RuntimeError after close() or in a forked process.
+        or the machine failed twice and fails others, too, RuntimeError after close() or in a forked process.
         """
         begun = time.monotonic()
 
@@ -56,13 +67,16 @@ class Sandbox:
                 outcomes = candidate.calls(program.entry_point, program.calls)
             return Execution(candidate.loaded, () if candidate.loaded else outcomes, time.monotonic() - begun)
 
-        return self.insist(attempt)
+        try:
+            return insist(attempt, self)
+        except ProgramBroke as trouble:
+            return Execution(Ended("broke_sandbox", str(trouble)), (), time.monotonic() - begun)
 
     def start(self, source: str, needs: str = "", asks: Mapping[str, Ask] | None = None) -> Candidate:
         """Load a program and keep it for calls, until it is closed; one at a time.
 
         needs: a function that it must define. asks: functions that the program may call and that are answered out
-        here. SandboxBroken when the machinery failed: then `insist` on it.
+        here. SandboxBroken when the machinery failed: call it within `insist`.
         """
         if self._closed or os.getpid() != self._owner:
             raise RuntimeError("a sandbox serves the process that opened it, until close(); open another one")
@@ -78,19 +92,24 @@ class Sandbox:
             raise
         return candidate
 
-    def insist(self, attempt: Callable[[], T]) -> T:
-        """attempt(), and once more with a new zygote when the machinery or the machine failed; then SandboxBroken."""
+    def serves(self) -> bool:
+        """Whether a program known to be good, that asks for nearly all a program may use, gets it here and now."""
+        size = min(self.limits.memory_mb - 64, _MOST_MIB) << 20
         try:
-            return attempt()
+            with self.start(_DEMANDING, "demand") as good:
+                return good.call("demand", size, _DEMANDED_SHARE * self.limits.seconds) == Returned(size // 4096)
         except SandboxBroken:
-            self._discard()
-        try:
-            return attempt()
-        except SandboxBroken as trouble:
-            self._discard()
-            raise SandboxBroken(f"the {self.backend} sandbox failed twice ({trouble}); run it again") from trouble
+            self.discard()
+            return False
 
-    def _discard(self) -> None:
+    def interrupt(self) -> None:
+        """From another thread: no more programs, and the one that runs ends now. Close it when that thread is done."""
+        self._closed = True
+        if (jail := self._jail) is not None:
+            jail.kill()
+
+    def discard(self) -> None:
+        """End the zygote; the next program gets a new one."""
         if self._jail is not None:
             self._jail.close()
             self._jail = None
@@ -99,4 +118,25 @@ class Sandbox:
         """End the zygote and everything it started. Closing twice is harmless."""
         self._closed = True
         if os.getpid() == self._owner:
-            self._discard()
+            self.discard()
+
+
+def insist(attempt: Callable[[], T], *sandboxes: Sandbox) -> T:
+    """attempt(), which uses the sandboxes, and once more with new zygotes when the machinery or the machine failed.
+
+    Whatever a program does, that is its own failure: where it fails twice and the sandboxes serve another one straight
+    afterwards, ProgramBroke. Where they do not, it is the machine's: SandboxBroken.
+    """
+    for _ in range(2):
+        try:
+            return attempt()
+        except SandboxBroken as trouble:
+            failure = trouble
+            for sandbox in sandboxes:
+                sandbox.discard()
+    if all(sandbox.serves() for sandbox in sandboxes):
+        raise ProgramBroke(f"the sandbox failed with it twice, and not with another program ({failure})") from failure
+    raise SandboxBroken(
+        f"the {sandboxes[0].backend} sandbox failed twice, and with a program known to be good, too ({failure}); "
+        "try again on a quieter machine"
+    ) from failure

@@ -5,17 +5,24 @@ that do not start with "$". Everything else is a dict with one tag:
 
     {"$tuple": [...]}  {"$set": [...]}  {"$dict": [[key, value], ...]}  {"$bytes": base64}
     {"$float": "nan" | "inf" | "-inf"}  {"$int": hexadecimal}  {"$str": base64 of UTF-8 with surrogates}
+    {"$laid_set": [[...], slots]}       between two processes in the jail: a set in the order it had (set_order.py)
 
 Types are exact: a subclass of any of them is refused, so that an object with its own idea of equality never gets
-out. This file also runs inside the jail and imports the standard library only.
+out. Who wrote a form may choose what it costs to read: that is bounded by the bytes of it, and where it is not, in a
+set or dict of keys whose hashes collide, by a Decoder's seconds. Comparing goes by `canonical`, which hashes nothing.
+This file also runs inside the jail and imports the standard library only.
 """
 
 import base64
 import json
 import math
+import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from sandbox import set_order
 
 Value: TypeAlias = Any
 """None | bool | int | float | str | bytes | list | tuple | set | dict, nested, of exactly these types.
@@ -26,6 +33,8 @@ A recursive union would make every caller cast, because list and dict are invari
 MAX_DEPTH = 64
 MAX_BYTES = 16 * 1024 * 1024
 LIBRARY_DICTS = (Counter, OrderedDict, defaultdict)
+HASHING_SECONDS = 0.5  # of processor time; a hundred thousand honest keys take a fiftieth of it
+_HASHED_AT_ONCE = 64
 _WIDE = 1 << 63  # beyond 64 bits other readers of the data files lose digits, and int(str) has a digit limit
 
 
@@ -37,18 +46,41 @@ class TooLarge(Unrepresentable):
     """A value of a known type that is larger than the caller allows."""
 
 
-def encode(value: Value, max_bytes: int = MAX_BYTES, library_dicts: bool = False) -> Any:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A value that came out of one process and goes into another as it is; nobody out here has looked into it."""
+
+    json: Any
+
+    @property
+    def value(self) -> Value:
+        """ValueError where it is none."""
+        return decode(self.json)
+
+
+def encode(value: Value | Form, max_bytes: int = MAX_BYTES, library_dicts: bool = False, in_order: bool = False) -> Any:
     """The JSON-able form of `value`. library_dicts: take a Counter, defaultdict or OrderedDict as the dict it equals.
+    in_order: sets keep their order, for a process of the same hash seed; else they are sorted, the same everywhere.
 
     Raises Unrepresentable for a type that is not in the list, or deeper than MAX_DEPTH; TooLarge when the parts add
     up to more than about `max_bytes` bytes. Both are ValueErrors.
     """
-    return _Encoder(max_bytes, LIBRARY_DICTS if library_dicts else ()).encode(value, 0)
+    if type(value) is Form:
+        return value.json
+    return _Encoder(max_bytes, LIBRARY_DICTS if library_dicts else (), in_order).encode(value, 0)
 
 
-def encode_call(arguments: Sequence[Value], named: Mapping[str, Value]) -> tuple[list[Any], dict[str, Any]]:
+def encode_call(
+    arguments: Sequence[Value | Form], named: Mapping[str, Value | Form], in_order: bool = False
+) -> tuple[list[Any], dict[str, Any]]:
     """The JSON-able forms of a call's arguments; Unrepresentable for one that cannot cross."""
-    return [encode(argument) for argument in arguments], {name: encode(value) for name, value in named.items()}
+    forms = [encode(argument, in_order=in_order) for argument in arguments]
+    return forms, {name: encode(value, in_order=in_order) for name, value in named.items()}
+
+
+def canonical(value: Value) -> str:
+    """The same text for values of the same types that are equal, nan and -0.0 as well; another one for others."""
+    return json.dumps(_Encoder(MAX_BYTES, (), False, canonical=True).encode(value, 0), sort_keys=True)
 
 
 def changes(arguments: Sequence[Value], forms: Sequence[Any], max_bytes: int) -> dict[str, Any]:
@@ -57,20 +89,20 @@ def changes(arguments: Sequence[Value], forms: Sequence[Any], max_bytes: int) ->
     for place, (argument, form) in enumerate(zip(arguments, forms, strict=True)):
         if type(argument) in (list, dict, set):
             try:
-                now = encode(argument, max_bytes, library_dicts=True)
+                now = encode(argument, max_bytes, library_dicts=True, in_order=True)
             except Unrepresentable:
                 continue  # something that cannot cross was put into it
-            if now != form:
+            if now != form and now != encode(decode(form, True), in_order=True):  # or its sets came in another order
                 found[str(place)] = now
     return found
 
 
-def change_in_place(arguments: Sequence[Value], changed: Mapping[str, Any]) -> None:
+def change_in_place(arguments: Sequence[Value], changed: Mapping[str, Any], in_order: bool = False) -> None:
     """Do to the lists, dicts and sets in `arguments` what `changes` told of those they were copied to."""
     for place, form in changed.items():
         if not place.isdecimal() or int(place) >= len(arguments):
             continue
-        target, now = arguments[int(place)], decode(form)
+        target, now = arguments[int(place)], decode(form, in_order)
         if type(target) is list and type(now) is list:
             target[:] = now
         elif type(target) in (dict, set) and type(now) is type(target):
@@ -79,9 +111,12 @@ def change_in_place(arguments: Sequence[Value], changed: Mapping[str, Any]) -> N
 
 
 class _Encoder:
-    def __init__(self, max_bytes: int, dicts: Sequence[type]) -> None:
+    def __init__(self, max_bytes: int, dicts: Sequence[type], in_order: bool, canonical: bool = False) -> None:
         self.max_bytes = max_bytes
         self.dicts = dicts
+        self.in_order = in_order
+        self.canonical = canonical
+        self.zero = 0.0 if canonical else -0.0  # added to a float, it makes one zero of two, or changes nothing
         self.used = 0
 
     def spend(self, amount: int) -> None:
@@ -97,7 +132,7 @@ class _Encoder:
         if kind is int:
             return self._int(value)
         if kind is float:
-            return value if math.isfinite(value) else {"$float": repr(value)}
+            return value + self.zero if math.isfinite(value) else {"$float": repr(value)}
         if kind is str:
             return self._str(value)
         if kind is bytes:
@@ -111,12 +146,14 @@ class _Encoder:
             raise Unrepresentable(f"a value may be nested {MAX_DEPTH} deep at most; return a flatter one")
         if kind is dict:
             return self._dict(value, depth + 1)
+        if kind is set and self.in_order:
+            return self._laid_set(value, depth + 1)
         items = [self.encode(item, depth + 1) for item in value]
         if kind is list:
             return items
         if kind is tuple:
             return {"$tuple": items}
-        return {"$set": sorted(items, key=lambda item: json.dumps(item, sort_keys=True))}
+        return {"$set": sorted(items, key=_text)}
 
     def _int(self, value: int) -> Any:
         self.spend(value.bit_length() // 8)
@@ -128,60 +165,111 @@ class _Encoder:
             return value
         return {"$str": base64.b64encode(value.encode("utf-8", "surrogatepass")).decode("ascii")}
 
+    def _laid_set(self, value: set[Any], depth: int) -> Any:
+        self.spend(len(value))
+        order, slots = set_order.laid_out(value)
+        items = [self.encode(item, depth) for item in order]
+        return {"$laid_set": [items, slots]} if slots else {"$set": items}
+
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         if all(type(key) is str and not key.startswith("$") and _is_plain(key) for key in value):
             return {self._str(key): self.encode(item, depth) for key, item in value.items()}
         pairs = [[self.encode(key, depth), self.encode(item, depth)] for key, item in value.items()]
-        return {"$dict": pairs}
+        return {"$dict": sorted(pairs, key=_text) if self.canonical else pairs}
 
 
-def decode(form: Any) -> Value:
-    """The value that `form` (parsed JSON) stands for; ValueError when it is not what `encode` could have written."""
-    return _decode(form, 0)
+def decode(form: Any, in_order: bool = False) -> Value:
+    """The value that `form` (parsed JSON) stands for; ValueError when it is not what `encode` could have written.
+    in_order: sets get the order they had, where this process has the hash seed of the one that wrote them."""
+    return Decoder(in_order).decode(form)
 
 
-def _decode(form: Any, depth: int) -> Value:
-    kind = type(form)
-    if form is None or kind in (bool, int, str):
-        return form
-    if kind is float:
-        if not math.isfinite(form):
-            raise ValueError(f"{form} is not JSON; write it as a $float")
-        return form
-    if kind not in (list, dict):
-        raise ValueError(f"{_name(kind)} is not a JSON type; decode takes what json.loads returns")
-    if depth >= MAX_DEPTH:
-        raise ValueError(f"a value may be nested {MAX_DEPTH} deep at most")
-    if kind is list:
-        return [_decode(item, depth + 1) for item in form]
-    if any(type(key) is not str for key in form):
-        raise ValueError("a JSON object has string keys only; write other keys as a $dict")
-    tags = [key for key in form if key.startswith("$")]
-    if not tags:
-        return {key: _decode(item, depth + 1) for key, item in form.items()}
-    if len(form) != 1:
-        raise ValueError(f"{tags[0]!r} must stand alone in its object; write such keys as a $dict")
-    return _tagged(tags[0], form[tags[0]], depth + 1)
+class Decoder:
+    """Reads forms, all those of one writer: the time to hash what they chose as keys is bounded over all of them."""
 
+    def __init__(self, in_order: bool = False) -> None:
+        self._in_order = in_order
+        self._left = HASHING_SECONDS
 
-def _tagged(tag: str, body: Any, depth: int) -> Value:
-    if tag in ("$tuple", "$set", "$dict"):
-        if type(body) is not list:
-            raise ValueError(f"{tag} takes a list, not {_name(type(body))}")
-        if tag == "$tuple":
-            return tuple(_decode(item, depth) for item in body)
-        return _set(body, depth) if tag == "$set" else _pairs(body, depth)
-    if type(body) is not str:
-        raise ValueError(f"{tag} takes a string, not {_name(type(body))}")
-    if tag == "$bytes":
-        return base64.b64decode(body, validate=True)
-    if tag == "$str":
-        return base64.b64decode(body, validate=True).decode("utf-8", "surrogatepass")
-    if tag == "$float" and body in ("nan", "inf", "-inf"):
-        return float(body)
-    if tag == "$int":
-        return _wide_int(body)
-    raise ValueError(f"{tag}: {body[:40]!r} has no meaning here")
+    def decode(self, form: Any) -> Value:
+        return self._decode(form, 0)
+
+    def _decode(self, form: Any, depth: int) -> Value:
+        kind = type(form)
+        if form is None or kind in (bool, int, str):
+            return form
+        if kind is float:
+            if not math.isfinite(form):
+                raise ValueError(f"{form} is not JSON; write it as a $float")
+            return form
+        if kind not in (list, dict):
+            raise ValueError(f"{_name(kind)} is not a JSON type; decode takes what json.loads returns")
+        if depth >= MAX_DEPTH:
+            raise ValueError(f"a value may be nested {MAX_DEPTH} deep at most")
+        if kind is list:
+            return [self._decode(item, depth + 1) for item in form]
+        if any(type(key) is not str for key in form):
+            raise ValueError("a JSON object has string keys only; write other keys as a $dict")
+        tags = [key for key in form if key.startswith("$")]
+        if not tags:
+            return {key: self._decode(item, depth + 1) for key, item in form.items()}
+        if len(form) != 1:
+            raise ValueError(f"{tags[0]!r} must stand alone in its object; write such keys as a $dict")
+        return self._tagged(tags[0], form[tags[0]], depth + 1)
+
+    def _tagged(self, tag: str, body: Any, depth: int) -> Value:
+        if tag in ("$tuple", "$set", "$dict", "$laid_set"):
+            if type(body) is not list:
+                raise ValueError(f"{tag} takes a list, not {_name(type(body))}")
+            if tag == "$tuple":
+                return tuple(self._decode(item, depth) for item in body)
+            return self._dict(body, depth) if tag == "$dict" else self._set(tag, body, depth)
+        if type(body) is not str:
+            raise ValueError(f"{tag} takes a string, not {_name(type(body))}")
+        if tag == "$bytes":
+            return base64.b64decode(body, validate=True)
+        if tag == "$str":
+            return base64.b64decode(body, validate=True).decode("utf-8", "surrogatepass")
+        if tag == "$float" and body in ("nan", "inf", "-inf"):
+            return float(body)
+        if tag == "$int":
+            return _wide_int(body)
+        raise ValueError(f"{tag}: {body[:40]!r} has no meaning here")
+
+    def _set(self, tag: str, body: list[Any], depth: int) -> Value:
+        slots = 0
+        if tag == "$laid_set":
+            match body:
+                case [list(items), int(slots)] if 0 <= slots <= set_order.MOST_SLOTS and len(items) <= slots:
+                    body = items
+                case _:
+                    raise ValueError("a $laid_set is a list of items and the slots of their table")
+        items = [self._decode(item, depth) for item in body]
+        return self._hashed(set[Value](), items) if not (slots and self._in_order) else set_order.rebuilt(items, slots)
+
+    def _dict(self, body: list[Any], depth: int) -> Value:
+        if any(type(pair) is not list or len(pair) != 2 for pair in body):
+            raise ValueError("a $dict is a list of [key, value] pairs")
+        return self._hashed(
+            dict[Value, Value](), [(self._decode(key, depth), self._decode(item, depth)) for key, item in body]
+        )
+
+    def _hashed(self, result: set[Value] | dict[Value, Value], items: list[Any]) -> Value:
+        """The items put in a few at a time: keys that collide take a time that grows with their number squared."""
+        tag = "$set" if isinstance(result, set) else "$dict"
+        begun = time.thread_time()
+        try:
+            for start in range(0, len(items), _HASHED_AT_ONCE):
+                result.update(items[start : start + _HASHED_AT_ONCE])
+                if time.thread_time() - begun > self._left:
+                    raise ValueError(f"the keys of a {tag} take more than {HASHING_SECONDS:g} s to tell apart")
+        except TypeError:
+            raise ValueError(f"a {tag} holds hashable values and keys only") from None
+        finally:
+            self._left -= time.thread_time() - begun
+        if len(result) != len(items):
+            raise ValueError(f"a {tag} holds no value or key twice")
+        return result
 
 
 def _wide_int(body: str) -> int:
@@ -191,28 +279,8 @@ def _wide_int(body: str) -> int:
     return int(body, 16)
 
 
-def _set(body: list[Any], depth: int) -> Value:
-    items = [_decode(item, depth) for item in body]
-    try:
-        result = set(items)
-    except TypeError:
-        raise ValueError("a $set holds hashable values only") from None
-    if len(result) != len(items):
-        raise ValueError("a $set holds no value twice")
-    return result
-
-
-def _pairs(body: list[Any], depth: int) -> Value:
-    if any(type(pair) is not list or len(pair) != 2 for pair in body):
-        raise ValueError("a $dict is a list of [key, value] pairs")
-    pairs = [(_decode(key, depth), _decode(item, depth)) for key, item in body]
-    try:
-        result = dict(pairs)
-    except TypeError:
-        raise ValueError("a $dict has hashable keys only") from None
-    if len(result) != len(pairs):
-        raise ValueError("a $dict holds no key twice")
-    return result
+def _text(form: Any) -> str:
+    return json.dumps(form, sort_keys=True)
 
 
 def _is_plain(text: str) -> bool:

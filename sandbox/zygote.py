@@ -39,7 +39,7 @@ def main(control_fd: int, settings: dict[str, Any]) -> None:
         return
     control = socket.socket(fileno=os.dup(control_fd))
     os.dup2(1, control_fd)  # /dev/null
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _forget_the_caller()
     system.prctl(system.PR_SET_DUMPABLE, 0)
     for name in PRELOADED:
         importlib.import_module(name)
@@ -63,6 +63,14 @@ def _give_up_root(uid: int, keep_read_search: bool) -> None:
         system.become(uid, keep_read_search)
     except OSError:
         system.become(65534, keep_read_search)
+
+
+def _forget_the_caller() -> None:
+    """What a process inherits from whoever started the night (nohup, a blocked signal, a umask) is the same for all."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+        signal.signal(number, signal.SIG_DFL)  # the two last are ignored in every Python
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o022)
 
 
 class Zygote:
@@ -113,8 +121,7 @@ class Zygote:
         mine = os.getpid()
         pid = system.fork_into_namespaces() if self.namespaces else os.fork()
         if pid == 0:
-            parent = 0 if self.namespaces else mine  # a parent outside one's own namespace has the number 0
-            child.run(channel, parent, self.confinement, self.settings["output_bytes"])
+            child.run(channel, mine, self.confinement, self.settings["output_bytes"])
         os.close(channel)
         process = os.pidfd_open(pid)
         try:

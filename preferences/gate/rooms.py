@@ -18,7 +18,7 @@ from preferences.gate.laws import Row
 from preferences.gate.tree import numbers, parse
 from probes.scoring.calls import Call, told
 from probes.scoring.parser import Parser
-from sandbox import Candidate, Limits, Outcome, Returned, SandboxBroken, Value, open_sandbox
+from sandbox import Candidate, Limits, Outcome, ProgramBroke, Returned, SandboxBroken, Value, insist, open_sandbox
 
 DRAWN = 40
 MOST_NUMBERS = 8
@@ -168,7 +168,12 @@ class Bench:
                 self.close()
                 raise
 
-        return self.rooms.references.insist(attempt)
+        try:
+            return insist(attempt, self.rooms.references)
+        except ProgramBroke as trouble:
+            raise BadInput(
+                f"a reference runs, and with that of {self.contract.entry_point} {trouble}; mend it"
+            ) from None
 
     def _open(self) -> Candidate:
         if self._candidate is None or self._candidate.ended is not None:

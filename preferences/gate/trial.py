@@ -10,7 +10,7 @@ from preferences.gate.reading import Read, read
 from preferences.gate.rooms import Bench, calls
 from probes.scoring.calls import told
 from probes.scoring.parser import Unread
-from sandbox import Candidate, Ended, Outcome
+from sandbox import Candidate, Ended, Outcome, ProgramBroke, insist
 
 T = TypeVar("T")
 
@@ -79,7 +79,10 @@ class Trial:
                     return CannotRun(f"it does not load: {told(candidate.loaded)}")
                 return action(candidate)
 
-        result = self.bench.rooms.programs.insist(start)
+        try:
+            result = insist(start, self.bench.rooms.programs)
+        except ProgramBroke as trouble:
+            result = CannotRun(str(trouble))
         if isinstance(result, CannotRun):
             self._stopped = str(result)
             raise result

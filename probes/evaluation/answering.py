@@ -11,13 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lanes.errors import BadInput
 from probes.base import Base, load_base, load_quietly, use_few_threads
-from probes.endpoint import Endpoint, NoReply
 from probes.evaluation.problems import Problem
 from probes.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from probes.endpoint import Endpoint  # importing it takes longer than to judge a hundred answers
 
 Tell = Callable[[int], None]
 """Told how many more problems were answered."""
@@ -82,9 +84,11 @@ class ServedModel:
     """A chat model behind an OpenAI-compatible endpoint."""
 
     name: str
-    endpoint: Endpoint
+    endpoint: "Endpoint"
 
     def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+        from probes.endpoint import NoReply
+
         def ask(problem: Problem, sample: int) -> str | None:
             try:
                 message = {"role": "user", "content": TASK + problem.prompt.text}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from probes.scoring.failures import FailureClass, class_of
-from sandbox import Candidate, Ended, Outcome, Raised, Returned, Value
+from sandbox import Candidate, Ended, Form, Outcome, Raised, Returned, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Call:
 
 @dataclass
 class Relay:
-    """Carries calls from the tests to the program, and remembers the last.
+    """Carries calls from the tests to the program as they are, and remembers the last.
 
     ``spoiled`` is the first call since `begin` that gave neither a value nor an exception. Tests hear of it as of an
     exception and may catch that, but they have learnt nothing from it.
@@ -47,8 +47,8 @@ class Relay:
     def ask(self, name: str) -> Callable[..., Outcome]:
         function = self.entry_point if name == "candidate" else name
 
-        def call(*arguments: Value, **named: Value) -> Outcome:
-            outcome = self.program.call(function, *arguments, **named)
+        def call(*arguments: Form, **named: Form) -> Outcome:
+            outcome = self.program.forward(function, arguments, named)
             self.last = Call(function, arguments, named, outcome)
             if self.spoiled is None and (isinstance(outcome, Ended) or _out_of_memory(outcome)):
                 self.spoiled = self.last
@@ -56,12 +56,14 @@ class Relay:
 
         return call
 
-    def blame(self, outcome: Outcome) -> tuple[FailureClass, str]:
+    def blame(self, outcome: Outcome, unread: str) -> tuple[FailureClass, str]:
         """Why a test did not run to its end: what the program did last where that is no value, else what the test
-        made of the value."""
+        made of the value. unread: why a value was none, as the tests found out."""
         if self.spoiled is not None:
             return self.spoiled.failure_class, self.spoiled.note
         note = self.last.note if self.last else ""
+        if unread:
+            return "ASSERTION_FAIL", f"{note} ({unread})"
         if isinstance(outcome, Returned):
             return "OTHER_RUNTIME", "the tests pass an argument that cannot cross"
         return class_of(outcome), note or told(outcome)
@@ -82,8 +84,13 @@ def told(outcome: Outcome) -> str:
             return f"ended, {reason}: {detail}"
 
 
-def _show(value: Value) -> str:
+def _show(value: Value | Form) -> str:
     """A value in at most some 200 characters."""
+    if isinstance(value, Form):
+        try:
+            value = value.value
+        except ValueError:
+            return "something that is no value"
     try:
         return _SHORT.repr(value)
     except ValueError:  # an integer of more digits than Python converts

@@ -11,17 +11,32 @@ there under their own names and as ``candidate``, and each call of one goes thro
 import ast
 import builtins
 import contextlib
+import functools
 import math
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from probes.scoring.calls import Call, Relay, told
 from probes.scoring.failures import FailureClass, class_of
 from probes.scoring.parser import Parser
-from sandbox import Candidate, Ended, Limits, Outcome, Raised, Returned, Sandbox, Value, open_sandbox
+from sandbox import (
+    Candidate,
+    Ended,
+    Limits,
+    Outcome,
+    ProgramBroke,
+    Raised,
+    Returned,
+    Sandbox,
+    Value,
+    canonical,
+    insist,
+    open_sandbox,
+)
 from sandbox.values import decode
 
 TOLERANCE = 1e-9
@@ -68,6 +83,11 @@ class Rooms:
             self._tests[packages] = open_sandbox(twice, packages=packages)
         return self._tests[packages]
 
+    def interrupt(self) -> None:
+        """From another thread: whatever runs here ends now, and nothing runs here any more."""
+        for sandbox in (self.programs, *list(self._tests.values())):
+            sandbox.interrupt()
+
     def close(self) -> None:
         self.parser.close()
         self.programs.close()
@@ -93,7 +113,7 @@ class Cases:
                 outcomes = program.calls(self.entry_point, self.arguments)
             return self._verdict(outcomes)
 
-        return rooms.programs.insist(attempt)
+        return _insisted(attempt, len(self.expected), rooms.programs)
 
     def _verdict(self, outcomes: Sequence[Outcome]) -> Verdict:
         right = [
@@ -120,7 +140,7 @@ class Tests:
     @property
     def functions(self) -> tuple[str, ...]:
         """The names that the tests take from the program."""
-        return tuple(sorted({self.entry_point, "candidate", *_free_names([self.setup, *self.tests])}))
+        return tuple(sorted({self.entry_point, "candidate", *_free_names((self.setup, *self.tests))}))
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -142,22 +162,23 @@ class Tests:
                 with room.start(self.setup + _HARNESS, _RUN, asks) as tests:
                     return self._verdict(tests, relay)
 
-        return room.insist(lambda: rooms.programs.insist(attempt))
+        return _insisted(attempt, len(self.tests), rooms.programs, room)
 
     def _verdict(self, tests: Candidate, relay: Relay) -> Verdict:
         if tests.loaded is not None:
             if relay.last is None:
                 raise TestsBroken(f"the setup of its tests fails: {told(tests.loaded)}")
-            return Verdict(0, len(self.tests), *relay.blame(tests.loaded))
+            return Verdict(0, len(self.tests), *relay.blame(tests.loaded, tests.unread))
         passed, first = 0, None
         for test in self.tests:
             relay.begin()
+            tests.unread = ""
             outcome = tests.call(_RUN, test)
-            sound = relay.spoiled is None and relay.program.ended is None and not tests.unasked
+            sound = relay.spoiled is None and relay.program.ended is None and not (tests.unasked or tests.unread)
             if isinstance(outcome, Returned) and sound:
                 passed += 1
             elif first is None:
-                first = relay.blame(outcome)
+                first = relay.blame(outcome, tests.unread)
         return Verdict(passed, len(self.tests), *(first or ()))
 
 
@@ -196,14 +217,25 @@ def same(value: Value, expected: Value) -> bool:
     if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
         return len(value) == len(expected) and all(same(a, b) for a, b in zip(value, expected, strict=True))
     if isinstance(value, dict) and isinstance(expected, dict):
-        return _typed(value) == _typed(expected) and all(same(value[key], expected[key]) for key in expected)
+        mine, theirs = _by_key(value), _by_key(expected)
+        return [key for key, _ in mine] == [key for key, _ in theirs] and all(
+            same(a, b) for (_, a), (_, b) in zip(mine, theirs, strict=True)
+        )
     if isinstance(value, set) and isinstance(expected, set):
-        return _typed(value) == _typed(expected)
+        return sorted(map(canonical, value)) == sorted(map(canonical, expected))
     return bool(value == expected)
 
 
-def _typed(values: Collection[Value]) -> set[tuple[type, Value]]:
-    return {(type(value), value) for value in values}
+def _by_key(value: dict[Value, Value]) -> list[tuple[str, Value]]:
+    """Sorted by what the keys are, not hashed: a program may choose keys whose hashes collide."""
+    return sorted(((canonical(key), item) for key, item in value.items()), key=itemgetter(0))
+
+
+def _insisted(attempt: Callable[[], Verdict], total: int, *sandboxes: Sandbox) -> Verdict:
+    try:
+        return insist(attempt, *sandboxes)
+    except ProgramBroke as trouble:
+        return Verdict(0, total, "BROKE_SANDBOX", str(trouble))
 
 
 def _unloaded(loaded: Raised | Ended, total: int) -> Verdict:
@@ -214,7 +246,8 @@ def _imports(name: str, source: str) -> bool:
     return bool(re.search(rf"^[ \t]*(?:import|from)[ \t]+{name}\b", source, re.MULTILINE))
 
 
-def _free_names(sources: Sequence[str]) -> Iterator[str]:
+@functools.lru_cache(maxsize=1024)
+def _free_names(sources: tuple[str, ...]) -> frozenset[str]:
     """Names that the sources call and neither they nor Python define. SyntaxError for what is no Python."""
     called, bound = set(), set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
     with warnings.catch_warnings():
@@ -236,4 +269,4 @@ def _free_names(sources: Sequence[str]) -> Iterator[str]:
                     bound.add(name)
                 case ast.alias(name=name, asname=other):
                     bound.add(other or name.split(".")[0])
-    yield from called - bound
+    return frozenset(called - bound)

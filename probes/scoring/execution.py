@@ -4,7 +4,9 @@ The program runs in the sandbox, which is given inputs only; the verdict is form
 checks of a prompt look like is said in ``checks.py``; ``stub`` in them is code that the answer goes on from.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +16,7 @@ from lanes.errors import BadInput, MissingRequirement
 from probes.prompts import Prompt
 from probes.scoring.checks import Cases, Rooms, Tests, TestsBroken, Verdict, parse
 from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
+from probes.scoring.side_by_side import SideBySide, free_cores
 from probes.settings import ScorerSettings
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
 
@@ -37,16 +40,30 @@ class ExecutionScorer:
     Settings: ClassVar[type[ScorerSettings]] = ExecutionSettings
 
     def __init__(self, settings: ExecutionSettings, folder: Path = Path()) -> None:
-        try:
-            self._rooms = Rooms(Limits(seconds=settings.seconds, memory_mb=settings.memory_mb))
-        except SandboxUnavailable as error:
-            raise MissingRequirement(str(error)) from None
+        self._limits = Limits(seconds=settings.seconds, memory_mb=settings.memory_mb)
+        self._here = threading.local()
+        self._opened: list[Rooms] = []
+        self._about = f"sandbox: {self._rooms.programs.why}"
         self._parsed: dict[str, Cases | Tests] = {}
+        self._reading = threading.Lock()  # Python's warnings are switched off for all threads, or for none
+        self._side_by_side = SideBySide(self._mark)
+
+    @property
+    def _rooms(self) -> Rooms:
+        """This thread's own: a sandbox serves the thread that opened it."""
+        rooms: Rooms | None = getattr(self._here, "rooms", None)
+        if rooms is None:
+            try:
+                rooms = self._here.rooms = Rooms(self._limits)
+            except SandboxUnavailable as error:
+                raise MissingRequirement(str(error)) from None
+            self._opened.append(rooms)
+        return rooms
 
     @property
     def about(self) -> str:
         """Which sandbox is used and why, in one line."""
-        return f"sandbox: {self._rooms.programs.why}"
+        return self._about
 
     @staticmethod
     def overseer(settings: ScorerSettings, folder: Path) -> None:
@@ -68,15 +85,27 @@ class ExecutionScorer:
                 ) from None
 
     def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark]:
-        return [self._mark(answer) for answer in answers]
+        return [future.result() for future in self.judged(answers, free_cores())]
+
+    def judged(self, answers: Sequence[Answer], lanes: int) -> Iterator["Future[Mark]"]:
+        """A finished future for each answer, in order; ``lanes`` of them are judged side by side. How many changes no
+        mark: time is processor time, and each program has a process of its own."""
+        return self._side_by_side.each(answers, lanes)
 
     def close(self) -> None:
-        self._rooms.close()
+        if self._side_by_side.busy:  # an interruption, or an answer that could not be judged
+            for rooms in self._opened:
+                rooms.interrupt()
+            self._side_by_side.close()
+        for rooms in self._opened:
+            rooms.close()
+        self._side_by_side.close()
 
     def _mark(self, answer: Answer) -> Mark:
-        if (checks := self._parsed.get(answer.prompt.id)) is None:
-            checks = self._parsed[answer.prompt.id] = parse(answer.prompt.checks)
         stub = answer.prompt.checks.get("stub", "")
+        with self._reading:
+            if (checks := self._parsed.get(answer.prompt.id)) is None:
+                checks = self._parsed[answer.prompt.id] = parse(answer.prompt.checks)
         found = self._rooms.parser.extract(answer.text, checks.entry_point, stub)
         if found.form in ("none", "refusal"):
             return Mark(0.0, {"pass": 0.0}, outcome="NO_CODE" if found.form == "none" else "REFUSAL")

@@ -20,6 +20,7 @@ FailureClass: TypeAlias = Literal[
     "ASSERTION_FAIL",  # it ran, and the answer is wrong
     "TIMEOUT",
     "MEMORY",
+    "BROKE_SANDBOX",  # the sandbox failed each time it ran, and not with another program
     "NO_CODE",
     "REFUSAL",
     "OTHER_RUNTIME",
@@ -55,6 +56,8 @@ def class_of(outcome: Raised | Ended, loading: bool = False) -> FailureClass:
             return "TIMEOUT"
         case "memory":
             return "MEMORY"
+        case "broke_sandbox":
+            return "BROKE_SANDBOX"
         case "output" | "unrepresentable" if not loading:
             return "ASSERTION_FAIL"  # it ran, and what it gave cannot be the right value
         case _:

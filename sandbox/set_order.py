@@ -1,0 +1,66 @@
+"""A set that iterates as another one did in another process of the same Python and hash seed. Runs inside the jail.
+
+The order of a set is where its hash table has its items, and that depends on the table's size and on who came first:
+{12, 13, 14, 15, 16} and set([12, 13, 14, 15, 16]) iterate differently. Where the items lie is read from the table (the
+layout of CPython's setobject.h, looked at only where the type has the size it has there); from that follow an order to
+insert them in, and the room to make beforehand.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+MOST_ITEMS = 1000
+MOST_SLOTS = 1 << 13
+_TYPE_BYTES, _MASK_OFFSET = 200, 32  # of a set object: reference count, type, fill, used, mask, table, ...
+_LINEAR_PROBES = 9
+
+
+def laid_out(items: set[Any]) -> tuple[list[Any], int]:
+    """The items in an order to insert, and the table's slots. With 0 slots set() of them is as good as it gets."""
+    wanted = list(items)
+    if not 1 < len(wanted) <= MOST_ITEMS or list(set(wanted)) == wanted or set.__basicsize__ != _TYPE_BYTES:
+        return wanted, 0
+    mask, table = (ctypes.c_ssize_t * 2).from_address(id(items) + _MASK_OFFSET)
+    if not 7 <= mask < MOST_SLOTS:
+        return wanted, 0
+    words = (ctypes.c_ssize_t * (2 * (mask + 1))).from_address(table)  # a key and its hash for each slot
+    slots = [slot for slot in range(mask + 1) if words[2 * slot] and words[2 * slot + 1] != -1]
+    order = _insertable(dict(zip(slots, wanted, strict=True)), mask)
+    return (order, mask + 1) if list(rebuilt(order, mask + 1)) == wanted else (wanted, 0)
+
+
+def rebuilt(order: list[Any], slots: int) -> set[Any]:
+    """The set: its table gets its size at once, by others that come last and leave again."""
+    others = [object() for _ in range(min(slots, MOST_SLOTS) // 2 - 1 - len(order))] if slots > 8 else []
+    result = set(dict.fromkeys([*order, *others]))  # from a dict: room for twice as many, made before the first
+    result.difference_update(others)
+    return result
+
+
+def _insertable(placed: dict[int, Any], mask: int) -> list[Any]:
+    """Everybody after those that took the slots where it would have been put first."""
+    order: list[Any] = []
+    taken: set[int] = set()
+    while len(order) < len(placed):
+        free = [
+            slot for slot, item in placed.items() if slot not in taken and taken.issuperset(_before(item, slot, mask))
+        ]
+        if not free:
+            break  # one of them was put where something lay that has been taken out since
+        taken.update(free)
+        order += [placed[slot] for slot in free]
+    return order
+
+
+def _before(item: Any, slot: int, mask: int) -> Iterator[int]:
+    """The slots that CPython tries for an item before this one (set_add_entry)."""
+    rest = hash(item) & (1 << 64) - 1
+    start = rest & mask
+    while True:
+        for tried in range(start, start + (_LINEAR_PROBES + 1 if start + _LINEAR_PROBES <= mask else 1)):
+            if tried == slot:
+                return
+            yield tried
+        rest >>= 5
+        start = (start * 5 + 1 + rest) & mask
