@@ -112,7 +112,7 @@ def _run_ours(problems: str, samples: str, workers: str) -> list[bool]:
 
     prompts = {problem.prompt.id: problem.prompt for problem in load_problems(Path(problems)).problems}
     answers = [Answer(prompts[row["task_id"]], row["completion"]) for row in rows(Path(samples))]
-    scorer = ExecutionScorer(ExecutionSettings())
+    scorer = ExecutionScorer(ExecutionSettings(seconds=OFFICIAL_SECONDS, memory_mb=512))  # as `nightlane evaluate`
     try:
         return [future.result().outcome == "PASS" for future in scorer.judged(answers, int(workers) or LANES)]
     finally:

@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import platform
+import resource
 import secrets
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ from bench.attacks import ATTACKS, Attack
 from bench.attacks.host import REPOSITORY, Host, below, processes
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, SandboxUnavailable, open_sandbox
 
-LIMITS = Limits(seconds=0.3, memory_mb=128, output_bytes=4096)
+LIMITS = Limits(seconds=0.3, memory_mb=128, output_bytes=4 << 20)
+MOST_MB = 500  # that this process may take, whatever the programs give it to read
 NOBODY = 65534
 _UNAVAILABLE = 3  # exit status
 _PATIENCE = 1.0  # seconds until a process that is ending must be gone
@@ -89,6 +91,12 @@ class SuiteResult:
     python: str
     results: tuple[AttackResult, ...]
     seconds: float
+    peak_mb: float
+
+    @property
+    def ended_evaluations(self) -> int:
+        """Programs with which the sandbox failed for its caller: an evaluation would have ended there."""
+        return sum(result.ended == "broken" for result in self.results)
 
     @property
     def harmful(self) -> tuple[AttackResult, ...]:
@@ -96,7 +104,7 @@ class SuiteResult:
 
     @property
     def holds(self) -> bool:
-        return bool(self.results) and not self.harmful
+        return bool(self.results) and not self.harmful and self.peak_mb < MOST_MB
 
     @classmethod
     def parse(cls, text: str) -> "SuiteResult":
@@ -198,7 +206,10 @@ def run_suite(backend: str, attacks: tuple[Attack, ...] = ATTACKS, opening: Open
     with Suite(backend, opening) as suite:
         results = tuple(suite.attempt(attack) for attack in attacks)
     user = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
-    return SuiteResult(backend, user, platform.python_version(), results, round(time.monotonic() - begun, 2))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return SuiteResult(
+        backend, user, platform.python_version(), results, round(time.monotonic() - begun, 2), round(peak, 1)
+    )
 
 
 def as_ordinary_user(backend: str) -> SuiteResult | str:
@@ -312,7 +323,8 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(asdict(suite)))
     else:
-        print(f"{len(suite.results)} programs on {suite.backend} as {suite.user} in {suite.seconds:.1f} s: ", end="")
+        ran = f"{len(suite.results)} programs on {suite.backend} as {suite.user}"
+        print(f"{ran} in {suite.seconds:.1f} s, {suite.peak_mb:.0f} MB: ", end="")
         print("the sandbox holds" if suite.holds else "the sandbox does not hold")
         for result in suite.harmful:
             print(f"  {result}")

@@ -24,10 +24,12 @@ from typing import Any
 
 from bench.attacks import ATTACKS
 from bench.hostile import SuiteResult, as_ordinary_user, run_suite
+from bench.hostile_answers import Judged
+from bench.hostile_answers import text as judged_text
 from sandbox import Program, Returned, Sandbox, SandboxUnavailable, backends, diagnose, interpreter, open_sandbox
 
 PROGRAMS_MEASURED, INPUTS, EVERY = 200, 20, 5  # the alternatives run every fifth program: they take long
-ENDS = ("returned", "raised", "timeout", "memory", "exited", "output", "unrepresentable", "broken")
+ENDS = ("returned", "raised", "timeout", "memory", "exited", "output", "unrepresentable", "broke_sandbox", "broken")
 
 # Functions as models write them, by the kind of their input.
 FUNCTIONS: tuple[tuple[str, str], ...] = (
@@ -102,11 +104,12 @@ class Report:
 
     suites: tuple[SuiteResult, ...]
     not_run: tuple[str, ...]
+    judged: Judged | None
     costs: tuple[Cost, ...]
 
     @property
     def holds(self) -> bool:
-        return bool(self.suites) and all(suite.holds for suite in self.suites)
+        return bool(self.suites) and all(part.holds for part in (*self.suites, self.judged) if part is not None)
 
     def groups(self) -> dict[str, Counter[str]]:
         """How the attacks of each group ended, all runs together."""
@@ -137,7 +140,17 @@ def measure() -> Report:
                 not_run.append(f"{backend} as an ordinary user: {suite}")
             else:
                 suites.append(suite)
-    return Report(tuple(suites), tuple(not_run), tuple(costs(works)) if works else ())
+    return Report(tuple(suites), tuple(not_run), judged() if works else None, tuple(costs(works)) if works else ())
+
+
+def judged() -> Judged:
+    """In a process of its own, whose memory is then that of judging."""
+    _progress("the same programs as answers of an evaluation")
+    command = [sys.executable, "-m", "bench.hostile_answers", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if not done.stdout:
+        raise RuntimeError(f"judging hostile answers ended with {done.returncode}; see what it said above")
+    return Judged.parse(done.stdout)
 
 
 def _suites(backend: str) -> Iterator[SuiteResult | str]:
@@ -216,7 +229,7 @@ def text(report: Report) -> Iterator[str]:
     yield ""
     yield (
         f"{'back end':<12}{'user':<11}{'python':<9}{'programs':>8}{'false passes':>14}{'on the host':>13}"
-        f"{'replaced':>10}{'left running':>14}{'seconds':>9}"
+        f"{'replaced':>10}{'left running':>14}{'evaluations ended':>19}{'peak MB':>9}{'seconds':>9}"
     )
     for suite in report.suites:
         results = suite.results
@@ -225,12 +238,16 @@ def text(report: Report) -> Iterator[str]:
             f"{sum(result.passed_checks > 0 for result in results):>14}"
             f"{sum(bool(result.effects) for result in results):>13}"
             f"{sum(result.zygote == 'replaced' for result in results):>10}"
-            f"{sum(result.left_running for result in results):>14}{suite.seconds:>9.1f}"
+            f"{sum(result.left_running for result in results):>14}{suite.ended_evaluations:>19}{suite.peak_mb:>9.0f}"
+            f"{suite.seconds:>9.1f}"
         )
         yield from (f"  NOT HARMLESS  {result}" for result in suite.harmful)
     yield from (f"not run  {why}" for why in report.not_run)
     yield ""
     yield from _groups_text(report)
+    if report.judged is not None:
+        yield ""
+        yield judged_text(report.judged)
     yield ""
     yield from _costs_text(report)
 

@@ -13,6 +13,7 @@ from bench.attacks.kernel import KERNEL_CALLS
 from bench.attacks.network import NETWORK
 from bench.attacks.processes import PROCESSES
 from bench.attacks.resources import RESOURCES
+from bench.attacks.starving import OTHERS, STARVING
 
 __all__ = ["ATTACKS", "Attack"]
 
@@ -25,4 +26,6 @@ ATTACKS: tuple[Attack, ...] = (
     *FILES,
     *NETWORK,
     *KERNEL_CALLS,
+    *STARVING,
+    *OTHERS,
 )

@@ -16,6 +16,21 @@ def everywhere(data):
         except OSError:
             pass
 
+def returned(items, tag):
+    # as one value, of four megabytes at most
+    size = 0
+    kept = []
+    for item in items:
+        size += len(item) + 1
+        if size > (4 << 20) - 100: break
+        kept.append(item)
+    body = b'["returned",{"%s":[%s]}]' % (tag, b",".join(kept))
+    data = struct.pack(">I", len(body)) + body
+    while data: data = data[os.write(3, data):]
+
+def colliding():
+    for k in range(5, 10 ** 6): yield b'{"$int":"%#x"}' % (k * (2 ** 61 - 1))
+
 RETURNED = b"".join(frame("returned", form) for form in (True, None, {"$float": "nan"}, {"$set": [1]}))
 """
 
@@ -165,6 +180,39 @@ CHANNEL: tuple[Attack, ...] = (
             try: channel.shutdown(socket.SHUT_RDWR)
             except OSError: pass
             return True
+        """,
+    ),
+    *[
+        _forging(
+            f"a {name} whose keys all have one hash",
+            f"""
+            def f(x):
+                returned(({form} for key in colliding()), b"{tag}")
+                while True: time.sleep(1)
+            """,
+        )
+        for name, form, tag in (
+            ("set of numbers", "key", "$set"),
+            ("dict of numbers", 'b"[" + key + b",0]"', "$dict"),
+            ("set of tuples", """b'{"$tuple":[' + key + b']}'""", "$set"),
+        )
+    ],
+    _forging(
+        "millions of empty containers in every answer",
+        """
+        def f(x):
+            for form in (b"[]", b"{}", b'{"a":[]}', b'{"$tuple":[]}', b"1.5", b'"ab"'):
+                returned((form for _ in range(10 ** 7)), b"$tuple")
+            while True: time.sleep(1)
+        """,
+    ),
+    _forging(
+        "a number of four megabytes, in digits and in bits",
+        """
+        def f(x):
+            digits = b"1" * ((4 << 20) - 200) if x["number"] else b'{"$int":"0x' + b"f" * (3 << 20) + b'"}'
+            returned((digits, b"0"), b"$tuple")
+            while True: time.sleep(1)
         """,
     ),
     _forging("all descriptors closed", "def f(x):\n    os.closerange(0, 1024)\n    return True"),
