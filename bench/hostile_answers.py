@@ -1,4 +1,4 @@
-"""Hostile answers, judged as an evaluation judges them: all programs of bench/attacks, and texts that attack the reader.
+"""Hostile answers, judged as an evaluation judges them: programs of bench/attacks, and texts that attack the reader.
 
     python -m bench.hostile_answers [--json]
 

@@ -15,10 +15,11 @@ from sandbox import interpreter, landlock, system
 from sandbox.outcomes import SandboxBroken
 
 # What may differ between runs is fixed, so that the same program gives the same values: set order, time zone.
-_ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C.UTF-8"}
+_ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C"}
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # -I without its -E half: the environment is ours, and -E would ignore PYTHONHASHSEED.
-_FLAGS = ("-s", "-S", "-P", "-B")
+# utf8: text is UTF-8 also where a locale of that name is not installed, or not in the jail.
+_FLAGS = ("-s", "-S", "-P", "-B", "-X", "utf8")
 _JAIL_UID = 65534
 _FREE_UIDS = 0x70000000  # with a process id added: a uid that nobody else has
 

@@ -9,7 +9,7 @@ import pytest
 from gate_contracts import TOTAL
 
 from preferences.gate import LAYERS, Certificate, Rooms, certify
-from sandbox import Candidate, Limits, Outcome, SandboxBroken
+from sandbox import Candidate, Limits, Outcome, Sandbox, SandboxBroken
 
 RIGHT = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
 
@@ -123,5 +123,22 @@ def test_trouble_in_the_midst_of_calls_is_tried_again_and_then_told(
     monkeypatch.setattr(Candidate, "calls", trouble(when))
     assert certify(wrong, TOTAL, "sampled", rooms) == expected
     monkeypatch.setattr(Candidate, "calls", trouble(*range(when, 99)))
+    monkeypatch.setattr(Sandbox, "serves", lambda self: False)
     with pytest.raises(SandboxBroken):
         certify(wrong, TOTAL, "sampled", rooms)
+
+
+def test_a_program_that_breaks_the_sandbox_each_time_is_refused_and_others_are_certified(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(candidate: Candidate, source: str, needs: str) -> None:
+        if "def broken" in source:
+            raise SandboxBroken("the zygote is gone")
+        right(candidate, source, needs)
+
+    right = Candidate.load
+    monkeypatch.setattr(Candidate, "load", load)
+    found = certify(RIGHT + "def broken(): pass\n", TOTAL, "sampled", rooms)
+    assert not found.certified
+    assert any("the sandbox failed with it twice" in receipt.detail for receipt in found.receipts)
+    assert certify(RIGHT, TOTAL, "sampled", rooms).certified

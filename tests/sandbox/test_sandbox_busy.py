@@ -9,7 +9,7 @@ import pytest
 from jailed import BACKENDS
 
 import sandbox as api
-from sandbox import conversation
+from sandbox import conversation, session
 from sandbox.process_time import ProcessTime, process_time
 
 SPIN = "import time\ndef f(seconds):\n    while time.process_time() < seconds: pass\n    return 1"
@@ -39,15 +39,64 @@ def test_a_program_that_waits_for_a_processor_is_waited_for(backend: str) -> Non
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_program_that_never_gets_a_processor_is_tried_again_and_then_nobody_is_blamed(
+def test_where_no_program_gets_a_processor_each_is_tried_again_and_none_is_blamed(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api.Limits, "patience", 0.5)
     monkeypatch.setattr(conversation, "process_time", lambda pid: ProcessTime(0.01, 60.0, ready=True))
+    monkeypatch.setattr(session, "_DEMANDING", "import time\ntime.sleep(9)")
     with api.open_sandbox(api.Limits(seconds=0.3), backend) as sandbox:
         with pytest.raises(api.SandboxBroken, match=r"failed twice .*0\.01 s of processor time"):
             sandbox.run(api.Program("import time\ntime.sleep(9)", "f", ()))
         assert sandbox.run(api.Program("def f(): return 1", "f", ((),))).outcomes == (api.Returned(1),)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_program_that_cannot_be_told_from_a_starved_machine_has_failed_where_another_is_served(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    def load(candidate: api.Candidate, source: str, needs: str) -> None:
+        attempts.append(source)
+        if "starves" in source:
+            raise api.SandboxBroken("in 60 s the machine gave it nothing")
+        right(candidate, source, needs)
+
+    right = api.Candidate.load
+    monkeypatch.setattr(api.Candidate, "load", load)
+    with api.open_sandbox(api.Limits(seconds=0.3), backend) as sandbox:
+        attempts.clear()
+        execution = sandbox.run(api.Program("def starves(): return 1", "starves", ((),)))
+        assert isinstance(execution.loaded, api.Ended)
+        assert execution.loaded.reason == "broke_sandbox"
+        assert "in 60 s the machine gave it nothing" in execution.loaded.detail
+        assert len(attempts) == 3  # twice, and a program known to be good
+        assert sandbox.run(api.Program("def f(): return 1", "f", ((),))).outcomes == (api.Returned(1),)
+
+
+@pytest.mark.parametrize("limits", [api.Limits(0.05, 96), api.Limits(0.2, 1 << 20)])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_program_that_tells_the_machine_from_a_program_is_served_within_any_limits(
+    backend: str, limits: api.Limits
+) -> None:
+    with api.open_sandbox(limits, backend) as sandbox:
+        assert sandbox.serves()
+
+
+MEMBARRIER = "import ctypes\nlibc = ctypes.CDLL(None)\ndef f():\n    while True: libc.syscall(324, 1, 0, 0)"
+LIMITED = "import resource\ndef f():\n    resource.setrlimit(resource.RLIMIT_CPU, (0, 0))\n    while True: pass"
+THROWN_OUT = "import os\ndef f(): os.posix_fadvise(os.open(os.__file__, os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)"
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome"), [(MEMBARRIER, "timeout"), (LIMITED, "ValueError"), (THROWN_OUT, "PermissionError")]
+)
+def test_a_program_cannot_wait_or_be_killed_by_the_kernel_without_using_its_time(
+    sandbox: api.Sandbox, source: str, outcome: str
+) -> None:
+    (found,) = sandbox.run(api.Program(source, "f", ((),))).outcomes
+    assert (found.reason if isinstance(found, api.Ended) else getattr(found, "exception", found)) == outcome
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -15,6 +15,8 @@ from jailed import BACKENDS
 
 from bench.attacks import ATTACKS, Attack
 from bench.hostile import AttackResult, Runs, Suite, SuiteResult, as_ordinary_user, run_suite
+from bench.hostile_answers import Judged
+from bench.hostile_answers import text as judged_text
 from bench.sandbox import Cost, Report, text
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, decode, encode
 
@@ -185,12 +187,16 @@ def test_the_suite_finds_machinery_that_a_program_broke() -> None:
 def test_the_report_says_plainly_whether_the_sandbox_holds() -> None:
     harmless = AttackResult("fork", "processes", 0, "raised", (), "alive", 0, 0.1)
     for result, said in ((harmless, "The sandbox holds"), (replace(harmless, left_running=2), "2 processes left")):
-        suite = SuiteResult("landlock", "root", "3.11.7", (result,), 1.0)
-        report = Report((suite,), (), (Cost("landlock", 1, 1.0, 1.0),))
+        suite = SuiteResult("landlock", "root", "3.11.7", (result,), 1.0, 30.0)
+        report = Report((suite,), (), None, (Cost("landlock", 1, 1.0, 1.0),))
         assert report.holds == result.harmless
         assert said in "\n".join(text(report))
         assert SuiteResult.parse(json.dumps(asdict(suite))) == suite
-    assert not Report((), ("bubblewrap: not here",), ()).holds
+    assert not Report((), ("bubblewrap: not here",), None, ()).holds
+    assert not replace(suite, results=(harmless,), peak_mb=600.0).holds
+    ended = Judged(1, (), 0, ("fork",), {}, 30.0, 1.0, 1.0)
+    assert not Report((replace(suite, results=(harmless,)),), (), ended, ()).holds
+    assert "1 evaluations ended" in judged_text(ended)
 
 
 def test_a_suite_of_nothing_proves_nothing() -> None:
