@@ -94,12 +94,17 @@ def status(session: SessionId = None, workspace: Root = Path(), as_json: Json = 
 
 @app.command()
 def report(session: SessionId = None, workspace: Root = Path(), as_json: Json = False) -> None:
-    """Write the report of a session again and print it."""
+    """Write the report of a session again, where that may be written, and print it."""
     from view.report import report_data, report_markdown, write_report
     from view.session_record import load_record
 
     record = load_record(at(workspace), session)
-    write_report(at(workspace), record.session.id)
+    try:
+        write_report(at(workspace), record.session.id)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        tell(f"nightlane: {error.filename} may not be written by you, so the report is only printed")
     show(report_data(record) if as_json else report_markdown(record))
 
 

@@ -6,7 +6,6 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 
 import json
 import math
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from lanes import Recipe
 from lanes.errors import BadInput
 from probes import row_digests
 from probes.reading import Failure, Outcome, Probe
+from probes.shared_sqlite import open_to_read
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -175,18 +175,22 @@ class Ledger:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
             complete(path, SCHEMA)
-        where = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        if read_only and not os.access(path.parent, os.W_OK):
-            where += "&immutable=1"  # no shared memory can be made beside it; what is read may be a moment old
         try:
-            self._db: LedgerConnection = sqlite3.connect(
-                where, uri=True, isolation_level=None, check_same_thread=False, timeout=30, factory=LedgerConnection
+            self._db: LedgerConnection = (
+                open_to_read(path, LedgerConnection)
+                if read_only
+                else sqlite3.connect(
+                    path, isolation_level=None, check_same_thread=False, timeout=30, factory=LedgerConnection
+                )
             )
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise BadInput(
                 f"{path} cannot be opened as a ledger ({error}); check what it is and who may read it"
             ) from None
-        self._db.path, self._db.row_factory = path, sqlite3.Row
+        except sqlite3.DatabaseError as error:
+            raise damaged(path, error) from None
+        self.path = self._db.path = path
+        self._db.row_factory = sqlite3.Row
         self._decisions: dict[str, DecisionRow] = {}  # what is decided and what a digest names never changes
         self._recipes: dict[str, Recipe] = {}
         try:
@@ -211,7 +215,7 @@ class Ledger:
             self._db.execute("ALTER TABLE decisions ADD COLUMN course TEXT")
 
     def _changed(self, table: str, name: str) -> BadInput:
-        return damaged(self._db.path, f"the row of {name} in {table} is not as it was written")
+        return damaged(self.path, f"the row of {name} in {table} is not as it was written")
 
     def close(self) -> None:
         self._db.close()

@@ -67,9 +67,9 @@ def complete(path: Path, schema: str) -> None:
 
 
 class LedgerConnection(sqlite3.Connection):
-    """A connection that says in one sentence that its file is damaged."""
+    """A connection that says in one sentence that its file is damaged, once it is told its ``path``."""
 
-    path: Path
+    path: Path | None = None
 
     def cursor(self, *_: Any) -> "_Cursor":  # type: ignore[override]
         return super().cursor(_Cursor)
@@ -106,7 +106,8 @@ class _Cursor(sqlite3.Cursor):
             raise self._told(error) from None
 
     def _told(self, error: sqlite3.DatabaseError) -> Exception:
-        return damaged(self.connection.path, error) if is_damage(error) else error
+        path = self.connection.path
+        return damaged(path, error) if path and is_damage(error) else error
 
 
 def require_sound(path: Path) -> None:

@@ -80,14 +80,18 @@ class Workspace:
         return False
 
     def holder(self) -> int | None:
-        """The process that holds the workspace now, or None."""
+        """The process that holds the workspace now, or None. Whoever may read the workspace may ask."""
         try:
-            with (self.runs / "lock").open("r+", encoding="utf-8") as lock:
+            with (self.runs / "lock").open("r", encoding="utf-8") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
                     text = lock.read().strip()
                     return int(text) if text.isdigit() else 0
+        except PermissionError as error:
+            raise BadInput(
+                f"{error.filename} says whether a session runs and you may not read it; ask its owner for permission"
+            ) from None
         except OSError:
             return None
         return None

@@ -15,7 +15,7 @@ from typing import Self
 
 from lanes.errors import BadInput, BudgetSpent
 from probes import row_digests
-from probes.shared_sqlite import open_shared
+from probes.shared_sqlite import open_shared, open_to_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +131,33 @@ def spent_on_judging(file: Path, session: str) -> float:
     """Dollars, what is set aside for calls in flight included; 0 where nothing was counted."""
     if not file.exists():
         return 0.0
-    with contextlib.closing(_opened(file)) as database:
-        row = database.execute("SELECT dollars FROM spent WHERE session = ?", (session,)).fetchone()
-    return max(0.0, float(row[0])) if row else 0.0
+    with _damage_is_said(file), contextlib.closing(open_to_read(file)) as database:
+        _hold_to_digests(database)
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'spent'").fetchone():
+            return 0.0  # it was made a moment ago
+        row = database.execute("SELECT * FROM spent WHERE session = ?", (session,)).fetchone()
+    return max(0.0, float(row["dollars"])) if row else 0.0
 
 
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)"
-    try:
+    with _damage_is_said(path):
         database = open_shared(path, table)
         row_digests.keep(database)
-        database.row_factory = row_digests.checked(database, lambda table, name: sqlite3.DatabaseError(f"row {name}"))
+        _hold_to_digests(database)
         database.execute("SELECT * FROM spent").fetchall()
+    return database
+
+
+def _hold_to_digests(database: sqlite3.Connection) -> None:
+    database.row_factory = row_digests.checked(database, lambda table, name: sqlite3.DatabaseError(f"row {name}"))
+
+
+@contextlib.contextmanager
+def _damage_is_said(path: Path) -> Iterator[None]:
+    try:
+        yield
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise
@@ -151,4 +165,3 @@ def _opened(path: Path) -> sqlite3.Connection:
             f"{path} counts what judging cost, and cannot be read ({error}); restore it, or set it aside with "
             "nightlane doctor --repair, and what was spent before is no longer counted"
         ) from None
-    return database

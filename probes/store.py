@@ -45,9 +45,12 @@ class ProbeStore:
             return None
 
     def read(self, probe_id: str) -> Outcome | None:
-        """The outcome of a complete probe, by its id alone; None where there is none that is whole."""
+        """The outcome of a complete probe, by its id alone; None where there is none that is whole. PermissionError
+        where there is one that whoever asks may not read."""
         try:
             return outcome_from_json(read_manifest(self.directory(probe_id)))
+        except PermissionError:
+            raise
         except DAMAGED:
             return None
 
