@@ -394,10 +394,9 @@ def _unusable(error: OSError) -> int:
         tell(f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space")
         return 7
     if error.errno == errno.EIO:
-        typer.echo(
+        tell(
             f"nightlane: the disk failed ({error.strerror}) at {error.filename or 'a file'}; look at the disk, and then "
-            "give the command again",
-            err=True,
+            "give the command again"
         )
         return 7
     if error.filename is None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from agent.workspace import Workspace
 from agent.workspace_check import Found
+from lanes.redaction import redacted_address
 from probes.resident import visible_devices
 from sandbox import diagnose, remedy
 
@@ -61,7 +62,7 @@ def _endpoint() -> str:
     url, key, model = (os.environ.get(name) for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"))
     if not url and not key:
         return "no       endpoint: none configured, so Optuna proposes; set OPENAI_BASE_URL or OPENAI_API_KEY"
-    where = url or "the openai client's own"
+    where = redacted_address(url or "the openai client's own")
     named = f"model {model}" if model else "no model named (set OPENAI_MODEL, or model under [proposer])"
     return f"{'ok' if model else 'no':<8} endpoint: {where}, {'a key' if key else 'no key'}, {named}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.ledger import Ledger
+from lanes.printable import printable
 from preferences.stores import Stores
 from probes.store import write_durably
 
@@ -27,7 +28,7 @@ def publish(ledger: Ledger, workspace: Path) -> None:
     known, decisions = set(ledger.sessions()), ledger.decisions()
     rows = [row_text(decision.row) for decision in decisions]
     _Follower(workspace / "results.tsv", HEADER, lambda line: line.split("\t")[1:2]).follow(rows, known)
-    lines = [f"{time} {session} {text}" for session, time, text in ledger.events()]
+    lines = [printable(f"{time} {session} {text}").replace("\n", " ") for session, time, text in ledger.events()]
     _Follower(workspace / "runs" / "progress.log", None, lambda line: line.split(" ")[1:2]).follow(lines, known)
     stores = Stores(workspace / "runs" / "rl_data")
     for decision in decisions:
@@ -50,7 +51,7 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     text = "".join(" " if ord(char) < 32 or char in "\x7f\x85\u2028\u2029" else char for char in str(value))
-    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = printable(text.encode("utf-8", "replace").decode("utf-8"))
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 

@@ -24,6 +24,7 @@ from agent.study import Budget, Study, load_study
 from agent.workspace import Interrupted, Workspace, full_disk_is_said, interruptible, uninterrupted
 from lanes import Recipe
 from lanes.errors import BadInput, BaselineFailed, StudyChanged
+from lanes.redaction import redacted
 from probes.purse import Allowance
 from probes.reading import ProbeKey
 from probes.runner import Runner
@@ -281,5 +282,6 @@ class _Notes:
             write(text)
 
     def __call__(self, text: str) -> None:
+        text = redacted(text)
         self.watcher.note(text)
         self.write(text)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agent.command_options import Json, Root, at, show, width
-from lanes.printable import give, tell
+from lanes.printable import give, printable, tell
 
 pairs = typer.Typer(help="Look at, vote on, import and export the preference pairs.", no_args_is_help=True)
 
@@ -119,7 +119,7 @@ def pairs_export(
         return
     done = export(
         open_stores(at(workspace), study), kind_of(kind), format_of(form), folder, downvoted,
-        lambda exported: card_markdown(exported, licence),
+        lambda exported: printable(card_markdown(exported, licence)),
     )  # fmt: skip
     show(export_data(done) if as_json else str(done.file))
 
@@ -133,7 +133,7 @@ def _export_proposals(folder: Path, form: str, licence: str, workspace: Path, as
     if of_stores:
         raise BadInput("proposer pairs come from the ledger, and --downvoted and --study are of stores; leave them out")
     done = export_pairs(
-        at(workspace).ledger, format_of(form), folder, lambda exported: proposer_card(exported, licence)
+        at(workspace).ledger, format_of(form), folder, lambda exported: printable(proposer_card(exported, licence))
     )
     show(proposer_data(done) if as_json else str(done.file))
 

@@ -16,7 +16,7 @@ from agent.ending import Ending, Retraction
 from agent.examining import Examiner, last_look
 from agent.floor import Floor, floor_data, settle, told, visible_effect
 from agent.harvesting import Harvest
-from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow, left_standing
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
 from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known

@@ -11,7 +11,7 @@ _USER = re.compile(r"://(?:[^/\s]*|[^/\s@]*:\S*)@")  # the second: a password wi
 _QUERY = re.compile(r"(?<=[?&#;])([^=&#;?\s]+)=[^&#;\s]*")
 _KEY = re.compile(
     r"\b(sk-|hf_|gh[pousr]_|xox[a-z]-|AIza)[A-Za-z0-9_-]{8,}"
-    r"|(?i:\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,})"
+    r"|(?i:\b((?:bearer|basic)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{8,})"
     r"|(?i:\b((?:api[_-]?key|access[_-]?token|token|secret|password)=)[^\s&\"'<>]+)"
 )
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")

@@ -17,6 +17,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from lanes.errors import NightlaneError
+from lanes.redaction import redacted
 from probes.base import Base, load_base
 from probes.data import order
 from probes.failure_kinds import FailureKind
@@ -280,7 +281,7 @@ def classify(error: Exception) -> FailureKind:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:400]
+    return redacted(f"{type(error).__name__}: {text}")[:400]
 
 
 def peak_gb(device: str) -> float:

@@ -131,7 +131,7 @@ def spent_on_judging(file: Path, session: str) -> float:
     """Dollars, what is set aside for calls in flight included; 0 where nothing was counted."""
     if not file.exists():
         return 0.0
-    with _damage_is_said(file), contextlib.closing(open_to_read(file)) as database:
+    with _damage_is_said(file), contextlib.closing(open_to_read(file, sqlite3.Connection)) as database:
         _hold_to_digests(database)
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'spent'").fetchone():
             return 0.0  # it was made a moment ago

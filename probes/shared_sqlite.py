@@ -34,8 +34,8 @@ def open_shared(path: Path, table: str) -> sqlite3.Connection:
     return database
 
 
-def open_to_read(path: Path, kind: type[Kind] = sqlite3.Connection) -> Kind:  # type: ignore[assignment]
-    """The database as it is now, also for somebody who may not write beside it. BadInput where it may not be read.
+def open_to_read(path: Path, kind: type[Kind]) -> Kind:
+    """The database as it is now, opened as this ``kind`` of connection, also for somebody who may not write beside it. BadInput where it may not be read.
 
     SQLite needs the two files that a writer keeps beside a database, and can neither make them where nothing may be
     written nor do without them where the last rows are in one of them. Then a copy is read.
@@ -46,7 +46,7 @@ def open_to_read(path: Path, kind: type[Kind] = sqlite3.Connection) -> Kind:  # 
         )  # where a file could be made beside it, it would be the reader's, and its owner's no more
     where = f"{path.resolve().as_uri()}?mode=ro"
     try:
-        database: Kind = sqlite3.connect(
+        database = sqlite3.connect(
             where, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False, factory=kind
         )
         with contextlib.ExitStack() as unless_it_works:
@@ -71,7 +71,7 @@ def _copy(path: Path, kind: type[Kind]) -> Kind:
             after = path.stat()
             if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size):
                 break  # nothing moved from the log to the database meanwhile
-        memory: Kind = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=kind)
+        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=kind)
         with contextlib.closing(sqlite3.connect(here)) as copied:
             copied.backup(memory)
     return memory

@@ -1,12 +1,12 @@
 """What stands behind a change between two sides, in Markdown and in JSON: warnings, classes, flipped problems."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lanes.printable import printable
 from probes.evaluation.breakdown import Breakdown, Change, ClassCount
 from probes.evaluation.results import Result
 from probes.evaluation.statistics import PassDifference
@@ -110,12 +110,7 @@ def _size(answer: str) -> str:
 def _shortened(answer: str) -> tuple[list[str], bool]:
     kept = answer[:MOST_CHARACTERS].splitlines()[:MOST_LINES]
     whole = len(answer) <= MOST_CHARACTERS and len(answer.splitlines()) <= MOST_LINES
-    return [_printable(line) for line in kept], whole
-
-
-def _printable(line: str) -> str:
-    """A line with its indentation, and without what moves a cursor, hides or cannot be written."""
-    return "".join("\ufffd" if unicodedata.category(char)[0] == "C" else char for char in line.expandtabs(4)).rstrip()
+    return [printable(line.expandtabs(4)).rstrip() for line in kept], whole
 
 
 def _block(lines: Sequence[str]) -> list[str]:

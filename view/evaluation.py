@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lanes.printable import printable
 from probes.evaluation.breakdown import Breakdown, break_down, count_classes
 from probes.evaluation.results import Evaluation, Side
 from probes.evaluation.statistics import PassRate, pass_rates
@@ -40,7 +41,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """report.md and evaluation.json, beside results.jsonl."""
-    write_durably(folder / "report.md", evaluation_markdown(evaluation))
+    write_durably(folder / "report.md", printable(evaluation_markdown(evaluation)))
     write_durably(folder / "evaluation.json", json.dumps(evaluation_data(evaluation), indent=1) + "\n")
 
 

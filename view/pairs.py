@@ -1,7 +1,6 @@
 """Rows of the preference stores for a terminal: a list, one row side by side, and both as JSON values."""
 
 import textwrap
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
@@ -10,6 +9,7 @@ from typing import Any
 from rich.cells import cell_len, chop_cells
 
 from agent.pairs import VOTES, Imported, Reviewed
+from lanes.printable import printable
 from preferences.overlay import Standing
 from preferences.rows import SIDES, Kind, row_to_json, text_to_json
 from probes.data import Turns
@@ -177,11 +177,7 @@ def _wrapped(text: Turns, width: int) -> list[str]:
     shown = text if isinstance(text, str) else "\n".join(f"[{role}] {content}" for role, content in text)
     lines = []
     for line in shown.split("\n"):
-        safe = "".join(_safe(char) for char in line.expandtabs(4)).rstrip()
+        safe = printable(line.expandtabs(4)).rstrip()
         for piece in textwrap.wrap(safe, width) or [""]:
             lines += chop_cells(piece, width) if cell_len(piece) > width else [piece]
     return lines
-
-
-def _safe(char: str) -> str:
-    return char if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else "·"

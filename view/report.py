@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.workspace import Workspace
+from lanes.printable import printable
 from probes.store import write_durably
 from view.check_sections import at_the_end, calibration, error_budget
 from view.decision_sections import crashes, critical, discarded, guards, kept, sensitivity
@@ -44,5 +45,5 @@ def write_report(workspace: Workspace, session_id: str) -> Path:
     folder = workspace.session(record.session.id)
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(folder / "recipe.toml", record.incumbent.to_toml())
-    write_durably(folder / "report.md", report_markdown(record))
+    write_durably(folder / "report.md", printable(report_markdown(record)))
     return folder / "report.md"
