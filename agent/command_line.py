@@ -395,8 +395,7 @@ def _unusable(error: OSError) -> int:
         return 7
     if error.errno == errno.EIO:
         tell(
-            f"nightlane: the disk failed ({error.strerror}) at {error.filename or 'a file'}; look at the disk, and then "
-            "give the command again"
+            f"nightlane: the disk failed ({error.strerror}) at {error.filename or 'a file'}; look at it, then try again"
         )
         return 7
     if error.filename is None:

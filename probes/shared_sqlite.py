@@ -35,7 +35,8 @@ def open_shared(path: Path, table: str) -> sqlite3.Connection:
 
 
 def open_to_read(path: Path, kind: type[Kind]) -> Kind:
-    """The database as it is now, opened as this ``kind`` of connection, also for somebody who may not write beside it. BadInput where it may not be read.
+    """The database as it is now, opened as this ``kind`` of connection, also for somebody who may not write beside
+    it. BadInput where it may not be read.
 
     SQLite needs the two files that a writer keeps beside a database, and can neither make them where nothing may be
     written nor do without them where the last rows are in one of them. Then a copy is read.

@@ -168,7 +168,7 @@ def test_a_copy_has_what_the_log_holds(shared: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sqlite3, "connect", refused)
     assert spent_on_judging(shared, "s") == 2.5
     writer.execute("UPDATE spent SET dollars = 3.5")
-    assert open_to_read(shared).execute("SELECT dollars FROM spent").fetchone() == (3.5,)
+    assert open_to_read(shared, sqlite3.Connection).execute("SELECT dollars FROM spent").fetchone() == (3.5,)
     writer.close()
 
 
