@@ -460,7 +460,7 @@ class Ledger:
         if digest not in self._recipes:
             row = self._db.execute("SELECT * FROM recipes WHERE digest = ?", (digest,)).fetchone()
             if row is None:
-                raise damaged(self._db.path, f"its recipe {digest} is gone")
+                raise damaged(self.path, f"its recipe {digest} is gone")
             self._recipes[digest] = Recipe.from_toml(row["toml"])
         return self._recipes[digest]
 
