@@ -102,8 +102,9 @@ class World:
         if probe.recipe.learning_rate > 0.5:
             return None
         level = 3.5 + sum(self._worth(probe, name) for name in ("learning_rate", "beta") if _moved(probe.recipe, name))
-        level += 0.2 * unit(probe.recipe.digest, probe.seed)
-        return [[level + 0.4 * unit(probe.id, p.id, sample) for sample in range(probe.key.samples)] for p in prompts]
+        luck = (probe.recipe.learning_rate, probe.recipe.beta, probe.recipe.curriculum, probe.seed, probe.key.split)
+        level += 0.2 * unit(*luck)
+        return [[level + 0.4 * unit(*luck, p.id, sample) for sample in range(probe.key.samples)] for p in prompts]
 
     def _worth(self, probe: Probe, knob: str) -> float:
         return -6.0 if probe.seed in self.again and knob == self.denied else self.gain
