@@ -145,17 +145,16 @@ class Session:
         start, last = self._recipe(self.row.start), self._recipe(keeps[-1][0].incumbent)
         ending = Ending(self.measuring, self.seeds, self._terms, self._known([]))
         for check in (ending.leave_out, ending.hold_out):
-            found = list[Retraction]()
+            gone = set[str]()
             try:
-                if keeps:
-                    found.extend(check(keeps, start, last))
+                for one in check(keeps, start, last) if keeps else ():
+                    self._retract(one)
+                    gone.add(one.kept.id)
+                    last = one.stands
             except BudgetSpent as error:
                 self.measuring.note(f"{check.__name__.upper()} left out: {error}")
-            self._retract(found)
             self.measuring.reserve = 0
-            gone = {one.kept.id for one in found}
             keeps = [(decision, proposal) for decision, proposal in keeps if decision.id not in gone]
-            last = found[-1].stands if found else last
 
     def end(self, reason: str) -> None:
         """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
@@ -362,18 +361,14 @@ class Session:
         rows = self._ledger.decisions("WHERE session = ? AND status = 'KEEP'", (self.row.id,))
         return [(row, self._proposal(row.id)) for row in rows]
 
-    def _retract(self, found: Sequence[Retraction]) -> None:
-        rows = []
-        for one in found:
-            if self._ledger.decision(one.kept.id + RETRACTION):
-                continue
-            figures = retraction_row(self.study, one.kept, one.proposal, one.verdict, one.comparison)
-            decision_id, turn = one.kept.id + RETRACTION, -one.kept.turn
-            decision = self._decision(decision_id, turn, one.verdict, one.stands, figures)
-            rows.append((replace(decision, comparison=asdict(one.comparison)), None))
-            with uninterrupted():
-                self._ledger.keep_recipe(one.stands)
-        self._record(rows)
+    def _retract(self, one: Retraction) -> None:
+        if self._ledger.decision(one.kept.id + RETRACTION):
+            return
+        figures = retraction_row(self.study, one.kept, one.proposal, one.verdict, one.comparison)
+        decision = self._decision(one.kept.id + RETRACTION, -one.kept.turn, one.verdict, one.stands, figures)
+        with uninterrupted():
+            self._ledger.keep_recipe(one.stands)
+        self._record([(replace(decision, comparison=asdict(one.comparison)), None)])
         self.measuring.publish()
 
     # the ledger

@@ -11,7 +11,7 @@ import pytest
 import settings_nights as nights
 
 from agent import opening
-from agent.ledger import DecisionRow, Ledger
+from agent.ledger import CheckRow, DecisionRow, Ledger
 from agent.opening import Overrides, begin, resume
 from agent.search import CALIBRATION, Search
 from agent.session import Session
@@ -209,3 +209,29 @@ def test_a_night_killed_where_its_budget_ended_resumes_to_the_same_rows(
 
 def killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_retraction_that_was_come_to_before_the_budget_ended_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first KEEP's re-test contradicts it; the second's is not paid for any more."""
+    asked = nights.study(tmp_path / "study", {"lanes.curriculum": None, "budget": {"disk_gb": "1"}})
+    disk, workspace = Disk(monkeypatch), Workspace(tmp_path / "night")
+    original = Ledger.checked
+
+    def full_from_then_on(self: Ledger, *checks: CheckRow) -> None:
+        original(self, *checks)
+        if checks[0].kind == "leave_one_out":
+            disk.times = disk.asked
+
+    monkeypatch.setattr(Ledger, "checked", full_from_then_on)
+    runner = nights.Runner(asked, workspace.runs, denied="learning_rate")
+    begin(asked, workspace, Overrides(), 0, False, nights.Silent(), write_report, runner)
+    record = load_record(workspace, None)
+    kept = [row for row in record.decisions if row.status == "KEEP"]
+    [check] = [check for check in record.checks if check.kind == "leave_one_out"]
+    [back] = [row for row in record.decisions if row.status == "RETRACT"]
+    assert len(kept) == 2
+    assert (check.subject, check.data["verdict"]) == (kept[0].id, "retracted")
+    assert back.proposal == kept[0].id
+    assert record.incumbent.digest == back.incumbent != kept[1].incumbent
