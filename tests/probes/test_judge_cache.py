@@ -124,6 +124,29 @@ def test_a_row_that_is_no_judgement_is_none(tmp_path: Path, text: str) -> None:
     cache.close()
 
 
+def test_a_judgement_that_changed_on_the_disk_is_none_and_is_asked_for_again(tmp_path: Path) -> None:
+    cache = JudgeCache(tmp_path)
+    cache.put(cache_key(1), {"overall": 7})
+    with sqlite3.connect(cache.path) as database:
+        database.execute("UPDATE judgements SET judgement = replace(judgement, '7', '5')")
+    database.close()
+    assert cache.get(cache_key(1)) is None
+    assert cache.put(cache_key(1), {"overall": 7}) == {"overall": 7} == cache.get(cache_key(1))
+    cache.close()
+
+
+def test_a_cache_from_before_there_were_checksums_keeps_what_it_has(tmp_path: Path) -> None:
+    cache = JudgeCache(tmp_path)
+    cache.put(cache_key(1), {"overall": 7})
+    cache.close()
+    with sqlite3.connect(cache.path) as database:
+        database.execute("DROP TABLE row_digests")
+    database.close()
+    again = JudgeCache(tmp_path)
+    assert again.get(cache_key(1)) == {"overall": 7}
+    again.close()
+
+
 def test_a_file_that_is_no_database_and_a_folder_that_is_a_file_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "judgements.sqlite").write_text("no database at all, but long enough for a header" * 10)
     with pytest.raises(MissingRequirement, match="move it away if it is damaged"):

@@ -1,10 +1,11 @@
+import sqlite3
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from lanes.errors import BudgetSpent
+from lanes.errors import BadInput, BudgetSpent
 from probes.purse import Allowance, Purse, Spent, spent_on_judging
 
 
@@ -86,3 +87,22 @@ def test_without_a_limit_everything_is_counted_and_nothing_refused(tmp_path: Pat
     with Purse() as free:
         pay(free, 1e6, 5.0)
         assert free.spent.dollars == 5.0
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "folder", "changed"])
+def test_costs_that_cannot_be_read_are_one_sentence_with_the_way_out(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "judging.sqlite"
+    with Purse(Allowance(file, "s")) as purse, purse.call(0.5) as taken:
+        taken.append(Spent(calls=1, dollars=0.25))
+    assert spent_on_judging(file, "s") == 0.25
+    if damage == "changed":
+        with sqlite3.connect(file) as database:
+            database.execute("UPDATE spent SET dollars = 0.0")
+        database.close()
+    elif damage == "folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        file.write_bytes(b"no database" * 900 if damage == "garbage" else file.read_bytes()[:5000])
+    with pytest.raises(BadInput, match="counts what judging cost, and cannot be read"):
+        spent_on_judging(file, "s")
