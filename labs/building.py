@@ -13,7 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from labs.files import digest_of_file, write_atomically
+from labs.files import digest_of_file
+from probes.store import write_durably
 
 MANIFEST = "manifest.json"
 
@@ -47,7 +48,7 @@ class Lab:
             stages = import_module(f"labs.{self.name}.stages")  # imports torch
             figures, seconds = stages.make(directory, size, progress)
             manifest = {"makers": makers, "files": self._digests(directory), "figures": figures, "seconds": seconds}
-            write_atomically(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+            write_durably(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
     def is_complete(self, directory: Path, size: Any = None) -> bool:
         """Whether the manifest is there, its makers are today's, and every file is as it was written."""

@@ -2,25 +2,15 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-
-def write_atomically(path: Path, text: str) -> None:
-    """A new file beside `path`, flushed to the disk, then renamed over it."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _flush_folder(path.parent)
+from probes.store import sync, write_durably
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_durably(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -31,16 +21,8 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     fill(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    _flush_folder(folder.parent)
+    sync(folder.parent)
 
 
 def digest_of_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
