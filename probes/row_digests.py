@@ -54,7 +54,8 @@ def checked(
 
     def made(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> sqlite3.Row:
         table = tables.get(tuple(column[0] for column in cursor.description))
-        if table is not None and not is_kept(database, table, dict(zip(_names(cursor), values, strict=True))):
+        row = {} if table is None else dict(zip(_names(cursor), values, strict=True))
+        if table is not None and not is_kept(database, table, row) and _is_there(database, table, row):
             raise wrong(table, str(values[0]))
         return sqlite3.Row(cursor, values)
 
@@ -67,6 +68,15 @@ def is_kept(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) ->
     return database.execute(f"SELECT 1 FROM {TABLE} WHERE digest = ?", (digest,)).fetchone() is not None
 
 
+def _is_there(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> bool:
+    """Whether a row stands in its table without its digest. Another process may have changed both since it was read,
+    so both are looked at in one statement."""
+    same = " AND ".join(f"{name} IS ?" for name in row)
+    lacks = f"NOT EXISTS (SELECT 1 FROM {TABLE} WHERE digest = ?)"
+    values = (*row.values(), digest_of_row(table, row))
+    return database.execute(f"SELECT 1 FROM {table} WHERE {same} AND {lacks}", values).fetchone() is not None
+
+
 def digest_of_row(table: str, row: Mapping[str, Any]) -> bytes:
     return _digest(table, *(part for named in row.items() for part in named))
 
@@ -74,17 +84,19 @@ def digest_of_row(table: str, row: Mapping[str, Any]) -> bytes:
 def unkept(database: sqlite3.Connection, of: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """(table, what its first column says) of every row that is not as it was written, then (table, "") for each digest
     whose row is gone."""
-    kept = {bytes(row[0]): str(row[1]) for row in database.execute(f"SELECT digest, source FROM {TABLE}")}
-    seen = set()
-    for table, names in columns(database).items():
-        if of and table not in of:
-            continue
-        for values in database.execute(f"SELECT {', '.join(names)} FROM {table}"):
-            digest = digest_of_row(table, dict(zip(names, tuple(values), strict=True)))
-            seen.add(digest)
-            if digest not in kept:
-                yield table, str(values[0])
-    yield from ((table, "") for digest, table in kept.items() if digest not in seen)
+    database.execute("BEGIN")  # one state of the file, also while somebody writes to it
+    try:
+        kept = {bytes(row[0]): str(row[1]) for row in database.execute(f"SELECT digest, source FROM {TABLE}")}
+        seen = set()
+        for table, names in columns(database).items():
+            for values in () if of and table not in of else database.execute(f"SELECT {', '.join(names)} FROM {table}"):
+                digest = digest_of_row(table, dict(zip(names, tuple(values), strict=True)))
+                seen.add(digest)
+                if digest not in kept:
+                    yield table, str(values[0])
+        yield from ((table, "") for digest, table in kept.items() if digest not in seen)
+    finally:
+        database.execute("ROLLBACK")
 
 
 def _names(cursor: sqlite3.Cursor) -> Sequence[str]:

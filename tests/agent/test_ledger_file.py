@@ -93,6 +93,21 @@ def test_content_that_changed_on_the_disk_is_said_with_the_way_out(
         load(ledger)
 
 
+def test_a_row_that_another_process_changes_while_it_is_read_is_no_damage(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Ledger(path) as writer, Ledger(path, read_only=True) as reader:
+        check_row = reader._db.row_factory
+        before = reader._db.execute("SELECT * FROM sessions")
+
+        def late(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:
+            writer.set_limits("s1", {"hours": 2})
+            return check_row(cursor, values)
+
+        before.row_factory = late
+        assert before.fetchone()["id"] == "s1"
+        assert list(row_digests.unkept(reader._db)) == []
+
+
 def test_a_ledger_from_before_there_were_checksums_gets_them(tmp_path: Path) -> None:
     path = filled(tmp_path)
     edit_all = sqlite3.connect(path)

@@ -50,5 +50,5 @@ def test_what_is_not_as_it_was_saved_is_refused(adapter: Path, damage: str) -> N
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
 def test_an_adapter_that_cannot_be_read_is_said_before_the_model_is_loaded(adapter: Path, name: str) -> None:
     (adapter / name).write_bytes((adapter / name).read_bytes()[:-1])
-    with pytest.raises(BadInput, match="cannot be read .*restore it, or train it again"):
+    with pytest.raises(BadInput, match=r"cannot be read .*restore it, or train it again"):
         load(ModelSettings(path="none"), Path(), "none", adapter)
