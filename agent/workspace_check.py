@@ -20,7 +20,7 @@ from agent.study import parse_study
 from agent.workspace import Workspace
 from lanes import Recipe
 from lanes.errors import BadInput, MissingRequirement
-from preferences.journal import set_bad_lines_aside
+from preferences.journal import altered, read, set_bad_lines_aside
 from preferences.rows import KINDS, row_from_json
 from preferences.stores import Stores
 from probes import row_digests
@@ -32,6 +32,12 @@ from probes.store import ProbeStore, set_aside, write_durably
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a garbled file may raise."""
+
+
+Accept = Callable[[dict[str, Any]], object]
+"""Takes a line of a store, or raises BadInput."""
+SAID = ("votes", "withdrawals", "reviews", "certifications", "reserved")
+"""Files of the stores beside their rows."""
 
 
 @dataclass(frozen=True)
@@ -245,23 +251,24 @@ def _stores(workspace: Workspace) -> Iterator[Found]:
     if not folder.exists():
         return
     stores = Stores(folder)
-    for kind in KINDS:
-        path = stores.path(kind)
+    takes: dict[Path, Accept] = {stores.path(kind): partial(row_from_json, kind) for kind in KINDS}
+    takes |= {folder / f"{name}.jsonl": dict for name in SAID}
+    for path, accept in takes.items():
         try:
-            yield Found(str(path), True, f"{len(stores.rows(kind))} rows")
+            rows = [accept(data) for _, data in read(path)]
+            if why := altered(path):
+                raise BadInput(f"{path} {why}")
+            yield Found(str(path), True, f"{len(rows)} lines, as they were written")
         except (BadInput, OSError) as error:
-            yield _bad_lines(path, error, partial(row_from_json, kind))
+            yield _bad_lines(path, error, accept)
     try:
         stores.read_all()
         stores.reserved_prompts()
-        yield Found(str(folder), True, "votes, reviews, withdrawals and certifications can be read")
     except (BadInput, OSError) as error:
-        for path in sorted(folder.glob("*.jsonl")):
-            if str(path) in str(error) and path not in map(stores.path, KINDS):
-                yield _bad_lines(path, error, lambda data: None)
+        yield Found(str(folder), False, str(error))
 
 
-def _bad_lines(path: Path, error: Exception, accept: Callable[[dict[str, Any]], object]) -> Found:
+def _bad_lines(path: Path, error: Exception, accept: Accept) -> Found:
     mend = None if isinstance(error, OSError) else lambda: set_bad_lines_aside(path, accept)
     return Found(
         str(path), False,

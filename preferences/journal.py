@@ -7,6 +7,7 @@ takes it away. A last line that lacks only its line end is whole.
 import fcntl
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any
 from lanes.errors import BadInput
 from probes.prompts import parse_object
 from probes.store import set_aside, sync, write_durably
+
+SUMS = "sums.json"
+"""Of each file of the folder: how long it was after the last append, and the checksum of that much of it."""
 
 
 @contextmanager
@@ -51,6 +55,46 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         os.fsync(stream.fileno())
     if new:
         sync(path.parent)
+    _remember(path)
+
+
+def altered(path: Path) -> str:
+    """How a file is not what was appended to it, in words; "" where it is, or where nothing is known of it. What a kill
+    left at its end is no alteration."""
+    length, checksum = _sums(path.parent).get(path.name, (0, 0))
+    content = path.read_bytes() if path.exists() else b""
+    if len(content) < length:
+        return f"has {len(content)} of {length} bytes that were written"
+    return "" if zlib.crc32(content[:length]) == checksum else "is not what was written"
+
+
+def _remember(path: Path) -> None:
+    """Go on with the checksum of what was appended, in ``sums.json`` beside it. It may be behind after a kill, and is
+    left alone where the file is shorter than it was."""
+    sums = _sums(path.parent)
+    length, checksum = sums.get(path.name, (0, 0))
+    with path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) < length:
+            return
+        stream.seek(length)
+        more = stream.read()
+    sums[path.name] = length + len(more), zlib.crc32(more, checksum)
+    write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
+
+
+def _forget(path: Path) -> None:
+    sums = _sums(path.parent)
+    sums.pop(path.name, None)
+    write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
+
+
+def _sums(folder: Path) -> dict[str, tuple[int, int]]:
+    """By the names of the files, length and checksum; nothing where that cannot be read."""
+    try:
+        found = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        return {name: (int(length), int(checksum)) for name, (length, checksum) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) -> str:
@@ -60,9 +104,12 @@ def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) 
         whole, tail = _split(path)
         lines = [*whole.split(b"\n")[:-1], *([tail] if tail else [])]
         good = [line for line in lines if _is_taken(line, accept)]
-        aside = set_aside(path)
+        aside = set_aside(path) if path.exists() else None
         write_durably(path, "".join(f"{line.decode()}\n" for line in good))
-    return f"{len(good)} of {len(lines)} lines are kept, and the file as it was is {aside.name}"
+        _forget(path)
+        _remember(path)
+    kept = f"{len(good)} of {len(lines)} lines are kept"
+    return f"{kept}, and the file as it was is {aside.name}" if aside else kept
 
 
 def _is_taken(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:

@@ -55,7 +55,7 @@ def test_commands_and_options_are_pinned() -> None:
         "explain": ["--workspace", "--json"],
         "check": ["--workspace"],
         "init": [],
-        "doctor": ["--json", "--repair", "--workspace"],
+        "doctor": ["--workspace", "--repair", "--json"],
         "evaluate": [
             "--problems", "--model", "--revision", "--quantization", "--adapter", "--endpoint", "--samples",
             "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds", "--memory", "--workspace",
