@@ -373,7 +373,6 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def main() -> None:
     """Entry point: a NightlaneError becomes its sentence and its exit code, Ctrl-C becomes 130."""
-    sys.excepthook = lambda *defect: tell("".join(traceback.format_exception(*defect)), end="")
     try:
         code = app(standalone_mode=False) or 0
     except NightlaneError as error:
@@ -399,7 +398,7 @@ def _unusable(error: OSError) -> int:
         )
         return 7
     if error.filename is None:
-        raise error
+        return _defect(error)
     tell(f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and who may use it")
     return 2
 
@@ -419,9 +418,15 @@ def _usage(error: Exception) -> int:
     """A wrong command line is told as one sentence; anything else is a defect and keeps its traceback."""
     show = getattr(error, "format_message", None)
     if show is None:
-        raise error
+        return _defect(error)
     tell(f"nightlane: {show().rstrip('.')}; see nightlane --help")
     return 2
+
+
+def _defect(error: Exception) -> int:
+    """Ours, with its traceback, which may quote anybody."""
+    tell("".join(traceback.format_exception(error)), end="")
+    return 1
 
 
 if __name__ == "__main__":
