@@ -98,7 +98,12 @@ class Measuring:
     def _run(self, title: str, missing: Sequence[Probe]) -> None:
         self._require_unchanged()
         self.note.watcher.measuring(title, missing)
-        self.runner.run(missing, self._heard, self._keep, self.allowance())
+        try:
+            self.runner.run(missing, self._heard, self._keep, self.allowance())
+        except BadInput:  # a worker that started just then may have read a file that was half saved
+            self._require_unchanged()
+            missing = [probe for probe in missing if not settled(self._found(probe))]
+            self.runner.run(missing, self._heard, self._keep, self.allowance())
         self._require_unchanged()
 
     def outcome(self, probe: Probe) -> Outcome:

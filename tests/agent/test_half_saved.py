@@ -10,7 +10,7 @@ from test_session import ledger_of, play, study  # noqa: F401 - a fixture
 from agent import measuring
 from agent.measuring import READ_AGAIN_AFTER, Measuring
 from agent.study import Study
-from lanes.errors import StudyChanged
+from lanes.errors import BadInput, StudyChanged
 from probes.simulated import SimulatedRunner
 
 
@@ -76,6 +76,24 @@ def test_a_file_that_is_whole_again_within_seconds_changed_nothing(
     with ledger_of(tmp_path) as ledger:
         assert (row := ledger.session()) is not None
         assert row.finish_reason == "1 decisions made, the budget"
+
+
+def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
+    study: Study,  # noqa: F811
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    original, asked = SimulatedRunner.run, list[int]()
+
+    def refuse_once(runner: SimulatedRunner, batch: Any, *others: Any) -> Any:
+        asked.append(len(batch))
+        if len(asked) == 1:
+            original(runner, batch[:1], *others)
+            raise BadInput("prompts.jsonl, line 7 is no JSON object")
+        return original(runner, batch, *others)
+
+    monkeypatch.setattr(SimulatedRunner, "run", refuse_once)
+    play(study, tmp_path, decisions=1)
+    assert asked[:2] == [3, 2], "what the first had measured is not measured again"
 
 
 def test_a_file_that_stays_changed_is_believed_after_a_few_seconds(
