@@ -42,8 +42,8 @@ def serve(
     """
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    for number in (signal.SIGTERM, signal.SIGHUP):  # and so is the end of its group; what a handler does is not
-        signal.signal(number, lambda *_: None)  # inherited by the sandbox, as being ignored would be
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so are these, sent to a group; the sandbox would inherit SIG_IGN
+        signal.signal(number, lambda *_: None)
     _redirect(runs / f"worker-{number}.log")
     with contextlib.suppress(EOFError, BrokenPipeError):
         try:
