@@ -91,12 +91,13 @@ class Measuring:
             for probe in dict.fromkeys(probes)
             if not settled(found := self._found(probe)) or (probe in read and not self.store.has_answers(found))
         ]
-        if missing:
-            self._require_budget(sum(not probe.adapter_of for probe in missing))
-            self._run(title, missing)
+        if not missing:
+            return
+        self._require_unchanged()
+        self._require_budget(sum(not probe.adapter_of for probe in missing))
+        self._run(title, missing)
 
     def _run(self, title: str, missing: Sequence[Probe]) -> None:
-        self._require_unchanged()
         self.note.watcher.measuring(title, missing)
         try:
             self.runner.run(missing, self._heard, self._keep, self.allowance())
@@ -111,6 +112,7 @@ class Measuring:
         budget: it was paid for, and without it nothing that rests on it can be decided, in any resume."""
         if self._found(probe) is None:
             self.note(f"probe {probe.id} is gone or damaged in {self.workspace.runs} and is run again")
+            self._require_unchanged()
             self._run(f"probe {probe.id} again", [probe])
         found = self._found(probe)
         if found is None:

@@ -9,7 +9,6 @@ import gc
 import json
 import resource
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,24 +111,9 @@ def _measure_one(
         raise
     except Exception as error:
         failure = Failure(probe.id, probe.seed, classify(error), _one_line(error))
-        _let_go(error)
-    if not failure.permanent:
-        bench.drop_bases()  # whatever went wrong may have left something on the base
+    if not failure.permanent:  # whatever went wrong may have left something on the base
+        bench.drop_bases()  # here, where the exception, whose frames hold the base and the trainer, is gone
     return failure
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Empty the frames that an exception, and those behind it, came through: they hold the base and the trainer, and
-    the next base would have to fit beside them."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            traceback.clear_frames(one.__traceback__)
-            one.__traceback__ = None
-            waiting += [one.__cause__, one.__context__]
 
 
 def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], listener: Listener, purse: Purse) -> Reading:

@@ -37,7 +37,7 @@ def let_go(probe: Probe, outcome: Outcome) -> None:
 class Runner(Protocol):
     """Runs probes. ``environment`` names the software and the device class and is part of the probe key;
     ``base`` is the digest of the base model where the runner brings its own, else None. ``width``: how many run side by
-    side. ``about`` says in one line what its scorer found on this machine, for the log."""
+    side, as far as its workers are not given up. ``about`` says in one line what its scorer found on this machine, for the log."""
 
     @property
     def environment(self) -> str: ...
@@ -57,7 +57,8 @@ class Runner(Protocol):
         """One outcome per probe, in order. Infrastructure failures were tried again before they are returned.
 
         ``keep`` is told of each outcome as soon as it is final, so that what is measured survives what comes after.
-        ``allowance``: what judging may cost. BudgetSpent when that does not suffice.
+        ``allowance``: what judging may cost. BudgetSpent when that does not suffice. However a batch ends, nothing of
+        it goes on: what an exception cuts off is in no worker any more.
         """
 
     def close(self) -> None: ...
