@@ -37,7 +37,7 @@ def let_go(probe: Probe, outcome: Outcome) -> None:
 class Runner(Protocol):
     """Runs probes. ``environment`` names the software and the device class and is part of the probe key;
     ``base`` is the digest of the base model where the runner brings its own, else None. ``width``: how many run side by
-    side, as far as its workers are not given up. ``about`` says in one line what its scorer found on this machine, for the log."""
+    side now. ``about`` says in one line what its scorer found on this machine, for the log."""
 
     @property
     def environment(self) -> str: ...
