@@ -126,9 +126,10 @@ class Jail:
         """The process that we started: the zygote, or bwrap around it."""
         return int(self._process.pid)
 
-    def kill(self) -> None:
-        """End the process that we started, at once; what hangs on it follows."""
-        self._process.kill()
+    def hang_up(self) -> None:
+        """End the control channel, from any thread: the zygote kills its program and leaves, and who waits here wakes."""
+        with contextlib.suppress(OSError):  # not connected: it is gone already
+            self.control.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End it and everything it started, and return when that is gone. Closing twice is harmless."""

@@ -21,9 +21,10 @@ def demand(size, seconds):
     held = bytearray(size)
     held[::4096] = b"x" * len(held[::4096])
     while time.process_time() < seconds: pass
-    return held.count(b"x")
+    return held[0]
 """
-_DEMANDED_SHARE, _MOST_MIB = 0.75, 512
+_SHARE = 0.75  # of the seconds
+_MIB_PER_SECOND = 100  # to touch a page takes time, too
 
 
 class Sandbox:
@@ -84,6 +85,8 @@ class Sandbox:
             raise RuntimeError("a sandbox runs one program at a time; close the one that runs, or open another sandbox")
         if self._jail is None or self._jail.closed:
             self._jail = Jail(self._launch, self.limits)
+            if self._closed:  # interrupted meanwhile
+                self._jail.hang_up()
         self._live = candidate = Candidate(self._jail, next(self._identities), self.limits, asks or {})
         try:
             candidate.load(source, needs)
@@ -94,10 +97,11 @@ class Sandbox:
 
     def serves(self) -> bool:
         """Whether a program known to be good, that asks for nearly all a program may use, gets it here and now."""
-        size = min(self.limits.memory_mb - 64, _MOST_MIB) << 20
+        limits = self.limits
+        size = min(limits.memory_mb - 64, 1 + int(_MIB_PER_SECOND * min(limits.seconds, 10))) << 20
         try:
             with self.start(_DEMANDING, "demand") as good:
-                return good.call("demand", size, _DEMANDED_SHARE * self.limits.seconds) == Returned(size // 4096)
+                return good.call("demand", size, _SHARE * limits.seconds) == Returned(ord("x"))
         except SandboxBroken:
             self.discard()
             return False
@@ -106,7 +110,7 @@ class Sandbox:
         """From another thread: no more programs, and the one that runs ends now. Close it when that thread is done."""
         self._closed = True
         if (jail := self._jail) is not None:
-            jail.kill()
+            jail.hang_up()
 
     def discard(self) -> None:
         """End the zygote; the next program gets a new one."""

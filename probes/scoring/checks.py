@@ -72,6 +72,7 @@ class Rooms:
         self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
         self._tests: dict[tuple[str, ...], Sandbox] = {}
         self.parser = Parser()
+        self._interrupted = False
 
     def tests(self, packages: tuple[str, ...] = ()) -> Sandbox:
         """Test code computes beside the program and sees all it returns: it gets twice what a program gets, and the
@@ -80,11 +81,14 @@ class Rooms:
             limits = self.programs.limits
             memory_mb = max(2 * limits.memory_mb, 512 if packages else 0)
             twice = Limits(2 * limits.seconds, memory_mb, VALUE_BYTES, source_bytes=16 << 20)
-            self._tests[packages] = open_sandbox(twice, packages=packages)
+            opened = self._tests[packages] = open_sandbox(twice, packages=packages)
+            if self._interrupted:
+                opened.interrupt()
         return self._tests[packages]
 
     def interrupt(self) -> None:
         """From another thread: whatever runs here ends now, and nothing runs here any more."""
+        self._interrupted = True
         for sandbox in (self.programs, *list(self._tests.values())):
             sandbox.interrupt()
 

@@ -43,6 +43,7 @@ class ExecutionScorer:
         self._limits = Limits(seconds=settings.seconds, memory_mb=settings.memory_mb)
         self._here = threading.local()
         self._opened: list[Rooms] = []
+        self._closing = False
         self._about = f"sandbox: {self._rooms.programs.why}"
         self._parsed: dict[str, Cases | Tests] = {}
         self._reading = threading.Lock()  # Python's warnings are switched off for all threads, or for none
@@ -58,6 +59,8 @@ class ExecutionScorer:
             except SandboxUnavailable as error:
                 raise MissingRequirement(str(error)) from None
             self._opened.append(rooms)
+            if self._closing:
+                rooms.interrupt()
         return rooms
 
     @property
@@ -93,8 +96,9 @@ class ExecutionScorer:
         return self._side_by_side.each(answers, lanes)
 
     def close(self) -> None:
+        self._closing = True
         if self._side_by_side.busy:  # an interruption, or an answer that could not be judged
-            for rooms in self._opened:
+            for rooms in tuple(self._opened):
                 rooms.interrupt()
             self._side_by_side.close()
         for rooms in self._opened:

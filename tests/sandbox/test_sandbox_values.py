@@ -2,13 +2,14 @@
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.values import MAX_DEPTH, TooLarge, Unrepresentable, decode, encode
+from sandbox.values import MAX_DEPTH, TooLarge, Unrepresentable, canonical, decode, encode
 
 texts = st.text(st.characters(codec=None)) | st.text(st.sampled_from("\ud83d\ude00\x00a$é"), max_size=6)
 wide = st.integers() | st.integers(min_value=-(10**40), max_value=10**40)
@@ -172,3 +173,44 @@ def test_a_value_over_the_size_is_refused(value: Any) -> None:
 def test_malformed_input_is_refused(form: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  decode promises no more than that
         decode(form)
+
+
+def colliding(number: int) -> list[int]:
+    """Numbers of one hash."""
+    return [k * (2**61 - 1) for k in range(5, 5 + number)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"$set": [{"$int": hex(key)} for key in colliding(25_000)]},
+        {"$dict": [[{"$int": hex(key)}, 0] for key in colliding(25_000)]},
+        {"$set": [{"$tuple": [{"$int": hex(key)}, "a"]} for key in colliding(20_000)]},
+        [{"$set": [{"$int": hex(key)} for key in colliding(3_000)]}] * 40,
+    ],
+    ids=["set", "dict", "tuples", "many sets"],
+)
+def test_keys_of_one_hash_are_refused_before_they_take_long(form: Any) -> None:
+    begun = time.process_time()
+    with pytest.raises(ValueError, match="to tell apart"):
+        decode(form)
+    assert time.process_time() - begun < 4.0
+
+
+def test_a_hundred_thousand_honest_keys_are_no_trouble() -> None:
+    numbers = set(range(0, 10**9, 10**4))
+    assert decode(encode(numbers)) == numbers
+    assert decode(encode(dict.fromkeys(map(float, numbers)))) == dict.fromkeys(map(float, numbers))
+
+
+def test_canonical_texts_are_those_of_equal_values_of_equal_types() -> None:
+    alike = [
+        (0.0, -0.0),
+        (math.nan, float("nan")),
+        ((1, "a"), (1, "a")),
+        ({1, 2}, {2, 1}),
+        ({1: 2, 3: 4}, {3: 4, 1: 2}),
+    ]
+    unlike = [(1, 1.0), (1, True), ("1", 1), (b"a", "a"), ((1,), [1]), ({1}, {1.0}), ("\ud800", "?"), (0, None)]
+    assert all(canonical(a) == canonical(b) for a, b in alike)
+    assert all(canonical(a) != canonical(b) for a, b in unlike)

@@ -1,0 +1,91 @@
+"""Sets keep their order from one process in the jail to another, as a test's author saw it (MBPP/341)."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jailed import LIMITS
+
+import sandbox as api
+from sandbox.set_order import laid_out, rebuilt
+
+MADE = {
+    "a literal": lambda items: eval("{" + ", ".join(map(repr, items)) + "}"),
+    "a list": set,
+    "one by one": lambda items: {item for item in items},
+    "a union": lambda items: set(items[::2]) | set(items[1::2]),
+    "from a dict": lambda items: set(dict.fromkeys(items)),
+}
+DRAWN = {
+    "small numbers": lambda draw: draw.randrange(60),
+    "wide numbers": lambda draw: draw.randrange(-(10**12), 10**12),
+    "texts": lambda draw: "".join(draw.choices("abcd", k=3)),
+    "floats": lambda draw: draw.uniform(-9, 9),
+    "pairs": lambda draw: (draw.randrange(8), "ab"[draw.randrange(2)]),
+}
+
+
+@pytest.mark.parametrize("how", MADE)
+@pytest.mark.parametrize("what", DRAWN)
+def test_a_set_is_rebuilt_in_its_order(how: str, what: str) -> None:
+    generator = random.Random(f"{how}/{what}")
+    for size in range(40):
+        made: set[Any] = MADE[how]([DRAWN[what](generator) for _ in range(size)]) if size else set()
+        order, slots = laid_out(made)
+        again = rebuilt(order, slots) if slots else set(order)
+        assert again == made
+        if how in ("a literal", "from a dict"):
+            assert list(again) == list(made)
+
+
+def test_what_cannot_be_rebuilt_is_at_least_the_same_set() -> None:
+    holed = set(range(0, 4000, 64))
+    for number in range(0, 4000, 128):
+        holed.discard(number)
+    holed.add(64 * 64)
+    order, slots = laid_out(holed)
+    assert (rebuilt(order, slots) if slots else set(order)) == holed
+    assert laid_out(set(range(5000))) == (list(range(5000)), 0)
+
+
+@pytest.fixture(scope="module")
+def rooms() -> Iterator[tuple[api.Sandbox, api.Sandbox]]:
+    with api.open_sandbox(LIMITS) as programs, api.open_sandbox(LIMITS) as tests:
+        yield programs, tests
+
+
+TESTS = """
+def check():
+    return [list(f(s)) for s in (
+        {12, 13, 14, 15, 16}, {6, 7, 8, 9, 10, 11}, {"pear", "apple", "fig"}, {(1, 2), (3, 4), (5, 6)}, {16, 0, 8, 24},
+    )] == [f_here({12, 13, 14, 15, 16}), f_here({6, 7, 8, 9, 10, 11}), f_here({"pear", "apple", "fig"}),
+           f_here({(1, 2), (3, 4), (5, 6)}), f_here({16, 0, 8, 24})]
+def f_here(s): return list(tuple(s))
+def values(): return [f({12, 13, 14, 15, 16}), list(g({12, 13, 14, 15, 16})), list({12, 13, 14, 15, 16})]
+"""
+
+
+def test_an_argument_iterates_in_the_program_as_in_the_tests_and_a_value_on_its_way_back(
+    rooms: tuple[api.Sandbox, api.Sandbox],
+) -> None:
+    programs, tests = rooms
+    with programs.start("def f(s): return tuple(s)\ndef g(s): return s", "f") as program:
+
+        def forward(name: str) -> api.Ask:
+            return lambda *arguments, **named: program.forward(name, arguments, named)
+
+        with tests.start(TESTS, "check", {"f": forward("f"), "g": forward("g")}) as checker:
+            assert checker.call("check") == api.Returned(True)
+            found = checker.call("values")
+            assert isinstance(found, api.Returned)
+            assert found.value == [(16, 12, 13, 14, 15), [16, 12, 13, 14, 15], [16, 12, 13, 14, 15]]
+
+
+def test_a_set_that_came_in_another_order_has_not_changed(rooms: tuple[api.Sandbox, api.Sandbox]) -> None:
+    with rooms[0].start("def f(s, grow):\n    if grow: s.add(99)", "f") as program:
+        given = {16, 12, 13, 14, 15, 64, 32, 48}
+        for grow in (False, True):
+            found = program.call("f", given, grow)
+            assert isinstance(found, api.Returned)
+            assert found.changed == ({0: given | {99}} if grow else {})
