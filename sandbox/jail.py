@@ -127,7 +127,7 @@ class Jail:
         return int(self._process.pid)
 
     def hang_up(self) -> None:
-        """End the control channel, from any thread: the zygote kills its program and leaves, and who waits here wakes."""
+        """End the control channel, from any thread: the zygote kills its program and leaves; who waits here wakes."""
         with contextlib.suppress(OSError):  # not connected: it is gone already
             self.control.shutdown(socket.SHUT_RDWR)
 

@@ -140,5 +140,5 @@ def test_a_program_that_breaks_the_sandbox_each_time_is_refused_and_others_are_c
     monkeypatch.setattr(Candidate, "load", load)
     found = certify(RIGHT + "def broken(): pass\n", TOTAL, "sampled", rooms)
     assert not found.certified
-    assert any("the sandbox failed with it twice" in receipt.detail for receipt in found.receipts)
+    assert any("the sandbox failed with it twice" in receipt.failing for receipt in found.receipts)
     assert certify(RIGHT, TOTAL, "sampled", rooms).certified
