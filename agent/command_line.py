@@ -16,6 +16,7 @@ import typer
 
 from agent.command_options import Json, Root, at, show
 from agent.pairs_commands import pairs
+from agent.threads import one_thread
 from lanes.errors import BadInput, NightlaneError
 from lanes.printable import tell
 
@@ -57,6 +58,7 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Start from the study's recipe, whatever stands.")] = False,
 ) -> None:
     """Run one session: propose, probe, compare, decide, until the budget ends; then write the report."""
+    one_thread()
     from agent.opening import Overrides, begin
     from view.terminal import watching
 
@@ -75,6 +77,7 @@ def resume(
     workers: Workers = None,
 ) -> None:
     """Take up an interrupted session where it stands. Nothing decided is lost, nothing is decided twice."""
+    one_thread()
     from agent.opening import Overrides, resume
     from view.terminal import watching
 
@@ -86,6 +89,7 @@ def resume(
 @app.command()
 def status(session: SessionId = None, workspace: Root = Path(), as_json: Json = False) -> None:
     """Say what a session has done, what stands, and what is left of its budget."""
+    one_thread()
     from view.status import session_status, status_text
 
     found = session_status(at(workspace), session)
@@ -94,11 +98,16 @@ def status(session: SessionId = None, workspace: Root = Path(), as_json: Json = 
 
 @app.command()
 def report(session: SessionId = None, workspace: Root = Path(), as_json: Json = False) -> None:
-    """Write the report of a session again, where that may be written, and print it."""
+    """Write the report of a session again, where that may be written, and print it; and bring results.tsv and
+    progress.log in step, where they lag behind."""
+    one_thread()
+    from agent.followers import catch_up
     from view.report import report_data, report_markdown, write_report
     from view.session_record import load_record
 
     record = load_record(at(workspace), session)
+    for told in catch_up(at(workspace)):
+        tell(f"nightlane: {told}")
     try:
         write_report(at(workspace), record.session.id)
     except OSError as error:
@@ -115,6 +124,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say how a decision was come to, in figures, and what would have changed it."""
+    one_thread()
     from view.explain import explain, explain_data
     from view.explain_text import explain_text
 
@@ -284,6 +294,7 @@ def bench_decisions(
     ] = None,
 ) -> None:
     """Play simulated nights whose truth is known, with nightlane and its rivals: what is kept, and what should be."""
+    one_thread()
     from bench.decisions.command import main
 
     raise typer.Exit(main(quick, as_json, landscapes, output))
@@ -306,6 +317,19 @@ def bench_faults(
     from bench.faults.command import main
 
     raise typer.Exit(main(quick, minutes, kind, case, as_json, output))
+
+
+@bench.command("soak")
+def bench_soak(
+    quick: Annotated[bool, typer.Option("--quick", help="A short one, in under two minutes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decide thousands of times in one workspace: what a decision costs at the start and at the end. Exit 1: a limit
+    is missed."""
+    one_thread()
+    from bench.soak import main
+
+    raise typer.Exit(main(quick, as_json))
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def _left(workspace: Workspace, question: str) -> Chosen | None:
         for row in rows:
             unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
             if row.question == question and row.finished and not unmeasured:
-                decisions = ledger.decisions("WHERE session = ?", (row.id,))
+                decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
                 return Chosen(ledger.recipe(left_standing(row, decisions)), f"what session {row.id} left standing")
     return None
 

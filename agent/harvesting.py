@@ -5,7 +5,7 @@ of each decision's harvest are keyed, so a kill costs at most the answers in fli
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -42,11 +42,14 @@ class _Field:
         return (self.child, self.parent) if self.decision.status == "KEEP" else (self.parent, self.child)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Harvest:
-    """Of one session."""
+    """Of one session. ``_waiting``: what is to be harvested; ``_number``: the last decision that was looked at."""
 
     measuring: Measuring
+    _waiting: dict[str, tuple[DecisionRow, ProposalRow]] = field(default_factory=dict)
+    _number: int = 0
+    _probes: dict[str, set[str]] = field(default_factory=dict)
 
     def gather(self) -> None:
         """Make the pairs of every resolved decision that has none yet, as far as the budget goes."""
@@ -76,15 +79,19 @@ class Harvest:
     def _open(self) -> list["_Field"]:
         """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
         row, ledger = self.measuring.row, self.measuring.ledger
-        history = ledger.history(row.question, row.key)
-        checks = [check for name in {decision.session for _, decision in history} for check in ledger.checks(name)]
-        done, refused = ({one.subject for one in checks if one.kind == kind} for kind in (HARVEST, REFUSED))
-        waiting = [
-            (decision, proposal)
-            for proposal, decision in history
-            if decision.id not in done and (decision.session == row.id or decision.id in refused)
-        ]
-        return [self._field(*one) for one in waiting if _ruling(*one).resolved]
+        if not self._number:
+            for name in ledger.checked_alone(row.question, row.key, REFUSED, HARVEST):
+                self._await(ledger.decision(name))
+        for number, decision in ledger.decided_after(row.id, self._number):
+            self._number = number
+            if not ledger.is_checked(row.id, HARVEST, decision.id):
+                self._await(decision)
+        return [self._field(*one) for one in self._waiting.values()]
+
+    def _await(self, decision: DecisionRow | None) -> None:
+        proposals = self.measuring.ledger.proposals("WHERE id = ?", (decision.id,)) if decision else []
+        if decision and proposals and _ruling(decision, proposals[0]).resolved:
+            self._waiting[decision.id] = (decision, proposals[0])
 
     def _field(self, decision: DecisionRow, proposal: ProposalRow) -> "_Field":
         """With the adapters of the first pair that the decision rests on."""
@@ -109,12 +116,12 @@ class Harvest:
     def _stored(self, field: "_Field") -> dict[str, Any]:
         """Counts what is there now, also of a harvest that a kill interrupted before it was recorded. BadInput when the
         stores refuse it."""
-        stores = Stores(self.measuring.workspace.runs / "rl_data")
+        stores = self._stores
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
             stores.reserve(self.measuring.study.material.all_prompts)
             reserved, made = stores.reserved(), self._rows(field)
             clean = [row for row in made if reserved.overlap(row.prompt) is None]  # of another study, say
-            rows = unsaid(clean, [row for kind in ALONE for row in stores.rows(kind)])
+            rows = unsaid(clean, *(stores.index(kind).said for kind in ALONE))
             stores.add(rows, reserved)
         counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
         asked = len({row.prompt for row in made}) - len({row.prompt for row in clean})
@@ -125,12 +132,22 @@ class Harvest:
         study, ruling = self.measuring.study, field.ruling
         making = Making(now(), field.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session)
         better, worse = (self._scored(probe) for probe in field.sides)
-        checks = self.measuring.ledger.checks(ruling.session, HARVEST)
-        had = {probe for check in checks for probe in check.data.get("probes", ())}
+        had = self._had(ruling.session)
         fresh = [one for one in (*better, *worse) if one.side.probe not in had]
         return [
             *dpo_rows(better, worse, ruling, making), *preference_rows(fresh, making), *reward_rows(fresh, making)
         ]  # fmt: skip
+
+    def _had(self, session: str) -> set[str]:
+        """The probes of a session that were harvested."""
+        if session not in self._probes:
+            checks = self.measuring.ledger.checks(session, HARVEST)
+            self._probes[session] = {probe for check in checks for probe in check.data.get("probes", ())}
+        return self._probes[session]
+
+    @cached_property
+    def _stores(self) -> Stores:
+        return Stores(self.measuring.workspace.runs / "rl_data")
 
     def _scored(self, probe: Probe) -> list[Scored]:
         """The answers that have a score; what could not be judged makes no pair."""
@@ -150,8 +167,10 @@ class Harvest:
 
     def _record(self, decision: DecisionRow, kind: str, data: dict[str, Any]) -> None:
         """Once: what the stores refuse is said once, and tried again after the next decision."""
-        known = self.measuring.ledger.checks(decision.session, kind)
-        if any(check.subject == decision.id for check in known):
+        if kind == HARVEST:
+            self._waiting.pop(decision.id)
+            self._had(decision.session).update(data.get("probes", ()))
+        if self.measuring.ledger.is_checked(decision.session, kind, decision.id):
             return
         told = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
         if data.get("reserved"):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from agent.ledger_file import LedgerConnection, complete, damaged
 from lanes import Recipe
@@ -50,6 +50,13 @@ CREATE TABLE IF NOT EXISTS checks (
     data TEXT NOT NULL, PRIMARY KEY (session, kind, subject));
 CREATE TABLE IF NOT EXISTS events (
     id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, time TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS decisions_of ON decisions (session, status, turn, reason);
+CREATE INDEX IF NOT EXISTS decisions_by_status ON decisions (status);
+CREATE INDEX IF NOT EXISTS probes_of ON probes (session, kind, seconds);
+CREATE INDEX IF NOT EXISTS probes_by_key ON probes (key, recipe, seed);
+CREATE INDEX IF NOT EXISTS checks_by_kind ON checks (kind, session);
+CREATE INDEX IF NOT EXISTS examinations_of ON examinations (session, turn);
+CREATE INDEX IF NOT EXISTS sessions_asking ON sessions (question, key);
 """
 
 
@@ -191,8 +198,7 @@ class Ledger:
             raise damaged(path, error) from None
         self.path = self._db.path = path
         self._db.row_factory = sqlite3.Row
-        self._decisions: dict[str, DecisionRow] = {}  # what is decided and what a digest names never changes
-        self._recipes: dict[str, Recipe] = {}
+        self._recipes: dict[str, Recipe] = {}  # what a digest names never changes
         try:
             if not read_only:
                 self._db.execute("PRAGMA journal_mode=WAL")
@@ -242,6 +248,22 @@ class Ledger:
     def sessions(self) -> list[str]:
         """In the order in which they began, whatever the clock said then."""
         return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY rowid")]
+
+    def nights_before(self, session_id: str) -> int:
+        """Sessions under the question of this one that began before it."""
+        row = self._db.execute(
+            "SELECT COUNT(*) FROM sessions s JOIN sessions m ON s.question = m.question "
+            "WHERE m.id = ? AND (s.started, s.rowid) < (m.started, m.rowid)",
+            (session_id,),
+        ).fetchone()
+        return int(row[0])
+
+    def unfinished(self) -> str | None:
+        """The last session that has not ended."""
+        row = self._db.execute(
+            "SELECT id FROM sessions WHERE finished IS NULL ORDER BY started DESC, rowid DESC LIMIT 1"
+        ).fetchone()
+        return row["id"] if row else None
 
     def set_limits(self, session_id: str, limits: Mapping[str, Any]) -> None:
         """What the command line said over the study's budget, now."""
@@ -335,6 +357,16 @@ class Ledger:
         rows = self._db.execute("SELECT * FROM probes WHERE session = ? ORDER BY rowid", (session_id,))
         return [ProbeRow(**dict(row)) for row in rows]
 
+    def probes_under(self, key: str, seeds: Sequence[int]) -> list[ProbeRow]:
+        """Of all sessions, in their order, those of a probe key under one of these seeds."""
+        marks = ", ".join("?" * len(seeds))
+        rows = self._db.execute(
+            f"SELECT p.* FROM probes p JOIN sessions s ON s.id = p.session WHERE p.key = ? AND p.seed IN ({marks}) "
+            "ORDER BY s.started, s.rowid, p.rowid",
+            (key, *seeds),
+        )
+        return [ProbeRow(**dict(row)) for row in rows]
+
     def decide(self, decided: Sequence[tuple[DecisionRow, str]]) -> None:
         """Make decisions durable together, each with its line of the progress log: all of a round, or none."""
         with self._transaction():
@@ -364,8 +396,28 @@ class Ledger:
         """Of a session, oldest first; none in a ledger from before there were any."""
         if not self._has("checks"):
             return []
-        rows = self._db.execute("SELECT * FROM checks WHERE session = ? ORDER BY rowid", (session_id,))
-        return [check for check in map(_check, rows) if kind in (None, check.kind)]
+        kinds, values = ("AND kind = ?", (session_id, kind)) if kind else ("", (session_id,))
+        rows = self._db.execute(f"SELECT * FROM checks WHERE session = ? {kinds} ORDER BY rowid", values)
+        return [_check(row) for row in rows]
+
+    def is_checked(self, session_id: str, kind: str, subject: str) -> bool:
+        found = self._db.execute(
+            "SELECT 1 FROM checks WHERE session = ? AND kind = ? AND subject = ?", (session_id, kind, subject)
+        )
+        return found.fetchone() is not None
+
+    def checked_alone(self, question: str, key: str, kind: str, without: str) -> list[str]:
+        """Subjects of the checks of a kind, of all sessions under one question and probe key, that have no check of
+        another kind."""
+        if not self._has("checks"):
+            return []
+        found = self._db.execute(
+            "SELECT c.subject FROM checks c JOIN sessions s ON s.id = c.session "
+            "WHERE c.kind = ? AND s.question = ? AND s.key = ? AND NOT EXISTS (SELECT 1 FROM checks o "
+            "WHERE o.session = c.session AND o.kind = ? AND o.subject = c.subject) ORDER BY c.rowid",
+            (kind, question, key, without),
+        )
+        return [row["subject"] for row in found]
 
     def survey_under(self, question: str, key: str) -> str | None:
         """The session that took a survey, to its end, under one question and one probe key; the first, if several."""
@@ -398,12 +450,75 @@ class Ledger:
     def _has(self, table: str) -> bool:
         return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
-    def history(self, question: str, key: str) -> list[tuple[ProposalRow, DecisionRow]]:
-        """Every decision on a proposal under one question and one probe key, of all sessions, oldest first."""
-        asked = "(SELECT id FROM sessions WHERE question = ? AND key = ?)"
-        decided = self.decisions(f"WHERE turn > 0 AND session IN {asked}", (question, key))
-        proposals = {row.id: row for row in self.proposals(f"WHERE session IN {asked}", (question, key))}
-        return [(proposals[row.id], row) for row in decided if row.id in proposals]
+    def history(self, question: str, key: str, after: int = 0) -> Iterator[tuple[int, ProposalRow, DecisionRow]]:
+        """Every decision on a proposal under one question and one probe key, of all sessions, oldest first, numbered;
+        those after a number."""
+        asked = "session IN (SELECT id FROM sessions WHERE question = ? AND key = ?)"
+        few = "+" if after else ""  # the last ones are found by their number, all of them by their sessions
+        rows = self._db.execute(
+            f"SELECT rowid, id FROM decisions WHERE rowid > ? AND turn > 0 AND {few}{asked} ORDER BY rowid",
+            (after, question, key),
+        ).fetchall()
+        for row in rows:
+            for proposal in self.proposals("WHERE id = ?", (row["id"],)):
+                yield row["rowid"], proposal, self._loaded(row["id"])
+
+    def decided_after(self, session_id: str, number: int) -> list[tuple[int, DecisionRow]]:
+        """A session's decisions after a number, oldest first, numbered."""
+        rows = self._db.execute(
+            f"SELECT rowid, id FROM decisions WHERE {'+' if number else ''}session = ? AND rowid > ? ORDER BY rowid",
+            (session_id, number),
+        ).fetchall()
+        return [(row["rowid"], self._loaded(row["id"])) for row in rows]
+
+    def number(self, decision_id: str) -> float:
+        """Of a decision, in the order that they were made; infinite where it is not made."""
+        row = self._db.execute("SELECT rowid FROM decisions WHERE id = ?", (decision_id,)).fetchone()
+        return int(row[0]) if row else math.inf
+
+    def keeps(self, session_id: str) -> tuple[int, int]:
+        """How many KEEPs a session has, and how many decisions on proposals it has made since the last of them."""
+        kept, last = self._db.execute(
+            "SELECT COUNT(*), COALESCE(MAX(rowid), 0) FROM decisions WHERE session = ? AND status = 'KEEP'",
+            (session_id,),
+        ).fetchone()
+        since = self._db.execute(
+            "SELECT COUNT(*) FROM decisions WHERE session = ? AND turn > 0 AND rowid > ?", (session_id, last)
+        ).fetchone()
+        return int(kept), int(since[0])
+
+    def last_reasons(self, session_id: str, number: int) -> list[str]:
+        """Of the last so many decisions on proposals of a session, oldest first."""
+        found = self._db.execute(
+            "SELECT reason FROM decisions WHERE +session = ? AND turn > 0 ORDER BY rowid DESC LIMIT ?",
+            (session_id, number),
+        )
+        return [row["reason"] for row in found][::-1]
+
+    def billed(self, session_id: str) -> float:
+        """Dollars in the rows of a session."""
+        found = self._db.execute(
+            "SELECT json_extract(row, '$.cost_usd') AS cost FROM decisions WHERE session = ? ORDER BY rowid",
+            (session_id,),
+        )
+        return sum(row["cost"] or 0.0 for row in found)
+
+    def retractions(self, after: int = 0) -> list[tuple[int, DecisionRow]]:
+        """Of all sessions, after a number, oldest first, numbered."""
+        rows = self._db.execute(
+            "SELECT rowid, id FROM decisions WHERE status = 'RETRACT' AND rowid > ? ORDER BY rowid", (after,)
+        ).fetchall()
+        return [(row["rowid"], self._loaded(row["id"])) for row in rows]
+
+    def rows_after(self, number: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """The rows of results.tsv after a number, of all sessions, oldest first, numbered."""
+        found = self._db.execute("SELECT rowid, row FROM decisions WHERE rowid > ? ORDER BY rowid", (number,))
+        return ((row["rowid"], json.loads(row["row"])) for row in found)
+
+    def name_of(self, table: Literal["decisions", "events"], number: int) -> str | None:
+        """The id of what has this number."""
+        row = self._db.execute(f"SELECT id FROM {table} WHERE rowid = ?", (number,)).fetchone()
+        return row["id"] if row else None
 
     def standing(self, question: str, key: str) -> str | None:
         """The digest of the recipe that the last KEEP or RETRACT under one question and probe key left, of any
@@ -424,11 +539,9 @@ class Ledger:
         return [self._loaded(name) for name in names]
 
     def _loaded(self, decision_id: str) -> DecisionRow:
-        if decision_id not in self._decisions:
-            row = dict(self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone())
-            loaded = {name: json.loads(row.get(name) or "null") for name in ("comparison", "policy", "row", "course")}
-            self._decisions[decision_id] = DecisionRow(**{**row, **loaded})
-        return self._decisions[decision_id]
+        row = dict(self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone())
+        loaded = {name: json.loads(row.get(name) or "null") for name in ("comparison", "policy", "row", "course")}
+        return DecisionRow(**{**row, **loaded})
 
     def examined(self, session_id: str, turn: int, time: str, passed: bool, data: Mapping[str, Any]) -> None:
         """Record an examination; one that is made again, after a kill, is one more."""
@@ -453,8 +566,17 @@ class Ledger:
 
     def events(self) -> list[tuple[str, str, str]]:
         """(session, time, text) of all sessions, oldest first."""
-        rows = self._db.execute("SELECT session, time, text FROM events ORDER BY rowid")
-        return [(row["session"], row["time"], row["text"]) for row in rows]
+        return [(session, time, text) for _, session, time, text in self.events_after(0)]
+
+    def events_after(self, number: int) -> Iterator[tuple[int, str, str, str]]:
+        """(number, session, time, text) of all sessions after a number, oldest first."""
+        found = self._db.execute("SELECT rowid, * FROM events WHERE rowid > ? ORDER BY rowid", (number,))
+        return ((row["rowid"], row["session"], row["time"], row["text"]) for row in found)
+
+    def last_to_note(self) -> str | None:
+        """The session of the last event."""
+        row = self._db.execute("SELECT session FROM events ORDER BY rowid DESC LIMIT 1").fetchone()
+        return row["session"] if row else None
 
     def recipe(self, digest: str) -> Recipe:
         if digest not in self._recipes:

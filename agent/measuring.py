@@ -1,6 +1,7 @@
 """Has probes run and makes what they give durable; nothing is measured twice, and nothing under a changed study."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
@@ -9,7 +10,7 @@ from agent.budget import Spent, exhausted, for_judging, spent_by
 from agent.choices import Choices
 from agent.clock import now
 from agent.examining import Examiner
-from agent.followers import publish
+from agent.followers import Followers
 from agent.ledger import DecisionRow, Ledger, SessionRow
 from agent.round import Pair, Wanted
 from agent.study import Budget, Study, reloaded
@@ -23,6 +24,8 @@ from probes.store import ProbeStore
 
 READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
 """Seconds between looks at a study that seems changed."""
+REMEMBERED = 256
+"""Readings that are not read from the disk again, the last that were asked for."""
 
 
 class Watcher(Protocol):
@@ -71,11 +74,12 @@ class Measuring:
     begun: float = field(init=False)
     reserve: int = 0
     pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
-    _readings: dict[Probe, Reading] = field(default_factory=dict)
+    _readings: OrderedDict[Probe, Reading] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
         self.examiner.heard = self.told
+        self._followers = Followers(self.ledger, self.workspace.root)
 
     def obtain(self, wanted: Wanted, title: str) -> None:
         """Measure pairs, and choose between their answers where that decides. BudgetSpent where the budget ends."""
@@ -120,11 +124,11 @@ class Measuring:
         return found
 
     def _found(self, probe: Probe) -> Outcome | None:
-        if probe in self._readings:
-            return self._readings[probe]
-        found = self.store.get(probe)
+        found = self._readings.pop(probe, None) or self.store.get(probe)
         if isinstance(found, Reading):
-            self._readings[probe] = found
+            self._readings[probe] = found  # the last one asked for
+            if len(self._readings) > REMEMBERED:
+                self._readings.popitem(last=False)
         return found
 
     # choices between answers, where they decide
@@ -184,8 +188,10 @@ class Measuring:
         self._require_budget()
 
     def publish(self) -> None:
+        """Bring results.tsv and progress.log in step; a file that cannot be written is told, and ends nothing."""
         with uninterrupted(), full_disk_is_said(self.workspace):
-            publish(self.ledger, self.workspace.root)
+            for told in self._followers.publish():
+                self.note(told)
 
     def _heard(self, progress: Progress) -> None:
         """What a worker says. A note is for the log, too: who waits for a server may wait beyond the budget."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from agent.budget import for_judging, limits, spent_by
 from agent.clock import now
 from agent.examining import Examiner
-from agent.followers import publish
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
 from agent.ledger_file import sessions_without_ledger
@@ -172,15 +171,8 @@ def _session(
         row, study, opened.budget, key, workspace, opened.ledger, opened.runner, ProbeStore(workspace.runs),
         opened.examiner, note, reserve=2 * study.file.policy.holdout_seeds,
     )  # fmt: skip
-    seeds = Seeds(study.file.probe.seeds, _nights_before(opened.ledger, row), row.seed)
+    seeds = Seeds(study.file.probe.seeds, opened.ledger.nights_before(row.id), row.seed)
     return Session(measuring, proposers, lambda session_id: report(workspace, session_id), seeds)
-
-
-def _nights_before(ledger: Ledger, row: SessionRow) -> int:
-    """Sessions under the same question that began before this one."""
-    names = ledger.sessions()
-    earlier = (ledger.session(name) for name in names[: names.index(row.id)])
-    return sum(session is not None and session.question == row.question for session in earlier)
 
 
 def _samples(ledger: Ledger, session: str) -> int | None:
@@ -198,7 +190,7 @@ def _run(session: Session) -> None:
         set_aside(folder / "study.toml")
     write_durably(folder / "study.toml", session.row.study_text)
     session.measuring.over_budget()
-    publish(session.measuring.ledger, workspace.root)
+    session.measuring.publish()
     try:
         if unfit := session.look_again():
             session.end(unfit)
@@ -256,8 +248,7 @@ def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) ->
         if row is None:
             raise BadInput(f"{workspace.root} has no session {session_id!r}; it has {', '.join(ledger.sessions())}")
     else:
-        open_ones = [s for name in ledger.sessions() if (s := ledger.session(name)) and s.finished is None]
-        row = open_ones[-1] if open_ones else ledger.session()
+        row = ledger.session(ledger.unfinished())
     if row is None:
         raise BadInput(f"{workspace.root} holds no session; begin one with nightlane run STUDY")
     if row.finished:

@@ -1,8 +1,8 @@
 """The ledger as it was at a turn, so that a search can be looked at again with no more than it knew then."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from typing import Any
 
 from agent.ledger import CheckRow, DecisionRow, Ledger, ProposalRow
@@ -20,10 +20,12 @@ class Past:
     turn: int
 
     def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
-        return [row for row in self.ledger.proposals(clause, values) if row.id in self._decided]
+        return [row for row in self.ledger.proposals(clause, values) if self.ledger.number(row.id) < self._end]
 
-    def history(self, question: str, key: str) -> list[tuple[ProposalRow, DecisionRow]]:
-        return [pair for pair in self.ledger.history(question, key) if pair[1].id in self._decided]
+    def history(self, question: str, key: str, after: int = 0) -> list[tuple[int, ProposalRow, DecisionRow]]:
+        """Those before the first decision of this turn or a later one. The turns of a round are decided on together, so
+        those before it were decided on."""
+        return [one for one in self.ledger.history(question, key, after) if one[0] < self._end]
 
     def recipe(self, digest: str) -> Recipe:
         return self.ledger.recipe(digest)
@@ -36,11 +38,7 @@ class Past:
         return next((row.subject for row in self.ledger.checks(self.session, SURVEYED)), None)
 
     @cached_property
-    def _decided(self) -> frozenset[str]:
-        """The ids of the decisions, of all sessions, before the first of this turn or a later one. The turns of a round
-        are decided on together, so those before it were decided on."""
-        rows = self.ledger.decisions()
-        return frozenset(row.id for row in takewhile(lambda row: not self._later(row), rows))
-
-    def _later(self, row: DecisionRow) -> bool:
-        return row.session == self.session and row.turn >= self.turn
+    def _end(self) -> float:
+        """The number of the session's first decision of this turn or a later one."""
+        made = self.ledger.decided_after(self.session, 0)
+        return next((number for number, row in made if row.turn >= self.turn), math.inf)

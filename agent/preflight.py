@@ -129,7 +129,7 @@ def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:
         asked = [session for session in sessions if session.question == study.question]
         if not asked or not _still_holds(study, ledger, asked[-1], ProbeStore(workspace.runs)):
             return []
-        return [row for _, row in ledger.history(study.question, asked[-1].key) if row.comparison]
+        return [row for *_, row in ledger.history(study.question, asked[-1].key) if row.comparison]
 
 
 def _still_holds(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:

@@ -4,9 +4,9 @@ Every method may be called again after a kill: side effects are keyed, and what 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from agent.harvesting import Harvest
 from agent.ledger import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow, left_standing
 from agent.measuring import Measuring
 from agent.policy.course import Terms, Verdict, crash
-from agent.policy.knowledge import Account, Knowledge, account_from, baseline_spreads, known
+from agent.policy.knowledge import Account, Knowledge, Lessons, account_from, baseline_spreads
 from agent.proposers import Chain, Suggestion
 from agent.round import Candidate, Conclusion, Round
 from agent.rows import event_text, measured_row, result_row, retraction_row, value_of
@@ -47,6 +47,9 @@ class Session:
     proposers: Chain
     write_report: Callable[[str], Path]
     seeds: Seeds
+    _searched: Search | None = field(default=None, init=False)
+    _lessons: Lessons | None = field(default=None, init=False)
+    _learnt: int = field(default=0, init=False)
 
     @property
     def row(self) -> SessionRow:
@@ -134,8 +137,12 @@ class Session:
 
     def harvest(self) -> None:
         """Make preference pairs of what was decided."""
-        Harvest(self.measuring).gather()
+        self._harvest.gather()
         self.measuring.publish()
+
+    @cached_property
+    def _harvest(self) -> Harvest:
+        return Harvest(self.measuring)
 
     def check_keeps(self) -> None:
         """Re-test what was kept, as far as the budget goes, and retract what does not hold."""
@@ -186,7 +193,7 @@ class Session:
             return str(error)
 
     def _decided(self) -> int:
-        return len(self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,)))
+        return self._ledger.counted(self.row.id)[0]
 
     # the noise floor
 
@@ -239,7 +246,12 @@ class Session:
 
     @property
     def _search(self) -> Search:
-        return Search(self.row, self.study, self._ledger)
+        """Caught up with what was proposed and decided since it was last asked for."""
+        if self._searched is None or self._searched.row != self.row:
+            self._searched = Search(self.row, self.study, self._ledger)
+        else:
+            self._searched.catch_up()
+        return self._searched
 
     def _next_proposal(self, turn: int, incumbent: str) -> str | None:
         recorded = self._ledger.proposal(self.row.id, turn)
@@ -284,17 +296,10 @@ class Session:
         waiting = [self._proposal(proposal) for proposal in proposals if self._ledger.decision(proposal) is None]
         if not waiting:
             return None
-        decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
-        keeps = sum(decision.status == "KEEP" for decision in decided)
-        met = len(list(takewhile(lambda decision: decision.status != "KEEP", reversed(decided))))
+        keeps, met = self._ledger.keeps(self.row.id)
+        search = self._search
         candidates = [
-            Candidate(
-                row,
-                self._recipe(row.child),
-                row.lane == CALIBRATION,
-                self._search.move(row),
-                self._search.screened(row),
-            )
+            Candidate(row, self._recipe(row.child), row.lane == CALIBRATION, search.move(row), search.screened(row))
             for row in waiting
         ]
         return Round(
@@ -304,11 +309,14 @@ class Session:
 
     def _known(self, more: Sequence[Account]) -> Knowledge:
         """What the session has learnt from its decisions and from those that a round has come to."""
-        decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
-        accounts = [account_from(decision.course["account"]) for decision in decided if decision.course]
-        policy = self.study.file.policy
-        target, guards = self.study.target, self.study.guards
-        return known([*accounts, *more], self._first_spreads, target, policy, guards, self._surveyed.of)
+        if self._lessons is None:
+            target, guards = self.study.target, self.study.guards
+            self._lessons = Lessons(self._first_spreads, target, self.study.file.policy, guards, self._surveyed.of)
+        for number, decision in self._ledger.decided_after(self.row.id, self._learnt):
+            self._learnt = number
+            if decision.turn > 0 and decision.course:
+                self._lessons.take(account_from(decision.course["account"]))
+        return self._lessons.with_more(more).knowledge()
 
     @cached_property
     def _first_spreads(self) -> dict[str, Spread]:
@@ -333,8 +341,7 @@ class Session:
 
     def _require_sound(self, conclusions: Sequence[Conclusion]) -> None:
         """MissingRequirement when the machine, and no recipe, makes proposals fail one after another."""
-        decisions = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
-        verdicts = [decision.reason for decision in decisions] + [one.verdict.reason for one in conclusions]
+        verdicts = [*self._ledger.last_reasons(self.row.id, MOST_FAULTS), *(one.verdict.reason for one in conclusions)]
         last = conclusions[-1].failure if conclusions else None
         if len(verdicts) >= MOST_FAULTS and all(map(machines, verdicts[-MOST_FAULTS:])) and last:
             raise MissingRequirement(
@@ -406,8 +413,7 @@ class Session:
         """Dollars since the session's last row: the rows add up to what was spent. None when nothing is priced."""
         if not priced(self.study):
             return None
-        rows = self._ledger.decisions("WHERE session = ?", (self.row.id,))
-        return round(self.measuring.spent().dollars - sum(row.row.get("cost_usd") or 0.0 for row in rows), 6)
+        return round(self.measuring.spent().dollars - self._ledger.billed(self.row.id), 6)
 
     def _proposal(self, proposal_id: str) -> ProposalRow:
         return self._ledger.proposals("WHERE id = ?", (proposal_id,))[0]

@@ -20,6 +20,8 @@ from probes.store import set_aside, sync, write_durably
 SUMS = "sums.json"
 """Of each file of the folder: how long it was after the last append, and the checksum of that much of it."""
 
+BLOCK = 1 << 16
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -42,14 +44,14 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     new = not path.exists()
-    whole, tail = _split(path)
+    end, tail = _ending(path)
     lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
     content = "".join(f"{line}\n" for line in lines).encode()
     with path.open("ab") as stream:
         if _is_object(tail):
             content = b"\n" + content
         elif tail:
-            stream.truncate(len(whole))
+            stream.truncate(end)
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
@@ -118,6 +120,21 @@ def _is_taken(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:
     except (ValueError, BadInput):
         return False
     return True
+
+
+def _ending(path: Path) -> tuple[int, bytes]:
+    """Where the whole lines end, and what follows; of a long file no more is read than that."""
+    try:
+        with path.open("rb") as stream:
+            start, last = stream.seek(0, os.SEEK_END), b""
+            while start and b"\n" not in last:
+                block = min(start, BLOCK)
+                start = stream.seek(start - block)
+                last = stream.read(block) + last
+    except FileNotFoundError:
+        return 0, b""
+    end = last.rfind(b"\n") + 1
+    return start + end, last[end:]
 
 
 def _split(path: Path) -> tuple[bytes, bytes]:

@@ -6,12 +6,12 @@ reward       single answers
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lanes.errors import BadInput
 from preferences.provenance import Provenance, Side
-from preferences.rows import Kind, Row
+from preferences.rows import Kind, Row, repeated
 from probes.prompts import Prompt
 
 RESOLVED = ("improved", "worse", "guard", "cumulative")
@@ -122,17 +122,16 @@ def reward_rows(answers: Sequence[Scored], making: Making) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-def unsaid(rows: Iterable[Row], there: Iterable[Row]) -> list[Row]:
-    """Without the rows of ALONE that say, with the same scores, what an earlier one says, here or ``there``: two
-    recipes often give one answer. A row that is there itself is no repetition."""
-    first: dict[tuple[object, ...], str] = {}
-    for row in there:
-        first.setdefault(_said(row), row.id)
-    return [row for row in rows if row.kind not in ALONE or first.setdefault(_said(row), row.id) == row.id]
+def unsaid(rows: Iterable[Row], *there: Mapping[str, str]) -> list[Row]:
+    """Without the rows of ALONE that say, with the same scores, what an earlier one says, here or ``there`` (ids by
+    what they say): two recipes often give one answer. A row that is there itself is no repetition."""
+    first: dict[str, str] = {}
 
+    def earliest(row: Row) -> str:
+        said = repeated(row)
+        return next((known[said] for known in there if said in known), None) or first.setdefault(said, row.id)
 
-def _said(row: Row) -> tuple[object, ...]:
-    return row.kind, row.prompt, row.texts, row.scores
+    return [row for row in rows if row.kind not in ALONE or earliest(row) == row.id]
 
 
 def _draw(one: Scored) -> tuple[str, int | None, int | None]:

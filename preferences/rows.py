@@ -106,6 +106,11 @@ class Row:
         return isinstance(self.prompt, str)
 
 
+def repeated(row: Row) -> str:
+    """Names what a row of its store says, to the letter, with its scores: another that has it is a repetition."""
+    return digest_of([row.kind, text_to_json(row.prompt), [text_to_json(text) for text in row.texts], row.scores])
+
+
 LONGEST_NAME = 200
 
 

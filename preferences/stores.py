@@ -6,7 +6,7 @@ reserved.jsonl                                           the probe and holdout p
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from preferences.overlay import (
     set_digest,
     standings,
 )
-from preferences.rows import KINDS, SIDES, Kind, Row, bare, row_from_json, row_to_json
+from preferences.rows import KINDS, SIDES, Kind, Row, bare, repeated, row_from_json, row_to_json
 from probes.data import Reserved
 from probes.prompts import Prompt
 
@@ -41,12 +41,35 @@ class Added:
     known: tuple[str, ...]
 
 
+Seen = tuple[int, int, int] | None
+
+
+@dataclass
+class Index:
+    """What rows that are added are held against, of one store as its file was ``seen``: ids, texts that were
+    mechanically made, the form, and the first row that says something."""
+
+    seen: Seen
+    ids: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
+    plain: bool | None = None
+    said: dict[str, str] = field(default_factory=dict)
+
+    def take(self, row: Row) -> None:
+        self.ids.add(row.id)
+        self.made |= mechanical([row])
+        self.plain = row.plain if self.plain is None else self.plain
+        self.said.setdefault(repeated(row), row.id)
+
+
 @dataclass(frozen=True)
 class Stores:
-    """The stores of one workspace. Each call reads the files as they are; what a writing call returns from is on the
-    disk. Times are ISO-8601, given by the caller."""
+    """The stores of one workspace. Each call reads the files as they are, unless they are as it left them; what a
+    writing call returns from is on the disk. Times are ISO-8601, given by the caller."""
 
     folder: Path
+    _indices: dict[Kind, Index] = field(default_factory=dict, repr=False, compare=False)
+    _reserved: dict[Seen, tuple[list[Prompt], Reserved]] = field(default_factory=dict, repr=False, compare=False)
 
     def path(self, kind: Kind) -> Path:
         return self.folder / f"{kind}.jsonl"
@@ -64,21 +87,29 @@ class Stores:
         return len(new)
 
     def reserved_prompts(self) -> list[Prompt]:
-        path = self.folder / "reserved.jsonl"
-        try:
-            return [Prompt(**row, difficulty=1, checks={}) for _, row in read(path)]
-        except TypeError as error:
-            raise BadInput(f"{path} holds a row that is no prompt ({error}); restore it") from None
+        return self._held()[0]
 
     def reserved(self) -> Reserved:
         """BadInput where no prompt is known, so that no row could be held against any."""
-        prompts = self.reserved_prompts()
+        prompts, held = self._held()
         if not prompts:
             raise BadInput(
                 f"pairs are held against the probe and holdout prompts of a study and {self.folder} knows none yet; "
                 "name the study with --study STUDY"
             )
-        return Reserved(prompts)
+        return held
+
+    def _held(self) -> tuple[list[Prompt], Reserved]:
+        path = self.folder / "reserved.jsonl"
+        seen = _seen(path)
+        if seen not in self._reserved:
+            try:
+                prompts = [Prompt(**row, difficulty=1, checks={}) for _, row in read(path)]
+            except TypeError as error:
+                raise BadInput(f"{path} holds a row that is no prompt ({error}); restore it") from None
+            self._reserved.clear()
+            self._reserved[seen] = prompts, Reserved(prompts)
+        return self._reserved[seen]
 
     def add(self, rows: Sequence[Row], reserved: Reserved | None = None) -> Added:
         """Append the rows that are not there yet, all or none. BadInput for one that asks a reserved prompt, or whose
@@ -90,30 +121,46 @@ class Stores:
                 if overlap is not None:
                     raise BadInput(f"row {row.id}: {overlap.told}; leave the row out")
             self._require_own_work(rows)
-            there = {kind: self.rows(kind) for kind in KINDS if any(row.kind == kind for row in rows)}
+            there = {kind: self.index(kind) for kind in KINDS if any(row.kind == kind for row in rows)}
             for kind, own in there.items():
-                self._require_one_form(kind, [*own[:1], *(row for row in rows if row.kind == kind)])
-            known = {row.id for own in there.values() for row in own}
-            new = {row.id: row for row in rows if row.id not in known}
-            for kind in there:
-                append(self.path(kind), [row_to_json(row) for row in new.values() if row.kind == kind])
-        return Added(tuple(new), tuple(row.id for row in rows if row.id in known))
+                self._require_one_form(kind, own.plain, [row for row in rows if row.kind == kind])
+            new = {row.id: row for row in rows if row.id not in there[row.kind].ids}
+            known = tuple(row.id for row in rows if row.id in there[row.kind].ids)
+            for kind, own in there.items():
+                added = [row for row in new.values() if row.kind == kind]
+                append(self.path(kind), [row_to_json(row) for row in added])
+                for row in added:
+                    own.take(row)
+                own.seen = _seen(self.path(kind))
+        return Added(tuple(new), known)
+
+    def index(self, kind: Kind) -> Index:
+        """Of a store as it is now; read again only if somebody else wrote to it."""
+        found, seen = self._indices.get(kind), _seen(self.path(kind))
+        if found is None or found.seen != seen:
+            found = self._indices[kind] = Index(seen)
+            for row in self.rows(kind):
+                found.take(row)
+        return found
 
     def _require_own_work(self, rows: Sequence[Row]) -> None:
         """What a row of a store, or one beside it, says was mechanically made is no chosen side, whoever brings it."""
-        pairs = [row for kind in KINDS for row in (self.rows(kind) if len(SIDES[kind]) > 1 else ())]
-        made = mechanical((*pairs, *rows))
-        odd = next((row for row in rows if len(row.texts) > 1 and bare(row.texts[0]) in made), None)
+        pairs = [one for one in rows if len(one.texts) > 1]
+        if not pairs:
+            return
+        made = [mechanical(rows), *(self.index(kind).made for kind in KINDS if len(SIDES[kind]) > 1)]
+        odd = next((row for row in pairs if any(bare(row.texts[0]) in one for one in made)), None)
         if odd is not None:
             raise BadInput(
                 f"row {odd.id} chooses a text that another row says was mechanically made, which is never the chosen "
                 "side; leave the row out"
             )
 
-    def _require_one_form(self, kind: Kind, rows: Sequence[Row]) -> None:
-        odd = next((row for row in rows if row.plain != rows[0].plain), None)
+    def _require_one_form(self, kind: Kind, plain: bool | None, rows: Sequence[Row]) -> None:
+        plain = rows[0].plain if plain is None else plain
+        odd = next((row for row in rows if row.plain != plain), None)
         if odd is not None:
-            has, is_ = ("plain texts", "conversations")[:: 1 if rows[0].plain else -1]
+            has, is_ = ("plain texts", "conversations")[:: 1 if plain else -1]
             raise BadInput(
                 f"{self.path(kind)} holds {has}, since TRL trains on one form at a time, and row {odd.id} holds {is_}; "
                 f"write it as {has}, or use another --workspace"
@@ -223,6 +270,15 @@ class Stores:
                 raise BadInput(f"{path}, line {line} is no entry of {name}; restore it")
             found.append(entry(**data))
         return found
+
+
+def _seen(path: Path) -> Seen:
+    """Names a state of a file; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def mechanical(rows: Iterable[Row]) -> frozenset[str]:

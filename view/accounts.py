@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.ledger import DecisionRow
 from agent.policy.course import Terms
-from agent.policy.knowledge import Account, Knowledge, account_from, known
+from agent.policy.knowledge import Account, Knowledge, Lessons, account_from, known
 from agent.policy.settings import Policy
 from view.session_record import SessionRecord
 
@@ -53,11 +53,15 @@ def knowledge(record: SessionRecord, decisions: Sequence[DecisionRow], decision:
 
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:
     """Of every confirmation, in order."""
-    found = []
-    made = [row for row in record.decisions if row.turn > 0]
-    for place, row in enumerate(made):
+    found, lessons = [], None
+    for row in (row for row in record.decisions if row.turn > 0):
         account = account_of(row)
-        if account is not None and account.error:
-            left = [knowledge(record, made[:end], row).error_left for end in (place, place + 1)]
-            found.append(Spending(row.id, row.turn, row.status, row.reason, left[0], account.error, left[1]))
+        if lessons is None:
+            lessons = Lessons({}, row.policy["target"], policy_of(row))
+        if account is None:
+            continue
+        before = lessons.error_left
+        lessons.take(account)
+        if account.error:
+            found.append(Spending(row.id, row.turn, row.status, row.reason, before, account.error, lessons.error_left))
     return tuple(found)

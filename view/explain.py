@@ -167,18 +167,17 @@ def _cut_short(case: Case) -> list[str]:
 def _resolve(workspace: Workspace, asked: str) -> tuple[str, str]:
     """(session, decision id)."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        latest, known = ledger.session(), ledger.decisions()
-        full = {row.id: row.session for row in known}
-        proposed = {row.id for row in ledger.proposals()} - full.keys()
-    if latest is None:
-        raise BadInput(f"{workspace.ledger} holds no session yet; start one with nightlane run STUDY")
-    short = asked.zfill(3) if asked.isdecimal() else asked
-    for name in (asked, f"{latest.id}-{short}"):
-        if name in full:
-            return full[name], name
-        if name in proposed:
-            raise BadInput(f"{name} was proposed and is not decided yet; see nightlane status")
-    own = [row.id.removeprefix(f"{latest.id}-") for row in known if row.session == latest.id]
+        latest = ledger.session()
+        if latest is None:
+            raise BadInput(f"{workspace.ledger} holds no session yet; start one with nightlane run STUDY")
+        short = asked.zfill(3) if asked.isdecimal() else asked
+        for name in (asked, f"{latest.id}-{short}"):
+            if decision := ledger.decision(name):
+                return decision.session, name
+            if ledger.proposals("WHERE id = ?", (name,)):
+                raise BadInput(f"{name} was proposed and is not decided yet; see nightlane status")
+        full = {row.id: row.session for row in ledger.decisions()}
+    own = [name.removeprefix(f"{latest.id}-") for name, session in full.items() if session == latest.id]
     near = _nearest(short, own) or difflib.get_close_matches(asked, [*full], n=3) or own[-3:]
     raise BadInput(
         f"there is no decision {asked!r} in {workspace.ledger}; the nearest are {', '.join(near)}, and nightlane "

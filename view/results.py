@@ -5,27 +5,33 @@ read_results("results.tsv").query("status == 'KEEP'")
 """
 
 import csv
+import io
 from pathlib import Path
 
 import pandas
 
-from agent.followers import COLUMNS
-
-NUMBERS = (
-    "steps", "samples", "target", "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta",
-    "worst_guard_delta", "critical_failures", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd",
-    "worst_guard_low", "shrunk", "error_spent",
-)  # fmt: skip
+from agent.sheet import COLUMNS, NUMBERS, decoded
+from lanes.errors import BadInput
 
 
 def read_results(path: Path | str) -> pandas.DataFrame:
     """All rows, one column per column of the file. Numbers are floats with NaN for blank, ``time`` is UTC, and text is
-    text: "NA" in a description stays "NA". ValueError when a column of results.tsv is missing."""
-    table = pandas.read_csv(
-        path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, dtype=str, lineterminator="\n"
-    )
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise ValueError(f"{path} has no column {missing[0]!r}; it is not a results.tsv of nightlane")
-    numbers = {column: pandas.to_numeric(table[column], errors="coerce") for column in NUMBERS}
-    return table.assign(**numbers, time=pandas.to_datetime(table["time"], utc=True))
+    text: "NA" in a description stays "NA". BadInput says what in the file is not as nightlane writes it."""
+    text, plain = decoded(Path(path).read_bytes())
+    try:
+        if not plain:
+            raise ValueError("it is not UTF-8 text without a byte order mark")
+        table = pandas.read_csv(
+            io.StringIO(text), sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False, dtype=str, lineterminator="\n"
+        )
+        missing = [column for column in COLUMNS if column not in table]
+        if missing:
+            raise ValueError(f"it has no column {missing[0]!r}")
+        numbers = {column: pandas.to_numeric(table[column], errors="coerce") for column in NUMBERS}
+        return table.assign(**numbers, time=pandas.to_datetime(table["time"], utc=True, format="ISO8601"))
+    except ValueError as error:
+        why = str(error).strip().splitlines()[0]
+        raise BadInput(
+            f"{path} is not as nightlane writes results.tsv ({why}); nightlane report writes its workspace's again "
+            "from the ledger and sets this one aside"
+        ) from None

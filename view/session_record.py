@@ -1,7 +1,8 @@
 """Everything that the ledger and the probe directories know about one session, read in one go."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent.budget import Spent, limits, priced, spent_by
 from agent.ledger import (
@@ -31,11 +32,10 @@ class SessionRecord:
     """One session as it was found.
 
     ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
-    ``outcomes`` holds what their directories still give, by probe id; ``answers`` the judged answers of the starting
-    recipe and of the incumbent, by recipe. ``holder`` is the process that runs this session now. ``recipes`` holds
-    every recipe that stood, by digest. ``nights_before``: sessions under the same question that began earlier, which
-    fresh seeds depend on. ``surveyed``: what the survey showed by which it decided.
-    ``disguises``: decisions on candidates in disguise, of all sessions of the study.
+    ``outcomes`` holds what their directories still give, by probe id, read when it is asked for. ``holder`` is the
+    process that runs this session now. ``recipes`` holds every recipe that stood, by digest. ``nights_before``:
+    sessions under the same question that began earlier, which fresh seeds depend on. ``surveyed``: what the survey
+    showed by which it decided. ``disguises``: decisions on candidates in disguise, of all sessions of the study.
     """
 
     session: SessionRow
@@ -47,7 +47,7 @@ class SessionRecord:
     probes: tuple[ProbeRow, ...]
     borrowed: tuple[ProbeRow, ...]
     outcomes: Mapping[str, Outcome]
-    answers: Mapping[str, tuple[Result, ...]]
+    store: ProbeStore
     recipes: Mapping[str, Recipe]
     examinations: tuple[ExaminationRow, ...]
     checks: tuple[CheckRow, ...]
@@ -57,6 +57,12 @@ class SessionRecord:
     judging_dollars: float
     active_seconds: float
     holder: int | None
+
+    @cached_property
+    def answers(self) -> Mapping[str, tuple[Result, ...]]:
+        """The judged answers of the starting recipe and of the incumbent, by recipe."""
+        digests = (self.session.start, left_standing(self.session, self.decisions))
+        return {digest: _answers(self.store, self.readings(digest)) for digest in digests}
 
     @property
     def incumbent(self) -> Recipe:
@@ -148,14 +154,10 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
         checks = tuple(ledger.checks(session.id))
         borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
-        outcomes = _outcomes(workspace, (*probes, *borrowed))
-        answers = {
-            digest: _answers(ProbeStore(workspace.runs), _readings(digest, session, (*probes, *borrowed), outcomes))
-            for digest in (session.start, left_standing(session, decisions))
-        }
+        store = ProbeStore(workspace.runs)
         return SessionRecord(
             session, study, budget, spent_by(ledger, session.id, budget, workspace),
-            decisions, proposals, probes, borrowed, outcomes, answers,
+            decisions, proposals, probes, borrowed, _Outcomes(store, (*probes, *borrowed)), store,
             {digest: ledger.recipe(digest) for digest in sorted(stood)},
             tuple(ledger.examinations(session.id)), checks, closed(checks) or Surveyed(), *_others(ledger, session),
             spent_on_judging(workspace.judging, session.id),
@@ -175,11 +177,10 @@ def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str])
 
 def _others(ledger: Ledger, session: SessionRow) -> tuple[tuple[DecisionRow, ...], int]:
     """Candidates in disguise of all sessions of the study, and how many under the same question came before."""
-    rows = [row for name in ledger.sessions() if (row := ledger.session(name))]
-    alike = [row.id for row in rows if row.study == session.study]
-    earlier = rows[: [row.id for row in rows].index(session.id)]
-    found = ledger.decisions("WHERE reason IN ('calibration', 'false_alarm')")
-    return tuple(row for row in found if row.session in alike), sum(r.question == session.question for r in earlier)
+    disguised = (
+        "WHERE reason IN ('calibration', 'false_alarm') AND session IN (SELECT id FROM sessions WHERE study = ?)"
+    )
+    return tuple(ledger.decisions(disguised, (session.study,))), ledger.nights_before(session.id)
 
 
 def _borrowed(
@@ -188,25 +189,40 @@ def _borrowed(
     """Probes of this session's recipes under its probe key that other sessions measured, each once."""
     known = {row.id for row in own}
     found: dict[str, ProbeRow] = {}
-    for other in ledger.sessions():
-        for row in ledger.probes(other):
-            alike = row.recipe in recipes and row.key == session.key and row.seed in seeds
-            if alike and row.id not in known:
-                found.setdefault(row.id, row)
+    for row in ledger.probes_under(session.key, seeds):
+        if row.recipe in recipes and row.id not in known:
+            found.setdefault(row.id, row)
     return tuple(found.values())
 
 
-def _outcomes(workspace: Workspace, rows: Iterable[ProbeRow]) -> dict[str, Outcome]:
-    """By probe id; a directory that is missing, torn or of another probe gives nothing."""
-    store, found = ProbeStore(workspace.runs), {}
-    for row in rows:
-        outcome = store.read(row.id)
+class _Outcomes(Mapping[str, Outcome]):
+    """By probe id, read once, when it is asked for; a directory that is missing, torn or of another probe gives
+    nothing."""
+
+    def __init__(self, store: ProbeStore, rows: Iterable[ProbeRow]) -> None:
+        self._store, self._rows = store, {row.id: row for row in rows}
+        self._read: dict[str, Outcome | None] = {}
+
+    def __getitem__(self, probe: str) -> Outcome:
+        if probe not in self._read:
+            self._read[probe] = self._found(self._rows[probe])
+        found = self._read[probe]
+        if found is None:
+            raise KeyError(probe)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (probe for probe in self._rows if probe in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _found(self, row: ProbeRow) -> Outcome | None:
+        outcome = self._store.read(row.id)
         if outcome is None:
-            continue
+            return None
         strange = isinstance(outcome, Reading) and (outcome.recipe, outcome.key.digest) != (row.recipe, row.key)
-        if outcome.seed == row.seed and not strange:
-            found[row.id] = outcome
-    return found
+        return outcome if outcome.seed == row.seed and not strange else None
 
 
 def _readings(
@@ -235,7 +251,7 @@ def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ..
 
 def _holder(workspace: Workspace, ledger: Ledger, session: SessionRow) -> int | None:
     """The process that runs this session: the workspace's holder, if the last thing it noted belongs to it."""
-    holder, events = workspace.holder(), ledger.events()
-    if holder is None or session.finished or (events and events[-1][0] != session.id):
+    holder = workspace.holder()
+    if holder is None or session.finished or ledger.last_to_note() not in (None, session.id):
         return None
     return holder

@@ -6,7 +6,9 @@ to each guard since the session's first baseline.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +16,7 @@ from agent.policy.response import Move, Response, Seen, ordinary, safe
 from agent.policy.settings import Policy
 from probes.comparison import Difference
 from probes.reading import Reading
-from probes.spread import Spread, pooled
+from probes.spread import UNKNOWN, Spread
 
 EFFECT = 0.5
 """Standard deviation of true effects that is assumed at first, as if learnt from PRIOR candidates."""
@@ -22,6 +24,9 @@ PRIOR = 4
 SMALLEST_DEVIATION = 0.2
 CORRELATION = 0.5
 """Of the two sides of a pair, until pairs have shown it."""
+RECENT = 128
+"""Candidates by whose comparisons responses are told, the last ones. A night decides on fewer; the work of a response
+grows with their third power."""
 ENOUGH = 3.0
 """Degrees of freedom of paired differences, from which on the baseline's own repeats are no longer needed."""
 
@@ -83,37 +88,90 @@ class Knowledge:
 
 
 def known(
-    accounts: Sequence[Account], baseline: Mapping[str, Spread], target: str, policy: Policy,
+    accounts: Iterable[Account], baseline: Mapping[str, Spread], target: str, policy: Policy,
     guards: Collection[str] = (), surveyed: Callable[[str], Sequence[Seen]] = lambda category: (),
 ) -> Knowledge:  # fmt: skip
     """From the accounts of the session's decisions, oldest first, the noise of its first baseline's repeats, and what a
     survey has shown of each category."""
-    own: dict[str, list[Spread]] = {name: [] for name in baseline}
-    excess, candidates = 0.0, 0
-    left, cumulative = policy.night_error, dict[str, tuple[float, float]]()
-    for account in accounts:
+    return Lessons(baseline, target, policy, guards, surveyed).with_more(accounts).knowledge()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Spreads taken together, as probes/spread.py pools them, one after another."""
+
+    weighted: float = 0.0
+    freedom: float = 0
+
+    def with_one(self, one: Spread) -> "Pool":
+        if one.freedom <= 0:
+            return self
+        return Pool(self.weighted + one.variance * one.freedom, self.freedom + one.freedom)
+
+    @property
+    def spread(self) -> Spread:
+        return Spread(self.weighted / self.freedom, self.freedom) if self.freedom else UNKNOWN
+
+
+class Lessons:
+    """What the accounts of a session teach, taken up one after another: what one more costs does not grow."""
+
+    def __init__(
+        self, baseline: Mapping[str, Spread], target: str, policy: Policy, guards: Collection[str] = (),
+        surveyed: Callable[[str], Sequence[Seen]] = lambda category: (),
+    ) -> None:  # fmt: skip
+        self.baseline, self.target, self.policy, self.guards, self.surveyed = baseline, target, policy, guards, surveyed
+        self._pools = {name: Pool() for name in baseline}
+        self._excess, self._candidates = 0.0, 0
+        self.error_left, self._cumulative = policy.night_error, dict[str, tuple[float, float]]()
+        self._recent = recent()
+
+    def with_more(self, accounts: Iterable[Account]) -> "Lessons":
+        """A copy that has taken these up, too."""
+        more = copy(self)
+        more._pools, more._cumulative, more._recent = dict(self._pools), dict(self._cumulative), self._recent.copy()
+        for account in accounts:
+            more.take(account)
+        return more
+
+    def take(self, account: Account) -> None:
         for found, seeds in ((account.screening, account.seeds), (account.confirmation, account.confirming_seeds)):
             for name, difference in found.items():
-                own.setdefault(name, []).append(Spread(difference.variance, seeds - 1))
+                self._pools[name] = self._pools.get(name, Pool()).with_one(Spread(difference.variance, seeds - 1))
         if account.disguised:
-            continue
+            return
         if account.screening:
-            seen = account.screening[target]
-            excess += seen.delta**2 - seen.standard_error**2
-            candidates += 1
-        left -= account.error
+            seen = account.screening[self.target]
+            self._excess += seen.delta**2 - seen.standard_error**2
+            self._candidates += 1
+        if tells(account):
+            self._recent.append(account)
+        self.error_left -= account.error
         if account.kept:
-            left = policy.later_error
+            self.error_left = self.policy.later_error
             for name, difference in account.confirmation.items():
-                change, variance = cumulative.get(name, (0.0, 0.0))
-                cumulative[name] = (change + difference.delta, variance + difference.standard_error**2)
-    effects = max(SMALLEST_DEVIATION**2, (PRIOR * EFFECT**2 + excess) / (PRIOR + candidates))
-    spreads = {name: _spread(found, baseline.get(name)) for name, found in own.items()}
-    return Knowledge(spreads, effects, left, cumulative, *responses_of(accounts, target, guards, surveyed))
+                change, variance = self._cumulative.get(name, (0.0, 0.0))
+                self._cumulative[name] = (change + difference.delta, variance + difference.standard_error**2)
+
+    def knowledge(self) -> Knowledge:
+        effects = max(SMALLEST_DEVIATION**2, (PRIOR * EFFECT**2 + self._excess) / (PRIOR + self._candidates))
+        spreads = {name: _spread(pool, self.baseline.get(name)) for name, pool in self._pools.items()}
+        responses = responses_of(self._recent, self.target, self.guards, self.surveyed)
+        return Knowledge(spreads, effects, self.error_left, dict(self._cumulative), *responses)
+
+
+def recent() -> deque[Account]:
+    """The accounts by which responses are told: the last RECENT that tell something."""
+    return deque(maxlen=RECENT)
+
+
+def tells(account: Account) -> bool:
+    """Whether there is a comparison of a move in it."""
+    return account.move is not None and not account.disguised and bool(account.screening or account.confirmation)
 
 
 def responses_of(
-    accounts: Sequence[Account], target: str, guards: Collection[str], surveyed: Callable[[str], Sequence[Seen]]
+    accounts: Collection[Account], target: str, guards: Collection[str], surveyed: Callable[[str], Sequence[Seen]]
 ) -> tuple[Response, dict[str, Response]]:
     """Of the target, and of each guard: on the target's scales, but for knobs that do less than the ordinary to it."""
     found = response_of(accounts, target, surveyed(target))
@@ -121,7 +179,7 @@ def responses_of(
     return found, {name: replace(response_of(accounts, name, surveyed(name)), settled=scales) for name in guards}
 
 
-def response_of(accounts: Sequence[Account], category: str, surveyed: Sequence[Seen] = ()) -> Response:
+def response_of(accounts: Iterable[Account], category: str, surveyed: Sequence[Seen] = ()) -> Response:
     """Of a category, by every comparison in these accounts and by a survey."""
     seen = list(surveyed)
     for account in accounts:
@@ -135,9 +193,9 @@ def response_of(accounts: Sequence[Account], category: str, surveyed: Sequence[S
     return Response(tuple(seen))
 
 
-def _spread(found: Sequence[Spread], baseline: Spread | None) -> Spread:
-    paired = pooled(found)
-    return pooled([*found, baseline]) if baseline is not None and paired.freedom < ENOUGH else paired
+def _spread(paired: Pool, baseline: Spread | None) -> Spread:
+    own = paired.spread
+    return paired.with_one(baseline).spread if baseline is not None and own.freedom < ENOUGH else own
 
 
 def baseline_spreads(readings: Sequence[Reading], categories: Sequence[str]) -> dict[str, Spread]:

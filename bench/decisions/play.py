@@ -14,13 +14,13 @@ from importlib.metadata import entry_points
 from multiprocessing import get_context
 from typing import Any
 
+from agent.threads import one_thread
 from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.record import NightRecord
 from lanes.errors import BadInput
 from sandbox import system
 
 BUDGET = 200
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,7 @@ def _end_with_parent() -> None:
 
 def played(wanted: Sequence[Task], processes: int | None = None) -> Iterator[tuple[Task, NightRecord]]:
     """In the order of the tasks; one thread each, in fresh processes."""
-    for name in ONE_THREAD:
-        os.environ.setdefault(name, "1")
+    one_thread()
     workers = processes or os.cpu_count() or 1
     if workers == 1:
         yield from ((task, play(task)) for task in wanted)

@@ -11,7 +11,7 @@ from some_rows import CERTIFIED, TIME, pair, reward, side, talk, turns
 from lanes.errors import BadInput
 from preferences.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
 from preferences.provenance import Provenance, Side
-from preferences.rows import Row, coverage_of, row_from_json, row_to_json
+from preferences.rows import Row, coverage_of, repeated, row_from_json, row_to_json
 from probes.prompts import Prompt
 
 MAKING = Making(TIME, "scorer", "harvest", margin=1.0)
@@ -192,13 +192,17 @@ def test_empty_and_equal_answers_make_no_pair_and_no_reward() -> None:
     assert [row.texts for row in reward_rows(answers, MAKING)] == [("same",), ("same",)]
 
 
+def said(rows: list[Row]) -> dict[str, str]:
+    return {repeated(row): row.id for row in rows}
+
+
 def test_what_a_recipe_said_before_is_not_stored_again_and_decisions_keep_their_own() -> None:
     other = Provenance((side(recipe="another", probe="p2"),), "s1", "", "harvest-1", "k")
     first, again, apart = reward(1), reward(1, provenance=other), reward(2, provenance=other)
-    assert unsaid([first, again, apart], []) == [first, apart]
-    assert unsaid([again, apart], [first]) == [apart]
-    assert unsaid([first, apart], [first]) == [first, apart], "a harvest that was interrupted finds its own rows"
-    assert unsaid([reward(1, scores=(9.5,), provenance=other)], [first]) != []
+    assert unsaid([first, again, apart], said([])) == [first, apart]
+    assert unsaid([again, apart], said([first])) == [apart]
+    assert unsaid([first, apart], said([first])) == [first, apart], "a harvest that was interrupted finds its own rows"
+    assert unsaid([reward(1, scores=(9.5,), provenance=other)], said([first])) != []
     sides = (side(recipe="kept"), side(recipe="gone"))
     later = pair(1, provenance=Provenance(sides, "s1", "s1-002", "harvest-1", "k"))
-    assert unsaid([pair(1), later], [pair(1)]) == [pair(1), later]
+    assert unsaid([pair(1), later], said([pair(1)])) == [pair(1), later]

@@ -270,3 +270,24 @@ def test_datasets_loads_a_store_as_it_lies_there(tmp_path: Path, kind: Kind, mon
         assert (first["chosen"], first["rejected"]) == rows[1].texts
         assert first["provenance"]["chosen"]["recipe"] == "kept"
         assert str(first["time"]).startswith("2026-11-21")
+
+
+def test_rows_that_are_there_are_not_read_again_unless_somebody_else_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = stores(tmp_path)
+    found.add([pair(1), reward(1)])
+    rows = Stores.rows
+
+    def unread(_: Stores, kind: str) -> Any:
+        raise AssertionError(f"{kind} is read again")
+
+    with monkeypatch.context() as still:
+        still.setattr(Stores, "rows", unread)
+        assert found.add([pair(1), pair(2), reward(2)]).known == (pair(1).id,)
+    Stores(found.folder).add([pair(3)])
+    asked: list[str] = []
+    monkeypatch.setattr(Stores, "rows", lambda self, kind: asked.append(kind) or rows(self, kind))
+    assert found.add([pair(3), pair(4)]).known == (pair(3).id,)
+    assert asked == ["dpo"]
+    assert [row.id for row in rows(found, "dpo")] == [pair(n).id for n in (1, 2, 3, 4)]
