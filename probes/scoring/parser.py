@@ -99,6 +99,9 @@ class Parser:
             reply = _read(process.stdout.fileno(), time.monotonic() + DEADLINE)
         except BrokenPipeError:
             reply = None
+        except BaseException:  # Ctrl-C, say: what this process still answers belongs to no other question
+            self._end()
+            raise
         if reply is None or reply["last"]:
             self._end()
         if reply is None and process.returncode == -signal.SIGPROF:

@@ -67,6 +67,8 @@ BOTH = {
     "a thought with a right draft": (thought(RIGHT) + fence(WRONG), "fail"),
     "a thought, then bare code": (thought(WRONG) + RIGHT, "pass"),
     "a thought whose beginning the template wrote": (thought(WRONG).removeprefix("<think>\n") + fence(RIGHT), "pass"),
+    "a thought on one line": ("<think>I add them.</think>" + fence(RIGHT), "pass"),
+    "a thought that closes at the end of a line": (thought(WRONG).replace("\n</think>", "</think>") + RIGHT, "pass"),
     "two thoughts": (thought(WRONG) + thought(WRONG) + fence(RIGHT), "pass"),
     "a thought in capitals": (thought(WRONG).replace("think", "THINK") + fence(RIGHT), "pass"),
     "a thinking tag": (thought(WRONG).replace("think", "thinking") + fence(RIGHT), "pass"),
@@ -118,6 +120,9 @@ BOTH = {
     "a refusal": ("I'm sorry, but I can't help with that.", "refusal"),
     "a thought tag in a text of the program": (RIGHT.replace("return", 'x = "</think>"\n    return'), "pass"),
     "a thought tag in a fenced text": (fence(RIGHT.replace("return", "x = '</think>'\n    return")), "pass"),
+    "thought tags in words of the program": (
+        fence(HEAD + '    """Add, as <think>thoughts</think> do."""\n' + BODY), "pass",
+    ),
     "windows line ends": (fence(RIGHT).replace("\n", "\r\n"), "pass"),
 }  # fmt: skip
 COMPLETIONS = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from probes.scoring import parser as module
-from probes.scoring.extraction import Extracted
+from probes.scoring.extraction import Extracted, extract
 from probes.scoring.parser import LONGEST, MEMORY_MB, Parser, Unread
 
 WHOLE = "def f(x):\n    return x + 1\n"
@@ -102,10 +102,23 @@ def test_a_question_that_takes_too_long_on_the_clock_is_given_up(monkeypatch: py
     parser.close()
 
 
+def test_an_interrupted_question_leaves_no_answer_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    parser = Parser()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            parser.extract("x = 1\n")
+    assert parser.extract(WHOLE, "f") == Extracted(WHOLE, "bare")
+    parser.close()
+
+
 def test_a_text_that_is_too_long_is_not_looked_at(parser: Parser) -> None:
     text = "x" * (LONGEST + 1)
     with pytest.raises(Unread, match="longer than 1048576 characters"):
-        parser.ask(module.extraction.extract, text)
+        parser.ask(extract, text)
     assert parser.extract(text) == Extracted(text, "bare")
     assert parser.salvage(text, text, "f", "") is None
 
