@@ -43,6 +43,7 @@ def policy(**values: str) -> nights.Sections:
     return {"policy": values}
 
 
+ONE_LANE: nights.Sections = {"lanes.curriculum": None}
 CASES = {
     "usual": Case({}),
     "no guards": Case({"guards": None}),
@@ -55,14 +56,13 @@ CASES = {
     "the target overall, without guards": Case({"target": {"category": '"overall"'}, "guards": None}),
     "one answer per prompt": Case({"probe": {"samples": "1"}}),
     "two seeds, one pair to begin with": Case(policy(first_seeds="1")),
-    "three seeds": Case({"probe": {"seeds": "[1, 2, 3]"}}),
-    "one lane": Case({"lanes.curriculum": None}),
+    "one lane": Case(ONE_LANE),
     "a lane without a share": Case({"lanes.curriculum": {"share": "0.0"}}),
     "eight workers": Case({"runner": {"workers": "8"}, "budget": {"decisions": "12"}}, width=8),
     "eight workers, rounds of one": Case(policy(round="1"), width=8),
-    "orpo": Case({"recipe": {"objective": '"orpo"'}}),
+    "orpo": Case({**ONE_LANE, "recipe": {"objective": '"orpo"'}}),
     "dpo": Case({"recipe": {"objective": '"dpo"'}}),
-    "rules": Case({"scorer": {"kind": '"rules"'}}),
+    "rules": Case({**ONE_LANE, "scorer": {"kind": '"rules"'}}),
     "function": Case({"scorer": {"kind": '"function"', "function": '"own.py:score"'}}),
     "judge": Case(
         {"scorer": {"kind": '"judge"', "calibration": '"calibration.jsonl"'}, "runner": {"kind": '"resident"'}}
@@ -74,8 +74,8 @@ CASES = {
         }
     ),
     "no holdout prompts": Case({}, prompts=lambda row: row["split"] != "holdout"),
-    "no harvest prompts": Case({}, frozenset({"harvest"}), prompts=lambda row: row["split"] != "harvest"),
-    "no harvest": Case({"harvest": {"prompts": "0"}}, frozenset({"harvest"})),
+    "no harvest prompts": Case(ONE_LANE, frozenset({"harvest"}), prompts=lambda row: row["split"] != "harvest"),
+    "no harvest": Case({**ONE_LANE, "harvest": {"prompts": "0"}}, frozenset({"harvest"})),
     "no checks at the end": Case(policy(holdout_seeds="0"), frozenset({"RETRACT"})),
     "answers chosen by the session": Case(policy(most_samples="8")),
     "a survey": Case(policy(survey="12")),
@@ -87,7 +87,7 @@ CASES = {
     "a smallest effect": Case(policy(smallest_effect="0.3")),
     "a plateau at once": Case({**policy(plateau="1"), "lanes.curriculum": None}),
     "no limit but the moves": Case({"lanes.curriculum": None, "budget": {"decisions": "1000", "hours": "1000.0"}}),
-    "dollars": Case({"budget": {"dollars": "1000.0", "dollars_per_hour": "1.0"}}),
+    "dollars": Case({**ONE_LANE, "budget": {"dollars": "1000.0", "dollars_per_hour": "1.0"}}),
     "one decision": Case({"budget": {"decisions": "1"}}, frozenset({"CRASH", "RETRACT", "KEEP", "harvest"}), stop=0),
 }  # fmt: skip
 
