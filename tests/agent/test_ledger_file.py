@@ -234,7 +234,8 @@ def test_a_session_whose_checkpoint_is_damaged_goes_on_by_the_ledger(tmp_path: P
         database = sqlite3.connect(cut.ledger)
         database.execute("PRAGMA journal_mode=DELETE")
         for table in ("decisions", "proposals"):
-            database.execute(f"DELETE FROM {table} WHERE id LIKE '%-001' OR id LIKE '%-002'")
+            gone = database.execute(f"DELETE FROM {table} WHERE id LIKE '%-001' OR id LIKE '%-002'")
+            assert gone.rowcount == 2
         database.execute("DROP TABLE row_digests")
         database.commit()
         database.close()
@@ -242,8 +243,10 @@ def test_a_session_whose_checkpoint_is_damaged_goes_on_by_the_ledger(tmp_path: P
         resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
     assert len(decided(cut)) == 9
     assert decided(cut) == decided(whole)
-    notes = (cut.runs / "progress.log").read_text(encoding="utf-8")
-    assert ("is set aside; the ledger knows" in notes) == (damage != "deleted")
+    with Ledger(cut.ledger, read_only=True) as ledger:
+        notes = [text for _, _, text in ledger.events()]
+    assert any("is set aside; the ledger knows" in text for text in notes) == (damage != "deleted")
+    assert len(list(checkpoint.parent.glob("checkpoint.sqlite.damaged"))) == (damage != "deleted")
 
 
 def test_what_can_be_read_is_taken_over_and_the_damaged_ledger_kept(tmp_path: Path) -> None:
