@@ -27,9 +27,7 @@ def test_a_pipe_gets_the_first_and_the_last_step_and_some_between(
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    monkeypatch.setattr(
-        finetune, "Console", lambda stderr: Console(file=stream, force_terminal=True, width=100, stderr=stderr)
-    )
+    monkeypatch.setattr(finetune, "Terminal", lambda: Console(file=stream, force_terminal=True, width=100))
     with training(8) as tell:
         tell(8, 0.25)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
