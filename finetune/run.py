@@ -75,6 +75,11 @@ def _told(error: Exception, plan: Plan) -> Exception:
             f"the run needs more memory than there is ({' '.join(str(error).split())[:200]}); lower micro_batch or set "
             f"gradient_checkpointing under [probe], and give --recipe {folder / 'recipe.toml'} and a new --output"
         )
+    if kind == "device":
+        return MissingRequirement(
+            f"the device failed in the middle of the run ({' '.join(str(error).split())[:200]}); look at the driver's "
+            "log and begin again with a new --output"
+        )
     if kind == "disk":
         return DiskFull(f"the disk of {folder} is full; free some space and begin again with a new --output")
     return error
