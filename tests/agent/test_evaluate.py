@@ -32,7 +32,7 @@ LAST = {
 }
 NEVER = ADD | {"task_id": "T/never", "canonical_solution": "    return 7\n"}
 TORN = ADD | {"task_id": "T/torn", "test": "def check(candidate:\n"}
-ALONE = ADD | {"task_id": "T/numpy", "test": "import numpy\ndef check(candidate):\n    assert candidate(1, 2) == 3\n"}
+ALONE = ADD | {"task_id": "T/pandas", "test": "import pandas\ndef check(candidate):\n    assert candidate(1, 2) == 3\n"}
 
 
 def rows(path: Path, *content: dict[str, Any]) -> Path:
@@ -120,10 +120,10 @@ def test_problems_that_judge_nobody_are_named_counted_and_left_out(tmp_path: Pat
     samples = rows(tmp_path / "s.jsonl", sample("T/add", "    return a + b\n"), sample("T/nowhere", "x"))
     data = figures(tmp_path, "--problems", problems, "--samples", samples)
     why = {row["task_id"]: row["why"] for row in data["refused"]}
-    assert set(why) == {"T/never", "T/torn", "T/numpy"}
+    assert set(why) == {"T/never", "T/torn", "T/pandas"}
     assert "its own solution fails: ASSERTION_FAIL" in why["T/never"]
     assert "does not compile" in why["T/torn"]
-    assert "No module named 'numpy'" in why["T/numpy"]
+    assert "No module named 'pandas'" in why["T/pandas"]
     assert [row["line"] for row in data["refused"]] == [3, 2, 4]
     assert data["unknown"] == {"T/nowhere": 1}
     assert data["problems"] == len(data["results"]) == 1
