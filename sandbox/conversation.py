@@ -17,6 +17,7 @@ from sandbox.process_time import process_time
 
 _GRACE = 30.0  # seconds that the zygote may be late with its report on a busy machine
 _TICK = 0.05  # seconds between two looks at a program that takes long
+_LATE = 0.01  # seconds that we ourselves may be late to see what was ready, each time
 _CHUNK = 1 << 18
 _SMALL = 16 * 1024  # an exception's frame: 700 characters of twelve bytes, and some to spare
 _MOST_ANSWERS = 16 << 20  # bytes of all frames of one program: to read them takes our own time, not the program's
@@ -105,7 +106,8 @@ class Conversation:
         self._poll.modify(self._channel, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         begun = time.monotonic()
         ready = dict(self._poll.poll(1000 * max(_TICK, self._limits.seconds - self._waited)))
-        self._waited += time.monotonic() - begun
+        elapsed = time.monotonic() - begun
+        self._waited += max(0.0, elapsed - _LATE) if ready else elapsed
         events = ready.get(self._channel.fileno(), 0)
         if events & select.POLLOUT:
             self._send_some()
@@ -114,7 +116,7 @@ class Conversation:
                 self._stop()  # it closed its channel, or is gone
         elif self._jail.control.fileno() in ready:
             self._take_report()
-        if self._waited >= self._limits.seconds and self._report is None:
+        if not ready and self._waited >= self._limits.seconds:
             self._look_at_the_time()
 
     def _look_at_the_time(self) -> None:

@@ -46,7 +46,7 @@ def test_where_no_program_gets_a_processor_each_is_tried_again_and_none_is_blame
     monkeypatch.setattr(conversation, "process_time", lambda pid: ProcessTime(0.01, 60.0, ready=True))
     monkeypatch.setattr(session, "_DEMANDING", "import time\ntime.sleep(9)")
     with api.open_sandbox(api.Limits(seconds=0.3), backend) as sandbox:
-        with pytest.raises(api.SandboxBroken, match=r"failed twice .*0\.01 s of processor time"):
+        with pytest.raises(api.SandboxBroken, match=r"failed twice, and with a program .*0\.01 s of processor time"):
             sandbox.run(api.Program("import time\ntime.sleep(9)", "f", ()))
         assert sandbox.run(api.Program("def f(): return 1", "f", ((),))).outcomes == (api.Returned(1),)
 
