@@ -116,7 +116,7 @@ class Conversation:
                 self._stop()  # it closed its channel, or is gone
         elif self._jail.control.fileno() in ready:
             self._take_report()
-        if not ready and self._waited >= self._limits.seconds:
+        if self._waited >= self._limits.seconds and self._report is None:
             self._look_at_the_time()
 
     def _look_at_the_time(self) -> None:
