@@ -244,3 +244,26 @@ def test_ctrl_c_during_scoring_ends_in_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in told
     assert "evaluation-" in before
     assert "in the folder named above" in told
+
+
+STARVING = "    import ctypes\n    libc = ctypes.CDLL(None)\n    while True: libc.syscall(324, 1, 0, 0)\n"
+LIMITED = "    import resource\n    resource.setrlimit(resource.RLIMIT_CPU, (0, 0))\n    while True: pass\n"
+COLLIDING = """    import os, struct, time
+    keys = ",".join('{"$int":"%#x"}' % (k * (2 ** 61 - 1)) for k in range(5, 20000))
+    body = ('["returned",{"$set":[' + keys + "]}]").encode()
+    data = struct.pack(">I", len(body)) + body
+    while data: data = data[os.write(3, data):]
+    time.sleep(100)
+"""
+
+
+def test_answers_made_to_end_the_evaluation_fail_and_the_others_are_judged(tmp_path: Path) -> None:
+    problems = rows(tmp_path / "p.jsonl", ADD, LAST)
+    hostile = [sample("T/add", text) for text in (STARVING, LIMITED, COLLIDING)]
+    samples = rows(
+        tmp_path / "s.jsonl", *hostile, sample("T/add", "    return a + b\n"), sample("T/last", "    return 1\n")
+    )
+    figures(tmp_path, "--problems", problems, "--samples", samples, "--seconds", 1)
+    (written,) = tmp_path.glob("runs/evaluation-*/results.jsonl")
+    classes = [json.loads(line)["failure_class"] for line in written.read_text(encoding="utf-8").splitlines()]
+    assert classes == ["TIMEOUT", "VALUE_ERROR", "ASSERTION_FAIL", "PASS", "ASSERTION_FAIL"]
