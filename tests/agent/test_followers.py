@@ -9,15 +9,21 @@ from typing import Any
 
 import pandas
 import pytest
+import simulated_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.followers import HEADER, Followers, publish, row_text
+from agent.followers import HEADER, Followers, catch_up, publish, row_text
 from agent.ledger import DecisionRow, Ledger, SessionRow
+from agent.opening import Overrides, begin
 from agent.sheet import COLUMNS, FORMULA, cell
+from agent.study import load_study
+from agent.workspace import Workspace
 from lanes import Recipe
 from lanes.errors import BadInput
+from view.report import write_report
 from view.results import read_results
+from view.terminal import watching
 
 FOREIGN = row_text({"time": "2025-01-01T00:00:00Z", "session": "other", "id": "other-001", "delta": 0.5,
                     "description": 'said "so"'})  # fmt: skip
@@ -269,3 +275,20 @@ def test_no_text_begins_a_formula_or_a_quoted_cell_whoever_reads_it(rows: list[l
     table = pandas.read_csv(io.StringIO(text), sep="\t", keep_default_na=False, dtype=str)
     assert table.shape == (len(rows), len(COLUMNS))
     assert list(table["description"]) == [cell(row[3]) for row in rows]
+
+
+def test_a_night_goes_on_without_its_files_and_report_writes_them_once_they_can_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = load_study(simulated_study.write_study(tmp_path / "study"))
+    for path in (table_of(tmp_path), log_of(tmp_path)):
+        path.mkdir(parents=True)
+    with watching() as watcher:
+        begin(study, Workspace(tmp_path), Overrides(decisions=2), 0, False, watcher, write_report)
+    assert capsys.readouterr().err.count("nothing is lost, the ledger has every line of it") == 2
+    for path in (table_of(tmp_path), log_of(tmp_path)):
+        path.rmdir()
+    assert catch_up(Workspace(tmp_path)) == []
+    assert len(read_results(table_of(tmp_path))) == 3
+    assert "progress.log cannot be written" in log_of(tmp_path).read_text(encoding="utf-8")
+    assert "END 2 decisions made" in log_of(tmp_path).read_text(encoding="utf-8")

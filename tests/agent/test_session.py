@@ -435,3 +435,26 @@ def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: 
     assert decision.comparison is not None
     assert json.dumps(decision.comparison)
     assert set(decision.comparison["differences"]) == {"overall", "lists", "arithmetic"}
+
+
+def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up, compared = Search.catch_up, []
+
+    def known(search: Search) -> dict[str, Any]:
+        cached = ("_effects", "_responses", "_surveyed", "_wider")
+        return {name: value for name, value in vars(search).items() if name not in cached}
+
+    def caught_up(search: Search) -> None:
+        begun = hasattr(search, "begun")
+        search.begun = True  # type: ignore[attr-defined]
+        catch_up(search)
+        if begun:
+            compared.append(known(search) == known(Search(search.row, search.study, search.ledger)))
+
+    monkeypatch.setattr(Search, "catch_up", caught_up)
+    play(study, tmp_path, decisions=6)
+    play(study, tmp_path, seed=1, decisions=4)
+    assert len(compared) > 10
+    assert all(compared)
