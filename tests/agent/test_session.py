@@ -402,7 +402,7 @@ def test_a_ledger_that_is_none_is_refused_with_its_remedy(study: Study, tmp_path
     with pytest.raises(BadInput, match="holds no session yet"):
         go_on(tmp_path)
     path.write_bytes(b"garbage" * 1000)
-    with pytest.raises(BadInput, match="move it away"):
+    with pytest.raises(BadInput, match="doctor --repair"):
         play(study, tmp_path)
 
 
