@@ -20,6 +20,7 @@ from agent.ledger import Ledger
 from agent.sheet import COLUMNS, HEADER, cell, decoded, one_line, read_sheet, row_text
 from agent.workspace import Workspace
 from lanes.errors import WorkspaceBusy
+from preferences.overlay import Withdrawal
 from preferences.stores import Stores
 from probes.store import write_durably
 
@@ -61,11 +62,12 @@ class Followers:
         """Bring both files in step, and withdraw the pairs of what was retracted; what a person should know of it.
         OSError on a full disk alone."""
         said = self.follow()
-        for number, decision in self.ledger.retractions(self._withdrawn):
-            self._stores.withdraw(
-                f"its KEEP was retracted: {decision.reason}", decision.time, decision=decision.proposal
-            )
-            self._withdrawn = number
+        gone = self.ledger.retractions(self._withdrawn)
+        if gone:
+            self._stores.withdraw_all([
+                Withdrawal("", one.proposal, f"its KEEP was retracted: {one.reason}", one.time) for _, one in gone
+            ])  # fmt: skip
+            self._withdrawn = gone[-1][0]
         return said
 
     def follow(self) -> list[str]:
@@ -214,9 +216,9 @@ class _Follower:
         """Whether a mark vouches for the file's beginning, and what follows is what the ledger says."""
         try:
             mark = _Mark(**json.loads(self._marks.read_text(encoding="utf-8")))
+            digest = hashlib.sha256(content[: mark.size])
         except (OSError, ValueError, TypeError):
             return False
-        digest = hashlib.sha256(content[: mark.size])
         if digest.hexdigest() != mark.sha256 or self.source.name(mark.number) != mark.name:
             return False
         tail, number = content[mark.size :], mark.number

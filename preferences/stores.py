@@ -138,9 +138,10 @@ class Stores:
         """Of a store as it is now; read again only if somebody else wrote to it."""
         found, seen = self._indices.get(kind), _seen(self.path(kind))
         if found is None or found.seen != seen:
-            found = self._indices[kind] = Index(seen)
+            found = Index(seen)
             for row in self.rows(kind):
                 found.take(row)
+            self._indices[kind] = found
         return found
 
     def _require_own_work(self, rows: Sequence[Row]) -> None:
@@ -237,10 +238,14 @@ class Stores:
         """Withdraw one row, or every row that rests on a decision (a retracted KEEP). Twice is once."""
         if not reason.strip() or bool(row) == bool(decision):
             raise BadInput("a withdrawal names a row or a decision, and its reason; give one of the two and say why")
+        self.withdraw_all([Withdrawal(row, decision, reason, time)])
+
+    def withdraw_all(self, asked: Sequence[Withdrawal]) -> None:
+        """Withdraw what is not withdrawn yet."""
         with locked(self.folder):
-            entries = self._entries("withdrawals", Withdrawal)
-            if not any((one.row, one.decision) == (row, decision) for one in entries):
-                append(self.folder / "withdrawals.jsonl", [asdict(Withdrawal(row, decision, reason, time))])
+            known = {(one.row, one.decision) for one in self._entries("withdrawals", Withdrawal)}
+            new = {(one.row, one.decision): one for one in asked if (one.row, one.decision) not in known}
+            append(self.folder / "withdrawals.jsonl", [asdict(one) for one in new.values()])
 
     def review(self, verdict: Verdict) -> None:
         """Record what a reviewer said of a row."""
