@@ -59,7 +59,8 @@ class _Worker:
         return self.ready and self.whole and self.task is None
 
     def end(self) -> None:
-        """At once, whatever it does."""
+        """At once, whatever it does. An interrupt in the middle leaves a worker that is not whole."""
+        self.whole = False
         self.pipe.close()
         if self.process.pid is not None:
             self.process.kill()
@@ -77,9 +78,9 @@ class _Slot:
     given_up: bool = False
 
     def free(self) -> None:
-        worker, self.worker = self.worker, None
-        if worker is not None:
-            worker.end()
+        if self.worker is not None:
+            self.worker.end()
+        self.worker = None
 
 
 @dataclass
@@ -290,6 +291,7 @@ class ResidentRunner:
             self._ready = ready
         for mine, theirs in zip_longest(self._ready.environment.split(), ready.environment.split(), fillvalue="none"):
             if mine != theirs:
+                slot.free()
                 raise MissingRequirement(
                     f"all workers of a session must be alike and worker {slot.number} has {theirs} where the first has "
                     f"{mine}; let CUDA_VISIBLE_DEVICES name GPUs of one model, put the packages back as they were, and "
