@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.command_options import Json, Root, at, show
+from agent.command_options import Json, Root, at, one_thread, show
 from agent.pairs_commands import pairs
-from agent.threads import one_thread
 from lanes.errors import BadInput, NightlaneError
 from lanes.printable import tell
 

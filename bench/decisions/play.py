@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from multiprocessing import get_context
 from typing import Any
 
-from agent.threads import one_thread
+from agent.command_options import one_thread
 from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.record import NightRecord
 from lanes.errors import BadInput
