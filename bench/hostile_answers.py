@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from bench.attacks import ATTACKS
 from bench.attacks.host import Host
@@ -45,7 +46,7 @@ class Judged:
     @classmethod
     def parse(cls, text: str) -> "Judged":
         """From what `--json` prints."""
-        found = json.loads(text)
+        found: dict[str, Any] = json.loads(text)
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
 
     @property

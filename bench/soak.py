@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -163,7 +164,7 @@ class Pulse:
 
     def note(self, text: str) -> None: ...
 
-    def measuring(self, title: str, probes: list[Probe]) -> None: ...
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
 
     def decided(self, decision: DecisionRow) -> None:
         if decision.turn > 0:
@@ -213,8 +214,8 @@ def grown(study: Study, folder: Path, size: Size) -> list[Figure]:
     fill(new, old, size.filled, 0)
     fill(new, same, size.filled, SAME)
     for root in (new, old):  # what is imported when it is used first is no work of ours
-        looked = _seconds(lambda root=root: session_status(Workspace(root), None))
-        reported = _seconds(lambda root=root: report_markdown(load_record(Workspace(root), None)))
+        looked = _seconds(partial(session_status, Workspace(root), None))
+        reported = _seconds(partial(_reported, Workspace(root)))
     start = _start(study, old)
     status = Timed.run("status", "--workspace", old)
     small = Timed.run("status", "--workspace", new)
@@ -255,7 +256,7 @@ class Timed:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in (0, 130, -signal.SIGKILL):
-            raise SystemExit(f"{process.args} ended with {process.returncode}")
+            raise SystemExit(f"{process.args!r} ended with {process.returncode}")
         try:
             os.killpg(process.pid, 0)
             left = True
@@ -283,6 +284,10 @@ def killed(study: Study, root: Path) -> Timed:
     return Timed.of(process)
 
 
+def _reported(workspace: Workspace) -> str:
+    return report_markdown(load_record(workspace, None))
+
+
 def _start(study: Study, root: Path) -> float:
     """Until the first probe is asked for."""
 
@@ -290,7 +295,7 @@ def _start(study: Study, root: Path) -> float:
         pass
 
     class First(Pulse):
-        def measuring(self, title: str, probes: list[Probe]) -> None:
+        def measuring(self, title: str, probes: Sequence[Probe]) -> None:
             raise Begun
 
     def started() -> None:

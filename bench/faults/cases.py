@@ -247,7 +247,9 @@ class Stage:
 def _fault(kind: str, number: int, chance: random.Random) -> Kind:
     if kind == "real":
         return chance.choice(("main", "worker", "kill"))
-    return {"full": "full", "error": "error"}.get(kind) or ("tear" if number % 2 else "kill")
+    if kind == "full" or kind == "error":
+        return kind
+    return "tear" if number % 2 else "kill"
 
 
 def _more(kind: str, number: int) -> int:
@@ -260,6 +262,7 @@ def _once(run: Any, fault: Fault) -> Any:
     waiting = [fault]
 
     def faulty(act: Act, *_: Any, **given: Any) -> Ended:
-        return run(act, waiting.pop() if waiting else None, **given)
+        ended: Ended = run(act, waiting.pop() if waiting else None, **given)
+        return ended
 
     return faulty

@@ -208,10 +208,14 @@ def _lab(root: Path) -> Act:
         from labs.files import write_rows as rows
         from labs.persona import material
 
+        def two_files(folder: Path) -> None:
+            for name in "ab":
+                (folder / name).write_text(name * 999)
+
         def make(directory: Path, size: object, progress: object) -> tuple[dict[str, Any], dict[str, float]]:
             for name in ("plain", "ornate"):
                 rows(directory / f"{name}.jsonl", ({"prompt": str(n), "style": name} for n in range(40)))
-            replace_folder(directory / "base", lambda to: [(to / x).write_text(x * 999) for x in "ab"] and None)
+            replace_folder(directory / "base", two_files)
             return {}, {}
 
         stages: Any = types.ModuleType("labs.persona.stages")
