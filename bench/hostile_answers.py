@@ -46,8 +46,9 @@ class Judged:
     @classmethod
     def parse(cls, text: str) -> "Judged":
         """From what `--json` prints."""
-        found: dict[str, Any] = json.loads(text)
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+        found = json.loads(text).items()
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found}
+        return cls(**given)
 
     @property
     def holds(self) -> bool:

@@ -247,8 +247,8 @@ class Stage:
 def _fault(kind: str, number: int, chance: random.Random) -> Kind:
     if kind == "real":
         return chance.choice(("main", "worker", "kill"))
-    if kind == "full" or kind == "error":
-        return kind
+    if kind in ("full", "error"):
+        return "full" if kind == "full" else "error"
     return "tear" if number % 2 else "kill"
 
 
