@@ -15,7 +15,6 @@ from langgraph.graph import END, START, StateGraph
 
 from agent.ledger_file import require_sound
 from agent.session import Session
-from lanes.errors import BadInput
 from probes.store import set_aside
 
 NODES_PER_TURN = 5
@@ -34,7 +33,7 @@ def run_loop(session: Session, checkpoints: Path) -> None:
     """Run the session to its end, from wherever its checkpoints stand. Raises what a node raises; resumable then.
 
     Checkpoints that cannot be read, or say something else than the ledger, are set aside: the ledger knows every
-    proposal and decision, so the loop walks through what is done and goes on.
+    proposal and decision, so the loop goes on with the round after the last that was decided.
     """
     thread: RunnableConfig = {
         "configurable": {"thread_id": session.row.id},
@@ -48,9 +47,8 @@ def run_loop(session: Session, checkpoints: Path) -> None:
     with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
         graph = build(session).compile(checkpointer=saver)
         begun = saver.get_tuple(thread) is not None
-        first: State = {
-            "turn": 0, "incumbent": session.row.start, "proposals": [], "ending": None, "answered": None,
-        }  # fmt: skip
+        turn, incumbent = session.decided_until()
+        first: State = {"turn": turn, "incumbent": incumbent, "proposals": [], "ending": None, "answered": None}
         graph.invoke(None if begun else first, thread, durability="sync")
 
 
@@ -62,18 +60,15 @@ def _wrong(checkpoints: Path, thread: RunnableConfig, session: Session) -> str |
         require_sound(checkpoints)
         with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
             found = saver.get_tuple(thread)
-        same = found is None or session.agrees(found.checkpoint["channel_values"])
-    except BadInput:
-        raise
+            state = found.checkpoint["channel_values"] if found else None
     except Exception:  # whatever a decoder makes of garbled bytes
         return "cannot be read"
-    return None if same else "says something else than the ledger"
+    return None if state is None or session.agrees(state) else "says something else than the ledger"
 
 
 def build(session: Session) -> StateGraph[State]:
     def baseline(state: State) -> dict[str, object]:
-        incumbent, failed = session.measure_start()
-        return {"incumbent": incumbent, "ending": failed}
+        return {"ending": session.measure_start()}
 
     def propose(state: State) -> dict[str, object]:
         turn = state["turn"] + 1

@@ -65,14 +65,14 @@ class Session:
 
     # nodes
 
-    def measure_start(self) -> tuple[str, str | None]:
+    def measure_start(self) -> str | None:
         """Measure the starting recipe, settle the noise floor, record the BASELINE row; why it failed if it did."""
         start, decision_id = self._recipe(self.row.start), f"{self.row.id}-baseline"
         if self._ledger.decision(decision_id) is None:
             try:
                 outcomes = self._baseline(start)
             except BudgetSpent as error:
-                return start.digest, str(error)
+                return str(error)
             failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
             verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
             readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
@@ -83,7 +83,7 @@ class Session:
         self.measuring.publish()
         if not failed:
             self._survey(start)
-        return start.digest, f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
+        return f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
 
     def next_round(self, turn: int, incumbent: str) -> list[str]:
         """The ids of the proposals from this turn on, made now or found; none when no legal move is left to try."""
@@ -350,10 +350,17 @@ class Session:
                 f"{self.measuring.workspace.resume_command}"
             )
 
+    def decided_until(self) -> tuple[int, str]:
+        """The last turn that was decided on, whose round was decided whole, and the digest of what stands."""
+        decided = self._ledger.decisions("WHERE session = ?", (self.row.id,))
+        return max((decision.turn for decision in decided), default=0), left_standing(self.row, decided)
+
     def agrees(self, state: Mapping[str, Any]) -> bool:
         """Whether a state of the loop is one that the ledger lets be: it has the proposals up to this turn and the
         decisions on all before the last round, and the incumbent is what they left."""
         turn, last = state.get("turn", 0), state.get("proposals", [])
+        if not (isinstance(turn, int) and isinstance(last, list)):
+            return False
         proposed = self._ledger.proposals("WHERE session = ? AND turn <= ?", (self.row.id, turn))
         decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
         before = [decision for decision in decided if decision.id not in last]

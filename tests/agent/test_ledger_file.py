@@ -5,7 +5,7 @@ import resource
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from agent.workspace import Workspace
 from agent.workspace_check import check, repair
 from lanes.errors import BadInput
 from probes import row_digests
+from probes.reading import Probe
 from view.report import write_report
 from view.terminal import PlainWatcher
 
@@ -310,3 +311,32 @@ def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: 
     resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
     assert not any(path.exists() for path in left)
     shutil.rmtree(folder)
+
+
+def test_a_round_stays_together_when_its_checkpoint_is_lost(tmp_path: Path) -> None:
+    """Rounds of three, five decisions: the second round has two, also when it is taken up from the ledger alone."""
+
+    class Leaving(PlainWatcher):
+        seen = 0
+
+        def decided(self, decision: Any) -> None:
+            self.seen += decision.turn > 0
+
+        def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+            if self.seen == 3:
+                raise KeyboardInterrupt
+
+    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 5").replace("[policy]", "[policy]\nround = 3")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    rows = []
+    for name in ("whole", "cut"):
+        workspace = Workspace(tmp_path / name)
+        with pytest.raises(KeyboardInterrupt):
+            begin(study, workspace, Overrides(), 0, False, Leaving(QUIET), write_report)
+        for checkpoint in workspace.runs.glob("session-*/checkpoint.sqlite*") if name == "cut" else ():
+            checkpoint.unlink()
+        resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
+        with Ledger(workspace.ledger, read_only=True) as ledger:
+            rows.append((decided(workspace), [probe.id for probe in ledger.probes(ledger.sessions()[0])]))
+    assert len(rows[0][0]) == 6
+    assert rows[0] == rows[1]
