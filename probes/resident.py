@@ -200,12 +200,15 @@ class ResidentRunner:
         mine, theirs = self._context.Pipe()
         device = "cuda" if self._devices else "cpu"
         threads = self._settings.threads or 1
-        arguments = (theirs, self._material, self._runs, slot.number, threads, device, self._quantization)
+        arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
         process = self._context.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
-        slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS)  # known before it runs
+        slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS, whole=False)  # known before it runs
         with _variables(self._child_environment(slot.number, threads)):
             process.start()
         theirs.close()
+        with suppress(OSError):  # it is dead already, and its pipe reads as ended
+            mine.send(self._material)  # as an argument, it would be written for ever to a child that died early
+        slot.worker.whole = True
 
     def _child_environment(self, slot: int, threads: int) -> dict[str, str]:
         """Set before the child imports anything: its GPU, its threads, and no network for what is only local."""

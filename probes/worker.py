@@ -32,27 +32,26 @@ class Ready:
     about: str
 
 
-def serve(
-    pipe: Connection, material: Material, runs: Path, number: int, threads: int, device: str, quantization: str
-) -> None:
-    """Answer each received (probes, allowance) with ("done", [(probe id, outcome), ...]); before that, ("progress",
-    ...) as they run.
+def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, quantization: str) -> None:
+    """Receive the material, then say ("ready", Ready). From then on, answer each received (probes, allowance) with
+    ("done", [(probe id, outcome), ...]); before that, ("progress", ...) as they run.
 
-    The first message is ("ready", Ready). A NightlaneError goes to the parent as ("refused", error).
+    A NightlaneError goes to the parent as ("refused", error).
     """
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    for number in (signal.SIGTERM, signal.SIGHUP):  # so are these, sent to a group; the sandbox would inherit SIG_IGN
-        signal.signal(number, lambda *_: None)
+    for others in (signal.SIGTERM, signal.SIGHUP):  # so are these, sent to a group; the sandbox would inherit SIG_IGN
+        signal.signal(others, lambda *_: None)
     _redirect(runs / f"worker-{number}.log")
     with contextlib.suppress(EOFError, BrokenPipeError):
         try:
-            _serve(pipe, material, runs, threads, device, quantization)
+            _serve(pipe, runs, threads, device, quantization)
         except NightlaneError as error:
             pipe.send(("refused", error))
 
 
-def _serve(pipe: Connection, material: Material, runs: Path, threads: int, device: str, quantization: str) -> None:
+def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization: str) -> None:
+    material: Material = pipe.recv()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
     from tqdm import tqdm

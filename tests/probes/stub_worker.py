@@ -30,6 +30,7 @@ class Script:
     fails: Mapping[int, tuple[FailureKind, ...]] = field(default_factory=dict)
     refuses: bool = False
     mixed: int = 0
+    bulk: str = ""
 
     def count(self, name: str) -> int:
         """How often this was called for a name, across processes."""
@@ -42,7 +43,8 @@ class Script:
         return len(path.read_text(encoding="utf-8")) if path.exists() else 0
 
 
-def serve(pipe: Connection, script: Script, runs: Path, number: int, *_: object) -> None:
+def serve(pipe: Connection, runs: Path, number: int, *_: object) -> None:
+    script: Script = pipe.recv()
     started = script.count(f"starts-{number}")
     if script.refuses and number == 0:
         pipe.send(("refused", BadInput("the base is none")))
@@ -52,6 +54,11 @@ def serve(pipe: Connection, script: Script, runs: Path, number: int, *_: object)
     pipe.send(("ready", Ready(script.environments.get(number, ALIKE), "stub")))
     if started > script.idle.get(number, 0):
         answer(pipe, script)
+
+
+def dead(*_: object) -> None:
+    """A worker that is gone before it reads anything."""
+    os._exit(1)
 
 
 def answer(pipe: Connection, script: Script) -> None:

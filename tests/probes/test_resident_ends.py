@@ -40,7 +40,7 @@ class Thread:
     pid, exitcode = 1, None
     all: ClassVar[list[threading.Thread]] = []
 
-    def __init__(self, target: object, args: tuple[Connection, Script, Path, int], name: str) -> None:
+    def __init__(self, target: object, args: tuple[Connection, Path, int], name: str) -> None:
         self.arguments = args
 
     def start(self) -> None:
@@ -257,3 +257,14 @@ def test_workers_that_are_unlike_are_refused(tmp_path: Path, theirs: str, differ
         told = str(refused.value)
         first, other = differs.split(" where the first has ")
         assert differs in told or f"{other} where the first has {first}" in told, "whichever answered first"
+
+
+def test_a_worker_that_dies_before_it_takes_its_material_is_one_more_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The material is larger than any pipe holds, so that writing it to a dead child would never end."""
+    monkeypatch.setattr(SpawnContext, "Process", SpawnProcess)
+    monkeypatch.setattr(resident, "serve", stub_worker.dead)
+    monkeypatch.setattr(resident, "RESTARTS", 1)
+    with pytest.raises(MissingRequirement, match="no worker is left: each ended 2 times in a row"):
+        opened(Script(tmp_path, bulk="x" * (1 << 22))).__enter__().environment  # noqa: B018
