@@ -84,6 +84,19 @@ def test_a_process_that_died_is_replaced() -> None:
     assert parser._process is None
 
 
+def test_the_process_is_kept_in_a_worker_that_is_large_itself() -> None:
+    large = bytearray(b"x") * (200 << 20)
+    parser = Parser()
+    seen = []
+    for _ in range(3):
+        parser.extract("def double(x):\n    return 2 * x\n", "double")
+        assert parser._process is not None
+        seen.append(parser._process.pid)
+    parser.close()
+    assert len(large) == 200 << 20
+    assert len(set(seen)) == 1
+
+
 def test_a_question_that_computes_too_long_is_given_up() -> None:
     parser = Parser(seconds=0.3)
     with pytest.raises(Unread, match=r"more than 0\.3 s"):
