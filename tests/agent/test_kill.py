@@ -20,7 +20,8 @@ from view.results import read_results
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 COLUMNS = ["status", "lane", "knob", "before", "after", "target", "delta", "ci_low", "ci_high", "reason"]
-KILLS = 20
+KILLS = 8
+"""A few from outside; nightlane bench faults has thousands at system calls."""
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -50,7 +51,7 @@ def table(workspace: Path) -> pandas.DataFrame:
 
 
 def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 40").replace(
+    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 20").replace(
         'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.05'
     )
     text = text.replace("beta = true", "beta = true\nweight_decay = true\nlora_dropout = true\nlora_rank = true")
@@ -75,18 +76,18 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
         seen = now
         begun = (cut / "runs" / "ledger.sqlite").exists() and decisions_possible(cut)
         process = start(*(("resume",) if begun else ("run", path)), "--workspace", str(cut))
-        if len(seen) >= 40:
+        if len(seen) >= 20:
             break
     code, errors = finish(process)
     assert code == 0, errors
-    assert kills >= 20
+    assert kills == KILLS
     assert decisions(cut)[: len(seen)] == seen
     one, other = table(whole)[COLUMNS], table(cut)[COLUMNS]
     pandas.testing.assert_frame_equal(one, other)
-    assert len(set(table(cut)["id"])) == 41
+    assert len(set(table(cut)["id"])) == 21
     log = (cut / "runs" / "progress.log").read_text(encoding="utf-8").splitlines()
     decided = [line for line in log if line.split(" ")[2] in ("KEEP", "DISCARD", "CRASH", "BASELINE")]
-    assert len(decided) == 41
+    assert len(decided) == 21
 
 
 def decisions_possible(workspace: Path) -> bool:
