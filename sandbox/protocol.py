@@ -6,6 +6,7 @@ caller believes nothing on it except that this program said so.
 """
 
 import json
+import math
 import os
 import struct
 from typing import Any
@@ -27,13 +28,19 @@ def pack(message: Any) -> bytes:
 def unpack(body: bytes) -> Any:
     """The message in a frame's body. ValueError for anything that is not strict JSON, hostile depth included."""
     try:
-        return json.loads(body, parse_constant=_refuse)
+        return json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("the frame is nested too deeply") from None
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    """1e999 is JSON, and infinite; what was read must go through ``pack`` again."""
+    value = float(digits)
+    return value if math.isfinite(value) else _refuse(digits)
 
 
 def write_all(fd: int, data: bytes) -> None:

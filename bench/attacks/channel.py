@@ -48,6 +48,15 @@ CHANNEL: tuple[Attack, ...] = (
         """,
     ),
     _forging(
+        "a number that is infinite when it is read",
+        """
+        def f(x):
+            for body in (b'["returned",1e999]', b'["returned",[-1e999]]'):
+                os.write(3, struct.pack(">I", len(body)) + body)
+            time.sleep(100)
+        """,
+    ),
+    _forging(
         "answers to every call, and then gone",
         """
         everywhere(frame("loaded") + RETURNED)

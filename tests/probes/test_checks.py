@@ -202,3 +202,12 @@ def test_tests_of_functions_that_work_in_place_and_of_the_standard_librarys_unit
 def test_a_name_that_nobody_defines_is_no_function_of_the_program(rooms: Rooms) -> None:
     verdict = asserts("def f(x): return x", rooms, "assert np.abs(f(1)) == 1")
     assert (verdict.passed, verdict.failure_class) == (0, "NAME_ERROR")
+
+
+@pytest.mark.parametrize("number", ["1e999", "[-1e999]"])
+def test_a_forged_number_that_is_infinite_fails_its_program_and_ends_nothing(rooms: Rooms, number: str) -> None:
+    forged = (
+        f"import os, struct\ndef f(x):\n    body = b'[\"returned\",{number}]'\n"
+        "    os.write(3, struct.pack('>I', len(body)) + body)\n    return x\n"
+    )
+    assert asserts(forged, rooms, "assert f(1) == 1").passed == 0
