@@ -72,7 +72,7 @@ def build(session: Session) -> StateGraph[State]:
 
     def propose(state: State) -> dict[str, object]:
         turn = state["turn"] + 1
-        ending = session.measuring.over_budget() or session.plateau() or session.examine(turn)
+        ending = None if session.proposed(turn) else session.over(turn)
         proposals = [] if ending else session.next_round(turn, state["incumbent"])
         return {
             "turn": state["turn"] + len(proposals),

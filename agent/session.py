@@ -98,9 +98,14 @@ class Session:
             found.append(proposal)
         return found
 
-    def plateau(self) -> str | None:
-        """Why the session should end early: nothing was promising for long, though the search widened."""
-        return self._search.plateau()
+    def proposed(self, turn: int) -> bool:
+        """Whether this turn has a proposal already: its round was begun before the session was taken up."""
+        return self._ledger.proposal(self.row.id, turn) is not None
+
+    def over(self, turn: int) -> str | None:
+        """Why the session should end before this turn: the budget, a long plateau though the search widened, or a
+        scorer that is unfit."""
+        return self.measuring.over_budget() or self._search.plateau() or self.examine(turn)
 
     def measure(self, proposals: Sequence[str]) -> tuple[str | None, int | None]:
         """Whatever the round's candidates and their baseline need until each is decided on. If the budget ends before

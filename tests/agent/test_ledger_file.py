@@ -313,17 +313,20 @@ def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: 
     shutil.rmtree(folder)
 
 
-def test_a_round_stays_together_when_its_checkpoint_is_lost(tmp_path: Path) -> None:
-    """Rounds of three, five decisions: the second round has two, also when it is taken up from the ledger alone."""
+@pytest.mark.parametrize("hours", [None, 1e-9])
+def test_a_round_stays_together_when_its_checkpoint_is_lost(tmp_path: Path, hours: float | None) -> None:
+    """Rounds of three, five decisions: the second round has two, also when it is taken up from the ledger alone, and
+    when the budget has ended meanwhile."""
 
     class Leaving(PlainWatcher):
-        seen = 0
+        seen = asked = 0
 
         def decided(self, decision: Any) -> None:
             self.seen += decision.turn > 0
 
         def measuring(self, title: str, probes: Sequence[Probe]) -> None:
-            if self.seen == 3:
+            self.asked += self.seen == 3
+            if self.asked == 2:
                 raise KeyboardInterrupt
 
     text = simulated_study.STUDY.replace("decisions = 8", "decisions = 5").replace("[policy]", "[policy]\nround = 3")
@@ -335,8 +338,8 @@ def test_a_round_stays_together_when_its_checkpoint_is_lost(tmp_path: Path) -> N
             begin(study, workspace, Overrides(), 0, False, Leaving(QUIET), write_report)
         for checkpoint in workspace.runs.glob("session-*/checkpoint.sqlite*") if name == "cut" else ():
             checkpoint.unlink()
-        resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
+        resume(workspace, None, Overrides(hours=hours), PlainWatcher(QUIET), write_report)
         with Ledger(workspace.ledger, read_only=True) as ledger:
             rows.append((decided(workspace), [probe.id for probe in ledger.probes(ledger.sessions()[0])]))
-    assert len(rows[0][0]) == 6
+    assert len(rows[0][0]) == (6 if hours is None else 5)
     assert rows[0] == rows[1]
