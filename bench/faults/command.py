@@ -123,13 +123,13 @@ def _drive(process: int, waiting: _Waiting, outcomes: "queue.SimpleQueue[Outcome
                 if line := worker.stdout.readline():
                     outcomes.put(Outcome(**json.loads(line)))
                     continue
-                died = (f"the process that played it died, exit {worker.wait()}",)
+                worker.communicate()
+                died = (f"the process that played it died, exit {worker.returncode}",)
                 outcomes.put(Outcome(kind, number, scenario_of(kind, number).name, "", traceback=died))
                 worker = None
     finally:
-        if worker is not None and worker.stdin is not None:
-            worker.stdin.close()
-            worker.wait()
+        if worker is not None:
+            worker.communicate()
         outcomes.put(None)
 
 
