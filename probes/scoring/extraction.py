@@ -5,8 +5,8 @@ The law of extraction:
 
 1. What is a program as it stands, behind the code that it was to continue, is judged letter by letter, as the official
    evaluators do. Python decides that, not the look of it.
-2. A thought is no answer: only what stands behind the last ``</think>`` is read, and a thought that never ended has no
-   program.
+2. A thought is no answer: only what stands behind the last ``</think>``, or the like of other models (thoughts.py), is
+   read, and a thought that never ended has no program.
 3. Code is looked for in fences (three or more backticks or tildes, ``[BEGIN]`` and ``[DONE]``), then between prose.
 4. Of several versions the last complete one counts: one that compiles and defines the function with more than a
    skeleton (``pass``, ``...``, ``raise NotImplementedError``). Imports and helpers before it stay with it.

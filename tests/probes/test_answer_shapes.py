@@ -42,6 +42,20 @@ def thought(code: str) -> str:
     return f"<think>\nLet me try:\n{fence(code)}Hmm.\n</think>\n\n"
 
 
+MARKS_OF_THOUGHTS = {
+    "think": ("<think>", "</think>"),
+    "seed": ("<seed:think>", "</seed:think>"),
+    "thought": ("<thought>", "</thought>"),
+    "reasoning": ("<reasoning>", "</reasoning>"),
+    "Mistral": ("[THINK]", "[/THINK]"),
+    "begin of thought": ("<|begin_of_thought|>", "<|end_of_thought|>\n\n<|begin_of_solution|>"),
+    "harmony": (
+        "<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>",
+    ),
+    "harmony with its start": (
+        "<|start|>assistant<|channel|>analysis<|message|>", "<|end|>\n<|start|>assistant<|channel|>final<|message|>",
+    ),
+}  # fmt: skip
 FLUSH = BODY.replace("\n    ", "\n")[4:]
 NUMPY = "import math\n" + HEAD + "    return int(math.fsum(numbers))\n"
 TYPED = STUB + BODY
@@ -178,3 +192,36 @@ def test_a_completion_is_judged_as_a_person_would(
     scorer: ExecutionScorer, problems: dict[str, Problem], text: str, expected: str
 ) -> None:
     assert verdict(scorer, problems["humaneval"], text) == expected
+
+
+@pytest.mark.parametrize(("opening", "closing"), MARKS_OF_THOUGHTS.values(), ids=MARKS_OF_THOUGHTS)
+def test_a_thought_of_any_kind_of_model_is_no_answer(
+    scorer: ExecutionScorer, problems: dict[str, Problem], opening: str, closing: str
+) -> None:
+    draft = f"Let me try:\n{fence(RIGHT)}Hmm."
+    in_a_string = RIGHT.replace("return", f"x = {closing!r}\n    y = '''\n{opening}\n{closing}\n'''\n    return")
+    expected = {
+        f"{opening}{draft}{closing}{fence(WRONG)}": "fail",
+        f"{opening}\n{draft}\n{closing}\n{WRONG}": "fail",
+        f"{opening}{draft.replace(RIGHT, WRONG)}{closing}{RIGHT}": "pass",
+        f"{draft}\n{closing}\n{fence(WRONG)}": "fail",
+        f"{opening}{draft}": "none",
+        f"{fence(RIGHT)}{opening}\nOr:\n{fence(WRONG)}": "pass",
+        in_a_string: "pass",
+    }
+    found = {text: verdict(scorer, problems["mbpp"], text) for text in expected}
+    assert found == expected
+
+
+@pytest.mark.parametrize("end", ["<|return|>", "<|end|>", "<|end_of_solution|>\n"])
+def test_the_mark_that_ends_a_message_is_no_code(
+    scorer: ExecutionScorer, problems: dict[str, Problem], end: str
+) -> None:
+    message = f"<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>{RIGHT.rstrip()}"
+    assert verdict(scorer, problems["mbpp"], message + end) == "pass"
+
+
+def test_only_the_last_final_message_counts(scorer: ExecutionScorer, problems: dict[str, Problem]) -> None:
+    final = "<|start|>assistant<|channel|>final<|message|>"
+    text = f"<|channel|>analysis<|message|>Hm.<|end|>{final}{fence(RIGHT)}<|end|>{final}{fence(WRONG)}<|return|>"
+    assert verdict(scorer, problems["mbpp"], text) == "fail"
