@@ -80,35 +80,43 @@ def refusal(text: str) -> str:
 def fenced(text: str) -> tuple[list[str], str]:
     """The fenced blocks, those of Python where there are any, and the text around them. The last may lack its end.
 
-    A fence may open behind words and close behind code, as models write it; one with a tag always opens a block. What a
+    A fence may open behind words and close behind code, as models write it; one with a tag always opens a block. It is
+    closed by no mark that is indented by four or more than itself: that one belongs to a docstring of the code. What a
     fence that is none of Python's holds may be Markdown itself. ``[BEGIN]`` and ``[DONE]`` on lines of their own, as
     the prompts of MBPP have them, are a fence, too; the prompt may have had the first.
     """
     blocks: list[tuple[str, list[str]]] = []
     outside: list[str] = []
-    text, mark = _opened(text), ""
+    text, mark, indent = _opened(text), "", 0
     for line in text.split("\n"):
         opens, words = _OPENS.search(line), line.strip()
         if not mark and words in _MARKS:
-            mark = _MARKS[words]
+            mark, indent = _MARKS[words], _indent(line)
             blocks.append(("", []))
             continue
-        if mark and (words.startswith(mark) or words.endswith(mark)):
-            if not words.startswith(mark):
-                blocks[-1][1].append(line.rstrip().removesuffix(mark))
+        if mark and words.startswith(mark) and _indent(line) < indent + 4:
             mark = ""
             if not (opens and opens["tag"] and words.startswith(opens["mark"])):
                 continue
+        elif mark and words.find(mark) == len(words) - len(mark) > 0:
+            blocks[-1][1].append(line.rstrip().removesuffix(mark))
+            mark = ""
+            continue
         if mark:
             blocks[-1][1].append(line)
         elif opens:
-            mark = opens["mark"].strip()
+            mark, indent = opens["mark"].strip(), _indent(line)
             blocks.append((opens["tag"].lower(), []))
             outside.append(line[: opens.start()])
         else:
             outside.append(line)
     codes = [(code, tag in _PYTHON) for tag, lines in blocks for code in _unwrapped(tag, "\n".join(lines) + "\n")]
     return [code for code, python in codes if python] or [code for code, _ in codes], "\n".join(outside)
+
+
+def _indent(line: str) -> int:
+    line = line.expandtabs(4)
+    return len(line) - len(line.lstrip())
 
 
 def is_marked(text: str) -> bool:

@@ -2,6 +2,7 @@
 person would say of it, judged by the scorer itself."""
 
 import json
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ MARKS_OF_THOUGHTS = {
 FLUSH = BODY.replace("\n    ", "\n")[4:]
 NUMPY = "import math\n" + HEAD + "    return int(math.fsum(numbers))\n"
 TYPED = STUB + BODY
+
+
+def documented(tag: str, mark: str = "```", words: str = "") -> str:
+    """The function with an example in its docstring, between Markdown's marks."""
+    return f'{HEAD}    """Add.\n\n    {words}{mark}{tag}\n    total([1])\n    {mark}\n    """\n{BODY}'
+
 
 # What each gives: pass, fail, format (fails, and only its format is wrong), none (no code), refusal.
 BOTH = {
@@ -137,6 +144,17 @@ BOTH = {
     "thought tags in words of the program": (
         fence(HEAD + '    """Add, as <think>thoughts</think> do."""\n' + BODY), "pass",
     ),
+    "marks in a docstring in a fence": (fence(documented("")), "pass"),
+    "marks with a tag in a docstring in a fence": (fence(documented("python")) + "That is all.\n", "pass"),
+    "marks behind words in a docstring in a fence": (fence(documented("py", words="So: ")), "pass"),
+    "marks in a docstring in a fence of tildes": (fence(documented("", "~~~"), "", "~~~"), "pass"),
+    "marks in a docstring in an indented fence": (
+        "1. Do:\n" + textwrap.indent(fence(documented("python")), "     "), "pass",
+    ),
+    "marks around words in a docstring in a fence": (
+        fence(HEAD + '    """Add.\n\n    See ```total([1])```\n    """\n' + BODY), "pass",
+    ),
+    "marks in a docstring": (documented("python"), "pass"),
     "windows line ends": (fence(RIGHT).replace("\n", "\r\n"), "pass"),
 }  # fmt: skip
 COMPLETIONS = {
