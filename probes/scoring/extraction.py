@@ -7,11 +7,13 @@ The law of extraction:
    evaluators do. Python decides that, not the look of it.
 2. A thought is no answer: only what stands behind the last ``</think>``, or the like of other models (thoughts.py), is
    read, and a thought that never ended has no program.
-3. Code is looked for in fences (three or more backticks or tildes, ``[BEGIN]`` and ``[DONE]``), then between prose.
+3. Code is looked for in fences (three or more backticks or tildes, ``[BEGIN]`` and ``[DONE]``) and in bare runs: lines
+   from one of code up to the next fence or prose. All are versions, in the order of the text.
 4. Of several versions the last complete one counts: one that compiles and defines the function with more than a
    skeleton (``pass``, ``...``, ``raise NotImplementedError``). Imports and helpers before it stay with it.
-5. A passage that breaks off within a statement (``print(f([1, 2``, a bare ``def``) does not compile, and so the answer
-   fails, wherever that passage stands: alone, in a fence, or behind prose.
+5. The passage (a fence or a bare run) that holds the last complete version decides. A torn tail in this passage
+   (``print(f([1, 2``, a bare ``def``) makes the answer a failure in format; a torn passage of its own, behind a closed
+   fence or behind prose, is ignored, since who copies the last complete version does not copy it.
 6. An answer that fails only because of what stands around its function, or because its first lines lost the
    indentation of the body, is told as wrong in format alone (`salvage`); it still fails.
 """
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from probes.scoring import passages
+from probes.scoring.passages import Passage
 from probes.scoring.syntax import Fault, defines, definitions, helps, parse, statements
 from probes.scoring.thoughts import answer_of
 
@@ -44,11 +47,9 @@ def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
     """The program of an answer. The first of these that applies:
 
     completion, bare   stub + text compiles and the text adds a statement: that, letter by letter. Prose adds none.
-    fenced             the last block that compiles and defines the entry point, behind the blocks before it that only
-                       define or import, and what the stub has before its function; or the longest block that
-                       continues the stub, indented where it does not compile otherwise.
-    chatty             the same with stretches of lines in place of blocks: from a line that starts code (or, with a
-                       stub, an indented one behind prose) to a line of prose or the end.
+    fenced, chatty     the last passage, a fenced block or a bare run, that defines the entry point, behind those before
+                       it that only define or import, and what the stub has before its function; or else the longest
+                       block, or run, that continues the stub, indented where it does not compile otherwise.
     code all the same  what looks like code and defines no entry point, or does not compile: the block that names the
                        entry point, else the longest, else the text. A truncated function is no missing code.
     refusal, none      there is no code, and the text begins by declining, or does not.
@@ -59,11 +60,20 @@ def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
         if _is_program(whole, stub):
             return Extracted(stub + whole, "completion" if stub else "bare")
     text, stub = _newlines(answer_of(text)), _newlines(stub)
-    blocks, outside = passages.fenced(text)
-    if source := _assembled(blocks, entry_point, stub):
+    parts = passages.fenced(text)
+    outside = "\n".join(part.text for part in parts if not part.is_fenced)
+    found = passages.in_order(parts)
+    blocks = [part.text for part in found if part.is_fenced]
+    runs = [part.text for part in found if not part.is_fenced and isinstance(parse(part.text), ast.Module)]
+    if version := _last_version(text, found, entry_point, stub):
+        return version
+    # A docstring between prose may hold a fence, which is left out of it.
+    whole_runs = passages.in_order([Passage(outside, False)]) if blocks else []
+    if version := _last_version(text, whole_runs, entry_point, stub):
+        return version
+    if source := _continuation(blocks, entry_point, stub):
         return Extracted(source, "fenced")
-    runs = list(passages.runs(outside))
-    if source := _assembled(runs, entry_point, stub) or _indented_run(outside, entry_point, stub):
+    if source := _continuation(runs, entry_point, stub) or _indented_run(outside, entry_point, stub):
         return Extracted(source, "chatty")
     return (
         _failing_block(blocks, entry_point, stub)
@@ -94,30 +104,65 @@ def salvage(text: str, source: str, entry_point: str, stub: str) -> str | None:
 
 def _readings(text: str, source: str, entry_point: str, stub: str) -> Iterator[str]:
     yield definitions(source) or ""
-    start = passages.STARTS.search(source)
-    whole = passages.longest("", source, passages.tails)
-    run = whole or (passages.longest("", source[start.start() :], passages.tails) if start else "")
+    run = _without_tail(source)
     yield definitions(run) or run
-    if stub and not passages.fenced(text)[0]:
+    if stub and not any(part.is_fenced for part in passages.fenced(text)):
         yield _continuation([text], entry_point, stub)
 
 
-def _assembled(pieces: Sequence[str], entry_point: str, stub: str) -> str:
-    """The last piece that defines the entry point, behind what it may need; else what continues the stub; else ""."""
-    chosen = pieces[-passages.MOST :] if entry_point else sorted(pieces, key=len)[-passages.MOST :]
-    programs = [(piece, parse(piece)) for piece in map(_dedented, chosen)]
+def _without_tail(source: str) -> str:
+    """The longest beginning that compiles, whatever stands behind it; from the first line of code on, if need be."""
+    start = passages.STARTS.search(source)
+    whole = passages.longest("", source, passages.tails)
+    return whole or (passages.longest("", source[start.start() :], passages.tails) if start else "")
+
+
+def _last_version(text: str, found: Sequence[Passage], entry_point: str, stub: str) -> Extracted | None:
+    """The last passage that defines the entry point, behind what it may need, or would but for its torn tail."""
+    chosen = found if entry_point else sorted(found, key=lambda passage: (passage.is_fenced, len(passage.text)))
+    programs = [(passage, code, parse(code)) for passage in chosen for code in [_dedented(passage.text)]]
+    has_fences = any(passage.is_fenced for passage in found)
     while programs:
-        last, program = programs.pop()
+        passage, last, program = programs.pop()
+        if has_fences and not passage.is_fenced and entry_point and not _names_a_function(last, entry_point):
+            continue  # a line of prose such as `f = 3`
+        form: Form = "fenced" if passage.is_fenced else "chatty"
         if defines(program, entry_point):
-            before = [piece for piece, other in programs if entry_point and helps(other, program, entry_point)]
+            before = [
+                code
+                for other, code, parsed in programs
+                if entry_point and (other.is_fenced or not passage.is_fenced) and helps(parsed, program, entry_point)
+            ]
             whole = _joined([_preamble(stub, entry_point), *before, last])
-            return whole if isinstance(parse(whole), ast.Module) else last
-    return _continuation(chosen, entry_point, stub) if stub else ""
+            return Extracted(whole if isinstance(parse(whole), ast.Module) else last, form)
+        if not isinstance(program, Fault):
+            continue
+        # What does not compile, for its `return`, but continues the stub is a body, and no example of use.
+        if passage.is_fenced and (body := _continuation([passage.text], entry_point, stub)):
+            return Extracted(body, form)
+        if _is_torn(last, entry_point):
+            if last.strip() == text.strip():
+                return Extracted(stub + text, "completion" if stub else "bare")
+            return Extracted(_joined([_preamble(stub, entry_point), last]), form)
+    return None
+
+
+def _names_a_function(code: str, entry_point: str) -> bool:
+    name = re.escape(entry_point)
+    pattern = rf"^(?:(?:(?:async[ ]+)?def|class)[ ]+{name}\b|{name}[ ]*(?::[^=\n]*)?=[ ]*lambda\b)"
+    return bool(re.search(pattern, code, re.MULTILINE))
+
+
+def _is_torn(code: str, entry_point: str) -> bool:
+    """Is the code a complete version and a tail that does not compile?"""
+    return (
+        bool(entry_point) and _names_a_function(code, entry_point) and defines(parse(_without_tail(code)), entry_point)
+    )
 
 
 def _continuation(pieces: Sequence[str], entry_point: str, stub: str) -> str:
     """The stub with the longest piece that makes it define the entry point, indented only where it needs to be."""
-    for piece in sorted(pieces, key=len, reverse=True):
+    for piece in sorted(pieces, key=len, reverse=True) if stub else ():
         programs = ((stub + body, parse(stub + body)) for body in _bodies(piece))
         source, program = next((pair for pair in programs if isinstance(pair[1], ast.Module)), ("", Fault()))
         if defines(program, entry_point):

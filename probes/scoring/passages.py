@@ -6,9 +6,10 @@ Every pattern is linear in the text (possessive where repetitions meet), since a
 import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
-from probes.scoring.syntax import Fault, parse
+from probes.scoring.syntax import LIMIT, Fault, parse
 
 MOST = 16  # fenced blocks, or stretches between prose, that are looked at
 CUTS = 12  # times a text is cut back before it is given up
@@ -77,41 +78,57 @@ def refusal(text: str) -> str:
     return beginning[found.start() :] if found else ""
 
 
-def fenced(text: str) -> tuple[list[str], str]:
-    """The fenced blocks, those of Python where there are any, and the text around them. The last may lack its end.
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of an answer: the code of a fence, or text that stands in none."""
+
+    text: str
+    is_fenced: bool
+
+
+def fenced(text: str) -> list[Passage]:
+    """The fenced blocks, those of Python where there are any, and the texts around them, in their order. The last may
+    lack its end.
 
     A fence may open behind words and close behind code, as models write it; one with a tag always opens a block. It is
     closed by no mark that is indented by four or more than itself: that one belongs to a docstring of the code. What a
     fence that is none of Python's holds may be Markdown itself. ``[BEGIN]`` and ``[DONE]`` on lines of their own, as
     the prompts of MBPP have them, are a fence, too; the prompt may have had the first.
     """
-    blocks: list[tuple[str, list[str]]] = []
-    outside: list[str] = []
+    parts: list[tuple[str | None, list[str]]] = [(None, [])]  # the tag of a fence, or None around fences, and lines
     text, mark, indent = _opened(text), "", 0
     for line in text.split("\n"):
         opens, words = _OPENS.search(line), line.strip()
-        if not mark and words in _MARKS:
-            mark, indent = _MARKS[words], _indent(line)
-            blocks.append(("", []))
-            continue
         if mark and words.startswith(mark) and _indent(line) < indent + 4:
             mark = ""
+            parts.append((None, []))
             if not (opens and opens["tag"] and words.startswith(opens["mark"])):
                 continue
         elif mark and words.find(mark) == len(words) - len(mark) > 0:
-            blocks[-1][1].append(line.rstrip().removesuffix(mark))
+            parts[-1][1].append(line.rstrip().removesuffix(mark))
             mark = ""
+            parts.append((None, []))
             continue
-        if mark:
-            blocks[-1][1].append(line)
-        elif opens:
+        if not mark and words in _MARKS:
+            mark, indent = _MARKS[words], _indent(line)
+            parts.append(("", []))
+        elif not mark and opens:
+            parts[-1][1].append(line[: opens.start()])
             mark, indent = opens["mark"].strip(), _indent(line)
-            blocks.append((opens["tag"].lower(), []))
-            outside.append(line[: opens.start()])
+            parts.append((opens["tag"].lower(), []))
         else:
-            outside.append(line)
-    codes = [(code, tag in _PYTHON) for tag, lines in blocks for code in _unwrapped(tag, "\n".join(lines) + "\n")]
-    return [code for code, python in codes if python] or [code for code, _ in codes], "\n".join(outside)
+            parts[-1][1].append(line)
+    of_python = any(tag in _PYTHON for tag, _ in parts)
+    return [part for tag, lines in parts for part in _read(tag, lines, of_python)]
+
+
+def _read(tag: str | None, lines: Sequence[str], of_python: bool) -> Iterator[Passage]:
+    if tag is None:
+        if lines:
+            yield Passage("\n".join(lines), False)
+    elif tag in _PYTHON or not of_python:
+        for code in _unwrapped(tag, "\n".join(lines) + "\n"):
+            yield Passage(code, True)
 
 
 def _indent(line: str) -> int:
@@ -133,29 +150,44 @@ def _opened(text: str) -> str:
     return text
 
 
-def runs(text: str) -> Iterator[str]:
-    """The stretches of lines that compile, each from a line that starts code to a line of prose or the end."""
+def in_order(parts: Sequence[Passage]) -> list[Passage]:
+    """The last fences and the last `runs` between them, MOST of each."""
+    blocks: list[Passage] = []
+    found: list[Passage] = []
+    for part in reversed(parts):
+        between = len(found) - len(blocks)
+        if not part.is_fenced and between < MOST:
+            found += [Passage(run, False) for run in runs(part.text, MOST - between)][::-1]
+        elif part.is_fenced and len(blocks) < MOST:
+            blocks.append(part)
+            found.append(part)
+    return found[::-1]
+
+
+def runs(text: str, most: int = MOST) -> Iterator[str]:
+    """The stretches of lines from one that starts code to a line of prose or the end; one may not compile."""
     position = 0
-    for _ in range(MOST):
+    for _ in range(most):
         start = STARTS.search(text, position)
         if start is None:
             return
         run = longest("", text[start.start() :], prose)
-        if run:
-            yield run
         # Behind code with a fault only prose begins anew: the rest of a broken program is no program.
-        behind = _PROSE.search(text, start.start() + len(run) if run else start.end())
+        behind = next(_prose(text, start.start() + len(run) if run else start.end()), None)
+        yield run or text[start.start() : behind]
         if behind is None:
             return
-        position = behind.start()
+        position = behind
 
 
 def prose(text: str) -> list[int]:
-    """Where lines of prose begin. Code that the end of the text breaks off (``print(f([1,``, ``def``) is none."""
-    found = [line.start() for line in _PROSE.finditer(text, 1)]
-    if found and _breaks_off(text, found[-1]):
-        found.pop()
-    return found
+    """Where lines of prose begin, but for the first line."""
+    return list(_prose(text, 1))
+
+
+def _prose(text: str, position: int) -> Iterator[int]:
+    """Code that breaks off (``print(f([1,``, ``def``) is no prose."""
+    return (line.start() for line in _PROSE.finditer(text, position) if not _breaks_off(text, line.start()))
 
 
 def tails(text: str) -> list[int]:
@@ -168,6 +200,8 @@ def longest(head: str, body: str, ends: Callable[[str], Sequence[int]]) -> str:
 
     What compiles never reaches the first faulty line, so a few cuts do where trying every line would take thousands.
     """
+    if len(head + body) > LIMIT:
+        return ""
     places = ends(body)
     for _ in range(CUTS):
         program = parse(head + body)
@@ -194,7 +228,7 @@ def _breaks_off(text: str, position: int) -> bool:
 def _unwrapped(tag: str, code: str) -> list[str]:
     """The code of a block, or where that is Markdown itself, of the blocks in it."""
     if tag not in _PYTHON or (not tag and isinstance(parse(code), Fault)):
-        return fenced(code)[0] or [code]
+        return [part.text for part in fenced(code) if part.is_fenced] or [code]
     return [code]
 
 

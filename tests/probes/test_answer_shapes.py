@@ -57,6 +57,34 @@ MARKS_OF_THOUGHTS = {
         "<|start|>assistant<|channel|>analysis<|message|>", "<|end|>\n<|start|>assistant<|channel|>final<|message|>",
     ),
 }  # fmt: skip
+TAILS = {
+    "call": "print(total([1, 2",
+    "def": "def",
+    "text": 'print("tot',
+    "if": 'if __name__ == "__ma',
+    "import": "from math imp",
+    "function": "def other(x):\n    return (x",
+    "version": HEAD + "    return sum(num",
+}
+# What each gives with a torn tail: format where it stands in the passage of the last complete version, else pass.
+TORN = {
+    "bare": (RIGHT + "\n{}", "format"),
+    "prose, bare": ("Sure, here it is:\n\n" + RIGHT + "\n{}", "format"),
+    "in a fence": ("```python\n" + RIGHT + "\n{}", "format"),
+    "in a closed fence": ("```python\n" + RIGHT + "\n{}\n```\nThat is all.\n", "format"),
+    "in the second fence": (fence(RIGHT) + "Or:\n```python\n" + RIGHT + "\n{}", "format"),
+    "in a bare correction": (fence(RIGHT) + "Or:\n" + RIGHT + "\n{}", "format"),
+    "bare, before a fence": (RIGHT + "\n{}\n" + fence("2\n", "text"), "format"),
+    "bare, before prose": (RIGHT + "\n{}\n\nThat is all.\n", "format"),
+    "behind a fence": (fence(RIGHT) + "{}", "pass"),
+    "behind a fence and a blank line": (fence(RIGHT) + "\n{}", "pass"),
+    "behind a fence and prose": (fence(RIGHT) + "Use it so:\n\n{}", "pass"),
+    "in a fence of its own": (fence(RIGHT) + "Use it so:\n```python\n{}", "pass"),
+    "in a closed fence of its own": (fence(RIGHT) + "Use it so:\n" + fence("{}\n"), "pass"),
+    "bare, then in a fence of its own": (RIGHT + "\n```python\n{}", "pass"),
+    "bare, prose": (RIGHT + "\nUse it so:\n{}", "pass"),
+    "prose, bare, prose": ("Sure:\n" + RIGHT + "\nUse it so:\n\n{}", "pass"),
+}
 FLUSH = BODY.replace("\n    ", "\n")[4:]
 NUMPY = "import math\n" + HEAD + "    return int(math.fsum(numbers))\n"
 TYPED = STUB + BODY
@@ -154,6 +182,23 @@ BOTH = {
     "marks around words in a docstring in a fence": (
         fence(HEAD + '    """Add.\n\n    See ```total([1])```\n    """\n' + BODY), "pass",
     ),
+    "marks in a docstring behind prose": ("So:\n\n" + documented("python"), "pass"),
+    "a right fence, then a bare wrong correction": (fence(RIGHT) + "Wait, corrected version:\n" + WRONG, "fail"),
+    "a wrong fence, then a bare right correction": (fence(WRONG) + "Corrected:\n\n" + RIGHT + "\nDone.\n", "pass"),
+    "a right bare version, then a wrong fence": ("So:\n" + RIGHT + "\nShorter:\n" + fence(WRONG), "fail"),
+    "a wrong bare version, then a right fence": ("So:\n" + WRONG + "\nCorrected:\n" + fence(RIGHT), "pass"),
+    "fence, bare, fence": (fence(WRONG) + "Or:\n" + WRONG + "\nOr:\n" + fence(RIGHT), "pass"),
+    "bare, fence, bare": ("So:\n" + RIGHT + "\nOr:\n" + fence(RIGHT) + "Or:\n" + WRONG, "fail"),
+    "a bare correction that uses an earlier fence's import": (
+        fence("import math\n" + WRONG) + "Corrected:\n" + NUMPY.removeprefix("import math\n"), "pass",
+    ),
+    "a fence, then prose with lines like code": (
+        fence(RIGHT) + "It gives:\nresult = 6\ntotal = 6\nimport math\nwhere x = a + b\ntotal([1, 2])\n", "pass",
+    ),
+    "prose with lines like code, then a fence": ("We want\ntotal = a + b\nx = a + b\nSo:\n" + fence(RIGHT), "pass"),
+    "a fence, then much prose with lines like code": (fence(RIGHT) + "So:\nx = 1\n\n" * 40, "pass"),
+    "a fence, then a bare skeleton": (fence(RIGHT) + "Its form:\n\n" + SKELETON, "pass"),
+    "a fence, then its first line": (fence(RIGHT) + "Here\n" + HEAD + "\nbegins it.\n", "pass"),
     "marks in a docstring": (documented("python"), "pass"),
     "windows line ends": (fence(RIGHT).replace("\n", "\r\n"), "pass"),
 }  # fmt: skip
@@ -210,6 +255,15 @@ def test_a_completion_is_judged_as_a_person_would(
     scorer: ExecutionScorer, problems: dict[str, Problem], text: str, expected: str
 ) -> None:
     assert verdict(scorer, problems["humaneval"], text) == expected
+
+
+@pytest.mark.parametrize("kind", ["humaneval", "mbpp"])
+@pytest.mark.parametrize(("shape", "expected"), TORN.values(), ids=TORN)
+def test_a_torn_tail_counts_in_the_passage_of_the_last_version_alone(
+    scorer: ExecutionScorer, problems: dict[str, Problem], kind: str, shape: str, expected: str
+) -> None:
+    found = {name: verdict(scorer, problems[kind], shape.replace("{}", tail)) for name, tail in TAILS.items()}
+    assert found == dict.fromkeys(TAILS, expected)
 
 
 @pytest.mark.parametrize(("opening", "closing"), MARKS_OF_THOUGHTS.values(), ids=MARKS_OF_THOUGHTS)
