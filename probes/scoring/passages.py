@@ -118,8 +118,18 @@ def fenced(text: str) -> list[Passage]:
             parts.append((opens["tag"].lower(), []))
         else:
             parts[-1][1].append(line)
+    if mark:
+        _close(parts, mark)
     of_python = any(tag in _PYTHON for tag, _ in parts)
     return [part for tag, lines in parts for part in _read(tag, lines, of_python)]
+
+
+def _close(parts: list[tuple[str | None, list[str]]], mark: str) -> None:
+    """A last fence without an end ends at a mark indented too far, unless these come in pairs, as in docstrings."""
+    tag, lines = parts[-1]
+    marks = [number for number, line in enumerate(lines) if line.strip().startswith(mark)]
+    if len(marks) % 2:
+        parts[-1:] = [(tag, lines[: marks[-1]]), (None, lines[marks[-1] + 1 :])]
 
 
 def _read(tag: str | None, lines: Sequence[str], of_python: bool) -> Iterator[Passage]:

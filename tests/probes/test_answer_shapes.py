@@ -199,6 +199,8 @@ BOTH = {
     "a fence, then much prose with lines like code": (fence(RIGHT) + "So:\nx = 1\n\n" * 40, "pass"),
     "a fence, then a bare skeleton": (fence(RIGHT) + "Its form:\n\n" + SKELETON, "pass"),
     "a fence, then its first line": (fence(RIGHT) + "Here\n" + HEAD + "\nbegins it.\n", "pass"),
+    "a fence whose end is indented as its code": ("```python\n" + RIGHT + "    ```\nThat is all.\n", "pass"),
+    "marks in a docstring in a fence without an end": ("```python\n" + documented("python"), "pass"),
     "marks in a docstring": (documented("python"), "pass"),
     "windows line ends": (fence(RIGHT).replace("\n", "\r\n"), "pass"),
 }  # fmt: skip
