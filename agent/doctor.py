@@ -6,6 +6,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from agent.workspace import Workspace
 from agent.workspace_check import Found
@@ -61,10 +62,26 @@ def _devices() -> str:
 def _endpoint() -> str:
     url, key, model = (os.environ.get(name) for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"))
     if not url and not key:
-        return "no       endpoint: none configured, so Optuna proposes; set OPENAI_BASE_URL or OPENAI_API_KEY"
+        return (
+            "ok       endpoint: none set and none needed: Thompson sampling and Optuna propose without one; to have a "
+            "language model propose too, set OPENAI_BASE_URL or OPENAI_API_KEY"
+        )
+    if url and not _is_address(url):
+        return (
+            "no       endpoint: OPENAI_BASE_URL is no http(s) address; set it to one such as http://localhost:8000/v1"
+        )
     where = redacted_address(url or "the openai client's own")
     named = f"model {model}" if model else "no model named (set OPENAI_MODEL, or model under [proposer])"
-    return f"{'ok' if model else 'no':<8} endpoint: {where}, {'a key' if key else 'no key'}, {named}"
+    return f"{'set' if model else 'no':<8} endpoint: {where}, {'a key' if key else 'no key'}, {named}; not tried"
+
+
+def _is_address(url: str) -> bool:
+    """Whether it has a scheme of the web, a host and, if any, a port that is a number."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _existing(workspace: Workspace) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
-_ADDRESS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>]+")
-_USER = re.compile(r"://(?:[^/\s]*|[^/\s@]*:\S*)@")  # the second: a password with a slash, which no parser takes
-_QUERY = re.compile(r"(?<=[?&#;])([^=&#;?\s]+)=[^&#;\s]*")
+_ADDRESS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s\"'<>]+")
+_USER = re.compile(r"^([^:/?#@\s]+://)?+(?:[^/\s@]*:\S*|[^/\s]*)@")  # the first: a password may hold / and @
+_QUERY = re.compile(r"(?<=[?&#;])([^=&#;?\s]*=)[^&#;\s]*|(?<=[?&])[^=&#;?\s]+")
 _KEY = re.compile(
     r"\b(sk-|hf_|gh[pousr]_|xox[a-z]-|AIza)[A-Za-z0-9_-]{8,}"
     r"|(?i:\b((?:bearer|basic)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{8,})"
@@ -23,13 +23,15 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
     """The text without what addresses, keys and the environment's secrets would give away."""
     for secret in sorted(_secrets(os.environ if environment is None else environment), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    text = _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
+    if "://" in text:
+        text = _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
     return _KEY.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}{HIDDEN}", text)
 
 
 def redacted_address(address: str) -> str:
-    """An address without its user, its password and the values of its query."""
-    return _QUERY.sub(rf"\1={HIDDEN}", _USER.sub(f"://{HIDDEN}@", address))
+    """An address, with or without its scheme, without its user, its password and the values of its query."""
+    userless = _USER.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", address)
+    return _QUERY.sub(lambda found: f"{found[1] or ''}{HIDDEN}", userless)
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
@@ -38,13 +40,14 @@ def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in environment.items():
         if name.endswith(_NAMES) and len(value) >= _LEAST:
             yield value
-        elif "://" in value:
-            yield from _in_address(value.partition("://")[2])
+        elif "://" in value or (name.startswith("OPENAI_") and name.endswith("_URL")):
+            yield from _in_address(value.partition("://")[2] or value)
 
 
 def _in_address(rest: str) -> Iterator[str]:
-    password = rest.rpartition("@")[0].partition(":")[2]
-    values = [found[0].partition("=")[2] for found in _QUERY.finditer(rest)]
-    secrets = [one for one in (password, *re.split(r"[/:@?#\[\]]", password)) if len(one) >= 4]
+    user = rest.rpartition("@")[0]
+    password = user.partition(":")[2]
+    values = [found[0].removeprefix(found[1] or "") for found in _QUERY.finditer(rest)]
+    secrets = [one for one in (user, password, *re.split(r"[/:@?#\[\]]", password)) if len(one) >= 4]
     for secret in (*secrets, *(value for value in values if len(value) >= 8)):
         yield from {secret, quote(secret), unquote(secret)}

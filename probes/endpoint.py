@@ -8,7 +8,6 @@ which also says of what kind it is. An Endpoint may be used from several threads
 import contextlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
@@ -18,6 +17,7 @@ from openai.types import Completion as TextCompletion
 from openai.types.chat import ChatCompletion
 
 from lanes.errors import EndpointUnavailable
+from lanes.redaction import redacted_address
 from probes.text import one_line as one_line
 
 FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
@@ -108,8 +108,8 @@ class Endpoint:
                 base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=settings.retries
             )
         except Exception as error:  # an address that cannot be parsed is told in as many ways as there are parsers
-            raise self._unavailable(_without_password(url or ""), self._why(error)) from None
-        self._url = _without_password(str(self._client.base_url))
+            raise self._unavailable(redacted_address(url or ""), self._why(error)) from None
+        self._url = redacted_address(str(self._client.base_url))
         self._dialects = _dialects(settings)
 
     def check(self) -> None:
@@ -338,7 +338,3 @@ def _retry_after(error: Exception) -> float:
         seconds = float(error.response.headers["retry-after"])
         return seconds if 0 < seconds < math.inf else 0.0
     return 0.0
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)

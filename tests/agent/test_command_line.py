@@ -136,6 +136,7 @@ def test_doctor_names_the_sandbox_the_packages_and_the_endpoint(tmp_path: Path) 
     assert re.search(r"^ok +torch 2\.", done.stdout, re.MULTILINE)
     assert "http://localhost:1" in done.stdout
     assert "sk-secret" not in done.stdout
+    assert "not tried" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,30 @@ def test_the_endpoint_of_doctor_keeps_its_secrets_and_its_model_is_shown(
     monkeypatch.setenv("OPENAI_BASE_URL", "http://me:sesame@host/v1?token=opensesame")
     monkeypatch.setenv("OPENAI_MODEL", EVIL)
     _, out, _ = typed(monkeypatch, capsys, "doctor", "--workspace", tmp_path)
-    assert "http://***@host/v1?token=***" in clean(out)
+    assert "set      endpoint: http://***@host/v1?token=***" in clean(out)
+    assert "not tried" in out
     assert "sesame" not in out
+
+
+@pytest.mark.parametrize(
+    "address", ["user:S3CRETpw@host/v1", "https://user:S3CRETpw@host:80x/v1", "https://:S3CRETpw@/v1", "ftp://S3CRETpw"]
+)
+def test_doctor_refuses_what_is_no_address_and_does_not_show_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    _, out, _ = typed(monkeypatch, capsys, "doctor", "--workspace", tmp_path)
+    assert "OPENAI_BASE_URL is no http(s) address; set it to one such as http://localhost:8000/v1" in out
+    assert "S3CRETpw" not in out
+
+
+def test_doctor_does_not_call_it_a_fault_that_no_endpoint_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    _, out, _ = typed(monkeypatch, capsys, "doctor", "--workspace", tmp_path)
+    assert "ok       endpoint: none set and none needed: Thompson sampling and Optuna propose without one" in out
 
 
 def test_an_evaluation_shows_answers_and_is_not_obeyed_by_them(

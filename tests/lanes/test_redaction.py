@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanes.redaction import redacted
+from lanes.redaction import redacted, redacted_address
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789_~.-", min_size=6, max_size=12).map(lambda word: f"Q{word}Q")
 
@@ -16,6 +16,10 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789_~.-", min_size=6, max_size=
         ("http://key@host/v1: refused", "http://***@host/v1: refused"),
         ("at http://u:p/a@host/v1, say", "at http://***@host/v1, say"),
         ("http://u:p@q@host", "http://***@host"),
+        ("https://user:abc@LONGSECRET/w@host/v1", "https://***@host/v1"),
+        ("https://user:p@ss/w#rd@host:80x/v1", "https://***@host:80x/v1"),
+        ("https://host/v1?RAWSECRET", "https://host/v1?***"),
+        ("https://host/v1?a=1&RAWSECRET#part", "https://host/v1?a=***&***#part"),
         ("https://host/v1?token=abc&x=1", "https://host/v1?token=***&x=***"),
         ("https://host/v1#access_token=abc", "https://host/v1#access_token=***"),
         ("GET /v1/models?api_key=abc", "GET /v1/models?api_key=***"),
@@ -27,6 +31,26 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789_~.-", min_size=6, max_size=
 )  # fmt: skip
 def test_what_is_secret_is_taken_out_and_the_rest_stays(text: str, told: str) -> None:
     assert redacted(text, {}) == told
+    assert redacted(told, {}) == told
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("user:S3CRETpw@host/v1", "***@host/v1"),
+        ("S3CRETpw@host/v1", "***@host/v1"),
+        ("host:8000/v1", "host:8000/v1"),
+        ("https://host/a/b@c", "https://host/a/b@c"),
+    ],
+)
+def test_an_address_without_a_scheme_has_a_user_too(address: str, told: str) -> None:
+    assert redacted_address(address) == told
+
+
+def test_all_before_the_last_at_of_a_servers_address_is_secret() -> None:
+    environment = {"OPENAI_BASE_URL": "user:p@ss/words#rd@host/v1"}
+    assert redacted("no scheme in user:p@ss/words#rd@host/v1", environment) == "no scheme in ***@host/v1"
+    assert redacted("no host in words", environment) == "no host in ***"
 
 
 @given(WORD, WORD, WORD)
