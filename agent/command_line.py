@@ -430,9 +430,9 @@ def _damaged(error: sqlite3.DatabaseError) -> int:
     """A database that broke under a command; an error of ours in its use is a defect and keeps its traceback."""
     if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
         raise error
-    sys.stderr.write(
+    tell(
         f"nightlane: a database of the workspace cannot be used ({error}); nightlane doctor with the same --workspace "
-        "says which, and what to do\n"
+        "says which, and what to do"
     )
     return 2
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lanes.printable import give
+from lanes.printable import give, give_json
 
 if TYPE_CHECKING:
     from agent.workspace import Workspace
@@ -40,6 +40,7 @@ def width() -> int:
 
 def show(content: object) -> None:
     """Text or JSON, to stdout."""
-    import json
-
-    give(content if isinstance(content, str) else json.dumps(content, indent=2))
+    if isinstance(content, str):
+        give(content)
+    else:
+        give_json(content)

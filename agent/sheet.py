@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lanes.printable import printable
+from lanes.redaction import redacted
 
 COLUMNS = (
     "time", "session", "id", "status", "lane", "knob", "before", "after", "steps", "seeds", "samples", "target",
@@ -52,9 +53,10 @@ def cell(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Without what ends a line or a cell, and with what a terminal would obey written out."""
+    """Without secrets and what ends a line or a cell, and with what a terminal would obey written out. The environment
+    has no part in it: a line that is made twice is the same."""
     text = "".join(" " if ord(char) < 32 or char in "\x7f\x85\u2028\u2029" else char for char in text)
-    return printable(text.encode("utf-8", "replace").decode("utf-8"))
+    return printable(redacted(text.encode("utf-8", "replace").decode("utf-8"), {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +152,8 @@ def _row(line: str, form: _Form) -> Row | str:
     others = [*(cells[place] if place < len(cells) else "" for place in form.others), *cells[width:]]
     written = [_as_written(name, own) for name, own in zip(COLUMNS, ours, strict=True)]
     own, added = "\t".join(written), "".join(f"\t{cell(other)}" for other in others).rstrip("\t")
-    unchanged = form.usual and line.split("\t") == cells and not any(one.startswith('"') for one in cells)
-    return Row(ours[1], ours[2], own, added, line if unchanged else own + added)
+    usual = form.usual and line.split("\t") == cells and not any(one.startswith('"') for one in cells)
+    return Row(ours[1], ours[2], own, added, line if usual and redacted(line, {}) == line else own + added)
 
 
 def _as_written(column: str, text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from agent.followers import COLUMNS, row_text
 from agent.ledger_file import holds_sessions, remedy, require_sound, sessions_without_ledger
 from agent.ledger_repair import take_over
+from agent.sheet import one_line
 from agent.study import parse_study
 from agent.workspace import Workspace
 from lanes import Recipe
@@ -131,7 +132,8 @@ def _known(database: sqlite3.Connection) -> _Known:
     readings = database.execute("SELECT id FROM probes WHERE kind = 'reading'")
     return _Known(
         {row[0]: (row[1], row[2]) for row in sessions}, frozenset(row[0] for row in sessions if row[3]),
-        tuple(map(row_text, rows)), tuple(" ".join(event) for event in events), frozenset(row[0] for row in readings),
+        tuple(map(row_text, rows)), tuple(one_line(" ".join(event)) for event in events),
+        frozenset(row[0] for row in readings),
     )  # fmt: skip
 
 

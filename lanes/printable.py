@@ -5,6 +5,7 @@ closed, or a pipe whose reader has gone, ends what is told and not who tells it.
 """
 
 import errno
+import json
 import os
 import re
 import sys
@@ -39,8 +40,21 @@ def tell(text: object, end: str = "\n") -> None:
 
 
 def give(text: object) -> None:
-    """Data, to stdout."""
-    _write(sys.stdout, f"{printable(text)}\n")
+    """Data, to stdout; without secrets."""
+    _write(sys.stdout, redacted(printable(text)) + "\n")
+
+
+def give_json(data: object) -> None:
+    """Data as JSON, to stdout; its texts without secrets, each by itself, so that it stays JSON."""
+    _write(sys.stdout, printable(json.dumps(_without_secrets(json.loads(json.dumps(data))), indent=2)) + "\n")
+
+
+def _without_secrets(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {redacted(name): _without_secrets(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_without_secrets(value) for value in data]
+    return redacted(data) if isinstance(data, str) else data
 
 
 def _write(stream: TextIO | None, text: str) -> None:

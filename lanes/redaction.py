@@ -14,6 +14,11 @@ _KEY = re.compile(
     r"|(?i:\b((?:bearer|basic)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{8,})"
     r"|(?i:\b((?:api[_-]?key|access[_-]?token|token|secret|password)=)[^\s&\"'<>]+)"
 )
+_MARKS = (
+    *("sk-", "hf_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox", "aiza", "bearer", "basic"),
+    *("key=", "token=", "secret=", "password="),
+)
+"""One of these is in every text, in small letters, that ``_KEY`` finds something in; most texts have none."""
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _LEAST = 16
 """Letters of a value that is a secret by its variable's name alone: local servers take keys such as "none"."""
@@ -25,7 +30,10 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
         text = text.replace(secret, HIDDEN)
     if "://" in text:
         text = _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
-    return _KEY.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}{HIDDEN}", text)
+    lower = text.lower()
+    if any(mark in lower for mark in _MARKS):
+        text = _KEY.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}{HIDDEN}", text)
+    return text
 
 
 def redacted_address(address: str) -> str:

@@ -4,13 +4,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from lanes.redaction import redacted
+
 _SPECIAL = re.compile(r"([\\`*\[\]~$!#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 def plain(text: object, longest: int = 1200) -> str:
-    """One line without control or format characters, shortened with an ellipsis."""
+    """One line without secrets and without control or format characters, shortened with an ellipsis."""
     kept = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in str(text))
-    line = " ".join(kept.split())
+    line = redacted(" ".join(kept.split()))
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
 
 
@@ -27,8 +29,8 @@ def code(value: object) -> str:
 
 
 def fenced(lines: Sequence[str]) -> list[str]:
-    """Lines in a monospaced block that their content cannot close."""
-    return ["```text", *(line.replace("`", "'").rstrip() for line in lines), "```"]
+    """Lines without secrets in a monospaced block that their content cannot close."""
+    return ["```text", *(redacted(line).replace("`", "'").rstrip() for line in lines), "```"]
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:

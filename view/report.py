@@ -10,7 +10,6 @@ from typing import Any
 
 from agent.workspace import Workspace
 from lanes.printable import printable
-from lanes.redaction import redacted
 from probes.store import write_durably
 from view.check_sections import at_the_end, calibration, error_budget
 from view.decision_sections import crashes, critical, discarded, guards, kept, sensitivity
@@ -31,7 +30,7 @@ def report_markdown(record: SessionRecord) -> str:
     """The report, the summary first; a section with nothing to say is left out."""
     found = gather(record)
     sections = (section(found) for section in SECTIONS)
-    return redacted("\n\n".join("\n".join(lines).strip() for lines in sections if lines)) + "\n"
+    return "\n\n".join("\n".join(lines).strip() for lines in sections if lines) + "\n"
 
 
 def report_data(record: SessionRecord) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from agent.measuring import Watcher
 from agent.search import CALIBRATION
 from lanes import show
 from lanes.printable import Outlet, printable
+from lanes.redaction import redacted
 from probes.reading import Probe
 from probes.runner import Progress as ProbeProgress
 
@@ -52,13 +53,13 @@ class PlainWatcher:
         """A probe that ends or crashes shows in its decision's line."""
 
     def note(self, text: str) -> None:
-        self.console.print(Text(text))
+        self.console.print(_text(text))
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
-        self.console.print(Text(f"measuring {title}: {len(probes)} probe(s) to run"))
+        self.console.print(_text(f"measuring {title}: {len(probes)} probe(s) to run"))
 
     def decided(self, decision: DecisionRow) -> None:
-        self.console.print(Text(" ".join(cell for cell in cells(decision) if cell)))
+        self.console.print(_text(" ".join(cell for cell in cells(decision) if cell)))
 
 
 class LiveWatcher:
@@ -91,7 +92,7 @@ class LiveWatcher:
         decided = sum(decision.turn > 0 for decision in self.decisions)
         gone = f", {counts['RETRACT']} retracted" if counts["RETRACT"] else ""
         line = Text(f"{decided} decisions, {counts['KEEP']} kept{gone}, {elapsed} elapsed", style="bold")
-        title = Text(self.title, no_wrap=True, overflow="ellipsis")
+        title = Text(redacted(self.title), no_wrap=True, overflow="ellipsis")
         return Group(table, Text(), line, title, self.bars)
 
     def _show_bars(self, height: int) -> int:
@@ -111,7 +112,7 @@ class LiveWatcher:
         self.bars.update(task, completed=progress.step, detail=f"{progress.phase} {loss}".strip())
 
     def note(self, text: str) -> None:
-        self.live.console.print(Text(text))
+        self.live.console.print(_text(text))
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         self.title = f"measuring {title}: {len(probes)} probe(s)"
@@ -148,7 +149,12 @@ def _row(texts: tuple[str, str, str, str, str], width: int) -> tuple[Text, ...]:
     return Text(number), Text(status), _cut(reason, longest), _cut(change, width - FIXED_WIDTH - longest), Text(figure)
 
 
+def _text(text: str) -> Text:
+    return Text(redacted(text))
+
+
 def _cut(text: str, longest: int) -> Text:
+    text = redacted(text)
     return Text(text if len(text) <= longest else f"{text[: max(longest - 1, 0)]}…")
 
 
@@ -174,7 +180,7 @@ def building(lab: str) -> Iterator[Callable[[str, float], None]]:
         def line(what: str, share: float) -> None:
             if what != last[0]:
                 last[0] = what
-                console.print(Text(f"{lab}: {what}"))
+                console.print(_text(f"{lab}: {what}"))
 
         yield line
         return

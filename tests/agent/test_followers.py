@@ -19,6 +19,7 @@ from agent.opening import Overrides, begin
 from agent.sheet import COLUMNS, FORMULA, cell
 from agent.study import load_study
 from agent.workspace import Workspace
+from agent.workspace_check import check
 from lanes import Recipe
 from lanes.errors import BadInput
 from view.report import write_report
@@ -103,6 +104,26 @@ def test_a_line_that_a_kill_cut_off_is_completed_in_place(ledger: Ledger, tmp_pa
         path.write_bytes(good[:-9])
         assert publish(ledger, tmp_path) == []
         assert (path.read_bytes(), path.stat().st_ino) == (good, inode)
+
+
+def test_no_secret_is_in_either_file_and_one_that_was_written_before_is_taken_out(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.sheet.redacted", lambda text, _: text)
+    time, said = "2026-01-01T00:00:00Z", "as at https://me:S3CRETpw@host/v1?token=S3CRETvalue with sk-S3CRETkey"
+    row = {"time": time, "session": "s1", "id": "s1-001", "status": "KEEP", "description": said}
+    ledger.decide([(DecisionRow("s1-001", "s1", 1, "KEEP", "improved", "x", None, {}, row, time), said)])
+    publish(ledger, tmp_path)
+    assert "S3CRET" in table_of(tmp_path).read_text(encoding="utf-8")
+    monkeypatch.undo()
+    for mark in (tmp_path / "runs").glob(".*.verified"):
+        mark.unlink()
+    assert len(publish(ledger, tmp_path)) == 2
+    for path in (table_of(tmp_path), log_of(tmp_path)):
+        assert "S3CRET" not in path.read_text(encoding="utf-8")
+        assert "as at https://***@host/v1?token=*** with sk-***" in path.read_text(encoding="utf-8")
+    assert all(one.whole for one in check(Workspace(tmp_path)) if one.what.endswith((".tsv", ".log")))
+    assert publish(ledger, tmp_path) == []
 
 
 def test_a_note_with_line_ends_is_one_line_of_the_log(ledger: Ledger, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanes import printable as module
-from lanes.printable import Outlet, give, printable, tell
+from lanes.printable import Outlet, give, give_json, printable, tell
 
 
 @given(st.text())
@@ -33,12 +33,18 @@ def test_each_is_written_out_where_it_stood() -> None:
     assert printable(hostile) == "\\x1b[31mred\\x1b]8;;http://x\\x07a\\r\\x9b2J\\u202eb\\ud800\n\tc"
 
 
-def test_messages_lose_secrets_and_data_stays_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_and_data_lose_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     tell("http://me:secret@host\x1b[0m")
-    give(json.dumps({"text": "\x1b\u202e", "at": "https://host?page=1"}))
+    give("http://me:secret@host?page=1 and sk-abcdefgh1")
     captured = capsys.readouterr()
     assert captured.err == "http://***@host\\x1b[0m\n"
-    assert json.loads(captured.out) == {"text": "\x1b\u202e", "at": "https://host?page=1"}
+    assert captured.out == "http://***@host?page=*** and sk-***\n"
+
+
+def test_json_loses_secrets_and_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
+    give_json({"text": ["\x1b\u202e", 'see "http://me:secret@host?key=secret"', 1.5, None, True], "token=secret": 1})
+    told = ["\x1b\u202e", 'see "http://***@host?key=***"', 1.5, None, True]
+    assert json.loads(capsys.readouterr().out) == {"text": told, "token=***": 1}
 
 
 class Broken(io.StringIO):
