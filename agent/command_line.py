@@ -112,7 +112,8 @@ def report(session: SessionId = None, workspace: Root = Path(), as_json: Json = 
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        tell(f"nightlane: {error.filename} may not be written by you, so the report is only printed")
+        folder = at(workspace).session(record.session.id)
+        tell(f"nightlane: nothing in {folder} may be written by you, so the report is only printed")
     show(report_data(record) if as_json else report_markdown(record))
 
 

@@ -17,6 +17,7 @@ from agent.policy.settings import Policy
 from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes, check_recipe, digest_of
 from lanes.errors import BadInput
 from lanes.search_space import KNOB_NAMES, nearest
+from lanes.wording import lower_first
 from probes.material import Material
 from probes.scoring import scorer_class, scorer_settings
 from probes.settings import (
@@ -272,7 +273,7 @@ def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> 
         return f"[{'.'.join(where)}] {message}"
     if kind == "model_type":
         return f"{section}{name}={problem['input']!r} is refused: it is a table of keys; write {name} = {{ ... }}"
-    return f"{section}{name}={problem['input']!r} is refused: {message.lower()}; give such a value"
+    return f"{section}{name}={problem['input']!r} is refused: {lower_first(message)}; give such a value"
 
 
 def _known_keys(title: str, where: list[str], scorer: type[BaseModel] | None) -> list[str]:

@@ -21,6 +21,7 @@ from agent.study import parse_study
 from agent.workspace import Workspace
 from lanes import Recipe
 from lanes.errors import BadInput, MissingRequirement
+from lanes.wording import count
 from preferences.journal import altered, read, set_bad_lines_aside
 from preferences.rows import KINDS, row_from_json
 from preferences.stores import Stores
@@ -113,7 +114,7 @@ def _ledger(workspace: Workspace) -> tuple[Found, _Known]:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             changed = list(row_digests.unkept(database)) if row_digests.has_digests(database) else []
             known = _known(database)
-            count = database.execute("SELECT COUNT(*) FROM decisions").fetchone()[0]
+            decided = database.execute("SELECT COUNT(*) FROM decisions").fetchone()[0]
     except (sqlite3.Error, *UNREADABLE) as error:
         return Found(
             what, False, f"is damaged ({error}); restore it, or {remedy(path)}", lambda: take_over(path)
@@ -122,7 +123,8 @@ def _ledger(workspace: Workspace) -> tuple[Found, _Known]:
         named = [f"{name} of {table}" if name else f"one of {table}, which is gone" for table, name in changed[:3]]
         told = f"{len(changed)} of its rows are not as they were written ({', '.join(named)})"
         return Found(what, False, f"{told}; restore it, or {remedy(path)}", lambda: take_over(path)), known
-    return Found(what, True, f"{len(known.studies)} sessions, {count} decisions, every row as it was written"), known
+    held = f"{count(len(known.studies), 'session')}, {count(decided, 'decision')}"
+    return Found(what, True, f"{held}, every row as it was written"), known
 
 
 def _known(database: sqlite3.Connection) -> _Known:
@@ -168,9 +170,9 @@ def _follower(
             f"lost them, or somebody wrote them; restore the ledger, else {again}",
         )  # fmt: skip
     if mine == list(wanted):
-        return Found(str(path), True, f"{len(mine)} lines, as the ledger has them")
+        return Found(str(path), True, f"{count(len(mine), 'line')}, as the ledger has them")
     if mine == list(wanted[: len(mine)]) and len(known.finished) < len(known.studies):
-        return Found(str(path), True, f"{len(wanted) - len(mine)} lines behind the ledger, which resume adds")
+        return Found(str(path), True, f"{count(len(wanted) - len(mine), 'line')} behind the ledger, which resume adds")
     return Found(str(path), False, f"does not say what the ledger says; {again}")
 
 
@@ -260,7 +262,7 @@ def _stores(workspace: Workspace) -> Iterator[Found]:
             rows = [accept(data) for _, data in read(path)]
             if why := altered(path):
                 raise BadInput(f"{path} {why}")
-            yield Found(str(path), True, f"{len(rows)} lines, as they were written")
+            yield Found(str(path), True, f"{count(len(rows), 'line')}, as they were written")
         except (BadInput, OSError) as error:
             yield _bad_lines(path, error, accept)
     try:
@@ -331,7 +333,7 @@ def _leftovers(workspace: Workspace) -> Iterator[Found]:
     """What killed writes left; the next write of the same file takes it away."""
     left = [path for pattern in (".*.tmp", "runs/.*.tmp", "runs/*/.*.tmp") for path in workspace.root.glob(pattern)]
     if left:
-        yield Found(str(workspace.root), True, f"{len(left)} half files of killed writes, which nothing reads")
+        yield Found(str(workspace.root), True, f"{count(len(left), 'half file')} of killed writes, which nothing reads")
 
 
 def _text(path: Path) -> str | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lanes.errors import BadInput, IllegalRecipe
 from lanes.recipe import Recipe
+from lanes.wording import lower_first
 
 MOST_RUNGS = 1000
 Value = str | int | float | tuple[str, ...]
@@ -226,7 +227,7 @@ def changed(recipe: Recipe, update: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise IllegalRecipe(f"{name}={first['input']!r} cannot be: {first['msg'].lower()}") from None
+        raise IllegalRecipe(f"{name}={first['input']!r} cannot be: {lower_first(first['msg'])}") from None
 
 
 def show(value: Value) -> str:

@@ -140,7 +140,8 @@ def _ended(side: Side) -> list[str]:
     return [
         "## How answers ended", "",
         *table(("class", "answers", "share"), rows, right=(1, 2)), "",
-        f"Failed by format alone: {by_format} of {count(answers, 'answer')}. The code in them passes on its own.",
+        f"Failed by format alone: {by_format} of {count(answers, 'answer')}."
+        + (" The code in them passes on its own." if by_format else ""),
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from lanes.redaction import redacted
+from lanes.wording import count as count
 
 _SPECIAL = re.compile(r"([\\`*\[\]~$!#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
@@ -76,10 +77,6 @@ def moment(stamp: str) -> str:
 def dollars(amount: float) -> str:
     """Cents for a night, more digits for a trial."""
     return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def bar(delta: float, low: float, high: float, scale: float, width: int = 33) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lanes import Value, show
+from lanes.wording import lower_first
 from probes.replies import Ambiguous, repaired_json, strict_json
 from probes.text import one_line
 
@@ -57,7 +58,7 @@ def read_reply(text: str) -> Reply:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = one_line(".".join(map(str, first["loc"])), 80) or "the object"
-        raise Refused(f"{where}: {one_line(first['msg'].removeprefix('Value error, ').lower(), 200)}") from None
+        raise Refused(f"{where}: {one_line(lower_first(first['msg'].removeprefix('Value error, ')), 200)}") from None
 
 
 def written(knob: str, value: Value, hypothesis: str, predicted: float) -> str:

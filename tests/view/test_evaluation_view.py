@@ -55,7 +55,8 @@ def test_one_side_is_told_with_pass_at_k_per_seed_classes_and_no_comparison() ->
     ended = section(said, "How answers ended")
     assert cells(ended, "PASS") == [["PASS", "5", "62.5%"]]
     assert cells(ended, "NAME\\_ERROR") + cells(ended, "NAME_ERROR") == [["NAME_ERROR", "3", "37.5%"]]
-    assert "Failed by format alone: 0 of 8 answers" in ended
+    assert "Failed by format alone: 0 of 8 answers." in ended
+    assert "The code in them" not in ended
     assert "4 problems, 1 min 15 s.\n\n- answers: `base`, 8 answers\n" in said
     for absent in ("Left out", "Newly", "Warning", "change"):
         assert absent not in said
@@ -97,7 +98,8 @@ def test_failures_by_format_alone_are_counted_and_marked() -> None:
     assert "Failed by format alone: 4 of 8 answers before, 0 of 8 after." in said
     assert "### p2: NAME_ERROR -> PASS, format" in said
     assert "from before: NAME_ERROR, by format alone. f(1)" in said
-    assert "Failed by format alone: 4 of 8 answers." in evaluation_markdown(evaluation(before))
+    alone = evaluation_markdown(evaluation(before))
+    assert "Failed by format alone: 4 of 8 answers. The code in them passes on its own." in alone
 
 
 def test_a_k_without_answers_enough_is_named_and_absent() -> None:
