@@ -31,6 +31,8 @@ SEPARATORS = "\t;,"
 FORMULA = tuple('=+-@"＝＋－＠')
 """What a cell of text may not begin with: a formula, or a quote, from which on an import takes line ends for text."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What no person types at the head of a column: the name of one of ours there was damaged."""
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -94,6 +96,7 @@ def read_sheet(content: bytes) -> Sheet:
     made = [_row(line, form) for line in lines if line != head]
     rows = [row for row in made if isinstance(row, Row)]
     odd = [line for line in made if isinstance(line, str)]
+    odd += [head] if head is not None and form.drops else []
     wide = max((row.added.count("\t") for row in rows), default=0)
     added = form.added + "\t" * (wide - form.added.count("\t"))
     plain = plain and not odd and lines[:1] == [HEADER + added] and all(row.line == raw for row, raw in zip(
@@ -116,12 +119,19 @@ def decoded(content: bytes) -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class _Form:
-    """How rows are written: the separator, the place of each of our columns, and those of the others."""
+    """How rows are written: the separator, the place of each of our columns, those of the others, and how many there
+    are in all."""
 
     separator: str
     ours: Sequence[int | None]
     others: Sequence[int]
+    width: int
     added: str
+
+    @property
+    def drops(self) -> bool:
+        """Whether a column is neither ours nor a person's."""
+        return self.width > len(self.others) + sum(place is not None for place in self.ours)
 
     @property
     def usual(self) -> bool:
@@ -137,19 +147,18 @@ def _form(lines: Sequence[str]) -> tuple[_Form, str | None]:
             names = [name.strip() for name in _cells(line, separator)]
             if set(names) >= NAMING:
                 ours = [names.index(column) if column in names else None for column in COLUMNS]
-                others = [place for place in range(len(names)) if place not in ours]
-                return _Form(separator, ours, others, "".join(f"\t{cell(names[p])}" for p in others)), line
-    return _Form("\t", range(len(COLUMNS)), (), ""), None
+                others = [place for place, name in enumerate(names) if place not in ours and not CONTROL.search(name)]
+                return _Form(separator, ours, others, len(names), "".join(f"\t{cell(names[p])}" for p in others)), line
+    return _Form("\t", range(len(COLUMNS)), (), len(COLUMNS), ""), None
 
 
 def _row(line: str, form: _Form) -> Row | str:
     """The row; the line itself where it is none."""
     cells = _cells(line, form.separator)
-    width = max([*form.others, *(place for place in form.ours if place is not None)]) + 1
     ours = ["" if place is None or place >= len(cells) else cells[place] for place in form.ours]
     if not _is_time(ours[0]) or not ours[1].strip():
         return line
-    others = [*(cells[place] if place < len(cells) else "" for place in form.others), *cells[width:]]
+    others = [*(cells[place] if place < len(cells) else "" for place in form.others), *cells[form.width :]]
     written = [_as_written(name, own) for name, own in zip(COLUMNS, ours, strict=True)]
     own, added = "\t".join(written), "".join(f"\t{cell(other)}" for other in others).rstrip("\t")
     usual = form.usual and line.split("\t") == cells and not any(one.startswith('"') for one in cells)

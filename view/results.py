@@ -27,7 +27,7 @@ def read_results(path: Path | str) -> pandas.DataFrame:
         missing = [column for column in COLUMNS if column not in table]
         if missing:
             raise ValueError(f"it has no column {missing[0]!r}")
-        numbers = {column: pandas.to_numeric(table[column], errors="coerce") for column in NUMBERS}
+        numbers = {column: _numbers(table[column]) for column in NUMBERS}
         return table.assign(**numbers, time=pandas.to_datetime(table["time"], utc=True, format="ISO8601"))
     except ValueError as error:
         why = str(error).strip().splitlines()[0]
@@ -35,3 +35,11 @@ def read_results(path: Path | str) -> pandas.DataFrame:
             f"{path} is not as nightlane writes results.tsv ({why}); nightlane report writes its workspace's again "
             "from the ledger and sets this one aside"
         ) from None
+
+
+def _numbers(texts: pandas.Series) -> pandas.Series:
+    """NaN for blank; ValueError for what is no number, such as 0,5, with the column's name."""
+    try:
+        return pandas.to_numeric(texts.replace("", float("nan")), errors="raise").astype(float)
+    except ValueError as error:
+        raise ValueError(f"in column {texts.name}: {error}") from None

@@ -43,7 +43,7 @@ def decide(ledger: Ledger, *numbers: int) -> None:
     for number in numbers:
         name, time = f"s1-{number:03d}", "2026-01-01T00:00:00Z"
         row = {"time": time, "session": "s1", "id": name, "status": "KEEP", "delta": 0.25,
-               "description": f"why {number}"}  # fmt: skip
+               "description": f"why {number}", "policy": "0123abcd", "reason": "improved"}  # fmt: skip
         ledger.decide(
             [(DecisionRow(name, "s1", number, "KEEP", "improved", "x", None, {}, row, time), f"line {number}")]
         )
@@ -224,7 +224,7 @@ def test_what_a_spreadsheet_did_is_undone_and_nothing_is_lost(ledger: Ledger, tm
     good = table_of(tmp_path).read_text(encoding="utf-8")
     left = SPREADSHEETS[program](good)
     table_of(tmp_path).write_bytes(left)
-    if program in ("semicolons", "utf-16", "commas", "quoted", "crlf and mark"):
+    if program in ("semicolons", "utf-16", "commas", "quoted", "crlf and mark", "decimal commas"):
         with pytest.raises(BadInput, match="nightlane report writes its workspace's again"):
             read_results(table_of(tmp_path))
     publish(ledger, tmp_path)
@@ -255,6 +255,20 @@ def test_lines_that_are_no_rows_are_set_aside_and_the_table_is_read(
     assert kept.read_text(encoding="utf-8") == left
     assert table_of(tmp_path).read_text(encoding="utf-8") == good
     assert len(read_results(table_of(tmp_path))) == 3
+
+
+@pytest.mark.parametrize("column", ["policy", "reason", "lane"])
+def test_a_damaged_head_of_a_column_of_ours_is_no_column_of_a_persons(
+    ledger: Ledger, tmp_path: Path, column: str
+) -> None:
+    decide(ledger, 1, 2)
+    publish(ledger, tmp_path)
+    good = table_of(tmp_path).read_text(encoding="utf-8")
+    left = good.replace(column, f"\x05{column[1:]}", 1)
+    table_of(tmp_path).write_text(left, encoding="utf-8")
+    publish(ledger, tmp_path)
+    assert table_of(tmp_path).read_text(encoding="utf-8") == good
+    assert [kept.read_text(encoding="utf-8") for kept in (tmp_path / "runs" / "set-aside").iterdir()] == [left]
 
 
 def test_a_comment_beside_a_row_stays_with_it_through_another_program(ledger: Ledger, tmp_path: Path) -> None:
