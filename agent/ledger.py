@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from agent.ledger_file import LedgerConnection, complete, damaged
+from agent.ledger_file import LedgerConnection, complete, damaged, without_sessions
 from lanes import Recipe
 from lanes.errors import BadInput
 from probes import row_digests
@@ -178,7 +178,7 @@ class Ledger:
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         if read_only and not path.exists():
-            raise BadInput(f"{path} does not exist, so there is no session here; start one with nightlane run STUDY")
+            raise without_sessions(path)
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
             complete(path, SCHEMA)
@@ -213,7 +213,7 @@ class Ledger:
                 raise
             raise damaged(path, error) from None
         if not tables:
-            raise BadInput(f"{path} holds no session yet; start one with nightlane run STUDY")
+            raise without_sessions(path)
 
     def _add_course(self) -> None:
         """To a ledger from before decisions had one."""

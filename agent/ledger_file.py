@@ -46,6 +46,20 @@ def sessions_without_ledger(path: Path) -> list[str]:
     return sorted(file.parent.name for file in path.parent.glob("session-*/checkpoint.sqlite"))
 
 
+def without_sessions(path: Path) -> BadInput:
+    """What to say where there is no ledger, or none with tables: it was lost, or nothing began here."""
+    if lost := sessions_without_ledger(path):
+        are = "are its sessions" if len(lost) > 1 else "is a session of it"
+        return BadInput(
+            f"{path} is lost or empty, though {', '.join(lost)} {are}; restore it, or see nightlane doctor "
+            f"--workspace {_root(path)}"
+        )
+    recorded = sorted(folder.name for folder in path.parent.glob("session-*") if folder.is_dir())
+    apart = f" ({', '.join(recorded)} is a record to read, without a ledger)" if recorded else ""
+    gone = "holds no session yet" if path.exists() else "does not exist, so there is no session here"
+    return BadInput(f"{path} {gone}{apart}; start one with nightlane run STUDY")
+
+
 def complete(path: Path, schema: str) -> None:
     """Make a ledger that is not there yet, or was cut off while it was made. Beside it first, then renamed: a reader
     finds all of its tables or no file. The caller holds the workspace."""

@@ -18,7 +18,7 @@ from agent.ledger_file import complete
 from lanes import Recipe
 from lanes.errors import BadInput
 from probes import row_digests
-from probes.store import sync
+from probes.store import set_aside, sync
 
 JSON_COLUMNS = ("limits", "before", "after", "comparison", "policy", "row", "course", "data")
 UNDECIDING = ("events", "periods")
@@ -40,7 +40,10 @@ def take_over(path: Path) -> str:
         closed = _close(new) if sum(lost.values()) > sum(lost.get(table, 0) for table in UNDECIDING) else []
         new.execute("COMMIT")
     for suffix in ("-wal", "-shm"):  # before the rename: they would be replayed into the new file
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        if (beside := path.with_name(path.name + suffix)).is_dir():
+            set_aside(beside)
+        else:
+            beside.unlink(missing_ok=True)
     if path.is_dir():
         shutil.rmtree(path)
     made.replace(path)

@@ -71,7 +71,7 @@ def check(workspace: Workspace) -> list[Found]:
     ledger, known = _ledger(workspace)
     return [
         ledger,
-        *_followers(workspace, known),
+        *(_followers(workspace, known) if holds_sessions(workspace.ledger) else ()),
         *_sessions(workspace, known),
         _probes(workspace, known),
         *_stores(workspace),

@@ -296,9 +296,36 @@ def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp
     (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
     assert not found.whole
     assert "is gone or empty though session-" in found.says
+    assert not [one for one in check(workspace) if one.what.endswith(("results.tsv", "progress.log"))]
+    for make in (lambda: None, workspace.ledger.touch):
+        make()
+        with pytest.raises(BadInput, match=r"is lost or empty, though session-\S+ is a session of it; restore it, or"):
+            Ledger(workspace.ledger, read_only=True)
     study = load_study(tmp_path / "study" / "study.toml")
     begin(study, workspace, Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
     assert "was lost or moved away" in (workspace.runs / "progress.log").read_text(encoding="utf-8")
+
+
+def test_a_recorded_session_is_no_session_of_a_ledger_that_was_lost(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "session-20261122-014103").mkdir(parents=True)
+    with pytest.raises(
+        BadInput,
+        match=r"no session here \(session-20261122-014103 is a record to read, without a ledger\); start one with",
+    ):
+        Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_folder_beside_a_damaged_ledger_is_set_aside(tmp_path: Path, suffix: str) -> None:
+    path = filled(tmp_path)
+    edit(path, "UPDATE decisions SET reason = 'other' WHERE turn = 2")
+    beside = path.with_name(path.name + suffix)
+    beside.unlink(missing_ok=True)
+    (beside / "somebodys").mkdir(parents=True)
+    assert any("taken over" in one for one in repair(Workspace(tmp_path)))
+    with Ledger(path, read_only=True) as ledger:
+        assert ledger.sessions()
+    assert (tmp_path / "runs" / f"{path.name}{suffix}.damaged" / "somebodys").is_dir()
 
 
 def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: Path) -> None:
