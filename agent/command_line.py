@@ -307,7 +307,7 @@ def bench_faults(
     kind: Annotated[
         str | None, typer.Option("--kind", help="Only kill, cut, full, error, damaged or real; default all.")
     ] = None,
-    case: Annotated[int | None, typer.Option("--case", min=0, metavar="N", help="Only this one, of --kind.")] = None,
+    case: Annotated[int | None, typer.Option("--case", min=0, metavar="N", help="Only this one, of that kind.")] = None,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="Also write faults.md and faults.json there.")

@@ -125,7 +125,7 @@ def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(
     (workspace / "runs" / "lock").chmod(0o644)
     outcome = next((workspace / "runs").glob("probe-*/outcome.json"))
     outcome.chmod(0o600)
-    code, said = typed(workspace, "status")
+    code, said = typed(workspace, "report")
     assert (code, f"{outcome} cannot be used (Permission denied)" in said) == (2, True)
     outcome.chmod(0o644)
 
