@@ -146,7 +146,7 @@ def test_an_answer_of_ten_megabytes_an_empty_one_and_odd_characters_are_failures
         ([TORN], [sample("T/torn", "")], "no usable problem"),
         ([NEVER], [sample("T/never", "")], "no problem is solved by its own solution"),
         ([ADD], [sample("T/other", "")], "no task_id of the problem file"),
-        ([ADD], [{"task_id": "T/add"}], "line 1: completion must be a text"),
+        ([ADD], [{"task_id": "T/add"}], "and here it is missing; mend the row"),
         ([ADD], [], "no task_id of the problem file"),
     ],
 )
