@@ -1,6 +1,7 @@
 """Fixtures that several folders use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ settings.register_profile("nightlane", deadline=None)  # a loaded machine is no 
 settings.load_profile("nightlane")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a model this small is several times faster on one thread
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background, or by nohup, which children inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWERS_BASE_URL", "OPENAI_ANSWERS_API_KEY"):
     os.environ.pop(_name, None)
 
