@@ -79,15 +79,15 @@ class JudgeCache:
     def claim(self, key: bytes, seconds: float) -> bool:
         """Take it upon oneself to ask; False while somebody else has, for so many seconds at most.
 
-        By the monotonic clock, which begins anew with the machine: a claim that lasts longer than any is of an earlier
-        start.
+        By the monotonic clock, which begins anew with the machine: a claim that lasts twice as long as any is of an
+        earlier start.
         """
         now = time.monotonic()
         with self._lock, _told(self.path):
             done = self._database.execute(
                 "INSERT INTO claims VALUES (?1, ?2) "
-                "ON CONFLICT DO UPDATE SET until = ?2 WHERE until NOT BETWEEN ?3 AND ?2",
-                (key, now + seconds, now),
+                "ON CONFLICT DO UPDATE SET until = ?2 WHERE until NOT BETWEEN ?3 AND ?4",
+                (key, now + seconds, now, now + 2 * seconds),
             )
         return done.rowcount == 1
 
