@@ -12,7 +12,6 @@ import hmac
 import json
 import os
 import platform
-import resource
 import secrets
 import shutil
 import subprocess
@@ -28,6 +27,7 @@ from typing import Any, Protocol
 from bench.attacks import ATTACKS, Attack
 from bench.attacks.host import REPOSITORY, Host, below, processes
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, SandboxUnavailable, open_sandbox
+from sandbox.memory import peak_mb
 
 LIMITS = Limits(seconds=0.3, memory_mb=128, output_bytes=4 << 20)
 MOST_MB = 500  # that this process may take, whatever the programs give it to read
@@ -206,9 +206,8 @@ def run_suite(backend: str, attacks: tuple[Attack, ...] = ATTACKS, opening: Open
     with Suite(backend, opening) as suite:
         results = tuple(suite.attempt(attack) for attack in attacks)
     user = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return SuiteResult(
-        backend, user, platform.python_version(), results, round(time.monotonic() - begun, 2), round(peak, 1)
+        backend, user, platform.python_version(), results, round(time.monotonic() - begun, 2), round(peak_mb(), 1)
     )
 
 

@@ -25,6 +25,7 @@ from probes.prompts import Prompt
 from probes.scoring.execution import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer, ScorerBroken
 from probes.scoring.side_by_side import cores
+from sandbox.memory import peak_mb
 
 RIGHT_EVERY = 10
 
@@ -80,7 +81,7 @@ def judge() -> Judged:
         sum(name == "" for name, _ in answers) - passed.count(""),
         tuple(ended),
         dict(classes.most_common()),
-        round(usage.ru_maxrss / 1024, 1),
+        round(peak_mb(), 1),
         round(usage.ru_utime + usage.ru_stime, 1),
         round(time.monotonic() - begun, 1),
     )

@@ -20,12 +20,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
-from pathlib import Path
 from typing import Any
 
 from probes.scoring import extraction
 from probes.scoring.extraction import Extracted
 from sandbox import protocol
+from sandbox.memory import peak_mb
 
 MEMORY_MB = 256  # address space of the process, of which Python and the modules of ours take 20 to 80
 SECONDS = 3.0  # processor time of one question
@@ -145,15 +145,8 @@ def serve(seconds: float) -> None:
         except RecursionError:
             answer = {"unread": "it is nested too deeply to be parsed"}
         signal.setitimer(signal.ITIMER_PROF, 0)
-        last = _peak_mb() > _WORN_MB
+        last = peak_mb() > _WORN_MB
         protocol.write_all(1, protocol.pack({"answer": answer, "last": last}))
-
-
-def _peak_mb() -> float:
-    """Of this process since it was started. The peak that getrusage has begins at that of the process that started it,
-    which may be a worker with a model."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _read(descriptor: int, deadline: float) -> Any:
