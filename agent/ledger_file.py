@@ -6,6 +6,7 @@ What can still be read of a damaged one is taken over by ``nightlane doctor --re
 import contextlib
 import shlex
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,21 +40,32 @@ def holds_sessions(path: Path) -> bool:
         return True  # whoever opens it says what is wrong
 
 
-def sessions_without_ledger(path: Path) -> list[str]:
-    """The folders of sessions beside a ledger that is gone or empty, though it must have known them."""
-    if path.is_dir() or holds_sessions(path):
-        return []
-    return sorted(file.parent.name for file in path.parent.glob("session-*/checkpoint.sqlite"))
+def lost_sessions(path: Path) -> list[str]:
+    """Folders of sessions that the ledger beside them does not have. It must have had them: it is gone, or older than
+    they are, as a copy without its write-ahead log (ledger.sqlite-wal) is."""
+    there = sorted(file.parent.name for file in path.parent.glob("session-*/checkpoint.sqlite"))
+    if path.is_dir() or not there or not holds_sessions(path):
+        return [] if path.is_dir() else there
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            known = {f"session-{name}" for (name,) in database.execute("SELECT id FROM sessions")}
+    except sqlite3.Error:
+        return []  # whoever opens it says what is wrong
+    return [name for name in there if name not in known]
+
+
+def lost(path: Path, sessions: Sequence[str]) -> str:
+    """What to say of them, as it goes on after the ledger's name."""
+    return (
+        f"does not have {', '.join(sessions)}, of which the folder is there: it is lost, or a copy without its "
+        f"{path.name}-wal; restore both files, or move the folder away and begin anew: results.tsv keeps the rows"
+    )
 
 
 def without_sessions(path: Path) -> BadInput:
     """What to say where there is no ledger, or none with tables: it was lost, or nothing began here."""
-    if lost := sessions_without_ledger(path):
-        are = "are its sessions" if len(lost) > 1 else "is a session of it"
-        return BadInput(
-            f"{path} is lost or empty, though {', '.join(lost)} {are}; restore it, or see nightlane doctor "
-            f"--workspace {_root(path)}"
-        )
+    if missing := lost_sessions(path):
+        return BadInput(f"{path} {lost(path, missing)}")
     recorded = sorted(folder.name for folder in path.parent.glob("session-*") if folder.is_dir())
     apart = f" ({', '.join(recorded)} is a record to read, without a ledger)" if recorded else ""
     gone = "holds no session yet" if path.exists() else "does not exist, so there is no session here"

@@ -13,7 +13,7 @@ from agent.clock import now
 from agent.examining import Examiner
 from agent.graph import run_loop
 from agent.ledger import Ledger, SessionRow
-from agent.ledger_file import sessions_without_ledger
+from agent.ledger_file import lost_sessions, without_sessions
 from agent.measuring import Measuring, Watcher
 from agent.preflight import require_sight
 from agent.proposers import Chain, choose
@@ -59,8 +59,9 @@ def begin(
     require_sight(study, workspace)
     note = _Notes(watcher)
     proposers = proposers or choose(study.file.proposer, os.environ, note)
-    if lost := sessions_without_ledger(workspace.ledger):
-        note(f"{workspace.ledger} was lost or moved away, and this one begins without {', '.join(lost)}")
+    if missing := lost_sessions(workspace.ledger):
+        names = ", ".join(missing)
+        note(f"{workspace.ledger} does not have {names}, of which the folder is there; this session begins without it")
     with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
         key = replace(key, samples=ledger.samples(study.question) or key.samples)
@@ -243,14 +244,11 @@ def _session_id(ledger: Ledger, workspace: Workspace) -> str:
 
 
 def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) -> SessionRow:
-    if session_id:
-        row = ledger.session(session_id)
-        if row is None:
-            raise BadInput(f"{workspace.root} has no session {session_id!r}; it has {', '.join(ledger.sessions())}")
-    else:
-        row = ledger.session(ledger.unfinished())
-    if row is None:
-        raise BadInput(f"{workspace.root} holds no session; begin one with nightlane run STUDY")
+    row = ledger.session(session_id or ledger.unfinished())
+    if row is None and (known := ledger.sessions()):
+        raise BadInput(f"{workspace.root} has no session {session_id!r}; it has {', '.join(known)}")
+    if row is None or (row.finished and not session_id and lost_sessions(workspace.ledger)):
+        raise without_sessions(workspace.ledger)
     if row.finished:
         raise BadInput(f"session {row.id} ended ({row.finish_reason}); begin a new one with nightlane run STUDY")
     return row

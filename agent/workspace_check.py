@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.followers import COLUMNS, row_text
-from agent.ledger_file import holds_sessions, remedy, require_sound, sessions_without_ledger
+from agent.ledger_file import holds_sessions, lost, lost_sessions, remedy, require_sound
 from agent.ledger_repair import take_over
 from agent.sheet import one_line
 from agent.study import parse_study
@@ -100,15 +100,9 @@ def repair(workspace: Workspace) -> list[str]:
 def _ledger(workspace: Workspace) -> tuple[Found, _Known]:
     path = workspace.ledger
     what = str(path)
+    missing = lost_sessions(path)
     if not path.is_dir() and not holds_sessions(path):
-        orphans = sessions_without_ledger(path)
-        if not orphans:
-            return Found(what, True, "no session yet"), _Known()
-        return Found(
-            what, False,
-            f"is gone or empty though {', '.join(orphans)} is there; restore it, or move these folders away and begin "
-            "anew: results.tsv keeps their rows",
-        ), _Known()  # fmt: skip
+        return Found(what, not missing, lost(path, missing) if missing else "no session yet"), _Known()
     try:
         require_sound(path)
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
@@ -123,6 +117,8 @@ def _ledger(workspace: Workspace) -> tuple[Found, _Known]:
         named = [f"{name} of {table}" if name else f"one of {table}, which is gone" for table, name in changed[:3]]
         told = f"{len(changed)} of its rows are not as they were written ({', '.join(named)})"
         return Found(what, False, f"{told}; restore it, or {remedy(path)}", lambda: take_over(path)), known
+    if missing:
+        return Found(what, False, lost(path, missing)), known
     held = f"{count(len(known.studies), 'session')}, {count(decided, 'decision')}"
     return Found(what, True, f"{held}, every row as it was written"), known
 

@@ -67,7 +67,6 @@ DAMAGES: Mapping[str, Damage] = {
     "a folder": _folder,
     "unreadable": lambda path: path.chmod(0),
 }
-QUICK = ("deleted", "cut in the middle", "garbage", "a bit flipped at 75%", "a folder")
 
 SESSIONS = ("status", "report", "explain", "check", "run", "resume", "doctor")
 PAIRS = ("pairs list", "pairs show", "pairs audit", "pairs export", "pairs vote", "pairs review", "doctor", "resume")
@@ -143,21 +142,24 @@ class Table:
             )
 
 
-def damage_table(workspace: Path, study: Path, quick: bool = False, say: Say = lambda text: None) -> Table:
+def damage_table(
+    workspace: Path, study: Path, round_of: int | None = None, only: Sequence[str] = (), say: Say = lambda text: None
+) -> Table:
     """Damage a copy of the workspace for each case. ``study``: its study.toml, which the workspace's sessions name.
-    ``quick``: one file of a pattern, one damage each, and few commands."""
-    damages = {name: act for name, act in DAMAGES.items() if not quick or name in QUICK}
+    ``round_of``: each file has one damage instead of all, and another one in each round. ``only``: the commands to run,
+    where not all are."""
+    damages = dict(DAMAGES)
     if os.geteuid() == 0:
         damages.pop("unreadable", None)  # nothing is, to the superuser
     cases: list[Case] = []
     copy = workspace.with_name(f"{workspace.name}-damaged")  # beside it: sessions name their study from there
     with tempfile.TemporaryDirectory() as folder:
         commands = _commands(workspace, copy, study, Path(folder))
-        fit = [name for name in commands if not quick or name in FAST]
+        fit = [name for name in commands if not only or name in only]
         whole = {name: _run(workspace, copy, commands[name])[1] for name in fit if name not in WRITING}
-        for number, (file, readers) in enumerate(_files(workspace, quick).items()):
+        for number, (file, readers) in enumerate(_files(workspace).items()):
             say(file)
-            chosen = sorted(damages)[number % len(damages) :][:1] if quick else damages
+            chosen = damages if round_of is None else [list(damages)[(number + 5 * round_of) % len(damages)]]
             for damage in chosen:
                 for name in (name for name in readers if name in fit):
                     hit = partial(damages[damage], copy / file)
@@ -167,11 +169,11 @@ def damage_table(workspace: Path, study: Path, quick: bool = False, say: Say = l
     return Table(tuple(cases))
 
 
-def _files(workspace: Path, quick: bool) -> dict[str, tuple[str, ...]]:
+def _files(workspace: Path) -> dict[str, tuple[str, ...]]:
     found = {}
     for pattern, readers in READERS.items():
         paths = sorted(path for path in workspace.glob(pattern) if path.is_file())
-        for path in paths if "rl_data" in pattern and not quick else paths[-1:]:
+        for path in paths if "rl_data" in pattern else paths[-1:]:
             found[str(path.relative_to(workspace))] = readers
     return found
 

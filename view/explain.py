@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.ledger import DecisionRow, Ledger, ProposalRow
+from agent.ledger_file import without_sessions
 from agent.search import CALIBRATION
 from agent.workspace import Workspace
 from lanes.errors import BadInput
@@ -169,7 +170,7 @@ def _resolve(workspace: Workspace, asked: str) -> tuple[str, str]:
     with Ledger(workspace.ledger, read_only=True) as ledger:
         latest = ledger.session()
         if latest is None:
-            raise BadInput(f"{workspace.ledger} holds no session yet; start one with nightlane run STUDY")
+            raise without_sessions(workspace.ledger)
         short = asked.zfill(3) if asked.isdecimal() else asked
         for name in (asked, f"{latest.id}-{short}"):
             if decision := ledger.decision(name):

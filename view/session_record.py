@@ -15,6 +15,7 @@ from agent.ledger import (
     SessionRow,
     left_standing,
 )
+from agent.ledger_file import without_sessions
 from agent.search import CALIBRATION
 from agent.study import Budget, Study, parse_study
 from agent.survey import Surveyed, closed
@@ -168,7 +169,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
 
 def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str]) -> BadInput:
     if not known:
-        return BadInput(f"{workspace.ledger} holds no session yet; start one with nightlane run STUDY")
+        return without_sessions(workspace.ledger)
     return BadInput(
         f"there is no session {session_id!r} in {workspace.ledger}; the latest are {', '.join(known[-5:])}, "
         "and without an id the last one is taken"

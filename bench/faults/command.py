@@ -21,7 +21,7 @@ from bench.faults.cases import KINDS, Outcome, require_possible, scenario_of
 from bench.faults.table import as_data, details, markdown
 from lanes.errors import BadInput
 
-FULL: Mapping[str, int] = {"real": 8, "damaged": 1, "cut": 500, "full": 200, "error": 200, "kill": 5000}
+FULL: Mapping[str, int] = {"real": 8, "damaged": 4, "cut": 500, "full": 200, "error": 200, "kill": 5000}
 QUICK: Mapping[str, int] = {"cut": 20, "full": 10, "error": 10, "kill": 60}
 PROCESSES = 2
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,8 @@ NAME = "a workspace with a damaged file, every command"
 
 
 def play_damaged(number: int) -> Outcome:
-    """On a night with a harvest that was killed before its end, so that there is something to take up."""
+    """On a night with a harvest that was killed before its end, so that there is something to take up. Each number
+    gives every file another damage."""
     from bench.damaged_files import damage_table
 
     night, folder = NIGHTS[0], scratch()
@@ -24,7 +25,7 @@ def play_damaged(number: int) -> Outcome:
     def damage() -> int:
         os.environ["TMPDIR"] = str(folder)
         in_harvest_world()
-        table = damage_table(root, root / "study" / "study.toml", quick=True)
+        table = damage_table(root, root / "study" / "study.toml", round_of=number)
         found = {
             "faults": len({(case.file, case.damage) for case in table.cases}),
             "unnoticed": [asdict(case) for case in table.unnoticed],

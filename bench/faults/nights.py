@@ -140,9 +140,11 @@ def _only_on_probe_prompts(recipe: Recipe, split: str) -> float:
     return _orders(recipe, split) * (1 if split == "probe" else -1)
 
 
-def _overtaking(recipe: Recipe, split: str) -> float:
-    """A good source makes every order worth the same: an order that was kept before is no longer needed."""
-    return 4.0 if recipe.shares.get("broken", 0.0) == 0 else _orders(recipe, split)
+def _clashing(recipe: Recipe, split: str) -> float:
+    """An order helps, and so does less of the broken source, which helps more where the order was left alone."""
+    if recipe.shares.get("broken", 0.0) < 0.5:
+        return 3.5 if recipe.curriculum == "shuffle" else 2.5
+    return {"easy_first": 1.0, "short_first": 1.0}.get(recipe.curriculum, 0.0)
 
 
 def _in_world(effect: Effect, noise: float = 0.3, answering: bool = False, width: int = 1) -> Callable[[], None]:
@@ -243,7 +245,7 @@ NIGHTS = (
     ),
     night("night that retracts on the holdout", _only_on_probe_prompts, 4, "disguised = 0.0\nsurvey = 0"),
     night(
-        "night that leaves a KEEP out", _overtaking, 6, "disguised = 0.0\nsurvey = 0", lanes="[lanes.mixture]",
+        "night that leaves a KEEP out", _clashing, 4, "disguised = 0.0\nsurvey = 0", lanes="[lanes.mixture]", noise=0.1,
     ),
     night("second night in a workspace", _orders, 2, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0", nights=2),
     night(

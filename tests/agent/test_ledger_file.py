@@ -5,6 +5,7 @@ import resource
 import shutil
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -295,15 +296,35 @@ def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp
         path.unlink()
     (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
     assert not found.whole
-    assert "is gone or empty though session-" in found.says
+    assert "does not have session-" in found.says
     assert not [one for one in check(workspace) if one.what.endswith(("results.tsv", "progress.log"))]
     for make in (lambda: None, workspace.ledger.touch):
         make()
-        with pytest.raises(BadInput, match=r"is lost or empty, though session-\S+ is a session of it; restore it, or"):
+        with pytest.raises(BadInput, match=r"does not have session-\S+, of which the folder is there: it is lost"):
             Ledger(workspace.ledger, read_only=True)
     study = load_study(tmp_path / "study" / "study.toml")
     begin(study, workspace, Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
-    assert "was lost or moved away" in (workspace.runs / "progress.log").read_text(encoding="utf-8")
+    assert "this session begins without it" in (workspace.runs / "progress.log").read_text(encoding="utf-8")
+
+
+def test_a_ledger_that_was_copied_without_its_log_is_found_by_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = interrupted(tmp_path, 1)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        (name,) = ledger.sessions()
+    with sqlite3.connect(workspace.ledger) as database:
+        for table in ("sessions", "decisions", "events", "proposals", "probes", "checks"):
+            database.execute(f"DELETE FROM {table}")
+    database.close()
+    (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
+    assert not found.whole
+    for command in ("status", "report", "explain 001", "resume"):
+        monkeypatch.setattr(sys, "argv", ["nightlane", *command.split(), "--workspace", str(workspace.root)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        assert f"does not have session-{name}, of which the folder is there" in capsys.readouterr().err, command
 
 
 def test_a_recorded_session_is_no_session_of_a_ledger_that_was_lost(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
 from damaged import workspace_and_study
 
-from bench.damaged_files import Case, Table, damage_table
+from bench.damaged_files import FAST, Case, Table, damage_table
 
 pytestmark = pytest.mark.slow
 
 
 def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path) -> None:
     workspace, study = workspace_and_study(tmp_path)
-    table = damage_table(workspace, study, quick=True)
+    table = damage_table(workspace, study, round_of=0, only=FAST)
     assert [(case.file, case.damage, case.command, case.says) for case in table.tracebacks] == []
     assert [(case.file, case.damage, case.command) for case in table.unnoticed] == []
     codes = {case.file: case.code for case in table.cases if case.command == "doctor"}
