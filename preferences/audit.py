@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from preferences.overlay import Standing, looked_at
 from preferences.rows import SIDES, Kind
-from probes.data import Overlap, Reserved, plain
+from probes.data import Overlap, Reserved
 from probes.duplicates import NEAR, Wording, Wordings
+from probes.inputs.turns import plain
 
 CONFIDENCE = 0.95
 FAIR = (0.35, 0.65)

@@ -11,7 +11,7 @@ from preferences.overlay import Certification, Standing, in_use, text_digest
 from preferences.rows import Row
 from preferences.text_gate import Case
 from preferences.text_gate.refusal import declines
-from probes.data import plain
+from probes.inputs.turns import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from lanes import digest_of
 from lanes.errors import BadInput
 from preferences.provenance import Side
 from preferences.rows import Row, coverage_of, receipt_of, text_to_json
-from probes.data import Turns
+from probes.inputs.turns import Turns
 
 Choice = Literal["up", "down", "flip", "drop", "clear"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)

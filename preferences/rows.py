@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 from lanes import digest_of
 from lanes.errors import BadInput
 from preferences.provenance import Provenance, Side, is_number, require_types, require_utf8
-from probes.data import Turns, turns_of
+from probes.data import turns_of
+from probes.inputs.turns import Turns
 
 Kind = Literal["preference", "reward", "dpo", "orpo"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -156,9 +157,9 @@ def row_from_json(kind: Kind, data: Mapping[str, Any]) -> Row:
     return row
 
 
-def text_to_json(text: Turns) -> str | list[dict[str, str]]:
+def text_to_json(text: Turns) -> str | list[dict[str, Any]]:
     """In TRL's plain or conversational form."""
-    return text if isinstance(text, str) else [{"role": role, "content": content} for role, content in text]
+    return text if isinstance(text, str) else [turn.message for turn in text]
 
 
 def receipt_of(value: object) -> Mapping[str, Any] | None:
@@ -212,12 +213,12 @@ def _text(data: Mapping[str, Any], column: str) -> Turns:
 
 def bare(text: Turns) -> str:
     """Without white space that says nothing: at the ends of lines, and around the text. Indentation does."""
-    shown = text if isinstance(text, str) else "\n".join(f"{role}: {content}" for role, content in text)
+    shown = text if isinstance(text, str) else "\n".join(f"{turn.role}: {turn.content}{turn.more}" for turn in text)
     return "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n")
 
 
 def _require_text(name: str, text: Turns) -> None:
-    contents = [text] if isinstance(text, str) else [content for _, content in text]
+    contents = [text] if isinstance(text, str) else [turn.content for turn in text]
     if not any(content.strip() for content in contents):
         raise BadInput(f"{name} is empty; give it a text or leave the row out")
     for content in contents if isinstance(text, str) else [part for turn in text for part in turn]:

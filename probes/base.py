@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput, MissingRequirement
-from probes.data import Turns
+from probes.inputs.turns import Turns, messages
 from probes.settings import ModelSettings
 
 
@@ -30,11 +30,9 @@ class Base:
         text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return text
 
-    def row(self, text: Turns, role: str) -> str | list[dict[str, str]]:
+    def row(self, text: Turns, role: str) -> str | list[dict[str, Any]]:
         """A training text in TRL's plain or conversational form."""
-        if not isinstance(text, str):
-            return [{"role": speaker, "content": content} for speaker, content in text]
-        return [{"role": role, "content": text}] if self.chat else text
+        return text if isinstance(text, str) and not self.chat else messages(text, role)
 
 
 def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:

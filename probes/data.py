@@ -14,14 +14,13 @@ from typing import Any
 from lanes import Recipe
 from lanes.errors import BadInput
 from probes.duplicates import Wordings
+from probes.inputs.turns import Turn, Turns, plain
 from probes.prompts import Prompt, read_jsonl
-
-Turns = str | tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One training row. A text is plain, or the turns of a conversation as (role, content)."""
+    """One training row. ``line``: of its file. ``tools``: a JSON list of what the assistant may call, "" for none."""
 
     prompt: Turns
     chosen: Turns
@@ -29,6 +28,7 @@ class Pair:
     source: str
     difficulty: int
     line: int = field(default=0, compare=False)
+    tools: str = ""
 
     @property
     def length(self) -> int:
@@ -88,9 +88,9 @@ class Reserved:
 
     def overlap(self, prompt: Turns, *answers: Turns) -> Overlap | None:
         """The first that the prompt of a row, or what others than the assistant say in its answers, is or is near."""
-        asked = [prompt] if isinstance(prompt, str) else [content for _, content in prompt]
+        asked = [prompt] if isinstance(prompt, str) else [turn.content for turn in prompt]
         turns = [turn for answer in answers if not isinstance(answer, str) for turn in answer]
-        asked += [content for role, content in turns if role != "assistant"]
+        asked += [turn.content for turn in turns if turn.role != "assistant"]
         return next((found for text in asked if (found := self._overlap(text))), None)
 
     def _overlap(self, text: str) -> Overlap | None:
@@ -155,11 +155,6 @@ def unit(*parts: object) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
-def plain(text: Turns) -> str:
-    """The text itself, or the contents of the turns joined by newlines."""
-    return text if isinstance(text, str) else "\n".join(content for _, content in text)
-
-
 def _turns(path: Path, line: int, column: str, row: Mapping[str, Any]) -> Turns:
     turns = turns_of(row.get(column))
     if turns is not None:
@@ -178,5 +173,5 @@ def turns_of(value: object) -> Turns | None:
             for turn in value
         )
         if good:
-            return tuple((turn["role"], turn["content"]) for turn in value)
+            return tuple(Turn(turn["role"], turn["content"]) for turn in value)
     return None

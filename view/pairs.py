@@ -13,7 +13,7 @@ from lanes.printable import printable
 from lanes.redaction import redacted
 from preferences.overlay import Standing
 from preferences.rows import SIDES, Kind, row_to_json, text_to_json
-from probes.data import Turns
+from probes.inputs.turns import Turns
 from view.markdown import count, plain
 
 NARROWEST = 40
@@ -175,7 +175,9 @@ def _origin(one: Standing, place: int) -> str:
 
 def _wrapped(text: Turns, width: int) -> list[str]:
     """Lines of at most ``width`` columns; indentation stays, and no control character reaches the terminal."""
-    shown = redacted(text if isinstance(text, str) else "\n".join(f"[{role}] {content}" for role, content in text))
+    shown = redacted(
+        text if isinstance(text, str) else "\n".join(f"[{turn.role}] {turn.content}{turn.more}" for turn in text)
+    )
     lines = []
     for line in shown.split("\n"):
         safe = printable(line.expandtabs(4)).rstrip()

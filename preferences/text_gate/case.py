@@ -11,7 +11,7 @@ from preferences.rows import text_to_json
 from preferences.text_gate.nearness import Nearness, nearness
 from preferences.text_gate.repeats import Repeat, repeats
 from preferences.text_gate.vectors import Embed
-from probes.data import plain
+from probes.inputs.turns import plain
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Case:
     def asked(self) -> str:
         """What the user says last; of a plain prompt, all of it."""
         prompt = self.row.row.prompt
-        turns = [] if isinstance(prompt, str) else [content for role, content in prompt if role == "user"]
+        turns = [] if isinstance(prompt, str) else [turn.content for turn in prompt if turn.role == "user"]
         return turns[-1] if turns else self.prompt
 
     @cached_property

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from preferences.overlay import Standing
 from preferences.text_gate.vectors import Array, Embed, Places, Space, by_embedder, by_words
-from probes.data import plain
+from probes.inputs.turns import plain
 
 FEWEST = 3
 SAME = 0.75

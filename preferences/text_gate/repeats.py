@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preferences.overlay import Standing
-from probes.data import plain
 from probes.duplicates import FEWEST, NEAR, Wording, Wordings
+from probes.inputs.turns import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from preferences.pairing import RESOLVED
 from preferences.provenance import Provenance, Side
 from preferences.rows import KINDS, Row
 from preferences.stores import Stores
+from probes.inputs.turns import Turn
 from probes.prompts import Prompt
 from probes.reading import Outcome, Probe, Reading
 from probes.runner import Listener
@@ -290,7 +291,7 @@ def test_rows_that_a_store_refuses_are_said_and_end_no_session(tmp_path: Path) -
     made = study(tmp_path)
     held = Stores(tmp_path / "runs" / "rl_data")
     held.reserve(made.material.all_prompts)
-    turns = [(("user", "Why?"),), (("assistant", "Because."),), (("assistant", "No."),)]
+    turns = [(Turn("user", "Why?"),), (Turn("assistant", "Because."),), (Turn("assistant", "No."),)]
     human = Side("human")
     row = Row(
         "dpo", "2026-01-31T00:00:00Z", turns[0], (turns[1], turns[2]), (None, None), "talk", "mine",

@@ -14,8 +14,8 @@ from preferences.overlay import Standing
 from preferences.provenance import Provenance
 from preferences.receipt import Receipt
 from preferences.text_gate import Case, cases, certify
-from probes.data import Turns
 from probes.duplicates import Wordings
+from probes.inputs.turns import Turns
 
 MORE = " That is all there is to say about it, and nobody I know has ever done it in another way."
 

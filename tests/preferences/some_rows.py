@@ -7,6 +7,7 @@ from typing import Any
 from preferences.provenance import Provenance, Side
 from preferences.rows import Kind, Row
 from preferences.stores import Stores
+from probes.inputs.turns import Turn
 from probes.prompts import Prompt
 
 TIME = "2026-11-21T20:00:00Z"
@@ -57,8 +58,8 @@ def reward(number: int = 0, **changes: Any) -> Row:
     return Row(**{**values, **changes})
 
 
-def turns(*pairs: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    return pairs
+def turns(*pairs: tuple[str, str]) -> tuple[Turn, ...]:
+    return tuple(Turn(*pair) for pair in pairs)
 
 
 def talk(number: int = 0, kind: Kind = "dpo", **changes: Any) -> Row:

@@ -7,6 +7,7 @@ from some_answers import Text, case_of, everyday
 
 from preferences.text_gate.language import check
 from preferences.text_gate.languages import kin, language_of, named, script_of
+from probes.inputs.turns import Turn
 
 ANSWERS = {
     "de": "Stell die Pflanze an das hellste Fenster und gieße sie, wenn die Erde oben trocken ist. Kürze sie oft.",
@@ -94,12 +95,12 @@ def test_of_a_few_words_nothing_is_said(answer: str) -> None:
 
 
 def test_what_the_user_says_last_counts_and_not_the_language_of_the_system() -> None:
-    asked = (("system", "You are a helpful assistant and answer in a friendly way."), ("user", PROMPTS["de"]))
-    text = Text(asked, (("assistant", ANSWERS["de"]),), (("assistant", "nein"),))
+    asked = (Turn("system", "You are a helpful assistant and answer in a friendly way."), Turn("user", PROMPTS["de"]))
+    text = Text(asked, (Turn("assistant", ANSWERS["de"]),), (Turn("assistant", "nein"),))
     assert not check(case_of(text)).failing
-    assert check(case_of(replace(text, chosen=(("assistant", ENGLISH),)))).failing
-    told = (("system", "Always answer in English, whatever language the user writes."), ("user", PROMPTS["de"]))
-    assert not check(case_of(replace(text, prompt=told, chosen=(("assistant", ENGLISH),)))).failing
+    assert check(case_of(replace(text, chosen=(Turn("assistant", ENGLISH),)))).failing
+    told = (Turn("system", "Always answer in English, whatever language the user writes."), Turn("user", PROMPTS["de"]))
+    assert not check(case_of(replace(text, prompt=told, chosen=(Turn("assistant", ENGLISH),)))).failing
 
 
 def test_languages_are_told_by_code_and_named_in_english() -> None:

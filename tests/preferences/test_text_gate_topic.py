@@ -11,6 +11,7 @@ from some_answers import Text, everyday, leaked, persona, receipts, refusals, st
 from preferences.text_gate import Case, cases
 from preferences.text_gate.nearness import FEWEST
 from preferences.text_gate.vectors import BY_EMBEDDER, BY_WORDS, Array, by_embedder, by_words, unit
+from probes.inputs.turns import Turn
 
 GENERIC = (
     "I am not sure about that, and you could look it up somewhere or ask a person who knows.",
@@ -143,8 +144,8 @@ def test_the_order_of_the_rows_changes_no_figure() -> None:
 
 def test_conversations_are_compared_by_all_that_is_said_before_the_answer() -> None:
     def talk(text: Text) -> Text:
-        asked = (("system", "You are a helpful assistant."), ("user", str(text.prompt)))
-        sides = (("assistant", str(text.chosen)),), (("assistant", str(text.rejected)),)
+        asked = (Turn("system", "You are a helpful assistant."), Turn("user", str(text.prompt)))
+        sides = (Turn("assistant", str(text.chosen)),), (Turn("assistant", str(text.rejected)),)
         return replace(text, prompt=asked, chosen=sides[0], rejected=sides[1])
 
     texts = [talk(text) for text in everyday()]

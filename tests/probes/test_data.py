@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lanes.errors import BadInput
 from probes.data import Pair, check_overlap, load_source, order, quotas
+from probes.inputs.turns import Turn
 from probes.prompts import check_categories, load_prompts
 
 SOURCES = {
@@ -111,7 +112,7 @@ def test_conversational_rows_are_read(tmp_path: Path) -> None:
     path = tmp_path / "source.jsonl"
     turn = '[{"role": "user", "content": "p"}]'
     path.write_text(f'{{"prompt": {turn}, "chosen": {turn}, "rejected": "r"}}\n', encoding="utf-8")
-    assert load_source("good", path)[0].prompt == (("user", "p"),)
+    assert load_source("good", path)[0].prompt == (Turn("user", "p"),)
 
 
 def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_training_pairs_from_probe_or_holdout_prompts_are_refused(tmp_path: Path
     leaked = Pair(prompts[0].text.strip(), "c", "r", "good", 1, 7)
     with pytest.raises(BadInput, match=r"line 7.*probe prompt"):
         check_overlap({"good": path}, {"good": (leaked,)}, prompts)
-    spoken = Pair((("system", "be brief"), ("user", prompts[0].text)), "c", "r", "good", 1, 8)
+    spoken = Pair((Turn("system", "be brief"), Turn("user", prompts[0].text)), "c", "r", "good", 1, 8)
     with pytest.raises(BadInput, match=r"line 8.*probe prompt"):
         check_overlap({"good": path}, {"good": (spoken,)}, prompts)
     harvest = next(prompt for prompt in prompts if prompt.split == "harvest")
