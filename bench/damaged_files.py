@@ -8,6 +8,7 @@ The workspace is copied for each case and never changed. Commands run in this pr
 
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -91,6 +92,10 @@ READERS: Mapping[str, tuple[str, ...]] = {
 }
 """The files of a workspace, and the commands that meet them. Of a pattern's files the last is damaged, of the stores
 each."""
+
+
+FREE = re.compile(r'"free_gb": [\d.]+')
+"""Of status --json: what changes while nothing happens."""
 
 
 @dataclass(frozen=True)
@@ -220,4 +225,4 @@ def _run(
             code = ended.code if isinstance(ended.code, int) else 0
         except BaseException:
             return None, out.getvalue(), traceback.format_exc()
-    return code, out.getvalue(), err.getvalue()
+    return code, FREE.sub("", out.getvalue()), err.getvalue()

@@ -78,6 +78,7 @@ def _readings(study: Study, bench: Workbench, changes: Mapping[str, object], see
 def _scores_of_base(study: Study, bench: Workbench) -> Sequence[Score]:
     base, prompts, probe = bench.base("none"), study.material.probe_prompts, study.material.probe
     sampling = Sampling(probe.samples, probe.temperature, max_new_tokens=probe.max_new_tokens)
-    texts = generate(base.model, base.tokenizer, [base.render(prompt.text) for prompt in prompts], sampling)
+    questions = [base.renderer.question(prompt.text) for prompt in prompts]
+    texts = generate(base.model, base.renderer, questions, sampling)
     answers = [Answer(prompt, text) for prompt, own in zip(prompts, texts, strict=True) for text in own]
     return sorted_out(answers, bench.open_scorer().score(answers), probe.samples)[0]

@@ -1,16 +1,17 @@
-"""The base model: loaded once per worker and quantisation, rendered prompts, and the digest that names it.
+"""The base model: loaded once per worker and quantisation, with its tokenizer, and the digest that names it.
 
 torch, transformers and bitsandbytes are imported when a model is loaded, not before.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput, MissingRequirement
-from probes.inputs.turns import Turns, messages
+from probes.rendering import Renderer
 from probes.settings import ModelSettings
 
 
@@ -19,20 +20,36 @@ class Base:
     """A loaded model that no probe leaves changed. ``model`` is a transformers causal language model."""
 
     model: Any
-    tokenizer: Any
-    chat: bool
+    renderer: Renderer
 
-    def render(self, prompt: str) -> str:
-        """A prompt as the model is asked it: as it stands, or as a user's turn with the assistant's turn begun."""
-        if not self.chat:
-            return prompt
-        turns = [{"role": "user", "content": prompt}]
-        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return text
 
-    def row(self, text: Turns, role: str) -> str | list[dict[str, Any]]:
-        """A training text in TRL's plain or conversational form."""
-        return text if isinstance(text, str) and not self.chat else messages(text, role)
+def load_renderer(settings: ModelSettings, folder: Path) -> Renderer:
+    """The tokenizer alone, with the study's chat settings. MissingRequirement when it cannot be had from here."""
+    from transformers import AutoTokenizer
+
+    where = locate(settings, folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            where, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise _unloadable(settings, error) from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return Renderer(tokenizer, settings, _template(settings, folder))
+
+
+def _template(settings: ModelSettings, folder: Path) -> str | None:
+    """The chat template that replaces the tokenizer's own."""
+    return (folder / settings.chat_template).read_text(encoding="utf-8") if settings.chat_template else None
+
+
+def _unloadable(settings: ModelSettings, error: Exception) -> MissingRequirement:
+    first_line = str(error).strip().splitlines()[0]
+    return MissingRequirement(
+        f"[model] path={settings.path!r} could not be loaded ({first_line}); give a folder that holds a model, or a "
+        "hub id that this machine can reach or has in its cache"
+    )
 
 
 def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
@@ -41,7 +58,7 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
     BadInput when the path or hub id holds no model, MissingRequirement when it cannot be had from here.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     where = locate(settings, folder)
     dtype = _dtype(settings, device)
@@ -52,29 +69,21 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
         )
     options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    renderer = load_renderer(settings, folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
         model = AutoModelForCausalLM.from_pretrained(
             where, dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options
         )
     except (OSError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise MissingRequirement(
-            f"[model] path={settings.path!r} could not be loaded ({first_line}); give a folder that holds a model, "
-            "or a hub id that this machine can reach or has in its cache"
-        ) from None
+        raise _unloadable(settings, error) from None
     if quantization == "nf4":
         from peft import prepare_model_for_kbit_training
 
         # ORPOTrainer does this to a quantised model; done once here, no probe finds the base changed by another.
         prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         _keep_layout(model)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if settings.chat_template:
-        tokenizer.chat_template = (folder / settings.chat_template).read_text(encoding="utf-8")
     model.eval()
-    return Base(model, tokenizer, settings.chat == "auto" and tokenizer.chat_template is not None)
+    return Base(model, renderer)
 
 
 def _keep_layout(model: Any) -> None:
@@ -134,8 +143,9 @@ def base_digest(settings: ModelSettings, folder: Path) -> str:
         digest.update(folder_digest(sorted(Path(where).iterdir())).encode())
     else:
         digest.update(f"{where}@{settings.revision or 'main'}".encode())
-    template = (folder / settings.chat_template).read_text(encoding="utf-8") if settings.chat_template else ""
-    digest.update(f"{settings.dtype}|{settings.chat}|{template}".encode())
+    digest.update(f"{settings.dtype}|{settings.chat}|{_template(settings, folder) or ''}".encode())
+    if settings.chat_template_kwargs:
+        digest.update(json.dumps(settings.chat_template_kwargs, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 

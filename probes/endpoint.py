@@ -152,8 +152,10 @@ class Endpoint:
         more = {} if seed is None else {"seed": seed}
         return self._told(lambda: self._read(self._create(messages, response_format, more, max_tokens)))
 
-    def complete(self, model: str, prompt: str, options: Mapping[str, Any], extra: Mapping[str, Any]) -> Completion:
-        """A text that goes on from ``prompt``; NoReply when there is none, or it is another model's.
+    def complete(
+        self, model: str, prompt: str | list[int], options: Mapping[str, Any], extra: Mapping[str, Any]
+    ) -> Completion:
+        """What goes on from ``prompt``, a text or token ids; NoReply when there is none, or it is another model's.
 
         options: of OpenAI's completions. extra: what servers have besides them.
         """

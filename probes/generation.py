@@ -13,6 +13,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from probes.rendering import Question, Renderer
 from probes.sampling import Sampling as Sampling
 from probes.sampling import row_key as row_key
 
@@ -56,50 +57,57 @@ def _signed(value: int) -> int:
 
 
 @torch.inference_mode()
-def generate(model: Any, tokenizer: Any, prompts: Sequence[str], sampling: Sampling) -> list[list[str]]:
-    """``sampling.samples`` answers for each prompt, indexed [prompt][sample], decoded without special tokens.
+def generate(model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling) -> list[list[str]]:
+    """``sampling.samples`` answers for each question, indexed [question][sample], as the text that continues it.
 
-    Rows are batched by length, so a batch pads little; the answers come back in the order of ``prompts``.
+    Rows are batched by length, so a batch pads little; the answers come back in the order of ``questions``.
     """
-    rows = [(place, sample) for place in range(len(prompts)) for sample in range(sampling.samples)]
-    lengths = [len(ids) for ids in tokenizer(list(prompts), add_special_tokens=False)["input_ids"]]
-    rows.sort(key=lambda row: (lengths[row[0]], row))
-    answers = [[""] * sampling.samples for _ in prompts]
+    rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
+    rows.sort(key=lambda row: (len(questions[row[0]].ids), row))
+    answers = [[""] * sampling.samples for _ in questions]
     for start in range(0, len(rows), sampling.batch_size):
         batch = rows[start : start + sampling.batch_size]
-        texts = _generate_batch(model, tokenizer, [prompts[place] for place, _ in batch], batch, sampling)
-        for (place, sample), text in zip(batch, texts, strict=True):
-            answers[place][sample] = text
+        drawn = _generate_batch(model, renderer, [(questions[place], sample) for place, sample in batch], sampling)
+        for (place, sample), ids in zip(batch, drawn, strict=True):
+            answers[place][sample] = renderer.answer(questions[place], ids)
     return answers
 
 
 def _generate_batch(
-    model: Any, tokenizer: Any, texts: list[str], rows: list[tuple[int, int]], sampling: Sampling
-) -> list[str]:
-    encoded = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
-    encoded = {name: encoded[name].to(model.device) for name in ("input_ids", "attention_mask")}
-    width = encoded["input_ids"].shape[1]
-    keys = [row_key(sampling.seed, text, sample) for text, (_, sample) in zip(texts, rows, strict=True)]
+    model: Any, renderer: Renderer, rows: Sequence[tuple[Question, int]], sampling: Sampling
+) -> list[list[int]]:
+    """The ids that were drawn behind each question."""
+    tokenizer, width = renderer.tokenizer, max(len(question.ids) for question, _ in rows)
+    padding = [width - len(question.ids) for question, _ in rows]
+    fill = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    ids = [[fill] * pad + list(question.ids) for pad, (question, _) in zip(padding, rows, strict=True)]
+    mask = [[0] * pad + [1] * (width - pad) for pad in padding]
+    encoded = {
+        name: torch.tensor(values, device=model.device)
+        for name, values in (("input_ids", ids), ("attention_mask", mask))
+    }
+    keys = [row_key(sampling.seed, question.text, sample) for question, sample in rows]
     warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(sampling.temperature)]
     if sampling.top_k:
         warpers.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
         warpers.append(TopPLogitsWarper(sampling.top_p))
     warpers.append(CounterGumbel(torch.tensor(keys, dtype=torch.int64), width))
+    stop = renderer.stop
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=sampling.max_new_tokens,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=_stop_tokens(model, tokenizer),
+        pad_token_id=fill,
+        eos_token_id=sorted({*stop.ids, *_own_stops(model)}) or None,
         use_cache=True,
     )
-    output = model.generate(**encoded, generation_config=config, logits_processor=LogitsProcessorList(warpers))
-    texts_out: list[str] = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return texts_out
+    texts = {"stop_strings": list(stop.texts), "tokenizer": tokenizer} if stop.texts else {}
+    output = model.generate(**encoded, generation_config=config, logits_processor=LogitsProcessorList(warpers), **texts)
+    found: list[list[int]] = output[:, width:].tolist()
+    return found
 
 
-def _stop_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """The tokenizer's end token and those of the model's own generation config (chat models have several)."""
+def _own_stops(model: Any) -> list[int]:
+    """The end tokens of the model's own generation config (chat models have several)."""
     own = model.generation_config.eos_token_id
-    listed = own if isinstance(own, list) else [own]
-    return sorted({token for token in [tokenizer.eos_token_id, *listed] if token is not None})
+    return [token for token in (own if isinstance(own, list) else [own]) if token is not None]

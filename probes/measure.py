@@ -174,14 +174,15 @@ def _texts(bench: Workbench, base: Base, probe: Probe, adapter: Path, note: Call
         probe.key.samples, settings.temperature, settings.top_p, settings.top_k,
         settings.max_new_tokens, sampling_seed(settings.sampling_seed, probe.seed), settings.generation_batch,
     )  # fmt: skip
-    rendered = [base.render(prompt.text) for prompt in bench.material.prompts_of(probe.key.split)]
+    questions = [base.renderer.question(prompt.text) for prompt in bench.material.prompts_of(probe.key.split)]
     if server is not None:
-        return server.answers(probe.id, adapter, rendered, sampling, note)
+        answers = server.answers(probe.id, adapter, questions, base.renderer.stop, sampling, note)
+        return [[base.renderer.content(text) for text in own] for own in answers]
     from probes.adapter import adapted
     from probes.generation import generate
 
     with adapted(base, adapter) as model:
-        return generate(model, base.tokenizer, rendered, sampling)
+        return generate(model, base.renderer, questions, sampling)
 
 
 def aloud(listener: Listener, progress: Progress) -> Callable[[str], None]:

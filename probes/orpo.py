@@ -7,21 +7,37 @@ import os
 from typing import Any
 
 import torch
+from datasets import Dataset
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-__all__ = ["MeasuredORPOTrainer", "ORPOConfig"]
+__all__ = ["ORPOConfig", "TokenORPOTrainer"]
 
 
-class MeasuredORPOTrainer(ORPOTrainer):  # type: ignore[misc]
-    """ORPOTrainer that also logs ``mean_token_accuracy`` over the chosen completions, as DPOTrainer does."""
+class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
+    """ORPOTrainer on rows that are token ids already, as TokenDPOTrainer takes them. It also logs
+    ``mean_token_accuracy`` over the chosen completions, as DPOTrainer does."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, train_dataset: Dataset, **kwargs: Any) -> None:
+        texts = [""] * len(train_dataset)  # which its constructor looks for, and hands to tokenize_row with the ids
+        for name in ("prompt", "chosen", "rejected"):
+            train_dataset = train_dataset.add_column(name, texts)
+        super().__init__(*args, train_dataset=train_dataset, **kwargs)
         # compute_loss returns the mean of a micro-batch, so the trainer must divide by the accumulation steps.
         self.model_accepts_loss_kwargs = False
         self._accuracy = 0.0
+
+    def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
+        """The columns that its collator takes: each side with the prompt before it, cut at max_length, and labels."""
+        prompt, found = feature["prompt_ids"], {"prompt_input_ids": feature["prompt_ids"]}
+        found["prompt_attention_mask"] = [1] * len(prompt)
+        for side in ("chosen", "rejected"):
+            answer = feature[f"{side}_ids"]
+            found[f"{side}_input_ids"] = (prompt + answer)[: self.max_length]
+            found[f"{side}_attention_mask"] = [1] * len(found[f"{side}_input_ids"])
+            found[f"{side}_labels"] = ([-100] * len(prompt) + answer)[: self.max_length]
+        return found
 
     def get_batch_logps(self, logits: Any, labels: Any, *args: Any, **kwargs: Any) -> Any:
         chosen = labels.shape[0] // 2

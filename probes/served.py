@@ -1,8 +1,8 @@
 """Answers from a server: the base model there with the adapter that was just trained, loaded for the time of a probe.
 
 The server is an OpenAI-compatible one that takes LoRA adapters while it runs, as vLLM does; nothing is merged. It is
-sent the prompt as the base renders it here, as a text completion: that is what training saw. A chat request would be
-rendered by the server's own template, which neither ``chat`` nor ``chat_template`` under [model] can reach.
+sent the question's token ids as rendered here, for a completion: they are what training saw. A chat request would be
+rendered by the server's own template, which nothing under [model] can reach, and a text tokenised there once more.
 
 OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY say where it is, else OPENAI_BASE_URL and OPENAI_API_KEY. A server
 that is down is waited for. An answer that cannot be had is no answer: the probe ends as a failure.
@@ -20,10 +20,13 @@ from lanes.errors import EndpointUnavailable
 from probes.base import folder_digest
 from probes.endpoint import Endpoint, EndpointSettings, NoReply, of_role
 from probes.patience import Patience, all_at_once, to_log
+from probes.rendering import Question, Stop
 from probes.sampling import Sampling, request_seed
 from probes.settings import ServingSettings
 
 T = TypeVar("T")
+Request = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Options of the openai client, and what it sends besides."""
 ATTEMPTS = 2  # a reply that is no completion is asked for again
 ALONE = 5  # after so many failures of one answer, the server is asked whether it fails for all
 LAST = 1000  # failures of an answer that is asked for once more, because the server answered something else since
@@ -69,18 +72,19 @@ class AnswerServer:
         self,
         probe: str,
         adapter: Path,
-        prompts: Sequence[str],
+        questions: Sequence[Question],
+        stop: Stop,
         sampling: Sampling,
         note: Callable[[str], None] = to_log,
     ) -> list[list[str]]:
-        """``sampling.samples`` answers for each rendered prompt, indexed [prompt][sample]. ``note`` hears of waiting.
+        """``sampling.samples`` answers for each question, indexed [question][sample]. ``note`` hears of waiting.
 
         ServerBroken or ServerRefused when one of them cannot be had.
         """
         served = self._named(probe, adapter)
         patience = Patience(self._settings.patience, note, self._wait, "the server of the answers")
         with self._loaded(served, patience):
-            return self._ask_all(served, prompts, sampling, patience)
+            return self._ask_all(served, questions, stop, sampling, patience)
 
     def _look(self) -> str:
         """What is doubtful about the server now; "" when it is as it should be."""
@@ -152,22 +156,23 @@ class AnswerServer:
                 raise
 
     def _ask_all(
-        self, adapter: ServedAdapter, prompts: Sequence[str], sampling: Sampling, patience: Patience
+        self, adapter: ServedAdapter, questions: Sequence[Question], stop: Stop, sampling: Sampling, patience: Patience
     ) -> list[list[str]]:
-        rows = [(place, sample) for place in range(len(prompts)) for sample in range(sampling.samples)]
+        rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
 
         def ask(row: tuple[int, int]) -> str:
-            return self._ask(adapter, prompts[row[0]], row[1], sampling, patience)
+            question, sample = questions[row[0]], row[1]
+            asked = request(sampling, request_seed(sampling.seed, question.text, sample), stop)
+            return self._ask(adapter, question, asked, patience)
 
         texts = all_at_once(rows, ask, self._settings.concurrency, patience, "answers")
-        return [[texts[place, sample] for sample in range(sampling.samples)] for place in range(len(prompts))]
+        return [[texts[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
 
-    def _ask(self, adapter: ServedAdapter, prompt: str, sample: int, sampling: Sampling, patience: Patience) -> str:
+    def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, patience: Patience) -> str:
         """One answer. A server that was started anew has forgotten the adapter and is given it again."""
-        seed = request_seed(sampling.seed, prompt, sample)
 
         def ask() -> str:
-            return self._endpoint.complete(adapter.name, prompt, *request(sampling, seed)).text
+            return self._endpoint.complete(adapter.name, list(question.ids), *asked).text
 
         def ask_or_load() -> str:
             try:
@@ -235,14 +240,18 @@ NO_LOADING = (
 )
 
 
-def request(sampling: Sampling, seed: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """OpenAI's options and vLLM's own. All that shapes a draw is named, or the server would take its model's defaults;
-    the rendered prompt has its special tokens already."""
-    options = {
+def request(sampling: Sampling, seed: int, stop: Stop) -> Request:
+    """OpenAI's options and vLLM's own. All that shapes a draw is named, or the server would take its model's
+    defaults."""
+    options: dict[str, Any] = {
         "temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_new_tokens,
         "seed": seed,
     }  # fmt: skip
-    extra = {"top_k": sampling.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0, "add_special_tokens": False}
+    if stop.texts:
+        options["stop"] = list(stop.texts)
+    extra = {
+        "top_k": sampling.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0, "stop_token_ids": list(stop.ids),
+    }  # fmt: skip
     return options, extra
 
 

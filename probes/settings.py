@@ -1,6 +1,7 @@
 """The sections of a study file that say what a probe is: model, data, prompts, scorer, probe, serving, runner."""
 
-from typing import Annotated, Literal
+import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,7 +16,8 @@ class ModelSettings(Section):
     """``[model]``: a local folder (relative to the study) or a hub id, and how it is loaded.
 
     ``chat``: "auto" wraps prompts as a user's turn when the tokenizer has a chat template, "never" does not;
-    ``chat_template`` is a Jinja file that replaces the tokenizer's own.
+    ``chat_template`` is a Jinja file that replaces the tokenizer's own; ``chat_template_kwargs`` are given to it, say
+    ``enable_thinking = false``; ``date`` is what a template is told that asks for today's.
     """
 
     path: str
@@ -23,6 +25,8 @@ class ModelSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     chat: Literal["auto", "never"] = "auto"
     chat_template: str | None = None
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    date: datetime.date = datetime.date(2026, 1, 1)
     trust_remote_code: bool = False
 
 

@@ -26,7 +26,8 @@ from lanes import Recipe
 from probes.adapter import take_off_adapter
 from probes.base import Base
 from probes.data import Pair
-from probes.orpo import MeasuredORPOTrainer, ORPOConfig
+from probes.orpo import ORPOConfig, TokenORPOTrainer
+from probes.rendering import Unrenderable
 from probes.settings import ProbeSettings
 
 disable_progress_bars()
@@ -49,6 +50,13 @@ LOGGED = {
 
 class Diverged(Exception):
     """The loss or the gradient norm is NaN or infinite."""
+
+
+class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
+    """DPOTrainer on rows that are token ids already: prompt_ids, chosen_ids, rejected_ids."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
 
 
 class Untrainable(Exception):
@@ -93,27 +101,17 @@ def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> l
 def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained:
     set_seed(job.seed)
     curve = _Curve(job.directory / "train.jsonl", job.on_step)
-    rows = Dataset.from_list(
-        [
-            {
-                "prompt": base.row(pair.prompt, "user"),
-                "chosen": base.row(pair.chosen, "assistant"),
-                "rejected": base.row(pair.rejected, "assistant"),
-            }
-            for pair in job.rows
-        ]
-    )
+    rows = _tokenised(base, job)
     kept = _State.of(base.model)
     trainer: Any = None
     try:
-        _require_room(base, rows, job.recipe.max_length)
         trainer = _trainer(base, job, settings, rows, curve)
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
         if len(trainer.train_dataset) != len(rows) or trainer.state.global_step != trainer.args.max_steps:
             raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {len(rows)} rows")
-        tokens = _tokens(trainer.train_dataset)
+        tokens = _tokens(rows, job.recipe.max_length)
         adapter = job.directory / "adapter"
         trainer.model.save_pretrained(str(adapter))
     finally:
@@ -126,24 +124,21 @@ def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained
     return Trained(adapter, seconds, tokens, curve.last)
 
 
-def _require_room(base: Base, rows: Dataset, max_length: int) -> None:
-    """DPOTrainer drops a row whose prompt alone fills max_length, and ORPOTrainer makes NaN of it."""
-    longest = 0
-    for prompt in rows["prompt"]:
-        text = prompt
-        if not isinstance(prompt, str):
-            if base.tokenizer.chat_template is None:
-                raise Untrainable(
-                    "a row is a conversation and the base has no chat template; set chat_template under [model], or "
-                    "give rows of plain texts"
-                )
-            text = base.tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-        longest = max(longest, len(base.tokenizer(text, add_special_tokens=False)["input_ids"]))
-    if longest >= max_length:
-        raise Untrainable(
-            f"a prompt of {longest} tokens leaves no room for an answer in max_length={max_length}; raise max_length "
-            "or take the row out"
-        )
+def _tokenised(base: Base, job: TrainingJob) -> Dataset:
+    """The rows as token ids in order. Untrainable names a row that has none, or no room for an answer: DPOTrainer would
+    drop it, and ORPOTrainer make NaN of it."""
+    found = []
+    for pair, row in zip(job.rows, base.renderer.rows(job.rows), strict=True):
+        where = f"source {pair.source}, line {pair.line}"
+        if isinstance(row, Unrenderable):
+            raise Untrainable(f"{where}: {row}")
+        if len(row.prompt) >= job.recipe.max_length:
+            raise Untrainable(
+                f"{where}: a prompt of {len(row.prompt)} tokens leaves no room for an answer in "
+                f"max_length={job.recipe.max_length}; raise max_length or take the row out"
+            )
+        found.append({"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected})
+    return Dataset.from_list(found)
 
 
 def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Dataset, curve: "_Curve") -> Any:
@@ -181,7 +176,7 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
     arguments = {
         "model": base.model,
         "train_dataset": rows,
-        "processing_class": base.tokenizer,
+        "processing_class": base.renderer.tokenizer,
         "peft_config": LoraConfig(
             r=recipe.lora_rank,
             lora_alpha=recipe.lora_alpha,
@@ -192,22 +187,19 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
         "callbacks": [curve],
     }
     if recipe.objective == "orpo":
-        trainer = MeasuredORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
+        trainer = TokenORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
     else:
         loss = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
-        trainer = DPOTrainer(args=DPOConfig(**loss, **common), **arguments)
+        trainer = TokenDPOTrainer(args=DPOConfig(**loss, **common), **arguments)
     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     return trainer
 
 
-def _tokens(rows: Dataset) -> int:
-    """Training tokens of the run: chosen and rejected sequences with their prompts, before padding."""
-    if "chosen_input_ids" in rows.column_names:
-        return sum(len(ids) for column in ("chosen_input_ids", "rejected_input_ids") for ids in rows[column])
-    return sum(
-        2 * len(p) + len(c) + len(r)
-        for p, c, r in zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True)
-    )
+def _tokens(rows: Dataset, max_length: int) -> int:
+    """Training tokens of the run: chosen and rejected sequences with their prompts, cut as they are trained."""
+    columns = (rows[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
+    sides = ((len(p) + len(side)) for p, c, r in zip(*columns, strict=True) for side in (c, r))
+    return sum(min(length, max_length) for length in sides)
 
 
 class _Curve(TrainerCallback):  # type: ignore[misc]

@@ -18,8 +18,10 @@ from labs.microcoder.splits import Drawn, draw_prompts
 from labs.stage import one_thread, timed
 from probes.generation import Sampling, generate
 from probes.prompts import Prompt, load_prompts
+from probes.rendering import Renderer
 from probes.scoring import protocol as scoring
 from probes.scoring.execution import ExecutionScorer, ExecutionSettings
+from probes.settings import ModelSettings
 
 CHUNK = 120  # prompts sampled at once; while one chunk is sampled the one before it is executed
 
@@ -69,14 +71,15 @@ def _contract(one: Drawn) -> dict[str, Any]:
 def _answer(base: Base, prompts: Sequence[Prompt], size: Size, progress: Progress) -> list[list[Answer]]:
     """The base's answers to each prompt, executed in the sandbox on the other core meanwhile."""
     sampling = Sampling(samples=size.samples, max_new_tokens=size.max_new_tokens, seed=size.seed)
-    scorer = ExecutionScorer(ExecutionSettings(seconds=1.0))
+    scorer, renderer = ExecutionScorer(ExecutionSettings(seconds=1.0)), Renderer(base.tokenizer, ModelSettings(path=""))
     try:
         with ThreadPoolExecutor(1) as executor:
             judged = []
             for start in range(0, len(prompts), CHUNK):
                 chunk = prompts[start : start + CHUNK]
                 progress("answers", start / len(prompts))
-                texts = generate(base.model, base.tokenizer, [prompt.text for prompt in chunk], sampling)
+                questions = [renderer.question(prompt.text) for prompt in chunk]
+                texts = generate(base.model, renderer, questions, sampling)
                 judged.append(executor.submit(_judge, scorer, chunk, texts))
             return [answers for chunk_judged in judged for answers in chunk_judged.result()]
     finally:

@@ -67,12 +67,13 @@ class LocalModel:
 
         sampling = Sampling(asking.samples, asking.temperature, 1.0, 0, asking.max_new_tokens, seed, asking.batch)
         found: list[list[str]] = []
+        renderer = self.base.renderer
         with adapted(self.base, self.adapter) if self.adapter else nullcontext(self.base.model) as model:
             for start in range(0, len(problems), CHUNK):
                 chunk = problems[start : start + CHUNK]
-                asked = [self.base.render(TASK + p.prompt.text if self.base.chat else p.prompt.text) for p in chunk]
-                texts = generate(model, self.base.tokenizer, asked, sampling)
-                if not self.base.chat:
+                asked = [renderer.question(TASK + p.prompt.text if renderer.chat else p.prompt.text) for p in chunk]
+                texts = generate(model, renderer, asked, sampling)
+                if not renderer.chat:
                     texts = [[cut(p, text) for text in own] for p, own in zip(chunk, texts, strict=True)]
                 found += texts
                 tell(len(chunk))

@@ -18,7 +18,12 @@ def base(tiny_folder: Path) -> Base:
 
 
 def answers(base: Base, prompts: list[str], **changes: Any) -> list[list[str]]:
-    return generate(base.model, base.tokenizer, prompts, Sampling(**{"max_new_tokens": 8, **changes}))
+    return generate(
+        base.model,
+        base.renderer,
+        list(map(base.renderer.question, prompts)),
+        Sampling(**{"max_new_tokens": 8, **changes}),
+    )
 
 
 def test_the_same_seed_gives_the_same_answers_and_another_seed_others(base: Base) -> None:

@@ -1,0 +1,262 @@
+"""The ids that are trained are the ids that are asked: over tokenizers, templates and rows, and against TRL alone."""
+
+import datetime
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers_of_all_kinds import CHATML, KINDS, OPENS_A_THOUGHT, chatml
+
+from probes.data import Pair
+from probes.inputs.turns import Turn, plain
+from probes.rendering import Renderer, TokenRow, Unrenderable
+from probes.settings import ModelSettings
+
+CALL = '{"tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {"x": 2}}}]}'
+
+
+def said(*contents: str) -> tuple[Turn, ...]:
+    return tuple(Turn("assistant", content) for content in contents)
+
+
+USER = Turn("user", "What is two plus two?")
+PAIR = Pair("What is two plus two?", "It is four.", "It is five.", "s", 1)
+FORMS = {
+    "text": PAIR,
+    "code": replace(PAIR, prompt="# negate with 3\n", chosen="def double(x):\n    return x * 2\n"),
+    "indented": replace(PAIR, prompt="def double(x):\n", chosen="    return x * 2\n", rejected="    return x\n"),
+    "first blank": replace(PAIR, chosen=" It is four.", rejected=" It is five."),
+    "merging": replace(PAIR, prompt="What is tw", chosen="o plus two?", rejected="o"),
+    "other scripts": replace(PAIR, prompt="é 漢字?", chosen="ü 😀"),
+    "turns": replace(PAIR, prompt=(USER,), chosen=said("It is four."), rejected=said("It is five.")),
+    "several turns": replace(
+        PAIR, prompt=(Turn("user", "Hello"), *said("Hello."), USER), chosen=said("Four."), rejected=said("Five.")
+    ),
+    "system": replace(
+        PAIR, prompt=(Turn("system", "Be brief."), USER), chosen=said("Four."), rejected=said("Five.")
+    ),
+    "a call": replace(
+        PAIR, prompt=(USER,), chosen=(Turn("assistant", "", CALL),), rejected=said("Five."),
+        tools='[{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]',
+    ),
+}  # fmt: skip
+NO_SYSTEM = ("bos by template", "strictly alternating", "without system turns")
+TRIMS = ("bos by both", "bos by template", "today's date", "without system turns")
+
+
+def renderer(kind: str, **given: Any) -> Renderer:
+    return Renderer(KINDS[kind](), ModelSettings(path="none", **given))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[str, Renderer]:
+    return request.param, renderer(request.param)
+
+
+def taken(kind: str, form: str) -> bool:
+    if kind.startswith("plain"):
+        return isinstance(FORMS[form].prompt, str)
+    return form != "system" or kind not in NO_SYSTEM
+
+
+def check_law(asking: Renderer, pair: Pair, row: TokenRow, trims: bool = False) -> None:
+    question = asking.question(pair.prompt, pair.tools)
+    assert row.prompt == list(question.ids)
+    assert asking.tokenizer.decode(row.prompt).endswith(question.text[-5:])
+    bos = asking.bos or (
+        [asking.tokenizer.bos_token_id] if question.text.startswith(str(asking.tokenizer.bos_token)) else []
+    )
+    assert row.prompt[: len(bos)] == bos
+    assert row.prompt[len(bos) : 2 * len(bos)] != bos or not bos
+    for side, ids in ((pair.chosen, row.chosen), (pair.rejected, row.rejected)):
+        assert any(token in asking.stop.ids for token in ids[-4:])
+        if not isinstance(side, str) and side[0].more:
+            continue
+        wanted = plain(side).strip() if trims else plain(side)
+        assert asking.answer(question, ids) == wanted
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_trained_is_asked_and_an_answer_ends(kind: tuple[str, Renderer], form: str) -> None:
+    name, asking = kind
+    if not taken(name, form):
+        with pytest.raises(Unrenderable):
+            asking.row(FORMS[form])
+    elif form == "a call" and name != "tools":
+        return  # its template passes calls over, which is another test's
+    else:
+        check_law(asking, FORMS[form], asking.row(FORMS[form]), name in TRIMS)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=30)
+
+
+@settings(max_examples=25)
+@given(TEXTS, TEXTS, TEXTS)
+def test_any_texts(kind: tuple[str, Renderer], prompt: str, chosen: str, rejected: str) -> None:
+    name, asking = kind
+    pair = Pair(prompt, chosen, rejected, "s", 1)
+    try:
+        row = asking.row(pair)
+    except Unrenderable:
+        return
+    assert row.prompt == list(asking.question(prompt).ids)
+    question = asking.question(prompt)
+    if name not in TRIMS and asking.tokenizer.unk_token_id not in row.chosen and asking.tokenizer.decode(row.prompt):
+        assert asking.answer(question, row.chosen).rstrip() == plain(chosen).partition("\n### End")[0].rstrip()
+
+
+# against TRL alone
+
+BOS_LEFT_OUT = "the tokenizer writes a BOS, which its template leaves out and DPOTrainer does not add"
+BOS_OF_ITS_OWN = "ORPOTrainer writes a BOS that neither tokenizer nor template writes"
+EOS_TWICE = "ORPOTrainer adds an eos behind the end of turn that the template writes"
+NO_END = "DPOTrainer adds no eos where a template writes no end that is a token"
+MERGED = "a token that covers the end of the prompt and the beginning of the answer: TRL's prompt is cut before it"
+
+
+def reason(mine: TokenRow, theirs: TokenRow, asking: Renderer) -> str | None:
+    """Why TRL alone has other ids; None for a difference without a reason."""
+    bos, eos = asking.tokenizer.bos_token_id, asking.tokenizer.eos_token_id
+    sides = list(zip((mine.chosen, mine.rejected), (theirs.chosen, theirs.rejected), strict=True))
+    if theirs.prompt == mine.prompt and all(their == [*own, eos] for own, their in sides):
+        return EOS_TWICE
+    if theirs.prompt == mine.prompt and all(own == [*their, eos] for own, their in sides):
+        return NO_END
+    if mine.prompt == [bos, *theirs.prompt] and all(own == their for own, their in sides):
+        return BOS_LEFT_OUT
+    if theirs.prompt == [bos, *mine.prompt] and all(own == their for own, their in sides):
+        return BOS_OF_ITS_OWN
+    cut, whole = ([token for token in row.prompt if token != bos] for row in (theirs, mine))
+    return MERGED if len(cut) < len(whole) and whole[: len(cut)] == cut else None
+
+
+MERGING = ("merging", "indented", "first blank")
+REASONS = {
+    ("plain, eos is bos (GPT-2)", "orpo"): {BOS_OF_ITS_OWN},
+    ("ChatML base", "orpo"): {EOS_TWICE},
+    ("ChatML, eos ends a turn", "orpo"): {EOS_TWICE},
+    ("bos by template", "orpo"): {EOS_TWICE},
+    ("bos by post-processor alone", "dpo"): {BOS_LEFT_OUT},
+    ("bos by post-processor alone", "orpo"): {EOS_TWICE},
+    ("without system turns", "orpo"): {EOS_TWICE},
+    ("eos behind the end", "dpo"): {BOS_LEFT_OUT},
+    ("thoughts", "orpo"): {EOS_TWICE},
+    ("tools", "orpo"): {EOS_TWICE},
+    ("an end that is no token", "dpo"): {NO_END},
+}
+
+
+def by_dpo(tokenizer: Any, pair: Pair) -> TokenRow:
+    from datasets import Dataset
+    from trl import DPOTrainer
+
+    own = SimpleNamespace(_tokenizer=tokenizer)
+    args = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
+    (row,) = DPOTrainer._prepare_dataset(own, Dataset.from_list([columns(tokenizer, pair)]), tokenizer, args, "train")
+    return TokenRow(row["prompt_ids"], row["chosen_ids"], row["rejected_ids"])
+
+
+def by_orpo(tokenizer: Any, pair: Pair) -> TokenRow | None:
+    """None where more than one token merges, which it refuses."""
+    from trl import maybe_apply_chat_template
+    from trl.experimental.orpo import ORPOTrainer
+
+    own = SimpleNamespace(processing_class=tokenizer, is_encoder_decoder=False, max_length=10_000, padding_value=0)
+    own.build_tokenized_answer = lambda *given: ORPOTrainer.build_tokenized_answer(own, *given)
+    try:
+        row = ORPOTrainer.tokenize_row(own, maybe_apply_chat_template(columns(tokenizer, pair), tokenizer))
+    except ValueError:
+        return None
+    prompt = row["prompt_input_ids"]
+    return TokenRow(prompt, *(row[f"{side}_input_ids"][len(prompt) :] for side in ("chosen", "rejected")))
+
+
+def columns(tokenizer: Any, pair: Pair) -> dict[str, Any]:
+    def shown(text: Any, role: str) -> Any:
+        if isinstance(text, str):
+            return [{"role": role, "content": text}] if tokenizer.chat_template else text
+        return [turn.message for turn in text]
+
+    return {
+        "prompt": shown(pair.prompt, "user"), "chosen": shown(pair.chosen, "assistant"),
+        "rejected": shown(pair.rejected, "assistant"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("objective", ["dpo", "orpo"])
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "a call"])
+def test_trl_alone_has_the_same_ids_or_there_is_a_reason(kind: tuple[str, Renderer], form: str, objective: str) -> None:
+    name, asking = kind
+    if not taken(name, form) or name == "today's date":  # which TRL alone tells the day of the test
+        return
+    pair, mine = FORMS[form], asking.row(FORMS[form])
+    theirs = (by_dpo if objective == "dpo" else by_orpo)(KINDS[name](), pair)
+    if theirs is None:
+        assert form in MERGING
+    elif mine != theirs:
+        why = reason(mine, theirs, asking)
+        assert why in REASONS.get((name, objective), set()) or (why == MERGED and form in MERGING), why
+
+
+# templates
+
+
+def test_a_thought_that_the_question_opens_is_refused_with_both_renderings() -> None:
+    tokenizer = chatml(OPENS_A_THOUGHT, bos_token="<|im_start|>")
+    with pytest.raises(
+        Unrenderable, match=r"asks with \.\.\..*<think>.* and renders the row as .*chat_template_kwargs"
+    ):
+        Renderer(tokenizer, ModelSettings(path="none")).row(PAIR)
+
+
+def test_chat_template_kwargs_go_to_both_sides() -> None:
+    plainly, thinking = renderer("thoughts", chat_template_kwargs={"enable_thinking": False}), renderer("thoughts")
+    assert plainly.question("Hello").text.endswith("<think>\n\n</think>\n\n")
+    assert thinking.question("Hello").text.endswith("assistant\n")
+    for asking in (plainly, thinking):
+        check_law(asking, PAIR, asking.row(PAIR))
+    assert thinking.row(PAIR).chosen != plainly.row(PAIR).chosen
+
+
+def test_a_template_is_told_a_fixed_date() -> None:
+    assert "Today: 01 Jan 2026" in renderer("today's date").question("Hello").text
+    later = renderer("today's date", date=datetime.date(2027, 3, 5))
+    assert "Today: 05 Mar 2027" in later.question("Hello").text
+
+
+def test_a_template_of_the_study_replaces_the_tokenizers_own() -> None:
+    asking = Renderer(KINDS["plain, eos only"](), ModelSettings(path="none"), CHATML)
+    assert asking.question("Hello").text == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+    assert not Renderer(KINDS["ChatML base"](), ModelSettings(path="none", chat="never")).chat
+
+
+@pytest.mark.parametrize(
+    ("pair", "why"),
+    [
+        (
+            replace(PAIR, chosen="It is four.<|im_end|>"),
+            r"it holds '<\|im_end\|>', a special token that the chat templ",
+        ),
+        (replace(PAIR, prompt="\n\nHuman: Two?\n\nAssistant:"), "is a transcript that ends with the assistant's name"),
+    ],
+)
+def test_texts_that_are_rendered_already(pair: Pair, why: str) -> None:
+    with pytest.raises(Unrenderable, match=why):
+        renderer("ChatML base").row(pair)
+    asking = renderer("ChatML base", chat="never")
+    check_law(asking, pair, asking.row(pair)) if "<" not in plain(pair.chosen) else asking.row(pair)
+
+
+def test_sides_that_a_template_makes_equal_are_refused() -> None:
+    with pytest.raises(Unrenderable, match="chosen and rejected are the same tokens once they are rendered"):
+        renderer("bos by both").row(replace(PAIR, chosen="Four.", rejected="Four. "))
+
+
+def test_one_bad_row_does_not_hide_the_others() -> None:
+    bad = replace(PAIR, prompt=(Turn("system", "Be brief."), USER))
+    found = list(renderer("strictly alternating").rows([PAIR, bad, PAIR]))
+    assert [isinstance(one, Unrenderable) for one in found] == [False, True, False]
