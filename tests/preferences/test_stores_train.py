@@ -26,9 +26,9 @@ def test_a_step_on_a_store_as_it_lies_there(
     import torch
     from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
     from probes.base import load_base
-    from probes.orpo import MeasuredORPOTrainer, ORPOConfig
     from probes.settings import ModelSettings
 
     torch.set_num_threads(1)
@@ -44,8 +44,13 @@ def test_a_step_on_a_store_as_it_lies_there(
         "bf16": False, "gradient_checkpointing": False,
     }  # fmt: skip
     makers: dict[str, Any] = {
-        "orpo": (MeasuredORPOTrainer, ORPOConfig), "reward": (SFTTrainer, SFTConfig),
+        "orpo": (ORPOTrainer, ORPOConfig), "reward": (SFTTrainer, SFTConfig),
     }  # fmt: skip
     trainer, config = makers.get(kind, (DPOTrainer, DPOConfig))
-    args = {"model": base.model, "args": config(**common), "train_dataset": rows, "processing_class": base.tokenizer}
+    args = {
+        "model": base.model,
+        "args": config(**common),
+        "train_dataset": rows,
+        "processing_class": base.renderer.tokenizer,
+    }
     assert trained(trainer(**args)) > 0

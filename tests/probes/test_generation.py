@@ -72,7 +72,6 @@ def test_a_chat_template_wraps_the_prompt_as_a_users_turn(tiny_folder: Path, tmp
     template = tmp_path / "chat.jinja"
     template.write_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>", encoding="utf-8")
     chatty = load_base(ModelSettings(path="model", chat_template=str(template)), tiny_folder, "none", "cpu")
-    assert chatty.render("hello") == "<user>hello<assistant>"
-    assert chatty.row("hello", "user") == [{"role": "user", "content": "hello"}]
+    assert chatty.renderer.question("hello").text == "<user>hello<assistant>"
     plain = load_base(ModelSettings(path="model", chat="never"), tiny_folder, "none", "cpu")
-    assert plain.render("hello") == "hello"
+    assert plain.renderer.question("hello").text == "hello"

@@ -20,13 +20,15 @@ from agent.study import load_study
 from agent.template import EXAMPLE
 from lanes.errors import BadInput, EndpointUnavailable
 from probes.measure import classify
+from probes.rendering import Question, Stop
 from probes.sampling import Sampling
 from probes.served import AnswerServer, ServerBroken, ServerRefused
 from probes.settings import ServingSettings
 
 README = Path(__file__).parents[2] / "README.md"
 WORDS = [{"answer": "words"}]
-PROMPTS = ["# one\n", "# two\n", "# three\n"]
+QUESTIONS = [Question(text, tuple(text.encode())) for text in ("# one\n", "# two\n", "# three\n")]
+STOP = Stop((7, 9))
 SAMPLING = Sampling(samples=2, temperature=0.7, max_new_tokens=5, seed=3)
 ONCE = {"x-should-retry": "false"}
 PROBE = "0123456789ab"
@@ -60,22 +62,22 @@ def opened(server: ScriptedEndpoint, **given: Any) -> Iterator[AnswerServer]:
 def served(
     adapter: Path,
     replies: Sequence[Mapping[str, Any]] = WORDS,
-    prompts: Sequence[str] = PROMPTS,
+    questions: Sequence[Question] = QUESTIONS,
     sampling: Sampling = SAMPLING,
     **given: Any,
 ) -> tuple[list[list[str]], ScriptedEndpoint]:
     with ScriptedEndpoint(replies) as server, opened(server, **given) as answers:
-        return answers.answers(PROBE, adapter, prompts, sampling), server
+        return answers.answers(PROBE, adapter, questions, STOP, sampling), server
 
 
 def seeds(server: ScriptedEndpoint) -> dict[str, list[int]]:
     """Of the answers that were asked for, in the order of samples where one request is made at a time."""
-    return {p: [r["seed"] for r in server.requests if r["prompt"] == p] for p in PROMPTS}
+    return {q.text: [r["seed"] for r in server.requests if r["prompt"] == list(q.ids)] for q in QUESTIONS}
 
 
 def test_the_adapter_is_loaded_before_the_answers_and_unloaded_after_them(adapter: Path) -> None:
     with ScriptedEndpoint(WORDS) as server, opened(server) as answers:
-        answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+        answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
         name = server.requests[0]["model"]
         assert name.startswith(f"{PROBE}-")
         assert {request["model"] for request in server.requests} == {name}
@@ -89,7 +91,7 @@ def test_a_request_names_all_that_shapes_a_draw(adapter: Path) -> None:
     asked = {name: value for name, value in server.requests[0].items() if name not in ("model", "prompt", "seed")}
     assert asked == {
         "temperature": 0.7, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "max_tokens": 5,
-        "add_special_tokens": False,
+        "stop_token_ids": [7, 9],
     }  # fmt: skip
     _, server = served(adapter, sampling=replace(SAMPLING, top_k=20, top_p=0.9))
     assert (server.requests[0]["top_k"], server.requests[0]["top_p"]) == (20, 0.9)
@@ -102,10 +104,10 @@ def test_seeds_are_the_same_on_both_sides_and_others_for_other_prompts_samples_a
     mine, theirs = (seeds(served(folder, concurrency=1)[1]) for folder in (adapter, other))
     assert mine == theirs
     drawn = [seed for own in mine.values() for seed in own]
-    assert len(set(drawn)) == len(PROMPTS) * SAMPLING.samples
+    assert len(set(drawn)) == len(QUESTIONS) * SAMPLING.samples
     assert all(0 <= seed < 2**31 for seed in drawn)
-    alone = seeds(served(adapter, prompts=PROMPTS[2:], sampling=replace(SAMPLING, samples=3), concurrency=1)[1])
-    assert alone[PROMPTS[2]][:2] == mine[PROMPTS[2]]
+    alone = seeds(served(adapter, questions=QUESTIONS[2:], sampling=replace(SAMPLING, samples=3), concurrency=1)[1])
+    assert alone[QUESTIONS[2].text][:2] == mine[QUESTIONS[2].text]
     again = seeds(served(adapter, sampling=replace(SAMPLING, seed=4))[1])
     assert not {seed for own in again.values() for seed in own} & set(drawn)
 
@@ -136,7 +138,7 @@ def test_as_many_requests_are_under_way_as_the_study_allows(adapter: Path) -> No
                     now -= 1
 
         answers._endpoint.complete = counted  # type: ignore[method-assign]
-        answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+        answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
     assert most == 2
 
 
@@ -154,7 +156,7 @@ def test_an_answer_that_cannot_be_had_is_a_failure_and_the_adapter_is_unloaded(
 ) -> None:
     with ScriptedEndpoint([*WORDS, reply, reply, *WORDS]) as server, opened(server, concurrency=1) as answers:
         with pytest.raises(error) as failed:
-            answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+            answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
         assert classify(failed.value) == kind
         assert server.adapters.cards() == []
 
@@ -179,12 +181,12 @@ def test_what_fails_alone_is_not_waited_for(adapter: Path) -> None:
     down: list[Any] = [{"status": 500, "headers": ONCE}] * 5
     script = [*down, {"answer": "words"}, down[0], *WORDS]
     with pytest.raises(ServerBroken, match="answers others and not this"):
-        served(adapter, script, prompts=PROMPTS[:1], sampling=replace(SAMPLING, samples=1))
+        served(adapter, script, questions=QUESTIONS[:1], sampling=replace(SAMPLING, samples=1))
 
 
 def test_what_failed_as_the_server_came_back_is_asked_for_once_more(adapter: Path) -> None:
     script: list[Any] = [*[{"status": 500, "headers": ONCE}] * 5, *WORDS]
-    one = {"prompts": PROMPTS[:1], "sampling": replace(SAMPLING, samples=1)}
+    one = {"questions": QUESTIONS[:1], "sampling": replace(SAMPLING, samples=1)}
     assert served(adapter, script, **one)[0] == served(adapter, **one)[0]
 
 
@@ -202,7 +204,9 @@ def test_a_server_that_comes_back_without_the_adapter_is_given_it_again(adapter:
         port = urlsplit(first.base_url).port
         assert port
         found: list[list[list[str]]] = []
-        asking = threading.Thread(target=lambda: found.append(answers.answers(PROBE, adapter, PROMPTS, SAMPLING)))
+        asking = threading.Thread(
+            target=lambda: found.append(answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING))
+        )
         asking.start()
         while len(first.requests) < 4:
             threading.Event().wait(0.01)
@@ -219,7 +223,7 @@ def test_patience_has_an_end(adapter: Path) -> None:
     with ScriptedEndpoint(WORDS) as server:
         answers = AnswerServer(settings(patience=0.2), server.environment, wait=0.01)
     with pytest.raises(EndpointUnavailable, match=r"the server of the answers .* has not answered .* nightlane resume"):
-        answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+        answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
     answers.close()
 
 
@@ -241,7 +245,7 @@ def test_a_key_or_a_model_that_is_not_taken_is_told_at_once(adapter: Path) -> No
         with opened(server) as answers:
             server.key = "changed"
             with pytest.raises(EndpointUnavailable, match="401"):
-                answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+                answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
 
 
 def test_an_address_that_lists_no_models_is_told_at_once() -> None:
@@ -263,7 +267,7 @@ def test_an_adapter_that_the_server_does_not_list_is_no_adapter(adapter: Path, m
     with ScriptedEndpoint(WORDS) as server, opened(server) as answers:
         monkeypatch.setattr(server.adapters, "cards", list)
         with pytest.raises(EndpointUnavailable, match=f"it loaded {PROBE}-[0-9a-f]+ and lists {MODEL}"):
-            answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+            answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
         assert server.requests == []
 
 
@@ -280,20 +284,20 @@ def test_an_adapter_that_the_server_refuses_fails_the_probe_for_good(
         rank = (400, "LoRA rank 128 is greater than max_lora_rank 64.")
         monkeypatch.setattr(server.adapters, "_load", lambda name, folder: rank)
         with pytest.raises(ServerRefused, match="rank 128 is greater than max_lora_rank 64"):
-            answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+            answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
 
 
 def test_what_an_earlier_attempt_left_loaded_makes_room(adapter: Path, tmp_path: Path) -> None:
     """Also where that attempt trained other weights."""
     other = write_adapter(tmp_path / "other" / "adapter", "other weights")
     with ScriptedEndpoint(WORDS) as server, opened(server) as answers:
-        answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+        answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
         left = [server.requests[0]["model"], f"{PROBE}-00000000"]
         stranger = "ffffffffffff-00000000"
         for name in (*left, stranger):
             assert server.adapters.call(LOAD, {"lora_name": name, "lora_path": str(other)})[0] == 200
         before = len(server.adapters.calls)
-        again = answers.answers(PROBE, adapter, PROMPTS, SAMPLING)
+        again = answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
         assert server.adapters.calls[before:] == [
             (UNLOAD, left[0]), (UNLOAD, left[1]), (LOAD, left[0]), (UNLOAD, left[0])
         ]  # fmt: skip

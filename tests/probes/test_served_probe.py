@@ -55,9 +55,11 @@ def test_a_probe_trains_here_and_its_answers_are_the_servers(
     assert len(reading.scores) == len(server.requests) == 8 * 2
     name = server.requests[0]["model"]
     assert server.adapters.calls == [(LOAD, name), (UNLOAD, name)]
-    rendered = [bench.base("none").render(prompt.text) for prompt in bench.material.probe_prompts]
-    seed = sampling_seed(0, reading.seed)
-    assert {r["seed"] for r in server.requests} == {request_seed(seed, p, n) for p in rendered for n in range(2)}
+    renderer, seed = bench.base("none").renderer, sampling_seed(0, reading.seed)
+    asked = [renderer.question(prompt.text) for prompt in bench.material.probe_prompts]
+    wanted = {(q.ids, request_seed(seed, q.text, sample)) for q in asked for sample in range(2)}
+    assert {(tuple(r["prompt"]), r["seed"]) for r in server.requests} == wanted
+    assert {tuple(r["stop_token_ids"]) for r in server.requests} == {renderer.stop.ids}
     folder = tmp_path / f"probe-{reading.probe}"
     rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(row["prompt"], row["sample"]) for row in rows] == [(s.prompt, s.sample) for s in reading.scores]
