@@ -77,7 +77,7 @@ class Choices:
 
     def _duels(self, pair: Pair) -> dict[tuple[str, int], Duel]:
         texts = [
-            {(row["prompt"], row["sample"]): row["text"] for row in self._answers(probe)}
+            {(row["prompt"], row["sample"]): row.get("scored_text", row["text"]) for row in self._answers(probe)}
             for probe in (pair.candidate, pair.baseline)
         ]
         prompts = {prompt.id: prompt for prompt in self.study.material.prompts_of(pair.candidate.key.split)}

@@ -23,10 +23,14 @@ from probes.failure_kinds import FailureKind
 from probes.material import Material
 from probes.purse import Allowance, Purse
 from probes.reading import Failure, Outcome, Probe, Reading, Score, Timing, Unscored
+from probes.rendered import rendered_digest
+from probes.rendering import Question
 from probes.runner import Listener, Progress
 from probes.sampling import Sampling, sampling_seed
 from probes.scoring import Answer, Context, Mark, Missing, Scorer, ScorerBroken, scorer_class
 from probes.scoring.protocol import too_many_missing
+from probes.scoring.thoughts import answer_of, opened_by
+from probes.settings import ScorerSettings
 from probes.store import ADAPTER, ANSWERS, MANIFEST, lends_adapter
 
 if TYPE_CHECKING:
@@ -61,6 +65,10 @@ class Workbench:
 
             with contextlib.suppress(RuntimeError):  # a device that failed: its worker is replaced
                 torch.cuda.empty_cache()
+
+    def rendered(self, quantization: str) -> str:
+        """Names the questions of all prompts as the base is asked them."""
+        return rendered_digest(self.base(quantization).renderer, self.material.all_prompts)
 
     def open_scorer(self) -> Scorer:
         if self.scorer is None:
@@ -131,16 +139,18 @@ def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], liste
     listener(generating)
     prompts = bench.material.prompts_of(probe.key.split)
     mark = time.perf_counter()
-    texts = _texts(bench, base, probe, trained.adapter, aloud(listener, generating))
+    questions = [base.renderer.question(prompt.asked) for prompt in prompts]
+    texts = _texts(bench, base, probe, trained.adapter, questions, aloud(listener, generating))
     generated = time.perf_counter()
     scoring = replace(generating, phase="scoring")
     listener(scoring)
-    answers = [Answer(p, text) for p, own in zip(prompts, texts, strict=True) for text in own]
+    asked = [(p, q, text) for p, q, own in zip(prompts, questions, texts, strict=True) for text in own]
+    answers = [Answer(p, scored_text(bench.material.scorer, q.text, text)) for p, q, text in asked]
     judged = scorer.score(answers, Context(aloud(listener, scoring), purse))
     scored = time.perf_counter()
     scores, missing = sorted_out(answers, judged, samples)
     require_enough(missing, len(answers), bench.material.scorer.most_missing)
-    _write_answers(directory / ANSWERS, answers, judged, samples)
+    _write_answers(directory / ANSWERS, answers, [text for *_, text in asked], judged, samples)
     (directory / "levels.json").write_text(json.dumps(levels(answers, judged), indent=1) + "\n", encoding="utf-8")
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
@@ -167,14 +177,20 @@ def _trained(bench: Workbench, base: Base, probe: Probe, where: Callable[[str], 
     return trained
 
 
-def _texts(bench: Workbench, base: Base, probe: Probe, adapter: Path, note: Callable[[str], None]) -> list[list[str]]:
+def _texts(
+    bench: Workbench,
+    base: Base,
+    probe: Probe,
+    adapter: Path,
+    questions: Sequence[Question],
+    note: Callable[[str], None],
+) -> list[list[str]]:
     """Answers, indexed [prompt][sample], from the base with the adapter on it: at the server, or here."""
     settings, server = bench.material.probe, bench.open_server()
     sampling = Sampling(
         probe.key.samples, settings.temperature, settings.top_p, settings.top_k,
         settings.max_new_tokens, sampling_seed(settings.sampling_seed, probe.seed), settings.generation_batch,
     )  # fmt: skip
-    questions = [base.renderer.question(prompt.text) for prompt in bench.material.prompts_of(probe.key.split)]
     if server is not None:
         answers = server.answers(probe.id, adapter, questions, base.renderer.stop, sampling, note)
         return [[base.renderer.content(text) for text in own] for own in answers]
@@ -212,16 +228,26 @@ def require_enough(missing: Sequence[Unscored], answers: int, most: float) -> No
         raise ScorerBroken(told)
 
 
-def _write_answers(path: Path, answers: Sequence[Answer], judged: Sequence[Mark | Missing], samples: int) -> None:
-    """One row per answer; one that could not be judged has the reason and no score."""
+def scored_text(scorer: ScorerSettings, question: str, text: str) -> str:
+    """What of an answer is scored: what follows its thoughts, unless the study keeps them."""
+    return text if scorer.thoughts == "keep" else answer_of(opened_by(question) + text)
+
+
+def _write_answers(
+    path: Path, answers: Sequence[Answer], texts: Sequence[str], judged: Sequence[Mark | Missing], samples: int
+) -> None:
+    """One row per answer, with its whole text, and what was scored of it where that is less; one that could not be
+    judged has the reason and no score."""
     with path.open("w", encoding="utf-8") as stream:
-        for place, (answer, mark) in enumerate(zip(answers, judged, strict=True)):
-            said = {"missing": mark.reason} if isinstance(mark, Missing) else {
+        for place, (answer, text, mark) in enumerate(zip(answers, texts, judged, strict=True)):
+            said: dict[str, Any] = {"missing": mark.reason} if isinstance(mark, Missing) else {
                 "score": mark.value, "components": dict(mark.components), "critical": list(mark.critical),
                 "outcome": mark.outcome, "note": mark.note, "format_only": mark.format_only,
             }  # fmt: skip
             row = {"prompt": answer.prompt.id, "sample": place % samples, "category": answer.prompt.category}
-            stream.write(json.dumps({**row, **said, "text": answer.text}) + "\n")
+            if answer.text != text:
+                said["scored_text"] = answer.text
+            stream.write(json.dumps({**row, **said, "text": text}) + "\n")
 
 
 def levels(answers: Sequence[Answer], judged: Sequence[Mark | Missing]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from lanes.errors import BadInput
 from probes.duplicates import Wordings
+from probes.inputs.turns import Turns
 
 SPLITS = ("probe", "harvest", "holdout")
 
@@ -26,6 +27,10 @@ class Prompt:
     difficulty: int
     text: str
     checks: dict[str, Any] = field(hash=False)
+
+    @property
+    def asked(self) -> Turns:
+        return self.text
 
 
 def load_prompts(path: Path) -> tuple[Prompt, ...]:

@@ -163,17 +163,17 @@ class Renderer:
                 break  # else the few tokens begin in the middle of a character
         return both[len(text) :]
 
-    def _ended(self, answer: Ids | None) -> Ids | None:
-        """With an end, where the text has none."""
-        if answer is None or self.tokenizer.eos_token_id is None or self._has_end(answer):
-            return answer
-        return [*answer, self.tokenizer.eos_token_id]
-
-    def _has_end(self, answer: Ids) -> bool:
+    def ends(self, answer: Ids) -> bool:
         """Whether one of the tokens that end an answer stands in it with nothing but white space after it."""
         ends = set(self.stop.ids)
         tail = list(takewhile(lambda token: token not in ends, reversed(answer)))
         return len(tail) < len(answer) and (not tail or not self._decode(tail[::-1]).strip())
+
+    def _ended(self, answer: Ids | None) -> Ids | None:
+        """With an end, where the text has none."""
+        if answer is None or self.tokenizer.eos_token_id is None or self.ends(answer):
+            return answer
+        return [*answer, self.tokenizer.eos_token_id]
 
     # answers
 

@@ -71,10 +71,13 @@ class ScorerSettings(Section):
     """``[scorer]``: which scorer. Its other keys are those of the scorer's own ``Settings``.
 
     ``most_missing``: the share of a probe's answers that may stay unjudged; with more, the probe is a failure.
+    ``thoughts``: "skip" scores what follows the last </think> (or its like) of an answer, and nothing where a thought
+    never ends; "keep" scores all of it. Code is read behind the thoughts either way.
     """
 
     kind: str = "execution"
     most_missing: float = Field(0.02, ge=0, lt=1)
+    thoughts: Literal["skip", "keep"] = "skip"
 
     @property
     def priced(self) -> bool:

@@ -65,7 +65,8 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
     bench.base(quantization)
-    pipe.send(("ready", Ready(environment(device, threads), bench.about())))
+    rendered = bench.rendered(quantization)
+    pipe.send(("ready", Ready(f"{environment(device, threads)} rendered={rendered}", bench.about())))
 
     speaking = threading.Lock()  # a scorer's threads have something to say, too
 

@@ -30,6 +30,15 @@ _CLOSES_A_LINE = _pattern(rf"^[ \t]*+{_ANY}|{_ANY}(?=[ \t]*+$)|(?<=<\|start\|>as
 _ENDS = _pattern(r"<\|(?:return|end|end_of_solution)\|>\s*+\Z")
 
 
+_OPENED = _pattern(rf"(?:{'|'.join(opening for opening, _ in _MARKS)})(?=\s*+\Z)")
+
+
+def opened_by(question: str) -> str:
+    """The mark at the end of a rendered question that has the answer begin within a thought; "" where there is none."""
+    found = _OPENED.search(question)
+    return found[0] if found else ""
+
+
 def answer_of(text: str) -> str:
     """What stands behind the last mark that closes a thought and before a thought that never ends; all of a text
     without either.
