@@ -100,8 +100,8 @@ def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> l
 
 def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained:
     set_seed(job.seed)
-    curve = _Curve(job.directory / "train.jsonl", job.on_step)
     rows = _tokenised(base, job)
+    curve = _Curve(job.directory / "train.jsonl", job.on_step)
     kept = _State.of(base.model)
     trainer: Any = None
     try:
