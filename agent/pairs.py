@@ -28,7 +28,8 @@ from probes.prompts import Prompt, load_prompts
 
 if TYPE_CHECKING:
     from preferences.audit import Audit
-    from preferences.imports import BadRow, Defaults
+    from preferences.imports import Defaults
+    from probes.inputs.rows import BadRow
 
 VOTES = "votes"
 STATES = ("live", "withdrawn", "all")
@@ -97,20 +98,24 @@ def import_file(
 ) -> Imported:
     """Take the rows or votes of a file: all, or with ``skip_bad`` the good ones. ``say`` is told of each bad one."""
     from preferences.imports import read_rows, read_votes
+    from probes.inputs.files import unit_of
+    from probes.inputs.where import located
 
+    where = located(Path(), str(path))
     if kind == VOTES:
         rows = {one.id: one for own in stores.read_all().values() for one in own}
-        found = read_votes(path, rows, who(by), now())
+        found = read_votes(where, rows, who(by), now())
     else:
         store = kind_of(kind)
         there = stores.rows(store)
-        found = read_rows(path, store, defaults, now(), stores.reserved(), there[0].plain if there else None)
+        found = read_rows(where, store, defaults, now(), stores.reserved(), there[0].plain if there else None)
+    unit = unit_of(where)
     for row in found.bad:
-        say(f"{path}, line {row.line}: {row.why}")
+        say(f"{path}, {unit} {row.line}: {row.why}")
     if found.bad and not skip_bad:
         raise BadInput(
             f"{len(found.bad)} of {len(found.bad) + len(found.rows) + len(found.votes)} rows of {path} are bad, first "
-            f"line {found.bad[0].line}, and nothing was taken; mend them, or leave them out with --skip-bad"
+            f"{unit} {found.bad[0].line}, and nothing was taken; mend them, or leave them out with --skip-bad"
         )
     good = len(found.rows) + len(found.votes)
     new = stores.vote(found.votes) if kind == VOTES else len(stores.add(found.rows).new)

@@ -66,7 +66,7 @@ def pairs_vote(
 
 @pairs.command("import")
 def pairs_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=".jsonl or .csv")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file or folder of rows, or a hub id.")],
     kind: Annotated[str, typer.Option("--kind", help="preference, reward, dpo, orpo or votes.")],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out instead of taking none.")] = False,
     origin: Annotated[

@@ -9,8 +9,10 @@ from finetune.review import Looked, looked, require_looked
 from lanes import Recipe
 from lanes.errors import BadInput
 from preferences.stores import Stores
-from probes.base import file_digest, locate
-from probes.data import Pair, check_overlap, load_source, quotas
+from probes.base import locate
+from probes.data import Pair, check_overlap, quotas
+from probes.inputs.files import rows_digest
+from probes.inputs.sources import good_source
 from probes.material import Material
 
 
@@ -32,7 +34,7 @@ class Asked:
 @dataclass(frozen=True)
 class Source:
     """A source that the mixture weighs: its file as the study names it, with its digest, its rows, how many of them
-    the run draws, and who looked at it."""
+    the run draws, who looked at it, and which rows were ``left_out``, in words."""
 
     name: str
     file: str
@@ -40,6 +42,7 @@ class Source:
     pairs: tuple[Pair, ...]
     drawn: int
     looked: Looked
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,21 @@ def plan(asked: Asked, stores: Stores) -> Plan:
     require_empty(asked.folder)
     material, recipe = asked.material, asked.recipe
     locate(material.model, material.folder)
-    files = {name: path for name, path in material.source_files.items() if name in recipe.mixture}
-    seen = {name: looked(name, path, stores) for name, path in files.items()}
+    files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
+    seen = {name: looked(name, where, stores) for name, where in files.items()}
     for one in seen.values():
         require_looked(one, asked.unreviewed)
-    pairs = {name: load_source(name, path) for name, path in files.items()}
-    digests = {name: file_digest(path) for name, path in files.items()}
+    read = {name: good_source(name, where, material.data.bad_rows) for name, where in files.items()}
+    pairs = {name: source.pairs for name, source in read.items()}
+    digests = {name: rows_digest(where) for name, where in files.items()}
     check_overlap(files, pairs, material.all_prompts)
     steps = steps_of(sum(map(len, pairs.values())), recipe.effective_batch, asked.steps, asked.epochs)
     drawn = quotas(recipe.shares, steps * recipe.effective_batch)
     named = material.data.sources
-    sources = (Source(name, named[name], digests[name], pairs[name], drawn[name], seen[name]) for name in files)
+    sources = (
+        Source(name, named[name], digests[name], pairs[name], drawn[name], seen[name], read[name].left_out)
+        for name in files
+    )
     return Plan(asked, steps, tuple(sources))
 
 

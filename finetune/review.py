@@ -5,12 +5,13 @@ An export says what set it is of (preferences/export_record.py), and the stores 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lanes.errors import BadInput
 from preferences.export_record import ExportRecord, record_of
 from preferences.overlay import ENOUGH, Standing, enough, judged_rows, set_digest
 from preferences.stores import Stores
+from probes.inputs.files import data_files
+from probes.inputs.where import Where
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Looked:
     stale: bool
 
 
-def looked(source: str, file: Path, stores: Stores) -> Looked:
-    """What is known of a source's file; BadInput where it is an export that was changed since."""
-    record = record_of(file)
+def looked(source: str, where: Where, stores: Stores) -> Looked:
+    """What is known of a source's files; BadInput where one is of an export that was changed since."""
+    record = next((found for file in data_files(where) if (found := record_of(file))), None)
     if record is None:
         return Looked(source, None, False, 0, (), False)
     there = {one.id: one for one in stores.read(record.kind)}

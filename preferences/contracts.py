@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lanes.errors import BadInput
 from preferences.gate import Contract
-from probes.prompts import read_jsonl
+from probes.inputs.text import read_jsonl
 
 
 def load_contracts(path: Path) -> Mapping[str, Contract]:

@@ -1,15 +1,12 @@
 """A file of pairs, rewards or votes that somebody else wrote -> rows, with every bad one named by its line.
 
-JSONL or CSV (by the name's ending). pairs: prompt, chosen, rejected   reward: prompt, completion, score
+Any file of rows (probes/inputs/files.py). pairs: prompt, chosen, rejected   reward: prompt, completion, score
 optional: chosen_score, rejected_score, category, source, chosen_origin, rejected_origin (reward: origin), receipt
 votes: id, vote, and by where several people voted. A row of a store file, with its provenance, is taken as it is.
 """
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from lanes.errors import BadInput
@@ -17,21 +14,14 @@ from preferences.overlay import CHOICES, Standing, Vote, choice_of
 from preferences.provenance import Origin, Provenance, Side
 from preferences.rows import SIDES, Kind, Row, receipt_of, row_from_json
 from preferences.stores import mechanical, require_vote
-from probes.data import Reserved, turns_of
-from probes.prompts import parse_object, read_text
+from probes.data import Reserved
+from probes.inputs.files import records
+from probes.inputs.rows import USED, BadRow, texts_of
+from probes.inputs.where import Where
 
 Item = TypeVar("Item")
 Record = Mapping[str, Any]
-Line = tuple[int, Record | BadInput]
 VOTE_COLUMNS = ("id", "vote", "by")
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A line that was not taken, and why in one sentence."""
-
-    line: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +44,7 @@ class Found:
     ignored: tuple[str, ...]
 
 
-def read_rows(path: Path, kind: Kind, defaults: Defaults, time: str, reserved: Reserved, plain: bool | None) -> Found:
+def read_rows(path: Where, kind: Kind, defaults: Defaults, time: str, reserved: Reserved, plain: bool | None) -> Found:
     """The rows of a file for one store. ``plain``: the form that the store has, None where it is empty."""
     form = [plain]
 
@@ -69,12 +59,12 @@ def read_rows(path: Path, kind: Kind, defaults: Defaults, time: str, reserved: R
         form[0] = row.plain
         return row
 
-    known = {"id", "time", "prompt", "category", "source", "provenance", "receipt", *_columns(kind)}
+    known = {"id", "time", "category", "source", "provenance", "receipt", *USED, *_columns(kind)}
     rows, bad, ignored = _taken(path, row_of, known)
     return Found(rows, (), bad, ignored)
 
 
-def read_votes(path: Path, rows: Mapping[str, Standing], by: str, time: str) -> Found:
+def read_votes(path: Where, rows: Mapping[str, Standing], by: str, time: str) -> Found:
     """The votes of a file on rows that are there; ``by``: who voted where the row does not say.
 
     One voter cannot say two things of a row that exclude each other.
@@ -105,12 +95,12 @@ def read_votes(path: Path, rows: Mapping[str, Standing], by: str, time: str) -> 
 
 
 def _taken(
-    path: Path, make: Callable[[Record], Item], known: set[str]
+    path: Where, make: Callable[[Record], Item], known: set[str]
 ) -> tuple[tuple[Item, ...], tuple[BadRow, ...], tuple[str, ...]]:
     good: list[Item] = []
     bad: list[BadRow] = []
     ignored: dict[str, None] = {}
-    for number, record in _records(path):
+    for number, record in records(path):
         try:
             if isinstance(record, BadInput):
                 raise record
@@ -123,44 +113,6 @@ def _taken(
     return tuple(good), tuple(bad), tuple(ignored)
 
 
-def _records(path: Path) -> Iterator[Line]:
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".csv"):
-        return _csv_records(path)
-    if name.endswith((".jsonl", ".json")):
-        return _jsonl_records(path)
-    raise BadInput(f"{path} must be a .jsonl or a .csv file; convert or rename it")
-
-
-def _jsonl_records(path: Path) -> Iterator[Line]:
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, parse_object(line)
-            except ValueError as error:
-                yield number, BadInput(f"it {error}")
-
-
-def _csv_records(path: Path) -> Iterator[Line]:
-    """Of a table with a header line; empty cells are missing values, and every cell is a text."""
-    csv.field_size_limit(1 << 30)
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        if len(set(header)) < len(header):
-            raise BadInput(f"{path} names a column twice in its first line; rename one")
-        line = reader.line_num + 1
-        for cells in reader:
-            if len(cells) == len(header):
-                yield line, {name: cell for name, cell in zip(header, cells, strict=True) if cell}
-            elif cells:
-                told = f"it has {len(cells)} cells and the header {len(header)}"
-                yield line, BadInput(f"{told}; put texts with commas or line ends in quotes")
-            line = reader.line_num + 1
-    except csv.Error as error:
-        yield reader.line_num, BadInput(f"it and what follows cannot be read as CSV ({error}); mend the quotes")
-
-
 def _columns(kind: Kind) -> tuple[str, ...]:
     if kind == "reward":
         return ("completion", "score", "origin")
@@ -171,13 +123,12 @@ def _row(kind: Kind, record: Record, defaults: Defaults, time: str) -> Row:
     if isinstance(record.get("provenance"), dict):
         return row_from_json(kind, record)
     sides = SIDES[kind]
-    texts = []
-    for column in ("prompt", *sides):
-        turns = turns_of(record.get(column))
-        if turns is None:
-            what = "no column" if column not in record else "no text (or list of turns with role and content) in"
-            raise BadInput(f"it has {what} {column!r}; a {kind} row needs prompt, {' and '.join(sides)}")
-        texts.append(turns)
+    texts = texts_of(record, sides)
+    if texts.tools:
+        raise BadInput(
+            "it has tools, which the stores do not keep; name the file under [data.sources] of a study to train on it, "
+            "or take the column out"
+        )
     names = [("score", "origin")] if kind == "reward" else [(f"{side}_score", f"{side}_origin") for side in sides]
     usual = (defaults.origin, defaults.rejected)
     origins = [record.get(origin) or own for (_, origin), own in zip(names, usual, strict=False)]
@@ -186,7 +137,7 @@ def _row(kind: Kind, record: Record, defaults: Defaults, time: str) -> Row:
     except (ValueError, RecursionError) as error:
         raise BadInput(f"its receipt is no JSON object ({error}); mend it or leave it out") from None
     return Row(
-        kind, time, texts[0], tuple(texts[1:]), tuple(_score(record, score) for score, _ in names),
+        kind, time, texts.prompt, texts.sides, tuple(_score(record, score) for score, _ in names),
         _name(record, "category", defaults.category), _name(record, "source", defaults.source),
         Provenance(tuple(Side(origin) for origin in origins)), receipt,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput
-from probes.prompts import parse_object
+from probes.inputs.text import parse_object
 from probes.store import set_aside, sync, write_durably
 
 SUMS = "sums.json"

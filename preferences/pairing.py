@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from lanes.errors import BadInput
 from preferences.provenance import Provenance, Side
 from preferences.rows import Kind, Row, repeated
+from probes.inputs.turns import Turn, Turns
 from probes.prompts import Prompt
 
 RESOLVED = ("improved", "worse", "guard", "cumulative")
@@ -39,6 +40,11 @@ class Scored:
                 f"pairs come from harvest prompts and {self.prompt.id!r} is a {self.prompt.split} prompt; sample those "
                 "of the harvest"
             )
+
+    @property
+    def answer(self) -> Turns:
+        """In the form of its prompt: a text, or the assistant's turn."""
+        return (Turn("assistant", self.text),) if self.prompt.turns else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ def reward_rows(answers: Sequence[Scored], making: Making) -> tuple[Row, ...]:
     """Every answer that is not empty, with its score; its components are its side's figures."""
     return tuple(
         Row(
-            "reward", making.time, one.prompt.text, (one.text,), (one.score,), one.prompt.category, making.source,
+            "reward", making.time, one.prompt.asked, (one.answer,), (one.score,), one.prompt.category, making.source,
             Provenance((one.side,), making.session, "", one.prompt.id, making.scorer),
         )
         for one in answers if one.text.strip()
@@ -154,6 +160,7 @@ def _most(pairs: Iterable[tuple[Scored, Scored]], making: Making) -> list[tuple[
 def _pair(kind: Kind, chosen: Scored, rejected: Scored, making: Making, decision: str) -> Row:
     prompt = chosen.prompt
     return Row(
-        kind, making.time, prompt.text, (chosen.text, rejected.text), (chosen.score, rejected.score), prompt.category,
-        making.source, Provenance((chosen.side, rejected.side), making.session, decision, prompt.id, making.scorer),
+        kind, making.time, prompt.asked, (chosen.answer, rejected.answer), (chosen.score, rejected.score),
+        prompt.category, making.source,
+        Provenance((chosen.side, rejected.side), making.session, decision, prompt.id, making.scorer),
     )  # fmt: skip

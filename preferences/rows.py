@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from lanes import digest_of
 from lanes.errors import BadInput
 from preferences.provenance import Provenance, Side, is_number, require_types, require_utf8
-from probes.data import turns_of
+from probes.inputs.messages import turns_of
 from probes.inputs.turns import Turns
 
 Kind = Literal["preference", "reward", "dpo", "orpo"]
@@ -205,10 +205,7 @@ def _side_from_json(data: Mapping[str, Any]) -> Side:
 
 
 def _text(data: Mapping[str, Any], column: str) -> Turns:
-    turns = turns_of(data[column])
-    if turns is None:
-        raise ValueError(f"no text in {column}")
-    return turns
+    return turns_of(column, data[column])
 
 
 def bare(text: Turns) -> str:

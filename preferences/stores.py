@@ -81,9 +81,9 @@ class Stores:
         asked = [prompt for prompt in prompts if prompt.split in ("probe", "holdout")]
         with locked(self.folder):
             known = {(one.split, one.text) for one in self.reserved_prompts()}
-            new = {(one.split, one.text): one for one in asked if (one.split, one.text) not in known}
-            columns = ("id", "split", "category", "text")
-            append(self.folder / "reserved.jsonl", [{name: getattr(p, name) for name in columns} for p in new.values()])
+            new = {(one.split, one.wording): one for one in asked if (one.split, one.wording) not in known}
+            rows = [{"id": p.id, "split": p.split, "category": p.category, "text": p.wording} for p in new.values()]
+            append(self.folder / "reserved.jsonl", rows)
         return len(new)
 
     def reserved_prompts(self) -> list[Prompt]:

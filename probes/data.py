@@ -7,62 +7,32 @@ it (law 2).
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from lanes import Recipe
 from lanes.errors import BadInput
 from probes.duplicates import Wordings
-from probes.inputs.turns import Turn, Turns, plain
-from probes.prompts import Prompt, read_jsonl
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One training row. ``line``: of its file. ``tools``: a JSON list of what the assistant may call, "" for none."""
-
-    prompt: Turns
-    chosen: Turns
-    rejected: Turns
-    source: str
-    difficulty: int
-    line: int = field(default=0, compare=False)
-    tools: str = ""
-
-    @property
-    def length(self) -> int:
-        """Characters in prompt, chosen and rejected."""
-        return sum(len(plain(text)) for text in (self.prompt, self.chosen, self.rejected))
-
+from probes.inputs.files import unit_of
+from probes.inputs.sources import Pair as Pair
+from probes.inputs.sources import load_source as load_source
+from probes.inputs.turns import Turns
+from probes.inputs.where import Where
+from probes.prompts import Prompt, wording
 
 Sources = Mapping[str, tuple[Pair, ...]]
 
 
-def load_source(name: str, path: Path) -> tuple[Pair, ...]:
-    """The pairs of one JSONL file in TRL preference format; BadInput names the line that breaks it."""
-    pairs: list[Pair] = []
-    for line, row in read_jsonl(path):
-        texts = [_turns(path, line, column, row) for column in ("prompt", "chosen", "rejected")]
-        if texts[1] == texts[2]:
-            raise BadInput(f"{path}, line {line}: chosen and rejected are the same text; a pair needs a difference")
-        difficulty = row.get("difficulty", 1)
-        if type(difficulty) is not int:
-            raise BadInput(f"{path}, line {line} has difficulty={difficulty!r}; write a whole number")
-        pairs.append(Pair(texts[0], texts[1], texts[2], name, difficulty, line))
-    if not pairs:
-        raise BadInput(f"{path} holds no pairs; add rows or take the source {name!r} out")
-    return tuple(pairs)
-
-
-def check_overlap(paths: Mapping[str, Path], sources: Sources, prompts: Sequence[Prompt]) -> None:
+def check_overlap(paths: Mapping[str, Where], sources: Sources, prompts: Sequence[Prompt]) -> None:
     """Refuse training pairs whose prompt is a probe or holdout prompt, or nearly (law 7; see probes/duplicates.py)."""
     reserved = Reserved(prompts)
     for name, pairs in sources.items():
         for pair in pairs:
             overlap = reserved.overlap(pair.prompt, pair.chosen, pair.rejected)
             if overlap is not None:
-                raise BadInput(f"{paths[name]}, line {pair.line}: {overlap.told}; remove the line")
+                where = paths[name]
+                unit = unit_of(where)
+                raise BadInput(f"{where}, {unit} {pair.line}: {overlap.told}; remove the {unit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +53,12 @@ class Reserved:
     """The probe and holdout prompts among some prompts: what no pair may ask (law 7)."""
 
     def __init__(self, prompts: Iterable[Prompt]) -> None:
-        self._known = Wordings((prompt.text, prompt) for prompt in prompts if prompt.split in ("probe", "holdout"))
+        self._known = Wordings((prompt.wording, prompt) for prompt in prompts if prompt.split in ("probe", "holdout"))
         self._seen: dict[str, Overlap | None] = {}
 
     def overlap(self, prompt: Turns, *answers: Turns) -> Overlap | None:
         """The first that the prompt of a row, or what others than the assistant say in its answers, is or is near."""
-        asked = [prompt] if isinstance(prompt, str) else [turn.content for turn in prompt]
+        asked = [prompt] if isinstance(prompt, str) else [*(turn.content for turn in prompt), wording(prompt)]
         turns = [turn for answer in answers if not isinstance(answer, str) for turn in answer]
         asked += [turn.content for turn in turns if turn.role != "assistant"]
         return next((found for text in asked if (found := self._overlap(text))), None)
@@ -153,25 +123,3 @@ def unit(*parts: object) -> float:
     """A number in [0, 1) that depends on its arguments alone, on every machine and in every process."""
     digest = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
-
-
-def _turns(path: Path, line: int, column: str, row: Mapping[str, Any]) -> Turns:
-    turns = turns_of(row.get(column))
-    if turns is not None:
-        return turns
-    what = "no column" if column not in row else "no text (or list of turns with role and content) in"
-    raise BadInput(f"{path}, line {line} has {what} {column!r}; TRL preference rows need prompt, chosen and rejected")
-
-
-def turns_of(value: object) -> Turns | None:
-    """A text in TRL's plain or conversational form; None for anything else, and for nothing."""
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, list) and value:
-        good = all(
-            isinstance(turn, dict) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str)
-            for turn in value
-        )
-        if good:
-            return tuple(Turn(turn["role"], turn["content"]) for turn in value)
-    return None

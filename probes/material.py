@@ -10,7 +10,10 @@ from pathlib import Path
 from lanes import digest_of
 from lanes.errors import BadInput
 from probes.base import base_digest, file_digest, locate
-from probes.data import Pair, check_overlap, load_source
+from probes.data import Pair, check_overlap
+from probes.inputs.files import rows_digest
+from probes.inputs.sources import Source, good_source
+from probes.inputs.where import Where, located
 from probes.prompts import Prompt, check_categories, check_splits, load_prompts
 from probes.reading import ProbeKey
 from probes.scoring import scorer_class, scorer_digest
@@ -43,8 +46,9 @@ class Material:
         return self.folder / self.prompts.file
 
     @property
-    def source_files(self) -> Mapping[str, Path]:
-        return {name: self.folder / file for name, file in self.data.sources.items()}
+    def source_files(self) -> Mapping[str, Where]:
+        """What each source names: a file or folder from the study's folder on, or a data set of the hub."""
+        return {name: located(self.folder, named) for name, named in self.data.sources.items()}
 
     @cached_property
     def all_prompts(self) -> tuple[Prompt, ...]:
@@ -61,8 +65,19 @@ class Material:
         return _evenly(own, self.harvest.prompts) if split == "harvest" else own
 
     @cached_property
+    def read_sources(self) -> Mapping[str, Source]:
+        """The sources with the rows that were left out; BadInput where a bad row is refused."""
+        return {name: good_source(name, where, self.data.bad_rows) for name, where in self.source_files.items()}
+
+    @property
     def sources(self) -> Mapping[str, tuple[Pair, ...]]:
-        return {name: load_source(name, path) for name, path in self.source_files.items()}
+        """The pairs that are trained on."""
+        return {name: source.pairs for name, source in self.read_sources.items()}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence for each source of which rows were left out."""
+        return tuple(source.left_out for source in self.read_sources.values() if source.bad)
 
     def check(self, categories: Collection[str]) -> None:
         """Everything that can be refused without training; BadInput in one sentence."""
@@ -87,8 +102,8 @@ class Material:
         return ProbeKey(
             steps=probe.steps,
             base=base or base_digest(self.model, self.folder),
-            data=digest_of({name: file_digest(path) for name, path in self.source_files.items()}),
-            prompts=digest_of([file_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
+            data=digest_of({name: rows_digest(where) for name, where in self.source_files.items()}),
+            prompts=digest_of([rows_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
             scorer=scorer_digest(self.scorer, self.folder),
             samples=probe.samples,
             environment=f"{environment} nightlane={code_digest()}{served}",

@@ -1,25 +1,29 @@
 """The prompts of a study: three disjoint splits, each prompt with a category and what its scorer needs."""
 
-import gzip
-import json
-import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput
 from probes.duplicates import Wordings
-from probes.inputs.turns import Turns
+from probes.inputs.conversation import Conversation, require_prompt
+from probes.inputs.files import at, records, unit_of
+from probes.inputs.messages import turns_of
+from probes.inputs.rows import difficulty_of
+from probes.inputs.turns import Turn, Turns, plain
 
 SPLITS = ("probe", "harvest", "holdout")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """``checks`` is the scorer's own: for execution, the entry point and its cases. It never reaches a proposer."""
+    """``text`` is what people and judges read; ``turns`` is what a conversation asks the model, () for a plain text.
+
+    ``checks`` is the scorer's own: for execution, the entry point and its cases. It never reaches a proposer.
+    """
 
     id: str
     split: str
@@ -27,32 +31,60 @@ class Prompt:
     difficulty: int
     text: str
     checks: dict[str, Any] = field(hash=False)
+    turns: Conversation = ()
 
     @property
     def asked(self) -> Turns:
-        return self.text
+        """What the model is asked."""
+        return self.turns or self.text
+
+    @property
+    def wording(self) -> str:
+        """What is asked, by which prompts are compared."""
+        return wording(self.asked)
+
+
+def wording(asked: Turns) -> str:
+    """The text, or what is said in the turns; many prompts share a system turn, which tells none from another."""
+    return asked if isinstance(asked, str) else plain(tuple(turn for turn in asked if turn.role not in BACKGROUND))
+
+
+BACKGROUND = ("system", "developer")
 
 
 def load_prompts(path: Path) -> tuple[Prompt, ...]:
-    """All prompts of a JSONL file; BadInput names the line of a row that breaks a law."""
+    """All prompts of a file of rows; BadInput names the line of one that breaks a law."""
     prompts: list[Prompt] = []
     first_use: dict[str, Prompt] = {}
     ids: set[str] = set()
-    for line, row in read_jsonl(path):
-        prompt = _prompt(path, line, row)
-        if prompt.id in ids:
-            raise BadInput(f"{path}, line {line}: the id {prompt.id!r} is used twice; ids must be unique")
+    unit = unit_of(path)
+    for line, row in records(path):
+        try:
+            if isinstance(row, BadInput):
+                raise row
+            prompt = _prompt(row)
+            if prompt.id in ids:
+                raise BadInput(f"the id {prompt.id!r} is used twice; ids must be unique")
+            earlier = first_use.setdefault(prompt.wording.strip(), prompt)
+            if earlier.split != prompt.split:
+                raise BadInput(
+                    f"splits must be disjoint and this prompt is in {earlier.split} (id {earlier.id}) and in "
+                    f"{prompt.split}; keep it in one of them"
+                )
+        except BadInput as error:
+            raise BadInput(at(f"{path}, {unit} {line}", str(error))) from None
         ids.add(prompt.id)
-        earlier = first_use.setdefault(prompt.text.strip(), prompt)
-        if earlier.split != prompt.split:
-            raise BadInput(
-                f"{path}, line {line}: splits must be disjoint and this prompt is in {earlier.split} (id {earlier.id}) "
-                f"and in {prompt.split}; keep it in one of them"
-            )
         prompts.append(prompt)
     if not any(prompt.split == "probe" for prompt in prompts):
         raise BadInput(f'{path} has no prompt with "split": "probe", so nothing could be decided; add some')
-    return tuple(prompts)
+    return _of_one_form(prompts)
+
+
+def _of_one_form(prompts: Collection[Prompt]) -> tuple[Prompt, ...]:
+    """Where one prompt has turns all have, since the pairs that are harvested from them are of one form."""
+    if not any(prompt.turns for prompt in prompts):
+        return tuple(prompts)
+    return tuple(one if one.turns else replace(one, turns=(Turn("user", one.text),)) for one in prompts)
 
 
 def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection[str]) -> None:
@@ -74,9 +106,9 @@ def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection
 def check_splits(path: Path, prompts: Collection[Prompt]) -> None:
     """Refuse a prompt that is in two splits in nearly the same words (law 7; probes/duplicates.py has the measure)."""
     for earlier, later in permutations(SPLITS, 2):
-        known = Wordings((prompt.text, prompt) for prompt in prompts if prompt.split == earlier)
+        known = Wordings((prompt.wording, prompt) for prompt in prompts if prompt.split == earlier)
         for prompt in prompts:
-            near = known.near(prompt.text) if prompt.split == later else None
+            near = known.near(prompt.wording) if prompt.split == later else None
             if near is not None:
                 raise BadInput(
                     f"{path}: splits must be disjoint and {prompt.split} prompt {prompt.id!r} is {near[1]:.2f} similar "
@@ -85,58 +117,28 @@ def check_splits(path: Path, prompts: Collection[Prompt]) -> None:
                 )
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for each non-empty line of a file, of a gzip file where its name ends in ``.gz``.
-
-    BadInput for a missing or damaged file or a line that is no object.
-    """
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, parse_object(line)
-            except ValueError as error:
-                raise BadInput(f"{path}, line {number} {error}") from None
-
-
-def read_text(path: Path) -> str:
-    """A UTF-8 text, with or without a byte order mark, gzipped where the name ends in ``.gz``; BadInput for others."""
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        raise BadInput(f"{path} does not exist; check the path") from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read as UTF-8 text ({error}); check the file") from None
-
-
-def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object of one line; ValueError says what the line is not, and the remedy."""
-    try:
-        row = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"is not JSON ({error}); mend or remove it") from None
-    if not isinstance(row, dict):
-        raise ValueError("is not a JSON object; write one object per line")
-    return row
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _prompt(path: Path, line: int, row: dict[str, Any]) -> Prompt:
-    for column, kind in {"id": str, "split": str, "category": str, "prompt": str}.items():
-        if not isinstance(row.get(column), kind) or not row[column]:
-            raise BadInput(f"{path}, line {line} has no text in {column!r}; every prompt row needs one")
-        if any(0xD800 <= ord(char) <= 0xDFFF for char in row[column]):
-            raise BadInput(
-                f"{path}, line {line}: {column!r} holds half a character that cannot be written as UTF-8; mend it"
-            )
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    for column in ("id", "split", "category"):
+        if not isinstance(row.get(column), str) or not row[column]:
+            raise BadInput(f"it has no text in {column!r}; every prompt row needs one")
     if row["category"] == "overall":
-        raise BadInput(f"{path}, line {line}: the category 'overall' is the mean of all; name this one otherwise")
+        raise BadInput("the category 'overall' is the mean of all; name this one otherwise")
     if row["split"] not in SPLITS:
-        raise BadInput(f"{path}, line {line} has split={row['split']!r}; use one of {', '.join(SPLITS)}")
-    difficulty, checks = row.get("difficulty", 1), row.get("checks", {})
-    if type(difficulty) is not int or not isinstance(checks, dict):
-        raise BadInput(f"{path}, line {line}: difficulty is a whole number and checks an object; mend the row")
-    return Prompt(row["id"], row["split"], row["category"], difficulty, row["prompt"], checks)
+        raise BadInput(f"it has split={row['split']!r}; use one of {', '.join(SPLITS)}")
+    checks = row.get("checks", {})
+    if not isinstance(checks, dict):
+        raise BadInput(f"it has checks={checks!r}; checks are an object")
+    asked = turns_of("prompt", row.get("prompt"))
+    if isinstance(asked, str):
+        if not asked:
+            raise BadInput("it has no text in 'prompt'; every prompt row needs one")
+        return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), asked, checks)
+    require_prompt(asked)
+    return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), _read(asked), checks, asked)
+
+
+def _read(turns: Conversation) -> str:
+    """As a person reads it: one turn is its text, several say who speaks."""
+    if len(turns) == 1:
+        return turns[0].content
+    return "\n\n".join(f"{turn.role}: {turn.content}{turn.more}" for turn in turns)

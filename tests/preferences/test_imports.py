@@ -71,7 +71,8 @@ def test_a_pair_in_trl_format_becomes_a_row_with_what_it_says_and_the_defaults_f
         (GOOD | {"category": 5}, "category=5 is no text"),
         (GOOD | {"receipt": "{"}, "receipt is no JSON object"),
         (GOOD | {"prompt": f"{ASKED}!"}, "the probe prompt 'probe-1', and pairs never come from"),
-        (GOOD | {"prompt": [{"role": "user", "content": "p"}]}, "mixes plain texts with lists of turns"),
+        (GOOD | {"prompt": [{"role": "user", "content": "p"}]}, "the rows before hold plain texts"),
+        (GOOD | {"tools": [{"type": "function"}]}, "has tools, which the stores do not keep"),
         (row_to_json(pair(kind="preference")) | {"chosen": "other"}, "rows never change"),
     ],
 )
@@ -129,15 +130,14 @@ def test_a_table_with_commas_quotes_and_line_ends_in_its_texts(tmp_path: Path) -
 
 
 def test_a_table_whose_quotes_do_not_close_is_named_where_it_breaks(tmp_path: Path) -> None:
-    found = rows_of(written(tmp_path, "prompt,chosen,rejected", "p,c,r", 'q,"c,r', name="rows.csv"))
-    assert len(found.rows) == 1
-    assert "cannot be read as CSV" in told(found)[3]
+    with pytest.raises(BadInput, match="line 3 and what follows cannot be read as CSV"):
+        rows_of(written(tmp_path, "prompt,chosen,rejected", "p,c,r", 'q,"c,r', name="rows.csv"))
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.xlsx", "x", "must be a .jsonl or a .csv file"),
+        ("rows.xlsx", "x", "neither JSONL, a JSON array, CSV nor Parquet"),
         ("rows.jsonl", "\n", "holds no rows"),
         ("rows.csv", "prompt,chosen,rejected\n", "holds no rows"),
         ("rows.csv", "prompt,prompt\n1,2\n", "names a column twice"),

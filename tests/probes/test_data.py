@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lanes.errors import BadInput
-from probes.data import Pair, check_overlap, load_source, order, quotas
+from probes.data import Pair, check_overlap, order, quotas
+from probes.inputs.sources import load_source
 from probes.inputs.turns import Turn
 from probes.prompts import check_categories, load_prompts
 
@@ -95,6 +96,8 @@ def test_a_mixture_that_weighs_an_unknown_source_is_refused() -> None:
         ('{"prompt": "p", "chosen": "c", "rejected": "c"}', "same text"),
         ('{"prompt": "p", "chosen": [{"role": "assistant"}], "rejected": "r"}', "'chosen'"),
         ('{"prompt": "p", "chosen": "c", "rejected": "r", "difficulty": "easy"}', "whole number"),
+        ('{"prompt": "p", "chosen": "c", "rejected": "r", "difficulty": true}', "whole number"),
+        ('{"prompt": "p", "chosen": "c", "rejected": "r", "difficulty": 1.5}', "whole number"),
         ("not json", "line 2 is not JSON"),
         ('{"prompt": NaN}', "not a JSON number"),
         ("[1, 2]", "not a JSON object"),
@@ -110,9 +113,11 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, line: str, message: str)
 
 def test_conversational_rows_are_read(tmp_path: Path) -> None:
     path = tmp_path / "source.jsonl"
-    turn = '[{"role": "user", "content": "p"}]'
-    path.write_text(f'{{"prompt": {turn}, "chosen": {turn}, "rejected": "r"}}\n', encoding="utf-8")
-    assert load_source("good", path)[0].prompt == (Turn("user", "p"),)
+    asked, said = [{"role": "user", "content": "p"}], [{"role": "assistant", "content": "c"}]
+    tiny.write_jsonl(path, [{"prompt": asked, "chosen": said, "rejected": "r"}])
+    (pair,) = load_source("good", path)
+    assert pair.prompt == (Turn("user", "p"),)
+    assert (pair.chosen, pair.rejected) == ((Turn("assistant", "c"),), (Turn("assistant", "r"),))
 
 
 def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:

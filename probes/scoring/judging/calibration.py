@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lanes.errors import BadInput
-from probes.prompts import Prompt, read_jsonl
+from probes.inputs.text import read_jsonl
+from probes.prompts import Prompt
 from probes.scoring.judging.settings import JudgeSettings
 
 

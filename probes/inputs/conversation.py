@@ -1,0 +1,137 @@
+"""The laws of a conversation that is trained on: where its prompt ends, and who may speak in an answer."""
+
+from collections.abc import Mapping
+
+from lanes.errors import BadInput
+from probes.inputs.messages import ROLES
+from probes.inputs.turns import Turn, Turns
+
+Conversation = tuple[Turn, ...]
+Parts = tuple[Conversation, tuple[Conversation, ...]]
+_LEADING = ("system", "developer")
+
+
+def split_at_prompt(prompt: Conversation, sides: Mapping[str, Conversation]) -> Parts:
+    """The prompt, and the sides as answers: of whole conversations the beginning is taken off. What whole conversations
+    share beyond the prompt belongs to it where a user speaks again, since a user's words are no answer."""
+    whole = {name: side for name, side in sides.items() if side[0].role != "assistant"}
+    begun = {name: _beginning(name, prompt, side) for name, side in whole.items()}
+    if len(set(begun.values())) > 1:
+        raise BadInput(
+            f"{' and '.join(begun)} begin differently, and they are answers to one prompt; give them one beginning"
+        )
+    rests = {name: side[len(begun.get(name, ())) :] for name, side in sides.items()}
+    prompt = next((_longer(prompt, beginning) for beginning in begun.values()), prompt)
+    if len(whole) == len(sides) > 1 and any(turn.role == "user" for rest in rests.values() for turn in rest):
+        more, answers = _common(tuple(rests.values()))
+        return prompt + more, answers
+    return prompt, tuple(rests.values())
+
+
+def split_at_common_beginning(sides: Mapping[str, Conversation]) -> Parts:
+    """Of whole conversations without a prompt, that is their common beginning, up to an assistant's turn."""
+    prompt, answers = _common(tuple(sides.values()))
+    if not prompt:
+        raise BadInput(
+            f"it has no column 'prompt', and {' and '.join(sides)} have no common beginning before an assistant's "
+            "turn; write prompt and the answers"
+        )
+    return prompt, answers
+
+
+def with_system(system: Conversation, prompt: Turns) -> Turns:
+    """The prompt with a system turn before it; BadInput where it has another."""
+    if not system or isinstance(prompt, str) or prompt[:1] == system:
+        return prompt
+    if prompt[0].role in _LEADING:
+        raise BadInput("it has a column 'system' and another system turn in its conversation; keep one of them")
+    return system + prompt
+
+
+def require_prompt(turns: Conversation) -> None:
+    """BadInput for a conversation that does not end where the assistant is to speak."""
+    _require_roles("prompt", turns)
+    if turns[0].role == "tool":
+        raise BadInput("the prompt begins with a tool's turn; begin it with a system's or user's")
+    if turns[-1].role == "assistant":
+        raise BadInput(
+            "the prompt ends with the assistant's turn, and an answer is a turn of its own; move that turn into the "
+            "answers, or end the prompt before it"
+        )
+    if turns[-1].role not in ("user", "tool"):
+        raise BadInput(f"the prompt ends with the {turns[-1].role}'s turn; end it with the user's or a tool's")
+    _require_contents("prompt", turns)
+
+
+def require_answer(name: str, turns: Conversation) -> None:
+    """BadInput for an answer in which somebody else than the assistant and its tools speaks."""
+    if not turns:
+        raise BadInput(f"{name} ends where the prompt does and holds no answer; add the assistant's turn")
+    _require_roles(name, turns)
+    if turns[0].role != "assistant":
+        raise BadInput(f"{name} begins with the {turns[0].role}'s turn; an answer begins with the assistant's")
+    odd = next((turn for turn in turns if turn.role not in ("assistant", "tool")), None)
+    if odd is not None:
+        raise BadInput(
+            f"{name} has the {odd.role}'s turn after the assistant's, and it would be trained on; end the answer "
+            "before it, or move what stands before it into the prompt"
+        )
+    _require_contents(name, turns)
+
+
+def _beginning(name: str, prompt: Conversation, side: Conversation) -> Conversation:
+    """How much of a whole conversation is the prompt; either may have the system turns alone."""
+    ours, theirs = _lead(prompt), _lead(side)
+    body, end = prompt[ours:], theirs + len(prompt) - ours
+    same_lead = not ours or not theirs or _bare(prompt[:ours]) == _bare(side[:theirs])
+    if not body or not same_lead or _bare(body) != _bare(side[theirs:end]):
+        raise BadInput(
+            f"{name} begins with the {side[0].role}'s turn, and not with the turns of the prompt; give the answer "
+            "alone, from the assistant's turn on, or the conversation from its beginning"
+        )
+    return side[:end]
+
+
+def _lead(turns: Conversation) -> int:
+    return next((place for place, turn in enumerate(turns) if turn.role not in _LEADING), len(turns))
+
+
+def _longer(prompt: Conversation, beginning: Conversation) -> Conversation:
+    return beginning if len(beginning) > len(prompt) else prompt
+
+
+def _common(sides: tuple[Conversation, ...]) -> Parts:
+    """The longest common beginning that ends before an assistant's turn on every side, and what follows it."""
+    end = 0
+    for turns in zip(*sides, strict=False):
+        if any(turn != turns[0] for turn in turns):
+            break
+        end += 1
+    while end and not _ends_well(sides, end):
+        end -= 1
+    return sides[0][:end], tuple(side[end:] for side in sides)
+
+
+def _ends_well(sides: tuple[Conversation, ...], end: int) -> bool:
+    speaks = all(len(side) > end and side[end].role == "assistant" for side in sides)
+    return speaks and sides[0][end - 1].role != "assistant"
+
+
+def _require_roles(name: str, turns: Conversation) -> None:
+    odd = next((turn.role for turn in turns if turn.role not in ROLES), None)
+    if odd is not None:
+        raise BadInput(f"it has a turn with role={odd!r} in {name!r}; use one of {', '.join(ROLES)}")
+    if any("tool_calls" in turn.message for turn in turns if turn.role != "assistant"):
+        raise BadInput(f"it has tool_calls outside of an assistant's turn in {name!r}; only the assistant calls tools")
+
+
+def _require_contents(name: str, turns: Conversation) -> None:
+    """Only a system's or a tool's turn, and one that calls tools, may be without a text."""
+    for turn in turns:
+        silent = not turn.content.strip() and "tool_calls" not in turn.message
+        if silent and turn.role in ("user", "assistant"):
+            raise BadInput(f"it has an empty turn of the {turn.role} in {name!r}; write its text, or leave the row out")
+
+
+def _bare(turns: Conversation) -> list[Turn]:
+    return [turn._replace(content=turn.content.strip()) for turn in turns]

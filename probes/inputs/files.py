@@ -1,0 +1,247 @@
+"""Any file of rows -> (place, record): JSONL, a JSON array, CSV, gzip of these, Parquet, folders of them, hub ids.
+
+What a file is, its content says. The place is the line of a text file and the row of anything else. A bad row comes as
+BadInput in the place of its record, a sentence that begins with "it"; a file that cannot be read to its end is refused.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from lanes import digest_of
+from lanes.errors import BadInput
+from probes.base import file_digest
+from probes.inputs.tables import SAVED, hub_rows, parquet_rows, saved_rows
+from probes.inputs.text import (
+    GZIP,
+    decoded,
+    parse_object,
+    read_bytes,
+    require_whole_characters,
+    unzipped,
+)
+from probes.inputs.where import Hub, Where
+
+Record = dict[str, Any]
+Entry = tuple[int, Record | BadInput]
+
+PARQUET = b"PAR1"
+DATA = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_NOT_DATA = {"export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"}
+_COLUMNS = {"prompt", "chosen", "rejected", "completion", "conversations", "instruction", "question", "id", "vote"}
+_FOREIGN = {
+    b"PK\x03\x04": ("a ZIP archive, as Excel's .xlsx is", "save the table as CSV UTF-8, or run unzip {path}"),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", "run zstd -d {path}"),
+    b"BZh": ("packed with bzip2", "run bunzip2 -k {path}"),
+    b"\xfd7zXZ\0": ("packed with xz", "run unxz -k {path}"),
+    b"ARROW1": ("an Arrow file", 'run python -c "import pandas; pandas.read_feather({path!r}).to_parquet({new!r})"'),
+    b"\xff\xff\xff\xff": ("an Arrow stream of a datasets folder", "name the folder instead: {folder}"),
+    b"SQLite format 3\0": ("an SQLite database", 'run sqlite3 -json {path} "select * from TABLE" > {stem}.json'),
+    b"\x80": ("a pickle or another binary file", "write it as JSONL"),
+}  # fmt: skip
+
+
+def records(where: Where) -> Iterator[Entry]:
+    """Every row in order. BadInput for what is no such file, MissingRequirement for a hub that cannot be reached."""
+    if isinstance(where, Hub):
+        return enumerate(hub_rows(where), start=1)
+    return _folder_records(where) if where.is_dir() else _file_records(where)
+
+
+def unit_of(where: Where) -> Literal["line", "row"]:
+    """What a place in it is called."""
+    if isinstance(where, Hub) or not where.is_file():
+        return "row"
+    content = _unpacked(where)
+    if content is None:
+        return "row"
+    return "row" if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") else "line"
+
+
+def at(place: str, why: str) -> str:
+    """A sentence on a row with its place before it."""
+    return f"{place} {why.removeprefix('it ')}" if why.startswith("it ") else f"{place}: {why}"
+
+
+def data_files(where: Where) -> list[Path]:
+    """The files that rows are read from: the file itself, or the data files of a folder by name."""
+    if isinstance(where, Hub):
+        return []
+    if not where.is_dir():
+        return [where]
+    if any((where / name).exists() for name in SAVED):
+        return sorted(path for path in where.rglob("*") if path.suffix in (".arrow", ".json"))
+    visible = (path for path in where.rglob("*") if not any(part[0] == "." for part in path.relative_to(where).parts))
+    return sorted(path for path in visible if _is_data(path))
+
+
+def rows_digest(where: Where) -> str:
+    """Of a file its bytes (``file_digest``), of a folder its data files with their names, of a hub id its rows."""
+    if isinstance(where, Hub):
+        return digest_of([str(where), [json.dumps(row, sort_keys=True, default=str) for row in hub_rows(where)]])
+    if not where.is_dir():
+        return file_digest(where)
+    return digest_of([[path.relative_to(where).as_posix(), file_digest(path)] for path in data_files(where)])
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_file() and path.name not in _NOT_DATA and path.name.removesuffix(".gz").endswith(DATA)
+
+
+def _folder_records(folder: Path) -> Iterator[Entry]:
+    if any((folder / name).exists() for name in SAVED):
+        return enumerate(saved_rows(folder), start=1)
+    return enumerate((row for path in _of_one_split(folder) for _, row in _file_records(path)), start=1)
+
+
+def _of_one_split(folder: Path) -> list[Path]:
+    """The data files, as long as they are of one split: by their names, train-00000-of-00002.parquet say."""
+    files = data_files(folder)
+    if not files:
+        raise BadInput(f"{folder} holds no data file ({', '.join(DATA)}); name the file or folder that holds the rows")
+    splits: dict[str, list[Path]] = {}
+    for path in files:
+        splits.setdefault(re.split(r"[-.]", path.name)[0], []).append(path)
+    if len(splits) > 1 and "train" not in splits:
+        raise BadInput(
+            f"{folder} holds files of several names ({', '.join(splits)}), and which are wanted is not known; "
+            "name one file, or put those that belong together into a folder"
+        )
+    return splits.get("train", files)
+
+
+def _file_records(path: Path) -> Iterator[Entry]:
+    content = _unpacked(path)
+    if content is None:
+        return enumerate(parquet_rows(path), start=1)
+    if content.startswith(PARQUET):
+        return enumerate(parquet_rows(path, content), start=1)
+    for mark, (what, remedy) in _FOREIGN.items():
+        if content.startswith(mark):
+            names = {"path": str(path), "folder": path.parent, "stem": path.stem, "new": f"{path.stem}.parquet"}
+            raise BadInput(f"{path} is {what}, and rows are read from text or Parquet; {remedy.format(**names)}")
+    text = decoded(path, content)
+    return _text_reader(path, text)(path, text)
+
+
+def _unpacked(path: Path) -> bytes | None:
+    """The content, out of gzip where it is packed; None for a Parquet file, which is read piece by piece."""
+    try:
+        with path.open("rb") as stream:
+            if stream.read(len(PARQUET)) == PARQUET:
+                return None
+    except OSError:
+        pass  # the next line says why
+    content = read_bytes(path)
+    return unzipped(path, content) if content.startswith(GZIP) else content
+
+
+def _text_reader(path: Path, text: str) -> Callable[[Path, str], Iterator[Entry]]:
+    name, start = path.name.removesuffix(".gz").lower(), text.lstrip()[:1]
+    if start == "[":
+        return _array_records
+    if start == "{" or not start:
+        return _line_records
+    header = text.lstrip().split("\n", 1)[0]
+    if name.endswith((".csv", ".tsv")) or _COLUMNS & set(_cells(header, _delimiter(header))):
+        return _table_records
+    if name.endswith((".jsonl", ".ndjson", ".json")):
+        return _line_records
+    raise BadInput(f"{path} is neither JSONL, a JSON array, CSV nor Parquet; docs/data.md says how to convert others")
+
+
+def _line_records(path: Path, text: str) -> Iterator[Entry]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            record = _parsed(line, parse_object)
+            if isinstance(record, BadInput) and _spread(text):
+                raise BadInput(
+                    f"{path} begins with an object over several lines, and JSONL has one in each line; convert it: "
+                    f"jq -c . {path} > {path.stem}.rows.jsonl, or jq -c '.NAME[]' where the rows are a list in it"
+                )
+            text = ""  # only the first row says how the file is written
+            yield number, record
+
+
+def _parsed(raw: str, parse: Callable[[str], Record]) -> Record | BadInput:
+    try:
+        record = parse(raw)
+        require_whole_characters(raw, record)
+    except ValueError as error:
+        return BadInput(f"it {error}")
+    return record
+
+
+def _spread(text: str) -> bool:
+    """Whether the text begins with an object that goes on in the next line."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return False
+    return "\n" in text.lstrip()[:end]
+
+
+def _array_records(path: Path, text: str) -> Iterator[Entry]:
+    """The objects of a JSON array, one after the other, so that a bad one is known by its row."""
+    place, here = 0, _skipped(text, text.index("[") + 1)
+    while text[here : here + 1] != "]":
+        place += 1
+        try:
+            _, end = json.JSONDecoder().raw_decode(text, here)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(
+                f"{path}, row {place} of the array and what follows is not JSON ({error}); mend it"
+            ) from None
+        yield place, _parsed(text[here:end], parse_object)
+        here = _skipped(text, end)
+        if text[here : here + 1] == ",":
+            here = _skipped(text, here + 1)
+        elif text[here : here + 1] != "]":
+            raise BadInput(f"{path} is an array that breaks off or lacks a comma after row {place}; mend it")
+    if text[here + 1 :].strip():
+        raise BadInput(f"{path} goes on after the end of its array; write one array, or one object in each line")
+
+
+def _skipped(text: str, here: int) -> int:
+    while here < len(text) and text[here] in " \t\n":
+        here += 1
+    return here
+
+
+def _table_records(path: Path, text: str) -> Iterator[Entry]:
+    """Of a table with a header line; empty cells are missing values, and every cell is a text."""
+    csv.field_size_limit(1 << 30)
+    delimiter = _delimiter(text.lstrip("\n").split("\n", 1)[0])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, [])
+        if len(set(header)) < len(header):
+            raise BadInput(f"{path} names a column twice in its first line; rename one")
+        line = reader.line_num + 1
+        for cells in reader:
+            if len(cells) == len(header):
+                yield line, {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+            elif cells:
+                told = f"it has {len(cells)} cells and the header {len(header)}"
+                yield line, BadInput(f"{told}; put texts with commas or line ends in quotes")
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise BadInput(
+            f"{path}, line {reader.line_num} and what follows cannot be read as CSV ({error}); mend the quotes"
+        ) from None
+
+
+def _delimiter(header: str) -> str:
+    """The one that cuts the header into most columns; of equals the comma."""
+    return max(",;\t", key=lambda sign: len(_cells(header, sign)))
+
+
+def _cells(header: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error:
+        return []

@@ -1,0 +1,81 @@
+"""The messages of a row as files have them -> turns. What is not kept is refused by name, never passed over."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lanes.errors import BadInput
+from probes.inputs.turns import Turn, Turns
+
+KEPT = ("tool_calls", "name", "tool_call_id", "reasoning_content")
+"""The keys beyond role and content that chat templates read, in the order of ``Turn.more``."""
+SPEAKERS = {"human": "user", "gpt": "assistant"}
+ROLES = ("system", "developer", "user", "assistant", "tool")
+
+
+def turns_of(name: str, value: object) -> Turns:
+    """A text as it is; one message or a list of them as turns. BadInput for anything else in the column ``name``."""
+    if isinstance(value, str):
+        return value
+    given = [value] if isinstance(value, dict) else value
+    if not isinstance(given, list) or not given or not all(isinstance(message, dict) for message in given):
+        raise BadInput(
+            f"it has no text (or list of turns with role and content) in {name!r}; write one, or leave the row out"
+        )
+    return tuple(_turn(name, message) for message in given)
+
+
+def canonical(value: object) -> str:
+    """JSON in one form, the order of keys as given, since templates write it out in that order."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _turn(name: str, message: Mapping[str, Any]) -> Turn:
+    speaker, said = ("from", "value") if "from" in message and "role" not in message else ("role", "content")
+    _require_known_keys(name, message, {speaker, said, *KEPT})
+    role, content, more = message.get(speaker), message.get(said), _more(name, message)
+    if not isinstance(role, str) or not role:
+        raise BadInput(f"it has a turn without a role in {name!r}; give every turn role and content")
+    if content is None and "tool_calls" in more:
+        content = ""
+    if not isinstance(content, str):
+        raise BadInput(
+            f"it has a turn of the {role} whose {said} is {_kind(content)} in {name!r}; a turn holds one text"
+        )
+    return Turn(SPEAKERS.get(role, role) if speaker == "from" else role, content, canonical(more) if more else "")
+
+
+def _require_known_keys(name: str, message: Mapping[str, Any], known: set[str]) -> None:
+    odd = next((key for key, value in message.items() if key not in known and value is not None), None)
+    if odd is not None:
+        raise BadInput(
+            f"it has a turn with the key {odd!r} in {name!r}, and nightlane keeps role, content, {', '.join(KEPT)}; "
+            "take the key out"
+        )
+
+
+def _more(name: str, message: Mapping[str, Any]) -> dict[str, Any]:
+    """The kept keys that say something: neither null nor, of tool_calls, an empty list."""
+    more = {key: message[key] for key in KEPT if message.get(key) is not None and message[key] != []}
+    for key, value in more.items():
+        if key == "tool_calls":
+            _require_calls(name, value)
+        elif not isinstance(value, str):
+            raise BadInput(f"it has a turn whose {key} is {_kind(value)} in {name!r}; write a text")
+    return more
+
+
+def _require_calls(name: str, value: object) -> None:
+    calls = value if isinstance(value, list) else [None]
+    for call in calls:
+        function = call.get("function", call) if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise BadInput(
+                f"it has tool_calls in {name!r} that are no list of calls; write "
+                '[{"type": "function", "function": {"name": ..., "arguments": {...}}}]'
+            )
+
+
+def _kind(value: object) -> str:
+    names = {type(None): "empty", list: "a list", dict: "an object", bool: "true or false"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "no text")

@@ -1,0 +1,185 @@
+"""A record of a file -> prompt, sides and tools of a row: one reader for sources, `pairs import` and exports.
+
+docs/data.md has the forms with an example each. BadInput is a sentence on the row, without its place; where it begins
+with "it", the place is its subject (probes/inputs/files.py).
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lanes.errors import BadInput
+from probes.inputs.conversation import (
+    Conversation,
+    require_answer,
+    require_prompt,
+    split_at_common_beginning,
+    split_at_prompt,
+    with_system,
+)
+from probes.inputs.messages import canonical, turns_of
+from probes.inputs.turns import Turn, Turns
+
+PAIR = ("chosen", "rejected")
+RENAME = "if it is the question, rename the column to prompt"
+MEANING = {
+    "instruction": RENAME,
+    "question": RENAME,
+    "input": "write it into the prompt, or take the column out",
+    "context": "write it into the prompt, or take the column out",
+    "history": "write its turns into the prompt, or take the column out",
+    "documents": "write them into the prompt, or take the column out",
+    "image": "only texts are trained on, so leave the row out",
+    "images": "only texts are trained on, so leave the row out",
+    "videos": "only texts are trained on, so leave the row out",
+    "audio": "only texts are trained on, so leave the row out",
+    "chat_template_kwargs": "set chat_template under [model] to what the rows need, or take the column out",
+}
+"""Columns that would change what a row says, and what to do with them."""
+USED = frozenset({"prompt", "conversations", "system", "tools", *MEANING})
+"""The columns that ``texts_of`` reads beside the sides."""
+_WRITTEN_OUT = re.compile(
+    r"""\s*(\[\s*\{.*?|\{[^{}]*)['"](role|from)['"]\s*:\s*['"](system|user|assistant|tool|human|gpt)['"]""", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was not taken, and why in one sentence. ``line``: of a text file; of anything else its row."""
+
+    line: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a row says: all of it plain texts, or all of it turns. ``tools``: a JSON list, "" for none."""
+
+    prompt: Turns
+    sides: tuple[Turns, ...]
+    tools: str = ""
+
+
+def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR) -> Texts:
+    """The texts of a row with these sides; BadInput for one that cannot be trained on as it is meant."""
+    _require_no_other_meaning(record)
+    answers = {name: _given(record, name, sides) for name in sides}
+    prompt, system, tools = _prompt(record), _system(record), _tools(record)
+    if prompt is None:
+        found = _without_prompt(answers)
+    elif not (system or tools) and all(isinstance(text, str) for text in (prompt, *answers.values())):
+        found = Texts(prompt, tuple(answers.values()))
+    else:
+        talks = {name: _turns(text, "assistant") for name, text in answers.items()}
+        found = Texts(*split_at_prompt(_turns(prompt, "user"), talks))
+    found = Texts(with_system(system, found.prompt), found.sides, tools)
+    _require_laws(found, sides)
+    return found
+
+
+def difficulty_of(record: Mapping[str, Any]) -> int:
+    """A whole number, in CSV the text of one; 1 where there is none."""
+    value = record.get("difficulty")
+    if value is None or value == "":
+        return 1
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else _number(value)
+    if not math.isfinite(number) or number != int(number):
+        raise BadInput(f"it has difficulty={value!r}; write a whole number")
+    return int(number)
+
+
+def _number(value: object) -> float:
+    try:
+        return int(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _require_no_other_meaning(record: Mapping[str, Any]) -> None:
+    """A column that repeats the prompt says nothing more."""
+    for name, remedy in MEANING.items():
+        value = record.get(name)
+        if value and value != record.get("prompt"):
+            raise BadInput(f"it has the column {name!r}, which would change what the row says; {remedy}")
+
+
+def _given(record: Mapping[str, Any], name: str, sides: Sequence[str]) -> Turns:
+    if name not in record:
+        wanted = " and ".join((", ".join(("prompt", *sides[:-1])), sides[-1]))
+        raise BadInput(f"it has no column {name!r}; a row needs {wanted}")
+    text = turns_of(name, record[name])
+    _require_not_written_out(name, text)
+    return text
+
+
+def _prompt(record: Mapping[str, Any]) -> Turns | None:
+    name = next((name for name in ("prompt", "conversations") if record.get(name) is not None), None)
+    if name is None:
+        return None
+    text = turns_of(name, record[name])
+    _require_not_written_out(name, text)
+    return text
+
+
+def _require_not_written_out(name: str, text: Turns) -> None:
+    if isinstance(text, str) and _WRITTEN_OUT.match(text):
+        raise BadInput(
+            f"it has in {name!r} a conversation that is written as a text; write it as a list of turns "
+            "(docs/data.md has the script)"
+        )
+
+
+def _system(record: Mapping[str, Any]) -> Conversation:
+    value = record.get("system")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ()
+    if not isinstance(value, str):
+        raise BadInput("it has a column 'system' that is no text; write one, or take the column out")
+    return (Turn("system", value),)
+
+
+def _tools(record: Mapping[str, Any]) -> str:
+    value = record.get("tools")
+    try:
+        tools = json.loads(value) if isinstance(value, str) and value.strip() else value
+    except (ValueError, RecursionError):
+        tools = 0
+    if not tools and tools != 0:
+        return ""
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise BadInput("it has tools that are no list of JSON schemas; write one, or take the column out")
+    return canonical(tools)
+
+
+def _turns(text: Turns, role: str) -> Conversation:
+    return (Turn(role, text),) if isinstance(text, str) else text
+
+
+def _without_prompt(answers: Mapping[str, Turns]) -> Texts:
+    talks = {name: text for name, text in answers.items() if not isinstance(text, str)}
+    if len(answers) < len(PAIR):
+        raise BadInput(f"it has no column 'prompt'; a row needs prompt and {' and '.join(answers)}")
+    if len(talks) < len(answers):
+        raise BadInput(
+            "it has no column 'prompt', and where the prompt ends in a plain text is not guessed; write prompt, "
+            f"{' and '.join(answers)} (docs/data.md has the script)"
+        )
+    return Texts(*split_at_common_beginning(talks))
+
+
+def _require_laws(found: Texts, sides: Sequence[str]) -> None:
+    for name, text in zip(("prompt", *sides), (found.prompt, *found.sides), strict=True):
+        if not isinstance(text, str):
+            require_prompt(text) if name == "prompt" else require_answer(name, text)
+        elif not text.strip():
+            raise BadInput(f"it has no text in {name!r}, which is empty; write one, or leave the row out")
+    if len(found.sides) > 1 and _bare(found.sides[0]) == _bare(found.sides[1]):
+        raise BadInput("chosen and rejected are the same text, white space around it aside; a pair needs a difference")
+
+
+def _bare(text: Turns) -> object:
+    """Without the white space around a text, which is no difference to learn."""
+    return text.strip() if isinstance(text, str) else [turn._replace(content=turn.content.strip()) for turn in text]

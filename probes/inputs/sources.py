@@ -1,0 +1,102 @@
+"""The rows of a source of training data: the good ones as pairs, and the bad ones by their place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lanes.errors import BadInput
+from probes.inputs.files import at, records, unit_of
+from probes.inputs.rows import BadRow, difficulty_of, texts_of
+from probes.inputs.turns import Turns, plain
+from probes.inputs.where import Where
+
+BadRows = Literal["refuse", "leave_out"]
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One training row. ``line``: of its file, or its row there. ``tools``: a JSON list of what the assistant may call,
+    "" for none."""
+
+    prompt: Turns
+    chosen: Turns
+    rejected: Turns
+    source: str
+    difficulty: int
+    line: int = field(default=0, compare=False)
+    tools: str = ""
+
+    @property
+    def length(self) -> int:
+        """Characters in prompt, chosen and rejected."""
+        return sum(len(plain(text)) for text in (self.prompt, self.chosen, self.rejected))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a source holds, each in the order of its file."""
+
+    name: str
+    where: Where
+    pairs: tuple[Pair, ...]
+    bad: tuple[BadRow, ...]
+
+    @property
+    def left_out(self) -> str:
+        """The bad rows in words, "source honest: 3 of 400 rows left out (lines 5, 9, 31: ...)"; "" for none."""
+        if not self.bad:
+            return ""
+        places = ", ".join(str(row.line) for row in self.bad[:SHOWN]) + (", …" if len(self.bad) > SHOWN else "")
+        unit, total = unit_of(self.where), len(self.pairs) + len(self.bad)
+        return (
+            f"source {self.name}: {len(self.bad)} of {total} rows left out "
+            f"({unit}{'s' if len(self.bad) > 1 else ''} {places}: {at('the first', self.bad[0].why)})"
+        )
+
+
+def read_source(name: str, where: Where) -> Source:
+    """Every row of a source. BadInput where no row is good, or the file cannot be read to its end."""
+    pairs: list[Pair] = []
+    bad: list[BadRow] = []
+    for place, record in records(where):
+        try:
+            if isinstance(record, BadInput):
+                raise record
+            pairs.append(_pair(name, place, record))
+        except BadInput as error:
+            bad.append(BadRow(place, str(error)))
+    if not pairs and not bad:
+        raise BadInput(f"{where} holds no pairs; add rows or take the source {name!r} out")
+    if not pairs:
+        raise BadInput(f"{_first(where, bad)}; no row of {where} is good")
+    return Source(name, where, tuple(pairs), tuple(bad))
+
+
+def good_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> Source:
+    """A source that is fit to train on: without a bad row, or with ``leave_out`` without those that are bad."""
+    source = read_source(name, where)
+    if source.bad and bad_rows == "refuse":
+        raise BadInput(
+            f'{_first(where, source.bad)}; mend the file, or set bad_rows = "leave_out" under [data] to go on without '
+            "bad rows"
+        )
+    return source
+
+
+def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[Pair, ...]:
+    """The good pairs of a source alone."""
+    return good_source(name, where, bad_rows).pairs
+
+
+def _pair(name: str, place: int, record: Mapping[str, Any]) -> Pair:
+    texts = texts_of(record)
+    chosen, rejected = texts.sides
+    return Pair(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
+
+
+def _first(where: Where, bad: tuple[BadRow, ...] | list[BadRow]) -> str:
+    """The first bad row, and how many more there are."""
+    told = at(f"{where}, {unit_of(where)} {bad[0].line}", bad[0].why)
+    more = len(bad) - 1
+    return f"{told}; {more} more {'rows are' if more > 1 else 'row is'} bad" if more else told

@@ -1,0 +1,121 @@
+"""Text files of rows: decoded under one law, cut at line feeds alone, and JSON that can mean only one thing."""
+
+import gzip
+import json
+import re
+import shlex
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lanes.errors import BadInput
+
+GZIP = b"\x1f\x8b"
+# The longer marks first: UTF-32's begins with that of UTF-16. Without a mark, every other byte of JSON's first is zero.
+_WIDE = {
+    b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+    b"{\0": "UTF-16LE", b"[\0": "UTF-16LE", b"\0{": "UTF-16BE", b"\0[": "UTF-16BE",
+}  # fmt: skip
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) for each non-empty line of a file, of a gzip file where its name ends in ``.gz``.
+
+    BadInput for a missing or damaged file or a line that is no object.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                yield number, parse_object(line)
+            except ValueError as error:
+                raise BadInput(f"{path}, line {number} {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text, with or without a byte order mark, gzipped where the name ends in ``.gz``; BadInput for others."""
+    content = read_bytes(path)
+    return decoded(path, unzipped(path, content) if path.suffix == ".gz" else content)
+
+
+def read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error}); check the file") from None
+
+
+def unzipped(path: Path, content: bytes) -> bytes:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{path} cannot be read as gzip ({error}); fetch or pack it again") from None
+
+
+def decoded(path: Path, content: bytes) -> str:
+    """The text of UTF-8 bytes, line ends as line feeds; BadInput names the encoding and the command that converts."""
+    wide = next((name for mark, name in _WIDE.items() if content.startswith(mark)), None)
+    if wide is not None:
+        raise BadInput(f"{path} cannot be read as UTF-8 text, since it is {wide}; convert it: {_iconv(wide, path)}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BadInput(
+            f"{path} cannot be read as UTF-8 text (line {line} has the byte 0x{content[error.start]:02x}); if it was "
+            f"written on Windows, convert it: {_iconv('CP1252', path)}"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _iconv(encoding: str, path: Path) -> str:
+    name, packed = path.name.removesuffix(".gz"), path.suffix == ".gz"
+    new = shlex.quote(f"{Path(name).stem}.utf8{Path(name).suffix}")
+    convert = f"iconv -f {encoding} -t UTF-8"
+    return (
+        f"zcat {shlex.quote(str(path))} | {convert} > {new}"
+        if packed
+        else f"{convert} {shlex.quote(str(path))} > {new}"
+    )
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object of one line; ValueError says what the line is not, and the remedy."""
+    try:
+        row = STRICT.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON ({error}); mend or remove it") from None
+    if not isinstance(row, dict):
+        raise ValueError("is not a JSON object; write one object per line")
+    return row
+
+
+def require_whole_characters(raw: str, row: dict[str, Any]) -> None:
+    """ValueError for half a surrogate pair in what ``raw`` was parsed to; a text holds one only as an escape."""
+    if _HALF.search(raw):
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                r"holds half a character (\ud800 to \udfff) that cannot be written as UTF-8; mend it"
+            ) from None
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {twice!r} twice")
+    return found
+
+
+STRICT = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_one_of_each)
+"""Refuses NaN, Infinity and an object with a key twice."""
