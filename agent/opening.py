@@ -76,6 +76,7 @@ def begin(
         opened.examiner.record_beginning(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
         note(opened.runner.about)
+        _tell_left_out(study, note)
         _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
 
@@ -116,8 +117,14 @@ def resume(
         opened.ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
         note(opened.runner.about)
+        _tell_left_out(study, note)
         _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
+
+
+def _tell_left_out(study: Study, note: "_Notes") -> None:
+    for told in study.material.left_out:
+        note(told)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,9 @@ MEANING = {
 USED = frozenset({"prompt", "conversations", "system", "tools", *MEANING})
 """The columns that ``texts_of`` reads beside the sides."""
 _WRITTEN_OUT = re.compile(
-    r"""\s*(\[\s*\{.*?|\{[^{}]*)['"](role|from)['"]\s*:\s*['"](system|user|assistant|tool|human|gpt)['"]""", re.DOTALL
+    r"""\s*(\[\s*\{\s*(?=['"]).*?|\{\s*(?=['"])[^{}]*)['"](role|from)['"]\s*:\s*"""
+    r"""['"](system|user|assistant|tool|human|gpt)['"]""",
+    re.DOTALL,
 )
 
 
