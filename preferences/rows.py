@@ -215,7 +215,7 @@ def bare(text: Turns) -> str:
 
 
 def _require_text(name: str, text: Turns) -> None:
-    contents = [text] if isinstance(text, str) else [turn.content for turn in text]
+    contents = [text] if isinstance(text, str) else [turn.content + turn.more for turn in text]  # or a call
     if not any(content.strip() for content in contents):
         raise BadInput(f"{name} is empty; give it a text or leave the row out")
     for content in contents if isinstance(text, str) else [part for turn in text for part in turn]:

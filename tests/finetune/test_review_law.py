@@ -1,6 +1,7 @@
 """What comes from the stores is trained on when somebody has looked at it, or when the user says that nobody has."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,30 @@ def test_an_export_that_nobody_looked_at_is_refused_with_what_to_do(tmp_path: Pa
     )
     assert look(tmp_path, found, unreviewed=True) == "unreviewed"
     assert not (tmp_path / "out").exists()
+
+
+def test_an_export_is_one_too_where_the_study_names_its_folder(tmp_path: Path) -> None:
+    found = stores(tmp_path)
+    exported(found, tmp_path)
+    request = asked(tmp_path)
+    data = request.material.data.model_copy(update={"sources": {"mined": "mined", "good": "good.jsonl"}})
+    request = replace(request, material=replace(request.material, data=data))
+    with pytest.raises(BadInput, match="an export of 8 dpo rows, 0 of 5 rows were judged good or bad"):
+        plan(request, found)
+    review(found, range(5))
+    assert [len(source.pairs) for source in plan(request, found).sources] == [8]
+
+
+def test_a_full_length_run_says_which_rows_are_left_out(tmp_path: Path) -> None:
+    found = stores(tmp_path)
+    with (tmp_path / "good.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write("{}\n")
+    request = asked(tmp_path, recipe={"mixture": {"good": 1.0}})
+    with pytest.raises(BadInput, match="line 33 has no column 'chosen'"):
+        plan(request, found)
+    data = request.material.data.model_copy(update={"bad_rows": "leave_out"})
+    made = plan(replace(request, material=replace(request.material, data=data)), found)
+    assert "32 rows, 16 drawn; source good: 1 of 33 rows left out (line 33: the first has no column" in plan_text(made)
 
 
 def test_verdicts_since_the_export_make_it_one_that_was_looked_at(tmp_path: Path) -> None:

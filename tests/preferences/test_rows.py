@@ -12,6 +12,7 @@ from lanes.errors import BadInput
 from preferences.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
 from preferences.provenance import Provenance, Side
 from preferences.rows import Row, coverage_of, repeated, row_from_json, row_to_json
+from probes.inputs.turns import Turn
 from probes.prompts import Prompt
 
 MAKING = Making(TIME, "scorer", "harvest", margin=1.0)
@@ -115,6 +116,16 @@ def test_coverage_is_read_from_a_receipt_in_either_form() -> None:
     assert coverage_of({}) is None
 
 
+CALL = Turn("assistant", "", '{"tool_calls":[{"type":"function","function":{"name":"f","arguments":{"b":1,"a":2}}}]}')
+
+
+def test_a_row_with_tool_calls_survives_its_file_and_ids_of_others_are_what_they_were() -> None:
+    row = talk(texts=((CALL, Turn("tool", "4", '{"name":"f"}'), Turn("assistant", "Four.")), (CALL,)))
+    assert row_from_json("dpo", json.loads(json.dumps(row_to_json(row)))) == row
+    assert row.id != talk(texts=((Turn("assistant", "Four."),), (Turn("assistant", "Five."),))).id
+    assert (talk().id, pair().id) == ("496e39675f7fd1c8", "b23ea5cd2f99d502")
+
+
 # rows from scored answers
 
 
@@ -165,6 +176,18 @@ def test_answers_to_a_prompt_that_decides_make_no_pair() -> None:
 def test_answers_of_another_recipe_are_refused() -> None:
     with pytest.raises(BadInput, match="an answer is of old"):
         dpo_rows([answer("a", 9, "old")], [answer("b", 1, "old")], KEEP, MAKING)
+
+
+def test_pairs_of_a_prompt_with_turns_are_conversations() -> None:
+    asked = turns(("system", "Be brief."), ("user", "Hi"))
+    prompt = Prompt("h1", "harvest", "say", 1, "system: Be brief.\n\nuser: Hi", {}, asked)
+    own = [Scored(prompt, text, score, Side("sampled", recipe="new")) for text, score in (("a", 9.0), ("b", 2.0))]
+    (row,) = preference_rows(own, MAKING)
+    assert (row.prompt, row.texts) == (asked, (turns(("assistant", "a")), turns(("assistant", "b"))))
+    assert [one.texts for one in reward_rows(own, MAKING)] == [
+        (turns(("assistant", "a")),),
+        (turns(("assistant", "b")),),
+    ]
 
 
 def test_a_prompt_gives_at_most_so_many_pairs_the_clearest_first() -> None:
