@@ -10,7 +10,7 @@ from typing import Literal
 
 from finetune.plan import Plan, Source
 from lanes.errors import BadInput
-from probes.base import file_digest
+from probes.file_digests import file_digest
 from probes.store import sync, write_durably
 
 NAME = "finetune.json"

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lanes.errors import BadInput
 from preferences.rows import KINDS, Kind
-from probes.base import file_digest
+from probes.file_digests import file_digest
 from probes.store import write_durably
 
 NAME = "export.json"

@@ -18,7 +18,7 @@ from preferences.export_record import ExportRecord, write_record
 from preferences.overlay import Standing, distinct, in_use, looked_at, set_digest, undisputed
 from preferences.rows import SIDES, Kind, text_to_json
 from preferences.stores import Stores
-from probes.base import file_digest
+from probes.file_digests import file_digest
 from probes.store import write_durably
 from probes.whole_folder import whole_folder
 

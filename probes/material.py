@@ -9,8 +9,9 @@ from pathlib import Path
 
 from lanes import digest_of
 from lanes.errors import BadInput
-from probes.base import base_digest, file_digest, locate
+from probes.base import base_digest, locate
 from probes.data import Pair, check_overlap
+from probes.file_digests import file_digest
 from probes.inputs.files import rows_digest
 from probes.inputs.sources import Source, good_source
 from probes.inputs.where import Where, located

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from lanes.errors import EndpointUnavailable
-from probes.base import folder_digest
 from probes.endpoint import Endpoint, EndpointSettings, NoReply, of_role
+from probes.file_digests import folder_digest
 from probes.patience import Patience, all_at_once, to_log
 from probes.rendering import Question, Stop
 from probes.sampling import Sampling, request_seed

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from lanes import digest_of
 from lanes.errors import BadInput
-from probes.base import file_digest
+from probes.file_digests import file_digest
 from probes.inputs.tables import SAVED, hub_rows, parquet_rows, saved_rows
 from probes.inputs.text import (
     GZIP,

@@ -14,7 +14,7 @@ from typing import Any
 from lanes import digest_of
 from lanes.errors import BadInput
 from lanes.search_space import nearest
-from probes.base import file_digest
+from probes.file_digests import file_digest
 from probes.scoring.execution import ExecutionScorer
 from probes.scoring.function import FunctionScorer
 from probes.scoring.judge import JudgeScorer

@@ -16,8 +16,9 @@ from finetune.manifest import Manifest, is_complete
 from finetune.plan import Plan
 from lanes import Recipe
 from lanes.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
-from probes.base import base_digest, file_digest, load_base
+from probes.base import base_digest, load_base
 from probes.data import load_source, order
+from probes.file_digests import file_digest
 from probes.settings import ModelSettings
 from probes.training import TrainingJob, train
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from lanes import digest_of
 from lanes.errors import BadInput
-from probes.base import file_digest
+from probes.file_digests import file_digest
 from probes.inputs.sources import load_source, read_source
 from probes.settings import DataSettings
 
