@@ -17,10 +17,16 @@ from probes.settings import ModelSettings
 
 @dataclass
 class Base:
-    """A loaded model that no probe leaves changed. ``model`` is a transformers causal language model."""
+    """A loaded model that no probe leaves changed. ``model`` is a transformers causal language model, ``adapter`` a
+    ``probes.sft_adapter.FrozenAdapter`` that is part of it, or None."""
 
     model: Any
     renderer: Renderer
+    adapter: Any = None
+
+    @property
+    def quantised(self) -> bool:
+        return bool(getattr(self.model, "is_loaded_in_4bit", False))
 
 
 def load_renderer(settings: ModelSettings, folder: Path) -> Renderer:
@@ -60,14 +66,14 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    where = locate(settings, folder)
-    dtype = _dtype(settings, device)
+    where, below = locate(settings, folder), locate_adapter(settings, folder)
+    dtype = "bfloat16" if quantization == "nf4" else _dtype(settings, device)
     extra: dict[str, Any] = {}
     if quantization == "nf4":
-        compute = torch.bfloat16 if device != "cpu" or dtype == "bfloat16" else torch.float32
         extra["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=compute
-        )
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )  # fmt: skip
     options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     renderer = load_renderer(settings, folder)
     try:
@@ -77,13 +83,14 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
     except (OSError, ValueError) as error:
         raise _unloadable(settings, error) from None
     if quantization == "nf4":
-        from peft import prepare_model_for_kbit_training
-
-        # ORPOTrainer does this to a quantised model; done once here, no probe finds the base changed by another.
-        prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         _keep_layout(model)
     model.eval()
-    return Base(model, renderer)
+    base = Base(model, renderer)
+    if below is not None:
+        from probes.sft_adapter import put_on
+
+        base.adapter = put_on(model, below, adapter_digest(below))
+    return base
 
 
 def _keep_layout(model: Any) -> None:
@@ -135,8 +142,31 @@ def locate(settings: ModelSettings, folder: Path) -> str:
     return settings.path
 
 
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def locate_adapter(settings: ModelSettings, folder: Path) -> Path | None:
+    """The folder of ``[model] adapter``; BadInput for one without the files that PEFT saves."""
+    if settings.adapter is None:
+        return None
+    found = (folder / Path(settings.adapter).expanduser()).resolve()
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if not (found / name).is_file():
+            raise BadInput(
+                f"[model] adapter={settings.adapter!r} is the folder of a LoRA adapter and {found / name} is missing; "
+                "give the folder that PEFT saved one in"
+            )
+    return found
+
+
+def adapter_digest(adapter: Path) -> str:
+    """An adapter by the contents of its configuration and weights, whatever lies beside them."""
+    return folder_digest([adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS])[:16]
+
+
 def base_digest(settings: ModelSettings, folder: Path) -> str:
-    """A local folder by the contents of its files, a hub model by id and revision; with dtype and chat settings."""
+    """A local folder by the contents of its files, a hub model by id and revision; with dtype and chat settings, and
+    the adapter that is part of it."""
     where = locate(settings, folder)
     digest = hashlib.sha256()
     if Path(where).is_dir():
@@ -146,4 +176,6 @@ def base_digest(settings: ModelSettings, folder: Path) -> str:
     digest.update(f"{settings.dtype}|{settings.chat}|{_template(settings, folder) or ''}".encode())
     if settings.chat_template_kwargs:
         digest.update(json.dumps(settings.chat_template_kwargs, sort_keys=True).encode())
+    if (adapter := locate_adapter(settings, folder)) is not None:
+        digest.update(adapter_digest(adapter).encode())
     return digest.hexdigest()[:16]

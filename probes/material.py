@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lanes import digest_of
 from lanes.errors import BadInput
-from probes.base import base_digest, locate
+from probes.base import base_digest, locate, locate_adapter
 from probes.data import Pair, check_overlap
 from probes.file_digests import file_digest
 from probes.inputs.files import rows_digest
@@ -83,6 +83,7 @@ class Material:
     def check(self, categories: Collection[str]) -> None:
         """Everything that can be refused without training; BadInput in one sentence."""
         locate(self.model, self.folder)
+        locate_adapter(self.model, self.folder)
         if self.model.chat_template and not (self.folder / self.model.chat_template).is_file():
             raise BadInput(
                 f"{self.folder / self.model.chat_template} ([model] chat_template) is no file; check the path"

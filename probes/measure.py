@@ -8,8 +8,9 @@ import errno
 import gc
 import json
 import resource
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -140,7 +141,7 @@ def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], liste
     prompts = bench.material.prompts_of(probe.key.split)
     mark = time.perf_counter()
     questions = [base.renderer.question(prompt.asked) for prompt in prompts]
-    texts = _texts(bench, base, probe, trained.adapter, questions, aloud(listener, generating))
+    texts = _texts(bench, base, probe, trained.adapter, where, questions, aloud(listener, generating))
     generated = time.perf_counter()
     scoring = replace(generating, phase="scoring")
     listener(scoring)
@@ -178,13 +179,9 @@ def _trained(bench: Workbench, base: Base, probe: Probe, where: Callable[[str], 
 
 
 def _texts(
-    bench: Workbench,
-    base: Base,
-    probe: Probe,
-    adapter: Path,
-    questions: Sequence[Question],
-    note: Callable[[str], None],
-) -> list[list[str]]:
+    bench: Workbench, base: Base, probe: Probe, adapter: Path, where: Callable[[str], Path],
+    questions: Sequence[Question], note: Callable[[str], None],
+) -> list[list[str]]:  # fmt: skip
     """Answers, indexed [prompt][sample], from the base with the adapter on it: at the server, or here."""
     settings, server = bench.material.probe, bench.open_server()
     sampling = Sampling(
@@ -192,13 +189,30 @@ def _texts(
         settings.max_new_tokens, sampling_seed(settings.sampling_seed, probe.seed), settings.generation_batch,
     )  # fmt: skip
     if server is not None:
-        answers = server.answers(probe.id, adapter, questions, base.renderer.stop, sampling, note)
+        with _for_the_server(base, adapter, where(probe.id)) as served:
+            answers = server.answers(probe.id, served, questions, base.renderer.stop, sampling, note)
         return [[base.renderer.content(text) for text in own] for own in answers]
     from probes.adapter import adapted
     from probes.generation import generate
 
     with adapted(base, adapter) as model:
         return generate(model, base.renderer, questions, sampling)
+
+
+@contextlib.contextmanager
+def _for_the_server(base: Base, adapter: Path, directory: Path) -> Iterator[Path]:
+    """The adapter as a server of the bare base needs it: one that holds [model] adapter too, where there is that."""
+    if base.adapter is None:
+        yield adapter
+        return
+    from probes.combined import combine
+
+    combined = directory / "served"
+    try:
+        combine(base, adapter, combined)
+        yield combined
+    finally:
+        shutil.rmtree(combined, ignore_errors=True)
 
 
 def aloud(listener: Listener, progress: Progress) -> Callable[[str], None]:

@@ -12,12 +12,19 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
+FIXED_DATE = datetime.date(2026, 1, 1)
+"""What chat templates are told that ask for today's date, where a study names none."""
+
+
 class ModelSettings(Section):
     """``[model]``: a local folder (relative to the study) or a hub id, and how it is loaded.
 
+    ``dtype``: of a base that is not quantised; NF4 computes in bfloat16.
     ``chat``: "auto" wraps prompts as a user's turn when the tokenizer has a chat template, "never" does not;
     ``chat_template`` is a Jinja file that replaces the tokenizer's own; ``chat_template_kwargs`` are given to it, say
-    ``enable_thinking = false``; ``date`` is what a template is told that asks for today's.
+    ``enable_thinking = false``; ``date`` is what a template is told that asks for today's. ``adapter``: the folder of a
+    LoRA adapter that is part of the base, as supervised fine-tuning leaves one. The last three are left out of a dump
+    where they are not set, so that no digest changes.
     """
 
     path: str
@@ -25,8 +32,9 @@ class ModelSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     chat: Literal["auto", "never"] = "auto"
     chat_template: str | None = None
-    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
-    date: datetime.date = datetime.date(2026, 1, 1)
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
+    date: datetime.date = Field(FIXED_DATE, exclude_if=lambda day: day == FIXED_DATE)
+    adapter: str | None = Field(None, exclude_if=lambda folder: folder is None)
     trust_remote_code: bool = False
 
 

@@ -18,17 +18,18 @@ import torch
 import transformers
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from datasets import Dataset, disable_progress_bars
-from peft import LoraConfig
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from lanes import Recipe
-from probes.adapter import take_off_adapter
+from probes.adapter import lora_config, put_on_new_adapter, take_off_adapter
+from probes.adapter_files import mark
 from probes.base import Base
 from probes.data import Pair
 from probes.orpo import ORPOConfig, TokenORPOTrainer
 from probes.rendering import Unrenderable
 from probes.settings import ProbeSettings
+from probes.targets import problem
 
 disable_progress_bars()
 transformers.logging.set_verbosity_error()
@@ -114,6 +115,8 @@ def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained
         tokens = _tokens(rows, job.recipe.max_length)
         adapter = job.directory / "adapter"
         trainer.model.save_pretrained(str(adapter))
+        if base.adapter is not None:
+            mark(adapter, base.adapter.digest, held=False)
     finally:
         curve.close()
         kept.restore(base)
@@ -163,7 +166,7 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
         "train_sampling_strategy": "sequential",
         "disable_dropout": False,
         "gradient_checkpointing": settings.gradient_checkpointing,
-        "bf16": device != "cpu" and base.model.dtype == torch.bfloat16,
+        "bf16": device != "cpu" and base.model.dtype == torch.bfloat16 and not base.quantised,
         "fp16": device != "cpu" and base.model.dtype == torch.float16,
         "use_cpu": device == "cpu",
         "logging_steps": 1,
@@ -174,16 +177,9 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
         "dataloader_pin_memory": device != "cpu",
     }
     arguments = {
-        "model": base.model,
+        **_model(base, recipe),
         "train_dataset": rows,
         "processing_class": base.renderer.tokenizer,
-        "peft_config": LoraConfig(
-            r=recipe.lora_rank,
-            lora_alpha=recipe.lora_alpha,
-            lora_dropout=recipe.lora_dropout,
-            target_modules="all-linear" if "all-linear" in recipe.lora_targets else list(recipe.lora_targets),
-            task_type="CAUSAL_LM",
-        ),
         "callbacks": [curve],
     }
     if recipe.objective == "orpo":
@@ -193,6 +189,19 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
         trainer = TokenDPOTrainer(args=DPOConfig(**loss, **common), **arguments)
     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     return trainer
+
+
+def _model(base: Base, recipe: Recipe) -> dict[str, Any]:
+    """What a trainer is given to train.
+
+    The trainer puts the adapter on, but for ORPO on a quantised base: ORPOTrainer would first cast all that is not
+    quantised to float32. DPOTrainer would take an adapter that is there for one to stay near, and copy it.
+    """
+    if told := problem(base.model, recipe.lora_targets, recipe.lora_dropout):
+        raise Untrainable(told)
+    if base.quantised and recipe.objective == "orpo":
+        return {"model": put_on_new_adapter(base, recipe)}
+    return {"model": base.model, "peft_config": lora_config(base.model, recipe)}
 
 
 def _tokens(rows: Dataset, max_length: int) -> int:
@@ -234,19 +243,18 @@ class _Curve(TrainerCallback):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _State:
-    """What training changes on a base besides its weights, to be put back: a worker serves many probes."""
+    """What training changes on a base besides its weights, to be put back: a worker serves many probes.
+
+    ``configs``: the model's, its language model's own where the model sees or hears too, and that for generating.
+    """
 
     requires_grad: dict[str, bool]
-    config: dict[str, Any]
-    generation_config: dict[str, Any]
+    configs: tuple[dict[str, Any], ...]
 
     @classmethod
     def of(cls, model: Any) -> "_State":
-        return cls(
-            {name: p.requires_grad for name, p in model.named_parameters()},
-            dict(vars(model.config)),
-            dict(vars(model.generation_config)),
-        )
+        grads = {name: p.requires_grad for name, p in model.named_parameters()}
+        return cls(grads, tuple(dict(vars(config)) for config in _configs(model)))
 
     def restore(self, base: Base) -> None:
         model = base.model
@@ -257,11 +265,15 @@ class _State:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(self.requires_grad[name])
             parameter.grad = None
-        for config, saved in ((model.config, self.config), (model.generation_config, self.generation_config)):
+        for config, saved in zip(_configs(model), self.configs, strict=True):
             vars(config).clear()
             vars(config).update(saved)
         model.eval()
         _forget_accelerator()
+
+
+def _configs(model: Any) -> tuple[Any, ...]:
+    return model.config, model.config.get_text_config(), model.generation_config
 
 
 def _forget_accelerator() -> None:

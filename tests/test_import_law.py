@@ -22,7 +22,8 @@ EVERYTHING = {*LAYERS, "labs", "bench"}
 COMMANDS = {ROOT / "agent" / f"{name}.py" for name in ("command_line", "command_options", "pairs_commands")}
 HEAVY = {"torch", "transformers", "trl", "peft"}
 TRAINS_OR_GENERATES = {
-    "adapter.py", "base.py", "embedding.py", "generation.py", "orpo.py", "training.py", "measure.py", "worker.py",
+    "adapter.py", "architecture.py", "base.py", "combined.py", "embedding.py", "generation.py", "orpo.py",
+    "sft_adapter.py", "targets.py", "training.py", "measure.py", "worker.py",
 }  # fmt: skip
 
 

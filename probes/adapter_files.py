@@ -1,0 +1,49 @@
+"""What the files of an adapter say of the adapter below it: one that was trained on top of an SFT adapter needs that.
+
+Each adapter that is trained on such a base gets ``stands_on.json``; so does one that holds both.
+"""
+
+import json
+from pathlib import Path
+
+from lanes.errors import BadInput
+from probes.base import adapter_digest, locate_adapter
+from probes.settings import ModelSettings
+
+MARK = "stands_on.json"
+
+
+def mark(adapter: Path, digest: str, held: bool) -> None:
+    """Say of a saved adapter that it was trained on top of another. ``held``: it holds that one's layers as well."""
+    text = json.dumps({"digest": digest, "held": held}, indent=1) + "\n"
+    (adapter / MARK).write_text(text, encoding="utf-8")
+
+
+def require_its_base(adapter: Path, settings: ModelSettings, folder: Path) -> None:
+    """BadInput for an adapter that was trained on top of another than the one that the model has on."""
+    below = locate_adapter(settings, folder)
+    digest = adapter_digest(below) if below else ""
+    needed, held = _marked(adapter)
+    if held and digest:
+        raise BadInput(
+            f"{adapter} holds the adapter that it was trained on top of, and the model has one on already "
+            f"({settings.adapter}); leave one of them out"
+        )
+    if needed and not held and needed != digest:
+        has = f"has {settings.adapter} on" if digest else "has none on"
+        raise BadInput(
+            f"{adapter} was trained on top of another adapter, and the model {has}; name that adapter too, or give the "
+            "adapter that holds both"
+        )
+
+
+def _marked(adapter: Path) -> tuple[str, bool]:
+    """The digest of the adapter below, and whether it is held in this one; ("", False) without a mark."""
+    path = adapter / MARK
+    if not path.exists():
+        return "", False
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return str(said["digest"]), bool(said["held"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); restore it, or train the adapter again") from None
