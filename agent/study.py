@@ -18,6 +18,7 @@ from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes, ch
 from lanes.errors import BadInput
 from lanes.search_space import KNOB_NAMES, nearest
 from lanes.wording import lower_first
+from probes.architecture import Reach, require_fit
 from probes.material import Material
 from probes.scoring import scorer_class, scorer_settings
 from probes.settings import (
@@ -179,9 +180,12 @@ class Study:
             ) from None
 
     def check_material(self) -> None:
-        """Prompts, data, scorer and instructions: everything that can be refused without training."""
+        """Prompts, data, scorer, instructions, and the model as far as it can be seen without its weights: everything
+        that can be refused without training."""
         self.material.check([self.target, *self.guards])
         _ = self.program
+        if self.file.runner.kind == "resident":
+            require_fit(self.material, Reach.of(self.start, self.lanes.knobs))
         if not self.lanes.moves(self.start):
             raise BadInput(
                 f"{self.path}: no lane has a legal move from the starting recipe; widen a knob under [lanes]"

@@ -4,7 +4,7 @@ It has no score: probe readings are never compared with full-length runs (law 1)
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from probes.file_digests import file_digest
 from probes.store import sync, write_durably
 
 NAME = "finetune.json"
+COMBINED = "combined"
 AGAIN = "restore the folder, or train again with a new --output"
 Look = Literal["own", "reviewed", "unreviewed"]
 
@@ -38,7 +39,8 @@ class TrainedOn:
 @dataclass(frozen=True)
 class Manifest:
     """``recipe`` and ``base`` are digests. ``final``: figures of the last step, as in train.jsonl. ``seconds`` in the
-    training loop alone, ``tokens`` it saw. ``files``: the digest of each file of the adapter, by its name."""
+    training loop alone, ``tokens`` it saw. ``files``: the digest of each file of the adapter, by its name;
+    ``combined``: of the adapter that holds [model] adapter as well, where there is that."""
 
     study: str
     recipe: str
@@ -51,6 +53,7 @@ class Manifest:
     seconds: float
     tokens: int
     files: dict[str, str]
+    combined: dict[str, str] = field(default_factory=dict)
 
 
 def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
@@ -84,12 +87,17 @@ def require_whole(adapter: Path) -> None:
     if not path.exists():
         return
     try:
-        files = dict(json.loads(path.read_text(encoding="utf-8")).get("files", {}))
+        files = dict(json.loads(path.read_text(encoding="utf-8")).get(_kept_under(adapter), {}))
         changed = [name for name, digest in files.items() if file_digest(adapter / name) != digest]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path} says what {adapter} is, and cannot be held against it ({error}); {AGAIN}") from None
     if changed:
         raise BadInput(f"{adapter / changed[0]} is not as {path} says that it was saved; {AGAIN}")
+
+
+def _kept_under(adapter: Path) -> str:
+    """Where the manifest beside an adapter has the digests of its files."""
+    return "combined" if adapter.resolve().name == COMBINED else "files"
 
 
 def _look(source: Source) -> Look:

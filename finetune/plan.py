@@ -9,6 +9,7 @@ from finetune.review import Looked, looked, require_looked
 from lanes import Recipe
 from lanes.errors import BadInput
 from preferences.stores import Stores
+from probes.architecture import Reach, require_fit
 from probes.base import locate
 from probes.data import Pair, check_overlap, quotas
 from probes.inputs.files import rows_digest
@@ -64,11 +65,12 @@ class Plan:
 
 
 def plan(asked: Asked, stores: Stores) -> Plan:
-    """BadInput for a folder in use, a set that nobody has looked at, an export that was changed, data that asks a probe
-    or holdout prompt, and a length that is none."""
+    """BadInput for a folder in use, a model that cannot do what the recipe asks, a set that nobody has looked at, an
+    export that was changed, data that asks a probe or holdout prompt, and a length that is none."""
     require_empty(asked.folder)
     material, recipe = asked.material, asked.recipe
     locate(material.model, material.folder)
+    require_fit(material, Reach.of(recipe))
     files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
     seen = {name: looked(name, where, stores) for name, where in files.items()}
     for one in seen.values():

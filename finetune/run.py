@@ -1,20 +1,24 @@
 """The full-length run: one recipe trained on its whole data, in this process.
 
 DIR/   recipe.toml   train.jsonl (a line per step)   adapter/   finetune.json, written last
+
+Where the study names [model] adapter, adapter/ goes on top of that one, and combined/ holds both for the bare model.
 """
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
-from finetune.manifest import Manifest, saved, trained_on, write_manifest
+from finetune.manifest import COMBINED, Manifest, saved, trained_on, write_manifest
 from finetune.plan import Plan
 from lanes.errors import BadInput, DiskFull, MissingRequirement
-from probes.base import base_digest, load_base, load_quietly, use_few_threads
+from probes.base import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.data import order
 from probes.measure import classify
 from probes.resident import visible_devices
 from probes.store import write_durably
 
+LOOKED_AT = 4  # prompts whose logits the combined adapter is held against
 OnStep = Callable[[int, float], None]
 
 
@@ -22,7 +26,8 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
     """Train and write the folder. ``threads`` 0: one for a small model on a CPU, else torch's own choice.
 
     BadInput for a run that diverges or whose rows the trainer would drop, MissingRequirement where the model or the
-    memory cannot be had, DiskFull. What such a run leaves has no manifest.
+    memory cannot be had, DiskFull; NightlaneError where the combined adapter does not answer as both do. What such a
+    run leaves has no manifest.
     """
     asked = plan.asked
     material, recipe, folder = asked.material, asked.recipe, asked.folder
@@ -42,10 +47,23 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
         raise _told(trained, plan)
     manifest = Manifest(
         asked.study, recipe.digest, asked.origin, asked.seed, plan.steps, trained_on(plan), digest, trained.final,
-        trained.seconds, trained.tokens, saved(trained.adapter),
+        trained.seconds, trained.tokens, saved(trained.adapter), _combined(base, trained.adapter, plan),
     )  # fmt: skip
     write_manifest(folder, manifest)
     return manifest
+
+
+def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
+    """Write one adapter that holds [model] adapter and the trained one; the digest of each of its files. Nothing where
+    the model is bare."""
+    if base.adapter is None:
+        return {}
+    from probes.combined import combine, require_alike
+
+    folder = plan.asked.folder / COMBINED
+    combine(base, adapter, folder)
+    require_alike(base, adapter, folder, [prompt.text for prompt in plan.asked.material.all_prompts[:LOOKED_AT]])
+    return saved(folder)
 
 
 def _prepared(threads: int) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lanes.errors import BadInput
+from probes.adapter_files import require_its_base
 from probes.base import Base, load_base, load_quietly, use_few_threads
 from probes.evaluation.problems import Problem
 from probes.settings import ModelSettings
@@ -114,11 +115,14 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
         raise BadInput(f"{adapter} holds no adapter (adapter_config.json is missing); give the folder peft saved it in")
     if adapter is not None and (why := _damage(adapter)):
         raise BadInput(f"{adapter} holds an adapter that cannot be read ({why}); restore it, or train it again")
+    if adapter is not None:
+        require_its_base(adapter, settings, folder)
     load_quietly()
     base = load_base(settings, folder, quantization, "cuda:0" if visible_devices() else "cpu")
     use_few_threads(base)
-    models = [LocalModel(settings.path, base)]
-    return models if adapter is None else [*models, LocalModel(f"{settings.path} + {adapter}", base, adapter)]
+    name = settings.path + (f" + {settings.adapter}" if settings.adapter else "")
+    models = [LocalModel(name, base)]
+    return models if adapter is None else [*models, LocalModel(f"{name} + {adapter}", base, adapter)]
 
 
 def cut(problem: Problem, text: str) -> str:

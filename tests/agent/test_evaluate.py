@@ -163,6 +163,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(
         ((), "none was given"),
         (("--samples", "s", "--model", "m"), "--model and --samples was given"),
         (("--samples", "s", "--adapter", "a"), "name that with --model"),
+        (("--samples", "s", "--model-adapter", "a"), "name that with --model"),
         (("--model", "m", "--before", "b"), "give that with --samples"),
         (("--samples", "s", "--seeds", "a,b"), "whole numbers"),
         (("--samples", "s", "--seeds", "1,1"), "different numbers"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 from trainable import exported, planned, review, row, stores
 
 from finetune import run as running
-from finetune.manifest import Manifest, is_complete
+from finetune.manifest import Manifest, is_complete, require_whole
 from finetune.plan import Plan
 from lanes import Recipe
 from lanes.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
@@ -91,6 +92,35 @@ def test_a_run_of_as_many_steps_trains_what_a_probe_trains(tmp_path: Path, tiny_
     train(base, [TrainingJob(plan.asked.recipe, rows, 42, probe, lambda *_: None)], tiny.material(tmp_path).probe)
     name = "adapter/adapter_model.safetensors"
     assert (probe / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_on_top_of_an_sft_adapter_one_adapter_holds_both(tmp_path: Path, tiny_folder: Path, threads: None) -> None:
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    bare = load_base(ModelSettings(path="model"), tiny_folder, "none", "cpu")
+    lora = LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(bare.model, lora).save_pretrained(tmp_path / "sft")
+    settings = ModelSettings(path="model", adapter="sft")
+    plan = ready(tmp_path, tiny_folder)
+    plan = replace(plan, asked=replace(plan.asked, material=replace(plan.asked.material, model=settings)))
+    manifest, _ = ran(plan)
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} >= {"adapter", "combined", "finetune.json"}
+    assert manifest.base == base_digest(settings, tmp_path) != base_digest(ModelSettings(path="model"), tmp_path)
+    assert manifest.combined["adapter_model.safetensors"] != manifest.files["adapter_model.safetensors"]
+    base = load_base(settings, tmp_path, "none", "cpu")
+    ids = base.tokenizer("# double with 3\n", return_tensors="pt")["input_ids"]
+    found = []
+    for settings_of, adapter in ((settings, "adapter"), (ModelSettings(path="model"), "combined")):
+        require_whole(out / adapter)
+        loaded = load_base(settings_of, tmp_path, "none", "cpu")
+        with torch.no_grad():
+            found.append(PeftModel.from_pretrained(loaded.model, str(out / adapter)).eval()(ids).logits)
+    assert torch.allclose(found[0], found[1], atol=1e-4)
+    with (out / "combined" / "adapter_config.json").open("a") as stream:
+        stream.write(" ")
+    with pytest.raises(BadInput, match="is not as"):
+        require_whole(out / "combined")
 
 
 def fails(plan: Plan) -> NightlaneError:

@@ -18,7 +18,10 @@ from probes.adapter_files import require_its_base
 from probes.base import Base, base_digest, load_base
 from probes.combined import combine, distance, require_alike
 from probes.data import order
-from probes.settings import ModelSettings
+from probes.evaluation.answering import load
+from probes.measure import Workbench, measure
+from probes.reading import Probe, Reading
+from probes.settings import ModelSettings, ServingSettings
 from probes.training import Trained, TrainingJob, train
 
 pytestmark = pytest.mark.slow
@@ -83,9 +86,6 @@ def test_the_base_answers_as_peft_has_the_adapter_answer(models: Path, name: str
         assert torch.equal(logits(base), logits(load_base(ModelSettings(path=name), models, "none", "cpu")))
     assert not torch.allclose(
         logits(base), logits(load_base(ModelSettings(path=name), models, "none", "cpu")), atol=0.01
-    )
-    assert base.model.state_dict().keys() == load_base(BARE, models, "none", "cpu").model.state_dict().keys() or (
-        name != "qwen3"
     )
 
 
@@ -196,3 +196,44 @@ def test_an_adapter_of_another_model_is_refused(models: Path, tmp_path: Path) ->
 def test_a_study_with_it_is_checked_and_keyed(models: Path) -> None:
     material = replace(tiny.material(models), model=WITH)
     assert material.key("test").base != replace(material, model=BARE).key("test").base
+
+
+class Recording:
+    """A server of the bare model, that notes what adapter it is given."""
+
+    about = "answers: recorded"
+
+    def __init__(self, models: Path) -> None:
+        self.models = models
+        self.logits: list[torch.Tensor] = []
+
+    def answers(self, probe: str, adapter: Path, prompts: Any, sampling: Any, note: Any) -> list[list[str]]:
+        bare = load_base(BARE, self.models, "none", "cpu")
+        self.logits.append(logits(bare, PeftModel.from_pretrained(bare.model, str(adapter)).eval()))
+        return [["x"] * sampling.samples for _ in prompts]
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_server_of_the_bare_model_is_given_an_adapter_that_holds_both(models: Path, tmp_path: Path) -> None:
+    serving = ServingSettings(kind="endpoint", model="base")
+    material, server = replace(tiny.material(models), model=WITH, serving=serving), Recording(models)
+    bench = Workbench(material, "cpu", {}, server=server)  # type: ignore[arg-type]
+    probe = Probe(tiny.recipe(learning_rate=0.02), material.key("test"), 42)
+    reading = measure(bench, [probe], lambda name: tmp_path / name, lambda progress: None)[0]
+    assert isinstance(reading, Reading), reading
+    with adapted(bench.base("none"), tmp_path / probe.id / "adapter") as model:
+        both = logits(bench.base("none"), model)
+    bench.close()
+    assert torch.allclose(server.logits[0], both, atol=1e-5)
+    assert not (tmp_path / probe.id / "served").exists()
+
+
+def test_an_evaluation_puts_it_on_both_sides_and_refuses_an_adapter_that_lacks_it(models: Path, tmp_path: Path) -> None:
+    adapter = trained(load_base(WITH, models, "none", "cpu"), models, tmp_path)
+    before, after = load(WITH, models, "none", adapter)
+    assert (before.name, after.name) == ("qwen3 + sft", f"qwen3 + sft + {adapter}")
+    assert before.base.adapter is not None
+    with pytest.raises(BadInput, match="the model has none on; name that adapter too"):
+        load(BARE, models, "none", adapter)

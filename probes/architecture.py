@@ -1,0 +1,137 @@
+"""What a study may ask of its model, held against the model's configuration and tokenizer before anything is trained.
+
+The model is built without weights. One that lies in no folder and not in the cache is left for the run to say, and so
+is one that cannot be built here. torch and transformers are imported when a model is looked at, not before.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lanes import Recipe
+from lanes.errors import BadInput
+from lanes.knobs import Knob
+from probes.base import Base, locate, locate_adapter
+from probes.material import Material
+from probes.settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the recipes of a study may ask of its model: each value of lora_targets, and the largest lora_dropout and
+    max_length."""
+
+    targets: tuple[tuple[str, ...], ...]
+    dropout: float
+    max_length: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, knobs: Sequence[Knob] = ()) -> "Reach":
+        """Of one recipe, and of all that these knobs can make of it."""
+
+        def values(name: str) -> list[Any]:
+            return [getattr(recipe, name), *(value for knob in knobs if knob.name == name for value in knob.values)]
+
+        targets = tuple(dict.fromkeys(tuple(names) for names in values("lora_targets")))
+        return cls(targets, max(values("lora_dropout")), max(values("max_length")))
+
+
+def require_fit(material: Material, reach: Reach) -> None:
+    """BadInput in one sentence for the first thing that this model cannot do."""
+    opened = _opened(material.model, material.folder)
+    if opened is not None:
+        for told in problems(*opened, material, reach):
+            raise BadInput(told)
+
+
+def problems(model: Any, tokenizer: Any, material: Material, reach: Reach) -> Iterator[str]:
+    """Each thing that a model cannot do for a study, as one sentence. The model may be on the meta device."""
+    from probes.targets import problem
+
+    yield from _of_tokenizer(model, tokenizer)
+    yield from _of_length(model.config.get_text_config(), tokenizer, material, reach)
+    for names in reach.targets:
+        if told := problem(model, names, reach.dropout):
+            yield told
+    if (adapter := locate_adapter(material.model, material.folder)) is not None:
+        from probes.sft_adapter import read
+
+        read(model, adapter)
+
+
+def _of_tokenizer(model: Any, tokenizer: Any) -> Iterator[str]:
+    tokens, rows = 1 + max(tokenizer.get_vocab().values()), model.get_input_embeddings().weight.shape[0]
+    if tokens > rows:
+        yield (
+            f"every token needs a row in the model's embedding, and the tokenizer has {tokens} tokens and the "
+            f"embedding {rows} rows; take the tokenizer that belongs to the model, or resize the embedding and save it"
+        )
+    if tokenizer.eos_token is None:
+        yield (
+            "an answer ends with the tokenizer's eos_token, and this tokenizer has none; set eos_token in its "
+            "tokenizer_config.json"
+        )
+
+
+def _of_length(config: Any, tokenizer: Any, material: Material, reach: Reach) -> Iterator[str]:
+    positions = _positions(config)
+    if positions is None:
+        return
+    if reach.max_length > positions:
+        yield (
+            f"max_length is at most the model's {positions} positions, and it can be {reach.max_length}; lower it "
+            "under [recipe], or its values under [lanes.hyperparameters]"
+        )
+    longest, more = _longest_prompt(tokenizer, material), material.probe.max_new_tokens
+    if longest + more > positions:
+        yield (
+            f"a prompt and its answer share the model's {positions} positions, and a prompt has {longest} tokens and "
+            f"max_new_tokens={more}; lower max_new_tokens under [probe], or shorten the prompt"
+        )
+
+
+def _positions(config: Any) -> int | None:
+    """How many positions a model has, stretched ones (YaRN's, say) included; None where it has no limit of its own."""
+    plain = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+    stretched = int(original * factor) if original and factor else 0
+    return max(plain, stretched) if isinstance(plain, int) and plain > 0 else None
+
+
+def _longest_prompt(tokenizer: Any, material: Material) -> int:
+    """In tokens, as the model is asked it."""
+    settings = material.model
+    if settings.chat_template:
+        tokenizer.chat_template = (material.folder / settings.chat_template).read_text(encoding="utf-8")
+    base = Base(None, tokenizer, settings.chat == "auto" and tokenizer.chat_template is not None)
+    texts = [base.render(prompt.text) for prompt in material.all_prompts]
+    return max(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
+
+
+def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Any] | None:
+    """The model without weights, and its tokenizer; None for one that is not at hand, or that cannot be built so."""
+    where = locate(settings, folder)
+    if not _at_hand(where, settings.revision):
+        return None
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code, "local_files_only": True}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        config = AutoConfig.from_pretrained(where, **options)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
+    except (OSError, ValueError, RuntimeError, ImportError, NotImplementedError):
+        return None  # the run loads it for good, and says what is wrong
+    return model, tokenizer
+
+
+def _at_hand(where: str, revision: str | None) -> bool:
+    if Path(where).is_dir():
+        return (Path(where) / "config.json").is_file()
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(where, "config.json", revision=revision), str)

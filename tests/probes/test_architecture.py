@@ -1,0 +1,115 @@
+"""What a model cannot do for a study is refused from its configuration and tokenizer alone."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import architectures
+import pytest
+import tiny
+
+from lanes import build_lanes
+from lanes.errors import BadInput
+from lanes.search_space import LaneSettings
+from probes.architecture import Reach, require_fit
+from probes.material import Material
+from probes.settings import ModelSettings
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models without their weights: nothing here may need them."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny.write_files(folder)
+    for name in ("llama", "phi3", "gpt2", "qwen3_moe", "gemma3_vision"):
+        architectures.write(name, folder / name, architectures.byte_tokenizer())
+        for weights in (folder / name).glob("*.safetensors"):
+            weights.unlink()
+    return folder
+
+
+def material(folder: Path, path: str, **model: Any) -> Material:
+    return replace(tiny.material(folder), model=ModelSettings(path=path, **model))
+
+
+def reach(knobs: dict[str, Any] | None = None, **changes: Any) -> Reach:
+    start = tiny.recipe(**{"lora_dropout": 0.0, **changes})
+    lanes = {"hyperparameters": LaneSettings.model_validate(knobs)} if knobs else {}
+    return Reach.of(start, build_lanes(lanes, start, {"even": {"good": 1}}, ("good", "broken")).knobs)
+
+
+def refused(found: Material, asked: Reach) -> str:
+    with pytest.raises(BadInput) as told:
+        require_fit(found, asked)
+    return str(told.value)
+
+
+@pytest.mark.parametrize("name", ["llama", "phi3", "gpt2", "qwen3_moe", "gemma3_vision"])
+def test_a_model_that_can_do_it_is_accepted(models: Path, name: str) -> None:
+    require_fit(material(models, name), reach())
+
+
+def test_targets_are_held_against_the_model_whatever_a_lane_may_choose(models: Path) -> None:
+    told = refused(material(models, "phi3"), reach({"lora_targets": True}))
+    assert "lora_targets=q_proj+v_proj names q_proj, v_proj, and this model (phi3) has no such linear layer" in told
+    require_fit(material(models, "llama"), reach({"lora_targets": True}))
+
+
+def test_a_lane_that_gives_experts_dropout_is_refused(models: Path) -> None:
+    told = refused(material(models, "qwen3_moe"), reach({"lora_dropout": True}))
+    assert "lora_dropout can be 0.5; set lora_dropout = 0 under [recipe] and take that knob out" in told
+    assert "name k_proj, o_proj, q_proj, v_proj" in told
+    require_fit(material(models, "qwen3_moe"), reach({"lora_dropout": True}, lora_targets=("q_proj", "v_proj")))
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3_vision"])
+def test_lengths_beyond_the_positions_are_refused(models: Path, name: str) -> None:
+    found = material(models, name)
+    assert "the model's 256 positions, and it can be 257" in refused(found, reach(max_length=257))
+    wide = reach({"max_length": {"low": 64, "high": 512}})
+    assert "it can be 512" in refused(found, wide)
+    require_fit(found, reach({"max_length": {"low": 64, "high": 256}}))
+    longer = replace(found, probe=found.probe.model_copy(update={"max_new_tokens": 240}))
+    assert "and max_new_tokens=240; lower max_new_tokens under [probe]" in refused(longer, reach())
+
+
+def test_stretched_positions_count(models: Path) -> None:
+    path = models / "stretched" / "config.json"
+    shutil.copytree(models / "llama", path.parent)
+    config = json.loads(path.read_text())
+    rope = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 256}
+    path.write_text(json.dumps({**config, "rope_parameters": rope}))
+    require_fit(material(models, "stretched"), reach(max_length=1024))
+    assert "1024 positions" in refused(material(models, "stretched"), reach(max_length=1025))
+
+
+def test_a_tokenizer_that_is_larger_than_the_model_or_knows_no_end_is_refused(models: Path) -> None:
+    for name in ("large", "endless"):
+        shutil.copytree(models / "llama", models / name)
+    tokenizer = architectures.byte_tokenizer()
+    tokenizer.add_tokens([f"<{number}>" for number in range(100)])
+    tokenizer.save_pretrained(models / "large")
+    assert "has 358 tokens and the embedding 320 rows" in refused(material(models, "large"), reach())
+    settings = models / "endless" / "tokenizer_config.json"
+    config = json.loads(settings.read_text())
+    settings.write_text(json.dumps({key: value for key, value in config.items() if key != "eos_token"}))
+    assert "this tokenizer has none; set eos_token" in refused(material(models, "endless"), reach())
+
+
+def test_an_adapter_of_another_model_is_refused_without_weights(models: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(models / "llama")
+    lora = LoraConfig(r=2, target_modules=["q_proj", "gate_proj"], task_type="CAUSAL_LM")
+    get_peft_model(AutoModelForCausalLM.from_config(config), lora).save_pretrained(models / "sft")
+    require_fit(material(models, "llama", adapter="sft"), reach())
+    assert "is no adapter of this model" in refused(material(models, "phi3", adapter="sft"), reach())
+
+
+def test_what_is_not_at_hand_is_left_for_the_run(models: Path) -> None:
+    require_fit(material(models, "nobody/has-this-model"), reach(max_length=4096))
+    (models / "empty").mkdir()
+    require_fit(material(models, "empty"), reach(max_length=4096))
