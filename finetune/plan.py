@@ -70,7 +70,7 @@ def plan(asked: Asked, stores: Stores) -> Plan:
     require_empty(asked.folder)
     material, recipe = asked.material, asked.recipe
     locate(material.model, material.folder)
-    require_fit(material, Reach.of(recipe))
+    require_fit(material, Reach.of(recipe, answers=False))
     files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
     seen = {name: looked(name, where, stores) for name, where in files.items()}
     for one in seen.values():

@@ -12,29 +12,30 @@ from typing import Any
 from lanes import Recipe
 from lanes.errors import BadInput
 from lanes.knobs import Knob
-from probes.base import Base, locate, locate_adapter
+from probes.base import Base, load_quietly, locate, locate_adapter
 from probes.material import Material
 from probes.settings import ModelSettings
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What the recipes of a study may ask of its model: each value of lora_targets, and the largest lora_dropout and
-    max_length."""
+    """What is asked of a model: each value of lora_targets, the largest lora_dropout and max_length, and whether it
+    answers the prompts after training."""
 
     targets: tuple[tuple[str, ...], ...]
     dropout: float
     max_length: int
+    answers: bool = True
 
     @classmethod
-    def of(cls, recipe: Recipe, knobs: Sequence[Knob] = ()) -> "Reach":
-        """Of one recipe, and of all that these knobs can make of it."""
+    def of(cls, recipe: Recipe, knobs: Sequence[Knob] = (), answers: bool = True) -> "Reach":
+        """By one recipe, and by all that these knobs can make of it."""
 
         def values(name: str) -> list[Any]:
             return [getattr(recipe, name), *(value for knob in knobs if knob.name == name for value in knob.values)]
 
         targets = tuple(dict.fromkeys(tuple(names) for names in values("lora_targets")))
-        return cls(targets, max(values("lora_dropout")), max(values("max_length")))
+        return cls(targets, max(values("lora_dropout")), max(values("max_length")), answers)
 
 
 def require_fit(material: Material, reach: Reach) -> None:
@@ -83,8 +84,9 @@ def _of_length(config: Any, tokenizer: Any, material: Material, reach: Reach) ->
             f"max_length is at most the model's {positions} positions, and it can be {reach.max_length}; lower it "
             "under [recipe], or its values under [lanes.hyperparameters]"
         )
-    longest, more = _longest_prompt(tokenizer, material), material.probe.max_new_tokens
-    if longest + more > positions:
+    more = material.probe.max_new_tokens
+    longest = _longest_prompt(tokenizer, material) if reach.answers else 0
+    if longest and longest + more > positions:
         yield (
             f"a prompt and its answer share the model's {positions} positions, and a prompt has {longest} tokens and "
             f"max_new_tokens={more}; lower max_new_tokens under [probe], or shorten the prompt"
@@ -115,6 +117,7 @@ def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Any] | None:
     where = locate(settings, folder)
     if not _at_hand(where, settings.revision):
         return None
+    load_quietly()
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 

@@ -57,9 +57,9 @@ def test_commands_and_options_are_pinned() -> None:
         "init": [],
         "doctor": ["--workspace", "--repair", "--json"],
         "evaluate": [
-            "--problems", "--model", "--revision", "--quantization", "--adapter", "--endpoint", "--samples",
-            "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds", "--memory", "--workspace",
-            "--json",
+            "--problems", "--model", "--revision", "--quantization", "--adapter", "--model-adapter", "--endpoint",
+            "--samples", "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds", "--memory",
+            "--workspace", "--json",
         ],
         "finetune": [
             "--output", "--steps", "--epochs", "--seed", "--recipe", "--unreviewed", "--workspace", "--json",
