@@ -277,6 +277,8 @@ def finetune(
                 trained(step, loss)
 
         done = run(planned, loaded.file.runner.threads, on_step)
+    if done.combined:
+        tell(f"it goes on top of {loaded.file.model.adapter}; {output / 'combined'} holds both, for the bare model")
     show(manifest_data(done) if as_json else str(output / "adapter"))
 
 

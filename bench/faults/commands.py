@@ -162,7 +162,8 @@ def _no_training() -> None:
     stub.Trained, stub.train = types.SimpleNamespace, train
     sys.modules["probes.training"] = stub
     values: dict[str, Any] = {
-        "base_digest": lambda *_: "none", "load_base": lambda *_: None, "use_few_threads": lambda *_: None,
+        "base_digest": lambda *_: "none", "load_base": lambda *_: types.SimpleNamespace(adapter=None),
+        "use_few_threads": lambda *_: None,
         "load_quietly": lambda: None, "_prepared": lambda *_: "cpu",
     }  # fmt: skip
     for name, value in values.items():

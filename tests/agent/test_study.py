@@ -95,6 +95,19 @@ def test_a_missing_study_is_refused(tmp_path: Path) -> None:
         load_study(tmp_path / "none.toml")
 
 
+def test_a_model_that_lacks_what_a_lane_may_choose_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    import architectures
+
+    architectures.write("phi3", tmp_path / "phi3", architectures.byte_tokenizer())
+    asked = (
+        ('path = "none"', f'path = "{tmp_path / "phi3"}"'), ("effective_batch = 4", "max_length = 128"),
+        ("steps = 20", "steps = 20\nmax_new_tokens = 8"), ("beta = true", "beta = true\nlora_targets = true"),
+    )  # fmt: skip
+    study(tmp_path, *asked).check_material()
+    with pytest.raises(BadInput, match=r"names q_proj, v_proj, and this model .phi3. has no such linear layer"):
+        study(tmp_path, *asked, ('kind = "simulated"', 'kind = "resident"')).check_material()
+
+
 def test_a_mixture_may_be_a_table_of_weights(tmp_path: Path) -> None:
     loaded = study(tmp_path, ('mixture = "even"', "mixture = { good = 3.0, broken = 1.0 }"))
     assert dict(loaded.start.mixture) == {"good": 3.0, "broken": 1.0}
