@@ -133,15 +133,28 @@ def explain(
 
 
 @app.command()
-def check(study: StudyPath, workspace: Root = Path()) -> None:
-    """Validate a study without training, and say what a probe will cost."""
+def check(
+    study: StudyPath,
+    workspace: Root = Path(),
+    rows: Annotated[
+        int, typer.Option("--show", metavar="N", min=0, help="Print N rows of each source as asked and as trained.")
+    ] = 0,
+) -> None:
+    """Validate a study without training: its files, its model, and every row and prompt as the tokenizer renders it;
+    and say what a probe will cost."""
+    from agent.held_up import hold
     from agent.preflight import require_sight
     from view.cost import cost_text
+    from view.rendered import rendered_text, rows_text
+    from view.terminal import rendering
 
-    loaded = _load(study)
-    loaded.check_material()
-    require_sight(loaded, at(workspace))
-    show(cost_text(loaded, at(workspace)))
+    with rendering() as tell_progress:
+        held = hold(_load(study), tell, tell=tell_progress)
+    require_sight(held.study, at(workspace))
+    show(cost_text(held.study, at(workspace)))
+    show(rendered_text(held))
+    if rows:
+        show(rows_text(held, rows))
 
 
 @app.command()

@@ -12,7 +12,8 @@ from agent.budget import for_judging, limits, spent_by
 from agent.clock import now
 from agent.examining import Examiner
 from agent.graph import run_loop
-from agent.ledger import Ledger, SessionRow
+from agent.held_up import LEFT_OUT, hold, left_out
+from agent.ledger import CheckRow, Ledger, SessionRow
 from agent.ledger_file import lost_sessions, without_sessions
 from agent.measuring import Measuring, Watcher
 from agent.preflight import require_sight
@@ -55,9 +56,9 @@ def begin(
 ) -> str:
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands.
     ``runner``, ``proposers``: instead of those that the study asks for."""
-    study.check_material()
-    require_sight(study, workspace)
     note = _Notes(watcher)
+    study = hold(study, note).study
+    require_sight(study, workspace)
     proposers = proposers or choose(study.file.proposer, os.environ, note)
     if missing := lost_sessions(workspace.ledger):
         names = ", ".join(missing)
@@ -76,6 +77,8 @@ def begin(
         opened.examiner.record_beginning(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
         note(opened.runner.about)
+        if lines := left_out(study):
+            ledger.checked(CheckRow(row.id, LEFT_OUT, "", now(), {"lines": lines}))
         _tell_left_out(study, note)
         _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
@@ -87,20 +90,21 @@ def resume(
     """Take up an unfinished session where it stands and run it to its end; returns its id."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
         row = _unfinished(ledger, workspace, session_id)
+        before: dict[str, list[int]] = next((one.data["lines"] for one in ledger.checks(row.id, LEFT_OUT)), {})
     study = load_study(Path(os.path.normpath(workspace.root.absolute() / row.study_path)))
     if study.question != row.question:
         raise StudyChanged(
             f"{study.path} no longer asks what session {row.id} began with (a copy is in "
             f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
         )
-    study.check_material()
+    note = _Notes(watcher)
+    study = hold(study, note, before).study
     given = Overrides(
         *(
             given if (given := getattr(overrides, name)) is not None else row.limits.get(name)
             for name in ("decisions", "hours", "workers")
         )
     )
-    note = _Notes(watcher)
     proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, given, note, row.id) as opened:
         key = replace(opened.key, samples=_samples(opened.ledger, row.id) or opened.key.samples)

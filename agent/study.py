@@ -6,7 +6,7 @@ Unknown keys are refused with the nearest known one named; every message is one 
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes, ch
 from lanes.errors import BadInput
 from lanes.search_space import KNOB_NAMES, nearest
 from lanes.wording import lower_first
-from probes.architecture import Reach, require_fit
+from probes.inputs.rows import BadRow
 from probes.material import Material
 from probes.scoring import scorer_class, scorer_settings
 from probes.settings import (
@@ -115,13 +115,15 @@ class StudyFile(Section):
 
 @dataclass(frozen=True)
 class Study:
-    """A validated study: the file's settings, the folder its paths start from, and what follows from them."""
+    """A validated study: the file's settings, the folder its paths start from, and what follows from them.
+    ``left_out``: rows that can be read and are not trained on, by source (agent/held_up.py)."""
 
     path: Path
     text: str
     file: StudyFile
     scorer: ScorerSettings
     start: Recipe
+    left_out: Mapping[str, tuple[BadRow, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -153,8 +155,9 @@ class Study:
     def material(self) -> Material:
         file = self.file
         return Material(
-            self.path.parent, file.model, file.data, file.prompts, self.scorer, file.probe, file.serving, file.harvest
-        )
+            self.path.parent, file.model, file.data, file.prompts, self.scorer, file.probe, file.serving, file.harvest,
+            self.left_out,
+        )  # fmt: skip
 
     @cached_property
     def lanes(self) -> SearchSpace:
@@ -180,12 +183,9 @@ class Study:
             ) from None
 
     def check_material(self) -> None:
-        """Prompts, data, scorer, instructions, and the model as far as it can be seen without its weights: everything
-        that can be refused without training."""
+        """Prompts, data, scorer and instructions: everything that can be refused without the model."""
         self.material.check([self.target, *self.guards])
         _ = self.program
-        if self.file.runner.kind == "resident":
-            require_fit(self.material, Reach.of(self.start, self.lanes.knobs))
         if not self.lanes.moves(self.start):
             raise BadInput(
                 f"{self.path}: no lane has a legal move from the starting recipe; widen a knob under [lanes]"
@@ -200,7 +200,7 @@ def load_study(path: Path) -> Study:
 def reloaded(study: Study) -> Study:
     """What its file says now."""
     text = _text(study.path)
-    return study if text == study.text else parse_study(study.path, text)
+    return study if text == study.text else replace(parse_study(study.path, text), left_out=study.left_out)
 
 
 def _text(path: Path) -> str:

@@ -10,21 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from lanes import Recipe
-from lanes.errors import BadInput
+from lanes.errors import BadInput, MissingRequirement
 from lanes.knobs import Knob
-from probes.base import Base, load_quietly, locate, locate_adapter
+from probes.base import load_quietly, load_renderer, locate, locate_adapter
 from probes.material import Material
+from probes.rendered import rendered_digest
+from probes.rendering import Renderer
 from probes.settings import ModelSettings
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What is asked of a model: each value of lora_targets, the largest lora_dropout and max_length, and whether it
-    answers the prompts after training."""
+    """What is asked of a model: each value of lora_targets, the largest lora_dropout and max_length, the smallest
+    max_length, and whether it answers the prompts after training."""
 
     targets: tuple[tuple[str, ...], ...]
     dropout: float
     max_length: int
+    min_length: int
     answers: bool = True
 
     @classmethod
@@ -35,23 +38,30 @@ class Reach:
             return [getattr(recipe, name), *(value for knob in knobs if knob.name == name for value in knob.values)]
 
         targets = tuple(dict.fromkeys(tuple(names) for names in values("lora_targets")))
-        return cls(targets, max(values("lora_dropout")), max(values("max_length")), answers)
+        lengths = values("max_length")
+        return cls(targets, max(values("lora_dropout")), max(lengths), min(lengths), answers)
 
 
-def require_fit(material: Material, reach: Reach) -> None:
-    """BadInput in one sentence for the first thing that this model cannot do."""
+def require_fit(material: Material, reach: Reach) -> Renderer | None:
+    """The model's tokenizer, as the study has it render; None where the model is not at hand. BadInput in one sentence
+    for the first thing that this model cannot do."""
     opened = _opened(material.model, material.folder)
-    if opened is not None:
-        for told in problems(*opened, material, reach):
-            raise BadInput(told)
+    if opened is None:
+        return None
+    model, renderer = opened
+    if reach.answers:
+        rendered_digest(renderer, material.all_prompts)
+    for told in problems(model, renderer, material, reach):
+        raise BadInput(told)
+    return renderer
 
 
-def problems(model: Any, tokenizer: Any, material: Material, reach: Reach) -> Iterator[str]:
+def problems(model: Any, renderer: Renderer, material: Material, reach: Reach) -> Iterator[str]:
     """Each thing that a model cannot do for a study, as one sentence. The model may be on the meta device."""
     from probes.targets import problem
 
-    yield from _of_tokenizer(model, tokenizer)
-    yield from _of_length(model.config.get_text_config(), tokenizer, material, reach)
+    yield from _of_tokenizer(model, renderer.tokenizer)
+    yield from _of_length(model.config.get_text_config(), renderer, material, reach)
     for names in reach.targets:
         if told := problem(model, names, reach.dropout):
             yield told
@@ -75,7 +85,7 @@ def _of_tokenizer(model: Any, tokenizer: Any) -> Iterator[str]:
         )
 
 
-def _of_length(config: Any, tokenizer: Any, material: Material, reach: Reach) -> Iterator[str]:
+def _of_length(config: Any, renderer: Renderer, material: Material, reach: Reach) -> Iterator[str]:
     positions = _positions(config)
     if positions is None:
         return
@@ -85,7 +95,7 @@ def _of_length(config: Any, tokenizer: Any, material: Material, reach: Reach) ->
             "under [recipe], or its values under [lanes.hyperparameters]"
         )
     more = material.probe.max_new_tokens
-    longest = _longest_prompt(tokenizer, material) if reach.answers else 0
+    longest = _longest_prompt(renderer, material) if reach.answers else 0
     if longest and longest + more > positions:
         yield (
             f"a prompt and its answer share the model's {positions} positions, and a prompt has {longest} tokens and "
@@ -102,34 +112,29 @@ def _positions(config: Any) -> int | None:
     return max(plain, stretched) if isinstance(plain, int) and plain > 0 else None
 
 
-def _longest_prompt(tokenizer: Any, material: Material) -> int:
+def _longest_prompt(renderer: Renderer, material: Material) -> int:
     """In tokens, as the model is asked it."""
-    settings = material.model
-    if settings.chat_template:
-        tokenizer.chat_template = (material.folder / settings.chat_template).read_text(encoding="utf-8")
-    base = Base(None, tokenizer, settings.chat == "auto" and tokenizer.chat_template is not None)
-    texts = [base.render(prompt.text) for prompt in material.all_prompts]
-    return max(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
+    return max(len(renderer.question(prompt.asked).ids) for prompt in material.all_prompts)
 
 
-def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Any] | None:
+def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | None:
     """The model without weights, and its tokenizer; None for one that is not at hand, or that cannot be built so."""
     where = locate(settings, folder)
     if not _at_hand(where, settings.revision):
         return None
     load_quietly()
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code, "local_files_only": True}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        renderer = load_renderer(settings, folder, local=True)
         config = AutoConfig.from_pretrained(where, **options)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
-    except (OSError, ValueError, RuntimeError, ImportError, NotImplementedError):
+    except (OSError, ValueError, RuntimeError, ImportError, NotImplementedError, MissingRequirement):
         return None  # the run loads it for good, and says what is wrong
-    return model, tokenizer
+    return model, renderer
 
 
 def _at_hand(where: str, revision: str | None) -> bool:

@@ -29,14 +29,16 @@ class Base:
         return bool(getattr(self.model, "is_loaded_in_4bit", False))
 
 
-def load_renderer(settings: ModelSettings, folder: Path) -> Renderer:
-    """The tokenizer alone, with the study's chat settings. MissingRequirement when it cannot be had from here."""
+def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) -> Renderer:
+    """The tokenizer alone, with the study's chat settings. ``local``: no hub is asked.
+
+    MissingRequirement when it cannot be had from here."""
     from transformers import AutoTokenizer
 
     where = locate(settings, folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            where, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+            where, revision=settings.revision, trust_remote_code=settings.trust_remote_code, local_files_only=local
         )
     except (OSError, ValueError) as error:
         raise _unloadable(settings, error) from None

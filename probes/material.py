@@ -13,6 +13,7 @@ from probes.base import base_digest, locate, locate_adapter
 from probes.data import Pair, check_overlap
 from probes.file_digests import file_digest
 from probes.inputs.files import rows_digest
+from probes.inputs.rows import BadRow
 from probes.inputs.sources import Source, good_source
 from probes.inputs.where import Where, located
 from probes.prompts import Prompt, check_categories, check_splits, load_prompts
@@ -31,7 +32,8 @@ from probes.settings import (
 
 @dataclass(frozen=True)
 class Material:
-    """Settings and the folder their relative paths start from. Picklable: a worker is given one when it starts."""
+    """Settings and the folder their relative paths start from. ``refused``: rows to leave out that can be read, because
+    the tokenizer refuses them, say, by source. Picklable: a worker is given one when it starts."""
 
     folder: Path
     model: ModelSettings
@@ -41,6 +43,7 @@ class Material:
     probe: ProbeSettings
     serving: ServingSettings = field(default_factory=ServingSettings)
     harvest: HarvestSettings = field(default_factory=HarvestSettings)
+    refused: Mapping[str, tuple[BadRow, ...]] = field(default_factory=dict)
 
     @property
     def prompt_file(self) -> Path:
@@ -68,7 +71,11 @@ class Material:
     @cached_property
     def read_sources(self) -> Mapping[str, Source]:
         """The sources with the rows that were left out; BadInput where a bad row is refused."""
-        return {name: good_source(name, where, self.data.bad_rows) for name, where in self.source_files.items()}
+        return {name: self._read(name, where) for name, where in self.source_files.items()}
+
+    def _read(self, name: str, where: Where) -> Source:
+        source = good_source(name, where, self.data.bad_rows)
+        return source.without(self.refused[name]) if self.refused.get(name) else source
 
     @property
     def sources(self) -> Mapping[str, tuple[Pair, ...]]:
@@ -104,12 +111,20 @@ class Material:
         return ProbeKey(
             steps=probe.steps,
             base=base or base_digest(self.model, self.folder),
-            data=digest_of({name: rows_digest(where) for name, where in self.source_files.items()}),
+            data=digest_of({name: self._digest(name, where) for name, where in self.source_files.items()}),
             prompts=digest_of([rows_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
             scorer=scorer_digest(self.scorer, self.folder),
             samples=probe.samples,
             environment=f"{environment} nightlane={code_digest()}{served}",
         )
+
+    def _digest(self, name: str, where: Where) -> str:
+        """Names what a source gives now to train on."""
+        files = rows_digest(where)
+        if self.data.bad_rows == "refuse":
+            return files
+        source = self.read_sources[name]
+        return (source if source.files == files else self._read(name, where)).digest
 
 
 def _evenly(prompts: Sequence[Prompt], number: int) -> tuple[Prompt, ...]:

@@ -192,3 +192,16 @@ def building(lab: str) -> Iterator[Callable[[str, float], None]]:
             bars.update(task, description=f"{lab}: {what}", completed=share, visible=True)
 
         yield bar
+
+
+@contextmanager
+def rendering() -> Iterator[Callable[[int, int], None]]:
+    """Progress over rows that are rendered: (how many, of how many). Nothing in a pipe or a file."""
+    console = Terminal()
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = TextColumn("rendering rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("rows", visible=False)
+        yield lambda done, total: bars.update(task, completed=done, total=total, visible=True)

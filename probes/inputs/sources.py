@@ -1,11 +1,12 @@
 """The rows of a source of training data: the good ones as pairs, and the bad ones by their place."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Literal
 
+from lanes import digest_of
 from lanes.errors import BadInput
-from probes.inputs.files import at, records, unit_of
+from probes.inputs.files import at, records, rows_digest, unit_of
 from probes.inputs.rows import BadRow, difficulty_of, texts_of
 from probes.inputs.turns import Turns, plain
 from probes.inputs.where import Where
@@ -35,12 +36,26 @@ class Pair:
 
 @dataclass(frozen=True)
 class Source:
-    """What a source holds, each in the order of its file."""
+    """What a source holds, each in the order of its file. ``files``: names what it was read from."""
 
     name: str
     where: Where
     pairs: tuple[Pair, ...]
     bad: tuple[BadRow, ...]
+    files: str = ""
+
+    def without(self, refused: Sequence[BadRow]) -> "Source":
+        """With more rows left out; BadInput where none would stay."""
+        lines = {row.line: row for row in (*refused, *self.bad)}
+        if not (pairs := tuple(pair for pair in self.pairs if pair.line not in lines)):
+            raise BadInput(f"{_first(self.where, list(refused))}; no row of {self.where} is good")
+        return replace(self, pairs=pairs, bad=tuple(lines[line] for line in sorted(lines)))
+
+    @property
+    def digest(self) -> str:
+        """Names what is trained on: the files, or the rows of them that are not left out, so that a row which was left
+        out may be mended."""
+        return digest_of([astuple(replace(pair, line=0)) for pair in self.pairs]) if self.bad else self.files
 
     @property
     def left_out(self) -> str:
@@ -70,18 +85,22 @@ def read_source(name: str, where: Where) -> Source:
         raise BadInput(f"{where} holds no pairs; add rows or take the source {name!r} out")
     if not pairs:
         raise BadInput(f"{_first(where, bad)}; no row of {where} is good")
-    return Source(name, where, tuple(pairs), tuple(bad))
+    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where))
 
 
 def good_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> Source:
     """A source that is fit to train on: without a bad row, or with ``leave_out`` without those that are bad."""
     source = read_source(name, where)
     if source.bad and bad_rows == "refuse":
-        raise BadInput(
-            f'{_first(where, source.bad)}; mend the file, or set bad_rows = "leave_out" under [data] to go on without '
-            "bad rows"
-        )
+        raise refusal(where, source.bad)
     return source
+
+
+def refusal(where: Where, bad: Sequence[BadRow]) -> BadInput:
+    """What to say of a source with bad rows, where they are refused."""
+    return BadInput(
+        f'{_first(where, bad)}; mend the file, or set bad_rows = "leave_out" under [data] to go on without bad rows'
+    )
 
 
 def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[Pair, ...]:
@@ -95,7 +114,7 @@ def _pair(name: str, place: int, record: Mapping[str, Any]) -> Pair:
     return Pair(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
 
 
-def _first(where: Where, bad: tuple[BadRow, ...] | list[BadRow]) -> str:
+def _first(where: Where, bad: Sequence[BadRow]) -> str:
     """The first bad row, and how many more there are."""
     told = at(f"{where}, {unit_of(where)} {bad[0].line}", bad[0].why)
     more = len(bad) - 1

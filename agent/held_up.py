@@ -1,0 +1,76 @@
+"""A study held against its files and its model before anything is trained: what cannot be trained as it is meant is
+refused now, or left out where the study says so, and not found by a seed in the middle of the night.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from agent.study import Study
+from probes.architecture import Reach, require_fit
+from probes.inputs.rows import BadRow
+from probes.inputs.sources import refusal
+from probes.rendered import SourceCounts, count
+from probes.rendering import Renderer
+
+Tell = Callable[[int, int], None]
+"""Told how many rows of how many were rendered."""
+LEFT_OUT = "left_out"
+"""The kind of check in the ledger that has the lines that a session leaves out."""
+MANY = 5000
+
+
+def _quiet(done: int, total: int) -> None:
+    """For callers to whom nothing need be said."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A study that may be trained, without the rows that are left out. ``counts``: its rows as the tokenizer renders
+    them, by source; none where the model is simulated or not at hand. ``shortest``: the max_length they are held
+    against, the smallest that a recipe of the study may have."""
+
+    study: Study
+    counts: Mapping[str, SourceCounts] = field(default_factory=dict)
+    shortest: int = 0
+    renderer: Renderer | None = None
+
+
+def hold(
+    study: Study, note: Callable[[str], None], before: Mapping[str, Sequence[int]] | None = None, tell: Tell = _quiet
+) -> Held:
+    """BadInput in one sentence for the first thing that cannot be trained. ``note`` hears what takes long. ``before``:
+    lines by source that a session left out when it began; they stay out though they may have been mended since."""
+    study.check_material()
+    reach = Reach.of(study.start, study.lanes.knobs)
+    renderer = require_fit(study.material, reach) if study.file.runner.kind == "resident" else None
+    counts = {}
+    if renderer is not None:
+        total, done = sum(map(len, study.material.sources.values())), 0
+
+        if total >= MANY:
+            note(f"{total} rows are rendered by the tokenizer, to find those that it cannot train")
+
+        def add(more: int) -> None:
+            nonlocal done
+            done += more
+            tell(done, total)
+
+        counts = count(renderer, study.material.sources, reach.min_length, add)
+    refused = {name: [BadRow(line, why) for line, why in found.refused] for name, found in counts.items()}
+    if study.file.data.bad_rows == "refuse":
+        for name, rows in refused.items():
+            if rows:
+                raise refusal(study.material.source_files[name], rows)
+        return Held(study, counts, reach.min_length, renderer)
+    for name, source in study.material.read_sources.items():  # also while the session runs
+        refused.setdefault(name, []).extend(source.bad)
+    for name, lines in (before or {}).items():
+        refused.setdefault(name, []).extend(BadRow(line, "it was left out when the session began") for line in lines)
+    left_out = {name: tuple(rows) for name, rows in refused.items() if rows}
+    return Held(replace(study, left_out=left_out), counts, reach.min_length, renderer)
+
+
+def left_out(study: Study) -> dict[str, list[int]]:
+    """The lines that are left out, by source: what a session keeps in its ledger."""
+    found = {name: [row.line for row in source.bad] for name, source in study.material.read_sources.items()}
+    return {name: lines for name, lines in found.items() if lines}
