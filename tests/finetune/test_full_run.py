@@ -109,7 +109,7 @@ def test_on_top_of_an_sft_adapter_one_adapter_holds_both(tmp_path: Path, tiny_fo
     assert manifest.base == base_digest(settings, tmp_path) != base_digest(ModelSettings(path="model"), tmp_path)
     assert manifest.combined["adapter_model.safetensors"] != manifest.files["adapter_model.safetensors"]
     base = load_base(settings, tmp_path, "none", "cpu")
-    ids = base.tokenizer("# double with 3\n", return_tensors="pt")["input_ids"]
+    ids = base.renderer.tokenizer("# double with 3\n", return_tensors="pt")["input_ids"]
     found = []
     for settings_of, adapter in ((settings, "adapter"), (ModelSettings(path="model"), "combined")):
         require_whole(out / adapter)

@@ -207,10 +207,10 @@ class Recording:
         self.models = models
         self.logits: list[torch.Tensor] = []
 
-    def answers(self, probe: str, adapter: Path, prompts: Any, sampling: Any, note: Any) -> list[list[str]]:
+    def answers(self, probe: str, adapter: Path, asked: Any, stop: Any, sampling: Any, note: Any) -> list[list[str]]:
         bare = load_base(BARE, self.models, "none", "cpu")
         self.logits.append(logits(bare, PeftModel.from_pretrained(bare.model, str(adapter)).eval()))
-        return [["x"] * sampling.samples for _ in prompts]
+        return [["x"] * sampling.samples for _ in asked]
 
     def close(self) -> None:
         pass
