@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, LoraModel, PeftModel
+from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers.pytorch_utils import Conv1D
 
@@ -46,7 +46,7 @@ def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
 
 def put_on_new_adapter(base: Base, recipe: Recipe) -> Any:
     """A PeftModel with a fresh adapter in the base's own type, to be trained."""
-    model = PeftModel(base.model, lora_config(base.model, recipe), autocast_adapter_dtype=False)
+    model = get_peft_model(base.model, lora_config(base.model, recipe), autocast_adapter_dtype=False)
     cast_adapter(model, base.model.dtype)
     return model
 

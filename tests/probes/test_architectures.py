@@ -1,5 +1,6 @@
 """Real training of tiny random models: what of each architecture is adapted, what it does, what it leaves behind."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ def test_nf4_computes_in_bfloat16_and_a_used_base_trains_as_a_fresh_one(
     assert {value.dtype for value in load_file(first.adapter / "adapter_model.safetensors").values()} == {
         torch.bfloat16
     }
+    said = json.loads((first.adapter / "adapter_config.json").read_text())
+    assert (said["base_model_name_or_path"], said["task_type"]) == (str(models / name), "CAUSAL_LM")
     again = trained(base, models, wanted, tmp_path / "again")
     assert isinstance(again, Trained), again
     assert (again.adapter / "adapter_model.safetensors").read_bytes() == saved
