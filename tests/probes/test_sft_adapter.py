@@ -11,6 +11,7 @@ import pytest
 import tiny
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
 
 from lanes.errors import BadInput, NightlaneError
 from probes.adapter import adapted
@@ -107,6 +108,22 @@ def test_training_leaves_it_in_place_and_one_adapter_holds_both(
     require_alike(base, adapter, tmp_path / "combined", TEXTS)
     assert distance(base, adapter, adapter, TEXTS) > 0.05, "the adapter alone is not both"
     assert torch.equal(logits(base), before)
+
+
+@pytest.mark.parametrize("objective", ["dpo", "orpo"])
+def test_training_on_top_is_training_on_the_merged_model(models: Path, tmp_path: Path, objective: str) -> None:
+    bare = load_base(BARE, models, "none", "cpu")
+    merged = PeftModel.from_pretrained(bare.model, str(models / "sft")).merge_and_unload()
+    merged.save_pretrained(tmp_path / "merged")
+    bare.renderer.tokenizer.save_pretrained(tmp_path / "merged")
+    found = []
+    for settings in (WITH, ModelSettings(path=str(tmp_path / "merged")), BARE):
+        base = load_base(settings, models, "none", "cpu")
+        adapter = trained(base, models, tmp_path / str(len(found)), objective=objective)
+        found.append(load_file(adapter / "adapter_model.safetensors"))
+    on_top, on_merged, on_bare = found
+    assert all(torch.allclose(on_top[name], on_merged[name], atol=1e-3) for name in on_top)
+    assert not all(torch.allclose(on_top[name], on_bare[name], atol=1e-2) for name in on_top)
 
 
 def test_the_combined_adapter_is_plain_peft_of_one_rank_for_the_bare_model(models: Path, tmp_path: Path) -> None:
