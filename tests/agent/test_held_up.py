@@ -53,9 +53,10 @@ kind = "resident"
 """
 RULES = '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 1\nhigh = 90\n'
 LONG = {"prompt": "What is two plus two? " * 60, "chosen": "It is four.", "rejected": "It is five."}
-SAME = {"prompt": "What is two plus two?", "chosen": "Four.", "rejected": "Four. "}
-TOLD = {"prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two?"}],
-        "chosen": [{"role": "assistant", "content": "4"}], "rejected": [{"role": "assistant", "content": "5"}]}  # fmt: skip
+TOLD = {
+    "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two?"}],
+    "chosen": [{"role": "assistant", "content": "4"}], "rejected": [{"role": "assistant", "content": "5"}],
+}  # fmt: skip
 
 
 def row(number: int) -> dict[str, Any]:
@@ -108,9 +109,8 @@ def test_rows_are_counted_as_they_are_rendered(tmp_path: Path) -> None:
     ("kind", "bad", "why"),
     [
         ("ChatML base", LONG, r"its prompt of \d+ tokens leaves no room for an answer in max_length=256; raise max_l"),
-        ("bos by both", SAME, "chosen and rejected are the same tokens once they are rendered"),
         ("without system turns", TOLD, r"the chat template refuses it \(System role not supported\)"),
-        ("plain, eos only", TOLD, "it is a conversation and the tokenizer has no chat template"),
+        ("plain, eos only", TOLD, "is a conversation and the tokenizer has no chat template"),
     ],
 )
 def test_a_row_that_cannot_be_trained_is_refused_by_its_line_or_left_out(
