@@ -14,8 +14,6 @@ from probes.rendering import Renderer
 
 Tell = Callable[[int, int], None]
 """Told how many rows of how many were rendered."""
-LEFT_OUT = "left_out"
-"""The kind of check in the ledger that has the lines that a session leaves out."""
 MANY = 5000
 
 
@@ -68,9 +66,3 @@ def hold(
         refused.setdefault(name, []).extend(BadRow(line, "it was left out when the session began") for line in lines)
     left_out = {name: tuple(rows) for name, rows in refused.items() if rows}
     return Held(replace(study, left_out=left_out), counts, reach.min_length, renderer)
-
-
-def left_out(study: Study) -> dict[str, list[int]]:
-    """The lines that are left out, by source: what a session keeps in its ledger."""
-    found = {name: [row.line for row in source.bad] for name, source in study.material.read_sources.items()}
-    return {name: lines for name, lines in found.items() if lines}

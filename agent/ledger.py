@@ -100,6 +100,7 @@ class ProposalRow:
 
 RETRACTION = "-retract"
 """What the id of a retraction adds to that of its KEEP."""
+BAD_ROWS = "bad_rows"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ class DecisionRow:
 class CheckRow:
     """What a session measured that is no decision on a proposal: the noise "floor" at its start, each recipe of its
     "survey" (subject: its place) and what is "surveyed" by it (subject: the session that took it), each KEEP left out
-    ("leave_one_out", subject: its decision) and the "holdout" at its end."""
+    ("leave_one_out", subject: its decision) and the "holdout" at its end. And what it found without measuring: which
+    rows of a source are bad and were left out (BAD_ROWS, subject: the source)."""
 
     session: str
     kind: str

@@ -12,8 +12,8 @@ from agent.budget import for_judging, limits, spent_by
 from agent.clock import now
 from agent.examining import Examiner
 from agent.graph import run_loop
-from agent.held_up import LEFT_OUT, hold, left_out
-from agent.ledger import CheckRow, Ledger, SessionRow
+from agent.held_up import hold
+from agent.ledger import BAD_ROWS, CheckRow, Ledger, SessionRow
 from agent.ledger_file import lost_sessions, without_sessions
 from agent.measuring import Measuring, Watcher
 from agent.preflight import require_sight
@@ -77,9 +77,7 @@ def begin(
         opened.examiner.record_beginning(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
         note(opened.runner.about)
-        if lines := left_out(study):
-            ledger.checked(CheckRow(row.id, LEFT_OUT, "", now(), {"lines": lines}))
-        _tell_left_out(study, note)
+        _tell_left_out(study, ledger, row.id, note)
         _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
 
@@ -90,7 +88,7 @@ def resume(
     """Take up an unfinished session where it stands and run it to its end; returns its id."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
         row = _unfinished(ledger, workspace, session_id)
-        before: dict[str, list[int]] = next((one.data["lines"] for one in ledger.checks(row.id, LEFT_OUT)), {})
+        before: dict[str, list[int]] = {one.subject: one.data["lines"] for one in ledger.checks(row.id, BAD_ROWS)}
     study = load_study(Path(os.path.normpath(workspace.root.absolute() / row.study_path)))
     if study.question != row.question:
         raise StudyChanged(
@@ -121,14 +119,21 @@ def resume(
         opened.ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
         note(opened.runner.about)
-        _tell_left_out(study, note)
+        _tell_left_out(study, opened.ledger, row.id, note)
         _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
 
 
-def _tell_left_out(study: Study, note: "_Notes") -> None:
-    for told in study.material.left_out:
-        note(told)
+def _tell_left_out(study: Study, ledger: Ledger, session: str, note: "_Notes") -> None:
+    """To the watcher, and into the ledger for the report."""
+    for name, source in study.material.read_sources.items():
+        if source.bad:
+            ledger.checked(
+                CheckRow(
+                    session, BAD_ROWS, name, now(), {"told": source.left_out, "lines": [row.line for row in source.bad]}
+                )
+            )
+            note(source.left_out)
 
 
 @dataclass(frozen=True)

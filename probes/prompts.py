@@ -9,10 +9,10 @@ from typing import Any
 
 from lanes.errors import BadInput
 from probes.duplicates import Wordings
-from probes.inputs.conversation import Conversation, require_prompt
+from probes.inputs.conversation import Conversation, require_prompt, with_system
 from probes.inputs.files import at, records, unit_of
 from probes.inputs.messages import turns_of
-from probes.inputs.rows import difficulty_of
+from probes.inputs.rows import difficulty_of, system_of
 from probes.inputs.turns import Turn, Turns, plain
 
 SPLITS = ("probe", "harvest", "holdout")
@@ -128,13 +128,20 @@ def _prompt(row: Mapping[str, Any]) -> Prompt:
     checks = row.get("checks", {})
     if not isinstance(checks, dict):
         raise BadInput(f"it has checks={checks!r}; checks are an object")
-    asked = turns_of("prompt", row.get("prompt"))
+    asked = _asked(row)
     if isinstance(asked, str):
-        if not asked:
-            raise BadInput("it has no text in 'prompt'; every prompt row needs one")
         return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), asked, checks)
     require_prompt(asked)
     return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), _read(asked), checks, asked)
+
+
+def _asked(row: Mapping[str, Any]) -> Turns:
+    if row.get("tools"):
+        raise BadInput("it has tools, and no prompt is asked with tools; take the column out")
+    asked, system = turns_of("prompt", row.get("prompt")), system_of(row)
+    if not asked:
+        raise BadInput("it has no text in 'prompt'; every prompt row needs one")
+    return with_system(system, (Turn("user", asked),) if system and isinstance(asked, str) else asked)
 
 
 def _read(turns: Conversation) -> str:

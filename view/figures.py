@@ -187,7 +187,7 @@ class ProposerCount:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the session asked."""
+    """What the session asked. ``left_out``: which rows of a source were not trained on, in words."""
 
     base_model: str
     target: str
@@ -197,6 +197,7 @@ class Question:
     samples: int
     prompts: Mapping[str, int]
     start: str
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

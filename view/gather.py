@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from agent.budget import left
+from agent.ledger import BAD_ROWS
 from probes.reading import Reading, Timing
 from view import checks
 from view.accounts import spendings
@@ -56,6 +57,7 @@ def _question(record: SessionRecord) -> Question:
     return Question(
         file.model.path, record.study.target, dict(record.study.guards), file.probe.steps, file.probe.seeds,
         floor.samples if floor else file.probe.samples, prompts, record.session.start,
+        tuple(str(check.data["told"]) for check in record.checks if check.kind == BAD_ROWS),
     )  # fmt: skip
 
 

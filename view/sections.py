@@ -62,6 +62,7 @@ def question(figures: Figures) -> list[str]:
         ("first training seeds", ", ".join(map(str, asked.seeds))),
         ("answers per prompt", str(asked.samples)),
         ("prompts", prompts or "not known: no reading is left"),
+        *(("left out", text(told)) for told in asked.left_out),
     ]
     return ["## The question", "", *table(("what", "value"), rows)]
 

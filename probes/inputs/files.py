@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,10 +83,16 @@ def data_files(where: Where) -> list[Path]:
 def rows_digest(where: Where) -> str:
     """Of a file its bytes (``file_digest``), of a folder its data files with their names, of a hub id its rows."""
     if isinstance(where, Hub):
-        return digest_of([str(where), [json.dumps(row, sort_keys=True, default=str) for row in hub_rows(where)]])
+        return _hub_digest(where)
     if not where.is_dir():
         return file_digest(where)
     return digest_of([[path.relative_to(where).as_posix(), file_digest(path)] for path in data_files(where)])
+
+
+@cache
+def _hub_digest(hub: Hub) -> str:
+    """Once per process, as the rows are read."""
+    return digest_of([str(hub), [json.dumps(row, sort_keys=True, default=str) for row in hub_rows(hub)]])
 
 
 def _is_data(path: Path) -> bool:

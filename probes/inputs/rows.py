@@ -69,7 +69,7 @@ def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR) -> Texts:
     """The texts of a row with these sides; BadInput for one that cannot be trained on as it is meant."""
     _require_no_other_meaning(record)
     answers = {name: _given(record, name, sides) for name in sides}
-    prompt, system, tools = _prompt(record), _system(record), _tools(record)
+    prompt, system, tools = _prompt(record), system_of(record), _tools(record)
     if prompt is None:
         found = _without_prompt(answers)
     elif not (system or tools) and all(isinstance(text, str) for text in (prompt, *answers.values())):
@@ -134,7 +134,8 @@ def _require_not_written_out(name: str, text: Turns) -> None:
         )
 
 
-def _system(record: Mapping[str, Any]) -> Conversation:
+def system_of(record: Mapping[str, Any]) -> Conversation:
+    """The system turn that the column of that name says; () for none."""
     value = record.get("system")
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from tokenizers_of_all_kinds import KINDS
 
-from agent.held_up import Held, hold, left_out
+from agent.held_up import Held, hold
 from agent.study import Study, load_study, reloaded
 from lanes.errors import BadInput
 from probes.base import load_renderer
@@ -88,6 +88,12 @@ def written(folder: Path, kind: str, rows: list[dict[str, Any]], bad: str = "ref
     text = STUDY.format(bad=bad, **{"model": "", "length": 256, **given})
     (folder / "study.toml").write_text(text, encoding="utf-8")
     return load_study(folder / "study.toml")
+
+
+def left_out(study: Study) -> dict[str, list[int]]:
+    return {
+        name: [row.line for row in source.bad] for name, source in study.material.read_sources.items() if source.bad
+    }
 
 
 def held(study: Study, **given: Any) -> Held:

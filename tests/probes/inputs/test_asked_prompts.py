@@ -42,6 +42,13 @@ def test_a_plain_prompt_is_its_text_and_one_turn_reads_like_it(tmp_path: Path) -
     assert (spoken.asked, spoken.text) == ((Turn("user", "Hi"),), "Hi")
 
 
+def test_a_system_column_is_asked_and_tools_are_refused(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, prompt("a", "probe", "Hi") | {"system": "Be brief."})
+    assert found.asked == (Turn("system", "Be brief."), Turn("user", "Hi"))
+    with pytest.raises(BadInput, match="row 1 has tools, and no prompt is asked with tools"):
+        read(tmp_path, prompt("a", "probe", "Hi") | {"tools": [{"name": "f"}]})
+
+
 def test_where_one_prompt_has_turns_all_have(tmp_path: Path) -> None:
     found = read(tmp_path, prompt("a", "probe", "Hi"), prompt("b", "harvest", talk(("system", "x"), ("user", "Ho"))))
     assert found[0].asked == (Turn("user", "Hi"),)

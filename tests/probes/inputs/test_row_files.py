@@ -145,8 +145,8 @@ def test_jsonl_and_an_array_give_what_was_written(rows: list[Any], tmp_path_fact
 ))  # fmt: skip
 def test_any_bytes_are_read_or_refused(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = written(tmp_path_factory.mktemp("any"), "x", content)
-    assert unit_of(path) in ("line", "row")
     with suppress(BadInput):
+        assert unit_of(path) in ("line", "row")
         entries: list[Entry] = list(records(path))
         assert all(str(row).startswith("it ") for _, row in entries if isinstance(row, BadInput))
 

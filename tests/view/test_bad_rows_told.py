@@ -1,0 +1,35 @@
+"""Rows that are left out of a night are named before it, in its log and in its report."""
+
+from pathlib import Path
+
+import nights
+import pytest
+from simulated_study import STUDY, write_study
+
+from agent.opening import Overrides, begin
+from agent.study import load_study
+from agent.workspace import Workspace
+from lanes.errors import BadInput
+from view.cost import cost_text
+from view.report import write_report
+
+
+def asked(folder: Path, bad_rows: str) -> Path:
+    path = write_study(folder, STUDY.replace("[data.sources]", f'[data]\nbad_rows = "{bad_rows}"\n[data.sources]'))
+    with (folder / "good.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write("{}\n")
+    return path
+
+
+def test_check_the_log_and_the_report_say_which_rows_are_left_out(tmp_path: Path) -> None:
+    study, workspace = load_study(asked(tmp_path / "study", "leave_out")), Workspace(tmp_path / "workspace")
+    told = "source good: 1 of 33 rows left out (line 33: the first has no column 'chosen'"
+    assert told in cost_text(study, workspace)
+    name = begin(study, workspace, Overrides(decisions=1), 0, False, nights.Silent(), write_report)
+    assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
+    assert "source good: 1 of 33 rows left out" in (workspace.session(name) / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_night_on_a_bad_row_is_refused_before_it_begins(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="line 33 has no column 'chosen'"):
+        load_study(asked(tmp_path, "refuse")).check_material()
