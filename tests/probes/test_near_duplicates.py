@@ -148,7 +148,7 @@ def test_what_others_say_in_an_answer_is_looked_at_and_the_answer_is_not(tmp_pat
     path = tmp_path / "a.jsonl"
     tiny.write_jsonl(path, [row(("assistant", f"You asked: {SHOAL}"))])
     check_overlap({"a": path}, {"a": load_source("a", path)}, reserved)
-    tiny.write_jsonl(path, [row(("assistant", "Yes?"), ("user", SHOAL), ("assistant", "It moves."))])
+    tiny.write_jsonl(path, [row(("assistant", "Yes?"), ("tool", SHOAL), ("assistant", "It moves."))])
     with pytest.raises(BadInput, match="the holdout prompt 'mine'"):
         check_overlap({"a": path}, {"a": load_source("a", path)}, reserved)
 
