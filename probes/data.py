@@ -14,7 +14,7 @@ from lanes import Recipe
 from lanes.errors import BadInput
 from probes.duplicates import Wordings
 from probes.inputs.files import unit_of
-from probes.inputs.sources import Pair as Pair
+from probes.inputs.sources import Pair as Pair  # here, too, for those who order and train on pairs
 from probes.inputs.sources import load_source as load_source
 from probes.inputs.turns import Turns
 from probes.inputs.where import Where
