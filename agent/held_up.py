@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from agent.study import Study
 from probes.architecture import Reach, require_fit
 from probes.inputs.rows import BadRow
-from probes.inputs.sources import refusal
-from probes.rendered import SourceCounts, count
+from probes.rendered import SourceCounts, count, refused_rows
 from probes.rendering import Renderer
 
 Tell = Callable[[int, int], None]
@@ -54,11 +53,8 @@ def hold(
             tell(done, total)
 
         counts = count(renderer, study.material.sources, reach.min_length, add)
-    refused = {name: [BadRow(line, why) for line, why in found.refused] for name, found in counts.items()}
+    refused = refused_rows(counts, study.material.source_files, study.file.data.bad_rows)
     if study.file.data.bad_rows == "refuse":
-        for name, rows in refused.items():
-            if rows:
-                raise refusal(study.material.source_files[name], rows)
         return Held(study, counts, reach.min_length, renderer)
     for name, source in study.material.read_sources.items():  # also while the session runs
         refused.setdefault(name, []).extend(source.bad)

@@ -15,6 +15,7 @@ from probes.data import Pair, check_overlap, quotas
 from probes.inputs.files import rows_digest
 from probes.inputs.sources import good_source
 from probes.material import Material
+from probes.rendered import count, refused_rows
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,16 @@ def plan(asked: Asked, stores: Stores) -> Plan:
     require_empty(asked.folder)
     material, recipe = asked.material, asked.recipe
     locate(material.model, material.folder)
-    require_fit(material, Reach.of(recipe, answers=False))
+    renderer = require_fit(material, Reach.of(recipe, answers=False))
     files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
     seen = {name: looked(name, where, stores) for name, where in files.items()}
     for one in seen.values():
         require_looked(one, asked.unreviewed)
     read = {name: good_source(name, where, material.data.bad_rows) for name, where in files.items()}
+    if renderer is not None:
+        counts = count(renderer, {name: source.pairs for name, source in read.items()}, recipe.max_length)
+        refused = refused_rows(counts, files, material.data.bad_rows)
+        read = {name: source.without(refused[name]) if refused[name] else source for name, source in read.items()}
     pairs = {name: source.pairs for name, source in read.items()}
     digests = {name: rows_digest(where) for name, where in files.items()}
     check_overlap(files, pairs, material.all_prompts)

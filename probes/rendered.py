@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from lanes.errors import BadInput
 from probes.data import Pair
+from probes.inputs.rows import BadRow
+from probes.inputs.sources import BadRows, refusal
+from probes.inputs.where import Where
 from probes.prompts import Prompt
 from probes.rendering import BATCH, Renderer, TokenRow, Unrenderable
 
@@ -59,6 +62,17 @@ def _add(
     counts.tokens += 2 * len(row.prompt) + len(row.chosen) + len(row.rejected)
     counts.cut += row.length > max_length
     counts.endless += not (renderer.ends(row.chosen) and renderer.ends(row.rejected))
+
+
+def refused_rows(
+    counts: Mapping[str, SourceCounts], files: Mapping[str, Where], bad_rows: BadRows
+) -> dict[str, list[BadRow]]:
+    """What the tokenizer refuses, by source; BadInput names the first where bad rows are refused."""
+    found = {name: [BadRow(line, why) for line, why in own.refused] for name, own in counts.items()}
+    for name, rows in found.items():
+        if rows and bad_rows == "refuse":
+            raise refusal(files[name], rows)
+    return found
 
 
 def rendered_digest(renderer: Renderer, prompts: Iterable[Prompt]) -> str:

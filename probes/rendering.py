@@ -12,6 +12,7 @@ Imports neither torch nor transformers: it is given a tokenizer.
 import json
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -64,6 +65,11 @@ class Stop:
     texts: tuple[str, ...] = ()
 
 
+_RowTexts = tuple[str, str, str]
+_Batch = tuple[Sequence[_RowTexts | Unrenderable], "Future[list[Ids]]"]
+"""Rows that are rendered, and the ids of those that could be, which are under way."""
+
+
 class Renderer:
     """A tokenizer with the chat settings of a study. ``chat``: whether prompts are asked as a conversation."""
 
@@ -100,15 +106,23 @@ class Renderer:
         return found
 
     def rows(self, pairs: Sequence[Pair]) -> Iterator[TokenRow | Unrenderable]:
-        """Each pair as token ids, or why it has none, in order; a batch at a time is in memory."""
-        for start in range(0, len(pairs), BATCH):
-            texts = [self._row_texts(pair) for pair in pairs[start : start + BATCH]]
-            whole = [one for one in texts if not isinstance(one, Unrenderable)]
-            ids = iter(self._ids(list(chain.from_iterable((p, p + c, p + r) for p, c, r in whole))))
-            for one in texts:
-                yield one if isinstance(one, Unrenderable) else self._token_row(one, next(ids), next(ids), next(ids))
+        """Each pair as token ids, or why it has none, in order. A batch is tokenised while the next is rendered."""
+        with ThreadPoolExecutor(1) as pool:
+            batch: _Batch | None = None
+            for start in range(0, len(pairs), BATCH):
+                texts = [self._row_texts(pair) for pair in pairs[start : start + BATCH]]
+                whole = [one for one in texts if not isinstance(one, Unrenderable)]
+                flat = list(chain.from_iterable((p, p + c, p + r) for p, c, r in whole))
+                before, batch = batch, (texts, pool.submit(self._ids, flat))
+                yield from self._token_rows(before)
+            yield from self._token_rows(batch)
 
-    def _row_texts(self, pair: Pair) -> tuple[str, str, str] | Unrenderable:
+    def _token_rows(self, batch: "_Batch | None") -> Iterator[TokenRow | Unrenderable]:
+        texts, ids = ((), iter(())) if batch is None else (batch[0], iter(batch[1].result()))
+        for one in texts:
+            yield one if isinstance(one, Unrenderable) else self._token_row(one, next(ids), next(ids), next(ids))
+
+    def _row_texts(self, pair: Pair) -> _RowTexts | Unrenderable:
         """Question and both answers, which continue it."""
         try:
             question = self.question_text(pair.prompt, pair.tools)
@@ -233,7 +247,14 @@ class Renderer:
         return re.compile("|".join(map(re.escape, self._control)) or r"(?!)")
 
     def _bare(self, texts: Sequence[str]) -> list[Ids]:
-        found: list[Ids] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        """Without what the tokenizer adds. A tokenizer of the tokenizers library is asked itself: twice as fast."""
+        if not texts:
+            return []
+        if (backend := getattr(self.tokenizer, "backend_tokenizer", None)) is not None:
+            backend.no_truncation()
+            backend.no_padding()
+            return [one.ids for one in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        found: list[Ids] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return found
 
     def _ids(self, texts: Sequence[str]) -> list[Ids]:

@@ -53,7 +53,7 @@ def test_commands_and_options_are_pinned() -> None:
         "status": ["--workspace", "--json"],
         "report": ["--workspace", "--json"],
         "explain": ["--workspace", "--json"],
-        "check": ["--workspace"],
+        "check": ["--workspace", "--show"],
         "init": [],
         "doctor": ["--workspace", "--repair", "--json"],
         "evaluate": [
