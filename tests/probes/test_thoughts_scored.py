@@ -1,4 +1,4 @@
-"""What of an answer is scored: what follows its thoughts, for every scorer, and all of it where the study keeps them."""
+"""What of an answer is scored: what follows its thoughts, by every scorer, or all of it where the study says so."""
 
 import json
 from dataclasses import replace
