@@ -147,10 +147,9 @@ def test_a_run_that_diverges_is_one_sentence_and_no_complete_run(
     assert "train.jsonl has the curve" in str(told)
 
 
-def test_rows_that_leave_no_room_for_an_answer_are_told(tmp_path: Path, tiny_folder: Path, threads: None) -> None:
-    told = fails(ready(tmp_path, tiny_folder, recipe={"max_length": 8}))
-    assert isinstance(told, BadInput)
-    assert "raise max_length" in str(told)
+def test_rows_that_leave_no_room_for_an_answer_are_told_before_the_run(tmp_path: Path, tiny_folder: Path) -> None:
+    with pytest.raises(BadInput, match=r"line 1.* leaves no room for an answer in max_length=8; raise max_length"):
+        ready(tmp_path, tiny_folder, recipe={"max_length": 8})
 
 
 @pytest.mark.parametrize(
