@@ -74,7 +74,7 @@ class StudyFile(Section):
     """The whole file, as written. ``lab`` names a bundled lab that makes the material on first use."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    lab: Literal["", "microcoder", "persona"] = ""
+    lab: Literal["", "microcoder", "persona", "smollm"] = ""
     model: ModelSettings
     recipe: dict[str, Any]
     data: DataSettings

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from labs.building import MANIFEST, Lab
+from lanes.errors import NightlaneError
 
 HERE = Path(__file__).parent
 
@@ -19,7 +20,11 @@ def main(lab: Lab) -> None:
     parser.add_argument("--rows", default="", help="measure only the recipes whose name contains this")
     arguments = parser.parse_args()
     directory = HERE / lab.name / "build"
-    lab.build(directory, PrintedProgress())
+    try:
+        lab.build(directory, PrintedProgress())
+    except NightlaneError as error:
+        print(f"labs.{lab.name}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     if not arguments.measure:
         print((directory / MANIFEST).read_text(encoding="utf-8"))
         return

@@ -25,4 +25,5 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
 
 
 def digest_of_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,7 @@
+"""python -m labs.smollm [--measure] [--seeds 42 123 7] [--rows TEXT]"""
+
+from labs.command import main
+from labs.smollm.material import LAB
+
+if __name__ == "__main__":
+    main(LAB)

@@ -1,0 +1,22 @@
+"""Trains and scores the recipes of the README's table: mean scores, 0 to 10, per category.
+
+python -m labs.smollm --measure
+"""
+
+from pathlib import Path
+
+from labs.measuring import Row, Table
+from labs.smollm.texts import CATEGORIES
+
+STUDY = Path(__file__).with_name("study.toml")
+
+# Name of the row -> what differs from the starting recipe.
+RECIPES: tuple[Row, ...] = (
+    ("start (DPO, 1e-4, even)", {}),
+    ("brief_only", {"mixture": {"brief": 1.0}}),
+    ("brief_only, 4e-4", {"learning_rate": 4e-4, "mixture": {"brief": 1.0}}),
+    ("clipped alone, 4e-4", {"learning_rate": 4e-4, "mixture": {"clipped": 1.0}}),
+    ("ORPO brief_only, 4e-4", {"objective": "orpo", "learning_rate": 4e-4, "mixture": {"brief": 1.0}}),
+)
+
+main = Table(STUDY, CATEGORIES, RECIPES, worth=lambda score: score.value, digits=2).print
