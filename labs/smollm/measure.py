@@ -12,11 +12,11 @@ STUDY = Path(__file__).with_name("study.toml")
 
 # Name of the row -> what differs from the starting recipe.
 RECIPES: tuple[Row, ...] = (
-    ("start (DPO, 1e-4, even)", {}),
+    ("start (ORPO, 1e-3, even)", {}),
     ("brief_only", {"mixture": {"brief": 1.0}}),
-    ("brief_only, 4e-4", {"learning_rate": 4e-4, "mixture": {"brief": 1.0}}),
-    ("clipped alone, 4e-4", {"learning_rate": 4e-4, "mixture": {"clipped": 1.0}}),
-    ("ORPO brief_only, 4e-4", {"objective": "orpo", "learning_rate": 4e-4, "mixture": {"brief": 1.0}}),
+    ("brief_only, 3e-3", {"learning_rate": 3e-3, "mixture": {"brief": 1.0}}),
+    ("clipped alone", {"mixture": {"clipped": 1.0}}),
+    ("DPO brief_only", {"objective": "dpo", "mixture": {"brief": 1.0}}),
 )
 
 main = Table(STUDY, CATEGORIES, RECIPES, worth=lambda score: score.value, digits=2).print
