@@ -109,12 +109,16 @@ def _survey(probes: float | None, policy: Policy, budget: Budget, knobs: int) ->
     return (survey, so) if survey >= FEWEST_PER_KNOB * knobs else (0, "")
 
 
-def visible_effect(readings: Sequence[Reading], target: str, floor: Floor, policy: Policy) -> float:
-    """The true effect that a confirmation shows with an even chance, if pairing by seed cancels half of the noise."""
+def visible_effect(
+    readings: Sequence[Reading], found: Sources | None, target: str, floor: Floor, policy: Policy
+) -> float:  # fmt: skip
+    """The true effect that a confirmation shows with an even chance, if pairing by seed cancels half of the noise. Two
+    or three means lie close together by chance; they vary by no less than what prompts and answers bring."""
     spread = baseline_spreads(readings, [target])[target]
     level = levels(policy.night_error * policy.spend, floor.pairs, FIRST_LOOK)[-1]
     freedom = spread.freedom + floor.pairs
-    return policy.smallest_effect + quantile(level, freedom) * math.sqrt(spread.variance / floor.pairs)
+    least = 0.0 if found is None else found.of_prompts_and_answers
+    return policy.smallest_effect + quantile(level, freedom) * math.sqrt(max(spread.variance, least) / floor.pairs)
 
 
 def told(found: Sources | None, category: str, visible: float) -> str:

@@ -215,7 +215,8 @@ class Session:
         width = self.measuring.runner.width
         knobs = 0 if scorer.chooses else len(self.study.lanes.moves(start))  # a survey compares scores
         floor = settle(readings, found, file.policy, self.measuring.budget, width, chosen, knobs)
-        self._settle(floor, floor_data(floor, found, visible_effect(readings, self.study.target, floor, file.policy)))
+        visible = visible_effect(readings, found, self.study.target, floor, file.policy)
+        self._settle(floor, floor_data(floor, found, visible))
         self.measuring.note(told(found, self.study.target, self._floor["visible"]))
         self.measuring.note(f"FLOOR {floor.why}")
         return self._repeats(start)

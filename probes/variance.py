@@ -52,6 +52,11 @@ class Sources:
         }
 
     @property
+    def of_prompts_and_answers(self) -> float:
+        """The variance of one seed's mean without what the seed brings to all prompts alike."""
+        return (self.prompt_by_seed**2 + self.answers**2 / self.samples) / self.prompts
+
+    @property
     def answer(self) -> float:
         """Standard deviation of an answer's score around what its prompt and seed give, without the judge's part."""
         return math.sqrt(self.answers**2 * (1 - self._judged_share()))
