@@ -21,6 +21,7 @@ from typing import Any
 
 from probes.data import Pair
 from probes.inputs.turns import Turns, messages, plain
+from probes.scoring.thoughts import is_mark
 from probes.settings import ModelSettings
 
 Ids = list[int]
@@ -214,9 +215,10 @@ class Renderer:
         return before[len(question) :] if before.startswith(question) else "", behind
 
     def answer(self, question: Question, ids: Sequence[int]) -> str:
-        """The content of the tokens that were drawn behind a question, up to where they stop, without special tokens.
-        They are decoded behind it: a decoder takes the first blank off a text that stands alone."""
-        special = set(self.tokenizer.all_special_ids)
+        """The content of the tokens that were drawn behind a question, up to where they stop, without special tokens
+        but those that mark thoughts. They are decoded behind it: a decoder takes the first blank off a text that stands
+        alone."""
+        special = {number for text, number in self._control.items() if not is_mark(text)}
         drawn = [token for token in takewhile(lambda token: token not in self.stop.ids, ids) if token not in special]
         return self.content(self._said(list(question.ids), drawn))
 
@@ -237,7 +239,7 @@ class Renderer:
 
     @cached_property
     def _control(self) -> dict[str, int]:
-        """Special tokens by their text."""
+        """Special tokens by their text: those that are marked as such, and those that have a name (bos, eos, ...)."""
         added = self.tokenizer.added_tokens_decoder
         found = {str(token): number for number, token in added.items() if token.special}
         return found | dict(zip(self.tokenizer.all_special_tokens, self.tokenizer.all_special_ids, strict=True))

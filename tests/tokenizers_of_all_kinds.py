@@ -84,6 +84,8 @@ def byte_level(special: tuple[str, ...], bos: bool = False) -> Any:
 
 def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True) -> Any:
     """BPE with blanks as ▁ and bytes for what it does not know, as SentencePiece models of Llama 2 and Mistral are."""
+    import json
+
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     made = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
@@ -95,6 +97,9 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
     made.train_from_iterator(
         TEXT.split("\n"), trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>", *special, *fallback])
     )
+    state = json.loads(made.to_str())  # bytes are in the vocabulary and no special tokens, as in those of these models
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] not in fallback]
+    made = Tokenizer.from_str(json.dumps(state))
     if bos:
         made.post_processor = processors.TemplateProcessing(
             single=f"{special[0]} $A", special_tokens=[(special[0], made.token_to_id(special[0]))]

@@ -30,7 +30,15 @@ _CLOSES_A_LINE = _pattern(rf"^[ \t]*+{_ANY}|{_ANY}(?=[ \t]*+$)|(?<=<\|start\|>as
 _ENDS = _pattern(r"<\|(?:return|end|end_of_solution)\|>\s*+\Z")
 
 
+_MARK = _pattern(
+    "|".join((*(mark for marks in _MARKS for mark in marks), r"<\|(?:start|channel|constrain|message)\|>"))
+)
 _OPENED = _pattern(rf"(?:{'|'.join(opening for opening, _ in _MARKS)})(?=\s*+\Z)")
+
+
+def is_mark(token: str) -> bool:
+    """Whether a special token's text is a mark that thoughts are found by, or a part of one."""
+    return _MARK.fullmatch(token) is not None
 
 
 def opened_by(question: str) -> str:

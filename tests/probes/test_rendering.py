@@ -10,7 +10,7 @@ import pytest
 import row_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers_of_all_kinds import CHATML, KINDS, OPENS_A_THOUGHT, chatml
+from tokenizers_of_all_kinds import CHATML, HEADERS, KINDS, LLAMA, OPENS_A_THOUGHT, byte_level, chatml, wrapped
 
 from probes.data import Pair, load_source
 from probes.inputs.turns import Turn, plain
@@ -287,6 +287,15 @@ def test_texts_that_are_rendered_already(pair: Pair, why: str) -> None:
         renderer("ChatML base").row(pair)
     asking = renderer("ChatML base", chat="never")
     check_law(asking, pair, asking.row(pair)) if "<" not in plain(pair.chosen) else asking.row(pair)
+
+
+def test_an_answer_has_no_special_token_but_the_marks_of_thoughts_whether_it_has_a_name_or_not() -> None:
+    special = (*LLAMA, "[THINK]", "[/THINK]")
+    for named in ((), special):
+        tokenizer = wrapped(byte_level(special), HEADERS, named, bos_token=LLAMA[0], eos_token="<|eot_id|>")
+        asking = Renderer(tokenizer, ModelSettings(path="none"))
+        drawn = tokenizer("[THINK]two[/THINK]four<|start_header_id|>s<|end_of_text|>.<|eot_id|>x")["input_ids"]
+        assert asking.answer(asking.question("Hello"), drawn) == "[THINK]two[/THINK]fours."
 
 
 def test_sides_that_a_template_makes_equal_are_refused() -> None:
