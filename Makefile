@@ -1,6 +1,7 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
 # make test    everything that is tested; make check: format, lint, types
 # make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
+# make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes
 # make bench   the figures of the README
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
 
-.PHONY: run test test-real check bench clean
+.PHONY: run test test-real test-architectures check bench clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
@@ -19,6 +20,9 @@ test: $(VENV)/.installed-test
 
 test-real: $(VENV)/.installed-real
 	$(BIN)/python -m pytest -m real --capture=no $(ARGUMENTS)
+
+test-architectures: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "architectures or slow" tests/agent/test_architecture_sessions.py $(ARGUMENTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

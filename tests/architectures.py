@@ -49,10 +49,10 @@ def config(name: str, tokenizer: Any, **changes: Any) -> Any:
     }  # fmt: skip
     if name == "gemma3_vision":
         text = config("gemma3", tokenizer, **changes)
-        vision = transformers.SiglipVisionConfig(**VISION)
+        vision, rows = transformers.SiglipVisionConfig(**VISION), text.vocab_size
         return transformers.Gemma3Config(
-            text_config=text, vision_config=vision, mm_tokens_per_image=4, boi_token_index=VOCABULARY - 3,
-            eoi_token_index=VOCABULARY - 2, image_token_index=VOCABULARY - 1, **special,
+            text_config=text, vision_config=vision, mm_tokens_per_image=4, boi_token_index=rows - 3,
+            eoi_token_index=rows - 2, image_token_index=rows - 1, **special,
         )  # fmt: skip
     return getattr(transformers, kind)(**{**sizes, **special, **changes})
 
