@@ -99,5 +99,8 @@ def shown(renderer: Renderer, pair: Pair) -> list[str]:
 
 
 def _tokens(renderer: Renderer, ids: Sequence[int]) -> str:
-    """The ids' own texts, so that a doubled BOS and a missing end are seen."""
-    return "|".join(repr(renderer.tokenizer.decode([token]))[1:-1] for token in ids)
+    """The ids' own texts, so that a doubled BOS and a missing end are seen. Each is decoded behind another:
+    a decoder takes the first blank off a text that stands alone."""
+    before = renderer.tokenizer("x", add_special_tokens=False)["input_ids"]
+    start = len(renderer.tokenizer.decode(before))
+    return "|".join(repr(renderer.tokenizer.decode([*before, token])[start:])[1:-1] for token in ids)

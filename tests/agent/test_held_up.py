@@ -195,3 +195,13 @@ def test_rows_are_shown_token_by_token_with_what_is_in_the_loss(tmp_path: Path) 
     assert question.split(" ", 1)[1].strip() == asked.split(" ", 1)[1].strip()
     assert loss.endswith("<|eot_id|>⟧")
     assert chosen in rows_text(found, 1)
+
+
+@pytest.mark.parametrize("kind", ["plain, metaspace", "without system turns", "ChatML base"])
+def test_each_blank_of_a_row_is_shown(tmp_path: Path, kind: str) -> None:
+    found = held(written(tmp_path, kind, [row(1)]))
+    asked, chosen, _ = (
+        line.replace("|", "") for line in shown(found.renderer, found.study.material.sources["good"][0])
+    )
+    assert "What is 1 plus two?" in asked
+    assert "It is 3." in chosen
