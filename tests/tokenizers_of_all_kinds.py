@@ -108,7 +108,8 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
 
 
 def wrapped(made: Any, template: str | None = None, special: tuple[str, ...] = (), **named: str) -> Any:
-    """As transformers loads it. ``named``: bos_token, eos_token, pad_token."""
+    """As transformers loads it. ``special``: tokens without a role that its settings name as special, too; those of
+    Llama 3 name none, though its tokenizer marks them as such. ``named``: bos_token, eos_token, pad_token."""
     from transformers import PreTrainedTokenizerFast
 
     found = PreTrainedTokenizerFast(tokenizer_object=made, extra_special_tokens=list(special), **named)
@@ -133,16 +134,12 @@ KINDS: Mapping[str, Callable[[], Any]] = {
     "plain, metaspace always": lambda: wrapped(metaspace(SENTENCES, "always"), bos_token="<s>", eos_token="</s>"),
     "ChatML base": chatml,
     "ChatML, eos ends a turn": lambda: chatml(eos_token="<|im_end|>", pad_token="<|endoftext|>"),
-    "bos by both": lambda: wrapped(
-        byte_level(LLAMA, bos=True), HEADERS, LLAMA, bos_token=LLAMA[0], eos_token="<|eot_id|>"
-    ),
+    "bos by both": lambda: wrapped(byte_level(LLAMA, bos=True), HEADERS, bos_token=LLAMA[0], eos_token="<|eot_id|>"),
     "bos by template": lambda: wrapped(byte_level(GEMMA), MODELS, GEMMA, bos_token="<bos>", eos_token="<eos>"),
     "bos by post-processor alone": lambda: wrapped(
         byte_level(("<s>", *CHAT), bos=True), CHATML, CHAT, bos_token="<s>", eos_token="<|im_end|>"
     ),
-    "today's date": lambda: wrapped(
-        byte_level(LLAMA, bos=True), DATED, LLAMA, bos_token=LLAMA[0], eos_token="<|eot_id|>"
-    ),
+    "today's date": lambda: wrapped(byte_level(LLAMA, bos=True), DATED, bos_token=LLAMA[0], eos_token="<|eot_id|>"),
     "strictly alternating": lambda: wrapped(metaspace(SENTENCES), ALTERNATING, bos_token="<s>", eos_token="</s>"),
     "without system turns": lambda: wrapped(
         metaspace(GEMMA, "never", bos=False), MODELS, GEMMA, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"

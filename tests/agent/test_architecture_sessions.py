@@ -108,7 +108,8 @@ category = "lists"
 steps = 2
 seeds = [1, 2]
 samples = 2
-max_new_tokens = 8
+max_new_tokens = 24
+temperature = 3.0
 [harvest]
 prompts = 2
 samples = 2
@@ -128,7 +129,7 @@ disk_gb = 0
 kind = "resident"
 workers = 1
 """
-RULES = '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 2\nhigh = 4\n'
+RULES = '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 4\nhigh = 8\n'
 ADD = {
     "type": "function",
     "function": {"name": "add", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}},
