@@ -16,7 +16,6 @@ RECIPES: tuple[Row, ...] = (
     ("brief_only", {"mixture": {"brief": 1.0}}),
     ("brief_only, 3e-3", {"learning_rate": 3e-3, "mixture": {"brief": 1.0}}),
     ("clipped alone", {"mixture": {"clipped": 1.0}}),
-    ("DPO brief_only", {"objective": "dpo", "mixture": {"brief": 1.0}}),
 )
 
 main = Table(STUDY, CATEGORIES, RECIPES, worth=lambda score: score.value, digits=2).print
