@@ -179,16 +179,22 @@ class Renderer:
         return both[len(text) :]
 
     def ends(self, answer: Ids) -> bool:
-        """Whether one of the tokens that end an answer stands in it with nothing but white space after it."""
-        ends = set(self.stop.ids)
-        tail = list(takewhile(lambda token: token not in ends, reversed(answer)))
-        return len(tail) < len(answer) and (not tail or not self._decode(tail[::-1]).strip())
+        """Whether an answer ends with one of the tokens that end one."""
+        return bool(answer) and answer[-1] in self.stop.ids
 
     def _ended(self, answer: Ids | None) -> Ids | None:
-        """With an end, where the text has none."""
-        if answer is None or self.tokenizer.eos_token_id is None or self.ends(answer):
-            return answer
-        return [*answer, self.tokenizer.eos_token_id]
+        """Up to its end, without what a template writes behind that, which nobody is asked for; with an eos where it
+        has no end."""
+        if answer is None:
+            return None
+        ends, start = self.stop.ids, len(answer)
+        while start and (answer[start - 1] in ends or not self._decode([answer[start - 1]]).strip()):
+            start -= 1
+        end = next((place for place in range(start, len(answer)) if answer[place] in ends), None)
+        if end is not None:
+            return answer[: end + 1]
+        eos = self.tokenizer.eos_token_id
+        return answer if eos is None else [*answer, eos]
 
     # answers
 
