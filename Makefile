@@ -1,7 +1,7 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
-# make test    everything that is tested; make check: format, lint, types
+# make test    what is tested at each change; make check: format, lint, types
 # make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
-# make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes
+# make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
 # make bench   the figures of the README
 
 PYTHON ?= python3
@@ -22,7 +22,7 @@ test-real: $(VENV)/.installed-real
 	$(BIN)/python -m pytest -m real --capture=no $(ARGUMENTS)
 
 test-architectures: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "architectures or slow" tests/agent/test_architecture_sessions.py $(ARGUMENTS)
+	$(BIN)/python -m pytest --numprocesses 2 -m "architectures or slow" tests/agent/test_architecture_sessions.py $(ARGUMENTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

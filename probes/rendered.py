@@ -61,7 +61,11 @@ def _add(
     counts.longest = max(counts.longest, row.length)
     counts.tokens += 2 * len(row.prompt) + len(row.chosen) + len(row.rejected)
     counts.cut += row.length > max_length
-    counts.endless += not (renderer.ends(row.chosen) and renderer.ends(row.rejected))
+    counts.endless += not renderer.closes
+    room = max_length - len(row.prompt)
+    if row.chosen[:room] == row.rejected[:room]:
+        why = f"chosen and rejected are the same tokens up to max_length={max_length}; raise max_length or shorten them"
+        counts.refused.append((pair.line, why))
 
 
 def refused_rows(

@@ -3,7 +3,7 @@
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -14,6 +14,13 @@ class Section(BaseModel):
 
 FIXED_DATE = datetime.date(2026, 1, 1)
 """What chat templates are told that ask for today's date, where a study names none."""
+
+
+RENDERING = frozenset({
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
+    "messages", "padding", "return_assistant_tokens_mask", "return_dict", "return_tensors", "tokenize",
+    "tokenizer_kwargs", "tools", "truncation",
+})  # fmt: skip
 
 
 class ModelSettings(Section):
@@ -36,6 +43,13 @@ class ModelSettings(Section):
     date: datetime.date = Field(FIXED_DATE, exclude_if=lambda day: day == FIXED_DATE)
     adapter: str | None = Field(None, exclude_if=lambda folder: folder is None)
     trust_remote_code: bool = False
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _kwargs_are_the_templates(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if ours := sorted(RENDERING & set(given)):
+            raise ValueError(f"chat_template_kwargs are for the template, and {ours[0]} is set by nightlane; take it out")
+        return given
 
 
 class DataSettings(Section):

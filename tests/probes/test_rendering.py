@@ -196,7 +196,7 @@ def merges(asking: Renderer, pair: Pair) -> bool:
     """Whether a token covers the end of the question and the beginning of an answer."""
     question = asking.question(pair.prompt, pair.tools)
     wholes = (asking.question_text(pair.prompt, pair.tools) + plain(side) for side in (pair.chosen, pair.rejected))
-    return any(asking._ids([text])[0][: len(question.ids)] != list(question.ids) for text in wholes)
+    return any(asking.tokens.ids([text])[0][: len(question.ids)] != list(question.ids) for text in wholes)
 
 
 def check_against_trl(name: str, asking: Renderer, pair: Pair, objective: str) -> None:
