@@ -3,6 +3,7 @@
 Unknown keys are refused with the nearest known one named; every message is one sentence with its remedy.
 """
 
+import datetime
 import json
 import tomllib
 from collections.abc import Mapping
@@ -212,11 +213,18 @@ def _text(path: Path) -> str:
         ) from None
 
 
+def _day(value: object) -> str:
+    """A date, as ``[model] date`` is one."""
+    if type(value) is datetime.date:
+        return value.isoformat()
+    raise TypeError
+
+
 def parse_study(path: Path, text: str) -> Study:
     """A study from its text; ``path`` is where its relative paths start and what messages name."""
     try:
         # As JSON, because pydantic is strict there without refusing a list for a tuple: true is no 1, "1e-4" no number.
-        file = StudyFile.model_validate_json(json.dumps(tomllib.loads(text)))
+        file = StudyFile.model_validate_json(json.dumps(tomllib.loads(text), default=_day))
         mixture = file.recipe.get("mixture", MISSING)
         if mixture == MISSING:
             raise BadInput(f"{path}: [recipe] mixture is missing; name a manifest of [data.manifests]")
@@ -229,7 +237,7 @@ def parse_study(path: Path, text: str) -> Study:
             mixture = file.data.manifests[mixture]
         start = Recipe.model_validate_json(json.dumps({**file.recipe, "mixture": mixture}), strict=True)
     except (RecursionError, TypeError):
-        raise BadInput(f"{path} nests too deeply or holds a date; write tables of texts, numbers and lists") from None
+        raise BadInput(f"{path} nests too deeply or holds a time; write tables of texts, numbers and lists") from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
     except ValidationError as error:

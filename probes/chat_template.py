@@ -44,22 +44,27 @@ class ChatTemplate:
         return whole[len(question) :]
 
     @cached_property
-    def around(self) -> tuple[str, str]:
-        """What it writes between a question and its answer, and behind the answer. BadInput for a template that renders
-        no question with its answer."""
+    def sample(self) -> tuple[str, str]:
+        """A question, and it with the answer ANSWER. BadInput for a template that does not render these."""
         user, assistant = {"role": "user", "content": "Hello."}, {"role": "assistant", "content": ANSWER}
-        asked, why = [user], ""
+        why = ""
         for asked in ([user], [{"role": "system", "content": "Be brief."}, user]):
             try:
                 question, whole = self._rendered(asked, "", True), self._rendered([*asked, assistant], "", False)
             except Unrenderable as error:
-                why = f"for a question with an answer {error}"
+                why = why or f"for a question with an answer {error}"
                 continue
-            before, found, behind = whole.rpartition(ANSWER)
-            if found:
-                return before[len(question) :] if before.startswith(question) else "", behind
+            if ANSWER in whole:
+                return question, whole
             why = f"it changes an answer {ANSWER!r} into something else"
         raise BadInput(f"a chat template renders a question and its answer, and of this one: {why}; set chat_template")
+
+    @property
+    def around(self) -> tuple[str, str]:
+        """What it writes between a question and its answer, and behind the answer."""
+        question, whole = self.sample
+        before, _, behind = whole.rpartition(ANSWER)
+        return before[len(question) :] if before.startswith(question) else "", behind
 
     def _rendered(self, told: Messages, tools: str, asks: bool) -> str:
         from jinja2 import TemplateError

@@ -229,8 +229,7 @@ class Renderer:
     @cached_property
     def _written(self) -> re.Pattern[str]:
         """What the template writes and no text may hold: special tokens, others of its own, and where answers stop."""
-        before, behind = self._template.around
-        template = self._template.question("Hello.", "") + before + behind if self.chat else ""
+        template = "".join(self._template.sample) if self.chat else ""
         texts = [*self.tokens.unsaid, *(text for text in self.tokens.added if text in template), *self.stop.texts]
         return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 

@@ -251,6 +251,7 @@ def request(sampling: Sampling, seed: int, stop: Stop) -> Request:
         options["stop"] = list(stop.texts)
     extra = {
         "top_k": sampling.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0, "stop_token_ids": list(stop.ids),
+        "skip_special_tokens": False,
     }  # fmt: skip
     return options, extra
 

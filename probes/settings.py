@@ -48,7 +48,9 @@ class ModelSettings(Section):
     @classmethod
     def _kwargs_are_the_templates(cls, given: dict[str, Any]) -> dict[str, Any]:
         if ours := sorted(RENDERING & set(given)):
-            raise ValueError(f"chat_template_kwargs are for the template, and {ours[0]} is set by nightlane; take it out")
+            raise ValueError(
+                f"chat_template_kwargs are for the template, and {ours[0]} is set by nightlane; take it out"
+            )
         return given
 
 

@@ -11,6 +11,7 @@ settings.register_profile("nightlane", deadline=None)  # a loaded machine is no 
 settings.load_profile("nightlane")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a model this small is several times faster on one thread
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background, or by nohup, which children inherit
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:

@@ -10,8 +10,9 @@ import pytest
 import row_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers_of_all_kinds import CHATML, HEADERS, KINDS, LLAMA, OPENS_A_THOUGHT, byte_level, chatml, wrapped
+from tokenizers_of_all_kinds import CHATML, HEADERS, KINDS, LLAMA, OPENS_A_THOUGHT, TOOLS, byte_level, chatml, wrapped
 
+from lanes.errors import BadInput
 from probes.data import Pair, load_source
 from probes.inputs.turns import Turn, plain
 from probes.rendering import Renderer, TokenRow, Unrenderable
@@ -61,7 +62,7 @@ def kind(request: pytest.FixtureRequest) -> tuple[str, Renderer]:
 def taken(kind: str, form: str) -> bool:
     if kind.startswith("plain"):
         return isinstance(FORMS[form].prompt, str)
-    return form != "system" or kind not in NO_SYSTEM
+    return kind == "tools" if form == "a call" else form != "system" or kind not in NO_SYSTEM
 
 
 def check_ids(asking: Renderer, pair: Pair, row: TokenRow) -> None:
@@ -70,7 +71,7 @@ def check_ids(asking: Renderer, pair: Pair, row: TokenRow) -> None:
     assert row.prompt == list(question.ids)
     assert tokenizer.decode(row.prompt).endswith(question.text[-5:])
     written = question.text.startswith(str(tokenizer.bos_token)) and asking.chat
-    bos = asking.bos or ([tokenizer.bos_token_id] if written else [])
+    bos = asking.tokens.bos or ([tokenizer.bos_token_id] if written else [])
     assert row.prompt[: len(bos)] == bos
     assert row.prompt[len(bos) : 2 * len(bos)] != bos or not bos
     for ids in (row.chosen, row.rejected):
@@ -92,8 +93,6 @@ def test_what_is_trained_is_asked_and_an_answer_ends(kind: tuple[str, Renderer],
     if not taken(name, form):
         with pytest.raises(Unrenderable):
             asking.row(FORMS[form])
-    elif form == "a call" and name != "tools":
-        return  # its template passes calls over, which is another test's
     else:
         check_law(asking, FORMS[form], asking.row(FORMS[form]), name in TRIMS)
 
@@ -220,7 +219,7 @@ def test_trl_alone_has_the_same_ids_or_there_is_a_reason(kind: tuple[str, Render
 
 REFUSALS = (
     "it is a conversation and the tokenizer has no chat template", "the chat template refuses it",
-    "it holds '<|", "its text is a transcript that ends with the assistant's name",
+    "it holds '<|", "the chat template leaves its ", "its text is a transcript that ends with the assistant's name",
 )  # fmt: skip
 
 
@@ -275,7 +274,7 @@ def test_a_template_of_the_study_replaces_the_tokenizers_own() -> None:
     [
         (
             replace(PAIR, chosen="It is four.<|im_end|>"),
-            r"it holds '<\|im_end\|>', a special token that the chat templ",
+            r"it holds '<\|im_end\|>', which the chat templ",
         ),
         (replace(PAIR, prompt="\n\nHuman: Two?\n\nAssistant:"), "is a transcript that ends with the assistant's name"),
     ],
@@ -299,6 +298,112 @@ def test_an_answer_has_no_special_token_but_the_marks_of_thoughts_whether_it_has
 def test_sides_that_a_template_makes_equal_are_refused() -> None:
     with pytest.raises(Unrenderable, match="chosen and rejected are the same tokens once they are rendered"):
         renderer("bos by both").row(replace(PAIR, chosen="Four.", rejected="Four. "))
+
+
+QUIET = (
+    "{% for m in messages %}{% if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+FORGETFUL = QUIET.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
+ADDING = replace(FORMS["a call"], chosen=(Turn("assistant", "Let me add them.", CALL),))
+
+
+@pytest.mark.parametrize(
+    ("template", "pair", "what"),
+    [
+        (CHATML, FORMS["a call"], "tools"),
+        (CHATML, replace(FORMS["a call"], tools=""), "tool_calls"),
+        (QUIET, FORMS["system"], "system turn"),
+        (QUIET, replace(FORMS["turns"], chosen=(Turn("assistant", "4", '{"reasoning_content": "Two and two."}'),)),
+         "reasoning_content"),
+        (FORGETFUL, replace(FORMS["turns"], chosen=said("<think>Two and two.</think>4")), "assistant turn"),
+        (TOOLS.replace("{{ m.content }}", "{{ m.content if not m.tool_calls }}"), ADDING, "assistant turn"),
+    ],
+)  # fmt: skip
+def test_what_a_template_would_leave_out_is_refused(template: str, pair: Pair, what: str) -> None:
+    with pytest.raises(Unrenderable, match=f"the chat template leaves its {what} out"):
+        Renderer(chatml(template), ModelSettings(path="none")).row(pair)
+
+
+def test_earlier_thoughts_in_a_question_may_be_left_out() -> None:
+    asking = Renderer(chatml(FORGETFUL), ModelSettings(path="none"))
+    pair = replace(FORMS["several turns"], prompt=(Turn("user", "Hello"), *said("<think>Hm.</think>Hello."), USER))
+    assert "Hm." not in asking.question(pair.prompt).text
+    check_law(asking, pair, asking.row(pair))
+
+
+def test_a_tokenizer_may_have_a_template_for_tools() -> None:
+    tokenizer = chatml()
+    tokenizer.chat_template = {"default": CHATML, "tool_use": TOOLS}
+    asking = Renderer(tokenizer, ModelSettings(path="none"))
+    assert "<tool_call>" in tokenizer.decode(asking.row(FORMS["a call"]).chosen)
+    assert asking.question("Hello").text == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("asks", ["strftime_now('%Y')", 'strftime_now( format = "%Y" )'])
+def test_every_way_to_ask_for_the_date_gets_the_fixed_one_or_is_refused(asks: str) -> None:
+    told = Renderer(chatml(f"{{{{ {asks} }}}}{CHATML}"), ModelSettings(path="none", date=datetime.date(2020, 5, 5)))
+    assert told.question("Hello").text.startswith("2020<|im_start|>")
+    hidden = Renderer(chatml(f"{{% set f = '%Y' %}}{{{{ strftime_now(f) }}}}{CHATML}"), ModelSettings(path="none"))
+    with pytest.raises(BadInput, match="told a fixed date, and this one asks for today's by a format that is no text"):
+        hidden.question("Hello")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        replace(FORMS["a call"], chosen=(Turn("assistant", "", CALL.replace('"x": 2', '"x": "<|im_end|>"')),)),
+        replace(FORMS["a call"], tools=FORMS["a call"].tools.replace("object", "<|im_end|>")),
+    ],
+)
+def test_special_tokens_are_looked_for_in_calls_and_tools(pair: Pair) -> None:
+    with pytest.raises(Unrenderable, match=r"it holds '<\|im_end\|>', which the chat template writes itself"):
+        renderer("tools").row(pair)
+
+
+def test_tokens_of_the_template_that_are_not_marked_as_special_are_looked_for() -> None:
+    from tokenizers import AddedToken
+
+    made = byte_level(("<|endoftext|>",))
+    made.add_tokens([AddedToken("<|im_start|>", special=False), AddedToken("<|im_end|>", special=False)])
+    asking = Renderer(wrapped(made, CHATML, eos_token="<|endoftext|>"), ModelSettings(path="none"))
+    with pytest.raises(Unrenderable, match=r"it holds '<\|im_end\|>'"):
+        asking.row(replace(PAIR, chosen="Four.<|im_end|>"))
+    check_law(asking, PAIR, asking.row(PAIR))
+
+
+def test_where_answers_stop_no_text_goes_on() -> None:
+    with pytest.raises(Unrenderable, match=r"it holds .*### End"):
+        renderer("an end that is no token").row(replace(PAIR, chosen="Four.\n### End\n### user:\nMore"))
+    with pytest.raises(Unrenderable, match="an end of text stands in the middle of its answer"):
+        renderer("plain, eos only").row(replace(PAIR, chosen="Four.<|endoftext|>More"))
+
+
+def test_marks_of_thoughts_stay_in_an_answer_though_they_are_special() -> None:
+    special = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "[THINK]", "[/THINK]")
+    asking = Renderer(wrapped(byte_level(special), CHATML, eos_token="<|endoftext|>"), ModelSettings(path="none"))
+    ids = asking.tokens.bare(["[THINK]Hm.[/THINK]4<|im_end|>"])[0]
+    assert asking.answer(asking.question("Two?"), ids) == "[THINK]Hm.[/THINK]4"
+    assert asking.content("[THINK]Hm.[/THINK]4<|im_start|>") == "[THINK]Hm.[/THINK]4"
+
+
+def test_a_template_that_wants_a_system_turn_and_one_that_changes_answers() -> None:
+    wants = "{% if messages[0].role != 'system' %}{{ raise_exception('a system turn!') }}{% endif %}" + CHATML
+    asking = Renderer(chatml(wants), ModelSettings(path="none"))
+    check_law(asking, FORMS["system"], asking.row(FORMS["system"]))
+    loud = Renderer(chatml(CHATML.replace("m.content", "m.content | upper")), ModelSettings(path="none"))
+    with pytest.raises(BadInput, match=r"it changes an answer 'Kumquats zigzag\.' into something else"):
+        _ = loud.stop
+
+
+def test_characters_that_a_tokenizer_does_not_know_take_nothing_of_an_answer_with_them() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.WordLevel({"<unk>": 0, "<eos>": 1, "is": 2, "two": 3, "four": 4}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    asking = Renderer(wrapped(made, eos_token="<eos>", unk_token="<unk>"), ModelSettings(path="none"))
+    with pytest.raises(Unrenderable, match="characters that the tokenizer does not know where it meets the prompt"):
+        asking.row(replace(PAIR, prompt="is tw", chosen="o is four", rejected="o is"))
 
 
 def test_one_bad_row_does_not_hide_the_others() -> None:

@@ -91,7 +91,7 @@ def test_a_request_names_all_that_shapes_a_draw(adapter: Path) -> None:
     asked = {name: value for name, value in server.requests[0].items() if name not in ("model", "prompt", "seed")}
     assert asked == {
         "temperature": 0.7, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "max_tokens": 5,
-        "stop_token_ids": [7, 9],
+        "stop_token_ids": [7, 9], "skip_special_tokens": False,
     }  # fmt: skip
     _, server = served(adapter, sampling=replace(SAMPLING, top_k=20, top_p=0.9))
     assert (server.requests[0]["top_k"], server.requests[0]["top_p"]) == (20, 0.9)
