@@ -1,7 +1,7 @@
 """What a study may ask of its model, held against the model's configuration and tokenizer before anything is trained.
 
-The model is built without weights. One that lies in no folder and not in the cache is left for the run to say, and so
-is one that cannot be built here. torch and transformers are imported when a model is looked at, not before.
+The model is built without weights. A hub model that is not in the cache is left for the run to say, and so is one that
+cannot be built here; one that is there and broken is refused. torch and transformers are imported when a model is looked at, not before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,14 @@ from typing import Any
 from lanes import Recipe
 from lanes.errors import BadInput, MissingRequirement
 from lanes.knobs import Knob
-from probes.base import load_quietly, load_renderer, locate, locate_adapter
+from probes.base import ADAPTER_CONFIG, load_quietly, load_renderer, loading, locate, locate_adapter
 from probes.material import Material
 from probes.rendered import rendered_digest
 from probes.rendering import Renderer
 from probes.settings import ModelSettings
+
+TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # one of them has the vocabulary
+WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,12 @@ def _longest_prompt(renderer: Renderer, material: Material) -> int:
 
 
 def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | None:
-    """The model without weights, and its tokenizer; None for one that is not at hand, or that cannot be built so."""
+    """The model without weights, and its tokenizer. None for a hub id that is not in the cache, and for a model that
+    cannot be built without weights; BadInput in one sentence for one that is there and broken."""
     where = locate(settings, folder)
-    if not _at_hand(where, settings.revision):
+    if Path(where).is_dir():
+        _require_whole(settings, Path(where))
+    elif not _cached(settings, where):
         return None
     load_quietly()
     import torch
@@ -129,17 +135,52 @@ def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | Non
     options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code, "local_files_only": True}
     try:
         renderer = load_renderer(settings, folder, local=True)
-        config = AutoConfig.from_pretrained(where, **options)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
-    except (OSError, ValueError, RuntimeError, ImportError, NotImplementedError, MissingRequirement):
-        return None  # the run loads it for good, and says what is wrong
+        with loading(settings, where):
+            config = AutoConfig.from_pretrained(where, **options)
+            try:
+                with torch.device("meta"):
+                    model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
+            except (RuntimeError, ImportError, NotImplementedError):
+                return None  # the run loads it for good, and says what is wrong
+    except MissingRequirement:
+        if settings.trust_remote_code or not any(_in_cache(settings, where, name) for name in TOKENIZER):
+            return None  # only a part of it is in the cache: the run fetches the rest
+        raise
     return model, renderer
 
 
-def _at_hand(where: str, revision: str | None) -> bool:
-    if Path(where).is_dir():
-        return (Path(where) / "config.json").is_file()
+def _require_whole(settings: ModelSettings, model: Path) -> None:
+    """BadInput for a folder that lacks what every model has."""
+    named = f"[model] path={settings.path!r} is a folder"
+    if not (model / "config.json").is_file():
+        remedy = "give the folder of a model"
+        if (model / ADAPTER_CONFIG).is_file():
+            remedy = "it holds an adapter: name the model it was trained on, and this folder with adapter under [model]"
+        raise BadInput(f"{named} without config.json, so it holds no model; {remedy}")
+    if not any(path.suffix in WEIGHTS for path in model.iterdir()):
+        raise BadInput(f"{named} without weights (no {', '.join(WEIGHTS)} file); restore them, or give another folder")
+
+
+def _cached(settings: ModelSettings, where: str) -> bool:
+    """BadInput for a plain name that is neither here nor in the cache: it is a folder that was mistyped."""
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        if _in_cache(settings, where, "config.json"):
+            return True
+    except HFValidationError as error:
+        raise BadInput(
+            f"[model] path={where!r} is neither a folder nor a hub id ({str(error).splitlines()[0]}); check the path"
+        ) from None
+    if "/" not in where:
+        raise BadInput(
+            f"[model] path={where!r} is neither a folder beside the study nor a hub model in the cache; check the "
+            "path, or give the hub id with its owner, as in owner/name"
+        )
+    return False
+
+
+def _in_cache(settings: ModelSettings, where: str, name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(where, "config.json", revision=revision), str)
+    return isinstance(try_to_load_from_cache(where, name, revision=settings.revision), str)

@@ -5,11 +5,13 @@ torch, transformers and bitsandbytes are imported when a model is loaded, not be
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lanes.errors import BadInput, MissingRequirement
+from lanes.errors import BadInput, MissingRequirement, NightlaneError
 from probes.file_digests import folder_digest
 from probes.rendering import Renderer
 from probes.settings import ModelSettings
@@ -32,32 +34,81 @@ class Base:
 def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) -> Renderer:
     """The tokenizer alone, with the study's chat settings. ``local``: no hub is asked.
 
-    MissingRequirement when it cannot be had from here."""
+    BadInput for a folder or a template that is broken, MissingRequirement for what cannot be had from here."""
     from transformers import AutoTokenizer
 
-    where = locate(settings, folder)
-    try:
+    where, template = locate(settings, folder), _template(settings, folder)
+    if template is not None:
+        require_jinja(template, f"{folder / str(settings.chat_template)} ([model] chat_template)")
+    with loading(settings, where):
         tokenizer = AutoTokenizer.from_pretrained(
             where, revision=settings.revision, trust_remote_code=settings.trust_remote_code, local_files_only=local
         )
-    except (OSError, ValueError) as error:
-        raise _unloadable(settings, error) from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return Renderer(tokenizer, settings, _template(settings, folder))
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        if template is None and settings.chat == "auto" and tokenizer.chat_template is not None:
+            require_jinja(tokenizer.get_chat_template(), f"the chat template of [model] path={settings.path!r}")
+        return Renderer(tokenizer, settings, template)
 
 
 def _template(settings: ModelSettings, folder: Path) -> str | None:
-    """The chat template that replaces the tokenizer's own."""
-    return (folder / settings.chat_template).read_text(encoding="utf-8") if settings.chat_template else None
+    """The chat template that replaces the tokenizer's own; BadInput for a file that holds none."""
+    if not settings.chat_template:
+        return None
+    path = folder / settings.chat_template
+    named = f"{path} ([model] chat_template)"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{named} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise BadInput(f"{named} cannot be read ({error.strerror}); check the path") from None
+    if not text.strip():
+        raise BadInput(f'{named} is empty; write a template, or take the line out, or set chat = "never"')
+    return text
 
 
-def _unloadable(settings: ModelSettings, error: Exception) -> MissingRequirement:
-    first_line = str(error).strip().splitlines()[0]
-    return MissingRequirement(
-        f"[model] path={settings.path!r} could not be loaded ({first_line}); give a folder that holds a model, or a "
-        "hub id that this machine can reach or has in its cache"
-    )
+def require_jinja(template: str, named: str) -> None:
+    """BadInput for a template that Jinja cannot take, as transformers has it."""
+    from jinja2 import TemplateSyntaxError
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    try:
+        _compile_jinja_template(template)
+    except TemplateSyntaxError as error:
+        raise BadInput(
+            f"{named} is no Jinja template (line {error.lineno}: {error.message}); mend it, or name another with "
+            "chat_template under [model]"
+        ) from None
+
+
+@contextmanager
+def loading(settings: ModelSettings, where: str) -> Iterator[None]:
+    """Whatever the loaders raise as one sentence: BadInput for a folder and for broken files, MissingRequirement for
+    what cannot be had from here. A device that has no room or fails is left as it is."""
+    import torch
+
+    try:
+        yield
+    except (NightlaneError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        told = reason[0] if isinstance(error, (OSError, ValueError)) and reason else _named(error)
+        if Path(where).is_dir():
+            raise BadInput(
+                f"[model] path={settings.path!r} could not be loaded ({told}); restore the files of that folder, or "
+                "give another that holds a model"
+            ) from None
+        raise MissingRequirement(
+            f"[model] path={settings.path!r} could not be loaded ({told}); give a folder that holds a model, or a hub "
+            "id that this machine can reach or has in its cache"
+        ) from None
+
+
+def _named(error: Exception) -> str:
+    """An error that may say little without its kind."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
 
 
 def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
@@ -78,12 +129,10 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
         )  # fmt: skip
     options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     renderer = load_renderer(settings, folder)
-    try:
+    with loading(settings, where):
         model = AutoModelForCausalLM.from_pretrained(
             where, dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options
         )
-    except (OSError, ValueError) as error:
-        raise _unloadable(settings, error) from None
     if quantization == "nf4":
         _keep_layout(model)
     model.eval()
@@ -138,6 +187,8 @@ def locate(settings: ModelSettings, folder: Path) -> str:
     local = (folder / Path(settings.path).expanduser()).resolve()
     if local.is_dir():
         return str(local)
+    if local.is_file():
+        raise BadInput(f"[model] path={settings.path!r} is a file, and a model is a folder; give the folder it lies in")
     looks_local = settings.path.startswith((".", "/", "~")) or settings.path.count("/") > 1
     if looks_local or not settings.path or " " in settings.path:
         raise BadInput(f"[model] path={settings.path!r} is neither a folder nor a hub id; check the path")

@@ -18,7 +18,7 @@ from peft.tuners.lora import LoraLayer, ParamWrapper
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import load_peft_weights, set_peft_model_state_dict
 
-from lanes.errors import BadInput
+from lanes.errors import BadInput, NightlaneError
 from probes.adapter import take_off_adapter
 from probes.targets import LINEAR
 
@@ -82,7 +82,9 @@ def read(model: Any, folder: Path) -> dict[str, Pair]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what PEFT warns of, all that matters is looked at here
             return _read(model, folder)
-    except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
+    except NightlaneError:
+        raise
+    except Exception as error:  # PEFT's, torch's and safetensors' own
         why = " ".join(str(error).split())[:300]
         raise BadInput(
             f"{folder} ([model] adapter) is no adapter of this model ({why}); give the model that it was trained on"

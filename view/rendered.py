@@ -7,7 +7,8 @@ from view.markdown import plain, table
 
 HEADINGS = ("source", "rows", "cut", "no room", "refused", "without an end", "longest", "mean")
 NOT_RENDERED = (
-    "Rows and prompts were not rendered: the model is simulated, or not at hand (in no folder and not in the cache)."
+    "Rows and prompts were not rendered: the model is simulated, or not at hand (in no folder and not in the cache), "
+    "or it cannot be built without its weights."
 )
 
 

@@ -176,9 +176,8 @@ def test_what_the_machine_lacks_is_told_and_a_defect_keeps_its_own_error(
     assert not is_complete(plan.asked.folder)
 
 
-def test_a_model_that_cannot_be_had_leaves_the_folder_empty(tmp_path: Path, threads: None) -> None:
+def test_a_folder_without_a_model_is_refused_before_anything_is_written(tmp_path: Path, threads: None) -> None:
     (tmp_path / "model").mkdir()
-    plan = ready(tmp_path, tmp_path)
-    with pytest.raises(MissingRequirement, match="could not be loaded"):
-        ran(plan)
-    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(BadInput, match=r"without config\.json"):
+        ready(tmp_path, tmp_path)
+    assert not (tmp_path / "out").exists()

@@ -26,7 +26,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("llama", "phi3", "gpt2", "qwen3_moe", "gemma3_vision"):
         architectures.write(name, folder / name, architectures.byte_tokenizer())
         for weights in (folder / name).glob("*.safetensors"):
-            weights.unlink()
+            weights.write_bytes(b"")
     return folder
 
 
@@ -107,9 +107,75 @@ def test_an_adapter_of_another_model_is_refused_without_weights(models: Path) ->
     get_peft_model(AutoModelForCausalLM.from_config(config), lora).save_pretrained(models / "sft")
     require_fit(material(models, "llama", adapter="sft"), reach())
     assert "is no adapter of this model" in refused(material(models, "phi3", adapter="sft"), reach())
+    (models / "sft" / "adapter_model.safetensors").write_bytes(b"cut")
+    assert "is no adapter of this model" in refused(material(models, "llama", adapter="sft"), reach())
 
 
 def test_what_is_not_at_hand_is_left_for_the_run(models: Path) -> None:
-    require_fit(material(models, "nobody/has-this-model"), reach(max_length=4096))
-    (models / "empty").mkdir()
-    require_fit(material(models, "empty"), reach(max_length=4096))
+    assert require_fit(material(models, "nobody/has-this-model"), reach(max_length=4096)) is None
+
+
+def copied(models: Path, folder: Path) -> Path:
+    shutil.copytree(models / "llama", folder / "model")
+    tiny.write_files(folder)
+    return folder / "model"
+
+
+@pytest.mark.parametrize(
+    ("name", "contents", "told"),
+    [
+        ("tokenizer.json", b"", "could not be loaded"),
+        ("tokenizer.json", b"{}", "could not be loaded"),
+        ("tokenizer.json", b'{"version": "1.0", "model": {"type": "none"}}', "could not be loaded"),
+        ("tokenizer.json", b"\xff\xfe", "could not be loaded"),
+        ("tokenizer_config.json", b"{", "could not be loaded"),
+        ("tokenizer*", None, "could not be loaded"),
+        ("config.json", b"{", "could not be loaded"),
+        ("config.json", b"{}", "could not be loaded"),
+        ("config.json", b'{"model_type": "nobodys"}', "could not be loaded"),
+        ("config.json", b'{"model_type": "t5"}', "could not be loaded"),
+        ("config.json", b'{"model_type": "llama", "hidden_size": "much"}', "could not be loaded"),
+        ("config.json", None, "without config.json"),
+        ("*.safetensors", None, "without weights (no .safetensors, .bin, .gguf file); restore them"),
+        ("chat_template.jinja", b"{% for", "is no Jinja template (line 1: "),
+    ],
+)
+def test_a_model_that_is_there_and_broken_is_refused_in_one_sentence(
+    models: Path, tmp_path: Path, name: str, contents: bytes | None, told: str
+) -> None:
+    folder = copied(models, tmp_path)
+    if contents is None:
+        for path in list(folder.glob(name)):
+            path.unlink()
+    else:
+        (folder / name).write_bytes(contents)
+    said = refused(material(tmp_path, "model"), reach())
+    assert told in said
+    assert "[model] path='model'" in said
+    assert "\n" not in said
+
+
+def test_what_is_no_model_at_all_is_refused(models: Path, tmp_path: Path) -> None:
+    folder = copied(models, tmp_path)
+    assert "path='modell' is neither a folder beside the study nor a hub" in refused(
+        material(tmp_path, "modell"), reach()
+    )
+    assert "is a file, and a model is a folder" in refused(material(tmp_path, "model/config.json"), reach())
+    (folder / "config.json").rename(folder / "adapter_config.json")
+    assert "it holds an adapter: name the model" in refused(material(tmp_path, "model"), reach())
+
+
+@pytest.mark.parametrize(
+    ("contents", "told"),
+    [
+        (b"\xff{{ messages }}", "is not UTF-8 (byte 0); save it as UTF-8"),
+        (b"{% if messages %}\n{{ messages", "is no Jinja template (line 2: "),
+        (b" \n", "is empty; write a template"),
+    ],
+)
+def test_a_chat_template_that_is_none_is_refused(models: Path, tmp_path: Path, contents: bytes, told: str) -> None:
+    copied(models, tmp_path)
+    (tmp_path / "own.jinja").write_bytes(contents)
+    said = refused(material(tmp_path, "model", chat_template="own.jinja"), reach())
+    assert told in said
+    assert "own.jinja ([model] chat_template)" in said

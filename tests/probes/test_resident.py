@@ -12,7 +12,7 @@ import pytest
 import tiny
 
 from lanes import Recipe
-from lanes.errors import MissingRequirement
+from lanes.errors import BadInput
 from probes.reading import Failure, Outcome, Probe, Reading
 from probes.resident import ResidentRunner
 from probes.runner import Progress
@@ -138,7 +138,7 @@ def test_a_model_that_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path) -
     material = tiny.material(tmp_path)
     with (
         ResidentRunner(material, RunnerSettings(workers=1), tmp_path) as runner,
-        pytest.raises(MissingRequirement, match="could not be loaded"),
+        pytest.raises(BadInput, match="could not be loaded"),
     ):
         _ = runner.environment
 
