@@ -199,6 +199,9 @@ def evaluate(
         Path, typer.Option("--problems", metavar="FILE", help="HumanEval(+) or MBPP(+) rows: .jsonl, .gz.")
     ],
     model: Annotated[str, typer.Option("--model", help="A folder or hub id; with an adapter, the side before.")] = "",
+    study: Annotated[
+        Path | None, typer.Option("--study", metavar="FILE", help="Instead: [model] of a study, chat settings too.")
+    ] = None,
     revision: Annotated[str | None, typer.Option("--revision", help="Of a hub model: a commit, say.")] = None,
     quantization: Annotated[str, typer.Option("--quantization", help="none or nf4.")] = "none",
     adapter: Annotated[
@@ -234,21 +237,27 @@ def evaluate(
         raise BadInput(f"--quantization {quantization!r} is none of none, nf4; give one of them")
     if adapter is not None:
         require_whole(adapter)
-    if below is not None and not model:
+    settings, folder = ModelSettings(path=model, revision=revision, adapter=below) if model else None, Path()
+    if study is not None:
+        given = {"--model": model, "--revision": revision, "--model-adapter": below, "--endpoint": endpoint}
+        if twice := [name for name, value in {**given, "--samples": samples}.items() if value]:
+            raise BadInput(f"--study says which model answers, and {twice[0]} was given as well; leave one of them out")
+        asked = _load(study)
+        settings, folder = asked.file.model, asked.material.folder
+    elif below is not None and not model:
         raise BadInput("--model-adapter is a part of the base model; name that with --model")
-    settings = ModelSettings(path=model, revision=revision, adapter=below) if model else None
     request = Request(
         problems, settings, adapter, endpoint, samples, before,
         quantization, _numbers(seeds), Asking(number, temperature, tokens),
-        ExecutionSettings(seconds=seconds, memory_mb=memory),
+        ExecutionSettings(seconds=seconds, memory_mb=memory), folder,
     )  # fmt: skip
     try:
         with interruptible():
-            done, folder = evaluate(request, at(workspace), tell)
+            done, written = evaluate(request, at(workspace), tell)
     except KeyboardInterrupt:
         tell("nightlane: interrupted; what was answered and judged so far is in the folder named above")
         raise typer.Exit(INTERRUPTED) from None
-    write_evaluation(folder, done)
+    write_evaluation(written, done)
     show(evaluation_data(done) if as_json else evaluation_markdown(done))
 
 

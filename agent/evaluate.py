@@ -35,7 +35,8 @@ Note = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to evaluate: a model (and, with an adapter, the difference that makes), an endpoint's model, or a file of
-    samples (and, with ``before``, the difference to another). BadInput when that is none or several of them."""
+    samples (and, with ``before``, the difference to another). BadInput when that is none or several of them.
+    ``folder``: where relative paths of the model start from."""
 
     problems: Path
     model: ModelSettings | None = None
@@ -47,6 +48,7 @@ class Request:
     seeds: tuple[int, ...] = SEEDS
     asking: Asking = field(default_factory=Asking)
     scorer: ExecutionSettings = field(default_factory=ExecutionSettings)
+    folder: Path = Path()
 
     def __post_init__(self) -> None:
         sources = {"--model": self.model, "--endpoint": self.endpoint, "--samples": self.samples}
@@ -135,7 +137,7 @@ def _sides(
 
 def _answerers(request: Request) -> Sequence[Answerer]:
     if request.model is not None:
-        return load(request.model, Path(), request.quantization, request.adapter)
+        return load(request.model, request.folder, request.quantization, request.adapter)
     if not request.endpoint:
         return ()
     from probes.endpoint import Endpoint, EndpointSettings

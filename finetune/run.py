@@ -12,6 +12,7 @@ from pathlib import Path
 from finetune.manifest import COMBINED, Manifest, saved, trained_on, write_manifest
 from finetune.plan import Plan
 from lanes.errors import BadInput, DiskFull, MissingRequirement
+from probes.adapter_files import note_asking
 from probes.base import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.data import order
 from probes.measure import classify
@@ -45,6 +46,7 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
     trained = train(base, [TrainingJob(recipe, rows, asked.seed, folder, on_step)], material.probe)[0]
     if isinstance(trained, Exception):
         raise _told(trained, plan)
+    note_asking(trained.adapter, base.renderer)
     manifest = Manifest(
         asked.study, recipe.digest, asked.origin, asked.seed, plan.steps, trained_on(plan), digest, trained.final,
         trained.seconds, trained.tokens, saved(trained.adapter), _combined(base, trained.adapter, plan),
@@ -62,6 +64,7 @@ def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
 
     folder = plan.asked.folder / COMBINED
     combine(base, adapter, folder)
+    note_asking(folder, base.renderer)
     require_alike(base, adapter, folder, [prompt.text for prompt in plan.asked.material.all_prompts[:LOOKED_AT]])
     return saved(folder)
 

@@ -1,16 +1,20 @@
 """What the files of an adapter say of the adapter below it: one that was trained on top of an SFT adapter needs that.
 
-Each adapter that is trained on such a base gets ``stands_on.json``; so does one that holds both.
+Each adapter that is trained on such a base gets ``stands_on.json``; so does one that holds both. One of a full-length
+run says in ``asked_as.json`` how its study asks.
 """
 
 import json
 from pathlib import Path
 
+from lanes import digest_of
 from lanes.errors import BadInput
-from probes.base import adapter_digest, locate_adapter
+from probes.base import adapter_digest, load_renderer, locate_adapter
+from probes.rendering import Renderer, Unrenderable
 from probes.settings import ModelSettings
 
-MARK = "stands_on.json"
+MARK, ASKED = "stands_on.json", "asked_as.json"
+SAMPLE = "Say hello in two words."
 
 
 def mark(adapter: Path, digest: str, held: bool) -> None:
@@ -47,3 +51,33 @@ def _marked(adapter: Path) -> tuple[str, bool]:
         return str(said["digest"]), bool(said["held"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read ({error}); restore it, or train the adapter again") from None
+
+
+def note_asking(adapter: Path, renderer: Renderer) -> None:
+    """Say of a saved adapter how it was trained to be asked."""
+    text = json.dumps({"digest": _asking(renderer)}) + "\n"
+    (adapter / ASKED).write_text(text, encoding="utf-8")
+
+
+def require_its_asking(adapter: Path, settings: ModelSettings, folder: Path) -> None:
+    """BadInput for an adapter whose study asks otherwise than these settings do; nothing is known without a note."""
+    path = adapter / ASKED
+    if not path.exists():
+        return
+    try:
+        digest = str(json.loads(path.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); restore it, or train the adapter again") from None
+    if digest != _asking(load_renderer(settings, folder)):
+        raise BadInput(
+            f"an adapter is asked as it was trained, and {adapter} was trained with another chat template or tokenizer "
+            "than this model is asked with; give the study that it was trained by with --study in place of --model"
+        )
+
+
+def _asking(renderer: Renderer) -> str:
+    """Names how a prompt becomes token ids: by template, its arguments, date and tokenizer."""
+    try:
+        return digest_of(list(renderer.question(SAMPLE).ids))
+    except Unrenderable as error:
+        return digest_of(str(error))

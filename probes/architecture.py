@@ -1,7 +1,8 @@
 """What a study may ask of its model, held against the model's configuration and tokenizer before anything is trained.
 
 The model is built without weights. A hub model that is not in the cache is left for the run to say, and so is one that
-cannot be built here; one that is there and broken is refused. torch and transformers are imported when a model is looked at, not before.
+cannot be built here; one that is there and broken is refused. torch and transformers are imported when a model is
+looked at, not before.
 """
 
 from collections.abc import Iterator, Sequence

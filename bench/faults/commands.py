@@ -140,7 +140,7 @@ def _finetune(root: Path, output: str, *more: str) -> Act:
 
 def _no_training() -> None:
     """Everything of a full-length run but the model: what stands in for the trainer writes the files it writes."""
-    from finetune import run
+    from finetune import plan, run
     from probes.store import write_durably
 
     def train(base: object, jobs: Sequence[Any], settings: object) -> list[object]:
@@ -162,12 +162,13 @@ def _no_training() -> None:
     stub.Trained, stub.train = types.SimpleNamespace, train
     sys.modules["probes.training"] = stub
     values: dict[str, Any] = {
-        "base_digest": lambda *_: "none", "load_base": lambda *_: types.SimpleNamespace(adapter=None),
-        "use_few_threads": lambda *_: None,
+        "base_digest": lambda *_: "none", "load_base": lambda *_: types.SimpleNamespace(adapter=None, renderer=None),
+        "use_few_threads": lambda *_: None, "note_asking": lambda *_: None,
         "load_quietly": lambda: None, "_prepared": lambda *_: "cpu",
     }  # fmt: skip
     for name, value in values.items():
         setattr(run, name, value)
+    plan.__dict__["require_fit"] = lambda *_: None
 
 
 def _report(root: Path) -> Act:

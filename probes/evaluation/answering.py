@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lanes.errors import BadInput
-from probes.adapter_files import require_its_base
+from probes.adapter_files import require_its_asking, require_its_base
 from probes.base import Base, load_base, load_quietly, use_few_threads
 from probes.evaluation.problems import Problem
 from probes.settings import ModelSettings
@@ -118,6 +118,8 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
     if adapter is not None:
         require_its_base(adapter, settings, folder)
     load_quietly()
+    if adapter is not None:
+        require_its_asking(adapter, settings, folder)
     base = load_base(settings, folder, quantization, "cuda:0" if visible_devices() else "cpu")
     use_few_threads(base)
     name = settings.path + (f" + {settings.adapter}" if settings.adapter else "")

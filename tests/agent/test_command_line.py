@@ -57,8 +57,8 @@ def test_commands_and_options_are_pinned() -> None:
         "init": [],
         "doctor": ["--workspace", "--repair", "--json"],
         "evaluate": [
-            "--problems", "--model", "--revision", "--quantization", "--adapter", "--model-adapter", "--endpoint",
-            "--samples", "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds", "--memory",
+            "--problems", "--model", "--study", "--revision", "--quantization", "--adapter", "--model-adapter",
+            "--endpoint", "--samples", "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds", "--memory",
             "--workspace", "--json",
         ],
         "finetune": [

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import simulated_study
 import tiny
 
 from agent.scripted_endpoint import ScriptedEndpoint
+from agent.study import load_study
+from probes.adapter_files import note_asking
+from probes.base import load_renderer
 
 ROOT = Path(__file__).parents[2]
 ADD = {
@@ -164,6 +168,9 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(
         (("--samples", "s", "--model", "m"), "--model and --samples was given"),
         (("--samples", "s", "--adapter", "a"), "name that with --model"),
         (("--samples", "s", "--model-adapter", "a"), "name that with --model"),
+        (("--study", "s.toml", "--model", "m"), "--study says which model answers, and --model was given as well"),
+        (("--study", "s.toml", "--samples", "s"), "and --samples was given as well; leave one of them out"),
+        (("--study", "gone.toml"), "gone.toml is no readable study file"),
         (("--model", "m", "--before", "b"), "give that with --samples"),
         (("--samples", "s", "--seeds", "a,b"), "whole numbers"),
         (("--samples", "s", "--seeds", "1,1"), "different numbers"),
@@ -227,6 +234,21 @@ def test_a_base_model_and_its_adapter_are_two_sides_that_repeat_to_the_letter(tm
     assert [(again / f"answers-{side}.jsonl").read_text(encoding="utf-8") for side in (1, 2)] == texts
     scored = figures(tmp_path, "--problems", problems, "--samples", folder / "answers-2.jsonl")
     assert scored["results"] == data["results"]
+
+
+def test_an_adapter_is_asked_as_its_study_asks_and_refused_where_it_would_not_be(tmp_path: Path) -> None:
+    template = tmp_path / "chat.jinja"
+    template.write_text("{% for m in messages %}<{{ m.content }}>{% endfor %}", encoding="utf-8")
+    study = simulated_study.STUDY.replace('path = "none"', 'path = "model"\nchat_template = "../chat.jinja"')
+    path = simulated_study.write_study(tmp_path / "study", study)
+    tiny.write_model(path.parent / "model")
+    adapter = tmp_path / "adapter"
+    write_adapter(path.parent / "model", adapter)
+    note_asking(adapter, load_renderer(load_study(path).file.model, path.parent))
+    problems = rows(tmp_path / "p.jsonl", ADD)
+    given = ("--problems", problems, "--adapter", adapter, "--seeds", "42", "--tokens", 4)
+    assert "with --study in place of --model" in refused(tmp_path, *given, "--model", path.parent / "model")
+    assert len(figures(tmp_path / "one", *given, "--study", path)["sides"]) == 2
 
 
 def test_ctrl_c_during_scoring_ends_in_a_sentence(tmp_path: Path) -> None:

@@ -58,10 +58,9 @@ def test_unreviewed_pairs_are_trained_on_when_that_is_said_and_it_is_kept(tmp_pa
     assert "that nobody has looked at (--unreviewed)" in done.stderr
 
 
-def test_a_wrong_command_line_is_one_sentence(tmp_path: Path) -> None:
+def test_a_wrong_command_line_is_one_sentence(tmp_path: Path, tiny_folder: Path) -> None:
     stores(tmp_path)
-    study, out = write_study(tmp_path, tmp_path / "model"), tmp_path / "out"
-    (tmp_path / "model").mkdir()
+    study, out = write_study(tmp_path, tiny_folder / "model"), tmp_path / "out"
     nightlane("pairs", "export", tmp_path / "mined", "--kind", "dpo", "--workspace", tmp_path)
     begun = ("finetune", study, "--output", out, "--workspace", tmp_path, "--unreviewed")
     assert "leave one out" in refused(*begun, "--steps", "3", "--epochs", "1")

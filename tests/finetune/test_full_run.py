@@ -17,6 +17,7 @@ from finetune.manifest import Manifest, is_complete, require_whole
 from finetune.plan import Plan
 from lanes import Recipe
 from lanes.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
+from probes.adapter_files import require_its_asking
 from probes.base import base_digest, load_base
 from probes.data import load_source, order
 from probes.file_digests import file_digest
@@ -67,6 +68,10 @@ def test_a_run_moves_the_adapter_and_says_what_it_was(
     assert Recipe.from_toml((out / "recipe.toml").read_text(encoding="utf-8")) == recipe
     assert (manifest.recipe, manifest.steps, manifest.seed, manifest.study) == (recipe.digest, 4, 42, "full")
     assert manifest.base == base_digest(ModelSettings(path="model"), tmp_path)
+    require_its_asking(out / "adapter", ModelSettings(path="model"), tmp_path)
+    (tmp_path / "own.jinja").write_text("{{ messages[0].content }}!", encoding="utf-8")
+    with pytest.raises(BadInput, match="with --study in place of --model"):
+        require_its_asking(out / "adapter", ModelSettings(path="model", chat_template="own.jinja"), tmp_path)
     assert manifest.final["loss"] == steps[-1][1]
     assert manifest.tokens > 0 < manifest.seconds
     mined, good = manifest.sources
