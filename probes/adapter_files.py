@@ -5,7 +5,9 @@ run says in ``asked_as.json`` how its study asks.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lanes import digest_of
 from lanes.errors import BadInput
@@ -14,6 +16,7 @@ from probes.rendering import Renderer, Unrenderable
 from probes.settings import ModelSettings
 
 MARK, ASKED = "stands_on.json", "asked_as.json"
+TEMPLATE, VOCABULARY = "chat_template.jinja", "tokenizer.json"  # as transformers names them
 SAMPLE = "Say hello in two words."
 
 
@@ -81,3 +84,56 @@ def _asking(renderer: Renderer) -> str:
         return digest_of(list(renderer.question(SAMPLE).ids))
     except Unrenderable as error:
         return digest_of(str(error))
+
+
+def problems_beside(adapter: Path, settings: ModelSettings, renderer: Renderer) -> Iterator[str]:
+    """What lies beside an SFT adapter and says that it was trained on other token ids than the study would ask."""
+    own, beside = _default(renderer.tokenizer.chat_template), _template_beside(adapter)
+    if beside and beside != own and settings.chat_template is None and settings.chat == "auto":
+        has = "has another" if own else "has none"
+        file = f'"{settings.adapter}/{TEMPLATE}"' if (adapter / TEMPLATE).is_file() else "a file that holds it"
+        yield (
+            f"an SFT adapter is asked by the template that it was trained with, and {adapter} holds a chat template "
+            f'and the model {has}; set chat_template = {file} under [model], or chat_template or chat = "never" as it '
+            "was trained"
+        )
+    if (adapter / VOCABULARY).is_file():
+        from tokenizers import Tokenizer
+
+        try:
+            tokens = Tokenizer.from_file(str(adapter / VOCABULARY)).get_vocab(with_added_tokens=True)
+        except Exception as error:  # the tokenizers library has no other
+            yield f"{adapter / VOCABULARY} cannot be read ({error}); restore it, or remove it to use the model's own"
+            return
+        known = renderer.tokenizer.get_vocab()
+        if odd := [token for token, number in sorted(tokens.items()) if known.get(token) != number]:
+            yield (
+                f"an SFT adapter goes with the tokenizer that it was trained with, and {adapter / VOCABULARY} has "
+                f"{odd[0]!r} as token {tokens[odd[0]]} and the model's has it as {known.get(odd[0], 'none')}; give the "
+                "model that it was trained on, or remove that file if no row of its training had such tokens"
+            )
+
+
+def _template_beside(adapter: Path) -> str:
+    """The chat template in an adapter's folder, as transformers saves one; "" for none."""
+    try:
+        if (adapter / TEMPLATE).is_file():
+            return (adapter / TEMPLATE).read_text(encoding="utf-8").strip()
+        if (adapter / "tokenizer_config.json").is_file():
+            said = json.loads((adapter / "tokenizer_config.json").read_text(encoding="utf-8"))
+            return _default(said.get("chat_template"))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise BadInput(
+            f"the chat template in {adapter} cannot be read ({error}); restore its files, or remove them to use the "
+            "model's own"
+        ) from None
+    return ""
+
+
+def _default(template: Any) -> str:
+    """Of the templates of a tokenizer the one that is used unless another is named."""
+    if isinstance(template, list):
+        template = {one["name"]: one["template"] for one in template}
+    if isinstance(template, dict):
+        template = template.get("default")
+    return str(template or "").strip()

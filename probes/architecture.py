@@ -13,6 +13,7 @@ from typing import Any
 from lanes import Recipe
 from lanes.errors import BadInput, MissingRequirement
 from lanes.knobs import Knob
+from probes.adapter_files import problems_beside
 from probes.base import ADAPTER_CONFIG, load_quietly, load_renderer, loading, locate, locate_adapter
 from probes.material import Material
 from probes.rendered import rendered_digest
@@ -73,6 +74,7 @@ def problems(model: Any, renderer: Renderer, material: Material, reach: Reach) -
         from probes.sft_adapter import read
 
         read(model, adapter)
+        yield from problems_beside(adapter, material.model, renderer)
 
 
 def _of_tokenizer(model: Any, tokenizer: Any) -> Iterator[str]:

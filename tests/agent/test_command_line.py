@@ -58,8 +58,8 @@ def test_commands_and_options_are_pinned() -> None:
         "doctor": ["--workspace", "--repair", "--json"],
         "evaluate": [
             "--problems", "--model", "--study", "--revision", "--quantization", "--adapter", "--model-adapter",
-            "--endpoint", "--samples", "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds", "--memory",
-            "--workspace", "--json",
+            "--endpoint", "--samples", "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds",
+            "--memory", "--workspace", "--json",
         ],
         "finetune": [
             "--output", "--steps", "--epochs", "--seed", "--recipe", "--unreviewed", "--workspace", "--json",

@@ -107,6 +107,23 @@ def test_an_adapter_of_another_model_is_refused_without_weights(models: Path) ->
     get_peft_model(AutoModelForCausalLM.from_config(config), lora).save_pretrained(models / "sft")
     require_fit(material(models, "llama", adapter="sft"), reach())
     assert "is no adapter of this model" in refused(material(models, "phi3", adapter="sft"), reach())
+    tokenizer = architectures.byte_tokenizer()
+    tokenizer.save_pretrained(models / "sft")
+    require_fit(material(models, "llama", adapter="sft"), reach())
+    for beside in ("chat_template.jinja", "tokenizer_config.json"):
+        text = "{{ messages[0].content }}!"
+        (models / "sft" / beside).write_text(text if "jinja" in beside else json.dumps({"chat_template": text}))
+        told = refused(material(models, "llama", adapter="sft"), reach())
+        assert "holds a chat template and the model has " in told
+        assert ('chat_template = "sft/chat_template.jinja" under' in told) == ("jinja" in beside)
+        (models / "own.jinja").write_text(text)
+        require_fit(material(models, "llama", adapter="sft", chat_template="own.jinja"), reach())
+        require_fit(material(models, "llama", adapter="sft", chat="never"), reach())
+        (models / "sft" / beside).unlink()
+    tokenizer.add_tokens(["<other>"])
+    tokenizer.save_pretrained(models / "sft")
+    told = refused(material(models, "llama", adapter="sft"), reach())
+    assert "'<other>' as token 258 and the model's has it as none" in told
     (models / "sft" / "adapter_model.safetensors").write_bytes(b"cut")
     assert "is no adapter of this model" in refused(material(models, "llama", adapter="sft"), reach())
 
