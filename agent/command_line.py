@@ -62,7 +62,7 @@ def run(
     from view.terminal import watching
 
     loaded = _load(study)
-    with _resumable(at(workspace)), watching() as watcher:
+    with _resumable(at(workspace), begins=True), watching() as watcher:
         session = begin(loaded, at(workspace), Overrides(decisions, hours, workers), seed, fresh, watcher, _report)
     _closing(at(workspace), session)
 
@@ -80,7 +80,7 @@ def resume(
     from agent.opening import Overrides, resume
     from view.terminal import watching
 
-    with _resumable(at(workspace)), watching() as watcher:
+    with _resumable(at(workspace), begins=False), watching() as watcher:
         done = resume(at(workspace), session, Overrides(decisions, hours, workers), watcher, _report)
     _closing(at(workspace), done)
 
@@ -142,6 +142,14 @@ def check(
 ) -> None:
     """Validate a study without training: its files, its model, and every row and prompt as the tokenizer renders it;
     and say what a probe will cost."""
+    try:
+        _check(study, at(workspace), rows)
+    except KeyboardInterrupt:
+        tell("nightlane: interrupted; the study was not checked to its end")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _check(study: Path, workspace: "Workspace", rows: int) -> None:
     from agent.held_up import hold
     from agent.preflight import require_sight
     from view.cost import cost_text
@@ -150,8 +158,8 @@ def check(
 
     with rendering() as tell_progress:
         held = hold(_load(study), tell, tell=tell_progress)
-    require_sight(held.study, at(workspace))
-    show(cost_text(held.study, at(workspace)))
+    require_sight(held.study, workspace)
+    show(cost_text(held.study, workspace))
     show(rendered_text(held))
     if rows:
         show(rows_text(held, rows))
@@ -363,17 +371,19 @@ def bench_soak(
 
 
 @contextmanager
-def _resumable(workspace: "Workspace") -> Iterator[None]:
-    """Ctrl-C says how to go on, once there is something to go on with."""
-    from agent.ledger_file import holds_sessions
+def _resumable(workspace: "Workspace", begins: bool) -> Iterator[None]:
+    """Ctrl-C says how to go on, once there is something to go on with. ``begins``: a new session, which is there to go
+    on with when the ledger has it."""
+    from agent.ledger_file import begun, holds_sessions
 
+    before = begun(workspace.ledger) if begins else None
     try:
         yield
     except KeyboardInterrupt as interrupt:
         by = f" by {interrupt}" if str(interrupt) else ""
-        go_on = "nothing was decided yet; start again"
-        if holds_sessions(workspace.ledger):
-            go_on = f"what was decided is on the disk. Go on with: {workspace.resume_command}"
+        go_on = f"what was decided is on the disk. Go on with: {workspace.resume_command}"
+        if not holds_sessions(workspace.ledger) or (before is not None and begun(workspace.ledger) == before):
+            go_on = "no session was begun yet, so nothing is lost; start again"
         tell(f"nightlane: interrupted{by}; {go_on}")
         raise typer.Exit(INTERRUPTED) from None
 

@@ -46,12 +46,21 @@ def lost_sessions(path: Path) -> list[str]:
     there = sorted(file.parent.name for file in path.parent.glob("session-*/checkpoint.sqlite"))
     if path.is_dir() or not there or not holds_sessions(path):
         return [] if path.is_dir() else there
+    known = begun(path)
+    if known is None:
+        return []  # whoever opens it says what is wrong
+    return [name for name in there if name.removeprefix("session-") not in known]
+
+
+def begun(path: Path) -> set[str] | None:
+    """The ids of a ledger's sessions; None where it cannot be read."""
+    if not holds_sessions(path):
+        return set()
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            known = {f"session-{name}" for (name,) in database.execute("SELECT id FROM sessions")}
+            return {name for (name,) in database.execute("SELECT id FROM sessions")}
     except sqlite3.Error:
-        return []  # whoever opens it says what is wrong
-    return [name for name in there if name not in known]
+        return None
 
 
 def lost(path: Path, sessions: Sequence[str]) -> str:

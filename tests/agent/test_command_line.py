@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import simulated_study
 import tiny
+import typer
 
+from agent import command_line, held_up
 from agent.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -253,3 +255,33 @@ def test_a_full_disk_is_exit_code_7_and_nothing_decided_is_lost(tmp_path: Path, 
 def test_a_starting_recipe_that_cannot_be_measured_is_exit_code_8(tmp_path: Path) -> None:
     path = study(tmp_path, ("learning_rate = 1e-4", "learning_rate = 0.8"))
     assert "loss is nan" in refused(8, "run", path, "--workspace", tmp_path)
+
+
+def test_ctrl_c_before_a_session_is_begun_does_not_say_that_it_can_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(tmp_path)
+
+    def interrupted(begins: bool) -> str:
+        with pytest.raises(typer.Exit) as ended, command_line._resumable(workspace, begins):
+            raise KeyboardInterrupt
+        assert ended.value.exit_code == 130
+        return capsys.readouterr().err
+
+    assert "no session was begun yet, so nothing is lost; start again" in interrupted(True)
+    assert nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 1).returncode == 0
+    assert "no session was begun yet" in interrupted(True), "the earlier one is no part of this"
+    assert "Go on with: nightlane resume" in interrupted(False)
+
+
+def test_ctrl_c_in_check_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(held_up, "hold", interrupt)
+    with pytest.raises(typer.Exit) as ended:
+        command_line.check(study(tmp_path), tmp_path, 0)
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "nightlane: interrupted; the study was not checked to its end\n"
