@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.study import Study
+from lanes.errors import StudyChanged
 from probes.architecture import Reach, require_fit
+from probes.inputs.files import rows_digest
 from probes.inputs.rows import BadRow
 from probes.rendered import SourceCounts, count, refused_rows
 from probes.rendering import Renderer
@@ -24,12 +26,22 @@ def _quiet(done: int, total: int) -> None:
 class Held:
     """A study that may be trained, without the rows that are left out. ``counts``: its rows as the tokenizer renders
     them, by source; none where the model is simulated or not at hand. ``shortest``: the max_length they are held
-    against, the smallest that a recipe of the study may have."""
+    against, the smallest that a recipe of the study may have. ``files``: a digest of each source as read."""
 
     study: Study
     counts: Mapping[str, SourceCounts] = field(default_factory=dict)
     shortest: int = 0
     renderer: Renderer | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def require_unchanged(self) -> None:
+        """StudyChanged for a source that is no longer what was held: its rows were not looked at."""
+        for name, where in self.study.material.source_files.items():
+            if rows_digest(where) != self.files[name]:
+                raise StudyChanged(
+                    f"a session begins with the rows that were checked, and source {name} ({where}) changed since; run "
+                    "it again"
+                )
 
 
 def hold(
@@ -53,12 +65,13 @@ def hold(
             tell(done, total)
 
         counts = count(renderer, study.material.sources, reach.min_length, add)
+    files = {name: source.files for name, source in study.material.read_sources.items()}
     refused = refused_rows(counts, study.material.source_files, study.file.data.bad_rows)
     if study.file.data.bad_rows == "refuse":
-        return Held(study, counts, reach.min_length, renderer)
+        return Held(study, counts, reach.min_length, renderer, files)
     for name, source in study.material.read_sources.items():  # also while the session runs
         refused.setdefault(name, []).extend(source.bad)
     for name, lines in (before or {}).items():
         refused.setdefault(name, []).extend(BadRow(line, "it was left out when the session began") for line in lines)
     left_out = {name: tuple(rows) for name, rows in refused.items() if rows}
-    return Held(replace(study, left_out=left_out), counts, reach.min_length, renderer)
+    return Held(replace(study, left_out=left_out), counts, reach.min_length, renderer, files)

@@ -57,7 +57,8 @@ def begin(
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands.
     ``runner``, ``proposers``: instead of those that the study asks for."""
     note = _Notes(watcher)
-    study = hold(study, note).study
+    held = hold(study, note)
+    study = held.study
     require_sight(study, workspace)
     proposers = proposers or choose(study.file.proposer, os.environ, note)
     if missing := lost_sessions(workspace.ledger):
@@ -65,6 +66,7 @@ def begin(
         note(f"{workspace.ledger} does not have {names}, of which the folder is there; this session begins without it")
     with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
+        held.require_unchanged()
         key = replace(key, samples=ledger.samples(study.question) or key.samples)
         start = _start(ledger, study, key.digest, fresh, watcher)
         where = os.path.relpath(study.path, workspace.root)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import simulated_study
 
+from agent import opening
 from agent.ledger import Ledger
 from agent.opening import Overrides, begin, resume
 from agent.policy.settings import Policy
@@ -458,3 +459,25 @@ def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     play(study, tmp_path, seed=1, decisions=4)
     assert len(compared) > 10
     assert all(compared)
+
+
+@pytest.mark.parametrize("bad", ["refuse", "leave_out"])
+def test_a_source_that_changes_while_the_workers_start_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    text = simulated_study.STUDY.replace("[data.sources]", f'[data]\nbad_rows = "{bad}"\n[data.sources]')
+    found = load_study(simulated_study.write_study(tmp_path / "study", text))
+    starting = opening.open_runner
+
+    def slow(*arguments: Any) -> Any:
+        path = tmp_path / "study" / "good.jsonl"
+        path.write_text("".join(path.read_text(encoding="utf-8").splitlines(True)[1:]), encoding="utf-8")
+        return starting(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "open_runner", slow)
+        with pytest.raises(StudyChanged, match=r"source good \(.*good\.jsonl\) changed since; run it again"):
+            play(found, tmp_path)
+    with ledger_of(tmp_path) as ledger:
+        assert ledger.sessions() == []
+    play(load_study(found.path), tmp_path, decisions=1)
