@@ -12,7 +12,7 @@ from probes.duplicates import Wordings
 from probes.inputs.conversation import Conversation, require_prompt, with_system
 from probes.inputs.files import at, records, unit_of
 from probes.inputs.messages import turns_of
-from probes.inputs.rows import difficulty_of, system_of
+from probes.inputs.rows import difficulty_of, require_no_other_meaning, require_nothing_more, system_of
 from probes.inputs.turns import Turn, Turns, plain
 
 SPLITS = ("probe", "harvest", "holdout")
@@ -125,7 +125,7 @@ def _prompt(row: Mapping[str, Any]) -> Prompt:
         raise BadInput("the category 'overall' is the mean of all; name this one otherwise")
     if row["split"] not in SPLITS:
         raise BadInput(f"it has split={row['split']!r}; use one of {', '.join(SPLITS)}")
-    checks = row.get("checks", {})
+    checks = {} if row.get("checks") is None else row["checks"]
     if not isinstance(checks, dict):
         raise BadInput(f"it has checks={checks!r}; checks are an object")
     asked = _asked(row)
@@ -138,10 +138,13 @@ def _prompt(row: Mapping[str, Any]) -> Prompt:
 def _asked(row: Mapping[str, Any]) -> Turns:
     if row.get("tools"):
         raise BadInput("it has tools, and no prompt is asked with tools; take the column out")
+    require_no_other_meaning(row)
     asked, system = turns_of("prompt", row.get("prompt")), system_of(row)
     if not asked:
         raise BadInput("it has no text in 'prompt'; every prompt row needs one")
-    return with_system(system, (Turn("user", asked),) if system and isinstance(asked, str) else asked)
+    asked = with_system(system, (Turn("user", asked),) if system and isinstance(asked, str) else asked)
+    require_nothing_more(row, asked)
+    return asked
 
 
 def _read(turns: Conversation) -> str:

@@ -81,7 +81,7 @@ def require_answer(name: str, turns: Conversation) -> None:
 
 def _beginning(name: str, prompt: Conversation, side: Conversation) -> Conversation:
     """How much of a whole conversation is the prompt; either may have the system turns alone."""
-    ours, theirs = _lead(prompt), _lead(side)
+    ours, theirs = leading(prompt), leading(side)
     body, end = prompt[ours:], theirs + len(prompt) - ours
     same_lead = not ours or not theirs or _bare(prompt[:ours]) == _bare(side[:theirs])
     if not body or not same_lead or _bare(body) != _bare(side[theirs:end]):
@@ -92,7 +92,8 @@ def _beginning(name: str, prompt: Conversation, side: Conversation) -> Conversat
     return side[:end]
 
 
-def _lead(turns: Conversation) -> int:
+def leading(turns: Conversation) -> int:
+    """How many turns stand before anybody speaks."""
     return next((place for place, turn in enumerate(turns) if turn.role not in _LEADING), len(turns))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lanes.errors import BadInput
+from probes.inputs.text import parse_object, require_whole_characters
 from probes.inputs.turns import Turn, Turns
 
 KEPT = ("tool_calls", "name", "tool_call_id", "reasoning_content")
@@ -59,21 +60,43 @@ def _more(name: str, message: Mapping[str, Any]) -> dict[str, Any]:
     more = {key: message[key] for key in KEPT if message.get(key) is not None and message[key] != []}
     for key, value in more.items():
         if key == "tool_calls":
-            _require_calls(name, value)
+            more[key] = _calls(name, value)
         elif not isinstance(value, str):
             raise BadInput(f"it has a turn whose {key} is {_kind(value)} in {name!r}; write a text")
     return more
 
 
-def _require_calls(name: str, value: object) -> None:
-    calls = value if isinstance(value, list) else [None]
-    for call in calls:
+def _calls(name: str, value: object) -> list[dict[str, Any]]:
+    """As they are given, with the arguments as objects."""
+    found = []
+    for call in value if isinstance(value, list) else [None]:
         function = call.get("function", call) if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadInput(
                 f"it has tool_calls in {name!r} that are no list of calls; write "
                 '[{"type": "function", "function": {"name": ..., "arguments": {...}}}]'
             )
+        if function.get("arguments") is not None:
+            function = {**function, "arguments": _arguments(name, function)}
+        found.append({**call, "function": function} if "function" in call else function)
+    return found
+
+
+def _arguments(name: str, function: Mapping[str, Any]) -> dict[str, Any]:
+    """An object, or the JSON text of one, as OpenAI writes it."""
+    given = function["arguments"]
+    try:
+        found = parse_object(given) if isinstance(given, str) else given
+        if isinstance(given, str):
+            require_whole_characters(given, found)
+        if isinstance(found, dict):
+            return found
+    except ValueError:
+        pass  # the next line says what it is not
+    raise BadInput(
+        f"it calls the tool {function['name']!r} in {name!r} with arguments that are no JSON object; write an object, "
+        "or the JSON text of one"
+    )
 
 
 def _kind(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from lanes.errors import BadInput
 from probes.inputs.conversation import (
     Conversation,
+    leading,
     require_answer,
     require_prompt,
     split_at_common_beginning,
@@ -36,10 +37,14 @@ MEANING = {
     "images": "only texts are trained on, so leave the row out",
     "videos": "only texts are trained on, so leave the row out",
     "audio": "only texts are trained on, so leave the row out",
-    "chat_template_kwargs": "set chat_template under [model] to what the rows need, or take the column out",
+    "chat_template_kwargs": "set chat_template_kwargs under [model] to what the rows need, or take the column out",
+    "system_prompt": "rename the column to system, or take it out",
+    "system_message": "rename the column to system, or take it out",
 }
 """Columns that would change what a row says, and what to do with them."""
-USED = frozenset({"prompt", "conversations", "system", "tools", *MEANING})
+WHOLE = ("conversations", "messages")
+"""Columns in which a row may say its prompt, or its prompt and an answer, once more."""
+USED = frozenset({"prompt", *WHOLE, "system", "tools", *MEANING})
 """The columns that ``texts_of`` reads beside the sides."""
 _WRITTEN_OUT = re.compile(
     r"""\s*(\[\s*\{\s*(?=['"]).*?|\{\s*(?=['"])[^{}]*)['"](role|from)['"]\s*:\s*"""
@@ -67,9 +72,11 @@ class Texts:
 
 def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR) -> Texts:
     """The texts of a row with these sides; BadInput for one that cannot be trained on as it is meant."""
-    _require_no_other_meaning(record)
+    require_no_other_meaning(record)
     answers = {name: _given(record, name, sides) for name in sides}
     prompt, system, tools = _prompt(record), system_of(record), _tools(record)
+    if isinstance(prompt, str):
+        answers = _without_repeated(prompt, answers)
     if prompt is None:
         found = _without_prompt(answers)
     elif not (system or tools) and all(isinstance(text, str) for text in (prompt, *answers.values())):
@@ -79,6 +86,7 @@ def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR) -> Texts:
         found = Texts(*split_at_prompt(_turns(prompt, "user"), talks))
     found = Texts(with_system(system, found.prompt), found.sides, tools)
     _require_laws(found, sides)
+    require_nothing_more(record, found.prompt, found.sides)
     return found
 
 
@@ -100,12 +108,46 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def _require_no_other_meaning(record: Mapping[str, Any]) -> None:
+def require_no_other_meaning(record: Mapping[str, Any]) -> None:
     """A column that repeats the prompt says nothing more."""
     for name, remedy in MEANING.items():
         value = record.get(name)
         if value and value != record.get("prompt"):
             raise BadInput(f"it has the column {name!r}, which would change what the row says; {remedy}")
+
+
+def require_nothing_more(record: Mapping[str, Any], prompt: Turns, sides: Sequence[Turns] = ()) -> None:
+    """BadInput for a column of ``WHOLE`` that says neither the prompt again nor the prompt and a side."""
+    asked = _turns(prompt, "user")
+    said = [asked, *(asked + _turns(side, "assistant") for side in sides)]
+    known = [_bare(turns[start:]) for turns in said for start in {0, leading(asked)}]
+    for name in WHOLE:
+        if (value := record.get(name)) and _again(name, value) not in known:
+            raise BadInput(
+                f"it has the column {name!r}, which says something else than its prompt and answers; write it into the "
+                "prompt, or take the column out"
+            )
+
+
+def _again(name: str, value: object) -> object:
+    try:
+        return _bare(_turns(turns_of(name, value), "user"))
+    except BadInput:
+        return None
+
+
+def _without_repeated(prompt: str, answers: Mapping[str, Turns]) -> dict[str, Turns]:
+    """The answers without the prompt where all are texts that begin with the whole of it."""
+    texts = {name: text for name, text in answers.items() if isinstance(text, str) and text.startswith(prompt)}
+    if not prompt.strip() or len(answers) < len(PAIR) or len(texts) < len(answers):
+        return dict(answers)
+    ended = next((name for name, text in texts.items() if not text[len(prompt) :].strip()), None)
+    if ended is not None:
+        raise BadInput(
+            f"{' and '.join(texts)} begin with the whole prompt, and {ended} ends where it does and holds no answer; "
+            "write the answers alone"
+        )
+    return {name: text[len(prompt) :] for name, text in texts.items()}
 
 
 def _given(record: Mapping[str, Any], name: str, sides: Sequence[str]) -> Turns:

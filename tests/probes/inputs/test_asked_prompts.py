@@ -49,6 +49,23 @@ def test_a_system_column_is_asked_and_tools_are_refused(tmp_path: Path) -> None:
         read(tmp_path, prompt("a", "probe", "Hi") | {"tools": [{"name": "f"}]})
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"instruction": "Do it"},
+        {"input": "tea"},
+        {"question": "What?"},
+        {"chat_template_kwargs": {"x": 1}},
+        {"system_prompt": "Be brief."},
+        {"messages": talk(("user", "Other"))},
+    ],
+)
+def test_a_column_that_would_change_what_is_asked_is_refused_by_name(tmp_path: Path, more: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=f"row 1 has the column '{next(iter(more))}', which"):
+        read(tmp_path, prompt("a", "probe", "Hi") | more)
+    assert read(tmp_path, prompt("a", "probe", "Hi") | dict.fromkeys(more, "") | {"checks": None})[0].asked == "Hi"
+
+
 def test_where_one_prompt_has_turns_all_have(tmp_path: Path) -> None:
     found = read(tmp_path, prompt("a", "probe", "Hi"), prompt("b", "harvest", talk(("system", "x"), ("user", "Ho"))))
     assert found[0].asked == (Turn("user", "Hi"),)

@@ -67,6 +67,12 @@ LATER = Texts(turns(*FIRST), SIMPLE.sides)
         (row("is it?", "yes", "no", tools=[{"name": "f"}]), Texts(SIMPLE.prompt, SIMPLE.sides, '[{"name":"f"}]')),
         (row("is it?", "yes", "no", tools='[{"b": 1, "a": 2}]'), Texts(SIMPLE.prompt, SIMPLE.sides, '[{"b":1,"a":2}]')),
         (row("is it?", "yes", "no", tools=[]), Texts("is it?", ("yes", "no"))),
+        (row("\n\nH: Q\n\nA:", "\n\nH: Q\n\nA: yes", "\n\nH: Q\n\nA: no"), Texts("\n\nH: Q\n\nA:", (" yes", " no"))),
+        (row("is it?", "is it? yes", "no"), Texts("is it?", ("is it? yes", "no"))),
+        (row("is it?", "is it?yes", "is it?no", system="brief"), BRIEF),
+        (row("is it?", "yes", "no", messages=talk(ASKED, YES), conversations=[]), Texts("is it?", ("yes", "no"))),
+        (row(talk(ASKED), "yes", "no", system="brief", messages=talk(ASKED), conversations=talk((S, "brief"), ASKED)),
+         BRIEF),
     ],
 )  # fmt: skip
 def test_every_form_of_a_row_says_the_same(given: dict[str, Any], found: Texts) -> None:
@@ -101,6 +107,18 @@ def talked(**changes: Any) -> dict[str, Any]:
         (row("is it?", "yes", "no", system=3), "'system' that is no text"),
         (row("is it?", "yes", "no", images=["x.png"]), "the column 'images'.*leave the row out"),
         (row("is it?", "yes", "no", history=[["a", "b"]]), "the column 'history'"),
+        (row("is it?", "yes", "no", system_prompt="x"), "the column 'system_prompt', .*; rename the column to system"),
+        (row("is it?", "yes", "no", system_message="x"), "the column 'system_message'"),
+        (
+            row("is it?", "yes", "no", conversations=talk((U, "other"))),
+            "the column 'conversations', which says somethin",
+        ),
+        (row("is it?", "yes", "no", messages=talk((S, "brief"), ASKED)), "the column 'messages', which says something"),
+        (row("is it?", "yes", "no", messages=["a"]), "the column 'messages', which says something else than its promp"),
+        (
+            row("is it?", "is it? ", "is it? no"),
+            "chosen and rejected begin with the whole prompt, and chosen ends where",
+        ),
         (row("is it?", "yes", "no", tools="[{"), "tools that are no list of JSON schemas"),
         (row("is it?", "yes", "no", tools={"name": "f"}), "tools that are no list of JSON schemas"),
         (row(str(talk(ASKED)), "yes", "no"), "'prompt' a conversation that is written as a text"),
@@ -115,6 +133,13 @@ def talked(**changes: Any) -> dict[str, Any]:
         (talked(name=3), "a turn whose name is a number in 'chosen'"),
         (talked(tool_calls=[{"function": {}}]), "tool_calls in 'chosen' that are no list of calls"),
         (talked(tool_calls="add"), "tool_calls in 'chosen' that are no list of calls"),
+        *(
+            (
+                talked(tool_calls=[{"name": "f", "arguments": given}]),
+                "calls the tool 'f' in 'chosen' with arguments that a",
+            )
+            for given in ("", "[1]", "{x}", '{"a": NaN}', '{"a": "\\ud800"}', ["x"])
+        ),
         (row([talk(ASKED)[0] | {"tool_calls": [{"name": "f"}]}], "yes", "no"), "only the assistant calls tools"),
         ({"prompt": "p", "chosen": "c"}, "no column 'rejected'; a row needs prompt, chosen and rejected"),
         ({"completion": "p", "score": 1}, "no column 'chosen'"),
@@ -137,6 +162,15 @@ def test_a_turn_keeps_what_the_assistant_calls_in_the_order_of_the_file() -> Non
     chosen = texts_of(row("p", [given], "no")).sides[0]
     kept = {"role": A, "content": "", "tool_calls": [call], "name": "x", "reasoning_content": "so"}
     assert json.dumps(messages(chosen, A)) == json.dumps([kept])
+
+
+def test_arguments_that_are_written_as_a_json_text_become_an_object() -> None:
+    for call in ({"function": {"name": "f", "arguments": '{"b": 1, "a": {}}'}}, {"name": "f", "arguments": '{"b": 1}'}):
+        given = {"role": A, "content": "", "tool_calls": [{"id": "1", **call}]}
+        (turn,) = texts_of(row("p", [given], "no")).sides[0]
+        (found,) = turn.message["tool_calls"]  # type: ignore[union-attr]
+        assert found["id"] == "1"
+        assert found.get("function", found)["arguments"]["b"] == 1
 
 
 def test_an_answer_alone_needs_its_prompt() -> None:
