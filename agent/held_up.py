@@ -10,6 +10,7 @@ from lanes.errors import StudyChanged
 from probes.architecture import Reach, require_fit
 from probes.inputs.files import rows_digest
 from probes.inputs.rows import BadRow
+from probes.inputs.sources import Gap
 from probes.rendered import SourceCounts, count, refused_rows
 from probes.rendering import Renderer
 
@@ -45,10 +46,10 @@ class Held:
 
 
 def hold(
-    study: Study, note: Callable[[str], None], before: Mapping[str, Sequence[int]] | None = None, tell: Tell = _quiet
+    study: Study, note: Callable[[str], None], before: Mapping[str, Sequence[Gap]] | None = None, tell: Tell = _quiet
 ) -> Held:
     """BadInput in one sentence for the first thing that cannot be trained. ``note`` hears what takes long. ``before``:
-    lines by source that a session left out when it began; they stay out though they may have been mended since."""
+    where a session left rows out when it began, by source; those stay out though they may have been mended since."""
     study.check_material()
     reach = Reach.of(study.start, study.lanes.knobs)
     renderer = require_fit(study.material, reach) if study.file.runner.kind == "resident" else None
@@ -71,7 +72,7 @@ def hold(
         return Held(study, counts, reach.min_length, renderer, files)
     for name, source in study.material.read_sources.items():  # also while the session runs
         refused.setdefault(name, []).extend(source.bad)
-    for name, lines in (before or {}).items():
-        refused.setdefault(name, []).extend(BadRow(line, "it was left out when the session began") for line in lines)
+        lines = source.within((before or {}).get(name, ()))
+        refused[name].extend(BadRow(line, "it was left out when the session began") for line in lines)
     left_out = {name: tuple(rows) for name, rows in refused.items() if rows}
     return Held(replace(study, left_out=left_out), counts, reach.min_length, renderer, files)

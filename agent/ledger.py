@@ -131,7 +131,7 @@ class CheckRow:
     """What a session measured that is no decision on a proposal: the noise "floor" at its start, each recipe of its
     "survey" (subject: its place) and what is "surveyed" by it (subject: the session that took it), each KEEP left out
     ("leave_one_out", subject: its decision) and the "holdout" at its end. And what it found without measuring: which
-    rows of a source are bad and were left out (BAD_ROWS, subject: the source)."""
+    rows of a source are bad and were left out (BAD_ROWS, subject: the source; ``Source.gaps``)."""
 
     session: str
     kind: str

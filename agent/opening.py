@@ -90,7 +90,7 @@ def resume(
     """Take up an unfinished session where it stands and run it to its end; returns its id."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
         row = _unfinished(ledger, workspace, session_id)
-        before: dict[str, list[int]] = {one.subject: one.data["lines"] for one in ledger.checks(row.id, BAD_ROWS)}
+        before = {one.subject: one.data.get("gaps", []) for one in ledger.checks(row.id, BAD_ROWS)}
     study = load_study(Path(os.path.normpath(workspace.root.absolute() / row.study_path)))
     if study.question != row.question:
         raise StudyChanged(
@@ -130,11 +130,7 @@ def _tell_left_out(study: Study, ledger: Ledger, session: str, note: "_Notes") -
     """To the watcher, and into the ledger for the report."""
     for name, source in study.material.read_sources.items():
         if source.bad:
-            ledger.checked(
-                CheckRow(
-                    session, BAD_ROWS, name, now(), {"told": source.left_out, "lines": [row.line for row in source.bad]}
-                )
-            )
+            ledger.checked(CheckRow(session, BAD_ROWS, name, now(), {"told": source.left_out, "gaps": source.gaps}))
             note(source.left_out)
 
 

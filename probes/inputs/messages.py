@@ -69,8 +69,9 @@ def _more(name: str, message: Mapping[str, Any]) -> dict[str, Any]:
 def _calls(name: str, value: object) -> list[dict[str, Any]]:
     """As they are given, with the arguments as objects."""
     found = []
-    for call in value if isinstance(value, list) else [None]:
-        function = call.get("function", call) if isinstance(call, dict) else None
+    for given in value if isinstance(value, list) else [None]:
+        call = given if isinstance(given, dict) else {}
+        function = call.get("function", call)
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadInput(
                 f"it has tool_calls in {name!r} that are no list of calls; write "

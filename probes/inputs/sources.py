@@ -1,6 +1,7 @@
 """The rows of a source of training data: the good ones as pairs, and the bad ones by their place."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from probes.inputs.turns import Turns, plain
 from probes.inputs.where import Where
 
 BadRows = Literal["refuse", "leave_out"]
+Gap = tuple[int, str]
+"""Where rows were left out: how many that are trained on stand before, and the digest of the next; "" at the end."""
 SHOWN = 10
 
 
@@ -46,16 +49,33 @@ class Source:
 
     def without(self, refused: Sequence[BadRow]) -> "Source":
         """With more rows left out; BadInput where none would stay."""
-        lines = {row.line: row for row in (*refused, *self.bad)}
+        lines = {row.line: row for row in reversed((*self.bad, *refused))}  # the first reason counts
+        bad = tuple(lines[line] for line in sorted(lines))
         if not (pairs := tuple(pair for pair in self.pairs if pair.line not in lines)):
-            raise BadInput(f"{_first(self.where, list(refused))}; no row of {self.where} is good")
-        return replace(self, pairs=pairs, bad=tuple(lines[line] for line in sorted(lines)))
+            raise BadInput(f"{_first(self.where, bad)}; no row of {self.where} is good")
+        return replace(self, pairs=pairs, bad=bad)
 
     @property
     def digest(self) -> str:
-        """Names what is trained on: the files, or the rows of them that are not left out, so that a row which was left
-        out may be mended."""
-        return digest_of([astuple(replace(pair, line=0)) for pair in self.pairs]) if self.bad else self.files
+        """Names the rows that are trained on, so that one which was left out may be mended or removed."""
+        return digest_of([astuple(replace(pair, line=0)) for pair in self.pairs])
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Where rows were left out, for ``within``."""
+        places = sorted({bisect(self.pairs, row.line, key=lambda pair: pair.line) for row in self.bad})
+        return [(place, _digest(self.pairs, place)) for place in places]
+
+    def within(self, gaps: Iterable[Gap]) -> list[int]:
+        """The lines of rows that stand where others were left out once, whatever the lines are now."""
+        lines: list[int] = []
+        for place, follower in gaps:
+            here = place + len(lines)
+            end = next((at for at in range(here, len(self.pairs) + 1) if _digest(self.pairs, at) == follower), None)
+            if end is None:  # other rows were changed, which the digest says
+                break
+            lines += [pair.line for pair in self.pairs[here:end]]
+        return lines
 
     @property
     def left_out(self) -> str:
@@ -112,6 +132,10 @@ def _pair(name: str, place: int, record: Mapping[str, Any]) -> Pair:
     texts = texts_of(record)
     chosen, rejected = texts.sides
     return Pair(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
+
+
+def _digest(pairs: Sequence[Pair], place: int) -> str:
+    return digest_of(astuple(replace(pairs[place], line=0))) if place < len(pairs) else ""
 
 
 def _first(where: Where, bad: Sequence[BadRow]) -> str:

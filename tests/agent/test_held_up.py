@@ -140,20 +140,51 @@ def test_no_row_that_can_be_trained_is_refused_either_way(tmp_path: Path) -> Non
 def test_a_row_that_was_mended_meanwhile_stays_out_and_the_data_are_what_they_were(tmp_path: Path) -> None:
     broken = {**row(3), "chosen": None}
     began = held(written(tmp_path, "ChatML base", [row(1), LONG, broken], "leave_out")).study
-    lines, key = left_out(began), began.material.key("machine")
-    assert lines == {"good": [2, 3]}
+    key = began.material.key("machine")
+    assert left_out(began) == {"good": [2, 3]}
+    before = {"good": began.material.read_sources["good"].gaps}
     tiny.write_jsonl(tmp_path / "good.jsonl", [row(1), row(2), row(3)])
     os.utime(tmp_path / "good.jsonl", (1, 1))
     assert began.material.key("machine") == key, "while the session runs"
     fresh = load_study(tmp_path / "study.toml")
     assert held(fresh).study.material.key("machine") != key
-    again = held(fresh, before=lines).study
+    again = held(fresh, before=before).study
     assert again.material.key("machine") == key
-    assert left_out(again) == lines
+    assert left_out(again) == {"good": [2, 3]}
     (tmp_path / "study.toml").write_text(f"{again.text}\n# later\n", encoding="utf-8")
     assert reloaded(again).material.key("machine") == key
     tiny.write_jsonl(tmp_path / "good.jsonl", [row(9), row(2), row(3)])
-    assert held(fresh, before=lines).study.material.key("machine") != key, "another row was changed"
+    assert held(fresh, before=before).study.material.key("machine") != key, "another row was changed"
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [row(1), row(5), row(5), row(6)],
+        [row(1), row(2), row(5), row(5), row(6)],
+        [row(1), row(2), row(5), row(5), row(6), row(7), row(8)],
+        [row(1), LONG, row(2), row(3), row(5), row(5), row(6), {}],
+    ],
+    ids=["removed", "mended and removed", "at the end", "parted"],
+)
+def test_lines_that_came_or_went_where_a_row_was_left_out_change_nothing(
+    tmp_path: Path, later: list[dict[str, Any]]
+) -> None:
+    began = held(written(tmp_path, "ChatML base", [row(1), LONG, {}, row(5), row(5), row(6), {}], "leave_out")).study
+    before, key = {"good": began.material.read_sources["good"].gaps}, began.material.key("machine")
+    fresh = written(tmp_path, "ChatML base", later, "leave_out")
+    assert held(fresh, before=before).study.material.key("machine") == key
+    for other in ([row(1), row(5), row(6)], [row(1), row(5), row(5), row(9), row(6)], [row(1)]):
+        assert (
+            held(written(tmp_path, "ChatML base", other, "leave_out"), before=before).study.material.key("machine")
+            != key
+        )
+
+
+def test_a_refusal_counts_each_bad_row_once(tmp_path: Path) -> None:
+    study = written(tmp_path, "ChatML base", [LONG, {}], "leave_out")
+    with pytest.raises(BadInput, match=r"line 1: .*; 1 more row is bad; no row of .*good\.jsonl is good"):
+        _ = held(study, before={"good": [(0, "")]}).study.material.sources
 
 
 def test_a_prompt_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
