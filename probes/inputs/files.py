@@ -34,6 +34,8 @@ PARQUET = b"PAR1"
 DATA = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _NOT_DATA = {"export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"}
 _COLUMNS = {"prompt", "chosen", "rejected", "completion", "conversations", "instruction", "question", "id", "vote"}
+_HTML = re.compile(r"\s*<(!doctype html|html|head)\b", re.IGNORECASE)
+_NAMED_SIGN = re.compile(r'"?sep=([,;\t|])"?[ \t,;]*\n', re.IGNORECASE)
 _FOREIGN = {
     b"PK\x03\x04": ("a ZIP archive, as Excel's .xlsx is", "save the table as CSV UTF-8, or run unzip {path}"),
     b"\x28\xb5\x2f\xfd": ("packed with zstd", "run zstd -d {path}"),
@@ -42,6 +44,8 @@ _FOREIGN = {
     b"ARROW1": ("an Arrow file", 'run python -c "import pandas; pandas.read_feather({path!r}).to_parquet({new!r})"'),
     b"\xff\xff\xff\xff": ("an Arrow stream of a datasets folder", "name the folder instead: {folder}"),
     b"SQLite format 3\0": ("an SQLite database", 'run sqlite3 -json {path} "select * from TABLE" > {stem}.json'),
+    b"%PDF": ("a PDF document", "write its rows as JSONL"),
+    b"version https://git-lfs.github.com/": ("the pointer of a file that Git LFS keeps elsewhere", "run git lfs pull"),
     b"\x80": ("a pickle or another binary file", "write it as JSONL"),
 }  # fmt: skip
 
@@ -132,6 +136,8 @@ def _file_records(path: Path) -> Iterator[Entry]:
             names = {"path": str(path), "folder": path.parent, "stem": path.stem, "new": f"{path.stem}.parquet"}
             raise BadInput(f"{path} is {what}, and rows are read from text or Parquet; {remedy.format(**names)}")
     text = decoded(path, content)
+    if _HTML.match(text):
+        raise BadInput(f"{path} is an HTML page, and not the file that was wanted; fetch the file itself")
     return _text_reader(path, text)(path, text)
 
 
@@ -153,8 +159,7 @@ def _text_reader(path: Path, text: str) -> Callable[[Path, str], Iterator[Entry]
         return _array_records
     if start == "{" or not start:
         return _line_records
-    header = text.lstrip().split("\n", 1)[0]
-    if name.endswith((".csv", ".tsv")) or _COLUMNS & set(_cells(header, _delimiter(header))):
+    if name.endswith((".csv", ".tsv")) or _COLUMNS & set(map(str.strip, _cells(_header(text), _delimiter(text)))):
         return _table_records
     if name.endswith((".jsonl", ".ndjson", ".json")):
         return _line_records
@@ -220,19 +225,24 @@ def _skipped(text: str, here: int) -> int:
 
 
 def _table_records(path: Path, text: str) -> Iterator[Entry]:
-    """Of a table with a header line; empty cells are missing values, and every cell is a text."""
+    """Of a table with a header line; every cell is a text, or None where it is empty. Blank lines say nothing, nor do
+    cells under no name."""
     csv.field_size_limit(1 << 30)
-    delimiter = _delimiter(text.lstrip("\n").split("\n", 1)[0])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
-        header = next(reader, [])
-        if len(set(header)) < len(header):
+        if _NAMED_SIGN.match(text):
+            next(reader)
+        header = [name.strip() for name in next((cells for cells in reader if any(map(str.strip, cells))), [])]
+        names = [name for name in header if name]
+        if len(set(names)) < len(names):
             raise BadInput(f"{path} names a column twice in its first line; rename one")
         line = reader.line_num + 1
         for cells in reader:
-            if len(cells) == len(header):
-                yield line, {name: cell for name, cell in zip(header, cells, strict=True) if cell}
-            elif cells:
+            if not any(map(str.strip, cells)):
+                pass
+            elif len(cells) == len(header):
+                yield line, {name: cell or None for name, cell in zip(header, cells, strict=True) if name}
+            else:
                 told = f"it has {len(cells)} cells and the header {len(header)}"
                 yield line, BadInput(f"{told}; put texts with commas or line ends in quotes")
             line = reader.line_num + 1
@@ -242,9 +252,16 @@ def _table_records(path: Path, text: str) -> Iterator[Entry]:
         ) from None
 
 
-def _delimiter(header: str) -> str:
-    """The one that cuts the header into most columns; of equals the comma."""
-    return max(",;\t", key=lambda sign: len(_cells(header, sign)))
+def _delimiter(text: str) -> str:
+    """The one that a first line "sep=;" names, or that cuts the header into most columns; of equals the comma."""
+    if named := _NAMED_SIGN.match(text):
+        return named[1]
+    return max(",;\t", key=lambda sign: len(_cells(_header(text), sign)))
+
+
+def _header(text: str) -> str:
+    named = _NAMED_SIGN.match(text)
+    return text[named.end() if named else 0 :].lstrip(" \t\n,;").split("\n", 1)[0]
 
 
 def _cells(header: str, delimiter: str) -> list[str]:

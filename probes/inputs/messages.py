@@ -19,9 +19,11 @@ def turns_of(name: str, value: object) -> Turns:
     if isinstance(value, str):
         return value
     given = [value] if isinstance(value, dict) else value
+    empty = ", which is empty" if value is None or value == [] else ""
     if not isinstance(given, list) or not given or not all(isinstance(message, dict) for message in given):
         raise BadInput(
-            f"it has no text (or list of turns with role and content) in {name!r}; write one, or leave the row out"
+            f"it has no text (or list of turns with role and content) in {name!r}{empty}; write one, or leave the row "
+            "out"
         )
     return tuple(_turn(name, message) for message in given)
 

@@ -5,8 +5,8 @@ with "it", the place is its subject (probes/inputs/files.py).
 """
 
 import json
-import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,7 @@ WHOLE = ("conversations", "messages")
 """Columns in which a row may say its prompt, or its prompt and an answer, once more."""
 USED = frozenset({"prompt", *WHOLE, "system", "tools", *MEANING})
 """The columns that ``texts_of`` reads beside the sides."""
+_WHOLE = re.compile(r"([+-]?[0-9]{1,15})(\.0*)?")
 _WRITTEN_OUT = re.compile(
     r"""\s*(\[\s*\{\s*(?=['"]).*?|\{\s*(?=['"])[^{}]*)['"](role|from)['"]\s*:\s*"""
     r"""['"](system|user|assistant|tool|human|gpt)['"]""",
@@ -77,6 +78,8 @@ def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR) -> Texts:
     prompt, system, tools = _prompt(record), system_of(record), _tools(record)
     if isinstance(prompt, str):
         answers = _without_repeated(prompt, answers)
+    if prompt is None and "prompt" in record and all(isinstance(text, str) for text in answers.values()):
+        raise BadInput("it has no text in 'prompt', which is empty; write one, or leave the row out")
     if prompt is None:
         found = _without_prompt(answers)
     elif not (system or tools) and all(isinstance(text, str) for text in (prompt, *answers.values())):
@@ -91,21 +94,14 @@ def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR) -> Texts:
 
 
 def difficulty_of(record: Mapping[str, Any]) -> int:
-    """A whole number, in CSV the text of one; 1 where there is none."""
+    """A whole number of at most 15 digits, in CSV the text of one, "2" or "2.0"; 1 where there is none."""
     value = record.get("difficulty")
     if value is None or value == "":
         return 1
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else _number(value)
-    if not math.isfinite(number) or number != int(number):
-        raise BadInput(f"it has difficulty={value!r}; write a whole number")
-    return int(number)
-
-
-def _number(value: object) -> float:
-    try:
-        return int(value) if isinstance(value, str) else math.nan
-    except ValueError:
-        return math.nan
+    said = value if isinstance(value, str) else repr(value) if type(value) in (int, float) else ""
+    if not (found := _WHOLE.fullmatch(said.strip())):
+        raise BadInput(f"it has difficulty={reprlib.repr(value)}; write a whole number of at most 15 digits")
+    return int(found[1])
 
 
 def require_no_other_meaning(record: Mapping[str, Any]) -> None:

@@ -24,10 +24,13 @@ def parquet_rows(path: Path, content: bytes | None = None) -> Iterator[dict[str,
 
     try:
         table = ParquetFile(path if content is None else BytesIO(content))
+        names = table.schema_arrow.names
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise BadInput(f"{path} has the column {twice!r} twice; rename one and write the table again")
         decode = _decoder(table.schema_arrow)
         for batch in table.iter_batches():
             for row in batch.to_pylist():
-                yield _bare(decode(row))
+                yield _row(decode(row))
     except (pyarrow.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read as Parquet ({_first_line(error)}); fetch or write it again") from None
 
@@ -56,11 +59,11 @@ def saved_rows(folder: Path) -> Iterator[dict[str, Any]]:
         if DEFAULT not in found:
             raise BadInput(f"{folder} holds the splits {', '.join(found)}; name the folder of one: {folder}/SPLIT")
         found = found[DEFAULT]
-    yield from map(_bare, found)
+    yield from map(_row, found)
 
 
 def hub_rows(hub: Hub) -> Iterator[dict[str, Any]]:
-    yield from map(_bare, _load(hub))
+    yield from map(_row, _load(hub))
 
 
 @lru_cache(maxsize=8)
@@ -77,6 +80,12 @@ def _load(hub: Hub) -> Any:
             f"{str(hub)!r} is neither a file nor a folder here, and could not be had from the Hugging Face hub "
             f"({_first_line(error)}); check the path, or the id, its split (org/name:split) and the network"
         ) from None
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """Its columns, None where it has nothing in one."""
+    held: dict[str, Any] = _bare(row)
+    return dict.fromkeys(row) | held
 
 
 def _bare(value: Any) -> Any:

@@ -57,7 +57,7 @@ def unzipped(path: Path, content: bytes) -> bytes:
 
 def decoded(path: Path, content: bytes) -> str:
     """The text of UTF-8 bytes, line ends as line feeds; BadInput names the encoding and the command that converts."""
-    wide = next((name for mark, name in _WIDE.items() if content.startswith(mark)), None)
+    wide = next((name for mark, name in _WIDE.items() if content.startswith(mark)), None) or _unmarked(content[:16])
     if wide is not None:
         raise BadInput(f"{path} cannot be read as UTF-8 text, since it is {wide}; convert it: {_iconv(wide, path)}")
     try:
@@ -69,6 +69,14 @@ def decoded(path: Path, content: bytes) -> str:
             f"written on Windows, convert it: {_iconv('CP1252', path)}"
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unmarked(start: bytes) -> str | None:
+    """UTF-16 of ASCII without a mark: every other byte is zero, and no byte between them."""
+    even, odd = start[::2], start[1::2]
+    if len(start) < 4 or any(even) == any(odd) or not (all(even) or all(odd)):
+        return None
+    return "UTF-16LE" if any(even) else "UTF-16BE"
 
 
 def _iconv(encoding: str, path: Path) -> str:

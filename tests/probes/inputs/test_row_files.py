@@ -109,6 +109,14 @@ def test_a_whole_character_that_is_written_as_two_escapes_is_read(tmp_path: Path
         (LINES.encode("utf-16"), "since it is UTF-16; convert it: iconv -f UTF-16 -t UTF-8"),
         (LINES.encode("utf-16-be"), "since it is UTF-16BE"),
         (LINES.encode("utf-32"), "since it is UTF-32"),
+        (table(",").encode("utf-16-le"), "since it is UTF-16LE; convert it: iconv -f UTF-16LE -t UTF-8"),
+        (table(",").encode("utf-16-be"), "since it is UTF-16BE; convert it: iconv -f UTF-16BE -t UTF-8"),
+        (b"%PDF-1.7 \x80", "is a PDF document"),
+        ("\n<!DOCTYPE html>\n<html>", "is an HTML page, and not the file that was wanted; fetch the file itself"),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "the pointer of a file that Git LFS keeps .*pull",
+        ),
         (b'{"a": "b"}\n{"a": "caf\xe9"}', r"line 2 has the byte 0xe9\); if it was written on Windows"),
         (b"PK\x03\x04 and more", "a ZIP archive, as Excel's .xlsx is"),
         (b"\x28\xb5\x2f\xfd more", "run zstd -d"),
@@ -129,6 +137,34 @@ def test_a_file_that_is_something_else_is_named_with_the_remedy(
         list(records(path))
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("prompt,chosen,rejected\np,,r\n", 2),
+        ("\n , ,\n prompt ,chosen, rejected\np,,r\n", 4),
+        ("sep=;\nprompt;chosen;rejected\np;;r\n", 3),
+        ('"sep=;"\n\nprompt;chosen;rejected\np;;r\n;;\n', 4),
+        ("sep=,,\nprompt,chosen,rejected\np,,r\n,,\n , ,\n\n", 3),
+        ("prompt\tchosen\trejected\t\t\np\t\tr\t\tx\n", 2),
+        (",prompt,chosen,rejected\n0,p,,r\n", 2),
+    ],
+)
+@pytest.mark.parametrize("name", ["rows.csv", "rows"])
+def test_tables_are_taken_as_programs_write_them(tmp_path: Path, name: str, content: str, line: int) -> None:
+    found = list(records(written(tmp_path, name, content)))
+    assert found == [(line, {"prompt": "p", "chosen": None, "rejected": "r"})]
+
+
+def test_a_parquet_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table([["a"], ["b"]], names=["prompt", "prompt"])
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(BadInput, match="has the column 'prompt' twice; rename one"):
+        list(records(tmp_path / "rows.parquet"))
 
 
 @given(rows=st.lists(st.dictionaries(st.text(), st.none() | st.text() | st.integers() | st.lists(st.text()))))
@@ -167,7 +203,11 @@ TALKS = [
 def test_a_parquet_table_gives_rows_without_the_fields_that_only_other_rows_have(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     datasets.Dataset.from_list([*TALKS, {"prompt": None, "score": float("nan")}]).to_parquet(path)
-    bare = [TALKS[0] | {"chosen": [{"role": "assistant", "tool_calls": [CALL]}]}, TALKS[1], {}]
+    bare = [
+        TALKS[0] | {"chosen": [{"role": "assistant", "tool_calls": [CALL]}]},
+        TALKS[1],
+        {"prompt": None, "chosen": None},
+    ]
     assert rows_of(path) == bare
     assert unit_of(path) == "row"
     assert rows_of(written(tmp_path, "rows.parquet.gz", gzip.compress(path.read_bytes()))) == bare
@@ -265,8 +305,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("hub")
 def test_a_data_set_of_the_hub_is_read_by_its_split_and_has_a_digest() -> None:
     found = list(records(Hub("org/name", "test")))
-    assert found == [(1, {"name": "org/name", "split": "test"})]
-    assert next(iter(records(Hub("org/name"))))[1] == {"name": "org/name", "split": "train"}
+    assert found == [(1, {"name": "org/name", "split": "test", "none": None})]
+    assert next(iter(records(Hub("org/name"))))[1] == {"name": "org/name", "split": "train", "none": None}
     assert rows_digest(Hub("org/name")) == rows_digest(Hub("org/name")) != rows_digest(Hub("org/name", "test"))
     assert data_files(Hub("org/name")) == []
     with pytest.raises(MissingRequirement, match=r"'org/name:dev' is neither.*Unknown split \"dev\"") as refused:

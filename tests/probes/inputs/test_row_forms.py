@@ -99,6 +99,8 @@ def talked(**changes: Any) -> dict[str, Any]:
         (row(talk(("bot", "hi"), ASKED), "yes", "no"), "a turn with role='bot' in 'prompt'; use one of system,"),
         (row(talk((U, " ")), "yes", "no"), "an empty turn of the user in 'prompt'"),
         (row(" \n", "yes", "no"), "no text in 'prompt', which is empty"),
+        (row(None, "yes", "no"), "no text in 'prompt', which is empty"),
+        (row("is it?", None, "no"), "in 'chosen', which is empty; write one, or leave the row out"),
         (row(None, talk(YES), talk(NO)), "have no common beginning before an assistant's turn"),
         (row(None, talk(ASKED, YES), talk(ASKED)), "have no common beginning before an assistant's turn"),
         (row(None, talk(ASKED, YES), talk(ASKED, YES)), "the same text"),
@@ -182,14 +184,14 @@ def test_an_answer_alone_needs_its_prompt() -> None:
             texts_of(alone, ("completion",))
 
 
-@pytest.mark.parametrize(("given", "found"), [(None, 1), ("", 1), (2.0, 2), (0, 0), ("3", 3), (-1, -1)])
+@pytest.mark.parametrize(("given", "found"), [(None, 1), ("", 1), (2.0, 2), (0, 0), ("3", 3), (-1, -1), ("2.0", 2)])
 def test_a_difficulty_is_a_whole_number(given: object, found: int) -> None:
     assert difficulty_of({"difficulty": given}) == found
 
 
-@pytest.mark.parametrize("given", ["hard", "2.5", 2.5, True, [], float("inf"), "1e3"])
+@pytest.mark.parametrize("given", ["hard", "2.5", 2.5, True, [], float("inf"), "1e3", "9" * 5000, 10**400])
 def test_another_difficulty_is_refused(given: object) -> None:
-    with pytest.raises(BadInput, match="write a whole number"):
+    with pytest.raises(BadInput, match=r"it has difficulty=.{1,60}; write a whole number of at most 15 digits$"):
         difficulty_of({"difficulty": given})
 
 
