@@ -1,6 +1,7 @@
 """What a study asks of the machine: counts from its files, times only from what this workspace has measured."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
 
@@ -72,6 +73,8 @@ def _counts(study: Study) -> list[tuple[str, str]]:
         ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
         ("pairs", pairs),
         *(("left out", plain(told)) for told in material.left_out),
+        *(("passed over", f"source {name}: columns without a meaning here: {_names(source.passed_over)}")
+          for name, source in material.read_sources.items() if source.passed_over),
         ("legal moves", ", ".join(f"{lane} {number}" for lane, number in moves.items()) + ", from the starting recipe"),
         ("one probe", f"{probe.steps} steps x {batch} = {probe.steps * batch} pairs trained on, then "
                       f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "
@@ -79,6 +82,10 @@ def _counts(study: Study) -> list[tuple[str, str]]:
         *_judge(study),
         *_decision(study),
     ]  # fmt: skip
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(plain(name, 40) for name in columns)
 
 
 def _decision(study: Study) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lanes import digest_of
 from lanes.errors import BadInput
 from probes.inputs.files import at, records, rows_digest, unit_of
-from probes.inputs.rows import BadRow, difficulty_of, texts_of
+from probes.inputs.rows import PAIR, USED, BadRow, difficulty_of, texts_of
 from probes.inputs.turns import Turns, plain
 from probes.inputs.where import Where
 
@@ -16,6 +16,7 @@ BadRows = Literal["refuse", "leave_out"]
 Gap = tuple[int, str]
 """Where rows were left out: how many that are trained on stand before, and the digest of the next; "" at the end."""
 SHOWN = 10
+_KNOWN = {*USED, *PAIR, "difficulty"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Source:
-    """What a source holds, each in the order of its file. ``files``: names what it was read from."""
+    """What a source holds, each in the order of its file. ``files``: names what it was read from. ``passed_over``: the
+    columns that mean nothing here."""
 
     name: str
     where: Where
     pairs: tuple[Pair, ...]
     bad: tuple[BadRow, ...]
     files: str = ""
+    passed_over: tuple[str, ...] = ()
 
     def without(self, refused: Sequence[BadRow]) -> "Source":
         """With more rows left out; BadInput where none would stay."""
@@ -94,10 +97,12 @@ def read_source(name: str, where: Where) -> Source:
     """Every row of a source. BadInput where no row is good, or the file cannot be read to its end."""
     pairs: list[Pair] = []
     bad: list[BadRow] = []
+    passed_over: dict[str, None] = {}
     for place, record in records(where):
         try:
             if isinstance(record, BadInput):
                 raise record
+            passed_over |= dict.fromkeys(column for column in record if column not in _KNOWN)
             pairs.append(_pair(name, place, record))
         except BadInput as error:
             bad.append(BadRow(place, str(error)))
@@ -105,7 +110,7 @@ def read_source(name: str, where: Where) -> Source:
         raise BadInput(f"{where} holds no pairs; add rows or take the source {name!r} out")
     if not pairs:
         raise BadInput(f"{_first(where, bad)}; no row of {where} is good")
-    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where))
+    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where), tuple(passed_over))
 
 
 def good_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> Source:

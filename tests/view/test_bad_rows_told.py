@@ -30,6 +30,17 @@ def test_check_the_log_and_the_report_say_which_rows_are_left_out(tmp_path: Path
     assert "source good: 1 of 33 rows left out" in (workspace.session(name) / "report.md").read_text(encoding="utf-8")
 
 
+def test_check_names_the_columns_of_a_source_that_mean_nothing(tmp_path: Path) -> None:
+    path, workspace = asked(tmp_path / "study", "leave_out"), Workspace(tmp_path / "workspace")
+    assert "passed over" not in cost_text(load_study(path), workspace)
+    with (tmp_path / "study" / "good.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(
+            '{"prompt": "How is tea?", "chosen": "a", "rejected": "b", "rating": 3, "model": null, "system": ""}\n'
+        )
+    told = "source good: columns without a meaning here: rating, model"
+    assert told in cost_text(load_study(path), workspace)
+
+
 def test_a_night_on_a_bad_row_is_refused_before_it_begins(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="line 33 has no column 'chosen'"):
         load_study(asked(tmp_path, "refuse")).check_material()
