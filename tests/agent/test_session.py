@@ -232,6 +232,22 @@ def test_a_study_that_changed_is_not_resumed(
     go_on(tmp_path)
 
 
+def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_changes_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, path = tmp_path / "study" / "good.jsonl", study.path
+    first, *others = rows.read_text(encoding="utf-8").splitlines()
+    asked = path.read_text(encoding="utf-8").replace("[data.sources]", '[data]\nbad_rows = "leave_out"\n[data.sources]')
+    path.write_text(asked, encoding="utf-8")
+    rows.write_text("\n".join([first, "{", *others]), encoding="utf-8")
+    for name, later in {"removed": [first, *others], "parted": [first, "", others[-1], others[-2], *others]}.items():
+        with monkeypatch.context() as patched:
+            rows.write_text("\n".join([first, "{", *others]), encoding="utf-8")
+            interrupted(load_study(path), tmp_path / name, patched, 4)
+        rows.write_text("\n".join(later), encoding="utf-8")
+        go_on(tmp_path / name)
+
+
 def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
