@@ -111,7 +111,7 @@ def test_an_adapter_of_another_model_is_refused_without_weights(models: Path) ->
     tokenizer.save_pretrained(models / "sft")
     require_fit(material(models, "llama", adapter="sft"), reach())
     for beside in ("chat_template.jinja", "tokenizer_config.json"):
-        text = "{{ messages[0].content }}!"
+        text = "{% for m in messages %}{{ m.content }}!{% endfor %}"
         (models / "sft" / beside).write_text(text if "jinja" in beside else json.dumps({"chat_template": text}))
         told = refused(material(models, "llama", adapter="sft"), reach())
         assert "holds a chat template and the model has " in told
