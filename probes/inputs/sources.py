@@ -3,6 +3,7 @@
 from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from lanes import digest_of
@@ -58,7 +59,7 @@ class Source:
             raise BadInput(f"{_first(self.where, bad)}; no row of {self.where} is good")
         return replace(self, pairs=pairs, bad=bad)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Names the rows that are trained on, so that one which was left out may be mended or removed."""
         return digest_of([astuple(replace(pair, line=0)) for pair in self.pairs])
