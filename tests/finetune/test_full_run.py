@@ -69,7 +69,7 @@ def test_a_run_moves_the_adapter_and_says_what_it_was(
     assert (manifest.recipe, manifest.steps, manifest.seed, manifest.study) == (recipe.digest, 4, 42, "full")
     assert manifest.base == base_digest(ModelSettings(path="model"), tmp_path)
     require_its_asking(out / "adapter", ModelSettings(path="model"), tmp_path)
-    (tmp_path / "own.jinja").write_text("{{ messages[0].content }}!", encoding="utf-8")
+    (tmp_path / "own.jinja").write_text("{% for m in messages %}{{ m.content }}!{% endfor %}", encoding="utf-8")
     with pytest.raises(BadInput, match="with --study in place of --model"):
         require_its_asking(out / "adapter", ModelSettings(path="model", chat_template="own.jinja"), tmp_path)
     assert manifest.final["loss"] == steps[-1][1]
