@@ -167,10 +167,6 @@ class Renderer:
             else "its answer and its prompt merge into one token, so no ids continue the question"
         )
 
-    def ends(self, answer: Ids) -> bool:
-        """Whether an answer ends with one of the tokens that end one."""
-        return bool(answer) and answer[-1] in self.stop.ids
-
     def _ended(self, answer: Ids) -> Ids:
         """Up to its end, without what a template writes behind that, which nobody is asked for; with an eos where it
         has no end."""

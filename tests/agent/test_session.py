@@ -245,7 +245,11 @@ def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_chang
             rows.write_text("\n".join([first, "{", *others]), encoding="utf-8")
             interrupted(load_study(path), tmp_path / name, patched, 4)
         rows.write_text("\n".join(later), encoding="utf-8")
-        go_on(tmp_path / name)
+        resumed = go_on(tmp_path / name)
+        with Ledger(tmp_path / name / "runs" / "ledger.sqlite", read_only=True) as ledger:
+            session = ledger.session(resumed)
+        assert session is not None
+        assert session.finished
 
 
 def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(

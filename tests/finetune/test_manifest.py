@@ -26,7 +26,7 @@ def test_what_was_saved_is_whole_and_nothing_is_known_of_another(adapter: Path) 
     require_whole(adapter)
     (adapter.parent / "finetune.json").unlink()
     (adapter / "adapter_config.json").write_text("{ }", encoding="utf-8")
-    require_whole(adapter)
+    require_whole(adapter)  # raises for one that is not
 
 
 @pytest.mark.parametrize("damage", ["flipped", "gone", "manifest garbled", "manifest a folder"])

@@ -1,7 +1,6 @@
 """Real training of tiny random models: what of each architecture is adapted, what it does, what it leaves behind."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from probes.settings import ModelSettings
 from probes.targets import linear_layers, problem, resolved
 from probes.training import Trained, TrainingJob, Untrainable, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TEXT = "# double with 3 (good)\ndef double(x):\n"
 SIX = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 ADAPTED = {
@@ -28,14 +27,6 @@ ADAPTED = {
     "qwen3_moe": {"q_proj", "k_proj", "v_proj", "o_proj", "gate", "experts", "base_layer"},
     "mixtral": {"q_proj", "k_proj", "v_proj", "o_proj", "gate", "experts", "base_layer"},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

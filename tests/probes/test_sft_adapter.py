@@ -1,7 +1,6 @@
 """An SFT adapter as part of the base: under training, reference, answers, NF4, and held by one adapter for a server."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +24,10 @@ from probes.reading import Probe, Reading
 from probes.settings import ModelSettings, ServingSettings
 from probes.training import Trained, TrainingJob, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TEXTS = ["# double with 3 (good)\ndef double(x):\n", "# half\n"]
 WITH = ModelSettings(path="qwen3", adapter="sft")
 BARE = ModelSettings(path="qwen3")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
