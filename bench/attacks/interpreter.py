@@ -94,8 +94,10 @@ INTERPRETER: tuple[Attack, ...] = (
         def found(backwards):
             start, size = backwards[:-7:-1].encode(), len(backwards)  # all of it forwards would be found itself
             gc.unfreeze()
-            for page in {id(item) >> 12 << 12 for item in gc.get_referents(*gc.get_objects())}:
-                memory, at = ctypes.string_at(page, 1 << 12), -1
+            pages = {id(item) >> 12 << 12 for item in gc.get_referents(*gc.get_objects())}
+            for page in pages:
+                length = 1 << 12 << (page + (1 << 12) in pages)  # a string may cross from one page into the next
+                memory, at = ctypes.string_at(page, length), -1
                 while (at := memory.find(start, at + 1)) >= 0:
                     if memory[at:at + size][::-1] == backwards.encode():
                         return True

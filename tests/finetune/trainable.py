@@ -16,6 +16,7 @@ from preferences.provenance import Provenance, Side
 from preferences.rows import Row
 from preferences.stores import Stores
 from probes.prompts import load_prompts
+from probes.settings import ModelSettings
 
 ROOT = Path(__file__).parents[2]
 TIME = "2026-11-21T20:00:00Z"
@@ -75,12 +76,16 @@ def exported(found: Stores, folder: Path) -> Path:
 
 
 def asked(where: Path, **changes: Any) -> Asked:
-    """A run on the export alone; fields of the request, and parameters of its recipe, may be others."""
+    """A run on the export alone; fields of the request, and parameters of its recipe, may be others. Where the folder
+    has no model, it is a hub model that is not in the cache."""
     recipe = tiny.recipe(**{"mixture": {"mined": 1.0}, **changes.pop("recipe", {})})
     material = tiny.material(where)
     data = material.data.model_copy(update={"sources": {"mined": "mined/train.jsonl", "good": "good.jsonl"}})
+    material = replace(
+        material, data=data, model=ModelSettings(path="model" if (where / "model").exists() else "nobody/model")
+    )
     values = {
-        "study": "full", "material": replace(material, data=data), "recipe": recipe, "origin": "a test",
+        "study": "full", "material": material, "recipe": recipe, "origin": "a test",
         "folder": where / "out", "seed": 42, "steps": 4,
     }  # fmt: skip
     return Asked(**{**values, **changes})

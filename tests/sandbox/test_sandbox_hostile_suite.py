@@ -154,7 +154,9 @@ def test_a_hunt_finds_what_is_there(suite: Suite, where: str) -> None:
     (hunt,) = (
         attack for attack in ATTACKS if attack.name == f"a hunt through {where} for the values of another program"
     )
-    there = hunt.source.replace("def f(x): return", "def f(x):\n    held = [x['other'][::-1]]\n    return")
+    there = hunt.source.replace(
+        "def f(x): return", "def f(x):\n    held = [x['other'][::-1] for _ in range(9)]\n    return"
+    )
     assert suite.attempt(replace(hunt, source=there)).effects == ("found the argument of another program",)
 
 
