@@ -22,7 +22,7 @@ test-real: $(VENV)/.installed-real
 	$(BIN)/python -m pytest -m real --capture=no $(ARGUMENTS)
 
 test-architectures: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses 2 -m "architectures or slow" tests/agent/test_architecture_sessions.py $(ARGUMENTS)
+	$(BIN)/python -m pytest --numprocesses 2 -m "architectures or slow" tests/agent/loop/test_architecture_sessions.py $(ARGUMENTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
@@ -30,9 +30,9 @@ check: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m bench.session
-	$(BIN)/python -m bench.probes
-	$(BIN)/python -m bench.judge
+	$(BIN)/python -m bench.speed.session
+	$(BIN)/python -m bench.speed.probes
+	$(BIN)/python -m bench.speed.judge
 	$(BIN)/nightlane bench sandbox
 	$(BIN)/nightlane bench decisions
 	$(BIN)/nightlane bench faults --output bench/results

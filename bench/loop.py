@@ -23,15 +23,15 @@ from typing import Any
 
 import tomli_w
 
-from agent.opening import open_runner
-from agent.study import Study, load_study
-from agent.workspace import Workspace
+from agent.loop.start import open_runner
+from agent.study.schema import Study, load_study
+from agent.workspace.folder import Workspace
 from lanes import Recipe
-from probes.comparison import OVERALL, Comparison, compare
-from probes.reading import Outcome, Probe, Reading
-from probes.store import ProbeStore
-from view.markdown import table
-from view.results import read_results
+from probes.result.comparison import OVERALL, Comparison, compare
+from probes.result.reading import Outcome, Probe, Reading
+from probes.run.store import ProbeStore
+from view.data.results import read_results
+from view.report.markdown import table
 
 HERE = Path(__file__).parent
 STUDY = HERE.parent / "labs" / "microcoder" / "study.toml"
@@ -46,7 +46,7 @@ MANIFESTS = {
     "mostly_harvest": {"honest": 1.0, "broken": 1.0, SOURCE: 3.0},
     "harvest_only": {SOURCE: 1.0},
 }
-COMMAND = [sys.executable, "-m", "agent.command_line"]
+COMMAND = [sys.executable, "-m", "cli.main"]
 
 
 @dataclass(frozen=True)

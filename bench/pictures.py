@@ -11,14 +11,14 @@ import numpy
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from agent.policy.boundary import levels
-from agent.policy.course import FIRST_LOOK, Terms, screen
-from agent.policy.knowledge import Knowledge
+from agent.policy.alpha_spending import levels
+from agent.policy.decision_rule import FIRST_LOOK, Terms, screen
+from agent.policy.session_statistics import Knowledge
 from agent.policy.settings import Policy
 from bench.decisions.figures import CURVE
 from bench.decisions.play import BUDGET
-from probes.comparison import Comparison, Difference, quantile
-from probes.spread import Spread
+from probes.result.comparison import Comparison, Difference, quantile
+from probes.result.variance_pooling import Spread
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 RECORDED = Path(__file__).parent / "results"

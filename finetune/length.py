@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 
 EPOCHS = 3.0
 MOST = 10_000_000

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from common.digests import file_digest
+from common.errors import BadInput
+from common.files import sync, write_durably
 from finetune.plan import Plan, Source
-from lanes.errors import BadInput
-from probes.file_digests import file_digest
-from probes.store import sync, write_durably
 
 NAME = "finetune.json"
 COMBINED = "combined"

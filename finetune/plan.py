@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import BadInput
 from finetune.length import steps_of
 from finetune.review import Looked, looked, require_looked
 from lanes import Recipe
-from lanes.errors import BadInput
-from preferences.stores import Stores
-from probes.architecture import Reach, require_fit
-from probes.base import locate
-from probes.data import Pair, check_overlap, quotas
+from preferences.store.stores import Stores
 from probes.inputs.files import rows_digest
+from probes.inputs.material import Material
 from probes.inputs.sources import good_source
-from probes.material import Material
-from probes.rendered import count, refused_rows
+from probes.inputs.training_rows import Pair, check_overlap, quotas
+from probes.model.compatibility import Reach, require_fit
+from probes.model.load import locate
+from probes.rendering.row_check import count, refused_rows
 
 
 @dataclass(frozen=True)

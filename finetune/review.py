@@ -1,15 +1,15 @@
 """What comes from the stores is trained on when somebody has looked at it. Data of the user's own is not asked about.
 
-An export says what set it is of (preferences/export_record.py), and the stores who judged rows of that set since.
+An export says what set it is of (preferences/export/record.py), and the stores who judged rows of that set since.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lanes.errors import BadInput
-from preferences.export_record import ExportRecord, record_of
-from preferences.overlay import ENOUGH, Standing, enough, judged_rows, set_digest
-from preferences.stores import Stores
+from common.errors import BadInput
+from preferences.export.record import ExportRecord, record_of
+from preferences.store.overlay import ENOUGH, Standing, enough, judged_rows, set_digest
+from preferences.store.stores import Stores
 from probes.inputs.files import data_files
 from probes.inputs.where import Where
 

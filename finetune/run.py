@@ -9,15 +9,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from common.errors import BadInput, DiskFull, MissingRequirement
+from common.files import write_durably
 from finetune.manifest import COMBINED, Manifest, saved, trained_on, write_manifest
 from finetune.plan import Plan
-from lanes.errors import BadInput, DiskFull, MissingRequirement
-from probes.adapter_files import note_asking
-from probes.base import Base, base_digest, load_base, load_quietly, use_few_threads
-from probes.data import order
-from probes.measure import classify
-from probes.resident import visible_devices
-from probes.store import write_durably
+from probes.inputs.training_rows import order
+from probes.model.adapter_files import note_asking
+from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
+from probes.run.execute import classify
+from probes.run.local_workers import visible_devices
 
 LOOKED_AT = 4  # prompts whose logits the combined adapter is held against
 OnStep = Callable[[int, float], None]
@@ -39,7 +39,7 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
     base = load_base(material.model, material.folder, recipe.quantization, device)
     if not threads:
         use_few_threads(base)
-    from probes.training import TrainingJob, train
+    from probes.train.trl import TrainingJob, train
 
     write_durably(folder / "recipe.toml", recipe.to_toml())
     rows = order(recipe, plan.pairs, plan.rows, asked.seed)
@@ -60,7 +60,7 @@ def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
     the model is bare."""
     if base.adapter is None:
         return {}
-    from probes.combined import combine, require_alike
+    from probes.model.merged_adapter import combine, require_alike
 
     folder = plan.asked.folder / COMBINED
     combine(base, adapter, folder)

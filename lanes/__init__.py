@@ -3,9 +3,8 @@
 Adding a knob is one line in a lane's file; adding a lane is one file here and one entry in ``build_lanes``.
 """
 
-from lanes.errors import NightlaneError
 from lanes.knobs import Knob, KnobSettings, Mutation, Value, show
-from lanes.recipe import Recipe, digest_of
+from lanes.recipe import Recipe
 from lanes.rules import check_recipe, inert
 from lanes.search_space import LANE_NAMES, LaneSettings, SearchSpace, build_lanes
 
@@ -15,13 +14,11 @@ __all__ = [
     "KnobSettings",
     "LaneSettings",
     "Mutation",
-    "NightlaneError",
     "Recipe",
     "SearchSpace",
     "Value",
     "build_lanes",
     "check_recipe",
-    "digest_of",
     "inert",
     "show",
 ]

@@ -1,4 +1,4 @@
-"""The curriculum lane: the order in which the training rows are seen. What each order does is in probes/data.py."""
+"""The curriculum lane: the order in which the training rows are seen; each is in probes/inputs/training_rows.py."""
 
 from collections.abc import Mapping
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lanes.errors import BadInput, IllegalRecipe
+from common.errors import BadInput, IllegalRecipe
+from common.wording import lower_first
 from lanes.recipe import Recipe
-from lanes.wording import lower_first
 
 MOST_RUNGS = 1000
 Value = str | int | float | tuple[str, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 from lanes.knobs import Knob, KnobSettings, LaneContext, Value, changed, ladder, merge_settings
 from lanes.recipe import Recipe
 

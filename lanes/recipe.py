@@ -1,7 +1,5 @@
 """A recipe: every parameter of one preference-tuning run, immutable, with a digest and a TOML round trip."""
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+from common.digests import digest_of
 
 Objective = Literal["orpo", "dpo"]
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
@@ -100,9 +100,3 @@ class Recipe(BaseModel):
     def from_toml(cls, text: str) -> "Recipe":
         """Raises tomllib.TOMLDecodeError or pydantic.ValidationError."""
         return cls.model_validate(tomllib.loads(text))
-
-
-def digest_of(value: object) -> str:
-    """Sixteen hex digits that name a JSON-able value, whatever the order of its keys."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ ORPOTrainer constructors) are here so that they are refused before any compute.
 from collections.abc import Callable
 from math import gcd
 
-from lanes.errors import IllegalRecipe
+from common.errors import IllegalRecipe
 from lanes.recipe import Recipe
 
 SMOOTHED_LOSSES = ("exo_pair", "robust", "aot", "aot_unpaired")

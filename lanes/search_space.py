@@ -1,14 +1,14 @@
 """The search space of a study: its lanes with their shares, and every legal move from a recipe."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from common.errors import BadInput, IllegalRecipe
+from common.wording import nearest
 from lanes import curriculum, hyperparameters, mixture
-from lanes.errors import BadInput, IllegalRecipe
 from lanes.knobs import Knob, KnobSettings, LaneContext, Mutation, Value, show
 from lanes.recipe import Recipe
 from lanes.rules import check_recipe, inert
@@ -108,10 +108,3 @@ def build_lanes(
         knobs += lane.build(chosen.knobs, LaneContext(start, manifests, sources))
     shares = {lane: settings[lane].share for lane in settings if settings[lane].share > 0}
     return SearchSpace(tuple(knobs), shares, micro_batch)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' for the closest known name, or the list of them."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"

@@ -28,7 +28,6 @@ large it is (Landlock does not judge stat); it can open none. The calls of one p
 """
 
 from sandbox.candidate import Ask, Candidate
-from sandbox.opening import diagnose, open_sandbox, remedy
 from sandbox.outcomes import (
     Diagnosis,
     Ended,
@@ -43,6 +42,7 @@ from sandbox.outcomes import (
     SandboxUnavailable,
 )
 from sandbox.raising import ProgramEnded
+from sandbox.self_test import diagnose, open_sandbox, remedy
 from sandbox.session import Sandbox, insist
 from sandbox.values import Form, Value, canonical, decode, encode
 

@@ -10,21 +10,34 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = {
-    "lanes": set(),
-    "sandbox": set(),
-    "probes": {"lanes", "sandbox"},
-    "preferences": {"lanes", "sandbox", "probes"},
-    "agent": {"lanes", "sandbox", "probes", "preferences"},
-    "finetune": {"lanes", "sandbox", "probes", "preferences"},
-    "view": {"lanes", "sandbox", "probes", "preferences", "agent", "finetune"},
+    "common": set(),
+    "lanes": {"common"},
+    "sandbox": {"common"},
+    "probes": {"common", "lanes", "sandbox"},
+    "evaluation": {"common", "lanes", "sandbox", "probes"},
+    "preferences": {"common", "lanes", "sandbox", "probes"},
+    "agent": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences"},
+    "finetune": {"common", "lanes", "sandbox", "probes", "preferences"},
+    "view": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences", "agent", "finetune"},
 }
-EVERYTHING = {*LAYERS, "labs", "bench"}
-COMMANDS = {ROOT / "agent" / f"{name}.py" for name in ("command_line", "command_options", "pairs_commands")}
+"""Each package with the packages it may import. testing, labs and bench may import all of these; cli everything."""
+
+ABOVE = {"testing", "labs", "bench"}
+EVERYTHING = {*LAYERS, *ABOVE, "cli"}
+COMMANDS = {"main.py", "options.py", "pairs.py"}
+"""Files of cli that are read whenever the command starts."""
+
+RUN_COMMANDS = {ROOT / "bench" / "faults" / f"{name}.py" for name in ("commands", "damaged_files", "scenario")}
+"""They run the commands of the product in forked processes, under faults."""
+
 HEAVY = {"torch", "transformers", "trl", "peft"}
-TRAINS_OR_GENERATES = {
-    "adapter.py", "architecture.py", "base.py", "combined.py", "embedding.py", "generation.py", "orpo.py",
-    "sft_adapter.py", "targets.py", "training.py", "measure.py", "worker.py",
-}  # fmt: skip
+LOADS_MODELS = (
+    "probes/model/",
+    "probes/train/",
+    "probes/generate/sampler.py",
+    "probes/run/execute.py",
+    "probes/run/worker.py",
+)
 
 
 def imports(path: Path) -> set[str]:
@@ -48,42 +61,53 @@ def texts(code: Path | ast.AST) -> list[str]:
     return [node.value for node in found if isinstance(node.value, str)]
 
 
-@pytest.mark.parametrize("package", [name for name in LAYERS if (ROOT / name).is_dir()])
-def test_a_package_imports_only_the_layers_below_it(package: str) -> None:
-    for path in (ROOT / package).rglob("*.py"):
-        if path in COMMANDS:
-            continue
+def files_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_a_package_imports_only_the_packages_below_it(package: str) -> None:
+    for path in files_of(package):
         forbidden = imports(path) & (EVERYTHING - LAYERS[package] - {package})
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
 
-def test_only_the_command_line_reaches_view_and_labs_and_not_at_import() -> None:
-    own = {f"agent.{path.stem}" for path in COMMANDS}
-    for path in COMMANDS:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ImportFrom) and node.module and node.module not in own:
-                assert node.module.split(".")[0] not in {"view", "labs", "bench", "probes", "agent"}
-    assert {"view", "bench", "labs"} <= set().union(*map(imports, COMMANDS))
+@pytest.mark.parametrize("package", sorted(ABOVE))
+def test_nothing_but_the_command_line_imports_the_command_line(package: str) -> None:
+    for path in files_of(package):
+        assert "cli" not in imports(path) or path in RUN_COMMANDS, path.relative_to(ROOT)
+
+
+def test_common_needs_the_standard_library_alone() -> None:
+    for path in files_of("common"):
+        assert imports(path) <= {*sys.stdlib_module_names, "common"}, path.relative_to(ROOT)
+
+
+def test_the_command_line_imports_other_packages_only_when_a_command_runs() -> None:
+    for path in files_of("cli"):
+        if path.name in COMMANDS:
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    assert node.module.split(".")[0] not in EVERYTHING - {"cli", "common"}, path.relative_to(ROOT)
 
 
 def test_no_other_file_names_a_lab_as_a_module() -> None:
     for package in LAYERS:
-        for path in (ROOT / package).rglob("*.py"):
+        for path in files_of(package):
             named = [text for text in texts(path) if re.match(r"labs(\.|$)", text)]
-            assert not named or path in COMMANDS, f"{path.relative_to(ROOT)} names {named}"
+            assert not named, f"{path.relative_to(ROOT)} names {named}"
 
 
 def test_heavy_libraries_are_imported_only_where_a_model_is_trained_or_asked() -> None:
     for package in LAYERS:
-        for path in (ROOT / package).rglob("*.py"):
+        for path in files_of(package):
             if imports(path) & HEAVY:
-                assert path.parent.name == "probes", path
-                assert path.name in TRAINS_OR_GENERATES, path
+                assert str(path.relative_to(ROOT)).startswith(LOADS_MODELS), path
 
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     script = (
-        "import sys, agent.command_line; "
+        "import sys, cli.main; "
         "heavy = {'torch', 'transformers', 'trl', 'peft', 'langgraph', 'optuna', 'pandas', 'openai', 'numpy'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.command_line import EPILOG
-from agent.followers import COLUMNS
+from agent.ledger.result_files import COLUMNS
+from cli.main import EPILOG
 from labs.microcoder import build
+from probes.inputs.settings import ServingSettings
 from probes.scoring import scorer_settings
-from probes.scoring.judging.settings import JudgeSettings
-from probes.settings import ServingSettings
+from probes.scoring.judge.settings import JudgeSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def test_the_commands_of_your_own_study_run_as_written(tmp_path: Path) -> None:
     for word in words:
         offline = word[1] in ("doctor", "init", "check")  # the others need the hub's model, or a session
         arguments = word[1:] if offline else [word[1], "--help"]
-        command = [sys.executable, "-m", "agent.command_line", *arguments]
+        command = [sys.executable, "-m", "cli.main", *arguments]
         done = subprocess.run(
             command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "200"},
             capture_output=True, text=True, check=False,
@@ -91,7 +91,7 @@ def test_the_bundled_problems_are_evaluated_as_written(tmp_path: Path) -> None:
     build(ROOT / "labs" / "microcoder" / "build", lambda stage, share: None)
     line = " ".join(part.rstrip("\\").strip() for part in block(".venv/bin/nightlane evaluate --problems labs/"))
     words = [*shlex.split(line)[1:], "--seeds", "42", "--workspace", str(tmp_path), "--json"]
-    command = [sys.executable, "-m", "agent.command_line", *words]
+    command = [sys.executable, "-m", "cli.main", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -102,7 +102,7 @@ def test_the_bundled_problems_are_evaluated_as_written(tmp_path: Path) -> None:
 
 def test_every_other_way_to_evaluate_is_an_option_of_the_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "agent.command_line", "evaluate", "--help"],
+        [sys.executable, "-m", "cli.main", "evaluate", "--help"],
         cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = block(".venv/bin/nightlane evaluate --problems HumanEval")
@@ -113,7 +113,7 @@ def test_every_other_way_to_evaluate_is_an_option_of_the_command() -> None:
 
 def test_the_commands_of_a_full_length_run_are_ones_that_are_taken() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "agent.command_line", "finetune", "--help"],
+        [sys.executable, "-m", "cli.main", "finetune", "--help"],
         cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = block(".venv/bin/nightlane finetune")

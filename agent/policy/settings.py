@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from probes.settings import Section
+from probes.inputs.settings import Section
 
 
 class Policy(Section):

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion, Tried
-from agent.study import ProposerSettings
-from lanes.errors import BadInput
+from agent.study.schema import ProposerSettings
+from common.errors import BadInput
 
 __all__ = ["Chain", "Declined", "Proposer", "Situation", "Suggestion", "Tried", "choose"]
 
@@ -51,7 +51,7 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
             f"[proposer] kind={settings.kind!r} needs an endpoint and {lacking} is not set; set OPENAI_BASE_URL or "
             'OPENAI_API_KEY and name the model under [proposer] or in OPENAI_MODEL, or use kind = "optuna"'
         )
-    from agent.proposers.language_model import LanguageModelProposer
+    from agent.proposers.llm import LanguageModelProposer
 
     asked = LanguageModelProposer(settings, model, note, environment)
     asked.check()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.policy.response import Move, Response, Table, move_of, safe
+from agent.policy.effect_model import Move, Response, Table, move_of, safe
 from lanes import Recipe, SearchSpace, Value
 
 

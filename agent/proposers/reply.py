@@ -11,10 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from common.wording import lower_first, one_line
 from lanes import Value, show
-from lanes.wording import lower_first
-from probes.replies import Ambiguous, repaired_json, strict_json
-from probes.text import one_line
+from probes.endpoint.json_replies import Ambiguous, repaired_json, strict_json
 
 MAX_REPLY = 20_000
 MOST_PREDICTED = 10.0

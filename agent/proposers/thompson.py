@@ -1,7 +1,8 @@
 """Thompson sampling (Thompson 1933): draw what each move may be worth, as likely as it is, and take the best draw.
 
-What moves are worth comes from all comparisons together (agent/policy/response.py): a move that may still be large is
-tried, one that is known to be small is not. The value of a knob that nothing was measured of is Optuna's to choose.
+What moves are worth comes from all comparisons together (agent/policy/effect_model.py): a move that may still be
+large is tried, one that is known to be small is not. The value of a knob
+that nothing was measured of is Optuna's to choose.
 """
 
 import random

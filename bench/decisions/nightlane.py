@@ -15,17 +15,17 @@ from typing import Any
 import numpy
 import tomli_w
 
-from agent.ledger import DecisionRow
-from agent.opening import Overrides, begin
-from agent.study import Study, parse_study
-from agent.workspace import Workspace
+from agent.ledger.store import DecisionRow
+from agent.loop.start import Overrides, begin
+from agent.study.schema import Study, parse_study
+from agent.workspace.folder import Workspace
 from bench.decisions.night import CATEGORIES, PROMPTS, Landscape, Night
 from lanes import LaneSettings, Recipe
-from probes.prompts import Prompt
-from probes.reading import Probe
-from probes.runner import Progress
-from probes.simulated import SimulatedRunner
-from probes.store import ProbeStore
+from probes.inputs.prompts import Prompt
+from probes.result.reading import Probe
+from probes.run.protocol import Progress
+from probes.run.store import ProbeStore
+from testing.simulated_runner import SimulatedRunner
 
 MEMORY = Path("/dev/shm")
 """Where a night's folder lies, if it is there: a disk would be most of the time a night takes."""

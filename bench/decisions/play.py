@@ -10,14 +10,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from multiprocessing import get_context
 from typing import Any
 
-from agent.command_options import one_thread
 from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.record import NightRecord
-from lanes.errors import BadInput
+from common.errors import BadInput
+from common.plugins import plugins
+from common.threads import one_thread
 from sandbox import system
 
 BUDGET = 200
@@ -76,14 +76,14 @@ def families(landscapes: str | None = None) -> dict[str, Family]:
     from bench.decisions.landscapes import FAMILIES
 
     named = {_name(family): family for family in FAMILIES}
-    return named | {point.name: point.load() for point in entry_points(group="nightlane.landscapes")}
+    return named | {name: point.load() for name, point in plugins("landscapes").items()}
 
 
 def policies() -> dict[str, Policy]:
     """By name: the session's own policy, the rivals, and those of entry points."""
     from bench.decisions.rivals import RIVALS
 
-    outside = [point.load() for point in entry_points(group="nightlane.policies")]
+    outside = [point.load() for point in plugins("policies").values()]
     found = [*_own(), *RIVALS, *(policy() if isinstance(policy, type) else policy for policy in outside)]
     return {policy.name: policy for policy in found}
 

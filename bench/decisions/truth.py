@@ -6,8 +6,8 @@ import numpy
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from common.errors import IllegalRecipe
 from lanes import Recipe, SearchSpace, check_recipe
-from lanes.errors import IllegalRecipe
 
 Array = NDArray[numpy.float64]
 MARGIN = 0.3

@@ -7,7 +7,7 @@ import platform
 import struct
 from dataclasses import dataclass
 
-from lanes.errors import MissingRequirement
+from common.errors import MissingRequirement
 
 
 @dataclass(frozen=True)

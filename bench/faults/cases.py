@@ -25,7 +25,7 @@ from bench.faults.nights import NIGHTS
 from bench.faults.real import REAL
 from bench.faults.scenario import Act, Scenario, Wrong, told
 from bench.faults.supervisor import Ended, Fault, Kind, Supervisor
-from lanes.errors import MissingRequirement
+from common.errors import MissingRequirement
 
 KINDS = {
     "kill": "kill at a system call", "cut": "power cut", "full": "full disk", "error": "input/output error",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.faults.cases import KINDS, Outcome, require_possible, scenario_of
 from bench.faults.table import as_data, details, markdown
-from lanes.errors import BadInput
+from common.errors import BadInput
 
 FULL: Mapping[str, int] = {"real": 8, "damaged": 4, "cut": 500, "full": 200, "error": 200, "kill": 5000}
 QUICK: Mapping[str, int] = {"cut": 20, "full": 10, "error": 10, "kill": 60}

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import command_line
 from bench.faults.compare import Result
 from bench.faults.nights import night, write_rows, write_study
 from bench.faults.nights import observe as observe_night
 from bench.faults.scenario import Act, Run, Scenario, Wrong, again, lines_of, nightlane, plain, rows_of
 from bench.faults.supervisor import Ended
+from cli import main as command_line
 from lanes import Recipe
 
 ROWS = 6
@@ -140,8 +140,8 @@ def _finetune(root: Path, output: str, *more: str) -> Act:
 
 def _no_training() -> None:
     """Everything of a full-length run but the model: what stands in for the trainer writes the files it writes."""
+    from common.files import write_durably
     from finetune import plan, run
-    from probes.store import write_durably
 
     def train(base: object, jobs: Sequence[Any], settings: object) -> list[object]:
         job = jobs[0]
@@ -155,12 +155,12 @@ def _no_training() -> None:
         write_durably(adapter, "weights " * 1000)
         return [types.SimpleNamespace(adapter=adapter.parent, seconds=1.0, tokens=100, final={"loss": 0.5})]
 
-    stub: Any = types.ModuleType("probes.training")
+    stub: Any = types.ModuleType("probes.train.trl")
     stub.TrainingJob = lambda recipe, rows, seed, directory, on_step: types.SimpleNamespace(
         recipe=recipe, rows=rows, seed=seed, directory=directory, on_step=on_step
     )
     stub.Trained, stub.train = types.SimpleNamespace, train
-    sys.modules["probes.training"] = stub
+    sys.modules["probes.train.trl"] = stub
     values: dict[str, Any] = {
         "base_digest": lambda *_: "none", "load_base": lambda *_: types.SimpleNamespace(adapter=None, renderer=None),
         "use_few_threads": lambda *_: None, "note_asking": lambda *_: None,
@@ -206,8 +206,8 @@ def _lab(root: Path) -> Act:
     """The building of a lab, of files as small as these; a model would be trained in the place of its base."""
 
     def build(**_: object) -> None:
-        from labs.files import replace_folder
-        from labs.files import write_rows as rows
+        from labs._build.files import replace_folder
+        from labs._build.files import write_rows as rows
         from labs.persona import material
 
         def two_files(folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""Damaged files: bench/damaged_files.py damages each file of a workspace in each way and runs every command on it."""
+"""Damaged files: bench/faults/damaged_files.py damages each file of a workspace in each way and runs every
+command on it."""
 
 import json
 import os
@@ -15,7 +16,7 @@ NAME = "a workspace with a damaged file, every command"
 def play_damaged(number: int) -> Outcome:
     """On a night with a harvest that was killed before its end, so that there is something to take up. Each number
     gives every file another damage."""
-    from bench.damaged_files import damage_table
+    from bench.faults.damaged_files import damage_table
 
     night, folder = NIGHTS[0], scratch()
     root, report = folder / "root", folder / "report.json"

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent import opening
+from agent.loop import start as opening
 from bench.faults.compare import Result
 from bench.faults.scenario import Act, Run, Scenario, lines_of, nightlane, plain, rows_of, tables
 from bench.faults.supervisor import Ended
 from lanes import Recipe
-from probes.prompts import Prompt
-from probes.reading import Outcome, Probe, Reading
-from probes.runner import Listener
-from probes.simulated import SimulatedRunner
-from probes.store import ProbeStore
+from probes.inputs.prompts import Prompt
+from probes.result.reading import Outcome, Probe, Reading
+from probes.run.protocol import Listener
+from probes.run.store import ProbeStore
+from testing.simulated_runner import SimulatedRunner
 
 VARIES = ("time", "session", "id", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd")
 TIMES = ("time", "started", "seen", "finished", "seconds", "dollars", "study_text", "study_path", "limits", "message")

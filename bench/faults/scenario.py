@@ -46,7 +46,7 @@ def nightlane(*arguments: object, before: Callable[[], None] | None = None) -> A
     """The command as a person types it. ``before``: what is put in place of a part of the product first."""
 
     def act() -> int:
-        from agent.command_line import main
+        from cli.main import main
 
         if before is not None:
             before()

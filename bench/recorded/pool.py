@@ -18,11 +18,12 @@ from random import Random
 from typing import Any, Self
 
 from bench.recorded.plan import START
-from lanes import Recipe, digest_of
-from lanes.errors import NightlaneError
-from probes.purse import Allowance
-from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
-from probes.runner import Keep, Listener, Progress, let_go
+from common.digests import digest_of
+from common.errors import NightlaneError
+from lanes import Recipe
+from probes.endpoint.spending import Allowance
+from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
+from probes.run.protocol import Keep, Listener, Progress, let_go
 
 
 class PoolExhausted(NightlaneError):

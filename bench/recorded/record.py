@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agent.study import Study
+from agent.study.schema import Study
 from bench.recorded.plan import PLAN, Planned, seed, write_study
-from probes.reading import Failure, Outcome, Probe, ProbeKey
-from probes.resident import ResidentRunner
-from probes.settings import RunnerSettings
-from probes.store import ProbeStore
+from probes.inputs.settings import RunnerSettings
+from probes.result.reading import Failure, Outcome, Probe, ProbeKey
+from probes.run.local_workers import ResidentRunner
+from probes.run.store import ProbeStore
 
 DIGITS = 3  # of seconds and gigabytes
 TWO = RunnerSettings(workers=2, threads=1, deadline=300.0)

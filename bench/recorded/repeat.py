@@ -15,15 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.ledger import DecisionRow, Ledger
-from agent.opening import Overrides, begin
+from agent.ledger.store import DecisionRow, Ledger
+from agent.loop.start import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
-from agent.study import Study, parse_study
-from agent.workspace import Workspace
+from agent.study.schema import Study, parse_study
+from agent.workspace.folder import Workspace
 from bench.recorded.plan import PLAN, Planned
 from bench.recorded.pool import Pool, PoolRunner
-from probes.reading import Probe
-from probes.runner import Progress
+from probes.result.reading import Probe
+from probes.run.protocol import Progress
 
 PROPOSED = ("null", "breaker", "diverging", "helper")
 WANTED = {"helper": (16, 20), "null": (0, 1), "breaker": (0, 0), "diverging": (0, 0)}

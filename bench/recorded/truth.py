@@ -12,8 +12,8 @@ from statistics import fmean, stdev
 from bench.recorded.plan import START
 from bench.recorded.pool import Pool
 from lanes import show
-from probes.comparison import OVERALL
-from probes.reading import Failure, Reading
+from probes.result.comparison import OVERALL
+from probes.result.reading import Failure, Reading
 
 TARGET = "imports"
 

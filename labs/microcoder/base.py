@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from labs.building import Figures, Progress
-from labs.files import replace_folder
+from labs._build.files import replace_folder
+from labs._build.material import Figures, Progress
 from labs.microcoder.corpus import Document
 from labs.microcoder.size import Size
 

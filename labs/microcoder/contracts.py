@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from labs.microcoder.tasks import Case as LabCase
 from labs.microcoder.tasks import Task
-from preferences.gate import Case, Contract, Property
+from preferences.code_gate import Case, Contract, Property
 
 PROPERTIES = (Property("deterministic"), Property("keeps_arguments"))
 

@@ -5,7 +5,7 @@ build/prompts.jsonl  problems.jsonl  contracts.jsonl  base/  honest.jsonl  unche
 
 from pathlib import Path
 
-from labs.building import Lab
+from labs._build.material import Lab
 from labs.microcoder.size import Size
 
 HERE = Path(__file__).parent

@@ -7,7 +7,7 @@ A recipe takes about half a minute per seed on one core.
 
 from pathlib import Path
 
-from labs.measuring import Row, Table
+from labs._build.measure import Row, Table
 from labs.microcoder.tasks import CATEGORIES
 
 STUDY = Path(__file__).with_name("study.toml")

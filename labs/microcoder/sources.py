@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 
 from labs.microcoder.tasks import Task
-from probes.prompts import Prompt
+from probes.inputs.prompts import Prompt
 
 PAIRS_PER_PROMPT = 2
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from labs.microcoder.tasks import CATEGORIES, TEMPLATES, Case, Task
-from probes.prompts import SPLITS
+from probes.inputs.prompts import SPLITS
 from sandbox import encode
 
 

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from labs.building import Figures, Progress
-from labs.files import write_rows
+from labs._build.files import write_rows
+from labs._build.material import Figures, Progress
+from labs._build.stage import one_thread, timed
 from labs.microcoder import sources
 from labs.microcoder.base import Base, make_base
 from labs.microcoder.contracts import contract_of
@@ -15,13 +16,12 @@ from labs.microcoder.corpus import mistake_shares, write_corpus
 from labs.microcoder.size import Size
 from labs.microcoder.sources import Answer
 from labs.microcoder.splits import Drawn, draw_prompts
-from labs.stage import one_thread, timed
-from probes.generation import Sampling, generate
-from probes.prompts import Prompt, load_prompts
-from probes.rendering import Renderer
+from probes.generate.sampler import Sampling, generate
+from probes.inputs.prompts import Prompt, load_prompts
+from probes.inputs.settings import ModelSettings
+from probes.rendering.renderer import Renderer
 from probes.scoring import protocol as scoring
-from probes.scoring.execution import ExecutionScorer, ExecutionSettings
-from probes.settings import ModelSettings
+from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 
 CHUNK = 120  # prompts sampled at once; while one chunk is sampled the one before it is executed
 

@@ -7,7 +7,7 @@ Prompts, rubric, rules and calibration are files beside this one.
 
 from pathlib import Path
 
-from labs.building import Lab
+from labs._build.material import Lab
 from labs.persona.size import Size
 
 HERE = Path(__file__).parent

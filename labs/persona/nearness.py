@@ -4,7 +4,7 @@ refused for, since the texts of a lab are drawn and another one is always at han
 
 from collections.abc import Iterable
 
-from probes.duplicates import Wording
+from probes.inputs.duplicates import Wording
 
 NEAR = 0.5
 

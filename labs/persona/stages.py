@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from labs.building import Figures, Progress
-from labs.files import write_rows
+from labs._build.files import write_rows
+from labs._build.material import Figures, Progress
+from labs._build.stage import one_thread, timed
 from labs.microcoder.base import make_base
 from labs.microcoder.corpus import mistake_shares
 from labs.persona.corpus import write_corpus
 from labs.persona.nearness import Reserved
 from labs.persona.size import Size
 from labs.persona.sources import STYLES, pairs
-from labs.stage import one_thread, timed
-from probes.prompts import load_prompts
+from probes.inputs.prompts import load_prompts
 
 PROMPTS = Path(__file__).with_name("prompts.jsonl")
 

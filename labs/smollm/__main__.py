@@ -1,6 +1,6 @@
 """python -m labs.smollm [--measure] [--seeds 42 123 7] [--rows TEXT]"""
 
-from labs.command import main
+from labs._build.command import main
 from labs.smollm.material import LAB
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Prompts and rules are files beside this one. A finished build needs the packages
 
 from pathlib import Path
 
-from labs.building import Lab
+from labs._build.material import Lab
 from labs.smollm.size import Size
 
 HERE = Path(__file__).parent

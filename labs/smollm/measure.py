@@ -5,7 +5,7 @@ python -m labs.smollm --measure
 
 from pathlib import Path
 
-from labs.measuring import Row, Table
+from labs._build.measure import Row, Table
 from labs.smollm.texts import CATEGORIES
 
 STUDY = Path(__file__).with_name("study.toml")

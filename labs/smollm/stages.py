@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from labs.building import Figures, Progress
-from labs.files import write_rows
+from labs._build.files import write_rows
+from labs._build.material import Figures, Progress
+from labs._build.stage import one_thread, timed
 from labs.persona.nearness import Reserved
 from labs.smollm.size import Size
 from labs.smollm.sources import STYLES, pairs
 from labs.smollm.weights import find_weights, make_base
-from labs.stage import one_thread, timed
-from probes.base import load_quietly
-from probes.prompts import load_prompts
+from probes.inputs.prompts import load_prompts
+from probes.model.load import load_quietly
 
 PROMPTS = Path(__file__).with_name("prompts.jsonl")
 

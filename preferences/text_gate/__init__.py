@@ -18,9 +18,9 @@ Every layer runs, also after one that refused, so that `catches` can tell what e
 model, but topic where `cases` is given an embedder, and none draws: the same set gives the same certificates.
 """
 
-from lanes import digest_of
-from preferences.certificate import Certificate
-from preferences.rows import text_to_json
+from common.digests import digest_of
+from preferences.certify.certificate import Certificate
+from preferences.store.rows import text_to_json
 from preferences.text_gate.case import Case, cases
 from preferences.text_gate.layers import LAYERS
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from lanes import digest_of
-from preferences.overlay import Standing, in_use
-from preferences.provenance import Side
-from preferences.rows import text_to_json
+from common.digests import digest_of
+from preferences.store.overlay import Standing, in_use
+from preferences.store.provenance import Side
+from preferences.store.rows import text_to_json
 from preferences.text_gate.nearness import Nearness, nearness
 from preferences.text_gate.repeats import Repeat, repeats
 from preferences.text_gate.vectors import Embed

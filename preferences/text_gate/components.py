@@ -7,7 +7,7 @@ components, or capped below it, so where no figure is above 1 and the score is, 
 A score on another scale than 0 to 10 (0.9 of 1, 4 of 5) cannot be told from a low one and is refused as such.
 """
 
-from preferences.receipt import Receipt
+from preferences.certify.receipt import Receipt
 from preferences.text_gate.case import Case
 
 LEAST = 5.0

@@ -1,6 +1,6 @@
 """Layer 2: no critical failure, such as an answer out of character, which no good component makes up for."""
 
-from preferences.receipt import Receipt
+from preferences.certify.receipt import Receipt
 from preferences.text_gate.case import Case
 
 

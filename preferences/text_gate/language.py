@@ -8,7 +8,7 @@ English, two languages as near to each other as Danish and Norwegian, an answer 
 
 import re
 
-from preferences.receipt import Receipt
+from preferences.certify.receipt import Receipt
 from preferences.text_gate import languages
 from preferences.text_gate.case import Case
 

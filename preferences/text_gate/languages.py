@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from typing import Any
 
-from probes.scoring.ruleset import STOP_WORDS, Text
+from probes.scoring.rules.ruleset import STOP_WORDS, Text
 
 CERTAIN = 0.65
 FEWEST_LETTERS = 20

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from preferences.receipt import Receipt
+from preferences.certify.receipt import Receipt
 from preferences.text_gate import components, critical, language, length, near_duplicate, refusal, repetition, topic
 from preferences.text_gate.case import Case
 

@@ -4,7 +4,7 @@ What differs that much teaches length before anything else. Of two short answers
 says nothing, so a difference of at most SLACK characters passes.
 """
 
-from preferences.receipt import Receipt
+from preferences.certify.receipt import Receipt
 from preferences.text_gate.case import Case
 
 MOST = 3.0

@@ -1,14 +1,14 @@
 """Layer 8: the answer is not nearly the rejected one, which leaves nothing to learn, nor that of an earlier row with
 another prompt, nor the whole row an earlier one."""
 
-from preferences.receipt import Receipt
+from preferences.certify.receipt import Receipt
 from preferences.text_gate.case import Case
 from preferences.text_gate.repeats import alike
-from probes.duplicates import NEAR, Wording
+from probes.inputs.duplicates import NEAR, Wording
 
 
 def check(case: Case) -> Receipt:
-    """Similarities from 0 to 1, of the shingles of three words (probes/duplicates.py)."""
+    """Similarities from 0 to 1, of the shingles of three words (probes/inputs/duplicates.py)."""
     rejected, repeat = alike(Wording.of(case.chosen), Wording.of(case.rejected)), case.repeat
     figures = {"rejected": round(rejected, 4), "earlier": round(repeat.similarity, 4) if repeat else 0.0}
     told = [f"{rejected:.2f} similar to its own rejected side, from {NEAR:g} on nothing is to be learnt"]

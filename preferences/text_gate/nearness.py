@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preferences.overlay import Standing
+from preferences.store.overlay import Standing
 from preferences.text_gate.vectors import Array, Embed, Places, Space, by_embedder, by_words
 from probes.inputs.turns import plain
 

@@ -1,4 +1,4 @@
-"""Which rows of a set say what an earlier one says. Texts are compared as in probes/duplicates.py.
+"""Which rows of a set say what an earlier one says. Texts are compared as in probes/inputs/duplicates.py.
 
 An answer that is given to two different prompts is boilerplate, or belongs to one of them only. Answers of fewer than
 FEWEST words ("Yes.", "Paris") may be right for many. The same prompt may have the same answer twice, against another
@@ -8,8 +8,8 @@ rejected side.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preferences.overlay import Standing
-from probes.duplicates import FEWEST, NEAR, Wording, Wordings
+from preferences.store.overlay import Standing
+from probes.inputs.duplicates import FEWEST, NEAR, Wording, Wordings
 from probes.inputs.turns import plain
 
 

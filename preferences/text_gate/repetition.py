@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 
-from preferences.receipt import Receipt
+from preferences.certify.receipt import Receipt
 from preferences.text_gate.case import Case
 
 MOST: dict[str, float] = {"repeated": 0.15, "commonest_pair": 0.20, "line_characters": 0.20, "lines": 0.30}

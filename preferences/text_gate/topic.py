@@ -1,8 +1,8 @@
 """Layer 3: the answer is to its own prompt, and not one that leaked from another prompt of the set (nearness.py)."""
 
-from preferences.receipt import Receipt
+from common.wording import one_line
+from preferences.certify.receipt import Receipt
 from preferences.text_gate.case import Case
-from probes.text import one_line
 
 
 def check(case: Case) -> Receipt:

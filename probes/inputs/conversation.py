@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 from probes.inputs.messages import ROLES
 from probes.inputs.turns import Turn, Turns
 

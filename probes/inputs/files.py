@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from lanes import digest_of
-from lanes.errors import BadInput
-from probes.file_digests import file_digest
+from common.digests import digest_of, file_digest
+from common.errors import BadInput
 from probes.inputs.tables import SAVED, hub_rows, parquet_rows, saved_rows
 from probes.inputs.text import (
     GZIP,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 from probes.inputs.text import parse_object, require_whole_characters
 from probes.inputs.turns import Turn, Turns
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 from probes.inputs.conversation import (
     Conversation,
     leading,

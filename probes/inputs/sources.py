@@ -6,8 +6,8 @@ from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from lanes import digest_of
-from lanes.errors import BadInput
+from common.digests import digest_of
+from common.errors import BadInput
 from probes.inputs.files import at, records, rows_digest, unit_of
 from probes.inputs.rows import PAIR, USED, BadRow, difficulty_of, texts_of
 from probes.inputs.turns import Turns, plain

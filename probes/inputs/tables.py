@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from lanes.errors import BadInput, MissingRequirement
+from common.errors import BadInput, MissingRequirement
 from probes.inputs.where import Hub
 
 SAVED = ("dataset_dict.json", "state.json")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 
 GZIP = b"\x1f\x8b"
 # The longer marks first: UTF-32's begins with that of UTF-16. Without a mark, every other byte of JSON's first is zero.

@@ -7,20 +7,19 @@ the entry point group ``nightlane.scorers`` (a name and a class like ``Execution
 import inspect
 import json
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from lanes import digest_of
-from lanes.errors import BadInput
-from lanes.search_space import nearest
-from probes.file_digests import file_digest
-from probes.scoring.execution import ExecutionScorer
+from common.digests import digest_of, file_digest
+from common.errors import BadInput
+from common.plugins import plugins
+from common.wording import nearest
+from probes.inputs.settings import ScorerSettings
+from probes.scoring.execution.scorer import ExecutionScorer
 from probes.scoring.function import FunctionScorer
-from probes.scoring.judge import JudgeScorer
+from probes.scoring.judge.scorer import JudgeScorer
 from probes.scoring.protocol import Answer, Context, Duel, Mark, Missing, Overseer, Scorer, ScorerBroken
-from probes.scoring.rules import RulesScorer
-from probes.settings import ScorerSettings
+from probes.scoring.rules.scorer import RulesScorer
 
 __all__ = [
     "Answer",
@@ -44,11 +43,11 @@ def scorer_class(kind: str) -> type[Scorer]:
     for scorer in SCORERS:
         if scorer.kind == kind:
             return scorer
-    for point in entry_points(group="nightlane.scorers"):
-        if point.name == kind:
-            loaded: type[Scorer] = point.load()
-            return loaded
-    raise BadInput(f"[scorer] kind={kind!r} is not a scorer{nearest(kind, (s.kind for s in SCORERS))}")
+    if kind in (others := plugins("scorers")):
+        loaded: type[Scorer] = others[kind].load()
+        return loaded
+    known = [*(scorer.kind for scorer in SCORERS), *others]
+    raise BadInput(f"[scorer] kind={kind!r} is not a scorer{nearest(kind, known)}")
 
 
 def scorer_settings(table: Mapping[str, Any]) -> ScorerSettings:

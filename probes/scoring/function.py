@@ -23,10 +23,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from lanes.errors import BadInput
-from probes.prompts import Prompt
+from common.errors import BadInput
+from probes.inputs.prompts import Prompt
+from probes.inputs.settings import ScorerSettings
 from probes.scoring.protocol import Answer, Context, Mark, Missing, ScorerBroken
-from probes.settings import ScorerSettings
 
 Function = Callable[[str, str, str, dict[str, Any]], object]
 KEYS = ("score", "components", "critical", "outcome", "note")

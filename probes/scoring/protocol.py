@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from probes.prompts import Prompt
-from probes.purse import Purse
-from probes.scoring.examination import Examination
-from probes.settings import ScorerSettings
+from probes.endpoint.spending import Purse
+from probes.inputs.prompts import Prompt
+from probes.inputs.settings import ScorerSettings
+from probes.scoring.judge.examination import Examination
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,11 @@
 """A command on a workspace with a damaged file: one sentence, never a traceback, and nothing goes unnoticed."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "agent"))
 from damaged import workspace_and_study
 
-from bench.damaged_files import FAST, Case, Table, damage_table
+from bench.faults.damaged_files import FAST, Case, Table, damage_table
 
 pytestmark = pytest.mark.slow
 

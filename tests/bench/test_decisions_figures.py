@@ -12,7 +12,7 @@ from bench.decisions.intervals import mean, proportion, rate
 from bench.decisions.play import Cell
 from bench.decisions.record import Event, NightRecord, stands
 from bench.decisions.table import Results, markdown, targets
-from lanes.errors import BadInput
+from common.errors import BadInput
 
 
 def keep(spent: float, gain: float, level: float, guard: float = 0.0, claimed: float | None = None) -> Event:

@@ -15,7 +15,7 @@ from bench.faults.compare import differences
 from bench.faults.disk import Change, Disk
 from bench.faults.scenario import Act, Run, Scenario, lines_of
 from bench.faults.supervisor import Ended, Fault, Supervisor
-from probes.store import write_durably
+from common.files import write_durably
 
 
 @pytest.fixture

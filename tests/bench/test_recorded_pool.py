@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import tiny
 
-from agent.study import Study, parse_study
+from agent.study.schema import Study, parse_study
 from bench.recorded.command import POOL, TRUTH
 from bench.recorded.plan import BUNDLED, GUARD, PLAN, START, derived, planted
 from bench.recorded.pool import Pool, PoolExhausted, PoolRunner, load
 from bench.recorded.record import write
 from bench.recorded.truth import TARGET, categories, effect, failures, markdown, readings
 from lanes import Recipe
-from probes.comparison import OVERALL, compare
-from probes.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
+from probes.result.comparison import OVERALL, compare
+from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
 
 MARGIN = 0.5  # of every guard in the bundled study
 SCORED = ("start", "helper", "null", "breaker")

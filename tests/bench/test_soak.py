@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from agent.ledger import Ledger
-from agent.study import load_study
-from agent.workspace import Workspace
-from bench.soak import NIGHT, Figure, Size, _written, fill, soaked
-from view.results import read_results
-from view.session_record import load_record
-from view.status import session_status
+from agent.ledger.store import Ledger
+from agent.study.schema import load_study
+from agent.workspace.folder import Workspace
+from bench.speed.soak import NIGHT, Figure, Size, _written, fill, soaked
+from view.data.results import read_results
+from view.data.session_record import load_record
+from view.terminal.status import session_status
 
 
 def test_a_long_night_is_measured_and_its_rows_fill_another_ledger(tmp_path: Path) -> None:

@@ -12,17 +12,17 @@ import torch
 from safetensors.torch import load_file
 from trainable import exported, planned, review, row, stores
 
+from common.digests import file_digest
+from common.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
 from finetune import run as running
 from finetune.manifest import Manifest, is_complete, require_whole
 from finetune.plan import Plan
 from lanes import Recipe
-from lanes.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
-from probes.adapter_files import require_its_asking
-from probes.base import base_digest, load_base
-from probes.data import load_source, order
-from probes.file_digests import file_digest
-from probes.settings import ModelSettings
-from probes.training import TrainingJob, train
+from probes.inputs.settings import ModelSettings
+from probes.inputs.training_rows import load_source, order
+from probes.model.adapter_files import require_its_asking
+from probes.model.load import base_digest, load_base
+from probes.train.trl import TrainingJob, train
 
 pytestmark = pytest.mark.slow
 
@@ -169,7 +169,7 @@ def test_what_the_machine_lacks_is_told_and_a_defect_keeps_its_own_error(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, threads: None,
     error: Exception, kind: type[Exception], told: str,
 ) -> None:  # fmt: skip
-    from probes import training
+    from probes.train import trl as training
 
     def fail(*_: Any) -> None:
         raise error

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.errors import BadInput
 from finetune.length import EPOCHS, steps_of
-from lanes.errors import BadInput
 
 
 @given(st.integers(1, 100_000), st.integers(1, 512), st.integers(1, 20))

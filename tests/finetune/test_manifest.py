@@ -6,10 +6,10 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
+from common.errors import BadInput
+from evaluation.answering import load
 from finetune.manifest import Manifest, require_whole, saved, write_manifest
-from lanes.errors import BadInput
-from probes.evaluation.answering import load
-from probes.settings import ModelSettings
+from probes.inputs.settings import ModelSettings
 
 
 @pytest.fixture

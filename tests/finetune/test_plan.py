@@ -7,7 +7,7 @@ import pytest
 import tiny
 from trainable import exported, planned, stores
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 
 
 def test_epochs_count_the_rows_of_the_sources_that_the_mixture_weighs(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainable import asked, exported, planned, review, row, stores
 
+from common.errors import BadInput
 from finetune.manifest import Look, trained_on
 from finetune.plan import plan
 from finetune.review import looked
-from lanes.errors import BadInput
-from preferences.overlay import Vote
-from preferences.stores import Stores
-from view.finetune import plan_text
+from preferences.store.overlay import Vote
+from preferences.store.stores import Stores
+from view.terminal.finetune import plan_text
 
 
 def look(folder: Path, found: Stores, **changes: Any) -> Look:

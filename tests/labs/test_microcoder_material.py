@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from labs.building import MANIFEST
+from labs._build.material import MANIFEST
 from labs.microcoder.corpus import write_corpus
 from labs.microcoder.material import build, is_complete
 from labs.microcoder.size import Size
-from preferences.contracts import load_contracts
-from probes.data import check_overlap, load_source
-from probes.prompts import load_prompts
+from preferences.certify.contracts import load_contracts
+from probes.inputs.prompts import load_prompts
+from probes.inputs.training_rows import check_overlap, load_source
 
 SOURCES = ("honest", "broken", "unchecked")
 TINY = Size(

@@ -5,7 +5,7 @@ from random import Random
 from labs.microcoder import sources
 from labs.microcoder.sources import Answer
 from labs.microcoder.tasks import TEMPLATES
-from probes.prompts import Prompt
+from probes.inputs.prompts import Prompt
 
 PROMPT = Prompt("harvest-lists-000", "harvest", "lists", 2, "# f(xs): the sum\n", {})
 RIGHT, OTHER, WRONG, LONG = "def f(xs):\n    return sum(xs)\n", "right too", "wrong", "a longer wrong answer" * 3

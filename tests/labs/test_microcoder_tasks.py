@@ -14,9 +14,9 @@ from labs.microcoder.size import Size
 from labs.microcoder.sources import BREAKS
 from labs.microcoder.splits import Drawn, draw_prompts
 from labs.microcoder.tasks import CATEGORIES, TEMPLATES, Task, Template
-from probes.prompts import Prompt
+from probes.inputs.prompts import Prompt
 from probes.scoring import Answer
-from probes.scoring.execution import ExecutionScorer, ExecutionSettings
+from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 
 SEED = 5
 SMALL = {"probe": 24, "harvest": 30, "holdout": 24}

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from labs.building import MANIFEST
+from labs._build.material import MANIFEST
 from labs.persona.corpus import write_corpus
 from labs.persona.material import LAB as MATERIAL
 from labs.persona.material import build, is_complete
@@ -20,13 +20,13 @@ from labs.persona.nearness import NEAR, Reserved
 from labs.persona.size import Size
 from labs.persona.sources import STYLES, pairs
 from labs.persona.texts import CATEGORIES, TEXTS, VOICES, answer, ask
-from probes.data import check_overlap, load_source
-from probes.duplicates import Wording
-from probes.prompts import SPLITS, load_prompts
-from probes.scoring.judging.calibration import load_calibration
-from probes.scoring.judging.calibration import pairs as good_and_bad
-from probes.scoring.judging.rubric import load_rubric
-from probes.scoring.judging.settings import JudgeSettings
+from probes.inputs.duplicates import Wording
+from probes.inputs.prompts import SPLITS, load_prompts
+from probes.inputs.training_rows import check_overlap, load_source
+from probes.scoring.judge.calibration import load_calibration
+from probes.scoring.judge.calibration import pairs as good_and_bad
+from probes.scoring.judge.rubric import load_rubric
+from probes.scoring.judge.settings import JudgeSettings
 
 LAB = Path(__file__).parents[2] / "labs" / "persona"
 PROMPTS = load_prompts(LAB / "prompts.jsonl")

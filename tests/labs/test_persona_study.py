@@ -9,10 +9,10 @@ import pytest
 
 from labs.persona.material import LAB as MATERIAL
 from labs.persona.texts import CATEGORIES, VOICES, answer, ask
-from probes.prompts import Prompt, load_prompts
+from probes.inputs.prompts import Prompt, load_prompts
 from probes.scoring import Answer
-from probes.scoring.judging.rubric import load_rubric
-from probes.scoring.rules import RulesScorer, RulesSettings
+from probes.scoring.judge.rubric import load_rubric
+from probes.scoring.rules.scorer import RulesScorer, RulesSettings
 
 LAB = Path(__file__).parents[2] / "labs" / "persona"
 STUDIES = ("study.toml", "study-rules.toml")

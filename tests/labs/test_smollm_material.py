@@ -10,9 +10,10 @@ from random import Random
 
 import pytest
 
-from agent.study import load_study
-from labs import command
-from labs.building import MANIFEST, Progress
+from agent.study.schema import load_study
+from common.errors import MissingRequirement
+from labs._build import command
+from labs._build.material import MANIFEST, Progress
 from labs.persona.nearness import Reserved
 from labs.smollm import stages, weights
 from labs.smollm.material import LAB as MATERIAL
@@ -21,12 +22,11 @@ from labs.smollm.size import Size
 from labs.smollm.sources import STYLES, pairs
 from labs.smollm.texts import CATEGORIES, ask, brief, clipped, wordy
 from labs.smollm.weights import INSTALL, Weights, find_weights
-from lanes.errors import MissingRequirement
-from probes.data import check_overlap, load_source
-from probes.duplicates import NEAR, Wording
-from probes.prompts import SPLITS, Prompt, load_prompts
+from probes.inputs.duplicates import NEAR, Wording
+from probes.inputs.prompts import SPLITS, Prompt, load_prompts
+from probes.inputs.training_rows import check_overlap, load_source
 from probes.scoring import Answer
-from probes.scoring.rules import RulesScorer, RulesSettings
+from probes.scoring.rules.scorer import RulesScorer, RulesSettings
 
 LAB = Path(__file__).parents[2] / "labs" / "smollm"
 PROMPTS = load_prompts(LAB / "prompts.jsonl")

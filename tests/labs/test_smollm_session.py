@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.study import load_study
-from labs.command import PrintedProgress
+from agent.study.schema import load_study
+from labs._build.command import PrintedProgress
 from labs.smollm import build
-from probes.base import load_renderer
+from probes.model.load import load_renderer
 
 LAB = Path(__file__).parents[2] / "labs" / "smollm"
 FIGURES = ("target", "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta", "worst_guard_delta")
@@ -23,7 +23,7 @@ ENDED = 0.3  # at least this share of all answers ends by itself
 def test_two_decisions_on_a_real_small_model(tmp_path: Path) -> None:
     build(LAB / "build", PrintedProgress())
     study = LAB / "study.toml"
-    command = [sys.executable, "-m", "agent.command_line", "run", str(study), "--workspace", str(tmp_path)]
+    command = [sys.executable, "-m", "cli.main", "run", str(study), "--workspace", str(tmp_path)]
     done = subprocess.run(
         [*command, "--decisions", "2", "--seed", "1"], cwd=LAB.parents[1], stdout=subprocess.PIPE, text=True,
         timeout=3600, check=False,

@@ -3,8 +3,8 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.errors import BadInput, IllegalRecipe
 from lanes import KnobSettings, LaneSettings, Mutation, Recipe, SearchSpace, build_lanes, check_recipe
-from lanes.errors import BadInput, IllegalRecipe
 from lanes.knobs import ladder
 
 MANIFESTS = {"even": {"good": 1.0, "broken": 1.0}, "good_only": {"good": 1.0}}

@@ -8,13 +8,13 @@ from rich.cells import cell_len
 from scipy.stats import spearmanr
 from some_rows import ASKED, TIME, pair, prompts, reward, side, stores
 
-from preferences.audit import Audit, audit, duplicates, length_bias, quartiles
-from preferences.overlay import Standing, Vote
-from preferences.provenance import Provenance
-from preferences.rows import Row
-from probes.data import Reserved
-from probes.duplicates import Wordings
-from view.pairs_audit import audit_data, audit_markdown
+from preferences.store.audit import Audit, audit, duplicates, length_bias, quartiles
+from preferences.store.overlay import Standing, Vote
+from preferences.store.provenance import Provenance
+from preferences.store.rows import Row
+from probes.inputs.duplicates import Wordings
+from probes.inputs.training_rows import Reserved
+from view.pairs.audit import audit_data, audit_markdown
 
 RESERVED = Reserved(prompts())
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from some_rows import TIME, pair, side, stores
 
-from agent.certifying import certify_store
-from lanes.errors import BadInput
-from preferences.overlay import Vote
-from preferences.provenance import Provenance
-from preferences.stores import Stores
-from view.pairs_certify import certify_data, certify_text
+from common.errors import BadInput
+from preferences.certify.certify_store import certify_store
+from preferences.store.overlay import Vote
+from preferences.store.provenance import Provenance
+from preferences.store.stores import Stores
+from view.pairs.certify import certify_data, certify_text
 
 CONTRACT = {
     "entry_point": "double", "parameters": {"xs": "ints"},

@@ -8,13 +8,13 @@ import pytest
 from some_answers import Text, everyday, persona, standing
 from some_rows import TIME, stores, talk
 
-from agent import certifying
-from agent.certifying import certify_pairs, certify_texts
-from lanes.errors import BadInput
-from preferences.overlay import Certification, Vote, text_digest
-from preferences.stores import Stores
-from probes.prompts import Prompt
-from view.pairs_certify import UNTOLD, certify_data, certify_text
+from common.errors import BadInput
+from preferences.certify import certify_store as certifying
+from preferences.certify.certify_store import certify_pairs, certify_texts
+from preferences.store.overlay import Certification, Vote, text_digest
+from preferences.store.stores import Stores
+from probes.inputs.prompts import Prompt
+from view.pairs.certify import UNTOLD, certify_data, certify_text
 
 
 def filled(folder: Path, texts: list[Text]) -> Stores:

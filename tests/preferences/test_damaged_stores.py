@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from some_rows import TIME, pair, stores
 
-from agent.workspace import Workspace
-from agent.workspace_check import check, repair
-from preferences.journal import altered
-from preferences.overlay import Vote
-from preferences.stores import Stores
+from agent.workspace.check import check, repair
+from agent.workspace.folder import Workspace
+from preferences.store.journal import altered
+from preferences.store.overlay import Vote
+from preferences.store.stores import Stores
 
 
 @pytest.fixture

@@ -9,15 +9,15 @@ import tiny
 import yaml
 from some_rows import TIME, pair, prompts, reward, side, stores, talk
 
-from lanes.errors import BadInput
-from preferences.export_record import record_of
-from preferences.exports import Format, export
-from preferences.overlay import Verdict, Vote, choice_of
-from preferences.provenance import Provenance
-from preferences.rows import Kind
-from preferences.stores import Stores
-from probes.prompts import Prompt
-from view.pairs_card import card_markdown
+from common.errors import BadInput
+from preferences.export.dataset import Format, export
+from preferences.export.record import record_of
+from preferences.store.overlay import Verdict, Vote, choice_of
+from preferences.store.provenance import Provenance
+from preferences.store.rows import Kind
+from preferences.store.stores import Stores
+from probes.inputs.prompts import Prompt
+from view.pairs.dataset_card import card_markdown
 
 
 def filled(folder: Path) -> Stores:
@@ -172,10 +172,10 @@ def test_an_exported_store_trains_a_step_with_trl(tmp_path: Path, tiny_folder: P
     """By the project's own training code, on the tiny model."""
     import torch
 
-    from probes.base import load_base
-    from probes.data import load_source, order
-    from probes.settings import ModelSettings
-    from probes.training import Trained, TrainingJob, train
+    from probes.inputs.settings import ModelSettings
+    from probes.inputs.training_rows import load_source, order
+    from probes.model.load import load_base
+    from probes.train.trl import Trained, TrainingJob, train
 
     torch.set_num_threads(1)
     found = stores(tmp_path)

@@ -10,11 +10,11 @@ from gate_contracts import CORRECT, ENCODE, FACTORIAL, SAMPLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.errors import BadInput
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.tasks import TEMPLATES
 from labs.microcoder.tasks.inputs import KINDS as TASK_KINDS
-from lanes.errors import BadInput
-from preferences.gate import KINDS, LAYERS, Case, Certificate, Contract, Property, Receipt, Rooms, catches, certify
+from preferences.code_gate import KINDS, LAYERS, Case, Certificate, Contract, Property, Receipt, Rooms, catches, certify
 from sandbox import Limits, encode
 
 WHOLE: dict[str, Any] = ENCODE.as_json() | {"cases": [{"args": ["ab", 1], "expected": "bc"}]}

@@ -9,7 +9,7 @@ from gate_contracts import CORRECT
 
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.tasks import TEMPLATES, Task, Template
-from preferences.gate import Certificate, Contract, Rooms, certify
+from preferences.code_gate import Certificate, Contract, Rooms, certify
 from sandbox import Limits
 
 TASKS = 2  # per template

@@ -6,9 +6,9 @@ from pathlib import Path
 import coverage
 import pytest
 
-from preferences.gate import Contract, Rooms
-from preferences.gate.coverage import measure
-from preferences.gate.harness import ARCS, TRACED, traced_source
+from preferences.code_gate import Contract, Rooms
+from preferences.code_gate.coverage import measure
+from preferences.code_gate.harness import ARCS, TRACED, traced_source
 from sandbox import Limits, Returned
 
 PROGRAM = '''

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gate_contracts import TOTAL
 
-from preferences.gate import LAYERS, Certificate, Rooms, certify
+from preferences.code_gate import LAYERS, Certificate, Rooms, certify
 from sandbox import Candidate, Limits, Outcome, Sandbox, SandboxBroken
 
 RIGHT = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"

@@ -12,10 +12,10 @@ import pytest
 from gate_contracts import COUNTS, DIVIDE, ENCODE, FACTORIAL, FIND, MEAN, PARSE, SAMPLE, TIDY, TOTAL
 from hypothesis.internal.conjecture import providers
 
-from lanes.errors import BadInput
-from preferences.gate import KINDS, LAYERS, PROPERTIES, Contract, Property, Receipt, Rooms
-from preferences.gate.hypotheses import examples
-from preferences.gate.trial import Trial
+from common.errors import BadInput
+from preferences.code_gate import KINDS, LAYERS, PROPERTIES, Contract, Property, Receipt, Rooms
+from preferences.code_gate.hypotheses import examples
+from preferences.code_gate.trial import Trial
 from sandbox import Limits, Outcome
 
 POSITIVE = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
@@ -85,7 +85,7 @@ def test_the_inputs_follow_from_the_seed_and_not_from_what_is_imported(monkeypat
 
 
 def test_nothing_is_written_where_the_gate_runs(tmp_path: Path) -> None:
-    script = "from preferences.gate import KINDS; from preferences.gate.hypotheses import examples; " + (
+    script = "from preferences.code_gate import KINDS; from preferences.code_gate.hypotheses import examples; " + (
         "print(len(examples(KINDS.values(), 'a')))"
     )
     done = subprocess.run(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from gate_contracts import COUNTS, DIVIDE, ENCODE, FACTORIAL, FIND, MEAN, PARSE, SAMPLE, STEP, TOTAL
 
-from preferences.gate import Contract, Rooms, catches, certify
+from preferences.code_gate import Contract, Rooms, catches, certify
 from sandbox import Limits
 
 SAMPLER = """

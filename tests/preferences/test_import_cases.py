@@ -4,10 +4,10 @@ import pytest
 from row_cases import BAD, CASES, GOOD, ONLY_SOURCES, TOOLS
 from some_rows import TIME, prompts
 
-from lanes.errors import BadInput
-from preferences.imports import Defaults, read_rows
-from probes.data import Reserved
+from common.errors import BadInput
+from preferences.build.imports import Defaults, read_rows
 from probes.inputs.files import at
+from probes.inputs.training_rows import Reserved
 
 DEFAULTS = Defaults("imported", "a file", "human", "reference")
 

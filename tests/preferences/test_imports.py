@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from some_rows import ASKED, CERTIFIED, TIME, pair, prompts, reward, stores
 
-from lanes.errors import BadInput
-from preferences.imports import Defaults, Found, read_rows, read_votes
-from preferences.overlay import Vote
-from preferences.rows import Kind, row_to_json
-from preferences.stores import Stores
-from probes.data import Reserved
+from common.errors import BadInput
+from preferences.build.imports import Defaults, Found, read_rows, read_votes
+from preferences.store.overlay import Vote
+from preferences.store.rows import Kind, row_to_json
+from preferences.store.stores import Stores
+from probes.inputs.training_rows import Reserved
 
 DEFAULTS = Defaults("imported", "a file", "human", "reference")
 GOOD = {"prompt": "p", "chosen": "c", "rejected": "r"}

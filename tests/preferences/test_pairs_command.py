@@ -15,19 +15,19 @@ from rich.cells import cell_len
 from some_answers import everyday, standing
 from some_rows import ASKED, TIME, pair, prompts, reward, stores, talk
 
-from agent.pairs import Reviewed, review, who
-from lanes.errors import BadInput
-from preferences.certificate import GATES
-from preferences.overlay import Standing, Verdict
-from preferences.stores import Stores
-from view.pairs import list_text, pair_text
+from agent.workspace.pair_stores import Reviewed, review, who
+from common.errors import BadInput
+from preferences.certify.certificate import GATES
+from preferences.store.overlay import Standing, Verdict
+from preferences.store.stores import Stores
+from view.pairs.listing import list_text, pair_text
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def pairs(workspace: Path, *arguments: object, answers: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "agent.command_line", "pairs", *map(str, arguments), "--workspace", str(workspace)]
+    command = [sys.executable, "-m", "cli.main", "pairs", *map(str, arguments), "--workspace", str(workspace)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, input=answers,
         env={**os.environ, "COLUMNS": "100", **more},
@@ -103,7 +103,7 @@ def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
     tiny.write_jsonl(tmp_path / "pairs.jsonl", [{"prompt": "p", "chosen": "c", "rejected": "r"}])
     contract = {"entry_point": "same", "parameters": {"x": "int"}, "reference": "def same(x):\n    return x\n"}
     tiny.write_jsonl(tmp_path / "contracts.jsonl", [{"prompt": "p", "contract": contract}])
-    command = [sys.executable, "-m", "agent.command_line"]
+    command = [sys.executable, "-m", "cli.main"]
     where: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "check": True}
     subprocess.run([*command, "init", "my-study"], capture_output=True, **where)
     row = ""

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from some_rows import CERTIFIED, TIME, pair, reward, side, talk, turns
 
-from lanes.errors import BadInput
-from preferences.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
-from preferences.provenance import Provenance, Side
-from preferences.rows import Row, coverage_of, repeated, row_from_json, row_to_json
+from common.errors import BadInput
+from preferences.build.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
+from preferences.store.provenance import Provenance, Side
+from preferences.store.rows import Row, coverage_of, repeated, row_from_json, row_to_json
+from probes.inputs.prompts import Prompt
 from probes.inputs.turns import Turn
-from probes.prompts import Prompt
 
 MAKING = Making(TIME, "scorer", "harvest", margin=1.0)
 KEEP = Ruling("s1-004", "s1", "KEEP", "improved", "new", "old")

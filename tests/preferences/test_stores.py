@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from some_rows import ASKED, HELD_OUT, pair, prompts, reward, side, stores, talk, turns
 
-from lanes.errors import BadInput
-from preferences.journal import append, locked, read
-from preferences.provenance import Provenance
-from preferences.rows import KINDS, Kind
-from preferences.stores import Stores
+from common.errors import BadInput
+from preferences.store.journal import append, locked, read
+from preferences.store.provenance import Provenance
+from preferences.store.rows import KINDS, Kind
+from preferences.store.stores import Stores
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,7 +114,7 @@ for number in range(start, start + rows):
 def writer(folder: Path, start: int, rows: int) -> subprocess.Popen[str]:
     """A process that is ready to add rows and waits for a line."""
     command = [sys.executable, "-c", WRITER, str(folder), str(start), str(rows)]
-    environment = {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "PATH": "/usr/bin:/bin"}
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'helpers'}", "PATH": "/usr/bin:/bin"}
     pipe = subprocess.PIPE
     started = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
     assert started.stdout
@@ -153,7 +153,7 @@ def test_a_writer_waits_for_another(tmp_path: Path) -> None:
 def test_a_killed_writer_holds_no_lock(tmp_path: Path) -> None:
     found = stores(tmp_path)
     script = (
-        "import sys, os, signal; from pathlib import Path; from preferences.journal import locked\n"
+        "import sys, os, signal; from pathlib import Path; from preferences.store.journal import locked\n"
         "with locked(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, found.folder], env={"PYTHONPATH": str(ROOT)}, check=False)

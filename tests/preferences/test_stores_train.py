@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from some_rows import pair, reward, stores
 
-from preferences.rows import Kind
+from preferences.store.rows import Kind
 
 pytestmark = pytest.mark.slow
 
@@ -28,8 +28,8 @@ def test_a_step_on_a_store_as_it_lies_there(
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    from probes.base import load_base
-    from probes.settings import ModelSettings
+    from probes.inputs.settings import ModelSettings
+    from probes.model.load import load_base
 
     torch.set_num_threads(1)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from some_answers import Text, case_of, everyday, receipts, standing
 from some_rows import pair, side
 
-from preferences.certificate import GATES, Certificate
-from preferences.gate import LAYERS as CODE_LAYERS
-from preferences.overlay import Standing
-from preferences.provenance import Provenance
-from preferences.receipt import Receipt
+from preferences.certify.certificate import GATES, Certificate
+from preferences.certify.receipt import Receipt
+from preferences.code_gate import LAYERS as CODE_LAYERS
+from preferences.store.overlay import Standing
+from preferences.store.provenance import Provenance
 from preferences.text_gate import LAYERS, cases, certify
 from preferences.text_gate.repetition import repeated
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_rows import TIME, pair, reward, side, stores
 
-from lanes.errors import BadInput
-from preferences.journal import append, locked
-from preferences.overlay import CHOICES, ENOUGH, Choice, Standing, Verdict, Vote, looked_at
-from preferences.provenance import Provenance
-from preferences.reviewing import to_review
-from preferences.rows import KINDS, Row
-from preferences.stores import Stores
+from common.errors import BadInput
+from preferences.store.journal import append, locked
+from preferences.store.overlay import CHOICES, ENOUGH, Choice, Standing, Verdict, Vote, looked_at
+from preferences.store.provenance import Provenance
+from preferences.store.review import to_review
+from preferences.store.rows import KINDS, Row
+from preferences.store.stores import Stores
 
 
 def vote(found: Stores, row: Row, choice: Choice, by: str = "ann") -> Standing:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from some_rows import pair, stores
 
-from lanes.errors import BadInput
-from preferences import exports
-from preferences.export_record import record_of
-from preferences.exports import export
-from preferences.stores import Stores
-from view.pairs_card import card_markdown
+from common.errors import BadInput
+from preferences.export import dataset as exports
+from preferences.export.dataset import export
+from preferences.export.record import record_of
+from preferences.store.stores import Stores
+from view.pairs.dataset_card import card_markdown
 
 
 def filled(folder: Path) -> Stores:

@@ -1,4 +1,4 @@
-"""Every hostile program of bench/attacks on every back end, as this user and as one without rights; and the suite
+"""Every hostile program of testing/attacks on every back end, as this user and as one without rights; and the suite
 itself, which must find what a sandbox that does not hold lets through."""
 
 import builtins
@@ -13,12 +13,12 @@ from dataclasses import asdict, replace
 import pytest
 from jailed import BACKENDS
 
-from bench.attacks import ATTACKS, Attack
-from bench.hostile import AttackResult, Runs, Suite, SuiteResult, as_ordinary_user, run_suite
-from bench.hostile_answers import Judged
-from bench.hostile_answers import text as judged_text
-from bench.sandbox import Cost, Report, text
+from bench.sandbox.sandbox import Cost, Report, text
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, decode, encode
+from testing.attacks import ATTACKS, Attack
+from testing.hostile_answers import Judged
+from testing.hostile_answers import text as judged_text
+from testing.hostile_suite import AttackResult, Runs, Suite, SuiteResult, as_ordinary_user, run_suite
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

@@ -13,7 +13,8 @@ import pytest
 from jailed import BACKENDS, alive, descendants, own
 
 import sandbox as api
-from sandbox import backends, opening
+from sandbox import backends
+from sandbox import self_test as opening
 
 EASY = api.Program("def f(): return 1", "f", ((),))
 ENDLESS = api.Program("while True: pass", "f", ())

@@ -6,12 +6,12 @@ import nights
 import pytest
 from simulated_study import STUDY, write_study
 
-from agent.opening import Overrides, begin
-from agent.study import load_study
-from agent.workspace import Workspace
-from lanes.errors import BadInput
-from view.cost import cost_text
-from view.report import write_report
+from agent.loop.start import Overrides, begin
+from agent.study.schema import load_study
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
+from view.data.cost import cost_text
+from view.report.report import write_report
 
 
 def asked(folder: Path, bad_rows: str) -> Path:

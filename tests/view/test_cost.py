@@ -5,8 +5,8 @@ from pathlib import Path
 
 import nights
 
-from agent.workspace import Workspace
-from view.cost import cost_text, measure
+from agent.workspace.folder import Workspace
+from view.data.cost import cost_text, measure
 
 
 def lines(text: str) -> dict[str, str]:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from probes.evaluation.breakdown import break_down
-from probes.evaluation.problems import Refused
-from probes.evaluation.results import Evaluation, Result, Side
-from view.evaluation import breakdown_markdown, evaluation_data, evaluation_markdown
+from evaluation.breakdown import break_down
+from evaluation.problems import Refused
+from evaluation.results import Evaluation, Result, Side
+from view.terminal.evaluation import breakdown_markdown, evaluation_data, evaluation_markdown
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 HOSTILE = "<script>x</script>\n\n# Kept\n```\n| a | b |\n[go](http://evil.example) ![i](x) **KEEP** \x1b[31m \ud83d `c`"

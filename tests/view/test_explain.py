@@ -12,16 +12,16 @@ import pytest
 from scipy.stats import t
 from typer.testing import CliRunner
 
-from agent.command_line import app
-from agent.ledger import DecisionRow, Ledger
-from agent.policy.boundary import levels
-from agent.workspace import Workspace
-from lanes.errors import BadInput
-from view.case import case_of, hope
-from view.explain import Explanation, explain, explain_data
-from view.explain_text import explain_text
-from view.otherwise import least
-from view.session_record import load_record
+from agent.ledger.store import DecisionRow, Ledger
+from agent.policy.alpha_spending import levels
+from agent.workspace.folder import Workspace
+from cli.main import app
+from common.errors import BadInput
+from view.data.session_record import load_record
+from view.explain.counterfactuals import least
+from view.explain.decision_inputs import case_of, hope
+from view.explain.explanation import Explanation, explain, explain_data
+from view.explain.text import explain_text
 
 Night = tuple[Workspace, dict[str, DecisionRow]]
 

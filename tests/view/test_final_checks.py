@@ -9,13 +9,13 @@ import pytest
 from scipy.stats import binomtest
 from test_explain import older
 
-from agent.ledger import Ledger
-from agent.workspace import Workspace
-from view.checks import rate
-from view.gather import gather
-from view.report import report_markdown
-from view.session_record import SessionRecord, load_record
-from view.status import session_status, status_text
+from agent.ledger.store import Ledger
+from agent.workspace.folder import Workspace
+from view.data.checks import rate
+from view.data.session_figures import gather
+from view.data.session_record import SessionRecord, load_record
+from view.report.report import report_markdown
+from view.terminal.status import session_status, status_text
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +209,7 @@ def test_a_round_that_was_interrupted_names_all_that_were_in_flight(tmp_path: Pa
     with Ledger(workspace.ledger) as ledger:
         from dataclasses import replace
 
-        from agent.ledger import ProposalRow
+        from agent.ledger.store import ProposalRow
 
         one = ProposalRow(
             f"{record.session.id}-001", record.session.id, 1, record.start.digest, record.start.digest,

@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from view import finetune
-from view.finetune import SIGNS, training
+from view.terminal import finetune
+from view.terminal.finetune import SIGNS, training
 
 
 @pytest.mark.parametrize("steps", [1, 3, SIGNS, 1000])

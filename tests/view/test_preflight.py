@@ -5,12 +5,12 @@ from pathlib import Path
 import nights
 import pytest
 
-from agent.ledger import Ledger
-from agent.preflight import foresee, require_sight
-from agent.study import load_study
-from agent.workspace import Workspace
-from lanes.errors import BadInput
-from probes.comparison import OVERALL
+from agent.ledger.store import Ledger
+from agent.study.power import foresee, require_sight
+from agent.study.schema import load_study
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
+from probes.result.comparison import OVERALL
 
 
 def must_see(points: str) -> str:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from agent.ledger import Ledger
-from agent.workspace import Workspace
+from agent.ledger.store import Ledger
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
 from lanes import Recipe
-from lanes.errors import BadInput
-from view.gather import gather
-from view.markdown import bar, code, plain, table, text
-from view.report import report_data, report_markdown, write_report
-from view.session_record import SessionRecord, load_record
+from view.data.session_figures import gather
+from view.data.session_record import SessionRecord, load_record
+from view.report.markdown import bar, code, plain, table, text
+from view.report.report import report_data, report_markdown, write_report
 
 HOSTILE = (
     "a | b `c` <script>alert(1)</script>\n\n# Kept\n| x | y |\n[go](http://evil.example) ![i](x) **KEEP** \\| &lt;"

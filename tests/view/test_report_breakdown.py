@@ -8,11 +8,11 @@ from pathlib import Path
 
 import nights
 
-from agent.workspace import Workspace
-from probes.reading import outcome_to_json
-from probes.store import ProbeStore
-from view.report import report_markdown
-from view.session_record import load_record
+from agent.workspace.folder import Workspace
+from probes.result.reading import outcome_to_json
+from probes.run.store import ProbeStore
+from view.data.session_record import load_record
+from view.report.report import report_markdown
 
 
 def judge_again(workspace: Workspace, recipe: str, words: Sequence[str]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import nights
 
-from agent.ledger import Ledger
-from view.session_record import load_record
-from view.status import session_status, status_text
+from agent.ledger.store import Ledger
+from view.data.session_record import load_record
+from view.terminal.status import session_status, status_text
 
 
 def test_a_finished_session_tells_its_reason_what_stands_and_how_to_go_on(tmp_path: Path) -> None:

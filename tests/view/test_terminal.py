@@ -7,11 +7,11 @@ import nights
 import pytest
 from rich.console import Console
 
-from agent.ledger import DecisionRow, Ledger
+from agent.ledger.store import DecisionRow, Ledger
 from lanes import Recipe
-from probes.reading import Probe, ProbeKey
-from probes.runner import Progress
-from view.terminal import LiveWatcher, PlainWatcher, building, watching
+from probes.result.reading import Probe, ProbeKey
+from probes.run.protocol import Progress
+from view.terminal.live import LiveWatcher, PlainWatcher, building, watching
 
 KEY = ProbeKey(60, "base", "data", "prompts", "scorer", 4, "here")
 PROBES = [Probe(Recipe(mixture={"good": 1.0}), KEY, seed) for seed in (42, 123, 7)]

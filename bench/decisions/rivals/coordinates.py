@@ -3,8 +3,8 @@
 import numpy
 
 from bench.decisions.night import Array, Night
+from common.errors import IllegalRecipe
 from lanes import Recipe, check_recipe
-from lanes.errors import IllegalRecipe
 
 Point = tuple[int, ...]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy
 
 from bench.decisions.night import Array, Night
+from common.errors import IllegalRecipe
 from lanes import Mutation, Recipe, Value
-from lanes.errors import IllegalRecipe
 
 
 @dataclass(frozen=True, slots=True)

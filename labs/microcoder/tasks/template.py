@@ -13,7 +13,7 @@ from textwrap import dedent, indent
 from types import CodeType
 
 from labs.microcoder.tasks.inputs import KINDS
-from probes.scoring.checks import same
+from probes.scoring.execution.checks import same
 from sandbox import Value
 
 OPENINGS = ("# {header}: {says}\n", "# {header} gives {says}\n")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from row_cases import CASES
 
-from lanes.errors import BadInput
-from probes.data import Reserved
+from common.errors import BadInput
+from probes.inputs.prompts import Prompt, check_splits, load_prompts
+from probes.inputs.training_rows import Reserved
 from probes.inputs.turns import Turn
-from probes.prompts import Prompt, check_splits, load_prompts
 
 SYSTEM = "You are a careful helper of a small shop that sells tea, and you answer in one short sentence."
 

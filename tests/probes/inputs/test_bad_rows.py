@@ -9,11 +9,10 @@ import pytest
 import tiny
 from pydantic import ValidationError
 
-from lanes import digest_of
-from lanes.errors import BadInput
-from probes.file_digests import file_digest
+from common.digests import digest_of, file_digest
+from common.errors import BadInput
+from probes.inputs.settings import DataSettings
 from probes.inputs.sources import load_source, read_source
-from probes.settings import DataSettings
 
 GOOD = {"prompt": "p", "chosen": "c", "rejected": "r"}
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from row_cases import BAD, CALL, CASES, GOOD, LONG, TOOL, TOOLS
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 from probes.inputs.sources import load_source
 from probes.inputs.turns import Turn, messages
 

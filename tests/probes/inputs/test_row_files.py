@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanes.errors import BadInput, MissingRequirement
+from common.errors import BadInput, MissingRequirement
 from probes.inputs import tables
 from probes.inputs.files import Entry, data_files, records, rows_digest, unit_of
 from probes.inputs.where import Hub, located
@@ -326,7 +326,8 @@ def test_a_hub_that_cannot_be_reached_is_said_in_a_sentence(monkeypatch: pytest.
 
 def test_the_libraries_for_tables_are_loaded_when_a_table_is_read() -> None:
     script = (
-        "import sys, probes.material, preferences.imports; print({'pyarrow', 'datasets', 'pandas'} & {*sys.modules})"
+        "import sys, probes.inputs.material, preferences.build.imports; "
+        "print({'pyarrow', 'datasets', 'pandas'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

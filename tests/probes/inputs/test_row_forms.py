@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanes.errors import BadInput
+from common.errors import BadInput
 from probes.inputs.rows import Texts, difficulty_of, texts_of
 from probes.inputs.turns import Turn, messages
 

@@ -1,0 +1,44 @@
+"""The ledger as it was at a turn, so that a search can be looked at again with no more than it knew then."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from agent.ledger.store import CheckRow, DecisionRow, Ledger, ProposalRow
+from agent.loop.survey import SURVEYED
+from lanes import Recipe
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a search reads of the ledger (agent/proposers/context.py), as of a turn of a session that began a round:
+    of proposals and decisions only those that were decided by then."""
+
+    ledger: Ledger
+    session: str
+    turn: int
+
+    def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
+        return [row for row in self.ledger.proposals(clause, values) if self.ledger.number(row.id) < self._end]
+
+    def history(self, question: str, key: str, after: int = 0) -> list[tuple[int, ProposalRow, DecisionRow]]:
+        """Those before the first decision of this turn or a later one. The turns of a round are decided on together, so
+        those before it were decided on."""
+        return [one for one in self.ledger.history(question, key, after) if one[0] < self._end]
+
+    def recipe(self, digest: str) -> Recipe:
+        return self.ledger.recipe(digest)
+
+    def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
+        return self.ledger.checks(session_id, kind)
+
+    def survey_under(self, question: str, key: str) -> str | None:
+        """The session whose survey this one settled itself by before it proposed; a later one may have taken more."""
+        return next((row.subject for row in self.ledger.checks(self.session, SURVEYED)), None)
+
+    @cached_property
+    def _end(self) -> float:
+        """The number of the session's first decision of this turn or a later one."""
+        made = self.ledger.decided_after(self.session, 0)
+        return next((number for number, row in made if row.turn >= self.turn), math.inf)

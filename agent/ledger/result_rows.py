@@ -1,0 +1,134 @@
+"""The figures of a decision as a row of results.tsv and a line of progress.log."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from agent.ledger.store import DecisionRow, ProposalRow
+from agent.loop.round import Conclusion
+from agent.policy.decision_rule import Look, Verdict
+from agent.policy.session_statistics import Knowledge
+from agent.study.schema import Study
+from common.clock import now
+from lanes import Value, show
+from probes.result.comparison import OVERALL, Comparison
+from probes.result.reading import Failure, ProbeKey, Reading
+
+
+def value_of(stored: Any) -> Value:
+    """A knob's value as the ledger's JSON gives it back."""
+    value: Value = tuple(stored) if isinstance(stored, list) else stored
+    return value
+
+
+def measured_row(
+    study: Study, session: str, key: ProbeKey, verdict: Verdict, readings: Sequence[Reading], failure: Failure | None
+) -> dict[str, Any]:
+    """The row of a baseline."""
+    row = _row(session, key, verdict) | {"description": "the recipe that the session starts from"}
+    if failure is not None:
+        return row | _measured(readings) | {"description": failure.message}
+    means = {"target": mean(readings, study.target), "overall": mean(readings, OVERALL)}
+    return row | {"seeds": _seeds(reading.seed for reading in readings)} | _measured(readings) | means
+
+
+def result_row(study: Study, session: str, key: ProbeKey, conclusion: Conclusion, known: Knowledge) -> dict[str, Any]:
+    """The row of a decision on a proposal: every column of results.tsv by name that has something to say."""
+    proposal, comparison = conclusion.proposal, conclusion.comparison
+    row = _row(session, key, conclusion.verdict) | _proposed(proposal) | _measured(conclusion.readings)
+    if conclusion.failure is not None:
+        return row | {"description": f"{proposal.hypothesis} ({conclusion.failure.message})"}
+    if comparison is not None:
+        row |= _compared(comparison, study.target, conclusion.looks[-1], study.guards)
+        effect = comparison.differences[study.target]
+        row["shrunk"] = known.shrunk(effect.delta, effect.standard_error**2)[0]
+    if conclusion.account.error:
+        row["error_spent"] = conclusion.account.error
+    return row
+
+
+def retraction_row(
+    study: Study, kept: DecisionRow, proposal: ProposalRow, verdict: Verdict, comparison: Comparison
+) -> dict[str, Any]:
+    """The row that takes a KEEP back: before and after are the other way round."""
+    moved = _proposed(proposal)
+    back = {"before": moved["after"], "after": moved["before"], "proposer": None}
+    what = "left out of what stands, on fresh seeds" if verdict.reason == "leave_one_out" else "on the holdout prompts"
+    told = {"description": f"{kept.id} does not hold: {what}"}
+    row = {key: kept.row.get(key) for key in ("session", "steps", "samples")}
+    row |= {"time": now(), "status": verdict.status, "reason": verdict.reason}
+    return row | moved | back | told | _figures(comparison, study.target)
+
+
+def _row(session: str, key: ProbeKey, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "time": now(), "session": session, "status": verdict.status, "steps": key.steps, "samples": key.samples,
+        "reason": verdict.reason,
+    }  # fmt: skip
+
+
+def _proposed(proposal: ProposalRow) -> dict[str, Any]:
+    before, after = value_of(proposal.before), value_of(proposal.after)
+    return {
+        "lane": proposal.lane, "knob": proposal.knob, "before": plain(before), "after": plain(after),
+        "proposer": proposal.proposer, "description": proposal.hypothesis,
+    }  # fmt: skip
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    return " ".join(map(str, seeds))
+
+
+def _measured(readings: Sequence[Reading]) -> dict[str, Any]:
+    if not readings:
+        return {}
+    tokens, training = sum(reading.tokens for reading in readings), sum(reading.timing.train for reading in readings)
+    return {
+        "critical_failures": sum(reading.critical_failures for reading in readings),
+        "probe_seconds": round(sum(reading.timing.total for reading in readings), 2),
+        "tokens_per_second": round(tokens / training, 1) if training else None,
+        "peak_gb": max(reading.peak_gb for reading in readings),
+    }
+
+
+def _figures(comparison: Comparison, target: str) -> dict[str, Any]:
+    effect, overall = comparison.differences[target], comparison.differences[OVERALL]
+    return {
+        "seeds": _seeds(comparison.seeds), "target": effect.candidate, "baseline": effect.baseline,
+        "delta": effect.delta, "ci_low": effect.low, "ci_high": effect.high, "overall": overall.candidate,
+        "overall_delta": overall.delta,
+    }  # fmt: skip
+
+
+def _compared(comparison: Comparison, target: str, look: Look, guards: Mapping[str, float]) -> dict[str, Any]:
+    row = _figures(comparison, target)
+    if guards:
+        worst = min(guards, key=lambda name: look.guards[name] + guards[name])
+        row |= {
+            "worst_guard": worst,
+            "worst_guard_delta": comparison.differences[worst].delta,
+            "worst_guard_low": look.guards[worst],
+            "guards_ok": all(look.guards[name] + margin > 0 for name, margin in guards.items()),
+        }
+    return row
+
+
+def mean(readings: Sequence[Reading], category: str) -> float:
+    return sum(reading.mean(category) for reading in readings) / len(readings)
+
+
+def plain(value: Value) -> str | int | float:
+    return show(value) if isinstance(value, tuple) else value
+
+
+def event_text(decision: DecisionRow) -> str:
+    """One line for people: what was moved, what was decided, with which figures."""
+    row = decision.row
+    name = decision.id.removeprefix(f"{decision.session}-")
+    if decision.turn == 0:
+        figure = f"target {row['target']:.2f} overall {row['overall']:.2f}" if "target" in row else row["description"]
+        return f"{decision.status} {decision.reason} {figure}"
+    moved = f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
+    figures = row["description"]
+    if row.get("delta") is not None:
+        figures = f"{row['delta']:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
+    return f"{decision.status} {decision.reason} {name} {moved}: {figures}"

@@ -1,0 +1,90 @@
+"""What a session may spend, what it has spent, and which limit it has reached."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.ledger.store import Ledger
+from agent.study.schema import Budget, Study
+from agent.workspace.folder import Workspace
+from probes.endpoint.spending import Allowance, spent_on_judging
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Decisions made, active hours, probes measured here, dollars, and the free space left on the disk.
+
+    Dollars are the machine's for its active hours, whatever its number of workers, and the proposer's and the judge's
+    for their tokens.
+    """
+
+    decisions: int
+    hours: float
+    probes: int
+    dollars: float
+    free_gb: float
+
+
+def spent_by(ledger: Ledger, session_id: str, budget: Budget, workspace: Workspace) -> Spent:
+    """What the budget counts of a session, from the ledger, the count of what judging cost, and the disk."""
+    hours = ledger.active_seconds(session_id) / 3600
+    decisions, asked, probes, _ = ledger.counted(session_id)
+    judged = spent_on_judging(workspace.judging, session_id)
+    free_gb = shutil.disk_usage(workspace.root).free / 1e9
+    return Spent(decisions, hours, probes, hours * budget.dollars_per_hour + asked + judged, free_gb)
+
+
+def for_judging(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:
+    """What the session's judge may cost from now on, of what the machine and the proposer leave."""
+    judged = spent_on_judging(workspace.judging, session_id)
+    dollars = None if budget.dollars is None else budget.dollars - (spent.dollars - judged)
+    return Allowance(workspace.judging, session_id, dollars, budget.dollars_per_hour, time.monotonic())
+
+
+def priced(study: Study) -> bool:
+    """Whether the study says what machine time, the proposer's or the judge's tokens cost."""
+    asked = study.file.proposer
+    tokens = asked.dollars_per_million_input or asked.dollars_per_million_output or study.scorer.priced
+    return bool(study.file.budget.dollars_per_hour or tokens)
+
+
+def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -> str | None:
+    """The limit that ends the session, in words, or None. ``more``: probes that would be run, or are kept back, and the
+    ``hours`` of those that are."""
+    if budget.decisions is not None and spent.decisions >= budget.decisions:
+        return f"{spent.decisions} decisions made, the budget"
+    if budget.hours is not None and spent.hours + hours >= budget.hours:
+        kept = f", {hours:.2f} are kept back for the end" if hours and spent.hours < budget.hours else ""
+        return f"{spent.hours:.2f} hours spent, the budget is {budget.hours:g}{kept}"
+    if budget.probes is not None and spent.probes + max(1, more) > budget.probes:
+        kept = f", {more} more are needed or kept back for the end" if spent.probes < budget.probes else ""
+        return f"{spent.probes} probes run, the budget is {budget.probes}{kept}"
+    if budget.dollars is not None and spent.dollars >= budget.dollars:
+        return f"${spent.dollars:.2f} spent, the budget is ${budget.dollars:g}"
+    if spent.free_gb < budget.disk_gb:
+        return f"{spent.free_gb:.2f} GB of disk left, the budget keeps {budget.disk_gb:g} free"
+    return None
+
+
+def left(budget: Budget, spent: Spent) -> str:
+    """The budget left, in words, for a proposer and for status."""
+    parts = []
+    if budget.decisions is not None:
+        parts.append(f"{max(0, budget.decisions - spent.decisions)} of {budget.decisions} decisions")
+    if budget.hours is not None:
+        parts.append(f"{max(0.0, budget.hours - spent.hours):.2f} of {budget.hours:g} hours")
+    if budget.probes is not None:
+        parts.append(f"{max(0, budget.probes - spent.probes)} of {budget.probes} probes")
+    if budget.dollars is not None:
+        parts.append(f"${max(0.0, budget.dollars - spent.dollars):.2f} of ${budget.dollars:g}")
+    return ", ".join(parts) or "no limit"
+
+
+def limits(budget: Budget, decisions: int | None, hours: float | None) -> Budget:
+    """The study's budget with what the command line said instead."""
+    update: Mapping[str, Any] = {
+        name: value for name, value in {"decisions": decisions, "hours": hours}.items() if value is not None
+    }
+    return budget.model_copy(update=dict(update))

@@ -1,0 +1,122 @@
+"""The loop: propose, measure, decide, record, harvest, until the budget ends, then check what was kept, and report.
+
+A LangGraph StateGraph whose checkpoints go to the session's own SQLite file before each next step (durability "sync").
+A node may run twice after a kill; what it does is keyed (agent/loop/nodes.py). The state is small: ids and counters.
+"""
+
+import os
+from pathlib import Path
+from typing import TypedDict
+
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+
+from agent.ledger.file import require_sound
+from agent.loop.nodes import Session
+from common.files import set_aside
+
+NODES_PER_TURN = 5
+MOST_TURNS = 100_000
+
+
+class State(TypedDict):
+    turn: int
+    incumbent: str
+    proposals: list[str]
+    ending: str | None
+    answered: int | None
+
+
+def run_loop(session: Session, checkpoints: Path) -> None:
+    """Run the session to its end, from wherever its checkpoints stand. Raises what a node raises; resumable then.
+
+    Checkpoints that cannot be read, or say something else than the ledger, are set aside: the ledger knows every
+    proposal and decision, so the loop goes on with the round after the last that was decided.
+    """
+    thread: RunnableConfig = {
+        "configurable": {"thread_id": session.row.id},
+        "recursion_limit": NODES_PER_TURN * MOST_TURNS,
+    }
+    if why := _wrong(checkpoints, thread, session):
+        session.measuring.note(f"{checkpoints} {why} and is set aside; the ledger knows what was done")
+        for name in (checkpoints.name, f"{checkpoints.name}-wal", f"{checkpoints.name}-shm"):
+            if checkpoints.with_name(name).exists():
+                set_aside(checkpoints.with_name(name))
+    with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
+        graph = build(session).compile(checkpointer=saver)
+        begun = saver.get_tuple(thread) is not None
+        turn, incumbent = session.decided_until()
+        first: State = {"turn": turn, "incumbent": incumbent, "proposals": [], "ending": None, "answered": None}
+        graph.invoke(None if begun else first, thread, durability="sync")
+
+
+def _wrong(checkpoints: Path, thread: RunnableConfig, session: Session) -> str | None:
+    """What is wrong with the checkpoints, or None; also where there are none yet."""
+    if not checkpoints.exists():
+        return None
+    try:
+        require_sound(checkpoints)
+        with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
+            found = saver.get_tuple(thread)
+            state = found.checkpoint["channel_values"] if found else None
+    except Exception:  # whatever a decoder makes of garbled bytes
+        return "cannot be read"
+    return None if state is None or session.agrees(state) else "says something else than the ledger"
+
+
+def build(session: Session) -> StateGraph[State]:
+    def baseline(state: State) -> dict[str, object]:
+        return {"ending": session.measure_start()}
+
+    def propose(state: State) -> dict[str, object]:
+        turn = state["turn"] + 1
+        ending = None if session.proposed(turn) else session.over(turn)
+        proposals = [] if ending else session.next_round(turn, state["incumbent"])
+        return {
+            "turn": state["turn"] + len(proposals),
+            "proposals": proposals,
+            "ending": ending or (None if proposals else "no move is left to try"),
+        }
+
+    def measure(state: State) -> dict[str, object]:
+        ending, answered = session.measure(state["proposals"])
+        return {"ending": ending, "answered": answered}
+
+    def decide(state: State) -> dict[str, object]:
+        session.decide(state["proposals"], state.get("answered"))
+        return {}
+
+    def record(state: State) -> dict[str, object]:
+        return {"incumbent": session.record(state["proposals"], state["incumbent"])}
+
+    def harvest(state: State) -> dict[str, object]:
+        session.harvest()
+        return {}
+
+    def check(state: State) -> dict[str, object]:
+        session.harvest()
+        session.check_keeps()
+        return {}
+
+    def report(state: State) -> dict[str, object]:
+        session.end(str(state["ending"]))
+        return {}
+
+    def ended(state: State) -> str:
+        return "report" if state["ending"] else "go on"
+
+    graph = StateGraph(State)
+    for node in (baseline, propose, measure, decide, record, harvest, check, report):
+        graph.add_node(node.__name__, node)
+    graph.add_edge(START, "baseline")
+    graph.add_conditional_edges("baseline", ended, {"report": "report", "go on": "propose"})
+    graph.add_conditional_edges("propose", ended, {"report": "check", "go on": "measure"})
+    graph.add_edge("measure", "decide")
+    graph.add_edge("decide", "record")
+    graph.add_conditional_edges("record", ended, {"report": "check", "go on": "harvest"})
+    graph.add_edge("harvest", "propose")
+    graph.add_edge("check", "report")
+    graph.add_edge("report", END)
+    return graph

@@ -1,0 +1,185 @@
+"""The harvest: both recipes of a resolved decision answer the harvest prompts, and what they say becomes pairs.
+
+Nothing is trained for it: the adapters are those of a pair of probes that was decided on. Rows, probes and the record
+of each decision's harvest are keyed, so a kill costs at most the answers in flight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from agent.ledger.store import CheckRow, DecisionRow, ProposalRow
+from agent.loop.measuring import Measuring
+from agent.workspace.folder import full_disk_is_said, uninterrupted
+from common.clock import now
+from common.errors import BadInput, BudgetSpent
+from preferences.build.pairing import ALONE, Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
+from preferences.store.provenance import Side
+from preferences.store.rows import KINDS, Row
+from preferences.store.stores import Stores
+from probes.generate.random_keys import sampling_seed
+from probes.result.reading import Failure, Probe
+
+HARVEST = "harvest"
+REFUSED = "harvest_refused"
+"""Kinds of the ledger's checks: what a decision's harvest gave, or why it has none; and why the stores refused it, for
+now."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A decision, and the probes that answer for its two recipes."""
+
+    decision: DecisionRow
+    ruling: Ruling
+    child: Probe
+    parent: Probe
+
+    @property
+    def sides(self) -> tuple[Probe, Probe]:
+        """The kept recipe's, then the discarded one's."""
+        return (self.child, self.parent) if self.decision.status == "KEEP" else (self.parent, self.child)
+
+
+@dataclass
+class Harvest:
+    """Of one session. ``_waiting``: what is to be harvested; ``_number``: the last decision that was looked at."""
+
+    measuring: Measuring
+    _waiting: dict[str, tuple[DecisionRow, ProposalRow]] = field(default_factory=dict)
+    _number: int = 0
+    _probes: dict[str, set[str]] = field(default_factory=dict)
+
+    def gather(self) -> None:
+        """Make the pairs of every resolved decision that has none yet, as far as the budget goes."""
+        if not self._prompts:
+            return
+        fields = self._open()
+        turns = ", ".join(one.decision.id[-3:] for one in fields)
+        asked = [probe for one in fields for probe in one.sides]
+        try:
+            self.measuring.measure(f"harvest of {turns}", asked, asked)
+        except BudgetSpent as error:
+            self.measuring.note.watcher.note(f"the harvest of {turns} is left out: {error}")
+            return
+        for one in fields:
+            try:
+                self._record(one.decision, HARVEST, self._gathered(one))
+            except BadInput as error:  # a damaged file, or rows of another form: no reason to end a night
+                self._record(one.decision, REFUSED, {"failure": str(error)})
+
+    @cached_property
+    def _prompts(self) -> Sequence[str]:
+        """Ids of what is asked; nothing where no model is there to answer."""
+        if self.measuring.runner.base is not None:
+            return ()
+        return [prompt.id for prompt in self.measuring.study.material.prompts_of(HARVEST)]
+
+    def _open(self) -> list["_Field"]:
+        """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
+        row, ledger = self.measuring.row, self.measuring.ledger
+        if not self._number:
+            for name in ledger.checked_alone(row.question, row.key, REFUSED, HARVEST):
+                self._await(ledger.decision(name))
+        for number, decision in ledger.decided_after(row.id, self._number):
+            self._number = number
+            if not ledger.is_checked(row.id, HARVEST, decision.id):
+                self._await(decision)
+        return [self._field(*one) for one in self._waiting.values()]
+
+    def _await(self, decision: DecisionRow | None) -> None:
+        proposals = self.measuring.ledger.proposals("WHERE id = ?", (decision.id,)) if decision else []
+        if decision and proposals and _ruling(decision, proposals[0]).resolved:
+            self._waiting[decision.id] = (decision, proposals[0])
+
+    def _field(self, decision: DecisionRow, proposal: ProposalRow) -> "_Field":
+        """With the adapters of the first pair that the decision rests on."""
+        ledger, key = self.measuring.ledger, self.measuring.key
+        seeds = (decision.course or {})["seeds"]
+        pair = (seeds.get("screening") or seeds["confirmation"])[0]
+        made = [Probe(ledger.recipe(r), key, s) for r, s in zip((proposal.child, proposal.parent), pair, strict=True)]
+        asked = self.measuring.study.material.harvest_key(key)
+        child, parent = (Probe(one.recipe, asked, one.seed, one.id) for one in made)
+        return _Field(decision, _ruling(decision, proposal), child, parent)
+
+    def _gathered(self, field: "_Field") -> dict[str, Any]:
+        """How many rows of each kind are new, or why there are none."""
+        for probe in field.sides:
+            outcome = self.measuring.outcome(probe)
+            if isinstance(outcome, Failure):
+                return {"failure": f"{outcome.kind}: {outcome.message}"}
+            if len(self.measuring.store.answers(probe.id)) < len(outcome.scores):
+                return {"failure": f"the answers of probe {probe.id} are gone"}
+        return self._stored(field)
+
+    def _stored(self, field: "_Field") -> dict[str, Any]:
+        """Counts what is there now, also of a harvest that a kill interrupted before it was recorded. BadInput when the
+        stores refuse it."""
+        stores = self._stores
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            stores.reserve(self.measuring.study.material.all_prompts)
+            reserved, made = stores.reserved(), self._rows(field)
+            clean = [row for row in made if reserved.overlap(row.prompt) is None]  # of another study, say
+            rows = unsaid(clean, *(stores.index(kind).said for kind in ALONE))
+            stores.add(rows, reserved)
+        counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
+        asked = len({row.prompt for row in made}) - len({row.prompt for row in clean})
+        return counts | {"reserved": asked, "probes": [probe.id for probe in field.sides]}
+
+    def _rows(self, field: "_Field") -> list[Row]:
+        """Pairs of the two recipes; and of each by itself, unless an earlier decision's harvest had these answers."""
+        study, ruling = self.measuring.study, field.ruling
+        making = Making(now(), field.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session)
+        better, worse = (self._scored(probe) for probe in field.sides)
+        had = self._had(ruling.session)
+        fresh = [one for one in (*better, *worse) if one.side.probe not in had]
+        return [
+            *dpo_rows(better, worse, ruling, making), *preference_rows(fresh, making), *reward_rows(fresh, making)
+        ]  # fmt: skip
+
+    def _had(self, session: str) -> set[str]:
+        """The probes of a session that were harvested."""
+        if session not in self._probes:
+            checks = self.measuring.ledger.checks(session, HARVEST)
+            self._probes[session] = {probe for check in checks for probe in check.data.get("probes", ())}
+        return self._probes[session]
+
+    @cached_property
+    def _stores(self) -> Stores:
+        return Stores(self.measuring.workspace.runs / "rl_data")
+
+    def _scored(self, probe: Probe) -> list[Scored]:
+        """The answers that have a score; what could not be judged makes no pair."""
+        study = self.measuring.study
+        prompts = {prompt.id: prompt for prompt in study.material.prompts_of(HARVEST)}
+        seed = sampling_seed(study.file.probe.sampling_seed, probe.seed)
+        return [
+            Scored(
+                prompts[row["prompt"]], row["text"], row["score"],
+                Side(
+                    "sampled", study.scorer.kind, probe.id, probe.recipe.digest, seed, row["sample"],
+                    row["components"], tuple(row["critical"]),
+                ),
+            )
+            for row in self.measuring.store.answers(probe.id) if "score" in row
+        ]  # fmt: skip
+
+    def _record(self, decision: DecisionRow, kind: str, data: dict[str, Any]) -> None:
+        """Once: what the stores refuse is said once, and tried again after the next decision."""
+        if kind == HARVEST:
+            self._waiting.pop(decision.id)
+            self._had(decision.session).update(data.get("probes", ()))
+        if self.measuring.ledger.is_checked(decision.session, kind, decision.id):
+            return
+        told = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
+        if data.get("reserved"):
+            told += f"; {data['reserved']} prompts left out, which ask what a probe or holdout prompt does"
+        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
+            self.measuring.ledger.checked(CheckRow(decision.session, kind, decision.id, now(), data))
+        self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
+
+
+def _ruling(decision: DecisionRow, proposal: ProposalRow) -> Ruling:
+    sides = (proposal.child, proposal.parent) if decision.status == "KEEP" else (proposal.parent, proposal.child)
+    return Ruling(decision.id, decision.session, decision.status, decision.reason, *sides)

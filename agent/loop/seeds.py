@@ -1,0 +1,51 @@
+"""Which training seeds a session uses for what. Fresh ones follow from the study's own, so a session can be repeated.
+
+Screening of the first incumbent, and the survey around it, use the study's seeds first. Every other use, and every
+later incumbent, has seeds that nothing else has had: a level that won is never carried over, and a confirmation knows
+nothing of what chose it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from common.digests import digest_of
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """``own``: the study's. ``night``: the number of sessions under the same question before this one; ``chance``: the
+    seed of the session's proposers."""
+
+    own: tuple[int, ...]
+    night: int
+    chance: int
+
+    def screening(self, keeps: int) -> Iterator[int]:
+        """Shared by all candidates that are held against the incumbent after so many KEEPs."""
+        if keeps == 0 and self.night == 0:
+            yield from self.own
+        yield from self._fresh("screening", keeps)
+
+    def confirming(self, turn: int) -> Iterator[int]:
+        return self._fresh("confirming", turn)
+
+    def disguise(self, turn: int, stage: str) -> Iterator[int]:
+        """What the incumbent is trained with when it poses as the candidate of this turn."""
+        return self._fresh(f"disguise of {stage}", turn)
+
+    def leaving_out(self, turn: int) -> Iterator[int]:
+        return self._fresh("leaving out", turn)
+
+    def holdout(self) -> Iterator[int]:
+        return self._fresh("holdout", 0)
+
+    def disguised(self, turn: int, share: float) -> bool:
+        """Whether this turn's candidate is the incumbent in disguise."""
+        return self._number("disguised", turn, 0) / 2**31 < share
+
+    def _fresh(self, use: str, which: int) -> Iterator[int]:
+        return (self._number(use, which, place) for place in count())
+
+    def _number(self, *parts: object) -> int:
+        return int(digest_of([list(self.own), self.night, self.chance, *map(str, parts)])[:8], 16) >> 1

@@ -1,0 +1,76 @@
+"""What is tested at the end of a session, and what does not hold. Pure functions.
+
+Each KEEP is left out of the recipe that stands, and that recipe is compared with the whole on fresh seeds. It holds
+while its confirmation and this re-test, taken together, still show it. On the holdout prompts, which chose nothing,
+what stands is compared with what the session began with; when that shows no improvement, or a guard below its margin,
+no KEEP holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.policy.decision_rule import Terms, Verdict
+from common.errors import IllegalRecipe
+from lanes import Recipe, SearchSpace
+from lanes.knobs import Value
+from probes.result.comparison import Comparison, Difference, quantile
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A KEEP that stands: its decision, what it set, and the confirmation that it passed with so many pairs."""
+
+    id: str
+    turn: int
+    knob: str
+    before: Value
+    after: Value
+    confirmed: Difference
+    pairs: int
+
+
+def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpace) -> Recipe | None:
+    """The starting recipe with every KEEP but one. None where nothing would be left out: a later KEEP moved the same
+    knob, or the rest is no legal recipe."""
+    recipe = start
+    for one in kept:
+        if one.id != left_out:
+            try:
+                recipe = space.knob(one.knob).write(recipe, one.after)
+            except IllegalRecipe:
+                return None
+    return recipe
+
+
+def still_shown(kept: Kept, again: Comparison, terms: Terms) -> tuple[float, float]:
+    """Of a KEEP's confirmation and its re-test, taken together by their pairs: the effect and its lower bound."""
+    second, pairs = again.differences[terms.target], len(again.seeds)
+    total = kept.pairs + pairs
+    effect = (kept.confirmed.delta * kept.pairs + second.delta * pairs) / total
+    variance = (kept.confirmed.standard_error * kept.pairs) ** 2 + (second.standard_error * pairs) ** 2
+    level = (1 - terms.policy.confidence) / 2
+    return effect, effect - quantile(level, second.freedom) * variance**0.5 / total
+
+
+def left_out(kept: Kept, again: Comparison, terms: Terms) -> Verdict | None:
+    """RETRACT when a KEEP is no longer shown."""
+    holds = still_shown(kept, again, terms)[1] > terms.policy.smallest_effect
+    return None if holds else Verdict("RETRACT", "leave_one_out")
+
+
+def held_out(found: Comparison, terms: Terms) -> Verdict | None:
+    """RETRACT when the holdout prompts show that there is no improvement, or that a guard fell below its margin."""
+    if found.differences[terms.target].high <= terms.policy.smallest_effect:
+        return Verdict("RETRACT", "holdout")
+    worst = min(terms.guards, key=lambda name: found.differences[name].high + terms.guards[name], default=None)
+    if worst is not None and found.differences[worst].high < -terms.guards[worst]:
+        return Verdict("RETRACT", f"holdout_guard:{worst}")
+    return None
+
+
+def standing_claim(found: Comparison, target: str, smallest_effect: float) -> str:
+    """What the holdout says, in one word for each of its three answers."""
+    effect: Mapping[str, Difference] = found.differences
+    if effect[target].low > smallest_effect:
+        return "holds"
+    return "contradicted" if effect[target].high <= smallest_effect else "not shown"

@@ -1,0 +1,74 @@
+"""The language model's proposer. What it is shown is in briefing.py, what its reply may be in reply.py.
+
+A reply that cannot be used is answered with what is wrong with it and asked again once; after that, or when the
+endpoint gives none, the next proposer has the turn.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+from agent.proposers.prompt import conversation, response_format
+from agent.proposers.protocol import Declined, Situation, Suggestion
+from agent.proposers.reply import Refused, chosen_move, read_reply
+from agent.study.schema import ProposerSettings
+from probes.endpoint.client import Completion, Endpoint, EndpointSettings, NoReply
+
+ATTEMPTS = 2
+TEMPERATURE = 0.7
+ECHO = 2000
+
+
+class LanguageModelProposer:
+    """Asks a chat completion endpoint. ``note`` is told of every reply that could not be used."""
+
+    name = "language_model"
+
+    def __init__(
+        self,
+        settings: ProposerSettings,
+        model: str,
+        note: Callable[[str], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.settings, self.model, self.note = settings, model, note
+        asked = EndpointSettings(
+            settings.timeout, settings.max_tokens, TEMPERATURE, settings.dollars_per_million_input,
+            settings.dollars_per_million_output, ', or set kind = "optuna" under [proposer]',
+        )  # fmt: skip
+        self._endpoint = Endpoint(asked, model, os.environ if environment is None else environment)
+
+    def check(self) -> None:
+        """EndpointUnavailable when the endpoint does not answer, refuses the key or does not serve the model."""
+        self._endpoint.check()
+
+    def propose(self, situation: Situation) -> Suggestion | Declined:
+        messages = conversation(situation)
+        dollars = 0.0
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                completion = self._endpoint.ask(messages, response_format(situation))
+            except NoReply as error:
+                self.note(f"the language model gave no reply ({error}); the next proposer has this turn")
+                return Declined(dollars)
+            dollars += completion.dollars
+            try:
+                return self._suggestion(completion, situation, dollars)
+            except Refused as refused:
+                then = "asking again" if attempt < ATTEMPTS else "the next proposer has this turn"
+                self.note(f"reply {attempt} of {ATTEMPTS} refused: {refused}; {then}")
+                messages += _again(completion.text, str(refused))
+        return Declined(dollars)
+
+    def _suggestion(self, completion: Completion, situation: Situation, dollars: float) -> Suggestion:
+        if completion.cut_off:
+            limit = self.settings.max_tokens
+            raise Refused(f"it was cut off at max_tokens={limit} (raise it under [proposer]); answer more briefly")
+        reply = read_reply(completion.text)
+        move = chosen_move(reply, situation.moves)
+        return Suggestion(reply.knob, move, reply.hypothesis, reply.predicted_delta, self.name, dollars)
+
+
+def _again(text: str, refused: str) -> list[dict[str, str]]:
+    """The refused reply, shortened, and what is wrong with it."""
+    told = f"That cannot be used: {refused}. Reply with one JSON object as asked."
+    return [{"role": "assistant", "content": text[:ECHO] or "(empty)"}, {"role": "user", "content": told}]

@@ -1,0 +1,83 @@
+"""A night with a judge that fails in every way, against the same night with one that does not.
+
+    python -m bench.faults.judge_faults [--decisions 8] [--faults 0.5] [--json]
+
+Runs labs/persona/study.toml twice, each in a folder of its own, with the scripted judge over HTTP: once as it is, and
+once with faults in the stated share of first replies (testing/scripted_endpoint/faults.py has the kinds). Every
+column of results.tsv but times, memory and cost must be equal; the exit code is 1 when one is not.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import labs.persona
+from testing.scripted_endpoint.faults import FAULTS
+from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
+
+VARIES = ("time", "session", "id", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd")
+LAB = Path(labs.persona.__file__).parent
+
+
+@dataclass(frozen=True)
+class Night:
+    """The rows without what varies, the faults that were made, requests and seconds."""
+
+    rows: list[dict[str, str]]
+    faults: Counter[str]
+    requests: int
+    seconds: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--decisions", type=int, default=8)
+    parser.add_argument("--faults", type=float, default=0.5)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    labs.persona.build(LAB / "build", lambda what, share: None)
+    clean, faulty = night(given.decisions, 0.0), night(given.decisions, given.faults)
+    equal = clean.rows == faulty.rows and len(clean.rows) == given.decisions + 1
+    if given.json:
+        print(json.dumps({"equal": equal, "rows": len(clean.rows), "faults": faulty.faults}))
+    else:
+        print(f"{len(clean.rows)} rows of results.tsv, {'equal' if equal else 'NOT EQUAL'} with and without faults")
+        print(f"without: {clean.requests} requests, {clean.seconds:.0f} s")
+        print(f"with:    {faulty.requests} requests, {faulty.seconds:.0f} s, and these faults:")
+        for name in FAULTS:
+            print(f"{faulty.faults[name]:>5}  {name}")
+    return 0 if equal and set(faulty.faults) == set(FAULTS) else 1
+
+
+def night(decisions: int, faults: float) -> Night:
+    """One session in a copy of the lab, so that no judgement is had from another one's cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Path(shutil.copytree(LAB, Path(folder) / "persona", ignore=shutil.ignore_patterns("judge-cache*")))
+        script = {"judge": "words", "known": str(lab / "calibration.jsonl"), "faults": faults}
+        with ScriptedEndpoint([script]) as endpoint:
+            here = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+            here |= {"OPENAI_JUDGE_BASE_URL": endpoint.base_url, "OPENAI_JUDGE_MODEL": MODEL}
+            command = [
+                sys.executable, "-m", "cli.main", "run", str(lab / "study.toml"), "--workspace", folder,
+                "--decisions", str(decisions),
+            ]  # fmt: skip
+            began = time.perf_counter()
+            subprocess.run(command, env=here, check=True, stdout=subprocess.DEVNULL)
+            took = time.perf_counter() - began
+            with (Path(folder) / "results.tsv").open(encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+            kept = [{name: value for name, value in row.items() if name not in VARIES} for row in rows]
+            return Night(kept, endpoint.faults, len(endpoint.requests), took)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Does the sandbox hold on this machine, and what does it cost?"""

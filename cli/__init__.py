@@ -1,0 +1,1 @@
+"""The nightlane command: one file per group of commands. Only this package may import everything."""

@@ -1,0 +1,1 @@
+"""What all packages share: errors, whole files, digests, what is printed. The standard library only."""

@@ -1,0 +1,101 @@
+"""Files and folders that are on the disk as a whole or not at all."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.errors import BadInput
+
+ENDING = ".partial"
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Replace a file as a whole: temporary file, fsync, rename, fsync of the folder."""
+    write_flushed(path, text)
+    sync(path.parent)
+
+
+def write_flushed(path: Path, text: str) -> None:
+    """Replace a file as a whole; the new name is on the disk only when ``sync`` of its folder returns."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged, so that a new one can be written, and nothing is lost; where it is now."""
+    names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    return aside
+
+
+def sync(path: Path) -> None:
+    """Have a file on the disk, or the names in a folder: one that was made or changed is there only when its folder
+    is. Nothing where there is no such path."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def whole_folder(folder: Path, what: str) -> Iterator[Path]:
+    """The folder to fill, a hidden one beside ``folder``, which is new or empty and takes its place at the block's end.
+
+    BadInput where ``folder`` holds something; ``what`` is written there. What a killed process left is taken away.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} is not an empty folder, and {what} is written to one; name a new one")
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clean(folder)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=ENDING, dir=folder.parent))
+    try:
+        with _locked(partial):
+            yield partial
+            for path in (*partial.rglob("*"), partial):
+                sync(path)
+            partial.chmod(0o777 & ~_umask())
+            partial.rename(folder)
+            sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _clean(folder: Path) -> None:
+    """Take away what no living process fills."""
+    for left in folder.parent.glob(f".{folder.name}.*{ENDING}"):
+        with contextlib.suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder; BlockingIOError where another process does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    """Of this process, which can only be asked by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

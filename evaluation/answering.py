@@ -1,0 +1,147 @@
+"""Who answers the problems: a model in memory, with or without an adapter, or one behind an endpoint.
+
+A model without a chat template goes on from the problem's own text, and its answer is cut where a new top-level
+construct begins, as the harnesses of HumanEval and MBPP have it. A chat model is asked for the whole function.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from common.errors import BadInput
+from evaluation.problems import Problem
+from probes.inputs.settings import ModelSettings
+from probes.model.adapter_files import require_its_asking, require_its_base
+from probes.model.load import Base, load_base, load_quietly, use_few_threads
+
+if TYPE_CHECKING:
+    from probes.endpoint.client import Endpoint  # importing it takes longer than to judge a hundred answers
+
+Tell = Callable[[int], None]
+"""Told how many more problems were answered."""
+
+CHUNK = 16  # problems between two signs of life
+CONCURRENCY = 8  # requests at once
+NEXT_CONSTRUCT = {
+    "humaneval": re.compile(r'\n(?=class |def |async def |#|@|print\(|if |assert |```|""")'),
+    "mbpp": re.compile(r'\n(?=#|print\(|if |assert |```|""")'),
+}
+TASK = "Write this Python function. Reply with the whole function and its imports in one code block.\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """``samples`` answers per problem and seed, drawn at ``temperature``; ``batch`` rows per forward pass."""
+
+    samples: int = 1
+    temperature: float = 0.2
+    max_new_tokens: int = 512
+    batch: int = 64
+
+
+class Answerer(Protocol):
+    """Answers problems; ``name`` is for people."""
+
+    @property
+    def name(self) -> str: ...
+
+    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+        """``asking.samples`` texts per problem; one that never came is left out, never made up."""
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A loaded base model, and the folder of a LoRA adapter to put on it."""
+
+    name: str
+    base: Base
+    adapter: Path | None = None
+
+    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+        from probes.generate.sampler import Sampling, generate
+        from probes.model.adapter import adapted
+
+        sampling = Sampling(asking.samples, asking.temperature, 1.0, 0, asking.max_new_tokens, seed, asking.batch)
+        found: list[list[str]] = []
+        renderer = self.base.renderer
+        with adapted(self.base, self.adapter) if self.adapter else nullcontext(self.base.model) as model:
+            for start in range(0, len(problems), CHUNK):
+                chunk = problems[start : start + CHUNK]
+                asked = [renderer.question(TASK + p.prompt.text if renderer.chat else p.prompt.text) for p in chunk]
+                texts = generate(model, renderer, asked, sampling)
+                if not renderer.chat:
+                    texts = [[cut(p, text) for text in own] for p, own in zip(chunk, texts, strict=True)]
+                found += texts
+                tell(len(chunk))
+        return found
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A chat model behind an OpenAI-compatible endpoint."""
+
+    name: str
+    endpoint: "Endpoint"
+
+    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+        from probes.endpoint.client import NoReply
+
+        def ask(problem: Problem, sample: int) -> str | None:
+            try:
+                message = {"role": "user", "content": TASK + problem.prompt.text}
+                return self.endpoint.ask([message], seed=seed * 1000 + sample).text
+            except NoReply:
+                return None
+
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            futures = [[pool.submit(ask, problem, n) for n in range(asking.samples)] for problem in problems]
+            found = []
+            for own in futures:
+                found.append([text for future in own if (text := future.result()) is not None])
+                tell(1)
+        return found
+
+
+def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path | None) -> list[LocalModel]:
+    """The base as one answerer, and with the adapter as another; BadInput for an adapter that is none."""
+    from probes.run.local_workers import visible_devices
+
+    if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        raise BadInput(f"{adapter} holds no adapter (adapter_config.json is missing); give the folder peft saved it in")
+    if adapter is not None and (why := _damage(adapter)):
+        raise BadInput(f"{adapter} holds an adapter that cannot be read ({why}); restore it, or train it again")
+    if adapter is not None:
+        require_its_base(adapter, settings, folder)
+    load_quietly()
+    if adapter is not None:
+        require_its_asking(adapter, settings, folder)
+    base = load_base(settings, folder, quantization, "cuda:0" if visible_devices() else "cpu")
+    use_few_threads(base)
+    name = settings.path + (f" + {settings.adapter}" if settings.adapter else "")
+    models = [LocalModel(name, base)]
+    return models if adapter is None else [*models, LocalModel(f"{name} + {adapter}", base, adapter)]
+
+
+def cut(problem: Problem, text: str) -> str:
+    """A continuation up to where something new begins; what begins at its very start belongs to it."""
+    found = NEXT_CONSTRUCT[problem.prompt.category].search(text, 1 if text.startswith("\n") else 0)
+    return text if found is None else text[: found.start() + 1]
+
+
+def _damage(adapter: Path) -> str:
+    """What is wrong with the files of an adapter, as far as reading their heads tells; "" for nothing."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        for weights in adapter.glob("*.safetensors"):
+            with safe_open(weights, "numpy"):
+                """Its head fits its length."""
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        return str(error)
+    return ""

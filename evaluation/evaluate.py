@@ -1,0 +1,240 @@
+"""``nightlane evaluate``: problems in, answers from models or a file, verdicts from the sandbox, figures out.
+
+runs/evaluation-ID/   answers-1.jsonl (and -2: before, after), written as they come   results.jsonl
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.errors import BadInput, EndpointUnavailable, MissingRequirement
+from common.parallel import cores
+from evaluation.answering import Answerer, Asking, ServedModel, load
+from evaluation.problems import Problem, ProblemSet, Refused, load_problems
+from evaluation.results import Evaluation, Result, Side, to_json
+from evaluation.samples import SampleSet, load_samples
+from probes.inputs.settings import ModelSettings
+from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
+from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
+
+SEEDS = (42, 123, 7)
+KS = (1, 5, 10, 100)
+SCORED_BETWEEN_NOTES = 200  # answers between two signs of life
+LANES = max(4, cores())  # answers judged side by side: each waits a little between its two processes
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to evaluate: a model (and, with an adapter, the difference that makes), an endpoint's model, or a file of
+    samples (and, with ``before``, the difference to another). BadInput when that is none or several of them.
+    ``folder``: where relative paths of the model start from."""
+
+    problems: Path
+    model: ModelSettings | None = None
+    adapter: Path | None = None
+    endpoint: str = ""
+    samples: Path | None = None
+    before: Path | None = None
+    quantization: str = "none"
+    seeds: tuple[int, ...] = SEEDS
+    asking: Asking = field(default_factory=Asking)
+    scorer: ExecutionSettings = field(default_factory=ExecutionSettings)
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        sources = {"--model": self.model, "--endpoint": self.endpoint, "--samples": self.samples}
+        given = [name for name, value in sources.items() if value]
+        if len(given) != 1:
+            told = " and ".join(given) or "none"
+            raise BadInput(f"answers come from one of {', '.join(sources)}, and {told} was given; give one of them")
+        if self.adapter and not self.model:
+            raise BadInput("--adapter is put on a base model; name that with --model")
+        if self.before and not self.samples:
+            raise BadInput("--before is compared with a file of samples; give that with --samples")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise BadInput(f"--seeds {','.join(map(str, self.seeds))} must be different numbers; give 42,123,7 say")
+
+
+def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path]:
+    """The evaluation and the folder of its files, a new one under ``runs``. ``note`` is told of each step, for a person who
+    waits."""
+    begun = time.monotonic()
+    with _scorer(request.scorer) as scorer, _judged_or_said():
+        note(scorer.about)
+        given = load_problems(request.problems)
+        usable = verified(given, scorer)
+        folder = _folder(runs)
+        refused = f", {len(usable.refused)} refused" if usable.refused else ""
+        note(f"usable problems: {len(usable.problems)}{refused}; answers and results go to {folder}")
+        sides, found = [], SampleSet({}, {}, ())
+        for name, found in _sides(request, usable.problems, given.ids, folder, note):
+            note(f"scoring {name}")
+            results = _kept(_results(found, usable.problems, scorer, note), name, folder / "results.jsonl")
+            sides.append(Side(name, results))
+    came = sum(len(side.results) for side in sides)
+    asked = 0 if request.samples else len(usable.problems) * request.asking.samples * len(request.seeds) * len(sides)
+    judgeless = {refused.task_id for refused in usable.refused}
+    unknown = {name: number for name, number in found.unknown.items() if name not in judgeless}
+    return Evaluation(
+        str(request.problems), len(usable.problems), usable.refused, unknown, found.missing, tuple(sides),
+        _ks(sides), time.monotonic() - begun, max(0, asked - came),
+    ), folder  # fmt: skip
+
+
+def verified(problems: ProblemSet, scorer: ExecutionScorer) -> ProblemSet:
+    """Without the problems that their own published solution does not solve: no answer could be judged by them."""
+    good: list[Problem] = []
+    refused = list(problems.refused)
+    marks = scorer.judged([_own_answer(problem) for problem in problems.problems], LANES)
+    for problem, mark in zip(problems.problems, marks, strict=True):
+        if why := _fault(problem, mark):
+            refused.append(Refused(problem.prompt.id, problem.line, why))
+        else:
+            good.append(problem)
+    if not good:
+        raise BadInput(
+            f"no problem is solved by its own solution ({refused[0].task_id}: {refused[0].why}); mend the file"
+        )
+    return replace(problems, problems=tuple(good), refused=tuple(refused))
+
+
+def _own_answer(problem: Problem) -> Answer:
+    """Its published solution; without one, a function that does nothing, to see that its tests can run."""
+    nothing = f"def {problem.prompt.checks['entry_point']}(*arguments): pass"
+    return Answer(problem.prompt, nothing if problem.reference is None else problem.reference)
+
+
+def _fault(problem: Problem, judged: "Future[Mark]") -> str:
+    """What is wrong with a problem that has a solution that does not solve it, or tests that cannot run; else ""."""
+    try:
+        mark = judged.result()
+    except ChecksBroken as error:
+        return str(error)
+    fails = problem.reference is not None and mark.outcome != "PASS"
+    return f"its own solution fails: {mark.outcome}, {mark.note}" if fails else ""
+
+
+def _sides(
+    request: Request, problems: Sequence[Problem], order: Sequence[str], folder: Path, note: Note
+) -> Iterator[tuple[str, SampleSet]]:
+    """Each side's name and samples: read from files, or drawn and written to ``folder`` as they come."""
+    ids = [problem.prompt.id for problem in problems]
+    files = [path for path in (request.before, request.samples) if path is not None]
+    yield from ((str(path), load_samples(path, ids, order)) for path in files)
+    for number, answerer in enumerate(_answerers(request), start=1):
+        path = folder / f"answers-{number}.jsonl"
+        _draw(answerer, problems, request, path, note)
+        yield answerer.name, load_samples(path, ids)
+
+
+def _answerers(request: Request) -> Sequence[Answerer]:
+    if request.model is not None:
+        return load(request.model, request.folder, request.quantization, request.adapter)
+    if not request.endpoint:
+        return ()
+    from probes.endpoint.client import Endpoint, EndpointSettings
+
+    settings = EndpointSettings(
+        max_tokens=request.asking.max_new_tokens, temperature=request.asking.temperature,
+        otherwise=", or give --model or --samples",
+    )  # fmt: skip
+    endpoint = Endpoint(settings, request.endpoint, os.environ)
+    endpoint.check()
+    return [ServedModel(request.endpoint, endpoint)]
+
+
+def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, path: Path, note: Note) -> None:
+    """Append each seed's answers as soon as they are there, so that an interruption loses one seed at most."""
+    for seed in request.seeds:
+        done = 0
+
+        def tell(more: int, seed: int = seed) -> None:
+            nonlocal done
+            done += more
+            note(f"{answerer.name}, seed {seed}: {done} of {len(problems)} problems answered")
+
+        texts = answerer.answers(problems, request.asking, seed, tell)
+        rows = [
+            {"task_id": problem.prompt.id, "seed": seed, "completion": text}
+            for problem, own in zip(problems, texts, strict=True)
+            for text in own
+        ]
+        if not rows:
+            raise EndpointUnavailable(f"{answerer.name} answered none of {len(problems)} problems; see that it serves")
+        with path.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer, note: Note) -> Iterator[Result]:
+    asked = [(problem.prompt, sample) for problem in problems for sample in found.samples.get(problem.prompt.id, ())]
+    marks = scorer.judged([Answer(prompt, sample.text) for prompt, sample in asked], LANES)
+    for done, ((prompt, sample), judged) in enumerate(zip(asked, marks, strict=True)):
+        if done and done % SCORED_BETWEEN_NOTES == 0:
+            note(f"{done} of {len(asked)} answers scored")
+        mark = judged.result()
+        yield Result(
+            prompt.id, prompt.category, sample.seed, sample.sample, sample.text,
+            mark.outcome == "PASS", mark.outcome, mark.value, mark.note, mark.format_only,
+        )  # fmt: skip
+
+
+def _kept(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...]:
+    """Each result appended to ``path`` as it comes, so that an interruption loses none."""
+    found = []
+    with path.open("a", encoding="utf-8") as stream:
+        for result in results:
+            stream.write(json.dumps({"side": side, **to_json(result)}) + "\n")
+            stream.flush()
+            found.append(result)
+    return tuple(found)
+
+
+@contextmanager
+def _judged_or_said() -> Iterator[None]:
+    """A scorer that failed for good, on a machine too busy to judge anything, say, ends the command in one sentence."""
+    try:
+        yield
+    except ScorerBroken as error:
+        raise MissingRequirement(f"an answer could not be judged ({error}); try again on a quieter machine") from None
+
+
+def _ks(sides: Sequence[Side]) -> tuple[int, ...]:
+    """The usual k as far as a problem has so many answers by one seed, and that number."""
+    most = 1 + max(result.sample for side in sides for result in side.results)
+    return tuple(sorted({most, *(k for k in KS if k <= most)}))
+
+
+@contextmanager
+def _scorer(settings: ExecutionSettings) -> Iterator[ExecutionScorer]:
+    scorer = ExecutionScorer(settings)
+    try:
+        yield scorer
+    finally:
+        scorer.close()
+
+
+def _folder(runs: Path) -> Path:
+    """A new folder for this evaluation."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"{runs.parent} cannot hold a workspace ({error.strerror}); choose another --workspace"
+        ) from None
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for name in (stamp, *(f"{stamp}-{number}" for number in range(2, 1000))):
+        folder = runs / f"evaluation-{name}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise BadInput(f"{runs} cannot take another evaluation this second; try again")

@@ -1,0 +1,1 @@
+"""How the material of a bundled study is made, and how its recipes are measured."""

@@ -1,0 +1,45 @@
+"""The command line of a lab: python -m labs.NAME [--measure] [--seeds 42 123 7] [--rows TEXT]"""
+
+import argparse
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from labs._build.material import MANIFEST, Lab
+from common.errors import NightlaneError
+
+HERE = Path(__file__).parents[1]
+
+
+def main(lab: Lab) -> None:
+    """Make the material in `labs/NAME/build/` and print its manifest; or then measure the recipes of the README."""
+    parser = argparse.ArgumentParser(prog=f"python -m labs.{lab.name}", description=f"Make the material of {lab.name}.")
+    parser.add_argument("--measure", action="store_true", help="then train and score the recipes of the README")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 123, 7], help="training seeds for --measure")
+    parser.add_argument("--rows", default="", help="measure only the recipes whose name contains this")
+    arguments = parser.parse_args()
+    directory = HERE / lab.name / "build"
+    try:
+        lab.build(directory, PrintedProgress())
+    except NightlaneError as error:
+        print(f"labs.{lab.name}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    if not arguments.measure:
+        print((directory / MANIFEST).read_text(encoding="utf-8"))
+        return
+    import_module(f"labs.{lab.name}.measure").main(arguments.seeds, arguments.rows)
+
+
+class PrintedProgress:
+    """A line on standard error for every ten percent of a stage."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.said = ""
+
+    def __call__(self, stage: str, share: float) -> None:
+        say = f"{stage}: {int(share * 10) * 10} %"
+        if say != self.said:
+            print(f"{time.perf_counter() - self.started:5.0f} s  {say}", file=sys.stderr, flush=True)
+            self.said = say

@@ -1,0 +1,79 @@
+"""How the material of a lab is made, once: what the package `labs.NAME` writes into a folder, a manifest last.
+
+A folder without a manifest, or whose files or makers have changed since, is made anew. One process builds at a time.
+"""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from labs._build.files import digest_of_file
+from common.files import write_durably
+
+MANIFEST = "manifest.json"
+
+Progress = Callable[[str, float], None]
+"""Hears the name of a stage and its share done, 0 to 1."""
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """``made``: files and folders of a build. ``makers``: the code and texts that it comes from. ``size``: a frozen
+    dataclass, that of a build for use. `labs.NAME.stages.make(folder, size, progress)` writes everything but the
+    manifest and returns the figures and the seconds of each stage."""
+
+    name: str
+    size: Any
+    made: tuple[str, ...]
+    makers: tuple[Path, ...]
+
+    def build(self, directory: Path, progress: Progress, size: Any = None) -> None:
+        """Makes what is missing in `directory`."""
+        size = size or self.size
+        if self.is_complete(directory, size):
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        with _alone(directory):
+            if self.is_complete(directory, size):  # another process made it while this one waited
+                return
+            (directory / MANIFEST).unlink(missing_ok=True)
+            makers = self.digest_of_makers(size)
+            stages = import_module(f"labs.{self.name}.stages")  # imports torch
+            figures, seconds = stages.make(directory, size, progress)
+            manifest = {"makers": makers, "files": self._digests(directory), "figures": figures, "seconds": seconds}
+            write_durably(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+    def is_complete(self, directory: Path, size: Any = None) -> bool:
+        """Whether the manifest is there, its makers are today's, and every file is as it was written."""
+        try:
+            manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        if not isinstance(manifest, dict) or manifest.get("makers") != self.digest_of_makers(size or self.size):
+            return False
+        return bool(manifest.get("files") == self._digests(directory))
+
+    def digest_of_makers(self, size: Any) -> str:
+        """Names the makers and the size that a build came from."""
+        digest = hashlib.sha256(json.dumps(asdict(size), sort_keys=True).encode())
+        for path in self.makers:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def _digests(self, directory: Path) -> dict[str, str]:
+        paths = [path for name in self.made for path in (directory / name, *sorted((directory / name).glob("*")))]
+        return {str(path.relative_to(directory)): digest_of_file(path) for path in paths if path.is_file()}
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,87 @@
+"""Trains and scores the recipes of a lab's README, with the same parts as a probe: TRL, PEFT, the study's scorer.
+
+Prints one Markdown row per recipe: means per category over prompts, samples and seeds.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+import torch
+
+from agent.study.schema import Study, load_study
+from lanes import Recipe
+from probes.generate.sampler import Sampling, generate
+from probes.run.execute import Workbench, measure, sorted_out
+from probes.result.reading import Probe, Reading, Score
+from probes.scoring import Answer
+
+Row = tuple[str, Mapping[str, object]]
+"""The name of a row, and what its recipe has other than the starting recipe."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """``worth``: what a score counts in the table. ``digits``: after the point."""
+
+    study: Path
+    categories: Sequence[str]
+    recipes: Sequence[Row]
+    worth: Callable[[Score], float]
+    digits: int
+
+    def print(self, seeds: Sequence[int], rows: str = "") -> None:
+        """Measures the base and every recipe whose name contains `rows`."""
+        torch.set_num_threads(1)
+        study = load_study(self.study)
+        bench = Workbench(study.material, "cpu", {})
+        print(f"| recipe | {' | '.join(self.categories)} | all | seeds |\n|---|{'---:|' * (len(self.categories) + 2)}")
+        try:
+            self._print_row("base", _scores_of_base(study, bench), "")
+            for name, changes in self.recipes:
+                if rows in name:
+                    readings = list(_readings(study, bench, changes, seeds))
+                    each = [self._means(reading.scores)["all"] for reading in readings]
+                    spread = f"{min(each):.{self.digits}f} to {max(each):.{self.digits}f}"
+                    self._print_row(name, [score for reading in readings for score in reading.scores], spread)
+        finally:
+            bench.close()
+
+    def _means(self, scores: Sequence[Score]) -> Mapping[str, float]:
+        """Per category and for `all`."""
+        values = defaultdict(list)
+        for score in scores:
+            for group in (score.category, "all"):
+                values[group].append(self.worth(score))
+        return {group: fmean(of_group) for group, of_group in values.items()}
+
+    def _print_row(self, name: str, scores: Sequence[Score], spread: str) -> None:
+        means = self._means(scores)
+        cells = [f"{means[group]:.{self.digits}f}" for group in (*self.categories, "all")]
+        print(f"| {name} | {' | '.join(cells)} | {spread} |", flush=True)
+
+
+def _readings(study: Study, bench: Workbench, changes: Mapping[str, object], seeds: Sequence[int]) -> Iterator[Reading]:
+    recipe = Recipe.model_validate({**study.start.model_dump(), **changes})
+    key = study.material.key("labs._build.measure")
+    for seed in seeds:
+        with TemporaryDirectory() as folder:
+            outcome = measure(bench, [Probe(recipe, key, seed)], lambda _: Path(folder), lambda _: None)[0]
+        if not isinstance(outcome, Reading):
+            raise SystemExit(f"{recipe.to_toml()}\nseed {seed} failed: {outcome.kind}: {outcome.message}")
+        yield outcome
+
+
+def _scores_of_base(study: Study, bench: Workbench) -> Sequence[Score]:
+    base, prompts, probe = bench.base("none"), study.material.probe_prompts, study.material.probe
+    sampling = Sampling(
+        probe.samples, probe.temperature, probe.top_p, probe.top_k,
+        probe.max_new_tokens, probe.sampling_seed, probe.generation_batch,
+    )  # fmt: skip
+    questions = [base.renderer.question(prompt.text) for prompt in prompts]
+    texts = generate(base.model, base.renderer, questions, sampling)
+    answers = [Answer(prompt, text) for prompt, own in zip(prompts, texts, strict=True) for text in own]
+    return sorted_out(answers, bench.open_scorer().score(answers), probe.samples)[0]

@@ -1,0 +1,1 @@
+"""Rows through a gate: contracts, receipts and certificates."""

@@ -1,0 +1,186 @@
+"""A contract says what a function is to do. Its JSON form, where all but the first three may be left out:
+
+    {
+      "entry_point": "encode",
+      "parameters": {"text": "word", "shift": "small"},      name -> kind, in order; kinds.py has the kinds
+      "reference": "def encode(text, shift):\\n    ...\\n",    a program that is right; helpers of properties, too
+      "invariants": ["len(result) == len(text)"],            expressions over the parameters and `result`
+      "properties": ["deterministic", {"round_trip": "decode"}],      laws.py has the properties
+      "cases": [{"args": ["ab", 1], "expected": "bc"}],      values as in sandbox.values
+      "compares": "value"                                    or "shape", for a function that draws lots
+    }
+
+The value of a parameter of a function-valued kind is the name of one of its functions.
+"""
+
+import ast
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from common.digests import digest_of
+from common.errors import BadInput
+from preferences.code_gate.agreement import Compares
+from preferences.code_gate.kinds import KINDS
+from preferences.code_gate.laws import PROPERTIES, Property, Row
+from preferences.code_gate.tree import parse
+from sandbox import Value, decode, encode
+
+_KEYS = ("entry_point", "parameters", "reference", "invariants", "properties", "cases", "compares")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    arguments: Row
+    expected: Value
+
+
+@dataclass(frozen=True)
+class Contract:
+    """BadInput for one that no program could be held to."""
+
+    entry_point: str
+    parameters: Mapping[str, str]
+    reference: str
+    invariants: tuple[str, ...] = ()
+    properties: tuple[Property, ...] = ()
+    cases: tuple[Case, ...] = ()
+    compares: Compares = "value"
+
+    def __post_init__(self) -> None:
+        for name in (self.entry_point, *self.parameters):
+            if not name.isidentifier() or name == "result":
+                raise BadInput(f"{name!r} is no name for a function or a parameter; give a Python name but `result`")
+        for name, kind in self.parameters.items():
+            _one_of(kind, KINDS, f"the kind of the parameter {name}")
+        _one_of(self.compares, get_args(Compares), "compares")
+        self._check_sources()
+        for property_ in self.properties:
+            self._check(property_)
+        for case in self.cases:
+            if len(case.arguments) != len(self.parameters):
+                raise BadInput(
+                    f"a case has one argument per parameter ({len(self.parameters)}), and one of {self.entry_point} "
+                    f"has {len(case.arguments)}; mend its args"
+                )
+            for place, functions in self.functions.items():
+                _one_of(case.arguments[place], functions, "a function in the args of a case")
+
+    def _check_sources(self) -> None:
+        functions = _functions(self.reference)
+        if self.entry_point not in functions:
+            raise BadInput(
+                f"the reference is a program that defines {self.entry_point}, and it defines "
+                f"{', '.join(sorted(functions)) or 'nothing'}; mend the reference or the entry_point"
+            )
+        for invariant in self.invariants:
+            if not _is_expression(invariant):
+                raise BadInput(
+                    f"an invariant is an expression over the parameters and result, and {invariant!r} is none; mend it"
+                )
+
+    def _check(self, property_: Property) -> None:
+        _one_of(property_.name, PROPERTIES, "a property")
+        takes, argument = PROPERTIES[property_.name].takes, property_.argument
+        known: Iterable[str] = {
+            "nothing": ("",),
+            "a parameter": self.parameters,
+            "a function of the reference": _functions(self.reference),
+        }[takes]
+        if argument not in known:
+            raise BadInput(
+                f"the property {property_.name} takes {takes}, not {argument!r}; "
+                + ("name it alone" if takes == "nothing" else f'write {{"{property_.name}": NAME}}')
+            )
+        if property_.name in ("idempotent", "round_trip") and not self.parameters:
+            raise BadInput(f"the property {property_.name} needs a first parameter, and there is none; leave it out")
+
+    @property
+    def functions(self) -> Mapping[int, Mapping[str, str]]:
+        """The functions that may stand at each position of a function-valued parameter."""
+        kinds = enumerate(self.parameters.values())
+        return {place: KINDS[kind].functions for place, kind in kinds if KINDS[kind].functions}
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "entry_point": self.entry_point,
+            "parameters": dict(self.parameters),
+            "reference": self.reference,
+            "invariants": list(self.invariants),
+            "properties": [{one.name: one.argument} if one.argument else one.name for one in self.properties],
+            "cases": [
+                {"args": [encode(value) for value in case.arguments], "expected": encode(case.expected)}
+                for case in self.cases
+            ],
+            "compares": self.compares,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Contract":
+        """BadInput says in one sentence what is wrong with the data."""
+        for key in data:
+            _one_of(key, _KEYS, "a key of a contract")
+        for key, kind, word in (
+            ("entry_point", str, "a text"), ("parameters", dict, "an object"), ("reference", str, "a text"),
+            ("invariants", list, "a list"), ("properties", list, "a list"), ("cases", list, "a list"),
+        ):  # fmt: skip
+            if not isinstance(data.get(key, [] if kind is list else None), kind):
+                raise BadInput(f"{key} of a contract is {word}, not {str(data.get(key))[:60]}; mend it")
+        for name, value in [*data["parameters"].items(), *(("an invariant", v) for v in data.get("invariants", []))]:
+            if not isinstance(value, str):
+                raise BadInput(f"{name} in a contract is a text, not {str(value)[:60]}; mend it")
+        return Contract(
+            data["entry_point"], dict(data["parameters"]), data["reference"], tuple(data.get("invariants", ())),
+            tuple(map(_property, data.get("properties", ()))), tuple(map(_case, data.get("cases", ()))),
+            data.get("compares", "value"),
+        )  # fmt: skip
+
+
+def _property(data: Any) -> Property:
+    if isinstance(data, str):
+        return Property(data)
+    if isinstance(data, dict) and len(data) == 1 and all(isinstance(part, str) for part in (*data, *data.values())):
+        return Property(*next(iter(data.items())))
+    raise BadInput(f'a property is a name or one {{"name": "argument"}}, not {str(data)[:60]}; mend it')
+
+
+def _case(data: Any) -> Case:
+    try:
+        arguments, expected = decode(data["args"]), decode(data["expected"])
+    except (KeyError, TypeError, ValueError):
+        arguments, expected = None, None
+    if isinstance(arguments, list):
+        return Case(tuple(arguments), expected)
+    raise BadInput(f"a case is args (a list) and expected, values of sandbox.values, not {str(data)[:60]}; mend it")
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        body = parse(f"(\n{text}\n)").body
+    except (SyntaxError, ValueError):
+        return False
+    return len(body) == 1 and isinstance(body[0], ast.Expr)
+
+
+def _functions(source: str) -> set[str]:
+    """The functions that a source defines at its top; none where it is no Python."""
+    try:
+        tree = parse(source)
+    except (SyntaxError, ValueError):
+        return set()
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _one_of(name: Any, known: Iterable[str], what: str) -> None:
+    names = list(known)
+    if name not in names:
+        near = difflib.get_close_matches(str(name), names, 1)
+        raise BadInput(
+            f"{what} is one of {', '.join(names)}, not {str(name)[:60]!r}; "
+            + (f"did you mean {near[0]!r}?" if near else "choose one of them")
+        )

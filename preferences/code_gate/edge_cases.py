@@ -1,0 +1,53 @@
+"""Layer 7: the program runs on the ends of its domain: empty, huge, negative, nan, inf, unicode, extreme functions.
+
+It fails by an exception that the reference does not raise, a nan or an infinity that the reference does not give, a
+broken invariant, or a round trip that does not come back. What the reference itself breaks there says nothing.
+"""
+
+from preferences.certify.receipt import Receipt
+from preferences.code_gate.agreement import unreal
+from preferences.code_gate.laws import Row
+from preferences.code_gate.trial import Trial
+from sandbox import Returned
+
+
+def check(trial: Trial) -> Receipt:
+    bench, rows = trial.bench, trial.bench.edges
+    outcomes, expected = trial.run(rows), bench.reference(rows)
+    figures = {"inputs": len(rows), "told": sum(isinstance(right, Returned) for right in expected)}
+    both: list[tuple[Row, Returned, Returned]] = []
+    for row, outcome, right in zip(rows, outcomes, expected, strict=True):
+        if not isinstance(right, Returned):
+            continue
+        if not isinstance(outcome, Returned):
+            return Receipt("edge_cases", False, figures, bench.note(row, outcome))
+        if unreal(outcome.value) and not unreal(right.value):
+            return Receipt("edge_cases", False, figures, f"{bench.note(row, outcome)}, which the reference does not")
+        both.append((row, outcome, right))
+    failing = _invariants(trial, both) or _round_trips(trial, both)
+    return Receipt("edge_cases", not failing, figures, failing)
+
+
+def _invariants(trial: Trial, both: list[tuple[Row, Returned, Returned]]) -> str:
+    bench = trial.bench
+    rows = [row for row, _, _ in both]
+    breaches = bench.breaches(rows, [outcome.value for _, outcome, _ in both])
+    if any(breaches):
+        own = bench.breaches(rows, [right.value for _, _, right in both])
+        for (row, outcome, _), breach, excused in zip(both, breaches, own, strict=True):
+            if breach and not excused:
+                return f"{bench.note(row, outcome)}, which breaks {breach}"
+    return ""
+
+
+def _round_trips(trial: Trial, both: list[tuple[Row, Returned, Returned]]) -> str:
+    bench, parameters = trial.bench, list(trial.contract.parameters)
+    rows = [row for row, _, _ in both]
+    for one in trial.contract.properties:
+        if one.name == "round_trip":
+            broken = one.broken(rows, [outcome for _, outcome, _ in both], parameters, bench.telling, bench.helper)
+            excused = one.broken(rows, [right for _, _, right in both], parameters, bench.telling, bench.helper)
+            for (row, outcome, _), how, excuse in zip(both, broken, excused, strict=True):
+                if how and not excuse:
+                    return f"{bench.note(row, outcome)}, and {how}"
+    return ""

@@ -1,0 +1,102 @@
+"""Layer 3: hypothesis draws inputs; the program agrees with the reference and has the contract's properties on each.
+
+The inputs go in together. A failing one is shrunk, call by call. Where the program's process ends there is nothing to
+shrink with, because every step would cost the time limit: the input is then given as it was drawn.
+"""
+
+from collections.abc import Sequence
+
+from common.errors import BadInput
+from preferences.certify.receipt import Receipt
+from preferences.code_gate.agreement import agree
+from preferences.code_gate.harness import call_name, callable_source
+from preferences.code_gate.hypotheses import shrunk
+from preferences.code_gate.laws import Calls, Row
+from preferences.code_gate.rooms import calls
+from preferences.code_gate.trial import Trial
+from probes.scoring.execution.calls import told
+from sandbox import Candidate, Outcome, SandboxBroken
+
+
+class _Halt(BaseException):
+    """Ends hypothesis' search at once, which any Exception would not."""
+
+
+def check(trial: Trial) -> Receipt:
+    rows, contract = trial.bench.examples, trial.contract
+    failing = trial.attempt(callable_source(trial.program, contract), lambda candidate: _search(trial, candidate, rows))
+    return Receipt("property", not failing, {"examples": len(rows), "properties": len(contract.properties)}, failing)
+
+
+def _search(trial: Trial, candidate: Candidate, rows: Sequence[Row]) -> str:
+    """How one process of the program fails on the smallest input; "" where it does not."""
+
+    def call(some: Sequence[Row]) -> list[Outcome]:
+        outcomes = calls(candidate, call_name(trial.contract), some, tell=True)
+        trial.watch(some, outcomes)
+        return outcomes
+
+    failures = _failures(trial, rows, call)
+    known = dict(zip(map(repr, rows), failures, strict=True))
+    first = next(filter(None, failures), "")
+    return _shrink(trial, candidate, known) or first if first and candidate.ended is None else first
+
+
+def _failures(trial: Trial, rows: Sequence[Row], call: Calls) -> list[str]:
+    bench, contract = trial.bench, trial.contract
+    outcomes = call(rows)
+    found = []
+    for row, outcome, right in zip(rows, outcomes, bench.reference(rows), strict=True):
+        agrees = agree(outcome, right, contract.compares)
+        found.append("" if agrees else f"{bench.note(row, outcome)}, and the reference {told(right)}")
+    for one in contract.properties:
+        broken = one.broken(rows, outcomes, list(contract.parameters), call, bench.helper)
+        for place, (row, outcome, how) in enumerate(zip(rows, outcomes, broken, strict=True)):
+            if how and not found[place]:
+                _hold_the_reference_to(trial, one.name, row)
+                found[place] = f"{one.name}: {bench.note(row, outcome)}, and {how}"
+    return found
+
+
+def _hold_the_reference_to(trial: Trial, name: str, row: Row) -> None:
+    bench, contract = trial.bench, trial.contract
+    outcomes = bench.telling([row])
+    for one in contract.properties:
+        if one.name == name and any(
+            one.broken([row], outcomes, list(contract.parameters), bench.telling, bench.helper)
+        ):
+            raise BadInput(
+                f"a reference has the properties of its contract, and {name} fails on {bench.note(row, outcomes[0])}; "
+                "leave the property out or mend the reference"
+            )
+
+
+def _shrink(trial: Trial, candidate: Candidate, known: dict[str, str]) -> str:
+    """How it fails on the smallest input. Judged once per input, because a program may draw lots."""
+    smallest = ""
+    trouble: list[Exception] = []
+
+    def call(rows: Sequence[Row]) -> list[Outcome]:
+        outcomes = calls(candidate, call_name(trial.contract), rows, tell=True)
+        if candidate.ended is not None:
+            raise _Halt
+        return outcomes
+
+    def fails(row: Row) -> bool:
+        nonlocal smallest
+        if repr(row) not in known:
+            try:
+                known[repr(row)] = _failures(trial, [row], call)[0]
+            except (SandboxBroken, BadInput) as error:  # hypothesis would take them for failures of the program
+                trouble.append(error)
+                raise _Halt from error
+        smallest = known[repr(row)] or smallest
+        return bool(known[repr(row)])
+
+    try:
+        row = shrunk(trial.bench.kinds, trial.bench.property_seed, fails)
+    except _Halt:
+        if trouble:
+            raise trouble[0] from None
+        return smallest
+    return known[repr(row)] if row is not None else smallest

@@ -1,0 +1,160 @@
+"""Layer 5: what a reader of the program would stumble over, from its syntax tree.
+
+Undefined names (names.py), hard-coded expected values (hard_coded.py), a status that is always the same
+(statuses.py), results of a step thrown away, checks that check nothing, exceptions that are swallowed. A newcomer adds
+a function to `CHECKS`.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+
+from preferences.certify.receipt import Receipt
+from preferences.code_gate import names
+from preferences.code_gate.hard_coded import hard_coded
+from preferences.code_gate.reading import Text
+from preferences.code_gate.statuses import constant_status
+from preferences.code_gate.tree import (
+    NOT_LITERAL,
+    Finding,
+    Function,
+    completes,
+    functions,
+    literal,
+    methods,
+    parameters,
+    returns,
+    without_docstring,
+)
+from preferences.code_gate.trial import Trial
+
+_CHECKS_SOMETHING = re.compile(r"(^|_)(check|assert|verify|validate|ensure|require|test)(_|$)")
+_BROAD = {"Exception", "BaseException"}
+_TALK = {"print", "warn", "debug", "info", "warning", "error", "exception", "log"}
+
+
+def check(trial: Trial) -> Receipt:
+    found = trial.read.findings["semantic"]
+    failing = "; ".join(f"line {line}: {what}" for line, what in found[:3])
+    return Receipt("semantic", not found, {"checks": len(CHECKS), "findings": len(found)}, failing)
+
+
+def _undefined_names(text: Text) -> Iterator[Finding]:
+    return names.undefined(text.program, text.tree)
+
+
+def _hard_coded(text: Text) -> Iterator[Finding]:
+    return hard_coded(text.tree, text.contract)
+
+
+def _constant_status(text: Text) -> Iterator[Finding]:
+    return constant_status(text.tree)
+
+
+def _discarded_step(text: Text) -> Iterator[Finding]:
+    """`_ = step(...)` for a function of the program or one it was given, `_, _ = anything(...)`, and a bare call of a
+    function of the program that always returns a tuple."""
+    tree = text.tree
+    tupled = {f.name for f in functions(tree) if _always_tuple(f)}
+    known = {f.name for f in functions(tree)} | {name for f in functions(tree) for name in parameters(f)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=parts) | ast.List(elts=parts)], value=ast.Call()):
+                thrown = bool(parts) and all(_is_blank(part) for part in parts)
+            case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id=name))):
+                thrown = _is_blank(target) and name in known
+            case ast.Assign(targets=[target], value=ast.Call(func=ast.Attribute(value=ast.Name(id="self")))):
+                thrown = _is_blank(target)
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
+                thrown = name in tupled
+            case _:
+                continue
+        if thrown:
+            yield node.lineno, f"the result of a step is thrown away: {ast.unparse(node)[:80]}"
+
+
+def _is_blank(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and not target.id.strip("_")
+
+
+def _always_tuple(function: Function) -> bool:
+    ends = returns(function)
+    return bool(ends) and not completes(function.body) and all(isinstance(end.value, ast.Tuple) for end in ends)
+
+
+def _checks_nothing(text: Text) -> Iterator[Finding]:
+    """An assert that always holds, a `pass` where something was, an `if` that only passes, a function for checking,
+    or one that is called, that does nothing."""
+    called = {n.func.id for n in ast.walk(text.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    inside = methods(text.tree)
+    for node in ast.walk(text.tree):
+        for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
+            for statement in body if isinstance(body, list) and len(without_docstring(body)) > 1 else []:
+                if isinstance(statement, ast.Pass):
+                    yield statement.lineno, "a pass stands among other statements"
+        match node:
+            case ast.Assert(test=test) if _always_true(test):
+                yield node.lineno, f"{ast.unparse(node)[:80]} always holds"
+            case ast.If(body=body, orelse=[]) if _only_passes(body) and not _is_elif(node, text.program):
+                yield node.lineno, f"if {ast.unparse(node.test)[:60]}: nothing is done"
+            case ast.FunctionDef(name=name, body=body) if _only_passes(body):
+                wanted = node not in inside and (name in called or name == text.contract.entry_point)
+                if wanted or _CHECKS_SOMETHING.search(name):
+                    yield node.lineno, f"{name} does nothing"
+
+
+def _always_true(test: ast.expr) -> bool:
+    value = literal(test)
+    return (value is not NOT_LITERAL and bool(value)) or (isinstance(test, ast.Tuple) and bool(test.elts))
+
+
+def _only_passes(body: list[ast.stmt]) -> bool:
+    return all(isinstance(statement, ast.Pass) for statement in without_docstring(body))
+
+
+def _is_elif(node: ast.If, program: str) -> bool:
+    """The last `elif` of a chain may say that there is nothing to do."""
+    return program.splitlines()[node.lineno - 1].lstrip().startswith("elif")
+
+
+def _swallowed_exception(text: Text) -> Iterator[Finding]:
+    """A bare or broad except that goes on as if nothing had been: pass, continue, a constant."""
+    for node in ast.walk(text.tree):
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and all(map(_is_idle, node.body)):
+            yield node.lineno, f"every exception is swallowed: {ast.unparse(node).splitlines()[0]}"
+        elif isinstance(node, ast.With):
+            for item in node.items:
+                call = item.context_expr
+                arguments = call.args if isinstance(call, ast.Call) else []
+                if any(map(_is_broad, arguments)) and ast.unparse(call).split("(")[0].endswith("suppress"):
+                    yield node.lineno, f"every exception is swallowed: {ast.unparse(call)}"
+
+
+def _is_broad(kind: ast.expr | None) -> bool:
+    if kind is None:
+        return True
+    kinds = kind.elts if isinstance(kind, ast.Tuple) else [kind]
+    return any(isinstance(one, ast.Name) and one.id in _BROAD for one in kinds)
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Continue() | ast.Break():
+            return True
+        case ast.Return(value=value) | ast.Assign(value=value):
+            return literal(value) is not NOT_LITERAL
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name))):
+            return name in _TALK
+    return False
+
+
+CHECKS: tuple[Callable[[Text], Iterator[Finding]], ...] = (
+    _undefined_names,
+    _hard_coded,
+    _constant_status,
+    _discarded_step,
+    _checks_nothing,
+    _swallowed_exception,
+)

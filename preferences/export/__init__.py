@@ -1,0 +1,1 @@
+"""The rows of a store as a dataset folder, with its record."""

@@ -1,0 +1,111 @@
+"""The rows of a store as a dataset folder that ``datasets`` loads and TRL trains on, with nothing but TRL's columns.
+
+OUT_DIR/   train.jsonl or train.parquet   README.md, the dataset card (view/pairs/dataset_card.py)
+           export.json, which set that is (preferences/export/record.py), written last
+
+The folder appears as a whole (common/files.py): what a killed export leaves is no export.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from common.digests import file_digest
+from common.errors import BadInput
+from common.files import whole_folder, write_durably
+from preferences.export.record import ExportRecord, write_record
+from preferences.store.audit import Audit, audit
+from preferences.store.overlay import Standing, distinct, in_use, looked_at, set_digest, undisputed
+from preferences.store.rows import SIDES, Kind, text_to_json
+from preferences.store.stores import Stores
+
+Format = Literal["jsonl", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+PROPOSER = "proposer"
+"""The kind of an export of proposals, which lie in the ledger and in no store (agent/proposers/preference_data.py)."""
+
+
+def format_of(text: str) -> Format:
+    if text not in FORMATS:
+        raise BadInput(f"--format {text!r} is not known; use one of {', '.join(FORMATS)}")
+    return text
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written and the audit of just that. ``held_back``: rows that are voted down; ``repeated``: rows that say
+    what an earlier one says, or the opposite of another."""
+
+    kind: Kind
+    file: Path
+    rows: tuple[Standing, ...]
+    audit: Audit
+    held_back: int
+    repeated: int
+
+    @property
+    def card(self) -> Path:
+        return self.file.with_name("README.md")
+
+
+def export(
+    stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bool = False,
+    card: Callable[[Exported], str] = lambda exported: "",
+) -> Exported:  # fmt: skip
+    """Write a store's rows in use, what is said twice once and what is said both ways round not at all, to a new or
+    empty folder; ``downvoted``: those with more down than up, too. ``card`` gives the text of the dataset card.
+
+    BadInput where there are none, where one asks a probe or holdout prompt, or where the folder holds something.
+    """
+    found = stores.read(kind)
+    wanted = [one for one in found if one.used and (downvoted or not one.downvoted)]
+    rows = undisputed(distinct(wanted))
+    if not rows:
+        raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
+    figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
+    require_clean(figures)
+    used = sum(one.used for one in found)
+    done = Exported(kind, folder / f"train.{form}", rows, figures, used - len(wanted), len(wanted) - len(rows))
+    with whole_folder(folder, "an export") as partial:
+        file = write_rows(partial / done.file.name, form, [columns_of(one) for one in rows])
+        write_durably(partial / done.card.name, card(done))
+        turned = tuple(one.id for one in rows if one.flipped)
+        record = ExportRecord(
+            kind, set_digest(found), len(in_use(found)), file.name, file_digest(file), tuple(one.id for one in rows),
+            turned, figures.reviewed,
+        )  # fmt: skip
+        write_record(partial, record)
+    return done
+
+
+def columns_of(one: Standing) -> dict[str, Any]:
+    """A row as TRL takes it: prompt, chosen, rejected; of a reward prompt, completion, score."""
+    names = SIDES[one.row.kind]
+    texts = {name: text_to_json(text) for name, text in zip(names, one.texts, strict=True)}
+    score = {"score": one.scores[0]} if one.row.kind == "reward" else {}
+    return {"prompt": text_to_json(one.row.prompt), **texts, **score}
+
+
+def write_rows(file: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """The file of a dataset."""
+    if form == "jsonl":
+        write_durably(file, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+    else:
+        import pandas
+
+        pandas.DataFrame(list(rows)).to_parquet(file, engine="pyarrow", index=False)
+    return file
+
+
+def require_clean(figures: Audit) -> None:
+    """Refuse a store that asks a probe or holdout prompt (law 7)."""
+    if figures.contaminated:
+        first = figures.contaminated[0]
+        more = f" and {len(figures.contaminated) - 1} more" if len(figures.contaminated) > 1 else ""
+        raise BadInput(
+            f"pairs never come from probe or holdout prompts, and of the {figures.kind} rows {first.row}{more} asks "
+            f"the {first.split} prompt {first.prompt!r} ({first.similarity:.2f} similar); take them out with nightlane "
+            "pairs vote ID drop"
+        )

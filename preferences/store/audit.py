@@ -1,0 +1,242 @@
+"""What a store holds and whether it is fit to train on, as data. Pure; view/pairs/listing.py makes the text.
+
+Figures are of the rows in use: live, and not dropped by a vote. Lengths are in characters.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from preferences.store.overlay import Standing, looked_at
+from preferences.store.rows import SIDES, Kind
+from probes.inputs.duplicates import NEAR, Wording, Wordings
+from probes.inputs.training_rows import Overlap, Reserved
+from probes.inputs.turns import plain
+
+CONFIDENCE = 0.95
+FAIR = (0.35, 0.65)
+"""Where the share of pairs whose longer side was chosen may lie; an interval wholly outside is warned of."""
+MANY_SYNTHETIC = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Quartiles:
+    """Of ``n`` numbers; None where there are none."""
+
+    n: int
+    least: float
+    first: float
+    median: float
+    third: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class LengthBias:
+    """Whether the longer side wins. ``longer``: pairs whose chosen side is the longer, of ``pairs`` of unequal length;
+    low, high: Wilson's (1927) interval of the share. correlation: Spearman's (1904), of the difference in length and
+    the margin, over ``scored`` pairs; None for fewer than three, or where one of the two never differs."""
+
+    pairs: int
+    longer: int
+    equal: int
+    low: float | None
+    high: float | None
+    scored: int
+    correlation: float | None
+
+    @property
+    def share(self) -> float | None:
+        return self.longer / self.pairs if self.pairs else None
+
+    @property
+    def unfair(self) -> bool:
+        return self.low is not None and self.high is not None and (self.low > FAIR[1] or self.high < FAIR[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A row that says what another one says: the same but for white space, or with a prompt and answers that are each
+    near the other's, ``similarity`` being that of the least near (probes/inputs/duplicates.py)."""
+
+    row: str
+    other: str
+    same: bool
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """``rows`` pairs whose sides do not come from the same pipeline: origin and quality bar of each."""
+
+    chosen: tuple[str, str]
+    rejected: tuple[str, str]
+    rows: int
+
+    @property
+    def bars_differ(self) -> bool:
+        return self.chosen[1] != self.rejected[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Contaminated:
+    """A row that asks a probe or holdout prompt, or nearly."""
+
+    row: str
+    prompt: str
+    split: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One store. ``rows``: all that were ever written; ``used``: live and not dropped; ``exported``: of these, not
+    voted down. ``distinct_prompts``: among the rows in use. ``same_pipeline``: pairs whose sides share origin and bar.
+    ``contradictions``: pairs that prefer what another pair rejects. ``reversed_margins``: whose chosen side scores
+    lower. ``synthetic``: pairs with a mechanical rejected side.
+    """
+
+    kind: Kind
+    rows: int
+    withdrawn: dict[str, int]
+    dropped: int
+    flipped: int
+    downvoted: int
+    used: int
+    exported: int
+    reviewed: bool
+    categories: dict[str, int]
+    sources: dict[str, int]
+    distinct_prompts: int
+    scores: Quartiles | None
+    margins: Quartiles | None
+    reversed_margins: int
+    length: LengthBias | None
+    duplicates: tuple[Duplicate, ...]
+    contradictions: int
+    same_pipeline: int
+    mismatches: tuple[Mismatch, ...]
+    synthetic: int
+    contaminated: tuple[Contaminated, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Codes of what a person should look at before training."""
+        length, pairs = self.length, len(SIDES[self.kind]) == 2 and self.used
+        signs = {
+            "bars": any(one.bars_differ for one in self.mismatches),
+            "origins": any(one.chosen[0] != one.rejected[0] for one in self.mismatches),
+            "length": length is not None and length.unfair,
+            "synthetic": bool(pairs) and self.synthetic / self.used > MANY_SYNTHETIC,
+            "margins": self.reversed_margins > 0,
+            "duplicates": any(one.same for one in self.duplicates),
+            "contradictions": self.contradictions > 0,
+            "unseen": self.used > 0 and not self.reviewed,
+        }
+        return tuple(name for name, shown in signs.items() if shown)
+
+
+def audit(kind: Kind, found: Sequence[Standing], reserved: Reserved) -> Audit:
+    """The figures of one store."""
+    used = [one for one in found if one.used]
+    pairs = used if len(SIDES[kind]) == 2 else []
+    margins = [one.margin for one in pairs if one.margin is not None]
+    mismatches = _mismatches(pairs)
+    return Audit(
+        kind=kind,
+        rows=len(found),
+        withdrawn=_counts(one.withdrawn for one in found if one.withdrawn),
+        dropped=sum(one.dropped for one in found if not one.withdrawn),
+        flipped=sum(one.flipped for one in used),
+        downvoted=sum(one.downvoted for one in used),
+        used=len(used),
+        exported=sum(not one.downvoted for one in used),
+        reviewed=looked_at(found),
+        categories=_counts(one.row.category for one in used),
+        sources=_counts(one.row.source for one in used),
+        distinct_prompts=len({one.row.prompt for one in used}),
+        scores=quartiles([one.scores[0] for one in used if one.scores[0] is not None]),
+        margins=quartiles(margins),
+        reversed_margins=sum(margin < 0 for margin in margins),
+        length=length_bias(pairs) if pairs else None,
+        duplicates=duplicates(used),
+        contradictions=contradictions(pairs),
+        same_pipeline=len(pairs) - sum(one.rows for one in mismatches),
+        mismatches=mismatches,
+        synthetic=sum(one.sides[1].origin == "mechanical" for one in pairs),
+        contaminated=contaminated(used, reserved),
+    )
+
+
+def contaminated(used: Iterable[Standing], reserved: Reserved) -> tuple[Contaminated, ...]:
+    """The rows that ask a probe or holdout prompt; exports and training refuse a set that has any."""
+    hits: list[tuple[str, Overlap]] = []
+    for one in used:
+        overlap = reserved.overlap(one.row.prompt, *one.row.texts)
+        if overlap is not None:
+            hits.append((one.id, overlap))
+    return tuple(Contaminated(row, hit.prompt.id, hit.prompt.split, hit.similarity) for row, hit in hits)
+
+
+def duplicates(used: Sequence[Standing]) -> tuple[Duplicate, ...]:
+    """Rows that say what an earlier one says, then those that nearly do; each once."""
+    first: dict[tuple[str, ...], Standing] = {}
+    found = []
+    for one in used:
+        other = first.setdefault(_said(one), one)
+        if other is not one:
+            found.append(Duplicate(one.id, other.id, True, 1.0))
+    together = (("\n".join(texts), texts) for texts in sorted(first, key=lambda texts: sum(map(len, texts))))
+    for texts, others, _ in Wordings(together).repeats():
+        similarity = min(Wording.of(a).similarity(Wording.of(b)) for a, b in zip(texts, others, strict=True))
+        if similarity >= NEAR:
+            found.append(Duplicate(first[texts].id, first[others].id, False, similarity))
+    return tuple(found)
+
+
+def contradictions(pairs: Sequence[Standing]) -> int:
+    """Pairs whose sides are those of another pair the other way round."""
+    known = {_said(one) for one in pairs}
+    return sum((prompt, rejected, chosen) in known for prompt, chosen, rejected in map(_said, pairs))
+
+
+def _said(one: Standing) -> tuple[str, ...]:
+    """Prompt and answers, whatever their white space is."""
+    return tuple(" ".join(plain(text).split()) for text in (one.row.prompt, *one.texts))
+
+
+def length_bias(pairs: Sequence[Standing]) -> LengthBias:
+    from scipy.stats import binomtest, spearmanr
+
+    longer_by = [len(plain(one.texts[0])) - len(plain(one.texts[1])) for one in pairs]
+    unequal = [difference for difference in longer_by if difference]
+    longer = sum(difference > 0 for difference in unequal)
+    low = high = correlation = None
+    if unequal:
+        interval = binomtest(longer, len(unequal)).proportion_ci(CONFIDENCE, method="wilson")
+        low, high = float(interval.low), float(interval.high)
+    both = [(by, one.margin) for by, one in zip(longer_by, pairs, strict=True) if one.margin is not None]
+    lengths, margins = [by for by, _ in both], [margin for _, margin in both]
+    if len(both) > 2 and len(set(lengths)) > 1 and len(set(margins)) > 1:
+        correlation = float(spearmanr(lengths, margins).statistic)
+    return LengthBias(len(unequal), longer, len(longer_by) - len(unequal), low, high, len(both), correlation)
+
+
+def quartiles(numbers: Sequence[float]) -> Quartiles | None:
+    """Inclusive quartiles; of one number, that number."""
+    if not numbers:
+        return None
+    parts = statistics.quantiles(numbers, n=4, method="inclusive") if len(numbers) > 1 else [numbers[0]] * 3
+    return Quartiles(len(numbers), min(numbers), parts[0], parts[1], parts[2], max(numbers))
+
+
+def _mismatches(pairs: Sequence[Standing]) -> tuple[Mismatch, ...]:
+    """The kinds of pairs whose sides differ in origin or bar, the most frequent first."""
+    counted = Counter(((a.origin, a.bar), (b.origin, b.bar)) for a, b in (one.sides for one in pairs))
+    return tuple(Mismatch(*sides, rows) for sides, rows in counted.most_common() if sides[0] != sides[1])
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    """The most frequent first, equal ones by name."""
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,164 @@
+"""A JSONL file that is only ever appended to: whole lines, on the disk when ``append`` returns.
+
+What a kill leaves is a last line that is cut off. It was never acknowledged: readers pass over it, and the next append
+takes it away. A last line that lacks only its line end is whole.
+"""
+
+import fcntl
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from common.errors import BadInput
+from common.files import set_aside, sync, write_durably
+from probes.inputs.text import parse_object
+
+SUMS = "sums.json"
+"""Of each file of the folder: how long it was after the last append, and the checksum of that much of it."""
+
+BLOCK = 1 << 16
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One writer at a time for all files of the folder; the lock ends with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def read(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each whole line; nothing where there is no file. BadInput names a line that is none."""
+    whole, tail = _split(path)
+    lines = whole.split(b"\n")[:-1] + ([tail] if _is_object(tail) else [])
+    return [(number, _parsed(path, number, line)) for number, line in enumerate(lines, start=1)]
+
+
+def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows and wait for the disk. The caller holds the folder's lock."""
+    if not rows:
+        return
+    new = not path.exists()
+    end, tail = _ending(path)
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    with path.open("ab") as stream:
+        if _is_object(tail):
+            content = b"\n" + content
+        elif tail:
+            stream.truncate(end)
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    if new:
+        sync(path.parent)
+    _remember(path)
+
+
+def altered(path: Path) -> str:
+    """How a file is not what was appended to it, in words; "" where it is, or where nothing is known of it. What a kill
+    left at its end is no alteration."""
+    length, checksum = _sums(path.parent).get(path.name, (0, 0))
+    content = path.read_bytes() if path.exists() else b""
+    if len(content) < length:
+        return f"has {len(content)} of {length} bytes that were written"
+    return "" if zlib.crc32(content[:length]) == checksum else "is not what was written"
+
+
+def _remember(path: Path) -> None:
+    """Go on with the checksum of what was appended, in ``sums.json`` beside it. It may be behind after a kill, and is
+    left alone where the file is shorter than it was."""
+    sums = _sums(path.parent)
+    length, checksum = sums.get(path.name, (0, 0))
+    with path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) < length:
+            return
+        stream.seek(length)
+        more = stream.read()
+    sums[path.name] = length + len(more), zlib.crc32(more, checksum)
+    write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
+
+
+def _forget(path: Path) -> None:
+    sums = _sums(path.parent)
+    sums.pop(path.name, None)
+    write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
+
+
+def _sums(folder: Path) -> dict[str, tuple[int, int]]:
+    """By the names of the files, length and checksum; nothing where that cannot be read."""
+    try:
+        found = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        return {name: (int(length), int(checksum)) for name, (length, checksum) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) -> str:
+    """Keep the lines that are objects and that ``accept`` takes without BadInput, as they are; what was done. The file
+    as it was stays beside it."""
+    with locked(path.parent):
+        whole, tail = _split(path)
+        lines = [*whole.split(b"\n")[:-1], *([tail] if tail else [])]
+        good = [line for line in lines if _is_taken(line, accept)]
+        aside = set_aside(path) if path.exists() else None
+        write_durably(path, "".join(f"{line.decode()}\n" for line in good))
+        _forget(path)
+        _remember(path)
+    kept = f"{len(good)} of {len(lines)} lines are kept"
+    return f"{kept}, and the file as it was is {aside.name}" if aside else kept
+
+
+def _is_taken(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:
+    try:
+        accept(parse_object(line.decode()))
+    except (ValueError, BadInput):
+        return False
+    return True
+
+
+def _ending(path: Path) -> tuple[int, bytes]:
+    """Where the whole lines end, and what follows; of a long file no more is read than that."""
+    try:
+        with path.open("rb") as stream:
+            start, last = stream.seek(0, os.SEEK_END), b""
+            while start and b"\n" not in last:
+                block = min(start, BLOCK)
+                start = stream.seek(start - block)
+                last = stream.read(block) + last
+    except FileNotFoundError:
+        return 0, b""
+    end = last.rfind(b"\n") + 1
+    return start + end, last[end:]
+
+
+def _split(path: Path) -> tuple[bytes, bytes]:
+    """The whole lines, and what follows the last line end."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return b"", b""
+    end = content.rfind(b"\n") + 1
+    return content[:end], content[end:]
+
+
+def _is_object(line: bytes) -> bool:
+    """No cut-off object is an object: it lacks its last brace."""
+    try:
+        parse_object(line.decode())
+    except ValueError:
+        return False
+    return True
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        return parse_object(line.decode())
+    except ValueError as error:
+        told = "is no UTF-8 text; restore it" if isinstance(error, UnicodeDecodeError) else error
+        raise BadInput(f"{path}, line {number} {told}") from None

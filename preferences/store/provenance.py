@@ -1,0 +1,83 @@
+"""Where the texts of a row come from. Frozen, and refused where it breaks a law."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeGuard, get_args
+
+from common.errors import BadInput
+
+Origin = Literal["sampled", "human", "reference", "mechanical"]
+"""mechanical: a transformation of a failing text, which is never a chosen side."""
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+_WHOLE = (int, type(None))
+
+
+def origin_of(text: str) -> Origin:
+    if text not in ORIGINS:
+        raise BadInput(f"origin={text!r} is not known; use one of {', '.join(ORIGINS)}")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Where one text comes from.
+
+    ``bar``: the quality bar it was held to (a gate, a scorer), by name; "" for none. ``probe`` and ``recipe``: what
+    sampled it. ``sampler_seed`` and ``sample``: which answer it is. ``figures``: what a judge or checker gave it, by
+    component. ``critical``: its critical failures, by name.
+    """
+
+    origin: Origin
+    bar: str = ""
+    probe: str = ""
+    recipe: str = ""
+    sampler_seed: int | None = None
+    sample: int | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    critical: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        origin_of(self.origin)
+        require_types(self, {"bar": str, "probe": str, "recipe": str, "sampler_seed": _WHOLE, "sample": _WHOLE})
+        if not all(isinstance(name, str) and name and "\n" not in name for name in self.critical):
+            raise BadInput(f"critical={self.critical!r} are no names, one line each; mend it")
+        for name, value in self.figures.items():
+            if not (isinstance(name, str) and is_number(value)):
+                raise BadInput(f"the figure {name!r}={value!r} is no finite number; leave it out or mend it")
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a row came about. ``decision``: the one that it rests on, and falls with; "" where it rests on none.
+
+    ``prompt``: the id of the harvest prompt. ``scorer``: the digest of what gave the scores. ``sides``: in the order of
+    the row's texts.
+    """
+
+    sides: tuple[Side, ...]
+    session: str = ""
+    decision: str = ""
+    prompt: str = ""
+    scorer: str = ""
+
+    def __post_init__(self) -> None:
+        require_types(self, dict.fromkeys(("session", "decision", "prompt", "scorer"), str))
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def require_types(row: object, types: Mapping[str, Any]) -> None:
+    for name, kind in types.items():
+        value = getattr(row, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise BadInput(f"{name}={value!r} is not what a row has there; mend it")
+        if isinstance(value, str):
+            require_utf8(name, value)
+
+
+def require_utf8(name: str, text: str) -> None:
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
+        raise BadInput(f"{name} holds half a character that cannot be written as UTF-8; mend it")

@@ -1,0 +1,229 @@
+"""A row of a preference store: texts, scores and where they come from. Frozen, and refused where it breaks a law.
+
+preference, dpo, orpo   prompt, chosen, rejected        reward   prompt, completion
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from common.digests import digest_of
+from common.errors import BadInput
+from preferences.store.provenance import Provenance, Side, is_number, require_types, require_utf8
+from probes.inputs.messages import turns_of
+from probes.inputs.turns import Turns
+
+Kind = Literal["preference", "reward", "dpo", "orpo"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+PAIR = ("chosen", "rejected")
+SIDES: Mapping[Kind, tuple[str, ...]] = {"preference": PAIR, "reward": ("completion",), "dpo": PAIR, "orpo": PAIR}
+
+
+def kind_of(text: str) -> Kind:
+    if text not in KINDS:
+        raise BadInput(f"there is no store {text!r}; use one of {', '.join(KINDS)}")
+    return text
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pair, or for rewards one answer: ``texts``, ``scores`` and ``provenance.sides`` in the order of ``SIDES``.
+
+    ``receipt``: what a gate said of the chosen side, as given. BadInput names the law that a row breaks.
+    """
+
+    kind: Kind
+    time: str
+    prompt: Turns
+    texts: tuple[Turns, ...]
+    scores: tuple[float | None, ...]
+    category: str
+    source: str
+    provenance: Provenance
+    receipt: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        names = SIDES[kind_of(self.kind)]
+        if not len(names) == len(self.texts) == len(self.scores) == len(self.provenance.sides):
+            raise BadInput(f"a {self.kind} row has {' and '.join(names)}, each with a score and an origin; give those")
+        require_types(self, {"time": str, "category": str, "source": str})
+        for name, text in zip(("prompt", *names), (self.prompt, *self.texts), strict=True):
+            _require_text(name, text)
+        if len({isinstance(text, str) for text in (self.prompt, *self.texts)}) > 1:
+            raise BadInput("a row mixes plain texts with lists of turns; write prompt and answers in one of the forms")
+        for name in ("category", "source"):
+            if not getattr(self, name).strip() or len(getattr(self, name)) > LONGEST_NAME:
+                raise BadInput(f"{name} is a word or two and is {getattr(self, name)[:40]!r}; give the row one")
+        for name, score in zip(names, self.scores, strict=True):
+            if score is not None and not is_number(score):
+                raise BadInput(f"the score of {name} must be a finite number and is {score!r}; mend it or leave it out")
+        _require_moment(self.time)
+        self._require_laws()
+
+    def _require_laws(self) -> None:
+        """What each store asks for beyond its columns."""
+        if self.kind == "reward":
+            if self.scores[0] is None:
+                raise BadInput("a reward row is an answer with its score and has none; give it a score")
+            return
+        if self.texts[0] == self.texts[1]:
+            raise BadInput("chosen and rejected are the same text; a pair needs a difference")
+        if self.provenance.sides[0].origin == "mechanical":
+            raise BadInput("a mechanically made text is never the chosen side; swap the sides or leave the row out")
+        chosen, rejected = self.scores
+        if self.kind == "dpo" and chosen is not None and rejected is not None and chosen <= rejected:
+            raise BadInput(
+                f"a DPO row's chosen side scores higher, and here it is {chosen:g} against {rejected:g}; swap the sides"
+                " or leave the row out"
+            )
+        if self.kind == "orpo" and (self.receipt or {}).get("certified") is not True:
+            raise BadInput(
+                'an ORPO row needs a gate receipt with "certified": true for its chosen side; certify it, or add it as '
+                "a preference row"
+            )
+
+    @cached_property
+    def id(self) -> str:
+        """Of content and provenance: what is added twice is there once."""
+        return digest_of([self.kind, _content(self)])
+
+    @cached_property
+    def said(self) -> str:
+        """Names what it says: the same of copies, in whichever store they are."""
+        return digest_of([bare(text) for text in (self.prompt, *self.texts)])
+
+    @cached_property
+    def matter(self) -> str:
+        """Names prompt and texts, whichever of them comes first."""
+        return digest_of([bare(self.prompt), sorted(map(bare, self.texts))])
+
+    @property
+    def plain(self) -> bool:
+        """Whether its texts are plain, and not conversations."""
+        return isinstance(self.prompt, str)
+
+
+def repeated(row: Row) -> str:
+    """Names what a row of its store says, to the letter, with its scores: another that has it is a repetition."""
+    return digest_of([row.kind, text_to_json(row.prompt), [text_to_json(text) for text in row.texts], row.scores])
+
+
+LONGEST_NAME = 200
+
+
+def row_to_json(row: Row) -> dict[str, Any]:
+    """The columns of a store file: the same keys, of the same types, in every row of a store."""
+    return {
+        "id": row.id, "time": row.time, **_content(row), "category": row.category, "source": row.source,
+        "receipt": "" if row.receipt is None else json.dumps(dict(row.receipt), allow_nan=False),
+    }  # fmt: skip
+
+
+def _content(row: Row) -> dict[str, Any]:
+    names, how = SIDES[row.kind], row.provenance
+    return {
+        "prompt": text_to_json(row.prompt),
+        **{name: text_to_json(text) for name, text in zip(names, row.texts, strict=True)},
+        **{_score(name): None if s is None else float(s) for name, s in zip(names, row.scores, strict=True)},
+        "provenance": {
+            **{name: getattr(how, name) for name in ("session", "decision", "prompt", "scorer")},
+            **{name: _side_to_json(side) for name, side in zip(names, how.sides, strict=True)},
+        },
+    }
+
+
+def row_from_json(kind: Kind, data: Mapping[str, Any]) -> Row:
+    """The inverse of ``row_to_json``; BadInput for other columns, and for content that is not what the id names."""
+    names = SIDES[kind]
+    try:
+        how = dict(data["provenance"])
+        sides = tuple(_side_from_json(how.pop(name)) for name in names)
+        row = Row(
+            kind, data["time"], _text(data, "prompt"), tuple(_text(data, name) for name in names),
+            tuple(data[_score(name)] for name in names), data["category"], data["source"],
+            Provenance(sides, **how), receipt_of(data["receipt"]),
+        )  # fmt: skip
+        known = {"id", "time", "prompt", *names, *map(_score, names), "category", "source", "provenance", "receipt"}
+        if set(data) != known:
+            raise KeyError(*sorted(set(data) ^ known)[:1])
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BadInput(f"it has not the columns of a {kind} row ({error!r}); restore it") from None
+    if row.id != data["id"]:
+        raise BadInput(f"its content is not what its id {data['id']!r} names; rows never change, so restore it")
+    return row
+
+
+def text_to_json(text: Turns) -> str | list[dict[str, Any]]:
+    """In TRL's plain or conversational form."""
+    return text if isinstance(text, str) else [turn.message for turn in text]
+
+
+def receipt_of(value: object) -> Mapping[str, Any] | None:
+    """A receipt from a row's column, an object or the text of one; None for an empty one, ValueError for others."""
+    if isinstance(value, str) and value.strip():
+        value = json.loads(value)
+    if value in (None, ""):
+        return None
+    if not isinstance(value, dict):
+        raise ValueError("a receipt is a JSON object")
+    json.dumps(value, allow_nan=False)
+    return value
+
+
+def coverage_of(receipt: Mapping[str, Any]) -> float | None:
+    """A receipt's own "coverage", or the lowest percentage of its coverage layer; None where it has neither."""
+    layers = receipt.get("receipts")
+    figures = next(
+        (one.get("figures") for one in (layers if isinstance(layers, list) else ())
+         if isinstance(one, dict) and one.get("layer") == "coverage"),
+        None,
+    )  # fmt: skip
+    found = figures if isinstance(figures, dict) else {}
+    percents = [value for name, value in found.items() if name.endswith("_percent")]
+    numbers = [value for value in (receipt.get("coverage"), *percents) if is_number(value)]
+    return min(map(float, numbers), default=None)
+
+
+def _score(side: str) -> str:
+    return "score" if side == "completion" else f"{side}_score"
+
+
+def _side_to_json(side: Side) -> dict[str, Any]:
+    plain = {one.name: getattr(side, one.name) for one in fields(side)}
+    figures = [{"name": name, "value": float(side.figures[name])} for name in sorted(side.figures)]
+    return plain | {"figures": figures, "critical": "\n".join(side.critical)}
+
+
+def _side_from_json(data: Mapping[str, Any]) -> Side:
+    figures = {one["name"]: one["value"] for one in data["figures"]}
+    critical = tuple(data["critical"].split("\n")) if data["critical"] else ()
+    return Side(**{**data, "figures": figures, "critical": critical})
+
+
+def _text(data: Mapping[str, Any], column: str) -> Turns:
+    return turns_of(column, data[column])
+
+
+def bare(text: Turns) -> str:
+    """Without white space that says nothing: at the ends of lines, and around the text. Indentation does."""
+    shown = text if isinstance(text, str) else "\n".join(f"{turn.role}: {turn.content}{turn.more}" for turn in text)
+    return "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n")
+
+
+def _require_text(name: str, text: Turns) -> None:
+    contents = [text] if isinstance(text, str) else [turn.content + turn.more for turn in text]  # or a call
+    if not any(content.strip() for content in contents):
+        raise BadInput(f"{name} is empty; give it a text or leave the row out")
+    for content in contents if isinstance(text, str) else [part for turn in text for part in turn]:
+        require_utf8(name, content)
+
+
+def _require_moment(time: str) -> None:
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        raise BadInput(f"time={time!r} is no ISO-8601 time; write 2026-01-31T23:59:59Z") from None

@@ -1,0 +1,342 @@
+"""An endpoint of chat or text completions, spoken to through the openai client: any server of that dialect will do.
+
+OPENAI_BASE_URL and OPENAI_API_KEY say where and with what key; local servers need none. The client retries by itself
+(connection lost, 408, 409, 429, 5xx), so nothing here does. Whatever else goes wrong is one NoReply with one line,
+which also says of what kind it is. An Endpoint may be used from several threads.
+"""
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+import openai
+from openai.types import Completion as TextCompletion
+from openai.types.chat import ChatCompletion
+
+from common.errors import EndpointUnavailable
+from common.redaction import redacted_address
+from common.wording import one_line as one_line
+
+FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
+NO_KEY = "none"  # the client refuses to be made without a key
+START_SECONDS = 20.0  # a server that cannot list its models in this time will not do for a night
+
+_MESSAGE_TOKENS = 16  # more than a chat template adds to a message
+
+Message = Mapping[str, str]
+Told = TypeVar("Told")
+
+
+NoReplyKind = Literal["busy", "down", "denied", "refused", "odd"]
+"""Try later: "busy" (429), "down" (no connection, no answer in time, 408, 409, 5xx). "denied": no other question would
+be answered either (key, credit, model). "refused": this question alone. "odd": what came is no completion."""
+
+
+class NoReply(Exception):
+    """No completion came; the text says why in one line, without the key. ``retry_after``: seconds, if it said so.
+
+    ``status``: of the HTTP answer, 0 where there was none. ``sent``: whether the request may have reached the server.
+    """
+
+    def __init__(
+        self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0, status: int = 0, sent: bool = True
+    ) -> None:
+        super().__init__(why)
+        self.kind, self.retry_after, self.status, self.sent = kind, retry_after, status, sent
+
+    @property
+    def may_cost(self) -> bool:
+        """Whether the server may have answered, and charge for it: it said nothing of the kind, or nothing in time."""
+        return self.status == 0 and self.sent
+
+    @property
+    def temporary(self) -> bool:
+        return self.kind in ("busy", "down")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """How a model is asked: seconds to wait, tokens to get at most, prices, and what else a user can do without it."""
+
+    timeout: float = 60.0
+    max_tokens: int = 1024
+    temperature: float = 0.7
+    dollars_per_million_input: float = 0.0
+    dollars_per_million_output: float = 0.0
+    otherwise: str = ""
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A model's text, whether it was cut off at max_tokens, and its price; tokens as the server counts them, if it
+    does (``counted``)."""
+
+    text: str
+    cut_off: bool
+    dollars: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way to ask: some servers know no schema, some models neither a temperature nor max_tokens."""
+
+    schema: bool
+    options: Mapping[str, Any]
+
+    @property
+    def limit(self) -> str:
+        """How it calls the most tokens to get."""
+        return "max_tokens" if "max_tokens" in self.options else "max_completion_tokens"
+
+
+class Endpoint:
+    """One model at one endpoint. EndpointUnavailable when its address is none."""
+
+    def __init__(self, settings: EndpointSettings, model: str, environment: Mapping[str, str]) -> None:
+        self.model, self._settings = model, settings
+        self._key = environment.get("OPENAI_API_KEY") or NO_KEY
+        url = environment.get("OPENAI_BASE_URL") or None
+        try:
+            self._client = openai.OpenAI(
+                base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=settings.retries
+            )
+        except Exception as error:  # an address that cannot be parsed is told in as many ways as there are parsers
+            raise self._unavailable(redacted_address(url or ""), self._why(error)) from None
+        self._url = redacted_address(str(self._client.base_url))
+        self._dialects = _dialects(settings)
+
+    def check(self) -> None:
+        """EndpointUnavailable unless it lists the model or, where it does not, answers one short question."""
+        try:
+            self.look()
+        except NoReply as error:
+            raise self.unavailable(str(error)) from None
+
+    def look(self) -> None:
+        """As ``check``, with NoReply, which says whether waiting would help."""
+        if self.model in (listed := self._listed()):
+            return
+        try:
+            self.ask([{"role": "user", "content": "Reply with OK."}], None)
+        except NoReply as error:
+            offered = f"; it lists the models {one_line(', '.join(listed), 200)}" if listed else ""
+            raise NoReply(f"asked for {self.model!r}, {error}{offered}", error.kind, error.retry_after) from None
+
+    def unavailable(self, why: str) -> EndpointUnavailable:
+        """What a person is told of an endpoint that cannot be used."""
+        return self._unavailable(self._url, why)
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a password."""
+        return self._url
+
+    def ask(
+        self,
+        messages: Sequence[Message],
+        response_format: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        max_tokens: int | None = None,
+    ) -> Completion:
+        """The model's next message; NoReply when there is none, whatever the server or the client did.
+
+        seed: for servers that sample the same for the same seed. max_tokens: in place of that of the settings.
+        """
+        more = {} if seed is None else {"seed": seed}
+        return self._told(lambda: self._read(self._create(messages, response_format, more, max_tokens)))
+
+    def complete(
+        self, model: str, prompt: str | list[int], options: Mapping[str, Any], extra: Mapping[str, Any]
+    ) -> Completion:
+        """What goes on from ``prompt``, a text or token ids; NoReply when there is none, or it is another model's.
+
+        options: of OpenAI's completions. extra: what servers have besides them.
+        """
+
+        def ask() -> Completion:
+            found: object = self._client.completions.create(
+                model=model, prompt=prompt, extra_body=dict(extra), **cast(Any, options)
+            )
+            if not isinstance(found, TextCompletion) or not found.choices:
+                raise NoReply("what it sent is no completion")
+            choice, text = found.choices[0], cast(object, found.choices[0].text)
+            if not isinstance(text, str) or choice.finish_reason not in ("stop", "length"):
+                raise NoReply(f"its completion was not finished ({choice.finish_reason})")
+            if found.model != model:
+                raise NoReply(f"asked for {model!r}, {found.model!r} answered")
+            tokens_in, tokens_out = _count(found.usage, "prompt_tokens"), _count(found.usage, "completion_tokens")
+            dollars = self._price(tokens_in, tokens_out)
+            return Completion(_sendable(text), choice.finish_reason == "length", dollars, tokens_in, tokens_out)
+
+        return self._told(ask)
+
+    def names(self) -> list[str]:
+        """The names of its models; NoReply when the list cannot be had."""
+        return self._told(lambda: [str(model.id) for model in self._quick().models.list().data])
+
+    def post(self, path: str, body: Mapping[str, Any]) -> str:
+        """What it says to a call that OpenAI does not have; NoReply when it refuses."""
+        return self._told(lambda: str(self._client.post(path, cast_to=str, body=dict(body))))
+
+    def close(self) -> None:
+        """End the connections that are kept."""
+        self._client.close()
+
+    def _quick(self) -> openai.OpenAI:
+        """The client for calls that need no model: a server that takes long for these is down."""
+        return self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout), max_retries=0)
+
+    def _told(self, call: Callable[[], Told]) -> Told:
+        """What a call gives; whatever the server or the client raised is a NoReply."""
+        try:
+            return call()
+        except NoReply:
+            raise
+        except Exception as error:
+            status = error.status_code if isinstance(error, openai.APIStatusError) else 0
+            sent = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout")
+            raise NoReply(self._why(error), _kind(error), _retry_after(error), status, sent) from None
+
+    def _listed(self) -> list[str]:
+        """The names of its models; none where the list is missing, refused to this key, or not to be read."""
+        try:
+            page = self._quick().models.list()
+            return [str(model.id) for model in page.data]
+        except (openai.APIConnectionError, openai.AuthenticationError) as error:
+            raise NoReply(self._why(error), _kind(error)) from None
+        except Exception:
+            return []
+
+    def _create(
+        self,
+        messages: Sequence[Message],
+        response_format: Mapping[str, Any] | None,
+        more: Mapping[str, Any],
+        max_tokens: int | None,
+    ) -> object:
+        """One completion in the first dialect that the server takes; those it refused are not tried again."""
+        refusal: openai.APIStatusError | None = None
+        dialects = self._dialects  # another thread may narrow them meanwhile
+        for place, dialect in enumerate(dialects):
+            options: Any = {**dialect.options, **more}
+            if max_tokens is not None:
+                options[dialect.limit] = max_tokens
+            if dialect.schema and response_format is not None:
+                options["response_format"] = response_format
+            try:
+                completion: object = self._client.chat.completions.create(
+                    model=self.model, messages=cast(Any, messages), **options
+                )
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                refusal = refusal or error
+                continue
+            if response_format is not None and (refusal is None or _names_an_option(refusal)):
+                self._dialects = dialects[place:]
+            return completion
+        raise NoReply(self._why(refusal) if refusal else "no way of asking is left", "refused")
+
+    def _read(self, completion: object) -> Completion:
+        choices = completion.choices if isinstance(completion, ChatCompletion) else None
+        if not choices or choices[0].message is None:
+            raise NoReply("what it sent is no chat completion")
+        message = choices[0].message
+        filtered = FILTERED if choices[0].finish_reason == "content_filter" else ""
+        text: object = message.content or message.refusal or filtered
+        if not isinstance(text, str):
+            raise NoReply("the content of its message is no text")
+        # A server that states no usage is free.
+        usage: Any = getattr(completion, "usage", None)
+        tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+        dollars = self._price(tokens_in, tokens_out)
+        cut_off = choices[0].finish_reason == "length"
+        return Completion(_sendable(text), cut_off, dollars, tokens_in, tokens_out, usage is not None)
+
+    def price_at_most(
+        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, max_tokens: int
+    ) -> float:
+        """Dollars that asking this can cost at most: a token is a byte or more."""
+        size = sum(len(message["content"].encode()) + _MESSAGE_TOKENS for message in messages)
+        size += len(json.dumps(response_format).encode())
+        return self._price(size, max_tokens)
+
+    def _price(self, tokens_in: int, tokens_out: int) -> float:
+        settings = self._settings
+        paid_in = tokens_in * settings.dollars_per_million_input
+        return (paid_in + tokens_out * settings.dollars_per_million_output) / 1e6
+
+    def _unavailable(self, url: str, why: str) -> EndpointUnavailable:
+        return EndpointUnavailable(
+            f"the endpoint at {url} cannot be used ({why}); start it, correct OPENAI_BASE_URL (it usually ends in /v1) "
+            f"and OPENAI_API_KEY{self._settings.otherwise}"
+        )
+
+    def _why(self, error: BaseException) -> str:
+        """An exception in one line, without the key. The client says of a lost connection only that it was lost."""
+        cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
+        told = cause if cause is not None and not isinstance(error, openai.APITimeoutError) else error
+        text = f"{type(told).__name__}: {told}"
+        return one_line(text.replace(self._key, "***") if self._key != NO_KEY else text, 200)
+
+
+def of_role(role: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment in which OPENAI_{role}_BASE_URL and OPENAI_{role}_API_KEY, where set, are the endpoint's.
+
+    A role's own address does not get the key of the other.
+    """
+    found = dict(environment)
+    if url := environment.get(f"OPENAI_{role}_BASE_URL"):
+        found |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": ""}
+    if key := environment.get(f"OPENAI_{role}_API_KEY"):
+        found["OPENAI_API_KEY"] = key
+    return found
+
+
+def _dialects(settings: EndpointSettings) -> tuple[Dialect, ...]:
+    usual: Mapping[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+    reasoning = {"max_completion_tokens": settings.max_tokens}
+    return Dialect(True, usual), Dialect(False, usual), Dialect(True, reasoning), Dialect(False, reasoning)
+
+
+def _names_an_option(refusal: openai.APIStatusError) -> bool:
+    """Does the refusal speak of how it was asked? Else it may be a whim, and the usual way is tried first again."""
+    return any(name in str(refusal) for name in ("temperature", "max_tokens", "response_format", "json_schema"))
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which could be neither sent back nor written."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _count(usage: Any, name: str) -> int:
+    tokens = getattr(usage, name, None)
+    return max(0, tokens) if isinstance(tokens, int) else 0
+
+
+def _kind(error: Exception) -> NoReplyKind:
+    """What an exception of the client means for other questions and for later."""
+    if isinstance(error, openai.APIConnectionError):
+        return "down"
+    if not isinstance(error, openai.APIStatusError):
+        return "odd"
+    if error.status_code in (401, 402, 403, 404) or error.code == "insufficient_quota":
+        return "denied"
+    if error.status_code == 429:
+        return "busy"
+    return "down" if error.status_code in (408, 409) or error.status_code >= 500 else "refused"
+
+
+def _retry_after(error: Exception) -> float:
+    """Seconds that the server asks to be left alone; 0 where it does not say, or says it as a date."""
+    if not isinstance(error, openai.APIStatusError):
+        return 0.0
+    with contextlib.suppress(KeyError, ValueError):
+        seconds = float(error.response.headers["retry-after"])
+        return seconds if 0 < seconds < math.inf else 0.0
+    return 0.0

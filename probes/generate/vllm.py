@@ -1,0 +1,267 @@
+"""Answers from a server: the base model there with the adapter that was just trained, loaded for the time of a probe.
+
+The server is an OpenAI-compatible one that takes LoRA adapters while it runs, as vLLM does; nothing is merged. It is
+sent the question's token ids as rendered here, for a completion: they are what training saw. A chat request would be
+rendered by the server's own template, which nothing under [model] can reach, and a text tokenised there once more.
+
+OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY say where it is, else OPENAI_BASE_URL and OPENAI_API_KEY. A server
+that is down is waited for. An answer that cannot be had is no answer: the probe ends as a failure.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from common.digests import folder_digest
+from common.errors import EndpointUnavailable
+from probes.endpoint.client import Endpoint, EndpointSettings, NoReply, of_role
+from probes.endpoint.retry import Patience, all_at_once, to_log
+from probes.generate.random_keys import Sampling, request_seed
+from probes.inputs.settings import ServingSettings
+from probes.rendering.renderer import Question, Stop
+
+T = TypeVar("T")
+Request = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Options of the openai client, and what it sends besides."""
+ATTEMPTS = 2  # a reply that is no completion is asked for again
+ALONE = 5  # after so many failures of one answer, the server is asked whether it fails for all
+LAST = 1000  # failures of an answer that is asked for once more, because the server answered something else since
+
+
+class ServerBroken(Exception):
+    """The server gave no answer where it should have: the probe is tried again."""
+
+
+class ServerRefused(Exception):
+    """The server will not do this, now or later: the adapter's rank is too large for it, say, or a prompt too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedAdapter:
+    """An adapter as the server knows it. A probe and the adapter's contents make its name, because vLLM keeps what it
+    computed for a prompt under the adapter's name: other weights under that name would be answered for by these."""
+
+    probe: str
+    name: str
+    path: str
+
+
+class AnswerServer:
+    """Draws a probe's answers at the server of ``[serving]``. EndpointUnavailable when no probe could have answers."""
+
+    def __init__(
+        self, settings: ServingSettings, environment: Mapping[str, str] | None = None, wait: float | None = None
+    ) -> None:
+        otherwise = ", or OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY"
+        asked = EndpointSettings(settings.timeout, otherwise=otherwise)
+        where = server_environment(os.environ if environment is None else environment)
+        self._settings, self._wait = settings, wait
+        self._endpoint = Endpoint(asked, settings.model, where)
+        self._loading = threading.Lock()
+        doubt = self._look()
+        self.about = f"answers: {settings.model} at {self._endpoint.url}" + (f"; {doubt}" if doubt else "")
+
+    def close(self) -> None:
+        self._endpoint.close()
+
+    def answers(
+        self,
+        probe: str,
+        adapter: Path,
+        questions: Sequence[Question],
+        stop: Stop,
+        sampling: Sampling,
+        note: Callable[[str], None] = to_log,
+    ) -> list[list[str]]:
+        """``sampling.samples`` answers for each question, indexed [question][sample]. ``note`` hears of waiting.
+
+        ServerBroken or ServerRefused when one of them cannot be had.
+        """
+        served = self._named(probe, adapter)
+        patience = Patience(self._settings.patience, note, self._wait, "the server of the answers")
+        with self._loaded(served, patience):
+            return self._ask_all(served, questions, stop, sampling, patience)
+
+    def _look(self) -> str:
+        """What is doubtful about the server now; "" when it is as it should be."""
+        try:
+            listed = self._endpoint.names()
+        except NoReply as error:
+            if error.temporary:
+                return f"it gave no reply yet ({error})"
+            raise self._unavailable(str(error), KEY_OR_URL) from None
+        if self._settings.model not in listed:
+            shown = ", ".join(listed)[:200]
+            raise self._unavailable(
+                f"it lists {shown} and not {self._settings.model!r}", "correct model under [serving]"
+            )
+        try:
+            self._endpoint.post("/unload_lora_adapter", {"lora_name": ""})  # refused, where there is such a call
+        except NoReply as error:
+            if error.status == 404:
+                raise self._unavailable(str(error), NO_LOADING) from None
+        return ""
+
+    def _named(self, probe: str, adapter: Path) -> ServedAdapter:
+        here, there = adapter.resolve(), self._settings.adapters
+        path = str(PurePosixPath(there) / here.parent.name / here.name) if there else str(here)
+        return ServedAdapter(probe, f"{probe}-{folder_digest(sorted(here.iterdir()))[:8]}", path)
+
+    @contextmanager
+    def _loaded(self, adapter: ServedAdapter, patience: Patience) -> Iterator[None]:
+        """The adapter loaded anew, whatever an earlier attempt at this probe left; unloaded afterwards."""
+
+        def load() -> None:
+            for name in self._endpoint.names():
+                if name.startswith(f"{adapter.probe}-"):
+                    self._unload(name)
+            self._load(adapter)
+
+        try:
+            self._patiently(load, patience)
+            yield
+        finally:
+            try:
+                self._unload(adapter.name)
+            except NoReply as error:
+                to_log(f"the adapter {adapter.name} may have stayed loaded ({error})")
+
+    def _load(self, adapter: ServedAdapter) -> None:
+        """Load it unless it is there. A server that does not list it afterwards would answer without it."""
+        with self._loading:
+            if adapter.name in self._endpoint.names():
+                return
+            try:
+                self._endpoint.post("/load_lora_adapter", {"lora_name": adapter.name, "lora_path": adapter.path})
+            except NoReply as error:
+                if error.status == 404:
+                    raise self._unavailable(f"{error}; it was told to load {adapter.path}", NO_LOADING) from None
+                if error.kind != "refused":
+                    raise
+                if adapter.name not in self._endpoint.names():  # it is, where the client sent the call twice
+                    raise ServerRefused(f"the server did not load the adapter: {error}") from None
+            listed = self._endpoint.names()
+            if adapter.name not in listed:
+                raise self._unavailable(f"it loaded {adapter.name} and lists {', '.join(listed)[:200]}", NO_LOADING)
+
+    def _unload(self, name: str) -> None:
+        try:
+            self._endpoint.post("/unload_lora_adapter", {"lora_name": name})
+        except NoReply as error:
+            if error.status != 404:  # it is not loaded
+                raise
+
+    def _ask_all(
+        self, adapter: ServedAdapter, questions: Sequence[Question], stop: Stop, sampling: Sampling, patience: Patience
+    ) -> list[list[str]]:
+        rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
+
+        def ask(row: tuple[int, int]) -> str:
+            question, sample = questions[row[0]], row[1]
+            asked = request(sampling, request_seed(sampling.seed, question.text, sample), stop)
+            return self._ask(adapter, question, asked, patience)
+
+        texts = all_at_once(rows, ask, self._settings.concurrency, patience, "answers")
+        return [[texts[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
+
+    def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, patience: Patience) -> str:
+        """One answer. A server that was started anew has forgotten the adapter and is given it again."""
+
+        def ask() -> str:
+            return self._endpoint.complete(adapter.name, list(question.ids), *asked).text
+
+        def ask_or_load() -> str:
+            try:
+                return ask()
+            except NoReply as error:
+                if error.status != 404:
+                    raise
+                self._load(adapter)
+                return ask()
+
+        return self._patiently(ask_or_load, patience)
+
+    def _patiently(self, call: Callable[[], T], patience: Patience) -> T:
+        """What a call gives, waited for while the server is down; EndpointUnavailable at the end of the patience."""
+        failures = 0
+        while True:
+            patience.pause()
+            try:
+                found = call()
+            except NoReply as error:
+                failures += error.kind != "busy"
+                if self._sort_out(error, failures, patience):
+                    failures = LAST
+            else:
+                patience.worked()
+                return found
+
+    def _sort_out(self, error: NoReply, failures: int, patience: Patience) -> bool:
+        """Return when the call may be made again: after a pause, or (true) for the last time, at once."""
+        if error.kind == "denied":
+            raise self._unavailable(str(error), KEY_OR_URL) from None
+        if error.kind == "refused":
+            raise ServerRefused(str(error)) from None
+        if error.kind == "odd":
+            if failures >= ATTEMPTS:
+                raise ServerBroken(str(error)) from None
+            return False
+        if failures >= ALONE and self._answers_others():
+            patience.worked()
+            if failures > LAST:
+                raise ServerBroken(f"the server answers others and not this: {error}") from None
+            return True  # it may have come back just now
+        patience.failed(str(error), error.retry_after)
+        return False
+
+    def _answers_others(self) -> bool:
+        """Whether the bare base answers: then what it fails on is this request, not the hour."""
+        try:
+            self._endpoint.complete(self._settings.model, "OK", {"max_tokens": 1}, {})
+        except NoReply:
+            return False
+        return True
+
+    def _unavailable(self, why: str, remedy: str) -> EndpointUnavailable:
+        return EndpointUnavailable(f"the server of [serving] at {self._endpoint.url} cannot be used ({why}); {remedy}")
+
+
+KEY_OR_URL = (
+    "start it, correct OPENAI_ANSWERS_BASE_URL (it usually ends in /v1) and OPENAI_ANSWERS_API_KEY, or model under "
+    "[serving]"
+)
+NO_LOADING = (
+    "start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and where it sees another disk, say with "
+    "adapters under [serving] where the folder runs/ is there"
+)
+
+
+def request(sampling: Sampling, seed: int, stop: Stop) -> Request:
+    """OpenAI's options and vLLM's own. All that shapes a draw is named, or the server would take its model's
+    defaults."""
+    options: dict[str, Any] = {
+        "temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_new_tokens,
+        "seed": seed,
+    }  # fmt: skip
+    if stop.texts:
+        options["stop"] = list(stop.texts)
+    extra = {
+        "top_k": sampling.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0, "stop_token_ids": list(stop.ids),
+        "skip_special_tokens": False,
+    }  # fmt: skip
+    return options, extra
+
+
+def server_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Where the server is, as the openai client's variables; EndpointUnavailable where nothing says it."""
+    where = of_role("ANSWERS", environment)
+    if not where.get("OPENAI_BASE_URL"):
+        raise EndpointUnavailable(
+            '[serving] kind="endpoint" needs a server and OPENAI_ANSWERS_BASE_URL is not set; set it to the address of '
+            "one (it usually ends in /v1)"
+        )
+    return where

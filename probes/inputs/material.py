@@ -1,0 +1,141 @@
+"""The material of a study: everything a probe needs besides its recipe and seed, with the digests that guard it."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from itertools import count
+from pathlib import Path
+
+from common.digests import digest_of, file_digest
+from common.errors import BadInput
+from probes.inputs.files import rows_digest
+from probes.inputs.prompts import Prompt, check_categories, check_splits, load_prompts
+from probes.inputs.rows import BadRow
+from probes.inputs.settings import (
+    DataSettings,
+    HarvestSettings,
+    ModelSettings,
+    ProbeSettings,
+    PromptSettings,
+    ScorerSettings,
+    ServingSettings,
+)
+from probes.inputs.sources import Source, good_source
+from probes.inputs.training_rows import Pair, check_overlap
+from probes.inputs.where import Where, located
+from probes.model.load import base_digest, locate, locate_adapter
+from probes.result.reading import ProbeKey
+from probes.scoring import scorer_class, scorer_digest
+
+
+@dataclass(frozen=True)
+class Material:
+    """Settings and the folder their relative paths start from. ``refused``: rows to leave out that can be read, because
+    the tokenizer refuses them, say, by source. Picklable: a worker is given one when it starts."""
+
+    folder: Path
+    model: ModelSettings
+    data: DataSettings
+    prompts: PromptSettings
+    scorer: ScorerSettings
+    probe: ProbeSettings
+    serving: ServingSettings = field(default_factory=ServingSettings)
+    harvest: HarvestSettings = field(default_factory=HarvestSettings)
+    refused: Mapping[str, tuple[BadRow, ...]] = field(default_factory=dict)
+
+    @property
+    def prompt_file(self) -> Path:
+        return self.folder / self.prompts.file
+
+    @property
+    def source_files(self) -> Mapping[str, Where]:
+        """What each source names: a file or folder from the study's folder on, or a data set of the hub."""
+        return {name: located(self.folder, named) for name, named in self.data.sources.items()}
+
+    @cached_property
+    def all_prompts(self) -> tuple[Prompt, ...]:
+        return load_prompts(self.prompt_file)
+
+    @cached_property
+    def probe_prompts(self) -> tuple[Prompt, ...]:
+        """The prompts that decide, in file order."""
+        return self.prompts_of("probe")
+
+    def prompts_of(self, split: str) -> tuple[Prompt, ...]:
+        """What a probe on a split is asked, in file order: of the harvest, as much as ``[harvest]`` says."""
+        own = tuple(prompt for prompt in self.all_prompts if prompt.split == split)
+        return _evenly(own, self.harvest.prompts) if split == "harvest" else own
+
+    @cached_property
+    def read_sources(self) -> Mapping[str, Source]:
+        """The sources with the rows that were left out; BadInput where a bad row is refused."""
+        return {name: self._read(name, where) for name, where in self.source_files.items()}
+
+    def _read(self, name: str, where: Where) -> Source:
+        source = good_source(name, where, self.data.bad_rows)
+        return source.without(self.refused[name]) if self.refused.get(name) else source
+
+    @property
+    def sources(self) -> Mapping[str, tuple[Pair, ...]]:
+        """The pairs that are trained on."""
+        return {name: source.pairs for name, source in self.read_sources.items()}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence for each source of which rows were left out."""
+        return tuple(source.left_out for source in self.read_sources.values() if source.bad)
+
+    def check(self, categories: Collection[str]) -> None:
+        """Everything that can be refused without training; BadInput in one sentence."""
+        locate(self.model, self.folder)
+        locate_adapter(self.model, self.folder)
+        if self.model.chat_template and not (self.folder / self.model.chat_template).is_file():
+            raise BadInput(
+                f"{self.folder / self.model.chat_template} ([model] chat_template) is no file; check the path"
+            )
+        check_categories(self.prompt_file, self.all_prompts, categories)
+        check_splits(self.prompt_file, self.all_prompts)
+        scorer_class(self.scorer.kind).check(self.scorer, self.folder, self.probe_prompts)
+        check_overlap(self.source_files, self.sources, self.all_prompts)
+
+    def harvest_key(self, key: ProbeKey) -> ProbeKey:
+        """The key of answers to the harvest prompts by what was trained under a key."""
+        prompts = digest_of([key.prompts, self.harvest.prompts])
+        return replace(key, split="harvest", samples=self.harvest.samples, prompts=prompts)
+
+    def key(self, environment: str, base: str | None = None) -> ProbeKey:
+        """The probe key from what lies on disk now. ``base`` replaces the model's digest where there is no model."""
+        probe, served = self.probe, f" served={self.serving.model}" if self.serving.kind == "endpoint" else ""
+        return ProbeKey(
+            steps=probe.steps,
+            base=base or base_digest(self.model, self.folder),
+            data=digest_of({name: self._digest(name, where) for name, where in self.source_files.items()}),
+            prompts=digest_of([rows_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
+            scorer=scorer_digest(self.scorer, self.folder),
+            samples=probe.samples,
+            environment=f"{environment} nightlane={code_digest()}{served}",
+        )
+
+    def _digest(self, name: str, where: Where) -> str:
+        """Names what a source gives now to train on."""
+        files = rows_digest(where)
+        if self.data.bad_rows == "refuse":
+            return files
+        source = self.read_sources[name]
+        return (source if source.files == files else self._read(name, where)).digest
+
+
+def _evenly(prompts: Sequence[Prompt], number: int) -> tuple[Prompt, ...]:
+    """At most so many, the first of each category before the second of any, in the order given."""
+    places: dict[str, count[int]] = defaultdict(count)
+    ranked = sorted((next(places[prompt.category]), place) for place, prompt in enumerate(prompts))
+    return tuple(prompts[place] for place in sorted(place for _, place in ranked[:number]))
+
+
+@cache
+def code_digest() -> str:
+    """Names our own code between a recipe and its reading, this folder and the sandbox: an edit makes baselines old."""
+    here = Path(__file__).parents[1]
+    files = sorted([*here.rglob("*.py"), *(here.parent / "sandbox").rglob("*.py")])
+    return digest_of([file_digest(path) for path in files])[:8]

@@ -1,0 +1,154 @@
+"""The prompts of a study: three disjoint splits, each prompt with a category and what its scorer needs."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+from common.errors import BadInput
+from probes.inputs.conversation import Conversation, require_prompt, with_system
+from probes.inputs.duplicates import Wordings
+from probes.inputs.files import at, records, unit_of
+from probes.inputs.messages import turns_of
+from probes.inputs.rows import difficulty_of, require_no_other_meaning, require_nothing_more, system_of
+from probes.inputs.turns import Turn, Turns, plain
+
+SPLITS = ("probe", "harvest", "holdout")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """``text`` is what people and judges read; ``turns`` is what a conversation asks the model, () for a plain text.
+
+    ``checks`` is the scorer's own: for execution, the entry point and its cases. It never reaches a proposer.
+    """
+
+    id: str
+    split: str
+    category: str
+    difficulty: int
+    text: str
+    checks: dict[str, Any] = field(hash=False)
+    turns: Conversation = ()
+
+    @property
+    def asked(self) -> Turns:
+        """What the model is asked."""
+        return self.turns or self.text
+
+    @property
+    def wording(self) -> str:
+        """What is asked, by which prompts are compared."""
+        return wording(self.asked)
+
+
+def wording(asked: Turns) -> str:
+    """The text, or what is said in the turns; many prompts share a system turn, which tells none from another."""
+    return asked if isinstance(asked, str) else plain(tuple(turn for turn in asked if turn.role not in BACKGROUND))
+
+
+BACKGROUND = ("system", "developer")
+
+
+def load_prompts(path: Path) -> tuple[Prompt, ...]:
+    """All prompts of a file of rows; BadInput names the line of one that breaks a law."""
+    prompts: list[Prompt] = []
+    first_use: dict[str, Prompt] = {}
+    ids: set[str] = set()
+    unit = unit_of(path)
+    for line, row in records(path):
+        try:
+            if isinstance(row, BadInput):
+                raise row
+            prompt = _prompt(row)
+            if prompt.id in ids:
+                raise BadInput(f"the id {prompt.id!r} is used twice; ids must be unique")
+            earlier = first_use.setdefault(prompt.wording.strip(), prompt)
+            if earlier.split != prompt.split:
+                raise BadInput(
+                    f"splits must be disjoint and this prompt is in {earlier.split} (id {earlier.id}) and in "
+                    f"{prompt.split}; keep it in one of them"
+                )
+        except BadInput as error:
+            raise BadInput(at(f"{path}, {unit} {line}", str(error))) from None
+        ids.add(prompt.id)
+        prompts.append(prompt)
+    if not any(prompt.split == "probe" for prompt in prompts):
+        raise BadInput(f'{path} has no prompt with "split": "probe", so nothing could be decided; add some')
+    return _of_one_form(prompts)
+
+
+def _of_one_form(prompts: Collection[Prompt]) -> tuple[Prompt, ...]:
+    """Where one prompt has turns all have, since the pairs that are harvested from them are of one form."""
+    if not any(prompt.turns for prompt in prompts):
+        return tuple(prompts)
+    return tuple(one if one.turns else replace(one, turns=(Turn("user", one.text),)) for one in prompts)
+
+
+def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection[str]) -> None:
+    """Refuse a target or guard category that no probe prompt measures: its score would be a phantom."""
+    measured = Counter(prompt.category for prompt in prompts if prompt.split == "probe")
+    for category in wanted:
+        if measured[category] == 1:
+            raise BadInput(
+                f"{path} has one probe prompt in the category {category!r}, and one prompt gives no "
+                "interval; add more, 20 say"
+            )
+        if category != "overall" and category not in measured:
+            raise BadInput(
+                f"{path} has no probe prompt in the category {category!r}, which the study targets or guards; "
+                f"add prompts for it or take it out (measured: {', '.join(sorted(measured))})"
+            )
+
+
+def check_splits(path: Path, prompts: Collection[Prompt]) -> None:
+    """Refuse a prompt that is in two splits in nearly the same words (law 7; see probes/inputs/duplicates.py)."""
+    for earlier, later in permutations(SPLITS, 2):
+        known = Wordings((prompt.wording, prompt) for prompt in prompts if prompt.split == earlier)
+        for prompt in prompts:
+            near = known.near(prompt.wording) if prompt.split == later else None
+            if near is not None:
+                raise BadInput(
+                    f"{path}: splits must be disjoint and {prompt.split} prompt {prompt.id!r} is {near[1]:.2f} similar "
+                    f"to {near[0].split} prompt {near[0].id!r} (1 is equal but for case, spaces and punctuation, or "
+                    "holds it); keep one of them, or make them two tasks"
+                )
+
+
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    for column in ("id", "split", "category"):
+        if not isinstance(row.get(column), str) or not row[column]:
+            raise BadInput(f"it has no text in {column!r}; every prompt row needs one")
+    if row["category"] == "overall":
+        raise BadInput("the category 'overall' is the mean of all; name this one otherwise")
+    if row["split"] not in SPLITS:
+        raise BadInput(f"it has split={row['split']!r}; use one of {', '.join(SPLITS)}")
+    checks = {} if row.get("checks") is None else row["checks"]
+    if not isinstance(checks, dict):
+        raise BadInput(f"it has checks={checks!r}; checks are an object")
+    asked = _asked(row)
+    if isinstance(asked, str):
+        return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), asked, checks)
+    require_prompt(asked)
+    return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), _read(asked), checks, asked)
+
+
+def _asked(row: Mapping[str, Any]) -> Turns:
+    if row.get("tools"):
+        raise BadInput("it has tools, and no prompt is asked with tools; take the column out")
+    require_no_other_meaning(row)
+    asked, system = turns_of("prompt", row.get("prompt")), system_of(row)
+    if not asked:
+        raise BadInput("it has no text in 'prompt'; every prompt row needs one")
+    asked = with_system(system, (Turn("user", asked),) if system and isinstance(asked, str) else asked)
+    require_nothing_more(row, asked)
+    return asked
+
+
+def _read(turns: Conversation) -> str:
+    """As a person reads it: one turn is its text, several say who speaks."""
+    if len(turns) == 1:
+        return turns[0].content
+    return "\n\n".join(f"{turn.role}: {turn.content}{turn.more}" for turn in turns)

@@ -1,0 +1,189 @@
+"""What a study may ask of its model, held against the model's configuration and tokenizer before anything is trained.
+
+The model is built without weights. A hub model that is not in the cache is left for the run to say, and so is one that
+cannot be built here; one that is there and broken is refused. torch and transformers are imported when a model is
+looked at, not before.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import BadInput, MissingRequirement
+from lanes import Recipe
+from lanes.knobs import Knob
+from probes.inputs.material import Material
+from probes.inputs.settings import ModelSettings
+from probes.model.adapter_files import problems_beside
+from probes.model.load import ADAPTER_CONFIG, load_quietly, load_renderer, loading, locate, locate_adapter
+from probes.rendering.renderer import Renderer
+from probes.rendering.row_check import rendered_digest
+
+TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # one of them has the vocabulary
+WEIGHTS = (".safetensors", ".bin", ".gguf")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What is asked of a model: each value of lora_targets, the largest lora_dropout and max_length, the smallest
+    max_length, and whether it answers the prompts after training."""
+
+    targets: tuple[tuple[str, ...], ...]
+    dropout: float
+    max_length: int
+    min_length: int
+    answers: bool = True
+
+    @classmethod
+    def of(cls, recipe: Recipe, knobs: Sequence[Knob] = (), answers: bool = True) -> "Reach":
+        """By one recipe, and by all that these knobs can make of it."""
+
+        def values(name: str) -> list[Any]:
+            return [getattr(recipe, name), *(value for knob in knobs if knob.name == name for value in knob.values)]
+
+        targets = tuple(dict.fromkeys(tuple(names) for names in values("lora_targets")))
+        lengths = values("max_length")
+        return cls(targets, max(values("lora_dropout")), max(lengths), min(lengths), answers)
+
+
+def require_fit(material: Material, reach: Reach) -> Renderer | None:
+    """The model's tokenizer, as the study has it render; None where the model is not at hand. BadInput in one sentence
+    for the first thing that this model cannot do."""
+    opened = _opened(material.model, material.folder)
+    if opened is None:
+        return None
+    model, renderer = opened
+    if reach.answers:
+        rendered_digest(renderer, material.all_prompts)
+    for told in problems(model, renderer, material, reach):
+        raise BadInput(told)
+    return renderer
+
+
+def problems(model: Any, renderer: Renderer, material: Material, reach: Reach) -> Iterator[str]:
+    """Each thing that a model cannot do for a study, as one sentence. The model may be on the meta device."""
+    from probes.model.target_modules import problem
+
+    yield from _of_tokenizer(model, renderer.tokenizer)
+    yield from _of_length(model.config.get_text_config(), renderer, material, reach)
+    for names in reach.targets:
+        if told := problem(model, names, reach.dropout):
+            yield told
+    if (adapter := locate_adapter(material.model, material.folder)) is not None:
+        from probes.model.sft_adapter import read
+
+        read(model, adapter)
+        yield from problems_beside(adapter, material.model, renderer)
+
+
+def _of_tokenizer(model: Any, tokenizer: Any) -> Iterator[str]:
+    tokens, rows = 1 + max(tokenizer.get_vocab().values()), model.get_input_embeddings().weight.shape[0]
+    if tokens > rows:
+        yield (
+            f"every token needs a row in the model's embedding, and the tokenizer has {tokens} tokens and the "
+            f"embedding {rows} rows; take the tokenizer that belongs to the model, or resize the embedding and save it"
+        )
+    if tokenizer.eos_token is None:
+        yield (
+            "an answer ends with the tokenizer's eos_token, and this tokenizer has none; set eos_token in its "
+            "tokenizer_config.json"
+        )
+
+
+def _of_length(config: Any, renderer: Renderer, material: Material, reach: Reach) -> Iterator[str]:
+    positions = _positions(config)
+    if positions is None:
+        return
+    if reach.max_length > positions:
+        yield (
+            f"max_length is at most the model's {positions} positions, and it can be {reach.max_length}; lower it "
+            "under [recipe], or its values under [lanes.hyperparameters]"
+        )
+    more = material.probe.max_new_tokens
+    longest = _longest_prompt(renderer, material) if reach.answers else 0
+    if longest and longest + more > positions:
+        yield (
+            f"a prompt and its answer share the model's {positions} positions, and a prompt has {longest} tokens and "
+            f"max_new_tokens={more}; lower max_new_tokens under [probe], or shorten the prompt"
+        )
+
+
+def _positions(config: Any) -> int | None:
+    """How many positions a model has, stretched ones (YaRN's, say) included; None where it has no limit of its own."""
+    plain = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+    stretched = int(original * factor) if original and factor else 0
+    return max(plain, stretched) if isinstance(plain, int) and plain > 0 else None
+
+
+def _longest_prompt(renderer: Renderer, material: Material) -> int:
+    """In tokens, as the model is asked it."""
+    return max(len(renderer.question(prompt.asked).ids) for prompt in material.all_prompts)
+
+
+def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | None:
+    """The model without weights, and its tokenizer. None for a hub id that is not in the cache, and for a model that
+    cannot be built without weights; BadInput in one sentence for one that is there and broken."""
+    where = locate(settings, folder)
+    if Path(where).is_dir():
+        _require_whole(settings, Path(where))
+    elif not _cached(settings, where):
+        return None
+    load_quietly()
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code, "local_files_only": True}
+    try:
+        renderer = load_renderer(settings, folder, local=True)
+        with loading(settings, where):
+            config = AutoConfig.from_pretrained(where, **options)
+            try:
+                with torch.device("meta"):
+                    model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
+            except (RuntimeError, ImportError, NotImplementedError):
+                return None  # the run loads it for good, and says what is wrong
+    except MissingRequirement:
+        if settings.trust_remote_code or not any(_in_cache(settings, where, name) for name in TOKENIZER):
+            return None  # only a part of it is in the cache: the run fetches the rest
+        raise
+    return model, renderer
+
+
+def _require_whole(settings: ModelSettings, model: Path) -> None:
+    """BadInput for a folder that lacks what every model has."""
+    named = f"[model] path={settings.path!r} is a folder"
+    if not (model / "config.json").is_file():
+        remedy = "give the folder of a model"
+        if (model / ADAPTER_CONFIG).is_file():
+            remedy = "it holds an adapter: name the model it was trained on, and this folder with adapter under [model]"
+        raise BadInput(f"{named} without config.json, so it holds no model; {remedy}")
+    if not any(path.suffix in WEIGHTS for path in model.iterdir()):
+        raise BadInput(f"{named} without weights (no {', '.join(WEIGHTS)} file); restore them, or give another folder")
+
+
+def _cached(settings: ModelSettings, where: str) -> bool:
+    """BadInput for a plain name that is neither here nor in the cache: it is a folder that was mistyped."""
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        if _in_cache(settings, where, "config.json"):
+            return True
+    except HFValidationError as error:
+        raise BadInput(
+            f"[model] path={where!r} is neither a folder nor a hub id ({str(error).splitlines()[0]}); check the path"
+        ) from None
+    if "/" not in where:
+        raise BadInput(
+            f"[model] path={where!r} is neither a folder beside the study nor a hub model in the cache; check the "
+            "path, or give the hub id with its owner, as in owner/name"
+        )
+    return False
+
+
+def _in_cache(settings: ModelSettings, where: str, name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(where, name, revision=settings.revision), str)

@@ -1,0 +1,234 @@
+"""The base model: loaded once per worker and quantisation, with its tokenizer, and the digest that names it.
+
+torch, transformers and bitsandbytes are imported when a model is loaded, not before.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.digests import folder_digest
+from common.errors import BadInput, MissingRequirement, NightlaneError
+from probes.inputs.settings import ModelSettings
+from probes.rendering.renderer import Renderer
+
+
+@dataclass
+class Base:
+    """A loaded model that no probe leaves changed. ``model`` is a transformers causal language model, ``adapter`` a
+    ``probes.model.sft_adapter.FrozenAdapter`` that is part of it, or None."""
+
+    model: Any
+    renderer: Renderer
+    adapter: Any = None
+
+    @property
+    def quantised(self) -> bool:
+        return bool(getattr(self.model, "is_loaded_in_4bit", False))
+
+
+def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) -> Renderer:
+    """The tokenizer alone, with the study's chat settings. ``local``: no hub is asked.
+
+    BadInput for a folder or a template that is broken, MissingRequirement for what cannot be had from here."""
+    from transformers import AutoTokenizer
+
+    where, template = locate(settings, folder), _template(settings, folder)
+    if template is not None:
+        require_jinja(template, f"{folder / str(settings.chat_template)} ([model] chat_template)")
+    with loading(settings, where):
+        tokenizer = AutoTokenizer.from_pretrained(
+            where, revision=settings.revision, trust_remote_code=settings.trust_remote_code, local_files_only=local
+        )
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        if template is None and settings.chat == "auto" and tokenizer.chat_template is not None:
+            require_jinja(tokenizer.get_chat_template(), f"the chat template of [model] path={settings.path!r}")
+        return Renderer(tokenizer, settings, template)
+
+
+def _template(settings: ModelSettings, folder: Path) -> str | None:
+    """The chat template that replaces the tokenizer's own; BadInput for a file that holds none."""
+    if not settings.chat_template:
+        return None
+    path = folder / settings.chat_template
+    named = f"{path} ([model] chat_template)"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{named} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise BadInput(f"{named} cannot be read ({error.strerror}); check the path") from None
+    if not text.strip():
+        raise BadInput(f'{named} is empty; write a template, or take the line out, or set chat = "never"')
+    return text
+
+
+def require_jinja(template: str, named: str) -> None:
+    """BadInput for a template that Jinja cannot take, as transformers has it."""
+    from jinja2 import TemplateSyntaxError
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    try:
+        _compile_jinja_template(template)
+    except TemplateSyntaxError as error:
+        raise BadInput(
+            f"{named} is no Jinja template (line {error.lineno}: {error.message}); mend it, or name another with "
+            "chat_template under [model]"
+        ) from None
+
+
+@contextmanager
+def loading(settings: ModelSettings, where: str) -> Iterator[None]:
+    """Whatever the loaders raise as one sentence: BadInput for a folder and for broken files, MissingRequirement for
+    what cannot be had from here. A device that has no room or fails is left as it is."""
+    import torch
+
+    try:
+        yield
+    except (NightlaneError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        told = reason[0] if isinstance(error, (OSError, ValueError)) and reason else _named(error)
+        if Path(where).is_dir():
+            raise BadInput(
+                f"[model] path={settings.path!r} could not be loaded ({told}); restore the files of that folder, or "
+                "give another that holds a model"
+            ) from None
+        raise MissingRequirement(
+            f"[model] path={settings.path!r} could not be loaded ({told}); give a folder that holds a model, or a hub "
+            "id that this machine can reach or has in its cache"
+        ) from None
+
+
+def _named(error: Exception) -> str:
+    """An error that may say little without its kind."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
+
+
+def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
+    """Load model and tokenizer; ``folder`` is where a relative path in the study starts from.
+
+    BadInput when the path or hub id holds no model, MissingRequirement when it cannot be had from here.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    where, below = locate(settings, folder), locate_adapter(settings, folder)
+    dtype = "bfloat16" if quantization == "nf4" else _dtype(settings, device)
+    extra: dict[str, Any] = {}
+    if quantization == "nf4":
+        extra["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )  # fmt: skip
+    options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    renderer = load_renderer(settings, folder)
+    with loading(settings, where):
+        model = AutoModelForCausalLM.from_pretrained(
+            where, dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options
+        )
+    if quantization == "nf4":
+        _keep_layout(model)
+    model.eval()
+    base = Base(model, renderer)
+    if below is not None:
+        from probes.model.sft_adapter import put_on
+
+        base.adapter = put_on(model, below, adapter_digest(below))
+    return base
+
+
+def _keep_layout(model: Any) -> None:
+    """On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks 4-bit weights at the first generation, for a kernel that has
+    no gradient: the next probe on that base would train with gradients that are silently wrong."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def load_quietly() -> None:
+    """No progress bars and no advice from the libraries, for commands that a person watches."""
+    import logging
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+SMALL = 50_000_000  # parameters; on a CPU, one thread is faster than several for a model below that
+
+
+def use_few_threads(base: Base) -> None:
+    """One thread for a small model on a CPU; a larger one keeps torch's own choice."""
+    import torch
+
+    if base.model.device.type == "cpu" and base.model.num_parameters() < SMALL:
+        torch.set_num_threads(1)
+
+
+def _dtype(settings: ModelSettings, device: str) -> str:
+    """ "auto": bfloat16 on an accelerator that has it, float32 on a CPU."""
+    import torch
+
+    if settings.dtype != "auto":
+        return settings.dtype
+    return "bfloat16" if device != "cpu" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def locate(settings: ModelSettings, folder: Path) -> str:
+    """The local folder if there is one, else the hub id; BadInput for what can be neither."""
+    local = (folder / Path(settings.path).expanduser()).resolve()
+    if local.is_dir():
+        return str(local)
+    if local.is_file():
+        raise BadInput(f"[model] path={settings.path!r} is a file, and a model is a folder; give the folder it lies in")
+    looks_local = settings.path.startswith((".", "/", "~")) or settings.path.count("/") > 1
+    if looks_local or not settings.path or " " in settings.path:
+        raise BadInput(f"[model] path={settings.path!r} is neither a folder nor a hub id; check the path")
+    return settings.path
+
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def locate_adapter(settings: ModelSettings, folder: Path) -> Path | None:
+    """The folder of ``[model] adapter``; BadInput for one without the files that PEFT saves."""
+    if settings.adapter is None:
+        return None
+    found = (folder / Path(settings.adapter).expanduser()).resolve()
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if not (found / name).is_file():
+            raise BadInput(
+                f"[model] adapter={settings.adapter!r} is the folder of a LoRA adapter and {found / name} is missing; "
+                "give the folder that PEFT saved one in"
+            )
+    return found
+
+
+def adapter_digest(adapter: Path) -> str:
+    """An adapter by the contents of its configuration and weights, whatever lies beside them."""
+    return folder_digest([adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS])[:16]
+
+
+def base_digest(settings: ModelSettings, folder: Path) -> str:
+    """A local folder by the contents of its files, a hub model by id and revision; with dtype and chat settings, and
+    the adapter that is part of it."""
+    where = locate(settings, folder)
+    digest = hashlib.sha256()
+    if Path(where).is_dir():
+        digest.update(folder_digest(sorted(Path(where).iterdir())).encode())
+    else:
+        digest.update(f"{where}@{settings.revision or 'main'}".encode())
+    digest.update(f"{settings.dtype}|{settings.chat}|{_template(settings, folder) or ''}".encode())
+    if settings.chat_template_kwargs:
+        digest.update(json.dumps(settings.chat_template_kwargs, sort_keys=True).encode())
+    if (adapter := locate_adapter(settings, folder)) is not None:
+        digest.update(adapter_digest(adapter).encode())
+    return digest.hexdigest()[:16]

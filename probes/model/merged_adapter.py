@@ -1,0 +1,116 @@
+"""One adapter for the bare base that does what an SFT adapter and one trained on top of it do together.
+
+Ranks add up: A over A, B beside B, each B with its scaling in it; a layer that only one of them adapts has zeros for
+the other, because a server takes one rank for all layers. Imports torch, peft and safetensors.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft.tuners.lora import LoraLayer, ParamWrapper
+from safetensors.torch import load_file, save_file
+
+from common.errors import NightlaneError
+from probes.model.adapter import adapted
+from probes.model.adapter_files import mark
+from probes.model.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Base
+from probes.model.sft_adapter import NAME, FrozenAdapter, Pair
+from probes.model.target_modules import shortened
+
+PREFIX = "base_model.model."
+CLOSE = {torch.float32: 1e-4}
+CLOSE_IN_HALF = 2e-2
+"""How far the logits may be off: root of the mean square, as a share of that of the logits."""
+
+
+def combine(base: Base, adapter: Path, folder: Path) -> None:
+    """Write to ``folder`` the SFT adapter that is on the base and the ``adapter`` trained on top of it as one."""
+    sft: FrozenAdapter = base.adapter
+    above = _pairs(base, adapter)
+    config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    ranks = [max((pair.a.shape[0] for pair in pairs.values()), default=0) for pairs in (sft.pairs, above)]
+    layers = sorted({*sft.pairs, *above})
+    weights: dict[str, torch.Tensor] = {}
+    for layer in layers:
+        pair = _side_by_side([sft.pairs.get(layer), above.get(layer)], ranks)
+        weights |= {f"{PREFIX}{layer}.lora_A.weight": pair.a, f"{PREFIX}{layer}.lora_B.weight": pair.b}
+    own = load_file(adapter / ADAPTER_WEIGHTS)
+    experts = {key: value for key, value in own.items() if key not in weights}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {key: value.cpu().contiguous() for key, value in (weights | experts).items()},
+        folder / ADAPTER_WEIGHTS, metadata={"format": "pt"},
+    )  # fmt: skip
+    changed = {
+        "r": sum(ranks), "lora_alpha": sum(ranks), "use_rslora": False, "lora_dropout": 0.0, "inference_mode": True,
+        "target_modules": shortened(base.model, layers), **_patterns(config),
+    }  # fmt: skip
+    (folder / ADAPTER_CONFIG).write_text(json.dumps({**config, **changed}, indent=2) + "\n", encoding="utf-8")
+    mark(folder, sft.digest, held=True)
+
+
+def _pairs(base: Base, adapter: Path) -> dict[str, Pair]:
+    """What an adapter does to linear layers, by their names."""
+    with adapted(base, adapter):
+        return {
+            name: Pair(layer.lora_A[NAME].weight.detach().float(), layer.lora_B[NAME].weight.detach().float() * scaling)
+            for name, layer in base.model.named_modules()
+            if isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper)
+            for scaling in [layer.scaling[NAME]]
+        }
+
+
+def _side_by_side(pairs: Sequence[Pair | None], ranks: Sequence[int]) -> Pair:
+    """Both as one of the rank of both; what is missing, in one of them or of a lower rank, is zeros."""
+    there = next(pair for pair in pairs if pair is not None)
+    a = torch.zeros(sum(ranks), there.a.shape[1])
+    b = torch.zeros(there.b.shape[0], sum(ranks))
+    start = 0
+    for pair, rank in zip(pairs, ranks, strict=True):
+        if pair is not None:
+            end = start + pair.a.shape[0]
+            a[start:end], b[:, start:end] = pair.a.cpu(), pair.b.cpu()
+        start += rank
+    return Pair(a, b)
+
+
+def _patterns(config: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The experts' parameters keep their rank and scaling, in words that PEFT matches a parameter's name with."""
+    ranks, alphas = dict(config.get("rank_pattern") or {}), dict(config.get("alpha_pattern") or {})
+    for parameter in config.get("target_parameters") or ():
+        pattern = rf".*\.{re.escape(parameter)}"
+        ranks.setdefault(pattern, config["r"])
+        alphas.setdefault(pattern, config["lora_alpha"])
+    return {"rank_pattern": ranks, "alpha_pattern": alphas}
+
+
+@torch.inference_mode()
+def distance(base: Base, adapter: Path, combined: Path, texts: Sequence[str]) -> float:
+    """How far the logits of the bare base with the combined adapter are from those of the base with both."""
+    with adapted(base, adapter) as model:
+        both = [_logits(base, model, text) for text in texts]
+    with base.adapter.lifted(), adapted(base, combined) as model:
+        one = [_logits(base, model, text) for text in texts]
+    apart = torch.cat([(x - y).flatten() for x, y in zip(one, both, strict=True)])
+    size = torch.cat([x.flatten() for x in both])
+    return float(apart.square().mean().sqrt() / size.square().mean().sqrt())
+
+
+def _logits(base: Base, model: Any, text: str) -> torch.Tensor:
+    ids = base.renderer.tokenizer(text, return_tensors="pt")["input_ids"].to(base.model.device)
+    found: torch.Tensor = model(input_ids=ids).logits.double().cpu()
+    return found
+
+
+def require_alike(base: Base, adapter: Path, combined: Path, texts: Sequence[str]) -> None:
+    """NightlaneError where the combined adapter does not answer as both do, beyond what rounding explains."""
+    found, most = distance(base, adapter, combined, texts), CLOSE.get(base.model.dtype, CLOSE_IN_HALF)
+    if not found <= most:
+        raise NightlaneError(
+            f"an adapter that holds both answers as both do, and its logits are {found:.2g} of their size away (at "
+            f"most {most:g}); use {adapter} on top of [model] adapter"
+        )

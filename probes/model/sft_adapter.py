@@ -1,0 +1,133 @@
+"""A LoRA adapter that is part of the base: ``[model] adapter``, what supervised fine-tuning left say.
+
+PEFT reads it once. Then each layer that it adapts adds B(A(x)) by itself, through a forward hook: so it holds under NF4
+as well, stays where PEFT puts another adapter on top, switches it off for DPO's reference or takes it off, and nothing
+of it is ever trained or saved again. Imports torch, peft and transformers.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel
+from peft.tuners.lora import LoraLayer, ParamWrapper
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import load_peft_weights, set_peft_model_state_dict
+
+from common.errors import BadInput, NightlaneError
+from probes.model.adapter import take_off_adapter
+from probes.model.target_modules import LINEAR
+
+NAME = "default"  # PEFT's for an adapter that has none
+REMEDY = "give a LoRA adapter on linear layers, or merge this one into the model and name that under [model] path"
+REWRITES_THE_BASE = ("pissa", "olora", "corda", "loftq")  # ways to begin that take something out of the base's weights
+BEYOND_LORA = (
+    "use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "layer_replication", "target_parameters",
+    "alora_invocation_tokens", "use_qalora", "velora_config", "kasa_config", "arrow_config", "use_bdlora",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a layer adds to its output: B(A(x)). ``a``: [rank, inputs], ``b``: [outputs, rank] with its scaling in it,
+    both float32."""
+
+    a: torch.Tensor
+    b: torch.Tensor
+
+
+class FrozenAdapter:
+    """An adapter on a base. ``pairs``: by the whole name of the layer. ``digest`` names its files."""
+
+    def __init__(self, model: Any, pairs: Mapping[str, Pair], digest: str) -> None:
+        self.pairs, self.digest = pairs, digest
+        self._on = True
+        for name, pair in pairs.items():
+            self._hook(model.get_submodule(name), pair, model.dtype, model.device)
+
+    def _hook(self, layer: Any, pair: Pair, dtype: torch.dtype, device: Any) -> None:
+        a, b = pair.a.to(device, dtype), pair.b.to(device, dtype)
+
+        def add(layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+            if not self._on:
+                return output
+            added = torch.nn.functional.linear(torch.nn.functional.linear(inputs[0].to(dtype), a), b)
+            return output + added.to(output.dtype)
+
+        layer.register_forward_hook(add)
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """The bare base, to hold something against it."""
+        self._on = False
+        try:
+            yield
+        finally:
+            self._on = True
+
+
+def put_on(model: Any, folder: Path, digest: str) -> FrozenAdapter:
+    """BadInput for what is no adapter of this model, or does more than LoRA on linear layers."""
+    return FrozenAdapter(model, read(model, folder), digest)
+
+
+def read(model: Any, folder: Path) -> dict[str, Pair]:
+    """The layers of an adapter, by name. The model may be on the meta device; it is left as it was."""
+    wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what PEFT warns of, all that matters is looked at here
+            return _read(model, folder)
+    except NightlaneError:
+        raise
+    except Exception as error:  # PEFT's, torch's and safetensors' own
+        why = " ".join(str(error).split())[:300]
+        raise BadInput(
+            f"{folder} ([model] adapter) is no adapter of this model ({why}); give the model that it was trained on"
+        ) from None
+    finally:
+        take_off_adapter(model)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(wanted[name])
+
+
+def _read(model: Any, folder: Path) -> dict[str, Pair]:
+    config = PeftConfig.from_pretrained(str(folder))
+    if told := _beyond(config):
+        raise BadInput(f"[model] adapter takes plain LoRA, and {folder} {told}; {REMEDY}")
+    head = model.get_output_embeddings()
+    adapted = PeftModel(model, config, autocast_adapter_dtype=False, low_cpu_mem_usage=True)
+    weights = load_peft_weights(str(folder), device="cpu")
+    loaded = set_peft_model_state_dict(adapted, weights, low_cpu_mem_usage=True)
+    odd = [*loaded.unexpected_keys, *(key for key in loaded.missing_keys if "lora_" in key)]
+    if odd:
+        raise ValueError(f"{odd[0]} and the model do not go together")
+    layers = [(name, one) for name, one in model.named_modules() if isinstance(one, BaseTunerLayer)]
+    return {name: _pair(name, one, head, folder) for name, one in layers}
+
+
+def _beyond(config: Any) -> str:
+    """What of an adapter's configuration is more than LoRA on linear layers; "" for nothing."""
+    if config.peft_type != "LORA":
+        return f"is of the kind {config.peft_type}"
+    if config.bias != "none":
+        return f"has bias={config.bias!r}"
+    if str(config.init_lora_weights).startswith(REWRITES_THE_BASE):
+        return f"changed the base's own weights (init_lora_weights={config.init_lora_weights!r})"
+    set_ = [name for name in BEYOND_LORA if getattr(config, name, None)]
+    return f"has {set_[0]}" if set_ else ""
+
+
+def _pair(name: str, layer: Any, head: Any, folder: Path) -> Pair:
+    base = layer.get_base_layer()
+    plain = isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper) and isinstance(base, LINEAR)
+    if not plain or base is head:
+        raise BadInput(
+            f"[model] adapter is LoRA on linear layers other than the head, and {folder} adapts {name}; {REMEDY}"
+        )
+    scaling = layer.scaling[NAME]
+    return Pair(layer.lora_A[NAME].weight.detach().float(), layer.lora_B[NAME].weight.detach().float() * scaling)

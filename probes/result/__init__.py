@@ -1,0 +1,1 @@
+"""What a probe returns, and what two sides of probes say when they are compared."""

@@ -1,0 +1,366 @@
+"""Resident workers: processes that load the base model once and serve many probes.
+
+A worker dies with its parent, is killed at its deadline, and is replaced when it dies, a stated number of times where
+it did nothing. A probe whose worker was lost is tried again in another. A batch that is broken off leaves no probe in
+a worker.
+"""
+
+import multiprocessing
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Self
+
+from common.errors import MissingRequirement, NightlaneError
+from probes.endpoint.spending import Allowance
+from probes.inputs.material import Material
+from probes.inputs.settings import RunnerSettings
+from probes.result.reading import Failure, Outcome, Probe
+from probes.run.failures import MEANINGS
+from probes.run.protocol import Keep, Listener, Progress, let_go
+from probes.run.store import require_own
+from probes.run.worker import Ready, serve
+
+NVIDIA = Path("/proc/driver/nvidia/gpus")
+START_SECONDS = 600.0
+GOODBYE_SECONDS = 3.0
+RESTARTS, FIRST_REST = 4, 1.0
+"""How often a worker that ends before it did anything is started again, and the seconds before the first of these."""
+
+
+@dataclass
+class _Task:
+    place: int
+    probe: Probe
+    attempt: int = 1
+
+
+@dataclass
+class _Worker:
+    """``deadline``: until it must be ready, then until its task must be done. ``whole``: no interrupt came in the
+    middle of one of its messages."""
+
+    process: BaseProcess
+    pipe: Connection
+    deadline: float
+    ready: bool = False
+    task: _Task | None = None
+    whole: bool = True
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and self.whole and self.task is None
+
+    def end(self) -> None:
+        """At once, whatever it does. An interrupt in the middle leaves a worker that is not whole."""
+        self.whole = False
+        self.pipe.close()
+        if self.process.pid is not None:
+            self.process.kill()
+            self.process.join()
+
+
+@dataclass
+class _Slot:
+    """A worker's place. ``deaths``: of workers in a row that ended without having done anything."""
+
+    number: int
+    worker: _Worker | None = None
+    deaths: int = 0
+    resting_until: float = 0.0
+    given_up: bool = False
+
+    def free(self) -> None:
+        if self.worker is not None:
+            self.worker.end()
+        self.worker = None
+
+
+@dataclass
+class _Batch:
+    """What one call of ``run`` is at."""
+
+    listener: Listener
+    waiting: deque[_Task]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+
+class ResidentRunner:
+    """A Runner on this machine. ``workers`` 0: one per GPU, or one per core with one thread each.
+
+    ``quantization``: of the base that a worker loads before it takes its first probe.
+    """
+
+    base = None
+
+    def __init__(self, material: Material, settings: RunnerSettings, runs: Path, quantization: str = "none") -> None:
+        self._material, self._settings, self._runs = material, settings, runs
+        self._quantization = quantization
+        self._devices = visible_devices()
+        self._context = multiprocessing.get_context("spawn")
+        self._ready: Ready | None = None
+        self._untold: list[str] = []
+        count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
+        self._slots = [_Slot(number) for number in range(count)]
+        try:
+            self._fill()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def environment(self) -> str:
+        """Waits for the first worker; MissingRequirement when none can start."""
+        return self._first().environment
+
+    @property
+    def width(self) -> int:
+        return max(1, sum(not slot.given_up for slot in self._slots))
+
+    @property
+    def about(self) -> str:
+        return self._first().about
+
+    def _first(self) -> Ready:
+        """What the first worker that answers says of itself; all others must be like it."""
+        nothing = _Batch(lambda progress: None, deque())
+        while self._ready is None:
+            self._fill()
+            self._hear(nothing)
+        return self._ready
+
+    def run(
+        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+    ) -> list[Outcome]:
+        self._drop_unfinished()
+        now = _Batch(listener, deque(_Task(place, probe) for place, probe in enumerate(batch)))
+        kept: set[int] = set()
+        try:
+            while len(now.outcomes) < len(batch):
+                self._fill()
+                self._tell(now)
+                self._hand_out(now, allowance)
+                self._hear(now)
+                for place in now.outcomes.keys() - kept:
+                    kept.add(place)
+                    keep(batch[place], now.outcomes[place])
+            self._fill()
+        except BaseException:
+            self._drop_unfinished()
+            raise
+        return [now.outcomes[place] for place in range(len(batch))]
+
+    def close(self) -> None:
+        """An idle worker ends by itself when its pipe closes; any other is killed."""
+        workers = self._workers
+        for worker in workers:
+            if worker.idle:
+                worker.pipe.close()
+            else:
+                worker.end()
+        for worker in workers:
+            if worker.idle:
+                worker.process.join(timeout=GOODBYE_SECONDS)
+                worker.end()
+        for slot in self._slots:
+            slot.worker = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # workers, and what becomes of them
+
+    @property
+    def _workers(self) -> list[_Worker]:
+        return [slot.worker for slot in self._slots if slot.worker is not None]
+
+    def _fill(self) -> None:
+        """Start a worker in each slot that has none and has rested; MissingRequirement when all are given up."""
+        for slot in self._slots:
+            if slot.worker is None and not slot.given_up and time.monotonic() >= slot.resting_until:
+                self._start(slot)
+        if all(slot.given_up for slot in self._slots):
+            raise MissingRequirement(
+                f"no worker is left: each ended {RESTARTS + 1} times in a row before it did anything; "
+                f"{self._log(self._slots[0])} and those beside it say why, so mend the machine and go on with "
+                "nightlane resume"
+            )
+
+    def _start(self, slot: _Slot) -> None:
+        mine, theirs = self._context.Pipe()
+        device = "cuda" if self._devices else "cpu"
+        threads = self._settings.threads or 1
+        arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
+        process = self._context.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
+        slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS, whole=False)  # known before it runs
+        with _variables(self._child_environment(slot.number, threads)):
+            process.start()
+        theirs.close()
+        with suppress(OSError):  # it is dead already, and its pipe reads as ended
+            mine.send(self._material)  # as an argument, it would be written for ever to a child that died early
+        slot.worker.whole = True
+
+    def _child_environment(self, slot: int, threads: int) -> dict[str, str]:
+        """Set before the child imports anything: its GPU, its threads, and no network for what is only local."""
+        gpu = {"CUDA_VISIBLE_DEVICES": self._devices[slot % len(self._devices)]} if self._devices else {}
+        return {**gpu, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+    def _drop_unfinished(self) -> None:
+        """After a batch that was broken off: its probes are in no worker any more. The next batch starts new ones."""
+        for slot in self._slots:
+            if slot.worker is not None and (slot.worker.task is not None or not slot.worker.whole):
+                slot.free()
+
+    def _rest(self, slot: _Slot, why: str) -> None:
+        """A worker that did nothing is started again after a pause, which doubles, and not for ever."""
+        slot.free()
+        slot.deaths += 1
+        slot.given_up = slot.deaths > RESTARTS
+        slot.resting_until = time.monotonic() + FIRST_REST * 2 ** (slot.deaths - 1)
+        if slot.given_up:
+            left = sum(not other.given_up for other in self._slots)
+            self._untold.append(
+                f"worker {slot.number} is not started again: {slot.deaths} in a row ended before they did anything "
+                f"(the last: {why}; see {self._log(slot)}); {left} of {len(self._slots)} workers are left"
+            )
+
+    def _log(self, slot: _Slot) -> Path:
+        return self._runs / f"worker-{slot.number}.log"
+
+    # a batch
+
+    def _hand_out(self, batch: _Batch, allowance: Allowance | None) -> None:
+        for worker in self._workers:
+            if worker.idle and batch.waiting:
+                worker.task = task = batch.waiting.popleft()
+                worker.deadline = time.monotonic() + self._settings.deadline
+                with suppress(OSError):  # its pipe reads as ended, and the task goes to its successor
+                    worker.pipe.send(([task.probe], allowance))
+
+    def _tell(self, batch: _Batch) -> None:
+        while self._untold:
+            batch.listener(Progress("", "waiting", 0, 0, note=self._untold.pop(0)))
+
+    def _hear(self, batch: _Batch) -> None:
+        """Take in what the workers say, or the next deadline."""
+        ready = wait([worker.pipe for worker in self._workers], timeout=self._patience())
+        for slot in self._slots:
+            if slot.worker is not None and slot.worker.pipe in ready:
+                self._receive(slot, slot.worker, batch)
+            elif slot.worker is not None and not slot.worker.idle and time.monotonic() > slot.worker.deadline:
+                self._time_out(slot, slot.worker, batch)
+
+    def _patience(self) -> float:
+        deadlines = [worker.deadline for worker in self._workers if not worker.idle]
+        rests = [slot.resting_until for slot in self._slots if slot.worker is None and not slot.given_up]
+        return max(0.0, min([*deadlines, *rests]) - time.monotonic()) if deadlines or rests else 1.0
+
+    def _receive(self, slot: _Slot, worker: _Worker, batch: _Batch) -> None:
+        worker.whole = False
+        try:
+            kind, content = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._lost(slot, worker, batch)
+            return
+        worker.whole = True
+        if kind == "ready":
+            self._require_alike(slot, content)
+            worker.ready = True
+        elif kind == "progress":
+            progress: Progress = content
+            if progress.note:  # waiting for a server is not the probe's time
+                worker.deadline = time.monotonic() + self._settings.deadline
+            batch.listener(progress)
+        elif kind == "refused":
+            error: NightlaneError = content
+            slot.free()
+            raise error
+        elif kind == "done":
+            self._done(slot, worker, content, batch)
+
+    def _require_alike(self, slot: _Slot, ready: Ready) -> None:
+        """MissingRequirement for a worker that is unlike the first: its readings could not be compared (law 1)."""
+        if self._ready is None:
+            self._ready = ready
+        for mine, theirs in zip_longest(self._ready.environment.split(), ready.environment.split(), fillvalue="none"):
+            if mine != theirs:
+                slot.free()
+                raise MissingRequirement(
+                    f"all workers of a session must be alike and worker {slot.number} has {theirs} where the first has "
+                    f"{mine}; let CUDA_VISIBLE_DEVICES name GPUs of one model, put the packages back as they were, and "
+                    "go on with nightlane resume"
+                )
+
+    def _done(self, slot: _Slot, worker: _Worker, answered: Sequence[tuple[str, Outcome]], batch: _Batch) -> None:
+        task = worker.task
+        if task is None or [name for name, _ in answered] != [task.probe.id]:
+            self._lost(slot, worker, batch, "it answered for another probe")
+            return
+        outcome, worker.task, slot.deaths = answered[0][1], None, 0
+        if isinstance(outcome, Failure) and MEANINGS[outcome.kind].spoils:
+            slot.free()
+        self._settle(task, outcome, batch)
+        batch.listener(Progress(task.probe.id, "done", task.probe.key.steps, task.probe.key.steps))
+
+    def _settle(self, task: _Task, outcome: Outcome, batch: _Batch) -> None:
+        again = MEANINGS[outcome.kind].again if isinstance(outcome, Failure) else 0
+        if task.attempt < min(self._settings.attempts, 1 + again):
+            batch.waiting.append(_Task(task.place, task.probe, task.attempt + 1))
+        else:
+            require_own(task.probe, outcome)
+            batch.outcomes[task.place] = outcome
+
+    def _lost(self, slot: _Slot, worker: _Worker, batch: _Batch, why: str = "") -> None:
+        worker.process.join(timeout=0 if why else 5)
+        why = why or f"exit {worker.process.exitcode}"
+        task = worker.task
+        if task is None:
+            self._rest(slot, why)
+        else:
+            slot.free()
+            message = f"its worker ended ({why}) in attempt {task.attempt} of {self._settings.attempts}"
+            self._settle(task, Failure(task.probe.id, task.probe.seed, "lost_worker", message), batch)
+
+    def _time_out(self, slot: _Slot, worker: _Worker, batch: _Batch) -> None:
+        task = worker.task
+        if task is None:
+            self._rest(slot, f"not ready within {START_SECONDS:g} s")
+        else:
+            slot.free()
+            message = f"it was killed at its deadline of {self._settings.deadline:g} s"
+            self._settle(task, Failure(task.probe.id, task.probe.seed, "timeout", message), batch)
+
+
+@contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the child that is started inside the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def visible_devices() -> list[str]:
+    """The GPUs a worker may be given, as CUDA_VISIBLE_DEVICES wants them; empty on a machine without."""
+    if not NVIDIA.is_dir():
+        return []
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [device for device in allowed.split(",") if device not in ("", "-1")]
+    return [str(index) for index in range(len(list(NVIDIA.iterdir())))]

@@ -1,0 +1,118 @@
+"""The child side of a resident worker: loads the base and the imports once, then serves probes until its pipe closes.
+
+Started by ``probes.run.local_workers`` with the spawn method; what it prints goes to runs/worker-N.log.
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import platform
+import signal
+import threading
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from common.errors import MissingRequirement, NightlaneError
+from probes.inputs.material import Material
+from probes.run.protocol import Progress
+from probes.run.store import ProbeStore
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a worker says first: its part of the probe key, and what its scorer and its server found."""
+
+    environment: str
+    about: str
+
+
+def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, quantization: str) -> None:
+    """Receive the material, then say ("ready", Ready). From then on, answer each received (probes, allowance) with
+    ("done", [(probe id, outcome), ...]); before that, ("progress", ...) as they run.
+
+    A NightlaneError goes to the parent as ("refused", error).
+    """
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for others in (signal.SIGTERM, signal.SIGHUP):  # so are these, sent to a group; the sandbox would inherit SIG_IGN
+        signal.signal(others, lambda *_: None)
+    _redirect(runs / f"worker-{number}.log")
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        try:
+            _serve(pipe, runs, threads, device, quantization)
+        except NightlaneError as error:
+            pipe.send(("refused", error))
+
+
+def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization: str) -> None:
+    material: Material = pipe.recv()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed worker would leave behind
+    torch.set_num_threads(threads)
+    for heavy in ("probes.train.trl", "probes.generate.sampler"):
+        importlib.import_module(heavy)
+    from probes.run.execute import Workbench, measure
+
+    bench = Workbench(material, device, {})
+    store = ProbeStore(runs)
+    bench.base(quantization)
+    rendered = bench.rendered(quantization)
+    pipe.send(("ready", Ready(f"{environment(device, threads)} rendered={rendered}", bench.about())))
+
+    speaking = threading.Lock()  # a scorer's threads have something to say, too
+
+    def tell(progress: Progress) -> None:
+        with speaking:
+            pipe.send(("progress", progress))
+
+    try:
+        while True:
+            batch, allowance = pipe.recv()
+            outcomes = measure(bench, batch, store.directory, tell, allowance)
+            pipe.send(("done", [(probe.id, outcome) for probe, outcome in zip(batch, outcomes, strict=True)]))
+    finally:
+        bench.close()
+
+
+def environment(device: str, threads: int) -> str:
+    """Software and device class, as one line: a part of the probe key."""
+    import torch
+
+    if device == "cpu":
+        where = f"cpu-{platform.machine()} threads={threads}"
+    elif torch.cuda.is_available():
+        where = torch.cuda.get_device_name(0).replace(" ", "-")
+    else:
+        raise MissingRequirement(
+            f"[runner] asks for {device} and torch sees no such device; install a CUDA build of torch"
+        )
+    python = f"python={platform.python_version()}"
+    return " ".join([where, python, *(f"{package}={version(package)}" for package in PACKAGES)])
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent ends, however it ends. A thread waits, because the kernel's own parent-death
+    signal is tied to the parent's thread that started us, and that may end earlier."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _redirect(log: Path) -> None:
+    handle: Any = log.open("a", encoding="utf-8", buffering=1)
+    os.dup2(handle.fileno(), 1)
+    os.dup2(handle.fileno(), 2)

@@ -1,0 +1,1 @@
+"""The execution scorer: a Python program in an answer is run in the sandbox against the prompt's checks."""

@@ -1,0 +1,103 @@
+"""Calls of a program's functions on behalf of its tests, remembered so that a person can be told what went wrong."""
+
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from probes.scoring.execution.failure_classes import FailureClass, class_of
+from sandbox import Candidate, Ended, Form, Outcome, Raised, Returned, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a program's function and what came of it."""
+
+    name: str
+    arguments: Sequence[Value]
+    named: Mapping[str, Value]
+    outcome: Outcome
+
+    @property
+    def failure_class(self) -> FailureClass:
+        return "ASSERTION_FAIL" if isinstance(self.outcome, Returned) else class_of(self.outcome)
+
+    @property
+    def note(self) -> str:
+        shown = [_show(value) for value in self.arguments]
+        shown += [f"{name}={_show(value)}" for name, value in self.named.items()]
+        return f"{self.name}({', '.join(shown)}) {told(self.outcome)}"
+
+
+@dataclass
+class Relay:
+    """Carries calls from the tests to the program as they are, and remembers the last.
+
+    ``spoiled`` is the first call since `begin` that gave neither a value nor an exception. Tests hear of it as of an
+    exception and may catch that, but they have learnt nothing from it.
+    """
+
+    program: Candidate
+    entry_point: str
+    last: Call | None = field(default=None)
+    spoiled: Call | None = field(default=None)
+
+    def begin(self) -> None:
+        self.spoiled = None
+
+    def ask(self, name: str) -> Callable[..., Outcome]:
+        function = self.entry_point if name == "candidate" else name
+
+        def call(*arguments: Form, **named: Form) -> Outcome:
+            outcome = self.program.forward(function, arguments, named)
+            self.last = Call(function, arguments, named, outcome)
+            if self.spoiled is None and (isinstance(outcome, Ended) or _out_of_memory(outcome)):
+                self.spoiled = self.last
+            return outcome
+
+        return call
+
+    def blame(self, outcome: Outcome, unread: str) -> tuple[FailureClass, str]:
+        """Why a test did not run to its end: what the program did last where that is no value, else what the test
+        made of the value. unread: why a value was none, as the tests found out."""
+        if self.spoiled is not None:
+            return self.spoiled.failure_class, self.spoiled.note
+        note = self.last.note if self.last else ""
+        if unread:
+            return "ASSERTION_FAIL", f"{note} ({unread})"
+        if isinstance(outcome, Returned):
+            return "OTHER_RUNTIME", "the tests pass an argument that cannot cross"
+        return class_of(outcome), note or told(outcome)
+
+
+def _out_of_memory(outcome: Outcome) -> bool:
+    """An exception, but one of our own limit's making."""
+    return isinstance(outcome, Raised) and outcome.builtin == "MemoryError"
+
+
+def told(outcome: Outcome) -> str:
+    match outcome:
+        case Returned(value):
+            return f"gave {_show(value)}"
+        case Raised(exception, message):
+            return f"raised {exception}: {message}"[:300].rstrip(": ")
+        case Ended(reason, detail):
+            return f"ended, {reason}: {detail}"
+
+
+def _show(value: Value | Form) -> str:
+    """A value in at most some 200 characters."""
+    if isinstance(value, Form):
+        try:
+            value = value.value
+        except ValueError:
+            return "something that is no value"
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        return f"a very large {type(value).__name__}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
+_SHORT.maxstring = _SHORT.maxother = 160
+_SHORT.maxlevel = 4

@@ -1,0 +1,276 @@
+"""The checks of a prompt, and what a program is worth under them. Two forms of ``checks`` exist:
+
+    {"entry_point": NAME, "cases": [{"args": [...], "expected": ...}, ...]}     values as in sandbox.values
+    {"entry_point": NAME, "setup": PYTHON, "tests": [PYTHON, ...]}              each test is one check
+
+The program sits in a sandbox that is given arguments and gives values. Expected values are compared out here. Test
+code, HumanEval's ``check`` or MBPP's asserts, runs unchanged in a second sandbox: the functions of the program are
+there under their own names and as ``candidate``, and each call of one goes through this file to the program and back.
+"""
+
+import ast
+import builtins
+import contextlib
+import functools
+import math
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any
+
+from probes.scoring.execution.calls import Call, Relay, told
+from probes.scoring.execution.failure_classes import FailureClass, class_of
+from probes.scoring.execution.parser import Parser
+from sandbox import (
+    Candidate,
+    Ended,
+    Limits,
+    Outcome,
+    ProgramBroke,
+    Raised,
+    Returned,
+    Sandbox,
+    Value,
+    canonical,
+    insist,
+    open_sandbox,
+)
+from sandbox.values import decode
+
+TOLERANCE = 1e-9
+VALUE_BYTES = 4 << 20  # JSON bytes of a returned value: a list of some hundred thousand numbers
+PACKAGES = ("numpy",)  # that tests may import where they are installed, as HumanEval+ and MBPP+ do; programs may not
+_RUN = "nightlane_runs_a_test"
+_HARNESS = f"\ndef {_RUN}(text):\n    exec(compile(text, '<test>', 'exec'), globals())\n"
+
+
+class TestsBroken(Exception):
+    """The tests of a prompt fail by themselves, whatever the program does."""
+
+    __test__ = False  # no test case of pytest's
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Checks passed out of ``total``; the class of the first that failed, and its input for people to read."""
+
+    passed: int
+    total: int
+    failure_class: FailureClass = "PASS"
+    note: str = ""
+    loaded: bool = True
+
+
+class Rooms:
+    """The two sandboxes, one for programs and one for test code, which is opened when a prompt has some; and the
+    process that finds the programs in answers."""
+
+    def __init__(self, limits: Limits) -> None:
+        """SandboxUnavailable when none holds here."""
+        self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
+        self._tests: dict[tuple[str, ...], Sandbox] = {}
+        self.parser = Parser()
+        self._interrupted = False
+
+    def tests(self, packages: tuple[str, ...] = ()) -> Sandbox:
+        """Test code computes beside the program and sees all it returns: it gets twice what a program gets, and the
+        packages that it imports."""
+        if packages not in self._tests:
+            limits = self.programs.limits
+            memory_mb = max(2 * limits.memory_mb, 512 if packages else 0)
+            twice = Limits(2 * limits.seconds, memory_mb, VALUE_BYTES, source_bytes=16 << 20)
+            opened = self._tests[packages] = open_sandbox(twice, packages=packages)
+            if self._interrupted:
+                opened.interrupt()
+        return self._tests[packages]
+
+    def interrupt(self) -> None:
+        """From another thread: whatever runs here ends now, and nothing runs here any more."""
+        self._interrupted = True
+        for sandbox in (self.programs, *list(self._tests.values())):
+            sandbox.interrupt()
+
+    def close(self) -> None:
+        self.parser.close()
+        self.programs.close()
+        for sandbox in self._tests.values():
+            sandbox.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Arguments and the values expected for them."""
+
+    entry_point: str
+    arguments: tuple[tuple[Value, ...], ...]
+    expected: tuple[Value, ...]
+
+    def judge(self, source: str, rooms: Rooms) -> Verdict:
+        """The share of cases with the right value. SandboxBroken when the machinery failed."""
+
+        def attempt() -> Verdict:
+            with rooms.programs.start(source, self.entry_point) as program:
+                if program.loaded is not None:
+                    return _unloaded(program.loaded, len(self.expected))
+                outcomes = program.calls(self.entry_point, self.arguments)
+            return self._verdict(outcomes)
+
+        return _insisted(attempt, len(self.expected), rooms.programs)
+
+    def _verdict(self, outcomes: Sequence[Outcome]) -> Verdict:
+        right = [
+            isinstance(outcome, Returned) and same(outcome.value, value)
+            for outcome, value in zip(outcomes, self.expected, strict=True)
+        ]
+        if all(right):
+            return Verdict(len(right), len(right))
+        first = right.index(False)
+        call = Call(self.entry_point, self.arguments[first], {}, outcomes[first])
+        return Verdict(sum(right), len(right), call.failure_class, call.note)
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """Test code: ``setup`` is executed first, then each of ``tests`` is one check. All are executed, in order."""
+
+    __test__ = False
+
+    entry_point: str
+    setup: str
+    tests: tuple[str, ...]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names that the tests take from the program."""
+        return tuple(sorted({self.entry_point, "candidate", *_free_names((self.setup, *self.tests))}))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of PACKAGES that the tests import."""
+        return tuple(name for name in PACKAGES if any(_imports(name, text) for text in (self.setup, *self.tests)))
+
+    def judge(self, source: str, rooms: Rooms) -> Verdict:
+        """The share of tests that ran to their end. SandboxBroken when the machinery failed, TestsBroken when the
+        tests cannot run at all."""
+
+        room = rooms.tests(self.packages)
+
+        def attempt() -> Verdict:
+            with rooms.programs.start(source, self.entry_point) as program:
+                if program.loaded is not None:
+                    return _unloaded(program.loaded, len(self.tests))
+                relay = Relay(program, self.entry_point)
+                asks = {name: relay.ask(name) for name in self.functions}
+                with room.start(self.setup + _HARNESS, _RUN, asks) as tests:
+                    return self._verdict(tests, relay)
+
+        return _insisted(attempt, len(self.tests), rooms.programs, room)
+
+    def _verdict(self, tests: Candidate, relay: Relay) -> Verdict:
+        if tests.loaded is not None:
+            if relay.last is None:
+                raise TestsBroken(f"the setup of its tests fails: {told(tests.loaded)}")
+            return Verdict(0, len(self.tests), *relay.blame(tests.loaded, tests.unread))
+        passed, first = 0, None
+        for test in self.tests:
+            relay.begin()
+            tests.unread = ""
+            outcome = tests.call(_RUN, test)
+            sound = relay.spoiled is None and relay.program.ended is None and not (tests.unasked or tests.unread)
+            if isinstance(outcome, Returned) and sound:
+                passed += 1
+            elif first is None:
+                first = relay.blame(outcome, tests.unread)
+        return Verdict(passed, len(self.tests), *(first or ()))
+
+
+def parse(checks: Mapping[str, Any]) -> Cases | Tests:
+    """The checks of a prompt; ValueError says what is wrong with them."""
+    entry_point = checks.get("entry_point")
+    if not isinstance(entry_point, str) or not entry_point.isidentifier():
+        raise ValueError("an entry_point, the name of a function")
+    if not isinstance(checks.get("stub", ""), str):
+        raise ValueError("a stub that is a text")
+    cases, tests = checks.get("cases"), checks.get("tests")
+    if isinstance(cases, list) and cases:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            arguments = [decode(case["args"]) for case in cases]
+            if all(isinstance(row, list) for row in arguments):
+                return Cases(entry_point, tuple(map(tuple, arguments)), tuple(decode(c["expected"]) for c in cases))
+        raise ValueError("cases of args (a list) and expected")
+    setup = checks.get("setup", "")
+    if isinstance(tests, list) and tests and all(isinstance(text, str) for text in (setup, *tests)):
+        found = Tests(entry_point, setup, tuple(tests))
+        try:
+            _ = found.functions
+        except SyntaxError as error:
+            raise ValueError(f"tests that compile ({error.msg})") from None
+        return found
+    raise ValueError("an entry_point with one or more cases (of args and expected) or tests (Python texts)")
+
+
+def same(value: Value, expected: Value) -> bool:
+    """Equal in exact type and value, all the way down; floats within a relative 1e-9, nan equal to nan."""
+    if type(value) is not type(expected):
+        return False
+    if isinstance(value, float) and isinstance(expected, float):
+        close = math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return close or (math.isnan(value) and math.isnan(expected))
+    if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
+        return len(value) == len(expected) and all(same(a, b) for a, b in zip(value, expected, strict=True))
+    if isinstance(value, dict) and isinstance(expected, dict):
+        mine, theirs = _by_key(value), _by_key(expected)
+        return [key for key, _ in mine] == [key for key, _ in theirs] and all(
+            same(a, b) for (_, a), (_, b) in zip(mine, theirs, strict=True)
+        )
+    if isinstance(value, set) and isinstance(expected, set):
+        return sorted(map(canonical, value)) == sorted(map(canonical, expected))
+    return bool(value == expected)
+
+
+def _by_key(value: dict[Value, Value]) -> list[tuple[str, Value]]:
+    """Sorted by what the keys are, not hashed: a program may choose keys whose hashes collide."""
+    return sorted(((canonical(key), item) for key, item in value.items()), key=itemgetter(0))
+
+
+def _insisted(attempt: Callable[[], Verdict], total: int, *sandboxes: Sandbox) -> Verdict:
+    try:
+        return insist(attempt, *sandboxes)
+    except ProgramBroke as trouble:
+        return Verdict(0, total, "BROKE_SANDBOX", str(trouble))
+
+
+def _unloaded(loaded: Raised | Ended, total: int) -> Verdict:
+    return Verdict(0, total, class_of(loaded, loading=True), f"it does not load: {told(loaded)}", loaded=False)
+
+
+def _imports(name: str, source: str) -> bool:
+    return bool(re.search(rf"^[ \t]*(?:import|from)[ \t]+{name}\b", source, re.MULTILINE))
+
+
+@functools.lru_cache(maxsize=1024)
+def _free_names(sources: tuple[str, ...]) -> frozenset[str]:
+    """Names that the sources call and neither they nor Python define. SyntaxError for what is no Python."""
+    called, bound = set(), set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Python warns of in foreign code concerns nobody here
+        trees = [ast.parse(source) for source in sources]
+    for tree in trees:
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Name(id=name)):
+                    called.add(name)
+                case (
+                    ast.Name(id=name, ctx=ast.Store())
+                    | ast.arg(arg=name)
+                    | ast.FunctionDef(name=name)
+                    | ast.ClassDef(name=name)
+                ):
+                    bound.add(name)
+                case ast.AsyncFunctionDef(name=name) | ast.ExceptHandler(name=str(name)):
+                    bound.add(name)
+                case ast.alias(name=name, asname=other):
+                    bound.add(other or name.split(".")[0])
+    return frozenset(called - bound)

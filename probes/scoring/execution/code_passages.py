@@ -1,0 +1,249 @@
+"""Which passages of a model's answer may be code: fenced blocks, stretches between prose, or the whole of it.
+
+Every pattern is linear in the text (possessive where repetitions meet), since an answer may be a megabyte of anything.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from probes.scoring.execution.syntax import LIMIT, Fault, parse
+
+MOST = 16  # fenced blocks, or stretches between prose, that are looked at
+CUTS = 12  # times a text is cut back before it is given up
+
+_PYTHON = ("", "py", "py3", "python", "python3")
+
+_DEFINITION = r"""(?:
+    (?:async[ ]+)?def[ ]+\w+[ ]*\( | class[ ]+\w+[ ]*[:(]
+    | import[ ]+[\w.]+[ ]*(?:$|[,;#]|as\b) | from[ ]+[.\w]+[ ]+import\b
+)"""
+_START = rf"""(?:
+    {_DEFINITION} | (?:async[ ]+)?def[ ]+\w | @\w
+    | [A-Za-z_][\w.]*(?:\[[^\]\n]*\])?(?:,[ ]*[A-Za-z_][\w.]*)*[ ]*(?::[^=\n]*)?(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=)
+)"""
+_LINE = rf"""(?:
+    {_START} | (?:return|raise|assert|pass|del|yield)\b | (?:else|try|finally)[ ]*: | [A-Za-z_][\w.]*\([^\n]*\)[ ]*$
+    | (?:for|while|if|elif|with|except)\b[^:\n]*: | \"{{3}} | '{{3}}
+)"""
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.MULTILINE | re.VERBOSE)
+
+
+STARTS = _pattern(rf"^{_START}")
+DEFINES = _pattern(rf"^[ \t]*+{_DEFINITION}")
+_PROSE = _pattern(rf"""^(?=\S)(?![)\]}}\#@"']|{_LINE})""")
+_TAIL = _pattern(r"^(?=\S)(?![)\]}\#])")
+INDENTED = _pattern(r"^[ \t]++\S")
+
+_FIRST_LINE = _pattern(rf"(?:\s*+\#[^\n]*+\n)*+\s*+{_LINE}")
+_BODY = _pattern(r"(?:[ \t]*+\n)*+(?:\t|[ ]{2})")
+_MIDDLE = _pattern(r"(?:else|elif|except|finally|return|yield|break|continue)\b")  # begins no top-level statement
+_OPENS = _pattern(r"(?P<mark>^[ \t]*+~{3,}+|(?<!`)`{3,}+)[ \t]*+(?P<tag>[\w+\#.-]*+)[^`\n]*+$")
+_MARKS = {"[BEGIN]": "[DONE]", "[PYTHON]": "[/PYTHON]"}
+_MARKED = _pattern(rf"^(?:{'|'.join(map(re.escape, chain(*_MARKS.items())))})[ \t]*+$")
+_KEYWORD = r"(?:and|or|not|in|is|if|else|as|import|lambda|for|async|await|None|True|False)\b"
+_WORD = rf"(?!{_KEYWORD})[A-Za-z']++"
+_BREAKS_OFF = _pattern(rf"""
+    (?:async|def|class|import|from|if|elif|else|for|while|with|try|except|finally|match|print)\b
+    (?![^\n]*[.!?:][ ]*+$)(?![^\n]*\b{_WORD}[ ]{_WORD}[ ]{_WORD})
+""")  # no sentence
+_CALL = _pattern(r"[A-Za-z_][\w.]*+[(\[][^\n]*+")
+_REFUSAL = re.compile(
+    r"\bI(?:'m|\s+am)\s+(?:\w+\s+){0,2}(?:sorry|unable|not\s+able)\b"
+    r"|\bI\s+(?:can't|cannot|can\s+not|won't|will\s+not|must\s+decline|don't\s+feel\s+comfortable)\b"
+    r"|\bAs\s+an?\s+(?:AI|artificial|(?:large\s+)?language)\b|^\s*(?:sorry\b|(?:I|my)\s+apolog)",
+    re.IGNORECASE,
+)
+
+
+def begins_as_code(text: str, stub: str = "") -> bool:
+    """Is the first line that is no comment a line of code, or, behind a stub, an indented one?"""
+    return bool(_FIRST_LINE.match(text) or (stub and _BODY.match(text)))
+
+
+def refuses(text: str) -> bool:
+    """Does the text begin by declining?"""
+    return bool(refusal(text))
+
+
+def refusal(text: str) -> str:
+    """What the beginning of the text says from where it declines; "" where it does not."""
+    beginning = text[:300].replace("\u2019", "'")
+    found = _REFUSAL.search(beginning)
+    return beginning[found.start() :] if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of an answer: the code of a fence, or text that stands in none."""
+
+    text: str
+    is_fenced: bool
+
+
+def fenced(text: str) -> list[Passage]:
+    """The fenced blocks, those of Python where there are any, and the texts around them, in their order. The last may
+    lack its end.
+
+    A fence may open behind words and close behind code, as models write it; one with a tag always opens a block. It is
+    closed by no mark that is indented by four or more than itself: that one belongs to a docstring of the code. What a
+    fence that is none of Python's holds may be Markdown itself. ``[BEGIN]`` and ``[DONE]`` on lines of their own, as
+    the prompts of MBPP have them, are a fence, too; the prompt may have had the first.
+    """
+    parts: list[tuple[str | None, list[str]]] = [(None, [])]  # the tag of a fence, or None around fences, and lines
+    text, mark, indent = _opened(text), "", 0
+    for line in text.split("\n"):
+        opens, words = _OPENS.search(line), line.strip()
+        if mark and words.startswith(mark) and _indent(line) < indent + 4:
+            mark = ""
+            parts.append((None, []))
+            if not (opens and opens["tag"] and words.startswith(opens["mark"])):
+                continue
+        elif mark and words.find(mark) == len(words) - len(mark) > 0:
+            parts[-1][1].append(line.rstrip().removesuffix(mark))
+            mark = ""
+            parts.append((None, []))
+            continue
+        if not mark and words in _MARKS:
+            mark, indent = _MARKS[words], _indent(line)
+            parts.append(("", []))
+        elif not mark and opens:
+            parts[-1][1].append(line[: opens.start()])
+            mark, indent = opens["mark"].strip(), _indent(line)
+            parts.append((opens["tag"].lower(), []))
+        else:
+            parts[-1][1].append(line)
+    if mark:
+        _close(parts, mark)
+    of_python = any(tag in _PYTHON for tag, _ in parts)
+    return [part for tag, lines in parts for part in _read(tag, lines, of_python)]
+
+
+def _close(parts: list[tuple[str | None, list[str]]], mark: str) -> None:
+    """A last fence without an end ends at a mark indented too far, unless these come in pairs, as in docstrings."""
+    tag, lines = parts[-1]
+    marks = [number for number, line in enumerate(lines) if line.strip().startswith(mark)]
+    if len(marks) % 2:
+        parts[-1:] = [(tag, lines[: marks[-1]]), (None, lines[marks[-1] + 1 :])]
+
+
+def _read(tag: str | None, lines: Sequence[str], of_python: bool) -> Iterator[Passage]:
+    if tag is None:
+        if lines:
+            yield Passage("\n".join(lines), False)
+    elif tag in _PYTHON or not of_python:
+        for code in _unwrapped(tag, "\n".join(lines) + "\n"):
+            yield Passage(code, True)
+
+
+def _indent(line: str) -> int:
+    line = line.expandtabs(4)
+    return len(line) - len(line.lstrip())
+
+
+def is_marked(text: str) -> bool:
+    """Is there a line that is only a mark, such as ``[DONE]``? Python would read it as a list."""
+    return bool(_MARKED.search(text))
+
+
+def _opened(text: str) -> str:
+    """The text with the opening mark that its prompt had."""
+    first = _MARKED.search(text)
+    for opening, closing in _MARKS.items():
+        if first and first[0].strip() == closing:
+            return f"{opening}\n{text}"
+    return text
+
+
+def in_order(parts: Sequence[Passage]) -> list[Passage]:
+    """The last fences and the last `runs` between them, MOST of each."""
+    blocks: list[Passage] = []
+    found: list[Passage] = []
+    for part in reversed(parts):
+        between = len(found) - len(blocks)
+        if not part.is_fenced and between < MOST:
+            found += [Passage(run, False) for run in runs(part.text, MOST - between)][::-1]
+        elif part.is_fenced and len(blocks) < MOST:
+            blocks.append(part)
+            found.append(part)
+    return found[::-1]
+
+
+def runs(text: str, most: int = MOST) -> Iterator[str]:
+    """The stretches of lines from one that starts code to a line of prose or the end; one may not compile."""
+    position = 0
+    for _ in range(most):
+        start = STARTS.search(text, position)
+        if start is None:
+            return
+        run = longest("", text[start.start() :], prose)
+        # Behind code with a fault only prose begins anew: the rest of a broken program is no program.
+        behind = next(_prose(text, start.start() + len(run) if run else start.end()), None)
+        yield run or text[start.start() : behind]
+        if behind is None:
+            return
+        position = behind
+
+
+def prose(text: str) -> list[int]:
+    """Where lines of prose begin, but for the first line."""
+    return list(_prose(text, 1))
+
+
+def _prose(text: str, position: int) -> Iterator[int]:
+    """Code that breaks off (``print(f([1,``, ``def``) is no prose."""
+    return (line.start() for line in _PROSE.finditer(text, position) if not _breaks_off(text, line.start()))
+
+
+def tails(text: str) -> list[int]:
+    """Where lines begin that are neither indented nor close a bracket: whatever the text is, a function ends there."""
+    return [line.start() for line in _TAIL.finditer(text, 1)]
+
+
+def longest(head: str, body: str, ends: Callable[[str], Sequence[int]]) -> str:
+    """The longest beginning of the body, up to one of its ``ends``, with which the head compiles; "" if none.
+
+    What compiles never reaches the first faulty line, so a few cuts do where trying every line would take thousands.
+    """
+    if len(head + body) > LIMIT:
+        return ""
+    places = ends(body)
+    for _ in range(CUTS):
+        program = parse(head + body)
+        if isinstance(program, ast.Module):
+            return body
+        fault = _offset(head + body, program) - len(head)
+        if fault < 0 or _MIDDLE.match(body, fault):
+            return ""
+        places = [place for place in places if place <= fault and place < len(body)]
+        if not places:
+            return ""
+        body = body[: places[-1]]
+    return ""
+
+
+def _breaks_off(text: str, position: int) -> bool:
+    """Does the line here begin a statement that lacks its end? A sentence may begin with the same word."""
+    call = _CALL.match(text, position)
+    if call and sum(map(call[0].count, "([{")) > sum(map(call[0].count, ")]}")):
+        return True
+    return bool(_BREAKS_OFF.match(text, position))
+
+
+def _unwrapped(tag: str, code: str) -> list[str]:
+    """The code of a block, or where that is Markdown itself, of the blocks in it."""
+    if tag not in _PYTHON or (not tag and isinstance(parse(code), Fault)):
+        return [part.text for part in fenced(code) if part.is_fenced] or [code]
+    return [code]
+
+
+def _offset(source: str, fault: Fault) -> int:
+    """Where the faulty line begins; -1 when it is not known."""
+    if not fault.line:
+        return -1
+    return sum(len(line) + 1 for line in source.split("\n")[: fault.line - 1])

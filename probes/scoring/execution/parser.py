@@ -1,0 +1,166 @@
+"""Texts of a model are parsed and compiled in a process of their own, which has limits on memory and time.
+
+A few hundred characters can make Python's compiler take gigabytes, minutes or the whole process. So whoever has to know
+what such a text holds asks here: the question is a function of ours, which is called in that process.
+
+    parser = Parser()
+    parser.extract(text, "double")         # extraction.extract, within these limits
+    parser.ask(count_classes, text)        # or Unread, when the text took too much
+"""
+
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from probes.scoring.execution import extraction
+from probes.scoring.execution.extraction import Extracted
+from sandbox import protocol
+from sandbox.memory import peak_mb
+
+MEMORY_MB = 256  # address space of the process, of which Python and the modules of ours take 20 to 80
+SECONDS = 3.0  # processor time of one question
+DEADLINE = 60.0  # seconds on the clock of one question, on a machine that is busy with others
+LONGEST = 1 << 20  # characters of a text that is looked at
+_WORN_MB = 150  # a process that took so much for one text is replaced, since Python keeps most of it
+
+_BOOT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from probes.scoring import parser
+parser.serve(float(sys.argv[2]))
+"""
+
+
+class Unread(Exception):
+    """A text was not parsed, because it is too long or took too much; the message says which."""
+
+
+class Parser:
+    """One such process: started by the first question, used for all, replaced when a text ended it. Threads may share
+    it; they are answered one after the other."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``question``, a function at the top of one of our modules, gives for these JSON values, as JSON has it
+        (the fields of a dataclass as a dict). Unread when a text is longer than LONGEST, or took too much."""
+        if any(len(text) > LONGEST for text in arguments if isinstance(text, str)):
+            raise Unread(f"it is longer than {LONGEST} characters")
+        frame = protocol.pack([question.__module__, question.__qualname__, arguments])
+        with self._lock:
+            answer = (
+                self._answer(frame) or self._answer(frame) or {"unread": "it ended the process that parsed it, twice"}
+            )
+        if "unread" in answer:
+            raise Unread(answer["unread"])
+        return answer["value"]
+
+    def extract(self, text: str, entry_point: str = "", stub: str = "") -> Extracted:
+        """The program of an answer (extraction.py). One that cannot be read is the program as it stands: the sandbox
+        will say what is wrong with it, within its own limits."""
+        try:
+            found = self.ask(extraction.extract, text, entry_point, stub)
+        except Unread:
+            return Extracted(stub + text, "completion" if stub else "bare")
+        return Extracted(found["source"], found["form"])
+
+    def salvage(self, text: str, source: str, entry_point: str, stub: str) -> str | None:
+        """The program of an answer if only its format were better (extraction.py); None for one that cannot be read."""
+        try:
+            found: str | None = self.ask(extraction.salvage, text, source, entry_point, stub)
+        except Unread:
+            return None
+        return found
+
+    def close(self) -> None:
+        """End the process; the next question starts another."""
+        with self._lock:
+            self._end()
+
+    def _answer(self, frame: bytes) -> dict[str, Any] | None:
+        """What the process answers; None where it ended or was too slow, and it need not be the text that did it."""
+        process = self._process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            protocol.write_all(process.stdin.fileno(), frame)
+            reply = _read(process.stdout.fileno(), time.monotonic() + DEADLINE)
+        except BrokenPipeError:
+            reply = None
+        except BaseException:  # Ctrl-C, say: what this process still answers belongs to no other question
+            self._end()
+            raise
+        if reply is None or reply["last"]:
+            self._end()
+        if reply is None and process.returncode == -signal.SIGPROF:
+            return {"unread": f"it took more than {self._seconds:g} s to parse"}
+        answer: dict[str, Any] | None = reply and reply["answer"]
+        return answer
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        path = json.dumps([os.path.abspath(folder) for folder in sys.path])
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", "-c", _BOOT, path, str(self._seconds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            start_new_session=True,  # so that Ctrl-C reaches us alone
+        )  # fmt: skip
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.communicate()  # closes the streams, and waits
+        self._process = None
+
+
+def serve(seconds: float) -> None:
+    """Answer questions on the standard streams, in the process of a Parser, until they end."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = MEMORY_MB << 20
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    while (question := protocol.read_frame(0)) is not None:
+        module, name, arguments = question
+        function = getattr(importlib.import_module(module), name)
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, inside the compiler as well
+        try:
+            value = function(*arguments)
+            answer = {"value": asdict(value) if is_dataclass(value) else value}  # type: ignore[arg-type]
+        except MemoryError:
+            answer = {"unread": f"it took more than {MEMORY_MB} MiB to parse"}
+        except RecursionError:
+            answer = {"unread": "it is nested too deeply to be parsed"}
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        last = peak_mb() > _WORN_MB
+        protocol.write_all(1, protocol.pack({"answer": answer, "last": last}))
+
+
+def _read(descriptor: int, deadline: float) -> Any:
+    """The next frame; None where the process ended before it, or the deadline came."""
+    data = b""
+    size = protocol.HEADER.size
+    while len(data) < size:
+        remaining = deadline - time.monotonic()
+        if not select.select([descriptor], [], [], max(0.0, remaining))[0]:
+            return None
+        part = os.read(descriptor, 1 << 20)
+        if not part:
+            return None
+        data += part
+        if len(data) >= protocol.HEADER.size:
+            size = protocol.HEADER.size + protocol.HEADER.unpack_from(data)[0]
+    return protocol.unpack(data[protocol.HEADER.size :])

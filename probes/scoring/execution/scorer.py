@@ -1,0 +1,134 @@
+"""The execution scorer: an answer is a Python program, its score the share of its prompt's checks that it passes.
+
+The program runs in the sandbox, which is given inputs only; the verdict is formed outside of it (law 8). What the
+checks of a prompt look like is said in ``checks.py``; ``stub`` in them is code that the answer goes on from.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from common.errors import BadInput, MissingRequirement
+from common.parallel import SideBySide, free_cores
+from probes.inputs.prompts import Prompt
+from probes.inputs.settings import ScorerSettings
+from probes.scoring.execution.checks import Cases, Rooms, Tests, TestsBroken, Verdict, parse
+from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
+from sandbox import Limits, SandboxBroken, SandboxUnavailable
+
+
+class ExecutionSettings(ScorerSettings):
+    """``[scorer] kind = "execution"``: processor seconds and MiB of memory for one answer's program."""
+
+    seconds: float = Field(2.0, ge=0.05, le=60)
+    memory_mb: int = Field(256, ge=96, le=1 << 20)
+
+
+class ExecutionScorer:
+    """Share of checks passed, times 10. The outcome word is a class of ``failures.py``: PASS, or why the first check
+    that failed did.
+
+    An answer that fails as it stands, and passes once code around its function is taken away (a self-test that
+    crashes, prose), still fails; its mark says that only its format was wrong.
+    """
+
+    kind: ClassVar[str] = "execution"
+    Settings: ClassVar[type[ScorerSettings]] = ExecutionSettings
+
+    def __init__(self, settings: ExecutionSettings, folder: Path = Path()) -> None:
+        self._limits = Limits(seconds=settings.seconds, memory_mb=settings.memory_mb)
+        self._here = threading.local()
+        self._opened: list[Rooms] = []
+        self._closing = False
+        self._about = f"sandbox: {self._rooms.programs.why}"
+        self._parsed: dict[str, Cases | Tests] = {}
+        self._reading = threading.Lock()  # Python's warnings are switched off for all threads, or for none
+        self._side_by_side = SideBySide(self._mark)
+
+    @property
+    def _rooms(self) -> Rooms:
+        """This thread's own: a sandbox serves the thread that opened it."""
+        rooms: Rooms | None = getattr(self._here, "rooms", None)
+        if rooms is None:
+            try:
+                rooms = self._here.rooms = Rooms(self._limits)
+            except SandboxUnavailable as error:
+                raise MissingRequirement(str(error)) from None
+            self._opened.append(rooms)
+            if self._closing:
+                rooms.interrupt()
+        return rooms
+
+    @property
+    def about(self) -> str:
+        """Which sandbox is used and why, in one line."""
+        return self._about
+
+    @staticmethod
+    def overseer(settings: ScorerSettings, folder: Path) -> None:
+        """Nobody: it scores the same today and tomorrow."""
+
+    @staticmethod
+    def files(settings: ExecutionSettings, folder: Path) -> Sequence[Path]:
+        return ()
+
+    @staticmethod
+    def check(settings: ExecutionSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
+        for prompt in prompts:
+            try:
+                parse(prompt.checks)
+            except ValueError as error:
+                raise BadInput(
+                    f"prompt {prompt.id!r}: the execution scorer needs {error}; mend the checks of its row in the "
+                    "prompts file"
+                ) from None
+
+    def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark]:
+        return [future.result() for future in self.judged(answers, free_cores())]
+
+    def judged(self, answers: Sequence[Answer], lanes: int) -> Iterator["Future[Mark]"]:
+        """A finished future for each answer, in order; ``lanes`` of them are judged side by side. How many changes no
+        mark: time is processor time, and each program has a process of its own."""
+        return self._side_by_side.each(answers, lanes)
+
+    def close(self) -> None:
+        self._closing = True
+        if self._side_by_side.busy:  # an interruption, or an answer that could not be judged
+            for rooms in tuple(self._opened):
+                rooms.interrupt()
+            self._side_by_side.close()
+        for rooms in self._opened:
+            rooms.close()
+        self._side_by_side.close()
+
+    def _mark(self, answer: Answer) -> Mark:
+        stub = answer.prompt.checks.get("stub", "")
+        with self._reading:
+            if (checks := self._parsed.get(answer.prompt.id)) is None:
+                checks = self._parsed[answer.prompt.id] = parse(answer.prompt.checks)
+        found = self._rooms.parser.extract(answer.text, checks.entry_point, stub)
+        if found.form in ("none", "refusal"):
+            return Mark(0.0, {"pass": 0.0}, outcome="NO_CODE" if found.form == "none" else "REFUSAL")
+        try:
+            verdict = self._judge(checks, found.source)
+            format_only = not verdict.loaded and self._passes(
+                checks, self._rooms.parser.salvage(answer.text, found.source, checks.entry_point, stub)
+            )
+        except SandboxBroken as error:
+            raise ScorerBroken(f"prompt {answer.prompt.id!r}: {error}") from None
+        except TestsBroken as error:
+            raise ChecksBroken(f"prompt {answer.prompt.id!r}: {error}; mend its tests") from None
+        return Mark(
+            10.0 * verdict.passed / verdict.total, {"pass": float(verdict.failure_class == "PASS")},
+            outcome=verdict.failure_class, note=verdict.note, format_only=format_only,
+        )  # fmt: skip
+
+    def _judge(self, checks: Cases | Tests, source: str) -> Verdict:
+        return checks.judge(source, self._rooms)
+
+    def _passes(self, checks: Cases | Tests, source: str | None) -> bool:
+        return source is not None and self._judge(checks, source).failure_class == "PASS"

@@ -1,0 +1,49 @@
+"""Which of two answers a judge prefers. Its reply is untrusted; a choice that turns with the order is none."""
+
+import json
+import re
+from typing import Any, Literal
+
+from probes.scoring.judge.judgement import MAX_REPLY, Unreadable, parsed
+from probes.scoring.protocol import Missing
+
+Preferred = Literal["first", "second", "tie"]
+CHOICES: tuple[Preferred, ...] = ("first", "second", "tie")
+
+
+def preference_format() -> dict[str, Any]:
+    """The reply as JSON schema, closed."""
+    parts = {"note": {"type": "string"}, "preferred": {"type": "string", "enum": list(CHOICES)}}
+    schema = {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": "preference", "strict": True, "schema": schema}}
+
+
+def read_preference(text: str) -> Preferred:
+    """The choice in a judge's reply; Unreadable says what is missing or wrong."""
+    if len(text) > MAX_REPLY:
+        raise Unreadable(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
+    data, repaired = parsed(text)
+    found = preference_of(data)
+    if repaired and re.findall(r"""preferred["']?\s*:\s*["'](\w+)["']""", text) != [found]:
+        raise Unreadable("it is no JSON and does not state preferred once")
+    return found
+
+
+def preference_of(data: object) -> Preferred:
+    """A choice from parsed JSON; Unreadable for anything else."""
+    choice = data.get("preferred") if isinstance(data, dict) else None
+    for known in CHOICES:
+        if choice == known:
+            return known
+    raise Unreadable(f"preferred must be one of {', '.join(CHOICES)}, and it is {json.dumps(choice, default=str)[:40]}")
+
+
+def in_both_orders(forward: Preferred | Missing, backward: Preferred | Missing) -> float | Missing:
+    """+1 when the answer that came first in ``forward`` and second in ``backward`` is preferred both times, -1 when
+    the other is, and 0, a tie, for all else: a choice that turns with the order says nothing of the answers."""
+    for side in (forward, backward):
+        if isinstance(side, Missing):
+            return side
+    if (forward, backward) == ("first", "second"):
+        return 1.0
+    return -1.0 if (forward, backward) == ("second", "first") else 0.0

@@ -1,0 +1,38 @@
+"""The two forms in which a judge is asked: to mark an answer, or to choose between two."""
+
+from typing import Any
+
+from probes.scoring.judge.client import Form
+from probes.scoring.judge.judgement import Judgement, judgement_of, read_judgement
+from probes.scoring.judge.preference import Preferred, preference_format, preference_of, read_preference
+from probes.scoring.judge.question import comparing_message, system_message
+from probes.scoring.judge.rubric import Rubric
+
+
+def marking(rubric: Rubric) -> Form[Judgement]:
+    """A mark per component, critical failures, and the judge's own overall."""
+    return Form(
+        system_message(rubric),
+        rubric.response_format,
+        lambda text: read_judgement(text, rubric),
+        _as_data,
+        lambda data: judgement_of(data, rubric),
+    )
+
+
+def choosing(rubric: Rubric) -> Form[Preferred]:
+    """The first of two answers, the second, or neither."""
+    return Form(
+        comparing_message(rubric),
+        preference_format(),
+        read_preference,
+        lambda preferred: {"preferred": preferred},
+        preference_of,
+    )
+
+
+def _as_data(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "components": dict(judgement.marks), "critical_failures": list(judgement.critical),
+        "overall": judgement.overall, "note": judgement.note,
+    }  # fmt: skip

@@ -1,0 +1,155 @@
+"""What a judge scores by: a TOML file of weighted components, critical failures and words on each category.
+
+scale = { low = 0, high = 10 }               # of a component's mark
+instructions = "..."                         # optional: whose answers these are, what matters
+
+[[component]]
+name = "voice"
+weight = 25
+definition = "10: ... 5: ... 0: ..."
+
+[[critical]]
+name = "breaks_character"
+definition = "..."
+cap = 2                                      # the overall, from 0 to 10, is at most this
+
+[categories]
+advice = "..."
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from common.errors import BadInput
+from probes.inputs.toml_file import read_toml
+
+RESERVED = ("judge_overall", "pass_spread", "overall", "critical_failures", "components", "note")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class _Named(_Table):
+    name: str = Field(max_length=64)
+    definition: str = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_free_identifier(cls, name: str) -> str:
+        if not (name.isascii() and name.isidentifier()) or name in RESERVED:
+            raise ValueError(f"name={name!r} must be letters, digits and _, and none of {', '.join(RESERVED)}")
+        return name
+
+
+class Component(_Named):
+    """One thing that is marked, and its share of the overall."""
+
+    weight: float = Field(gt=0, le=1e6)
+
+
+class Critical(_Named):
+    """A failure that no good component makes up for: with it, the overall is at most ``cap`` (0 to 10)."""
+
+    cap: float = Field(ge=0, le=10)
+
+
+class Scale(_Table):
+    """The bounds of a component's mark."""
+
+    low: float = Field(0.0, ge=-1e6, le=1e6)
+    high: float = Field(10.0, ge=-1e6, le=1e6)
+
+    @model_validator(mode="after")
+    def _goes_up(self) -> "Scale":
+        if not self.low < self.high:
+            raise ValueError(f"low={self.low:g} must be below high={self.high:g}; swap or change them")
+        return self
+
+    def to_ten(self, mark: float) -> float:
+        """A mark on this scale, as one from 0 to 10."""
+        return 10.0 * (mark - self.low) / (self.high - self.low)
+
+
+class Rubric(_Table):
+    """A whole rubric. Names are unique among components and critical failures together."""
+
+    scale: Scale = Scale()
+    instructions: str = ""
+    component: tuple[Component, ...] = Field(min_length=1)
+    critical: tuple[Critical, ...] = ()
+    categories: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Rubric":
+        seen: set[str] = set()
+        for name in (*self.names, *self.failures):
+            if name in seen:
+                raise ValueError(f"the name {name!r} is used twice; rename one of the two")
+            seen.add(name)
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(component.name for component in self.component)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        return tuple(critical.name for critical in self.critical)
+
+    def overall(self, marks: Mapping[str, float], reported: Collection[str] = ()) -> float:
+        """The weighted mean of the marks from 0 to 10, under the caps of the critical failures reported."""
+        total = sum(component.weight for component in self.component)
+        mean = sum(component.weight * self.scale.to_ten(marks[component.name]) for component in self.component) / total
+        caps = [critical.cap for critical in self.critical if critical.name in reported]
+        return min([max(0.0, min(10.0, mean)), *caps])
+
+    def reply_schema(self) -> dict[str, Any]:
+        """A judgement as JSON schema, closed. Bounds are said in words and checked here, since some servers refuse
+        the keywords for them."""
+        parts: dict[str, Any] = {"note": {"type": "string"}}
+        if self.critical:
+            names = {"type": "string", "enum": list(self.failures)}
+            parts["critical_failures"] = {"type": "array", "items": names}
+        parts["components"] = _closed({name: {"type": "number"} for name in self.names})
+        parts["overall"] = {"type": "number"}
+        return _closed(parts)
+
+    @property
+    def response_format(self) -> dict[str, Any]:
+        return {
+            "type": "json_schema",
+            "json_schema": {"name": "judgement", "strict": True, "schema": self.reply_schema()},
+        }
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def load_rubric(path: Path) -> Rubric:
+    """The rubric in a file; BadInput in one sentence for the first law it breaks."""
+    _, text = read_toml(path, "rubric")
+    try:
+        return Rubric.model_validate_json(text)
+    except ValidationError as error:
+        raise BadInput(f"{path}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first complaint, an unknown key before all else, with where it is and what helps."""
+    problems = error.errors(include_url=False)
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"]) or "the rubric"
+    if problem["type"] == "extra_forbidden":
+        return f"{where} is no key of a rubric; correct or remove it"
+    if problem["type"] == "missing":
+        return f"{where} is missing; add it"
+    law = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{where}: {law}"
+    shown = repr(problem["input"])
+    return f"{where}={shown[:80]} is refused ({law[:1].lower()}{law[1:]}); correct it"

@@ -1,0 +1,80 @@
+"""The judge: answers scored by a language model with a rubric. It marks components; the overall is computed here.
+
+OPENAI_JUDGE_BASE_URL and OPENAI_JUDGE_API_KEY say where it is, or else OPENAI_BASE_URL and OPENAI_API_KEY. Each
+judgement is asked for once, whatever happens: it is kept on disk by what was asked. An endpoint that is down is waited
+for; an answer that cannot be judged has no score.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from common.errors import BadInput
+from probes.inputs.prompts import Prompt
+from probes.inputs.settings import ScorerSettings
+from probes.scoring.judge.calibration import load_calibration
+from probes.scoring.judge.epoch import epoch_file
+from probes.scoring.judge.judgement import marked
+from probes.scoring.judge.question import user_message
+from probes.scoring.judge.rubric import load_rubric
+from probes.scoring.judge.settings import JudgeSettings
+from probes.scoring.protocol import Answer, Context, Mark, Missing
+
+if TYPE_CHECKING:
+    from probes.scoring.judge.examiner import JudgeOverseer
+
+
+class JudgeScorer:
+    """Weighted components of a rubric, each answer judged ``passes`` times. Outcome words: JUDGED, CRITICAL."""
+
+    kind: ClassVar[str] = "judge"
+    Settings: ClassVar[type[ScorerSettings]] = JudgeSettings
+
+    def __init__(
+        self, settings: JudgeSettings, folder: Path = Path(), environment: Mapping[str, str] | None = None
+    ) -> None:
+        # Imported here: the openai client takes a second or more, which commands that only read a study need not wait.
+        from probes.scoring.judge.batch import Desk
+        from probes.scoring.judge.question_kinds import marking
+
+        self._passes, self.rubric = settings.passes, load_rubric(folder / settings.rubric)
+        self._form, self._desk = marking(self.rubric), Desk(settings, folder, environment)
+
+    @property
+    def about(self) -> str:
+        """The model and where it is asked, and whether it answered at the start."""
+        return self._desk.about
+
+    @staticmethod
+    def files(settings: JudgeSettings, folder: Path) -> Sequence[Path]:
+        """The rubric, and the epoch once there is one."""
+        epoch = epoch_file(settings, folder)
+        return (folder / settings.rubric, *([epoch] if epoch.exists() else []))
+
+    @staticmethod
+    def check(settings: JudgeSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
+        path = folder / settings.rubric
+        known = load_rubric(path).categories
+        for prompt in (*prompts, *(item.prompt for item in load_calibration(settings, folder))):
+            if known and prompt.category not in known:
+                raise BadInput(
+                    f"{path} has no word on the category {prompt.category!r} of prompt {prompt.id!r}; add it under "
+                    "[categories] (it may be an empty text)"
+                )
+
+    @staticmethod
+    def overseer(settings: JudgeSettings, folder: Path) -> "JudgeOverseer":
+        from probes.scoring.judge.examiner import JudgeOverseer
+
+        return JudgeOverseer(settings, folder)
+
+    def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark | Missing]:
+        asked = [user_message(self.rubric, answer.prompt, answer.text) for answer in answers]
+        passes = range(self._passes)
+        questions = [(text, number) for text in asked for number in passes]
+        found = self._desk.ask(self._form, questions, context or Context())
+        marks = {text: marked([found[text, number] for number in passes], self.rubric) for text in set(asked)}
+        return [marks[text] for text in asked]
+
+    def close(self) -> None:
+        self._desk.close()

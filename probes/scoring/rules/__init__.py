@@ -1,0 +1,1 @@
+"""The rules scorer: what regular expressions and counters see in an answer."""

@@ -1,0 +1,1 @@
+"""Training: TRL's DPO and ORPO trainers with PEFT adapters."""

@@ -1,0 +1,283 @@
+"""Training: TRL's DPOTrainer and ORPOTrainer with PEFT LoRA, one adapter per job, the base left as it was.
+
+Imports torch, trl and peft at the top, so import it only where a model is trained.
+"""
+
+import gc
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from datasets import Dataset, disable_progress_bars
+from transformers import TrainerCallback, set_seed
+from trl import DPOConfig, DPOTrainer
+
+from lanes import Recipe
+from probes.inputs.settings import ProbeSettings
+from probes.inputs.training_rows import Pair
+from probes.model.adapter import lora_config, put_on_new_adapter, take_off_adapter
+from probes.model.adapter_files import mark
+from probes.model.load import Base
+from probes.model.target_modules import problem
+from probes.rendering.renderer import Unrenderable
+from probes.train.orpo import ORPOConfig, TokenORPOTrainer
+
+disable_progress_bars()
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+warnings.filterwarnings("ignore", module=r"(trl|transformers|peft|torch|accelerate|bitsandbytes|datasets)(\..*)?")
+
+OnStep = Callable[[int, float], None]
+LOGGED = {
+    "loss": "loss",
+    "token_accuracy": "mean_token_accuracy",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "rewards_chosen": "rewards/chosen",
+    "rewards_rejected": "rewards/rejected",
+    "rewards_accuracy": "rewards/accuracies",
+    "rewards_margin": "rewards/margins",
+}
+
+
+class Diverged(Exception):
+    """The loss or the gradient norm is NaN or infinite."""
+
+
+class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
+    """DPOTrainer on rows that are token ids already: prompt_ids, chosen_ids, rejected_ids."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+
+class Untrainable(Exception):
+    """The trainer would not see the rows that the recipe gives it."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/."""
+
+    recipe: Recipe
+    rows: Sequence[Pair]
+    seed: int
+    directory: Path
+    on_step: OnStep
+
+
+@dataclass(frozen=True)
+class Trained:
+    """``seconds`` in the training loop alone, ``tokens`` it saw, and the last line of the curve."""
+
+    adapter: Path
+    seconds: float
+    tokens: int
+    final: dict[str, float]
+
+
+def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> list[Trained | Exception]:
+    """Train every job on one base; an exception in the list belongs to that job alone.
+
+    Today the jobs are worked off one by one; what is above depends only on each job giving what it gives alone.
+    """
+    results: list[Trained | Exception] = []
+    for job in jobs:
+        try:
+            results.append(_train_one(base, job, settings))
+        except (Diverged, Untrainable, RuntimeError, ValueError, MemoryError, OSError) as error:
+            results.append(error)
+    return results
+
+
+def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained:
+    set_seed(job.seed)
+    rows = _tokenised(base, job)
+    curve = _Curve(job.directory / "train.jsonl", job.on_step)
+    kept = _State.of(base.model)
+    trainer: Any = None
+    try:
+        trainer = _trainer(base, job, settings, rows, curve)
+        started = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - started
+        if len(trainer.train_dataset) != len(rows) or trainer.state.global_step != trainer.args.max_steps:
+            raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {len(rows)} rows")
+        tokens = _tokens(rows, job.recipe.max_length)
+        adapter = job.directory / "adapter"
+        trainer.model.save_pretrained(str(adapter))
+        if base.adapter is not None:
+            mark(adapter, base.adapter.digest, held=False)
+    finally:
+        curve.close()
+        kept.restore(base)
+        del trainer
+        gc.collect()
+        if base.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+    return Trained(adapter, seconds, tokens, curve.last)
+
+
+def _tokenised(base: Base, job: TrainingJob) -> Dataset:
+    """The rows as token ids in order. Untrainable names a row that has none, or no room for an answer: DPOTrainer would
+    drop it, and ORPOTrainer make NaN of it."""
+    found = []
+    for pair, row in zip(job.rows, base.renderer.rows(job.rows), strict=True):
+        where = f"source {pair.source}, line {pair.line}"
+        if isinstance(row, Unrenderable):
+            raise Untrainable(f"{where}: {row}")
+        if len(row.prompt) >= job.recipe.max_length:
+            raise Untrainable(
+                f"{where}: a prompt of {len(row.prompt)} tokens leaves no room for an answer in "
+                f"max_length={job.recipe.max_length}; raise max_length or take the row out"
+            )
+        found.append({"prompt_ids": row.prompt, "chosen_ids": row.chosen, "rejected_ids": row.rejected})
+    return Dataset.from_list(found)
+
+
+def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Dataset, curve: "_Curve") -> Any:
+    recipe = job.recipe
+    micro = math.gcd(settings.micro_batch, recipe.effective_batch)
+    device = base.model.device.type
+    common: dict[str, Any] = {
+        "output_dir": str(job.directory),
+        "max_steps": len(rows) // recipe.effective_batch,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": recipe.effective_batch // micro,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": recipe.scheduler,
+        "warmup_steps": recipe.warmup,
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.max_grad_norm,
+        "optim": recipe.optimizer,
+        "beta": recipe.beta,
+        "max_length": recipe.max_length,
+        "seed": job.seed,
+        "data_seed": job.seed,
+        "train_sampling_strategy": "sequential",
+        "disable_dropout": False,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "bf16": device != "cpu" and base.model.dtype == torch.bfloat16 and not base.quantised,
+        "fp16": device != "cpu" and base.model.dtype == torch.float16,
+        "use_cpu": device == "cpu",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": device != "cpu",
+    }
+    arguments = {
+        **_model(base, recipe),
+        "train_dataset": rows,
+        "processing_class": base.renderer.tokenizer,
+        "callbacks": [curve],
+    }
+    if recipe.objective == "orpo":
+        trainer = TokenORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
+    else:
+        loss = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
+        trainer = TokenDPOTrainer(args=DPOConfig(**loss, **common), **arguments)
+    trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
+    return trainer
+
+
+def _model(base: Base, recipe: Recipe) -> dict[str, Any]:
+    """What a trainer is given to train.
+
+    The trainer puts the adapter on, but for ORPO on a quantised base: ORPOTrainer would first cast all that is not
+    quantised to float32. DPOTrainer would take an adapter that is there for one to stay near, and copy it.
+    """
+    if told := problem(base.model, recipe.lora_targets, recipe.lora_dropout):
+        raise Untrainable(told)
+    if base.quantised and recipe.objective == "orpo":
+        return {"model": put_on_new_adapter(base, recipe)}
+    return {"model": base.model, "peft_config": lora_config(base.model, recipe)}
+
+
+def _tokens(rows: Dataset, max_length: int) -> int:
+    """Training tokens of the run: chosen and rejected sequences with their prompts, cut as they are trained."""
+    columns = (rows[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
+    sides = ((len(p) + len(side)) for p, c, r in zip(*columns, strict=True) for side in (c, r))
+    return sum(min(length, max_length) for length in sides)
+
+
+class _Curve(TrainerCallback):  # type: ignore[misc]
+    """Writes one JSON line per step while training runs, tells the listener, and stops a run that diverged."""
+
+    def __init__(self, path: Path, on_step: OnStep) -> None:
+        self.file = path.open("w", encoding="utf-8")
+        self.on_step = on_step
+        self.last: dict[str, float] = {}
+        self.started = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        logs = logs or {}
+        if "loss" not in logs:
+            return
+        line = {name: float(logs[key]) for name, key in LOGGED.items() if key in logs}
+        finite = {name: value for name, value in line.items() if math.isfinite(value)}
+        stamp = {"step": state.global_step, "seconds": round(time.perf_counter() - self.started, 3)}
+        self.file.write(json.dumps({**stamp, **{name: finite.get(name) for name in line}}) + "\n")
+        self.file.flush()
+        self.on_step(state.global_step, line["loss"])
+        for name in ("loss", "grad_norm"):
+            if name in line and name not in finite:
+                raise Diverged(f"{name} is {line[name]} at step {state.global_step}")
+        self.last = finite
+
+    def close(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+
+
+@dataclass(frozen=True)
+class _State:
+    """What training changes on a base besides its weights, to be put back: a worker serves many probes.
+
+    ``configs``: the model's, its language model's own where the model sees or hears too, and that for generating.
+    """
+
+    requires_grad: dict[str, bool]
+    configs: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, model: Any) -> "_State":
+        grads = {name: p.requires_grad for name, p in model.named_parameters()}
+        return cls(grads, tuple(dict(vars(config)) for config in _configs(model)))
+
+    def restore(self, base: Base) -> None:
+        model = base.model
+        take_off_adapter(model)
+        model.__dict__.pop("forward", None)  # DPOTrainer puts a fused language-model head in its place
+        model.activation_checkpointing_disable()
+        model.disable_input_require_grads()
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(self.requires_grad[name])
+            parameter.grad = None
+        for config, saved in zip(_configs(model), self.configs, strict=True):
+            vars(config).clear()
+            vars(config).update(saved)
+        model.eval()
+        _forget_accelerator()
+
+
+def _configs(model: Any) -> tuple[Any, ...]:
+    return model.config, model.config.get_text_config(), model.generation_config
+
+
+def _forget_accelerator() -> None:
+    """accelerate keeps process-wide state (mixed precision, plugins) that must not pass from one probe to the next."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    PartialState._reset_state()

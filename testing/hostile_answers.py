@@ -1,0 +1,128 @@
+"""Hostile answers, judged as an evaluation judges them: programs of testing/attacks, and texts that attack the reader.
+
+    python -m testing.hostile_answers [--json]
+
+All are answers to one problem whose tests hold a secret. Between them stand right answers, which must pass. What this
+process itself takes is measured. Exit status 0 when nothing passed that should not, nothing ended the evaluation, and
+this process kept below its limit.
+"""
+
+import argparse
+import json
+import resource
+import secrets
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from common.parallel import cores
+from probes.inputs.prompts import Prompt
+from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
+from probes.scoring.protocol import Answer, ScorerBroken
+from sandbox.memory import peak_mb
+from testing.attacks import ATTACKS
+from testing.attacks.host import Host
+from testing.attacks.texts import TEXTS
+from testing.hostile_suite import MOST_MB
+
+RIGHT_EVERY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """classes: how many answers ended in each. ended_evaluation: answers that could not be judged. peak_mb, cpu: of
+    this process, which reads what the programs say."""
+
+    answers: int
+    false_passes: tuple[str, ...]
+    wrongly_failed: int
+    ended_evaluation: tuple[str, ...]
+    classes: dict[str, int]
+    peak_mb: float
+    cpu: float
+    seconds: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Judged":
+        """From what `--json` prints."""
+        found = json.loads(text).items()
+        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found}
+        return cls(**given)
+
+    @property
+    def holds(self) -> bool:
+        return not (self.false_passes or self.wrongly_failed or self.ended_evaluation) and self.peak_mb < MOST_MB
+
+
+def judge() -> Judged:
+    begun = time.monotonic()
+    right = secrets.token_hex(16)
+    hostile = [(attack.name, attack.source) for attack in ATTACKS] + list(TEXTS.items())
+    answers: list[tuple[str, str]] = []
+    for number, one in enumerate(hostile):
+        answers += [("", f"def f(x):\n    return {right!r}")] if number % RIGHT_EVERY == 0 else []
+        answers.append(one)
+    scorer = ExecutionScorer(ExecutionSettings(seconds=0.5, memory_mb=128))
+    with Host() as host:
+        x = host.target(0)
+        prompt = Prompt("hostile", "probe", "hostile", 1, "def f(x):\n", {
+            "entry_point": "f", "setup": f"def check(f):\n    assert f({x!r}) == {right!r}", "tests": ["check(f)"],
+        })  # fmt: skip
+        try:
+            passed, ended, classes = _verdicts(scorer, prompt, answers)
+        finally:
+            scorer.close()
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Judged(
+        len(hostile),
+        tuple(name for name in passed if name),
+        sum(name == "" for name, _ in answers) - passed.count(""),
+        tuple(ended),
+        dict(classes.most_common()),
+        round(peak_mb(), 1),
+        round(usage.ru_utime + usage.ru_stime, 1),
+        round(time.monotonic() - begun, 1),
+    )
+
+
+def _verdicts(
+    scorer: ExecutionScorer, prompt: Prompt, answers: list[tuple[str, str]]
+) -> tuple[list[str], list[str], Counter[str]]:
+    passed: list[str] = []
+    ended: list[str] = []
+    classes: Counter[str] = Counter()
+    judged = scorer.judged([Answer(prompt, f"```python\n{text}\n```") for _, text in answers], max(2, cores()))
+    for (name, _), future in zip(answers, judged, strict=True):
+        try:
+            mark = future.result()
+        except ScorerBroken:
+            ended.append(name)
+            continue
+        classes[mark.outcome] += 1
+        if mark.value > 0:
+            passed.append(name)
+    return passed, ended, classes
+
+
+def text(found: Judged) -> str:
+    told = ", ".join(f"{name} {number}" for name, number in found.classes.items())
+    bad = [f"  PASSED  {name}" for name in found.false_passes] + [
+        f"  ENDED IT  {name}" for name in found.ended_evaluation
+    ]
+    return "\n".join([
+        f"{found.answers} hostile answers judged as an evaluation does: {len(found.false_passes)} false passes, "
+        f"{len(found.ended_evaluation)} evaluations ended, {found.wrongly_failed} right answers failed; our process "
+        f"took {found.peak_mb:.0f} MB and {found.cpu:.1f} s of processor time in {found.seconds:.0f} s",
+        f"  {told}",
+        *bad,
+    ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    found = judge()
+    print(json.dumps(asdict(found)) if parser.parse_args().json else text(found))
+    sys.exit(0 if found.holds else 1)

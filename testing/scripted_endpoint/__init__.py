@@ -1,0 +1,1 @@
+"""A scripted language model behind a real HTTP server on loopback."""

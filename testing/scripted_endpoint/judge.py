@@ -1,0 +1,124 @@
+"""Judgements without a model, for the scripted endpoint: computed from the request, the same for the same request.
+
+"hash": marks that mean nothing. "words": the more different words an answer has that the judge was not told himself, up
+to 40, the better, within a tenth of the scale; so a session that searches for something finds it, and an answer that
+repeats the rubric has nothing. Of two answers the better is chosen, if it is better by a twentieth of the scale.
+"""
+
+import json
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from probes.inputs.text import read_jsonl
+from probes.scoring.judge.question import SCALE_HEADING, SCHEMA_HEADING
+
+JudgeRule = Literal["hash", "words"]
+ENOUGH_WORDS, CRITICAL_SHARE, CLEARLY = 40, 0.08, 0.05
+
+
+@dataclass(frozen=True)
+class ScriptedJudge:
+    """One way to judge. ``known``: answers whose share of the scale is given, by (prompt, answer). ``shift``: a share
+    that is added to every mark, as a provider's other model might."""
+
+    rule: JudgeRule
+    seed: int = 0
+    known: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    shift: float = 0.0
+
+    def reply(self, request: Mapping[str, Any]) -> str:
+        """A full reply to a request of the judge's scorer; a plain sentence to any other."""
+        system, question = _said(request)
+        asked = _asked(question)
+        if asked is None:
+            return "OK"
+        if "answer" not in asked:
+            return self._choice(system, asked)
+        scale, schema = _after(SCALE_HEADING, system), _after(SCHEMA_HEADING, system)
+        return self._judgement(system, question, asked, scale, schema) if scale and schema else "OK"
+
+    def _judgement(
+        self, system: str, question: str, asked: Mapping[str, str], scale: Mapping[str, float], schema: Any
+    ) -> str:
+        chance = random.Random(f"{self.seed}|{question}")
+        names, failures = _names(schema)
+        shares = {name: self._share(system, asked["prompt"], asked["answer"], chance) for name in names}
+        marks = {name: _mark(share, scale) for name, share in shares.items()}
+        found = [name for name in failures if self.rule == "hash" and chance.random() < CRITICAL_SHARE]
+        critical = {"critical_failures": found} if failures else {}
+        overall = _mark(sum(shares.values()) / len(shares), scale)
+        return json.dumps({"note": f"computed, by {self.rule}", **critical, "components": marks, "overall": overall})
+
+    def _choice(self, system: str, asked: Mapping[str, str]) -> str:
+        shares = {}
+        for place in ("first", "second"):
+            chance = random.Random(f"{self.seed}|{asked[place]}")
+            shares[place] = self._share(system, asked["prompt"], asked[place], chance)
+        ahead = shares["first"] - shares["second"]
+        preferred = "tie" if abs(ahead) <= CLEARLY else "first" if ahead > 0 else "second"
+        return json.dumps({"note": f"computed, by {self.rule}", "preferred": preferred})
+
+    def _share(self, system: str, prompt: str, answer: str, chance: random.Random) -> float:
+        """Of the scale, from 0 to 1."""
+        if (prompt, answer) in self.known:
+            share = self.known[prompt, answer]
+        elif self.rule == "hash":
+            share = chance.randint(0, 10) / 10
+        else:
+            words = _words(answer) - _words(system)
+            share = min(1.0, len(words) / ENOUGH_WORDS) + chance.uniform(-0.1, 0.1) if words else 0.0
+        return max(0.0, min(1.0, share + self.shift))
+
+
+@cache
+def read_known(path: str) -> Mapping[tuple[str, str], float]:
+    """The answers of a calibration file, each with the middle of its range as a share of the scale; none of none."""
+    rows = read_jsonl(Path(path)) if path else ()
+    return {(row["prompt"], row["answer"]): (row["low"] + row["high"]) / 20 for _, row in rows}
+
+
+def question_of(request: Mapping[str, Any]) -> str | None:
+    """What a request of the judge's scorer asks, also one that asks again; None for any other request."""
+    question = _said(request)[1]
+    return question if _asked(question) is not None else None
+
+
+def _said(request: Mapping[str, Any]) -> tuple[str, str]:
+    """The first system message and the first user message."""
+    said = {str(message.get("role")): str(message.get("content")) for message in reversed(request.get("messages", []))}
+    return said.get("system", ""), said.get("user", "")
+
+
+def _asked(question: str) -> dict[str, str] | None:
+    """The prompt with an answer, or with a first and a second one."""
+    try:
+        data = json.loads(question.rpartition("\n")[2])
+    except ValueError:
+        return None
+    known = isinstance(data, dict) and "prompt" in data and ("answer" in data or {"first", "second"} <= data.keys())
+    return {name: str(value) for name, value in data.items()} if known else None
+
+
+def _after(heading: str, text: str) -> Any:
+    found = re.search(rf"^{re.escape(heading)}(.*)$", text, re.MULTILINE)
+    return json.loads(found[1]) if found else None
+
+
+def _names(schema: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Components, and critical failures if the rubric has some."""
+    parts = schema["properties"]
+    failures = parts["critical_failures"]["items"]["enum"] if "critical_failures" in parts else []
+    return list(parts["components"]["properties"]), failures
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _mark(share: float, scale: Mapping[str, float]) -> float:
+    return round(scale["low"] + share * (scale["high"] - scale["low"]), 2)

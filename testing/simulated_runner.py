@@ -1,0 +1,148 @@
+"""The simulated runner: readings from a world whose truth is known, so that the whole loop runs in a second.
+
+Chosen by ``[runner] kind = "simulated"``, with the hills below; other worlds (bench/decisions) plug in.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Protocol, Self
+
+from common.digests import digest_of
+from lanes import Recipe
+from probes.endpoint.spending import Allowance
+from probes.inputs.material import Material
+from probes.inputs.prompts import Prompt
+from probes.inputs.settings import RunnerSettings
+from probes.inputs.training_rows import unit
+from probes.result.reading import Failure, Outcome, Probe, Reading, Score, Timing
+from probes.run.protocol import Keep, Listener, Progress, let_go
+from probes.run.store import ProbeStore
+
+CLIFF = 0.5
+
+
+class World(Protocol):
+    """What is true of recipes, and how it shows."""
+
+    @property
+    def identity(self) -> str:
+        """Names the world: it takes the base model's place in the probe key."""
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]] | None:
+        """On the 0 to 10 scale, [prompts][samples]; None where training diverges."""
+
+
+@dataclass(frozen=True)
+class Hills:
+    """The best log10 learning rate and its curvature, effects of a source's share, of orders, and noise.
+
+    ``prompt_noise``, ``seed_noise`` and ``sample_noise`` are standard deviations on the 0 to 10 scale. Scores vary with
+    prompt, seed and sample as real ones do, from hashes instead of clocks. ``sources``: the last of them is the bad
+    one.
+    """
+
+    sources: tuple[str, ...]
+    best_log_rate: float = -3.0
+    rate_curvature: float = 1.5
+    beta_slope: float = 0.4
+    bad_source: float = 2.0
+    seed_noise: float = 0.15
+    prompt_noise: float = 2.0
+    sample_noise: float = 1.0
+
+    @property
+    def identity(self) -> str:
+        return digest_of(["hills", str(self)])
+
+    def true_effect(self, recipe: Recipe, category: str) -> float:
+        """The expected score of a recipe in a category, before clipping to [0, 10]."""
+        distance = math.log10(recipe.learning_rate) - self.best_log_rate
+        effect = 8.0 - self.rate_curvature * distance**2
+        effect += self.beta_slope * math.log2(recipe.beta / 0.1)
+        effect -= self.bad_source * recipe.shares.get(self.sources[-1], 0.0) if len(self.sources) > 1 else 0.0
+        effect += {"easy_first": 0.3, "hard_first": -0.3}.get(recipe.curriculum, 0.0)
+        return effect + 1.5 * (unit("category", category) - 0.5)
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
+        if probe.recipe.learning_rate > CLIFF:
+            return None
+        return [[self._score(probe, prompt, sample) for sample in range(probe.key.samples)] for prompt in prompts]
+
+    def _score(self, probe: Probe, prompt: Prompt, sample: int) -> float:
+        value = self.true_effect(probe.recipe, prompt.category)
+        value += self.prompt_noise * _normal("prompt", prompt.id)
+        value += self.seed_noise * _normal("seed", probe.recipe.digest, probe.seed)
+        value += self.sample_noise * _normal("sample", probe.id, prompt.id, sample)
+        return min(10.0, max(0.0, value))
+
+
+def open_simulated(material: Material, settings: RunnerSettings, runs: Path, quantization: str) -> "SimulatedRunner":
+    """The runner of ``[runner] kind = "simulated"``, an entry point of nightlane.runners."""
+    return SimulatedRunner(material, ProbeStore(runs), settings.simulated_seconds, width=settings.workers or 1)
+
+
+class SimulatedRunner:
+    """A Runner without a model. ``seconds`` is how long each probe pretends to take."""
+
+    environment = "simulated"
+    about = "scorer: simulated"
+
+    def __init__(
+        self, material: Material, store: ProbeStore, seconds: float = 0.0, world: World | None = None, width: int = 1
+    ):
+        self.material, self.store, self.seconds, self.width = material, store, seconds, width
+        self.world = world or Hills(tuple(material.data.sources))
+
+    @property
+    def base(self) -> str:
+        return self.world.identity
+
+    def run(
+        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+    ) -> list[Outcome]:
+        outcomes = []
+        for probe in batch:
+            outcomes.append(self._run_one(probe, listener))
+            keep(probe, outcomes[-1])
+        return outcomes
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
+        steps = probe.key.steps
+        slices = 5
+        for part in range(1, slices + 1):
+            if self.seconds:
+                time.sleep(self.seconds / slices)
+            listener(Progress(probe.id, "training", steps * part // slices, steps, 3.0 / part))
+        self.store.directory(probe.id).mkdir(parents=True, exist_ok=True)
+        prompts = self.material.prompts_of(probe.key.split)
+        found = self.world.scores(probe, prompts)
+        if found is None:
+            return Failure(probe.id, probe.seed, "diverged", f"loss is nan at step {steps // 2}")
+        scores = tuple(
+            Score(prompt.id, sample, prompt.category, round(float(value), 3), {}, outcome="SIMULATED")
+            for prompt, own in zip(prompts, found, strict=True)
+            for sample, value in enumerate(own)
+        )
+        listener(Progress(probe.id, "done", steps, steps))
+        final: Mapping[str, float] = {"loss": 3.0 / slices, "token_accuracy": 0.8, "grad_norm": 1.0}
+        timing = Timing(self.seconds * 0.8, self.seconds * 0.15, self.seconds * 0.05, self.seconds)
+        tokens = steps * probe.recipe.effective_batch * 100
+        return Reading(probe.id, probe.recipe.digest, probe.key, probe.seed, scores, final, timing, tokens, peak_gb=0.0)
+
+
+def _normal(*parts: object) -> float:
+    """A standard normal number that depends on its arguments alone."""
+    return NormalDist().inv_cdf(min(max(unit(*parts), 1e-12), 1 - 1e-12))

@@ -1,0 +1,205 @@
+"""The ledger and the files that follow it."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.ledger.result_files import COLUMNS, HEADER, cell, publish, row_text
+from agent.ledger.store import DecisionRow, Ledger, ProposalRow, SessionRow
+from common.errors import BadInput
+from view.data.results import read_results
+
+SESSION = SessionRow("s1", "study", "study.toml", "q", "text", "k", tiny.recipe().digest, 0, {}, "2026-01-01T00:00:00Z")
+
+
+def row(number: int, **changes: Any) -> DecisionRow:
+    name = f"s1-{number:03d}"
+    figures = {"time": "2026-01-01T00:00:00Z", "session": "s1", "id": name, "status": "KEEP", "delta": 0.5, **changes}
+    return DecisionRow(name, "s1", number, "KEEP", "improved", "inc", None, {}, figures, "2026-01-01T00:00:00Z")
+
+
+def proposal(turn: int, **changes: Any) -> ProposalRow:
+    one = ProposalRow(
+        f"s1-{turn:03d}", "s1", turn, "parent", tiny.recipe(beta=0.2).digest, "hyperparameters", "beta", 0.1, 0.2,
+        "why", None, "optuna", 0.0, "2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    return replace(one, **changes)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    opened = Ledger(tmp_path / "runs" / "ledger.sqlite")
+    opened.begin(SESSION, tiny.recipe())
+    return opened
+
+
+def test_header_and_column_order_are_pinned() -> None:
+    assert " ".join(COLUMNS) == (
+        "time session id status lane knob before after steps seeds samples target baseline delta ci_low ci_high "
+        "overall overall_delta worst_guard worst_guard_delta guards_ok critical_failures probe_seconds "
+        "tokens_per_second peak_gb cost_usd proposer reason description worst_guard_low "
+        "shrunk error_spent policy"
+    )
+
+
+def test_the_ledger_is_durable_by_its_pragmas(ledger: Ledger, tmp_path: Path) -> None:
+    assert ledger._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert ledger._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_every_write_may_be_done_twice(ledger: Ledger) -> None:
+    for _ in range(2):
+        ledger.begin(SESSION, tiny.recipe())
+        ledger.propose(proposal(1), tiny.recipe(beta=0.2))
+        ledger.decide([(row(1), "line")])
+        ledger.note("n", "s1", "t", "note")
+        ledger.finish("s1", "t", "first")
+        ledger.finish("s1", "t", "second")
+    assert len(ledger.decisions()) == len(ledger.proposals()) == 1
+    assert [text for _, _, text in ledger.events()] == ["line", "note"]
+    session = ledger.session("s1")
+    assert session is not None
+    assert session.finish_reason == "first"
+
+
+def test_a_turn_keeps_the_proposal_it_had(ledger: Ledger) -> None:
+    first = ledger.propose(proposal(1), tiny.recipe(beta=0.2))
+    again = ledger.propose(proposal(1, id="other", after=0.3), tiny.recipe(beta=0.2))
+    assert again == first == proposal(1)
+
+
+def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.decide([(replace(row(1), reason=None), "line")])  # type: ignore[arg-type]
+    assert ledger.events() == []
+    assert ledger.decisions() == []
+
+
+def test_a_workspace_without_a_session_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="start one with nightlane run"):
+        Ledger(tmp_path / "none.sqlite", read_only=True)
+
+
+def test_files_follow_the_ledger_and_are_appended(ledger: Ledger, tmp_path: Path) -> None:
+    publish(ledger, tmp_path)
+    assert (tmp_path / "results.tsv").read_text(encoding="utf-8") == HEADER + "\n"
+    for number in (1, 2):
+        ledger.decide([(row(number), f"line {number}")])
+        inode = (tmp_path / "results.tsv").stat().st_ino
+        publish(ledger, tmp_path)
+        assert (tmp_path / "results.tsv").stat().st_ino == inode
+    lines = (tmp_path / "results.tsv").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t")[2] for line in lines[1:]] == ["s1-001", "s1-002"]
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert log == "2026-01-01T00:00:00Z s1 line 1\n2026-01-01T00:00:00Z s1 line 2\n"
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncate", "delete", "double", "edit", "no header", "garbage tail", "torn", "crlf", "bom"]
+)
+def test_files_that_disagree_are_rebuilt_and_foreign_rows_left_alone(
+    ledger: Ledger, tmp_path: Path, damage: str
+) -> None:
+    foreign = row_text({"time": "2025-01-01T00:00:00Z", "session": "other", "id": "other-001", "description": "kept"})
+    for number in (1, 2, 3):
+        ledger.decide([(row(number), f"line {number}")])
+    table, log = tmp_path / "results.tsv", tmp_path / "runs" / "progress.log"
+    table.write_text(f"{HEADER}\n{foreign}\n", encoding="utf-8")
+    log.write_text("2025-01-01T00:00:00Z other a line\n", encoding="utf-8")
+    publish(ledger, tmp_path)
+    good, good_log = table.read_text(encoding="utf-8"), log.read_text(encoding="utf-8")
+    assert foreign in good
+    lines = good.splitlines()
+    damaged = {
+        "truncate": "\n".join(lines[:-2]) + "\n",
+        "delete": "\n".join([*lines[:3], *lines[4:]]) + "\n",
+        "double": good + lines[-1] + "\n",
+        "edit": good.replace("KEEP", "DISCARD"),
+        "no header": "\n".join(lines[1:]) + "\n",
+        "garbage tail": good[:-1],
+        "torn": good[:-30],
+        "crlf": good.replace("\n", "\r\n"),
+        "bom": "\ufeff" + good,
+    }[damage]
+    table.write_bytes(damaged.encode())
+    log.write_text(good_log[:-4], encoding="utf-8")
+    publish(ledger, tmp_path)
+    assert table.read_text(encoding="utf-8") == good
+    assert log.read_text(encoding="utf-8") == good_log
+    publish(ledger, tmp_path)
+    assert table.read_text(encoding="utf-8") == good
+
+
+def test_columns_that_a_person_added_at_the_right_stay_with_their_rows(ledger: Ledger, tmp_path: Path) -> None:
+    for number in (1, 2):
+        ledger.decide([(row(number), f"line {number}")])
+    publish(ledger, tmp_path)
+    table = tmp_path / "results.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([f"{lines[0]}\tnote", f"{lines[1]}\tlook again", lines[2]]) + "\n", encoding="utf-8")
+    ledger.decide([(row(3), "line 3")])
+    publish(ledger, tmp_path)
+    (tmp_path / "results.tsv").write_bytes(table.read_bytes().replace(b"\n", b"\r\n"))
+    publish(ledger, tmp_path)
+    after = table.read_text(encoding="utf-8").splitlines()
+    assert after[:3] == [f"{lines[0]}\tnote", f"{lines[1]}\tlook again", lines[2]]
+    assert [line.split("\t")[2] for line in after[1:]] == ["s1-001", "s1-002", "s1-003"]
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@settings(max_examples=60)
+@given(rows=st.lists(st.tuples(TEXTS, st.one_of(st.none(), st.floats(-1e6, 1e6), st.integers(-99, 99))), max_size=6))
+def test_any_text_survives_as_one_cell_and_pandas_reads_it_back(
+    rows: list[tuple[str, Any]], tmp_path_factory: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("tsv")
+    lines = [row_text({"session": "s1", "id": f"r{i}", "delta": d, "description": t}) for i, (t, d) in enumerate(rows)]
+    path = folder / "results.tsv"
+    path.write_bytes("".join(f"{line}\n" for line in [HEADER, *lines]).encode())
+    table = read_results(path)
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == len(rows)
+    for index, (text, delta) in enumerate(rows):
+        assert table["description"][index] == cell(text)
+        if delta is None:
+            assert pandas.isna(table["delta"][index])
+        else:
+            assert table["delta"][index] == pytest.approx(delta, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("=SUM(A1)", "'=SUM(A1)"),
+        ("+1", "'+1"),
+        ("-x", "'-x"),
+        ("@cmd", "'@cmd"),
+        ("a\tb\nc\r\x85d\u2028e", "a b c  d e"),
+        (-0.25, "-0.25"),
+        (1e-05, "1e-05"),
+        (None, ""),
+        (True, "yes"),
+        ("NA", "NA"),
+        ("\ud800x", "?x"),
+    ],
+)
+def test_cells_are_safe_in_a_spreadsheet(value: Any, shown: str) -> None:
+    assert cell(value) == shown
+
+
+def test_active_time_leaves_out_pauses_and_what_came_after_a_moment(ledger: Ledger) -> None:
+    for began, last in ((100.0, 160.0), (1000.0, 1030.0)):
+        ledger.seen("s1", began, began)
+        ledger.seen("s1", began, last)
+    assert ledger.active_seconds("s1") == 90.0
+    until = {50.0: 0.0, 130.0: 30.0, 500.0: 60.0, 1010.0: 70.0, 5000.0: 90.0}
+    assert {moment: ledger.active_seconds("s1", moment) for moment in until} == until

@@ -1,0 +1,393 @@
+"""The ledger's file: made as a whole, its rows with checksums, and what can be read of a damaged one taken over."""
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simulated_study
+import tiny
+from rich.console import Console
+from test_ledger import SESSION, proposal, row
+
+from agent.ledger.file import holds_sessions
+from agent.ledger.store import Ledger
+from agent.loop.start import Overrides, begin, resume
+from agent.study.schema import load_study
+from agent.workspace.check import check, repair
+from agent.workspace.folder import Workspace
+from cli.main import main
+from common import row_digests
+from common.errors import BadInput
+from probes.result.reading import Probe
+from view.report.report import write_report
+from view.terminal.live import PlainWatcher
+
+QUIET = Console(quiet=True)
+
+
+def filled(folder: Path, decisions: int = 3) -> Path:
+    path = folder / "runs" / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.begin(SESSION, tiny.recipe())
+        for number in range(1, decisions + 1):
+            ledger.propose(proposal(number), tiny.recipe(beta=0.2))
+            ledger.decide([(row(number), f"line {number}")])
+        ledger.seen("s1", 1.0, 2.0)
+        ledger.seen("s1", 1.0, 3.0)
+        ledger.set_limits("s1", {"hours": 1})
+        ledger.examined("s1", 1, "t", True, {})
+    return path
+
+
+def edit(path: Path, statement: str) -> None:
+    database = sqlite3.connect(path)
+    with database:
+        assert database.execute(statement).rowcount == 1
+    database.close()
+
+
+def in_child(act: Callable[[], object]) -> int:
+    """The exit code of a process that does it."""
+    if (child := os.fork()) == 0:
+        code = 1
+        try:
+            act()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_every_row_that_is_written_changed_or_deleted_keeps_its_checksum(tmp_path: Path) -> None:
+    with Ledger(filled(tmp_path)) as ledger:
+        assert list(row_digests.unkept(ledger._db)) == []
+        rows = sum(
+            ledger._db.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in row_digests.columns(ledger._db)
+        )
+        assert ledger._db.execute("SELECT COUNT(*) FROM row_digests").fetchone()[0] == rows
+
+
+@pytest.mark.parametrize(
+    ("statement", "load"),
+    [
+        ("UPDATE decisions SET row = replace(row, '0.5', '0.7') WHERE id = 's1-002'", lambda one: one.decisions()),
+        ("UPDATE sessions SET seed = 1", lambda one: one.session("s1")),
+        ("UPDATE proposals SET turn = 9 WHERE turn = 2", lambda one: one.proposals()),
+        ("UPDATE recipes SET toml = toml || ' ' WHERE rowid = 1", lambda one: one.recipe(tiny.recipe().digest)),
+        ("DELETE FROM recipes WHERE rowid = 1", lambda one: one.recipe(tiny.recipe().digest)),
+    ],
+)
+def test_content_that_changed_on_the_disk_is_said_with_the_way_out(
+    tmp_path: Path, statement: str, load: Callable[[Ledger], Any]
+) -> None:
+    path = filled(tmp_path)
+    edit(path, statement)
+    with Ledger(path, read_only=True) as ledger, pytest.raises(BadInput, match=r"is damaged .*doctor --repair"):
+        load(ledger)
+
+
+def test_a_row_that_another_process_changes_while_it_is_read_is_no_damage(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with Ledger(path) as writer, Ledger(path, read_only=True) as reader:
+        check_row = reader._db.row_factory
+        before = reader._db.execute("SELECT * FROM sessions")
+
+        def late(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:
+            writer.set_limits("s1", {"hours": 2})
+            return check_row(cursor, values)
+
+        before.row_factory = late
+        assert before.fetchone()["id"] == "s1"
+        assert list(row_digests.unkept(reader._db)) == []
+
+
+def test_a_ledger_from_before_there_were_checksums_gets_them(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    edit_all = sqlite3.connect(path)
+    edit_all.execute("DROP TABLE row_digests")
+    edit_all.close()
+    with Ledger(path, read_only=True) as ledger:
+        assert len(ledger.decisions()) == 3
+    Ledger(path).close()
+    edit(path, "UPDATE decisions SET status = 'DISCARD' WHERE id = 's1-001'")
+    with Ledger(path, read_only=True) as ledger, pytest.raises(BadInput, match="s1-001 in decisions"):
+        ledger.decisions()
+
+
+@pytest.mark.parametrize("limit", [0, 100, 4096, 8192, 20_000, 40_000])
+def test_a_ledger_that_a_full_disk_cut_off_is_completed(tmp_path: Path, limit: int) -> None:
+    """The disk is full for the process that makes it: no file may pass the limit."""
+    path = tmp_path / "runs" / "ledger.sqlite"
+
+    def make() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        Ledger(path)
+
+    assert in_child(make) == 1
+    assert not holds_sessions(path)
+    with pytest.raises(BadInput, match="start one with nightlane run"):
+        Ledger(path, read_only=True)
+    filled(tmp_path)
+    assert [
+        found for found in check(Workspace(tmp_path)) if not found.whole and found.what.endswith("ledger.sqlite")
+    ] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0", bytes(300)])
+def test_a_file_that_is_no_ledger_yet_is_completed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "runs" / "ledger.sqlite"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    sqlite3.connect(path.with_name("other")).close()
+    filled(tmp_path)
+    with Ledger(path, read_only=True) as ledger:
+        assert len(ledger.decisions()) == 3
+
+
+def test_a_ledger_without_its_tables_is_completed_and_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "ledger.sqlite"
+    path.parent.mkdir()
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE sessions (id TEXT PRIMARY KEY)")
+    database.execute("DROP TABLE sessions")
+    database.close()
+    study = load_study(simulated_study.write_study(tmp_path / "study"))
+    begin(study, Workspace(tmp_path), Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
+    with Ledger(path, read_only=True) as ledger:
+        assert len(ledger.decisions("WHERE turn > 0")) == 1
+
+
+def test_of_six_starts_at_once_one_runs_and_five_say_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = simulated_study.STUDY.replace('kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.1')
+    study = simulated_study.write_study(tmp_path / "study", text)
+    monkeypatch.setattr("sys.argv", ["nightlane", "run", str(study), "--workspace", str(tmp_path), "--decisions", "3"])
+    start, go = os.pipe()
+    children = []
+    for _ in range(6):
+        if (child := os.fork()) == 0:
+            code = 1
+            try:
+                os.close(go)
+                os.read(start, 1)
+                main()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+            finally:
+                os._exit(code)
+        children.append(child)
+    os.close(start)
+    os.close(go)
+    codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    assert codes == [0, 3, 3, 3, 3, 3]
+    assert all(found.whole for found in check(Workspace(tmp_path)))
+
+
+def interrupted(folder: Path, decisions: int) -> Workspace:
+    """A session whose person left after so many decisions."""
+
+    class Leaving(PlainWatcher):
+        def decided(self, decision: Any) -> None:
+            if decision.turn == decisions:
+                raise KeyboardInterrupt
+
+    study = load_study(simulated_study.write_study(folder / "study"))
+    with pytest.raises(KeyboardInterrupt):
+        begin(study, Workspace(folder), Overrides(), 0, False, Leaving(QUIET), write_report)
+    return Workspace(folder)
+
+
+def decided(workspace: Workspace) -> list[tuple[object, ...]]:
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        rows = [one.row for one in ledger.decisions()]
+        return [
+            tuple(row.get(name) for name in ("status", "knob", "before", "after", "delta", "reason")) for row in rows
+        ]
+
+
+@pytest.mark.parametrize("damage", ["deleted", "garbage", "a folder", "garbled state", "ahead of the ledger"])
+def test_a_session_whose_checkpoint_is_damaged_goes_on_by_the_ledger(tmp_path: Path, damage: str) -> None:
+    whole, cut = interrupted(tmp_path / "whole", 2), interrupted(tmp_path / "cut", 2)
+    (checkpoint,) = cut.runs.glob("session-*/checkpoint.sqlite")
+    if damage == "deleted":
+        checkpoint.unlink()
+    elif damage == "garbage":
+        checkpoint.write_bytes(b"no database" * 500)
+    elif damage == "a folder":
+        checkpoint.unlink()
+        checkpoint.mkdir()
+    elif damage == "garbled state":
+        database = sqlite3.connect(checkpoint)
+        database.execute("UPDATE checkpoints SET checkpoint = replace(checkpoint, 'incumbent', 'incumbant')")
+        database.execute("UPDATE checkpoints SET checkpoint = x'c1' || checkpoint")
+        database.commit()
+        database.close()
+    else:
+        database = sqlite3.connect(cut.ledger)
+        database.execute("PRAGMA journal_mode=DELETE")
+        for table in ("decisions", "proposals"):
+            gone = database.execute(f"DELETE FROM {table} WHERE id LIKE '%-001' OR id LIKE '%-002'")
+            assert gone.rowcount == 2
+        database.execute("DROP TABLE row_digests")
+        database.commit()
+        database.close()
+    for workspace in (whole, cut):
+        resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
+    assert len(decided(cut)) == 9
+    assert decided(cut) == decided(whole)
+    with Ledger(cut.ledger, read_only=True) as ledger:
+        notes = [text for _, _, text in ledger.events()]
+    assert any("is set aside; the ledger knows" in text for text in notes) == (damage != "deleted")
+    assert len(list(checkpoint.parent.glob("checkpoint.sqlite.damaged"))) == (damage != "deleted")
+
+
+def test_what_can_be_read_is_taken_over_and_the_damaged_ledger_kept(tmp_path: Path) -> None:
+    workspace = interrupted(tmp_path, 2)
+    resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
+    before, table = decided(workspace), (tmp_path / "results.tsv").read_bytes()
+    edit(workspace.ledger, "UPDATE decisions SET reason = 'improved!' WHERE id LIKE '%-003'")
+    (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
+    assert not found.whole
+    assert "-003 of decisions" in found.says
+    (told,) = [text for text in repair(workspace) if "taken over" in text]
+    assert "lost are: 1 of decisions" in told
+    assert (tmp_path / "results.tsv").read_bytes() == table
+    assert decided(workspace) == [*before[:3], *before[4:]]
+    assert (workspace.runs / "ledger-damaged" / "results.tsv").read_bytes() == table
+    assert all(one.whole for one in check(workspace) if one.what.endswith("ledger.sqlite"))
+
+
+def test_a_ledger_torn_in_its_pages_is_taken_over_as_far_as_it_can_be_read_and_open_sessions_are_closed(
+    tmp_path: Path,
+) -> None:
+    workspace = interrupted(tmp_path, 2)
+    with Ledger(workspace.ledger) as ledger:
+        ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        page = ledger._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'decisions'").fetchone()[0]
+    content = bytearray(workspace.ledger.read_bytes())
+    content[(page - 1) * 4096 : (page - 1) * 4096 + 200] = bytes(200)
+    workspace.ledger.write_bytes(bytes(content))
+    (told,) = repair(workspace)
+    assert "of decisions" in told
+    assert "closed" in told
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        (name,) = ledger.sessions()
+        session = ledger.session(name)
+        assert session is not None
+        assert session.finish_reason == "its ledger was damaged and rows of it are lost"
+        assert len(ledger.proposals()) == 2
+    study = load_study(tmp_path / "study" / "study.toml")
+    begin(study, workspace, Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
+
+
+def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp_path: Path) -> None:
+    workspace = interrupted(tmp_path, 1)
+    for path in workspace.runs.glob("ledger.sqlite*"):
+        path.unlink()
+    (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
+    assert not found.whole
+    assert "does not have session-" in found.says
+    assert not [one for one in check(workspace) if one.what.endswith(("results.tsv", "progress.log"))]
+    for make in (lambda: None, workspace.ledger.touch):
+        make()
+        with pytest.raises(BadInput, match=r"does not have session-\S+, of which the folder is there: it is lost"):
+            Ledger(workspace.ledger, read_only=True)
+    study = load_study(tmp_path / "study" / "study.toml")
+    begin(study, workspace, Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
+    assert "this session begins without it" in (workspace.runs / "progress.log").read_text(encoding="utf-8")
+
+
+def test_a_ledger_that_was_copied_without_its_log_is_found_by_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = interrupted(tmp_path, 1)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        (name,) = ledger.sessions()
+    with sqlite3.connect(workspace.ledger) as database:
+        for table in ("sessions", "decisions", "events", "proposals", "probes", "checks"):
+            database.execute(f"DELETE FROM {table}")
+    database.close()
+    (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
+    assert not found.whole
+    for command in ("status", "report", "explain 001", "resume"):
+        monkeypatch.setattr(sys, "argv", ["nightlane", *command.split(), "--workspace", str(workspace.root)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        assert f"does not have session-{name}, of which the folder is there" in capsys.readouterr().err, command
+
+
+def test_a_recorded_session_is_no_session_of_a_ledger_that_was_lost(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "session-20261122-014103").mkdir(parents=True)
+    with pytest.raises(
+        BadInput,
+        match=r"no session here \(session-20261122-014103 is a record to read, without a ledger\); start one with",
+    ):
+        Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_folder_beside_a_damaged_ledger_is_set_aside(tmp_path: Path, suffix: str) -> None:
+    path = filled(tmp_path)
+    edit(path, "UPDATE decisions SET reason = 'other' WHERE turn = 2")
+    beside = path.with_name(path.name + suffix)
+    beside.unlink(missing_ok=True)
+    (beside / "somebodys").mkdir(parents=True)
+    assert any("taken over" in one for one in repair(Workspace(tmp_path)))
+    with Ledger(path, read_only=True) as ledger:
+        assert ledger.sessions()
+    assert (tmp_path / "runs" / f"{path.name}{suffix}.damaged" / "somebodys").is_dir()
+
+
+def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: Path) -> None:
+    workspace = interrupted(tmp_path, 1)
+    (folder,) = workspace.runs.glob("session-*")
+    left = [tmp_path / ".results.tsv.tmp", workspace.runs / ".progress.log.tmp", folder / ".report.md.tmp"]
+    for path in left:
+        path.write_text("half", encoding="utf-8")
+    assert "3 half files" in check(workspace)[-1].says
+    resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
+    assert not any(path.exists() for path in left)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("hours", [None, 1e-9])
+def test_a_round_stays_together_when_its_checkpoint_is_lost(tmp_path: Path, hours: float | None) -> None:
+    """Rounds of three, five decisions: the second round has two, also when it is taken up from the ledger alone, and
+    when the budget has ended meanwhile."""
+
+    class Leaving(PlainWatcher):
+        seen = asked = 0
+
+        def decided(self, decision: Any) -> None:
+            self.seen += decision.turn > 0
+
+        def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+            self.asked += self.seen == 3
+            if self.asked == 2:
+                raise KeyboardInterrupt
+
+    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 5").replace("[policy]", "[policy]\nround = 3")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    rows = []
+    for name in ("whole", "cut"):
+        workspace = Workspace(tmp_path / name)
+        with pytest.raises(KeyboardInterrupt):
+            begin(study, workspace, Overrides(), 0, False, Leaving(QUIET), write_report)
+        for checkpoint in workspace.runs.glob("session-*/checkpoint.sqlite*") if name == "cut" else ():
+            checkpoint.unlink()
+        resume(workspace, None, Overrides(hours=hours), PlainWatcher(QUIET), write_report)
+        with Ledger(workspace.ledger, read_only=True) as ledger:
+            rows.append((decided(workspace), [probe.id for probe in ledger.probes(ledger.sessions()[0])]))
+    assert len(rows[0][0]) == (6 if hours is None else 5)
+    assert rows[0] == rows[1]

@@ -1,0 +1,180 @@
+"""Somebody who may read a workspace and not write to it sees what there is, or is told why not."""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import simulated_study
+
+from cli import main as command_line
+from common.shared_sqlite import open_shared, open_to_read
+from probes.endpoint.spending import spent_on_judging
+
+ROOT = Path(__file__).parents[3]
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+COMMANDS = (["status"], ["report"], ["explain", "001"], ["pairs", "list"], ["pairs", "audit"])
+
+
+@pytest.fixture(scope="module")
+def night() -> Iterator[tuple[Path, "subprocess.Popen[bytes]"]]:
+    """A night of somebody else's that has decided and goes on, in a folder that all may read."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder)
+        workspace.chmod(0o755)
+        text = simulated_study.STUDY.replace("decisions = 8", "decisions = 500") + "simulated_seconds = 0.2\n"
+        study = simulated_study.write_study(workspace / "study", text)
+        command = [sys.executable, "-m", "cli.main", "run", str(study), "--workspace", folder]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        log, end = workspace / "runs" / "progress.log", time.monotonic() + 120
+        while not (log.exists() and "-001" in (workspace / "results.tsv").read_text()) and time.monotonic() < end:
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield workspace, process
+        process.kill()
+        process.wait()
+
+
+def typed(workspace: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of a command in a process of its own, which may write nothing in the workspace.
+
+    It is forked, because not everybody may read this Python.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            os.dup2(write, 1)
+            os.dup2(write, 2)
+            sys.stdout = sys.stderr = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            tempfile.tempdir = None
+            sys.argv = ["nightlane", *arguments, "--workspace", str(workspace)]
+            command_line.main()
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    os.close(write)
+    with open(read, encoding="utf-8") as stream:
+        said = stream.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert "Traceback" not in said, said
+    return code, said
+
+
+@pytest.fixture(scope="module")
+def imported(night: tuple[Path, "subprocess.Popen[bytes]"]) -> None:
+    """All that the commands import, since the reader to be may not read it."""
+    for command in COMMANDS:
+        with contextlib.redirect_stdout(io.StringIO()):
+            command_line.app([*command, "--workspace", str(night[0])], standalone_mode=False)
+
+
+@as_root
+def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(
+    night: tuple[Path, "subprocess.Popen[bytes]"], imported: None
+) -> None:
+    workspace, process = night
+    for command in COMMANDS:
+        code, said = typed(workspace, *command)
+        assert code == 0, said
+        assert "no session" not in said
+    code, said = typed(workspace, "status")
+    assert f"running (process {process.pid})" in said
+    assert "DISCARD" in said or "KEEP" in said
+    code, said = typed(workspace, "report")
+    assert re.search(r"nothing in \S+/runs/[0-9a-z-]+ may be written by you, so the report is only printed", said)
+    assert ".tmp" not in said
+    assert "# " in said
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    for gone in ("", "ledger.sqlite-shm"):
+        if gone:
+            (workspace / "runs" / gone).unlink()
+        code, said = typed(workspace, "status")
+        assert code == 0, said
+        assert "interrupted, can be resumed" in said
+        assert "DISCARD" in said or "KEEP" in said
+    log = workspace / "runs" / "ledger.sqlite-wal"
+    log.chmod(0o600)
+    code, said = typed(workspace, "status")
+    assert code == 2
+    assert "ledger.sqlite-wal holds rows of ledger.sqlite and you may not read it (Permission denied)" in said
+    log.chmod(0o644)
+    (workspace / "runs" / "lock").chmod(0o600)
+    code, said = typed(workspace, "status")
+    assert (code, "says whether a session runs and you may not read it" in said) == (2, True)
+    (workspace / "runs" / "lock").chmod(0o644)
+    outcome = next((workspace / "runs").glob("probe-*/outcome.json"))
+    outcome.chmod(0o600)
+    code, said = typed(workspace, "report")
+    assert (code, f"{outcome} cannot be used (Permission denied)" in said) == (2, True)
+    outcome.chmod(0o644)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A database in a folder that all may read."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "judging.sqlite"
+        database = open_shared(
+            path, "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)"
+        )
+        database.execute("INSERT INTO spent VALUES ('s', 1.5)")
+        database.close()
+        yield path
+
+
+def test_somebody_who_may_not_write_leaves_no_file_behind_and_changes_none(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = shared.read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert spent_on_judging(shared, "s") == 1.5
+    assert spent_on_judging(shared, "another") == 0.0
+    assert [path.name for path in shared.parent.iterdir()] == [shared.name]
+    assert shared.read_bytes() == before
+
+
+def test_a_copy_has_what_the_log_holds(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = open_shared(shared, "CREATE TABLE IF NOT EXISTS more (x)")
+    writer.execute("UPDATE spent SET dollars = 2.5")
+    original = sqlite3.connect
+
+    def refused(where: object, *arguments: object, **more: object) -> sqlite3.Connection:
+        if "mode=ro" in str(where):
+            error = sqlite3.OperationalError("unable to open database file")
+            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise error
+        return original(where, *arguments, **more)  # type: ignore[call-overload,no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", refused)
+    assert spent_on_judging(shared, "s") == 2.5
+    writer.execute("UPDATE spent SET dollars = 3.5")
+    assert open_to_read(shared, sqlite3.Connection).execute("SELECT dollars FROM spent").fetchone() == (3.5,)
+    writer.close()
+
+
+def test_a_count_that_was_only_just_made_holds_nothing(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "judging.sqlite").close()
+    (tmp_path / "judging.sqlite").touch()
+    assert spent_on_judging(tmp_path / "judging.sqlite", "s") == 0.0

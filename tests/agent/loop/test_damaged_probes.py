@@ -1,0 +1,122 @@
+"""Probe directories that are gone, torn or changed under a session: measured again, and the night is what it would have
+been."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import test_harvest as harvests
+import test_session as sessions
+
+from agent.ledger.result_rows import value_of
+from agent.loop.harvest import Harvest
+from agent.loop.nodes import Session
+from agent.loop.pairwise_choices import Choices
+from agent.loop.round import Pair
+from agent.proposers.context import Search
+from agent.study.schema import Study
+from common.errors import MissingRequirement
+from probes.result.reading import Probe, ProbeKey
+from probes.run.store import ProbeStore
+from view.data.results import read_results
+
+study = sessions.study
+COLUMNS = ["status", "knob", "before", "after", "delta", "ci_low", "reason"]
+FEW = "decisions = 5"
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def change_a_figure(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8").replace("1", "2", 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize("harm", [remove, change_a_figure])
+def test_what_a_decision_rests_on_is_run_again_when_it_is_gone_before_the_decision(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None]
+) -> None:
+    """All probes of the session: the noise floor's, which every decision rests on, too."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    sessions.play(study, whole, decisions=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Session, "decide", interrupt)
+        sessions.play(study, cut, decisions=1)
+    for path in (cut / "runs").glob("probe-*/outcome.json"):
+        harm(path)
+    sessions.go_on(cut)
+    tables = [read_results(folder / "results.tsv")[COLUMNS] for folder in (whole, cut)]
+    assert tables[0].equals(tables[1])
+    log = (cut / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert "is gone or damaged" in log
+
+
+def test_answers_that_changed_before_they_were_harvested_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    harvests.night(harvests.study(whole, budget=FEW), whole)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Harvest, "_gathered", interrupt)
+        harvests.night(harvests.study(cut, budget=FEW), cut)
+    store, changed = ProbeStore(cut / "runs"), []
+    for path in (cut / "runs").glob("probe-*/answers.jsonl"):
+        manifest = json.loads((path.parent / "outcome.json").read_text(encoding="utf-8"))
+        if manifest["reading"]["key"]["split"] == harvests.HARVEST:
+            path.write_text(path.read_text(encoding="utf-8").replace("says", "lies"), encoding="utf-8")
+            changed.append(path.parent.name.removeprefix("probe-"))
+    runner = harvests.go_on(harvests.study(cut, budget=FEW), cut, monkeypatch)
+    assert set(changed) <= {probe.id for probe in runner.asked}
+    assert all(store.answers(name) for name in changed)
+    texts = [
+        {kind: sorted(str((one.row.prompt, one.row.texts)) for one in rows) for kind, rows in found.items()}
+        for found in (harvests.stores(whole), harvests.stores(cut))
+    ]
+    assert texts[0] == texts[1]
+    assert texts[0]["dpo"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"choices": [{}], "failure": null}', "[" * 100_000])
+def test_choices_that_are_damaged_are_none_and_a_decision_on_them_says_the_way_out(
+    study: Study, tmp_path: Path, text: str
+) -> None:
+    key = ProbeKey(4, "base", "data", "prompts", "scorer", 1, "here")
+    pair = Pair(Probe(study.start, key, 1), Probe(study.start, key, 2))
+    choices = Choices(tmp_path, ProbeStore(tmp_path), study)
+    (tmp_path / f"choices-{pair.candidate.id}-{pair.baseline.id}.json").write_text(text, encoding="utf-8")
+    assert not choices.there(pair)
+    with pytest.raises(MissingRequirement, match="nightlane run"):
+        choices.made([pair])
+
+
+@pytest.mark.parametrize(("kind", "barred"), [("oom", False), ("diverged", True)])
+def test_out_of_memory_bars_the_recipe_and_no_direction(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, barred: bool
+) -> None:
+    sessions.failing(kind, monkeypatch, study.start)
+    session = sessions.play(study, tmp_path, decisions=4)
+    with sessions.ledger_of(tmp_path) as ledger:
+        row, knobs = ledger.session(session), {knob.name: knob for knob in study.lanes.knobs if knob.ordered}
+        assert row is not None
+        search, later = Search(row, study, ledger), Search(replace(row, id="later"), study, ledger)
+        failed = [one for one in ledger.proposals() if one.knob in knobs]
+        assert failed
+        for one in failed:
+            end, elsewhere = value_of(one.after), study.lanes.moves(study.start)[one.knob][-1]
+            assert search._dead_end(knobs[one.knob], elsewhere, end) == barred
+            assert ledger.recipe(one.child).effect in search.barred() & later.barred()
+
+
+def test_a_failed_device_is_held_against_no_recipe(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(MissingRequirement, match="3 proposals in a row"):
+        sessions.failing("device", patched, study.start)
+        sessions.play(study, tmp_path)

@@ -1,0 +1,345 @@
+"""The harvest in whole sessions: a runner whose simulated probes leave answers behind, as a model would."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simulated_study
+from worlds import World, play, recorded, study_of
+
+from agent.ledger.store import CheckRow, Ledger
+from agent.loop import start as opening
+from agent.loop.harvest import HARVEST, REFUSED
+from agent.loop.start import Overrides, begin, resume
+from agent.study.schema import Study, load_study
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
+from lanes import Recipe
+from preferences.build.pairing import RESOLVED
+from preferences.store.overlay import Standing
+from preferences.store.provenance import Provenance, Side
+from preferences.store.rows import KINDS, Row
+from preferences.store.stores import Stores
+from probes.inputs.prompts import Prompt
+from probes.inputs.turns import Turn
+from probes.result.reading import Outcome, Probe, Reading
+from probes.run.protocol import Listener
+from probes.run.store import ProbeStore
+from testing.simulated_runner import SimulatedRunner
+from view.data.session_record import load_record
+from view.report.report import report_markdown, write_report
+from view.terminal.live import watching
+
+POLICY = "disguised = 0.3\nholdout_seeds = 0"
+NOISE = 0.4
+
+
+def orders(recipe: Recipe, split: str) -> float:
+    """Two orders are clearly better than shuffling, two clearly worse."""
+    return {"easy_first": 2.0, "short_first": 1.5, "hard_first": -2.0, "long_first": -1.0}.get(recipe.curriculum, 0.0)
+
+
+class Answering(SimulatedRunner):
+    """``asked``: the harvest probes that it ran. ``stop``: raises in place of the so-manieth of them."""
+
+    base = None  # type: ignore[assignment]
+
+    def __init__(self, study: Study, workspace: Path, world: World, stop: int = 0) -> None:
+        super().__init__(study.material, ProbeStore(workspace / "runs"), world=world)
+        self.asked: list[Probe] = []
+        self.stop = stop
+
+    def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
+        outcome = super()._run_one(probe, listener)
+        if probe.key.split == HARVEST:
+            self.asked.append(probe)
+            if len(self.asked) == self.stop:
+                raise KeyboardInterrupt
+        if isinstance(outcome, Reading):
+            rows = [
+                {
+                    "prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
+                    "components": {"pass": score.value / 10}, "critical": ["rude"] if score.value < 1 else [],
+                    "outcome": "SIMULATED", "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
+                }
+                for score in outcome.scores
+            ]  # fmt: skip
+            path = self.store.directory(probe.id) / "answers.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return outcome
+
+
+def study(folder: Path, policy: str = POLICY, harvest: str = "", budget: str = "decisions = 14") -> Study:
+    made = study_of(folder, policy, budget, orders=True)
+    return load_study(simulated_study.write_study(made.path.parent, made.text + f"\n[harvest]\n{harvest}\n"))
+
+
+def night(study: Study, workspace: Path, world: World | None = None, stop: int = 0) -> Answering:
+    runner = Answering(study, workspace, world or World(orders, NOISE), stop)
+    with watching() as watcher:
+        begin(study, Workspace(workspace), Overrides(), 0, False, watcher, write_report, runner)
+    return runner
+
+
+def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
+    runner = Answering(study, workspace, World(orders, NOISE))
+    monkeypatch.setattr(opening, "open_runner", lambda *_: runner)
+    with watching() as watcher:
+        resume(Workspace(workspace), None, Overrides(), watcher, write_report)
+    return runner
+
+
+def checks(workspace: Path, kind: str = HARVEST) -> dict[str, CheckRow]:
+    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        return {check.subject: check for name in ledger.sessions() for check in ledger.checks(name, kind)}
+
+
+def stores(workspace: Path) -> dict[str, tuple[Standing, ...]]:
+    return {kind: rows for kind, rows in Stores(workspace / "runs" / "rl_data").read_all().items()}
+
+
+def probes_counted(workspace: Path) -> int:
+    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (session,) = ledger.sessions()
+        return len(ledger.probes(session))
+
+
+def resolved(workspace: Path) -> set[str]:
+    return {one.id for one, _ in recorded(workspace) if one.reason.partition(":")[0] in RESOLVED}
+
+
+def test_a_resolved_decision_gives_rows_of_the_better_recipe_against_the_worse(tmp_path: Path) -> None:
+    night(study(tmp_path), tmp_path)
+    pairs = {decision.id: (decision, proposal) for decision, proposal in recorded(tmp_path)}
+    reasons = {decision.reason for decision, _ in pairs.values()}
+    assert {"improved", "worse"} <= reasons
+    found = stores(tmp_path)
+    assert found["dpo"]
+    assert not found["orpo"]
+    prompts = {prompt.text for prompt in study(tmp_path).material.prompts_of(HARVEST)}
+    for row in (one.row for one in found["dpo"]):
+        decision, proposal = pairs[row.provenance.decision]
+        kept, discarded = row.provenance.sides
+        better = (proposal.child, proposal.parent) if decision.status == "KEEP" else (proposal.parent, proposal.child)
+        assert (kept.recipe, discarded.recipe) == better
+        assert (kept.sampler_seed, kept.sample) == (discarded.sampler_seed, discarded.sample)
+        assert row.scores[0] is not None
+        assert row.scores[1] is not None
+        assert row.scores[0] - row.scores[1] >= 1
+        assert kept.bar == discarded.bar == "execution"
+        assert kept.figures["pass"] == pytest.approx(row.scores[0] / 10)
+        assert row.prompt in prompts
+        assert row.provenance.session == decision.session
+    for row in (one.row for one in (*found["preference"], *found["reward"])):
+        assert row.prompt in prompts
+        assert row.provenance.decision == ""
+        assert len({side.recipe for side in row.provenance.sides}) == 1
+    assert {row.row.provenance.decision for row in found["dpo"]} <= resolved(tmp_path) == set(checks(tmp_path))
+
+
+def test_open_decisions_crashes_and_disguises_give_nothing(tmp_path: Path) -> None:
+    """No order makes a difference, but for one with which training diverges."""
+
+    class Cliff(World):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Any:
+            return None if probe.recipe.curriculum == "hard_first" else super().scores(probe, prompts)
+
+    made = study(tmp_path, "disguised = 0.4\nholdout_seeds = 0", budget="decisions = 18")
+    runner = night(made, tmp_path, Cliff(lambda recipe, split: 0.0, NOISE))
+    kinds = {decision.reason.partition(":")[0] for decision, _ in recorded(tmp_path)}
+    assert kinds & {"unpromising", "unconfirmed"}
+    assert "crash" in kinds
+    assert kinds & {"calibration", "false_alarm"}
+    assert resolved(tmp_path) == set(checks(tmp_path)) == set()
+    assert runner.asked == []
+    assert not any(stores(tmp_path).values())
+
+
+def test_answers_are_given_with_adapters_that_are_there_and_count_as_no_probes(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    runner = night(made, tmp_path)
+    assert runner.asked
+    for probe in runner.asked:
+        lent = Probe(probe.recipe, made.material.key("simulated"), probe.seed)
+        assert probe.adapter_of == lent.id
+        assert isinstance(ProbeStore(tmp_path / "runs").get(lent), Reading)
+        assert probe.key.samples == made.file.harvest.samples
+    plain = tmp_path / "plain"
+    night(study(plain, harvest="prompts = 0"), plain)
+    assert probes_counted(plain) == probes_counted(tmp_path)
+    assert checks(plain) == {}
+    rows = [[(d.id[-4:], d.status, d.reason, d.row["delta"]) for d, _ in recorded(w)] for w in (plain, tmp_path)]
+    assert rows[0] == rows[1], "the harvest changes no decision"
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_a_kill_in_the_harvest_neither_loses_nor_doubles_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    night(study(undisturbed), undisturbed)
+    with pytest.raises(KeyboardInterrupt):
+        night(study(killed), killed, stop=stop)
+    go_on(study(killed), killed, monkeypatch)
+    texts = [
+        {kind: sorted(str((one.row.prompt, one.row.texts)) for one in rows) for kind, rows in stores(folder).items()}
+        for folder in (undisturbed, killed)
+    ]
+    assert texts[0] == texts[1]
+    assert len(texts[0]["dpo"]) > 4
+
+
+def test_a_kill_between_the_rows_and_their_record_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = study(tmp_path)
+    from agent.loop.harvest import Harvest
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Harvest, "_record", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            night(made, tmp_path)
+    before = {one.id for rows in stores(tmp_path).values() for one in rows}
+    assert before
+    assert checks(tmp_path) == {}
+    go_on(made, tmp_path, monkeypatch)
+    after = [one.id for rows in stores(tmp_path).values() for one in rows]
+    assert before < set(after)
+    assert len(set(after)) == len(after)
+    assert set(checks(tmp_path)) == resolved(tmp_path)
+
+
+def test_a_retracted_keep_withdraws_what_it_gave(tmp_path: Path) -> None:
+    made = study(tmp_path, "disguised = 0.0")
+
+    def only_where_it_is_decided(recipe: Recipe, split: str) -> float:
+        return -orders(recipe, split) if split == "holdout" else orders(recipe, split)
+
+    night(made, tmp_path, World(only_where_it_is_decided, NOISE))
+    kept = {decision.id for decision, _ in recorded(tmp_path) if decision.status == "KEEP"}
+    assert kept
+    of_keeps = [one for one in stores(tmp_path)["dpo"] if one.row.provenance.decision in kept]
+    others = [one for one in stores(tmp_path)["dpo"] if one.row.provenance.decision not in kept]
+    assert {one.withdrawn for one in of_keeps} == {"its KEEP was retracted: holdout"}
+    assert {one.state for one in others} == {"live"}
+    report = report_markdown(load_record(Workspace(tmp_path), None))
+    assert "withdrawn: the KEEP was retracted" in report
+
+
+@pytest.mark.parametrize("budget", ["decisions = 14\nprobes = 40", "decisions = 14"])
+def test_the_harvest_needs_no_probes_of_the_budget(tmp_path: Path, budget: str) -> None:
+    night(study(tmp_path, budget=budget), tmp_path)
+    assert set(checks(tmp_path)) == resolved(tmp_path)
+    assert resolved(tmp_path)
+
+
+def test_answers_that_are_gone_are_a_harvest_without_rows_and_said(tmp_path: Path) -> None:
+    class Forgetful(Answering):
+        def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
+            outcome = super()._run_one(probe, listener)
+            if probe.key.split == HARVEST:
+                (self.store.directory(probe.id) / "answers.jsonl").unlink()
+            return outcome
+
+    made = study(tmp_path)
+    with watching() as watcher:
+        runner = Forgetful(made, tmp_path, World(orders, NOISE))
+        begin(made, Workspace(tmp_path), Overrides(), 0, False, watcher, write_report, runner)
+    assert set(checks(tmp_path)) == resolved(tmp_path)
+    assert all("are gone" in check.data["failure"] for check in checks(tmp_path).values())
+
+
+def test_what_a_damaged_store_refused_is_made_up_for_in_the_next_night(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    damaged = tmp_path / "runs" / "rl_data" / "preference.jsonl"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{broken\n{}\n", encoding="utf-8")
+    night(made, tmp_path)
+    waiting = set(checks(tmp_path, REFUSED))
+    assert waiting == resolved(tmp_path)
+    assert checks(tmp_path) == {}
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert log.count(" HARVEST ") == len(waiting), "said once each"
+    damaged.unlink()
+    night(made, tmp_path)
+    assert waiting <= set(checks(tmp_path))
+    assert waiting & {one.row.provenance.decision for one in stores(tmp_path)["dpo"]}
+
+
+def test_a_prompt_that_another_study_holds_out_is_left_out_and_the_others_are_kept(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    held = Stores(tmp_path / "runs" / "rl_data")
+    taken = made.material.prompts_of(HARVEST)[0]
+    held.reserve([replace(taken, split="holdout")])
+    night(made, tmp_path)
+    told = list(checks(tmp_path).values())
+    assert told
+    assert {check.data["reserved"] for check in told if check.data["reward"]} == {1}
+    prompts = {one.row.prompt for rows in stores(tmp_path).values() for one in rows}
+    assert len(prompts) == 7
+    assert taken.text not in prompts
+
+
+def test_rows_that_a_store_refuses_are_said_and_end_no_session(tmp_path: Path) -> None:
+    """A person has put conversations into the store: TRL trains on one form at a time."""
+    made = study(tmp_path)
+    held = Stores(tmp_path / "runs" / "rl_data")
+    held.reserve(made.material.all_prompts)
+    turns = [(Turn("user", "Why?"),), (Turn("assistant", "Because."),), (Turn("assistant", "No."),)]
+    human = Side("human")
+    row = Row(
+        "dpo", "2026-01-31T00:00:00Z", turns[0], (turns[1], turns[2]), (None, None), "talk", "mine",
+        Provenance((human, human)),
+    )  # fmt: skip
+    held.add([row])
+    night(made, tmp_path)
+    told = [check.data["failure"] for check in checks(tmp_path, REFUSED).values()]
+    assert told
+    assert all("one form at a time" in text for text in told)
+    assert [one.id for one in stores(tmp_path)["dpo"]] == [row.id]
+    report = report_markdown(load_record(Workspace(tmp_path), None))
+    assert "one form at a time" in report
+
+
+def test_the_report_counts_the_rows_of_each_decision(tmp_path: Path) -> None:
+    night(study(tmp_path), tmp_path)
+    found = checks(tmp_path)
+    totals = {kind: len(rows) for kind, rows in stores(tmp_path).items()}
+    assert {kind: sum(check.data[kind] for check in found.values()) for kind in KINDS} == totals
+    report = report_markdown(load_record(Workspace(tmp_path), None))
+    section = report[report.index("## Preference pairs") : report.index("## Time and cost")]
+    for check in found.values():
+        cells = [check.subject[-3:], *(str(check.data[kind]) for kind in ("preference", "reward", "dpo"))]
+        assert all(f" {cell} " in section for cell in cells)
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert log.count(" HARVEST ") == len(found)
+
+
+def test_a_simulated_night_has_nobody_to_ask(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    play(made, tmp_path, World(orders))
+    assert resolved(tmp_path)
+    assert checks(tmp_path) == {}
+
+
+def test_the_harvest_is_asked_evenly_over_the_categories(tmp_path: Path) -> None:
+    def asked(table: str) -> list[str]:
+        return [prompt.id for prompt in study(tmp_path, harvest=table).material.prompts_of(HARVEST)]
+
+    assert asked("prompts = 3") == ["harvest-arithmetic-0", "harvest-arithmetic-1", "harvest-lists-0"]
+    assert len(asked("prompts = 100")) == 8
+    assert asked("prompts = 0") == []
+
+
+@pytest.mark.parametrize(
+    ("table", "told"), [("margin = 0", "margin"), ("prompts = -1", "prompts"), ("prompt = 3", "prompts")]
+)
+def test_a_wrong_harvest_table_is_refused(tmp_path: Path, table: str, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        study(tmp_path, harvest=table)

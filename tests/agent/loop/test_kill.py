@@ -1,0 +1,168 @@
+"""kill -9 at random moments, then resume: no decision lost, none doubled, the session goes on."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import simulated_study
+
+from view.data.results import read_results
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
+COLUMNS = ["status", "lane", "knob", "before", "after", "target", "delta", "ci_low", "ci_high", "reason"]
+KILLS = 8
+"""A few from outside; nightlane bench faults has thousands at system calls."""
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=240)
+    assert "Traceback" not in errors, errors
+    return process.returncode, errors
+
+
+def decisions(workspace: Path) -> list[tuple[Any, ...]]:
+    path = workspace / "runs" / "ledger.sqlite"
+    if not path.exists():
+        return []
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        try:
+            return db.execute("SELECT id, status, reason, incumbent, row FROM decisions ORDER BY rowid").fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+
+def table(workspace: Path) -> pandas.DataFrame:
+    return read_results(workspace / "results.tsv")
+
+
+def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 20").replace(
+        'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.05'
+    )
+    text = text.replace("beta = true", "beta = true\nweight_decay = true\nlora_dropout = true\nlora_rank = true")
+    text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 6")
+    path = str(simulated_study.write_study(tmp_path / "study", text))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert finish(start("run", path, "--workspace", str(whole)))[0] == 0
+    chance, kills, seen = random.Random(5), 0, []
+    process = start("run", path, "--workspace", str(cut))
+    while kills < KILLS:
+        patience = chance.uniform(0.2, 1.4) if kills % 2 else chance.uniform(0.0, 0.3)
+        if kills % 2 == 0:  # wait until it decides something, then strike within the next decision
+            end, before = time.monotonic() + 20, len(decisions(cut))
+            while len(decisions(cut)) == before and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.005)
+        time.sleep(patience)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        now = decisions(cut)
+        assert now[: len(seen)] == seen, "what was decided stays as it was decided"
+        seen = now
+        begun = (cut / "runs" / "ledger.sqlite").exists() and decisions_possible(cut)
+        process = start(*(("resume",) if begun else ("run", path)), "--workspace", str(cut))
+        if len(seen) >= 20:
+            break
+    code, errors = finish(process)
+    assert code == 0, errors
+    assert kills == KILLS
+    assert decisions(cut)[: len(seen)] == seen
+    one, other = table(whole)[COLUMNS], table(cut)[COLUMNS]
+    pandas.testing.assert_frame_equal(one, other)
+    assert len(set(table(cut)["id"])) == 21
+    log = (cut / "runs" / "progress.log").read_text(encoding="utf-8").splitlines()
+    decided = [line for line in log if line.split(" ")[2] in ("KEEP", "DISCARD", "CRASH", "BASELINE")]
+    assert len(decided) == 21
+
+
+def decisions_possible(workspace: Path) -> bool:
+    """A session that was killed before it was in the ledger is begun again, not resumed."""
+    with sqlite3.connect(f"file:{workspace / 'runs' / 'ledger.sqlite'}?mode=ro", uri=True) as db:
+        try:
+            return bool(db.execute("SELECT COUNT(*) FROM sessions").fetchone()[0])
+        except sqlite3.OperationalError:
+            return False
+
+
+def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: Path, tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace('path = "none"', f'path = "{tiny_folder / "model"}"')
+    text = text.replace('kind = "simulated"', 'kind = "resident"\nworkers = 2').replace(
+        "decisions = 8", "decisions = 4"
+    )
+    text = text.replace("steps = 20", "steps = 30\nmax_new_tokens = 8").replace(
+        "seeds = [42, 123, 7]", "seeds = [42, 7]"
+    )
+    text = text.replace("effective_batch = 4", "effective_batch = 4\nlora_rank = 4\nmax_length = 128")
+    text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 4")
+    path = str(simulated_study.write_study(tmp_path / "study", text))
+    process = start("run", path, "--workspace", str(tmp_path))
+    chance, seen = random.Random(1), []
+    for victim in ("worker", "main", "worker", "sandbox", "main"):
+        before, end = len(decisions(tmp_path)), time.monotonic() + 90
+        while len(decisions(tmp_path)) == before and time.monotonic() < end and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.8))
+        if process.poll() is not None:
+            break
+        os.kill(pid_of(victim, process.pid), signal.SIGKILL)
+        if victim == "main":
+            process.communicate()
+            now = decisions(tmp_path)
+            assert now[: len(seen)] == seen
+            seen = now
+            process = start("resume", "--workspace", str(tmp_path))
+    code, errors = finish(process)
+    assert code in (0, 2), errors  # 2: everything was decided before the last resume
+    rows = table(tmp_path)
+    assert len(rows) == 5
+    assert len(set(rows["id"])) == 5
+    assert "CRASH" not in set(rows["status"])
+
+
+def pid_of(victim: str, main: int) -> int:
+    return {"main": lambda: main, "worker": lambda: child(main), "sandbox": lambda: child(child(main))}[victim]()
+
+
+def child(pid: int) -> int:
+    """A nightlane worker of a process, or a sandbox of a worker; the process itself when it has none now."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+    named = [int(one) for one in found if b"resource_tracker" not in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return named[0] if named else pid
+
+
+def test_a_session_can_be_interrupted_from_the_keyboard_and_says_how_to_go_on(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace('kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.3')
+    path = str(simulated_study.write_study(tmp_path / "study", text))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        command = ("run", path) if number == signal.SIGINT else ("resume",)
+        process = start(*command, "--workspace", str(tmp_path))
+        before, end = len(decisions(tmp_path)), time.monotonic() + 30
+        while len(decisions(tmp_path)) == before and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(number)
+        code, errors = finish(process)
+        assert code == 130
+        assert f"Go on with: nightlane resume --workspace {tmp_path}" in errors
+    code, errors = finish(start("resume", "--workspace", str(tmp_path)))
+    assert code == 0, errors
+    assert len(table(tmp_path)) == 9
+    status = subprocess.run(
+        [sys.executable, "-m", "cli.main", "status", "--json", "--workspace", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(status.stdout)["session"]

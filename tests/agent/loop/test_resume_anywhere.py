@@ -1,0 +1,200 @@
+"""A night killed after any of its durable writes, then resumed, ends as the one that was not killed.
+
+One undisturbed night is photographed after each write that reaches the disk; each photograph is what a kill at that
+moment leaves, and is resumed. ``NIGHTLANE_KILLS=1`` takes every photograph, else one of EVERY in each part, and more
+of the checks at the end.
+"""
+
+import os
+import shutil
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+import settings_nights as nights
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from agent.ledger.store import Ledger
+from agent.loop import start as opening
+from agent.loop.nodes import Session
+from agent.loop.start import Overrides, begin, resume
+from agent.study.schema import Study
+from agent.workspace.folder import Workspace
+from preferences.store.stores import Stores
+from view.report.report import write_report
+
+WRITES = (
+    "begin", "set_limits", "finish", "seen", "propose", "measured", "decide", "checked", "settle", "examined", "note",
+    "keep_recipe",
+)  # fmt: skip
+PARTS = ("measure_start", "next_round", "measure", "decide", "record", "harvest", "check_keeps", "end")
+EVERY = int(os.environ.get("NIGHTLANE_KILLS", "31"))
+DENIED = "learning_rate"
+VARIES = {"time", "cost_usd"}
+
+
+@dataclass
+class Camera:
+    """``writes``: how many there were in each part of the night. ``taken``: photographs, and the part that each is
+    of."""
+
+    workspace: Path
+    part: str = "begin"
+    writes: Counter[str] = field(default_factory=Counter)
+    taken: dict[Path, str] = field(default_factory=dict)
+    checkpointed: bool = False
+
+    def photograph(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            self.checkpointed = True
+            return
+        self.checkpointed = False
+        self.writes[self.part] += 1
+        every = max(1, EVERY // 4) if self.part == "check_keeps" else EVERY
+        if self.writes[self.part] % every == 1 % every and self.part != "begin":
+            target = self.workspace.with_name(f"{self.part}-{self.writes[self.part]:04d}")
+            copied(self.workspace, target)
+            self.taken[target] = self.part
+
+    def after(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(write)
+        def both(*given: Any, **named: Any) -> Any:
+            if self.checkpointed:
+                self.photograph()
+            found = write(*given, **named)
+            self.photograph()
+            return found
+
+        return both
+
+    def in_part(self, node: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(node)
+        def both(*given: Any, **named: Any) -> Any:
+            before, self.part = self.part, node.__name__
+            try:
+                return node(*given, **named)
+            finally:
+                self.part = before
+
+        return both
+
+
+def copied(folder: Path, target: Path) -> None:
+    """As the disk is now. What is never written in place is linked, databases are copied as of their last commit."""
+    target.mkdir()
+    for path in sorted(folder.rglob("*")):
+        there = target / path.relative_to(folder)
+        if path.is_dir():
+            there.mkdir(parents=True, exist_ok=True)
+        elif path.suffix == ".sqlite":
+            with closing(sqlite3.connect(path)) as mine, closing(sqlite3.connect(there)) as theirs:
+                mine.backup(theirs)
+        elif path.parent.name.startswith("probe-") and not path.name.startswith("."):
+            os.link(path, there)
+        elif not path.name.endswith(("-wal", "-shm", "-journal")):
+            shutil.copyfile(path, there)
+
+
+def truth(workspace: Path) -> dict[str, Any]:
+    """All that a night leaves, but for times."""
+    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (name,) = ledger.sessions()
+        session = ledger.session(name)
+        assert session is not None
+        decisions = [asdict(one) for one in ledger.decisions()]
+        events = [text for _, _, text in ledger.events()]
+        found = {
+            "end": (session.finished is not None, session.finish_reason, session.key),
+            "decisions": [untimed({**one, "row": untimed(one["row"])}) for one in decisions],
+            "proposals": [untimed(asdict(one)) for one in ledger.proposals()],
+            "probes": sorted((one.id, one.kind) for one in ledger.probes(name)),
+            "checks": sorted(((one.kind, one.subject, one.data) for one in ledger.checks(name)), key=str),
+            "said": {
+                text: events.count(text) for text in events if text.split(" ")[0] in ("KEEP", "DISCARD", "RETRACT")
+            },
+        }
+    rows = [line.split("\t") for line in (workspace / "results.tsv").read_text(encoding="utf-8").splitlines()]
+    varies = {rows[0].index(name) for name in VARIES}
+    stores = Stores(workspace / "runs" / "rl_data").read_all()
+    return found | {
+        "table": [[cell for place, cell in enumerate(row) if place not in varies] for row in rows],
+        "pairs": {kind: sorted((one.row.id, one.withdrawn) for one in own) for kind, own in stores.items()},
+    }
+
+
+def untimed(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in VARIES}
+
+
+@dataclass(frozen=True)
+class Night:
+    asked: Study
+    camera: Camera
+    truth: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    """A survey, rounds of two, disguises, a CRASH, two KEEPs of which the second does not hold, harvests."""
+    folder = tmp_path_factory.mktemp("night")
+    asked = nights.study(
+        folder / "study",
+        {
+            "lanes.curriculum": None, "budget": {"decisions": "6"},
+            "policy": {"survey": "6", "disguised": "0.3", "round": "2", "confirming_seeds": "4"},
+        },
+    )  # fmt: skip
+    workspace = Workspace(folder / "whole")
+    camera = Camera(workspace.root)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", camera.after(lambda _: None))
+        for owner, names in ((Ledger, WRITES), (SqliteSaver, ("put", "put_writes"))):
+            for name in names:
+                patched.setattr(owner, name, camera.after(getattr(owner, name)))
+        for name in PARTS:
+            patched.setattr(Session, name, camera.in_part(getattr(Session, name)))
+        runner = nights.Runner(asked, workspace.runs, denied=DENIED)
+        begin(asked, workspace, Overrides(), 0, False, nights.Silent(), write_report, runner)
+    yield Night(asked, camera, truth(workspace.root))
+    shutil.rmtree(folder)
+
+
+def test_the_night_has_what_it_is_for(night: Night) -> None:
+    statuses = [decision["status"] for decision in night.truth["decisions"]]
+    assert [statuses.count(name) for name in ("KEEP", "RETRACT")] == [2, 1]
+    assert "CRASH" in statuses
+    assert "calibration" in {decision["reason"] for decision in night.truth["decisions"]}
+    assert [one[2]["verdict"] for one in night.truth["checks"] if one[0] == "leave_one_out"] == ["holds", "retracted"]
+    assert {"survey", "surveyed", "floor", "harvest", "holdout"} <= {kind for kind, _, _ in night.truth["checks"]}
+    assert any(withdrawn for own in night.truth["pairs"].values() for _, withdrawn in own)
+    assert set(PARTS) <= set(night.camera.taken.values())
+
+
+def test_a_night_killed_after_any_write_ends_as_one_that_was_not(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(opening, "open_runner", lambda *_: nights.Runner(night.asked, workspace.runs, denied=DENIED))
+    unlike = dict[str, list[str]]()
+    for folder in night.camera.taken:
+        workspace = Workspace(folder)
+        if not finished(workspace):
+            resume(workspace, None, Overrides(), nights.Silent(), write_report)
+        found = truth(workspace.root)
+        parts = [name for name, value in night.truth.items() if found[name] != value]
+        if parts:
+            unlike[folder.name] = parts
+        shutil.rmtree(folder)
+    print(f"kills: {dict(Counter(night.camera.taken.values()))} of {dict(night.camera.writes)}; unlike: {unlike}")
+    assert not unlike
+
+
+def finished(workspace: Workspace) -> bool:
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        session = ledger.session()
+        return session is not None and session.finished is not None

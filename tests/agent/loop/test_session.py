@@ -1,0 +1,504 @@
+"""Whole sessions with the simulated runner."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simulated_study
+
+from agent.ledger.store import Ledger
+from agent.loop import start as opening
+from agent.loop.start import Overrides, begin, resume
+from agent.policy.settings import Policy
+from agent.proposers.context import CHANCES, UNDECIDED, Search
+from agent.study.schema import Study, load_study
+from agent.workspace.folder import Workspace
+from common.digests import digest_of
+from common.errors import BadInput, BaselineFailed, DiskFull, MissingRequirement, StudyChanged, WorkspaceBusy
+from lanes import Recipe
+from probes.result.reading import Failure, Probe
+from testing.simulated_runner import SimulatedRunner
+from view.data.results import read_results
+from view.report.report import write_report
+from view.terminal.live import watching
+
+
+def play(study: Study, workspace: Path, seed: int = 0, fresh: bool = False, **overrides: Any) -> str:
+    with watching() as watcher:
+        return begin(study, Workspace(workspace), Overrides(**overrides), seed, fresh, watcher, write_report)
+
+
+def go_on(workspace: Path, **overrides: Any) -> str:
+    with watching() as watcher:
+        return resume(Workspace(workspace), None, Overrides(**overrides), watcher, write_report)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return load_study(simulated_study.write_study(tmp_path / "study"))
+
+
+def ledger_of(workspace: Path) -> Ledger:
+    return Ledger(workspace / "runs" / "ledger.sqlite", read_only=True)
+
+
+def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_a_report(
+    study: Study, tmp_path: Path
+) -> None:
+    session = play(study, tmp_path)
+    table = read_results(tmp_path / "results.tsv")
+    assert next(iter(table["status"])) == "BASELINE"
+    assert len(table) == 9
+    assert set(table["lane"]) == {"", "hyperparameters", "mixture", "curriculum"}
+    assert list(table["lane"]).count("hyperparameters") == 4
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert "NOISE lists: between training seeds" in log
+    assert "FLOOR 4 answers per prompt: the study's own number of answers; at most 20 fresh pairs" in log
+    assert "proposer: optuna (no endpoint is configured" in log
+    assert "scorer: simulated" in log
+    assert "END 8 decisions made" in log
+    assert len(list((tmp_path / "runs").glob("probe-*/outcome.json"))) >= 3 + 8 * 2
+    folder = tmp_path / "runs" / f"session-{session}"
+    assert (folder / "report.md").read_text(encoding="utf-8").startswith("#")
+    assert Recipe.from_toml((folder / "recipe.toml").read_text(encoding="utf-8"))
+    assert (folder / "study.toml").read_text(encoding="utf-8") == study.text
+
+
+def decided_anew(ledger: Ledger) -> list[str]:
+    """The effects of what was decided on more than once: of each but the last, too little had been shown."""
+    reasons: dict[str, list[str]] = {}
+    for proposal in ledger.proposals():
+        decision = ledger.decision(proposal.id)
+        assert decision is not None
+        reasons.setdefault(ledger.recipe(proposal.child).effect, []).append(decision.reason)
+    assert all(reason in UNDECIDED for own in reasons.values() for reason in own[:-1])
+    assert all(len(own) <= CHANCES for own in reasons.values())
+    return [effect for effect, own in reasons.items() if len(own) > 1]
+
+
+def test_nothing_that_was_shown_is_decided_again_and_each_proposal_moves_one_knob(study: Study, tmp_path: Path) -> None:
+    play(study, tmp_path, decisions=25)
+    with ledger_of(tmp_path) as ledger:
+        decided_anew(ledger)
+        assert len(ledger.proposals()) == 25
+        for proposal in ledger.proposals():
+            parent, child = ledger.recipe(proposal.parent), ledger.recipe(proposal.child)
+            changed = [name for name in Recipe.model_fields if getattr(parent, name) != getattr(child, name)]
+            assert len(changed) == 1
+
+
+def test_the_same_seed_gives_the_same_decisions(study: Study, tmp_path: Path) -> None:
+    def gist(folder: Path) -> list[Any]:
+        with ledger_of(folder) as ledger:
+            return [(p.knob, p.after) for p in ledger.proposals()] + [d.reason for d in ledger.decisions()]
+
+    for name in ("a", "b"):
+        play(study, tmp_path / name, seed=3)
+    play(study, tmp_path / "c", seed=4)
+    assert gist(tmp_path / "a") == gist(tmp_path / "b")
+    assert gist(tmp_path / "a") != gist(tmp_path / "c")
+
+
+def test_a_kept_candidate_becomes_the_incumbent_and_is_measured_anew(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path, decisions=10)
+    with ledger_of(tmp_path) as ledger:
+        decisions = ledger.decisions()
+        kept = [d for d in decisions if d.status == "KEEP"]
+        assert kept, "raising a learning rate that is far too low is found"
+        later = [p for p in ledger.proposals() if p.turn > kept[0].turn]
+        assert later[0].parent == kept[0].incumbent
+        assert ledger.recipe(kept[0].incumbent).learning_rate > 4e-6
+        probes = ledger.probes(decisions[0].session)
+        assert len(probes) == len({probe.id for probe in probes})
+        chosen_by = {int(seed) for seed in kept[0].row["seeds"].split()}
+        anew = {int(seed) for d in decisions if d.turn == later[0].turn for seed in d.row["seeds"].split()}
+        screened = {probe.seed for probe in probes if probe.recipe == kept[0].incumbent} - anew
+        assert not anew & chosen_by, "the confirmation's readings are no baseline"
+        assert screened >= chosen_by
+
+
+def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path, decisions=6)
+    second = play(study, tmp_path, decisions=2)
+    third = play(study, tmp_path, decisions=2, fresh=True)
+    with ledger_of(tmp_path) as ledger:
+        first = ledger.sessions()[0]
+        stood = ledger.decisions("WHERE session = ?", (first,))[-1].incumbent
+        starts = {name: session.start for name in ledger.sessions() if (session := ledger.session(name))}
+        assert stood != study.start.digest
+        assert starts[second] == stood
+        assert starts[third] == study.start.digest
+        decided_anew(ledger)
+
+
+def test_a_probe_that_diverges_is_a_crash_row_without_figures(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 0.4").replace(
+        "low = 1e-6, high", "low = 0.4, high"
+    )
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path, decisions=16)
+    table = read_results(tmp_path / "results.tsv")
+    crashed = table[table["status"] == "CRASH"]
+    assert len(crashed) == 1
+    assert list(crashed["reason"]) == ["crash:diverged"]
+    assert crashed[["delta", "target", "overall", "ci_low"]].isna().all(axis=None)
+    assert "loss is nan" in next(iter(crashed["description"]))
+
+
+def test_a_starting_recipe_that_fails_ends_the_session_with_its_reason(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 0.8")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    with pytest.raises(BaselineFailed, match="loss is nan"):
+        play(study, tmp_path)
+    assert "CRASH" in (tmp_path / "results.tsv").read_text(encoding="utf-8")
+
+
+def test_the_search_space_may_be_used_up(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("[lanes.mixture]", "").replace("[lanes.curriculum]", "")
+    text = text.replace("beta = true\nwarmup = true\n", "").replace("low = 1e-6, high = 0.9", "low = 5e-5, high = 2e-4")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    session = play(study, tmp_path, decisions=50)
+    with ledger_of(tmp_path) as ledger:
+        row = ledger.session(session)
+        assert row is not None
+        assert row.finish_reason == "no move is left to try"
+
+
+def test_a_budget_of_probes_or_dollars_ends_a_session(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("disk_gb = 0", "disk_gb = 0\nprobes = 20\ndollars_per_hour = 1.0")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
+    play(study, tmp_path)
+    assert "probes run, the budget is 20" in (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    table = read_results(tmp_path / "results.tsv")
+    assert table["cost_usd"].notna().all()
+    with ledger_of(tmp_path) as ledger:
+        assert len(ledger.probes(ledger.sessions()[0])) <= 20
+
+
+def interrupted(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Play a session that Ctrl-C ends after some probes."""
+    done = [0]
+    original = SimulatedRunner._run_one
+
+    def count(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        done[0] += 1
+        if done[0] > after:
+            raise KeyboardInterrupt
+        return original(self, probe, listener)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(SimulatedRunner, "_run_one", count)
+        play(study, workspace)
+
+
+def test_an_interrupted_session_goes_on_and_ends_as_if_it_had_not_been(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(study, tmp_path / "whole")
+    interrupted(study, tmp_path / "cut", monkeypatch, 10)
+    go_on(tmp_path / "cut")
+    columns = ["status", "knob", "before", "after", "delta", "ci_low", "reason"]
+    tables = [read_results(tmp_path / name / "results.tsv")[columns] for name in ("whole", "cut")]
+    assert tables[0].equals(tables[1])
+    with pytest.raises(BadInput, match="begin a new one"):
+        go_on(tmp_path / "cut")
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "part"),
+    [
+        ("study.toml", "arithmetic = 1.5", "arithmetic = 2.5", "no longer asks"),
+        ("study.toml", "steps = 20", "steps = 21", "no longer asks"),
+        ("prompts.jsonl", "# lists 0 for probe", "# lists zero for probe", "probe key"),
+        ("good.jsonl", "x * 3", "x * 4", "probe key"),
+    ],
+)
+def test_a_study_that_changed_is_not_resumed(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, before: str, after: str, part: str
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 10)
+    path = tmp_path / "study" / file
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(before, after), encoding="utf-8")
+    with pytest.raises(StudyChanged, match=part):
+        go_on(tmp_path)
+    path.write_text(text, encoding="utf-8")
+    go_on(tmp_path)
+
+
+def test_a_bad_row_that_was_removed_or_mended_between_interrupt_and_resume_changes_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, path = tmp_path / "study" / "good.jsonl", study.path
+    first, *others = rows.read_text(encoding="utf-8").splitlines()
+    asked = path.read_text(encoding="utf-8").replace("[data.sources]", '[data]\nbad_rows = "leave_out"\n[data.sources]')
+    path.write_text(asked, encoding="utf-8")
+    rows.write_text("\n".join([first, "{", *others]), encoding="utf-8")
+    for name, later in {"removed": [first, *others], "parted": [first, "", others[-1], others[-2], *others]}.items():
+        with monkeypatch.context() as patched:
+            rows.write_text("\n".join([first, "{", *others]), encoding="utf-8")
+            interrupted(load_study(path), tmp_path / name, patched, 4)
+        rows.write_text("\n".join(later), encoding="utf-8")
+        resumed = go_on(tmp_path / name)
+        with Ledger(tmp_path / name / "runs" / "ledger.sqlite", read_only=True) as ledger:
+            session = ledger.session(resumed)
+        assert session is not None
+        assert session.finished
+
+
+def test_a_study_that_changes_under_a_running_session_ends_it_before_it_decides(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = SimulatedRunner.run
+
+    def meddle(self: SimulatedRunner, batch: Any, *others: Any) -> Any:
+        outcomes = original(self, batch, *others)
+        if batch and batch[0].recipe != study.start:
+            path = tmp_path / "study" / "prompts.jsonl"
+            path.write_text(
+                path.read_text(encoding="utf-8").replace('"expected": 0', '"expected": 1'), encoding="utf-8"
+            )
+        return outcomes
+
+    monkeypatch.setattr(SimulatedRunner, "run", meddle)
+    with pytest.raises(StudyChanged, match="the prompts of the probe key"):
+        play(study, tmp_path)
+    assert "DISCARD" not in (tmp_path / "results.tsv").read_text(encoding="utf-8")
+
+
+def test_a_probe_that_was_finished_before_the_interrupt_is_not_run_again(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 4)  # three of the baseline's, one of the first candidate's
+    assert len(list((tmp_path / "runs").glob("probe-*/outcome.json"))) == 4
+    ran: list[str] = []
+    original = SimulatedRunner._run_one
+
+    def count(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        ran.append(probe.id)
+        return original(self, probe, listener)
+
+    monkeypatch.setattr(SimulatedRunner, "_run_one", count)
+    session = go_on(tmp_path)
+    with ledger_of(tmp_path) as ledger:
+        probes = {probe.id for probe in ledger.probes(session)}
+    assert len(ran) == len(set(ran)) == len(probes) - 4
+    assert set(ran) < probes
+
+
+def test_the_budget_may_change_between_interrupt_and_resume(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 10)
+    session = go_on(tmp_path, decisions=4)
+    with ledger_of(tmp_path) as ledger:
+        assert len(ledger.decisions("WHERE session = ? AND turn > 0", (session,))) == 4
+
+
+def test_a_second_session_in_the_workspace_is_refused(study: Study, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with workspace.held():
+        assert workspace.holder() == os.getpid()
+        with pytest.raises(WorkspaceBusy, match=str(os.getpid())):
+            play(study, tmp_path)
+    assert workspace.holder() is None
+    play(study, tmp_path, decisions=1)
+
+
+def test_a_probe_that_finds_the_disk_full_ends_the_session_and_costs_no_decision(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: SimulatedRunner, probe: Probe, listener: Any) -> Failure:
+        return Failure(probe.id, probe.seed, "disk", "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(DiskFull, match="nightlane resume"):
+        patched.setattr(SimulatedRunner, "_run_one", full)
+        play(study, tmp_path)
+    go_on(tmp_path)
+    assert (tmp_path / "results.tsv").read_text(encoding="utf-8").count("\n") == 10
+
+
+def test_an_infrastructure_failure_is_tried_again_by_a_later_session(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: SimulatedRunner, probe: Probe, listener: Any) -> Failure:
+        return Failure(probe.id, probe.seed, "lost_worker", "gone")
+
+    with monkeypatch.context() as patched, pytest.raises(BaselineFailed):
+        patched.setattr(SimulatedRunner, "_run_one", lost)
+        play(study, tmp_path)
+    play(study, tmp_path, decisions=1)
+    with ledger_of(tmp_path) as ledger:
+        assert [d.status for d in ledger.decisions()][:2] == ["CRASH", "BASELINE"]
+
+
+def failing(kind: str, monkeypatch: pytest.MonkeyPatch, start: Recipe) -> None:
+    """Every probe but the starting recipe's fails."""
+    original = SimulatedRunner._run_one
+
+    def fail(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        if probe.recipe == start:
+            return original(self, probe, listener)
+        return Failure(probe.id, probe.seed, kind, "gone")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SimulatedRunner, "_run_one", fail)
+
+
+def test_a_broken_machine_stops_the_session_and_bars_no_move(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(MissingRequirement, match="3 proposals in a row"):
+        failing("lost_worker", patched, study.start)
+        play(study, tmp_path)
+    with ledger_of(tmp_path) as ledger:
+        assert [decision.status for decision in ledger.decisions()] == ["BASELINE", "CRASH", "CRASH"]
+        lost = {ledger.recipe(proposal.child).effect for proposal in ledger.proposals()[:2]}
+    session = go_on(tmp_path)
+    with ledger_of(tmp_path) as ledger:
+        third, row = ledger.decision(f"{session}-003"), ledger.session(session)
+        assert third is not None
+        assert third.status != "CRASH", "the proposal in flight is measured again"
+        assert row is not None
+        assert lost <= Search(row, study, ledger).barred()
+        later = Search(replace(row, id="later"), study, ledger).barred()
+        assert later
+        assert not lost & later, "a later session may try what the machine lost"
+
+
+def test_a_recipe_that_diverges_stays_barred(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        failing("diverged", patched, study.start)
+        play(study, tmp_path, decisions=5)
+    play(study, tmp_path, decisions=10)
+    with ledger_of(tmp_path) as ledger:
+        decided_anew(ledger)
+        assert [decision.status for decision in ledger.decisions()].count("CRASH") == 5
+
+
+def test_what_was_kept_stands_when_the_lanes_change(tmp_path: Path) -> None:
+    text = simulated_study.STUDY.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    path = simulated_study.write_study(tmp_path / "study", text)
+    play(load_study(path), tmp_path, decisions=4)
+    play(load_study(path), tmp_path, decisions=1, fresh=True)
+    path.write_text(text.replace("beta = true", "beta = true\nlora_rank = true"), encoding="utf-8")
+    last = play(load_study(path), tmp_path, decisions=1)
+    with ledger_of(tmp_path) as ledger:
+        kept = [decision.incumbent for decision in ledger.decisions() if decision.status == "KEEP"]
+        session = ledger.session(last)
+        assert session is not None
+        assert session.start in kept
+
+
+def test_a_mixture_with_the_same_shares_is_not_tried_again(study: Study, tmp_path: Path) -> None:
+    play(study, tmp_path, decisions=30)
+    with ledger_of(tmp_path) as ledger:
+        effects = [ledger.recipe(proposal.child).effect for proposal in ledger.proposals()]
+        decided_anew(ledger)
+        assert study.start.effect not in effects
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b""])
+def test_checkpoints_that_cannot_be_read_are_set_aside(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 14)
+    checkpoint = next((tmp_path / "runs").glob("session-*/checkpoint.sqlite"))
+    for file in checkpoint.parent.glob("checkpoint.sqlite*"):
+        file.unlink()
+    checkpoint.write_bytes(content)
+    go_on(tmp_path)
+    assert len(read_results(tmp_path / "results.tsv")) == 9
+
+
+def test_a_ledger_that_is_none_is_refused_with_its_remedy(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "ledger.sqlite"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    with pytest.raises(BadInput, match="holds no session yet"):
+        go_on(tmp_path)
+    path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(BadInput, match="doctor --repair"):
+        play(study, tmp_path)
+
+
+def test_files_that_vanish_under_a_session_end_it_as_changed(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(study, tmp_path, monkeypatch, 10)
+    original = SimulatedRunner.run
+
+    def vanish(self: SimulatedRunner, *arguments: Any) -> Any:
+        outcomes = original(self, *arguments)
+        (tmp_path / "study" / "prompts.jsonl").unlink()
+        return outcomes
+
+    monkeypatch.setattr(SimulatedRunner, "run", vanish)
+    with pytest.raises(StudyChanged, match="cannot be read any more"):
+        go_on(tmp_path)
+
+
+def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: Path) -> None:
+    play(study, tmp_path, decisions=1)
+    with ledger_of(tmp_path) as ledger:
+        decision = ledger.decisions()[-1]
+    policy = dict(decision.policy)
+    assert policy.pop("digest") == digest_of(policy) == decision.row["policy"]
+    assert policy == {
+        **Policy(disguised=0.0, holdout_seeds=0, survey=0).model_dump(exclude={"must_see"}),
+        "target": "lists", "guards": {"arithmetic": 1.5},
+    }  # fmt: skip
+    assert decision.comparison is not None
+    assert json.dumps(decision.comparison)
+    assert set(decision.comparison["differences"]) == {"overall", "lists", "arithmetic"}
+
+
+def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up, compared = Search.catch_up, []
+
+    def known(search: Search) -> dict[str, Any]:
+        cached = ("_effects", "_responses", "_surveyed", "_wider")
+        return {name: value for name, value in vars(search).items() if name not in cached}
+
+    def caught_up(search: Search) -> None:
+        begun = hasattr(search, "begun")
+        search.begun = True  # type: ignore[attr-defined]
+        catch_up(search)
+        if begun:
+            compared.append(known(search) == known(Search(search.row, search.study, search.ledger)))
+
+    monkeypatch.setattr(Search, "catch_up", caught_up)
+    play(study, tmp_path, decisions=6)
+    play(study, tmp_path, seed=1, decisions=4)
+    assert len(compared) > 10
+    assert all(compared)
+
+
+@pytest.mark.parametrize("bad", ["refuse", "leave_out"])
+def test_a_source_that_changes_while_the_workers_start_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    text = simulated_study.STUDY.replace("[data.sources]", f'[data]\nbad_rows = "{bad}"\n[data.sources]')
+    found = load_study(simulated_study.write_study(tmp_path / "study", text))
+    starting = opening.open_runner
+
+    def slow(*arguments: Any) -> Any:
+        path = tmp_path / "study" / "good.jsonl"
+        path.write_text("".join(path.read_text(encoding="utf-8").splitlines(True)[1:]), encoding="utf-8")
+        return starting(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "open_runner", slow)
+        with pytest.raises(StudyChanged, match=r"source good \(.*good\.jsonl\) changed since; run it again"):
+            play(found, tmp_path)
+    with ledger_of(tmp_path) as ledger:
+        assert ledger.sessions() == []
+    play(load_study(found.path), tmp_path, decisions=1)

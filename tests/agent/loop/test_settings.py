@@ -1,0 +1,170 @@
+"""Each supported setting through a whole night: KEEP, RETRACT, CRASH and harvest, a resume in the middle, and every
+view of it afterwards."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import judged
+import pytest
+import settings_nights as nights
+import tiny
+
+from agent.ledger.store import Ledger
+from agent.loop import start as opening
+from agent.loop.start import Overrides, begin, resume
+from agent.study.schema import Study
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
+from view.data.session_record import load_record
+from view.explain.explanation import explain, explain_data
+from view.explain.text import explain_text
+from view.report.report import report_data, report_markdown, write_report
+from view.terminal.status import session_status, status_text
+
+EVERYTHING = frozenset({"KEEP", "RETRACT", "CRASH", "harvest"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """``lacks``: what the setting does not allow; ``stop``: the turn after whose decision the night is interrupted."""
+
+    changes: nights.Sections
+    lacks: frozenset[str] = frozenset()
+    width: int = 1
+    prompts: Callable[[dict[str, Any]], bool] = lambda row: True
+    stop: int = 1
+
+
+def policy(**values: str) -> nights.Sections:
+    return {"policy": values}
+
+
+ONE_LANE: nights.Sections = {"lanes.curriculum": None}
+CASES = {
+    "usual": Case({}),
+    "no guards": Case({"guards": None}),
+    "a guard in every other category, and overall": Case({"guards": {"overall": "2.0"}}),
+    "one category": Case({"guards": None}, prompts=lambda row: row["category"] == "lists"),
+    "two prompts, one of them to harvest": Case(
+        {"guards": None}, prompts=lambda row: row["id"].endswith("lists-0") or row["id"] == "probe-lists-1"
+    ),
+    "the target overall, with guards": Case({"target": {"category": '"overall"'}}),
+    "the target overall, without guards": Case({"target": {"category": '"overall"'}, "guards": None}),
+    "one answer per prompt": Case({"probe": {"samples": "1"}}),
+    "two seeds, one pair to begin with": Case(policy(first_seeds="1")),
+    "one lane": Case(ONE_LANE),
+    "a lane without a share": Case({"lanes.curriculum": {"share": "0.0"}}),
+    "eight workers": Case({"runner": {"workers": "8"}, "budget": {"decisions": "12"}}, width=8),
+    "eight workers, rounds of one": Case(policy(round="1"), width=8),
+    "orpo": Case({**ONE_LANE, "recipe": {"objective": '"orpo"'}}),
+    "dpo": Case({"recipe": {"objective": '"dpo"'}}),
+    "rules": Case({**ONE_LANE, "scorer": {"kind": '"rules"'}}),
+    "function": Case({"scorer": {"kind": '"function"', "function": '"own.py:score"'}}),
+    "judge": Case(
+        {"scorer": {"kind": '"judge"', "calibration": '"calibration.jsonl"'}, "runner": {"kind": '"resident"'}}
+    ),
+    "pairwise": Case(
+        {
+            "scorer": {"kind": '"judge"', "pairwise": "true", "calibration": '"calibration.jsonl"'},
+            "runner": {"kind": '"resident"'}, "probe": {"samples": "1"},
+        }
+    ),
+    "no holdout prompts": Case({}, prompts=lambda row: row["split"] != "holdout"),
+    "no harvest prompts": Case(ONE_LANE, frozenset({"harvest"}), prompts=lambda row: row["split"] != "harvest"),
+    "no harvest": Case({**ONE_LANE, "harvest": {"prompts": "0"}}, frozenset({"harvest"})),
+    "no checks at the end": Case(policy(holdout_seeds="0"), frozenset({"RETRACT"})),
+    "answers chosen by the session": Case(policy(most_samples="8")),
+    "a survey": Case(policy(survey="12")),
+    "disguises": Case({**policy(disguised="0.5"), "budget": {"decisions": "12"}}),
+    "fewest pairs": Case(policy(confirming_seeds="2", screening_seeds="2")),
+    "nothing hopeless": Case(policy(hopeless="0.0")),
+    "all promising": Case(policy(hopeless="0.0", promising="0.001")),
+    "promising only when sure": Case(policy(promising="1.0")),
+    "a smallest effect": Case(policy(smallest_effect="0.3")),
+    "a plateau at once": Case({**policy(plateau="1"), "lanes.curriculum": None}),
+    "no limit but the moves": Case({"lanes.curriculum": None, "budget": {"decisions": "1000", "hours": "1000.0"}}),
+    "dollars": Case({**ONE_LANE, "budget": {"dollars": "1000.0", "dollars_per_hour": "1.0"}}),
+    "one decision": Case({"budget": {"decisions": "1"}}, frozenset({"CRASH", "RETRACT", "KEEP", "harvest"}), stop=0),
+}  # fmt: skip
+
+
+def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night that is interrupted and taken up again."""
+
+    def runner() -> nights.Runner:
+        return nights.Runner(asked, workspace.runs, case.width)
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(asked, workspace, Overrides(), 0, False, nights.Silent(case.stop), write_report, runner())
+    monkeypatch.setattr(opening, "open_runner", lambda *_: runner())
+    resume(workspace, None, Overrides(), nights.Silent(), write_report)
+
+
+def asked_of(case: Case, folder: Path) -> Study:
+    return nights.study(folder, case.changes, [row for row in tiny.prompts() if case.prompts(row)])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_supported_setting_goes_through_a_whole_night(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, workspace = CASES[name], Workspace(tmp_path / "night")
+    resident = case.changes.get("runner", {}) == {"kind": '"resident"'}
+    endpoint: AbstractContextManager[object] = nullcontext()
+    if "judge" in str(case.changes.get("scorer")):
+        (tmp_path / "study").mkdir()
+        tiny.write_jsonl(tmp_path / "study" / "calibration.jsonl", judged.CALIBRATION)
+        endpoint = judged.judge(tmp_path / "study", monkeypatch)
+    assert resident == (not isinstance(endpoint, nullcontext))
+    with endpoint:
+        play(asked_of(case, tmp_path / "study"), workspace, case, monkeypatch)
+        found = what_happened(workspace)
+        assert found >= EVERYTHING - case.lacks, f"the night must have them: {found}"
+        see(workspace)
+
+
+def what_happened(workspace: Workspace) -> set[str]:
+    """Statuses of its decisions, and "harvest" where rows were made."""
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        (session,) = ledger.sessions()
+        row = ledger.session(session)
+        assert row is not None
+        assert row.finished
+        proposals = {proposal.id for proposal in ledger.proposals()}
+        assert {decision.id for decision in ledger.decisions("WHERE turn > 0")} == proposals
+        gathered = [check.data for check in ledger.checks(session, "harvest")]
+        assert all("failure" not in data for data in gathered)
+        harvest = {"harvest"} if any(data.get("dpo") for data in gathered) else set[str]()
+        return {decision.status for decision in ledger.decisions()} | harvest
+
+
+def see(workspace: Workspace) -> None:
+    """Every view of the session, and of each of its decisions, as text and as JSON."""
+    record, status = load_record(workspace, None), session_status(workspace, None)
+    assert report_markdown(record).startswith("# ")
+    assert json.dumps(report_data(record))
+    assert record.session.id in status_text(status)
+    assert json.dumps(status)
+    for decision in record.decisions:
+        found = explain(workspace, decision.id)
+        assert f"{decision.status} {decision.reason}" in explain_text(found)
+        assert json.dumps(explain_data(found))
+
+
+def test_one_prompt_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="one prompt gives no interval; add more"):
+        asked_of(Case({"guards": None}, prompts=lambda row: row["id"].endswith("lists-0")), tmp_path).check_material()
+
+
+def test_one_seed_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="two or more different numbers"):
+        nights.study(tmp_path, {"probe": {"seeds": "[42]"}})
+
+
+def test_a_target_that_is_a_guard_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="both target and guard"):
+        nights.study(tmp_path, {"guards": {"lists": "1.0"}})

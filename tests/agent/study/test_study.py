@@ -1,0 +1,144 @@
+"""Bad input: each ends in one sentence that names the law, the value and the remedy."""
+
+from pathlib import Path
+
+import pytest
+import simulated_study
+import tiny
+
+from agent.study.material_check import hold
+from agent.study.schema import Study, load_study
+from cli.init import write_template
+from common.errors import BadInput
+
+
+def study(folder: Path, *changes: tuple[str, str]) -> Study:
+    text = simulated_study.STUDY
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    return load_study(simulated_study.write_study(folder, text))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[target]", "[tarket]"), "has no key 'tarket'; did you mean 'target'"),
+        (("steps = 20", "stepps = 20"), "[probe] has no key 'stepps'; did you mean 'steps'"),
+        (
+            ("learning_rate = 1e-4", "lerning_rate = 1e-4"),
+            "[recipe] has no key 'lerning_rate'; did you mean 'learning_rate'",
+        ),
+        (("beta = true", "betta = true"), "[lanes.hyperparameters] has no knob 'betta'; did you mean 'beta'"),
+        (("[lanes.curriculum]", "[lanes.curiculum]"), "there is no lane 'curiculum'; did you mean 'curriculum'"),
+        (("factor = 2.0, reach", "factr = 2.0, reach"), "has no key 'factr'; did you mean 'factor'"),
+        (("learning_rate = 1e-4", "learning_rate = 3.0"), "learning_rate=3.0 is refused: input should be less than 1"),
+        (("learning_rate = 1e-4", "learning_rate = 1e-9"), "outside [1e-06, 0.9]"),
+        (("seeds = [42, 123, 7]", "seeds = [42]"), "two or more different numbers"),
+        (("seeds = [42, 123, 7]", "seeds = [42, 42]"), "two or more different numbers"),
+        (("seeds = [42, 123, 7]", "seeds = [42, -1]"), "greater than or equal to 0"),
+        (("steps = 20", "steps = true"), "steps=True is refused"),
+        (("learning_rate = 1e-4", 'learning_rate = "1e-4"'), "learning_rate='1e-4' is refused"),
+        (('mixture = "even"\n', ""), "mixture is missing"),
+        (("beta = true", "beta = 3"), "write beta = {"),
+        (("[budget]", "[budget]\nx = " + "[" * 5000 + "]" * 5000), "nests too deeply"),
+        (("arithmetic = 1.5", "arithmetic = -1.5"), "is no margin"),
+        (("arithmetic = 1.5", "lists = 1.5"), "both target and guard"),
+        (('mixture = "even"', 'mixture = "evn"'), "is no manifest"),
+        (('mixture = "even"', "mixture = { goood = 1.0 }"), "did you mean 'good'"),
+        (('mixture = "even"', "mixture = { good = 0.0 }"), "one source with a weight above 0"),
+        (
+            ("[data.manifests.even]\ngood = 1.0", "[data.manifests.even]\ngoood = 1.0"),
+            "weighs 'goood', which is no source",
+        ),
+        (("effective_batch = 4", 'objective = "dpo"\ndpo_loss = "exo_pair"'), "set label_smoothing above 0"),
+        (("effective_batch = 4", 'lora_targets = ["lm_head"]'), "take it out"),
+        (('name = "simulated"', 'name = "a b/c"'), "is refused: string should match pattern '^[A-Za-z0-9]"),
+        (('[model]\npath = "none"\n', ""), "model is missing; add it"),
+        (("steps = 20", "steps = "), "is not TOML"),
+        (('kind = "simulated"', 'kind = "cloud"'), "kind='cloud' is refused"),
+        (("[budget]", "[scorer]\nkind = 'execution'\nseconds = 1e9\n[budget]"), "seconds=1000000000.0 is refused"),
+    ],
+)
+def test_a_wrong_study_file_is_refused_in_one_sentence(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        study(tmp_path, change)
+    assert message in str(refused.value)
+    assert "study.toml" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('path = "none"', 'path = "/no/such/folder"'), "is neither a folder nor a hub id"),
+        (('path = "none"', 'path = "none"\nchat_template = "gone.jinja"'), "gone.jinja"),
+        (('good = "good.jsonl"', 'good = "gone.jsonl"'), "gone.jsonl does not exist"),
+        (('file = "prompts.jsonl"', 'file = "gone.jsonl"'), "gone.jsonl does not exist"),
+        (("arithmetic = 1.5", "voice = 1.5"), "no probe prompt in the category 'voice'"),
+        (('category = "lists"', 'category = "tone"'), "no probe prompt in the category 'tone'"),
+        (
+            ("[budget]", '[proposer]\nprogram = "gone.md"\n[budget]'),
+            "gone.md (program under [proposer]) cannot be read as UTF-8",
+        ),
+        (("[budget]", '[scorer]\nkind = "executoin"\n[budget]'), "did you mean 'execution'"),
+    ],
+)
+def test_wrong_material_is_refused_without_training(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        study(tmp_path, change).check_material()
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def quiet(note: str) -> None: ...
+
+
+def test_a_missing_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="make one with init"):
+        load_study(tmp_path / "none.toml")
+
+
+def test_a_model_that_lacks_what_a_lane_may_choose_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    import architectures
+
+    architectures.write("phi3", tmp_path / "phi3", architectures.byte_tokenizer())
+    asked = (
+        ('path = "none"', f'path = "{tmp_path / "phi3"}"'), ("effective_batch = 4", "max_length = 128"),
+        ("steps = 20", "steps = 20\nmax_new_tokens = 8"), ("beta = true", "beta = true\nlora_targets = true"),
+    )  # fmt: skip
+    assert hold(study(tmp_path, *asked), quiet).renderer is None
+    with pytest.raises(BadInput, match=r"names q_proj, v_proj, and this model .phi3. has no such linear layer"):
+        hold(study(tmp_path, *asked, ('kind = "simulated"', 'kind = "resident"')), quiet)
+
+
+def test_a_mixture_may_be_a_table_of_weights(tmp_path: Path) -> None:
+    loaded = study(tmp_path, ('mixture = "even"', "mixture = { good = 3.0, broken = 1.0 }"))
+    assert dict(loaded.start.mixture) == {"good": 3.0, "broken": 1.0}
+    assert loaded.lanes.knob("manifest").read(loaded.start) == "mostly_good"
+
+
+def test_the_question_changes_with_what_decides_and_with_nothing_else(tmp_path: Path) -> None:
+    first = study(tmp_path)
+    for same in (
+        ("decisions = 8", "decisions = 9"),
+        ('name = "simulated"', 'name = "other"'),
+        ("[model]", "# x\n[model]"),
+    ):
+        assert study(tmp_path, same).question == first.question
+    for other in (("steps = 20", "steps = 21"), ("arithmetic = 1.5", "arithmetic = 1.4"), ("1e-4", "2e-4")):
+        assert study(tmp_path, other).question != first.question
+
+
+def test_what_init_writes_is_a_study_that_passes_its_check(tmp_path: Path) -> None:
+    paths = write_template(tmp_path / "mine")
+    loaded = load_study(next(path for path in paths if path.name == "study.toml"))
+    loaded.check_material()
+    with pytest.raises(BadInput, match="overwrites nothing"):
+        write_template(tmp_path / "mine")
+
+
+def test_every_recipe_field_that_init_shows_is_known_and_every_choice_is_named() -> None:
+    text = (Path(__file__).parents[3] / "cli" / "example_study" / "study.toml").read_text(encoding="utf-8")
+    for field in tiny.recipe().model_dump():
+        assert f"\n{field} = " in text, f"{field} is not shown"

@@ -1,0 +1,288 @@
+"""The command as a person types it: exit codes, one sentence per mistake, data on stdout and messages on stderr."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import simulated_study
+import tiny
+import typer
+
+from agent.study import material_check as held_up
+from agent.workspace.folder import Workspace
+from cli import main as command_line
+
+ROOT = Path(__file__).parents[2]
+
+
+def nightlane(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        env={**clean, "COLUMNS": "200", **environment},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def refused(code: int, *arguments: object, **environment: str) -> str:
+    """The one sentence of a refusal with this exit code."""
+    done = nightlane(*arguments, **environment)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("nightlane: ")
+    return last
+
+
+def study(folder: Path, *changes: tuple[str, str]) -> Path:
+    text = simulated_study.STUDY
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    return simulated_study.write_study(folder, text)
+
+
+def test_commands_and_options_are_pinned() -> None:
+    surface = {
+        "run": ["--workspace", "--decisions", "--hours", "--workers", "--seed", "--fresh"],
+        "resume": ["--workspace", "--decisions", "--hours", "--workers"],
+        "status": ["--workspace", "--json"],
+        "report": ["--workspace", "--json"],
+        "explain": ["--workspace", "--json"],
+        "check": ["--workspace", "--show"],
+        "init": [],
+        "doctor": ["--workspace", "--repair", "--json"],
+        "evaluate": [
+            "--problems", "--model", "--study", "--revision", "--quantization", "--adapter", "--model-adapter",
+            "--endpoint", "--samples", "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds",
+            "--memory", "--workspace", "--json",
+        ],
+        "finetune": [
+            "--output", "--steps", "--epochs", "--seed", "--recipe", "--unreviewed", "--workspace", "--json",
+        ],
+        "bench": [],
+        "bench sandbox": ["--json"],
+        "bench decisions": ["--quick", "--json", "--landscapes", "--output"],
+        "bench faults": ["--quick", "--minutes", "--kind", "--case", "--json", "--output"],
+        "pairs": [],
+        "pairs list": ["--kind", "--state", "--limit", "--workspace", "--json"],
+        "pairs show": ["--workspace", "--json"],
+        "pairs vote": ["--by", "--workspace", "--json"],
+        "pairs import": [
+            "--kind", "--skip-bad", "--origin", "--rejected-origin", "--category", "--source", "--by", "--study",
+            "--workspace", "--json",
+        ],
+        "pairs export": ["--kind", "--format", "--downvoted", "--license", "--study", "--workspace", "--json"],
+        "pairs audit": ["--kind", "--study", "--workspace", "--json"],
+        "pairs review": ["--kind", "--rows", "--by", "--workspace", "--json"],
+    }  # fmt: skip
+    listed = nightlane("--help").stdout
+    assert re.findall(r"│ (\w+) ", listed.split("Commands")[1]) == [name for name in surface if " " not in name]
+    for command, options in surface.items():
+        shown = nightlane(*command.split(), "--help").stdout
+        assert re.findall(r"(--[a-z-]+)\b", shown.split("Options")[1]) == [*options, "--help"]
+    for number, word in ((2, "bad input"), (3, "busy"), (4, "changed"), (5, "endpoint"), (7, "disk full")):
+        assert f"{number} " in listed
+        assert word in listed
+
+
+def test_a_session_prints_the_reports_path_and_nothing_else_on_stdout(tmp_path: Path) -> None:
+    done = nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 2)
+    assert done.returncode == 0
+    report = Path(done.stdout.strip())
+    assert report.name == "report.md"
+    assert report.exists()
+    assert "proposer: optuna" in done.stderr
+    assert "002" in done.stderr
+    printed = nightlane("report", "--workspace", tmp_path).stdout
+    assert printed.strip() == report.read_text(encoding="utf-8").strip()
+    assert json.loads(nightlane("report", "--json", "--workspace", tmp_path).stdout)
+    status = json.loads(nightlane("status", "--json", "--workspace", tmp_path).stdout)
+    assert status["session"] in report.parent.name
+    assert "finished" in nightlane("status", "--workspace", tmp_path).stdout
+
+
+def test_a_workspace_may_have_any_name(tmp_path: Path) -> None:
+    odd = tmp_path / "a b?c#d%41 é"
+    assert nightlane("run", study(odd), "--workspace", odd, "--decisions", 1).returncode == 0
+    assert nightlane("status", "--workspace", odd).returncode == 0
+
+
+def test_check_says_what_a_probe_does_without_running_one(tmp_path: Path) -> None:
+    done = nightlane("check", study(tmp_path), "--workspace", tmp_path)
+    assert done.returncode == 0
+    assert "20 steps" in done.stdout
+    assert "not yet measured" in done.stdout
+    assert "noise assumed" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_init_writes_a_study_that_checks(tmp_path: Path) -> None:
+    assert nightlane("init", tmp_path / "mine").returncode == 0
+    assert nightlane("check", tmp_path / "mine" / "study.toml").returncode == 0
+    assert "overwrites nothing" in refused(2, "init", tmp_path / "mine")
+
+
+def test_doctor_names_the_sandbox_the_packages_and_the_endpoint(tmp_path: Path) -> None:
+    done = nightlane(
+        "doctor", "--workspace", tmp_path, OPENAI_BASE_URL="http://localhost:1", OPENAI_API_KEY="sk-secret"
+    )
+    assert done.returncode == 0
+    assert re.search(r"^ok +sandbox (bubblewrap|landlock) \(used\)", done.stdout, re.MULTILINE)
+    assert re.search(r"^ok +torch 2\.", done.stdout, re.MULTILINE)
+    assert "http://localhost:1" in done.stdout
+    assert "sk-secret" not in done.stdout
+    assert "not tried" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run",), "Missing argument 'STUDY'"),
+        (("run", "none.toml"), "make one with init"),
+        (("run", "x", "--decisions", "0"), "greater than or equal to 1"),
+        (("run", "x", "--hourz", "1"), "--hours"),
+        (("rum",), "run"),
+        (("status",), "no session here"),
+        (("resume",), "no session"),
+        (("report",), "no session"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    extra = ("--workspace", str(tmp_path)) if arguments[0] in ("status", "resume", "report") else ()
+    assert message in refused(2, *arguments, *extra)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("steps = 20", "stepps = 20"), "did you mean 'steps'"),
+        (('good = "good.jsonl"', 'good = "gone.jsonl"'), "gone.jsonl does not exist"),
+        (("arithmetic = 1.5", "voice = 1.5"), "no probe prompt in the category 'voice'"),
+        (("effective_batch = 4", 'lora_targets = ["lm_head"]'), "take it out"),
+        (("disguised = 0.0", "must_see = 0.1"), "the smallest effect that is visible in 'lists' (assumed"),
+        (("[target]", '[scorer]\nkind = "rules"\n[target]'), "rules.toml (rules under [scorer]) cannot be read"),
+        (("[target]", '[scorer]\nkind = "function"\n[target]'), "[scorer] function is missing; add it"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_bad_study_is_exit_code_2(tmp_path: Path, command: str, change: tuple[str, str], message: str) -> None:
+    assert message in refused(2, command, study(tmp_path, change), "--workspace", tmp_path / "w")
+
+
+def test_a_language_model_without_an_endpoint_is_exit_code_2(tmp_path: Path) -> None:
+    path = study(tmp_path, ("[budget]", '[proposer]\nkind = "language_model"\n[budget]'))
+    assert "OPENAI_BASE_URL" in refused(2, "run", path, "--workspace", tmp_path)
+
+
+def test_bad_rows_and_leaks_are_named_by_their_line(tmp_path: Path) -> None:
+    path = study(tmp_path)
+    good = (tmp_path / "good.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "good.jsonl").write_text(good + '{"prompt": "p", "chosen": "c"}\n', encoding="utf-8")
+    assert "good.jsonl, line 33 has no column 'rejected'" in refused(2, "check", path)
+    leak = json.dumps({"prompt": "# lists 0 for probe\n", "chosen": "c", "rejected": "r"})
+    (tmp_path / "good.jsonl").write_text(f"{leak}\n", encoding="utf-8")
+    assert "probe prompt 'probe-lists-0'" in refused(2, "check", path)
+
+
+def test_a_prompt_in_two_splits_in_other_clothes_is_named_with_both_ids(tmp_path: Path) -> None:
+    path, asked = study(tmp_path), "Write a function that returns the sum of the even items of a list of whole numbers"
+    rows = tiny.prompts()
+    rows[0]["prompt"], rows[-1]["prompt"] = f"{asked}.", f"{asked.upper()}, please"
+    tiny.write_jsonl(tmp_path / "prompts.jsonl", rows)
+    said = refused(2, "check", path)
+    assert f"{rows[-1]['id']!r} is 1.00 similar to probe prompt {rows[0]['id']!r}" in said
+
+
+def test_a_busy_workspace_is_exit_code_3(tmp_path: Path) -> None:
+    path = study(tmp_path)
+    with Workspace(tmp_path).held():
+        assert str(os.getpid()) in refused(3, "run", path, "--workspace", tmp_path)
+    assert not (tmp_path / "results.tsv").exists()
+
+
+def test_an_endpoint_that_does_not_answer_is_exit_code_5(tmp_path: Path) -> None:
+    environment = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_MODEL": "m"}
+    message = refused(5, "run", study(tmp_path), "--workspace", tmp_path, **environment)
+    assert 'kind = "optuna"' in message
+    assert "127.0.0.1:9" in message
+
+
+def test_a_hub_model_that_cannot_be_had_is_exit_code_6(tmp_path: Path) -> None:
+    path = study(
+        tmp_path, ('kind = "simulated"', 'kind = "resident"\nworkers = 1'), ('path = "none"', 'path = "no/such"')
+    )
+    message = refused(6, "run", path, "--workspace", tmp_path, HF_HUB_OFFLINE="1")
+    assert "'no/such' could not be loaded" in message
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 900 KiB; needs root."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_exit_code_7_and_nothing_decided_is_lost(tmp_path: Path, small_disk: Path) -> None:
+    path = study(tmp_path)
+    message = refused(7, "run", path, "--workspace", small_disk, "--decisions", 40)
+    assert "free some space, then: nightlane resume" in message
+    status = json.loads(nightlane("status", "--json", "--workspace", small_disk).stdout)
+    assert subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True).returncode == 0
+    done = nightlane("resume", "--workspace", small_disk)
+    assert done.returncode == 0, done.stderr
+    rows = (small_disk / "results.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    ids = [row.split("\t")[2] for row in rows]
+    assert len(ids) == len(set(ids))
+    after = json.loads(nightlane("status", "--json", "--workspace", small_disk).stdout)
+    assert after["session"] == status["session"]
+    assert sum(after["decisions"].values()) >= sum(status["decisions"].values())
+
+
+def test_a_starting_recipe_that_cannot_be_measured_is_exit_code_8(tmp_path: Path) -> None:
+    path = study(tmp_path, ("learning_rate = 1e-4", "learning_rate = 0.8"))
+    assert "loss is nan" in refused(8, "run", path, "--workspace", tmp_path)
+
+
+def test_ctrl_c_before_a_session_is_begun_does_not_say_that_it_can_be_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(tmp_path)
+
+    def interrupted(begins: bool) -> str:
+        with pytest.raises(typer.Exit) as ended, command_line._resumable(workspace, begins):
+            raise KeyboardInterrupt
+        assert ended.value.exit_code == 130
+        return capsys.readouterr().err
+
+    assert "no session was begun yet, so nothing is lost; start again" in interrupted(True)
+    assert nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 1).returncode == 0
+    assert "no session was begun yet" in interrupted(True), "the earlier one is no part of this"
+    assert "Go on with: nightlane resume" in interrupted(False)
+
+
+def test_ctrl_c_in_check_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(held_up, "hold", interrupt)
+    with pytest.raises(typer.Exit) as ended:
+        command_line.check(study(tmp_path), tmp_path, 0)
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "nightlane: interrupted; the study was not checked to its end\n"

@@ -1,0 +1,54 @@
+"""A workspace that has a file of every kind: a finished night with its harvest, and one that was interrupted."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import simulated_study
+from rich.console import Console
+from test_harvest import night, study
+
+from agent.ledger.result_files import publish
+from agent.ledger.store import DecisionRow, Ledger
+from agent.loop.start import Overrides, begin
+from agent.study.schema import load_study
+from agent.workspace.folder import Workspace
+from preferences.store.overlay import Vote
+from preferences.store.stores import Stores
+from probes.endpoint.spending import Allowance, Purse, Spent
+from view.report.report import write_report
+from view.terminal.live import PlainWatcher
+
+
+class Leaving(PlainWatcher):
+    """Somebody who leaves after the second decision on a proposal."""
+
+    def decided(self, decision: DecisionRow) -> None:
+        if decision.turn == 2:
+            raise KeyboardInterrupt
+
+
+def workspace_and_study(folder: Path) -> tuple[Path, Path]:
+    """The workspace as a kill leaves it, with the ledger's write-ahead log; and its study.toml."""
+    made = folder / "made"
+    night(study(folder / "harvested"), made)
+    path = simulated_study.write_study(
+        folder / "study", simulated_study.STUDY.replace("decisions = 8", "decisions = 4")
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        leaving = Leaving(Console(quiet=True))
+        begin(load_study(path), Workspace(made), Overrides(), 0, False, leaving, write_report)
+    stores = Stores(made / "runs" / "rl_data")
+    row = stores.rows("dpo")[0]
+    stores.vote([Vote(row.id, "up", "somebody", "2026-01-01T00:00:00Z")])
+    stores.withdraw("a reason", "2026-01-01T00:00:00Z", row=stores.rows("dpo")[1].id)
+    (made / "runs" / "worker-0.log").write_text("a line\n" * 40, encoding="utf-8")
+    with Ledger(made / "runs" / "ledger.sqlite") as ledger:
+        session = ledger.sessions()[-1]
+        with Purse(Allowance(made / "runs" / "judging.sqlite", session)) as purse, purse.call(0.5) as taken:
+            taken.append(Spent(calls=1, dollars=0.25))
+        for number in range(20):
+            ledger.note(f"{session}-note-{number}", session, "2026-01-01T00:00:00Z", f"note {number}")
+        publish(ledger, made)
+        shutil.copytree(made, folder / "workspace")
+    return folder / "workspace", path

@@ -1,0 +1,174 @@
+"""Sessions of the simulated study for the tests of view: real ones, a second each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import simulated_study
+import tiny
+
+from agent.ledger.store import DecisionRow
+from agent.loop.start import Overrides, begin
+from agent.study.schema import Study, load_study
+from agent.workspace.folder import Workspace
+from lanes import Recipe
+from probes.inputs.prompts import Prompt
+from probes.inputs.training_rows import unit
+from probes.result.reading import Probe
+from probes.run.protocol import Progress
+from probes.run.store import ProbeStore
+from testing.simulated_runner import SimulatedRunner, World
+from view.report.report import write_report
+
+KNOBS = """learning_rate = { low = 1e-6, high = 0.9, factor = 2.0, reach = 4 }
+beta = true
+warmup = true
+[lanes.mixture]
+[lanes.curriculum]
+"""
+
+
+def variant(knobs: str = KNOBS, learning_rate: str = "1e-4", **budget: str) -> str:
+    """The simulated study with other knobs and another start; probes that pretend to take 10 ms."""
+    text = simulated_study.STUDY.replace(KNOBS, knobs).replace(
+        "learning_rate = 1e-4", f"learning_rate = {learning_rate}"
+    )
+    text = text.replace("[budget]\n", "[budget]\n" + "".join(f"{name} = {value}\n" for name, value in budget.items()))
+    return f"{text}simulated_seconds = 0.01\n".replace("holdout_seeds = 0\n", "")
+
+
+UPWARD = "learning_rate = { low = 1e-6, high = 1e-3, factor = 10.0, reach = 1 }\n"
+STUDY = variant()
+CLIMBING = variant(UPWARD, "1e-6")  # every move is a KEEP, whoever proposes
+MIXED = variant(  # a KEEP, and moves that do little
+    UPWARD.replace("1e-6", "1e-5") + "[lanes.curriculum]\n", "1e-5", dollars_per_hour="3600"
+)
+CRASHING = variant("learning_rate = { choices = [0.2, 0.6, 0.7, 0.8] }\n[lanes.curriculum]\n", "0.2")
+FRUITLESS = variant("warmup = true\n")  # four legal moves, none with an effect
+
+
+PLAIN = {
+    "disguised": "0.0", "night_error": "0.05", "later_error": "0.2", "spend": "0.25", "first_seeds": "2",
+    "screening_seeds": "4", "confirming_seeds": "8", "hopeless": "0.25", "promising": "0.5",
+}  # fmt: skip
+
+
+def governed(knobs: str, **policy: str) -> str:
+    """The simulated study with these knobs and thresholds."""
+    own = "".join(f"{name} = {value}\n" for name, value in {**PLAIN, **policy}.items())
+    return variant(knobs).replace("[policy]\ndisguised = 0.0\n", f"[policy]\n{own}")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A world whose truth is told: the mean score of a recipe by category and split."""
+
+    mean: Callable[[Recipe, str, str], float]
+    seed_noise: float = 0.1
+    answer_noise: float = 0.5
+
+    @property
+    def identity(self) -> str:
+        return "told"
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
+        found = []
+        for prompt in prompts:
+            value = self.mean(probe.recipe, prompt.category, probe.key.split)
+            value += self.seed_noise * _normal(probe.recipe.digest, probe.seed, prompt.category)
+            answers = range(probe.key.samples)
+            found.append([value + self.answer_noise * _normal(probe.id, prompt.id, sample) for sample in answers])
+        return found
+
+
+def _normal(*parts: object) -> float:
+    return NormalDist().inv_cdf(min(max(unit(*parts), 1e-12), 1 - 1e-12))
+
+
+TWO_KNOBS = """learning_rate = { choices = [1e-4, 4e-4] }
+beta = { choices = [0.1, 0.2] }
+"""
+
+
+def moved(recipe: Recipe) -> tuple[bool, bool]:
+    """Which of the two knobs is not at its start."""
+    return recipe.learning_rate > 1e-4, recipe.beta > 0.1
+
+
+def _lying(recipe: Recipe, category: str, split: str) -> float:
+    return 5.0 + sum(moved(recipe)) * (1.0 if split == "probe" else -1.0)
+
+
+def _interacting(recipe: Recipe, category: str, split: str) -> float:
+    return {(False, False): 4.0, (True, False): 5.0, (False, True): 8.0, (True, True): 6.0}[moved(recipe)]
+
+
+def _summing(recipe: Recipe, category: str, split: str) -> float:
+    return 5.0 + sum(moved(recipe)) * (1.0 if category == "lists" else -0.9)
+
+
+def _trap(recipe: Recipe, category: str, split: str) -> float:
+    return 5.0 + sum(moved(recipe)) * (1.0 if category == "lists" else -2.0)
+
+
+def _flat(recipe: Recipe, category: str, split: str) -> float:
+    return 5.0
+
+
+LOOSE = governed(  # with FLAT and seed 11: two false alarms in four candidates
+    KNOBS, hopeless="0.0", promising="0.001", night_error="0.49", spend="0.5", disguised="0.5", screening_seeds="2",
+    holdout_seeds="0",
+)  # fmt: skip
+LYING = Told(_lying)  # the holdout contradicts what the probe split shows
+INTERACTING = Told(_interacting)  # either knob helps alone, and the second takes away what the first brought
+SUMMING = Told(_summing)  # each costs the guard less than its margin, both together more
+TRAP = Told(_trap)  # each costs the guard more than its margin
+FLAT = Told(_flat, seed_noise=0.6)  # nothing has an effect
+
+
+class Silent:
+    """A watcher that says nothing and interrupts the session after a given decision."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
+
+    def decided(self, decision: DecisionRow) -> None:
+        if decision.turn == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def prompts(per_category: int) -> list[dict[str, Any]]:
+    return [
+        {**row, "id": f"{row['id']}-{copy}", "prompt": f"{row['prompt']}# {copy}\n"}
+        for row in tiny.prompts()
+        for copy in range(per_category // 4)
+    ]
+
+
+def study(folder: Path, text: str = STUDY, per_category: int = 32) -> Study:
+    path = simulated_study.write_study(folder / "study", text)
+    tiny.write_jsonl(folder / "study" / "prompts.jsonl", prompts(per_category))
+    return load_study(path)
+
+
+def night(
+    folder: Path, text: str = STUDY, per_category: int = 32, decisions: int | None = 4, stop_after: int | None = None,
+    world: World | None = None, seed: int = 0,
+) -> Workspace:  # fmt: skip
+    """Run a session in ``folder``, in the hills or another world; the workspace holds it and its report."""
+    workspace = Workspace(folder / "workspace")
+    asked = study(folder, text, per_category)
+    runner = SimulatedRunner(asked.material, ProbeStore(workspace.runs), world=world) if world else None
+    try:
+        begin(asked, workspace, Overrides(decisions=decisions), seed, False, Silent(stop_after), write_report, runner)
+    except KeyboardInterrupt:
+        assert stop_after is not None
+    return workspace

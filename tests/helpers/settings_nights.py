@@ -1,0 +1,140 @@
+"""Small whole nights of any study: the simulated runner leaves answers behind, as a model would, so there is harvest.
+
+Three changes decide the night: ``learning_rate`` to 4e-4 helps, ``beta`` to 0.2 helps and is contradicted when it is
+left out at the end, and ``learning_rate`` to 0.6 diverges. The orders of the curriculum do nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import judged
+import tiny
+
+from agent.ledger.store import DecisionRow
+from agent.loop.seeds import Seeds
+from agent.study.schema import Study, load_study
+from lanes import Recipe
+from probes.inputs.prompts import Prompt
+from probes.inputs.training_rows import unit
+from probes.result.reading import Outcome, Probe, Reading, Timing
+from probes.run.protocol import Listener, Progress
+from probes.run.store import ProbeStore
+from testing.simulated_runner import SimulatedRunner
+
+Sections = Mapping[str, Mapping[str, str] | None]
+"""Of a study file: key -> value as TOML has it, which replace the usual ones; None leaves a section out."""
+USUAL: Sections = {
+    "model": {"path": '"none"'},
+    "recipe": {"learning_rate": "1e-4", "effective_batch": "4", "mixture": '"even"'},
+    "data.sources": {"good": '"good.jsonl"'},
+    "data.manifests.even": {"good": "1.0"},
+    "prompts": {"file": '"prompts.jsonl"'},
+    "target": {"category": '"lists"'},
+    "guards": {"arithmetic": "1.5"},
+    "probe": {"steps": "20", "seeds": "[42, 123]", "samples": "2"},
+    "harvest": {"prompts": "2", "samples": "2", "margin": "0.5"},
+    "lanes.hyperparameters": {
+        "share": "3.0", "learning_rate": "{ choices = [1e-4, 4e-4, 0.6] }", "beta": "{ choices = [0.1, 0.2] }",
+    },
+    "lanes.curriculum": {},
+    "policy": {"disguised": "0.0", "survey": "0", "must_see": "10.0", "confirming_seeds": "6", "holdout_seeds": "2"},
+    "budget": {"decisions": "6", "disk_gb": "0"},
+    "runner": {"kind": '"simulated"'},
+}  # fmt: skip
+
+
+def toml(changes: Sections) -> str:
+    lines = ['name = "settings"']
+    for name in {**USUAL, **changes}:
+        own = changes.get(name, {})
+        if own is not None:
+            keys = {**(USUAL.get(name) or {}), **own}
+            lines += [f"[{name}]", *(f"{key} = {value}" for key, value in keys.items())]
+    return "\n".join(lines) + "\n"
+
+
+def study(folder: Path, changes: Sections, prompts: Sequence[dict[str, Any]] | None = None) -> Study:
+    """Written to ``folder`` with everything that any scorer asks for."""
+    tiny.write_files(folder)
+    if prompts is not None:
+        tiny.write_jsonl(folder / "prompts.jsonl", list(prompts))
+    tiny.write_jsonl(folder / "calibration.jsonl", judged.CALIBRATION)
+    (folder / "rubric.toml").write_text(judged.RUBRIC, encoding="utf-8")
+    (folder / "rules.toml").write_text(
+        '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 1\nhigh = 90\n', encoding="utf-8"
+    )
+    (folder / "own.py").write_text("def score(prompt, answer, category, checks):\n    return 5.0\n", encoding="utf-8")
+    (folder / "study.toml").write_text(toml(changes), encoding="utf-8")
+    return load_study(folder / "study.toml")
+
+
+class Silent:
+    """Interrupts the session after the decision of one turn."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def measuring(self, title: str, probes: object) -> None: ...
+
+    def decided(self, decision: DecisionRow) -> None:
+        if decision.turn == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class World:
+    """``again``: the seeds of the re-tests at the end, which contradict a change of ``denied``."""
+
+    again: frozenset[int]
+    denied: str
+    gain: float = 1.5
+    identity = "of settings"
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
+        if probe.recipe.learning_rate > 0.5:
+            return None
+        level = 3.5 + sum(self._worth(probe, name) for name in ("learning_rate", "beta") if _moved(probe.recipe, name))
+        luck = (probe.recipe.learning_rate, probe.recipe.beta, probe.recipe.curriculum, probe.seed, probe.key.split)
+        level += 0.2 * unit(*luck)
+        return [[level + 0.4 * unit(*luck, p.id, sample) for sample in range(probe.key.samples)] for p in prompts]
+
+    def _worth(self, probe: Probe, knob: str) -> float:
+        return -6.0 if probe.seed in self.again and knob == self.denied else self.gain
+
+
+def _moved(recipe: Recipe, knob: str) -> bool:
+    return recipe.learning_rate > 1e-4 if knob == "learning_rate" else recipe.beta > 0.1
+
+
+class Runner(SimulatedRunner):
+    """Writes answers of about as many different words as the judge of tests gives points for."""
+
+    base = None  # type: ignore[assignment]
+
+    def __init__(self, asked: Study, runs: Path, width: int = 1, denied: str = "beta") -> None:
+        again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leaving_out(0), 20))
+        super().__init__(asked.material, ProbeStore(runs), world=World(again, denied), width=width)
+
+    def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
+        outcome = super()._run_one(probe, listener)
+        if isinstance(outcome, Reading):
+            outcome = replace(outcome, timing=Timing(8.0, 1.5, 0.5, 10.0))
+            rows = [
+                {
+                    "prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
+                    "components": {}, "critical": [], "outcome": "SIMULATED",
+                    "text": " ".join(f"{probe.id[:4]}{score.sample}word{n}" for n in range(round(4 * score.value))),
+                }
+                for score in outcome.scores
+            ]  # fmt: skip
+            path = self.store.directory(probe.id) / "answers.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return outcome

@@ -1,0 +1,66 @@
+"""Situations for the proposers: what a session shows them, built by hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tiny
+
+from agent.policy.effect_model import Response
+from agent.proposers import Situation, Tried
+from lanes import LaneSettings, Recipe, SearchSpace, Value, build_lanes
+
+MANIFESTS = {
+    "even": {"good": 1.0, "broken": 1.0},
+    "good_only": {"good": 1.0},
+    "mostly_good": {"good": 3.0, "broken": 1.0},
+}
+LANES: dict[str, dict[str, Any]] = {
+    "hyperparameters": {
+        "share": 2.0,
+        "learning_rate": {"low": 1e-6, "high": 0.9, "factor": 2.0, "reach": 4},
+        "beta": {"low": 0.05, "high": 0.5, "step": 0.05, "reach": 2},
+        "lora_rank": True,
+        "scheduler": True,
+    },
+    "mixture": {},
+    "curriculum": {},
+}
+
+
+def start() -> Recipe:
+    return tiny.recipe(learning_rate=1e-4, beta=0.1, lora_rank=16)
+
+
+def space(lanes: dict[str, dict[str, Any]] | None = None, recipe: Recipe | None = None) -> SearchSpace:
+    settings = {name: LaneSettings.model_validate(keys) for name, keys in (lanes or LANES).items()}
+    return build_lanes(settings, recipe or start(), MANIFESTS, ("good", "broken"))
+
+
+def tried(
+    recipe: Recipe, knob: str, after: Value, score: float | None, lanes: SearchSpace, guard_excess: float = -1.0
+) -> Tried:
+    """A decision on ``recipe`` with ``knob`` at ``after``; no score: it crashed."""
+    place = lanes.knob(knob)
+    child = place.write(recipe, after)
+    figures = (None,) * 6 if score is None else (score - 5, score - 5.5, score - 4.5, 0.25, score, guard_excess)
+    status, reason = ("CRASH", "crash:diverged") if score is None else ("DISCARD", "no_effect")
+    return Tried(child, place.lane, knob, place.read(recipe), after, status, reason, *figures)
+
+
+def situation(
+    lane: str = "hyperparameters", history: Sequence[Tried] = (), incumbent: Recipe | None = None,
+    lanes: SearchSpace | None = None, turn: int = 1, seed: int = 0, program: str = "Prefer small moves of beta.",
+    response: Response | None = None,
+) -> Situation:  # fmt: skip
+    """One turn: as in a session, the moves are those whose recipe is not in the history."""
+    recipe, lanes = incumbent or start(), lanes or space()
+    barred = {recipe.digest, *(one.recipe.digest for one in history)}
+    moves = {}
+    for name, values in lanes.moves(recipe, lane).items():
+        fresh = tuple(value for value in values if lanes.knob(name).write(recipe, value).digest not in barred)
+        if fresh:
+            moves[name] = fresh
+    return Situation(
+        turn, seed, lane, recipe, moves, lanes, list(history), "lists", {"arithmetic": 1.5}, program,
+        "7 of 8 decisions, 3.00 of 8 hours", response or Response(), {"arithmetic": Response()},
+    )  # fmt: skip

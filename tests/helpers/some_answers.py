@@ -1,0 +1,82 @@
+"""Answers in words for the tests of the text gate: rows as they stand, and everyday prompts with two answers each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+from some_rows import pair, side
+
+from labs.persona.nearness import Reserved
+from labs.persona.sources import pairs
+from preferences.certify.receipt import Receipt
+from preferences.store.overlay import Standing
+from preferences.store.provenance import Provenance
+from preferences.text_gate import Case, cases, certify
+from probes.inputs.duplicates import Wordings
+from probes.inputs.turns import Turns
+
+MORE = " That is all there is to say about it, and nobody I know has ever done it in another way."
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a row says, and what a judge said of its chosen side."""
+
+    prompt: Turns
+    chosen: Turns
+    rejected: Turns
+    category: str = "everyday"
+    score: float | None = 9.0
+    figures: tuple[tuple[str, float], ...] = (("voice", 8.0), ("judge_overall", 4.0))
+    critical: tuple[str, ...] = ()
+
+
+def standing(text: Text, number: int = 0) -> Standing:
+    chosen = side(sample=number, figures=dict(text.figures), critical=text.critical)
+    provenance = Provenance((chosen, side()), "s1", "", f"harvest-{number}", "k")
+    texts = (text.chosen, text.rejected)
+    return Standing(pair(number, prompt=text.prompt, texts=texts, scores=(text.score, None), provenance=provenance))
+
+
+def case_of(text: Text) -> Case:
+    """The only row of its set."""
+    return cases([standing(text)])[0]
+
+
+def receipts(texts: Sequence[Text]) -> list[Mapping[str, Receipt]]:
+    """Of each row of a set, by layer."""
+    rows = [standing(text, number) for number, text in enumerate(texts)]
+    return [{receipt.layer: receipt for receipt in certify(case).receipts} for case in cases(rows)]
+
+
+def refusals(texts: Sequence[Text]) -> list[tuple[str, ...]]:
+    """Of each row of a set, the layers that refused it."""
+    return [tuple(layer for layer, found in row.items() if not found.passed) for row in receipts(texts)]
+
+
+def everyday() -> list[Text]:
+    """The rejected sides with a sentence more, so that length alone decides nothing."""
+    lines = (Path(__file__).parents[1] / "cases" / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [Text(row["prompt"], row["chosen"], row["rejected"] + MORE) for row in rows]
+
+
+def persona(count: int = 360) -> list[Text]:
+    """Pairs of the bundled study's voice without those whose answer nearly repeats an earlier one: its generator puts
+    answers together from few sentences."""
+    rows = pairs("plain", count, 1, Reserved(()))
+    again = {place for place, _, _ in Wordings((row.chosen, place) for place, row in enumerate(rows)).repeats()}
+    return [
+        Text(row.prompt, row.chosen, row.rejected, row.category) for place, row in enumerate(rows) if place not in again
+    ]
+
+
+def leaked(texts: Sequence[Text], places: Sequence[int], random: Random, both: bool = False) -> list[Text]:
+    """The set with the answers in these places replaced by those to other prompts; ``both``: the rejected ones, too."""
+    found = list(texts)
+    for place in places:
+        other = random.choice([text for text in texts if text.prompt != texts[place].prompt])
+        found[place] = replace(texts[place], chosen=other.chosen, **({"rejected": other.rejected} if both else {}))
+    return found

@@ -1,0 +1,106 @@
+"""A study small enough for tests: a random two-layer model, a byte-level tokenizer, some pairs and prompts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lanes import Recipe
+from probes.inputs.material import Material
+from probes.inputs.settings import DataSettings, ModelSettings, ProbeSettings, PromptSettings
+from probes.scoring.execution.scorer import ExecutionSettings
+
+WORDS = ("double", "negate", "square", "half", "plus_one", "last", "first", "total")
+CATEGORIES = ("arithmetic", "lists")
+
+
+def write_model(folder: Path) -> None:
+    """A Qwen3-shaped model of about 60,000 parameters with a byte-level BPE of 300 tokens."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<eos>", "<pad>"], initial_alphabet=alphabet)
+    tokenizer.train_from_iterator([pair["chosen"] for pair in pairs("good")], trainer)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>")
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(wrapped), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=32, max_position_embeddings=256, tie_word_embeddings=True,
+        eos_token_id=wrapped.eos_token_id, pad_token_id=wrapped.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    wrapped.save_pretrained(folder)
+
+
+def pairs(source: str) -> list[dict[str, Any]]:
+    rows = []
+    for number, word in enumerate(WORDS):
+        for constant in range(4):
+            rejected = f"def {word}(x):\n    return x - {constant}" + (" +" if source == "broken" else " - x") + "\n"
+            rows.append(
+                {
+                    "prompt": f"# {word} with {constant} ({source})\n",
+                    "chosen": f"def {word}(x):\n    return x * {constant}\n",
+                    "rejected": rejected,
+                    "difficulty": 1 + number % 3,
+                }
+            )
+    return rows
+
+
+def prompts() -> list[dict[str, Any]]:
+    rows = []
+    for split in ("probe", "harvest", "holdout"):
+        for category in CATEGORIES:
+            for number in range(4):
+                cases = [{"args": [i], "expected": i * number} for i in range(4)]
+                rows.append(
+                    {
+                        "id": f"{split}-{category}-{number}",
+                        "split": split,
+                        "category": category,
+                        "difficulty": 1 + number % 3,
+                        "prompt": f"# {category} {number} for {split}\n",
+                        "checks": {"entry_point": "f", "cases": cases},
+                    }
+                )
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_files(folder: Path) -> None:
+    """Data and prompts, without the model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in ("good", "broken"):
+        write_jsonl(folder / f"{source}.jsonl", pairs(source))
+    write_jsonl(folder / "prompts.jsonl", prompts())
+
+
+def material(folder: Path, **probe: Any) -> Material:
+    settings = {"steps": 4, "samples": 2, "max_new_tokens": 12, "micro_batch": 4, "seeds": (42, 123), **probe}
+    return Material(
+        folder,
+        ModelSettings(path="model"),
+        DataSettings(
+            sources={"good": "good.jsonl", "broken": "broken.jsonl"},
+            manifests={"even": {"good": 1, "broken": 1}, "good_only": {"good": 1}},
+        ),
+        PromptSettings(file="prompts.jsonl"),
+        ExecutionSettings(),
+        ProbeSettings(**settings),
+    )
+
+
+def recipe(**changes: Any) -> Recipe:
+    base = {
+        "learning_rate": 1e-3, "lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.1, "effective_batch": 4,
+        "max_length": 128, "mixture": {"good": 1, "broken": 1},
+    }  # fmt: skip
+    return Recipe.model_validate({**base, **changes})

@@ -1,0 +1,114 @@
+"""A study of the tiny model whose source is an export of a store, for the tests of this folder."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tiny
+
+from finetune.plan import Asked, Plan, plan
+from preferences.export.dataset import export
+from preferences.store.overlay import Judgement, Verdict
+from preferences.store.provenance import Provenance, Side
+from preferences.store.rows import Row
+from preferences.store.stores import Stores
+from probes.inputs.prompts import load_prompts
+from probes.inputs.settings import ModelSettings
+
+ROOT = Path(__file__).parents[2]
+TIME = "2026-11-21T20:00:00Z"
+STUDY = """
+name = "full"
+[model]
+path = "{model}"
+[recipe]
+learning_rate = 1e-3
+lora_rank = 4
+lora_alpha = 8
+effective_batch = 4
+max_length = 128
+mixture = "mined_only"
+[data.sources]
+mined = "mined/train.jsonl"
+good = "good.jsonl"
+[data.manifests.mined_only]
+mined = 1.0
+[data.manifests.both]
+mined = 3.0
+good = 1.0
+[prompts]
+file = "prompts.jsonl"
+[target]
+category = "lists"
+[probe]
+micro_batch = 4
+"""
+
+
+def stores(folder: Path, rows: int = 8) -> Stores:
+    """DPO rows in the stores of the workspace ``folder``, none of which asks a prompt of the study."""
+    made = Stores(folder / "runs" / "rl_data")
+    tiny.write_files(folder)
+    made.reserve(load_prompts(folder / "prompts.jsonl"))
+    made.add([row(number) for number in range(rows)])
+    return made
+
+
+def row(number: int) -> Row:
+    pair, side = tiny.pairs("mined")[number], Side("sampled")
+    return Row(
+        "dpo", TIME, pair["prompt"], (pair["chosen"], pair["rejected"]), (8.0 - number / 10, 4.0), "arithmetic",
+        "harvest", Provenance((side, side), "s1", "s1-001", f"harvest-{number}", "k"),
+    )  # fmt: skip
+
+
+def review(found: Stores, numbers: range, verdict: Judgement = "good", by: str = "ann", of: str = "") -> None:
+    for number in numbers:
+        found.review(Verdict(row(number).id, verdict, by, TIME, of or found.digest("dpo")))
+
+
+def exported(found: Stores, folder: Path) -> Path:
+    """The rows of the store, as the study names them."""
+    return export(found, "dpo", "jsonl", folder / "mined").file
+
+
+def asked(where: Path, **changes: Any) -> Asked:
+    """A run on the export alone; fields of the request, and parameters of its recipe, may be others. Where the folder
+    has no model, it is a hub model that is not in the cache."""
+    recipe = tiny.recipe(**{"mixture": {"mined": 1.0}, **changes.pop("recipe", {})})
+    material = tiny.material(where)
+    data = material.data.model_copy(update={"sources": {"mined": "mined/train.jsonl", "good": "good.jsonl"}})
+    material = replace(
+        material, data=data, model=ModelSettings(path="model" if (where / "model").exists() else "nobody/model")
+    )
+    values = {
+        "study": "full", "material": material, "recipe": recipe, "origin": "a test",
+        "folder": where / "out", "seed": 42, "steps": 4,
+    }  # fmt: skip
+    return Asked(**{**values, **changes})
+
+
+def planned(where: Path, found: Stores, **changes: Any) -> Plan:
+    return plan(asked(where, **changes), found)
+
+
+def write_study(folder: Path, model: Path) -> Path:
+    path = folder / "study.toml"
+    path.write_text(STUDY.format(model=model), encoding="utf-8")
+    return path
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "cli.main", *map(str, arguments)]
+
+
+def nightlane(*arguments: object, answers: str = "") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, input=answers,
+        env={**os.environ, "COLUMNS": "100"},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done

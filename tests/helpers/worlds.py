@@ -1,0 +1,75 @@
+"""Whole sessions in worlds whose truth is known, with the simulated runner."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simulated_study
+
+from agent.ledger.store import DecisionRow, Ledger, ProposalRow
+from agent.loop import start as opening
+from agent.loop.start import Overrides, begin, resume
+from agent.study.schema import Study, load_study
+from agent.workspace.folder import Workspace
+from lanes import Recipe
+from probes.inputs.prompts import Prompt
+from probes.result.reading import Probe
+from probes.run.store import ProbeStore
+from testing.simulated_runner import SimulatedRunner
+from view.report.report import write_report
+from view.terminal.live import watching
+
+
+@dataclass
+class World:
+    """``effect``: of a recipe in a split; noise is normal, by seed and by answer, its own for each recipe."""
+
+    effect: Callable[[Recipe, str], float]
+    noise: float = 0.1
+    identity: str = "made for a test"
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
+        chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
+        level = 5 + self.effect(probe.recipe, probe.key.split) + chance.gauss(0, self.noise)
+        return [[level + chance.gauss(0, self.noise) for _ in range(probe.key.samples)] for _ in prompts]
+
+
+def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orders: bool = False) -> Study:
+    """``orders``: only the curriculum may change. Without a survey, unless the policy has one."""
+    text = simulated_study.STUDY.replace("disguised = 0.0\nholdout_seeds = 0", policy or "disguised = 0.0")
+    if "survey" in policy:
+        text = text.replace("survey = 0\n", "")
+    if orders:
+        text = text[: text.index("[lanes.hyperparameters]")] + "[lanes.curriculum]\n" + text[text.index("[policy]") :]
+    return load_study(simulated_study.write_study(folder / "study", text.replace("decisions = 8", budget)))
+
+
+def runner_of(study: Study, workspace: Path, world: World, width: int = 1) -> SimulatedRunner:
+    return SimulatedRunner(study.material, ProbeStore(workspace / "runs"), world=world, width=width)
+
+
+def play(study: Study, workspace: Path, world: World, width: int = 1, fresh: bool = False) -> str:
+    runner = runner_of(study, workspace, world, width)
+    with watching() as watcher:
+        return begin(study, Workspace(workspace), Overrides(), 0, fresh, watcher, write_report, runner)
+
+
+def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:
+    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        proposals = {row.id: row for row in ledger.proposals()}
+        return [(row, proposals[row.id]) for row in ledger.decisions("WHERE turn > 0")]
+
+
+def looks(decision: DecisionRow) -> list[dict[str, Any]]:
+    assert decision.course is not None
+    found: list[dict[str, Any]] = decision.course["looks"]
+    return found
+
+
+def go_on(study: Study, workspace: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
+    with watching() as watcher:
+        resume(Workspace(workspace), None, Overrides(), watcher, write_report)

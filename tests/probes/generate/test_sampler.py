@@ -1,0 +1,77 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from probes.generate.sampler import CounterGumbel, Sampling, counter_uniform, generate, row_key
+from probes.inputs.settings import ModelSettings
+from probes.model.load import Base, load_base
+
+PROMPTS = ["# double\n", "# a much longer prompt, so that the batch pads\n", "# x\n"]
+
+
+@pytest.fixture(scope="module")
+def base(tiny_folder: Path) -> Base:
+    torch.set_num_threads(1)
+    return load_base(ModelSettings(path="model"), tiny_folder, "none", "cpu")
+
+
+def answers(base: Base, prompts: list[str], **changes: Any) -> list[list[str]]:
+    return generate(
+        base.model,
+        base.renderer,
+        list(map(base.renderer.question, prompts)),
+        Sampling(**{"max_new_tokens": 8, **changes}),
+    )
+
+
+def test_the_same_seed_gives_the_same_answers_and_another_seed_others(base: Base) -> None:
+    assert answers(base, PROMPTS, seed=1) == answers(base, PROMPTS, seed=1)
+    assert answers(base, PROMPTS, seed=1) != answers(base, PROMPTS, seed=2)
+
+
+def test_an_answer_depends_on_neither_its_batch_nor_the_other_prompts(base: Base) -> None:
+    together = answers(base, PROMPTS, samples=3)
+    assert [answers(base, [prompt], samples=3)[0] for prompt in PROMPTS] == together
+    assert answers(base, PROMPTS[::-1], samples=3)[::-1] == together
+    assert answers(base, PROMPTS, samples=3, batch_size=2) == together
+
+
+def test_samples_of_one_prompt_differ_and_more_samples_keep_the_first(base: Base) -> None:
+    four = answers(base, PROMPTS, samples=4)
+    assert all(len(set(own)) > 1 for own in four)
+    assert [own[:2] for own in four] == answers(base, PROMPTS, samples=2)
+
+
+def test_sampling_follows_the_softmax() -> None:
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+    rows = 20_000
+    keys = torch.tensor([row_key(0, f"prompt {i}", 0) for i in range(rows)])
+    drawn = CounterGumbel(keys, 3)(torch.zeros(rows, 5, dtype=torch.long), logits.expand(rows, 4)).argmax(-1)
+    shares = torch.bincount(drawn, minlength=4) / rows
+    assert torch.allclose(shares, logits.exp(), atol=0.012)
+
+
+def test_the_noise_is_uniform_and_differs_by_row_position_and_token() -> None:
+    keys, tokens = torch.tensor([row_key(0, str(i), 0) for i in range(200)]), torch.arange(500)
+    first, second = counter_uniform(keys, 0, tokens), counter_uniform(keys, 1, tokens)
+    assert 0 < float(first.min()) < 1e-3
+    assert 0.999 < float(first.max()) < 1
+    assert abs(float(first.mean()) - 0.5) < 0.005
+    assert len(torch.unique(torch.cat([first, second]))) == 2 * first.numel()
+    assert abs(float(torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1])) < 0.02
+
+
+def test_greedy_restrictions_are_kept(base: Base) -> None:
+    assert len({tuple(own) for own in answers(base, PROMPTS[:1], samples=3, top_k=1)[0:1]}) == 1
+    assert len(set(answers(base, PROMPTS[:1], samples=3, top_k=1)[0])) == 1
+
+
+def test_a_chat_template_wraps_the_prompt_as_a_users_turn(tiny_folder: Path, tmp_path: Path) -> None:
+    template = tmp_path / "chat.jinja"
+    template.write_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>", encoding="utf-8")
+    chatty = load_base(ModelSettings(path="model", chat_template=str(template)), tiny_folder, "none", "cpu")
+    assert chatty.renderer.question("hello").text == "<user>hello<assistant>"
+    plain = load_base(ModelSettings(path="model", chat="never"), tiny_folder, "none", "cpu")
+    assert plain.renderer.question("hello").text == "hello"

@@ -1,0 +1,412 @@
+"""The ids that are trained are the ids that are asked: over tokenizers, templates and rows, and against TRL alone."""
+
+import datetime
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import row_cases
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers_of_all_kinds import CHATML, HEADERS, KINDS, LLAMA, OPENS_A_THOUGHT, TOOLS, byte_level, chatml, wrapped
+
+from common.errors import BadInput
+from probes.inputs.settings import ModelSettings
+from probes.inputs.training_rows import Pair, load_source
+from probes.inputs.turns import Turn, plain
+from probes.rendering.renderer import Renderer, TokenRow, Unrenderable
+
+CALL = '{"tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {"x": 2}}}]}'
+
+
+def said(*contents: str) -> tuple[Turn, ...]:
+    return tuple(Turn("assistant", content) for content in contents)
+
+
+USER = Turn("user", "What is two plus two?")
+PAIR = Pair("What is two plus two?", "It is four.", "It is five.", "s", 1)
+FORMS = {
+    "text": PAIR,
+    "code": replace(PAIR, prompt="# negate with 3\n", chosen="def double(x):\n    return x * 2\n"),
+    "indented": replace(PAIR, prompt="def double(x):\n", chosen="    return x * 2\n", rejected="    return x\n"),
+    "first blank": replace(PAIR, chosen=" It is four.", rejected=" It is five."),
+    "merging": replace(PAIR, prompt="What is tw", chosen="o plus two?", rejected="o"),
+    "other scripts": replace(PAIR, prompt="é 漢字?", chosen="ü 😀"),
+    "turns": replace(PAIR, prompt=(USER,), chosen=said("It is four."), rejected=said("It is five.")),
+    "several turns": replace(
+        PAIR, prompt=(Turn("user", "Hello"), *said("Hello."), USER), chosen=said("Four."), rejected=said("Five.")
+    ),
+    "system": replace(
+        PAIR, prompt=(Turn("system", "Be brief."), USER), chosen=said("Four."), rejected=said("Five.")
+    ),
+    "a call": replace(
+        PAIR, prompt=(USER,), chosen=(Turn("assistant", "", CALL),), rejected=said("Five."),
+        tools='[{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]',
+    ),
+}  # fmt: skip
+NO_SYSTEM = ("bos by template", "strictly alternating", "without system turns")
+TRIMS = ("bos by both", "bos by template", "today's date", "without system turns")
+
+
+def renderer(kind: str, **given: Any) -> Renderer:
+    return Renderer(KINDS[kind](), ModelSettings(path="none", **given))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[str, Renderer]:
+    return request.param, renderer(request.param)
+
+
+def taken(kind: str, form: str) -> bool:
+    if kind.startswith("plain"):
+        return isinstance(FORMS[form].prompt, str)
+    return kind == "tools" if form == "a call" else form != "system" or kind not in NO_SYSTEM
+
+
+def check_ids(asking: Renderer, pair: Pair, row: TokenRow) -> None:
+    """What is asked is what is trained as prompt, with one BOS where there is one, and both sides end."""
+    question, tokenizer = asking.question(pair.prompt, pair.tools), asking.tokenizer
+    assert row.prompt == list(question.ids)
+    assert tokenizer.decode(row.prompt).endswith(question.text[-5:])
+    written = question.text.startswith(str(tokenizer.bos_token)) and asking.chat
+    bos = asking.tokens.bos or ([tokenizer.bos_token_id] if written else [])
+    assert row.prompt[: len(bos)] == bos
+    assert row.prompt[len(bos) : 2 * len(bos)] != bos or not bos
+    for ids in (row.chosen, row.rejected):
+        assert ids[-1] in asking.stop.ids
+
+
+def check_law(asking: Renderer, pair: Pair, row: TokenRow, trims: bool = False) -> None:
+    """And the answer that a model gives by the row's ids is the row's own text."""
+    check_ids(asking, pair, row)
+    question = asking.question(pair.prompt, pair.tools)
+    for side, ids in ((pair.chosen, row.chosen), (pair.rejected, row.rejected)):
+        if isinstance(side, str) or not side[0].more:
+            assert asking.answer(question, ids) == (plain(side).strip() if trims else plain(side))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_trained_is_asked_and_an_answer_ends(kind: tuple[str, Renderer], form: str) -> None:
+    name, asking = kind
+    if not taken(name, form):
+        with pytest.raises(Unrenderable):
+            asking.row(FORMS[form])
+    else:
+        check_law(asking, FORMS[form], asking.row(FORMS[form]), name in TRIMS)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=30)
+
+
+@settings(max_examples=25)
+@given(TEXTS, TEXTS, TEXTS)
+def test_any_texts(kind: tuple[str, Renderer], prompt: str, chosen: str, rejected: str) -> None:
+    name, asking = kind
+    pair = Pair(prompt, chosen, rejected, "s", 1)
+    try:
+        row = asking.row(pair)
+    except Unrenderable:
+        return
+    assert row.prompt == list(asking.question(prompt).ids)
+    question = asking.question(prompt)
+    if name not in TRIMS and asking.tokenizer.unk_token_id not in row.chosen and asking.tokenizer.decode(row.prompt):
+        assert asking.answer(question, row.chosen).rstrip() == plain(chosen).partition("\n### End")[0].rstrip()
+
+
+# against TRL alone
+
+BOS_LEFT_OUT = "the tokenizer writes a BOS, which its template leaves out and DPOTrainer does not add"
+BOS_OF_ITS_OWN = "ORPOTrainer writes a BOS that neither tokenizer nor template writes"
+BEHIND_THE_END = (
+    "TRL trains what the template, or ORPOTrainer, writes behind the end of turn, which nobody is asked for"
+)
+NO_END = "DPOTrainer adds no eos where a template writes no end that is a token"
+MERGED = "a token that covers the end of the prompt and the beginning of the answer: TRL's prompt is cut before it"
+
+
+def reasons(mine: TokenRow, theirs: TokenRow, asking: Renderer) -> set[str]:
+    """Why TRL alone has other ids; fails for a difference without a reason."""
+    bos, found = asking.tokenizer.bos_token_id, set[str]()
+    for own, their in ((mine.chosen, theirs.chosen), (mine.rejected, theirs.rejected)):
+        assert asking._ended(their) == own
+        if their != own:
+            found.add(BEHIND_THE_END if their[: len(own)] == own else NO_END)
+    if theirs.prompt != mine.prompt:
+        left_out = mine.prompt == [bos, *theirs.prompt]
+        assert left_out or theirs.prompt == [bos, *mine.prompt]
+        found.add(BOS_LEFT_OUT if left_out else BOS_OF_ITS_OWN)
+    return found
+
+
+NEW_LINE_BEHIND = (
+    "ChatML base", "ChatML, eos ends a turn", "bos by template", "without system turns", "thoughts", "tools",
+    "bos by post-processor alone", "eos behind the end",
+)  # fmt: skip
+REASONS = {
+    **{(name, objective): {BEHIND_THE_END} for name in NEW_LINE_BEHIND for objective in ("dpo", "orpo")},
+    ("plain, eos is bos (GPT-2)", "orpo"): {BOS_OF_ITS_OWN},
+    ("bos by post-processor alone", "dpo"): {BEHIND_THE_END, BOS_LEFT_OUT},
+    ("eos behind the end", "dpo"): {BEHIND_THE_END, BOS_LEFT_OUT},
+    ("an end that is no token", "dpo"): {NO_END},
+}
+
+
+def by_dpo(tokenizer: Any, pair: Pair) -> TokenRow:
+    from datasets import Dataset
+    from trl import DPOTrainer
+
+    own = SimpleNamespace(_tokenizer=tokenizer)
+    args = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
+    (row,) = DPOTrainer._prepare_dataset(own, Dataset.from_list([columns(tokenizer, pair)]), tokenizer, args, "train")
+    return TokenRow(row["prompt_ids"], row["chosen_ids"], row["rejected_ids"])
+
+
+def by_orpo(tokenizer: Any, pair: Pair) -> TokenRow | None:
+    """None where more than one token merges, which it refuses."""
+    from trl import maybe_apply_chat_template
+    from trl.experimental.orpo import ORPOTrainer
+
+    own = SimpleNamespace(processing_class=tokenizer, is_encoder_decoder=False, max_length=10_000, padding_value=0)
+    own.build_tokenized_answer = lambda *given: ORPOTrainer.build_tokenized_answer(own, *given)
+    try:
+        row = ORPOTrainer.tokenize_row(own, maybe_apply_chat_template(columns(tokenizer, pair), tokenizer))
+    except ValueError:
+        return None
+    prompt = row["prompt_input_ids"]
+    return TokenRow(prompt, *(row[f"{side}_input_ids"][len(prompt) :] for side in ("chosen", "rejected")))
+
+
+def columns(tokenizer: Any, pair: Pair) -> dict[str, Any]:
+    def shown(text: Any, role: str) -> Any:
+        if isinstance(text, str):
+            return [{"role": role, "content": text}] if tokenizer.chat_template else text
+        return [turn.message for turn in text]
+
+    tools = {"tools": json.loads(pair.tools)} if pair.tools else {}
+    return {
+        "prompt": shown(pair.prompt, "user"), "chosen": shown(pair.chosen, "assistant"),
+        "rejected": shown(pair.rejected, "assistant"), **tools,
+    }  # fmt: skip
+
+
+def merges(asking: Renderer, pair: Pair) -> bool:
+    """Whether a token covers the end of the question and the beginning of an answer."""
+    question = asking.question(pair.prompt, pair.tools)
+    wholes = (asking.question_text(pair.prompt, pair.tools) + plain(side) for side in (pair.chosen, pair.rejected))
+    return any(asking.tokens.ids([text])[0][: len(question.ids)] != list(question.ids) for text in wholes)
+
+
+def check_against_trl(name: str, asking: Renderer, pair: Pair, objective: str) -> None:
+    if objective == "orpo":
+        pair = replace(pair, tools="")  # ORPOTrainer passes that column over
+    mine, theirs = asking.row(pair), (by_dpo if objective == "dpo" else by_orpo)(KINDS[name](), pair)
+    bos = asking.tokenizer.bos_token_id
+    if theirs is None or sum(token != bos for token in theirs.prompt) < sum(token != bos for token in mine.prompt):
+        assert merges(asking, pair), MERGED
+    elif mine != theirs:
+        assert reasons(mine, theirs, asking) == REASONS.get((name, objective), set())
+
+
+@pytest.mark.parametrize("objective", ["dpo", "orpo"])
+@pytest.mark.parametrize("form", FORMS)
+def test_trl_alone_has_the_same_ids_or_there_is_a_reason(kind: tuple[str, Renderer], form: str, objective: str) -> None:
+    name, asking = kind
+    if taken(name, form) and name != "today's date":  # which TRL alone tells the day of the test
+        check_against_trl(name, asking, FORMS[form], objective)
+
+
+REFUSALS = (
+    "it is a conversation and the tokenizer has no chat template", "the chat template refuses it",
+    "it holds '<|", "the chat template leaves its ", "its text is a transcript that ends with the assistant's name",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("file", row_cases.GOOD)
+def test_the_forms_that_people_have_are_asked_as_they_are_trained(kind: tuple[str, Renderer], file: str) -> None:
+    name, asking = kind
+    pair = load_source("s", row_cases.CASES / file, "leave_out")[0]
+    (row,) = asking.rows([pair])
+    if isinstance(row, Unrenderable):
+        assert str(row).startswith(REFUSALS)
+        return
+    check_ids(asking, pair, row)
+    if name != "today's date":
+        for objective in ("dpo", "orpo"):
+            check_against_trl(name, asking, pair, objective)
+
+
+# templates
+
+
+def test_a_thought_that_the_question_opens_is_refused_with_both_renderings() -> None:
+    tokenizer = chatml(OPENS_A_THOUGHT, bos_token="<|im_start|>")
+    with pytest.raises(
+        Unrenderable, match=r"asks with \.\.\..*<think>.* and renders the row as .*chat_template_kwargs"
+    ):
+        Renderer(tokenizer, ModelSettings(path="none")).row(PAIR)
+
+
+def test_chat_template_kwargs_go_to_both_sides() -> None:
+    plainly, thinking = renderer("thoughts", chat_template_kwargs={"enable_thinking": False}), renderer("thoughts")
+    assert plainly.question("Hello").text.endswith("<think>\n\n</think>\n\n")
+    assert thinking.question("Hello").text.endswith("assistant\n")
+    for asking in (plainly, thinking):
+        check_law(asking, PAIR, asking.row(PAIR))
+    assert thinking.row(PAIR).chosen != plainly.row(PAIR).chosen
+
+
+def test_a_template_is_told_a_fixed_date() -> None:
+    assert "Today: 01 Jan 2026" in renderer("today's date").question("Hello").text
+    later = renderer("today's date", date=datetime.date(2027, 3, 5))
+    assert "Today: 05 Mar 2027" in later.question("Hello").text
+
+
+def test_a_template_of_the_study_replaces_the_tokenizers_own() -> None:
+    asking = Renderer(KINDS["plain, eos only"](), ModelSettings(path="none"), CHATML)
+    assert asking.question("Hello").text == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+    assert not Renderer(KINDS["ChatML base"](), ModelSettings(path="none", chat="never")).chat
+
+
+@pytest.mark.parametrize(
+    ("pair", "why"),
+    [
+        (
+            replace(PAIR, chosen="It is four.<|im_end|>"),
+            r"it holds '<\|im_end\|>', which the chat templ",
+        ),
+        (replace(PAIR, prompt="\n\nHuman: Two?\n\nAssistant:"), "is a transcript that ends with the assistant's name"),
+    ],
+)
+def test_texts_that_are_rendered_already(pair: Pair, why: str) -> None:
+    with pytest.raises(Unrenderable, match=why):
+        renderer("ChatML base").row(pair)
+    asking = renderer("ChatML base", chat="never")
+    check_law(asking, pair, asking.row(pair)) if "<" not in plain(pair.chosen) else asking.row(pair)
+
+
+def test_an_answer_has_no_special_token_but_the_marks_of_thoughts_whether_it_has_a_name_or_not() -> None:
+    special = (*LLAMA, "[THINK]", "[/THINK]")
+    for named in ((), special):
+        tokenizer = wrapped(byte_level(special), HEADERS, named, bos_token=LLAMA[0], eos_token="<|eot_id|>")
+        asking = Renderer(tokenizer, ModelSettings(path="none"))
+        drawn = tokenizer("[THINK]two[/THINK]four<|start_header_id|>s<|end_of_text|>.<|eot_id|>x")["input_ids"]
+        assert asking.answer(asking.question("Hello"), drawn) == "[THINK]two[/THINK]fours."
+
+
+def test_sides_that_a_template_makes_equal_are_refused() -> None:
+    with pytest.raises(Unrenderable, match="chosen and rejected are the same tokens once they are rendered"):
+        renderer("bos by both").row(replace(PAIR, chosen="Four.", rejected="Four. "))
+
+
+QUIET = (
+    "{% for m in messages %}{% if m.role != 'system' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+FORGETFUL = QUIET.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
+ADDING = replace(FORMS["a call"], chosen=(Turn("assistant", "Let me add them.", CALL),))
+
+
+@pytest.mark.parametrize(
+    ("template", "pair", "what"),
+    [
+        (CHATML, FORMS["a call"], "tools"),
+        (CHATML, replace(FORMS["a call"], tools=""), "tool_calls"),
+        (QUIET, FORMS["system"], "system turn"),
+        (QUIET, replace(FORMS["turns"], chosen=(Turn("assistant", "4", '{"reasoning_content": "Two and two."}'),)),
+         "reasoning_content"),
+        (FORGETFUL, replace(FORMS["turns"], chosen=said("<think>Two and two.</think>4")), "assistant turn"),
+        (TOOLS.replace("{{ m.content }}", "{{ m.content if not m.tool_calls }}"), ADDING, "assistant turn"),
+    ],
+)  # fmt: skip
+def test_what_a_template_would_leave_out_is_refused(template: str, pair: Pair, what: str) -> None:
+    with pytest.raises(Unrenderable, match=f"the chat template leaves its {what} out"):
+        Renderer(chatml(template), ModelSettings(path="none")).row(pair)
+
+
+def test_earlier_thoughts_in_a_question_may_be_left_out() -> None:
+    asking = Renderer(chatml(FORGETFUL), ModelSettings(path="none"))
+    pair = replace(FORMS["several turns"], prompt=(Turn("user", "Hello"), *said("<think>Hm.</think>Hello."), USER))
+    assert "Hm." not in asking.question(pair.prompt).text
+    check_law(asking, pair, asking.row(pair))
+
+
+def test_a_tokenizer_may_have_a_template_for_tools() -> None:
+    tokenizer = chatml()
+    tokenizer.chat_template = {"default": CHATML, "tool_use": TOOLS}
+    asking = Renderer(tokenizer, ModelSettings(path="none"))
+    assert "<tool_call>" in tokenizer.decode(asking.row(FORMS["a call"]).chosen)
+    assert asking.question("Hello").text == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize("asks", ["strftime_now('%Y')", 'strftime_now( format = "%Y" )'])
+def test_every_way_to_ask_for_the_date_gets_the_fixed_one_or_is_refused(asks: str) -> None:
+    told = Renderer(chatml(f"{{{{ {asks} }}}}{CHATML}"), ModelSettings(path="none", date=datetime.date(2020, 5, 5)))
+    assert told.question("Hello").text.startswith("2020<|im_start|>")
+    hidden = Renderer(chatml(f"{{% set f = '%Y' %}}{{{{ strftime_now(f) }}}}{CHATML}"), ModelSettings(path="none"))
+    with pytest.raises(BadInput, match="told a fixed date, and this one asks for today's by a format that is no text"):
+        hidden.question("Hello")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        replace(FORMS["a call"], chosen=(Turn("assistant", "", CALL.replace('"x": 2', '"x": "<|im_end|>"')),)),
+        replace(FORMS["a call"], tools=FORMS["a call"].tools.replace("object", "<|im_end|>")),
+    ],
+)
+def test_special_tokens_are_looked_for_in_calls_and_tools(pair: Pair) -> None:
+    with pytest.raises(Unrenderable, match=r"it holds '<\|im_end\|>', which the chat template writes itself"):
+        renderer("tools").row(pair)
+
+
+def test_tokens_of_the_template_that_are_not_marked_as_special_are_looked_for() -> None:
+    from tokenizers import AddedToken
+
+    made = byte_level(("<|endoftext|>",))
+    made.add_tokens([AddedToken("<|im_start|>", special=False), AddedToken("<|im_end|>", special=False)])
+    asking = Renderer(wrapped(made, CHATML, eos_token="<|endoftext|>"), ModelSettings(path="none"))
+    with pytest.raises(Unrenderable, match=r"it holds '<\|im_end\|>'"):
+        asking.row(replace(PAIR, chosen="Four.<|im_end|>"))
+    check_law(asking, PAIR, asking.row(PAIR))
+
+
+def test_where_answers_stop_no_text_goes_on() -> None:
+    with pytest.raises(Unrenderable, match=r"it holds .*### End"):
+        renderer("an end that is no token").row(replace(PAIR, chosen="Four.\n### End\n### user:\nMore"))
+    with pytest.raises(Unrenderable, match="an end of text stands in the middle of its answer"):
+        renderer("plain, eos only").row(replace(PAIR, chosen="Four.<|endoftext|>More"))
+
+
+def test_marks_of_thoughts_stay_in_an_answer_though_they_are_special() -> None:
+    special = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "[THINK]", "[/THINK]")
+    asking = Renderer(wrapped(byte_level(special), CHATML, eos_token="<|endoftext|>"), ModelSettings(path="none"))
+    ids = asking.tokens.bare(["[THINK]Hm.[/THINK]4<|im_end|>"])[0]
+    assert asking.answer(asking.question("Two?"), ids) == "[THINK]Hm.[/THINK]4"
+    assert asking.content("[THINK]Hm.[/THINK]4<|im_start|>") == "[THINK]Hm.[/THINK]4"
+
+
+def test_a_template_that_wants_a_system_turn_and_one_that_changes_answers() -> None:
+    wants = "{% if messages[0].role != 'system' %}{{ raise_exception('a system turn!') }}{% endif %}" + CHATML
+    asking = Renderer(chatml(wants), ModelSettings(path="none"))
+    check_law(asking, FORMS["system"], asking.row(FORMS["system"]))
+    loud = Renderer(chatml(CHATML.replace("m.content", "m.content | upper")), ModelSettings(path="none"))
+    with pytest.raises(BadInput, match=r"it changes an answer 'Kumquats zigzag\.' into something else"):
+        _ = loud.stop
+
+
+def test_characters_that_a_tokenizer_does_not_know_take_nothing_of_an_answer_with_them() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.WordLevel({"<unk>": 0, "<eos>": 1, "is": 2, "two": 3, "four": 4}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    asking = Renderer(wrapped(made, eos_token="<eos>", unk_token="<unk>"), ModelSettings(path="none"))
+    with pytest.raises(Unrenderable, match="characters that the tokenizer does not know where it meets the prompt"):
+        asking.row(replace(PAIR, prompt="is tw", chosen="o is four", rejected="o is"))
+
+
+def test_one_bad_row_does_not_hide_the_others() -> None:
+    bad = replace(PAIR, prompt=(Turn("system", "Be brief."), USER))
+    found = list(renderer("strictly alternating").rows([PAIR, bad, PAIR]))
+    assert [isinstance(one, Unrenderable) for one in found] == [False, True, False]

@@ -1,0 +1,64 @@
+"""The one table of what each kind of failure means, and that those who act on a kind read it."""
+
+from typing import get_args
+
+import pytest
+
+from agent.ledger.store import DecisionRow
+from agent.proposers.context import machines
+from probes.generate.vllm import ServerBroken
+from probes.result.reading import Failure
+from probes.run.execute import classify
+from probes.run.failures import MEANINGS, UNKNOWN, FailureKind, crashed
+from probes.scoring import ScorerBroken
+from view.explain.retractions import crashed as told
+from view.report.reasons import reason
+
+KINDS = get_args(FailureKind)
+
+
+def test_every_kind_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(KINDS)
+    assert len({meaning.words for meaning in (*MEANINGS.values(), UNKNOWN)}) == len(KINDS) + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_runner_the_search_and_the_reports_say_the_same_of_a_kind(kind: FailureKind) -> None:
+    meaning, failure, code = MEANINGS[kind], Failure("p", 1, kind, ""), f"crash:{kind}"
+    assert failure.permanent == meaning.settled
+    assert failure.retryable == (meaning.again > 0)
+    assert crashed(code) is meaning
+    assert machines(code) == (not meaning.recipes)
+    assert reason(code) == meaning.words
+    decision = DecisionRow("d", "s", 1, "CRASH", code, "", None, {}, {}, "")
+    assert ("the machine failed" in told(decision)[0]) == (not meaning.recipes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_would_fail_again_is_not_tried_again_and_only_that_bars_a_direction(kind: FailureKind) -> None:
+    meaning = MEANINGS[kind]
+    assert not (meaning.settled and meaning.again)
+    assert not (meaning.direction and not meaning.settled)
+    assert not (meaning.settled and not meaning.recipes)
+
+
+def test_a_kind_of_another_version_is_held_against_nobody() -> None:
+    assert machines("crash:melted")
+    assert reason("crash:melted") == "the probe failed"
+    assert not machines("worse")
+    assert crashed("guard:crash") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: device-side assert triggered", "CUDA error: an illegal memory access was encountered",
+        "CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`", "NCCL error in: ProcessGroupNCCL.cpp:1275",
+    ],
+)  # fmt: skip
+def test_an_error_of_the_device_is_told_from_others(text: str) -> None:
+    assert classify(RuntimeError(text)) == "device"
+    assert classify(ServerBroken(text)) == "server", "its device is not ours"
+    assert classify(ScorerBroken(text)) == "scorer"
+    assert classify(RuntimeError("CUDA error: out of memory")) == "oom"
+    assert classify(ServerBroken("out of memory")) == "server"

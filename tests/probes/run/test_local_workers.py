@@ -1,0 +1,182 @@
+"""Resident workers with the tiny model: reuse, deadlines, deaths."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+
+from common.errors import BadInput
+from lanes import Recipe
+from probes.inputs.settings import RunnerSettings
+from probes.result.reading import Failure, Outcome, Probe, Reading
+from probes.run.local_workers import ResidentRunner
+from probes.run.protocol import Progress
+
+pytestmark = pytest.mark.slow
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition, seconds: float = 30.0) -> bool:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def probes(runner: ResidentRunner, folder: Path, *recipes: Recipe, steps: int = 4) -> list[Probe]:
+    key = tiny.material(folder, steps=steps).key(runner.environment)
+    return [Probe(recipe, key, seed) for recipe in recipes for seed in (42, 123)]
+
+
+@pytest.fixture(scope="module")
+def runner(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResidentRunner]:
+    runs = tmp_path_factory.mktemp("runs")
+    settings = RunnerSettings(workers=2, threads=1, deadline=120)
+    with ResidentRunner(tiny.material(tiny_folder), settings, runs) as opened:
+        yield opened
+
+
+def gist(outcome: Outcome) -> object:
+    assert isinstance(outcome, Reading), outcome
+    return outcome.probe, outcome.scores, outcome.final, outcome.tokens
+
+
+def test_outcomes_come_in_the_order_asked_and_progress_is_told(runner: ResidentRunner, tiny_folder: Path) -> None:
+    heard: list[Progress] = []
+    batch = probes(runner, tiny_folder, tiny.recipe(), tiny.recipe(objective="dpo"))
+    outcomes = runner.run(batch, heard.append)
+    assert [outcome.probe for outcome in outcomes] == [probe.id for probe in batch]
+    assert all(isinstance(outcome, Reading) for outcome in outcomes)
+    for probe in batch:
+        phases = [progress.phase for progress in heard if progress.probe == probe.id]
+        assert phases == ["training"] * 4 + ["generating", "scoring", "done"]
+
+
+def test_a_worker_that_served_others_gives_bit_for_bit_what_a_fresh_one_gives(
+    runner: ResidentRunner, tiny_folder: Path, tmp_path: Path
+) -> None:
+    batch = probes(runner, tiny_folder, tiny.recipe(objective="dpo"), tiny.recipe(lora_rank=8), tiny.recipe())
+    served = [gist(outcome) for outcome in runner.run(batch, lambda _: None)]
+    settings = RunnerSettings(workers=1, threads=1, deadline=120)
+    for probe, before in zip(batch[-2:], served[-2:], strict=True):
+        with ResidentRunner(tiny.material(tiny_folder), settings, tmp_path) as fresh:
+            assert gist(fresh.run([probe], lambda _: None)[0]) == before
+
+
+def test_a_killed_worker_is_replaced_and_its_probe_tried_again(runner: ResidentRunner, tiny_folder: Path) -> None:
+    killed: list[int] = []
+
+    def kill_one(progress: Progress) -> None:
+        if progress.phase == "training" and progress.step == 2 and not killed:
+            victim = next(w for w in runner._workers if w.task is not None and w.task.probe.id == progress.probe)
+            assert victim.process.pid is not None
+            killed.append(victim.process.pid)
+            os.kill(victim.process.pid, signal.SIGKILL)
+
+    batch = probes(runner, tiny_folder, tiny.recipe(beta=0.2))
+    undisturbed = [gist(outcome) for outcome in runner.run(batch, lambda _: None)]
+    assert [gist(outcome) for outcome in runner.run(batch, kill_one)] == undisturbed
+    assert len(killed) == 1
+    assert killed[0] not in [worker.process.pid for worker in runner._workers]
+
+
+def test_a_probe_whose_worker_is_lost_every_time_is_a_failure_without_a_score(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    settings = RunnerSettings(workers=1, threads=1, attempts=2)
+    with ResidentRunner(tiny.material(tiny_folder), settings, tmp_path) as runner:
+
+        def kill_all(progress: Progress) -> None:
+            if progress.phase == "training" and progress.step == 1:
+                pid = runner._workers[0].process.pid
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+
+        outcome = runner.run(probes(runner, tiny_folder, tiny.recipe())[:1], kill_all)[0]
+    assert isinstance(outcome, Failure)
+    assert outcome.kind == "lost_worker"
+    assert "attempt 2 of 2" in outcome.message
+    assert not outcome.permanent
+
+
+def test_a_probe_past_its_deadline_is_killed_and_its_worker_replaced(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = RunnerSettings(workers=1, threads=1, deadline=2.0)
+    material = tiny.material(tiny_folder, steps=2_000)
+    with ResidentRunner(material, settings, tmp_path) as runner:
+        key = material.key(runner.environment)
+        short = Probe(tiny.recipe(), key, 1)
+        first = runner._workers[0].process.pid
+        started = time.monotonic()
+        outcome = runner.run([short], lambda _: None)[0]
+        assert time.monotonic() - started < 30
+        assert runner._workers[0].process.pid != first
+        assert first is not None
+        assert not alive(first)
+    assert isinstance(outcome, Failure)
+    assert outcome.kind == "timeout"
+
+
+def test_a_model_that_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path) -> None:
+    tiny.write_files(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
+    material = tiny.material(tmp_path)
+    with (
+        ResidentRunner(material, RunnerSettings(workers=1), tmp_path) as runner,
+        pytest.raises(BadInput, match="could not be loaded"),
+    ):
+        _ = runner.environment
+
+
+PARENT = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from pathlib import Path
+import tiny
+from probes.resident import ResidentRunner
+from probes.reading import Probe
+from probes.settings import RunnerSettings
+
+def tell(progress):
+    print(progress.phase, progress.step, flush=True)
+
+if __name__ == "__main__":
+    material = tiny.material(Path({folder!r}), steps=2_000)
+    runner = ResidentRunner(material, RunnerSettings(workers=1, threads=1), Path({runs!r}))
+    runner.environment
+    print("pid", runner._workers[0].process.pid, flush=True)
+    runner.run([Probe(tiny.recipe(), material.key(runner.environment), 1)], tell)
+"""
+
+
+def test_a_worker_dies_with_its_parent_even_in_the_middle_of_training(tiny_folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    root = Path(__file__).parents[3]
+    text = PARENT.format(root=str(root), tests=str(root / "tests"), folder=str(tiny_folder), runs=str(tmp_path))
+    script.write_text(text, encoding="utf-8")
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline().split()[1])
+    assert parent.stdout.readline().startswith("training")
+    children = Path(f"/proc/{worker}/task/{worker}/children").read_text(encoding="utf-8").split()
+    assert children, "the worker has a sandbox of its own"
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert wait_until(lambda: not alive(worker), 10)
+    assert wait_until(lambda: not any(alive(int(child)) for child in children), 10)

@@ -1,0 +1,270 @@
+"""What becomes of workers when a batch is broken off, when they die before they did anything, or fail with their
+device. The workers are a stub's, which loads no torch: in threads that pass for processes, and once in processes."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any, ClassVar, cast
+
+import pytest
+import stub_worker
+import tiny
+from stub_worker import ALIKE, Script
+
+from common.errors import BadInput, BudgetSpent, MissingRequirement
+from probes.inputs.material import Material
+from probes.inputs.settings import RunnerSettings
+from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading
+from probes.run import local_workers as resident
+from probes.run.local_workers import ResidentRunner
+from probes.run.protocol import Progress
+
+KEY = ProbeKey(4, "base", "data", "prompts", "scorer", 1, "here")
+
+
+def probe(seed: int) -> Probe:
+    return Probe(tiny.recipe(), KEY, seed)
+
+
+class Thread:
+    """The stub in a thread that passes for a process, so that hundreds of them cost a second."""
+
+    pid, exitcode = 1, None
+    all: ClassVar[list[threading.Thread]] = []
+
+    def __init__(self, target: object, args: tuple[Connection, Path, int], name: str) -> None:
+        self.arguments = args
+
+    def start(self) -> None:
+        own = Connection(os.dup(self.arguments[0].fileno()))
+        self.thread = threading.Thread(target=self.serve, args=(own,), daemon=True)
+        self.thread.start()
+        self.all.append(self.thread)
+
+    def serve(self, pipe: Connection) -> None:
+        with pipe, suppress(BrokenPipeError):
+            stub_worker.serve(pipe, *self.arguments[1:])
+
+    def kill(self) -> None:
+        """The parent has closed its end, so that the thread ends by itself."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """One that holds a probe goes on unheard, as a killed process would not."""
+
+
+@pytest.fixture(autouse=True)
+def _stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpawnContext, "Process", Thread)
+    monkeypatch.setattr(resident, "FIRST_REST", 0.01)
+
+
+@contextmanager
+def opened(script: Script, workers: int = 1, attempts: int = 3) -> Iterator[ResidentRunner]:
+    settings = RunnerSettings(workers=workers, attempts=attempts, deadline=60)
+    with ResidentRunner(cast(Material, script), settings, script.folder) as runner:
+        yield runner
+
+
+def of(outcome: Outcome) -> tuple[str, int]:
+    assert isinstance(outcome, Reading), outcome
+    return outcome.probe, outcome.seed
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BudgetSpent("no money"), ValueError("a defect")])
+def test_the_outcome_of_a_batch_that_was_broken_off_is_not_the_next_ones(tmp_path: Path, error: BaseException) -> None:
+    def end(progress: Progress) -> None:
+        raise error
+
+    with opened(Script(tmp_path, holds=(1,))) as runner:
+        with pytest.raises(type(error)):
+            runner.run([probe(1)], end)
+        assert runner._workers == [], "killed, and none started while nothing is to be done"
+        (tmp_path / "go").touch()
+        assert of(runner.run([probe(2)], lambda _: None)[0]) == (probe(2).id, 2)
+
+
+def test_so_it_is_with_processes_and_the_one_at_work_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpawnContext, "Process", SpawnProcess)
+    monkeypatch.setattr(resident, "serve", stub_worker.serve)
+    working = []
+
+    def end(progress: Progress) -> None:
+        working.extend(runner._workers)
+        raise KeyboardInterrupt
+
+    with opened(Script(tmp_path, holds=(1,))) as runner:
+        with pytest.raises(KeyboardInterrupt):
+            runner.run([probe(1)], end)
+        assert [worker.process.exitcode for worker in working] == [-signal.SIGKILL]
+        (found,) = runner.run([probe(2)], lambda _: None)
+        assert of(found) == (probe(2).id, 2)
+        assert isinstance(found, Reading)
+        assert found.final["process"] == runner._workers[0].process.pid
+
+
+def test_when_keeping_fails_only_the_workers_with_a_task_are_replaced(tmp_path: Path) -> None:
+    def keep(kept: Probe, outcome: Outcome) -> None:
+        raise OSError("the disk is gone")
+
+    with opened(Script(tmp_path, holds=(1,)), workers=2) as runner:
+        with pytest.raises(OSError, match="the disk is gone"):
+            runner.run([probe(1), probe(2)], lambda _: None, keep)
+        left = runner._workers
+        assert len(left) == 1
+        (tmp_path / "go").touch()
+        found = [of(outcome) for outcome in runner.run([probe(3), probe(4)], lambda _: None)]
+        assert [seed for _, seed in found] == [3, 4]
+        assert left[0] in runner._workers
+
+
+def test_a_worker_that_answers_for_another_probe_is_replaced_and_the_probe_run_again(tmp_path: Path) -> None:
+    with opened(Script(tmp_path, mixed=1)) as runner:
+        assert of(runner.run([probe(1)], lambda _: None)[0])[0] == probe(1).id
+    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "xx"
+
+
+def interrupted(call: Callable[[], object], line: int) -> bool:
+    """Call it with a Ctrl-C before the n-th line of resident.py that it runs; whether there was such a line."""
+    seen = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal seen
+        if frame.f_code.co_filename != resident.__file__:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def test_an_interrupt_before_any_third_line_of_the_runner_leaves_it_sound(tmp_path: Path) -> None:
+    Thread.all.clear()
+    script, line = Script(tmp_path), 1
+    while True:
+        with opened(script, workers=2) as runner:
+            hit = interrupted(lambda runner=runner: runner.run([probe(1), probe(2)], lambda _: None), line)
+            found = runner.run([probe(3), probe(4)], lambda _: None)
+            assert [of(outcome) for outcome in found] == [(probe(3).id, 3), (probe(4).id, 4)], line
+        if not hit:
+            break
+        line += 3
+    assert line > 100
+    for thread in Thread.all:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in Thread.all)
+
+
+def test_a_worker_that_dies_idle_is_restarted_a_few_times_and_then_given_up_and_said_once(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    script = Script(tmp_path, idle={1: 99}, holds=(1,))
+    with opened(script, workers=2) as runner:
+        given_up = threading.Timer(0, lambda: _when(lambda: runner.width == 1, tmp_path / "go"))
+        given_up.start()
+        runner.run([probe(1)], heard.append)
+        given_up.join()
+        runner.run([probe(2)], heard.append)
+        assert runner.width == 1
+    notes = [progress.note for progress in heard if progress.note]
+    assert len(notes) == 1
+    assert "worker 1 is not started again" in notes[0]
+    assert "1 of 2 workers are left" in notes[0]
+    assert script.counted("starts-1") == 1 + resident.RESTARTS
+
+
+def _when(condition: Callable[[], bool], file: Path) -> None:
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    file.touch()
+
+
+def test_a_worker_that_is_killed_before_it_is_ready_ends_nothing(tmp_path: Path) -> None:
+    with opened(Script(tmp_path, deaths={0: 1, 1: 99}), workers=2) as runner:
+        assert runner.environment == ALIKE
+        assert of(runner.run([probe(1)], lambda _: None)[0]) == (probe(1).id, 1)
+
+
+def test_the_first_worker_that_answers_settles_the_environment(tmp_path: Path) -> None:
+    with opened(Script(tmp_path, deaths={0: 99}), workers=2) as runner:
+        assert runner.environment == ALIKE
+        assert (tmp_path / "starts-1").exists()
+
+
+def test_where_no_worker_is_left_the_run_ends_with_the_log_and_the_way_out(tmp_path: Path) -> None:
+    with (
+        opened(Script(tmp_path, deaths={0: 99})) as runner,
+        pytest.raises(MissingRequirement, match=r"worker-0\.log.* nightlane resume"),
+    ):
+        _ = runner.environment
+    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "x" * (1 + resident.RESTARTS)
+
+
+def test_what_a_worker_refuses_ends_the_run_at_once(tmp_path: Path) -> None:
+    with opened(Script(tmp_path, refuses=True)) as runner, pytest.raises(BadInput, match="the base is none"):
+        _ = runner.environment
+    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "x"
+
+
+@pytest.mark.parametrize(("kind", "starts"), [("oom", "xx"), ("device", "xx"), ("scorer", "x"), ("error", "x")])
+def test_after_a_failure_of_memory_or_device_the_worker_is_replaced(tmp_path: Path, kind: Any, starts: str) -> None:
+    with opened(Script(tmp_path, fails={1: (kind,)})) as runner:
+        first, second = runner.run([probe(1), probe(2)], lambda _: None)
+        assert of(second)[0] == probe(2).id
+        assert isinstance(first, Failure) == (kind == "error"), "the others are tried again"
+        assert (tmp_path / "starts-0").read_text(encoding="utf-8") == starts
+
+
+def test_out_of_memory_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
+    script = Script(tmp_path, fails={1: ("oom",) * 9})
+    with opened(script, attempts=5) as runner:
+        (found,) = runner.run([probe(1)], lambda _: None)
+    assert isinstance(found, Failure)
+    assert found.kind == "oom"
+    assert script.counted("tries-1") == 2
+
+
+@pytest.mark.parametrize(
+    ("theirs", "differs"),
+    [
+        (ALIKE.replace("3.11.9", "3.12.1"), "python=3.12.1 where the first has python=3.11.9"),
+        (ALIKE.replace("cpu-x86_64", "NVIDIA-H100"), "NVIDIA-H100 where the first has cpu-x86_64"),
+        (f"{ALIKE} trl=1.16.0", "trl=1.16.0 where the first has none"),
+    ],
+)
+def test_workers_that_are_unlike_are_refused(tmp_path: Path, theirs: str, differs: str) -> None:
+    script = Script(tmp_path, environments={1: theirs}, holds=(1,))
+    with opened(script, workers=2) as runner:
+        with pytest.raises(MissingRequirement, match=r"CUDA_VISIBLE_DEVICES .* nightlane resume") as refused:
+            runner.run([probe(1), probe(1)], lambda _: None)
+        told = str(refused.value)
+        first, other = differs.split(" where the first has ")
+        assert differs in told or f"{other} where the first has {first}" in told, "whichever answered first"
+
+
+def test_a_worker_that_dies_before_it_takes_its_material_is_one_more_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The material is larger than any pipe holds, so that writing it to a dead child would never end."""
+    monkeypatch.setattr(SpawnContext, "Process", SpawnProcess)
+    monkeypatch.setattr(resident, "serve", stub_worker.dead)
+    monkeypatch.setattr(resident, "RESTARTS", 1)
+    with pytest.raises(MissingRequirement, match="no worker is left: each ended 2 times in a row"):
+        opened(Script(tmp_path, bulk="x" * (1 << 22))).__enter__().environment  # noqa: B018

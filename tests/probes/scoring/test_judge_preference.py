@@ -1,0 +1,54 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.scoring.judge.judgement import Unreadable
+from probes.scoring.judge.preference import CHOICES, in_both_orders, read_preference
+from probes.scoring.protocol import Missing
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"note": "n", "preferred": "%s"}',
+        'Well:\n```json\n{"preferred": "%s"}\n```',
+        '{"note": "n" "preferred": "%s"}',
+        '<think>{"preferred": "tie"}</think>{"preferred": "%s"}',
+    ],
+)
+def test_a_choice_is_read_and_repaired(text: str, choice: str) -> None:
+    assert read_preference(text % choice) == choice
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "first", "{}", '{"preferred": "both"}', '{"preferred": 1}', '{"preferred": ["first"]}', "[]", "null",
+        '{"preferred": "first", "preferred": "second"}', '{"preferred": "first" "preferred": "second"}',
+        '{"preferred": "fir', '{"preferred": "first"' + " " * 30_000, "[" * 5000,
+    ],
+)  # fmt: skip
+def test_what_is_no_choice_is_not_read(text: str) -> None:
+    with pytest.raises(Unreadable):
+        read_preference(text)
+
+
+@given(st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
+def test_no_reply_makes_a_choice_that_it_does_not_state(text: str) -> None:
+    try:
+        found = read_preference(text)
+    except Unreadable:
+        return
+    assert f'"{found}"' in text
+
+
+def test_a_choice_counts_when_it_stays_in_both_orders() -> None:
+    values = {(one, other): in_both_orders(one, other) for one in CHOICES for other in CHOICES}
+    assert values.pop(("first", "second")) == 1
+    assert values.pop(("second", "first")) == -1
+    assert set(values.values()) == {0}
+    assert in_both_orders("first", Missing("cut off")) == Missing("cut off")
+    assert in_both_orders(Missing("cut off"), "second") == Missing("cut off")

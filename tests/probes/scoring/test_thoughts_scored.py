@@ -1,0 +1,89 @@
+"""What of an answer is scored: what follows its thoughts, by every scorer, or all of it where the study says so."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from probes.inputs.settings import ScorerSettings
+from probes.result.reading import Outcome, Probe, Reading, Unscored
+from probes.run import execute as measuring
+from probes.run.execute import Workbench, measure, scored_text
+from probes.scoring.function import FunctionSettings
+from probes.scoring.rules.scorer import RulesSettings
+from probes.train.trl import Trained
+
+SKIP, KEEP = ScorerSettings(), ScorerSettings(thoughts="keep")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "scored"),
+    [
+        ("Two?", "Four.", "Four."),
+        ("Two?", "<think>Five?</think>Four.", "Four."),
+        ("Two?", "<think>Five? No, fo", ""),
+        ("Two?", "Five?\n</think>\n\nFour.", "\n\nFour."),
+        ("<|im_start|>assistant\n<think>\n", "Five?\n</think>\n\nFour.", "\n\nFour."),
+        ("<|im_start|>assistant\n<think>\n", "Five? No, fo", ""),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", "Four.", "Four."),
+    ],
+)
+def test_what_follows_the_thoughts_is_scored(question: str, text: str, scored: str) -> None:
+    assert scored_text(SKIP, question, text) == scored
+    assert scored_text(KEEP, question, text) == text
+
+
+THOUGHT = "<think>" + "word " * 50 + "</think>short"
+ANSWERS = [THOUGHT, "short", "<think>" + "word " * 5, "word " * 50]
+
+
+def measured(
+    folder: Path, scorer: ScorerSettings, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Outcome, list[dict[str, Any]]]:  # fmt: skip
+    """A probe whose answers are ANSWERS, each prompt all four."""
+    tiny.write_files(folder)
+    tiny.write_model(folder / "model")
+    (folder / "rules.toml").write_text(
+        '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 1\nhigh = 3\n', encoding="utf-8"
+    )
+    (folder / "own.py").write_text(
+        "def score(prompt, answer, category, checks):\n    return float(len(answer) < 10)\n", encoding="utf-8"
+    )
+    material = replace(tiny.material(folder, samples=len(ANSWERS)), scorer=scorer)
+    monkeypatch.setattr(measuring, "_trained", lambda *_: Trained(folder, 0.0, 0, {}))
+    monkeypatch.setattr(
+        measuring, "_texts", lambda bench, base, probe, *_: [ANSWERS for _ in material.prompts_of(probe.key.split)]
+    )
+    bench = Workbench(material, "cpu", {})
+    probe = Probe(tiny.recipe(), material.key("machine"), 1)
+    (outcome,) = measure(bench, [probe], lambda name: folder / name, lambda progress: None)
+    bench.close()
+    lines = (folder / probe.id / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    return outcome, [json.loads(line) for line in lines[: len(ANSWERS)]]
+
+
+@pytest.mark.parametrize("thoughts", ["skip", "keep"])
+@pytest.mark.parametrize("kind", ["rules", "function"])
+def test_every_scorer_reads_behind_a_thought_unless_the_study_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, thoughts: Any
+) -> None:
+    made: ScorerSettings = (
+        RulesSettings(thoughts=thoughts)
+        if kind == "rules"
+        else FunctionSettings(function="own.py:score", thoughts=thoughts)
+    )
+    outcome, rows = measured(tmp_path, made, monkeypatch)
+    assert isinstance(outcome, Reading), outcome
+    assert not any(isinstance(one, Unscored) for one in outcome.missing)
+    assert [row["text"] for row in rows] == ANSWERS
+    scores = [row["score"] for row in rows]
+    assert scores[1] > scores[3]
+    if thoughts == "skip":
+        assert scores[0] == scores[1]
+        assert [row.get("scored_text") for row in rows] == ["short", None, "", None]
+    else:
+        assert scores[0] == scores[3]
+        assert not any("scored_text" in row for row in rows)

@@ -1,0 +1,1 @@
+"""Figures of a session, read from the ledger and the probe directories."""

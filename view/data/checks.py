@@ -1,0 +1,179 @@
+"""What a session measured about itself: its noise floor, candidates in disguise, KEEPs left out, the holdout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.ledger.result_rows import value_of
+from agent.policy.session_statistics import account_from
+from lanes import show
+from view.data.changes import Change, GuardChange, change_of, guards_of
+from view.data.session_record import SessionRecord
+
+SURE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    """A KEEP that was taken back: of which decision, why, and the change on which comparison."""
+
+    id: str
+    kept: str
+    turn: int
+    knob: str
+    before: str
+    after: str
+    reason: str
+    change: Change | None
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """False alarms among candidates in disguise, with the Clopper-Pearson interval of their rate; ``promised``: the sum
+    of the errors that their confirmations were allowed, which bounds the false alarms to be expected."""
+
+    candidates: int
+    alarms: int
+    low: float
+    high: float
+    promised: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disguised:
+    """One candidate in disguise. ``level``: what its confirmation might err by, None where none was begun."""
+
+    turn: int
+    change: Change | None
+    pairs: int
+    level: float | None
+    alarm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """``share``: of the candidates that are to be in disguise."""
+
+    share: float
+    session: Rate
+    study: Rate
+    candidates: tuple[Disguised, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What the session settled on once it knew its noise, and why; ``visible``: what it can resolve."""
+
+    samples: int
+    pairs: int
+    why: str
+    visible: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A KEEP's re-test without it. ``change``: what the knob brought in it; ``bound``: the lower bound of that and the
+    confirmation together."""
+
+    kept: str
+    turn: int
+    verdict: str
+    change: Change | None
+    together: float | None
+    bound: float | None
+    pairs: int
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """What stood at the end of the search against the session's start, on holdout prompts."""
+
+    verdict: str
+    target: Change | None
+    start: float | None
+    end: float | None
+    guards: tuple[GuardChange, ...]
+    pairs: int
+    failure: str | None
+
+
+def retractions(record: SessionRecord) -> tuple[Retracted, ...]:
+    found = []
+    for kept, row in record.retractions.items():
+        proposal = record.proposals[kept]
+        differences, pairs = _compared(row.comparison)
+        before, after = (show(value_of(value)) for value in (proposal.before, proposal.after))
+        change = change_of(differences.get(record.study.target))
+        found.append(Retracted(row.id, kept, -row.turn, proposal.knob, before, after, row.reason, change, pairs))
+    return tuple(found)
+
+
+def calibration(record: SessionRecord) -> Calibration:
+    mine = [row for row in record.disguises if row.session == record.session.id]
+    found = []
+    for row in mine:
+        differences, pairs = _compared(row.comparison)
+        level = _error(row.course) or None
+        change = change_of(differences.get(record.study.target))
+        found.append(Disguised(row.turn, change, pairs, level, row.reason == "false_alarm"))
+    rates = [
+        rate(len(rows), sum(row.reason == "false_alarm" for row in rows), sum(_error(row.course) for row in rows))
+        for rows in (mine, record.disguises)
+    ]
+    return Calibration(record.study.file.policy.disguised, rates[0], rates[1], tuple(found))
+
+
+def rate(candidates: int, alarms: int, promised: float = 0.0) -> Rate:
+    """With the exact interval of a share (Clopper & Pearson 1934)."""
+    from scipy.stats import beta
+
+    tail = (1 - SURE) / 2
+    low = float(beta.ppf(tail, alarms, candidates - alarms + 1)) if alarms else 0.0
+    high = float(beta.ppf(1 - tail, alarms + 1, candidates - alarms)) if alarms < candidates else 1.0
+    return Rate(candidates, alarms, low, high, promised)
+
+
+def floor(record: SessionRecord) -> Floor | None:
+    check = record.check("floor")
+    return Floor(*(check.data[name] for name in ("samples", "pairs", "why", "visible"))) if check else None
+
+
+def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
+    found = []
+    for check in record.checks:
+        if check.kind == "leave_one_out":
+            data, (differences, pairs) = check.data, _compared(check.data.get("comparison"))
+            turn = next((row.turn for row in record.decisions if row.id == check.subject), 0)
+            found.append(LeftOut(
+                check.subject, turn, data["verdict"], change_of(differences.get(record.study.target)),
+                data.get("effect"), data.get("bound"), pairs, data.get("failure"),
+            ))  # fmt: skip
+    return tuple(found)
+
+
+def holdout(record: SessionRecord) -> Holdout | None:
+    """None where nothing was kept, or the budget ended before it."""
+    check = record.check("holdout")
+    if check is None:
+        return None
+    differences, pairs = _compared(check.data.get("comparison"))
+    target = differences.get(record.study.target)
+    start, end = (target["baseline"], target["candidate"]) if target else (None, None)
+    guards = guards_of(differences, record.study.guards, {"guards": _highs(differences, record.study.guards)})
+    return Holdout(check.data["verdict"], change_of(target), start, end, guards, pairs, check.data.get("failure"))
+
+
+def _highs(differences: Mapping[str, Any], guards: Mapping[str, float]) -> dict[str, float]:
+    """A guard fails the holdout where its whole interval is below its margin."""
+    return {name: differences[name]["high"] for name in guards if name in differences}
+
+
+def _compared(comparison: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], int]:
+    """Differences by category, and the number of pairs."""
+    return (comparison["differences"], len(comparison["seeds"])) if comparison else ({}, 0)
+
+
+def _error(course: Mapping[str, Any] | None) -> float:
+    return account_from(course["account"]).error if course else 0.0

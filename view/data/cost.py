@@ -1,0 +1,205 @@
+"""What a study asks of the machine: counts from its files, times only from what this workspace has measured."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+
+from agent.ledger.file import holds_sessions
+from agent.ledger.store import Ledger
+from agent.policy.alpha_spending import levels
+from agent.study.power import advice, foresee
+from agent.study.schema import Study
+from agent.workspace.folder import Workspace
+from view.report.markdown import count, plain
+from view.terminal.next_commands import run_command
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Probes of the same question that took time here: seconds of each, and the pace of the sessions that ran them.
+
+    ``pace``: active seconds per probe, everything included; below the median where probes run side by side.
+    ``each``: probes per decision, baselines, confirmations and the checks at the end included.
+    """
+
+    seconds: tuple[float, ...]
+    pace: float | None
+    each: float | None = None
+
+
+def cost_text(study: Study, workspace: Workspace) -> str:
+    """For nightlane check: that the study is valid, what a probe does, and what it is known to cost."""
+    measured = measure(study, workspace)
+    lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
+    rows = [*_counts(study), *_times(measured), *_budget(study, measured)]
+    if not measured.seconds:
+        rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --decisions 1"))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([*lines, *(f"{name:<{width}}  {value}" for name, value in rows), "", *_sight(study, workspace)])
+
+
+def measure(study: Study, workspace: Workspace) -> Measured:
+    """What this workspace's ledger knows about probes of this very question."""
+    if not holds_sessions(workspace.ledger):
+        return Measured((), None)
+    seconds: list[float] = []
+    active, decided = 0.0, 0
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        for session_id in ledger.sessions():
+            session = ledger.session(session_id)
+            if session is None or session.question != study.question:
+                continue
+            found = [row.seconds for row in ledger.probes(session_id) if row.seconds > 0]
+            seconds += found
+            active += ledger.active_seconds(session_id) if found else 0.0
+            decided += ledger.counted(session_id)[0]
+    pace = active / len(seconds) if seconds and active else None
+    return Measured(tuple(seconds), pace, len(seconds) / decided if decided else None)
+
+
+def _guards(study: Study) -> str:
+    return "guards " + ", ".join(f"{name} ({m:g})" for name, m in study.guards.items()) if study.guards else "no guards"
+
+
+def _counts(study: Study) -> list[tuple[str, str]]:
+    probe, material = study.file.probe, study.material
+    categories = Counter(prompt.category for prompt in material.probe_prompts)
+    answers = len(material.probe_prompts) * probe.samples
+    pairs = ", ".join(f"{name} {len(found)}" for name, found in material.sources.items())
+    lanes, batch = study.lanes, study.start.effective_batch
+    moves = {lane: sum(map(len, lanes.moves(study.start, lane).values())) for lane in lanes.shares}
+    return [
+        ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
+        ("pairs", pairs),
+        *(("left out", plain(told)) for told in material.left_out),
+        *(("passed over", f"source {name}: columns without a meaning here: {_names(source.passed_over)}")
+          for name, source in material.read_sources.items() if source.passed_over),
+        ("legal moves", ", ".join(f"{lane} {number}" for lane, number in moves.items()) + ", from the starting recipe"),
+        ("one probe", f"{probe.steps} steps x {batch} = {probe.steps * batch} pairs trained on, then "
+                      f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "
+                      f"{probe.max_new_tokens} tokens"),
+        *_judge(study),
+        *_decision(study),
+    ]  # fmt: skip
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(plain(name, 40) for name in columns)
+
+
+def _decision(study: Study) -> list[tuple[str, str]]:
+    """How many probes a candidate takes, and what the session takes beside them."""
+    policy, beside = study.file.policy, f"{count(len(study.file.probe.seeds), 'probe')} of the starting recipe at first"
+    if policy.holdout_seeds:
+        beside += (
+            f"; at the end {2 * policy.holdout_seeds} on the holdout, and as many for each KEEP as the budget allows"
+        )
+    if policy.survey and not study.scorer.chooses:
+        beside += f"; before the first decision up to {policy.survey} for a survey"
+    return [
+        ("one decision", f"{policy.first_seeds} to {policy.screening_seeds} probes for screening, the incumbent's are "
+                         "shared by its round; where promising, up to "
+                         f"{2 * policy.confirming_seeds} fresh ones for a confirmation, the incumbent's among them"),
+        ("beside those", beside),
+        *_harvest(study),
+    ]  # fmt: skip
+
+
+def _harvest(study: Study) -> list[tuple[str, str]]:
+    """What pairs cost; nothing where none are made."""
+    prompts, samples = len(study.material.prompts_of("harvest")), study.file.harvest.samples
+    if not prompts:
+        return []
+    asked = f"2 x {count(prompts, 'harvest prompt')} x {samples} = {2 * prompts * samples} answers"
+    return [("harvest", f"{asked} after each decision that shows which recipe is better; nothing is trained for it")]
+
+
+def _judge(study: Study) -> list[tuple[str, str]]:
+    """Who judges how often; nothing for answers that are scored by a program."""
+    scorer = study.scorer
+    if not scorer.judge:
+        return []
+    answers = len(study.material.probe_prompts) * study.file.probe.samples * scorer.judgements
+    priced = "" if scorer.priced else "; not priced (dollars_per_million_input and _output under [scorer])"
+    return [("judge", f"{scorer.judge}, {answers} judgements a probe at most{priced}")]
+
+
+def _times(measured: Measured) -> list[tuple[str, str]]:
+    if not measured.seconds:
+        return [("probe time", "not yet measured in this workspace")]
+    rows = [("probe time", f"{median(measured.seconds):.1f} s (median of {len(measured.seconds)} measured here)")]
+    if measured.pace is not None:
+        rows.append(("pace", f"a probe every {measured.pace:.1f} s of active time, all workers together, as measured"))
+    return rows
+
+
+def _sight(study: Study, workspace: Workspace) -> list[str]:
+    """Per category: prompts, the error of a whole confirmation, and the smallest effect it shows with an even "
+    "chance."""
+    found = foresee(study, workspace)
+    roles = {study.target: "target", **{name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}}
+    width = max(len(name) for name in ("category", *found.sights))
+    lines = [f"What can be seen (noise {found.source}):"]
+    lines.append(f"{'category':<{width}}  prompts  standard error  half-width  smallest effect")
+    for name, sight in found.sights.items():
+        figures = f"{sight.standard_error:>14.2f}  {sight.half_width:>10.2f}  {found.visible(name):>15.2f}"
+        lines.append(f"{name:<{width}}  {found.designs[name].prompts:>7}  {figures}  {roles.get(name, '')}".rstrip())
+    lines += ["", f"To see smaller effects in {study.target}: raise {advice(study, found)}."]
+    if study.scorer.chooses:
+        lines.append("Decisions rest on choices: an effect is 10 x (share of answers won minus share lost).")
+    policy = study.file.policy
+    level = levels(policy.guard_error, policy.confirming_seeds, policy.first_seeds)[-1]
+    needed = {name: NormalDist().inv_cdf(1 - level) * found.sights[name].standard_error for name in study.guards}
+    narrow = {name: need - study.guards[name] for name, need in needed.items() if need > study.guards[name]}
+    if narrow:
+        told = ", ".join(f"{name} {lacks:+.2f}" for name, lacks in narrow.items())
+        lines.append(f"A guard with so narrow a margin holds only for a candidate measured as much better as: {told}.")
+    return lines
+
+
+def _budget(study: Study, measured: Measured) -> list[tuple[str, str]]:
+    """How many decisions fit: as many as here so far, or at most as many as screening alone allows."""
+    budget = study.file.budget
+    rows: list[tuple[str, str]] = []
+    if budget.decisions is not None:
+        rows.append(("budget", f"{count(budget.decisions, 'decision')}{_probes(budget.decisions, measured)}"))
+    if budget.probes is not None:
+        rows.append(("budget", f"{budget.probes} probes: {_decisions(budget.probes, study, measured)}"))
+    if budget.hours is not None:
+        says = f"{budget.hours:g} hours"
+        if measured.pace:
+            says += f": {_decisions(budget.hours * 3600 / measured.pace, study, measured)} at this pace"
+        rows.append(("budget", says))
+    if budget.dollars is not None or budget.dollars_per_hour:
+        rows.append(("dollars", _dollars(study, measured)))
+    return rows
+
+
+def _probes(decisions: int, measured: Measured) -> str:
+    return (
+        "" if measured.each is None else f": about {decisions * measured.each:.0f} probes, as many each as here so far"
+    )
+
+
+def _decisions(probes: float, study: Study, measured: Measured) -> str:
+    if measured.each is not None:
+        return f"about {int(probes / measured.each)} decisions, of {measured.each:.1f} probes each as here so far"
+    beside = len(study.file.probe.seeds) + 2 * study.file.policy.holdout_seeds
+    most = max(0, int((probes - beside) / study.file.policy.first_seeds))
+    return f"at most {most} decisions, fewer where candidates are confirmed"
+
+
+def _dollars(study: Study, measured: Measured) -> str:
+    budget = study.file.budget
+    limit = "" if budget.dollars is None else f"${budget.dollars:g} at most; "
+    if not budget.dollars_per_hour:
+        return f"{limit}machine time is not priced (dollars_per_hour under [budget])"
+    priced = f"{limit}${budget.dollars_per_hour:g} per active hour"
+    if not measured.pace or measured.each is None:
+        return priced
+    each = measured.pace / 3600 * budget.dollars_per_hour
+    says = f"{priced} = ${each * measured.each:.4g} per decision, the proposer's tokens not counted"
+    if budget.dollars is not None:
+        says += f": {_decisions(budget.dollars / each, study, measured)}"
+    return says

@@ -1,0 +1,67 @@
+"""What the session knew when it came to each decision: noise, error left, guards so far. Recomputed from the ledger."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.ledger.store import DecisionRow
+from agent.policy.decision_rule import Terms
+from agent.policy.session_statistics import Account, Knowledge, Lessons, account_from, known
+from agent.policy.settings import Policy
+from view.data.session_record import SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one confirmation spent of the error that was left. A KEEP opens a budget of its own for what follows; a
+    candidate in disguise spends nothing, though it is decided on at the same level."""
+
+    id: str
+    turn: int
+    status: str
+    reason: str
+    before: float
+    spent: float
+    after: float
+
+
+def policy_of(decision: DecisionRow) -> Policy:
+    """The thresholds that a decision was made by; what an older one did not have is at its default."""
+    return Policy(**{name: value for name, value in decision.policy.items() if name in Policy.model_fields})
+
+
+def terms_of(record: SessionRecord, decision: DecisionRow) -> Terms:
+    policy, floor = policy_of(decision), record.check("floor")
+    pairs = int(floor.data["pairs"]) if floor else policy.confirming_seeds
+    return Terms(policy, decision.policy["target"], decision.policy["guards"], pairs)
+
+
+def account_of(decision: DecisionRow) -> Account | None:
+    return account_from(decision.course["account"]) if decision.course else None
+
+
+def earlier(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
+    """The session's decisions on candidates before this one, in the order they were come to."""
+    made = [row for row in record.decisions if row.turn > 0]
+    return made[: made.index(decision)]
+
+
+def knowledge(record: SessionRecord, decisions: Sequence[DecisionRow], decision: DecisionRow) -> Knowledge:
+    """What these decisions and the survey teach, but for the noise of the baseline's repeats."""
+    accounts, target = [account for row in decisions if (account := account_of(row))], decision.policy["target"]
+    return known(accounts, {}, target, policy_of(decision), decision.policy["guards"], record.surveyed.of)
+
+
+def spendings(record: SessionRecord) -> tuple[Spending, ...]:
+    """Of every confirmation, in order."""
+    found, lessons = [], None
+    for row in (row for row in record.decisions if row.turn > 0):
+        account = account_of(row)
+        if lessons is None:
+            lessons = Lessons({}, row.policy["target"], policy_of(row))
+        if account is None:
+            continue
+        before = lessons.error_left
+        lessons.take(account)
+        if account.error:
+            found.append(Spending(row.id, row.turn, row.status, row.reason, before, account.error, lessons.error_left))
+    return tuple(found)

@@ -1,0 +1,74 @@
+"""From a session's decisions to their figures; what was searched, and who proposed it."""
+
+from collections import Counter
+
+from agent.ledger.store import DecisionRow, ProposalRow
+from probes.result.comparison import OVERALL
+from view.data.changes import change_of, guards_of
+from view.data.figures import Crash, Decided, KnobSearch, LaneSearch, ProposerCount
+from view.data.session_record import SessionRecord
+
+
+def decided(record: SessionRecord, decision: DecisionRow) -> Decided:
+    proposal, comparison = record.proposals[decision.id], decision.comparison
+    differences = comparison["differences"] if comparison else {}
+    looks = decision.course["looks"] if decision.course else []
+    target, retraction = differences.get(record.study.target), record.retractions.get(decision.id)
+    return Decided(
+        id=decision.id, turn=decision.turn, time=decision.time, status=decision.status, reason=decision.reason,
+        lane=proposal.lane, knob=proposal.knob, before=proposal.before, after=proposal.after,
+        hypothesis=proposal.hypothesis, proposer=proposal.proposer, predicted=proposal.predicted,
+        baseline=target["baseline"] if target else None, candidate=target["candidate"] if target else None,
+        target=change_of(target), overall=change_of(differences.get(OVERALL)),
+        guards=guards_of(differences, record.study.guards, looks[-1] if looks else None),
+        critical_candidate=comparison["critical_candidate"] if comparison else None,
+        critical_incumbent=comparison["critical_baseline"] if comparison else None,
+        crash=_crash(record, decision, proposal) if decision.status == "CRASH" else None,
+        stage=looks[-1]["stage"] if looks else None, pairs=len(comparison["seeds"]) if comparison else 0,
+        shrunk=decision.row.get("shrunk"), retracted=retraction.reason if retraction else None,
+    )  # fmt: skip
+
+
+def _crash(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow) -> Crash:
+    kind = decision.reason.partition(":")[2]
+    failures = record.failures(proposal.child)
+    same = [failure for failure in failures if failure.kind == kind] or failures
+    if not same:
+        return Crash(kind, "the probe's directory and its message are gone", ())
+    return Crash(kind, same[0].message, tuple(sorted(failure.seed for failure in failures)))
+
+
+def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
+    """Of each lane and knob: moves that were decided on, of those legal from what stood."""
+    space, made = record.study.lanes, [record.proposals[decision.id] for decision in record.decided]
+    total = sum(space.shares.values())
+    found = []
+    for lane, share in space.shares.items():
+        knobs = []
+        for knob in (knob for knob in space.knobs if knob.lane == lane):
+            legal = {
+                knob.write(recipe, value).digest
+                for recipe in record.recipes.values()
+                for value in space.moves(recipe, lane).get(knob.name, ())
+            }
+            tried = len({proposal.child for proposal in made if proposal.knob == knob.name})
+            knobs.append(KnobSearch(knob.name, tried, len(legal - {record.session.start})))
+        mine = sum(proposal.lane == lane for proposal in made)
+        found.append(LaneSearch(lane, share / total, mine / len(made) if made else None, tuple(knobs)))
+    return tuple(found)
+
+
+def proposer_counts(record: SessionRecord) -> tuple[ProposerCount, ...]:
+    """Who proposed what was decided, the busiest first; a re-test counts for whoever proposed it first."""
+    made = [(_proposer(record, record.proposals[decision.id]), decision.status) for decision in record.decided]
+    pairs, names = Counter(made), Counter(name for name, _ in made)
+    return tuple(
+        ProposerCount(name, number, *(pairs[name, status] for status in ("KEEP", "DISCARD", "CRASH")))
+        for name, number in names.most_common()
+    )
+
+
+def _proposer(record: SessionRecord, proposal: ProposalRow) -> str:
+    again = proposal.proposer.removeprefix("retest of ")
+    first = record.proposals.get(f"{proposal.session}-{again}") if again != proposal.proposer else None
+    return _proposer(record, first) if first else proposal.proposer

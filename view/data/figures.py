@@ -1,0 +1,256 @@
+"""The figures of one session: what the report prints, and what --json gives as it is.
+
+Frozen values; session_figures.py computes them. All scores are on the 0 to 10 scale; a failure has none (law 5).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.ledger.result_rows import value_of
+from evaluation.breakdown import Breakdown
+from lanes import Value, show
+from probes.result.variance_components import Sources
+from view.data.changes import Change, GuardChange
+from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
+from view.data.decision_states import Spending
+from view.report.harvest_section import Harvested
+from view.report.judge_section import Judging
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    kind: str
+    message: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision with its proposal and, unless it crashed, its figures. ``guards``: the worst comes first. ``stage``:
+    screening or confirmation, whichever was reached, None in an older session; ``pairs``: that its figures rest on;
+    ``shrunk``: the effect drawn towards 0; ``retracted``: why a KEEP does not hold."""
+
+    id: str
+    turn: int
+    time: str
+    status: str
+    reason: str
+    lane: str
+    knob: str
+    before: Any
+    after: Any
+    hypothesis: str
+    proposer: str
+    predicted: float | None
+    baseline: float | None
+    candidate: float | None
+    target: Change | None
+    overall: Change | None
+    guards: tuple[GuardChange, ...]
+    critical_candidate: int | None
+    critical_incumbent: int | None
+    crash: Crash | None
+    stage: str | None
+    pairs: int
+    shrunk: float | None
+    retracted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnobSearch:
+    """Moves of a knob that were tried, of those legal from the recipes that stood in the session."""
+
+    knob: str
+    tried: int
+    legal: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSearch:
+    lane: str
+    share_asked: float
+    share_achieved: float | None
+    knobs: tuple[KnobSearch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The starting recipe in one category: its mean score with each training seed, and their spread."""
+
+    category: str
+    prompts: int
+    by_seed: Mapping[str, float]
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyMove:
+    """A move from the starting recipe, and what the survey let expect of it in the target."""
+
+    knob: str
+    before: str
+    after: str
+    expected: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyFigures:
+    """Recipes measured before the first proposal, how many of them failed, under how many seeds; the best moves."""
+
+    recipes: int
+    failed: int
+    seeds: int
+    moves: tuple[SurveyMove, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A recipe's mean score on the prompts of one category and difficulty, over its training seeds."""
+
+    category: str
+    difficulty: int
+    prompts: int
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A recipe by category and difficulty; its critical failures, and its answers without a score, over all seeds."""
+
+    recipe: str
+    levels: tuple[Level, ...]
+    answers: int
+    critical: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnobDifference:
+    knob: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What decided. ``night_error``: None in an older session, which took each interval by itself."""
+
+    confidence: float
+    smallest_effect: float
+    night_error: float | None
+    later_error: float
+    screening_pairs: int
+    confirming_pairs: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How the answers of a recipe ended, by the scorer's word, and its critical failures."""
+
+    recipe: str
+    answers: int
+    words: Mapping[str, int]
+    critical: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Time in seconds, by phase summed over the readings this session measured; dollars only when priced."""
+
+    active: float
+    probes: int
+    readings: int
+    borrowed: int
+    train: float
+    generate: float
+    score: float
+    total: float
+    other_share: float | None
+    seconds_per_probe: float | None
+    tokens_per_second: float | None
+    peak_gb: float | None
+    dollars: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposerCount:
+    proposer: str
+    proposed: int
+    kept: int
+    discarded: int
+    crashed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the session asked. ``left_out``: which rows of a source were not trained on, in words."""
+
+    base_model: str
+    target: str
+    guards: Mapping[str, float]
+    steps: int
+    seeds: tuple[int, ...]
+    samples: int
+    prompts: Mapping[str, int]
+    start: str
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that a report says. ``visible``: the true improvement that has an even chance to be shown;
+    ``sources``: where the noise of the starting recipe's target comes from."""
+
+    session: str
+    study: str
+    study_path: str
+    state: str
+    holder: int | None
+    started: str
+    finished: str | None
+    finish_reason: str | None
+    baseline_failure: str | None
+    question: Question
+    decisions: tuple[Decided, ...]
+    in_flight: tuple[str, ...]
+    incumbent: str
+    differences: tuple[KnobDifference, ...]
+    rule: Rule
+    visible: float | None
+    retractions: tuple[Retracted, ...]
+    calibration: Calibration
+    spendings: tuple[Spending, ...]
+    floor: Floor | None
+    survey: SurveyFigures | None
+    harvests: tuple[Harvested, ...]
+    left_out: tuple[LeftOut, ...]
+    holdout: Holdout | None
+    searched: tuple[LaneSearch, ...]
+    noise: tuple[Noise, ...]
+    profiles: tuple[Profile, ...]
+    outcomes: tuple[Outcomes, ...]
+    breakdown: Breakdown | None
+    judging: Judging | None
+    sources: Sources | None
+    proposers: tuple[ProposerCount, ...]
+    cost: Cost
+    budget_left: str
+    missing: tuple[str, ...]
+
+    def having(self, status: str) -> tuple[Decided, ...]:
+        return tuple(decision for decision in self.decisions if decision.status == status)
+
+    @property
+    def kept(self) -> tuple[Decided, ...]:
+        """The KEEPs that stand."""
+        return tuple(decision for decision in self.having("KEEP") if decision.retracted is None)
+
+
+def shown(stored: object) -> str:
+    """A knob's value, as the ledger holds it, for reading."""
+    value: Value = value_of(stored)
+    return show(value)

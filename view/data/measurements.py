@@ -1,0 +1,115 @@
+"""What was measured of the recipe a session starts from and of the one that stands: noise, levels, outcomes."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+
+from common.errors import BadInput
+from evaluation.breakdown import Breakdown, break_down
+from lanes import Recipe, show
+from lanes.mixture import manifest_name
+from probes.result.comparison import OVERALL
+from probes.result.reading import Reading
+from probes.result.variance_components import Sources, sources
+from view.data.figures import KnobDifference, Level, Noise, Outcomes, Profile
+from view.data.replicates import screening_seeds
+from view.data.session_record import SessionRecord
+
+
+def differences(record: SessionRecord) -> tuple[KnobDifference, ...]:
+    """How the recipe that stands differs from the one the session started from."""
+    start, incumbent = record.start, record.incumbent
+    names = [name for name in Recipe.model_fields if getattr(start, name) != getattr(incumbent, name)]
+    return tuple(KnobDifference(name, _field(record, start, name), _field(record, incumbent, name)) for name in names)
+
+
+def _field(record: SessionRecord, recipe: Recipe, name: str) -> str:
+    if name != "mixture":
+        return show(getattr(recipe, name))
+    manifest = manifest_name(recipe, record.study.file.data.manifests)
+    shares = ", ".join(f"{source} {share:.0%}" for source, share in recipe.shares.items())
+    return shares if manifest == "custom" else f"{manifest} ({shares})"
+
+
+def noise(record: SessionRecord) -> tuple[Noise, ...]:
+    """Per category and overall, between the repeats of the starting recipe."""
+    readings = record.repeats
+    if not readings:
+        return ()
+    categories = sorted({score.category for score in readings[0].scores})
+    found = []
+    for category in (*categories, OVERALL):
+        means = {str(reading.seed): reading.mean(category) for reading in readings}
+        prompts = {score.prompt for score in readings[0].scores if category in (OVERALL, score.category)}
+        spread = stdev(means.values()) if len(means) > 1 else None
+        found.append(Noise(category, len(prompts), means, fmean(means.values()), spread))
+    return tuple(found)
+
+
+def noise_sources(record: SessionRecord) -> Sources | None:
+    """Of the starting recipe's repeats in the target; the judge's part from the first examination. None where scores
+    do not decide."""
+    if record.study.scorer.chooses:
+        return None
+    spread = next((row.data["spread"] for row in record.examinations), None)
+    return sources(record.repeats, record.study.target, spread, record.study.scorer.judgements)
+
+
+def levels(record: SessionRecord, recipe: str) -> list[Reading]:
+    """Readings that say how good a recipe is: none that chose it."""
+    chose = screening_seeds(record, recipe)
+    return [reading for reading in record.readings(recipe) if reading.seed not in chose]
+
+
+def profiles(record: SessionRecord) -> tuple[Profile, ...]:
+    """Of the starting recipe and, where another stands, of the incumbent."""
+    found, difficulties = [], _difficulties(record)
+    for digest in _shown(record):
+        readings = levels(record, digest)
+        if readings:
+            scored, missing = (
+                sum(map(len, own)) for own in zip(*((r.scores, r.missing) for r in readings), strict=True)
+            )
+            critical = sum(reading.critical_failures for reading in readings)
+            found.append(Profile(digest, _levels(readings, difficulties), scored + missing, critical, missing))
+    return tuple(found)
+
+
+def _shown(record: SessionRecord) -> Sequence[str]:
+    return list(dict.fromkeys((record.session.start, record.incumbent.digest)))
+
+
+def _levels(readings: Sequence[Reading], difficulties: Mapping[str, int]) -> tuple[Level, ...]:
+    asked = {(s.prompt, s.category) for reading in readings for s in reading.scores if s.prompt in difficulties}
+    prompts = Counter((category, difficulties[prompt]) for prompt, category in asked)
+    means = [reading.means(difficulties) for reading in readings]
+    return tuple(
+        Level(*group, number, fmean(own[group] for own in means if group in own))
+        for group, number in sorted(prompts.items())
+    )
+
+
+def _difficulties(record: SessionRecord) -> Mapping[str, int]:
+    """By prompt, from the study's prompts file; empty where that is gone or broken."""
+    try:
+        return {prompt.id: prompt.difficulty for prompt in record.study.material.probe_prompts}
+    except (BadInput, OSError):
+        return {}
+
+
+def outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:
+    """Of the starting recipe and, where another stands, of the incumbent."""
+    found = []
+    for digest in _shown(record):
+        scores = [score for reading in levels(record, digest) for score in reading.scores]
+        words = Counter(score.outcome or "no word" for score in scores)
+        critical = Counter(flag for score in scores for flag in score.critical)
+        if scores:
+            found.append(Outcomes(digest, len(scores), dict(words.most_common()), dict(critical.most_common())))
+    return tuple(found)
+
+
+def breakdown(record: SessionRecord) -> Breakdown | None:
+    """From the starting recipe to the incumbent, where another stands and the scorer says what passes."""
+    before, after = (record.answers[digest] for digest in (record.session.start, record.incumbent.digest))
+    return break_down(before, after) if before and after and before != after else None

@@ -1,0 +1,258 @@
+"""Everything that the ledger and the probe directories know about one session, read in one go."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from agent.ledger.file import without_sessions
+from agent.ledger.store import (
+    CheckRow,
+    DecisionRow,
+    ExaminationRow,
+    Ledger,
+    ProbeRow,
+    ProposalRow,
+    SessionRow,
+    left_standing,
+)
+from agent.loop.budget import Spent, limits, priced, spent_by
+from agent.loop.survey import Surveyed, closed
+from agent.proposers.context import CALIBRATION
+from agent.study.schema import Budget, Study, parse_study
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
+from evaluation.results import Result
+from lanes import Recipe
+from probes.endpoint.spending import spent_on_judging
+from probes.result.reading import Failure, Outcome, Reading
+from probes.run.store import ProbeStore
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One session as it was found.
+
+    ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
+    ``outcomes`` holds what their directories still give, by probe id, read when it is asked for. ``holder`` is the
+    process that runs this session now. ``recipes`` holds every recipe that stood, by digest. ``nights_before``:
+    sessions under the same question that began earlier, which fresh seeds depend on. ``surveyed``: what the survey
+    showed by which it decided. ``disguises``: decisions on candidates in disguise, of all sessions of the study.
+    """
+
+    session: SessionRow
+    study: Study
+    budget: Budget
+    spent: Spent
+    decisions: tuple[DecisionRow, ...]
+    proposals: Mapping[str, ProposalRow]
+    probes: tuple[ProbeRow, ...]
+    borrowed: tuple[ProbeRow, ...]
+    outcomes: Mapping[str, Outcome]
+    store: ProbeStore
+    recipes: Mapping[str, Recipe]
+    examinations: tuple[ExaminationRow, ...]
+    checks: tuple[CheckRow, ...]
+    surveyed: Surveyed
+    disguises: tuple[DecisionRow, ...]
+    nights_before: int
+    judging_dollars: float
+    active_seconds: float
+    holder: int | None
+
+    @cached_property
+    def answers(self) -> Mapping[str, tuple[Result, ...]]:
+        """The judged answers of the starting recipe and of the incumbent, by recipe."""
+        digests = (self.session.start, left_standing(self.session, self.decisions))
+        return {digest: _answers(self.store, self.readings(digest)) for digest in digests}
+
+    @property
+    def incumbent(self) -> Recipe:
+        """What stands at the end of the session, or stood when it was interrupted."""
+        return self.recipes[left_standing(self.session, self.decisions)]
+
+    @property
+    def start(self) -> Recipe:
+        return self.recipes[self.session.start]
+
+    @property
+    def decided(self) -> tuple[DecisionRow, ...]:
+        """The decisions on proposals that changed something, retractions left out."""
+        made = [decision for decision in self.decisions if decision.turn > 0]
+        return tuple(decision for decision in made if self.proposals[decision.id].lane != CALIBRATION)
+
+    @property
+    def disguised(self) -> tuple[DecisionRow, ...]:
+        """The decisions on candidates that were the incumbent in disguise."""
+        made = [decision for decision in self.decisions if decision.turn > 0]
+        return tuple(decision for decision in made if self.proposals[decision.id].lane == CALIBRATION)
+
+    @property
+    def retractions(self) -> Mapping[str, DecisionRow]:
+        """By the id of the KEEP that was taken back."""
+        rows = [decision for decision in self.decisions if decision.status == "RETRACT"]
+        return {decision.proposal: decision for decision in rows}
+
+    def check(self, kind: str) -> CheckRow | None:
+        """The only check of a kind: the noise floor, or the holdout."""
+        return next((check for check in self.checks if check.kind == kind), None)
+
+    @property
+    def in_flight(self) -> tuple[ProposalRow, ...]:
+        """Proposals without a decision: of the round of a session that runs or was interrupted, or of which nothing was
+        compared when the budget ended."""
+        known = {decision.id for decision in self.decisions}
+        return tuple(proposal for proposal in self.proposals.values() if proposal.id not in known)
+
+    @property
+    def state(self) -> str:
+        if self.session.finished:
+            return "finished"
+        return "interrupted" if self.holder is None else "running"
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Probes that the ledger knows and no directory gives back."""
+        return tuple(row.id for row in (*self.probes, *self.borrowed) if row.id not in self.outcomes)
+
+    def readings(self, recipe: str) -> list[Reading]:
+        """The readings of a recipe on the prompts that decide, by seed, as far as they are there."""
+        return _readings(recipe, self.session, (*self.probes, *self.borrowed), self.outcomes)
+
+    @property
+    def repeats(self) -> list[Reading]:
+        """Of the starting recipe, those that the session began with."""
+        seeds = self.study.file.probe.seeds
+        return [reading for reading in self.readings(self.session.start) if reading.seed in seeds]
+
+    def failures(self, recipe: str) -> list[Failure]:
+        """Why a recipe has no reading: from its directories, or from the ledger where those are gone."""
+        found = []
+        for row in (*self.probes, *self.borrowed):
+            outcome = self.outcomes.get(row.id)
+            if row.recipe == recipe and isinstance(outcome, Failure):
+                found.append(outcome)
+            elif row.recipe == recipe and outcome is None and row.kind != "reading":
+                found.append(Failure(row.id, row.seed, row.kind, row.message))  # type: ignore[arg-type]
+        return found
+
+    @property
+    def priced(self) -> bool:
+        return priced(self.study)
+
+
+def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
+    """The session of that id, or the latest; BadInput when there is none."""
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        session = ledger.session(session_id)
+        if session is None:
+            raise _unknown(workspace, session_id, ledger.sessions())
+        study = parse_study((workspace.root / session.study_path).resolve(), session.study_text)
+        decisions = tuple(ledger.decisions("WHERE session = ?", (session.id,)))
+        proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
+        stood = {session.start, *(decision.incumbent for decision in decisions)}
+        concerned = stood | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
+        probes = tuple(ledger.probes(session.id))
+        budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
+        checks = tuple(ledger.checks(session.id))
+        borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
+        store = ProbeStore(workspace.runs)
+        return SessionRecord(
+            session, study, budget, spent_by(ledger, session.id, budget, workspace),
+            decisions, proposals, probes, borrowed, _Outcomes(store, (*probes, *borrowed)), store,
+            {digest: ledger.recipe(digest) for digest in sorted(stood)},
+            tuple(ledger.examinations(session.id)), checks, closed(checks) or Surveyed(), *_others(ledger, session),
+            spent_on_judging(workspace.judging, session.id),
+            ledger.active_seconds(session.id),
+            _holder(workspace, ledger, session),
+        )  # fmt: skip
+
+
+def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str]) -> BadInput:
+    if not known:
+        return without_sessions(workspace.ledger)
+    return BadInput(
+        f"there is no session {session_id!r} in {workspace.ledger}; the latest are {', '.join(known[-5:])}, "
+        "and without an id the last one is taken"
+    )
+
+
+def _others(ledger: Ledger, session: SessionRow) -> tuple[tuple[DecisionRow, ...], int]:
+    """Candidates in disguise of all sessions of the study, and how many under the same question came before."""
+    disguised = (
+        "WHERE reason IN ('calibration', 'false_alarm') AND session IN (SELECT id FROM sessions WHERE study = ?)"
+    )
+    return tuple(ledger.decisions(disguised, (session.study,))), ledger.nights_before(session.id)
+
+
+def _borrowed(
+    ledger: Ledger, session: SessionRow, recipes: set[str], seeds: Sequence[int], own: Sequence[ProbeRow]
+) -> tuple[ProbeRow, ...]:
+    """Probes of this session's recipes under its probe key that other sessions measured, each once."""
+    known = {row.id for row in own}
+    found: dict[str, ProbeRow] = {}
+    for row in ledger.probes_under(session.key, seeds):
+        if row.recipe in recipes and row.id not in known:
+            found.setdefault(row.id, row)
+    return tuple(found.values())
+
+
+class _Outcomes(Mapping[str, Outcome]):
+    """By probe id, read once, when it is asked for; a directory that is missing, torn or of another probe gives
+    nothing."""
+
+    def __init__(self, store: ProbeStore, rows: Iterable[ProbeRow]) -> None:
+        self._store, self._rows = store, {row.id: row for row in rows}
+        self._read: dict[str, Outcome | None] = {}
+
+    def __getitem__(self, probe: str) -> Outcome:
+        if probe not in self._read:
+            self._read[probe] = self._found(self._rows[probe])
+        found = self._read[probe]
+        if found is None:
+            raise KeyError(probe)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (probe for probe in self._rows if probe in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _found(self, row: ProbeRow) -> Outcome | None:
+        outcome = self._store.read(row.id)
+        if outcome is None:
+            return None
+        strange = isinstance(outcome, Reading) and (outcome.recipe, outcome.key.digest) != (row.recipe, row.key)
+        return outcome if outcome.seed == row.seed and not strange else None
+
+
+def _readings(
+    recipe: str, session: SessionRow, rows: Iterable[ProbeRow], outcomes: Mapping[str, Outcome]
+) -> list[Reading]:
+    found = [outcomes.get(row.id) for row in rows if (row.recipe, row.key) == (recipe, session.key)]
+    return sorted((outcome for outcome in found if isinstance(outcome, Reading)), key=lambda reading: reading.seed)
+
+
+def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ...]:
+    """The answers of a scorer that says of each whether it passes; none of another. Their texts may be gone."""
+    found = []
+    for reading in readings:
+        rows = {(row.get("prompt"), row.get("sample")): row for row in store.answers(reading.probe)}
+        for score in reading.scores:
+            if "pass" not in score.components:
+                return ()
+            row = rows.get((score.prompt, score.sample), {})
+            found.append(Result(
+                score.prompt, score.category, reading.seed, score.sample, str(row.get("text", "")),
+                score.components["pass"] == 1, score.outcome, score.value, str(row.get("note", "")),
+                bool(row.get("format_only", False)),
+            ))  # fmt: skip
+    return tuple(found)
+
+
+def _holder(workspace: Workspace, ledger: Ledger, session: SessionRow) -> int | None:
+    """The process that runs this session: the workspace's holder, if the last thing it noted belongs to it."""
+    holder = workspace.holder()
+    if holder is None or session.finished or ledger.last_to_note() not in (None, session.id):
+        return None
+    return holder

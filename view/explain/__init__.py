@@ -1,0 +1,1 @@
+"""Why one decision came out as it did."""

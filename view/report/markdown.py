@@ -1,0 +1,99 @@
+"""Markdown from figures, and from text that nobody vouches for: a hypothesis can neither break a table nor inject."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from common.redaction import redacted
+from common.wording import count as count
+
+_SPECIAL = re.compile(r"([\\`*\[\]~$!#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+
+
+def plain(text: object, longest: int = 1200) -> str:
+    """One line without secrets and without control or format characters, shortened with an ellipsis."""
+    kept = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in str(text))
+    line = redacted(" ".join(kept.split()))
+    return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
+
+
+def text(value: object, longest: int = 1200) -> str:
+    """Foreign text as Markdown shows it, letter by letter: no emphasis, link, image, HTML, code or formula."""
+    line = plain(value, longest).replace("&", "&amp;").replace("<", "&lt;")
+    return _SPECIAL.sub(r"\\\1", line).replace("://", ":\\//").replace("www.", "www\\.")
+
+
+def code(value: object) -> str:
+    """A name or value as a code span, or as escaped text where it holds what a span or a table cannot."""
+    line = plain(value)
+    return text(line) if not line or set(line) & set("`|\\<>") else f"`{line}`"
+
+
+def fenced(lines: Sequence[str]) -> list[str]:
+    """Lines without secrets in a monospaced block that their content cannot close."""
+    return ["```text", *(redacted(line).replace("`", "'").rstrip() for line in lines), "```"]
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """A pipe table, its columns aligned in the source too; ``right`` names the right-aligned columns by place.
+
+    Cells are Markdown already; pipes in them are escaped here.
+    """
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (headings, *rows)]
+    widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(headings))]
+    widths = [min(width, 60) for width in widths]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [("-" * (width - 1) + ":") if place in right else "-" * width for place, width in enumerate(widths)]
+    return [line(cells[0]), line(rule), *map(line, cells[1:])]
+
+
+def signed(value: float | None) -> str:
+    """A difference on the 0 to 10 scale."""
+    return "" if value is None else f"{value:+.2f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def moment(stamp: str) -> str:
+    """The ledger's ISO-8601 time for reading."""
+    return f"{stamp[:10]} {stamp[11:16]} UTC"
+
+
+def dollars(amount: float) -> str:
+    """Cents for a night, more digits for a trial."""
+    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def bar(delta: float, low: float, high: float, scale: float, width: int = 33) -> str:
+    """An interval around 0 as one line of text; < and > say that it goes on beyond the scale."""
+    middle = width // 2
+
+    def place(value: float) -> int:
+        return min(max(round((value / scale + 1) / 2 * (width - 1)), 0), width - 1)
+
+    cells = [" "] * width
+    cells[middle] = "│"
+    for at in range(place(low), place(high) + 1):
+        cells[at] = "┼" if at == middle else "─"
+    if -scale <= delta <= scale:
+        cells[place(delta)] = "●"
+    if low < -scale:
+        cells[0] = "<"
+    if high > scale:
+        cells[-1] = ">"
+    return "".join(cells)

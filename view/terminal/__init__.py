@@ -1,0 +1,1 @@
+"""What a command prints: a running session, its status, and what to type next."""

@@ -1,0 +1,74 @@
+"""A full-length run for a person: what it is going to do and how it gets on, on stderr, and what it made."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from common.printable import tell
+from finetune.manifest import Manifest
+from finetune.plan import Plan, Source
+from finetune.review import told
+from view.report.markdown import count, plain
+from view.terminal.live import Terminal
+
+SIGNS = 20
+"""Lines that a run leaves where there is no terminal."""
+NAMED = 3
+
+
+def plan_text(plan: Plan) -> str:
+    """Which recipe, how long, and each source with who looked at it."""
+    asked = plan.asked
+    lines = [
+        f"recipe {asked.recipe.digest}: {plain(asked.origin)}",
+        f"{count(plan.steps, 'step')} of {count(asked.recipe.effective_batch, 'row')}, seed {asked.seed}",
+        *(f"source {plain(one.name, 60)}: {_source(one)}" for one in plan.sources),
+    ]
+    return "\n".join(lines)
+
+
+def _source(one: Source) -> str:
+    looked = one.looked
+    parts = [f"{count(len(one.pairs), 'row')}, {one.drawn} drawn"]
+    if looked.record is not None:
+        seen = "that somebody looked at" if looked.reviewed else "that nobody has looked at (--unreviewed)"
+        parts.append(f"{told(looked.record)} {seen}")
+        if looked.stale:
+            parts.append(f"the {looked.record.kind} store holds another set by now")
+    if one.left_out:
+        parts.append(plain(one.left_out))
+    if looked.bad:
+        more = ", …" if len(looked.bad) > NAMED else ""
+        named = f"{', '.join(looked.bad[:NAMED])}{more}"
+        parts.append(
+            f"{len(looked.bad)} judged bad ({named}), which nightlane pairs vote ID drop keeps out of an export"
+        )
+    return "; ".join(parts)
+
+
+def manifest_data(manifest: Manifest) -> dict[str, Any]:
+    """What finetune.json holds."""
+    return asdict(manifest)
+
+
+@contextmanager
+def training(steps: int) -> Iterator[Callable[[int, float], None]]:
+    """Progress of a run, told (step, loss): a bar, or a line now and then where there is no terminal."""
+    console = Terminal()
+    if not console.is_terminal:
+        yield lambda step, loss: _line(steps, step, loss)
+        return
+    with Progress(
+        TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(), console=console,
+    ) as bars:  # fmt: skip
+        task = bars.add_task("training", total=steps, loss="")
+        yield lambda step, loss: bars.update(task, completed=step, loss=f"loss {loss:.3f}")
+
+
+def _line(steps: int, step: int, loss: float) -> None:
+    if step == 1 or step * SIGNS // steps > (step - 1) * SIGNS // steps:
+        tell(f"step {step} of {steps}, loss {loss:.4f}")

@@ -1,0 +1,141 @@
+"""What a session has done, what stands, and what is left: nightlane status."""
+
+import os
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from agent.loop.budget import left
+from agent.workspace.folder import Workspace
+from view.data.decision_states import knowledge, policy_of
+from view.data.decisions import proposer_counts
+from view.data.figures import shown
+from view.data.measurements import differences
+from view.data.session_record import SessionRecord, load_record
+from view.report.markdown import moment, plain
+from view.terminal.next_commands import resume_command, run_command, status_command
+
+
+def session_status(workspace: Workspace, session_id: str | None) -> dict[str, Any]:
+    """The status of that session or the latest, as plain JSON values."""
+    record = load_record(workspace, session_id)
+    session, spent, budget = record.session, record.spent, record.budget
+    statuses = Counter(decision.status for decision in (*record.decided, *record.retractions.values()))
+    return {
+        "session": session.id,
+        "study": session.study,
+        "state": record.state,
+        "process": record.holder,
+        "started": session.started,
+        "finished": session.finished,
+        "finish_reason": session.finish_reason,
+        "active_hours": round(spent.hours, 4),
+        "decisions": {status: statuses[status] for status in ("KEEP", "DISCARD", "CRASH", "RETRACT")},
+        "disguised": len(record.disguised),
+        "last_decision": _last(record),
+        "in_flight": [
+            {"id": row.id, "knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
+            for row in record.in_flight
+        ],
+        "start": session.start,
+        "incumbent": record.incumbent.digest,
+        "differences": [asdict(difference) for difference in differences(record)],
+        "probes": len(record.probes),
+        "proposers": {item.proposer: item.proposed for item in proposer_counts(record)},
+        "error_left": _error_left(record),
+        "checks": {
+            check.kind if not check.subject else check.subject: check.data["verdict"]
+            for check in record.checks
+            if "verdict" in check.data
+        },
+        "spent": {name: round(value, 4) for name, value in asdict(spent).items()},
+        "budget": budget.model_dump(mode="json"),
+        "budget_left": left(budget, spent),
+        "go_on": _command(record, workspace),
+    }
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """The same for a terminal."""
+    counts = ", ".join(
+        f"{number} {name}" for name, number in status["decisions"].items() if number or name != "RETRACT"
+    )
+    if status["disguised"]:
+        counts += f", and {status['disguised']} on the incumbent in disguise"
+    left = status["error_left"]
+    rows = [
+        ("session", f"{status['session']}, study {status['study']}"),
+        ("state", _state(status)),
+        ("started", f"{moment(status['started'])}, active {status['active_hours']:.2f} hours"),
+        ("decisions", counts),
+        ("last decision", _last_text(status["last_decision"])),
+        *(("not decided" if status["finished"] else "in flight", _move(row)) for row in status["in_flight"]),
+        ("incumbent", status["incumbent"] + ("" if status["differences"] else ", as at the start")),
+        *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
+        ("probes run", str(status["probes"])),
+        ("proposers", ", ".join(f"{plain(name)} {n}" for name, n in status["proposers"].items()) or "none yet"),
+        *([("error left", f"{left['left']:.4f} of {left['budget']:g}")] if left else []),
+        *((("checks", _checks(status)),) if status["checks"] else ()),
+        ("budget left", status["budget_left"]),
+        ("go on", status["go_on"]),
+    ]
+    return "\n".join(f"{name:<14} {plain(value)}" for name, value in rows)
+
+
+def _state(status: dict[str, Any]) -> str:
+    if status["state"] == "running":
+        return f"running (process {status['process']})"
+    if status["state"] == "finished":
+        return f"finished {moment(status['finished'])}: {status['finish_reason']}"
+    return "interrupted, can be resumed"
+
+
+def _error_left(record: SessionRecord) -> dict[str, float] | None:
+    """None in an older session, which had no such budget."""
+    made = [row for row in record.decisions if row.turn > 0]
+    if not made or not any(row.course for row in made):
+        return None
+    policy, kept = policy_of(made[-1]), any(row.status == "KEEP" for row in made)
+    budget = policy.later_error if kept else policy.night_error
+    return {"budget": budget, "left": round(knowledge(record, made, made[-1]).error_left, 6)}
+
+
+def _checks(status: dict[str, Any]) -> str:
+    """Each KEEP left out, by its number, and the holdout."""
+    return ", ".join(f"{name.rpartition('-')[2]} {verdict}" for name, verdict in status["checks"].items())
+
+
+def _last(record: SessionRecord) -> dict[str, Any] | None:
+    if not record.decisions:
+        return None
+    decision, row = record.decisions[-1], record.decisions[-1].row
+    names = ("knob", "before", "after", "delta", "ci_low", "ci_high")
+    return {
+        "id": decision.id, "status": decision.status, "reason": decision.reason, "time": decision.time,
+        **{name: row.get(name) for name in names},
+    }  # fmt: skip
+
+
+def _last_text(last: dict[str, Any] | None) -> str:
+    if last is None:
+        return "none yet"
+    text = f"{last['status']} {last['reason']}"
+    if last["knob"] is not None:
+        text += f": {_move(last)}"
+    if last["delta"] is not None:
+        text += f", {last['delta']:+.2f} [{last['ci_low']:+.2f}, {last['ci_high']:+.2f}]"
+    return f"{text} ({moment(last['time'])})"
+
+
+def _move(row: dict[str, Any]) -> str:
+    return f"{row['knob']} {shown(row['before'])} -> {shown(row['after'])}"
+
+
+def _command(record: SessionRecord, workspace: Workspace) -> str:
+    """What to type next, from where the caller stands."""
+    root = str(workspace.root)
+    if record.state == "running":
+        return status_command(record.session, root)
+    if record.state == "interrupted":
+        return resume_command(record.session, root)
+    return run_command(os.path.normpath(workspace.root / record.session.study_path), root)
