@@ -101,7 +101,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from some_rows import pair
-from preferences.stores import Stores
+from preferences.store.stores import Stores
 
 folder, start, rows = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)

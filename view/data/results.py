@@ -1,6 +1,6 @@
 """results.tsv as a pandas table, for notebooks, benchmarks and whoever compares nights.
 
-from view.results import read_results
+from view.data.results import read_results
 read_results("results.tsv").query("status == 'KEEP'")
 """
 

@@ -36,7 +36,7 @@ _WORN_MB = 150  # a process that took so much for one text is replaced, since Py
 _BOOT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from probes.scoring import parser
+from probes.scoring.execution import parser
 parser.serve(float(sys.argv[2]))
 """
 

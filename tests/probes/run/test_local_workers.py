@@ -148,9 +148,9 @@ import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from pathlib import Path
 import tiny
-from probes.resident import ResidentRunner
-from probes.reading import Probe
-from probes.settings import RunnerSettings
+from probes.run.local_workers import ResidentRunner
+from probes.result.reading import Probe
+from probes.inputs.settings import RunnerSettings
 
 def tell(progress):
     print(progress.phase, progress.step, flush=True)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 WRITER = """
 import sys
 from pathlib import Path
-from probes.scoring.judging.cache import JudgeCache, cache_key
+from probes.scoring.judge.cache import JudgeCache, cache_key
 cache, name = JudgeCache(Path(sys.argv[1])), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
