@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.ledger.file import holds_sessions
-from agent.ledger.store import Ledger, left_standing
+from agent.ledger.store import Ledger
+from agent.ledger.tables import last_incumbent
 from agent.loop.nodes import BASELINE_FAILED
 from agent.study.schema import Study, complaint
 from agent.workspace.folder import Workspace
@@ -48,7 +49,7 @@ def _left(workspace: Workspace, question: str) -> Chosen | None:
             unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
             if row.question == question and row.finished and not unmeasured:
                 decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
-                return Chosen(ledger.recipe(left_standing(row, decisions)), f"what session {row.id} left standing")
+                return Chosen(ledger.recipe(last_incumbent(row, decisions)), f"what session {row.id} left standing")
     return None
 
 

@@ -375,15 +375,15 @@ def bench_soak(
 def _resumable(workspace: "Workspace", begins: bool) -> Iterator[None]:
     """Ctrl-C says how to go on, once there is something to go on with. ``begins``: a new session, which is there to go
     on with when the ledger has it."""
-    from agent.ledger.file import begun, holds_sessions
+    from agent.ledger.file import holds_sessions, session_ids
 
-    before = begun(workspace.ledger) if begins else None
+    before = session_ids(workspace.ledger) if begins else None
     try:
         yield
     except KeyboardInterrupt as interrupt:
         by = f" by {interrupt}" if str(interrupt) else ""
         go_on = f"what was decided is on the disk. Go on with: {workspace.resume_command}"
-        if not holds_sessions(workspace.ledger) or (before is not None and begun(workspace.ledger) == before):
+        if not holds_sessions(workspace.ledger) or (before is not None and session_ids(workspace.ledger) == before):
             go_on = "no session was begun yet, so nothing is lost; start again"
         tell(f"nightlane: interrupted{by}; {go_on}")
         raise typer.Exit(INTERRUPTED) from None

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from agent.ledger.store import CheckRow, DecisionRow, Ledger, ProposalRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.survey import SURVEYED
 from lanes import Recipe
 
@@ -20,7 +21,7 @@ class Past:
     turn: int
 
     def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
-        return [row for row in self.ledger.proposals(clause, values) if self.ledger.number(row.id) < self._end]
+        return [row for row in self.ledger.proposals(clause, values) if self.ledger.decision_number(row.id) < self._end]
 
     def history(self, question: str, key: str, after: int = 0) -> list[tuple[int, ProposalRow, DecisionRow]]:
         """Those before the first decision of this turn or a later one. The turns of a round are decided on together, so
@@ -33,12 +34,12 @@ class Past:
     def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
         return self.ledger.checks(session_id, kind)
 
-    def survey_under(self, question: str, key: str) -> str | None:
+    def survey_session(self, question: str, key: str) -> str | None:
         """The session whose survey this one settled itself by before it proposed; a later one may have taken more."""
         return next((row.subject for row in self.ledger.checks(self.session, SURVEYED)), None)
 
     @cached_property
     def _end(self) -> float:
         """The number of the session's first decision of this turn or a later one."""
-        made = self.ledger.decided_after(self.session, 0)
+        made = self.ledger.decisions_after(self.session, 0)
         return next((number for number, row in made if row.turn >= self.turn), math.inf)

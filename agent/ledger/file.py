@@ -8,7 +8,6 @@ import shlex
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
 
 from common.errors import BadInput
 from common.files import sync
@@ -17,12 +16,12 @@ SMALLEST = 512
 """Bytes of the smallest SQLite file with a table: what is shorter was cut off while it was made, and holds nothing."""
 
 
-def damaged(path: Path, why: object) -> BadInput:
+def damage_error(path: Path, why: object) -> BadInput:
     """What to say of a ledger that cannot be trusted."""
-    return BadInput(f"{path} is damaged ({why}); restore it, or {remedy(path)}")
+    return BadInput(f"{path} is damaged ({why}); restore it, or {repair_hint(path)}")
 
 
-def remedy(path: Path) -> str:
+def repair_hint(path: Path) -> str:
     """What takes over the rows of a ledger that can be read, as a person types it."""
     return f"take over what can be read of it with nightlane doctor --repair --workspace {_root(path)}"
 
@@ -46,13 +45,13 @@ def lost_sessions(path: Path) -> list[str]:
     there = sorted(file.parent.name for file in path.parent.glob("session-*/checkpoint.sqlite"))
     if path.is_dir() or not there or not holds_sessions(path):
         return [] if path.is_dir() else there
-    known = begun(path)
+    known = session_ids(path)
     if known is None:
         return []  # whoever opens it says what is wrong
     return [name for name in there if name.removeprefix("session-") not in known]
 
 
-def begun(path: Path) -> set[str] | None:
+def session_ids(path: Path) -> set[str] | None:
     """The ids of a ledger's sessions; None where it cannot be read."""
     if not holds_sessions(path):
         return set()
@@ -63,7 +62,7 @@ def begun(path: Path) -> set[str] | None:
         return None
 
 
-def lost(path: Path, sessions: Sequence[str]) -> str:
+def lost_sessions_message(path: Path, sessions: Sequence[str]) -> str:
     """What to say of them, as it goes on after the ledger's name."""
     return (
         f"does not have {', '.join(sessions)}, of which the folder is there: it is lost, or a copy without its "
@@ -71,17 +70,17 @@ def lost(path: Path, sessions: Sequence[str]) -> str:
     )
 
 
-def without_sessions(path: Path) -> BadInput:
+def no_session_error(path: Path) -> BadInput:
     """What to say where there is no ledger, or none with tables: it was lost, or nothing began here."""
     if missing := lost_sessions(path):
-        return BadInput(f"{path} {lost(path, missing)}")
+        return BadInput(f"{path} {lost_sessions_message(path, missing)}")
     recorded = sorted(folder.name for folder in path.parent.glob("session-*") if folder.is_dir())
     apart = f" ({', '.join(recorded)} is a record to read, without a ledger)" if recorded else ""
     gone = "holds no session yet" if path.exists() else "does not exist, so there is no session here"
     return BadInput(f"{path} {gone}{apart}; start one with nightlane run STUDY")
 
 
-def complete(path: Path, schema: str) -> None:
+def create_ledger(path: Path, schema: str) -> None:
     """Make a ledger that is not there yet, or was cut off while it was made. Beside it first, then renamed: a reader
     finds all of its tables or no file. The caller holds the workspace."""
     with contextlib.suppress(OSError):
@@ -99,50 +98,6 @@ def complete(path: Path, schema: str) -> None:
             (path.parent / name).rename(path.parent / f"{name}.stray")
     temporary.replace(path)
     sync(path.parent)
-
-
-class LedgerConnection(sqlite3.Connection):
-    """A connection that says in one sentence that its file is damaged, once it is told its ``path``."""
-
-    path: Path | None = None
-
-    def cursor(self, *_: Any) -> "_Cursor":  # type: ignore[override]
-        return super().cursor(_Cursor)
-
-    def execute(self, *given: Any) -> "_Cursor":
-        return self.cursor().execute(*given)
-
-
-class _Cursor(sqlite3.Cursor):
-    connection: LedgerConnection
-
-    def execute(self, *given: Any) -> Self:
-        try:
-            return super().execute(*given)
-        except sqlite3.DatabaseError as error:
-            raise self._told(error) from None
-
-    def fetchone(self) -> Any:
-        try:
-            return super().fetchone()
-        except sqlite3.DatabaseError as error:
-            raise self._told(error) from None
-
-    def fetchall(self) -> list[Any]:
-        try:
-            return super().fetchall()
-        except sqlite3.DatabaseError as error:
-            raise self._told(error) from None
-
-    def __next__(self) -> Any:
-        try:
-            return super().__next__()
-        except sqlite3.DatabaseError as error:
-            raise self._told(error) from None
-
-    def _told(self, error: sqlite3.DatabaseError) -> Exception:
-        path = self.connection.path
-        return damaged(path, error) if path and is_damage(error) else error
 
 
 def require_sound(path: Path) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.file import complete
-from agent.ledger.store import SCHEMA
+from agent.ledger.file import create_ledger
+from agent.ledger.tables import SCHEMA
 from common import row_digests
 from common.clock import now
 from common.errors import BadInput
@@ -30,7 +30,7 @@ def take_over(path: Path) -> str:
     aside = _set_aside(path)
     made = path.with_name("ledger-repaired.sqlite")
     made.unlink(missing_ok=True)
-    complete(made, SCHEMA)
+    create_ledger(made, SCHEMA)
     with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as new:
         row_digests.keep(new)
         new.execute("BEGIN")

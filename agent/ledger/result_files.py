@@ -106,7 +106,7 @@ class _DecisionRows:
         return ((place, row_text(row)) for place, row in self.ledger.rows_after(number))
 
     def name(self, number: int) -> str | None:
-        return self.ledger.name_of("decisions", number)
+        return self.ledger.id_at("decisions", number)
 
     def mended(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> _Mended:
         """What a spreadsheet did is undone or kept: columns that a person added at the right stay with their rows."""
@@ -140,7 +140,7 @@ class _EventLines:
         )
 
     def name(self, number: int) -> str | None:
-        return self.ledger.name_of("events", number)
+        return self.ledger.id_at("events", number)
 
     def mended(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> _Mended:
         text, plain = decoded(content or b"")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agent.ledger.store import DecisionRow, ProposalRow
+from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.loop.round import Conclusion
 from agent.policy.decision_rule import Look, Verdict
 from agent.policy.session_statistics import Knowledge

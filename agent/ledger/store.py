@@ -6,253 +6,51 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 
 import json
 import math
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from agent.ledger.file import LedgerConnection, complete, damaged, without_sessions
-from common import row_digests
-from common.errors import BadInput
-from common.shared_sqlite import open_to_read
+from agent.ledger.codecs import decode, encode
+from agent.ledger.connection import LedgerDatabase
+from agent.ledger.file import damage_error
+from agent.ledger.tables import (
+    CheckRow,
+    DecisionRow,
+    ExaminationRow,
+    ProbeRow,
+    ProposalRow,
+    SessionRow,
+    SessionTotals,
+)
 from lanes import Recipe
 from probes.result.reading import Failure, Outcome, Probe
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    id TEXT PRIMARY KEY, study TEXT NOT NULL, study_path TEXT NOT NULL, question TEXT NOT NULL,
-    study_text TEXT NOT NULL, key TEXT NOT NULL, start TEXT NOT NULL, seed INTEGER NOT NULL,
-    limits TEXT NOT NULL, started TEXT NOT NULL, finished TEXT, finish_reason TEXT);
-CREATE TABLE IF NOT EXISTS periods (
-    session TEXT NOT NULL REFERENCES sessions, started REAL NOT NULL, seen REAL NOT NULL,
-    PRIMARY KEY (session, started));
-CREATE TABLE IF NOT EXISTS recipes (digest TEXT PRIMARY KEY, toml TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS proposals (
-    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, parent TEXT NOT NULL,
-    child TEXT NOT NULL, lane TEXT NOT NULL, knob TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
-    hypothesis TEXT NOT NULL, predicted REAL, proposer TEXT NOT NULL, dollars REAL NOT NULL, time TEXT NOT NULL,
-    UNIQUE (session, turn));
-CREATE TABLE IF NOT EXISTS probes (
-    id TEXT NOT NULL, session TEXT NOT NULL REFERENCES sessions, recipe TEXT NOT NULL, key TEXT NOT NULL,
-    seed INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, seconds REAL NOT NULL, time TEXT NOT NULL,
-    PRIMARY KEY (id, session));
-CREATE TABLE IF NOT EXISTS decisions (
-    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, status TEXT NOT NULL,
-    reason TEXT NOT NULL, incumbent TEXT NOT NULL, comparison TEXT, policy TEXT NOT NULL, row TEXT NOT NULL,
-    time TEXT NOT NULL, course TEXT);
-CREATE TABLE IF NOT EXISTS examinations (
-    session TEXT NOT NULL REFERENCES sessions, turn INTEGER NOT NULL, time TEXT NOT NULL, passed INTEGER NOT NULL,
-    data TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS checks (
-    session TEXT NOT NULL REFERENCES sessions, kind TEXT NOT NULL, subject TEXT NOT NULL, time TEXT NOT NULL,
-    data TEXT NOT NULL, PRIMARY KEY (session, kind, subject));
-CREATE TABLE IF NOT EXISTS events (
-    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, time TEXT NOT NULL, text TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS decisions_of ON decisions (session, status, turn, reason);
-CREATE INDEX IF NOT EXISTS decisions_by_status ON decisions (status);
-CREATE INDEX IF NOT EXISTS probes_of ON probes (session, kind, seconds);
-CREATE INDEX IF NOT EXISTS probes_by_key ON probes (key, recipe, seed);
-CREATE INDEX IF NOT EXISTS checks_by_kind ON checks (kind, session);
-CREATE INDEX IF NOT EXISTS examinations_of ON examinations (session, turn);
-CREATE INDEX IF NOT EXISTS sessions_asking ON sessions (question, key);
-"""
 
-
-@dataclass(frozen=True)
-class SessionRow:
-    """One unattended run of the loop. ``finished`` is our own field; nothing else says that a session has ended."""
-
-    id: str
-    study: str
-    study_path: str
-    question: str
-    study_text: str
-    key: str
-    start: str
-    seed: int
-    limits: Mapping[str, Any]
-    started: str
-    finished: str | None = None
-    finish_reason: str | None = None
-
-
-@dataclass(frozen=True)
-class ProposalRow:
-    """A mutation with its hypothesis, predicted effect and proposer; ``parent`` and ``child`` are recipe digests."""
-
-    id: str
-    session: str
-    turn: int
-    parent: str
-    child: str
-    lane: str
-    knob: str
-    before: Any
-    after: Any
-    hypothesis: str
-    predicted: float | None
-    proposer: str
-    dollars: float
-    time: str
-
-
-RETRACTION = "-retract"
-"""What the id of a retraction adds to that of its KEEP."""
-BAD_ROWS = "bad_rows"
-
-
-@dataclass(frozen=True)
-class DecisionRow:
-    """A decision with its figures: ``row`` is its line of results.tsv, ``incumbent`` what stands after it, ``course``
-    every look that led to it and the account it leaves (agent/policy/)."""
-
-    id: str
-    session: str
-    turn: int
-    status: str
-    reason: str
-    incumbent: str
-    comparison: Mapping[str, Any] | None
-    policy: Mapping[str, Any]
-    row: Mapping[str, Any]
-    time: str
-    course: Mapping[str, Any] | None = None
-
-    @property
-    def proposal(self) -> str:
-        """The id of the proposal that it is on, which for a retraction is that of the KEEP."""
-        return self.id.removesuffix(RETRACTION)
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """What a session measured that is no decision on a proposal: the noise "floor" at its start, each recipe of its
-    "survey" (subject: its place) and what is "surveyed" by it (subject: the session that took it), each KEEP left out
-    ("leave_one_out", subject: its decision) and the "holdout" at its end. And what it found without measuring: which
-    rows of a source are bad and were left out (BAD_ROWS, subject: the source; ``Source.gaps``)."""
-
-    session: str
-    kind: str
-    subject: str
-    time: str
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class ProbeRow:
-    """That a session measured a probe: kind is "reading" or a failure's; ``seconds`` it took in its worker."""
-
-    id: str
-    session: str
-    recipe: str
-    key: str
-    seed: int
-    kind: str
-    message: str
-    seconds: float
-    time: str
-
-
-@dataclass(frozen=True)
-class ExaminationRow:
-    """An examination of the scorer after ``turn`` decisions; ``data`` as
-    probes/scoring/judge/examination.py writes it."""
-
-    session: str
-    turn: int
-    time: str
-    passed: bool
-    data: Mapping[str, Any]
-
-
-def left_standing(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
-    """The digest that the last KEEP or RETRACT of a session left, or its start.
-
-    Of a round, another candidate may be decided on after the KEEP.
-    """
-    left = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
-    return left[-1] if left else session.start
-
-
-class Ledger:
+class Ledger(LedgerDatabase):
     """Open with ``Ledger(path)``; ``read_only`` never creates or locks anything."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
-        if read_only and not path.exists():
-            raise without_sessions(path)
-        if not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            complete(path, SCHEMA)
-        try:
-            self._db: LedgerConnection = (
-                open_to_read(path, LedgerConnection)
-                if read_only
-                else sqlite3.connect(
-                    path, isolation_level=None, check_same_thread=False, timeout=30, factory=LedgerConnection
-                )
-            )
-        except (sqlite3.OperationalError, OSError) as error:
-            raise BadInput(
-                f"{path} cannot be opened as a ledger ({error}); check what it is and who may read it"
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise damaged(path, error) from None
-        self.path = self._db.path = path
-        self._db.row_factory = sqlite3.Row
+        super().__init__(path, read_only)
         self._recipes: dict[str, Recipe] = {}  # what a digest names never changes
-        try:
-            if not read_only:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")
-                self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-                self._add_course()
-                row_digests.keep(self._db)
-            tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
-            self._db.row_factory = row_digests.checked(self._db, self._changed)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
-                raise
-            raise damaged(path, error) from None
-        if not tables:
-            raise without_sessions(path)
-
-    def _add_course(self) -> None:
-        """To a ledger from before decisions had one."""
-        if "course" not in {row["name"] for row in self._db.execute("PRAGMA table_info(decisions)")}:
-            self._db.execute("ALTER TABLE decisions ADD COLUMN course TEXT")
-
-    def _changed(self, table: str, name: str) -> BadInput:
-        return damaged(self.path, f"the row of {name} in {table} is not as it was written")
-
-    def close(self) -> None:
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # sessions
 
     def begin(self, session: SessionRow, start: Recipe) -> None:
         with self._transaction():
-            self._recipe(start)
-            self._insert("sessions", {**asdict(session), "limits": json.dumps(dict(session.limits))})
+            self._insert_recipe(start)
+            self._insert("sessions", encode(session))
 
     def session(self, session_id: str | None = None) -> SessionRow | None:
         """The session of that id, or the latest."""
         clause, values = ("WHERE id = ?", (session_id,)) if session_id else ("ORDER BY rowid DESC", ())
         row = self._db.execute(f"SELECT * FROM sessions {clause} LIMIT 1", values).fetchone()
-        return SessionRow(**{**dict(row), "limits": json.loads(row["limits"])}) if row else None
+        return decode(SessionRow, row) if row else None
 
     def sessions(self) -> list[str]:
-        """In the order in which they began, whatever the clock said then."""
+        """The ids in the order in which the sessions began, whatever the clock said then."""
         return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY rowid")]
 
-    def nights_before(self, session_id: str) -> int:
+    def sessions_before(self, session_id: str) -> int:
         """Sessions under the question of this one that began before it."""
         row = self._db.execute(
             "SELECT COUNT(*) FROM sessions s JOIN sessions m ON s.question = m.question "
@@ -269,7 +67,7 @@ class Ledger:
         return row["id"] if row else None
 
     def set_limits(self, session_id: str, limits: Mapping[str, Any]) -> None:
-        """What the command line said over the study's budget, now."""
+        """Store the budget limits that the command line gives instead of the study's."""
         self._db.execute("UPDATE sessions SET limits = ? WHERE id = ?", (json.dumps(dict(limits)), session_id))
 
     def finish(self, session_id: str, time: str, reason: str) -> None:
@@ -278,17 +76,21 @@ class Ledger:
             (time, reason, session_id),
         )
 
-    def seen(self, session_id: str, period: float, now: float) -> None:
-        """The session, in the period that began at ``period``, is alive at ``now`` (both seconds since the epoch; their
-        difference is time that passed, whatever was done to the clock meanwhile)."""
+    def mark_alive(self, session_id: str, period: float, now: float) -> None:
+        """Note that the session runs at ``now``, in the period that began at ``period``.
+
+        Both are seconds since the epoch. Their difference is time that passed, even if the clock was set meanwhile.
+        """
         self._db.execute(
             "INSERT INTO periods VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seen = excluded.seen",
             (session_id, period, now),
         )
 
     def unused_period(self, session_id: str, now: float) -> float:
-        """``now``, or the next moment at which no period of the session began: a clock that was set back may come to
-        the same moment twice."""
+        """``now``, or the next moment at which no period of the session began.
+
+        A clock that was set back may come to the same moment twice.
+        """
         taken = {
             row["started"] for row in self._db.execute("SELECT started FROM periods WHERE session = ?", (session_id,))
         }
@@ -297,8 +99,11 @@ class Ledger:
         return now
 
     def active_seconds(self, session_id: str, until: float = math.inf) -> float:
-        """Time the session was running, up to a moment (seconds since the epoch), pauses between kill and resume left
-        out. A period that ends before it began is of a version that measured by a clock which was set back: it is 0."""
+        """The time that the session was running until a moment (seconds since the epoch), without the pauses between
+        a kill and a resume.
+
+        Older versions measured by the wall clock, so a period of theirs may end before it begins; it counts as 0.
+        """
         row = self._db.execute(
             "SELECT SUM(MAX(MIN(seen, :until) - started, 0)) FROM periods WHERE session = :id AND started < :until",
             {"id": session_id, "until": until},
@@ -307,14 +112,11 @@ class Ledger:
 
     # proposals, probes, decisions, events
 
-    def propose(self, proposal: ProposalRow, child: Recipe) -> ProposalRow:
-        """Record a proposal, or give the one that this session's turn has already."""
+    def record_proposal(self, proposal: ProposalRow, child: Recipe) -> ProposalRow:
+        """Record a proposal; returns the one that this session's turn has, which may be an earlier one."""
         with self._transaction():
-            self._recipe(child)
-            self._insert(
-                "proposals",
-                {**asdict(proposal), "before": json.dumps(proposal.before), "after": json.dumps(proposal.after)},
-            )
+            self._insert_recipe(child)
+            self._insert("proposals", encode(proposal))
         recorded = self.proposal(proposal.session, proposal.turn)
         if recorded is None:
             raise RuntimeError(f"proposal {proposal.id} was written and is not there")
@@ -326,93 +128,78 @@ class Ledger:
 
     def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
         rows = self._db.execute(f"SELECT * FROM proposals {clause} ORDER BY rowid", values)
-        return [
-            ProposalRow(**{**dict(row), "before": json.loads(row["before"]), "after": json.loads(row["after"])})
-            for row in rows
-        ]
+        return [decode(ProposalRow, row) for row in rows]
 
-    def measured(self, session_id: str, probe: Probe, outcome: Outcome, time: str) -> None:
-        """Note the outcome of a probe that the session ran; of one that was run again, the last."""
-        kind, message, seconds = "reading", "", 0.0
-        if isinstance(outcome, Failure):
-            kind, message = outcome.kind, outcome.message
-        else:
-            seconds = outcome.timing.total
+    def record_probe(self, session_id: str, probe: Probe, outcome: Outcome, time: str) -> None:
+        """Record the outcome of a probe that the session ran. If a probe runs again, its last outcome stays."""
+        row = ProbeRow(
+            id=probe.id,
+            session=session_id,
+            recipe=probe.recipe.digest,
+            key=probe.key.digest,
+            seed=probe.seed,
+            kind=outcome.kind if isinstance(outcome, Failure) else "reading",
+            message=outcome.message if isinstance(outcome, Failure) else "",
+            seconds=0.0 if isinstance(outcome, Failure) else outcome.timing.total,
+            time=time,
+        )
         with self._transaction():
-            self._recipe(probe.recipe)
-            row = ProbeRow(
-                probe.id, session_id, probe.recipe.digest, probe.key.digest, probe.seed, kind, message, seconds, time
-            )
+            self._insert_recipe(probe.recipe)
             self._db.execute("DELETE FROM probes WHERE id = ? AND session = ?", (row.id, row.session))
-            self._insert("probes", asdict(row))
+            self._insert("probes", encode(row))
 
-    def counted(self, session_id: str) -> tuple[int, float, int, float]:
-        """Decisions on proposals, the proposers' dollars, probes, and the mean seconds of those that gave a reading."""
+    def totals(self, session_id: str) -> SessionTotals:
         decisions = "SELECT COUNT(*) FROM decisions WHERE session = :id AND turn > 0"
         dollars = "SELECT COALESCE(SUM(dollars), 0) FROM proposals WHERE session = :id"
         probes = "SELECT COUNT(*) FROM probes WHERE session = :id"
         seconds = "SELECT COALESCE(AVG(seconds), 0) FROM probes WHERE session = :id AND kind = 'reading'"
-        row = self._db.execute(f"SELECT ({decisions}), ({dollars}), ({probes}), ({seconds})", {"id": session_id})
-        found: tuple[int, float, int, float] = tuple(row.fetchone())
-        return found
+        found = self._db.execute(f"SELECT ({decisions}), ({dollars}), ({probes}), ({seconds})", {"id": session_id})
+        return SessionTotals(*found.fetchone())
 
     def probes(self, session_id: str) -> list[ProbeRow]:
         rows = self._db.execute("SELECT * FROM probes WHERE session = ? ORDER BY rowid", (session_id,))
-        return [ProbeRow(**dict(row)) for row in rows]
+        return [decode(ProbeRow, row) for row in rows]
 
     def probes_under(self, key: str, seeds: Sequence[int]) -> list[ProbeRow]:
-        """Of all sessions, in their order, those of a probe key under one of these seeds."""
+        """The probes of all sessions under a probe key and one of these seeds, in the order of the sessions."""
         marks = ", ".join("?" * len(seeds))
         rows = self._db.execute(
             f"SELECT p.* FROM probes p JOIN sessions s ON s.id = p.session WHERE p.key = ? AND p.seed IN ({marks}) "
             "ORDER BY s.started, s.rowid, p.rowid",
             (key, *seeds),
         )
-        return [ProbeRow(**dict(row)) for row in rows]
+        return [decode(ProbeRow, row) for row in rows]
 
-    def decide(self, decided: Sequence[tuple[DecisionRow, str]]) -> None:
-        """Make decisions durable together, each with its line of the progress log: all of a round, or none."""
+    def record_decisions(self, decided: Sequence[tuple[DecisionRow, str]]) -> None:
+        """Make decisions durable, each with its line of the progress log: all of a round, or none."""
         with self._transaction():
             for decision, event in decided:
-                self._insert(
-                    "decisions",
-                    {
-                        **asdict(decision),
-                        "comparison": _json(decision.comparison),
-                        "policy": json.dumps(dict(decision.policy)),
-                        "row": json.dumps(dict(decision.row)),
-                        "course": _json(decision.course),
-                    },
-                )
-                self._insert(
-                    "events",
-                    {"id": decision.id, "session": decision.session, "time": decision.time, "text": event},
-                )
+                self._insert("decisions", encode(decision))
+                self._insert_event(decision.id, decision.session, decision.time, event)
 
-    def checked(self, *checks: CheckRow) -> None:
-        """Record checks, all or none, unless they are there."""
+    def record_checks(self, *checks: CheckRow) -> None:
+        """Record checks, all or none; a check that exists stays as it is."""
         with self._transaction():
             for check in checks:
-                self._insert("checks", {**asdict(check), "data": json.dumps(dict(check.data))})
+                self._insert("checks", encode(check))
 
     def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
-        """Of a session, oldest first; none in a ledger from before there were any."""
-        if not self._has("checks"):
+        """The checks of a session, oldest first. An old ledger has no table of them."""
+        if not self._has_table("checks"):
             return []
         kinds, values = ("AND kind = ?", (session_id, kind)) if kind else ("", (session_id,))
         rows = self._db.execute(f"SELECT * FROM checks WHERE session = ? {kinds} ORDER BY rowid", values)
-        return [_check(row) for row in rows]
+        return [decode(CheckRow, row) for row in rows]
 
-    def is_checked(self, session_id: str, kind: str, subject: str) -> bool:
+    def has_check(self, session_id: str, kind: str, subject: str) -> bool:
         found = self._db.execute(
             "SELECT 1 FROM checks WHERE session = ? AND kind = ? AND subject = ?", (session_id, kind, subject)
         )
         return found.fetchone() is not None
 
-    def checked_alone(self, question: str, key: str, kind: str, without: str) -> list[str]:
-        """Subjects of the checks of a kind, of all sessions under one question and probe key, that have no check of
-        another kind."""
-        if not self._has("checks"):
+    def subjects_without(self, question: str, key: str, kind: str, without: str) -> list[str]:
+        """The subjects that have a check of one kind and none of another, under one question and probe key."""
+        if not self._has_table("checks"):
             return []
         found = self._db.execute(
             "SELECT c.subject FROM checks c JOIN sessions s ON s.id = c.session "
@@ -422,9 +209,9 @@ class Ledger:
         )
         return [row["subject"] for row in found]
 
-    def survey_under(self, question: str, key: str) -> str | None:
-        """The session that took a survey, to its end, under one question and one probe key; the first, if several."""
-        if not self._has("checks"):
+    def survey_session(self, question: str, key: str) -> str | None:
+        """The first session that completed a survey under one question and probe key."""
+        if not self._has_table("checks"):
             return None
         row = self._db.execute(
             "SELECT c.subject FROM checks c JOIN sessions s ON s.id = c.session JOIN checks r ON r.session = c.subject "
@@ -433,15 +220,15 @@ class Ledger:
         ).fetchone()
         return str(row["subject"]) if row else None
 
-    def settle(self, floor: CheckRow, key: str) -> None:
-        """Record the noise floor of a session together with the probe key that was chosen by it."""
+    def record_noise_floor(self, floor: CheckRow, key: str) -> None:
+        """Record the noise floor of a session together with the probe key that follows from it."""
         with self._transaction():
-            self._insert("checks", {**asdict(floor), "data": json.dumps(dict(floor.data))})
+            self._insert("checks", encode(floor))
             self._db.execute("UPDATE sessions SET key = ? WHERE id = ?", (key, floor.session))
 
-    def samples(self, question: str) -> int | None:
-        """Answers per prompt that the last session under a question chose; None where none has."""
-        if not self._has("checks"):
+    def chosen_samples(self, question: str) -> int | None:
+        """The number of answers per prompt that the last session under a question chose, if one did."""
+        if not self._has_table("checks"):
             return None
         row = self._db.execute(
             "SELECT c.data FROM checks c JOIN sessions s ON s.id = c.session "
@@ -450,37 +237,34 @@ class Ledger:
         ).fetchone()
         return int(json.loads(row["data"])["samples"]) if row else None
 
-    def _has(self, table: str) -> bool:
-        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
-
     def history(self, question: str, key: str, after: int = 0) -> Iterator[tuple[int, ProposalRow, DecisionRow]]:
-        """Every decision on a proposal under one question and one probe key, of all sessions, oldest first, numbered;
-        those after a number."""
+        """Numbered decisions on proposals under one question and probe key, of all sessions, oldest first, from the
+        one after ``after``."""
         asked = "session IN (SELECT id FROM sessions WHERE question = ? AND key = ?)"
-        few = "+" if after else ""  # the last ones are found by their number, all of them by their sessions
+        few = "+" if after else ""  # index choice: a few last ones by number, all of them by session
         rows = self._db.execute(
             f"SELECT rowid, id FROM decisions WHERE rowid > ? AND turn > 0 AND {few}{asked} ORDER BY rowid",
             (after, question, key),
         ).fetchall()
         for row in rows:
             for proposal in self.proposals("WHERE id = ?", (row["id"],)):
-                yield row["rowid"], proposal, self._loaded(row["id"])
+                yield row["rowid"], proposal, self._load_decision(row["id"])
 
-    def decided_after(self, session_id: str, number: int) -> list[tuple[int, DecisionRow]]:
-        """A session's decisions after a number, oldest first, numbered."""
+    def decisions_after(self, session_id: str, number: int) -> list[tuple[int, DecisionRow]]:
+        """Numbered decisions of a session after a number, oldest first."""
         rows = self._db.execute(
             f"SELECT rowid, id FROM decisions WHERE {'+' if number else ''}session = ? AND rowid > ? ORDER BY rowid",
             (session_id, number),
         ).fetchall()
-        return [(row["rowid"], self._loaded(row["id"])) for row in rows]
+        return [(row["rowid"], self._load_decision(row["id"])) for row in rows]
 
-    def number(self, decision_id: str) -> float:
-        """Of a decision, in the order that they were made; infinite where it is not made."""
+    def decision_number(self, decision_id: str) -> float:
+        """The place of a decision in the order in which they were made; infinite if it does not exist."""
         row = self._db.execute("SELECT rowid FROM decisions WHERE id = ?", (decision_id,)).fetchone()
         return int(row[0]) if row else math.inf
 
-    def keeps(self, session_id: str) -> tuple[int, int]:
-        """How many KEEPs a session has, and how many decisions on proposals it has made since the last of them."""
+    def count_keeps(self, session_id: str) -> tuple[int, int]:
+        """The number of KEEPs of a session, and of its decisions on proposals since the last KEEP."""
         kept, last = self._db.execute(
             "SELECT COUNT(*), COALESCE(MAX(rowid), 0) FROM decisions WHERE session = ? AND status = 'KEEP'",
             (session_id,),
@@ -491,15 +275,15 @@ class Ledger:
         return int(kept), int(since[0])
 
     def last_reasons(self, session_id: str, number: int) -> list[str]:
-        """Of the last so many decisions on proposals of a session, oldest first."""
+        """The reasons of the last ``number`` decisions on proposals of a session, oldest first."""
         found = self._db.execute(
             "SELECT reason FROM decisions WHERE +session = ? AND turn > 0 ORDER BY rowid DESC LIMIT ?",
             (session_id, number),
         )
         return [row["reason"] for row in found][::-1]
 
-    def billed(self, session_id: str) -> float:
-        """Dollars in the rows of a session."""
+    def recorded_cost(self, session_id: str) -> float:
+        """The dollars that the result rows of a session add up to."""
         found = self._db.execute(
             "SELECT json_extract(row, '$.cost_usd') AS cost FROM decisions WHERE session = ? ORDER BY rowid",
             (session_id,),
@@ -507,25 +291,24 @@ class Ledger:
         return sum(row["cost"] or 0.0 for row in found)
 
     def retractions(self, after: int = 0) -> list[tuple[int, DecisionRow]]:
-        """Of all sessions, after a number, oldest first, numbered."""
+        """Numbered retractions of all sessions after a number, oldest first."""
         rows = self._db.execute(
             "SELECT rowid, id FROM decisions WHERE status = 'RETRACT' AND rowid > ? ORDER BY rowid", (after,)
         ).fetchall()
-        return [(row["rowid"], self._loaded(row["id"])) for row in rows]
+        return [(row["rowid"], self._load_decision(row["id"])) for row in rows]
 
     def rows_after(self, number: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        """The rows of results.tsv after a number, of all sessions, oldest first, numbered."""
+        """Numbered rows of results.tsv of all sessions after a number, oldest first."""
         found = self._db.execute("SELECT rowid, row FROM decisions WHERE rowid > ? ORDER BY rowid", (number,))
         return ((row["rowid"], json.loads(row["row"])) for row in found)
 
-    def name_of(self, table: Literal["decisions", "events"], number: int) -> str | None:
-        """The id of what has this number."""
+    def id_at(self, table: Literal["decisions", "events"], number: int) -> str | None:
+        """The id of the decision or event with this number."""
         row = self._db.execute(f"SELECT id FROM {table} WHERE rowid = ?", (number,)).fetchone()
         return row["id"] if row else None
 
-    def standing(self, question: str, key: str) -> str | None:
-        """The digest of the recipe that the last KEEP or RETRACT under one question and probe key left, of any
-        session."""
+    def incumbent(self, question: str, key: str) -> str | None:
+        """The digest of the recipe that the last KEEP or RETRACT under one question and probe key left."""
         row = self._db.execute(
             "SELECT d.incumbent FROM decisions d JOIN sessions s ON s.id = d.session "
             "WHERE s.question = ? AND s.key = ? AND d.status IN ('KEEP', 'RETRACT') ORDER BY d.rowid DESC LIMIT 1",
@@ -539,33 +322,30 @@ class Ledger:
 
     def decisions(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[DecisionRow]:
         names = [row["id"] for row in self._db.execute(f"SELECT id FROM decisions {clause} ORDER BY rowid", values)]
-        return [self._loaded(name) for name in names]
+        return [self._load_decision(name) for name in names]
 
-    def _loaded(self, decision_id: str) -> DecisionRow:
-        row = dict(self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone())
-        loaded = {name: json.loads(row.get(name) or "null") for name in ("comparison", "policy", "row", "course")}
-        return DecisionRow(**{**row, **loaded})
+    def _load_decision(self, decision_id: str) -> DecisionRow:
+        return decode(DecisionRow, self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone())
 
-    def examined(self, session_id: str, turn: int, time: str, passed: bool, data: Mapping[str, Any]) -> None:
-        """Record an examination; one that is made again, after a kill, is one more."""
+    def record_examination(self, examination: ExaminationRow) -> None:
+        """Record an examination of the scorer. One that is repeated after a kill gets a row of its own."""
         with self._transaction():
-            row = {"session": session_id, "turn": turn, "time": time, "passed": passed, "data": json.dumps(dict(data))}
-            self._insert("examinations", row)
+            self._insert("examinations", encode(examination))
 
     def examinations(self, session_id: str) -> list[ExaminationRow]:
-        """Of a session, oldest first; none in a ledger from before there were any."""
-        if not self._has("examinations"):
+        """The examinations of a session, oldest first. An old ledger has no table of them."""
+        if not self._has_table("examinations"):
             return []
         rows = self._db.execute("SELECT * FROM examinations WHERE session = ? ORDER BY rowid", (session_id,))
-        return [
-            ExaminationRow(**{**dict(row), "passed": bool(row["passed"]), "data": json.loads(row["data"])})
-            for row in rows
-        ]
+        return [decode(ExaminationRow, row) for row in rows]
 
-    def note(self, event_id: str, session_id: str, time: str, text: str) -> None:
-        """A line of the progress log that is no decision."""
+    def record_event(self, event_id: str, session_id: str, time: str, text: str) -> None:
+        """Record a line of the progress log that is not a decision."""
         with self._transaction():
-            self._insert("events", {"id": event_id, "session": session_id, "time": time, "text": text})
+            self._insert_event(event_id, session_id, time, text)
+
+    def _insert_event(self, event_id: str, session_id: str, time: str, text: str) -> None:
+        self._insert("events", {"id": event_id, "session": session_id, "time": time, "text": text})
 
     def events(self) -> list[tuple[str, str, str]]:
         """(session, time, text) of all sessions, oldest first."""
@@ -576,8 +356,7 @@ class Ledger:
         found = self._db.execute("SELECT rowid, * FROM events WHERE rowid > ? ORDER BY rowid", (number,))
         return ((row["rowid"], row["session"], row["time"], row["text"]) for row in found)
 
-    def last_to_note(self) -> str | None:
-        """The session of the last event."""
+    def session_of_last_event(self) -> str | None:
         row = self._db.execute("SELECT session FROM events ORDER BY rowid DESC LIMIT 1").fetchone()
         return row["session"] if row else None
 
@@ -585,38 +364,14 @@ class Ledger:
         if digest not in self._recipes:
             row = self._db.execute("SELECT * FROM recipes WHERE digest = ?", (digest,)).fetchone()
             if row is None:
-                raise damaged(self.path, f"its recipe {digest} is gone")
+                raise damage_error(self.path, f"its recipe {digest} is gone")
             self._recipes[digest] = Recipe.from_toml(row["toml"])
         return self._recipes[digest]
 
-    def keep_recipe(self, recipe: Recipe) -> None:
-        """A recipe that stands without having been proposed."""
+    def record_recipe(self, recipe: Recipe) -> None:
+        """Record a recipe that becomes the incumbent without having been proposed."""
         with self._transaction():
-            self._recipe(recipe)
+            self._insert_recipe(recipe)
 
-    def _recipe(self, recipe: Recipe) -> None:
+    def _insert_recipe(self, recipe: Recipe) -> None:
         self._insert("recipes", {"digest": recipe.digest, "toml": recipe.to_toml()})
-
-    def _insert(self, table: str, values: Mapping[str, Any]) -> None:
-        names, marks = ", ".join(values), ", ".join("?" * len(values))
-        self._db.execute(
-            f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", tuple(values.values())
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-
-def _json(data: Mapping[str, Any] | None) -> str | None:
-    return None if data is None else json.dumps(dict(data))
-
-
-def _check(row: sqlite3.Row) -> CheckRow:
-    return CheckRow(**{**dict(row), "data": json.loads(row["data"])})

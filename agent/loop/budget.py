@@ -28,12 +28,16 @@ class Spent:
 
 
 def spent_by(ledger: Ledger, session_id: str, budget: Budget, workspace: Workspace) -> Spent:
-    """What the budget counts of a session, from the ledger, the count of what judging cost, and the disk."""
-    hours = ledger.active_seconds(session_id) / 3600
-    decisions, asked, probes, _ = ledger.counted(session_id)
-    judged = spent_on_judging(workspace.judging, session_id)
-    free_gb = shutil.disk_usage(workspace.root).free / 1e9
-    return Spent(decisions, hours, probes, hours * budget.dollars_per_hour + asked + judged, free_gb)
+    """What a session has spent, from the ledger, the cost of judging and the free space of the disk."""
+    totals, hours = ledger.totals(session_id), ledger.active_seconds(session_id) / 3600
+    judging = spent_on_judging(workspace.judging, session_id)
+    return Spent(
+        decisions=totals.decisions,
+        hours=hours,
+        probes=totals.probes,
+        dollars=hours * budget.dollars_per_hour + totals.dollars + judging,
+        free_gb=shutil.disk_usage(workspace.root).free / 1e9,
+    )
 
 
 def for_judging(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:

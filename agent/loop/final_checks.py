@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from agent.ledger.result_rows import value_of
-from agent.ledger.store import CheckRow, DecisionRow, ProposalRow
+from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measuring import Measuring
 from agent.loop.round import Pair
 from agent.loop.seeds import Seeds
@@ -113,7 +113,7 @@ class Ending:
         if known is not None:
             return known.data
         data = make()
-        ledger.checked(CheckRow(session, kind, subject, now(), data))
+        ledger.record_checks(CheckRow(session=session, kind=kind, subject=subject, time=now(), data=data))
         about = f" {subject.removeprefix(f'{session}-')}" if subject else ""
         self.measuring.note(f"{kind.upper()}{about}: {data['verdict']}{_figure(data, self.terms.target)}")
         return data

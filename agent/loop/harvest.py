@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from agent.ledger.store import CheckRow, DecisionRow, ProposalRow
+from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measuring import Measuring
 from agent.workspace.folder import full_disk_is_said, uninterrupted
 from common.clock import now
@@ -80,11 +80,11 @@ class Harvest:
         """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
         row, ledger = self.measuring.row, self.measuring.ledger
         if not self._number:
-            for name in ledger.checked_alone(row.question, row.key, REFUSED, HARVEST):
+            for name in ledger.subjects_without(row.question, row.key, REFUSED, HARVEST):
                 self._await(ledger.decision(name))
-        for number, decision in ledger.decided_after(row.id, self._number):
+        for number, decision in ledger.decisions_after(row.id, self._number):
             self._number = number
-            if not ledger.is_checked(row.id, HARVEST, decision.id):
+            if not ledger.has_check(row.id, HARVEST, decision.id):
                 self._await(decision)
         return [self._field(*one) for one in self._waiting.values()]
 
@@ -170,13 +170,15 @@ class Harvest:
         if kind == HARVEST:
             self._waiting.pop(decision.id)
             self._had(decision.session).update(data.get("probes", ()))
-        if self.measuring.ledger.is_checked(decision.session, kind, decision.id):
+        if self.measuring.ledger.has_check(decision.session, kind, decision.id):
             return
         told = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
         if data.get("reserved"):
             told += f"; {data['reserved']} prompts left out, which ask what a probe or holdout prompt does"
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            self.measuring.ledger.checked(CheckRow(decision.session, kind, decision.id, now(), data))
+            self.measuring.ledger.record_checks(
+                CheckRow(session=decision.session, kind=kind, subject=decision.id, time=now(), data=data)
+            )
         self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
 
 

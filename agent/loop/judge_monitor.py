@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from agent.ledger.store import Ledger
+from agent.ledger.tables import ExaminationRow
 from agent.study.schema import Study
 from common.clock import now
 from common.errors import BudgetSpent, EndpointUnavailable, JudgeUnfit
@@ -115,7 +116,10 @@ class Examiner(AbstractContextManager["Examiner"]):
         return found
 
     def _record(self, ledger: Ledger, session: str, turn: int, found: Examination) -> None:
-        ledger.examined(session, turn, now(), not (found.unfit or found.moved), asdict(found))
+        passed = not (found.unfit or found.moved)
+        ledger.record_examination(
+            ExaminationRow(session=session, turn=turn, time=now(), passed=passed, data=asdict(found))
+        )
 
 
 def last_look(examiner: Examiner, ledger: Ledger, session: str, decisions: int) -> str | None:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 from agent.ledger.result_files import Followers
-from agent.ledger.store import DecisionRow, Ledger, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.budget import Spent, exhausted, for_judging, spent_by
 from agent.loop.judge_monitor import Examiner
 from agent.loop.pairwise_choices import Choices
@@ -157,7 +158,7 @@ class Measuring:
 
     def spent(self) -> Spent:
         # Active hours are those that the machine ran: the clock may be set, and a suspended machine costs no hour.
-        self.ledger.seen(self.row.id, self.period, self.period + time.monotonic() - self.begun)
+        self.ledger.mark_alive(self.row.id, self.period, self.period + time.monotonic() - self.begun)
         return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
 
     def over_budget(self) -> str | None:
@@ -173,7 +174,7 @@ class Measuring:
 
     def _hours(self, probes: int) -> float:
         """What so many probes will take, by those that were measured."""
-        seconds = self.ledger.counted(self.row.id)[3]
+        seconds = self.ledger.totals(self.row.id).mean_seconds
         return probes * seconds / self.runner.width / 3600
 
     def allowance(self) -> Allowance:
@@ -207,7 +208,7 @@ class Measuring:
             )
         with uninterrupted(), full_disk_is_said(self.workspace):
             if not probe.adapter_of:
-                self.ledger.measured(self.row.id, probe, outcome, now())
+                self.ledger.record_probe(self.row.id, probe, outcome, now())
             self.store.put(probe, outcome)
         self._readings.pop(probe, None)
 

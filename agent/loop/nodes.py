@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.ledger.result_rows import event_text, measured_row, result_row, retraction_row, value_of
-from agent.ledger.store import RETRACTION, CheckRow, DecisionRow, Ledger, ProposalRow, SessionRow, left_standing
+from agent.ledger.store import Ledger
+from agent.ledger.tables import RETRACTION, CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
 from agent.loop.budget import left, priced
 from agent.loop.final_checks import Ending, Retraction
 from agent.loop.harvest import Harvest
@@ -177,7 +178,7 @@ class Session:
     def close(self, reason: str) -> None:
         """As ``end``, without another look at the scorer."""
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            self._ledger.note(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
+            self._ledger.record_event(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self._ledger.finish(self.row.id, now(), reason)
         self.measuring.publish()
         self.write_report(self.row.id)
@@ -199,7 +200,7 @@ class Session:
             return str(error)
 
     def _decided(self) -> int:
-        return self._ledger.counted(self.row.id)[0]
+        return self._ledger.totals(self.row.id).decisions
 
     # the noise floor
 
@@ -212,7 +213,7 @@ class Session:
         spread = next((row.data["spread"] for row in self._ledger.examinations(self.row.id)), None)
         scorer, file = self.study.scorer, self.study.file
         found = None if scorer.chooses else sources(readings, self.study.target, spread, scorer.judgements)
-        chosen = self._ledger.samples(self.row.question)
+        chosen = self._ledger.chosen_samples(self.row.question)
         width = self.measuring.runner.width
         knobs = 0 if scorer.chooses else len(self.study.lanes.moves(start))  # a survey compares scores
         floor = settle(readings, found, file.policy, self.measuring.budget, width, chosen, knobs)
@@ -234,7 +235,9 @@ class Session:
 
     def _settle(self, floor: Floor, data: dict[str, object]) -> None:
         key = replace(self.measuring.key, samples=floor.samples)
-        self._ledger.settle(CheckRow(self.row.id, "floor", "", now(), data), key.digest)
+        self._ledger.record_noise_floor(
+            CheckRow(session=self.row.id, kind="floor", subject="", time=now(), data=data), key.digest
+        )
         self.measuring.key, self.measuring.row = key, replace(self.row, key=key.digest)
 
     def _survey(self, start: Recipe) -> None:
@@ -285,12 +288,23 @@ class Session:
         self, turn: int, parent: Recipe, child: Recipe, lane: str, before: object, suggestion: Suggestion
     ) -> str:
         proposal = ProposalRow(
-            f"{self.row.id}-{turn:03d}", self.row.id, turn, parent.digest, child.digest, lane, suggestion.knob,
-            before, suggestion.value, " ".join(suggestion.hypothesis.split())[:1000], suggestion.predicted,
-            suggestion.proposer, suggestion.dollars, now(),
-        )  # fmt: skip
+            id=f"{self.row.id}-{turn:03d}",
+            session=self.row.id,
+            turn=turn,
+            parent=parent.digest,
+            child=child.digest,
+            lane=lane,
+            knob=suggestion.knob,
+            before=before,
+            after=suggestion.value,
+            hypothesis=" ".join(suggestion.hypothesis.split())[:1000],
+            predicted=suggestion.predicted,
+            proposer=suggestion.proposer,
+            dollars=suggestion.dollars,
+            time=now(),
+        )
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            return self._ledger.propose(proposal, child).id
+            return self._ledger.record_proposal(proposal, child).id
 
     # deciding
 
@@ -303,7 +317,7 @@ class Session:
         waiting = [self._proposal(proposal) for proposal in proposals if self._ledger.decision(proposal) is None]
         if not waiting:
             return None
-        keeps, met = self._ledger.keeps(self.row.id)
+        keeps, met = self._ledger.count_keeps(self.row.id)
         search = self._search
         candidates = [
             Candidate(row, self._recipe(row.child), row.lane == CALIBRATION, search.move(row), search.screened(row))
@@ -319,7 +333,7 @@ class Session:
         if self._lessons is None:
             target, guards = self.study.target, self.study.guards
             self._lessons = Lessons(self._first_spreads, target, self.study.file.policy, guards, self._surveyed.of)
-        for number, decision in self._ledger.decided_after(self.row.id, self._learnt):
+        for number, decision in self._ledger.decisions_after(self.row.id, self._learnt):
             self._learnt = number
             if decision.turn > 0 and decision.course:
                 self._lessons.take(account_from(decision.course["account"]))
@@ -360,7 +374,7 @@ class Session:
     def decided_until(self) -> tuple[int, str]:
         """The last turn that was decided on, whose round was decided whole, and the digest of what stands."""
         decided = self._ledger.decisions("WHERE session = ?", (self.row.id,))
-        return max((decision.turn for decision in decided), default=0), left_standing(self.row, decided)
+        return max((decision.turn for decision in decided), default=0), last_incumbent(self.row, decided)
 
     def agrees(self, state: Mapping[str, Any]) -> bool:
         """Whether a state of the loop is one that the ledger lets be: it has the proposals up to this turn and the
@@ -371,7 +385,7 @@ class Session:
         proposed = self._ledger.proposals("WHERE session = ? AND turn <= ?", (self.row.id, turn))
         decided = self._ledger.decisions("WHERE session = ? AND turn > 0", (self.row.id,))
         before = [decision for decision in decided if decision.id not in last]
-        stand = [left_standing(self.row, decisions) for decisions in (before, decided)]
+        stand = [last_incumbent(self.row, decisions) for decisions in (before, decided)]
         whole = len(proposed) >= turn and len(before) >= turn - len(last)
         return whole and state.get("incumbent", self.row.start) in stand
 
@@ -388,7 +402,7 @@ class Session:
         figures = retraction_row(self.study, one.kept, one.proposal, one.verdict, one.comparison)
         decision = self._decision(one.kept.id + RETRACTION, -one.kept.turn, one.verdict, one.stands, figures)
         with uninterrupted():
-            self._ledger.keep_recipe(one.stands)
+            self._ledger.record_recipe(one.stands)
         self._record([(replace(decision, comparison=asdict(one.comparison)), None)])
         self.measuring.publish()
 
@@ -408,9 +422,17 @@ class Session:
         policy["digest"] = digest_of(policy)
         row = {"id": decision_id, **figures, "policy": policy["digest"]}
         return DecisionRow(
-            decision_id, self.row.id, turn, verdict.status, verdict.reason, stands.digest, None, policy, row,
-            str(figures["time"]),
-        )  # fmt: skip
+            id=decision_id,
+            session=self.row.id,
+            turn=turn,
+            status=verdict.status,
+            reason=verdict.reason,
+            incumbent=stands.digest,
+            comparison=None,
+            policy=policy,
+            row=row,
+            time=str(figures["time"]),
+        )
 
     def _record(self, decided: Sequence[tuple[DecisionRow, object]]) -> None:
         """Durable, all or none. The first row has what was spent since the last."""
@@ -419,7 +441,7 @@ class Session:
         rows = [decision for decision, _ in decided]
         rows[0] = replace(rows[0], row={**rows[0].row, "cost_usd": self._cost()})
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            self._ledger.decide([(row, event_text(row)) for row in rows])
+            self._ledger.record_decisions([(row, event_text(row)) for row in rows])
         for row in rows:
             self.measuring.note.watcher.decided(row)
 
@@ -427,7 +449,7 @@ class Session:
         """Dollars since the session's last row: the rows add up to what was spent. None when nothing is priced."""
         if not priced(self.study):
             return None
-        return round(self.measuring.spent().dollars - self._ledger.billed(self.row.id), 6)
+        return round(self.measuring.spent().dollars - self._ledger.recorded_cost(self.row.id), 6)
 
     def _proposal(self, proposal_id: str) -> ProposalRow:
         return self._ledger.proposals("WHERE id = ?", (proposal_id,))[0]

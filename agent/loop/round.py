@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TypeAlias
 
-from agent.ledger.store import ProposalRow
+from agent.ledger.tables import ProposalRow
 from agent.loop.seeds import Seeds
 from agent.policy.decision_rule import FIRST_LOOK, Look, Step, Terms, Verdict, confirm, crash, error_of, expect, screen
 from agent.policy.effect_model import Move

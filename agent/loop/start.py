@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.ledger.file import lost_sessions, without_sessions
-from agent.ledger.store import BAD_ROWS, CheckRow, Ledger, SessionRow
+from agent.ledger.file import lost_sessions, no_session_error
+from agent.ledger.store import Ledger
+from agent.ledger.tables import BAD_ROWS, CheckRow, SessionRow
 from agent.loop.budget import for_judging, limits, spent_by
 from agent.loop.graph import run_loop
 from agent.loop.judge_monitor import Examiner
@@ -69,13 +70,21 @@ def begin(
     with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
         held.require_unchanged()
-        key = replace(key, samples=ledger.samples(study.question) or key.samples)
+        key = replace(key, samples=ledger.chosen_samples(study.question) or key.samples)
         start = _start(ledger, study, key.digest, fresh, watcher)
         where = os.path.relpath(study.path, workspace.root)
         row = SessionRow(
-            opened.session, study.name, where, study.question, study.text,
-            key.digest, start.digest, seed, vars(overrides), now(),
-        )  # fmt: skip
+            id=opened.session,
+            study=study.name,
+            study_path=where,
+            question=study.question,
+            study_text=study.text,
+            key=key.digest,
+            start=start.digest,
+            seed=seed,
+            limits=vars(overrides),
+            started=now(),
+        )
         ledger.begin(row, start)
         note.keep_in(ledger, row.id)
         opened.examiner.record_beginning(ledger, row.id)
@@ -132,7 +141,15 @@ def _tell_left_out(study: Study, ledger: Ledger, session: str, note: "_Notes") -
     """To the watcher, and into the ledger for the report."""
     for name, source in study.material.read_sources.items():
         if source.bad:
-            ledger.checked(CheckRow(session, BAD_ROWS, name, now(), {"told": source.left_out, "gaps": source.gaps}))
+            ledger.record_checks(
+                CheckRow(
+                    session=session,
+                    kind=BAD_ROWS,
+                    subject=name,
+                    time=now(),
+                    data={"told": source.left_out, "gaps": source.gaps},
+                )
+            )
             note(source.left_out)
 
 
@@ -188,7 +205,7 @@ def _session(
         row, study, opened.budget, key, workspace, opened.ledger, opened.runner, ProbeStore(workspace.runs),
         opened.examiner, note, reserve=2 * study.file.policy.holdout_seeds,
     )  # fmt: skip
-    seeds = Seeds(study.file.probe.seeds, opened.ledger.nights_before(row.id), row.seed)
+    seeds = Seeds(study.file.probe.seeds, opened.ledger.sessions_before(row.id), row.seed)
     return Session(measuring, proposers, lambda session_id: report(workspace, session_id), seeds)
 
 
@@ -236,7 +253,7 @@ def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runn
 
 def _start(ledger: Ledger, study: Study, key: str, fresh: bool, watcher: Watcher) -> Recipe:
     """What stood at the end of the last session under the same question and probe key, else the study's recipe."""
-    standing = None if fresh else ledger.standing(study.question, key)
+    standing = None if fresh else ledger.incumbent(study.question, key)
     if standing is None or standing == study.start.digest:
         return study.start
     watcher.note(f"starting from recipe {standing}, kept by an earlier session (--fresh starts from the study's own)")
@@ -256,7 +273,7 @@ def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) ->
     if row is None and (known := ledger.sessions()):
         raise BadInput(f"{workspace.root} has no session {session_id!r}; it has {', '.join(known)}")
     if row is None or (row.finished and not session_id and lost_sessions(workspace.ledger)):
-        raise without_sessions(workspace.ledger)
+        raise no_session_error(workspace.ledger)
     if row.finished:
         raise BadInput(f"session {row.id} ended ({row.finish_reason}); begin a new one with nightlane run STUDY")
     return row
@@ -272,7 +289,7 @@ class _Notes:
 
     def keep_in(self, ledger: Ledger, session_id: str) -> None:
         def write(text: str) -> None:
-            ledger.note(f"{session_id}-{uuid.uuid4().hex}", session_id, now(), text)
+            ledger.record_event(f"{session_id}-{uuid.uuid4().hex}", session_id, now(), text)
 
         self.write = write
         for text in self.waiting:

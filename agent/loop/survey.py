@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 
 from agent.ledger.result_rows import value_of
-from agent.ledger.store import CheckRow
+from agent.ledger.tables import CheckRow
 from agent.loop.measuring import Measuring
 from agent.loop.round import MOST_LOST
 from agent.loop.seeds import Seeds
@@ -126,7 +126,7 @@ class Survey:
         row, ledger = self.measuring.row, self.measuring.ledger
         if closed(ledger.checks(row.id)) is not None:
             return
-        owner = ledger.survey_under(row.question, row.key) or row.id
+        owner = ledger.survey_session(row.question, row.key) or row.id
         try:
             if owner == row.id:
                 self._waves(start, number)
@@ -134,7 +134,7 @@ class Survey:
             self.measuring.note(f"SURVEY ended: {error}")
         study = self.measuring.study
         found = surveyed(ledger.checks(owner, SURVEY), study.lanes, (study.target, *study.guards))
-        ledger.checked(CheckRow(row.id, SURVEYED, owner, now(), found.data()))
+        ledger.record_checks(CheckRow(session=row.id, kind=SURVEYED, subject=owner, time=now(), data=found.data()))
 
     def _waves(self, start: Recipe, number: int) -> None:
         seeds, wanted = self.seeds.screening(0), number
@@ -192,13 +192,13 @@ class Survey:
             )
         checks = [
             CheckRow(
-                measuring.row.id, SURVEY, f"{wave + 1}.{place}", now(),
-                {"wave": wave, "seed": base.seed, "moves": [asdict(one) for one in mutations],
+                session=measuring.row.id, kind=SURVEY, subject=f"{wave + 1}.{place}", time=now(),
+                data={"wave": wave, "seed": base.seed, "moves": [asdict(one) for one in mutations],
                  **self._found(outcome, base)},
             )
             for place, (mutations, outcome) in enumerate(zip(plan, outcomes, strict=True), 1)
         ]  # fmt: skip
-        measuring.ledger.checked(*checks)
+        measuring.ledger.record_checks(*checks)
         lost = sum(bool(check.data["failure"]) for check in checks)
         measuring.note(
             f"SURVEY wave {wave + 1} of {WAVES}: {len(checks)} recipes around the starting one"

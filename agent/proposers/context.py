@@ -9,7 +9,8 @@ from functools import cached_property
 
 from agent.ledger.as_of import Past
 from agent.ledger.result_rows import value_of
-from agent.ledger.store import DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from agent.loop.survey import SURVEY, Surveyed, surveyed
 from agent.policy.effect_model import Move, Response, move_of
 from agent.policy.session_statistics import account_from, recent, responses_of, tells
@@ -231,7 +232,7 @@ class Search:
 
     @cached_property
     def _surveyed(self) -> Surveyed:
-        owner = self.ledger.survey_under(self.row.question, self.row.key)
+        owner = self.ledger.survey_session(self.row.question, self.row.key)
         rows = self.ledger.checks(owner, SURVEY) if owner else ()
         return surveyed(rows, self.study.lanes, (self.study.target, *self.study.guards))
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from agent.ledger.as_of import Past
 from agent.ledger.result_rows import value_of
-from agent.ledger.store import DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from agent.loop.budget import Spent, left, limits
 from agent.proposers import Situation
 from agent.proposers.context import Search

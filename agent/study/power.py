@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from agent.ledger.file import holds_sessions
-from agent.ledger.store import DecisionRow, Ledger, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, SessionRow
 from agent.policy.alpha_spending import levels
 from agent.policy.decision_rule import FIRST_LOOK
 from agent.policy.settings import Policy

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.file import holds_sessions, lost, lost_sessions, remedy, require_sound
+from agent.ledger.file import holds_sessions, lost_sessions, lost_sessions_message, repair_hint, require_sound
 from agent.ledger.repair import take_over
 from agent.ledger.result_files import COLUMNS, row_text
 from agent.ledger.results_sheet import one_line
@@ -103,7 +103,7 @@ def _ledger(workspace: Workspace) -> tuple[Found, _Known]:
     what = str(path)
     missing = lost_sessions(path)
     if not path.is_dir() and not holds_sessions(path):
-        return Found(what, not missing, lost(path, missing) if missing else "no session yet"), _Known()
+        return Found(what, not missing, lost_sessions_message(path, missing) if missing else "no session yet"), _Known()
     try:
         require_sound(path)
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
@@ -112,14 +112,14 @@ def _ledger(workspace: Workspace) -> tuple[Found, _Known]:
             decided = database.execute("SELECT COUNT(*) FROM decisions").fetchone()[0]
     except (sqlite3.Error, *UNREADABLE) as error:
         return Found(
-            what, False, f"is damaged ({error}); restore it, or {remedy(path)}", lambda: take_over(path)
+            what, False, f"is damaged ({error}); restore it, or {repair_hint(path)}", lambda: take_over(path)
         ), _Known()
     if changed:
         named = [f"{name} of {table}" if name else f"one of {table}, which is gone" for table, name in changed[:3]]
         told = f"{len(changed)} of its rows are not as they were written ({', '.join(named)})"
-        return Found(what, False, f"{told}; restore it, or {remedy(path)}", lambda: take_over(path)), known
+        return Found(what, False, f"{told}; restore it, or {repair_hint(path)}", lambda: take_over(path)), known
     if missing:
-        return Found(what, False, lost(path, missing)), known
+        return Found(what, False, lost_sessions_message(path, missing)), known
     held = f"{count(len(known.studies), 'session')}, {count(decided, 'decision')}"
     return Found(what, True, f"{held}, every row as it was written"), known
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy
 import tomli_w
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
 from agent.study.schema import Study, parse_study
 from agent.workspace.folder import Workspace

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.ledger.store import DecisionRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
 from agent.study.schema import Study, parse_study

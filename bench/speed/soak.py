@@ -24,7 +24,8 @@ from itertools import count
 from pathlib import Path
 
 from agent.ledger.result_files import publish
-from agent.ledger.store import DecisionRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
 from agent.study.schema import Study, load_study
 from agent.workspace.folder import Workspace
@@ -339,10 +340,10 @@ def fill(source: Path, target: Path, number: int, same: int) -> None:
             for turn in range(1, NIGHT + 1):
                 proposal, decision = pairs[turn % len(pairs)]
                 proposal = replace(proposal, id=f"{name}-{turn:03d}", session=name, turn=turn)
-                filled.propose(proposal, ledger.recipe(proposal.child))
-                filled.measured(name, *probes[turn % len(probes)], proposal.time)
+                filled.record_proposal(proposal, ledger.recipe(proposal.child))
+                filled.record_probe(name, *probes[turn % len(probes)], proposal.time)
                 row = {**decision.row, "session": name, "id": proposal.id}
                 rows.append((replace(decision, id=proposal.id, session=name, turn=turn, row=row), f"line {turn}"))
-            filled.decide(rows)
+            filled.record_decisions(rows)
             filled.finish(name, "2025-01-02T00:00:00Z", "filled")
         publish(filled, target)

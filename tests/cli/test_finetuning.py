@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import simulated_study
 
-from agent.ledger.store import DecisionRow, Ledger, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.nodes import BASELINE_FAILED
 from agent.loop.start import Overrides, begin
 from agent.study.schema import Study, load_study
@@ -42,10 +43,21 @@ def session(
         ledger.begin(SessionRow(**values), study.start)
         rows = []
         for turn, (status, incumbent) in enumerate(decided, start=1):
-            ledger.keep_recipe(incumbent)
-            row = DecisionRow(f"{name}-{turn:03d}", name, turn, status, "", incumbent.digest, None, {}, {}, "t")
+            ledger.record_recipe(incumbent)
+            row = DecisionRow(
+                id=f"{name}-{turn:03d}",
+                session=name,
+                turn=turn,
+                status=status,
+                reason="",
+                incumbent=incumbent.digest,
+                comparison=None,
+                policy={},
+                row={},
+                time="t",
+            )
             rows.append((row, "line"))
-        ledger.decide(rows)
+        ledger.record_decisions(rows)
         if finished:
             ledger.finish(name, "t", finished)
 

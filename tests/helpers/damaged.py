@@ -9,7 +9,8 @@ from rich.console import Console
 from test_harvest import night, study
 
 from agent.ledger.result_files import publish
-from agent.ledger.store import DecisionRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
 from agent.study.schema import load_study
 from agent.workspace.folder import Workspace
@@ -48,7 +49,7 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
         with Purse(Allowance(made / "runs" / "judging.sqlite", session)) as purse, purse.call(0.5) as taken:
             taken.append(Spent(calls=1, dollars=0.25))
         for number in range(20):
-            ledger.note(f"{session}-note-{number}", session, "2026-01-01T00:00:00Z", f"note {number}")
+            ledger.record_event(f"{session}-note-{number}", session, "2026-01-01T00:00:00Z", f"note {number}")
         publish(ledger, made)
         shutil.copytree(made, folder / "workspace")
     return folder / "workspace", path

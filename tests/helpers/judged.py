@@ -10,7 +10,7 @@ import pytest
 import tiny
 from rich.console import Console
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.loop import start as opening
 from agent.loop.measuring import Watcher
 from agent.loop.start import Overrides, begin, resume

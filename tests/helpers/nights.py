@@ -9,7 +9,7 @@ from typing import Any
 import simulated_study
 import tiny
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
 from agent.study.schema import Study, load_study
 from agent.workspace.folder import Workspace

@@ -14,7 +14,7 @@ from typing import Any
 import judged
 import tiny
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.loop.seeds import Seeds
 from agent.study.schema import Study, load_study
 from lanes import Recipe

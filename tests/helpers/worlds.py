@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import simulated_study
 
-from agent.ledger.store import DecisionRow, Ledger, ProposalRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.loop import start as opening
 from agent.loop.start import Overrides, begin, resume
 from agent.study.schema import Study, load_study

@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import t
 from typer.testing import CliRunner
 
-from agent.ledger.store import DecisionRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow
 from agent.policy.alpha_spending import levels
 from agent.workspace.folder import Workspace
 from cli.main import app

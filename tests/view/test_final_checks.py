@@ -209,14 +209,26 @@ def test_a_round_that_was_interrupted_names_all_that_were_in_flight(tmp_path: Pa
     with Ledger(workspace.ledger) as ledger:
         from dataclasses import replace
 
-        from agent.ledger.store import ProposalRow
+        from agent.ledger.tables import ProposalRow
 
         one = ProposalRow(
-            f"{record.session.id}-001", record.session.id, 1, record.start.digest, record.start.digest,
-            "hyperparameters", "beta", 0.1, 0.2, "more", None, "optuna", 0.0, record.session.started,
-        )  # fmt: skip
-        ledger.propose(one, record.start)
-        ledger.propose(replace(one, id=f"{record.session.id}-002", turn=2, after=0.3), record.start)
+            id=f"{record.session.id}-001",
+            session=record.session.id,
+            turn=1,
+            parent=record.start.digest,
+            child=record.start.digest,
+            lane="hyperparameters",
+            knob="beta",
+            before=0.1,
+            after=0.2,
+            hypothesis="more",
+            predicted=None,
+            proposer="optuna",
+            dollars=0.0,
+            time=record.session.started,
+        )
+        ledger.record_proposal(one, record.start)
+        ledger.record_proposal(replace(one, id=f"{record.session.id}-002", turn=2, after=0.3), record.start)
     told = status_text(session_status(workspace, None))
     assert told.count("\nin flight ") == 2
     assert "beta 0.1 -> 0.2, beta 0.1 -> 0.3 were proposed and not decided" in report(workspace)

@@ -7,7 +7,8 @@ import nights
 import pytest
 from rich.console import Console
 
-from agent.ledger.store import DecisionRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow
 from lanes import Recipe
 from probes.result.reading import Probe, ProbeKey
 from probes.run.protocol import Progress

@@ -53,7 +53,7 @@ def measure(study: Study, workspace: Workspace) -> Measured:
             found = [row.seconds for row in ledger.probes(session_id) if row.seconds > 0]
             seconds += found
             active += ledger.active_seconds(session_id) if found else 0.0
-            decided += ledger.counted(session_id)[0]
+            decided += ledger.totals(session_id).decisions
     pace = active / len(seconds) if seconds and active else None
     return Measured(tuple(seconds), pace, len(seconds) / decided if decided else None)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.policy.decision_rule import Terms
 from agent.policy.session_statistics import Account, Knowledge, Lessons, account_from, known
 from agent.policy.settings import Policy

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from agent.ledger.store import DecisionRow, ProposalRow
+from agent.ledger.tables import DecisionRow, ProposalRow
 from probes.result.comparison import OVERALL
 from view.data.changes import change_of, guards_of
 from view.data.figures import Crash, Decided, KnobSearch, LaneSearch, ProposerCount

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agent.ledger.store import DecisionRow, ProposalRow
+from agent.ledger.tables import DecisionRow, ProposalRow
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from view.data.session_record import SessionRecord

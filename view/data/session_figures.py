@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-from agent.ledger.store import BAD_ROWS
+from agent.ledger.tables import BAD_ROWS
 from agent.loop.budget import left
 from probes.result.reading import Reading, Timing
 from view.data import checks

@@ -4,17 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from agent.ledger.file import without_sessions
-from agent.ledger.store import (
-    CheckRow,
-    DecisionRow,
-    ExaminationRow,
-    Ledger,
-    ProbeRow,
-    ProposalRow,
-    SessionRow,
-    left_standing,
-)
+from agent.ledger.file import no_session_error
+from agent.ledger.store import Ledger
+from agent.ledger.tables import CheckRow, DecisionRow, ExaminationRow, ProbeRow, ProposalRow, SessionRow, last_incumbent
 from agent.loop.budget import Spent, limits, priced, spent_by
 from agent.loop.survey import Surveyed, closed
 from agent.proposers.context import CALIBRATION
@@ -62,13 +54,13 @@ class SessionRecord:
     @cached_property
     def answers(self) -> Mapping[str, tuple[Result, ...]]:
         """The judged answers of the starting recipe and of the incumbent, by recipe."""
-        digests = (self.session.start, left_standing(self.session, self.decisions))
+        digests = (self.session.start, last_incumbent(self.session, self.decisions))
         return {digest: _answers(self.store, self.readings(digest)) for digest in digests}
 
     @property
     def incumbent(self) -> Recipe:
         """What stands at the end of the session, or stood when it was interrupted."""
-        return self.recipes[left_standing(self.session, self.decisions)]
+        return self.recipes[last_incumbent(self.session, self.decisions)]
 
     @property
     def start(self) -> Recipe:
@@ -169,7 +161,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
 
 def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str]) -> BadInput:
     if not known:
-        return without_sessions(workspace.ledger)
+        return no_session_error(workspace.ledger)
     return BadInput(
         f"there is no session {session_id!r} in {workspace.ledger}; the latest are {', '.join(known[-5:])}, "
         "and without an id the last one is taken"
@@ -181,7 +173,7 @@ def _others(ledger: Ledger, session: SessionRow) -> tuple[tuple[DecisionRow, ...
     disguised = (
         "WHERE reason IN ('calibration', 'false_alarm') AND session IN (SELECT id FROM sessions WHERE study = ?)"
     )
-    return tuple(ledger.decisions(disguised, (session.study,))), ledger.nights_before(session.id)
+    return tuple(ledger.decisions(disguised, (session.study,))), ledger.sessions_before(session.id)
 
 
 def _borrowed(
@@ -253,6 +245,6 @@ def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ..
 def _holder(workspace: Workspace, ledger: Ledger, session: SessionRow) -> int | None:
     """The process that runs this session: the workspace's holder, if the last thing it noted belongs to it."""
     holder = workspace.holder()
-    if holder is None or session.finished or ledger.last_to_note() not in (None, session.id):
+    if holder is None or session.finished or ledger.session_of_last_event() not in (None, session.id):
         return None
     return holder

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.policy.alpha_spending import levels
 from agent.policy.decision_rule import FIRST_LOOK, Terms, error_of
 from agent.policy.predictive_power import chance

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.ledger.file import without_sessions
-from agent.ledger.store import DecisionRow, Ledger, ProposalRow
+from agent.ledger.file import no_session_error
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.proposers.context import CALIBRATION
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -170,7 +171,7 @@ def _resolve(workspace: Workspace, asked: str) -> tuple[str, str]:
     with Ledger(workspace.ledger, read_only=True) as ledger:
         latest = ledger.session()
         if latest is None:
-            raise without_sessions(workspace.ledger)
+            raise no_session_error(workspace.ledger)
         short = asked.zfill(3) if asked.isdecimal() else asked
         for name in (asked, f"{latest.id}-{short}"):
             if decision := ledger.decision(name):

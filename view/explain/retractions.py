@@ -1,6 +1,6 @@
 """Decisions without a course of their own: what would have changed a retraction, a crash, an older session's row."""
 
-from agent.ledger.store import CheckRow, DecisionRow
+from agent.ledger.tables import CheckRow, DecisionRow
 from agent.policy.retraction import Kept, still_shown
 from agent.policy.session_statistics import account_from
 from agent.proposers.context import machines

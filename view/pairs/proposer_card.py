@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from agent.ledger.store import ProposalRow
+from agent.ledger.tables import ProposalRow
 from agent.proposers.preference_data import ProposerExport
 from preferences.export.dataset import PROPOSER
 from preferences.store.rows import PAIR

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from agent.ledger.store import ExaminationRow
+from agent.ledger.tables import ExaminationRow
 from probes.endpoint.spending import NOTHING, Spent
 from probes.result.reading import Reading, Score
 from probes.scoring.judge.examination import Examination, examination_from

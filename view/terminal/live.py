@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.loop.measuring import Watcher
 from agent.proposers.context import CALIBRATION
 from common.printable import Outlet, printable

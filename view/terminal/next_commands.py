@@ -2,7 +2,7 @@
 
 import shlex
 
-from agent.ledger.store import SessionRow
+from agent.ledger.tables import SessionRow
 
 
 def resume_command(session: SessionRow, workspace: str = "") -> str:

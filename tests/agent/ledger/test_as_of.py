@@ -7,7 +7,8 @@ import pytest
 from worlds import World, runner_of, study_of
 
 from agent.ledger.as_of import Past
-from agent.ledger.store import Ledger, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import SessionRow
 from agent.loop.start import Overrides, begin
 from agent.proposers import Chain, Declined, Proposer, Situation, Suggestion
 from agent.proposers.context import Search
@@ -89,7 +90,7 @@ def test_a_survey_that_a_later_session_took_is_not_known_before(tmp_path: Path) 
         row = row_of(ledger, first)
         surveyed = next(check for check in ledger.checks(first) if check.kind == "surveyed")
         assert surveyed.subject == first
-        assert Past(ledger, first, 1).survey_under(row.question, row.key) == first
+        assert Past(ledger, first, 1).survey_session(row.question, row.key) == first
         assert not ledger.checks(first, "survey")
         ledger.begin(SessionRow(**{**vars(row), "id": "later"}), short.start)
         moves = [{"knob": "beta", "before": 0.1, "after": 0.15}]
@@ -97,9 +98,9 @@ def test_a_survey_that_a_later_session_took_is_not_known_before(tmp_path: Path) 
             "wave": 0, "seed": 1, "moves": moves, "differences": {"lists": [0.5, 0.01], "arithmetic": [0.5, 0.01]},
             "freedom": {"lists": 2.0, "arithmetic": 2.0}, "failure": None,
         }  # fmt: skip
-        ledger.checked(replace(surveyed, session="later", kind="survey", subject="1.1", data=data))
-        ledger.checked(replace(surveyed, session="later", subject="later", data={"rows": []}))
-        assert ledger.survey_under(row.question, row.key) == "later"
+        ledger.record_checks(replace(surveyed, session="later", kind="survey", subject="1.1", data=data))
+        ledger.record_checks(replace(surveyed, session="later", subject="later", data={"rows": []}))
+        assert ledger.survey_session(row.question, row.key) == "later"
         found = Search(row, short, Past(ledger, first, 1)).situation(1, then.incumbent, then.budget_left)
         now = Search(row, short, ledger).situation(1, then.incumbent, then.budget_left)
     assert found is not None

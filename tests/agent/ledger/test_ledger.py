@@ -12,24 +12,59 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.ledger.result_files import COLUMNS, HEADER, cell, publish, row_text
-from agent.ledger.store import DecisionRow, Ledger, ProposalRow, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from common.errors import BadInput
 from view.data.results import read_results
 
-SESSION = SessionRow("s1", "study", "study.toml", "q", "text", "k", tiny.recipe().digest, 0, {}, "2026-01-01T00:00:00Z")
+SESSION = SessionRow(
+    id="s1",
+    study="study",
+    study_path="study.toml",
+    question="q",
+    study_text="text",
+    key="k",
+    start=tiny.recipe().digest,
+    seed=0,
+    limits={},
+    started="2026-01-01T00:00:00Z",
+)
 
 
 def row(number: int, **changes: Any) -> DecisionRow:
     name = f"s1-{number:03d}"
     figures = {"time": "2026-01-01T00:00:00Z", "session": "s1", "id": name, "status": "KEEP", "delta": 0.5, **changes}
-    return DecisionRow(name, "s1", number, "KEEP", "improved", "inc", None, {}, figures, "2026-01-01T00:00:00Z")
+    return DecisionRow(
+        id=name,
+        session="s1",
+        turn=number,
+        status="KEEP",
+        reason="improved",
+        incumbent="inc",
+        comparison=None,
+        policy={},
+        row=figures,
+        time="2026-01-01T00:00:00Z",
+    )
 
 
 def proposal(turn: int, **changes: Any) -> ProposalRow:
     one = ProposalRow(
-        f"s1-{turn:03d}", "s1", turn, "parent", tiny.recipe(beta=0.2).digest, "hyperparameters", "beta", 0.1, 0.2,
-        "why", None, "optuna", 0.0, "2026-01-01T00:00:00Z",
-    )  # fmt: skip
+        id=f"s1-{turn:03d}",
+        session="s1",
+        turn=turn,
+        parent="parent",
+        child=tiny.recipe(beta=0.2).digest,
+        lane="hyperparameters",
+        knob="beta",
+        before=0.1,
+        after=0.2,
+        hypothesis="why",
+        predicted=None,
+        proposer="optuna",
+        dollars=0.0,
+        time="2026-01-01T00:00:00Z",
+    )
     return replace(one, **changes)
 
 
@@ -57,9 +92,9 @@ def test_the_ledger_is_durable_by_its_pragmas(ledger: Ledger, tmp_path: Path) ->
 def test_every_write_may_be_done_twice(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.begin(SESSION, tiny.recipe())
-        ledger.propose(proposal(1), tiny.recipe(beta=0.2))
-        ledger.decide([(row(1), "line")])
-        ledger.note("n", "s1", "t", "note")
+        ledger.record_proposal(proposal(1), tiny.recipe(beta=0.2))
+        ledger.record_decisions([(row(1), "line")])
+        ledger.record_event("n", "s1", "t", "note")
         ledger.finish("s1", "t", "first")
         ledger.finish("s1", "t", "second")
     assert len(ledger.decisions()) == len(ledger.proposals()) == 1
@@ -70,14 +105,14 @@ def test_every_write_may_be_done_twice(ledger: Ledger) -> None:
 
 
 def test_a_turn_keeps_the_proposal_it_had(ledger: Ledger) -> None:
-    first = ledger.propose(proposal(1), tiny.recipe(beta=0.2))
-    again = ledger.propose(proposal(1, id="other", after=0.3), tiny.recipe(beta=0.2))
+    first = ledger.record_proposal(proposal(1), tiny.recipe(beta=0.2))
+    again = ledger.record_proposal(proposal(1, id="other", after=0.3), tiny.recipe(beta=0.2))
     assert again == first == proposal(1)
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.decide([(replace(row(1), reason=None), "line")])  # type: ignore[arg-type]
+        ledger.record_decisions([(replace(row(1), reason=None), "line")])  # type: ignore[arg-type]
     assert ledger.events() == []
     assert ledger.decisions() == []
 
@@ -91,7 +126,7 @@ def test_files_follow_the_ledger_and_are_appended(ledger: Ledger, tmp_path: Path
     publish(ledger, tmp_path)
     assert (tmp_path / "results.tsv").read_text(encoding="utf-8") == HEADER + "\n"
     for number in (1, 2):
-        ledger.decide([(row(number), f"line {number}")])
+        ledger.record_decisions([(row(number), f"line {number}")])
         inode = (tmp_path / "results.tsv").stat().st_ino
         publish(ledger, tmp_path)
         assert (tmp_path / "results.tsv").stat().st_ino == inode
@@ -109,7 +144,7 @@ def test_files_that_disagree_are_rebuilt_and_foreign_rows_left_alone(
 ) -> None:
     foreign = row_text({"time": "2025-01-01T00:00:00Z", "session": "other", "id": "other-001", "description": "kept"})
     for number in (1, 2, 3):
-        ledger.decide([(row(number), f"line {number}")])
+        ledger.record_decisions([(row(number), f"line {number}")])
     table, log = tmp_path / "results.tsv", tmp_path / "runs" / "progress.log"
     table.write_text(f"{HEADER}\n{foreign}\n", encoding="utf-8")
     log.write_text("2025-01-01T00:00:00Z other a line\n", encoding="utf-8")
@@ -139,12 +174,12 @@ def test_files_that_disagree_are_rebuilt_and_foreign_rows_left_alone(
 
 def test_columns_that_a_person_added_at_the_right_stay_with_their_rows(ledger: Ledger, tmp_path: Path) -> None:
     for number in (1, 2):
-        ledger.decide([(row(number), f"line {number}")])
+        ledger.record_decisions([(row(number), f"line {number}")])
     publish(ledger, tmp_path)
     table = tmp_path / "results.tsv"
     lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([f"{lines[0]}\tnote", f"{lines[1]}\tlook again", lines[2]]) + "\n", encoding="utf-8")
-    ledger.decide([(row(3), "line 3")])
+    ledger.record_decisions([(row(3), "line 3")])
     publish(ledger, tmp_path)
     (tmp_path / "results.tsv").write_bytes(table.read_bytes().replace(b"\n", b"\r\n"))
     publish(ledger, tmp_path)
@@ -198,8 +233,8 @@ def test_cells_are_safe_in_a_spreadsheet(value: Any, shown: str) -> None:
 
 def test_active_time_leaves_out_pauses_and_what_came_after_a_moment(ledger: Ledger) -> None:
     for began, last in ((100.0, 160.0), (1000.0, 1030.0)):
-        ledger.seen("s1", began, began)
-        ledger.seen("s1", began, last)
+        ledger.mark_alive("s1", began, began)
+        ledger.mark_alive("s1", began, last)
     assert ledger.active_seconds("s1") == 90.0
     until = {50.0: 0.0, 130.0: 30.0, 500.0: 60.0, 1010.0: 70.0, 5000.0: 90.0}
     assert {moment: ledger.active_seconds("s1", moment) for moment in until} == until

@@ -18,6 +18,7 @@ from test_ledger import SESSION, proposal, row
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
+from agent.ledger.tables import ExaminationRow
 from agent.loop.start import Overrides, begin, resume
 from agent.study.schema import load_study
 from agent.workspace.check import check, repair
@@ -37,12 +38,12 @@ def filled(folder: Path, decisions: int = 3) -> Path:
     with Ledger(path) as ledger:
         ledger.begin(SESSION, tiny.recipe())
         for number in range(1, decisions + 1):
-            ledger.propose(proposal(number), tiny.recipe(beta=0.2))
-            ledger.decide([(row(number), f"line {number}")])
-        ledger.seen("s1", 1.0, 2.0)
-        ledger.seen("s1", 1.0, 3.0)
+            ledger.record_proposal(proposal(number), tiny.recipe(beta=0.2))
+            ledger.record_decisions([(row(number), f"line {number}")])
+        ledger.mark_alive("s1", 1.0, 2.0)
+        ledger.mark_alive("s1", 1.0, 3.0)
         ledger.set_limits("s1", {"hours": 1})
-        ledger.examined("s1", 1, "t", True, {})
+        ledger.record_examination(ExaminationRow(session="s1", turn=1, time="t", passed=True, data={}))
     return path
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from agent.ledger.result_files import HEADER, Followers, catch_up, publish, row_text
 from agent.ledger.results_sheet import COLUMNS, FORMULA, cell
-from agent.ledger.store import DecisionRow, Ledger, SessionRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.start import Overrides, begin
 from agent.study.schema import load_study
 from agent.workspace.check import check
@@ -35,7 +36,21 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / "runs" / "ledger.sqlite") as found:
         start = Recipe(mixture={"good": 1.0})
         time = "2026-01-01T00:00:00Z"
-        found.begin(SessionRow("s1", "study", "study.toml", "q", "", "k", start.digest, 0, {}, time), start)
+        found.begin(
+            SessionRow(
+                id="s1",
+                study="study",
+                study_path="study.toml",
+                question="q",
+                study_text="",
+                key="k",
+                start=start.digest,
+                seed=0,
+                limits={},
+                started=time,
+            ),
+            start,
+        )
         yield found
 
 
@@ -44,8 +59,24 @@ def decide(ledger: Ledger, *numbers: int) -> None:
         name, time = f"s1-{number:03d}", "2026-01-01T00:00:00Z"
         row = {"time": time, "session": "s1", "id": name, "status": "KEEP", "delta": 0.25,
                "description": f"why {number}", "policy": "0123abcd", "reason": "improved"}  # fmt: skip
-        ledger.decide(
-            [(DecisionRow(name, "s1", number, "KEEP", "improved", "x", None, {}, row, time), f"line {number}")]
+        ledger.record_decisions(
+            [
+                (
+                    DecisionRow(
+                        id=name,
+                        session="s1",
+                        turn=number,
+                        status="KEEP",
+                        reason="improved",
+                        incumbent="x",
+                        comparison=None,
+                        policy={},
+                        row=row,
+                        time=time,
+                    ),
+                    f"line {number}",
+                )
+            ]
         )
 
 
@@ -112,7 +143,25 @@ def test_no_secret_is_in_either_file_and_one_that_was_written_before_is_taken_ou
     monkeypatch.setattr("agent.ledger.results_sheet.redacted", lambda text, _: text)
     time, said = "2026-01-01T00:00:00Z", "as at https://me:S3CRETpw@host/v1?token=S3CRETvalue with sk-S3CRETkey"
     row = {"time": time, "session": "s1", "id": "s1-001", "status": "KEEP", "description": said}
-    ledger.decide([(DecisionRow("s1-001", "s1", 1, "KEEP", "improved", "x", None, {}, row, time), said)])
+    ledger.record_decisions(
+        [
+            (
+                DecisionRow(
+                    id="s1-001",
+                    session="s1",
+                    turn=1,
+                    status="KEEP",
+                    reason="improved",
+                    incumbent="x",
+                    comparison=None,
+                    policy={},
+                    row=row,
+                    time=time,
+                ),
+                said,
+            )
+        ]
+    )
     publish(ledger, tmp_path)
     assert "S3CRET" in table_of(tmp_path).read_text(encoding="utf-8")
     monkeypatch.undo()
@@ -127,7 +176,7 @@ def test_no_secret_is_in_either_file_and_one_that_was_written_before_is_taken_ou
 
 
 def test_a_note_with_line_ends_is_one_line_of_the_log(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.note("n", "s1", "2026-01-01T00:00:00Z", "one\r\ntwo\u2028three")
+    ledger.record_event("n", "s1", "2026-01-01T00:00:00Z", "one\r\ntwo\u2028three")
     publish(ledger, tmp_path)
     assert log_of(tmp_path).read_text(encoding="utf-8") == "2026-01-01T00:00:00Z s1 one  two three\n"
     inode = log_of(tmp_path).stat().st_ino

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import settings_nights as nights
 
-from agent.ledger.store import CheckRow, DecisionRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import CheckRow, DecisionRow
 from agent.loop import start as opening
 from agent.loop.nodes import Session
 from agent.loop.start import Overrides, begin, resume

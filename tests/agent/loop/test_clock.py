@@ -84,7 +84,7 @@ def test_periods_of_an_older_version_that_ended_before_they_began_count_as_nothi
     session = play(study, tmp_path, decisions=1)
     with opening.Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
         before = ledger.active_seconds(session)
-        ledger.seen(session, 5 * DAY, 4 * DAY)
+        ledger.mark_alive(session, 5 * DAY, 4 * DAY)
         assert ledger.active_seconds(session) == before >= 0
     assert "-24.00" not in status_text(session_status(Workspace(tmp_path), None))
 

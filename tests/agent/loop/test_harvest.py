@@ -10,7 +10,8 @@ import pytest
 import simulated_study
 from worlds import World, play, recorded, study_of
 
-from agent.ledger.store import CheckRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import CheckRow
 from agent.loop import start as opening
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.start import Overrides, begin, resume

@@ -111,7 +111,7 @@ def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path
         assert rows[-1].incumbent == study.start.digest
         found = ledger.session(session)
         assert found is not None
-        assert ledger.standing(found.question, found.key) == study.start.digest
+        assert ledger.incumbent(found.question, found.key) == study.start.digest
         (check,) = ledger.checks(session, "holdout")
         assert check.data["verdict"] == "retracted"
     lines = (tmp_path / "results.tsv").read_text(encoding="utf-8").splitlines()

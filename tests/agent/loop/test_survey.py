@@ -9,7 +9,8 @@ import pytest
 import situations
 from worlds import World, go_on, looks, play, recorded, study_of
 
-from agent.ledger.store import CheckRow, Ledger
+from agent.ledger.store import Ledger
+from agent.ledger.tables import CheckRow
 from agent.loop.noise_floor import settle
 from agent.loop.survey import SURVEY, drawn, legal, near, surveyed
 from agent.policy.decision_rule import Terms, expect
@@ -233,7 +234,7 @@ def test_rows_of_a_knob_that_the_study_has_no_more_are_not_read() -> None:
     moves = [{"knob": "beta", "before": 0.1, "after": 0.2}, {"knob": "gone", "before": 1, "after": 2}]
     told = {"differences": {"lists": [0.5, 0.01]}, "freedom": {"lists": 2.0}}
     rows = [
-        CheckRow("night", SURVEY, str(place), "", {"moves": chosen, "seed": 1, **told})
+        CheckRow(session="night", kind=SURVEY, subject=str(place), time="", data={"moves": chosen, "seed": 1, **told})
         for place, chosen in enumerate([moves, moves[:1]])
     ]
     found = surveyed(rows, SPACE, ["lists", "arithmetic"])
@@ -254,7 +255,7 @@ def test_repeats_that_were_lucky_are_corrected_by_what_the_rows_show(told: float
         moves = [{"knob": one.knob, "before": one.before, "after": one.after} for one in made]
         differences = {"lists": [true + float(luck.normal(0, 0.3)), told]}
         data = {"moves": moves, "seed": place, "differences": differences, "freedom": {"lists": 2.0}}
-        rows.append(CheckRow("night", SURVEY, str(place), "", data))
+        rows.append(CheckRow(session="night", kind=SURVEY, subject=str(place), time="", data=data))
     variances = {seen.variance for seen in surveyed(rows, SPACE, ["lists"]).of("lists")}
     assert len(variances) == 1
     assert 0.045 <= variances.pop() <= 0.18

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from agent.ledger.store import DecisionRow
+from agent.ledger.tables import DecisionRow
 from agent.proposers.context import machines
 from probes.generate.vllm import ServerBroken
 from probes.result.reading import Failure
@@ -30,7 +30,18 @@ def test_the_runner_the_search_and_the_reports_say_the_same_of_a_kind(kind: Fail
     assert crashed(code) is meaning
     assert machines(code) == (not meaning.recipes)
     assert reason(code) == meaning.words
-    decision = DecisionRow("d", "s", 1, "CRASH", code, "", None, {}, {}, "")
+    decision = DecisionRow(
+        id="d",
+        session="s",
+        turn=1,
+        status="CRASH",
+        reason=code,
+        incumbent="",
+        comparison=None,
+        policy={},
+        row={},
+        time="",
+    )
     assert ("the machine failed" in told(decision)[0]) == (not meaning.recipes)
 
 

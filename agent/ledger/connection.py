@@ -1,0 +1,132 @@
+"""The connection to a ledger's file: opened or created, transactions, keyed inserts, and damage in one sentence."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from agent.ledger.file import create_ledger, damage_error, is_damage, no_session_error
+from agent.ledger.tables import SCHEMA
+from common import row_digests
+from common.errors import BadInput
+from common.shared_sqlite import open_to_read
+
+
+class LedgerConnection(sqlite3.Connection):
+    """A connection that reports damage of its file as BadInput, once its ``path`` is set."""
+
+    path: Path | None = None
+
+    def cursor(self, *_: Any) -> "_Cursor":  # type: ignore[override]
+        return super().cursor(_Cursor)
+
+    def execute(self, *given: Any) -> "_Cursor":
+        return self.cursor().execute(*given)
+
+
+class _Cursor(sqlite3.Cursor):
+    connection: LedgerConnection
+
+    def execute(self, *given: Any) -> Self:
+        with self._damage_reported():
+            return super().execute(*given)
+
+    def fetchone(self) -> Any:
+        with self._damage_reported():
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        with self._damage_reported():
+            return super().fetchall()
+
+    def __next__(self) -> Any:
+        with self._damage_reported():
+            return super().__next__()
+
+    @contextmanager
+    def _damage_reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            path = self.connection.path
+            raise (damage_error(path, error) if path and is_damage(error) else error) from None
+
+
+class LedgerDatabase:
+    """The opened file of a ledger. ``read_only`` never creates or locks anything."""
+
+    def __init__(self, path: Path, read_only: bool) -> None:
+        if read_only and not path.exists():
+            raise no_session_error(path)
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            create_ledger(path, SCHEMA)
+        self.path = path
+        self._db = _connect(path, read_only)
+        self._db.path = path
+        self._db.row_factory = sqlite3.Row
+        try:
+            if not read_only:
+                self._prepare()
+            tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+            self._db.row_factory = row_digests.checked(self._db, self._changed_row)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+                raise
+            raise damage_error(path, error) from None
+        if not tables:
+            raise no_session_error(path)
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        if "course" not in {row["name"] for row in self._db.execute("PRAGMA table_info(decisions)")}:
+            self._db.execute("ALTER TABLE decisions ADD COLUMN course TEXT")  # a ledger from before there was one
+        row_digests.keep(self._db)
+
+    def _changed_row(self, table: str, name: str) -> BadInput:
+        return damage_error(self.path, f"the row of {name} in {table} is not as it was written")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _has_table(self, table: str) -> bool:
+        return self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
+
+    def _insert(self, table: str, values: Mapping[str, Any]) -> None:
+        """Insert a row, unless a row with its key exists."""
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        self._db.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", tuple(values.values())
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _connect(path: Path, read_only: bool) -> LedgerConnection:
+    try:
+        if read_only:
+            return open_to_read(path, LedgerConnection)
+        return sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=30, factory=LedgerConnection
+        )
+    except (sqlite3.OperationalError, OSError) as error:
+        raise BadInput(f"{path} cannot be opened as a ledger ({error}); check what it is and who may read it") from None
+    except sqlite3.DatabaseError as error:
+        raise damage_error(path, error) from None
