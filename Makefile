@@ -2,7 +2,7 @@
 # make test    what is tested at each change; make check: format, lint, types
 # make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
-# make bench   the figures of the README
+# make bench   the figures of the README; make pictures: those of docs/decisions.md
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
 
-.PHONY: run test test-real test-architectures check bench clean
+.PHONY: run test test-real test-architectures check bench pictures clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
@@ -37,6 +37,9 @@ bench: $(VENV)/.installed
 	$(BIN)/nightlane bench decisions
 	$(BIN)/nightlane bench faults --output bench/results
 
+pictures: $(VENV)/.installed-bench
+	$(BIN)/python -m bench.pictures
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -46,6 +49,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
 $(VENV)/.installed-real: $(VENV)/.installed-test

@@ -4,10 +4,16 @@ import gzip
 import json
 from pathlib import Path
 
-import matplotlib
+import numpy
+
+try:
+    import matplotlib
+except ModuleNotFoundError:
+    raise SystemExit(
+        "the pictures need matplotlib, which is not installed; run: pip install 'nightlane[bench]'"
+    ) from None
 
 matplotlib.use("svg")
-import numpy
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 

@@ -64,7 +64,7 @@ class Request:
 
 
 def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path]:
-    """The evaluation and the folder of its files, a new one under ``runs``. ``note`` is told of each step, for a person who
+    """The evaluation and the folder of its files, a new one under ``runs``. ``note`` hears each step, for a person who
     waits."""
     begun = time.monotonic()
     with _scorer(request.scorer) as scorer, _judged_or_said():

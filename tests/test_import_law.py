@@ -105,6 +105,16 @@ def test_heavy_libraries_are_imported_only_where_a_model_is_trained_or_asked() -
                 assert str(path.relative_to(ROOT)).startswith(LOADS_MODELS), path
 
 
+def test_optional_packages_are_loaded_only_where_they_are_used() -> None:
+    """The code gate's harness with hypothesis is itself loaded when it is used; labs write contracts without it."""
+    script = (
+        "import sys, agent.loop.graph, finetune.run, labs.microcoder.contracts, view.pairs.certify; "
+        "print(sorted({'coverage', 'hypothesis', 'py3langid', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     script = (
         "import sys, cli.main; "

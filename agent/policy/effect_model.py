@@ -15,8 +15,6 @@ from itertools import product
 
 import numpy
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
-from scipy.special import ndtr
 
 from lanes import Knob, Value
 
@@ -148,6 +146,8 @@ class Response:
 
 def safe(moves: Sequence[Move], guards: Mapping[str, Response], margins: Mapping[str, float]) -> Table:
     """[moves] The chance that the guard that a move endangers most keeps to its margin."""
+    from scipy.special import ndtr
+
     chances = numpy.ones(len(moves))
     for name, response in guards.items():
         mean, covariance = response.expected(moves)
@@ -199,6 +199,8 @@ def _likelihood_of(rest: Table, shapes: Mapping[float, Table], deltas: Table, us
 
 def _likelihood(covariance: Table, deltas: Table) -> float:
     """The logarithm, but for a constant."""
+    from scipy.linalg import solve_triangular
+
     lower = numpy.linalg.cholesky(covariance)
     white = solve_triangular(lower, deltas, lower=True, check_finite=False)
     return float(-0.5 * white @ white - numpy.log(numpy.diag(lower)).sum())

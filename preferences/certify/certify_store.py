@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from common.clock import now
 from common.errors import BadInput, MissingRequirement
+from common.extras import require_extra
 from preferences.certify.certificate import Gate
 from preferences.certify.certification import Certified, certification, certify_case, certify_row, held_to, orpo_of
 from preferences.certify.contracts import load_contracts
@@ -44,7 +45,9 @@ class Certifying:
 def certify_pairs(
     stores: Stores, kind: str, contracts: Path | None, text: bool, say: Say, embedder: str | None = None
 ) -> Certifying:
-    """By the code gate with the contracts of a file, or by the text gate; BadInput for both or none."""
+    """By the code gate with the contracts of a file, or by the text gate; BadInput for both or none,
+    MissingRequirement without the packages of the extra "gate"."""
+    require_extra("gate", "nightlane pairs certify")
     if text and contracts is None:
         return certify_texts(stores, kind, say, embedder)
     if contracts is not None and not text:

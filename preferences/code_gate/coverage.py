@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import coverage
-
 from preferences.certify.receipt import Receipt
 from preferences.code_gate.harness import ARCS, TRACED, traced_source
 from preferences.code_gate.rooms import calls
@@ -45,6 +43,8 @@ def check(trial: Trial) -> Receipt:
 
 def measure(program: str, arcs: Iterable[tuple[int, int]], inputs: int) -> Receipt:
     """What coverage.py says of a program and the arcs that ran. It compiles the program: in the process of a Parser."""
+    import coverage
+
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Python warns of in foreign code concerns nobody here
         path = Path(folder).resolve() / "program.py"

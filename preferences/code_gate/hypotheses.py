@@ -54,6 +54,6 @@ def shrunk(kinds: Iterable[Kind], seed: str, fails: Callable[[Row], bool]) -> Ro
     `fails` must say the same of the same row. Exceptions of it are taken for failures, so it raises none.
     """
     try:
-        return find(st.tuples(*(kind.strategy for kind in kinds)), fails, settings=_SETTINGS, random=Random(seed))
+        return find(st.tuples(*(kind.strategy(st) for kind in kinds)), fails, settings=_SETTINGS, random=Random(seed))
     except NoSuchExample:
         return None

@@ -1,7 +1,7 @@
 """What a parameter may be: one entry per kind says everything the gate needs to know of it.
 
     draw        an ordinary value from a seeded generator, for the invariant, differential and coverage layers
-    strategy    hypothesis' description of the same domain; failing inputs are shrunk within it
+    strategy    the same domain for hypothesis, which shrinks failing inputs within it: a function of its `strategies`
     plain       the value it has while another parameter takes an extreme one
     edges       the ends of the domain (empty, huge, negative, nan, inf, unicode), for the edge_cases layer
     catalogue   adversarial values that are still legal, never drawn, for the fuzz layer
@@ -20,11 +20,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeAlias
 
-from hypothesis import strategies as st
-
 from sandbox import Value
 
-Strategy: TypeAlias = st.SearchStrategy[Any]
+Strategy: TypeAlias = Callable[[Any], Any]
+"""Given the module hypothesis.strategies, so that a contract can be written where hypothesis is not installed."""
 LONG = 200
 
 
@@ -55,7 +54,7 @@ def _real(low: int, high: int, edges: Sequence[float], catalogue: Sequence[float
     """Eighths: their sums are exact, so that the order of an addition makes no difference."""
     return Kind(
         lambda random: random.randint(8 * low, 8 * high) / 8,
-        st.integers(8 * low, 8 * high).map(lambda eighths: eighths / 8),
+        lambda st: st.integers(8 * low, 8 * high).map(lambda eighths: eighths / 8),
         1.5 if low < 1 < high else (low + high) / 2,
         tuple(edges),
         tuple(catalogue),
@@ -75,7 +74,7 @@ def _text(
 
 def _joined(characters: str, most: int, least: int = 0) -> Strategy:
     """Texts of these characters; st.text() would keep a table of all of Unicode in the working directory."""
-    return st.lists(st.sampled_from(characters), min_size=least, max_size=most).map("".join)
+    return lambda st: st.lists(st.sampled_from(characters), min_size=least, max_size=most).map("".join)
 
 
 def _list(item: Kind, least: int = 0, edges: Sequence[Value] = (), catalogue: Sequence[Value] = ()) -> Kind:
@@ -86,13 +85,17 @@ def _list(item: Kind, least: int = 0, edges: Sequence[Value] = (), catalogue: Se
             return random.choices([item.draw(random) for _ in range(3)], k=random.randint(max(least, 3), 8))
         return [item.draw(random) for _ in range(random.randint(max(least, 1), 7))]
 
+    def strategy(st: Any) -> Any:
+        one = item.strategy(st)
+        repeated = st.lists(one, min_size=1, max_size=3).flatmap(
+            lambda some: st.lists(st.sampled_from(some), min_size=max(least, 2), max_size=8)
+        )
+        return st.lists(one, min_size=least, max_size=8) | repeated
+
     few = max(least, 2)
     return Kind(
         draw,
-        st.lists(item.strategy, min_size=least, max_size=8)
-        | st.lists(item.strategy, min_size=1, max_size=3).flatmap(  # with repeats
-            lambda some: st.lists(st.sampled_from(some), min_size=max(least, 2), max_size=8)
-        ),
+        strategy,
         [item.plain, *item.catalogue[:2], item.plain],
         (*([[]] if least == 0 else []), *([edge] * max(least, 1) for edge in item.edges), *edges),
         (
@@ -109,7 +112,7 @@ def _list(item: Kind, least: int = 0, edges: Sequence[Value] = (), catalogue: Se
 def _maybe(kind: Kind, rare: float = 0.2) -> Kind:
     return Kind(
         lambda random: None if random.random() < rare else kind.draw(random),
-        st.none() | kind.strategy,
+        lambda st: st.none() | kind.strategy(st),
         kind.plain,
         (None, *kind.edges),
         (None, *kind.catalogue),
@@ -122,7 +125,7 @@ def _function(ordinary: Mapping[str, str], unusual: Mapping[str, str], extreme: 
     names = sorted(ordinary)
     return Kind(
         lambda random: random.choice(names),
-        st.sampled_from(names),
+        lambda st: st.sampled_from(names),
         names[0],
         tuple(extreme),
         tuple(unusual),
@@ -130,15 +133,20 @@ def _function(ordinary: Mapping[str, str], unusual: Mapping[str, str], extreme: 
     )
 
 
-_SMALL_INTS = st.integers(-40, 50)
-_INT = _whole(-30, 40, _SMALL_INTS | st.integers(-(10**6), 10**6), (0, 1, -1, 2**50, -(2**50)), (2, -7, 255, 10**9))
-_NATURAL = _whole(0, 30, st.integers(0, 60), (0, 1, LONG), (2, 3, 64, 97, 100, 365))
-_SMALL = _whole(0, 9, st.integers(0, 12), (0, 1, 40), (2, 3, 10, 20))
-_POSITIVE = _whole(1, 40, st.integers(1, 60), (1, LONG), (2, 12, 64, 97, 360))
+def _small_ints(st: Any) -> Any:
+    return st.integers(-40, 50)
+
+
+_INT = _whole(
+    -30, 40, lambda st: _small_ints(st) | st.integers(-(10**6), 10**6), (0, 1, -1, 2**50, -(2**50)), (2, -7, 255, 10**9)
+)
+_NATURAL = _whole(0, 30, lambda st: st.integers(0, 60), (0, 1, LONG), (2, 3, 64, 97, 100, 365))
+_SMALL = _whole(0, 9, lambda st: st.integers(0, 12), (0, 1, 40), (2, 3, 10, 20))
+_POSITIVE = _whole(1, 40, lambda st: st.integers(1, 60), (1, LONG), (2, 12, 64, 97, 360))
 _FLOAT = _real(-50, 50, (0.0, -0.0, 1e9, -1e9, 1e308, -1e308, 5e-324), (-1.5, 0.1, 1e-9, 99.9))
 _ANY_FLOAT = Kind(
     _FLOAT.draw,
-    st.floats(-1e6, 1e6),
+    lambda st: st.floats(-1e6, 1e6),
     _FLOAT.plain,
     (*_FLOAT.edges, math.nan, math.inf, -math.inf),
     _FLOAT.catalogue,
@@ -160,24 +168,24 @@ _TEXT = _text(
 _SCRIPTS = "aB 0\t\n\x00éßİıſΣςЖ日語ی٣²½\u0301\u200d\u2028\ufeff👩🚀"
 _DIGITS = Kind(
     lambda random: random.choice((str(random.randint(0, 300)), str(random.randint(0, 300)), "x1", "-2", "", "4 2")),
-    st.integers(0, 999).map(str) | _joined("0123456789x- ", 4),
+    lambda st: st.integers(0, 999).map(str) | _joined("0123456789x- ", 4)(st),
     "40", ("", "0", "9" * 30, "-2", "²", "٣", "é"), ("7", "007", "x1", " 5", "1.5", "1e3", "+3"),
 )  # fmt: skip
 _TABLE = Kind(
     lambda random: {random.choice("abcde"): random.randint(-5, 30) for _ in range(random.randint(1, 4))},
-    st.dictionaries(st.sampled_from("abcdez"), st.integers(-5, 30), max_size=4),
+    lambda st: st.dictionaries(st.sampled_from("abcdez"), st.integers(-5, 30), max_size=4),
     {"a": 5, "b": 0}, ({}, {"a": 0}, {"": 1}, {"é": -1}), ({"a": 10**9}, dict.fromkeys("abcdefz", 3)),
 )  # fmt: skip
 _HOLES = _list(_maybe(_INT, 0.3))
 _PAIRS = Kind(
     lambda random: [(random.randint(-9, 12), random.randint(-9, 12)) for _ in range(random.randint(1, 6))],
-    st.lists(st.tuples(_SMALL_INTS, _SMALL_INTS), max_size=6),
+    lambda st: st.lists(st.tuples(_small_ints(st), _small_ints(st)), max_size=6),
     [(1, 2), (3, 1)], ([], [(0, 0)], [(2**50, -(2**50))]), ([(1, 1)] * 3, [(2, 1), (1, 2)], [(0, 1)] * LONG),
 )  # fmt: skip
 _MATRIX = Kind(
     lambda random: _rows(random, random.randint(1, 4), random.randint(1, 4)),
-    st.integers(1, 4).flatmap(
-        lambda width: st.lists(st.lists(_SMALL_INTS, min_size=width, max_size=width), min_size=1, max_size=4)
+    lambda st: st.integers(1, 4).flatmap(
+        lambda width: st.lists(st.lists(_small_ints(st), min_size=width, max_size=width), min_size=1, max_size=4)
     ),
     [[1, 2], [3, 4]], ([[0]], [[2**50]], [[-1, 0, 1]], [[1], [2]]), ([[1, 1], [1, 1]], [[0] * 40] * 40),
 )  # fmt: skip
@@ -192,7 +200,7 @@ KINDS: dict[str, Kind] = {
     "natural": _NATURAL,
     "small": _SMALL,
     "positive": _POSITIVE,
-    "bool": Kind(lambda random: random.random() < 0.5, st.booleans(), True, (False, True), (False, True)),
+    "bool": Kind(lambda random: random.random() < 0.5, lambda st: st.booleans(), True, (False, True), (False, True)),
     "float": _FLOAT,
     "any_float": _ANY_FLOAT,
     "positive_float": _real(1, 6, (1e-12, 1e12), (0.1, 1.0, 100.0)),
@@ -217,7 +225,9 @@ KINDS: dict[str, Kind] = {
     "holes": _HOLES,
     "digits": _DIGITS,
     "table": _TABLE,
-    "key": Kind(lambda random: random.choice("abcdez"), st.sampled_from("abcdez"), "a", ("z", "", "é"), ("a", "b")),
+    "key": Kind(
+        lambda random: random.choice("abcdez"), lambda st: st.sampled_from("abcdez"), "a", ("z", "", "é"), ("a", "b")
+    ),
     "pairs": _PAIRS,
     "matrix": _MATRIX,
     "log_density": _function(

@@ -10,7 +10,6 @@ from common.errors import BadInput
 from preferences.certify.receipt import Receipt
 from preferences.code_gate.agreement import agree
 from preferences.code_gate.harness import call_name, callable_source
-from preferences.code_gate.hypotheses import shrunk
 from preferences.code_gate.laws import Calls, Row
 from preferences.code_gate.rooms import calls
 from preferences.code_gate.trial import Trial
@@ -73,6 +72,8 @@ def _hold_the_reference_to(trial: Trial, name: str, row: Row) -> None:
 
 def _shrink(trial: Trial, candidate: Candidate, known: dict[str, str]) -> str:
     """How it fails on the smallest input. Judged once per input, because a program may draw lots."""
+    from preferences.code_gate.hypotheses import shrunk
+
     smallest = ""
     trouble: list[Exception] = []
 

@@ -12,7 +12,6 @@ from common.errors import BadInput
 from preferences.code_gate.agreement import agree
 from preferences.code_gate.contract import Contract
 from preferences.code_gate.harness import call_name, invariant_name, reference_source
-from preferences.code_gate.hypotheses import examples
 from preferences.code_gate.kinds import KINDS, Kind
 from preferences.code_gate.laws import Row
 from preferences.code_gate.tree import numbers, parse
@@ -106,6 +105,8 @@ class Bench:
     @cached_property
     def examples(self) -> list[Row]:
         """What hypothesis draws."""
+        from preferences.code_gate.hypotheses import examples
+
         return examples(self.kinds, self.property_seed)
 
     def near(self, numbers: Collection[float]) -> list[Row]:

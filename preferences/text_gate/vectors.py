@@ -16,9 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import normalize
 
 LONGEST = 20_000
 COMMON, SMALL = 0.2, 500
@@ -70,6 +67,8 @@ class Space:
 
 def by_words(asked: Places, prompts: Sequence[str], chosen: Sequence[str], rejected: Sequence[str]) -> Space:
     """asked: the place of each row's prompt among the prompts."""
+    from scipy import sparse
+
     kinds = [[_words(text) for text in texts] for texts in (prompts, chosen, rejected)]
     rows = [" ".join((kinds[0][place], *sides)) for place, *sides in zip(asked, *kinds[1:], strict=True)]
     about, answers, others = _weighed(rows, kinds)
@@ -92,6 +91,9 @@ def unit(rows: Array) -> Array:
 
 def _weighed(rows: Sequence[str], kinds: Sequence[Sequence[str]]) -> list[Matrix]:
     """Words and characters weigh the same."""
+    from scipy import sparse
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     if not any(row.strip() for row in rows):
         return [sparse.csr_array((len(kind), 1), dtype=np.float32) for kind in kinds]
     parts = [
@@ -105,6 +107,9 @@ def _weighed(rows: Sequence[str], kinds: Sequence[Sequence[str]]) -> list[Matrix
 
 
 def _joined(parts: Sequence[Matrix]) -> Matrix:
+    from scipy import sparse
+    from sklearn.preprocessing import normalize
+
     found = sparse.hstack([normalize(part) for part in parts], format="csr")
     found.eliminate_zeros()
     return normalize(found)

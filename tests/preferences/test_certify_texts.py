@@ -8,7 +8,7 @@ import pytest
 from some_answers import Text, everyday, persona, standing
 from some_rows import TIME, stores, talk
 
-from common.errors import BadInput
+from common.errors import BadInput, MissingRequirement
 from preferences.certify import certify_store as certifying
 from preferences.certify.certify_store import certify_pairs, certify_texts
 from preferences.store.overlay import Certification, Vote, text_digest
@@ -140,3 +140,11 @@ def test_only_stores_of_pairs_with_rows_in_use_are_certified(tmp_path: Path) -> 
         certify_pairs(found, "orpo", None, True, quiet)
     with pytest.raises(BadInput, match="has no row in use for the text gate"):
         certify_pairs(found, "dpo", None, True, quiet)
+
+
+def test_without_the_packages_of_the_gate_certify_says_which_command_installs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.extras.find_spec", lambda module: None)
+    with pytest.raises(MissingRequirement, match=r"scikit-learn.*pip install 'nightlane\[gate\]'"):
+        certify_pairs(filled(tmp_path, everyday()[:1]), "dpo", None, True, quiet)

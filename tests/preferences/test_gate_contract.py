@@ -84,7 +84,7 @@ def test_the_values_of_a_kind_cross_into_the_sandbox(name: str) -> None:
     assert set(kind.functions) >= ({*kind.edges, *kind.catalogue, *drawn} if kind.functions else set())
 
     @settings(max_examples=5, database=None)
-    @given(kind.strategy)
+    @given(kind.strategy(st))
     def crosses(value: Any) -> None:
         encode(value)
 
