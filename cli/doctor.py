@@ -1,91 +1,39 @@
-"""``nightlane doctor``: what this machine offers, one line each, and whether anything that is needed is missing."""
+"""``nightlane doctor``: the machine and the files of a workspace."""
 
-import importlib.metadata
-import os
-import platform
-import shutil
-import sys
-from collections.abc import Sequence
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Annotated
 
-from agent.workspace.check import Found
-from agent.workspace.folder import Workspace
-from common.redaction import redacted_address
-from probes.run.local_workers import visible_devices
-from sandbox import diagnose, remedy
+import typer
 
-PACKAGES = (
-    "torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "optuna", "langgraph",
-    "langgraph-checkpoint-sqlite", "openai", "pandas",
-)  # fmt: skip
+from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
+
+commands = typer.Typer()
 
 
-def files(found: Sequence[Found]) -> list[str]:
-    """A line for each file or group of files of a workspace."""
-    return [f"{'ok' if one.whole else 'damaged':<8} {one.what}: {one.says}" for one in found]
+@commands.command(epilog=example("doctor --workspace my-workspace"))
+def doctor(
+    workspace: WorkspaceFolder = Path(),
+    with_repair: Annotated[
+        bool, typer.Option("--repair", help="Set damaged files aside and recover what is readable in them.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the machine and every file of the workspace.
 
+    Exit code 2 if a file is damaged, 6 if the machine lacks something."""
+    from agent.workspace.check import check, repair
+    from cli.machine import examine, file_lines
 
-def examine(workspace: Workspace) -> tuple[list[str], bool]:
-    """Lines to print, and False when a session could not run here."""
-    lines, healthy = [f"ok       python {platform.python_version()} on {platform.platform()}"], True
-    for package in PACKAGES:
-        try:
-            lines.append(f"ok       {package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            healthy = False
-            lines.append(f"missing  {package}; install it with: {sys.executable} -m pip install {package}")
-    lines.append(_devices())
-    sandboxes = diagnose()
-    chosen = next((found.backend for found in sandboxes if found.works), None)
-    for found in sandboxes:
-        mark = "ok" if found.works else "no"
-        role = " (used)" if found.backend == chosen else ""
-        lines.append(f"{mark:<8} sandbox {found.backend}{role}: {found.why}")
-    if chosen is None:
-        healthy = False
-        lines.append(f"missing  a sandbox, without which no answer can be executed. {remedy()}")
-    lines.append(_endpoint())
-    free = shutil.disk_usage(_existing(workspace)).free / 1e9
-    lines.append(f"{'ok' if free > 5 else 'low':<8} disk: {free:.1f} GB free at {workspace.root}")
-    holder = workspace.holder()
-    lines.append(f"ok       workspace {workspace.root}: {f'held by process {holder}' if holder else 'free'}")
-    return lines, healthy
-
-
-def _devices() -> str:
-    devices = visible_devices()
-    if devices:
-        return f"ok       devices: {len(devices)} GPU(s), one worker each"
-    return f"ok       devices: no GPU; {os.cpu_count()} cores, one worker with one thread each"
-
-
-def _endpoint() -> str:
-    url, key, model = (os.environ.get(name) for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"))
-    if not url and not key:
-        return (
-            "ok       endpoint: none set and none needed: Thompson sampling and Optuna propose without one; to have a "
-            "language model propose too, set OPENAI_BASE_URL or OPENAI_API_KEY"
-        )
-    if url and not _is_address(url):
-        return (
-            "no       endpoint: OPENAI_BASE_URL is no http(s) address; set it to one such as http://localhost:8000/v1"
-        )
-    where = redacted_address(url or "the openai client's own")
-    named = f"model {model}" if model else "no model named (set OPENAI_MODEL, or model under [proposer])"
-    return f"{'set' if model else 'no':<8} endpoint: {where}, {'a key' if key else 'no key'}, {named}; not tried"
-
-
-def _is_address(url: str) -> bool:
-    """Whether it has a scheme of the web, a host and, if any, a port that is a number."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False
-
-
-def _existing(workspace: Workspace) -> str:
-    path = workspace.root.resolve()
-    while not path.exists():
-        path = path.parent
-    return str(path)
+    folder = workspace_at(workspace)
+    repaired = repair(folder) if with_repair else []
+    found = check(folder)
+    lines, healthy = examine(folder)
+    if as_json:
+        files = [{"what": one.what, "whole": one.whole, "says": one.says} for one in found]
+        print_result({"machine": lines, "healthy": healthy, "files": files, "repaired": repaired})
+    else:
+        print_result("\n".join([*lines, *file_lines(found), *(f"repaired {one}" for one in repaired)]))
+    if not all(one.whole for one in found):
+        raise typer.Exit(2)
+    if not healthy:
+        raise typer.Exit(6)

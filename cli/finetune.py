@@ -1,83 +1,77 @@
-"""Which recipe a full-length run trains: the one that is named, what stands under the study's question, or its own."""
+"""``nightlane finetune``: the full-length run."""
 
-import json
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+import typer
 
-from agent.ledger.file import holds_sessions
-from agent.ledger.store import Ledger
-from agent.ledger.tables import last_incumbent
-from agent.loop.nodes import BASELINE_FAILED
-from agent.study.schema import Study, complaint
-from agent.workspace.folder import Workspace
-from common.errors import BadInput
-from common.wording import nearest
-from lanes import Recipe, check_recipe
+from cli.options import AsJson, StudyFile, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
+from cli.study import load
+from common.printable import tell
+
+commands = typer.Typer()
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A recipe, and where it comes from in words."""
+@commands.command(epilog=example("finetune my-study/study.toml --output my-model"))
+def finetune(
+    study: StudyFile,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="A new or empty folder.")],
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs instead of steps; default 3.")] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the training and of the data order.")
+    ] = 42,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="A recipe.toml; default the incumbent of the last session."),
+    ] = None,
+    unreviewed: Annotated[
+        bool, typer.Option("--unreviewed", help="Also train on exported pairs that nobody has reviewed.")
+    ] = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Train the incumbent recipe at full length on reviewed pairs.
 
-    recipe: Recipe
-    origin: str
+    Prints the path of the adapter."""
+    from agent.workspace.folder import interruptible, uninterrupted
+    from agent.workspace.pair_stores import open_stores
+    from cli.recipe_choice import recipe_for
+    from finetune.plan import Asked, plan
+    from finetune.run import run
+    from view.terminal.finetune import manifest_data, plan_text, training
+
+    loaded = load(study)
+    chosen = recipe_for(loaded, workspace_at(workspace), recipe)
+    asked = Asked(
+        study=loaded.name,
+        material=loaded.material,
+        recipe=chosen.recipe,
+        origin=chosen.origin,
+        folder=output,
+        seed=seed,
+        steps=steps,
+        epochs=epochs,
+        unreviewed=unreviewed,
+    )
+    planned = plan(asked, open_stores(workspace_at(workspace)))
+    tell(plan_text(planned))
+    with on_interrupt(lambda: _left_behind(output)), interruptible(), training(planned.steps) as show_progress:
+
+        def on_step(step: int, loss: float) -> None:
+            with uninterrupted():
+                show_progress(step, loss)
+
+        done = run(planned, loaded.file.runner.threads, on_step)
+    if done.combined:
+        tell(f"it goes on top of {loaded.file.model.adapter}; {output / 'combined'} holds both, for the bare model")
+    print_result(manifest_data(done) if as_json else str(output / "adapter"))
 
 
-def recipe_for(study: Study, workspace: Workspace, file: Path | None = None) -> Chosen:
-    """The recipe of ``file``, else what the last finished session under the study's question left, else the study's
-    own. BadInput for a file that holds no recipe, or one that this study cannot train.
+def _left_behind(output: Path) -> str:
+    """What an interrupted run leaves in its folder."""
+    from finetune.manifest import is_complete
 
-    The question stands for the probe key, which only a worker can name: a session decides under one key, and the
-    recipe that it left has won there.
-    """
-    if file is not None:
-        return Chosen(_of_file(file, study), str(file))
-    none = f"the study's own, since {workspace.root} holds no finished session under its question"
-    return _left(workspace, study.question) or Chosen(study.start, none)
-
-
-def _left(workspace: Workspace, question: str) -> Chosen | None:
-    """A session that could not measure what it started from says nothing of it."""
-    if not holds_sessions(workspace.ledger):
-        return None
-    with Ledger(workspace.ledger, read_only=True) as ledger:
-        rows = [row for name in reversed(ledger.sessions()) if (row := ledger.session(name))]
-        for row in rows:
-            unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
-            if row.question == question and row.finished and not unmeasured:
-                decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
-                return Chosen(ledger.recipe(last_incumbent(row, decisions)), f"what session {row.id} left standing")
-    return None
-
-
-def _of_file(path: Path, study: Study) -> Recipe:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        # As JSON, because pydantic is strict there without refusing a list for a tuple.
-        recipe = Recipe.model_validate_json(json.dumps(table), strict=True)
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(
-            f"{path} is no readable recipe; give a recipe.toml, as sessions write one to runs/session-*/"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
-    except ValidationError as error:
-        raise BadInput(f"{path}, {complaint(error)}") from None
-    except (RecursionError, TypeError, ValueError):
-        raise BadInput(f"{path} nests too deeply, or holds a date or an endless number; write a recipe") from None
-    _require_trainable(path, recipe, study)
-    return recipe
-
-
-def _require_trainable(path: Path, recipe: Recipe, study: Study) -> None:
-    sources = study.file.data.sources
-    for source in recipe.mixture:
-        if source not in sources:
-            raise BadInput(f"{path}: the mixture weighs {source!r}{nearest(source, sources)}")
-    try:
-        check_recipe(recipe, study.file.probe.micro_batch)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
+    if is_complete(output):
+        return f"the run in {output} was complete already"
+    return f"the run in {output} is incomplete and cannot be resumed; start again with a new --output"

@@ -1,35 +1,59 @@
-"""What the commands have in common: options, the workspace, and how data is printed."""
+"""What the commands share: options, the workspace, how results are printed, and what Ctrl-C says."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.printable import give, give_json
+from common.printable import give, give_json, tell
 
 if TYPE_CHECKING:
     from agent.workspace.folder import Workspace
 
-Root = Annotated[Path, typer.Option("--workspace", help="The folder that holds results.tsv and runs/.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+INTERRUPTED = 130  # the exit code that typer gives a KeyboardInterrupt
+
+WorkspaceFolder = Annotated[
+    Path, typer.Option("--workspace", metavar="DIR", help="The folder that holds results.tsv and runs/.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study.toml file.")]
+SessionId = Annotated[str | None, typer.Argument(metavar="[SESSION]", help="A session's id; default the latest.")]
 
 
-def at(workspace: Path) -> "Workspace":
+def example(arguments: str) -> str:
+    """The example at the end of a command's help."""
+    return f"Example: nightlane {arguments}"
+
+
+def workspace_at(folder: Path) -> "Workspace":
     from agent.workspace.folder import Workspace
 
-    return Workspace(workspace)
+    return Workspace(folder)
 
 
-def width() -> int:
+def terminal_width() -> int:
     """Columns of the terminal; COLUMNS, or 100, where there is none."""
     from shutil import get_terminal_size
 
     return get_terminal_size((100, 24)).columns
 
 
-def show(content: object) -> None:
-    """Text or JSON, to stdout."""
+def print_result(content: object) -> None:
+    """Text, or data as JSON, to stdout."""
     if isinstance(content, str):
         give(content)
     else:
         give_json(content)
+
+
+@contextmanager
+def on_interrupt(message: Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C prints one line, which says what is left, and ends with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        signal = f" by {interrupt}" if str(interrupt) else ""
+        tell(f"nightlane: interrupted{signal}; {message()}")
+        raise typer.Exit(INTERRUPTED) from None

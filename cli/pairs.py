@@ -1,205 +1,242 @@
-"""``nightlane pairs``: the commands. What they do is in agent/workspace/pair_stores.py and
-preferences/certify/certify_store.py."""
+"""``nightlane pairs``: the stores of preference pairs. The work is done in agent/workspace/pair_stores.py and
+preferences/."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Json, Root, at, show, width
+from cli.options import AsJson, WorkspaceFolder, example, print_result, terminal_width, workspace_at
+from common.errors import BadInput
 from common.printable import give, printable, tell
 
-pairs = typer.Typer(help="Look at, vote on, import and export the preference pairs.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from preferences.store.overlay import Standing
+
+commands = typer.Typer(help="List, vote on, certify, review, import and export preference pairs.", no_args_is_help=True)
 
 Store = Annotated[str | None, typer.Option("--kind", help="preference, reward, dpo or orpo; default all.")]
-RowId = Annotated[str, typer.Argument(metavar="ID", help="Of a row, or its beginning.")]
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default the login name.")]
+RowId = Annotated[str, typer.Argument(metavar="ID", help="The id of a row, or its first characters.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who votes or reviews; default the login name.")]
 StudyOption = Annotated[
     Path | None,
-    typer.Option("--study", metavar="FILE", help="Its probe and holdout prompts are kept out, now and from now on."),
+    typer.Option(
+        "--study", metavar="FILE", help="Keep this study's probe and holdout prompts out of the stores, from now on."
+    ),
 ]
 
 
-@pairs.command("list")
-def pairs_list(
+@commands.command("list", epilog=example("pairs list --kind preference --limit 20"))
+def list_pairs(
     kind: Store = None,
     state: Annotated[str, typer.Option("--state", help="live, withdrawn or all.")] = "all",
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="The latest of each store; default 50, as JSON all.")
+        int | None,
+        typer.Option("--limit", min=1, help="The latest rows of each store; default 50, with --json all."),
     ] = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
 ) -> None:
-    """List the rows of the stores, as votes and withdrawals leave them."""
+    """List the rows of the stores, with votes and withdrawals applied."""
     from agent.workspace.pair_stores import kinds_of, listed, open_stores
     from view.pairs.listing import list_data, list_text
 
-    found = listed(open_stores(at(workspace)), kinds_of(kind), state)
-    show(list_data(found, limit) if as_json else list_text(found, limit or 50))
+    found = listed(open_stores(workspace_at(workspace)), kinds_of(kind), state)
+    print_result(list_data(found, limit) if as_json else list_text(found, limit or 50))
 
 
-@pairs.command("show")
-def pairs_show(row: RowId, workspace: Root = Path(), as_json: Json = False) -> None:
-    """Show one row: its prompt, its answers side by side, where they come from, what was said of it."""
+@commands.command(epilog=example("pairs show 3f2a"))
+def show(row: RowId, workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
+    """Show one row: prompt, answers side by side, provenance, votes, reviews."""
     from agent.workspace.pair_stores import open_stores
     from view.pairs.listing import pair_data, pair_text
 
-    found = open_stores(at(workspace)).find(row)
-    show(pair_data(found) if as_json else pair_text(found, width()))
+    found = open_stores(workspace_at(workspace)).find(row)
+    print_result(pair_data(found) if as_json else pair_text(found, terminal_width()))
 
 
-@pairs.command("vote")
-def pairs_vote(
+@commands.command(epilog=example("pairs vote 3f2a flip"))
+def vote(
     row: RowId,
     choice: Annotated[str, typer.Argument(metavar="up|down|flip|drop|clear", help="clear takes your votes back.")],
     by: By = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
 ) -> None:
-    """Vote on a row: up or down is counted, flip swaps its sides, drop keeps it out of exports."""
+    """Vote on a row.
+
+    up and down are counted, flip swaps chosen and rejected, drop keeps the row out of exports."""
     from agent.workspace.pair_stores import open_stores, vote
     from view.pairs.listing import pair_data, vote_text
 
-    found = vote(open_stores(at(workspace)), row, choice, by)
-    show(pair_data(found) if as_json else vote_text(found))
+    found = vote(open_stores(workspace_at(workspace)), row, choice, by)
+    print_result(pair_data(found) if as_json else vote_text(found))
 
 
-@pairs.command("import")
-def pairs_import(
+@commands.command("import", epilog=example("pairs import pairs.jsonl --kind preference --study my-study/study.toml"))
+def import_pairs(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file or folder of rows, or a hub id.")],
     kind: Annotated[str, typer.Option("--kind", help="preference, reward, dpo, orpo or votes.")],
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out instead of taking none.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Import the good rows instead of refusing the whole file.")
+    ] = False,
     origin: Annotated[
-        str, typer.Option("--origin", help="sampled, human, reference or mechanical, of sides whose row does not say.")
+        str,
+        typer.Option(
+            "--origin", help="sampled, human, reference or mechanical: the origin of answers whose row does not say."
+        ),
     ] = "human",
     rejected_origin: Annotated[
-        str | None, typer.Option("--rejected-origin", help="Of rejected sides, where it is another one.")
+        str | None, typer.Option("--rejected-origin", help="The origin of rejected answers, if it is another.")
     ] = None,
-    category: Annotated[str, typer.Option("--category", help="Of rows that do not say.")] = "imported",
-    source: Annotated[str | None, typer.Option("--source", help="Of rows that do not say; default FILE.")] = None,
+    category: Annotated[str, typer.Option("--category", help="The category of rows that have none.")] = "imported",
+    source: Annotated[
+        str | None, typer.Option("--source", help="The source of rows that name none; default FILE.")
+    ] = None,
     by: By = None,
     study: StudyOption = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
 ) -> None:
-    """Take pairs, rewards or votes from a file. Every bad row is named; taking a file twice changes nothing."""
+    """Import pairs, rewards or votes from a file.
+
+    Names every bad row. Importing a file twice changes nothing."""
     from agent.workspace.pair_stores import import_file, open_stores
     from preferences.build.imports import Defaults
     from preferences.store.provenance import origin_of
     from view.pairs.listing import import_data, import_text
 
-    origins = origin_of(origin), origin_of(rejected_origin or origin)
-    defaults = Defaults(category, source or file.name, *origins)
-    stores = open_stores(at(workspace), study)
+    defaults = Defaults(
+        category=category,
+        source=source or file.name,
+        origin=origin_of(origin),
+        rejected=origin_of(rejected_origin or origin),
+    )
+    stores = open_stores(workspace_at(workspace), study)
     done = import_file(stores, file, kind, defaults, by, skip_bad, tell)
-    show(import_data(done) if as_json else import_text(done))
+    print_result(import_data(done) if as_json else import_text(done))
 
 
-@pairs.command("export")
-def pairs_export(
+@commands.command("export", epilog=example("pairs export my-pairs --kind orpo --format parquet"))
+def export_pairs(
     folder: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="A new or empty folder.")],
     kind: Annotated[
-        str, typer.Option("--kind", help="preference, reward, dpo, orpo, or proposer (proposals, from the ledger).")
+        str, typer.Option("--kind", help="preference, reward, dpo, orpo, or proposer (proposals from the ledger).")
     ],
     form: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
-    downvoted: Annotated[bool, typer.Option("--downvoted", help="Also rows with more votes down than up.")] = False,
-    licence: Annotated[str, typer.Option("--license", help="For the dataset card.")] = "unknown",
+    downvoted: Annotated[bool, typer.Option("--downvoted", help="Include rows with more votes down than up.")] = False,
+    licence: Annotated[str, typer.Option("--license", help="The license that the dataset card names.")] = "unknown",
     study: StudyOption = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
 ) -> None:
-    """Write a store, or the proposals of the ledger, as a dataset that TRL trains on. Prints where the data is."""
+    """Export a store, or the ledger's proposals, as a dataset for TRL.
+
+    Writes a dataset card beside it. Prints the path of the data."""
     from agent.workspace.pair_stores import open_stores
-    from preferences.export.dataset import PROPOSER, export, format_of
+    from preferences.export.dataset import PROPOSER, Exported, export, format_of
     from preferences.store.rows import kind_of
     from view.pairs.dataset_card import card_markdown, export_data
 
     if kind == PROPOSER:
-        _export_proposals(folder, form, licence, workspace, as_json, downvoted or study is not None)
+        if downvoted or study is not None:
+            raise BadInput(
+                "proposer pairs come from the ledger, and --downvoted and --study are of stores; leave them out"
+            )
+        _export_proposals(folder, form, licence, workspace, as_json)
         return
-    done = export(
-        open_stores(at(workspace), study), kind_of(kind), format_of(form), folder, downvoted,
-        lambda exported: printable(card_markdown(exported, licence)),
-    )  # fmt: skip
-    show(export_data(done) if as_json else str(done.file))
+
+    def card(exported: Exported) -> str:
+        return printable(card_markdown(exported, licence))
+
+    stores = open_stores(workspace_at(workspace), study)
+    done = export(stores, kind_of(kind), format_of(form), folder, downvoted, card)
+    print_result(export_data(done) if as_json else str(done.file))
 
 
-def _export_proposals(folder: Path, form: str, licence: str, workspace: Path, as_json: bool, of_stores: bool) -> None:
+def _export_proposals(folder: Path, form: str, licence: str, workspace: Path, as_json: bool) -> None:
     from agent.proposers.preference_data import export_pairs
-    from common.errors import BadInput
     from preferences.export.dataset import format_of
     from view.pairs.proposer_card import proposer_card, proposer_data
 
-    if of_stores:
-        raise BadInput("proposer pairs come from the ledger, and --downvoted and --study are of stores; leave them out")
-    done = export_pairs(
-        at(workspace).ledger, format_of(form), folder, lambda exported: printable(proposer_card(exported, licence))
-    )
-    show(proposer_data(done) if as_json else str(done.file))
+    ledger = workspace_at(workspace).ledger
+    done = export_pairs(ledger, format_of(form), folder, lambda exported: printable(proposer_card(exported, licence)))
+    print_result(proposer_data(done) if as_json else str(done.file))
 
 
-@pairs.command("audit")
-def pairs_audit(kind: Store = None, study: StudyOption = None, workspace: Root = Path(), as_json: Json = False) -> None:
-    """Say what the stores hold and whether it is fit to train on. Exit 2 where a row asks a probe or holdout prompt."""
+@commands.command(epilog=example("pairs audit --study my-study/study.toml"))
+def audit(
+    kind: Store = None, study: StudyOption = None, workspace: WorkspaceFolder = Path(), as_json: AsJson = False
+) -> None:
+    """Report whether the stores are fit to train on.
+
+    Prints counts, margins, length bias, duplicates and provenance. Exit code 2 if a row asks a probe or holdout
+    prompt."""
     from agent.workspace.pair_stores import audits, kinds_of, open_stores
     from preferences.export.dataset import require_clean
     from view.pairs.audit import audit_data, audit_markdown
 
-    stores = open_stores(at(workspace), study)
+    stores = open_stores(workspace_at(workspace), study)
     found = audits(stores, kinds_of(kind))
-    show(audit_data(found) if as_json else audit_markdown(found, str(stores.folder)))
+    print_result(audit_data(found) if as_json else audit_markdown(found, str(stores.folder)))
     for one in found:
         require_clean(one)
 
 
-@pairs.command("certify")
-def pairs_certify(
+@commands.command(epilog=example("pairs certify --kind preference --text"))
+def certify(
     contracts: Annotated[
         Path | None,
-        typer.Option("--contracts", metavar="FILE", help="Programs: the code gate, by JSONL of prompt and contract."),
+        typer.Option("--contracts", metavar="FILE", help="For programs: the code gate, with contracts by prompt."),
     ] = None,
-    text: Annotated[bool, typer.Option("--text", help="Answers in words: the text gate.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="For answers in words: the text gate.")] = False,
     embedder: Annotated[
         str | None,
-        typer.Option("--embedder", metavar="MODEL", help="With --text: a folder or hub id whose vectors tell topics."),
+        typer.Option("--embedder", metavar="MODEL", help="With --text: an embedding model for the topic layer."),
     ] = None,
     kind: Annotated[str, typer.Option("--kind", help="dpo or preference.")] = "dpo",
     study: StudyOption = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
 ) -> None:
-    """Hold the chosen sides of a store to the eight layers of a gate; what passes becomes an ORPO row."""
+    """Test the chosen answers of a store by the eight layers of a gate.
+
+    A pair that passes becomes an ORPO row."""
     from agent.workspace.pair_stores import open_stores
     from preferences.certify.certify_store import certify_pairs
     from view.pairs.certify import certify_data, certify_text
 
-    def say(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         tell(f"certified or refused: {done} of {total}")
 
-    done = certify_pairs(open_stores(at(workspace), study), kind, contracts, text, say, embedder)
-    show(certify_data(done) if as_json else certify_text(done))
+    done = certify_pairs(open_stores(workspace_at(workspace), study), kind, contracts, text, progress, embedder)
+    print_result(certify_data(done) if as_json else certify_text(done))
 
 
-@pairs.command("review")
-def pairs_review(
-    kind: Annotated[str | None, typer.Option("--kind", help="Default: the first that nobody has looked at.")] = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="How many to show.")] = 5,
+@commands.command(epilog=example("pairs review --kind orpo --rows 10"))
+def review(
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Default: the first store that nobody has reviewed.")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows to show.")] = 5,
     by: By = None,
-    workspace: Root = Path(),
-    as_json: Json = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
 ) -> None:
-    """Look at the rows of the lowest coverage or score, one by one, and say of each: good, bad, skip or quit."""
+    """Review rows one by one: good, bad, skip or quit.
+
+    Shows the rows of the lowest coverage or margin first."""
     from agent.workspace.pair_stores import open_stores, review
     from view.pairs.listing import pair_text, review_data, review_text
+
+    def show_row(row: "Standing", number: int, total: int) -> None:
+        text = pair_text(row, terminal_width(), f"{number} of {total}")
+        tell(text) if as_json else give(text)
 
     def ask() -> str | None:
         tell("good, bad, skip or quit? ", end="")
         return sys.stdin.readline() or None
 
-    look = tell if as_json else give
-    done = review(
-        open_stores(at(workspace)), kind, rows, by,
-        lambda one, place, of: look(pair_text(one, width(), f"{place} of {of}")), ask,
-    )  # fmt: skip
-    show(review_data(done) if as_json else review_text(done))
+    done = review(open_stores(workspace_at(workspace)), kind, rows, by, show_row, ask)
+    print_result(review_data(done) if as_json else review_text(done))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.ledger.result_files import COLUMNS
-from cli.main import EPILOG
+from cli.exit_codes import EPILOG
 from labs.microcoder import build
 from probes.inputs.settings import ServingSettings
 from probes.scoring import scorer_settings

@@ -3,30 +3,65 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import simulated_study
 import tiny
 import typer
 
-from agent.study import material_check as held_up
+from agent.study import material_check
 from agent.workspace.folder import Workspace
-from cli import main as command_line
+from cli.exit_codes import EXIT_CODES
+from cli.main import app, main
+from cli.options import on_interrupt
+from cli.run import _interrupted
+from cli.study import check
 
 ROOT = Path(__file__).parents[2]
+COMMANDS: Any = typer.main.get_command(app)
+GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
+SURFACE = {
+    "init": "",
+    "check": "--workspace --show",
+    "run": "--workspace --decisions --hours --workers --seed --fresh",
+    "resume": "--workspace --decisions --hours --workers",
+    "status": "--workspace --json",
+    "report": "--workspace --json",
+    "explain": "--workspace --json",
+    "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
+    "--before --seeds --number --temperature --tokens --seconds --memory --workspace --json",
+    "finetune": "--output --steps --epochs --seed --recipe --unreviewed --workspace --json",
+    "doctor": "--workspace --repair --json",
+    "pairs": "",
+    "pairs list": "--kind --state --limit --workspace --json",
+    "pairs show": "--workspace --json",
+    "pairs vote": "--by --workspace --json",
+    "pairs import": "--kind --skip-bad --origin --rejected-origin --category --source --by --study --workspace --json",
+    "pairs export": "--kind --format --downvoted --license --study --workspace --json",
+    "pairs audit": "--kind --study --workspace --json",
+    "pairs certify": "--contracts --text --embedder --kind --study --workspace --json",
+    "pairs review": "--kind --rows --by --workspace --json",
+    "bench": "",
+    "bench sandbox": "--json",
+    "bench decisions": "--quick --json --landscapes --output",
+    "bench faults": "--quick --minutes --kind --case --json --output",
+    "bench soak": "--quick --json",
+}
+"""The commands in the order of the help, each with its options."""
 
 
 def nightlane(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-        env={**clean, "COLUMNS": "200", **environment},
-    )  # fmt: skip
+    environment = {**clean, "COLUMNS": "200", **environment}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -49,48 +84,71 @@ def study(folder: Path, *changes: tuple[str, str]) -> Path:
     return simulated_study.write_study(folder, text)
 
 
+def command_of(name: str) -> Any:
+    found: Any = COMMANDS
+    for word in name.split():
+        found = found.commands[word]
+    return found
+
+
+def options_of(command: Any) -> list[str]:
+    return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+
+
 def test_commands_and_options_are_pinned() -> None:
-    surface = {
-        "run": ["--workspace", "--decisions", "--hours", "--workers", "--seed", "--fresh"],
-        "resume": ["--workspace", "--decisions", "--hours", "--workers"],
-        "status": ["--workspace", "--json"],
-        "report": ["--workspace", "--json"],
-        "explain": ["--workspace", "--json"],
-        "check": ["--workspace", "--show"],
-        "init": [],
-        "doctor": ["--workspace", "--repair", "--json"],
-        "evaluate": [
-            "--problems", "--model", "--study", "--revision", "--quantization", "--adapter", "--model-adapter",
-            "--endpoint", "--samples", "--before", "--seeds", "--number", "--temperature", "--tokens", "--seconds",
-            "--memory", "--workspace", "--json",
-        ],
-        "finetune": [
-            "--output", "--steps", "--epochs", "--seed", "--recipe", "--unreviewed", "--workspace", "--json",
-        ],
-        "bench": [],
-        "bench sandbox": ["--json"],
-        "bench decisions": ["--quick", "--json", "--landscapes", "--output"],
-        "bench faults": ["--quick", "--minutes", "--kind", "--case", "--json", "--output"],
-        "pairs": [],
-        "pairs list": ["--kind", "--state", "--limit", "--workspace", "--json"],
-        "pairs show": ["--workspace", "--json"],
-        "pairs vote": ["--by", "--workspace", "--json"],
-        "pairs import": [
-            "--kind", "--skip-bad", "--origin", "--rejected-origin", "--category", "--source", "--by", "--study",
-            "--workspace", "--json",
-        ],
-        "pairs export": ["--kind", "--format", "--downvoted", "--license", "--study", "--workspace", "--json"],
-        "pairs audit": ["--kind", "--study", "--workspace", "--json"],
-        "pairs review": ["--kind", "--rows", "--by", "--workspace", "--json"],
-    }  # fmt: skip
+    assert options_of(COMMANDS) == GLOBAL_OPTIONS
+    assert list(COMMANDS.commands) == [name for name in SURFACE if " " not in name]
+    for command, options in SURFACE.items():
+        assert options_of(command_of(command)) == options.split()
+    assert set(leaves(COMMANDS)) <= set(SURFACE)
+
+
+def test_the_help_names_commands_and_exit_codes() -> None:
     listed = nightlane("--help").stdout
-    assert re.findall(r"│ (\w+) ", listed.split("Commands")[1]) == [name for name in surface if " " not in name]
-    for command, options in surface.items():
-        shown = nightlane(*command.split(), "--help").stdout
-        assert re.findall(r"(--[a-z-]+)\b", shown.split("Options")[1]) == [*options, "--help"]
-    for number, word in ((2, "bad input"), (3, "busy"), (4, "changed"), (5, "endpoint"), (7, "disk full")):
-        assert f"{number} " in listed
-        assert word in listed
+    assert re.findall(r"│ (\w+) ", listed.split("Commands")[1]) == [name for name in SURFACE if " " not in name]
+    for number, meaning in EXIT_CODES.items():
+        assert f"{number} {meaning}" in " ".join(listed.split())
+
+
+def leaves(group: Any, *names: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, *names, name)
+        else:
+            yield " ".join((*names, name))
+
+
+@pytest.mark.parametrize("name", list(leaves(COMMANDS)))
+def test_the_help_of_every_command_has_a_summary_of_one_line_and_an_example_that_parses(name: str) -> None:
+    command, names = command_of(name), name.split()
+    words = shlex.split(command.epilog.removeprefix("Example: nightlane "))
+    assert words[: len(names)] == names
+    command.make_context(names[-1], words[len(names) :])
+    assert all(parameter.help for parameter in command.params)
+    assert "\n" not in command.help.split("\n\n")[0]
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert nightlane("--version").stdout == f"nightlane {version('nightlane')}\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked"),
+    [
+        ("bash", {"COMP_WORDS": "nightlane fin", "COMP_CWORD": "1"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "nightlane fin"}),
+        ("fish", {"_TYPER_COMPLETE_ARGS": "nightlane fin", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}),
+    ],
+)
+def test_shells_complete_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: str, asked: dict[str, str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["nightlane"])
+    for name, value in {"_NIGHTLANE_COMPLETE": f"complete_{shell}", **asked}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        main()
+    assert "finetune" in capsys.readouterr().out
 
 
 def test_a_session_prints_the_reports_path_and_nothing_else_on_stdout(tmp_path: Path) -> None:
@@ -264,7 +322,7 @@ def test_ctrl_c_before_a_session_is_begun_does_not_say_that_it_can_be_resumed(
     workspace = Workspace(tmp_path)
 
     def interrupted(begins: bool) -> str:
-        with pytest.raises(typer.Exit) as ended, command_line._resumable(workspace, begins):
+        with pytest.raises(typer.Exit) as ended, on_interrupt(_interrupted(workspace, begins)):
             raise KeyboardInterrupt
         assert ended.value.exit_code == 130
         return capsys.readouterr().err
@@ -272,7 +330,7 @@ def test_ctrl_c_before_a_session_is_begun_does_not_say_that_it_can_be_resumed(
     assert "no session was begun yet, so nothing is lost; start again" in interrupted(True)
     assert nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 1).returncode == 0
     assert "no session was begun yet" in interrupted(True), "the earlier one is no part of this"
-    assert "Go on with: nightlane resume" in interrupted(False)
+    assert "continue with: nightlane resume" in interrupted(False)
 
 
 def test_ctrl_c_in_check_is_one_line(
@@ -281,8 +339,8 @@ def test_ctrl_c_in_check_is_one_line(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(held_up, "hold", interrupt)
+    monkeypatch.setattr(material_check, "hold", interrupt)
     with pytest.raises(typer.Exit) as ended:
-        command_line.check(study(tmp_path), tmp_path, 0)
+        check(study(tmp_path), tmp_path, 0)
     assert ended.value.exit_code == 130
     assert capsys.readouterr().err == "nightlane: interrupted; the study was not checked to its end\n"

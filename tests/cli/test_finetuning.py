@@ -12,7 +12,7 @@ from agent.loop.nodes import BASELINE_FAILED
 from agent.loop.start import Overrides, begin
 from agent.study.schema import Study, load_study
 from agent.workspace.folder import Workspace
-from cli.finetune import recipe_for
+from cli.recipe_choice import recipe_for
 from common.errors import BadInput
 from lanes import Recipe
 from lanes.knobs import changed

@@ -186,7 +186,7 @@ def test_doctor_refuses_what_is_no_address_and_does_not_show_it(
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     _, out, _ = typed(monkeypatch, capsys, "doctor", "--workspace", tmp_path)
-    assert "OPENAI_BASE_URL is no http(s) address; set it to one such as http://localhost:8000/v1" in out
+    assert "OPENAI_BASE_URL is not an http(s) address; set it to one such as http://localhost:8000/v1" in out
     assert "S3CRETpw" not in out
 
 
@@ -196,7 +196,7 @@ def test_doctor_does_not_call_it_a_fault_that_no_endpoint_is_set(
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     _, out, _ = typed(monkeypatch, capsys, "doctor", "--workspace", tmp_path)
-    assert "ok       endpoint: none set and none needed: Thompson sampling and Optuna propose without one" in out
+    assert "ok       endpoint: not set, and not needed: Thompson sampling and Optuna propose without one" in out
 
 
 def test_an_evaluation_shows_answers_and_is_not_obeyed_by_them(
@@ -245,7 +245,7 @@ def test_a_defect_that_quotes_it_is_told_without_it(
     def broken(*_: object) -> None:
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr("cli.doctor.examine", broken)
+    monkeypatch.setattr("cli.machine.examine", broken)
     code, _, err = typed(monkeypatch, capsys, "doctor")
     assert code == 1
     assert "Traceback" in err

@@ -83,8 +83,7 @@ def test_an_interrupted_run_leaves_no_manifest_and_says_so(tmp_path: Path, tiny_
     told, errors = process.communicate(timeout=60)
     assert (process.returncode, told) == (130, "")
     assert errors.strip().splitlines()[-1] == (
-        f"nightlane: interrupted; what is in {out} is no complete run, and none is taken up; begin again with a new "
-        "--output"
+        f"nightlane: interrupted; the run in {out} is incomplete and cannot be resumed; start again with a new --output"
     )
     assert curve.stat().st_size
     assert not (out / "finetune.json").exists()

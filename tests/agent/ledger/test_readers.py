@@ -101,7 +101,7 @@ def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(
     assert f"running (process {process.pid})" in said
     assert "DISCARD" in said or "KEEP" in said
     code, said = typed(workspace, "report")
-    assert re.search(r"nothing in \S+/runs/[0-9a-z-]+ may be written by you, so the report is only printed", said)
+    assert re.search(r"\S+/runs/[0-9a-z-]+ is not writable for you, so the report is only printed", said)
     assert ".tmp" not in said
     assert "# " in said
     os.kill(process.pid, signal.SIGKILL)

@@ -157,7 +157,7 @@ def test_a_session_can_be_interrupted_from_the_keyboard_and_says_how_to_go_on(tm
         process.send_signal(number)
         code, errors = finish(process)
         assert code == 130
-        assert f"Go on with: nightlane resume --workspace {tmp_path}" in errors
+        assert f"continue with: nightlane resume --workspace {tmp_path}" in errors
     code, errors = finish(start("resume", "--workspace", str(tmp_path)))
     assert code == 0, errors
     assert len(table(tmp_path)) == 9

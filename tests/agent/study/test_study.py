@@ -8,7 +8,7 @@ import tiny
 
 from agent.study.material_check import hold
 from agent.study.schema import Study, load_study
-from cli.init import write_template
+from cli.study import write_example_study
 from common.errors import BadInput
 
 
@@ -131,11 +131,11 @@ def test_the_question_changes_with_what_decides_and_with_nothing_else(tmp_path: 
 
 
 def test_what_init_writes_is_a_study_that_passes_its_check(tmp_path: Path) -> None:
-    paths = write_template(tmp_path / "mine")
+    paths = write_example_study(tmp_path / "mine")
     loaded = load_study(next(path for path in paths if path.name == "study.toml"))
     loaded.check_material()
     with pytest.raises(BadInput, match="overwrites nothing"):
-        write_template(tmp_path / "mine")
+        write_example_study(tmp_path / "mine")
 
 
 def test_every_recipe_field_that_init_shows_is_known_and_every_choice_is_named() -> None:

@@ -15,7 +15,7 @@ import simulated_study
 import tiny
 
 from agent.study.schema import load_study
-from cli.init import EXAMPLE
+from cli.study import EXAMPLE_STUDY
 from common.errors import BadInput, EndpointUnavailable
 from probes.generate.random_keys import Sampling
 from probes.generate.vllm import AnswerServer, ServerBroken, ServerRefused
@@ -360,7 +360,7 @@ def test_a_local_study_has_the_key_it_had_before_there_were_servers(tmp_path: Pa
 
 
 def test_what_init_and_the_readme_say_of_the_section_is_a_section(tmp_path: Path) -> None:
-    template = (EXAMPLE / "study.toml").read_text(encoding="utf-8")
+    template = (EXAMPLE_STUDY / "study.toml").read_text(encoding="utf-8")
     block = template[template.index("# [serving]") :].partition("\n\n")[0]
     commented = "\n".join(line.removeprefix("# ") for line in block.splitlines())
     told = re.search(r"```toml\n(\[serving\].*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

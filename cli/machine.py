@@ -1,0 +1,98 @@
+"""What this machine offers: packages, devices, sandboxes, the endpoint, the disk. ``nightlane doctor`` prints it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from agent.workspace.check import Found
+from agent.workspace.folder import Workspace
+from common.redaction import redacted_address
+from probes.run.local_workers import visible_devices
+from sandbox import diagnose, remedy
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "bitsandbytes",
+    "datasets",
+    "optuna",
+    "langgraph",
+    "langgraph-checkpoint-sqlite",
+    "openai",
+    "pandas",
+)
+
+
+def file_lines(found: Sequence[Found]) -> list[str]:
+    """A line for each file or group of files of a workspace."""
+    return [f"{'ok' if one.whole else 'damaged':<8} {one.what}: {one.says}" for one in found]
+
+
+def examine(workspace: Workspace) -> tuple[list[str], bool]:
+    """Lines to print, and False if no session can run here."""
+    lines, healthy = [f"ok       python {platform.python_version()} on {platform.platform()}"], True
+    for package in PACKAGES:
+        try:
+            lines.append(f"ok       {package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            healthy = False
+            lines.append(f"missing  {package}; install it with: {sys.executable} -m pip install {package}")
+    lines.append(_devices())
+    sandboxes = diagnose()
+    chosen = next((found.backend for found in sandboxes if found.works), None)
+    for found in sandboxes:
+        mark = "ok" if found.works else "no"
+        role = " (used)" if found.backend == chosen else ""
+        lines.append(f"{mark:<8} sandbox {found.backend}{role}: {found.why}")
+    if chosen is None:
+        healthy = False
+        lines.append(f"missing  a sandbox, without which no answer can be executed. {remedy()}")
+    lines.append(_endpoint())
+    free = shutil.disk_usage(_existing(workspace)).free / 1e9
+    lines.append(f"{'ok' if free > 5 else 'low':<8} disk: {free:.1f} GB free at {workspace.root}")
+    holder = workspace.holder()
+    lines.append(f"ok       workspace {workspace.root}: {f'held by process {holder}' if holder else 'free'}")
+    return lines, healthy
+
+
+def _devices() -> str:
+    devices = visible_devices()
+    if devices:
+        return f"ok       devices: {len(devices)} GPU(s), one worker each"
+    return f"ok       devices: no GPU; {os.cpu_count()} cores, one worker with one thread per core"
+
+
+def _endpoint() -> str:
+    url, key, model = (os.environ.get(name) for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"))
+    if not url and not key:
+        return (
+            "ok       endpoint: not set, and not needed: Thompson sampling and Optuna propose without one; set "
+            "OPENAI_BASE_URL or OPENAI_API_KEY to let a language model propose too"
+        )
+    if url and not _is_address(url):
+        return "no       endpoint: OPENAI_BASE_URL is not an http(s) address; set it to one such as http://localhost:8000/v1"
+    where = redacted_address(url or "the openai client's own")
+    named = f"model {model}" if model else "no model named (set OPENAI_MODEL, or model under [proposer])"
+    return f"{'set' if model else 'no':<8} endpoint: {where}, {'a key' if key else 'no key'}, {named}; not tried"
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is an http(s) URL with a host, and with a number as its port if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _existing(workspace: Workspace) -> str:
+    path = workspace.root.resolve()
+    while not path.exists():
+        path = path.parent
+    return str(path)

@@ -1,0 +1,83 @@
+"""Which recipe a full-length run trains: that of a file, the last session's incumbent, or the study's own."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.ledger.file import holds_sessions
+from agent.ledger.store import Ledger
+from agent.ledger.tables import last_incumbent
+from agent.loop.nodes import BASELINE_FAILED
+from agent.study.schema import Study, complaint
+from agent.workspace.folder import Workspace
+from common.errors import BadInput
+from common.wording import nearest
+from lanes import Recipe, check_recipe
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A recipe, and where it comes from in words."""
+
+    recipe: Recipe
+    origin: str
+
+
+def recipe_for(study: Study, workspace: Workspace, file: Path | None = None) -> Chosen:
+    """The recipe of ``file``, else what the last finished session under the study's question left, else the study's
+    own. BadInput for a file that holds no recipe, or one that this study cannot train.
+
+    The question stands for the probe key, which only a worker can name: a session decides under one key, and the
+    recipe that it left has won there.
+    """
+    if file is not None:
+        return Chosen(_of_file(file, study), str(file))
+    none = f"the study's own, since {workspace.root} holds no finished session under its question"
+    return _left(workspace, study.question) or Chosen(study.start, none)
+
+
+def _left(workspace: Workspace, question: str) -> Chosen | None:
+    """A session that could not measure what it started from says nothing of it."""
+    if not holds_sessions(workspace.ledger):
+        return None
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        rows = [row for name in reversed(ledger.sessions()) if (row := ledger.session(name))]
+        for row in rows:
+            unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
+            if row.question == question and row.finished and not unmeasured:
+                decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
+                return Chosen(ledger.recipe(last_incumbent(row, decisions)), f"what session {row.id} left standing")
+    return None
+
+
+def _of_file(path: Path, study: Study) -> Recipe:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        # As JSON, because pydantic is strict there without refusing a list for a tuple.
+        recipe = Recipe.model_validate_json(json.dumps(table), strict=True)
+    except (OSError, UnicodeDecodeError):
+        raise BadInput(
+            f"{path} is no readable recipe; give a recipe.toml, as sessions write one to runs/session-*/"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
+    except ValidationError as error:
+        raise BadInput(f"{path}, {complaint(error)}") from None
+    except (RecursionError, TypeError, ValueError):
+        raise BadInput(f"{path} nests too deeply, or holds a date or an endless number; write a recipe") from None
+    _require_trainable(path, recipe, study)
+    return recipe
+
+
+def _require_trainable(path: Path, recipe: Recipe, study: Study) -> None:
+    sources = study.file.data.sources
+    for source in recipe.mixture:
+        if source not in sources:
+            raise BadInput(f"{path}: the mixture weighs {source!r}{nearest(source, sources)}")
+    try:
+        check_recipe(recipe, study.file.probe.micro_batch)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None

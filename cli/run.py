@@ -1,0 +1,153 @@
+"""``nightlane run``, ``resume``, ``status``, ``report`` and ``explain``: sessions and what they decided."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import (
+    AsJson,
+    SessionId,
+    StudyFile,
+    WorkspaceFolder,
+    example,
+    on_interrupt,
+    print_result,
+    workspace_at,
+)
+from cli.study import load
+from common.printable import tell
+from common.threads import one_thread
+
+if TYPE_CHECKING:
+    from agent.workspace.folder import Workspace
+
+commands = typer.Typer()
+
+Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="Stop after this many decisions.")]
+Hours = Annotated[
+    float | None, typer.Option("--hours", min=0.001, help="Stop after this many hours; a suspended machine costs none.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes; default one per GPU, or one on CPUs.")
+]
+
+
+@commands.command(epilog=example("run my-study/study.toml --hours 8"))
+def run(
+    study: StudyFile,
+    workspace: WorkspaceFolder = Path(),
+    decisions: Decisions = None,
+    hours: Hours = None,
+    workers: Workers = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the proposers.")] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start from the study's recipe, not from what earlier sessions kept.")
+    ] = False,
+) -> None:
+    """Run a session until its budget is spent, then write the report.
+
+    A session proposes, probes, compares and decides. Prints the path of the report."""
+    one_thread()
+    from agent.loop.start import Overrides, begin
+    from view.terminal.live import watching
+
+    loaded = load(study)
+    folder = workspace_at(workspace)
+    with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
+        session = begin(loaded, folder, Overrides(decisions, hours, workers), seed, fresh, watcher, _write_report)
+    print_result(str(folder.session(session) / "report.md"))
+
+
+@commands.command(epilog=example("resume"))
+def resume(
+    session: SessionId = None,
+    workspace: WorkspaceFolder = Path(),
+    decisions: Decisions = None,
+    hours: Hours = None,
+    workers: Workers = None,
+) -> None:
+    """Continue an interrupted session.
+
+    No decision is lost or made twice. Prints the path of the report."""
+    one_thread()
+    from agent.loop.start import Overrides, resume
+    from view.terminal.live import watching
+
+    folder = workspace_at(workspace)
+    with on_interrupt(_interrupted(folder, begins=False)), watching() as watcher:
+        done = resume(folder, session, Overrides(decisions, hours, workers), watcher, _write_report)
+    print_result(str(folder.session(done) / "report.md"))
+
+
+@commands.command(epilog=example("status --json"))
+def status(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
+    """Show a session's decisions so far, its incumbent recipe and the rest of its budget."""
+    one_thread()
+    from view.terminal.status import session_status, status_text
+
+    found = session_status(workspace_at(workspace), session)
+    print_result(found if as_json else status_text(found))
+
+
+@commands.command(epilog=example("report 20261122-014103"))
+def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
+    """Write a session's report again and print it.
+
+    Also brings results.tsv and progress.log up to date with the ledger."""
+    one_thread()
+    from agent.ledger.result_files import catch_up
+    from view.data.session_record import load_record
+    from view.report.report import report_data, report_markdown, write_report
+
+    folder = workspace_at(workspace)
+    record = load_record(folder, session)
+    for message in catch_up(folder):
+        tell(f"nightlane: {message}")
+    try:
+        write_report(folder, record.session.id)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        tell(f"nightlane: {folder.session(record.session.id)} is not writable for you, so the report is only printed")
+    print_result(report_data(record) if as_json else report_markdown(record))
+
+
+@commands.command(epilog=example("explain 007"))
+def explain(
+    decision: Annotated[
+        str, typer.Argument(metavar="ID", help="As in results.tsv; 007 means the latest session's seventh.")
+    ],
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Show the figures behind a decision, and what would have changed it."""
+    one_thread()
+    from view.explain.explanation import explain, explain_data
+    from view.explain.text import explain_text
+
+    found = explain(workspace_at(workspace), decision)
+    print_result(explain_data(found) if as_json else explain_text(found))
+
+
+def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:
+    """What Ctrl-C says: how to resume, or that there is nothing to resume. ``begins``: the command starts a new
+    session, which can be resumed once the ledger has it."""
+    from agent.ledger.file import holds_sessions, session_ids
+
+    before = session_ids(workspace.ledger) if begins else None
+
+    def message() -> str:
+        if not holds_sessions(workspace.ledger) or (before is not None and session_ids(workspace.ledger) == before):
+            return "no session was begun yet, so nothing is lost; start again"
+        return f"every decision so far is saved; continue with: {workspace.resume_command}"
+
+    return message
+
+
+def _write_report(workspace: "Workspace", session: str) -> Path:
+    from view.report.report import write_report
+
+    return write_report(workspace, session)

@@ -1,0 +1,87 @@
+"""``nightlane init`` and ``nightlane check``, and how every command reads a study."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import StudyFile, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
+from common.errors import BadInput
+from common.printable import tell
+
+if TYPE_CHECKING:
+    from agent.study.schema import Study
+    from agent.workspace.folder import Workspace
+
+commands = typer.Typer()
+EXAMPLE_STUDY = Path(__file__).with_name("example_study")
+
+
+@commands.command(epilog=example("init my-study"))
+def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")]) -> None:
+    """Write a commented study.toml with example data."""
+    for path in write_example_study(directory):
+        print_result(str(path))
+
+
+@commands.command(epilog=example("check my-study/study.toml --show 3"))
+def check(
+    study: StudyFile,
+    workspace: WorkspaceFolder = Path(),
+    rows: Annotated[
+        int,
+        typer.Option("--show", metavar="N", min=0, help="Print N rows of each source, as text and as trained tokens."),
+    ] = 0,
+) -> None:
+    """Validate a study without training: files, model, rows and prompts.
+
+    Renders every row and prompt with the model's tokenizer. Prints the cost of a probe and the smallest effect that the
+    study can detect."""
+    with on_interrupt(lambda: "the study was not checked to its end"):
+        _check(study, workspace_at(workspace), rows)
+
+
+def _check(study: Path, workspace: "Workspace", rows: int) -> None:
+    from agent.study.material_check import hold
+    from agent.study.power import require_sight
+    from view.data.cost import cost_text
+    from view.terminal.live import rendering
+    from view.terminal.rendered_rows import rendered_text, rows_text
+
+    with rendering() as progress:
+        checked = hold(load(study), tell, tell=progress)
+    require_sight(checked.study, workspace)
+    print_result(cost_text(checked.study, workspace))
+    print_result(rendered_text(checked))
+    if rows:
+        print_result(rows_text(checked, rows))
+
+
+def load(path: Path) -> "Study":
+    """Read a study. The material of a bundled study is built when it is used for the first time."""
+    from agent.study.schema import load_study
+
+    study = load_study(path)
+    if study.file.lab:
+        from importlib import import_module
+
+        from view.terminal.live import building
+
+        with building(study.file.lab) as progress:
+            import_module(f"labs.{study.file.lab}").build(path.parent / "build", progress)
+    return study
+
+
+def write_example_study(directory: Path) -> list[Path]:
+    """Copy the example study and return the files written. BadInput if one of them exists already."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{directory} cannot be made a folder ({error.strerror}); name a new or empty one") from None
+    copies = {path: directory / path.name for path in sorted(EXAMPLE_STUDY.iterdir()) if path.is_file()}
+    for copy in copies.values():
+        if copy.exists():
+            raise BadInput(f"{copy} exists and init overwrites nothing; name a new or empty folder")
+    for original, copy in copies.items():
+        copy.write_bytes(original.read_bytes())
+    return list(copies.values())
