@@ -64,8 +64,8 @@ class Request:
 
 
 def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path]:
-    """The evaluation and the folder of its files, a new one under ``runs``. ``note`` hears each step, for a person who
-    waits."""
+    """Evaluate, and return the result and the new folder under ``runs`` that holds its files. ``note`` gets a line for
+    each step."""
     begun = time.monotonic()
     with _scorer(request.scorer) as scorer, _judged_or_said():
         note(scorer.about)
@@ -144,7 +144,7 @@ def _answerers(request: Request) -> Sequence[Answerer]:
 
     settings = EndpointSettings(
         max_tokens=request.asking.max_new_tokens, temperature=request.asking.temperature,
-        otherwise=", or give --model or --samples",
+        remedy=", or give --model or --samples",
     )  # fmt: skip
     endpoint = Endpoint(settings, request.endpoint, os.environ)
     endpoint.check()

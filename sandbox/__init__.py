@@ -43,16 +43,16 @@ from sandbox.outcomes import (
 )
 from sandbox.raising import ProgramEnded
 from sandbox.self_test import diagnose, open_sandbox, remedy
-from sandbox.session import Sandbox, insist
-from sandbox.values import Form, Value, canonical, decode, encode
+from sandbox.session import Sandbox, run_twice
+from sandbox.values import EncodedValue, Value, canonical, decode, encode
 
 __all__ = [
     "Ask",
     "Candidate",
     "Diagnosis",
+    "EncodedValue",
     "Ended",
     "Execution",
-    "Form",
     "Limits",
     "Outcome",
     "Program",
@@ -68,7 +68,7 @@ __all__ = [
     "decode",
     "diagnose",
     "encode",
-    "insist",
     "open_sandbox",
     "remedy",
+    "run_twice",
 ]

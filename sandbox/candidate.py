@@ -10,7 +10,7 @@ from sandbox import protocol, raising, values
 from sandbox.conversation import Conversation, not_a_value
 from sandbox.jail import Jail
 from sandbox.outcomes import Ended, Limits, Outcome, Raised, Returned, SandboxBroken
-from sandbox.values import Form, Value
+from sandbox.values import EncodedValue, Value
 
 Ask: TypeAlias = Callable[..., Outcome]
 """Answers a function that a program asks for. Its arguments are Forms, and what it returns may be one."""
@@ -69,9 +69,9 @@ class Candidate:
         """The outcomes of several calls, sent ahead so that nobody waits between them. tell: what they changed, too."""
         return self._calls(name, [(arguments, {}) for arguments in many], tell)
 
-    def forward(self, name: str, arguments: Sequence[Form], named: Mapping[str, Form]) -> Outcome:
-        """A call whose arguments came out of another program; what it returns is a Form again, to go back there."""
-        return self._calls(name, [(arguments, named)], tell=True, read=Form)[0]
+    def forward(self, name: str, arguments: Sequence[EncodedValue], named: Mapping[str, EncodedValue]) -> Outcome:
+        """Call with arguments that another program made. The returned value stays encoded, to be sent back there."""
+        return self._calls(name, [(arguments, named)], tell=True, read=EncodedValue)[0]
 
     def _calls(
         self,
@@ -136,7 +136,7 @@ class Candidate:
     @staticmethod
     def _answer(ask: Ask, arguments: list[Any], named: dict[str, Any]) -> bytes:
         try:
-            outcome = ask(*map(Form, arguments), **{key: Form(form) for key, form in named.items()})
+            outcome = ask(*map(EncodedValue, arguments), **{key: EncodedValue(form) for key, form in named.items()})
         except ValueError as trouble:  # an argument that cannot cross: the program that asked is told
             outcome = Raised("ValueError", str(trouble)[:_MESSAGE], "ValueError")
         match outcome:

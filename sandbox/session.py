@@ -69,7 +69,7 @@ class Sandbox:
             return Execution(candidate.loaded, () if candidate.loaded else outcomes, time.monotonic() - begun)
 
         try:
-            return insist(attempt, self)
+            return run_twice(attempt, self)
         except ProgramBroke as trouble:
             return Execution(Ended("broke_sandbox", str(trouble)), (), time.monotonic() - begun)
 
@@ -77,7 +77,7 @@ class Sandbox:
         """Load a program and keep it for calls, until it is closed; one at a time.
 
         needs: a function that it must define. asks: functions that the program may call and that are answered out
-        here. SandboxBroken when the machinery failed: call it within `insist`.
+        here. SandboxBroken when the machinery failed: call it within `run_twice`.
         """
         if self._closed or os.getpid() != self._owner:
             raise RuntimeError("a sandbox serves the process that opened it, until close(); open another one")
@@ -125,7 +125,7 @@ class Sandbox:
             self.discard()
 
 
-def insist(attempt: Callable[[], T], *sandboxes: Sandbox) -> T:
+def run_twice(attempt: Callable[[], T], *sandboxes: Sandbox) -> T:
     """attempt(), which uses the sandboxes, and once more with new zygotes when the machinery or the machine failed.
 
     Whatever a program does, that is its own failure: where it fails twice and the sandboxes serve another one straight

@@ -47,7 +47,7 @@ class TooLarge(Unrepresentable):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class EncodedValue:
     """A value that came out of one process and goes into another as it is; nobody out here has looked into it."""
 
     json: Any
@@ -58,20 +58,22 @@ class Form:
         return decode(self.json)
 
 
-def encode(value: Value | Form, max_bytes: int = MAX_BYTES, library_dicts: bool = False, in_order: bool = False) -> Any:
+def encode(
+    value: Value | EncodedValue, max_bytes: int = MAX_BYTES, library_dicts: bool = False, in_order: bool = False
+) -> Any:
     """The JSON-able form of `value`. library_dicts: take a Counter, defaultdict or OrderedDict as the dict it equals.
     in_order: sets keep their order, for a process of the same hash seed; else they are sorted, the same everywhere.
 
     Raises Unrepresentable for a type that is not in the list, or deeper than MAX_DEPTH; TooLarge when the parts add
     up to more than about `max_bytes` bytes. Both are ValueErrors.
     """
-    if type(value) is Form:
+    if type(value) is EncodedValue:
         return value.json
     return _Encoder(max_bytes, LIBRARY_DICTS if library_dicts else (), in_order).encode(value, 0)
 
 
 def encode_call(
-    arguments: Sequence[Value | Form], named: Mapping[str, Value | Form], in_order: bool = False
+    arguments: Sequence[Value | EncodedValue], named: Mapping[str, Value | EncodedValue], in_order: bool = False
 ) -> tuple[list[Any], dict[str, Any]]:
     """The JSON-able forms of a call's arguments; Unrepresentable for one that cannot cross."""
     forms = [encode(argument, in_order=in_order) for argument in arguments]

@@ -19,7 +19,7 @@ from probes.inputs.prompts import Prompt
 from probes.inputs.settings import RunnerSettings
 from probes.inputs.training_rows import unit
 from probes.result.reading import Failure, Outcome, Probe, Reading, Score, Timing
-from probes.run.protocol import Keep, Listener, Progress, let_go
+from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 from probes.run.store import ProbeStore
 
 CLIFF = 0.5
@@ -102,7 +102,11 @@ class SimulatedRunner:
         return self.world.identity
 
     def run(
-        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+        self,
+        batch: Sequence[Probe],
+        listener: Listener,
+        keep: OnOutcome = ignore_outcome,
+        allowance: Allowance | None = None,
     ) -> list[Outcome]:
         outcomes = []
         for probe in batch:

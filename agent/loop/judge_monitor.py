@@ -1,4 +1,4 @@
-"""Keeps an eye on the scorer of a session: examined at the start, at intervals and at the end, by its own overseer.
+"""Keeps an eye on the scorer of a session: examined at the start, at intervals and at the end, by its own examiner.
 
 A scorer that fails ends the session: what it would still give could not be compared with what it gave.
 """
@@ -13,8 +13,8 @@ from agent.ledger.tables import ExaminationRow
 from agent.study.schema import Study
 from common.clock import now
 from common.errors import BudgetSpent, EndpointUnavailable, JudgeUnfit
-from probes.endpoint.spending import Allowance, Purse
-from probes.scoring import Context, Duel, Missing, Overseer, scorer_class
+from probes.endpoint.spending import Allowance, SpendingMeter
+from probes.scoring import AnswerPair, Context, Missing, ScorerExaminer, scorer_class
 from probes.scoring.judge.examination import Examination, examination_from
 
 REMEDY = "name another model, or mend the rubric or the calibration under [scorer]"
@@ -22,10 +22,10 @@ REMEDY = "name another model, or mend the rubric or the calibration under [score
 
 @dataclass
 class Examiner(AbstractContextManager["Examiner"]):
-    """``overseer``: None for a scorer that needs none. ``allowance``: what judging may cost by now. ``note``: for the
+    """``examiner``: None for a scorer that needs none. ``allowance``: what judging may cost by now. ``note``: for the
     log; ``heard`` is told what is said while the scorer is asked, and may end that by raising BudgetSpent."""
 
-    overseer: Overseer | None
+    examiner: ScorerExaminer | None
     study: Study
     allowance: Callable[[], Allowance]
     note: Callable[[str], None]
@@ -36,32 +36,32 @@ class Examiner(AbstractContextManager["Examiner"]):
     def of(cls, study: Study, allowance: Callable[[], Allowance], note: Callable[[str], None]) -> Self:
         """The examiner of a study. A simulated runner scores nothing, so nobody is examined."""
         real = study.file.runner.kind != "simulated"
-        overseer = scorer_class(study.scorer.kind).overseer(study.scorer, study.path.parent) if real else None
-        return cls(overseer, study, allowance, note)
+        examiner = scorer_class(study.scorer.kind).examiner(study.scorer, study.path.parent) if real else None
+        return cls(examiner, study, allowance, note)
 
     def __exit__(self, *_: object) -> None:
-        if self.overseer is not None:
-            self.overseer.close()
+        if self.examiner is not None:
+            self.examiner.close()
 
     @property
     def chooses(self) -> bool:
-        return self.overseer is not None and self.overseer.chooses
+        return self.examiner is not None and self.examiner.chooses
 
     def begin(self) -> None:
         """Before a session starts: JudgeUnfit, or the comparison epoch that stands or begins now."""
-        if self.overseer is None:
+        if self.examiner is None:
             return
-        found = self._examine(self.overseer, first=True)
+        found = self._examine(self.examiner, first=True)
         if found.unfit:
             raise JudgeUnfit(f"a judge must pass its examination and {found.unfit}; {REMEDY}")
         if found.moved:
-            number = self.overseer.end_epoch()
+            number = self.examiner.end_epoch()
             self.note(
                 f"JUDGE {found.moved} since comparison epoch {found.epoch}: this is another judge, epoch {number} "
                 "begins, and nothing is compared with what was measured before"
             )
             found = replace(found, epoch=number, shift=None)
-        self.overseer.accept(found)
+        self.examiner.accept(found)
         self.begun = found
 
     def record_beginning(self, ledger: Ledger, session: str) -> None:
@@ -72,29 +72,29 @@ class Examiner(AbstractContextManager["Examiner"]):
     def epoch_ended(self, ledger: Ledger, session: str) -> str | None:
         """Why a session cannot go on: the comparison epoch it was in has ended since it was last examined."""
         rows = ledger.examinations(session)
-        if self.overseer is None or not rows or rows[-1].data["epoch"] == self.overseer.epoch:
+        if self.examiner is None or not rows or rows[-1].data["epoch"] == self.examiner.epoch:
             return None
         why = examination_from(rows[-1].data)
         told = why.unfit or why.moved or "another session found that the judge had changed"
         return (
-            f"comparison epoch {why.epoch} ended ({told}) and epoch {self.overseer.epoch} began, with which nothing "
+            f"comparison epoch {why.epoch} ended ({told}) and epoch {self.examiner.epoch} began, with which nothing "
             "of this session can be compared"
         )
 
     def due(self, ledger: Ledger, session: str, turn: int) -> bool:
         """Before this turn, when so many decisions were made since the last examination."""
         last = max((row.turn for row in ledger.examinations(session)), default=0)
-        return self.overseer is not None and turn - 1 - last >= self.overseer.every
+        return self.examiner is not None and turn - 1 - last >= self.examiner.every
 
     def look(self, ledger: Ledger, session: str, decisions: int) -> str | None:
         """Examine after so many decisions: why the session must end, or None."""
-        if self.overseer is None:
+        if self.examiner is None:
             return None
-        found = self._examine(self.overseer, first=False)
+        found = self._examine(self.examiner, first=False)
         self._record(ledger, session, decisions, found)
         if not found.unfit and not found.moved:
             return None
-        number = self.overseer.end_epoch()
+        number = self.examiner.end_epoch()
         last = max((row.turn for row in ledger.examinations(session) if row.turn < decisions and row.passed), default=0)
         doubt = f"; decisions {last + 1} to {decisions} were made since it last passed" if decisions > last else ""
         return (
@@ -102,16 +102,16 @@ class Examiner(AbstractContextManager["Examiner"]):
             f"here and the next session begins epoch {number}"
         )
 
-    def choices(self, duels: Sequence[Duel]) -> list[float | Missing]:
-        """What the overseer prefers, at the session's cost."""
-        if self.overseer is None:
+    def choices(self, duels: Sequence[AnswerPair]) -> list[float | Missing]:
+        """What the examiner prefers, at the session's cost."""
+        if self.examiner is None:
             raise RuntimeError("nobody chooses between answers here")
-        with Purse(self.allowance()) as purse:
-            return list(self.overseer.prefer(duels, Context(self.heard or self.note, purse)))
+        with SpendingMeter(self.allowance()) as meter:
+            return list(self.examiner.prefer(duels, Context(self.heard or self.note, meter)))
 
-    def _examine(self, overseer: Overseer, first: bool) -> Examination:
-        with Purse(self.allowance()) as purse:
-            found = overseer.examine(self.study.material.probe_prompts, Context(self.heard or self.note, purse), first)
+    def _examine(self, examiner: ScorerExaminer, first: bool) -> Examination:
+        with SpendingMeter(self.allowance()) as meter:
+            found = examiner.examine(self.study.material.probe_prompts, Context(self.heard or self.note, meter), first)
         self.note(f"JUDGE {found.summary}")
         return found
 
@@ -124,7 +124,7 @@ class Examiner(AbstractContextManager["Examiner"]):
 
 def last_look(examiner: Examiner, ledger: Ledger, session: str, decisions: int) -> str | None:
     """As ``look``, at a session's end: money or an endpoint that is gone is a reason to say so, not to fail."""
-    if examiner.overseer is None or decisions in {row.turn for row in ledger.examinations(session)}:
+    if examiner.examiner is None or decisions in {row.turn for row in ledger.examinations(session)}:
         return None
     try:
         return examiner.look(ledger, session, decisions)

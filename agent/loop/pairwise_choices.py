@@ -17,7 +17,7 @@ from common.files import write_durably
 from probes.result.comparison import Choice
 from probes.result.reading import Failure, Probe
 from probes.run.store import DAMAGED, ProbeStore
-from probes.scoring import Duel, Missing
+from probes.scoring import AnswerPair, Missing
 from probes.scoring.protocol import too_many_missing
 
 
@@ -76,14 +76,14 @@ class Choices:
         except DAMAGED:
             return None
 
-    def _duels(self, pair: Pair) -> dict[tuple[str, int], Duel]:
+    def _duels(self, pair: Pair) -> dict[tuple[str, int], AnswerPair]:
         texts = [
             {(row["prompt"], row["sample"]): row.get("scored_text", row["text"]) for row in self._answers(probe)}
             for probe in (pair.candidate, pair.baseline)
         ]
         prompts = {prompt.id: prompt for prompt in self.study.material.prompts_of(pair.candidate.key.split)}
         return {
-            (prompt, sample): Duel(prompts[prompt], text, texts[1][prompt, sample])
+            (prompt, sample): AnswerPair(prompts[prompt], text, texts[1][prompt, sample])
             for (prompt, sample), text in texts[0].items()
         }
 
@@ -101,5 +101,5 @@ class Choices:
         return self.folder / f"choices-{pair.candidate.id}-{pair.baseline.id}.json"
 
 
-def _differ(duel: Duel) -> bool:
-    return duel.mine != duel.theirs
+def _differ(duel: AnswerPair) -> bool:
+    return duel.first != duel.second

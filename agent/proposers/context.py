@@ -18,7 +18,7 @@ from agent.proposers import Situation, Suggestion, Tried
 from agent.study.schema import Study
 from common.errors import IllegalRecipe
 from lanes import Knob, Recipe, SearchSpace, Value
-from probes.run.failures import crashed
+from probes.run.failures import crash_meaning
 
 CALIBRATION = "calibration"
 """The lane, and the proposer, of candidates that are the incumbent in disguise."""
@@ -36,13 +36,13 @@ WIDER = 3
 
 def machines(reason: str) -> bool:
     """Whether a reason is a crash that says nothing about the recipe: a later session may try that again."""
-    crash = crashed(reason)
+    crash = crash_meaning(reason)
     return crash is not None and not crash.recipes
 
 
 def _harmful(reason: str) -> bool:
     """Whether a reason says that a move did harm; a crash does where its kind bars a direction."""
-    crash = crashed(reason)
+    crash = crash_meaning(reason)
     return crash.direction if crash else reason.partition(":")[0] in HARM
 
 

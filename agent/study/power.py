@@ -16,7 +16,7 @@ from agent.study.schema import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from probes.result.comparison import OVERALL
-from probes.result.detectable_effect import Design, Noise, Sight, foreseen, remedies
+from probes.result.detectable_effect import Design, Noise, Resolution, predict, remedies
 from probes.result.reading import Reading
 from probes.result.variance_pooling import Spread, pooled
 from probes.run.store import ProbeStore
@@ -32,7 +32,7 @@ class Foresight:
 
     designs: dict[str, Design]
     noise: Noise
-    sights: dict[str, Sight]
+    sights: dict[str, Resolution]
     smallest_effect: float
     measured: int
 
@@ -62,8 +62,7 @@ def foresee(study: Study, workspace: Workspace) -> Foresight:
     if any(sight is None for sight in measured.values()):
         decisions, measured = [], {}
     sights = {
-        name: measured.get(name) or foreseen(design, noise, policy.confidence, level)
-        for name, design in designs.items()
+        name: measured.get(name) or predict(design, noise, policy.confidence, level) for name, design in designs.items()
     }
     return Foresight(designs, noise, sights, policy.smallest_effect, len(decisions))
 
@@ -109,7 +108,7 @@ def _level(policy: Policy) -> float:
     return levels(policy.night_error * policy.spend, policy.confirming_seeds, FIRST_LOOK)[-1]
 
 
-def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level: float) -> Sight | None:
+def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level: float) -> Resolution | None:
     """From the variance between seeds of comparisons in which something changed; None for too few of them."""
     found = [row.comparison for row in decisions if row.comparison]
     parts = [Spread(one["differences"][category].get("variance", 0.0), len(one["seeds"]) - 1) for one in found]
@@ -118,7 +117,7 @@ def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level
         return None
     error = math.sqrt(pooled(parts).variance / pairs)
     normal = NormalDist()
-    return Sight(error, normal.inv_cdf(0.975) * error, -normal.inv_cdf(level) * error)
+    return Resolution(error, normal.inv_cdf(0.975) * error, -normal.inv_cdf(level) * error)
 
 
 def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:

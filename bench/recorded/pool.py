@@ -23,7 +23,7 @@ from common.errors import NightlaneError
 from lanes import Recipe
 from probes.endpoint.spending import Allowance
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
-from probes.run.protocol import Keep, Listener, Progress, let_go
+from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 
 
 class PoolExhausted(NightlaneError):
@@ -127,7 +127,11 @@ class PoolRunner:
         return digest_of(["recorded", self.pool.key.digest])
 
     def run(
-        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+        self,
+        batch: Sequence[Probe],
+        listener: Listener,
+        keep: OnOutcome = ignore_outcome,
+        allowance: Allowance | None = None,
     ) -> list[Outcome]:
         outcomes = []
         for probe in batch:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from probes.endpoint.spending import Allowance, Purse
+from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Context, Mark
 from probes.scoring.judge.cache import JudgeCache, cache_key
@@ -81,12 +81,12 @@ def measure(folder: Path, count: int, kept: int) -> Figures:
 def seconds(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer], concurrency: int) -> float:
     """Of scoring answers that nobody judged before; the connections are new, as at the start of a probe."""
     settings = JudgeSettings(model="scripted", concurrency=concurrency, **PRICES)
-    with closing(JudgeScorer(settings, folder, environment)) as scorer, purse_of(folder) as purse:
+    with closing(JudgeScorer(settings, folder, environment)) as scorer, meter_of(folder) as meter:
         began = time.perf_counter()
-        marks = scorer.score(asked, Context(purse=purse))
+        marks = scorer.score(asked, Context(meter=meter))
         took = time.perf_counter() - began
-        if purse.spent.calls != len(asked) or not all(isinstance(mark, Mark) for mark in marks):
-            raise SystemExit(f"{purse.spent.calls} of {len(asked)} answers were judged")
+        if meter.spent.calls != len(asked) or not all(isinstance(mark, Mark) for mark in marks):
+            raise SystemExit(f"{meter.spent.calls} of {len(asked)} answers were judged")
     return took
 
 
@@ -94,17 +94,17 @@ def hit_times(folder: Path, environment: Mapping[str, str], asked: Sequence[Answ
     """Seconds of each answer that was judged before, scored by itself; the best of three, since another process that
     has the core meanwhile costs 4 ms."""
     settings = JudgeSettings(model="scripted")
-    with closing(JudgeScorer(settings, folder, environment)) as scorer, purse_of(folder) as purse:
-        score = partial(scorer.score, context=Context(purse=purse))
+    with closing(JudgeScorer(settings, folder, environment)) as scorer, meter_of(folder) as meter:
+        score = partial(scorer.score, context=Context(meter=meter))
         took = [min(timeit.repeat(partial(score, [answer]), number=1, repeat=REPEATS)) for answer in asked]
-        if purse.spent.calls or purse.spent.cache_hits != REPEATS * len(asked):
-            raise SystemExit(f"{purse.spent.cache_hits} of {REPEATS * len(asked)} answers were had from the cache")
+        if meter.spent.calls or meter.spent.cache_hits != REPEATS * len(asked):
+            raise SystemExit(f"{meter.spent.cache_hits} of {REPEATS * len(asked)} answers were had from the cache")
     return took
 
 
-def purse_of(folder: Path) -> Purse:
+def meter_of(folder: Path) -> SpendingMeter:
     """With a limit, as a session's: each call is paid for before it is made."""
-    return Purse(Allowance(folder / "judging.sqlite", "bench", 1000.0))
+    return SpendingMeter(Allowance(folder / "judging.sqlite", "bench", 1000.0))
 
 
 def fill(folder: Path, count: int) -> None:

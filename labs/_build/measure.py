@@ -15,7 +15,7 @@ import torch
 from agent.study.schema import Study, load_study
 from lanes import Recipe
 from probes.generate.sampler import Sampling, generate
-from probes.run.execute import Workbench, measure, sorted_out
+from probes.run.execute import Workbench, measure, split_scored
 from probes.result.reading import Probe, Reading, Score
 from probes.scoring import Answer
 
@@ -84,4 +84,4 @@ def _scores_of_base(study: Study, bench: Workbench) -> Sequence[Score]:
     questions = [base.renderer.question(prompt.text) for prompt in prompts]
     texts = generate(base.model, base.renderer, questions, sampling)
     answers = [Answer(prompt, text) for prompt, own in zip(prompts, texts, strict=True) for text in own]
-    return sorted_out(answers, bench.open_scorer().score(answers), probe.samples)[0]
+    return split_scored(answers, bench.open_scorer().score(answers), probe.samples)[0]

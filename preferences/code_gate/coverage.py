@@ -15,7 +15,7 @@ from preferences.certify.receipt import Receipt
 from preferences.code_gate.harness import ARCS, TRACED, traced_source
 from preferences.code_gate.rooms import calls
 from preferences.code_gate.trial import CannotRun, Trial
-from probes.scoring.execution.calls import told
+from probes.scoring.execution.calls import describe
 from probes.scoring.execution.parser import Unread
 from sandbox import Candidate, Outcome, Returned
 
@@ -33,7 +33,7 @@ def check(trial: Trial) -> Receipt:
 
     outcome = trial.attempt(traced_source(trial.program, trial.contract), trace)
     if not isinstance(outcome, Returned):
-        return Receipt("coverage", False, {"inputs": len(rows)}, f"no arcs came back: it {told(outcome)}")
+        return Receipt("coverage", False, {"inputs": len(rows)}, f"no arcs came back: it {describe(outcome)}")
     arcs = sorted(_arcs(outcome.value, trial.program))
     try:
         return Receipt(**bench.rooms.parser.ask(measure, trial.program, arcs, len(rows)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from preferences.certify.receipt import Receipt
 from preferences.code_gate.agreement import agree, flags, tells
 from preferences.code_gate.trial import Trial
-from probes.scoring.execution.calls import told
+from probes.scoring.execution.calls import describe
 from sandbox import Outcome, Returned
 
 
@@ -19,7 +19,7 @@ def check(trial: Trial) -> Receipt:
     figures = {"inputs": len(rows), "compared": sum(map(tells, expected))}
     for row, outcome, right in zip(rows, outcomes, expected, strict=True):
         if not agree(outcome, right, compares):
-            failing = f"{bench.note(row, outcome)}, and the reference {told(right)}"
+            failing = f"{bench.note(row, outcome)}, and the reference {describe(right)}"
             return Receipt("differential", False, figures, failing)
     if compares == "shape":
         stuck = _varying(expected) - _varying(outcomes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from preferences.code_gate.agreement import agree
-from probes.scoring.execution.calls import told
+from probes.scoring.execution.calls import describe
 from probes.scoring.execution.checks import same
 from sandbox import Outcome, Returned, Value
 
@@ -75,7 +75,7 @@ def _other_orders(row: Row, first: Outcome, place: int) -> list[Row]:
 
 def _differs(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
     different = [second for second in further if not agree(second, first)]
-    return f"called again {told(different[0])}" if different else ""
+    return f"called again {describe(different[0])}" if different else ""
 
 
 def _changes(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
@@ -85,17 +85,17 @@ def _changes(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
 
 def _moves_on(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
     different = [second for second in further if not agree(second, first)]
-    return f"called with that {told(different[0])}" if different else ""
+    return f"called with that {describe(different[0])}" if different else ""
 
 
 def _depends_on_order(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
     different = [second for second in further if not agree(second, first)]
-    return f"in another order {told(different[0])}" if different else ""
+    return f"in another order {describe(different[0])}" if different else ""
 
 
 def _does_not_come_back(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
     lost = [back for back in further if not (isinstance(back, Returned) and same(back.value, row[0]))]
-    return f"its inverse {told(lost[0])}" if lost else ""
+    return f"its inverse {describe(lost[0])}" if lost else ""
 
 
 PROPERTIES: dict[str, Law] = {

@@ -13,7 +13,7 @@ from preferences.code_gate.harness import call_name, callable_source
 from preferences.code_gate.laws import Calls, Row
 from preferences.code_gate.rooms import calls
 from preferences.code_gate.trial import Trial
-from probes.scoring.execution.calls import told
+from probes.scoring.execution.calls import describe
 from sandbox import Candidate, Outcome, SandboxBroken
 
 
@@ -47,7 +47,7 @@ def _failures(trial: Trial, rows: Sequence[Row], call: Calls) -> list[str]:
     found = []
     for row, outcome, right in zip(rows, outcomes, bench.reference(rows), strict=True):
         agrees = agree(outcome, right, contract.compares)
-        found.append("" if agrees else f"{bench.note(row, outcome)}, and the reference {told(right)}")
+        found.append("" if agrees else f"{bench.note(row, outcome)}, and the reference {describe(right)}")
     for one in contract.properties:
         broken = one.broken(rows, outcomes, list(contract.parameters), call, bench.helper)
         for place, (row, outcome, how) in enumerate(zip(rows, outcomes, broken, strict=True)):

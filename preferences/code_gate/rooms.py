@@ -15,9 +15,9 @@ from preferences.code_gate.harness import call_name, invariant_name, reference_s
 from preferences.code_gate.kinds import KINDS, Kind
 from preferences.code_gate.laws import Row
 from preferences.code_gate.tree import numbers, parse
-from probes.scoring.execution.calls import Call, told
+from probes.scoring.execution.calls import Call, describe
 from probes.scoring.execution.parser import Parser
-from sandbox import Candidate, Limits, Outcome, ProgramBroke, Returned, SandboxBroken, Value, insist, open_sandbox
+from sandbox import Candidate, Limits, Outcome, ProgramBroke, Returned, SandboxBroken, Value, open_sandbox, run_twice
 
 DRAWN = 40
 MOST_NUMBERS = 8
@@ -92,14 +92,14 @@ class Bench:
         if not any(isinstance(outcome, Returned) for outcome in outcomes):
             raise BadInput(
                 f"a reference gives values, and that of {name} gives none for {len(outcomes)} inputs: it "
-                f"{told(outcomes[0])}; mend it or the kinds of its parameters"
+                f"{describe(outcomes[0])}; mend it or the kinds of its parameters"
             )
         for case in self.contract.cases:
             (outcome,) = self.reference([case.arguments])
             if not agree(outcome, Returned(case.expected), self.contract.compares):
                 raise BadInput(
                     f"a case and the reference agree, and {self.note(case.arguments, outcome)} where the case says "
-                    f"{told(Returned(case.expected))}; mend one of them"
+                    f"{describe(Returned(case.expected))}; mend one of them"
                 )
 
     @cached_property
@@ -170,7 +170,7 @@ class Bench:
                 raise
 
         try:
-            return insist(attempt, self.rooms.references)
+            return run_twice(attempt, self.rooms.references)
         except ProgramBroke as trouble:
             raise BadInput(
                 f"a reference runs, and with that of {self.contract.entry_point} {trouble}; mend it"
@@ -183,7 +183,7 @@ class Bench:
             self._candidate = self.rooms.references.start(reference_source(contract), contract.entry_point)
             if self._candidate.loaded is not None:
                 raise BadInput(
-                    f"a reference loads, and that of {contract.entry_point} {told(self._candidate.loaded)}; mend it"
+                    f"a reference loads, and that of {contract.entry_point} {describe(self._candidate.loaded)}; mend it"
                 )
         return self._candidate
 

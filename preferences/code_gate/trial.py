@@ -8,9 +8,9 @@ from preferences.code_gate.harness import call_name, callable_source
 from preferences.code_gate.laws import Row
 from preferences.code_gate.reading import Read, read
 from preferences.code_gate.rooms import Bench, calls
-from probes.scoring.execution.calls import told
+from probes.scoring.execution.calls import describe
 from probes.scoring.execution.parser import Unread
-from sandbox import Candidate, Ended, Outcome, ProgramBroke, insist
+from sandbox import Candidate, Ended, Outcome, ProgramBroke, run_twice
 
 T = TypeVar("T")
 
@@ -76,11 +76,11 @@ class Trial:
         def start() -> T | CannotRun:
             with self.bench.rooms.programs.start(source, self.contract.entry_point) as candidate:
                 if candidate.loaded is not None:
-                    return CannotRun(f"it does not load: {told(candidate.loaded)}")
+                    return CannotRun(f"it does not load: {describe(candidate.loaded)}")
                 return action(candidate)
 
         try:
-            result = insist(start, self.bench.rooms.programs)
+            result = run_twice(start, self.bench.rooms.programs)
         except ProgramBroke as trouble:
             result = CannotRun(str(trouble))
         if isinstance(result, CannotRun):

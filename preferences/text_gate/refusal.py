@@ -1,6 +1,6 @@
 """Layer 7: the answer does not begin by declining.
 
-`refuses` (probes/scoring/execution/code_passages.py) is made for programs, where any "I cannot" is a refusal. In a text
+`refuses` (probes/scoring/execution/answer_parts.py) is made for programs, where any "I cannot" is a refusal. In a text
 it may as well be an answer: "I cannot say", "I will not change my mind", "I am sorry to hear that". What is no
 declining to do as asked is passed over. A set that is to teach refusing is no set for this gate.
 """
@@ -10,7 +10,7 @@ import re
 from common.wording import one_line
 from preferences.certify.receipt import Receipt
 from preferences.text_gate.case import Case
-from probes.scoring.execution.code_passages import refusal
+from probes.scoring.execution.answer_parts import refusal
 
 _SERVES = (
     r"access|advise|answer|assist|assume|browse|comment|complete|comply|continue|create|describe|discuss|engage|explain|"

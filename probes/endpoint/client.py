@@ -27,7 +27,7 @@ START_SECONDS = 20.0  # a server that cannot list its models in this time will n
 _MESSAGE_TOKENS = 16  # more than a chat template adds to a message
 
 Message = Mapping[str, str]
-Told = TypeVar("Told")
+T = TypeVar("T")
 
 
 NoReplyKind = Literal["busy", "down", "denied", "refused", "odd"]
@@ -66,7 +66,7 @@ class EndpointSettings:
     temperature: float = 0.7
     dollars_per_million_input: float = 0.0
     dollars_per_million_output: float = 0.0
-    otherwise: str = ""
+    remedy: str = ""
     retries: int = 2
 
 
@@ -115,11 +115,11 @@ class Endpoint:
     def check(self) -> None:
         """EndpointUnavailable unless it lists the model or, where it does not, answers one short question."""
         try:
-            self.look()
+            self.ping()
         except NoReply as error:
             raise self.unavailable(str(error)) from None
 
-    def look(self) -> None:
+    def ping(self) -> None:
         """As ``check``, with NoReply, which says whether waiting would help."""
         if self.model in (listed := self._listed()):
             return
@@ -150,7 +150,7 @@ class Endpoint:
         seed: for servers that sample the same for the same seed. max_tokens: in place of that of the settings.
         """
         more = {} if seed is None else {"seed": seed}
-        return self._told(lambda: self._read(self._create(messages, response_format, more, max_tokens)))
+        return self._call(lambda: self._read(self._create(messages, response_format, more, max_tokens)))
 
     def complete(
         self, model: str, prompt: str | list[int], options: Mapping[str, Any], extra: Mapping[str, Any]
@@ -175,15 +175,15 @@ class Endpoint:
             dollars = self._price(tokens_in, tokens_out)
             return Completion(_sendable(text), choice.finish_reason == "length", dollars, tokens_in, tokens_out)
 
-        return self._told(ask)
+        return self._call(ask)
 
     def names(self) -> list[str]:
         """The names of its models; NoReply when the list cannot be had."""
-        return self._told(lambda: [str(model.id) for model in self._quick().models.list().data])
+        return self._call(lambda: [str(model.id) for model in self._quick().models.list().data])
 
     def post(self, path: str, body: Mapping[str, Any]) -> str:
         """What it says to a call that OpenAI does not have; NoReply when it refuses."""
-        return self._told(lambda: str(self._client.post(path, cast_to=str, body=dict(body))))
+        return self._call(lambda: str(self._client.post(path, cast_to=str, body=dict(body))))
 
     def close(self) -> None:
         """End the connections that are kept."""
@@ -193,7 +193,7 @@ class Endpoint:
         """The client for calls that need no model: a server that takes long for these is down."""
         return self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout), max_retries=0)
 
-    def _told(self, call: Callable[[], Told]) -> Told:
+    def _call(self, call: Callable[[], T]) -> T:
         """What a call gives; whatever the server or the client raised is a NoReply."""
         try:
             return call()
@@ -274,7 +274,7 @@ class Endpoint:
     def _unavailable(self, url: str, why: str) -> EndpointUnavailable:
         return EndpointUnavailable(
             f"the endpoint at {url} cannot be used ({why}); start it, correct OPENAI_BASE_URL (it usually ends in /v1) "
-            f"and OPENAI_API_KEY{self._settings.otherwise}"
+            f"and OPENAI_API_KEY{self._settings.remedy}"
         )
 
     def _why(self, error: BaseException) -> str:
@@ -285,7 +285,7 @@ class Endpoint:
         return one_line(text.replace(self._key, "***") if self._key != NO_KEY else text, 200)
 
 
-def of_role(role: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+def role_environment(role: str, environment: Mapping[str, str]) -> Mapping[str, str]:
     """The environment in which OPENAI_{role}_BASE_URL and OPENAI_{role}_API_KEY, where set, are the endpoint's.
 
     A role's own address does not get the key of the other.

@@ -20,7 +20,7 @@ def to_log(line: str) -> None:
     tell(f"{time.strftime('%H:%M:%S')} {line}")
 
 
-class Patience:
+class Backoff:
     """One outage at a time, shared by the threads that meet it. ``seconds``: how long it may last.
 
     Waits begin with ``first`` seconds and double up to a minute; a server's own Retry-After makes one longer. A call
@@ -42,7 +42,7 @@ class Patience:
         self._over: BaseException | None = None
 
     def pause(self) -> None:
-        """Return when the endpoint may be asked; EndpointUnavailable once the patience is at its end."""
+        """Return when the endpoint may be asked; EndpointUnavailable once the backoff is at its end."""
         with self._change:
             while self._over is None and (left := self._until - time.monotonic()) > 0:
                 self._change.wait(min(left, LONGEST_WAIT))
@@ -95,8 +95,8 @@ class Patience:
         self._change.notify_all()
 
 
-def all_at_once(
-    asked: Sequence[Q], ask: Callable[[Q], T], concurrency: int, patience: Patience, name: str
+def run_concurrently(
+    asked: Sequence[Q], ask: Callable[[Q], T], concurrency: int, backoff: Backoff, name: str
 ) -> dict[Q, T]:
     """What each call gives, several at a time. The first exception ends all, after the calls that are in flight."""
     if not asked:
@@ -106,6 +106,6 @@ def all_at_once(
         try:
             return {futures[future]: future.result() for future in as_completed(futures)}
         except BaseException as error:
-            patience.give_up(error)  # else those that wait would wait on
+            backoff.give_up(error)  # else those that wait would wait on
             pool.shutdown(wait=False, cancel_futures=True)
             raise

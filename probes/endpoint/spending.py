@@ -19,7 +19,7 @@ from common.shared_sqlite import open_shared, open_to_read
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Usage:
     """What judging took: replies that came, also unreadable ones, judgements had from the cache, tokens and price."""
 
     calls: int = 0
@@ -28,14 +28,14 @@ class Spent:
     completion_tokens: int = 0
     dollars: float = 0.0
 
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
             self.calls + other.calls, self.cache_hits + other.cache_hits, self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens, self.dollars + other.dollars,
         )  # fmt: skip
 
 
-NOTHING = Spent()
+NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ class Allowance:
         return self.dollars - self.dollars_per_hour * max(0.0, time.monotonic() - self.since) / 3600
 
 
-class Purse:
+class SpendingMeter:
     """Counts one scoring's calls, and pays them from an allowance if there is one. Safe for threads."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
-        self._allowance, self._spent, self._pending = allowance, NOTHING, 0
+        self._allowance, self._spent, self._pending = allowance, NO_USAGE, 0
         self._change = threading.Condition()
         self._database = _opened(allowance.file) if allowance else None
 
@@ -75,26 +75,26 @@ class Purse:
             self._database.close()
 
     @property
-    def spent(self) -> Spent:
-        """Through this purse."""
+    def spent(self) -> Usage:
+        """Through this meter."""
         with self._change:
             return self._spent
 
-    def count(self, more: Spent) -> None:
+    def count(self, more: Usage) -> None:
         """What costs nothing, or was paid."""
         with self._change:
             self._spent += more
 
     @contextlib.contextmanager
-    def call(self, at_most: float) -> Iterator[list[Spent]]:
+    def call(self, at_most: float) -> Iterator[list[Usage]]:
         """Set ``at_most`` dollars aside for one call; what the block appends is what it took. BudgetSpent before a
         call that could pass the limit, once no call is in flight whose change might still pay it."""
-        taken: list[Spent] = []
+        taken: list[Usage] = []
         self._set_aside(at_most)
         try:
             yield taken
         finally:
-            paid = sum(taken, NOTHING)
+            paid = sum(taken, NO_USAGE)
             with self._change:
                 self._pending -= 1
                 self._spent += paid

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from common.digests import folder_digest
 from common.errors import EndpointUnavailable
-from probes.endpoint.client import Endpoint, EndpointSettings, NoReply, of_role
-from probes.endpoint.retry import Patience, all_at_once, to_log
+from probes.endpoint.client import Endpoint, EndpointSettings, NoReply, role_environment
+from probes.endpoint.retry import Backoff, run_concurrently, to_log
 from probes.generate.random_keys import Sampling, request_seed
 from probes.inputs.settings import ServingSettings
 from probes.rendering.renderer import Question, Stop
@@ -28,8 +28,10 @@ T = TypeVar("T")
 Request = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Options of the openai client, and what it sends besides."""
 ATTEMPTS = 2  # a reply that is no completion is asked for again
-ALONE = 5  # after so many failures of one answer, the server is asked whether it fails for all
-LAST = 1000  # failures of an answer that is asked for once more, because the server answered something else since
+FAILURES_BEFORE_CHECK = 5  # after so many failures of one answer, the server is asked whether it fails for all
+FINAL_ATTEMPT = (
+    1000  # failures of an answer that is asked for once more, because the server answered something else since
+)
 
 
 class ServerBroken(Exception):
@@ -56,13 +58,13 @@ class AnswerServer:
     def __init__(
         self, settings: ServingSettings, environment: Mapping[str, str] | None = None, wait: float | None = None
     ) -> None:
-        otherwise = ", or OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY"
-        asked = EndpointSettings(settings.timeout, otherwise=otherwise)
+        remedy = ", or OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY"
+        asked = EndpointSettings(settings.timeout, remedy=remedy)
         where = server_environment(os.environ if environment is None else environment)
         self._settings, self._wait = settings, wait
         self._endpoint = Endpoint(asked, settings.model, where)
         self._loading = threading.Lock()
-        doubt = self._look()
+        doubt = self._ping()
         self.about = f"answers: {settings.model} at {self._endpoint.url}" + (f"; {doubt}" if doubt else "")
 
     def close(self) -> None:
@@ -82,11 +84,11 @@ class AnswerServer:
         ServerBroken or ServerRefused when one of them cannot be had.
         """
         served = self._named(probe, adapter)
-        patience = Patience(self._settings.patience, note, self._wait, "the server of the answers")
-        with self._loaded(served, patience):
-            return self._ask_all(served, questions, stop, sampling, patience)
+        backoff = Backoff(self._settings.patience, note, self._wait, "the server of the answers")
+        with self._loaded(served, backoff):
+            return self._ask_all(served, questions, stop, sampling, backoff)
 
-    def _look(self) -> str:
+    def _ping(self) -> str:
         """What is doubtful about the server now; "" when it is as it should be."""
         try:
             listed = self._endpoint.names()
@@ -112,7 +114,7 @@ class AnswerServer:
         return ServedAdapter(probe, f"{probe}-{folder_digest(sorted(here.iterdir()))[:8]}", path)
 
     @contextmanager
-    def _loaded(self, adapter: ServedAdapter, patience: Patience) -> Iterator[None]:
+    def _loaded(self, adapter: ServedAdapter, backoff: Backoff) -> Iterator[None]:
         """The adapter loaded anew, whatever an earlier attempt at this probe left; unloaded afterwards."""
 
         def load() -> None:
@@ -122,7 +124,7 @@ class AnswerServer:
             self._load(adapter)
 
         try:
-            self._patiently(load, patience)
+            self._with_backoff(load, backoff)
             yield
         finally:
             try:
@@ -156,19 +158,19 @@ class AnswerServer:
                 raise
 
     def _ask_all(
-        self, adapter: ServedAdapter, questions: Sequence[Question], stop: Stop, sampling: Sampling, patience: Patience
+        self, adapter: ServedAdapter, questions: Sequence[Question], stop: Stop, sampling: Sampling, backoff: Backoff
     ) -> list[list[str]]:
         rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
 
         def ask(row: tuple[int, int]) -> str:
             question, sample = questions[row[0]], row[1]
             asked = request(sampling, request_seed(sampling.seed, question.text, sample), stop)
-            return self._ask(adapter, question, asked, patience)
+            return self._ask(adapter, question, asked, backoff)
 
-        texts = all_at_once(rows, ask, self._settings.concurrency, patience, "answers")
+        texts = run_concurrently(rows, ask, self._settings.concurrency, backoff, "answers")
         return [[texts[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
 
-    def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, patience: Patience) -> str:
+    def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, backoff: Backoff) -> str:
         """One answer. A server that was started anew has forgotten the adapter and is given it again."""
 
         def ask() -> str:
@@ -183,24 +185,24 @@ class AnswerServer:
                 self._load(adapter)
                 return ask()
 
-        return self._patiently(ask_or_load, patience)
+        return self._with_backoff(ask_or_load, backoff)
 
-    def _patiently(self, call: Callable[[], T], patience: Patience) -> T:
-        """What a call gives, waited for while the server is down; EndpointUnavailable at the end of the patience."""
+    def _with_backoff(self, call: Callable[[], T], backoff: Backoff) -> T:
+        """What a call gives, waited for while the server is down; EndpointUnavailable at the end of the backoff."""
         failures = 0
         while True:
-            patience.pause()
+            backoff.pause()
             try:
                 found = call()
             except NoReply as error:
                 failures += error.kind != "busy"
-                if self._sort_out(error, failures, patience):
-                    failures = LAST
+                if self._wait_or_raise(error, failures, backoff):
+                    failures = FINAL_ATTEMPT
             else:
-                patience.worked()
+                backoff.worked()
                 return found
 
-    def _sort_out(self, error: NoReply, failures: int, patience: Patience) -> bool:
+    def _wait_or_raise(self, error: NoReply, failures: int, backoff: Backoff) -> bool:
         """Return when the call may be made again: after a pause, or (true) for the last time, at once."""
         if error.kind == "denied":
             raise self._unavailable(str(error), KEY_OR_URL) from None
@@ -210,12 +212,12 @@ class AnswerServer:
             if failures >= ATTEMPTS:
                 raise ServerBroken(str(error)) from None
             return False
-        if failures >= ALONE and self._answers_others():
-            patience.worked()
-            if failures > LAST:
+        if failures >= FAILURES_BEFORE_CHECK and self._answers_others():
+            backoff.worked()
+            if failures > FINAL_ATTEMPT:
                 raise ServerBroken(f"the server answers others and not this: {error}") from None
             return True  # it may have come back just now
-        patience.failed(str(error), error.retry_after)
+        backoff.failed(str(error), error.retry_after)
         return False
 
     def _answers_others(self) -> bool:
@@ -258,7 +260,7 @@ def request(sampling: Sampling, seed: int, stop: Stop) -> Request:
 
 def server_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Where the server is, as the openai client's variables; EndpointUnavailable where nothing says it."""
-    where = of_role("ANSWERS", environment)
+    where = role_environment("ANSWERS", environment)
     if not where.get("OPENAI_BASE_URL"):
         raise EndpointUnavailable(
             '[serving] kind="endpoint" needs a server and OPENAI_ANSWERS_BASE_URL is not set; set it to the address of '

@@ -10,7 +10,7 @@ from typing import Any
 from common.errors import BadInput
 from probes.inputs.settings import ModelSettings
 from probes.inputs.turns import Turns, messages
-from probes.scoring.thoughts import answer_of
+from probes.scoring.thoughts import without_thoughts
 
 ANSWER = "Kumquats zigzag."  # stands for an answer, to see what a template writes around one
 Messages = list[dict[str, Any]]
@@ -119,7 +119,9 @@ def _parts(told: Messages, tools: str, asked: bool) -> list[tuple[str, str]]:
     found = []
     for turn in told:
         content = str(turn["content"])
-        found.append((f"{turn['role']} turn", answer_of(content) if asked and turn["role"] == "assistant" else content))
+        found.append(
+            (f"{turn['role']} turn", without_thoughts(content) if asked and turn["role"] == "assistant" else content)
+        )
         found += [
             ("tool_calls", str(call.get("function", {}).get("name", ""))) for call in turn.get("tool_calls") or []
         ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from probes.scoring.thoughts import is_mark
+from probes.scoring.thoughts import is_thought_mark
 
 Ids = list[int]
 CONTEXT = 8  # tokens before a continuation that its first pieces are decoded with
@@ -57,10 +57,10 @@ class Tokens:
     @cached_property
     def unsaid(self) -> dict[str, int]:
         """Special tokens that are no part of an answer: all but those that mark thoughts."""
-        return {text: number for text, number in self.special.items() if not is_mark(text)}
+        return {text: number for text, number in self.special.items() if not is_thought_mark(text)}
 
     @cached_property
     def added(self) -> tuple[str, ...]:
         """The texts of tokens that were added to the vocabulary, special or not, but for those that mark thoughts."""
         found = map(str, self.tokenizer.added_tokens_decoder.values())
-        return tuple(text for text in found if text.strip() and not is_mark(text))
+        return tuple(text for text in found if text.strip() and not is_thought_mark(text))

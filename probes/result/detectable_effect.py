@@ -2,7 +2,7 @@
 
 An answer's score is taken as recipe + run + category by run + prompt + answer + judgement; a run is a recipe trained
 with one seed. Of both sides' answers a part is common (the prompt, the random numbers) and cancels. A change is kept on
-its confirmation, so that is what is foreseen: so many fresh pairs, looked at as if the noise were known by then.
+its confirmation, so that is what is predicted: so many fresh pairs, looked at as if the noise were known by then.
 
 That a change helps some prompts and harms others is not in the sum, so it is a lower bound on the error.
 """
@@ -38,7 +38,7 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Resolution:
     """The standard error of a difference, half the width that its interval typically has, and the true effect that
     passes with an even chance."""
 
@@ -47,12 +47,12 @@ class Sight:
     visible: float
 
 
-def foreseen(design: Design, noise: Noise, confidence: float, level: float) -> Sight:
+def predict(design: Design, noise: Noise, confidence: float, level: float) -> Resolution:
     """What a comparison of this design will show under this noise; ``level``: the one-sided level it must pass."""
     by_seed, by_answer = _deviations(design, noise)
     error = math.sqrt((by_seed**2 + by_answer**2 / (design.prompts * design.samples)) / design.seeds)
     normal = NormalDist()
-    return Sight(error, normal.inv_cdf((1 + confidence) / 2) * error, -normal.inv_cdf(level) * error)
+    return Resolution(error, normal.inv_cdf((1 + confidence) / 2) * error, -normal.inv_cdf(level) * error)
 
 
 def _deviations(design: Design, noise: Noise) -> tuple[float, float]:
@@ -77,5 +77,5 @@ def remedies(design: Design, noise: Noise, level: float) -> dict[str, float]:
     }
     if noise.judgement and not design.choices:
         twice[f"passes to {2 * design.passes}"] = replace(design, passes=2 * design.passes)
-    found = {name: foreseen(other, noise, 0.95, level).visible for name, other in twice.items()}
+    found = {name: predict(other, noise, 0.95, level).visible for name, other in twice.items()}
     return dict(sorted(found.items(), key=lambda item: item[1]))

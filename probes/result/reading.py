@@ -8,7 +8,7 @@ from typing import Any
 from common.digests import digest_of
 from common.errors import UnlikeReadings
 from lanes import Recipe
-from probes.endpoint.spending import NOTHING, Spent
+from probes.endpoint.spending import NO_USAGE, Usage
 from probes.run.failures import MEANINGS, FailureKind, kind_named
 
 
@@ -116,7 +116,7 @@ class Reading:
     tokens: int
     peak_gb: float
     missing: tuple[Unscored, ...] = ()
-    judging: Spent = NOTHING
+    judging: Usage = NO_USAGE
 
     def mean(self, category: str = "overall") -> float:
         values = [s.value for s in self.scores if category in ("overall", s.category)]
@@ -181,5 +181,5 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
         Score(p, n, c, v + 0.0, dict(comp), tuple(crit), o) for p, n, c, v, comp, crit, o in plain["scores"]
     )
     plain["missing"] = tuple(Unscored(*row) for row in plain.get("missing", ()))
-    plain["judging"] = Spent(**plain.get("judging", {}))
+    plain["judging"] = Usage(**plain.get("judging", {}))
     return Reading(**plain)

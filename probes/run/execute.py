@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import NightlaneError
 from common.redaction import redacted
-from probes.endpoint.spending import Allowance, Purse
+from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
 from probes.inputs.material import Material
 from probes.inputs.settings import ScorerSettings
@@ -29,10 +29,10 @@ from probes.rendering.row_check import rendered_digest
 from probes.result.reading import Failure, Outcome, Probe, Reading, Score, Timing, Unscored
 from probes.run.failures import FailureKind
 from probes.run.protocol import Listener, Progress
-from probes.run.store import ADAPTER, ANSWERS, MANIFEST, lends_adapter
+from probes.run.store import ADAPTER, ANSWERS, MANIFEST, has_whole_adapter
 from probes.scoring import Answer, Context, Mark, Missing, Scorer, ScorerBroken, scorer_class
 from probes.scoring.protocol import too_many_missing
-from probes.scoring.thoughts import answer_of, opened_by
+from probes.scoring.thoughts import open_thought_mark, without_thoughts
 
 if TYPE_CHECKING:
     from probes.generate.vllm import AnswerServer
@@ -114,8 +114,8 @@ def _measure_one(
     bench: Workbench, probe: Probe, where: Callable[[str], Path], listener: Listener, allowance: Allowance | None
 ) -> Outcome:
     try:
-        with Purse(allowance) as purse:
-            return _reading(bench, probe, where, listener, purse)
+        with SpendingMeter(allowance) as meter:
+            return _reading(bench, probe, where, listener, meter)
     except NightlaneError:
         raise
     except Exception as error:
@@ -125,7 +125,9 @@ def _measure_one(
     return failure
 
 
-def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], listener: Listener, purse: Purse) -> Reading:
+def _reading(
+    bench: Workbench, probe: Probe, where: Callable[[str], Path], listener: Listener, meter: SpendingMeter
+) -> Reading:
     started = time.perf_counter()
     forget_peak(bench.device)
     steps, samples = bench.material.probe.steps, probe.key.samples
@@ -141,22 +143,22 @@ def _reading(bench: Workbench, probe: Probe, where: Callable[[str], Path], liste
     prompts = bench.material.prompts_of(probe.key.split)
     mark = time.perf_counter()
     questions = [base.renderer.question(prompt.asked) for prompt in prompts]
-    texts = _texts(bench, base, probe, trained.adapter, where, questions, aloud(listener, generating))
+    texts = _texts(bench, base, probe, trained.adapter, where, questions, notes_at(listener, generating))
     generated = time.perf_counter()
     scoring = replace(generating, phase="scoring")
     listener(scoring)
     asked = [(p, q, text) for p, q, own in zip(prompts, questions, texts, strict=True) for text in own]
     answers = [Answer(p, scored_text(bench.material.scorer, q.text, text)) for p, q, text in asked]
-    judged = scorer.score(answers, Context(aloud(listener, scoring), purse))
+    judged = scorer.score(answers, Context(notes_at(listener, scoring), meter))
     scored = time.perf_counter()
-    scores, missing = sorted_out(answers, judged, samples)
+    scores, missing = split_scored(answers, judged, samples)
     require_enough(missing, len(answers), bench.material.scorer.most_missing)
     _write_answers(directory / ANSWERS, answers, [text for *_, text in asked], judged, samples)
     (directory / "levels.json").write_text(json.dumps(levels(answers, judged), indent=1) + "\n", encoding="utf-8")
     timing = Timing(trained.seconds, generated - mark, scored - generated, time.perf_counter() - started)
     return Reading(
         probe.id, probe.recipe.digest, probe.key, probe.seed, scores, trained.final, timing, trained.tokens,
-        peak_gb(bench.device), missing, purse.spent,
+        peak_gb(bench.device), missing, meter.spent,
     )  # fmt: skip
 
 
@@ -165,7 +167,7 @@ def _trained(bench: Workbench, base: Base, probe: Probe, where: Callable[[str], 
     from probes.train.trl import Trained, TrainingJob, train
 
     lent, settings = where(probe.adapter_of), bench.material.probe
-    if probe.adapter_of and lends_adapter(lent):
+    if probe.adapter_of and has_whole_adapter(lent):
         return Trained(lent / ADAPTER, 0.0, 0, {})
     rows = order(probe.recipe, bench.material.sources, settings.steps * probe.recipe.effective_batch, probe.seed)
 
@@ -215,12 +217,12 @@ def _for_the_server(base: Base, adapter: Path, directory: Path) -> Iterator[Path
         shutil.rmtree(combined, ignore_errors=True)
 
 
-def aloud(listener: Listener, progress: Progress) -> Callable[[str], None]:
+def notes_at(listener: Listener, progress: Progress) -> Callable[[str], None]:
     """Tells the listener a note at this point of a probe."""
     return lambda note: listener(replace(progress, note=note))
 
 
-def sorted_out(
+def split_scored(
     answers: Sequence[Answer], judged: Sequence[Mark | Missing], samples: int
 ) -> tuple[tuple[Score, ...], tuple[Unscored, ...]]:
     """What has a score and what has none, each in the order of the answers."""
@@ -244,7 +246,7 @@ def require_enough(missing: Sequence[Unscored], answers: int, most: float) -> No
 
 def scored_text(scorer: ScorerSettings, question: str, text: str) -> str:
     """What of an answer is scored: what follows its thoughts, unless the study keeps them."""
-    return text if scorer.thoughts == "keep" else answer_of(opened_by(question) + text)
+    return text if scorer.thoughts == "keep" else without_thoughts(open_thought_mark(question) + text)
 
 
 def _write_answers(

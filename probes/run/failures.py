@@ -51,7 +51,7 @@ def kind_named(name: str) -> FailureKind:
     return {str(kind): kind for kind in MEANINGS}[name]
 
 
-def crashed(reason: str) -> Meaning | None:
+def crash_meaning(reason: str) -> Meaning | None:
     """Of a decision's reason that is a crash; None for another reason."""
     if not reason.startswith(CRASH):
         return None

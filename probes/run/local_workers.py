@@ -24,7 +24,7 @@ from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
 from probes.run.failures import MEANINGS
-from probes.run.protocol import Keep, Listener, Progress, let_go
+from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 from probes.run.store import require_own
 from probes.run.worker import Ready, serve
 
@@ -137,7 +137,11 @@ class ResidentRunner:
         return self._ready
 
     def run(
-        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+        self,
+        batch: Sequence[Probe],
+        listener: Listener,
+        keep: OnOutcome = ignore_outcome,
+        allowance: Allowance | None = None,
     ) -> list[Outcome]:
         self._drop_unfinished()
         now = _Batch(listener, deque(_Task(place, probe) for place, probe in enumerate(batch)))

@@ -27,10 +27,10 @@ class Progress:
 
 
 Listener = Callable[[Progress], None]
-Keep = Callable[[Probe, Outcome], None]
+OnOutcome = Callable[[Probe, Outcome], None]
 
 
-def let_go(probe: Probe, outcome: Outcome) -> None:
+def ignore_outcome(probe: Probe, outcome: Outcome) -> None:
     """For callers that only want the list."""
 
 
@@ -52,7 +52,11 @@ class Runner(Protocol):
     def width(self) -> int: ...
 
     def run(
-        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+        self,
+        batch: Sequence[Probe],
+        listener: Listener,
+        keep: OnOutcome = ignore_outcome,
+        allowance: Allowance | None = None,
     ) -> list[Outcome]:
         """One outcome per probe, in order. Infrastructure failures were tried again before they are returned.
 

@@ -128,7 +128,7 @@ def whole(directory: Path, name: str) -> bool:
     return (directory / name).exists() and all(_mark(directory / path) == mark for path, mark in own.items())
 
 
-def lends_adapter(directory: Path) -> bool:
+def has_whole_adapter(directory: Path) -> bool:
     """Whether a complete probe's adapter is there as it was saved; an older one, as far as no file is empty."""
     adapter = directory / ADAPTER
     try:

@@ -18,18 +18,18 @@ from probes.inputs.settings import ScorerSettings
 from probes.scoring.execution.scorer import ExecutionScorer
 from probes.scoring.function import FunctionScorer
 from probes.scoring.judge.scorer import JudgeScorer
-from probes.scoring.protocol import Answer, Context, Duel, Mark, Missing, Overseer, Scorer, ScorerBroken
+from probes.scoring.protocol import Answer, AnswerPair, Context, Mark, Missing, Scorer, ScorerBroken, ScorerExaminer
 from probes.scoring.rules.scorer import RulesScorer
 
 __all__ = [
     "Answer",
+    "AnswerPair",
     "Context",
-    "Duel",
     "Mark",
     "Missing",
-    "Overseer",
     "Scorer",
     "ScorerBroken",
+    "ScorerExaminer",
     "scorer_class",
     "scorer_digest",
     "scorer_settings",

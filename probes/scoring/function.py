@@ -57,7 +57,7 @@ class FunctionScorer:
         return f"function: {self._name}"
 
     @staticmethod
-    def overseer(settings: ScorerSettings, folder: Path) -> None:
+    def examiner(settings: ScorerSettings, folder: Path) -> None:
         """Nobody: it scores the same today and tomorrow."""
 
     @staticmethod

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from probes.endpoint.spending import Purse
+from probes.endpoint.spending import SpendingMeter
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.judge.examination import Examination
@@ -49,10 +49,10 @@ def _quiet(note: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a scorer may use while it scores: ``note`` tells the person who watches one line (that it waits, say) and
-    starts the probe's deadline anew; ``purse`` pays for what costs money, and counts it."""
+    starts the probe's deadline anew; ``meter`` pays for what costs money, and counts it."""
 
     note: Callable[[str], None] = _quiet
-    purse: Purse = field(default_factory=Purse)
+    meter: SpendingMeter = field(default_factory=SpendingMeter)
 
 
 def too_many_missing(reasons: Sequence[str], asked: int, most: float) -> str:
@@ -64,15 +64,15 @@ def too_many_missing(reasons: Sequence[str], asked: int, most: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Duel:
+class AnswerPair:
     """Two answers to one prompt, of the same seed and sample."""
 
     prompt: Prompt
-    mine: str
-    theirs: str
+    first: str
+    second: str
 
 
-class Overseer(Protocol):
+class ScorerExaminer(Protocol):
     """Looks after a scorer in the session's own process: examines it, and has it choose between two answers.
 
     Its calls raise EndpointUnavailable and BudgetSpent.
@@ -98,8 +98,8 @@ class Overseer(Protocol):
     def end_epoch(self) -> int:
         """It is another one: begin the next comparison epoch."""
 
-    def prefer(self, duels: Sequence[Duel], context: Context) -> Sequence[float | Missing]:
-        """+1 where ``mine`` is preferred whatever the order, -1 where ``theirs`` is, 0 for a tie."""
+    def prefer(self, duels: Sequence[AnswerPair], context: Context) -> Sequence[float | Missing]:
+        """+1 where ``first`` is preferred whatever the order, -1 where ``second`` is, 0 for a tie."""
 
     def close(self) -> None: ...
 
@@ -129,7 +129,7 @@ class Scorer(Protocol):
         """The files that decide a score: what they hold is part of the probe key."""
 
     @staticmethod
-    def overseer(settings: Any, folder: Path) -> Overseer | None:
+    def examiner(settings: Any, folder: Path) -> ScorerExaminer | None:
         """Who looks after the scorer, in the session's own process; None where there is nothing to look after."""
 
     def score(self, answers: Sequence[Answer], context: Context | None = None) -> Sequence[Mark | Missing]:

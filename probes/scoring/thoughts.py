@@ -36,18 +36,18 @@ _MARK = _pattern(
 _OPENED = _pattern(rf"(?:{'|'.join(opening for opening, _ in _MARKS)})(?=\s*+\Z)")
 
 
-def is_mark(token: str) -> bool:
+def is_thought_mark(token: str) -> bool:
     """Whether a special token's text is a mark that thoughts are found by, or a part of one."""
     return _MARK.fullmatch(token) is not None
 
 
-def opened_by(question: str) -> str:
+def open_thought_mark(question: str) -> str:
     """The mark at the end of a rendered question that has the answer begin within a thought; "" where there is none."""
     found = _OPENED.search(question)
     return found[0] if found else ""
 
 
-def answer_of(text: str) -> str:
+def without_thoughts(text: str) -> str:
     """What stands behind the last mark that closes a thought and before a thought that never ends; all of a text
     without either.
 

@@ -16,7 +16,7 @@ from agent.study.schema import load_study
 from agent.workspace.folder import Workspace
 from preferences.store.overlay import Vote
 from preferences.store.stores import Stores
-from probes.endpoint.spending import Allowance, Purse, Spent
+from probes.endpoint.spending import Allowance, SpendingMeter, Usage
 from view.report.report import write_report
 from view.terminal.live import PlainWatcher
 
@@ -46,8 +46,8 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
     (made / "runs" / "worker-0.log").write_text("a line\n" * 40, encoding="utf-8")
     with Ledger(made / "runs" / "ledger.sqlite") as ledger:
         session = ledger.sessions()[-1]
-        with Purse(Allowance(made / "runs" / "judging.sqlite", session)) as purse, purse.call(0.5) as taken:
-            taken.append(Spent(calls=1, dollars=0.25))
+        with SpendingMeter(Allowance(made / "runs" / "judging.sqlite", session)) as meter, meter.call(0.5) as taken:
+            taken.append(Usage(calls=1, dollars=0.25))
         for number in range(20):
             ledger.record_event(f"{session}-note-{number}", session, "2026-01-01T00:00:00Z", f"note {number}")
         publish(ledger, made)

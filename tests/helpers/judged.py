@@ -21,7 +21,7 @@ from probes.endpoint.spending import Allowance
 from probes.inputs.material import Material
 from probes.result.reading import Outcome, Probe
 from probes.run.execute import Workbench, measure
-from probes.run.protocol import Keep, Listener, let_go
+from probes.run.protocol import Listener, OnOutcome, ignore_outcome
 from probes.run.store import ProbeStore
 from probes.run.worker import environment
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
@@ -129,7 +129,11 @@ class RunnerHere:
         self.environment = environment("cpu", 1)
 
     def run(
-        self, batch: Sequence[Probe], listener: Listener, keep: Keep = let_go, allowance: Allowance | None = None
+        self,
+        batch: Sequence[Probe],
+        listener: Listener,
+        keep: OnOutcome = ignore_outcome,
+        allowance: Allowance | None = None,
     ) -> list[Outcome]:
         outcomes = []
         for probe in batch:

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jailed import BACKENDS, LIMITS
 
-from sandbox import Candidate, Ended, Form, Outcome, ProgramEnded, Raised, Returned, Sandbox, Value, open_sandbox
+from sandbox import (
+    Candidate,
+    EncodedValue,
+    Ended,
+    Outcome,
+    ProgramEnded,
+    Raised,
+    Returned,
+    Sandbox,
+    Value,
+    open_sandbox,
+)
 
 
 def test_each_call_is_sent_when_it_is_made_and_state_lives_between_them(sandbox: Sandbox) -> None:
@@ -122,7 +133,7 @@ def test_a_checker_in_a_sandbox_of_its_own_drives_a_candidate(sandbox: Sandbox, 
 
 
 def test_a_program_may_ask_while_it_loads_and_its_questions_are_checked(sandbox: Sandbox) -> None:
-    def double(x: Form) -> Outcome:
+    def double(x: EncodedValue) -> Outcome:
         return Returned(2 * x.value)
 
     with sandbox.start("four = ask(2)\ndef f(): return four", "f", {"ask": double}) as program:

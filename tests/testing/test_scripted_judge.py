@@ -12,8 +12,8 @@ from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Mark
 from probes.scoring.judge.client import SHORT
 from probes.scoring.judge.judgement import Unreadable, read_judgement
-from probes.scoring.judge.question import user_message
-from probes.scoring.judge.question_kinds import marking
+from probes.scoring.judge.question import scoring_question
+from probes.scoring.judge.question_kinds import scoring_kind
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
 from testing.scripted_endpoint.faults import FAULTS
@@ -86,8 +86,8 @@ def asked(folder: Path, texts: Sequence[str]) -> list[dict[str, Any]]:
     """What the scorer sends for each of the answers."""
     (folder / "rubric.toml").write_text(RUBRIC, encoding="utf-8")
     rubric = load_rubric(folder / "rubric.toml")
-    form = marking(rubric)
-    return [{"model": MODEL, "messages": form.messages(user_message(rubric, PROMPT, text))} for text in texts]
+    form = scoring_kind(rubric)
+    return [{"model": MODEL, "messages": form.messages(scoring_question(rubric, PROMPT, text))} for text in texts]
 
 
 def replies(requests: Sequence[dict[str, Any]], faults: float, times: int = 1, seed: int = 0) -> list[ScriptedReply]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from agent.ledger.tables import ExaminationRow
-from probes.endpoint.spending import NOTHING, Spent
+from probes.endpoint.spending import NO_USAGE, Usage
 from probes.result.reading import Reading, Score
 from probes.scoring.judge.examination import Examination, examination_from
 from view.data.session_record import SessionRecord
@@ -45,7 +45,7 @@ class Judging:
     bias: tuple[Bias, ...]
     missing: int
     answers: int
-    spent: Spent
+    spent: Usage
     readings: int
     total_dollars: float
     priced: bool
@@ -55,8 +55,8 @@ class Judging:
 def gather_judging(record: SessionRecord) -> Judging | None:
     """None where nothing was judged by a model."""
     readings = [o for row in record.probes if isinstance(o := record.outcomes.get(row.id), Reading)]
-    spent = sum((reading.judging for reading in readings), NOTHING)
-    if not record.examinations and spent == NOTHING:
+    spent = sum((reading.judging for reading in readings), NO_USAGE)
+    if not record.examinations and spent == NO_USAGE:
         return None
     scores = [score for reading in readings for score in reading.scores]
     missing = sum(len(reading.missing) for reading in readings)

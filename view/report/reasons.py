@@ -1,6 +1,6 @@
 """Reason codes in words."""
 
-from probes.run.failures import crashed
+from probes.run.failures import crash_meaning
 from view.report.markdown import code, text
 
 WORDS = {
@@ -40,6 +40,6 @@ def reason(code_word: str, older: bool = False) -> str:
         return f"with all KEEPs so far, {code(name)} was not shown to stay inside its margin"
     if word == "holdout_guard":
         return f"on the holdout prompts {code(name)} fell by more than its margin from start to end"
-    if crash := crashed(code_word):
+    if crash := crash_meaning(code_word):
         return crash.words
     return WORDS.get(word, text(code_word))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from probes.scoring.execution.failure_classes import FailureClass, class_of
-from sandbox import Candidate, Ended, Form, Outcome, Raised, Returned, Value
+from sandbox import Candidate, EncodedValue, Ended, Outcome, Raised, Returned, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,48 +25,48 @@ class Call:
     def note(self) -> str:
         shown = [_show(value) for value in self.arguments]
         shown += [f"{name}={_show(value)}" for name, value in self.named.items()]
-        return f"{self.name}({', '.join(shown)}) {told(self.outcome)}"
+        return f"{self.name}({', '.join(shown)}) {describe(self.outcome)}"
 
 
 @dataclass
 class Relay:
-    """Carries calls from the tests to the program as they are, and remembers the last.
+    """Passes calls from the tests on to the program and remembers the last one.
 
-    ``spoiled`` is the first call since `begin` that gave neither a value nor an exception. Tests hear of it as of an
-    exception and may catch that, but they have learnt nothing from it.
+    ``broken_call`` is the first call since `begin` that gave neither a value nor an exception. The tests see an
+    exception in its place. If they catch it, the check still fails.
     """
 
     program: Candidate
     entry_point: str
     last: Call | None = field(default=None)
-    spoiled: Call | None = field(default=None)
+    broken_call: Call | None = field(default=None)
 
     def begin(self) -> None:
-        self.spoiled = None
+        self.broken_call = None
 
     def ask(self, name: str) -> Callable[..., Outcome]:
         function = self.entry_point if name == "candidate" else name
 
-        def call(*arguments: Form, **named: Form) -> Outcome:
+        def call(*arguments: EncodedValue, **named: EncodedValue) -> Outcome:
             outcome = self.program.forward(function, arguments, named)
             self.last = Call(function, arguments, named, outcome)
-            if self.spoiled is None and (isinstance(outcome, Ended) or _out_of_memory(outcome)):
-                self.spoiled = self.last
+            if self.broken_call is None and (isinstance(outcome, Ended) or _out_of_memory(outcome)):
+                self.broken_call = self.last
             return outcome
 
         return call
 
-    def blame(self, outcome: Outcome, unread: str) -> tuple[FailureClass, str]:
+    def explain(self, outcome: Outcome, unread: str) -> tuple[FailureClass, str]:
         """Why a test did not run to its end: what the program did last where that is no value, else what the test
         made of the value. unread: why a value was none, as the tests found out."""
-        if self.spoiled is not None:
-            return self.spoiled.failure_class, self.spoiled.note
+        if self.broken_call is not None:
+            return self.broken_call.failure_class, self.broken_call.note
         note = self.last.note if self.last else ""
         if unread:
             return "ASSERTION_FAIL", f"{note} ({unread})"
         if isinstance(outcome, Returned):
             return "OTHER_RUNTIME", "the tests pass an argument that cannot cross"
-        return class_of(outcome), note or told(outcome)
+        return class_of(outcome), note or describe(outcome)
 
 
 def _out_of_memory(outcome: Outcome) -> bool:
@@ -74,7 +74,7 @@ def _out_of_memory(outcome: Outcome) -> bool:
     return isinstance(outcome, Raised) and outcome.builtin == "MemoryError"
 
 
-def told(outcome: Outcome) -> str:
+def describe(outcome: Outcome) -> str:
     match outcome:
         case Returned(value):
             return f"gave {_show(value)}"
@@ -84,9 +84,9 @@ def told(outcome: Outcome) -> str:
             return f"ended, {reason}: {detail}"
 
 
-def _show(value: Value | Form) -> str:
+def _show(value: Value | EncodedValue) -> str:
     """A value in at most some 200 characters."""
-    if isinstance(value, Form):
+    if isinstance(value, EncodedValue):
         try:
             value = value.value
         except ValueError:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
-from probes.scoring.execution.calls import Call, Relay, told
+from probes.scoring.execution.calls import Call, Relay, describe
 from probes.scoring.execution.failure_classes import FailureClass, class_of
 from probes.scoring.execution.parser import Parser
 from sandbox import (
@@ -34,8 +34,8 @@ from sandbox import (
     Sandbox,
     Value,
     canonical,
-    insist,
     open_sandbox,
+    run_twice,
 )
 from sandbox.values import decode
 
@@ -53,7 +53,7 @@ class TestsBroken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """Checks passed out of ``total``; the class of the first that failed, and its input for people to read."""
 
     passed: int
@@ -63,7 +63,7 @@ class Verdict:
     loaded: bool = True
 
 
-class Rooms:
+class Sandboxes:
     """The two sandboxes, one for programs and one for test code, which is opened when a prompt has some; and the
     process that finds the programs in answers."""
 
@@ -100,39 +100,39 @@ class Rooms:
 
 
 @dataclass(frozen=True, slots=True)
-class Cases:
+class CaseChecks:
     """Arguments and the values expected for them."""
 
     entry_point: str
     arguments: tuple[tuple[Value, ...], ...]
     expected: tuple[Value, ...]
 
-    def judge(self, source: str, rooms: Rooms) -> Verdict:
+    def run(self, source: str, sandboxes: Sandboxes) -> CheckResult:
         """The share of cases with the right value. SandboxBroken when the machinery failed."""
 
-        def attempt() -> Verdict:
-            with rooms.programs.start(source, self.entry_point) as program:
+        def attempt() -> CheckResult:
+            with sandboxes.programs.start(source, self.entry_point) as program:
                 if program.loaded is not None:
                     return _unloaded(program.loaded, len(self.expected))
                 outcomes = program.calls(self.entry_point, self.arguments)
-            return self._verdict(outcomes)
+            return self._result(outcomes)
 
-        return _insisted(attempt, len(self.expected), rooms.programs)
+        return _run_twice(attempt, len(self.expected), sandboxes.programs)
 
-    def _verdict(self, outcomes: Sequence[Outcome]) -> Verdict:
+    def _result(self, outcomes: Sequence[Outcome]) -> CheckResult:
         right = [
             isinstance(outcome, Returned) and same(outcome.value, value)
             for outcome, value in zip(outcomes, self.expected, strict=True)
         ]
         if all(right):
-            return Verdict(len(right), len(right))
+            return CheckResult(len(right), len(right))
         first = right.index(False)
         call = Call(self.entry_point, self.arguments[first], {}, outcomes[first])
-        return Verdict(sum(right), len(right), call.failure_class, call.note)
+        return CheckResult(sum(right), len(right), call.failure_class, call.note)
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class TestChecks:
     """Test code: ``setup`` is executed first, then each of ``tests`` is one check. All are executed, in order."""
 
     __test__ = False
@@ -151,42 +151,42 @@ class Tests:
         """Those of PACKAGES that the tests import."""
         return tuple(name for name in PACKAGES if any(_imports(name, text) for text in (self.setup, *self.tests)))
 
-    def judge(self, source: str, rooms: Rooms) -> Verdict:
+    def run(self, source: str, sandboxes: Sandboxes) -> CheckResult:
         """The share of tests that ran to their end. SandboxBroken when the machinery failed, TestsBroken when the
         tests cannot run at all."""
 
-        room = rooms.tests(self.packages)
+        room = sandboxes.tests(self.packages)
 
-        def attempt() -> Verdict:
-            with rooms.programs.start(source, self.entry_point) as program:
+        def attempt() -> CheckResult:
+            with sandboxes.programs.start(source, self.entry_point) as program:
                 if program.loaded is not None:
                     return _unloaded(program.loaded, len(self.tests))
                 relay = Relay(program, self.entry_point)
                 asks = {name: relay.ask(name) for name in self.functions}
                 with room.start(self.setup + _HARNESS, _RUN, asks) as tests:
-                    return self._verdict(tests, relay)
+                    return self._result(tests, relay)
 
-        return _insisted(attempt, len(self.tests), rooms.programs, room)
+        return _run_twice(attempt, len(self.tests), sandboxes.programs, room)
 
-    def _verdict(self, tests: Candidate, relay: Relay) -> Verdict:
+    def _result(self, tests: Candidate, relay: Relay) -> CheckResult:
         if tests.loaded is not None:
             if relay.last is None:
-                raise TestsBroken(f"the setup of its tests fails: {told(tests.loaded)}")
-            return Verdict(0, len(self.tests), *relay.blame(tests.loaded, tests.unread))
+                raise TestsBroken(f"the setup of its tests fails: {describe(tests.loaded)}")
+            return CheckResult(0, len(self.tests), *relay.explain(tests.loaded, tests.unread))
         passed, first = 0, None
         for test in self.tests:
             relay.begin()
             tests.unread = ""
             outcome = tests.call(_RUN, test)
-            sound = relay.spoiled is None and relay.program.ended is None and not (tests.unasked or tests.unread)
+            sound = relay.broken_call is None and relay.program.ended is None and not (tests.unasked or tests.unread)
             if isinstance(outcome, Returned) and sound:
                 passed += 1
             elif first is None:
-                first = relay.blame(outcome, tests.unread)
-        return Verdict(passed, len(self.tests), *(first or ()))
+                first = relay.explain(outcome, tests.unread)
+        return CheckResult(passed, len(self.tests), *(first or ()))
 
 
-def parse(checks: Mapping[str, Any]) -> Cases | Tests:
+def parse(checks: Mapping[str, Any]) -> CaseChecks | TestChecks:
     """The checks of a prompt; ValueError says what is wrong with them."""
     entry_point = checks.get("entry_point")
     if not isinstance(entry_point, str) or not entry_point.isidentifier():
@@ -198,11 +198,13 @@ def parse(checks: Mapping[str, Any]) -> Cases | Tests:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             arguments = [decode(case["args"]) for case in cases]
             if all(isinstance(row, list) for row in arguments):
-                return Cases(entry_point, tuple(map(tuple, arguments)), tuple(decode(c["expected"]) for c in cases))
+                return CaseChecks(
+                    entry_point, tuple(map(tuple, arguments)), tuple(decode(c["expected"]) for c in cases)
+                )
         raise ValueError("cases of args (a list) and expected")
     setup = checks.get("setup", "")
     if isinstance(tests, list) and tests and all(isinstance(text, str) for text in (setup, *tests)):
-        found = Tests(entry_point, setup, tuple(tests))
+        found = TestChecks(entry_point, setup, tuple(tests))
         try:
             _ = found.functions
         except SyntaxError as error:
@@ -235,15 +237,15 @@ def _by_key(value: dict[Value, Value]) -> list[tuple[str, Value]]:
     return sorted(((canonical(key), item) for key, item in value.items()), key=itemgetter(0))
 
 
-def _insisted(attempt: Callable[[], Verdict], total: int, *sandboxes: Sandbox) -> Verdict:
+def _run_twice(attempt: Callable[[], CheckResult], total: int, *sandboxes: Sandbox) -> CheckResult:
     try:
-        return insist(attempt, *sandboxes)
+        return run_twice(attempt, *sandboxes)
     except ProgramBroke as trouble:
-        return Verdict(0, total, "BROKE_SANDBOX", str(trouble))
+        return CheckResult(0, total, "BROKE_SANDBOX", str(trouble))
 
 
-def _unloaded(loaded: Raised | Ended, total: int) -> Verdict:
-    return Verdict(0, total, class_of(loaded, loading=True), f"it does not load: {told(loaded)}", loaded=False)
+def _unloaded(loaded: Raised | Ended, total: int) -> CheckResult:
+    return CheckResult(0, total, class_of(loaded, loading=True), f"it does not load: {describe(loaded)}", loaded=False)
 
 
 def _imports(name: str, source: str) -> bool:

@@ -25,14 +25,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from probes.scoring.execution import code_passages as passages
-from probes.scoring.execution.code_passages import Passage
+from probes.scoring.execution import answer_parts
+from probes.scoring.execution.answer_parts import Part
 from probes.scoring.execution.syntax import Fault, defines, definitions, helps, parse, statements
-from probes.scoring.thoughts import answer_of
+from probes.scoring.thoughts import without_thoughts
 
-__all__ = ["Extracted", "Form", "definitions", "extract", "salvage"]
+__all__ = ["AnswerForm", "Extracted", "definitions", "extract", "salvage"]
 
-Form: TypeAlias = Literal["completion", "bare", "fenced", "chatty", "none", "refusal"]
+AnswerForm: TypeAlias = Literal["completion", "bare", "fenced", "chatty", "none", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Extracted:
     """The program of an answer and how the answer held it; no source for "none" and "refusal"."""
 
     source: str
-    form: Form
+    form: AnswerForm
 
 
 def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
@@ -56,19 +56,19 @@ def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
 
     entry_point: the function asked for; "" takes the longest block. stub: the code that the answer was to continue.
     """
-    for whole in dict.fromkeys((text, answer_of(text))):
+    for whole in dict.fromkeys((text, without_thoughts(text))):
         if _is_program(whole, stub):
             return Extracted(stub + whole, "completion" if stub else "bare")
-    text, stub = _newlines(answer_of(text)), _newlines(stub)
-    parts = passages.fenced(text)
+    text, stub = _newlines(without_thoughts(text)), _newlines(stub)
+    parts = answer_parts.split_at_fences(text)
     outside = "\n".join(part.text for part in parts if not part.is_fenced)
-    found = passages.in_order(parts)
+    found = answer_parts.last_parts(parts)
     blocks = [part.text for part in found if part.is_fenced]
     runs = [part.text for part in found if not part.is_fenced and isinstance(parse(part.text), ast.Module)]
     if version := _last_version(text, found, entry_point, stub):
         return version
     # A docstring between prose may hold a fence, which is left out of it.
-    whole_runs = passages.in_order([Passage(outside, False)]) if blocks else []
+    whole_runs = answer_parts.last_parts([Part(outside, False)]) if blocks else []
     if version := _last_version(text, whole_runs, entry_point, stub):
         return version
     if source := _continuation(blocks, entry_point, stub):
@@ -78,13 +78,13 @@ def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
     return (
         _failing_block(blocks, entry_point, stub)
         or _failing_text(outside, runs, entry_point, stub)
-        or Extracted("", "refusal" if passages.refuses(text) else "none")
+        or Extracted("", "refusal" if answer_parts.refuses(text) else "none")
     )
 
 
 def _is_program(text: str, stub: str) -> bool:
     """Python reads an opening ~~~ as an operator where the closing one was cut off, and [DONE] as a list."""
-    if text.startswith("~~~") or passages.is_marked(text):
+    if text.startswith("~~~") or answer_parts.is_marked(text):
         return False
     return statements(parse(stub + text)) > statements(parse(stub))
 
@@ -95,7 +95,7 @@ def salvage(text: str, source: str, entry_point: str, stub: str) -> str | None:
     source: what `extract` read, which failed. Self-tests are dropped, a tail behind the whole function is cut off, and
     a body that lacks the stub's indentation gets it. What the function computes is never mended.
     """
-    text, source, stub = _newlines(answer_of(text)), _newlines(source), _newlines(stub)
+    text, source, stub = _newlines(without_thoughts(text)), _newlines(source), _newlines(stub)
     for candidate in _readings(text, source, entry_point, stub):
         if candidate != source and defines(parse(candidate), entry_point):
             return candidate
@@ -106,18 +106,20 @@ def _readings(text: str, source: str, entry_point: str, stub: str) -> Iterator[s
     yield definitions(source) or ""
     run = _without_tail(source)
     yield definitions(run) or run
-    if stub and not any(part.is_fenced for part in passages.fenced(text)):
+    if stub and not any(part.is_fenced for part in answer_parts.split_at_fences(text)):
         yield _continuation([text], entry_point, stub)
 
 
 def _without_tail(source: str) -> str:
     """The longest beginning that compiles, whatever stands behind it; from the first line of code on, if need be."""
-    start = passages.STARTS.search(source)
-    whole = passages.longest("", source, passages.tails)
-    return whole or (passages.longest("", source[start.start() :], passages.tails) if start else "")
+    start = answer_parts.STARTS.search(source)
+    whole = answer_parts.longest_that_compiles("", source, answer_parts.unindented_starts)
+    return whole or (
+        answer_parts.longest_that_compiles("", source[start.start() :], answer_parts.unindented_starts) if start else ""
+    )
 
 
-def _last_version(text: str, found: Sequence[Passage], entry_point: str, stub: str) -> Extracted | None:
+def _last_version(text: str, found: Sequence[Part], entry_point: str, stub: str) -> Extracted | None:
     """The last passage that defines the entry point, behind what it may need, or would but for its torn tail."""
     chosen = found if entry_point else sorted(found, key=lambda passage: (passage.is_fenced, len(passage.text)))
     programs = [(passage, code, parse(code)) for passage in chosen for code in [_dedented(passage.text)]]
@@ -126,7 +128,7 @@ def _last_version(text: str, found: Sequence[Passage], entry_point: str, stub: s
         passage, last, program = programs.pop()
         if has_fences and not passage.is_fenced and entry_point and not _names_a_function(last, entry_point):
             continue  # a line of prose such as `f = 3`
-        form: Form = "fenced" if passage.is_fenced else "chatty"
+        form: AnswerForm = "fenced" if passage.is_fenced else "chatty"
         if defines(program, entry_point):
             before = [
                 code
@@ -172,11 +174,11 @@ def _continuation(pieces: Sequence[str], entry_point: str, stub: str) -> str:
 
 def _indented_run(text: str, entry_point: str, stub: str) -> str:
     """The stub continued by the first indented lines, up to a line of prose; "" when that does not define it."""
-    start = passages.INDENTED.search(text)
+    start = answer_parts.INDENTED.search(text)
     flush = not text.lstrip("\n").startswith((" ", "\t"))
-    if not stub or not start or (flush and passages.begins_as_code(text)):
+    if not stub or not start or (flush and answer_parts.begins_as_code(text)):
         return ""  # a first line of code that lost its indentation is not left out
-    run = passages.longest(stub, text[start.start() :], passages.prose)
+    run = answer_parts.longest_that_compiles(stub, text[start.start() :], answer_parts.prose_starts)
     if defines(parse(_dedented(run)), entry_point):  # a block of code in Markdown, not a body
         return _joined([_preamble(stub, entry_point), _dedented(run)])
     return stub + run if defines(parse(stub + run), entry_point) else ""
@@ -188,7 +190,7 @@ def _failing_block(blocks: Sequence[str], entry_point: str, stub: str) -> Extrac
     program = parse(block)
     if isinstance(program, ast.Module) and statements(program):
         return Extracted(_joined([_preamble(stub, entry_point), block]), "fenced")
-    if isinstance(program, Fault) and (passages.begins_as_code(block, stub) or passages.DEFINES.search(block)):
+    if isinstance(program, Fault) and (answer_parts.begins_as_code(block, stub) or answer_parts.DEFINES.search(block)):
         head = _preamble(stub, entry_point) if named.search(block) else stub
         return Extracted(_joined([head, block]), "fenced")
     return None
@@ -197,9 +199,9 @@ def _failing_block(blocks: Sequence[str], entry_point: str, stub: str) -> Extrac
 def _failing_text(text: str, runs: Sequence[str], entry_point: str, stub: str) -> Extracted | None:
     if isinstance(parse(stub + text), ast.Module):
         return None  # a comment, or words that happen to parse
-    if passages.begins_as_code(text, stub):
+    if answer_parts.begins_as_code(text, stub):
         return Extracted(stub + text, "completion" if stub else "bare")
-    start = passages.DEFINES.search(text)
+    start = answer_parts.DEFINES.search(text)
     if start is None:
         return None
     run = max(runs, key=len, default="") or text[start.start() :]

@@ -16,7 +16,7 @@ from common.errors import BadInput, MissingRequirement
 from common.parallel import SideBySide, free_cores
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
-from probes.scoring.execution.checks import Cases, Rooms, Tests, TestsBroken, Verdict, parse
+from probes.scoring.execution.checks import CaseChecks, CheckResult, Sandboxes, TestChecks, TestsBroken, parse
 from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
 
@@ -42,26 +42,26 @@ class ExecutionScorer:
     def __init__(self, settings: ExecutionSettings, folder: Path = Path()) -> None:
         self._limits = Limits(seconds=settings.seconds, memory_mb=settings.memory_mb)
         self._here = threading.local()
-        self._opened: list[Rooms] = []
+        self._opened: list[Sandboxes] = []
         self._closing = False
-        self._about = f"sandbox: {self._rooms.programs.why}"
-        self._parsed: dict[str, Cases | Tests] = {}
+        self._about = f"sandbox: {self._sandboxes.programs.why}"
+        self._parsed: dict[str, CaseChecks | TestChecks] = {}
         self._reading = threading.Lock()  # Python's warnings are switched off for all threads, or for none
         self._side_by_side = SideBySide(self._mark)
 
     @property
-    def _rooms(self) -> Rooms:
+    def _sandboxes(self) -> Sandboxes:
         """This thread's own: a sandbox serves the thread that opened it."""
-        rooms: Rooms | None = getattr(self._here, "rooms", None)
-        if rooms is None:
+        sandboxes: Sandboxes | None = getattr(self._here, "sandboxes", None)
+        if sandboxes is None:
             try:
-                rooms = self._here.rooms = Rooms(self._limits)
+                sandboxes = self._here.sandboxes = Sandboxes(self._limits)
             except SandboxUnavailable as error:
                 raise MissingRequirement(str(error)) from None
-            self._opened.append(rooms)
+            self._opened.append(sandboxes)
             if self._closing:
-                rooms.interrupt()
-        return rooms
+                sandboxes.interrupt()
+        return sandboxes
 
     @property
     def about(self) -> str:
@@ -69,7 +69,7 @@ class ExecutionScorer:
         return self._about
 
     @staticmethod
-    def overseer(settings: ScorerSettings, folder: Path) -> None:
+    def examiner(settings: ScorerSettings, folder: Path) -> None:
         """Nobody: it scores the same today and tomorrow."""
 
     @staticmethod
@@ -98,11 +98,11 @@ class ExecutionScorer:
     def close(self) -> None:
         self._closing = True
         if self._side_by_side.busy:  # an interruption, or an answer that could not be judged
-            for rooms in tuple(self._opened):
-                rooms.interrupt()
+            for sandboxes in tuple(self._opened):
+                sandboxes.interrupt()
             self._side_by_side.close()
-        for rooms in self._opened:
-            rooms.close()
+        for sandboxes in self._opened:
+            sandboxes.close()
         self._side_by_side.close()
 
     def _mark(self, answer: Answer) -> Mark:
@@ -110,13 +110,13 @@ class ExecutionScorer:
         with self._reading:
             if (checks := self._parsed.get(answer.prompt.id)) is None:
                 checks = self._parsed[answer.prompt.id] = parse(answer.prompt.checks)
-        found = self._rooms.parser.extract(answer.text, checks.entry_point, stub)
+        found = self._sandboxes.parser.extract(answer.text, checks.entry_point, stub)
         if found.form in ("none", "refusal"):
             return Mark(0.0, {"pass": 0.0}, outcome="NO_CODE" if found.form == "none" else "REFUSAL")
         try:
-            verdict = self._judge(checks, found.source)
+            verdict = self._run(checks, found.source)
             format_only = not verdict.loaded and self._passes(
-                checks, self._rooms.parser.salvage(answer.text, found.source, checks.entry_point, stub)
+                checks, self._sandboxes.parser.salvage(answer.text, found.source, checks.entry_point, stub)
             )
         except SandboxBroken as error:
             raise ScorerBroken(f"prompt {answer.prompt.id!r}: {error}") from None
@@ -127,8 +127,8 @@ class ExecutionScorer:
             outcome=verdict.failure_class, note=verdict.note, format_only=format_only,
         )  # fmt: skip
 
-    def _judge(self, checks: Cases | Tests, source: str) -> Verdict:
-        return checks.judge(source, self._rooms)
+    def _run(self, checks: CaseChecks | TestChecks, source: str) -> CheckResult:
+        return checks.run(source, self._sandboxes)
 
-    def _passes(self, checks: Cases | Tests, source: str | None) -> bool:
-        return source is not None and self._judge(checks, source).failure_class == "PASS"
+    def _passes(self, checks: CaseChecks | TestChecks, source: str | None) -> bool:
+        return source is not None and self._run(checks, source).failure_class == "PASS"

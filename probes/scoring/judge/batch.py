@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from common.errors import BadInput
-from probes.endpoint.client import Endpoint, EndpointSettings, of_role
-from probes.endpoint.retry import Patience, all_at_once
-from probes.endpoint.spending import Spent
+from probes.endpoint.client import Endpoint, EndpointSettings, role_environment
+from probes.endpoint.retry import Backoff, run_concurrently
+from probes.endpoint.spending import Usage
 from probes.scoring.judge.cache import JudgeCache, cache_key
-from probes.scoring.judge.client import Form, JudgeClient
+from probes.scoring.judge.client import JudgeClient, QuestionKind
 from probes.scoring.judge.epoch import load_epoch
 from probes.scoring.judge.judgement import Unreadable
 from probes.scoring.judge.settings import JudgeSettings, cache_folder
@@ -27,9 +27,9 @@ Question = tuple[str, int]
 """The user's message to the judge, and the number of the pass. Equal answers to a prompt are one question."""
 
 
-class Desk:
+class BatchJudge:
     """One judge at one endpoint. EndpointUnavailable when that takes the key or the model no more, at the start or
-    later, or is down for longer than the study's patience; BudgetSpent when the session's money is at its end; BadInput
+    later, or is down for longer than the study's backoff; BudgetSpent when the session's money is at its end; BadInput
     when no model is named."""
 
     def __init__(self, settings: JudgeSettings, folder: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -42,10 +42,10 @@ class Desk:
             settings.timeout, settings.max_tokens, 0.0, settings.dollars_per_million_input,
             settings.dollars_per_million_output, ", or model under [scorer]", retries=0,
         )  # fmt: skip
-        where = of_role("JUDGE", os.environ if environment is None else environment)
+        where = role_environment("JUDGE", os.environ if environment is None else environment)
         endpoint = Endpoint(asked, settings.model, where)
         self._client = JudgeClient(endpoint, settings.max_tokens)
-        doubt = self._client.look()
+        doubt = self._client.ping()
         self.about = f"judge: {settings.model} at {endpoint.url}" + (f"; {doubt}" if doubt else "")
         self._cache = JudgeCache(cache_folder(settings, folder))
         self.epoch = load_epoch(settings, folder).number  # that of the judgements which may be had from the cache
@@ -54,73 +54,75 @@ class Desk:
         self._cache.close()
         self._client.close()
 
-    def ask(self, form: Form[T], questions: Sequence[Question], context: Context) -> dict[Question, T | Missing]:
+    def ask(
+        self, kind: QuestionKind[T], questions: Sequence[Question], context: Context
+    ) -> dict[Question, T | Missing]:
         """From the cache where it has them, else from the judge, which is asked for each once."""
         found: dict[Question, T | Missing] = {}
         for question in dict.fromkeys(questions):
-            if (kept := self._kept(form, question)) is not None:
+            if (kept := self._kept(kind, question)) is not None:
                 found[question] = kept
-        context.purse.count(Spent(cache_hits=len(found)))
+        context.meter.count(Usage(cache_hits=len(found)))
         todo = [question for question in dict.fromkeys(questions) if question not in found]
-        return found | self._at_once(todo, context, lambda one, patience: self._judged(form, one, patience, context))
+        return found | self._at_once(todo, context, lambda one, backoff: self._judged(kind, one, backoff, context))
 
-    def ask_afresh(self, form: Form[T], questions: Sequence[str], context: Context) -> list[T | Missing]:
+    def ask_afresh(self, kind: QuestionKind[T], questions: Sequence[str], context: Context) -> list[T | Missing]:
         """In order, from the judge itself, whatever is kept; nor is this kept. For looking at the judge."""
         numbered = list(enumerate(questions))
 
-        def judged(one: tuple[int, str], patience: Patience) -> T | Missing:
-            reply = self._client.ask(form, one[1], patience, context.purse)
+        def judged(one: tuple[int, str], backoff: Backoff) -> T | Missing:
+            reply = self._client.ask(kind, one[1], backoff, context.meter)
             return reply if isinstance(reply, Missing) else reply[0]
 
         found = self._at_once(numbered, context, judged)
         return [found[one] for one in numbered]
 
     def _at_once(
-        self, asked: Sequence[Q], context: Context, judged: Callable[[Q, Patience], T | Missing]
+        self, asked: Sequence[Q], context: Context, judged: Callable[[Q, Backoff], T | Missing]
     ) -> dict[Q, T | Missing]:
-        """Several at a time, with one patience for all of them."""
-        patience = Patience(self._settings.patience, context.note)
-        return all_at_once(asked, lambda one: judged(one, patience), self._settings.concurrency, patience, "judge")
+        """Several at a time, with one backoff for all of them."""
+        backoff = Backoff(self._settings.patience, context.note)
+        return run_concurrently(asked, lambda one: judged(one, backoff), self._settings.concurrency, backoff, "judge")
 
-    def _judged(self, form: Form[T], question: Question, patience: Patience, context: Context) -> T | Missing:
+    def _judged(self, kind: QuestionKind[T], question: Question, backoff: Backoff, context: Context) -> T | Missing:
         """One judgement, kept on disk once it is read. What the cache has then counts: another worker's, if faster."""
-        key = self._key(form, question)
+        key = self._key(kind, question)
         while not self._cache.claim(key, CLAIMS * self._settings.timeout):  # another worker asks the same just now
             time.sleep(POLL)
-            patience.pause()
-            if (found := self._kept(form, question)) is not None:
-                context.purse.count(Spent(cache_hits=1))
+            backoff.pause()
+            if (found := self._kept(kind, question)) is not None:
+                context.meter.count(Usage(cache_hits=1))
                 return found
         try:
-            if (found := self._kept(form, question)) is not None:
-                context.purse.count(Spent(cache_hits=1))
+            if (found := self._kept(kind, question)) is not None:
+                context.meter.count(Usage(cache_hits=1))
                 return found
-            return self._paid_for(form, question, patience, context)
+            return self._paid_for(kind, question, backoff, context)
         finally:
             self._cache.release(key)
 
-    def _paid_for(self, form: Form[T], question: Question, patience: Patience, context: Context) -> T | Missing:
-        reply = self._client.ask(form, question[0], patience, context.purse)
+    def _paid_for(self, kind: QuestionKind[T], question: Question, backoff: Backoff, context: Context) -> T | Missing:
+        reply = self._client.ask(kind, question[0], backoff, context.meter)
         if isinstance(reply, Missing):
             return reply
         judgement, cost = reply
-        data = form.store(judgement) | {
+        data = kind.store(judgement) | {
             "prompt_tokens": cost.prompt_tokens, "completion_tokens": cost.completion_tokens, "dollars": cost.dollars,
         }  # fmt: skip
-        kept = self._cache.put(self._key(form, question), data, lambda found: _restored(form, found) is not None)
-        return _restored(form, kept) or judgement
+        kept = self._cache.put(self._key(kind, question), data, lambda found: _restored(kind, found) is not None)
+        return _restored(kind, kept) or judgement
 
-    def _key(self, form: Form[T], question: Question) -> bytes:
+    def _key(self, kind: QuestionKind[T], question: Question) -> bytes:
         """Of what the judge is asked, word for word: rubric, prompt and answer are in the messages. A judge whose
         calibration moved is another one, so the epoch belongs to it."""
-        return cache_key(VERSION, self._settings.model, self.epoch, form.messages(question[0]), question[1])
+        return cache_key(VERSION, self._settings.model, self.epoch, kind.messages(question[0]), question[1])
 
-    def _kept(self, form: Form[T], question: Question) -> T | None:
-        return _restored(form, self._cache.get(self._key(form, question)))
+    def _kept(self, kind: QuestionKind[T], question: Question) -> T | None:
+        return _restored(kind, self._cache.get(self._key(kind, question)))
 
 
-def _restored(form: Form[T], data: object) -> T | None:
+def _restored(kind: QuestionKind[T], data: object) -> T | None:
     try:
-        return form.restore(data)
+        return kind.restore(data)
     except Unreadable:
         return None

@@ -52,7 +52,7 @@ class JudgeCache:
 
     def get(self, key: bytes) -> dict[str, Any] | None:
         """What is kept under the key; None for nothing, or for what is no JSON object as it was written."""
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             row = self._database.execute("SELECT judgement FROM judgements WHERE key = ?", (key,)).fetchone()
             whole = row and row_digests.is_kept(self._database, "judgements", {"key": key, "judgement": row[0]})
         if not whole:
@@ -68,11 +68,11 @@ class JudgeCache:
         A kept one that is not ``usable`` is replaced.
         """
         text = json.dumps(judgement, allow_nan=False)
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             self._database.execute("INSERT OR IGNORE INTO judgements VALUES (?, ?)", (key, text))
         if (kept := self.get(key)) is not None and usable(kept):
             return kept
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             self._database.execute("INSERT OR REPLACE INTO judgements VALUES (?, ?)", (key, text))
         return judgement
 
@@ -83,7 +83,7 @@ class JudgeCache:
         earlier start.
         """
         now = time.monotonic()
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             done = self._database.execute(
                 "INSERT INTO claims VALUES (?1, ?2) "
                 "ON CONFLICT DO UPDATE SET until = ?2 WHERE until NOT BETWEEN ?3 AND ?4",
@@ -92,11 +92,11 @@ class JudgeCache:
         return done.rowcount == 1
 
     def release(self, key: bytes) -> None:
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             self._database.execute("DELETE FROM claims WHERE key = ?", (key,))
 
     def __len__(self) -> int:
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             return int(self._database.execute("SELECT count(*) FROM judgements").fetchone()[0])
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class JudgeCache:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path) -> Iterator[None]:
     """What SQLite complains of, as what a probe's failure is told by."""
     try:
         yield

@@ -47,7 +47,7 @@ def load_calibration(settings: JudgeSettings, folder: Path) -> tuple[Calibration
     return tuple(items)
 
 
-def pairs(items: Sequence[CalibrationItem]) -> list[tuple[CalibrationItem, CalibrationItem]]:
+def ordered_pairs(items: Sequence[CalibrationItem]) -> list[tuple[CalibrationItem, CalibrationItem]]:
     """(good, bad) for each two answers to one prompt whose ranges lie apart."""
     found = []
     for one, other in combinations(items, 2):

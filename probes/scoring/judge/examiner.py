@@ -11,18 +11,18 @@ from statistics import fmean, variance
 
 from common.digests import digest_of
 from probes.inputs.prompts import Prompt
-from probes.scoring.judge.batch import Desk
-from probes.scoring.judge.calibration import CalibrationItem, load_calibration, pairs
+from probes.scoring.judge.batch import BatchJudge
+from probes.scoring.judge.calibration import CalibrationItem, load_calibration, ordered_pairs
 from probes.scoring.judge.client import REFUSED
 from probes.scoring.judge.epoch import Epoch, load_epoch, save_epoch
 from probes.scoring.judge.examination import Examination, Finding
 from probes.scoring.judge.judgement import Judgement
-from probes.scoring.judge.preference import in_both_orders
-from probes.scoring.judge.question import comparing_question, user_message
-from probes.scoring.judge.question_kinds import choosing, marking
+from probes.scoring.judge.preference import agreed_preference
+from probes.scoring.judge.question import comparison_question, scoring_question
+from probes.scoring.judge.question_kinds import preference_kind, scoring_kind
 from probes.scoring.judge.rubric import Rubric, load_rubric
 from probes.scoring.judge.settings import JudgeSettings
-from probes.scoring.protocol import Context, Duel, Missing
+from probes.scoring.protocol import AnswerPair, Context, Missing
 
 CLEARLY = 2.0  # times what a shift is where nothing moved but the judge's own spread
 REPEATS = 3  # of each calibration answer when a session starts: they give the spread between judgements
@@ -44,14 +44,14 @@ def canaries(rubric: Rubric) -> dict[str, str]:
     }
 
 
-class JudgeOverseer:
-    """One judge and one study. EndpointUnavailable as for a Desk; BadInput for a bad calibration file."""
+class JudgeExaminer:
+    """One judge and one study. EndpointUnavailable as for a BatchJudge; BadInput for a bad calibration file."""
 
     def __init__(self, settings: JudgeSettings, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self._settings, self._folder, self._rubric = settings, folder, load_rubric(folder / settings.rubric)
         self._items = load_calibration(settings, folder)
-        self._desk = Desk(settings, folder, environment)
-        self._marking, self._choosing = marking(self._rubric), choosing(self._rubric)
+        self._judge = BatchJudge(settings, folder, environment)
+        self._scoring, self._preferring = scoring_kind(self._rubric), preference_kind(self._rubric)
 
     @property
     def every(self) -> int:
@@ -68,7 +68,7 @@ class JudgeOverseer:
         return self._settings.pairwise
 
     def close(self) -> None:
-        self._desk.close()
+        self._judge.close()
 
     # examining
 
@@ -78,10 +78,12 @@ class JudgeOverseer:
         epoch = load_epoch(self._settings, self._folder)
         asker = self._items[0].prompt if self._items else prompts[0]
         bait = canaries(self._rubric)
-        marks = self._overalls([user_message(self._rubric, asker, text) for text in bait.values()], context)
+        marks = self._overalls([scoring_question(self._rubric, asker, text) for text in bait.values()], context)
         findings = [self._canary(name, mark) for name, mark in zip(bait, marks, strict=True)]
         repeats = REPEATS if first else 1
-        asked = [user_message(self._rubric, item.prompt, item.answer) for item in self._items for _ in range(repeats)]
+        asked = [
+            scoring_question(self._rubric, item.prompt, item.answer) for item in self._items for _ in range(repeats)
+        ]
         judged = self._overalls(asked, context)
         each = [judged[start : start + repeats] for start in range(0, len(judged), repeats)]
         findings += [self._placed(item, own) for item, own in zip(self._items, each, strict=True)]
@@ -89,7 +91,7 @@ class JudgeOverseer:
             self._digest(item): fmean(found) for item, own in zip(self._items, each, strict=True)
             if len(found := [mark for mark in own if isinstance(mark, float)]) == repeats
         }  # fmt: skip
-        findings += list(self._told_apart(levels, context))
+        findings += list(self._pairs_in_order(levels, context))
         return Examination(
             tuple(findings), epoch.number, levels, _spread(each), _shift(epoch.levels, levels),
             max(self._settings.most_shift, CLEARLY * epoch.spread * math.sqrt(1 + 1 / REPEATS)),
@@ -106,11 +108,11 @@ class JudgeOverseer:
         """From now on it is another judge; the number of the epoch that nothing is known of yet."""
         number = load_epoch(self._settings, self._folder).number + 1
         save_epoch(Epoch(number), self._settings, self._folder)
-        self._desk.epoch = number
+        self._judge.epoch = number
         return number
 
     def _overalls(self, questions: Sequence[str], context: Context) -> list[float | Missing]:
-        found = self._desk.ask_afresh(self._marking, questions, context)
+        found = self._judge.ask_afresh(self._scoring, questions, context)
         return [self._overall(mark) if isinstance(mark, Judgement) else mark for mark in found]
 
     def _overall(self, judgement: Judgement) -> float:
@@ -118,7 +120,7 @@ class JudgeOverseer:
 
     def _digest(self, item: CalibrationItem) -> str:
         """Of what is asked and who is asked."""
-        asked = self._marking.messages(user_message(self._rubric, item.prompt, item.answer))
+        asked = self._scoring.messages(scoring_question(self._rubric, item.prompt, item.answer))
         return digest_of([self._settings.model, [dict(message) for message in asked]])
 
     def _canary(self, name: str, mark: float | Missing) -> Finding:
@@ -136,38 +138,38 @@ class JudgeOverseer:
         mean = fmean(mark for mark in marks if isinstance(mark, float))
         return Finding("calibration", item.id, wanted, mean, item.low <= mean <= item.high)
 
-    def _told_apart(self, levels: Mapping[str, float], context: Context) -> Iterator[Finding]:
+    def _pairs_in_order(self, levels: Mapping[str, float], context: Context) -> Iterator[Finding]:
         """The good answer is above the bad one; and, where the study decides on choices, preferred in both orders."""
-        found = pairs(self._items)
+        found = ordered_pairs(self._items)
         for good, bad in found:
             above = levels.get(self._digest(good), -math.inf) - levels.get(self._digest(bad), math.inf)
             shown = above if math.isfinite(above) else None
             yield Finding("pair", f"{good.id} above {bad.id}", "above 0", shown, above > 0)
         if self.chooses and found:
-            duels = [Duel(good.prompt, good.answer, bad.answer) for good, bad in found]
-            for (good, bad), choice in zip(found, self._chosen(duels, context, afresh=True), strict=True):
+            pairs = [AnswerPair(good.prompt, good.answer, bad.answer) for good, bad in found]
+            for (good, bad), choice in zip(found, self._chosen(pairs, context, afresh=True), strict=True):
                 got, why = (None, choice.reason) if isinstance(choice, Missing) else (choice, "")
                 yield Finding("choice", f"{good.id} over {bad.id}, in both orders", "1", got, got == 1.0, why)
 
-    # choosing
+    # preference_kind
 
-    def prefer(self, duels: Sequence[Duel], context: Context) -> list[float | Missing]:
+    def prefer(self, pairs: Sequence[AnswerPair], context: Context) -> list[float | Missing]:
         """+1 where the first of two answers is preferred in both orders, -1 where the second is, 0 for a tie."""
-        return self._chosen(duels, context, afresh=False)
+        return self._chosen(pairs, context, afresh=False)
 
-    def _chosen(self, duels: Sequence[Duel], context: Context, afresh: bool) -> list[float | Missing]:
+    def _chosen(self, pairs: Sequence[AnswerPair], context: Context, afresh: bool) -> list[float | Missing]:
         orders = [
-            (comparing_question(self._rubric, duel.prompt, duel.mine, duel.theirs),
-             comparing_question(self._rubric, duel.prompt, duel.theirs, duel.mine))
-            for duel in duels
+            (comparison_question(self._rubric, pair.prompt, pair.first, pair.second),
+             comparison_question(self._rubric, pair.prompt, pair.second, pair.first))
+            for pair in pairs
         ]  # fmt: skip
         flat = [question for both in orders for question in both]
         if afresh:
-            replies = self._desk.ask_afresh(self._choosing, flat, context)
+            replies = self._judge.ask_afresh(self._preferring, flat, context)
         else:
-            kept = self._desk.ask(self._choosing, [(question, 0) for question in flat], context)
+            kept = self._judge.ask(self._preferring, [(question, 0) for question in flat], context)
             replies = [kept[question, 0] for question in flat]
-        return [in_both_orders(*both) for both in zip(replies[::2], replies[1::2], strict=True)]
+        return [agreed_preference(*both) for both in zip(replies[::2], replies[1::2], strict=True)]
 
 
 def _spread(each: Sequence[Sequence[float | Missing]]) -> float | None:

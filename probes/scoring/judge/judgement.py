@@ -41,12 +41,12 @@ def read_judgement(text: str, rubric: Rubric) -> Judgement:
     """The judgement in a judge's reply; Unreadable says what is missing or wrong."""
     if len(text) > MAX_REPLY:
         raise Unreadable(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
-    data, repaired = parsed(text)
+    data, repaired = parse_reply(text)
     found = judgement_of(data, rubric)
     return _stated(found, _said(text), rubric) if repaired else found
 
 
-def parsed(text: str) -> tuple[object, bool]:
+def parse_reply(text: str) -> tuple[object, bool]:
     """The JSON in a reply, and whether it had to be repaired; Unreadable for an empty one."""
     answer = _said(text)
     if not answer:
@@ -91,7 +91,7 @@ def judgement_of(data: object, rubric: Rubric) -> Judgement:
     )
 
 
-def marked(passes: Sequence[Judgement | Missing], rubric: Rubric) -> Mark | Missing:
+def mean_mark(passes: Sequence[Judgement | Missing], rubric: Rubric) -> Mark | Missing:
     """The mean over the passes, with its parts from 0 to 10; Missing unless all were read, else the noise of a mark
     would depend on the judge's luck. A critical failure counts when one pass reports it."""
     found = [judgement for judgement in passes if isinstance(judgement, Judgement)]

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Literal
 
-from probes.scoring.judge.judgement import MAX_REPLY, Unreadable, parsed
+from probes.scoring.judge.judgement import MAX_REPLY, Unreadable, parse_reply
 from probes.scoring.protocol import Missing
 
 Preferred = Literal["first", "second", "tie"]
@@ -22,7 +22,7 @@ def read_preference(text: str) -> Preferred:
     """The choice in a judge's reply; Unreadable says what is missing or wrong."""
     if len(text) > MAX_REPLY:
         raise Unreadable(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
-    data, repaired = parsed(text)
+    data, repaired = parse_reply(text)
     found = preference_of(data)
     if repaired and re.findall(r"""preferred["']?\s*:\s*["'](\w+)["']""", text) != [found]:
         raise Unreadable("it is no JSON and does not state preferred once")
@@ -38,7 +38,7 @@ def preference_of(data: object) -> Preferred:
     raise Unreadable(f"preferred must be one of {', '.join(CHOICES)}, and it is {json.dumps(choice, default=str)[:40]}")
 
 
-def in_both_orders(forward: Preferred | Missing, backward: Preferred | Missing) -> float | Missing:
+def agreed_preference(forward: Preferred | Missing, backward: Preferred | Missing) -> float | Missing:
     """+1 when the answer that came first in ``forward`` and second in ``backward`` is preferred both times, -1 when
     the other is, and 0, a tie, for all else: a choice that turns with the order says nothing of the answers."""
     for side in (forward, backward):

@@ -32,14 +32,14 @@ _CRITICAL = '"critical_failures" lists the names of those that the answer commit
 _CONTROL = re.compile(r"<|\[(?=/?[A-Z_]{2,}\])")
 
 
-def system_message(rubric: Rubric) -> str:
+def scoring_instructions(rubric: Rubric) -> str:
     """Everything that is the same for all answers."""
     scale = {"low": rubric.scale.low, "high": rubric.scale.high}
     reply = f"{SCALE_HEADING}{json.dumps(scale)}\n{SCHEMA_HEADING}{json.dumps(rubric.reply_schema())}"
     return _joined(_TASK, rubric, _CRITICAL, reply)
 
 
-def comparing_message(rubric: Rubric) -> str:
+def comparison_instructions(rubric: Rubric) -> str:
     """Everything that is the same for all pairs of answers."""
     return _joined(_COMPARE, rubric, "An answer that commits one of these is the worse one.", "")
 
@@ -52,12 +52,12 @@ def _joined(task: str, rubric: Rubric, on_critical: str, reply: str) -> str:
     return "\n\n".join(part for part in (*parts, reply) if part)
 
 
-def user_message(rubric: Rubric, prompt: Prompt, answer: str) -> str:
+def scoring_question(rubric: Rubric, prompt: Prompt, answer: str) -> str:
     """What to look for in the prompt's category, then prompt and answer as data."""
     return _asked(rubric, prompt, {"answer": answer})
 
 
-def comparing_question(rubric: Rubric, prompt: Prompt, first: str, second: str) -> str:
+def comparison_question(rubric: Rubric, prompt: Prompt, first: str, second: str) -> str:
     """What to look for in the prompt's category, then prompt and both answers as data."""
     return _asked(rubric, prompt, {"first": first, "second": second})
 
@@ -68,7 +68,7 @@ def _asked(rubric: Rubric, prompt: Prompt, answers: Mapping[str, str]) -> str:
     return f"{head}\n\n{_data({'prompt': prompt.text, **answers})}"
 
 
-def again(text: str, why: str) -> list[Mapping[str, str]]:
+def correction_request(text: str, why: str) -> list[Mapping[str, str]]:
     """A reply that could not be used, shortened, and what is wrong with it."""
     told = f"That cannot be used: {why}. Reply with one JSON object as asked, complete and brief."
     return [{"role": "assistant", "content": text[:2000] or "(empty)"}, {"role": "user", "content": told}]

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from probes.scoring.judge.client import Form
+from probes.scoring.judge.client import QuestionKind
 from probes.scoring.judge.judgement import Judgement, judgement_of, read_judgement
 from probes.scoring.judge.preference import Preferred, preference_format, preference_of, read_preference
-from probes.scoring.judge.question import comparing_message, system_message
+from probes.scoring.judge.question import comparison_instructions, scoring_instructions
 from probes.scoring.judge.rubric import Rubric
 
 
-def marking(rubric: Rubric) -> Form[Judgement]:
+def scoring_kind(rubric: Rubric) -> QuestionKind[Judgement]:
     """A mark per component, critical failures, and the judge's own overall."""
-    return Form(
-        system_message(rubric),
+    return QuestionKind(
+        scoring_instructions(rubric),
         rubric.response_format,
         lambda text: read_judgement(text, rubric),
         _as_data,
@@ -20,10 +20,10 @@ def marking(rubric: Rubric) -> Form[Judgement]:
     )
 
 
-def choosing(rubric: Rubric) -> Form[Preferred]:
+def preference_kind(rubric: Rubric) -> QuestionKind[Preferred]:
     """The first of two answers, the second, or neither."""
-    return Form(
-        comparing_message(rubric),
+    return QuestionKind(
+        comparison_instructions(rubric),
         preference_format(),
         read_preference,
         lambda preferred: {"preferred": preferred},

@@ -14,14 +14,14 @@ from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.judge.calibration import load_calibration
 from probes.scoring.judge.epoch import epoch_file
-from probes.scoring.judge.judgement import marked
-from probes.scoring.judge.question import user_message
+from probes.scoring.judge.judgement import mean_mark
+from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.judge.settings import JudgeSettings
 from probes.scoring.protocol import Answer, Context, Mark, Missing
 
 if TYPE_CHECKING:
-    from probes.scoring.judge.examiner import JudgeOverseer
+    from probes.scoring.judge.examiner import JudgeExaminer
 
 
 class JudgeScorer:
@@ -34,16 +34,16 @@ class JudgeScorer:
         self, settings: JudgeSettings, folder: Path = Path(), environment: Mapping[str, str] | None = None
     ) -> None:
         # Imported here: the openai client takes a second or more, which commands that only read a study need not wait.
-        from probes.scoring.judge.batch import Desk
-        from probes.scoring.judge.question_kinds import marking
+        from probes.scoring.judge.batch import BatchJudge
+        from probes.scoring.judge.question_kinds import scoring_kind
 
         self._passes, self.rubric = settings.passes, load_rubric(folder / settings.rubric)
-        self._form, self._desk = marking(self.rubric), Desk(settings, folder, environment)
+        self._kind, self._judge = scoring_kind(self.rubric), BatchJudge(settings, folder, environment)
 
     @property
     def about(self) -> str:
         """The model and where it is asked, and whether it answered at the start."""
-        return self._desk.about
+        return self._judge.about
 
     @staticmethod
     def files(settings: JudgeSettings, folder: Path) -> Sequence[Path]:
@@ -63,18 +63,18 @@ class JudgeScorer:
                 )
 
     @staticmethod
-    def overseer(settings: JudgeSettings, folder: Path) -> "JudgeOverseer":
-        from probes.scoring.judge.examiner import JudgeOverseer
+    def examiner(settings: JudgeSettings, folder: Path) -> "JudgeExaminer":
+        from probes.scoring.judge.examiner import JudgeExaminer
 
-        return JudgeOverseer(settings, folder)
+        return JudgeExaminer(settings, folder)
 
     def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark | Missing]:
-        asked = [user_message(self.rubric, answer.prompt, answer.text) for answer in answers]
+        asked = [scoring_question(self.rubric, answer.prompt, answer.text) for answer in answers]
         passes = range(self._passes)
         questions = [(text, number) for text in asked for number in passes]
-        found = self._desk.ask(self._form, questions, context or Context())
-        marks = {text: marked([found[text, number] for number in passes], self.rubric) for text in set(asked)}
+        found = self._judge.ask(self._kind, questions, context or Context())
+        marks = {text: mean_mark([found[text, number] for number in passes], self.rubric) for text in set(asked)}
         return [marks[text] for text in asked]
 
     def close(self) -> None:
-        self._desk.close()
+        self._judge.close()

@@ -58,7 +58,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleResult:
     """A rule's mark for a text, 0 to 1, and what was found, for people."""
 
     mark: float
@@ -86,7 +86,7 @@ class Rule(Section):
         return not self.categories or category in self.categories
 
     @abstractmethod
-    def find(self, text: Text) -> Finding:
+    def find(self, text: Text) -> RuleResult:
         """What the rule finds in a text."""
 
 
@@ -126,12 +126,12 @@ class CountRule(Rule):
                 "repetition in a repetition"
             ) from None
 
-    def find(self, text: Text) -> Finding:
+    def find(self, text: Text) -> RuleResult:
         found = [match.group() for match in self._matches(text.searched) if match.group()]
         count = float(len(found)) if self.per == "answer" else 100 * len(found) / max(1, len(text.words))
         mark = min(self._below(count), 1.0 if self.at_least is None else min(1.0, count / self.at_least))
         first = f"{' '.join(found[0].split())[:80]!r}, " if found else ""
-        return Finding(mark, "" if mark == 1 else f"{first}{count:.3g} per {self.per}, {self._asked}")
+        return RuleResult(mark, "" if mark == 1 else f"{first}{count:.3g} per {self.per}, {self._asked}")
 
     def _below(self, count: float) -> float:
         if self.at_most is None or count <= self.at_most:
@@ -195,12 +195,12 @@ class WordsRule(Rule):
             raise ValueError(f"low={self.low} is above high={self.high}; exchange them")
         return self
 
-    def find(self, text: Text) -> Finding:
+    def find(self, text: Text) -> RuleResult:
         count = len(text.words)
         if self.low <= count <= self.high:
-            return Finding(1.0)
+            return RuleResult(1.0)
         mark = count / self.low if count < self.low else max(0.0, 2 - count / self.high)
-        return Finding(mark, f"{count} words, {self.low} to {self.high} asked")
+        return RuleResult(mark, f"{count} words, {self.low} to {self.high} asked")
 
 
 class LanguageRule(Rule):
@@ -215,12 +215,12 @@ class LanguageRule(Rule):
     at_least: float = Field(0.2, gt=0, le=1)
     ascii_at_least: float = Field(0.0, ge=0, le=1)
 
-    def find(self, text: Text) -> Finding:
+    def find(self, text: Text) -> RuleResult:
         common = sum(word in STOP_WORDS[self.language] for word in text.words) / max(1, len(text.words))
         ascii_share = sum(map(str.isascii, text.letters)) / max(1, len(text.letters))
         mark = min(1.0, common / self.at_least, ascii_share / self.ascii_at_least if self.ascii_at_least else 1.0)
         note = f"{common:.0%} of its words are among the commonest, {ascii_share:.0%} of its letters are ASCII"
-        return Finding(mark, "" if mark == 1 else note)
+        return RuleResult(mark, "" if mark == 1 else note)
 
 
 AnyRule = Annotated[PatternRule | PhrasesRule | WordsRule | LanguageRule, Field(discriminator="kind")]
@@ -241,7 +241,7 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
     try:
         rules = RulesFile.model_validate_json(text).rule
     except ValidationError as error:
-        raise BadInput(f"{path}{_told(error, table)}") from None
+        raise BadInput(f"{path}{_complaint(error, table)}") from None
     if twice := next(_repeated([rule.name for rule in rules]), None):
         raise BadInput(f"{path} has two rules named {twice!r}; names must be unique, so rename one")
     return rules
@@ -251,7 +251,7 @@ def _repeated(names: list[str]) -> Iterator[str]:
     return (name for place, name in enumerate(names) if name in names[:place])
 
 
-def _told(error: ValidationError, table: dict[str, Any]) -> str:
+def _complaint(error: ValidationError, table: dict[str, Any]) -> str:
     """The first complaint: which rule, the law, the value, the remedy; an unknown key before all others."""
     problems = error.errors(include_url=False)
     problem = next((found for found in problems if found["type"] == "extra_forbidden"), problems[0])

@@ -13,7 +13,7 @@ from common.wording import nearest
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.protocol import Answer, Context, Mark, Missing
-from probes.scoring.rules.ruleset import Finding, Rule, Text, load_rules
+from probes.scoring.rules.ruleset import Rule, RuleResult, Text, load_rules
 
 
 class RulesSettings(ScorerSettings):
@@ -38,7 +38,7 @@ class RulesScorer:
         return f"rules: {len(self._rules)}, the first of them {self._rules[0].name}"
 
     @staticmethod
-    def overseer(settings: ScorerSettings, folder: Path) -> None:
+    def examiner(settings: ScorerSettings, folder: Path) -> None:
         """Nobody: it scores the same today and tomorrow."""
 
     @staticmethod
@@ -77,10 +77,10 @@ class RulesScorer:
             return Missing(f"no rule applies to the category {answer.prompt.category!r}")
         if not text.words:
             return Mark(0.0, {rule.name: 0.0 for rule in rules}, outcome="EMPTY", note="it has no words")
-        return marked([(rule, rule.find(text)) for rule in rules])
+        return weighted_mark([(rule, rule.find(text)) for rule in rules])
 
 
-def marked(found: Sequence[tuple[Rule, Finding]]) -> Mark:
+def weighted_mark(found: Sequence[tuple[Rule, RuleResult]]) -> Mark:
     """One mark from what each rule found: the weighted mean times 10, under the cap of a broken critical rule."""
     whole = sum(rule.weight for rule, _ in found)
     value = 10 * sum(rule.weight * finding.mark for rule, finding in found) / whole

@@ -97,7 +97,7 @@ def test_a_look_says_whether_waiting_would_help_and_a_check_is_for_people() -> N
     with ScriptedEndpoint([{"status": 503, "headers": ONCE}] * 2, lists_models=False) as server:
         asked = endpoint(server)
         with pytest.raises(NoReply, match="asked for 'scripted', InternalServerError") as none:
-            asked.look()
+            asked.ping()
         assert none.value.temporary
         with pytest.raises(EndpointUnavailable, match=r"the endpoint at http.* cannot be used \(asked for 'scripted'"):
             asked.check()

@@ -6,85 +6,85 @@ from pathlib import Path
 import pytest
 
 from common.errors import BadInput, BudgetSpent
-from probes.endpoint.spending import Allowance, Purse, Spent, spent_on_judging
+from probes.endpoint.spending import Allowance, SpendingMeter, Usage, spent_on_judging
 
 
 def allowance(folder: Path, dollars: float | None = 1.0, **more: float) -> Allowance:
     return Allowance(folder / "judging.sqlite", "night", dollars, **more)
 
 
-def pay(purse: Purse, at_most: float, dollars: float) -> None:
-    with purse.call(at_most) as taken:
-        taken.append(Spent(1, 0, 10, 5, dollars))
+def pay(meter: SpendingMeter, at_most: float, dollars: float) -> None:
+    with meter.call(at_most) as taken:
+        taken.append(Usage(1, 0, 10, 5, dollars))
 
 
 def test_a_call_that_could_pass_the_limit_is_not_made(tmp_path: Path) -> None:
-    with Purse(allowance(tmp_path)) as purse:
-        pay(purse, 0.6, 0.5)
+    with SpendingMeter(allowance(tmp_path)) as meter:
+        pay(meter, 0.6, 0.5)
         with pytest.raises(BudgetSpent, match=r"judging may cost \$1\.00 in this session and the next call could pass"):
-            pay(purse, 0.6, 0.0)
-        pay(purse, 0.5, 0.25)
-        assert purse.spent == Spent(2, 0, 20, 10, 0.75)
+            pay(meter, 0.6, 0.0)
+        pay(meter, 0.5, 0.25)
+        assert meter.spent == Usage(2, 0, 20, 10, 0.75)
     assert spent_on_judging(tmp_path / "judging.sqlite", "night") == 0.75
     assert spent_on_judging(tmp_path / "judging.sqlite", "another night") == 0
 
 
 def test_processes_and_sessions_count_together_and_apart(tmp_path: Path) -> None:
-    with Purse(allowance(tmp_path)) as one, Purse(allowance(tmp_path)) as other:
+    with SpendingMeter(allowance(tmp_path)) as one, SpendingMeter(allowance(tmp_path)) as other:
         pay(one, 0.7, 0.7)
         with pytest.raises(BudgetSpent):
             pay(other, 0.7, 0.0)
-    with Purse(Allowance(tmp_path / "judging.sqlite", "next night", 1.0)) as purse:
-        pay(purse, 1.0, 0.1)
+    with SpendingMeter(Allowance(tmp_path / "judging.sqlite", "next night", 1.0)) as meter:
+        pay(meter, 1.0, 0.1)
 
 
 def test_what_was_set_aside_and_not_taken_goes_back_also_after_an_error(tmp_path: Path) -> None:
-    with Purse(allowance(tmp_path)) as purse:
+    with SpendingMeter(allowance(tmp_path)) as meter:
         for _ in range(5):
-            with pytest.raises(ValueError, match="no reply"), purse.call(1.0):
+            with pytest.raises(ValueError, match="no reply"), meter.call(1.0):
                 raise ValueError("no reply")
     assert spent_on_judging(tmp_path / "judging.sqlite", "night") == 0
 
 
 def test_what_a_killed_process_had_set_aside_stays_counted(tmp_path: Path) -> None:
-    purse = Purse(allowance(tmp_path))
-    in_flight = purse.call(0.4)
+    meter = SpendingMeter(allowance(tmp_path))
+    in_flight = meter.call(0.4)
     in_flight.__enter__()
     assert spent_on_judging(tmp_path / "judging.sqlite", "night") == pytest.approx(0.4)
     in_flight.__exit__(None, None, None)
-    purse.__exit__()
+    meter.__exit__()
 
 
 def test_a_call_waits_for_the_change_of_those_in_flight(tmp_path: Path) -> None:
     """Ten calls that cost a tenth of what they could: all fit, if they do not give up too early."""
-    with Purse(allowance(tmp_path)) as purse:
+    with SpendingMeter(allowance(tmp_path)) as meter:
 
         def call() -> None:
-            with purse.call(0.5) as taken:
+            with meter.call(0.5) as taken:
                 time.sleep(0.01)
-                taken.append(Spent(1, dollars=0.05))
+                taken.append(Usage(1, dollars=0.05))
 
         threads = [threading.Thread(target=call) for _ in range(10)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert purse.spent.calls == 10
+        assert meter.spent.calls == 10
     assert spent_on_judging(tmp_path / "judging.sqlite", "night") == pytest.approx(0.5)
 
 
 def test_the_machines_price_shrinks_what_is_left(tmp_path: Path) -> None:
-    with Purse(allowance(tmp_path, dollars_per_hour=1.0, since=time.monotonic() - 1800)) as purse:
-        pay(purse, 0.4, 0.1)
+    with SpendingMeter(allowance(tmp_path, dollars_per_hour=1.0, since=time.monotonic() - 1800)) as meter:
+        pay(meter, 0.4, 0.1)
         with pytest.raises(BudgetSpent):
-            pay(purse, 0.6, 0.0)
+            pay(meter, 0.6, 0.0)
 
 
 def test_without_a_limit_everything_is_counted_and_nothing_refused(tmp_path: Path) -> None:
-    with Purse(allowance(tmp_path, None)) as purse:
-        pay(purse, 1e6, 5.0)
+    with SpendingMeter(allowance(tmp_path, None)) as meter:
+        pay(meter, 1e6, 5.0)
     assert spent_on_judging(tmp_path / "judging.sqlite", "night") == 5.0
-    with Purse() as free:
+    with SpendingMeter() as free:
         pay(free, 1e6, 5.0)
         assert free.spent.dollars == 5.0
 
@@ -92,8 +92,8 @@ def test_without_a_limit_everything_is_counted_and_nothing_refused(tmp_path: Pat
 @pytest.mark.parametrize("damage", ["garbage", "cut", "folder", "changed"])
 def test_costs_that_cannot_be_read_are_one_sentence_with_the_way_out(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "judging.sqlite"
-    with Purse(Allowance(file, "s")) as purse, purse.call(0.5) as taken:
-        taken.append(Spent(calls=1, dollars=0.25))
+    with SpendingMeter(Allowance(file, "s")) as meter, meter.call(0.5) as taken:
+        taken.append(Usage(calls=1, dollars=0.25))
     assert spent_on_judging(file, "s") == 0.25
     if damage == "changed":
         with sqlite3.connect(file) as database:

@@ -9,7 +9,7 @@ from agent.proposers.context import machines
 from probes.generate.vllm import ServerBroken
 from probes.result.reading import Failure
 from probes.run.execute import classify
-from probes.run.failures import MEANINGS, UNKNOWN, FailureKind, crashed
+from probes.run.failures import MEANINGS, UNKNOWN, FailureKind, crash_meaning
 from probes.scoring import ScorerBroken
 from view.explain.retractions import crashed as told
 from view.report.reasons import reason
@@ -27,7 +27,7 @@ def test_the_runner_the_search_and_the_reports_say_the_same_of_a_kind(kind: Fail
     meaning, failure, code = MEANINGS[kind], Failure("p", 1, kind, ""), f"crash:{kind}"
     assert failure.permanent == meaning.settled
     assert failure.retryable == (meaning.again > 0)
-    assert crashed(code) is meaning
+    assert crash_meaning(code) is meaning
     assert machines(code) == (not meaning.recipes)
     assert reason(code) == meaning.words
     decision = DecisionRow(
@@ -57,7 +57,7 @@ def test_a_kind_of_another_version_is_held_against_nobody() -> None:
     assert machines("crash:melted")
     assert reason("crash:melted") == "the probe failed"
     assert not machines("worse")
-    assert crashed("guard:crash") is None
+    assert crash_meaning("guard:crash") is None
 
 
 @pytest.mark.parametrize(

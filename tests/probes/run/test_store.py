@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UnlikeReadings
-from probes.endpoint.spending import Spent
+from probes.endpoint.spending import Usage
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing, Unscored
-from probes.run.store import ProbeStore, lends_adapter
+from probes.run.store import ProbeStore, has_whole_adapter
 
 KEY = ProbeKey(4, "base", "data", "prompts", "scorer", 2, "here")
 PROBE = Probe(tiny.recipe(), KEY, 42)
 READING = Reading(
     PROBE.id, PROBE.recipe.digest, KEY, 42,
     (Score("a", 0, "lists", 7.5, {"pass": 0.75}, ("rude",), "PASS"),), {"loss": 0.5}, Timing(1.0, 2.0, 3.0, 7.0),
-    100, 0.25, (Unscored("a", 1, "lists", "no reply"),), Spent(calls=3, dollars=0.01),
+    100, 0.25, (Unscored("a", 1, "lists", "no reply"),), Usage(calls=3, dollars=0.01),
 )  # fmt: skip
 
 
@@ -97,12 +97,12 @@ def test_answers_and_adapters_that_changed_are_found_when_they_are_used(tmp_path
     store = written(tmp_path)
     directory = store.directory(PROBE.id)
     assert store.has_answers(READING)
-    assert lends_adapter(directory)
+    assert has_whole_adapter(directory)
     flip(directory / "answers.jsonl", 30)
     flip(directory / "adapter" / "adapter_model.safetensors", 30)
     assert store.answers(PROBE.id) == []
     assert not store.has_answers(READING)
-    assert not lends_adapter(directory)
+    assert not has_whole_adapter(directory)
 
 
 @pytest.mark.parametrize("name", ["answers.jsonl", "adapter/adapter_model.safetensors"])
@@ -123,9 +123,9 @@ def test_a_directory_of_an_older_version_is_read_as_it_is(tmp_path: Path) -> Non
     make_old(directory)
     assert store.get(PROBE) == READING
     assert store.has_answers(READING)
-    assert lends_adapter(directory)
+    assert has_whole_adapter(directory)
     (directory / "adapter" / "adapter_model.safetensors").write_bytes(b"")
-    assert not lends_adapter(directory), "as a power cut left them"
+    assert not has_whole_adapter(directory), "as a power cut left them"
 
 
 def flip(path: Path, place: int) -> None:
@@ -179,7 +179,7 @@ def test_what_is_garbled_altogether_is_as_if_it_were_not_there(tmp_path: Path, n
     for text in GARBLED:
         (directory / name).write_text(text, encoding="utf-8")
         outcome, rows = store.get(PROBE), store.answers(PROBE.id)
-        lends_adapter(directory)
+        has_whole_adapter(directory)
         assert rows == [] if name == "answers.jsonl" else outcome is None
     (directory / name).unlink()
     (directory / name).mkdir()

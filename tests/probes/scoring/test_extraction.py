@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.scoring.execution import code_passages as passages
+from probes.scoring.execution import answer_parts
 from probes.scoring.execution.extraction import definitions, extract, salvage
 from probes.scoring.execution.parser import Parser
 from probes.scoring.execution.syntax import LIMIT, Fault, defines, parse
@@ -543,9 +543,9 @@ def test_compiling_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(len(source))
         return Fault(line=source.count("\n"))
 
-    monkeypatch.setattr(passages, "parse", counted)
-    list(passages.runs("def f(x):\n    return x\nSo.\n" * 1_000))
-    assert len(sizes) <= passages.MOST * passages.CUTS
+    monkeypatch.setattr(answer_parts, "parse", counted)
+    list(answer_parts.code_runs("def f(x):\n    return x\nSo.\n" * 1_000))
+    assert len(sizes) <= answer_parts.MOST * answer_parts.CUTS
 
 
 def test_a_function_indented_as_markdowns_code_is_no_body_of_the_stub() -> None:

@@ -16,12 +16,11 @@ from judging import MARKS, RUBRIC, VALUE, answers, good, prompt, write_rubric
 
 from common.errors import BadInput, EndpointUnavailable, MissingRequirement
 from probes.endpoint import retry as patience_module
-from probes.endpoint.retry import Patience, to_log
-from probes.endpoint.spending import Purse, Spent
+from probes.endpoint.retry import Backoff, to_log
+from probes.endpoint.spending import SpendingMeter, Usage
 from probes.scoring import Answer, Mark, Missing, scorer_class, scorer_digest, scorer_settings
-from probes.scoring.judge import batch as desk
-from probes.scoring.judge import client
-from probes.scoring.judge.question import user_message
+from probes.scoring.judge import batch, client
+from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
 from probes.scoring.protocol import Context
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
@@ -46,14 +45,14 @@ class Opened:
         self.endpoint = ScriptedEndpoint(script, **options).__enter__()
         chosen = JudgeSettings(**{"model": MODEL, "concurrency": 1, "patience": 5, **given})
         self.scorer = JudgeScorer(chosen, folder, self.endpoint.environment)
-        self.purse = Purse()
+        self.meter = SpendingMeter()
 
     def close(self) -> None:
         self.scorer.close()
         self.endpoint.__exit__(None, None, None)
 
     def score(self, *texts: str) -> list[Mark | Missing]:
-        return self.scorer.score(answers(*texts), Context(to_log, self.purse))
+        return self.scorer.score(answers(*texts), Context(to_log, self.meter))
 
     def values(self, *texts: str) -> list[float | str]:
         return [mark.value if isinstance(mark, Mark) else mark.reason for mark in self.score(*texts)]
@@ -125,7 +124,7 @@ def test_nothing_to_score_asks_nothing(opened: Any) -> None:
 def test_no_more_calls_run_at_once_than_the_study_allows(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = opened({"judge": "hash", "delay": 0.03}, concurrency=3)
     running, most, lock = 0, 0, threading.Lock()
-    ask = judge.scorer._desk._client._endpoint.ask
+    ask = judge.scorer._judge._client._endpoint.ask
 
     def counted(*arguments: Any, **named: Any) -> Any:
         nonlocal running, most
@@ -138,7 +137,7 @@ def test_no_more_calls_run_at_once_than_the_study_allows(opened: Any, monkeypatc
             with lock:
                 running -= 1
 
-    monkeypatch.setattr(judge.scorer._desk._client._endpoint, "ask", counted)
+    monkeypatch.setattr(judge.scorer._judge._client._endpoint, "ask", counted)
     judge.score(*map(str, range(12)))
     assert most == 3
 
@@ -178,7 +177,7 @@ def test_what_stays_unreadable_is_missing_and_the_next_answer_is_judged(opened: 
     missing, mark = judge.score("a", "b")
     assert missing.reason.startswith(why)
     assert mark.value == pytest.approx(VALUE)
-    assert judge.purse.spent.calls == (1 if "raw" in reply else 3)
+    assert judge.meter.spent.calls == (1 if "raw" in reply else 3)
 
 
 def test_missing_judgements_are_asked_for_anew_next_time(opened: Any) -> None:
@@ -297,16 +296,16 @@ def test_patience_ends_for_all_threads_at_once(opened: Any) -> None:
 def test_waits_double_up_to_a_minute_until_an_hour_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     now, notes = 0.0, list[str]()
     monkeypatch.setattr(patience_module.time, "monotonic", lambda: now)
-    patience = Patience(3600, notes.append, first=2.0)
+    backoff = Backoff(3600, notes.append, first=2.0)
     for _ in range(200):
-        patience.failed("down")
-        patience.failed("another thread of the same moment")
-        now = patience._until
+        backoff.failed("down")
+        backoff.failed("another thread of the same moment")
+        now = backoff._until
     waits = [float(note.partition("waiting ")[2].partition(" s")[0]) for note in notes]
     assert waits[:7] == [2, 4, 8, 16, 32, 60, 60]
     assert sum(waits) == 3600
     with pytest.raises(EndpointUnavailable, match="has not answered for 3600 s"):
-        patience.pause()
+        backoff.pause()
 
 
 def test_a_long_wait_is_said_to_go_on_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,9 +317,9 @@ def test_a_long_wait_is_said_to_go_on_once_a_minute(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(patience_module.time, "monotonic", lambda: now)
     monkeypatch.setattr(threading.Condition, "wait", wait)
-    patience = Patience(3600, notes.append, first=2.0)
-    patience.failed("busy", retry_after=200.0)
-    patience.pause()
+    backoff = Backoff(3600, notes.append, first=2.0)
+    backoff.failed("busy", retry_after=200.0)
+    backoff.pause()
     assert now == 200
     assert [note.partition("waiting ")[2] for note in notes] == [
         "200.0 s, 0 s so far",
@@ -330,11 +329,11 @@ def test_a_long_wait_is_said_to_go_on_once_a_minute(monkeypatch: pytest.MonkeyPa
 
 def test_a_call_that_succeeds_ends_the_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     notes = list[str]()
-    patience = Patience(3600, notes.append, first=2.0)
-    patience.failed("down")
-    patience.worked()
-    patience.pause()
-    patience.failed("down again")
+    backoff = Backoff(3600, notes.append, first=2.0)
+    backoff.failed("down")
+    backoff.worked()
+    backoff.pause()
+    backoff.failed("down again")
     assert [note.partition(" waiting ")[2] for note in notes] == ["2.0 s, 0 s so far", "", "2.0 s, 0 s so far"]
 
 
@@ -406,7 +405,7 @@ def test_a_judgement_is_asked_for_once_also_by_another_scorer_at_another_address
     first = opened(good(), good(voice=3))
     found = first.score("a", "b")
     assert first.score("a", "b") == found
-    assert (first.purse.spent.calls, first.purse.spent.cache_hits) == (2, 2)
+    assert (first.meter.spent.calls, first.meter.spent.cache_hits) == (2, 2)
     second = opened()
     assert second.score("a", "b") == found
     assert second.endpoint.requests == []
@@ -416,21 +415,21 @@ def test_another_model_rubric_pass_prompt_or_answer_is_another_question(opened: 
     judge = opened(*[good()] * 9)
     judge.score("a")
     more = [Answer(prompt("p0", "memory"), "a"), Answer(prompt("p9"), "a"), Answer(prompt("p0"), "b")]
-    judge.scorer.score(more, Context(purse=judge.purse))
-    assert (judge.purse.spent.calls, judge.purse.spent.cache_hits) == (4, 0)
+    judge.scorer.score(more, Context(meter=judge.meter))
+    assert (judge.meter.spent.calls, judge.meter.spent.cache_hits) == (4, 0)
     twice = opened(*[good()] * 9, passes=2)
     twice.score("a")
-    assert (twice.purse.spent.calls, twice.purse.spent.cache_hits) == (1, 1)
+    assert (twice.meter.spent.calls, twice.meter.spent.cache_hits) == (1, 1)
     (tmp_path / "rubric.toml").write_text(RUBRIC.replace("how good its voice is", "how like her"), encoding="utf-8")
     edited = opened(*[good()] * 9)
     edited.score("a")
-    assert (edited.purse.spent.calls, edited.purse.spent.cache_hits) == (1, 0)
+    assert (edited.meter.spent.calls, edited.meter.spent.cache_hits) == (1, 0)
 
 
 def test_a_kept_row_that_is_no_judgement_of_the_rubric_is_asked_for_anew(opened: Any) -> None:
     judge = opened(good(), good(voice=3), good(voice=4))
     judge.score("a")
-    judge.scorer._desk._cache._database.execute("UPDATE judgements SET judgement = ?", (good(voice=99),))
+    judge.scorer._judge._cache._database.execute("UPDATE judgements SET judgement = ?", (good(voice=99),))
     assert judge.score("a")[0].components["voice"] == 3
     assert judge.score("a")[0].components["voice"] == 3
 
@@ -441,7 +440,7 @@ def test_what_was_spent_counts_every_reply_that_came(opened: Any) -> None:
     judge.score("a", "b")
     words = [sum(len(m["content"].split()) for m in request["messages"]) for request in judge.endpoint.requests]
     out = 1 + 2 * len(good().split())
-    assert judge.purse.spent == Spent(3, 0, sum(words), out, pytest.approx((sum(words) * 3 + out * 15) / 1e6))
+    assert judge.meter.spent == Usage(3, 0, sum(words), out, pytest.approx((sum(words) * 3 + out * 15) / 1e6))
 
 
 def test_a_call_that_may_have_been_charged_is_counted_at_the_most_it_can_cost(opened: Any, tmp_path: Path) -> None:
@@ -454,10 +453,10 @@ def test_a_call_that_may_have_been_charged_is_counted_at_the_most_it_can_cost(op
     ):  # fmt: skip
         judge = opened(failure, good(), cache=str(tmp_path / json.dumps(failure)[:12]), **prices)
         judge.score("a")
-        told = judge.purse.spent.dollars
+        told = judge.meter.spent.dollars
         plain = opened(good(), cache=str(tmp_path / f"plain {json.dumps(failure)[:12]}"), **prices)
         plain.score("a")
-        assert (told > 1.5 * plain.purse.spent.dollars) == counted, failure
+        assert (told > 1.5 * plain.meter.spent.dollars) == counted, failure
 
 
 def test_a_call_that_never_reached_the_server_costs_nothing(tmp_path: Path) -> None:
@@ -465,11 +464,11 @@ def test_a_call_that_never_reached_the_server_costs_nothing(tmp_path: Path) -> N
     with ScriptedEndpoint() as gone:
         environment = gone.environment
     chosen = JudgeSettings(model=MODEL, patience=0.1, dollars_per_million_input=1000.0)
-    scorer, purse = JudgeScorer(chosen, tmp_path, environment), Purse()
+    scorer, meter = JudgeScorer(chosen, tmp_path, environment), SpendingMeter()
     with pytest.raises(EndpointUnavailable, match="has not answered"):
-        scorer.score(answers("a"), Context(purse=purse))
+        scorer.score(answers("a"), Context(meter=meter))
     scorer.close()
-    assert purse.spent.dollars == 0
+    assert meter.spent.dollars == 0
 
 
 WITHOUT_USAGE = {
@@ -496,10 +495,10 @@ def test_two_workers_that_meet_the_same_question_ask_it_once(tmp_path: Path) -> 
 
 
 def test_a_claim_of_a_worker_that_was_killed_ends(tmp_path: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "CLAIMS", 0.3)
+    monkeypatch.setattr(batch, "CLAIMS", 0.3)
     judge = opened(good(), timeout=1.0)
-    cache = judge.scorer._desk._cache
-    key = judge.scorer._desk._key(judge.scorer._form, (user_message(judge.scorer.rubric, prompt("p0"), "a"), 0))
+    cache = judge.scorer._judge._cache
+    key = judge.scorer._judge._key(judge.scorer._kind, (scoring_question(judge.scorer.rubric, prompt("p0"), "a"), 0))
     assert cache.claim(key, 0.3)
     assert not cache.claim(key, 0.3)
     assert judge.values("a") == [pytest.approx(VALUE)]

@@ -12,10 +12,10 @@ from common.errors import BadInput, MissingRequirement
 from probes.scoring.judge.calibration import load_calibration, pairs
 from probes.scoring.judge.epoch import epoch_file, load_epoch
 from probes.scoring.judge.examination import Examination
-from probes.scoring.judge.examiner import JudgeOverseer, canaries
+from probes.scoring.judge.examiner import JudgeExaminer, canaries
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.judge.settings import JudgeSettings
-from probes.scoring.protocol import Context, Duel, Missing
+from probes.scoring.protocol import AnswerPair, Context, Missing
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 ROWS: list[dict[str, Any]] = [
@@ -48,11 +48,11 @@ def judge(folder: Path) -> Iterator[ScriptedEndpoint]:
 
 
 def looked(folder: Path, judge: ScriptedEndpoint, first: bool = False, **more: Any) -> Examination:
-    overseer = JudgeOverseer(chosen(**more), folder, judge.environment)
-    found = overseer.examine([prompt()], Context(), first)
+    examiner = JudgeExaminer(chosen(**more), folder, judge.environment)
+    found = examiner.examine([prompt()], Context(), first)
     if first:
-        overseer.accept(found)
-    overseer.close()
+        examiner.accept(found)
+    examiner.close()
     return found
 
 
@@ -141,24 +141,24 @@ def test_what_cannot_be_read_is_no_pass(folder: Path, judge: ScriptedEndpoint) -
 
 def test_a_choice_stays_in_both_orders(folder: Path, judge: ScriptedEndpoint) -> None:
     duels = [
-        Duel(prompt("p"), "one two three four five six seven", "eight"),
-        Duel(prompt("p"), "eight", "one two three four five six seven"),
-        Duel(prompt("p"), "eight", "eight"),
+        AnswerPair(prompt("p"), "one two three four five six seven", "eight"),
+        AnswerPair(prompt("p"), "eight", "one two three four five six seven"),
+        AnswerPair(prompt("p"), "eight", "eight"),
     ]
-    overseer = JudgeOverseer(chosen(pairwise=True), folder, judge.environment)
-    assert overseer.prefer(duels, Context()) == [1.0, -1.0, 0.0]
+    examiner = JudgeExaminer(chosen(pairwise=True), folder, judge.environment)
+    assert examiner.prefer(duels, Context()) == [1.0, -1.0, 0.0]
     judge.restart([{"content": '{"note": "always", "preferred": "first"}'}] * 2)
-    assert overseer.prefer([Duel(prompt("q"), "a", "b")], Context()) == [0.0]
+    assert examiner.prefer([AnswerPair(prompt("q"), "a", "b")], Context()) == [0.0]
     judge.restart([{"content": "neither"}] * 9)
-    assert isinstance(overseer.prefer([Duel(prompt("r"), "a", "b")], Context())[0], Missing)
-    overseer.close()
+    assert isinstance(examiner.prefer([AnswerPair(prompt("r"), "a", "b")], Context())[0], Missing)
+    examiner.close()
 
 
 def test_the_next_epoch_has_another_number_and_no_levels(folder: Path, judge: ScriptedEndpoint) -> None:
     looked(folder, judge, first=True)
-    overseer = JudgeOverseer(chosen(), folder, judge.environment)
-    assert overseer.end_epoch() == 2
-    overseer.close()
+    examiner = JudgeExaminer(chosen(), folder, judge.environment)
+    assert examiner.end_epoch() == 2
+    examiner.close()
     assert load_epoch(chosen(), folder).levels == {}
     found = looked(folder, judge, first=True)
     assert (found.epoch, found.shift) == (2, None)
@@ -199,11 +199,11 @@ def test_a_calibration_row_that_breaks_a_law_is_named(folder: Path, change: dict
 
 
 def test_what_was_chosen_in_an_epoch_that_ended_is_asked_anew(folder: Path, judge: ScriptedEndpoint) -> None:
-    overseer = JudgeOverseer(chosen(), folder, judge.environment)
-    duel = Duel(prompt("p"), "one two three four five six seven", "eight")
-    assert overseer.prefer([duel], Context()) == [1.0]
+    examiner = JudgeExaminer(chosen(), folder, judge.environment)
+    duel = AnswerPair(prompt("p"), "one two three four five six seven", "eight")
+    assert examiner.prefer([duel], Context()) == [1.0]
     judge.restart([{"content": '{"note": "", "preferred": "tie"}'}] * 2)
-    assert overseer.prefer([duel], Context()) == [1.0]
-    overseer.end_epoch()
-    assert overseer.prefer([duel], Context()) == [0.0]
-    overseer.close()
+    assert examiner.prefer([duel], Context()) == [1.0]
+    examiner.end_epoch()
+    assert examiner.prefer([duel], Context()) == [0.0]
+    examiner.close()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.scoring.judge.judgement import Unreadable
-from probes.scoring.judge.preference import CHOICES, in_both_orders, read_preference
+from probes.scoring.judge.preference import CHOICES, agreed_preference, read_preference
 from probes.scoring.protocol import Missing
 
 
@@ -46,9 +46,9 @@ def test_no_reply_makes_a_choice_that_it_does_not_state(text: str) -> None:
 
 
 def test_a_choice_counts_when_it_stays_in_both_orders() -> None:
-    values = {(one, other): in_both_orders(one, other) for one in CHOICES for other in CHOICES}
+    values = {(one, other): agreed_preference(one, other) for one in CHOICES for other in CHOICES}
     assert values.pop(("first", "second")) == 1
     assert values.pop(("second", "first")) == -1
     assert set(values.values()) == {0}
-    assert in_both_orders("first", Missing("cut off")) == Missing("cut off")
-    assert in_both_orders(Missing("cut off"), "second") == Missing("cut off")
+    assert agreed_preference("first", Missing("cut off")) == Missing("cut off")
+    assert agreed_preference(Missing("cut off"), "second") == Missing("cut off")

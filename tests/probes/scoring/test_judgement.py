@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging import MARKS, PLAIN, VALUE, good
 
-from probes.scoring.judge.judgement import MAX_REPLY, Judgement, Unreadable, marked, read_judgement
+from probes.scoring.judge.judgement import MAX_REPLY, Judgement, Unreadable, mean_mark, read_judgement
 from probes.scoring.judge.rubric import Rubric
 from probes.scoring.protocol import Mark, Missing
 
@@ -197,7 +197,7 @@ def test_any_mark_is_a_number_on_the_scale_or_the_reply_is_not_read(changes: dic
 
 
 def test_a_mark_is_the_weighted_mean_with_its_parts_and_the_judges_own_overall() -> None:
-    mark = marked([FULL], PLAIN)
+    mark = mean_mark([FULL], PLAIN)
     assert isinstance(mark, Mark)
     assert mark.value == pytest.approx(VALUE)
     assert mark.components == {**MARKS, "judge_overall": 7.0}
@@ -206,7 +206,7 @@ def test_a_mark_is_the_weighted_mean_with_its_parts_and_the_judges_own_overall()
 
 def test_several_passes_give_their_mean_and_spread_and_any_critical_failure() -> None:
     other = Judgement({**MARKS, "voice": 4.0}, ("breaks_character",), None)
-    mark = marked([FULL, other], PLAIN)
+    mark = mean_mark([FULL, other], PLAIN)
     assert isinstance(mark, Mark)
     assert mark.value == pytest.approx((VALUE + 2) / 2)
     assert mark.components["voice"] == 6
@@ -216,7 +216,7 @@ def test_several_passes_give_their_mean_and_spread_and_any_critical_failure() ->
 
 
 def test_a_mark_needs_every_pass() -> None:
-    assert marked([FULL, Missing("why")], PLAIN) == Missing("why")
+    assert mean_mark([FULL, Missing("why")], PLAIN) == Missing("why")
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from([*"{}[]\",:'\\ \n", "cut", "tear"])), max_size=3))

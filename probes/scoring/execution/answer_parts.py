@@ -79,14 +79,14 @@ def refusal(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Part:
     """A part of an answer: the code of a fence, or text that stands in none."""
 
     text: str
     is_fenced: bool
 
 
-def fenced(text: str) -> list[Passage]:
+def split_at_fences(text: str) -> list[Part]:
     """The fenced blocks, those of Python where there are any, and the texts around them, in their order. The last may
     lack its end.
 
@@ -132,13 +132,13 @@ def _close(parts: list[tuple[str | None, list[str]]], mark: str) -> None:
         parts[-1:] = [(tag, lines[: marks[-1]]), (None, lines[marks[-1] + 1 :])]
 
 
-def _read(tag: str | None, lines: Sequence[str], of_python: bool) -> Iterator[Passage]:
+def _read(tag: str | None, lines: Sequence[str], of_python: bool) -> Iterator[Part]:
     if tag is None:
         if lines:
-            yield Passage("\n".join(lines), False)
+            yield Part("\n".join(lines), False)
     elif tag in _PYTHON or not of_python:
         for code in _unwrapped(tag, "\n".join(lines) + "\n"):
-            yield Passage(code, True)
+            yield Part(code, True)
 
 
 def _indent(line: str) -> int:
@@ -160,28 +160,28 @@ def _opened(text: str) -> str:
     return text
 
 
-def in_order(parts: Sequence[Passage]) -> list[Passage]:
-    """The last fences and the last `runs` between them, MOST of each."""
-    blocks: list[Passage] = []
-    found: list[Passage] = []
+def last_parts(parts: Sequence[Part]) -> list[Part]:
+    """The last fences and the last `code_runs` between them, MOST of each."""
+    blocks: list[Part] = []
+    found: list[Part] = []
     for part in reversed(parts):
         between = len(found) - len(blocks)
         if not part.is_fenced and between < MOST:
-            found += [Passage(run, False) for run in runs(part.text, MOST - between)][::-1]
+            found += [Part(run, False) for run in code_runs(part.text, MOST - between)][::-1]
         elif part.is_fenced and len(blocks) < MOST:
             blocks.append(part)
             found.append(part)
     return found[::-1]
 
 
-def runs(text: str, most: int = MOST) -> Iterator[str]:
+def code_runs(text: str, most: int = MOST) -> Iterator[str]:
     """The stretches of lines from one that starts code to a line of prose or the end; one may not compile."""
     position = 0
     for _ in range(most):
         start = STARTS.search(text, position)
         if start is None:
             return
-        run = longest("", text[start.start() :], prose)
+        run = longest_that_compiles("", text[start.start() :], prose_starts)
         # Behind code with a fault only prose begins anew: the rest of a broken program is no program.
         behind = next(_prose(text, start.start() + len(run) if run else start.end()), None)
         yield run or text[start.start() : behind]
@@ -190,7 +190,7 @@ def runs(text: str, most: int = MOST) -> Iterator[str]:
         position = behind
 
 
-def prose(text: str) -> list[int]:
+def prose_starts(text: str) -> list[int]:
     """Where lines of prose begin, but for the first line."""
     return list(_prose(text, 1))
 
@@ -200,12 +200,12 @@ def _prose(text: str, position: int) -> Iterator[int]:
     return (line.start() for line in _PROSE.finditer(text, position) if not _breaks_off(text, line.start()))
 
 
-def tails(text: str) -> list[int]:
+def unindented_starts(text: str) -> list[int]:
     """Where lines begin that are neither indented nor close a bracket: whatever the text is, a function ends there."""
     return [line.start() for line in _TAIL.finditer(text, 1)]
 
 
-def longest(head: str, body: str, ends: Callable[[str], Sequence[int]]) -> str:
+def longest_that_compiles(head: str, body: str, ends: Callable[[str], Sequence[int]]) -> str:
     """The longest beginning of the body, up to one of its ``ends``, with which the head compiles; "" if none.
 
     What compiles never reaches the first faulty line, so a few cuts do where trying every line would take thousands.
@@ -238,7 +238,7 @@ def _breaks_off(text: str, position: int) -> bool:
 def _unwrapped(tag: str, code: str) -> list[str]:
     """The code of a block, or where that is Markdown itself, of the blocks in it."""
     if tag not in _PYTHON or (not tag and isinstance(parse(code), Fault)):
-        return [part.text for part in fenced(code) if part.is_fenced] or [code]
+        return [part.text for part in split_at_fences(code) if part.is_fenced] or [code]
     return [code]
 
 
