@@ -1,8 +1,32 @@
-"""What other packages add to nightlane, by entry points of a group such as ``nightlane.scorers``."""
+"""What other packages add to nightlane. An installed package adds it by an entry point of one of these groups:
 
+    group                  what it names                                        its type is imported from
+    nightlane.scorers      a class: a Scorer                                    probes.scoring
+    nightlane.proposers    a function that opens a Proposer: an OpenProposer    agent.proposers
+    nightlane.runners      a function that opens a Runner: an OpenRunner        probes.run.runners
+    nightlane.landscapes   a function of a seed: a Landscape for bench          bench.decisions.night
+    nightlane.policies     a Policy for bench, or its class                     bench.decisions.night
+
+In the package's own pyproject.toml:
+
+    [project.entry-points."nightlane.scorers"]
+    politeness = "my_package.politeness:PolitenessScorer"
+
+The study then names it: ``[scorer] kind = "politeness"``. testing/contracts has the tests that such a part must pass.
+"""
+
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
+
+from common.wording import nearest
 
 
 def plugins(group: str) -> dict[str, EntryPoint]:
     """The entry points of ``nightlane.GROUP`` by name; ``load`` of one imports what it names."""
     return {point.name: point for point in entry_points(group=f"nightlane.{group}")}
+
+
+def unknown_kind(group: str, kind: str, built_in: Iterable[str]) -> str:
+    """Why a study's ``kind`` is refused, with the nearest known one; "" where it is built in or installed."""
+    known = [*built_in, *plugins(group)]
+    return "" if kind in known else f"kind={kind!r} is not a {group.removesuffix('s')}{nearest(kind, known)}"

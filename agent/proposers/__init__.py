@@ -1,13 +1,41 @@
-"""Who proposes: Optuna, a language model, or both by turns. A proposer is one file here and one branch below."""
+"""Who proposes: Optuna, a language model, both by turns, or a proposer of another package.
+
+A built-in proposer is one file here and one branch below. Another package adds one by an entry point of
+``nightlane.proposers`` that names an OpenProposer; it imports all it needs from here.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion, Tried
-from agent.study.schema import ProposerSettings
+from agent.study.schema import PROPOSERS, ProposerSettings
 from common.errors import BadInput
+from common.plugins import plugins
 
-__all__ = ["Chain", "Declined", "Proposer", "Situation", "Suggestion", "Tried", "choose"]
+__all__ = [
+    "Chain",
+    "Declined",
+    "OpenProposer",
+    "Proposer",
+    "ProposerSettings",
+    "Situation",
+    "Suggestion",
+    "Tried",
+    "choose",
+]
+
+
+class OpenProposer(Protocol):
+    """What an entry point of nightlane.proposers names."""
+
+    def __call__(
+        self, settings: ProposerSettings, environment: Mapping[str, str], note: Callable[[str], None]
+    ) -> Proposer:
+        """A proposer; ``note`` writes a line into the session's log. BadInput when a setting or a variable is missing.
+
+        Where it declines a turn, Thompson sampling has it.
+        """
 
 
 @dataclass(frozen=True)
@@ -41,6 +69,9 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
     from agent.proposers.tpe import TpeProposer
 
     drawing = ThompsonProposer(TpeProposer())
+    if settings.kind not in PROPOSERS:
+        opened: OpenProposer = plugins("proposers")[settings.kind].load()
+        return Chain(opened(settings, environment, note), drawing, 1.0, f"proposer: {settings.kind}, then optuna")
     model = settings.model or environment.get("OPENAI_MODEL", "")
     has_endpoint = bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
     if settings.kind == "optuna" or (settings.kind == "auto" and not (has_endpoint and model)):

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from agent.policy.settings import Policy
 from common.digests import digest_of
 from common.errors import BadInput
+from common.plugins import unknown_kind
 from common.wording import lower_first, nearest
 from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes, check_recipe
 from lanes.search_space import KNOB_NAMES
@@ -55,14 +56,19 @@ class Budget(Section):
     disk_gb: float = Field(1.0, ge=0)
 
 
+PROPOSERS = ("auto", "optuna", "language_model", "hybrid")
+"""The built-in kinds of ``[proposer]``."""
+
+
 class ProposerSettings(Section):
-    """``[proposer]``: who proposes. "auto" is hybrid when an endpoint is configured, else optuna.
+    """``[proposer]``: who proposes: "optuna", "language_model", "hybrid", the name of an installed proposer (an entry
+    point of nightlane.proposers), or "auto": hybrid when an endpoint is configured, else optuna.
 
     An endpoint is configured when OPENAI_BASE_URL or OPENAI_API_KEY is set and a model is named, here or in
     OPENAI_MODEL. ``share``: the language model's share of the turns in a hybrid.
     """
 
-    kind: Literal["auto", "optuna", "language_model", "hybrid"] = "auto"
+    kind: str = "auto"
     model: str = ""
     share: float = Field(0.5, gt=0, le=1)
     program: str = ""
@@ -70,6 +76,13 @@ class ProposerSettings(Section):
     max_tokens: int = Field(1024, ge=64)
     dollars_per_million_input: float = Field(0.0, ge=0)
     dollars_per_million_output: float = Field(0.0, ge=0)
+
+    @field_validator("kind")
+    @classmethod
+    def _there_is_such_a_proposer(cls, kind: str) -> str:
+        if unknown := unknown_kind("proposers", kind, PROPOSERS):
+            raise ValueError(unknown)
+        return kind
 
 
 class StudyFile(Section):

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from common.plugins import plugins
-from common.wording import nearest
+from common.plugins import unknown_kind
 
 
 class Section(BaseModel):
@@ -201,7 +200,6 @@ class RunnerSettings(Section):
     @field_validator("kind")
     @classmethod
     def _there_is_such_a_runner(cls, kind: str) -> str:
-        known = (LOCAL_WORKERS, *plugins("runners"))
-        if kind not in known:
-            raise ValueError(f"kind={kind!r} is not a runner{nearest(kind, known)}")
+        if unknown := unknown_kind("runners", kind, [LOCAL_WORKERS]):
+            raise ValueError(unknown)
         return kind

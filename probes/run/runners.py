@@ -1,4 +1,8 @@
-"""Which runner a study's ``[runner] kind`` names. Another package adds one by an entry point of nightlane.runners."""
+"""Opens the runner that a study's ``[runner] kind`` names.
+
+Another package adds one by an entry point of ``nightlane.runners`` that names an OpenRunner; it imports all it needs
+from here.
+"""
 
 from pathlib import Path
 from typing import Protocol
@@ -6,7 +10,29 @@ from typing import Protocol
 from common.plugins import plugins
 from probes.inputs.material import Material
 from probes.inputs.settings import LOCAL_WORKERS, RunnerSettings
-from probes.run.protocol import Runner
+from probes.result.reading import Failure, Outcome, Probe, Reading, Score, Timing, Unscored
+from probes.run.protocol import Listener, OnOutcome, Progress, Runner, ignore_outcome
+from probes.run.store import ProbeStore
+
+__all__ = [
+    "Failure",
+    "Listener",
+    "Material",
+    "OnOutcome",
+    "OpenRunner",
+    "Outcome",
+    "Probe",
+    "ProbeStore",
+    "Progress",
+    "Reading",
+    "Runner",
+    "RunnerSettings",
+    "Score",
+    "Timing",
+    "Unscored",
+    "ignore_outcome",
+    "open_runner",
+]
 
 
 class OpenRunner(Protocol):

@@ -1,7 +1,7 @@
-"""Scorers: what an answer is worth, from 0 to 10. A scorer is one file here and one entry in SCORERS.
+"""Scorers give each answer a score from 0 to 10. A built-in scorer is one file here and one entry in SCORERS.
 
-A scorer scores all answers of a probe at once and never sees which recipe wrote them. Other packages add scorers with
-the entry point group ``nightlane.scorers`` (a name and a class like ``ExecutionScorer``).
+A scorer scores all answers of a probe at once and never sees which recipe wrote them. Other packages add a scorer by an
+entry point of ``nightlane.scorers`` that names a class like ``ExecutionScorer``; they import all they need from here.
 """
 
 import inspect
@@ -12,8 +12,7 @@ from typing import Any
 
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
-from common.plugins import plugins
-from common.wording import nearest
+from common.plugins import plugins, unknown_kind
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.execution.scorer import ExecutionScorer
 from probes.scoring.function import FunctionScorer
@@ -43,11 +42,10 @@ def scorer_class(kind: str) -> type[Scorer]:
     for scorer in SCORERS:
         if scorer.kind == kind:
             return scorer
-    if kind in (others := plugins("scorers")):
-        loaded: type[Scorer] = others[kind].load()
-        return loaded
-    known = [*(scorer.kind for scorer in SCORERS), *others]
-    raise BadInput(f"[scorer] kind={kind!r} is not a scorer{nearest(kind, known)}")
+    if unknown := unknown_kind("scorers", kind, (scorer.kind for scorer in SCORERS)):
+        raise BadInput(f"[scorer] {unknown}")
+    loaded: type[Scorer] = plugins("scorers")[kind].load()
+    return loaded
 
 
 def scorer_settings(table: Mapping[str, Any]) -> ScorerSettings:

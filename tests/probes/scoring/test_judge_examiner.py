@@ -9,7 +9,7 @@ import pytest
 from judging import RUBRIC, prompt
 
 from common.errors import BadInput, MissingRequirement
-from probes.scoring.judge.calibration import load_calibration, pairs
+from probes.scoring.judge.calibration import load_calibration, ordered_pairs
 from probes.scoring.judge.epoch import epoch_file, load_epoch
 from probes.scoring.judge.examination import Examination
 from probes.scoring.judge.examiner import JudgeExaminer, canaries
@@ -172,9 +172,9 @@ def test_an_epoch_that_cannot_be_read_is_told(folder: Path, judge: ScriptedEndpo
 
 
 def test_two_answers_to_one_prompt_whose_ranges_lie_apart_are_a_good_and_a_bad_one(folder: Path) -> None:
-    assert [(good.id, bad.id) for good, bad in pairs(load_calibration(chosen(), folder))] == [("good", "bad")]
+    assert [(good.id, bad.id) for good, bad in ordered_pairs(load_calibration(chosen(), folder))] == [("good", "bad")]
     write(folder, [{**ROWS[0], "low": 3}, ROWS[1]])
-    assert pairs(load_calibration(chosen(), folder)) == []
+    assert ordered_pairs(load_calibration(chosen(), folder)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""What every proposer must do, and the situations it is tried in."""
+
+import copy
+import math
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.policy.effect_model import Response, Seen, move_of
+from agent.proposers import Declined, Proposer, Situation, Suggestion, Tried
+from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes
+
+SOURCES = ("curated", "generated")
+MANIFESTS: Mapping[str, Mapping[str, float]] = {
+    "even": {"curated": 1.0, "generated": 1.0},
+    "curated_only": {"curated": 1.0},
+    "mostly_curated": {"curated": 3.0, "generated": 1.0},
+}
+LANES: Mapping[str, Mapping[str, Any]] = {
+    "hyperparameters": {
+        "learning_rate": {"low": 1e-6, "high": 1e-2, "factor": 2.0, "reach": 4},
+        "beta": {"low": 0.05, "high": 0.5, "step": 0.05, "reach": 2},
+        "scheduler": True,
+    },
+    "mixture": {},
+    "curriculum": {},
+}
+
+
+class ProposerContract(ABC):
+    """Inherit it under a name that begins with Test and say how a proposer is made.
+
+    class TestMine(ProposerContract):
+        def proposer(self):
+            return MyProposer()
+    """
+
+    @abstractmethod
+    def proposer(self) -> Proposer:
+        """A proposer as a session begins with it."""
+
+    def names(self) -> Collection[str]:
+        """Whose name a suggestion may bear: its own, and those of proposers that it hands a turn to."""
+        return {self.proposer().name}
+
+    @pytest.fixture(params=range(8))
+    def situation(self, request: pytest.FixtureRequest) -> Situation:
+        found: Situation = list(situations())[request.param]
+        return found
+
+    def test_it_suggests_one_of_the_moves_or_declines(self, situation: Situation) -> None:
+        found = self.proposer().propose(situation)
+        if isinstance(found, Suggestion):
+            assert found.value in situation.moves[found.knob]
+        else:
+            assert isinstance(found, Declined)
+
+    def test_it_takes_the_only_move_there_is_or_declines(self, situation: Situation) -> None:
+        knob, values = next(iter(situation.moves.items()))
+        found = self.proposer().propose(replace(situation, moves={knob: values[:1]}))
+        assert isinstance(found, Declined) or (found.knob, found.value) == (knob, values[0])
+
+    def test_the_same_situation_gives_the_same_answer(self, situation: Situation) -> None:
+        random.seed(1)
+        first = self.proposer().propose(situation)
+        random.seed(2)
+        assert self.proposer().propose(situation) == first, "take random numbers from the situation's seed and turn"
+
+    def test_a_suggestion_bears_its_own_name_and_says_why(self, situation: Situation) -> None:
+        found = self.proposer().propose(situation)
+        if isinstance(found, Suggestion):
+            assert found.proposer in self.names()
+            assert found.hypothesis.strip()
+            assert found.predicted is None or math.isfinite(found.predicted)
+
+    def test_what_asking_cost_is_stated_and_is_no_credit(self, situation: Situation) -> None:
+        found = self.proposer().propose(situation)
+        assert math.isfinite(found.dollars)
+        assert found.dollars >= 0
+
+    def test_it_changes_nothing_of_what_it_is_shown(self, situation: Situation) -> None:
+        shown = (copy.deepcopy(dict(situation.moves)), list(situation.history), situation.incumbent.digest)
+        self.proposer().propose(situation)
+        assert (dict(situation.moves), list(situation.history), situation.incumbent.digest) == shown
+
+
+def situations() -> Iterator[Situation]:
+    """A first turn, later turns and another seed: six in the lane of hyperparameters, one in each of the others."""
+    recipe = Recipe(learning_rate=1e-4, beta=0.1, lora_rank=16, mixture=MANIFESTS["even"])
+    lanes = {name: LaneSettings.model_validate(keys) for name, keys in LANES.items()}
+    space = build_lanes(lanes, recipe, MANIFESTS, SOURCES)
+    history: list[Tried] = []
+    for turn in range(1, 4):
+        for seed in (0, 7):
+            yield _situation("hyperparameters", recipe, space, history, turn, seed)
+        history.append(_tried(recipe, space, turn))
+    for lane in LANE_NAMES[1:]:
+        yield _situation(lane, recipe, space, history, 4, 0)
+
+
+def _situation(
+    lane: str, recipe: Recipe, space: SearchSpace, history: Sequence[Tried], turn: int, seed: int
+) -> Situation:
+    """One turn: as in a session, no move leads to a recipe that was tried."""
+    tried = {recipe.digest, *(one.recipe.digest for one in history)}
+    moves = {
+        name: tuple(value for value in values if space.knob(name).write(recipe, value).digest not in tried)
+        for name, values in space.moves(recipe, lane).items()
+    }
+    return Situation(
+        turn=turn,
+        seed=seed,
+        lane=lane,
+        incumbent=recipe,
+        moves={name: values for name, values in moves.items() if values},
+        space=space,
+        history=list(history),
+        target="lists",
+        guards={"arithmetic": 1.5},
+        program="Prefer small moves of beta.",
+        budget_left="7 of 8 decisions",
+        response=Response(tuple(_seen(one, space) for one in history if one.delta is not None)),
+        guard_responses={"arithmetic": Response()},
+    )
+
+
+def _seen(tried: Tried, space: SearchSpace) -> Seen:
+    """What a decision says to a model of the effects."""
+    assert tried.delta is not None
+    assert tried.standard_error is not None
+    move = move_of(space.knob(tried.knob), tried.before, tried.after)
+    return Seen((move,), tried.delta, tried.standard_error**2, None)
+
+
+def _tried(recipe: Recipe, space: SearchSpace, turn: int) -> Tried:
+    """A decision on another value of the learning rate: no clear effect, or a crash on the second turn."""
+    knob = space.knob("learning_rate")
+    after = space.moves(recipe, "hyperparameters")[knob.name][turn]
+    crash = turn == 2
+    return Tried(
+        recipe=knob.write(recipe, after),
+        lane=knob.lane,
+        knob=knob.name,
+        before=knob.read(recipe),
+        after=after,
+        status="CRASH" if crash else "DISCARD",
+        reason="crash:diverged" if crash else "no_effect",
+        delta=None if crash else 0.1,
+        low=None if crash else -0.4,
+        high=None if crash else 0.6,
+        standard_error=None if crash else 0.25,
+        score=None if crash else 5.1,
+        guard_excess=None if crash else -1.0,
+    )
