@@ -40,6 +40,9 @@ bench: $(VENV)/.installed
 pictures: $(VENV)/.installed-bench
 	$(BIN)/python -m bench.pictures
 
+docs: $(VENV)/.installed
+	$(BIN)/python -m cli.reference
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 

@@ -31,7 +31,7 @@ Hours = Annotated[
     float | None, typer.Option("--hours", min=0.001, help="Stop after this many hours; a suspended machine costs none.")
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Worker processes; default one per GPU, or one on CPUs.")
+    int | None, typer.Option("--workers", min=1, help="Worker processes; default one per GPU, or one per core.")
 ]
 
 

@@ -22,14 +22,20 @@ Value = str | int | float | tuple[str, ...]
 class KnobSettings(BaseModel):
     """How a study narrows or widens a knob: bounds, smallest step (absolute or as a factor), reach, or choices."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     low: float | None = None
+    """Smallest value."""
     high: float | None = None
+    """Largest value."""
     step: float | None = Field(None, gt=0)
+    """Difference between neighbouring values."""
     factor: float | None = Field(None, gt=1)
+    """Ratio of neighbouring values, instead of a step."""
     reach: int | None = Field(None, ge=1)
+    """Most places that one mutation may move."""
     choices: tuple[str | int | float | tuple[str, ...], ...] | None = None
+    """The values themselves, instead of bounds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,34 +39,52 @@ Mixture = Annotated[
 
 
 class Recipe(BaseModel):
-    """Every parameter of one training run. Two recipes are the same exactly when their digests are.
+    """Every parameter of one training run. Two recipes are equal exactly when their digests are."""
 
-    ``mixture`` maps a source's name to its weight: the share of training rows drawn from it, after normalising.
-    ``warmup`` is a share of the steps. ``beta`` is DPO's inverse temperature (Rafailov et al. 2023, eq. 7) or the
-    weight of ORPO's odds-ratio term, there called lambda (Hong et al. 2024, eq. 6).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, strict=False, use_attribute_docstrings=True
+    )
 
     objective: Objective = "orpo"
+    """The loss: ORPO or DPO."""
     learning_rate: float = Field(2e-5, gt=0, lt=1)
+    """Peak learning rate."""
     scheduler: Scheduler = "cosine"
+    """Learning rate schedule."""
     warmup: float = Field(0.1, ge=0, le=0.9)
+    """Share of the steps in which the learning rate rises."""
     beta: float = Field(0.1, gt=0, le=100)
+    """DPO's inverse temperature (Rafailov et al. 2023, eq. 7), or the weight of ORPO's odds-ratio term, there called
+    lambda (Hong et al. 2024, eq. 6)."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """DPO: the assumed share of pairs whose sides are swapped."""
     dpo_loss: DpoLoss = "sigmoid"
+    """DPO: the kind of loss, by TRL's names."""
     lora_rank: int = Field(16, ge=1, le=1024)
+    """Rank of the LoRA matrices."""
     lora_alpha: int = Field(32, ge=1, le=4096)
+    """Scale of the LoRA update, divided by the rank."""
     lora_dropout: float = Field(0.05, ge=0, lt=1)
+    """Dropout before the LoRA matrices."""
     lora_targets: tuple[str, ...] = ("all-linear",)
+    """Modules that get an adapter."""
     weight_decay: float = Field(0.0, ge=0, lt=1)
+    """Weight decay of the optimizer."""
     max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
     effective_batch: int = Field(4, ge=1, le=4096)
+    """Rows per optimizer step, reached by accumulation."""
     max_length: int = Field(2048, ge=8)
+    """Most tokens of a row, prompt and answer together."""
     optimizer: Optimizer = "adamw_torch"
+    """The optimizer, by transformers' names."""
     quantization: Quantization = "none"
+    """Quantisation of the base in training: "nf4" (QLoRA) or none."""
     mixture: Mixture
+    """Weight of each source: its share of the training rows after normalising. In a study also the name of a
+    manifest."""
     curriculum: Order = "shuffle"
+    """Order of the training rows."""
 
     @property
     def digest(self) -> str:

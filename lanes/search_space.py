@@ -21,10 +21,12 @@ KNOB_NAMES = {lane.LANE: lane.KNOB_NAMES for lane in LANES}
 class LaneSettings(BaseModel):
     """``[lanes.NAME]``: its share of the proposals and the knobs it searches (none named: the lane's own list)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     share: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """The lane's share of the proposals, relative to the other lanes."""
     knobs: dict[str, KnobSettings] = Field(default_factory=dict)
+    """The knobs that are searched, each true or a table of bounds; if none is named, all of the lane."""
 
     @model_validator(mode="before")
     @classmethod

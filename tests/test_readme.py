@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.ledger.result_files import COLUMNS
+from agent.ledger.columns import COLUMNS
 from cli.exit_codes import EPILOG
 from labs.microcoder import build
 from probes.inputs.settings import ServingSettings

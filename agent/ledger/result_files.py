@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from agent.ledger.results_sheet import COLUMNS, HEADER, cell, decoded, one_line, read_sheet, row_text
+from agent.ledger.results_sheet import HEADER, cell, decoded, one_line, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
 from common.errors import WorkspaceBusy
@@ -24,7 +24,7 @@ from common.files import write_durably
 from preferences.store.overlay import Withdrawal
 from preferences.store.stores import Stores
 
-__all__ = ["COLUMNS", "HEADER", "Followers", "cell", "publish", "row_text"]
+__all__ = ["HEADER", "Followers", "cell", "publish", "row_text"]
 
 MARKED_EVERY = 100
 """Lines after which what was verified is noted, so that a later process verifies only what follows."""

@@ -10,21 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agent.ledger.columns import COLUMNS, NUMBERS
 from common.printable import printable
 from common.redaction import redacted
 
-COLUMNS = (
-    "time", "session", "id", "status", "lane", "knob", "before", "after", "steps", "seeds", "samples", "target",
-    "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta", "worst_guard", "worst_guard_delta",
-    "guards_ok", "critical_failures", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd", "proposer",
-    "reason", "description", "worst_guard_low", "shrunk", "error_spent", "policy",
-)  # fmt: skip
 HEADER = "\t".join(COLUMNS)
-NUMBERS = (
-    "steps", "samples", "target", "baseline", "delta", "ci_low", "ci_high", "overall", "overall_delta",
-    "worst_guard_delta", "critical_failures", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd",
-    "worst_guard_low", "shrunk", "error_spent",
-)  # fmt: skip
 NAMING = {"time", "session", "id", "status"}
 """A line that has these is a header, whatever else a person made of it."""
 SEPARATORS = "\t;,"

@@ -6,46 +6,45 @@ from probes.inputs.settings import Section
 
 
 class Policy(Section):
-    """The thresholds, on the 0 to 10 scale where they are points.
-
-    ``confidence``: of every interval that is shown. ``smallest_effect``: KEEP needs the target shown to improve by
-    more. ``night_error``: the chance that a night without any real improvement ends with a KEEP; ``later_error``: the
-    same of what follows a KEEP, until the next one. ``spend``: the share of what is left of it that one confirmation
-    may spend. ``guard_error``: the chance that a guard that falls by its margin passes a confirmation.
-
-    ``survey``: recipes around the starting one, with several knobs moved at once, that are measured before the first
-    proposal, at most; of a short session, fewer, or none where that would be under three per knob; 0: none.
-
-    ``first_seeds``, ``screening_seeds``: pairs a candidate begins with, and has at most before it is confirmed.
-    ``confirming_seeds``: fresh pairs of a confirmation at most; of a short session, fewer. ``hopeless``: a candidate
-    whose chance to be kept falls below is discarded; ``promising``: at this chance screening ends early.
-
-    ``disguised``: share of the candidates that are the incumbent itself, under other seeds. ``plateau``: candidates in
-    a row without one that reached its confirmation, before the search widens. ``holdout_seeds``: pairs of the last
-    comparison, on holdout prompts; 0 leaves out both checks at the end. ``most_samples``: answers per prompt that the
-    session may choose; 0 keeps those of the study. ``round``: candidates measured side by side; 0: one per worker.
-
-    ``must_see``: a study whose target cannot show an effect of so many points is refused before it starts.
-    """
+    """The thresholds of a decision. Those in points are on the scale from 0 to 10."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Level of every interval that is shown."""
     smallest_effect: float = Field(0.0, ge=0)
+    """KEEP needs a lower bound of the target above this many points."""
     night_error: float = Field(0.05, gt=0, lt=0.5)
+    """Chance that a night without any real improvement ends with a KEEP."""
     later_error: float = Field(0.2, gt=0, lt=0.5)
+    """The same chance for what follows a KEEP, until the next KEEP."""
     spend: float = Field(0.5, gt=0, lt=1)
+    """Share of the remaining error that one confirmation may spend."""
     guard_error: float = Field(0.05, gt=0, lt=0.5)
+    """Chance that a guard that falls by its margin passes a confirmation."""
     survey: int = Field(60, ge=0)
+    """Most recipes with several knobs moved at once that are measured before the first proposal. A short session has
+    fewer, or none if that would be under three per knob. 0 leaves the survey out."""
     first_seeds: int = Field(2, ge=1)
+    """Pairs of probes with which a candidate begins."""
     screening_seeds: int = Field(4, ge=2)
+    """Most pairs of a candidate before its confirmation."""
     confirming_seeds: int = Field(20, ge=2)
+    """Most fresh pairs of a confirmation; a short session has fewer."""
     hopeless: float = Field(0.25, ge=0, lt=1)
+    """A candidate is discarded if its chance of a KEEP is below this."""
     promising: float = Field(0.5, gt=0, le=1)
+    """A candidate is confirmed at once if its chance of a KEEP is at least this."""
     disguised: float = Field(0.05, ge=0, le=0.5)
+    """Share of the candidates that are A/A tests: the incumbent itself under other seeds."""
     plateau: int = Field(24, ge=1)
+    """Candidates in a row without a confirmation before the search widens."""
     holdout_seeds: int = Field(3, ge=0)
+    """Pairs of the comparison on holdout prompts at the end; 0 leaves out both checks at the end."""
     most_samples: int = Field(0, ge=0)
+    """Most answers per prompt that the session may choose; 0 keeps those of [probe]."""
     round: int = Field(0, ge=0)
+    """Candidates measured side by side; 0 means one per worker."""
     must_see: float = Field(5.0, gt=0, le=10)
+    """A study is refused if its target cannot show an effect of this many points."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "Policy":

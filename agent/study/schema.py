@@ -43,17 +43,24 @@ class Target(Section):
     """``[target]``: the category to improve, or "overall"."""
 
     category: str
+    """The category to improve, or "overall"."""
 
 
 class Budget(Section):
-    """``[budget]``: a session ends at the first of these. Dollars count machine time and the proposer's tokens."""
+    """``[budget]``: a session ends at the first of these limits."""
 
     decisions: int | None = Field(None, ge=1)
+    """Most decisions of a session."""
     hours: float | None = Field(8.0, gt=0)
+    """Most hours of running; a suspended machine costs none."""
     probes: int | None = Field(None, ge=1)
+    """Most probes."""
     dollars: float | None = Field(None, gt=0)
+    """Most dollars, for the machine, the proposer and the judge together."""
     dollars_per_hour: float = Field(0.0, ge=0)
+    """Price of an hour of the machine."""
     disk_gb: float = Field(1.0, ge=0)
+    """Gigabytes of the disk that must stay free."""
 
 
 PROPOSERS = ("auto", "optuna", "language_model", "hybrid")
@@ -61,21 +68,25 @@ PROPOSERS = ("auto", "optuna", "language_model", "hybrid")
 
 
 class ProposerSettings(Section):
-    """``[proposer]``: who proposes: "optuna", "language_model", "hybrid", the name of an installed proposer (an entry
-    point of nightlane.proposers), or "auto": hybrid when an endpoint is configured, else optuna.
-
-    An endpoint is configured when OPENAI_BASE_URL or OPENAI_API_KEY is set and a model is named, here or in
-    OPENAI_MODEL. ``share``: the language model's share of the turns in a hybrid.
-    """
+    """``[proposer]``: who proposes. An endpoint is set if OPENAI_BASE_URL or OPENAI_API_KEY is."""
 
     kind: str = "auto"
+    """optuna (Thompson sampling and TPE), language_model, hybrid (both by turns), the name of an installed proposer (an
+    entry point of nightlane.proposers), or auto: hybrid if an endpoint and a model are set, else optuna."""
     model: str = ""
+    """Name of the language model; if empty, that of OPENAI_MODEL."""
     share: float = Field(0.5, gt=0, le=1)
+    """The language model's share of the turns of a hybrid."""
     program: str = ""
+    """A text file with your instructions to the language model."""
     timeout: float = Field(60.0, gt=0)
+    """Seconds per request."""
     max_tokens: int = Field(1024, ge=64)
+    """Most tokens of a reply."""
     dollars_per_million_input: float = Field(0.0, ge=0)
+    """Price of a million input tokens."""
     dollars_per_million_output: float = Field(0.0, ge=0)
+    """Price of a million output tokens."""
 
     @field_validator("kind")
     @classmethod
@@ -89,7 +100,9 @@ class StudyFile(Section):
     """The whole file, as written. ``lab`` names a bundled lab that makes the material on first use."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Name of the study, for reports and file names."""
     lab: Literal["", "microcoder", "persona", "smollm"] = ""
+    """A bundled lab that builds model and data on first use."""
     model: ModelSettings
     recipe: dict[str, Any]
     data: DataSettings

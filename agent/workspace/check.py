@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agent.ledger.columns import COLUMNS
 from agent.ledger.file import holds_sessions, lost_sessions, lost_sessions_message, repair_hint, require_sound
 from agent.ledger.repair import take_over
-from agent.ledger.result_files import COLUMNS, row_text
+from agent.ledger.result_files import row_text
 from agent.ledger.results_sheet import one_line
 from agent.study.schema import parse_study
 from agent.workspace.folder import Workspace

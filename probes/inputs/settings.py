@@ -11,7 +11,9 @@ from common.plugins import unknown_kind
 class Section(BaseModel):
     """A table of the study file: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, strict=True, use_attribute_docstrings=True
+    )
 
 
 FIXED_DATE = datetime.date(2026, 1, 1)
@@ -26,25 +28,28 @@ RENDERING = frozenset({
 
 
 class ModelSettings(Section):
-    """``[model]``: a local folder (relative to the study) or a hub id, and how it is loaded.
-
-    ``dtype``: of a base that is not quantised; NF4 computes in bfloat16.
-    ``chat``: "auto" wraps prompts as a user's turn when the tokenizer has a chat template, "never" does not;
-    ``chat_template`` is a Jinja file that replaces the tokenizer's own; ``chat_template_kwargs`` are given to it, say
-    ``enable_thinking = false``; ``date`` is what a template is told that asks for today's. ``adapter``: the folder of a
-    LoRA adapter that is part of the base, as supervised fine-tuning leaves one. The last three are left out of a dump
-    where they are not set, so that no digest changes.
-    """
+    """``[model]``: the base model and how it is loaded. chat_template_kwargs, date and adapter are left out of a dump
+    where they are not set, so that they change no digest."""
 
     path: str
+    """A folder, relative to the study, or a hub id."""
     revision: str | None = None
+    """Revision of a hub model, best a commit, since a branch may move."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Data type of a base that is not quantised; "auto" is bfloat16 on a GPU and float32 on a CPU. NF4 computes in
+    bfloat16."""
     chat: Literal["auto", "never"] = "auto"
+    """"auto" renders prompts as a user's turn if the tokenizer has a chat template; "never" does not."""
     chat_template: str | None = None
+    """A Jinja file that replaces the tokenizer's chat template."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
+    """Arguments of the chat template, such as enable_thinking = false."""
     date: datetime.date = Field(FIXED_DATE, exclude_if=lambda day: day == FIXED_DATE)
+    """What a chat template that asks for today's date is given."""
     adapter: str | None = Field(None, exclude_if=lambda folder: folder is None)
+    """Folder of a LoRA adapter that is part of the base, such as one of supervised fine-tuning."""
     trust_remote_code: bool = False
+    """Run Python code that the model brings along."""
 
     @field_validator("chat_template_kwargs")
     @classmethod
@@ -57,13 +62,14 @@ class ModelSettings(Section):
 
 
 class DataSettings(Section):
-    """``[data.sources]``: name -> a file or folder of preference rows, or a hub id (docs/data.md has the forms).
-    ``[data.manifests]``: name -> weight per source. ``bad_rows``: "refuse" a source that holds one, or "leave_out"
-    those rows, and say which."""
+    """``[data]``: preference rows by source, and mixtures of the sources."""
 
     sources: dict[str, str] = Field(min_length=1)
+    """Name of a source -> a file or folder of preference rows, or a hub id (docs/data.md)."""
     manifests: dict[str, dict[str, float]] = Field(min_length=1)
+    """Name of a mixture -> weight of each source."""
     bad_rows: Literal["refuse", "leave_out"] = "refuse"
+    """"refuse" a source with a bad row, or "leave_out" the bad rows and report them."""
 
     @model_validator(mode="after")
     def _manifests_name_sources(self) -> "DataSettings":
@@ -79,34 +85,33 @@ class DataSettings(Section):
 
 
 class PromptSettings(Section):
-    """``[prompts]``: one JSONL file; each row names its split (probe, harvest, holdout)."""
+    """``[prompts]``: the prompts that are answered."""
 
     file: str
+    """The file of prompts. Each row names its split: probe, harvest or holdout."""
 
 
 class HarvestSettings(Section):
-    """``[harvest]``: what both recipes of a resolved decision answer, so that preference pairs can be made.
-
-    ``prompts``: of the harvest split, evenly over its categories; 0 makes no pairs. ``samples``: answers per prompt.
-    ``margin``: points of 10 by which a chosen answer scores higher than the rejected one.
-    """
+    """``[harvest]``: what both recipes of a decision answer, so that preference pairs can be made."""
 
     prompts: int = Field(96, ge=0)
+    """Prompts of the harvest split, spread evenly over its categories; 0 makes no pairs."""
     samples: int = Field(4, ge=1)
+    """Answers per prompt."""
     margin: float = Field(1.0, gt=0, le=10)
+    """Points by which a chosen answer must score higher than the rejected one."""
 
 
 class ScorerSettings(Section):
-    """``[scorer]``: which scorer. Its other keys are those of the scorer's own ``Settings``.
-
-    ``most_missing``: the share of a probe's answers that may stay unjudged; with more, the probe is a failure.
-    ``thoughts``: "skip" scores what follows the last </think> (or its like) of an answer, and nothing where a thought
-    never ends; "keep" scores all of it. Code is read behind the thoughts either way.
-    """
+    """``[scorer]``: which scorer. Its other keys are those of the scorer's own ``Settings``."""
 
     kind: str = "execution"
+    """Which scorer: execution, judge, rules, function, or one of a plug-in."""
     most_missing: float = Field(0.02, ge=0, lt=1)
+    """Share of the answers that may stay without a score; above it, the probe is a failure."""
     thoughts: Literal["skip", "keep"] = "skip"
+    """"skip" scores what follows the last </think> or its like, and nothing if a thought never ends; "keep" scores all.
+    Code is read after the thoughts either way."""
 
     @property
     def priced(self) -> bool:
@@ -130,23 +135,30 @@ class ScorerSettings(Section):
 
 
 class ProbeSettings(Section):
-    """``[probe]``: what every probe of the study has in common. Any change makes old baselines unusable.
-
-    ``steps``: optimizer steps. ``seeds``: training seeds, the same on both sides. ``samples``: answers per prompt.
-    ``micro_batch``: rows per forward pass; the effective batch is reached by accumulation.
-    """
+    """``[probe]``: what every probe of the study has in common. Any change makes old baselines unusable."""
 
     steps: int = Field(60, ge=1, le=10_000_000)
+    """Optimizer steps."""
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = (42, 123, 7)
+    """Training seeds, the same on both sides: two or more. Further seeds follow from these."""
     samples: int = Field(4, ge=1)
+    """Answers per prompt."""
     temperature: float = Field(0.8, gt=0)
+    """Sampling temperature."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus sampling; 1 turns it off."""
     top_k: int = Field(0, ge=0)
+    """Sampling among the k likeliest tokens; 0 turns it off."""
     max_new_tokens: int = Field(256, ge=1)
+    """Most tokens of an answer."""
     sampling_seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of the answers."""
     micro_batch: int = Field(8, ge=1)
+    """Rows per forward pass of training; the effective batch is reached by accumulation."""
     generation_batch: int = Field(256, ge=1)
+    """Prompts per forward pass of generation."""
     gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
 
     @model_validator(mode="after")
     def _two_seeds(self) -> "ProbeSettings":
@@ -159,20 +171,21 @@ class ProbeSettings(Section):
 
 
 class ServingSettings(Section):
-    """``[serving]``: who answers. "local": the worker that trained; "endpoint": a server that has the same base model
-    and takes adapters at runtime, as vLLM does. What cannot change an answer is left out of a dump: no digest has it.
-
-    ``model``: the base model's name there. ``adapters``: where the server sees the folder runs/; "": where it is here.
-    ``concurrency``: requests at once per worker. ``timeout``: seconds per request. ``patience``: seconds to wait for a
-    server that is down.
-    """
+    """``[serving]``: who answers. Settings that cannot change an answer are left out of a dump and of every digest."""
 
     kind: Literal["local", "endpoint"] = "local"
+    """"local": the worker that trained answers. "endpoint": a server with the same base model that loads adapters at
+    runtime, such as vLLM."""
     model: str = ""
+    """The base model's name at the server."""
     adapters: str = Field("", exclude=True)
+    """Where the server sees the folder runs/; empty if where it is here."""
     concurrency: int = Field(64, ge=1, le=1024, exclude=True)
+    """Requests at once, per worker."""
     timeout: float = Field(300.0, gt=0, le=3600, exclude=True)
+    """Seconds per request."""
     patience: float = Field(1800.0, ge=0, exclude=True)
+    """Seconds to wait for a server that is down."""
 
     @model_validator(mode="after")
     def _a_server_has_a_model(self) -> "ServingSettings":
@@ -188,14 +201,20 @@ LOCAL_WORKERS = "resident"
 
 
 class RunnerSettings(Section):
-    """``[runner]``: where probes run. ``workers`` 0: one per GPU, or one per core. ``deadline``: seconds per probe."""
+    """``[runner]``: where probes run."""
 
     kind: str = LOCAL_WORKERS
+    """Which runner: resident (worker processes on this machine), or one of a plug-in."""
     workers: int = Field(0, ge=0)
+    """Worker processes; 0 means one per GPU, or one per core without a GPU."""
     threads: int = Field(0, ge=0)
+    """Threads per worker; 0 means one."""
     deadline: float = Field(3600.0, gt=0)
+    """Most seconds of a probe."""
     attempts: int = Field(3, ge=1)
+    """Attempts at a probe whose failure may not be its own fault."""
     simulated_seconds: float = Field(0.0, ge=0)
+    """Seconds that a simulated probe takes."""
 
     @field_validator("kind")
     @classmethod

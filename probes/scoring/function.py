@@ -33,13 +33,12 @@ KEYS = ("score", "components", "critical", "outcome", "note")
 
 
 class FunctionSettings(ScorerSettings):
-    """``[scorer] kind = "function"``: ``function`` is "package.module:name", or "file.py:name" beside the study.
-
-    The text of that one file is part of the probe key; what it imports is not.
-    """
+    """``[scorer] kind = "function"``: a Python function of the user."""
 
     kind: str = "function"
     function: str = Field(pattern=r"^[^:]+:[A-Za-z_]\w*$")
+    """"package.module:name", or "file.py:name" beside the study. That one file is part of the probe key; what it
+    imports is not."""
 
 
 class FunctionScorer:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas
 
-from agent.ledger.results_sheet import COLUMNS, NUMBERS, decoded
+from agent.ledger.columns import COLUMNS, NUMBERS
+from agent.ledger.results_sheet import decoded
 from common.errors import BadInput
 
 

@@ -22,10 +22,12 @@ from sandbox import Limits, SandboxBroken, SandboxUnavailable
 
 
 class ExecutionSettings(ScorerSettings):
-    """``[scorer] kind = "execution"``: processor seconds and MiB of memory for one answer's program."""
+    """``[scorer] kind = "execution"``: the limits of a program in the sandbox."""
 
     seconds: float = Field(2.0, ge=0.05, le=60)
+    """Processor seconds for an answer's program."""
     memory_mb: int = Field(256, ge=96, le=1 << 20)
+    """MiB of memory for an answer's program."""
 
 
 class ExecutionScorer:

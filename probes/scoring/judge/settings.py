@@ -14,36 +14,45 @@ def _or_from_environment(model: str) -> str:
 
 
 class JudgeSettings(ScorerSettings):
-    """``[scorer] kind = "judge"``. What cannot change a judgement is left out of a dump, so no digest has it.
+    """``[scorer] kind = "judge"``. Settings that cannot change a judgement are left out of a dump and of every digest.
 
-    ``model``: where the study names none, OPENAI_JUDGE_MODEL or OPENAI_MODEL, read with the study: it decides a score,
-    so it is a part of the probe key. ``passes``: judgements per answer. ``pairwise``: candidate and incumbent are
-    compared answer by answer, in both orders, and decided on that. ``timeout``: seconds per call. ``patience``:
-    seconds to wait for an endpoint that is down. ``cache``: a folder, relative to the study.
-
-    ``calibration``: a JSONL file of answers with the range each belongs in. The judge is examined with it and with
-    canaries when a session starts, after every ``examine_every`` decisions and at the end. It is unfit when a canary
-    is above ``canary_limit``, when more than the share ``most_out_of_range`` of the calibration is outside its
-    range, and another judge than before when the calibration moved by more than ``most_shift`` points.
+    The judge is examined with the calibration set and with answers without merit (canaries) at the start of a session,
+    after every ``examine_every`` decisions and at the end.
     """
 
     kind: str = "judge"
     rubric: str = Field("rubric.toml", min_length=1)
+    """The TOML file of the rubric, relative to the study's folder."""
     model: Annotated[str, AfterValidator(_or_from_environment)] = Field("", validate_default=True)
+    """Name of the judge; if empty, that of OPENAI_JUDGE_MODEL or OPENAI_MODEL. It is part of the probe key."""
     passes: int = Field(1, ge=1, le=20)
+    """Judgements per answer."""
     pairwise: bool = False
+    """Compare the answers of candidate and incumbent in pairs, in both orders, and decide on these choices."""
     max_tokens: int = Field(512, ge=16)
+    """Most tokens of a judgement."""
     concurrency: int = Field(8, ge=1, le=256, exclude=True)
+    """Requests at once."""
     timeout: float = Field(60.0, gt=0, le=3600, exclude=True)
+    """Seconds per request."""
     patience: float = Field(3600.0, ge=0, exclude=True)
+    """Seconds to wait for an endpoint that is down."""
     cache: str = Field("judge-cache", min_length=1, exclude=True)
+    """Folder of the judgements made so far, relative to the study's folder."""
     calibration: str = Field("", exclude=True)
+    """A JSONL file of answers, each with the range in which its score must lie."""
     examine_every: int = Field(5, ge=1, exclude=True)
+    """Decisions between two examinations of the judge."""
     canary_limit: float = Field(3.0, gt=0, lt=10, exclude=True)
+    """The judge is unfit if an answer without merit scores above this."""
     most_out_of_range: float = Field(0.2, ge=0, lt=1, exclude=True)
+    """The judge is unfit if a larger share of the calibration set is out of its range."""
     most_shift: float = Field(0.5, gt=0, lt=10, exclude=True)
+    """The judge counts as another one if the calibration scores moved by more points than this."""
     dollars_per_million_input: float = Field(0.0, ge=0, exclude=True)
+    """Price of a million input tokens."""
     dollars_per_million_output: float = Field(0.0, ge=0, exclude=True)
+    """Price of a million output tokens."""
 
     @property
     def priced(self) -> bool:

@@ -17,10 +17,11 @@ from probes.scoring.rules.ruleset import Rule, RuleResult, Text, load_rules
 
 
 class RulesSettings(ScorerSettings):
-    """``[scorer] kind = "rules"``: the file with the rules; its path starts from the study's folder."""
+    """``[scorer] kind = "rules"``: patterns and counts, without a model."""
 
     kind: str = "rules"
     rules: str = "rules.toml"
+    """The TOML file of rules, relative to the study's folder."""
 
 
 class RulesScorer:

@@ -11,7 +11,8 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.ledger.result_files import COLUMNS, HEADER, cell, publish, row_text
+from agent.ledger.columns import COLUMNS
+from agent.ledger.result_files import HEADER, cell, publish, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from common.errors import BadInput

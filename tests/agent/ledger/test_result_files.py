@@ -13,8 +13,9 @@ import simulated_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.ledger.columns import COLUMNS
 from agent.ledger.result_files import HEADER, Followers, catch_up, publish, row_text
-from agent.ledger.results_sheet import COLUMNS, FORMULA, cell
+from agent.ledger.results_sheet import FORMULA, cell
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.start import Overrides, begin
