@@ -116,6 +116,8 @@ def split_at_fences(text: str) -> list[Part]:
             parts[-1][1].append(line[: opens.start()])
             mark, indent = opens["mark"].strip(), _indent(line)
             parts.append((opens["tag"].lower(), []))
+        elif mark and parts[-1] == ("", []) and words.lower() in _PYTHON[1:]:
+            parts[-1] = (words.lower(), [])  # the tag on a line of its own
         else:
             parts[-1][1].append(line)
     if mark:

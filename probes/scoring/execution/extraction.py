@@ -27,7 +27,7 @@ from typing import Literal, TypeAlias
 
 from probes.scoring.execution import answer_parts
 from probes.scoring.execution.answer_parts import Part
-from probes.scoring.execution.syntax import Fault, defines, definitions, helps, parse, statements
+from probes.scoring.execution.syntax import Fault, defines, definitions, needed, parse, statements
 from probes.scoring.thoughts import without_thoughts
 
 __all__ = ["AnswerForm", "Extracted", "definitions", "extract", "salvage"]
@@ -130,11 +130,8 @@ def _last_version(text: str, found: Sequence[Part], entry_point: str, stub: str)
             continue  # a line of prose such as `f = 3`
         form: AnswerForm = "fenced" if passage.is_fenced else "chatty"
         if defines(program, entry_point):
-            before = [
-                code
-                for other, code, parsed in programs
-                if entry_point and (other.is_fenced or not passage.is_fenced) and helps(parsed, program, entry_point)
-            ]
+            earlier = [one for one in programs if entry_point and (one[0].is_fenced or not passage.is_fenced)]
+            before = [earlier[place][1] for place in needed([parsed for _, _, parsed in earlier], program)]
             whole = _joined([_preamble(stub, entry_point), *before, last])
             return Extracted(whole if isinstance(parse(whole), ast.Module) else last, form)
         if not isinstance(program, Fault):

@@ -20,8 +20,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
+from common.errors import MissingRequirement
 from probes.scoring.execution import extraction
 from probes.scoring.execution.extraction import Extracted
 from sandbox import protocol
@@ -31,6 +33,7 @@ MEMORY_MB = 256  # address space of the process, of which Python and the modules
 SECONDS = 3.0  # processor time of one question
 DEADLINE = 60.0  # seconds on the clock of one question, on a machine that is busy with others
 LONGEST = 1 << 20  # characters of a text that is looked at
+READY = "ready"  # the first frame of the process
 _WORN_MB = 150  # a process that took so much for one text is replaced, since Python keeps most of it
 
 _BOOT = """
@@ -39,6 +42,8 @@ sys.path[:] = json.loads(sys.argv[1])
 from probes.scoring.execution import parser
 parser.serve(float(sys.argv[2]))
 """
+_PACKAGES = str(Path(__file__).parents[3])
+"""Where our packages lie. An editable install makes them known by a finder, which the process does not have."""
 
 
 class Unread(Exception):
@@ -56,7 +61,8 @@ class Parser:
 
     def ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
         """What ``question``, a function at the top of one of our modules, gives for these JSON values, as JSON has it
-        (the fields of a dataclass as a dict). Unread when a text is longer than LONGEST, or took too much."""
+        (the fields of a dataclass as a dict). Unread when a text is longer than LONGEST, or took too much;
+        MissingRequirement when the process does not start."""
         if any(len(text) > LONGEST for text in arguments if isinstance(text, str)):
             raise Unread(f"it is longer than {LONGEST} characters")
         frame = protocol.pack([question.__module__, question.__qualname__, arguments])
@@ -111,12 +117,21 @@ class Parser:
         return answer
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        path = json.dumps([os.path.abspath(folder) for folder in sys.path])
-        return subprocess.Popen(
+        path = json.dumps([_PACKAGES, *map(os.path.abspath, sys.path)])
+        process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-c", _BOOT, path, str(self._seconds)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
             start_new_session=True,  # so that Ctrl-C reaches us alone
         )  # fmt: skip
+        assert process.stdout is not None
+        if _read(process.stdout.fileno(), time.monotonic() + DEADLINE) != READY:
+            process.kill()
+            process.communicate()
+            raise MissingRequirement(
+                f"the process that parses answers did not start (exit code {process.returncode}); run "
+                f"{sys.executable} -c 'import {__name__}' to see why, and install nightlane again"
+            )
+        return process
 
     def _end(self) -> None:
         if self._process is None:
@@ -133,6 +148,7 @@ def serve(seconds: float) -> None:
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_AS, (allowed, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    protocol.write_all(1, protocol.pack(READY))
     while (question := protocol.read_frame(0)) is not None:
         module, name, arguments = question
         function = getattr(importlib.import_module(module), name)

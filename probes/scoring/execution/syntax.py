@@ -7,7 +7,7 @@ import ast
 import functools
 import itertools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LIMIT = 32 * 1024  # characters
@@ -90,16 +90,29 @@ def only_defines(program: ast.Module | Fault) -> bool:
     return isinstance(program, ast.Module) and len(_kept(program)) == len(program.body)
 
 
-def helps(program: ast.Module | Fault, other: ast.Module | Fault, name: str) -> bool:
-    """May the other, which defines the name, need this program before it?
+def needed(earlier: Sequence[ast.Module | Fault], program: ast.Module | Fault) -> list[int]:
+    """The places of the earlier programs that this one needs before it: those that only define or import, and bind a
+    name that it reads and does not bind itself, or that one of them reads which it needs."""
+    if isinstance(program, Fault):
+        return []
+    missing = _names(program, ast.Load) - _all_bound(program)
+    places = []
+    for place, other in reversed([*enumerate(earlier)]):
+        if isinstance(other, ast.Module) and only_defines(other) and (bound := _all_bound(other)) & (missing | {"*"}):
+            places.append(place)
+            missing = (missing - bound) | (_names(other, ast.Load) - bound)
+    return places[::-1]
 
-    It does where it only defines or imports; where it defines the name itself, as an earlier version, only if the other
-    reads something else that it binds.
-    """
-    if isinstance(program, Fault) or isinstance(other, Fault) or not only_defines(program):
-        return False
-    bound, own = (set[str]().union(*map(_bound, one.body)) for one in (program, other))
-    return name not in bound or bool((bound - own) & _names(other, ast.Load))
+
+def _all_bound(block: ast.AST) -> set[str]:
+    """What the statements at the top of a program bind, also those inside ``try`` and ``if``; "*" of a star import."""
+    inner = [node for node in ast.iter_child_nodes(block) if isinstance(node, ast.stmt | ast.ExceptHandler)]
+    return set[str]().union(
+        *(
+            _all_bound(node) if isinstance(node, ast.If | ast.Try | ast.TryStar | ast.ExceptHandler) else _bound(node)
+            for node in inner
+        )
+    )
 
 
 def definitions(source: str) -> str | None:

@@ -87,6 +87,7 @@ TORN = {
 }
 FLUSH = BODY.replace("\n    ", "\n")[4:]
 NUMPY = "import math\n" + HEAD + "    return int(math.fsum(numbers))\n"
+NEEDS_HELPER = HEAD + "    return half(2 * sum(numbers))\n"
 TYPED = STUB + BODY
 
 
@@ -110,6 +111,13 @@ BOTH = {
     "a fence between prose": ("Sure! Here it is:\n\n" + fence(RIGHT) + "\nIt adds them up.\n", "pass"),
     "a fence of a shell, then code": (fence("pip install x\n", "bash") + fence(RIGHT), "pass"),
     "imports in a fence of their own": (fence("import math\n") + "Then:\n" + fence(NUMPY[12:]), "pass"),
+    "the tag on a line of its own": ("```\npython\n" + RIGHT + "```\n", "pass"),
+    "an earlier example in a fence that the answer does not need": (
+        fence("def other(numbers: List[int]) -> int:\n    return 0\n") + "So:\n" + fence(RIGHT), "pass"
+    ),
+    "a helper that a helper needs": (
+        fence("import math\n") + fence("def half(x):\n    return math.floor(x / 2)\n") + fence(NEEDS_HELPER), "pass"
+    ),
     "prose around code": ("Sure, here it is:\n\n" + RIGHT + "\nIt adds them up.\n", "pass"),
     "prose behind code": (RIGHT + "\nThis adds them up, one by one.\n", "pass"),
     "a thought with a wrong draft": (thought(WRONG) + fence(RIGHT), "pass"),

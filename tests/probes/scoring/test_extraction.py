@@ -120,9 +120,14 @@ def test_a_fenced_function_is_found(text: str) -> None:
 
 
 def test_imports_and_helpers_in_blocks_of_their_own_come_first() -> None:
-    helper = "def one():\n    return 1\n"
-    text = "First:\n" + fence("import math\n") + "then\n" + fence(helper) + fence("print(1)\n") + fence(WHOLE)
-    assert extract(text, "f").source == f"import math\n\n{helper}\n{WHOLE}"
+    helper, last = "def one():\n    return math.floor(1.5)\n", "def f(x):\n    return x + one()\n"
+    text = "First:\n" + fence("import math\n") + "then\n" + fence(helper) + fence("print(1)\n") + fence(last)
+    assert extract(text, "f").source == f"import math\n\n{helper}\n{last}"
+
+
+def test_examples_that_the_function_does_not_need_are_left_out() -> None:
+    example = "def twice(xs: List[int]) -> int:\n    return 2\n"
+    assert extract(fence(example) + fence(WHOLE), "f").source == WHOLE
 
 
 def test_blocks_behind_the_function_are_left_out() -> None:
@@ -187,8 +192,9 @@ def test_code_between_prose_is_found(text: str) -> None:
 
 
 def test_imports_between_prose_are_kept() -> None:
-    text = "First import it:\n\nimport math\n\nThen define it:\n\n" + WHOLE + PROSE
-    assert extract(text, "f").source == f"import math\n\n\n{WHOLE}\n"
+    last = "def f(x):\n    return math.floor(x)\n"
+    text = "First import it:\n\nimport math\n\nThen define it:\n\n" + last + PROSE
+    assert extract(text, "f").source == f"import math\n\n\n{last}\n"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from common.errors import MissingRequirement
 from probes.scoring.execution import parser as module
 from probes.scoring.execution.extraction import Extracted, extract
 from probes.scoring.execution.parser import LONGEST, MEMORY_MB, Parser, Unread
@@ -139,3 +141,20 @@ def test_a_text_that_is_too_long_is_not_looked_at(parser: Parser) -> None:
 def test_half_a_character_and_a_zero_byte_are_read(parser: Parser) -> None:
     for text in ("def f(x):\n    return '\ud800'\n", "def f(x):\n    return '\0'\n"):
         assert parser.extract(text, "f") == Extracted(text, "bare")
+
+
+def test_it_finds_our_packages_where_an_editable_install_makes_them_known_by_a_finder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if not (Path(folder) / "probes").is_dir()])
+    opened = Parser()
+    assert opened.extract(f"Sure:\n```python\n{WHOLE}```\n", "f") == Extracted(WHOLE, "fenced")
+    opened.close()
+
+
+def test_a_process_that_does_not_start_is_told_and_no_answer_is_judged_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_BOOT", "import nothing_of_this_name")
+    with pytest.raises(MissingRequirement, match=r"did not start \(exit code 1\); run .* to see why"):
+        Parser().extract(WHOLE, "f")
