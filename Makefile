@@ -2,7 +2,7 @@
 # make test    what is tested at each change; make check: format, lint, types
 # make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
-# make bench   the figures of the README; make pictures: those of docs/decisions.md
+# make bench   the figures of docs/benchmarks.md; make pictures: the pictures of docs/decisions.md
 
 PYTHON ?= python3
 VENV ?= .venv

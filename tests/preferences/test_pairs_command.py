@@ -23,7 +23,7 @@ from preferences.store.stores import Stores
 from view.pairs.listing import list_text, pair_text
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
 
 
 def pairs(workspace: Path, *arguments: object, answers: str = "", **more: str) -> subprocess.CompletedProcess[str]:
@@ -97,8 +97,8 @@ def test_from_a_file_to_a_dataset_by_the_commands_alone(tmp_path: Path) -> None:
     assert "nobody has looked" not in card
 
 
-def test_the_commands_of_the_readme_run_as_written(tmp_path: Path) -> None:
-    block = re.search(r"```\n(\.venv/bin/nightlane pairs import.*?)```", README, re.DOTALL)
+def test_the_commands_of_the_docs_run_as_written(tmp_path: Path) -> None:
+    block = re.search(r"```\n(nightlane pairs import.*?)```", PAGE, re.DOTALL)
     assert block
     tiny.write_jsonl(tmp_path / "pairs.jsonl", [{"prompt": "p", "chosen": "c", "rejected": "r"}])
     contract = {"entry_point": "same", "parameters": {"x": "int"}, "reference": "def same(x):\n    return x\n"}

@@ -25,7 +25,7 @@ from probes.run.execute import classify
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
 WORDS = [{"answer": "words"}]
 QUESTIONS = [Question(text, tuple(text.encode())) for text in ("# one\n", "# two\n", "# three\n")]
 STOP = Stop((7, 9))
@@ -359,13 +359,13 @@ def test_a_local_study_has_the_key_it_had_before_there_were_servers(tmp_path: Pa
     assert "served" not in key.environment
 
 
-def test_what_init_and_the_readme_say_of_the_section_is_a_section(tmp_path: Path) -> None:
+def test_what_init_and_the_docs_say_of_the_section_is_a_section(tmp_path: Path) -> None:
     template = (EXAMPLE_STUDY / "study.toml").read_text(encoding="utf-8")
     block = template[template.index("# [serving]") :].partition("\n\n")[0]
     commented = "\n".join(line.removeprefix("# ") for line in block.splitlines())
-    told = re.search(r"```toml\n(\[serving\].*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    told = re.search(r"```toml\n(\[serving\].*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert told
-    for name, section in (("template", commented), ("readme", told[1])):
+    for name, section in (("template", commented), ("docs", told[1])):
         keys = tomllib.loads(section)["serving"]
         assert set(keys) == set(ServingSettings.model_fields)
         study = load_study(simulated_study.write_study(tmp_path / name, f"{simulated_study.STUDY}\n{section}"))
