@@ -3,6 +3,7 @@
 # make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
 # make bench   the figures of docs/benchmarks.md; make pictures: the pictures of docs/decisions.md
+# make docs    the pages of docs/ that are generated from the code
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
 
-.PHONY: run test test-real test-architectures check bench pictures clean
+.PHONY: run test test-real test-architectures check bench pictures docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
