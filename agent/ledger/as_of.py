@@ -1,4 +1,4 @@
-"""The ledger as it was at a turn, so that a search can be looked at again with no more than it knew then."""
+"""The ledger as it was at an earlier turn, so that a search can be repeated with what it knew then."""
 
 import math
 from dataclasses import dataclass
@@ -12,9 +12,11 @@ from lanes import Recipe
 
 
 @dataclass(frozen=True)
-class Past:
-    """What a search reads of the ledger (agent/proposers/context.py), as of a turn of a session that began a round:
-    of proposals and decisions only those that were decided by then."""
+class PastLedger:
+    """What a search reads of the ledger (agent/proposers/context.py), limited to what was decided before a turn.
+
+    The turn must be the first of its round.
+    """
 
     ledger: Ledger
     session: str
@@ -24,8 +26,7 @@ class Past:
         return [row for row in self.ledger.proposals(clause, values) if self.ledger.decision_number(row.id) < self._end]
 
     def history(self, question: str, key: str, after: int = 0) -> list[tuple[int, ProposalRow, DecisionRow]]:
-        """Those before the first decision of this turn or a later one. The turns of a round are decided on together, so
-        those before it were decided on."""
+        """The decisions before the first one of this turn or a later one."""
         return [one for one in self.ledger.history(question, key, after) if one[0] < self._end]
 
     def recipe(self, digest: str) -> Recipe:
@@ -35,11 +36,11 @@ class Past:
         return self.ledger.checks(session_id, kind)
 
     def survey_session(self, question: str, key: str) -> str | None:
-        """The session whose survey this one settled itself by before it proposed; a later one may have taken more."""
+        """The session whose survey this one used. A later session may have completed another survey since."""
         return next((row.subject for row in self.ledger.checks(self.session, SURVEYED)), None)
 
     @cached_property
     def _end(self) -> float:
         """The number of the session's first decision of this turn or a later one."""
-        made = self.ledger.decisions_after(self.session, 0)
-        return next((number for number, row in made if row.turn >= self.turn), math.inf)
+        decisions = self.ledger.decisions_after(self.session, 0)
+        return next((number for number, row in decisions if row.turn >= self.turn), math.inf)

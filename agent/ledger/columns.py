@@ -67,3 +67,4 @@ DEFINITIONS = (
 )
 COLUMNS = tuple(column.name for column in DEFINITIONS)
 NUMBERS = tuple(column.name for column in DEFINITIONS if column.number)
+HEADER = "\t".join(COLUMNS)

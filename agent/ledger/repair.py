@@ -1,7 +1,7 @@
-"""What can be read of a damaged ledger, taken over into a new one; the damaged one is kept beside it.
+"""Salvages a damaged ledger: copies the rows that can be read into a new one and keeps the damaged one beside it.
 
-A row is taken when it can be read and its checksum says that it is as it was written. A session that is not finished
-and whose rows are not all there is closed: a loop that went on would decide without knowing what was decided.
+A row is copied if it can be read and its checksum is right. If rows are lost, unfinished sessions are closed: a loop
+that continued would decide without knowing what was decided before.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from agent.ledger.codecs import JSON_FIELDS
 from agent.ledger.file import create_ledger
 from agent.ledger.tables import SCHEMA
 from common import row_digests
@@ -20,13 +21,13 @@ from common.errors import BadInput
 from common.files import set_aside, sync
 from lanes import Recipe
 
-JSON_COLUMNS = ("limits", "before", "after", "comparison", "policy", "row", "course", "data")
-UNDECIDING = ("events", "periods")
-"""Tables without which a session can go on."""
+JSON_COLUMNS = sorted({name for names in JSON_FIELDS.values() for name in names})
+EXPENDABLE = ("events", "periods")
+"""Tables without whose rows a session can continue."""
 
 
-def take_over(path: Path) -> str:
-    """Put a new ledger in the place of a damaged one; what was done, in a sentence. The caller holds the workspace."""
+def salvage(path: Path) -> str:
+    """Replace a damaged ledger by a new one; returns a sentence about it. The caller holds the workspace lock."""
     aside = _set_aside(path)
     made = path.with_name("ledger-repaired.sqlite")
     made.unlink(missing_ok=True)
@@ -35,9 +36,9 @@ def take_over(path: Path) -> str:
         row_digests.keep(new)
         new.execute("BEGIN")
         with contextlib.closing(sqlite3.connect(aside / path.name)) as old:
-            taken, lost, doubted = _copied(old, new)
-        recipes = _missing_recipes(new, path.parent)
-        closed = _close(new) if sum(lost.values()) > sum(lost.get(table, 0) for table in UNDECIDING) else []
+            copied, lost, unchecked = _copy_rows(old, new)
+        recipes = _restore_recipes(new, path.parent)
+        closed = _close(new) if sum(lost.values()) > sum(lost.get(table, 0) for table in EXPENDABLE) else []
         new.execute("COMMIT")
     for suffix in ("-wal", "-shm"):  # before the rename: they would be replayed into the new file
         if (beside := path.with_name(path.name + suffix)).is_dir():
@@ -48,18 +49,18 @@ def take_over(path: Path) -> str:
         shutil.rmtree(path)
     made.replace(path)
     sync(path.parent)
-    told = ", ".join(f"{number} of {table}" for table, number in sorted(lost.items()) if number) or "none"
+    losses = ", ".join(f"{number} of {table}" for table, number in sorted(lost.items()) if number) or "none"
     return (
-        f"{taken} rows were taken over into a new {path.name}, lost are: {told}"
-        + ("; no checksums could be read, so the rows were taken as they are" if doubted else "")
+        f"{copied} rows were copied into a new {path.name}; rows lost: {losses}"
+        + ("; no checksums could be read, so the rows were copied unchecked" if unchecked else "")
         + (f"; {recipes} recipes came from the folders of probes" if recipes else "")
-        + (f"; closed, since rows of theirs may be missing: {', '.join(closed)}" if closed else "")
+        + (f"; sessions closed because rows of theirs may be missing: {', '.join(closed)}" if closed else "")
         + f"; the damaged ledger is in {aside}, with results.tsv and progress.log as they were"
     )
 
 
 def _set_aside(path: Path) -> Path:
-    """A new folder with copies of the ledger's files and of the two files that follow it."""
+    """A new folder with copies of the ledger's files, results.tsv and progress.log."""
     names = (path.with_name(f"ledger-damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
     aside = next(name for name in names if not name.exists())
     aside.mkdir()
@@ -70,27 +71,26 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _copied(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, dict[str, int], bool]:
-    """How many rows were taken over, how many were lost by table, and whether their checksums could not be read."""
-    kept, taken, lost, seen = _kept(old), 0, dict[str, int](), set()
+def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, dict[str, int], bool]:
+    """The number of rows copied, the numbers of rows lost by table, and whether checksums could not be read."""
+    digests, copied, lost, seen = _digests(old), 0, dict[str, int](), set()
     for table, names in row_digests.columns(new).items():
         for rowid, row in _readable(old, table):
             digest = row_digests.digest_of_row(table, row)
-            if (kept is None or digest in kept) and _fits(
-                new, table, rowid, {n: row.get(n) for n in names if n in row}
-            ):
-                taken += 1
+            sound = digests is None or digest in digests
+            if sound and _insert(new, table, rowid, {n: row.get(n) for n in names if n in row}):
+                copied += 1
                 seen.add(digest)
-            elif kept is None:
+            elif digests is None:
                 lost[table] = lost.get(table, 0) + 1
-    for digest, table in (kept or {}).items():
+    for digest, table in (digests or {}).items():
         if digest not in seen:
             lost[table] = lost.get(table, 0) + 1
-    return taken, lost, kept is None
+    return copied, lost, digests is None
 
 
-def _kept(old: sqlite3.Connection) -> dict[bytes, str] | None:
-    """Digest -> its table; None where there are none, or not all can be read."""
+def _digests(old: sqlite3.Connection) -> dict[bytes, str] | None:
+    """The table of each row digest; None if there are no digests, or not all can be read."""
     try:
         return {bytes(row[0]): str(row[1]) for row in old.execute(f"SELECT digest, source FROM {row_digests.TABLE}")}
     except sqlite3.Error:
@@ -98,7 +98,7 @@ def _kept(old: sqlite3.Connection) -> dict[bytes, str] | None:
 
 
 def _readable(old: sqlite3.Connection, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows from the first on until one cannot be read, then from the last back."""
+    """The rows from the first one forwards until one cannot be read, then from the last one backwards."""
     seen = set()
     old.text_factory = bytes
     for order in ("ASC", "DESC"):
@@ -118,8 +118,8 @@ def _readable(old: sqlite3.Connection, table: str) -> Iterator[tuple[int, dict[s
             continue
 
 
-def _fits(new: sqlite3.Connection, table: str, rowid: int, row: dict[str, Any]) -> bool:
-    """Insert a row; False for one that no ledger of ours would hold, or whose session is not there."""
+def _insert(new: sqlite3.Connection, table: str, rowid: int, row: dict[str, Any]) -> bool:
+    """Insert a row; False if it is malformed or its session is missing."""
     try:
         for column in JSON_COLUMNS:
             if row.get(column) is not None:
@@ -134,8 +134,8 @@ def _fits(new: sqlite3.Connection, table: str, rowid: int, row: dict[str, Any]) 
     return True
 
 
-def _missing_recipes(new: sqlite3.Connection, runs: Path) -> int:
-    """Find the recipes that rows name and the ledger lost in the folders of probes and sessions; how many."""
+def _restore_recipes(new: sqlite3.Connection, runs: Path) -> int:
+    """Restore lost recipes from the folders of probes and sessions; returns their number."""
     named = (
         "SELECT start FROM sessions UNION SELECT incumbent FROM decisions UNION SELECT parent FROM proposals "
         "UNION SELECT child FROM proposals UNION SELECT recipe FROM probes"
@@ -153,7 +153,7 @@ def _missing_recipes(new: sqlite3.Connection, runs: Path) -> int:
 
 
 def _close(new: sqlite3.Connection) -> list[str]:
-    """End the sessions that are not finished; their ids."""
+    """Close the unfinished sessions; returns their ids."""
     names = [row[0] for row in new.execute("SELECT id FROM sessions WHERE finished IS NULL")]
     new.execute(
         "UPDATE sessions SET finished = ?, finish_reason = 'its ledger was damaged and rows of it are lost' "

@@ -1,7 +1,8 @@
-"""results.tsv and progress.log: written from the ledger and only appended to, rebuilt when they disagree with it.
+"""results.tsv and progress.log: written from the ledger, appended to, and rebuilt when they disagree with it.
 
-Lines of sessions that this ledger does not know (recorded nights, another machine's) are left alone. What a rebuilt
-file no longer has is kept in runs/set-aside. A file that cannot be written ends no night: the ledger has all of it.
+Lines of sessions that this ledger does not know (recorded nights, another machine's) stay as they are. What a rebuilt
+file no longer contains is kept in runs/set-aside. A file that cannot be written does not end a session, since the
+ledger has every line.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from agent.ledger.results_sheet import HEADER, cell, decoded, one_line, read_sheet, row_text
+from agent.ledger.columns import HEADER
+from agent.ledger.results_sheet import decoded, one_line, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
 from common.errors import WorkspaceBusy
@@ -24,109 +26,112 @@ from common.files import write_durably
 from preferences.store.overlay import Withdrawal
 from preferences.store.stores import Stores
 
-__all__ = ["HEADER", "Followers", "cell", "publish", "row_text"]
-
-MARKED_EVERY = 100
-"""Lines after which what was verified is noted, so that a later process verifies only what follows."""
+LINES_PER_MARK = 100
+"""After so many lines, what was verified is noted, so that a later process verifies only what follows."""
 
 
 def publish(ledger: Ledger, workspace: Path) -> list[str]:
-    """Bring both files in step with the ledger, once; what a person should know of it."""
-    return Followers(ledger, workspace).publish()
+    """Bring both files in step with the ledger, once; returns messages for a person."""
+    return ResultFiles(ledger, workspace).publish()
 
 
 def catch_up(workspace: Workspace) -> list[str]:
-    """Bring the files of a workspace in step that nobody holds now and whoever asks may write to."""
+    """Bring the files of a workspace in step, if no session runs in it and this user may write to it."""
     if not os.access(workspace.runs, os.W_OK):
         return []
     try:
         with workspace.held(), Ledger(workspace.ledger, read_only=True) as ledger:
-            return Followers(ledger, workspace.root).follow()
+            return ResultFiles(ledger, workspace.root).update()
     except WorkspaceBusy:
         return []
 
 
-class Followers:
+class ResultFiles:
     """Both files of a workspace. What was verified once is not read again, as long as nobody else writes to it."""
 
     def __init__(self, ledger: Ledger, workspace: Path) -> None:
         self.ledger = ledger
         self._stores = Stores(workspace / "runs" / "rl_data")
-        self._withdrawn = 0
+        self._last_retraction = 0
         self._files = (
-            _Follower(workspace / "results.tsv", workspace / "runs", _DecisionRows(ledger)),
-            _Follower(workspace / "runs" / "progress.log", workspace / "runs", _EventLines(ledger)),
+            _ResultFile(workspace / "results.tsv", workspace / "runs", _DecisionLines(ledger)),
+            _ResultFile(workspace / "runs" / "progress.log", workspace / "runs", _EventLines(ledger)),
         )
 
     def publish(self) -> list[str]:
-        """Bring both files in step, and withdraw the pairs of what was retracted; what a person should know of it.
-        OSError on a full disk alone."""
-        said = self.follow()
-        gone = self.ledger.retractions(self._withdrawn)
-        if gone:
-            self._stores.withdraw_all([
-                Withdrawal("", one.proposal, f"its KEEP was retracted: {one.reason}", one.time) for _, one in gone
-            ])  # fmt: skip
-            self._withdrawn = gone[-1][0]
-        return said
+        """Bring both files in step and withdraw the pairs of retracted decisions; returns messages for a person.
 
-    def follow(self) -> list[str]:
-        """The files alone."""
-        return [told for file in self._files for told in file.follow()]
+        OSError only when the disk is full.
+        """
+        messages = self.update()
+        retractions = self.ledger.retractions(self._last_retraction)
+        if retractions:
+            self._stores.withdraw_all(
+                [
+                    Withdrawal("", row.proposal, f"its KEEP was retracted: {row.reason}", row.time)
+                    for _, row in retractions
+                ]
+            )
+            self._last_retraction = retractions[-1][0]
+        return messages
+
+    def update(self) -> list[str]:
+        """Bring both files in step, without the preference pairs."""
+        return [message for file in self._files for message in file.update()]
 
 
-class _Source(Protocol):
-    """What a file must hold, and how what it holds is made that."""
+class _Lines(Protocol):
+    """The lines that a file must hold, and how its content is repaired."""
 
     @property
     def ledger(self) -> Ledger: ...
 
     def after(self, number: int) -> Iterator[tuple[int, str]]:
-        """Numbered lines from the ledger that come after a number, in order."""
+        """Numbered lines from the ledger after a number, in order."""
 
-    def name(self, number: int) -> str | None:
-        """Of the line of this number, in the ledger: another ledger has another there."""
+    def id_at(self, number: int) -> str | None:
+        """The id of the line with this number; another ledger has another id there."""
 
-    def mended(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> "_Mended": ...
+    def repaired(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> "_Repaired": ...
 
 
 @dataclass(frozen=True)
-class _Mended:
-    """The whole file as it should be; ``lost``: whether something that somebody else wrote is not in it."""
+class _Repaired:
+    """The whole file as it should be. ``discards``: whether it lacks something that somebody else wrote."""
 
     text: str
-    lost: bool
+    discards: bool
 
 
 @dataclass(frozen=True)
-class _DecisionRows:
+class _DecisionLines:
     ledger: Ledger
 
     def after(self, number: int) -> Iterator[tuple[int, str]]:
         return ((place, row_text(row)) for place, row in self.ledger.rows_after(number))
 
-    def name(self, number: int) -> str | None:
+    def id_at(self, number: int) -> str | None:
         return self.ledger.id_at("decisions", number)
 
-    def mended(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> _Mended:
-        """What a spreadsheet did is undone or kept: columns that a person added at the right stay with their rows."""
+    def repaired(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> _Repaired:
+        """Undo what a spreadsheet changed; columns that a person added at the right stay with their rows."""
         content = content or b""
         sheet = read_sheet(content)
-        mine = [row for row in sheet.rows if row.session in known]
-        rest = wanted[len(mine) :]
-        begun = not sheet.torn or (bool(rest) and rest[0].startswith(sheet.torn))
-        if sheet.plain and begun and [row.own for row in mine] == list(wanted[: len(mine)]):
-            return _Mended(decoded(content)[0].removesuffix(sheet.torn) + _ended(rest), False)
-        if sheet.torn:
+        ours = [row for row in sheet.rows if row.session in known]
+        missing = wanted[len(ours) :]
+        unfinished_is_ours = not sheet.unfinished or (bool(missing) and missing[0].startswith(sheet.unfinished))
+        if sheet.unchanged and unfinished_is_ours and [row.cells for row in ours] == list(wanted[: len(ours)]):
+            return _Repaired(decoded(content)[0].removesuffix(sheet.unfinished) + _with_line_ends(missing), False)
+        if sheet.unfinished:
             sheet = read_sheet(content + b"\n")
-        mine = [row for row in sheet.rows if row.session in known]
-        strange = {*(row.own for row in mine), *sheet.odd} - set(wanted)
-        added = {row.id: row.added for row in mine if row.added}
-        rows = [line + added.pop(line.split("\t")[2], "") for line in wanted]
+        ours = [row for row in sheet.rows if row.session in known]
+        unknown = {*(row.cells for row in ours), *sheet.other_lines} - set(wanted)
+        extra = {row.id: row.extra for row in ours if row.extra}
+        rows = [line + extra.pop(line.split("\t")[2], "") for line in wanted]
         foreign = [row.line for row in sheet.rows if row.session not in known]
-        cut = len(strange) == 1 and not decoded(content)[0].endswith("\n")
-        lost = bool(added) or not all(cut and _begins(line.rstrip("\t"), wanted) for line in strange)
-        return _Mended(_ended([HEADER + sheet.added, *foreign, *rows]), lost)
+        is_cut_off = len(unknown) == 1 and not decoded(content)[0].endswith("\n")
+        discards = bool(extra) or not all(is_cut_off and _begins(line.rstrip("\t"), wanted) for line in unknown)
+        return _Repaired(_with_line_ends([HEADER + sheet.extra, *foreign, *rows]), discards)
 
 
 @dataclass(frozen=True)
@@ -139,26 +144,26 @@ class _EventLines:
             for place, session, time, text in self.ledger.events_after(number)
         )
 
-    def name(self, number: int) -> str | None:
+    def id_at(self, number: int) -> str | None:
         return self.ledger.id_at("events", number)
 
-    def mended(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> _Mended:
-        text, plain = decoded(content or b"")
+    def repaired(self, content: bytes | None, wanted: Sequence[str], known: set[str]) -> _Repaired:
+        text, is_utf8 = decoded(content or b"")
         lines = text.replace("\r\n", "\n").split("\n")
-        torn = lines.pop()
-        mine = [line for line in lines if known.intersection(line.split(" ")[1:2])]
-        rest = wanted[len(mine) :]
-        begun = not torn or (bool(rest) and rest[0].startswith(torn))
-        if plain and begun and "\r" not in text and mine == list(wanted[: len(mine)]):
-            return _Mended(text.removesuffix(torn) + _ended(rest), False)
+        unfinished = lines.pop()
+        ours = [line for line in lines if known.intersection(line.split(" ")[1:2])]
+        missing = wanted[len(ours) :]
+        unfinished_is_ours = not unfinished or (bool(missing) and missing[0].startswith(unfinished))
+        if is_utf8 and unfinished_is_ours and "\r" not in text and ours == list(wanted[: len(ours)]):
+            return _Repaired(text.removesuffix(unfinished) + _with_line_ends(missing), False)
         foreign = [line for line in lines if line and not known.intersection(line.split(" ")[1:2])]
-        lost = not set(mine) <= set(wanted) or (bool(torn) and not _begins(torn, wanted))
-        return _Mended(_ended([*foreign, *wanted]), lost)
+        discards = not set(ours) <= set(wanted) or (bool(unfinished) and not _begins(unfinished, wanted))
+        return _Repaired(_with_line_ends([*foreign, *wanted]), discards)
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """That the first ``size`` bytes of a file were as they should be up to the ledger's line ``number``, which has this
+    """A note that the first ``size`` bytes of a file were right up to the ledger's line ``number``, whose id is
     ``name``."""
 
     size: int
@@ -167,93 +172,94 @@ class _Mark:
     name: str | None
 
 
-class _Follower:
-    """One of the files, as this process left it."""
+class _ResultFile:
+    """One of the files, and the state in which this process left it."""
 
-    def __init__(self, path: Path, runs: Path, source: _Source) -> None:
-        self.path, self.source, self.aside = path, source, runs / "set-aside"
-        self._marks = runs / f".{path.name}.verified"
-        self._left: tuple[int, int, int] | None = None
-        self._digest, self._size, self._number, self._marked = hashlib.sha256(), 0, 0, 0
+    def __init__(self, path: Path, runs: Path, lines: _Lines) -> None:
+        self.path, self.lines, self.aside = path, lines, runs / "set-aside"
+        self._mark_path = runs / f".{path.name}.verified"
+        self._state: tuple[int, int, int] | None = None
+        self._digest, self._size, self._number, self._unmarked = hashlib.sha256(), 0, 0, 0
         self._trouble = ""
-        self._doubtful = False
+        self._write_failed = False
 
-    def follow(self) -> list[str]:
+    def update(self) -> list[str]:
         try:
-            said = self._verified() if self._left is None or self._seen() != self._left else []
-            self._append(list(self.source.after(self._number)))
+            messages = self._verify() if self._state is None or self._stat() != self._state else []
+            self._append(list(self.lines.after(self._number)))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            self._left = None
+            self._state = None
             known, self._trouble = self._trouble, error.strerror or str(error)
-            return [] if known == self._trouble else [
+            message = (
                 f"{self.path} cannot be written ({self._trouble}); nothing is lost, the ledger has every line of it; "
-                "mend that, and the session writes it as it goes on, as nightlane report does"
-            ]  # fmt: skip
+                "correct that, and the session or nightlane report will write it"
+            )
+            return [] if known == self._trouble else [message]
         if self._trouble:
             self._trouble = ""
-            said = [*said, f"{self.path} can be written again and has every line"]
-        return said
+            messages = [*messages, f"{self.path} can be written again and has every line"]
+        return messages
 
-    def _seen(self) -> tuple[int, int, int] | None:
+    def _stat(self) -> tuple[int, int, int] | None:
         try:
             found = self.path.stat()
         except FileNotFoundError:
             return None
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         return found.st_size, found.st_mtime_ns, found.st_ino
 
-    def _verified(self) -> list[str]:
-        """Find how far the file goes, and make it agree with the ledger as far as it goes."""
-        content = self.path.read_bytes() if self._seen() else None
-        if content is None or self._doubtful or not self._as_marked(content):
-            return self._mend(content)
+    def _verify(self) -> list[str]:
+        """Make the file agree with the ledger, as far as it goes."""
+        content = self.path.read_bytes() if self._stat() else None
+        if content is None or self._write_failed or not self._agrees(content):
+            return self._repair(content)
         return []
 
-    def _as_marked(self, content: bytes) -> bool:
-        """Whether a mark vouches for the file's beginning, and what follows is what the ledger says."""
+    def _agrees(self, content: bytes) -> bool:
+        """Whether the mark covers the beginning of the file, and the ledger has the lines that follow."""
         try:
-            mark = _Mark(**json.loads(self._marks.read_text(encoding="utf-8")))
+            mark = _Mark(**json.loads(self._mark_path.read_text(encoding="utf-8")))
             digest = hashlib.sha256(content[: mark.size])
         except (OSError, ValueError, TypeError):
             return False
-        if digest.hexdigest() != mark.sha256 or self.source.name(mark.number) != mark.name:
+        if digest.hexdigest() != mark.sha256 or self.lines.id_at(mark.number) != mark.name:
             return False
         tail, number = content[mark.size :], mark.number
-        for place, line in self.source.after(mark.number):
+        for place, line in self.lines.after(mark.number):
             if not tail:
                 break
-            own = f"{line}\n".encode()
-            if not tail.startswith(own):
+            expected = f"{line}\n".encode()
+            if not tail.startswith(expected):
                 return False
-            tail, number = tail[len(own) :], place
+            tail, number = tail[len(expected) :], place
         if tail:
             return False
         digest.update(content[mark.size :])
-        self._digest, self._size, self._number, self._left = digest, len(content), number, self._seen()
+        self._digest, self._size, self._number, self._state = digest, len(content), number, self._stat()
         return True
 
-    def _mend(self, content: bytes | None) -> list[str]:
-        numbered = list(self.source.after(0))
+    def _repair(self, content: bytes | None) -> list[str]:
+        numbered = list(self.lines.after(0))
         wanted = [line for _, line in numbered]
-        mended = self.source.mended(content, wanted, set(self.source.ledger.sessions()))
-        text, said = mended.text.encode(), list[str]()
-        if content is not None and text.startswith(content) and not self._doubtful:
+        repaired = self.lines.repaired(content, wanted, set(self.lines.ledger.sessions()))
+        text, messages = repaired.text.encode(), list[str]()
+        if content is not None and text.startswith(content) and not self._write_failed:
             self._write(text[len(content) :])
         else:
-            kept = self._set_aside(content) if content is not None and mended.lost else None
+            kept = self._set_aside(content) if content is not None and repaired.discards else None
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self.path, mended.text)
-            self._doubtful = False
+            write_durably(self.path, repaired.text)
+            self._write_failed = False
             if content is not None:
-                where = f"; as it was it lies in {kept}" if kept else ""
-                said = [f"{self.path} was not what the ledger says and was written again from it{where}"]
+                where = f"; the old file is {kept}" if kept else ""
+                messages = [f"{self.path} did not agree with the ledger and was rewritten from it{where}"]
         self._digest, self._size = hashlib.sha256(text), len(text)
-        self._number, self._left = max((number for number, _ in numbered), default=0), self._seen()
+        self._number, self._state = max((number for number, _ in numbered), default=0), self._stat()
         self._mark()
-        return said
+        return messages
 
     def _set_aside(self, content: bytes) -> Path:
         """Keep the file as it was found, under a name of its own."""
@@ -270,34 +276,34 @@ class _Follower:
     def _append(self, numbered: Sequence[tuple[int, str]]) -> None:
         if not numbered:
             return
-        data = _ended([line for _, line in numbered]).encode()
+        data = _with_line_ends([line for _, line in numbered]).encode()
         self._write(data)
         self._digest.update(data)
-        self._size, self._number, self._left = self._size + len(data), numbered[-1][0], self._seen()
-        self._marked += len(numbered)
-        if self._marked >= MARKED_EVERY:
+        self._size, self._number, self._state = self._size + len(data), numbered[-1][0], self._stat()
+        self._unmarked += len(numbered)
+        if self._unmarked >= LINES_PER_MARK:
             self._mark()
 
     def _write(self, data: bytes) -> None:
-        """At the end, and wait for the disk. After a write that failed nobody knows what the disk has."""
+        """Append, and wait for the disk. After a failed write the content of the file is unknown."""
         if not data:
             return
         with self.path.open("ab") as stream:
-            self._doubtful = True
+            self._write_failed = True
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-            self._doubtful = False
+            self._write_failed = False
 
     def _mark(self) -> None:
-        """Without it the next process reads everything again."""
-        mark = _Mark(self._size, self._digest.hexdigest(), self._number, self.source.name(self._number))
+        """Note what was verified. Without the note, the next process reads everything again."""
+        mark = _Mark(self._size, self._digest.hexdigest(), self._number, self.lines.id_at(self._number))
         with contextlib.suppress(OSError):
-            write_durably(self._marks, json.dumps(asdict(mark)) + "\n")
-        self._marked = 0
+            write_durably(self._mark_path, json.dumps(asdict(mark)) + "\n")
+        self._unmarked = 0
 
 
-def _ended(lines: Sequence[str]) -> str:
+def _with_line_ends(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 

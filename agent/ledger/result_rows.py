@@ -1,4 +1,4 @@
-"""The figures of a decision as a row of results.tsv and a line of progress.log."""
+"""The row of results.tsv and the line of progress.log of a decision."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,30 +15,30 @@ from probes.result.reading import Failure, ProbeKey, Reading
 
 
 def value_of(stored: Any) -> Value:
-    """A knob's value as the ledger's JSON gives it back."""
+    """A knob's value from the ledger's JSON, which stores a tuple as a list."""
     value: Value = tuple(stored) if isinstance(stored, list) else stored
     return value
 
 
-def measured_row(
+def baseline_row(
     study: Study, session: str, key: ProbeKey, verdict: Verdict, readings: Sequence[Reading], failure: Failure | None
 ) -> dict[str, Any]:
-    """The row of a baseline."""
+    """The row of the baseline at the start of a session."""
     row = _row(session, key, verdict) | {"description": "the recipe that the session starts from"}
     if failure is not None:
-        return row | _measured(readings) | {"description": failure.message}
+        return row | _costs(readings) | {"description": failure.message}
     means = {"target": mean(readings, study.target), "overall": mean(readings, OVERALL)}
-    return row | {"seeds": _seeds(reading.seed for reading in readings)} | _measured(readings) | means
+    return row | {"seeds": _seeds(reading.seed for reading in readings)} | _costs(readings) | means
 
 
 def result_row(study: Study, session: str, key: ProbeKey, conclusion: Conclusion, known: Knowledge) -> dict[str, Any]:
-    """The row of a decision on a proposal: every column of results.tsv by name that has something to say."""
+    """The row of a decision on a proposal: the columns of results.tsv that are not blank, by name."""
     proposal, comparison = conclusion.proposal, conclusion.comparison
-    row = _row(session, key, conclusion.verdict) | _proposed(proposal) | _measured(conclusion.readings)
+    row = _row(session, key, conclusion.verdict) | _mutation(proposal) | _costs(conclusion.readings)
     if conclusion.failure is not None:
         return row | {"description": f"{proposal.hypothesis} ({conclusion.failure.message})"}
     if comparison is not None:
-        row |= _compared(comparison, study.target, conclusion.looks[-1], study.guards)
+        row |= _comparison(comparison, study.target, conclusion.looks[-1], study.guards)
         effect = comparison.differences[study.target]
         row["shrunk"] = known.shrunk(effect.delta, effect.standard_error**2)[0]
     if conclusion.account.error:
@@ -49,36 +49,43 @@ def result_row(study: Study, session: str, key: ProbeKey, conclusion: Conclusion
 def retraction_row(
     study: Study, kept: DecisionRow, proposal: ProposalRow, verdict: Verdict, comparison: Comparison
 ) -> dict[str, Any]:
-    """The row that takes a KEEP back: before and after are the other way round."""
-    moved = _proposed(proposal)
-    back = {"before": moved["after"], "after": moved["before"], "proposer": None}
+    """The row that takes a KEEP back; ``before`` and ``after`` are exchanged."""
+    mutation = _mutation(proposal)
+    reversal = {"before": mutation["after"], "after": mutation["before"], "proposer": None}
     what = "left out of what stands, on fresh seeds" if verdict.reason == "leave_one_out" else "on the holdout prompts"
-    told = {"description": f"{kept.id} does not hold: {what}"}
+    description = {"description": f"{kept.id} does not hold: {what}"}
     row = {key: kept.row.get(key) for key in ("session", "steps", "samples")}
     row |= {"time": now(), "status": verdict.status, "reason": verdict.reason}
-    return row | moved | back | told | _figures(comparison, study.target)
+    return row | mutation | reversal | description | _figures(comparison, study.target)
 
 
 def _row(session: str, key: ProbeKey, verdict: Verdict) -> dict[str, Any]:
     return {
-        "time": now(), "session": session, "status": verdict.status, "steps": key.steps, "samples": key.samples,
+        "time": now(),
+        "session": session,
+        "status": verdict.status,
+        "steps": key.steps,
+        "samples": key.samples,
         "reason": verdict.reason,
-    }  # fmt: skip
+    }
 
 
-def _proposed(proposal: ProposalRow) -> dict[str, Any]:
-    before, after = value_of(proposal.before), value_of(proposal.after)
+def _mutation(proposal: ProposalRow) -> dict[str, Any]:
     return {
-        "lane": proposal.lane, "knob": proposal.knob, "before": plain(before), "after": plain(after),
-        "proposer": proposal.proposer, "description": proposal.hypothesis,
-    }  # fmt: skip
+        "lane": proposal.lane,
+        "knob": proposal.knob,
+        "before": plain(value_of(proposal.before)),
+        "after": plain(value_of(proposal.after)),
+        "proposer": proposal.proposer,
+        "description": proposal.hypothesis,
+    }
 
 
 def _seeds(seeds: Iterable[int]) -> str:
     return " ".join(map(str, seeds))
 
 
-def _measured(readings: Sequence[Reading]) -> dict[str, Any]:
+def _costs(readings: Sequence[Reading]) -> dict[str, Any]:
     if not readings:
         return {}
     tokens, training = sum(reading.tokens for reading in readings), sum(reading.timing.train for reading in readings)
@@ -93,13 +100,18 @@ def _measured(readings: Sequence[Reading]) -> dict[str, Any]:
 def _figures(comparison: Comparison, target: str) -> dict[str, Any]:
     effect, overall = comparison.differences[target], comparison.differences[OVERALL]
     return {
-        "seeds": _seeds(comparison.seeds), "target": effect.candidate, "baseline": effect.baseline,
-        "delta": effect.delta, "ci_low": effect.low, "ci_high": effect.high, "overall": overall.candidate,
+        "seeds": _seeds(comparison.seeds),
+        "target": effect.candidate,
+        "baseline": effect.baseline,
+        "delta": effect.delta,
+        "ci_low": effect.low,
+        "ci_high": effect.high,
+        "overall": overall.candidate,
         "overall_delta": overall.delta,
-    }  # fmt: skip
+    }
 
 
-def _compared(comparison: Comparison, target: str, look: Look, guards: Mapping[str, float]) -> dict[str, Any]:
+def _comparison(comparison: Comparison, target: str, look: Look, guards: Mapping[str, float]) -> dict[str, Any]:
     row = _figures(comparison, target)
     if guards:
         worst = min(guards, key=lambda name: look.guards[name] + guards[name])
@@ -121,7 +133,7 @@ def plain(value: Value) -> str | int | float:
 
 
 def event_text(decision: DecisionRow) -> str:
-    """One line for people: what was moved, what was decided, with which figures."""
+    """One line of the progress log: the change, the decision and its figures."""
     row = decision.row
     name = decision.id.removeprefix(f"{decision.session}-")
     if decision.turn == 0:

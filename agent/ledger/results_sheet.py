@@ -1,6 +1,6 @@
-"""results.tsv as a program or a person left it: its rows by our columns, and what in it is no row.
+"""Writes and reads results.tsv. It reads files that a person or a spreadsheet changed.
 
-Spreadsheets quote cells, sort and reorder, write ``;`` or UTF-16, and turn 0.5 into 0,5.
+Spreadsheets quote cells, sort rows, reorder columns, write ``;`` or UTF-16, and turn 0.5 into 0,5.
 """
 
 import csv
@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.ledger.columns import COLUMNS, NUMBERS
+from agent.ledger.columns import COLUMNS, HEADER, NUMBERS
 from common.printable import printable
 from common.redaction import redacted
 
-HEADER = "\t".join(COLUMNS)
-NAMING = {"time", "session", "id", "status"}
-"""A line that has these is a header, whatever else a person made of it."""
+HEADER_NAMES = {"time", "session", "id", "status"}
+"""A line with these cells is a header, whatever else a person changed in it."""
 SEPARATORS = "\t;,"
 FORMULA = tuple('=+-@"＝＋－＠')
-"""What a cell of text may not begin with: a formula, or a quote, from which on an import takes line ends for text."""
+"""Characters that no text cell may begin with: they start a formula, or a quoted cell that may span lines."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""What no person types at the head of a column: the name of one of ours there was damaged."""
+"""Control characters in a column name show that the name is damaged; nobody types them."""
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -31,7 +30,7 @@ def row_text(row: Mapping[str, Any]) -> str:
 
 
 def cell(value: Any) -> str:
-    """One cell: dot decimals, blank for missing, and text that no spreadsheet takes for a formula or a quoted cell."""
+    """The text of a cell: dot decimals, blank for missing, text that no spreadsheet takes for a formula or a quote."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -45,58 +44,61 @@ def cell(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Without secrets and what ends a line or a cell, and with what a terminal would obey written out. The environment
-    has no part in it: a line that is made twice is the same."""
+    """The text in one line: without secrets, line ends and tabs, and with terminal control characters escaped.
+
+    It does not depend on the environment, so the same text always gives the same line.
+    """
     text = "".join(" " if ord(char) < 32 or char in "\x7f\x85\u2028\u2029" else char for char in text)
     return printable(redacted(text.encode("utf-8", "replace").decode("utf-8"), {}))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``own``: the cells of our columns, as one text; ``added``: those of a person's; ``line``: as it is written."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetRow:
+    """A row of the file. ``cells``: our columns as we write them; ``extra``: the cells of a person's own columns, each
+    after a tab; ``line``: how the row is written when nothing else changes."""
 
     session: str
     id: str
-    own: str
-    added: str
+    cells: str
+    extra: str
     line: str
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """``added``: the heads of a person's columns. ``odd``: lines that are no rows. ``plain``: whether it is exactly as
-    we write it, but for ``torn``, a last line without its end."""
+    """The content of the file.
 
-    added: str
-    rows: Sequence[Row]
-    odd: Sequence[str]
-    plain: bool
-    torn: str = ""
+    ``extra``: the headers of a person's own columns. ``other_lines``: lines that are not rows. ``unchanged``: whether
+    it is exactly as we write it, except for ``unfinished``, a last line without a line end.
+    """
+
+    extra: str
+    rows: Sequence[SheetRow]
+    other_lines: Sequence[str]
+    unchanged: bool
+    unfinished: str = ""
 
 
 def read_sheet(content: bytes) -> Sheet:
-    """What a file of these bytes holds."""
-    text, plain = decoded(content)
+    text, is_utf8 = decoded(content)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    torn = lines.pop()
-    plain = plain and bool(lines) and all(lines) and "\r" not in text
-    if not plain:
-        lines, torn = [line for line in (*lines, torn) if line.strip()], ""
-    form, head = _form(lines)
-    made = [_row(line, form) for line in lines if line != head]
-    rows = [row for row in made if isinstance(row, Row)]
-    odd = [line for line in made if isinstance(line, str)]
-    odd += [head] if head is not None and form.drops else []
-    wide = max((row.added.count("\t") for row in rows), default=0)
-    added = form.added + "\t" * (wide - form.added.count("\t"))
-    plain = plain and not odd and lines[:1] == [HEADER + added] and all(row.line == raw for row, raw in zip(
-        rows, lines[1:], strict=False
-    ))  # fmt: skip
-    return Sheet(added, rows, odd, plain and len(rows) == len(lines) - 1, torn)
+    unfinished = lines.pop()
+    unchanged = is_utf8 and bool(lines) and all(lines) and "\r" not in text
+    if not unchanged:
+        lines, unfinished = [line for line in (*lines, unfinished) if line.strip()], ""
+    layout, header = _layout(lines)
+    parsed = [_row(line, layout) for line in lines if line != header]
+    rows = [row for row in parsed if isinstance(row, SheetRow)]
+    other_lines = [line for line in parsed if isinstance(line, str)]
+    other_lines += [header] if header is not None and layout.has_damaged_columns else []
+    widest = max((row.extra.count("\t") for row in rows), default=0)
+    extra = layout.extra + "\t" * (widest - layout.extra.count("\t"))
+    as_written = [HEADER + extra, *(row.line for row in rows)]
+    return Sheet(extra, rows, other_lines, unchanged and not other_lines and lines == as_written, unfinished)
 
 
 def decoded(content: bytes) -> tuple[str, bool]:
-    """The text, and whether it is UTF-8 without a byte order mark."""
+    """The text of a file, and whether it is UTF-8 without a byte order mark."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", "replace"), False
     if content[1:2] == b"\0" or content[:1] == b"\0":
@@ -107,52 +109,54 @@ def decoded(content: bytes) -> tuple[str, bool]:
         return content.decode("cp1252", "replace"), False
 
 
-@dataclass(frozen=True)
-class _Form:
-    """How rows are written: the separator, the place of each of our columns, those of the others, and how many there
-    are in all."""
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How rows are written: the separator, where each of our columns is, where a person's own columns are, and the
+    number of columns. ``extra``: the headers of a person's own columns."""
 
     separator: str
     ours: Sequence[int | None]
     others: Sequence[int]
     width: int
-    added: str
+    extra: str
 
     @property
-    def drops(self) -> bool:
-        """Whether a column is neither ours nor a person's."""
+    def has_damaged_columns(self) -> bool:
+        """Whether a column is neither one of ours nor one that a person named."""
         return self.width > len(self.others) + sum(place is not None for place in self.ours)
 
     @property
-    def usual(self) -> bool:
-        """Ours first, in their order; an older file has fewer."""
-        there = [place for place in self.ours if place is not None]
-        return self.separator == "\t" and there == list(range(len(there)))
+    def is_usual(self) -> bool:
+        """Whether our columns come first, in their order; an older file has fewer of them."""
+        found = [place for place in self.ours if place is not None]
+        return self.separator == "\t" and found == list(range(len(found)))
 
 
-def _form(lines: Sequence[str]) -> tuple[_Form, str | None]:
-    """By the header, wherever it stands; as we write it where there is none."""
+def _layout(lines: Sequence[str]) -> tuple[_Layout, str | None]:
+    """The layout by the header, wherever it is, and the header; without one, the layout that we write."""
     for line in lines:
-        for separator in SEPARATORS if all(name in line for name in NAMING) else "":
+        for separator in SEPARATORS if all(name in line for name in HEADER_NAMES) else "":
             names = [name.strip() for name in _cells(line, separator)]
-            if set(names) >= NAMING:
+            if set(names) >= HEADER_NAMES:
                 ours = [names.index(column) if column in names else None for column in COLUMNS]
                 others = [place for place, name in enumerate(names) if place not in ours and not CONTROL.search(name)]
-                return _Form(separator, ours, others, len(names), "".join(f"\t{cell(names[p])}" for p in others)), line
-    return _Form("\t", range(len(COLUMNS)), (), len(COLUMNS), ""), None
+                extra = "".join(f"\t{cell(names[place])}" for place in others)
+                return _Layout(separator=separator, ours=ours, others=others, width=len(names), extra=extra), line
+    return _Layout(separator="\t", ours=range(len(COLUMNS)), others=(), width=len(COLUMNS), extra=""), None
 
 
-def _row(line: str, form: _Form) -> Row | str:
-    """The row; the line itself where it is none."""
-    cells = _cells(line, form.separator)
-    ours = ["" if place is None or place >= len(cells) else cells[place] for place in form.ours]
+def _row(line: str, layout: _Layout) -> SheetRow | str:
+    """The row of a line, or the line itself if it is not a row."""
+    found = _cells(line, layout.separator)
+    ours = ["" if place is None or place >= len(found) else found[place] for place in layout.ours]
     if not _is_time(ours[0]) or not ours[1].strip():
         return line
-    others = [*(cells[place] if place < len(cells) else "" for place in form.others), *cells[form.width :]]
+    others = [*(found[place] if place < len(found) else "" for place in layout.others), *found[layout.width :]]
     written = [_as_written(name, own) for name, own in zip(COLUMNS, ours, strict=True)]
-    own, added = "\t".join(written), "".join(f"\t{cell(other)}" for other in others).rstrip("\t")
-    usual = form.usual and line.split("\t") == cells and not any(one.startswith('"') for one in cells)
-    return Row(ours[1], ours[2], own, added, line if usual and redacted(line, {}) == line else own + added)
+    cells, extra = "\t".join(written), "".join(f"\t{cell(other)}" for other in others).rstrip("\t")
+    usual = layout.is_usual and line.split("\t") == found and not any(one.startswith('"') for one in found)
+    keeps_line = usual and redacted(line, {}) == line
+    return SheetRow(session=ours[1], id=ours[2], cells=cells, extra=extra, line=line if keeps_line else cells + extra)
 
 
 def _as_written(column: str, text: str) -> str:
@@ -162,7 +166,7 @@ def _as_written(column: str, text: str) -> str:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    """Quoted cells as what they quote, where the whole line is well quoted."""
+    """The cells of a line, without their quotes if all quotes of the line match."""
     try:
         return next(csv.reader([line], delimiter=separator, strict=True), [""])
     except csv.Error:

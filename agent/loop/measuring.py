@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
-from agent.ledger.result_files import Followers
+from agent.ledger.result_files import ResultFiles
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.budget import Spent, exhausted, for_judging, spent_by
@@ -80,7 +80,7 @@ class Measuring:
     def __post_init__(self) -> None:
         self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
         self.examiner.heard = self.told
-        self._followers = Followers(self.ledger, self.workspace.root)
+        self._followers = ResultFiles(self.ledger, self.workspace.root)
 
     def obtain(self, wanted: Wanted, title: str) -> None:
         """Measure pairs, and choose between their answers where that decides. BudgetSpent where the budget ends."""

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.result_rows import event_text, measured_row, result_row, retraction_row, value_of
+from agent.ledger.result_rows import baseline_row, event_text, result_row, retraction_row, value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
 from agent.loop.budget import left, priced
@@ -78,7 +78,7 @@ class Session:
             failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
             verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
             readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
-            figures = measured_row(self.study, self.row.id, self.measuring.key, verdict, readings, failure)
+            figures = baseline_row(self.study, self.row.id, self.measuring.key, verdict, readings, failure)
             self._record([(self._decision(decision_id, 0, verdict, start, figures), None)])
         decision = self._ledger.decision(decision_id)
         failed = decision is None or decision.status == "CRASH"

@@ -66,7 +66,7 @@ def begin(
     proposers = proposers or choose(study.file.proposer, os.environ, note)
     if missing := lost_sessions(workspace.ledger):
         names = ", ".join(missing)
-        note(f"{workspace.ledger} does not have {names}, of which the folder is there; this session begins without it")
+        note(f"{workspace.ledger} does not have {names}, although the folder exists; this session begins without it")
     with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
         held.require_unchanged()

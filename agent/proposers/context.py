@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from agent.ledger.as_of import Past
+from agent.ledger.as_of import PastLedger
 from agent.ledger.result_rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
@@ -50,7 +50,7 @@ class Search:
     """A session's search so far, and that of earlier sessions under the same question and probe key. Given the ledger's
     past, as it was then. Each decision is taken up once, so that what one more costs does not grow."""
 
-    def __init__(self, row: SessionRow, study: Study, ledger: Ledger | Past) -> None:
+    def __init__(self, row: SessionRow, study: Study, ledger: Ledger | PastLedger) -> None:
         self.row, self.study, self.ledger = row, study, ledger
         self._number = self._turn = 0
         self._lanes: Counter[str] = Counter()

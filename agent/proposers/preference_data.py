@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agent.ledger.as_of import Past
+from agent.ledger.as_of import PastLedger
 from agent.ledger.result_rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
@@ -128,7 +128,7 @@ def _legal(context: Situation, proposal: ProposalRow) -> bool:
 def _context(ledger: Ledger, session: SessionRow, first: ProposalRow, lane: str) -> Situation | None:
     """What a lane looked like when the ``first`` proposal that moves an incumbent was about to be made."""
     study = parse_study(Path(session.study_path), session.study_text)
-    search = Search(session, _without_instructions(study), Past(ledger, session.id, first.turn))
+    search = Search(session, _without_instructions(study), PastLedger(ledger, session.id, first.turn))
     left_then = _budget_left(ledger, session, study, first)
     return search.in_lane(lane, first.turn, ledger.recipe(first.parent), left_then)
 

@@ -15,9 +15,8 @@ from typing import Any
 
 from agent.ledger.columns import COLUMNS
 from agent.ledger.file import holds_sessions, lost_sessions, lost_sessions_message, repair_hint, require_sound
-from agent.ledger.repair import take_over
-from agent.ledger.result_files import row_text
-from agent.ledger.results_sheet import one_line
+from agent.ledger.repair import salvage
+from agent.ledger.results_sheet import one_line, row_text
 from agent.study.schema import parse_study
 from agent.workspace.folder import Workspace
 from common import row_digests
@@ -28,7 +27,7 @@ from lanes import Recipe
 from preferences.store.journal import altered, read, set_bad_lines_aside
 from preferences.store.rows import KINDS, row_from_json
 from preferences.store.stores import Stores
-from probes.endpoint.spending import Allowance, SpendingMeter
+from probes.endpoint.spending import Allowance, Purse
 from probes.result.reading import outcome_from_json
 from probes.run.store import ProbeStore
 from probes.scoring.judge.epoch import load_epoch
@@ -113,12 +112,12 @@ def _ledger(workspace: Workspace) -> tuple[Found, _Known]:
             decided = database.execute("SELECT COUNT(*) FROM decisions").fetchone()[0]
     except (sqlite3.Error, *UNREADABLE) as error:
         return Found(
-            what, False, f"is damaged ({error}); restore it, or {repair_hint(path)}", lambda: take_over(path)
+            what, False, f"is damaged ({error}); restore it, or {repair_hint(path)}", lambda: salvage(path)
         ), _Known()
     if changed:
         named = [f"{name} of {table}" if name else f"one of {table}, which is gone" for table, name in changed[:3]]
         told = f"{len(changed)} of its rows are not as they were written ({', '.join(named)})"
-        return Found(what, False, f"{told}; restore it, or {repair_hint(path)}", lambda: take_over(path)), known
+        return Found(what, False, f"{told}; restore it, or {repair_hint(path)}", lambda: salvage(path)), known
     if missing:
         return Found(what, False, lost_sessions_message(path, missing)), known
     held = f"{count(len(known.studies), 'session')}, {count(decided, 'decision')}"
@@ -302,7 +301,7 @@ def _judging(workspace: Workspace, known: _Known) -> Iterator[Found]:
 
 
 def _count_anew(path: Path) -> str:
-    with SpendingMeter(Allowance(path, "")):
+    with Purse(Allowance(path, "")):
         return "an empty one is there"
 
 

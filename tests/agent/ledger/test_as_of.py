@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from worlds import World, runner_of, study_of
 
-from agent.ledger.as_of import Past
+from agent.ledger.as_of import PastLedger
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.loop.start import Overrides, begin
@@ -72,7 +72,7 @@ def test_every_turn_of_two_nights_is_found_as_it_was_shown(tmp_path: Path, polic
             assert len(shown) >= 8
             row = row_of(ledger, session)
             for then in shown:
-                search = Search(row, parse_study(study.path, row.study_text), Past(ledger, session, then.turn))
+                search = Search(row, parse_study(study.path, row.study_text), PastLedger(ledger, session, then.turn))
                 found = search.situation(then.turn, then.incumbent, then.budget_left)
                 assert found is not None
                 assert found.history == then.history
@@ -90,7 +90,7 @@ def test_a_survey_that_a_later_session_took_is_not_known_before(tmp_path: Path) 
         row = row_of(ledger, first)
         surveyed = next(check for check in ledger.checks(first) if check.kind == "surveyed")
         assert surveyed.subject == first
-        assert Past(ledger, first, 1).survey_session(row.question, row.key) == first
+        assert PastLedger(ledger, first, 1).survey_session(row.question, row.key) == first
         assert not ledger.checks(first, "survey")
         ledger.begin(SessionRow(**{**vars(row), "id": "later"}), short.start)
         moves = [{"knob": "beta", "before": 0.1, "after": 0.15}]
@@ -101,7 +101,7 @@ def test_a_survey_that_a_later_session_took_is_not_known_before(tmp_path: Path) 
         ledger.record_checks(replace(surveyed, session="later", kind="survey", subject="1.1", data=data))
         ledger.record_checks(replace(surveyed, session="later", subject="later", data={"rows": []}))
         assert ledger.survey_session(row.question, row.key) == "later"
-        found = Search(row, short, Past(ledger, first, 1)).situation(1, then.incumbent, then.budget_left)
+        found = Search(row, short, PastLedger(ledger, first, 1)).situation(1, then.incumbent, then.budget_left)
         now = Search(row, short, ledger).situation(1, then.incumbent, then.budget_left)
     assert found is not None
     assert now is not None

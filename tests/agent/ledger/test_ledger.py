@@ -11,8 +11,9 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.ledger.columns import COLUMNS
-from agent.ledger.result_files import HEADER, cell, publish, row_text
+from agent.ledger.columns import COLUMNS, HEADER
+from agent.ledger.result_files import publish
+from agent.ledger.results_sheet import cell, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from common.errors import BadInput

@@ -1,4 +1,4 @@
-"""The ledger's file: made as a whole, its rows with checksums, and what can be read of a damaged one taken over."""
+"""The ledger's file: created as a whole, its rows with checksums, and what can be read of a damaged one copied over."""
 
 import os
 import resource
@@ -260,8 +260,8 @@ def test_what_can_be_read_is_taken_over_and_the_damaged_ledger_kept(tmp_path: Pa
     (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
     assert not found.whole
     assert "-003 of decisions" in found.says
-    (told,) = [text for text in repair(workspace) if "taken over" in text]
-    assert "lost are: 1 of decisions" in told
+    (told,) = [text for text in repair(workspace) if "were copied" in text]
+    assert "rows lost: 1 of decisions" in told
     assert (tmp_path / "results.tsv").read_bytes() == table
     assert decided(workspace) == [*before[:3], *before[4:]]
     assert (workspace.runs / "ledger-damaged" / "results.tsv").read_bytes() == table
@@ -301,7 +301,7 @@ def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp
     assert not [one for one in check(workspace) if one.what.endswith(("results.tsv", "progress.log"))]
     for make in (lambda: None, workspace.ledger.touch):
         make()
-        with pytest.raises(BadInput, match=r"does not have session-\S+, of which the folder is there: it is lost"):
+        with pytest.raises(BadInput, match=r"does not have session-\S+, although the folder exists: the ledger was"):
             Ledger(workspace.ledger, read_only=True)
     study = load_study(tmp_path / "study" / "study.toml")
     begin(study, workspace, Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
@@ -325,7 +325,7 @@ def test_a_ledger_that_was_copied_without_its_log_is_found_by_every_command(
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 2
-        assert f"does not have session-{name}, of which the folder is there" in capsys.readouterr().err, command
+        assert f"does not have session-{name}, although the folder exists" in capsys.readouterr().err, command
 
 
 def test_a_recorded_session_is_no_session_of_a_ledger_that_was_lost(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_folder_beside_a_damaged_ledger_is_set_aside(tmp_path: Path, suffix: s
     beside = path.with_name(path.name + suffix)
     beside.unlink(missing_ok=True)
     (beside / "somebodys").mkdir(parents=True)
-    assert any("taken over" in one for one in repair(Workspace(tmp_path)))
+    assert any("were copied" in one for one in repair(Workspace(tmp_path)))
     with Ledger(path, read_only=True) as ledger:
         assert ledger.sessions()
     assert (tmp_path / "runs" / f"{path.name}{suffix}.damaged" / "somebodys").is_dir()

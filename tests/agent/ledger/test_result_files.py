@@ -13,9 +13,9 @@ import simulated_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.ledger.columns import COLUMNS
-from agent.ledger.result_files import HEADER, Followers, catch_up, publish, row_text
-from agent.ledger.results_sheet import FORMULA, cell
+from agent.ledger.columns import COLUMNS, HEADER
+from agent.ledger.result_files import ResultFiles, catch_up, publish
+from agent.ledger.results_sheet import FORMULA, cell, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.start import Overrides, begin
@@ -92,7 +92,7 @@ def log_of(folder: Path) -> Path:
 def test_both_files_keep_their_inode_while_a_session_goes_on_and_what_is_read_once_is_not_read_again(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = Followers(ledger, tmp_path)
+    files = ResultFiles(ledger, tmp_path)
     decide(ledger, 1)
     assert files.publish() == []
     inodes = [path.stat().st_ino for path in (table_of(tmp_path), log_of(tmp_path))]
@@ -124,7 +124,7 @@ def test_a_later_process_verifies_what_the_mark_does_not_vouch_for(
     good = table_of(tmp_path).read_text(encoding="utf-8")
     table_of(tmp_path).write_text(good.replace("why 2", "why not"), encoding="utf-8")
     (told,) = publish(ledger, tmp_path)
-    assert "results.tsv was not what the ledger says" in told
+    assert "results.tsv did not agree with the ledger" in told
     assert table_of(tmp_path).read_text(encoding="utf-8") == good
 
 
@@ -188,7 +188,7 @@ def test_a_note_with_line_ends_is_one_line_of_the_log(ledger: Ledger, tmp_path: 
 def test_a_folder_in_a_files_place_is_told_once_and_the_file_is_written_when_it_can_be(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    files = Followers(ledger, tmp_path)
+    files = ResultFiles(ledger, tmp_path)
     for path in (table_of(tmp_path), log_of(tmp_path)):
         path.mkdir()
     decide(ledger, 1)
@@ -208,7 +208,7 @@ def test_a_folder_in_a_files_place_is_told_once_and_the_file_is_written_when_it_
 def test_after_a_write_that_failed_the_whole_file_is_written_again(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    files = Followers(ledger, tmp_path)
+    files = ResultFiles(ledger, tmp_path)
     decide(ledger, 1)
     files.publish()
     inode = table_of(tmp_path).stat().st_ino
