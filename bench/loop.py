@@ -24,7 +24,7 @@ from typing import Any
 import tomli_w
 
 from agent.loop.start import open_runner
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
 from probes.result.comparison import OVERALL, Comparison, compare

@@ -1,6 +1,5 @@
 """Which recipe a full-length run trains: that of a file, the last session's incumbent, or the study's own."""
 
-import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,13 @@ from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import last_incumbent
 from agent.loop.nodes import BASELINE_FAILED
-from agent.study.schema import Study, complaint
+from agent.study.complaints import complaint
+from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from common.wording import nearest
 from lanes import Recipe, check_recipe
+from probes.inputs.toml_file import parse_strict
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,13 @@ def _left(workspace: Workspace, question: str) -> Chosen | None:
 def _of_file(path: Path, study: Study) -> Recipe:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        # As JSON, because pydantic is strict there without refusing a list for a tuple.
-        recipe = Recipe.model_validate_json(json.dumps(table), strict=True)
+        recipe = parse_strict(Recipe, table)
     except (OSError, UnicodeDecodeError):
         raise BadInput(
-            f"{path} is no readable recipe; give a recipe.toml, as sessions write one to runs/session-*/"
+            f"{path} cannot be read as a recipe; give a recipe.toml, as sessions write one to runs/session-*/"
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path} is not TOML: {error}; mend that line") from None
+        raise BadInput(f"{path} is not TOML: {error}; correct that line") from None
     except ValidationError as error:
         raise BadInput(f"{path}, {complaint(error)}") from None
     except (RecursionError, TypeError, ValueError):

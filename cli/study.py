@@ -10,7 +10,7 @@ from common.errors import BadInput
 from common.printable import tell
 
 if TYPE_CHECKING:
-    from agent.study.schema import Study
+    from agent.study.load import Study
     from agent.workspace.folder import Workspace
 
 commands = typer.Typer()
@@ -42,15 +42,15 @@ def check(
 
 
 def _check(study: Path, workspace: "Workspace", rows: int) -> None:
-    from agent.study.material_check import hold
-    from agent.study.power import require_sight
+    from agent.study.material_check import check_study
+    from agent.study.power import require_power
     from view.data.cost import cost_text
     from view.terminal.live import rendering
     from view.terminal.rendered_rows import rendered_text, rows_text
 
     with rendering() as progress:
-        checked = hold(load(study), tell, tell=progress)
-    require_sight(checked.study, workspace)
+        checked = check_study(load(study), tell, on_progress=progress)
+    require_power(checked.study, workspace)
     print_result(cost_text(checked.study, workspace))
     print_result(rendered_text(checked))
     if rows:
@@ -59,7 +59,7 @@ def _check(study: Path, workspace: "Workspace", rows: int) -> None:
 
 def load(path: Path) -> "Study":
     """Read a study. The material of a bundled study is built when it is used for the first time."""
-    from agent.study.schema import load_study
+    from agent.study.load import load_study
 
     study = load_study(path)
     if study.file.lab:

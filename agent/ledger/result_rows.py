@@ -7,7 +7,7 @@ from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.loop.round import Conclusion
 from agent.policy.decision_rule import Look, Verdict
 from agent.policy.session_statistics import Knowledge
-from agent.study.schema import Study
+from agent.study.load import Study
 from common.clock import now
 from lanes import Value, show
 from probes.result.comparison import OVERALL, Comparison

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.ledger.store import Ledger
-from agent.study.schema import Budget, Study
+from agent.study.load import Study
+from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance, spent_on_judging
 

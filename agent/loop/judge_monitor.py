@@ -10,7 +10,7 @@ from typing import Self
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ExaminationRow
-from agent.study.schema import Study
+from agent.study.load import Study
 from common.clock import now
 from common.errors import BudgetSpent, EndpointUnavailable, JudgeUnfit
 from probes.endpoint.spending import Allowance, SpendingMeter

@@ -13,7 +13,8 @@ from agent.loop.budget import Spent, exhausted, for_judging, spent_by
 from agent.loop.judge_monitor import Examiner
 from agent.loop.pairwise_choices import Choices
 from agent.loop.round import Pair, Wanted
-from agent.study.schema import Budget, Study, reloaded
+from agent.study.load import Study, reload_study
+from agent.study.schema import Budget
 from agent.workspace.folder import Workspace, full_disk_is_said, uninterrupted
 from common.clock import now
 from common.errors import BadInput, BudgetSpent, DiskFull, StudyChanged
@@ -230,7 +231,7 @@ class Measuring:
     def _changed(self) -> str | None:
         """What is not as it was, in words."""
         try:
-            again = reloaded(self.study)
+            again = reload_study(self.study)
             changed = "the study file" if again.question != self.row.question else None
             if changed is None:
                 now_key = again.material.key(self.runner.environment, self.runner.base)

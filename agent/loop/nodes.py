@@ -26,7 +26,7 @@ from agent.policy.decision_rule import Terms, Verdict, crash
 from agent.policy.session_statistics import Account, Knowledge, Lessons, account_from, baseline_spreads
 from agent.proposers import Chain, Suggestion
 from agent.proposers.context import CALIBRATION, Search, machines
-from agent.study.schema import Study
+from agent.study.load import Study
 from agent.workspace.folder import full_disk_is_said, uninterrupted
 from common.clock import now
 from common.digests import digest_of

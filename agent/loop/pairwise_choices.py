@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.loop.judge_monitor import Examiner
 from agent.loop.round import Pair
-from agent.study.schema import Study
+from agent.study.load import Study
 from common.errors import MissingRequirement
 from common.files import write_durably
 from probes.result.comparison import Choice

@@ -18,9 +18,10 @@ from agent.loop.measuring import Measuring, Watcher
 from agent.loop.nodes import BASELINE_FAILED, Session
 from agent.loop.seeds import Seeds
 from agent.proposers import Chain, choose
-from agent.study.material_check import hold
-from agent.study.power import require_sight
-from agent.study.schema import Budget, Study, load_study
+from agent.study.load import Study, load_study
+from agent.study.material_check import check_study
+from agent.study.power import require_power
+from agent.study.schema import Budget
 from agent.workspace.folder import Interrupted, Workspace, full_disk_is_said, interruptible, uninterrupted
 from common.clock import now
 from common.errors import BadInput, BaselineFailed, StudyChanged
@@ -60,16 +61,16 @@ def begin(
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands.
     ``runner``, ``proposers``: instead of those that the study asks for."""
     note = _Notes(watcher)
-    held = hold(study, note)
-    study = held.study
-    require_sight(study, workspace)
+    checked = check_study(study, note)
+    study = checked.study
+    require_power(study, workspace)
     proposers = proposers or choose(study.file.proposer, os.environ, note)
     if missing := lost_sessions(workspace.ledger):
         names = ", ".join(missing)
         note(f"{workspace.ledger} does not have {names}, although the folder exists; this session begins without it")
     with _open(workspace, study, overrides, note, None, runner) as opened:
         ledger, key = opened.ledger, opened.key
-        held.require_unchanged()
+        checked.require_unchanged()
         key = replace(key, samples=ledger.chosen_samples(study.question) or key.samples)
         start = _start(ledger, study, key.digest, fresh, watcher)
         where = os.path.relpath(study.path, workspace.root)
@@ -109,7 +110,7 @@ def resume(
             f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
         )
     note = _Notes(watcher)
-    study = hold(study, note, before).study
+    study = check_study(study, note, before).study
     given = Overrides(
         *(
             given if (given := getattr(overrides, name)) is not None else row.limits.get(name)

@@ -15,7 +15,7 @@ from agent.loop.survey import SURVEY, Surveyed, surveyed
 from agent.policy.effect_model import Move, Response, move_of
 from agent.policy.session_statistics import account_from, recent, responses_of, tells
 from agent.proposers import Situation, Suggestion, Tried
-from agent.study.schema import Study
+from agent.study.load import Study
 from common.errors import IllegalRecipe
 from lanes import Knob, Recipe, SearchSpace, Value
 from probes.run.failures import crash_meaning

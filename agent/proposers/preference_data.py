@@ -22,7 +22,7 @@ from agent.proposers import Situation
 from agent.proposers.context import Search
 from agent.proposers.prompt import conversation
 from agent.proposers.reply import written
-from agent.study.schema import Study, parse_study
+from agent.study.load import Study, parse_study
 from common.errors import BadInput
 from common.files import whole_folder, write_durably
 from preferences.export.dataset import Format, write_rows

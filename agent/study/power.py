@@ -1,4 +1,12 @@
-"""What a study can see before it starts: from earlier decisions of this workspace, else from assumed noise."""
+"""Power analysis: the smallest effect that a study can detect, before anything is trained.
+
+The noise comes from earlier decisions of this workspace, else from assumptions. An answer's score is taken as recipe +
+run + category by run + prompt + answer + judgement; a run is a recipe trained with one seed. The answers of both sides
+have a part in common (the prompt, the random numbers), which cancels. A change is kept on its confirmation, so the
+analysis is about a confirmation with all its fresh pairs, as if the noise were known by then.
+
+It leaves out that a change helps some prompts and harms others, so the real error is larger.
+"""
 
 import math
 from collections import Counter
@@ -12,80 +20,152 @@ from agent.ledger.tables import DecisionRow, SessionRow
 from agent.policy.alpha_spending import levels
 from agent.policy.decision_rule import FIRST_LOOK
 from agent.policy.settings import Policy
-from agent.study.schema import Study
+from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from probes.result.comparison import OVERALL
-from probes.result.detectable_effect import Design, Noise, Resolution, predict, remedies
 from probes.result.reading import Reading
 from probes.result.variance_pooling import Spread, pooled
 from probes.run.store import ProbeStore
 
-ASSUMED = Noise()
-FEWEST = 3  # comparisons, in which something changed, that an assumption gives way to
-ASSUMED_OF_JUDGES = 0.5  # points between two judgements of one answer, until an examination has measured it
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Standard deviations on the 0 to 10 scale: between runs, of a category within a run, of one answer's score around
+    the mean of its category, and between judgements of one answer. ``correlation``: between the answers of the two
+    sides."""
+
+    run: float = 0.35
+    category_by_run: float = 0.15
+    answer: float = 1.6
+    correlation: float = 0.5
+    judgement: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Foresight:
-    """By category, overall last: the design and what will be seen. ``measured``: decisions this rests on, 0: none."""
+class Design:
+    """The size of a comparison: pairs of training seeds, prompts, answers per prompt, categories among the prompts,
+    judgements per answer. ``choices``: whether it compares by pairwise choices, 10 x (share won minus share lost)."""
+
+    seeds: int
+    prompts: int
+    samples: int
+    categories: int = 1
+    passes: int = 1
+    choices: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The standard error of a difference, half the typical width of its interval, and the minimum detectable effect:
+    the true effect that passes with an even chance."""
+
+    standard_error: float
+    half_width: float
+    detectable: float
+
+
+def predict_resolution(design: Design, noise: Noise, confidence: float, level: float) -> Resolution:
+    """The resolution of a comparison of this design under this noise, which must pass a one-sided ``level``."""
+    by_seed, by_answer = _deviations(design, noise)
+    error = math.sqrt((by_seed**2 + by_answer**2 / (design.prompts * design.samples)) / design.seeds)
+    normal = NormalDist()
+    return Resolution(error, normal.inv_cdf((1 + confidence) / 2) * error, -normal.inv_cdf(level) * error)
+
+
+def _deviations(design: Design, noise: Noise) -> tuple[float, float]:
+    """The standard deviations of a difference between seeds, and of one answer.
+
+    A pairwise choice is won where the difference of the scores is above 0. Near a difference of 0, one point more wins
+    more often by twice the normal density over the deviation. Without ties a choice is +10 or -10, with deviation 10.
+    """
+    by_seed = math.sqrt(2 * (noise.run**2 + noise.category_by_run**2 / design.categories))
+    by_answer = math.sqrt(2 * ((1 - noise.correlation) * noise.answer**2 + noise.judgement**2 / design.passes))
+    if not design.choices or by_answer == 0:
+        return by_seed, by_answer
+    return by_seed * 10 * 2 * NormalDist().pdf(0) / by_answer, 10.0
+
+
+def improvements(design: Design, noise: Noise, level: float) -> dict[str, float]:
+    """The detectable effect with twice the seeds, prompts, answers or judgements, the smallest first."""
+    twice = {
+        f"confirming_seeds to {2 * design.seeds}": replace(design, seeds=2 * design.seeds),
+        f"prompts to {2 * design.prompts}": replace(design, prompts=2 * design.prompts),
+        f"samples to {2 * design.samples}": replace(design, samples=2 * design.samples),
+    }
+    if noise.judgement and not design.choices:
+        twice[f"passes to {2 * design.passes}"] = replace(design, passes=2 * design.passes)
+    found = {name: predict_resolution(other, noise, 0.95, level).detectable for name, other in twice.items()}
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+ASSUMED = Noise()
+FEWEST_COMPARISONS = 3  # with a change in them, before they replace the assumption
+ASSUMED_JUDGEMENT = 0.5  # points between two judgements of one answer, until an examination has measured it
+
+
+@dataclass(frozen=True, slots=True)
+class PowerAnalysis:
+    """The design and the resolution of each category, overall last. ``measured``: the number of decisions that the
+    noise comes from; 0 if it is assumed."""
 
     designs: dict[str, Design]
     noise: Noise
-    sights: dict[str, Resolution]
+    resolutions: dict[str, Resolution]
     smallest_effect: float
     measured: int
 
-    def visible(self, category: str) -> float:
+    def detectable(self, category: str) -> float:
         """The true effect that passes the target's rule with an even chance."""
-        return min(10.0, self.sights[category].visible + self.smallest_effect)
+        return min(10.0, self.resolutions[category].detectable + self.smallest_effect)
 
     @property
     def source(self) -> str:
         """Where the noise comes from, in words."""
         if self.measured:
             return f"measured: pooled over {self.measured} comparison{'s' * (self.measured > 1)} under this probe key"
-        told = (
+        assumed = (
             f"assumed: runs {self.noise.run:g}, category by run {self.noise.category_by_run:g}, answers "
             f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}"
         )
-        return f"{told}, judgements {self.noise.judgement:.2g}" if self.noise.judgement else told
+        return f"{assumed}, judgements {self.noise.judgement:.2g}" if self.noise.judgement else assumed
 
 
-def foresee(study: Study, workspace: Workspace) -> Foresight:
-    """What comparisons of this study will show, per category and overall."""
-    decisions = _compared(study, workspace)
+def analyse_power(study: Study, workspace: Workspace) -> PowerAnalysis:
+    """What a confirmation of this study can detect, per category and overall."""
+    decisions = _comparisons(study, workspace)
     designs, policy = _designs(study), study.file.policy
-    noise = replace(ASSUMED, judgement=ASSUMED_OF_JUDGES) if study.scorer.judge else ASSUMED
+    noise = replace(ASSUMED, judgement=ASSUMED_JUDGEMENT) if study.scorer.judge else ASSUMED
     level = _level(policy)
     measured = {name: _measured(decisions, name, policy.confirming_seeds, level) for name in designs}
-    if any(sight is None for sight in measured.values()):
+    if any(resolution is None for resolution in measured.values()):
         decisions, measured = [], {}
-    sights = {
-        name: measured.get(name) or predict(design, noise, policy.confidence, level) for name, design in designs.items()
+    resolutions = {
+        name: measured.get(name) or predict_resolution(design, noise, policy.confidence, level)
+        for name, design in designs.items()
     }
-    return Foresight(designs, noise, sights, policy.smallest_effect, len(decisions))
+    return PowerAnalysis(designs, noise, resolutions, policy.smallest_effect, len(decisions))
 
 
-def require_sight(study: Study, workspace: Workspace) -> None:
-    """BadInput when ``must_see`` under [policy] is below what the target can show."""
+def require_power(study: Study, workspace: Workspace) -> None:
+    """BadInput if ``must_see`` under [policy] is below the smallest detectable effect of the target."""
     must_see = study.file.policy.must_see
-    found = foresee(study, workspace)
-    visible = found.visible(study.target)
-    if must_see < visible:
+    found = analyse_power(study, workspace)
+    detectable = found.detectable(study.target)
+    if must_see < detectable:
         raise BadInput(
-            f"{study.path}: [policy] must_see={must_see:g} is below {visible:.2f}, the smallest effect that is visible "
-            f"in {study.target!r} ({found.source}); raise {advice(study, found)}, or must_see"
+            f"{study.path}: [policy] must_see={must_see:g} is below {detectable:.2f}, the smallest effect that is "
+            f"visible in {study.target!r} ({found.source}); raise {advice(study, found)}, or must_see"
         )
 
 
-def advice(study: Study, found: Foresight) -> str:
-    """What to raise so that the target shows more: figures where the noise is assumed, else the rule."""
+def advice(study: Study, found: PowerAnalysis) -> str:
+    """What to raise to detect smaller effects in the target: with figures if the noise is assumed."""
     if found.measured:
         return (
             "confirming_seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part"
         )
-    narrower = remedies(found.designs[study.target], found.noise, _level(study.file.policy))
+    narrower = improvements(found.designs[study.target], found.noise, _level(study.file.policy))
     return " or ".join(f"{name} ({seen + found.smallest_effect:.2f})" for name, seen in narrower.items())
 
 
@@ -104,36 +184,36 @@ def _designs(study: Study) -> dict[str, Design]:
 
 
 def _level(policy: Policy) -> float:
-    """The one-sided level that the first confirmation of a night must pass in the end."""
+    """The one-sided level of the last look at the first confirmation of a session."""
     return levels(policy.night_error * policy.spend, policy.confirming_seeds, FIRST_LOOK)[-1]
 
 
 def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level: float) -> Resolution | None:
-    """From the variance between seeds of comparisons in which something changed; None for too few of them."""
+    """The resolution by the variance between seeds of earlier comparisons; None if too few of them changed anything."""
     found = [row.comparison for row in decisions if row.comparison]
     parts = [Spread(one["differences"][category].get("variance", 0.0), len(one["seeds"]) - 1) for one in found]
     parts = [part for part in parts if part.variance > 0]
-    if len(parts) < FEWEST:
+    if len(parts) < FEWEST_COMPARISONS:
         return None
     error = math.sqrt(pooled(parts).variance / pairs)
     normal = NormalDist()
     return Resolution(error, normal.inv_cdf(0.975) * error, -normal.inv_cdf(level) * error)
 
 
-def _compared(study: Study, workspace: Workspace) -> list[DecisionRow]:
-    """The decisions with a comparison under this question and under the probe key that the files would give now."""
+def _comparisons(study: Study, workspace: Workspace) -> list[DecisionRow]:
+    """The decisions with a comparison under this question and under the probe key that the files give now."""
     if not holds_sessions(workspace.ledger):
         return []
     with Ledger(workspace.ledger, read_only=True) as ledger:
         sessions = [session for name in ledger.sessions() if (session := ledger.session(name))]
-        asked = [session for session in sessions if session.question == study.question]
-        if not asked or not _still_holds(study, ledger, asked[-1], ProbeStore(workspace.runs)):
+        same = [session for session in sessions if session.question == study.question]
+        if not same or not _key_unchanged(study, ledger, same[-1], ProbeStore(workspace.runs)):
             return []
-        return [row for *_, row in ledger.history(study.question, asked[-1].key) if row.comparison]
+        return [row for *_, row in ledger.history(study.question, same[-1].key) if row.comparison]
 
 
-def _still_holds(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:
-    """Would the files give the session's probe key again? Base and device are taken as they were: no worker is up."""
+def _key_unchanged(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:
+    """Whether the files give the session's probe key again, for the same base and device, since no worker runs."""
     for row in ledger.probes(session.id):
         outcome = store.read(row.id)
         if isinstance(outcome, Reading) and outcome.key.digest == session.key:

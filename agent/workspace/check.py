@@ -17,7 +17,7 @@ from agent.ledger.columns import COLUMNS
 from agent.ledger.file import holds_sessions, lost_sessions, lost_sessions_message, repair_hint, require_sound
 from agent.ledger.repair import salvage
 from agent.ledger.results_sheet import one_line, row_text
-from agent.study.schema import parse_study
+from agent.study.load import parse_study
 from agent.workspace.folder import Workspace
 from common import row_digests
 from common.errors import BadInput, MissingRequirement
@@ -27,7 +27,7 @@ from lanes import Recipe
 from preferences.store.journal import altered, read, set_bad_lines_aside
 from preferences.store.rows import KINDS, row_from_json
 from preferences.store.stores import Stores
-from probes.endpoint.spending import Allowance, Purse
+from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.result.reading import outcome_from_json
 from probes.run.store import ProbeStore
 from probes.scoring.judge.epoch import load_epoch
@@ -301,7 +301,7 @@ def _judging(workspace: Workspace, known: _Known) -> Iterator[Found]:
 
 
 def _count_anew(path: Path) -> str:
-    with Purse(Allowance(path, "")):
+    with SpendingMeter(Allowance(path, "")):
         return "an empty one is there"
 
 

@@ -178,7 +178,7 @@ def _prompts(study: Path) -> Sequence[Prompt]:
     """Of a study file, or of a file of prompts."""
     if study.suffix != ".toml":
         return load_prompts(study)
-    from agent.study.schema import load_study
+    from agent.study.load import load_study
 
     return load_study(study).material.all_prompts
 

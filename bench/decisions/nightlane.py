@@ -17,7 +17,7 @@ import tomli_w
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
-from agent.study.schema import Study, parse_study
+from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from bench.decisions.night import CATEGORIES, PROMPTS, Landscape, Night
 from lanes import LaneSettings, Recipe

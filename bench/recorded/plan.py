@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from lanes import Recipe, Value
 
 BUNDLED = Path(__file__).parents[2] / "labs" / "microcoder" / "study.toml"

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agent.study.schema import Study
+from agent.study.load import Study
 from bench.recorded.plan import PLAN, Planned, seed, write_study
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey

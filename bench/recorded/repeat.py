@@ -19,7 +19,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
-from agent.study.schema import Study, parse_study
+from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from bench.recorded.plan import PLAN, Planned
 from bench.recorded.pool import Pool, PoolRunner

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from lanes import Recipe
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings

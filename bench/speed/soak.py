@@ -27,7 +27,7 @@ from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Reading
 from probes.run.protocol import Progress

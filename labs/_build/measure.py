@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from lanes import Recipe
 from probes.generate.sampler import Sampling, generate
 from probes.run.execute import Workbench, measure, split_scored

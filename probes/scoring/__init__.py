@@ -5,7 +5,6 @@ entry point of ``nightlane.scorers`` that names a class like ``ExecutionScorer``
 """
 
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from common.digests import digest_of, file_digest
 from common.errors import BadInput
 from common.plugins import plugins, unknown_kind
 from probes.inputs.settings import ScorerSettings
+from probes.inputs.toml_file import parse_strict
 from probes.scoring.execution.scorer import ExecutionScorer
 from probes.scoring.function import FunctionScorer
 from probes.scoring.judge.scorer import JudgeScorer
@@ -53,7 +53,7 @@ def scorer_settings(table: Mapping[str, Any]) -> ScorerSettings:
     ValidationError for a bad key or value."""
     kind = table.get("kind", ScorerSettings().kind)
     settings = scorer_class(kind if isinstance(kind, str) else repr(kind)).Settings
-    return settings.model_validate_json(json.dumps(table))
+    return parse_strict(settings, table)
 
 
 def scorer_digest(settings: ScorerSettings, folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tiny
 
-from agent.study.schema import Study, parse_study
+from agent.study.load import Study, parse_study
 from bench.recorded.command import POOL, TRUTH
 from bench.recorded.plan import BUNDLED, GUARD, PLAN, START, derived, planted
 from bench.recorded.pool import Pool, PoolExhausted, PoolRunner, load

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agent.ledger.store import Ledger
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from bench.speed.soak import NIGHT, Figure, Size, _written, fill, soaked
 from view.data.results import read_results

@@ -339,7 +339,7 @@ def test_ctrl_c_in_check_is_one_line(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(material_check, "hold", interrupt)
+    monkeypatch.setattr(material_check, "check_study", interrupt)
     with pytest.raises(typer.Exit) as ended:
         check(study(tmp_path), tmp_path, 0)
     assert ended.value.exit_code == 130

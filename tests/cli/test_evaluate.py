@@ -14,7 +14,7 @@ import pytest
 import simulated_study
 import tiny
 
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from probes.model.adapter_files import note_asking
 from probes.model.load import load_renderer
 from testing.scripted_endpoint.server import ScriptedEndpoint
@@ -170,7 +170,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(
         (("--samples", "s", "--model-adapter", "a"), "name that with --model"),
         (("--study", "s.toml", "--model", "m"), "--study says which model answers, and --model was given as well"),
         (("--study", "s.toml", "--samples", "s"), "and --samples was given as well; leave one of them out"),
-        (("--study", "gone.toml"), "gone.toml is no readable study file"),
+        (("--study", "gone.toml"), "gone.toml cannot be read as a study file"),
         (("--model", "m", "--before", "b"), "give that with --samples"),
         (("--samples", "s", "--seeds", "a,b"), "whole numbers"),
         (("--samples", "s", "--seeds", "1,1"), "different numbers"),

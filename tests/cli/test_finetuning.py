@@ -10,7 +10,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.nodes import BASELINE_FAILED
 from agent.loop.start import Overrides, begin
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from cli.recipe_choice import recipe_for
 from common.errors import BadInput
@@ -116,7 +116,7 @@ def test_a_file_that_is_named_comes_first(study: Study, tmp_path: Path) -> None:
         ("learning_rate = ", "learning_rat = ", "has no key 'learning_rat'; did you mean 'learning_rate'"),
         ("learning_rate = 0.0001", "learning_rate = 3.0", "learning_rate=3.0 is refused"),
         ("learning_rate = 0.0001", 'learning_rate = "1e-4"', "learning_rate='1e-4' is refused"),
-        ("learning_rate = 0.0001", "learning_rate = 2026-11-21", "holds a date"),
+        ("learning_rate = 0.0001", "learning_rate = 2026-11-21", "learning_rate='2026-11-21' is refused"),
         ("learning_rate = 0.0001", f"lora_rank = {'9' * 5000}", "an endless number"),
         ("[mixture]", "[mixture", "is not TOML"),
         ("good = 1.0", "goood = 1.0", "the mixture weighs 'goood'; did you mean 'good'?"),
@@ -138,5 +138,5 @@ def test_a_file_that_holds_no_recipe_of_the_study_is_refused(
 def test_a_file_that_cannot_be_read_is_refused(study: Study, tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_bytes(b"\xff\xfe\x00")
     for name in ("none.toml", "odd.toml", "."):
-        with pytest.raises(BadInput, match="is no readable recipe"):
+        with pytest.raises(BadInput, match="cannot be read as a recipe"):
             recipe_for(study, Workspace(tmp_path), tmp_path / name)

@@ -14,7 +14,7 @@ import tiny
 from agent.ledger.store import Ledger
 from agent.loop.start import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from cli import main as command_line
 from preferences.store.overlay import Verdict, Vote

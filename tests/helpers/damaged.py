@@ -12,7 +12,7 @@ from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from preferences.store.overlay import Vote
 from preferences.store.stores import Stores

@@ -14,7 +14,7 @@ from agent.ledger.tables import DecisionRow
 from agent.loop import start as opening
 from agent.loop.measuring import Watcher
 from agent.loop.start import Overrides, begin, resume
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint import retry as patience
 from probes.endpoint.spending import Allowance

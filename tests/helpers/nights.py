@@ -11,7 +11,7 @@ import tiny
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
 from probes.inputs.prompts import Prompt

@@ -16,7 +16,7 @@ import tiny
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.seeds import Seeds
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from lanes import Recipe
 from probes.inputs.prompts import Prompt
 from probes.inputs.training_rows import unit

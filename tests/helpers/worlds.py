@@ -13,7 +13,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.loop import start as opening
 from agent.loop.start import Overrides, begin, resume
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
 from probes.inputs.prompts import Prompt

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from labs.microcoder.corpus import MISTAKE_SHARE
 from labs.microcoder.material import LAB as MATERIAL
 from labs.microcoder.tasks import CATEGORIES

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from common.errors import MissingRequirement
 from labs._build import command
 from labs._build.material import MANIFEST, Progress

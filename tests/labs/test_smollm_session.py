@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from labs._build.command import PrintedProgress
 from labs.smollm import build
 from probes.model.load import load_renderer

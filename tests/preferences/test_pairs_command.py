@@ -172,7 +172,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
         (("export", tmp_path / "o", "--kind", "dpo", "--format", "csv"), "use one of jsonl, parquet"),
         (("export", tmp_path / "o", "--kind", "orpo"), "has no row to export"),
         (("review", "--kind", "orpo"), "has no row to review"),
-        (("audit", "--study", tmp_path / "none.toml"), "none.toml is no readable study file"),
+        (("audit", "--study", tmp_path / "none.toml"), "none.toml cannot be read as a study file"),
     ):
         assert message in refused(tmp_path, *arguments)
     tiny.write_jsonl(file, [{"prompt": "p", "chosen": "c", "rejected": "r"}])

@@ -7,7 +7,7 @@ import pytest
 from simulated_study import STUDY, write_study
 
 from agent.loop.start import Overrides, begin
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from view.data.cost import cost_text

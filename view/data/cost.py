@@ -8,8 +8,8 @@ from statistics import NormalDist, median
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.policy.alpha_spending import levels
-from agent.study.power import advice, foresee
-from agent.study.schema import Study
+from agent.study.load import Study
+from agent.study.power import advice, analyse_power
 from agent.workspace.folder import Workspace
 from view.report.markdown import count, plain
 from view.terminal.next_commands import run_command
@@ -137,20 +137,20 @@ def _times(measured: Measured) -> list[tuple[str, str]]:
 def _sight(study: Study, workspace: Workspace) -> list[str]:
     """Per category: prompts, the error of a whole confirmation, and the smallest effect it shows with an even "
     "chance."""
-    found = foresee(study, workspace)
+    found = analyse_power(study, workspace)
     roles = {study.target: "target", **{name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}}
-    width = max(len(name) for name in ("category", *found.sights))
+    width = max(len(name) for name in ("category", *found.resolutions))
     lines = [f"What can be seen (noise {found.source}):"]
     lines.append(f"{'category':<{width}}  prompts  standard error  half-width  smallest effect")
-    for name, sight in found.sights.items():
-        figures = f"{sight.standard_error:>14.2f}  {sight.half_width:>10.2f}  {found.visible(name):>15.2f}"
+    for name, resolution in found.resolutions.items():
+        figures = f"{resolution.standard_error:>14.2f}  {resolution.half_width:>10.2f}  {found.detectable(name):>15.2f}"
         lines.append(f"{name:<{width}}  {found.designs[name].prompts:>7}  {figures}  {roles.get(name, '')}".rstrip())
     lines += ["", f"To see smaller effects in {study.target}: raise {advice(study, found)}."]
     if study.scorer.chooses:
         lines.append("Decisions rest on choices: an effect is 10 x (share of answers won minus share lost).")
     policy = study.file.policy
     level = levels(policy.guard_error, policy.confirming_seeds, policy.first_seeds)[-1]
-    needed = {name: NormalDist().inv_cdf(1 - level) * found.sights[name].standard_error for name in study.guards}
+    needed = {name: NormalDist().inv_cdf(1 - level) * found.resolutions[name].standard_error for name in study.guards}
     narrow = {name: need - study.guards[name] for name, need in needed.items() if need > study.guards[name]}
     if narrow:
         told = ", ".join(f"{name} {lacks:+.2f}" for name, lacks in narrow.items())

@@ -10,7 +10,8 @@ from agent.ledger.tables import CheckRow, DecisionRow, ExaminationRow, ProbeRow,
 from agent.loop.budget import Spent, limits, priced, spent_by
 from agent.loop.survey import Surveyed, closed
 from agent.proposers.context import CALIBRATION
-from agent.study.schema import Budget, Study, parse_study
+from agent.study.load import Study, parse_study
+from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from evaluation.results import Result

@@ -1,6 +1,6 @@
 """What `nightlane check` says of rows and prompts as the tokenizer renders them."""
 
-from agent.study.material_check import Held
+from agent.study.material_check import CheckedStudy
 from probes.rendering.renderer import Unrenderable
 from probes.rendering.row_check import SourceCounts, shown
 from view.report.markdown import plain, table
@@ -12,30 +12,30 @@ NOT_RENDERED = (
 )
 
 
-def rendered_text(held: Held) -> str:
+def rendered_text(study: CheckedStudy) -> str:
     """The counts by source, and what they mean."""
-    if held.renderer is None:
+    if study.renderer is None:
         return NOT_RENDERED
-    rows = [_cells(name, counts) for name, counts in held.counts.items()]
-    stop = held.renderer.stop
-    ends = [repr(held.renderer.tokenizer.decode([token])) for token in stop.ids] + [repr(text) for text in stop.texts]
+    rows = [_cells(name, counts) for name, counts in study.counts.items()]
+    stop = study.renderer.stop
+    ends = [repr(study.renderer.tokenizer.decode([token])) for token in stop.ids] + [repr(text) for text in stop.texts]
     return "\n".join([
-        "", f"Rows as the tokenizer renders them, in tokens, with max_length={held.shortest} (the smallest here):", "",
+        "", f"Rows as the tokenizer renders them, in tokens, with max_length={study.shortest} (the smallest here):", "",
         *table(HEADINGS, rows, right=tuple(range(1, len(HEADINGS)))), "",
         f"Answers end at {' or '.join(ends)}. A row that is cut loses its end; rows without room are refused, too.",
     ])  # fmt: skip
 
 
-def rows_text(held: Held, number: int) -> str:
+def rows_text(study: CheckedStudy, number: int) -> str:
     """Rows of each source, token by token, what is in the loss in double brackets."""
-    if held.renderer is None:
+    if study.renderer is None:
         return ""
     lines = ["", "Rows token by token (| between tokens); what is in the loss stands in ⟦⟧:"]
-    for name, pairs in held.study.material.sources.items():
+    for name, pairs in study.study.material.sources.items():
         for pair in pairs[:number]:
             lines += ["", f"{name}, {pair.line}"]
             try:
-                lines += shown(held.renderer, pair)
+                lines += shown(study.renderer, pair)
             except Unrenderable as error:
                 lines.append(f"refused: {error}")
     return "\n".join(lines)

@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.errors import BadInput
-from probes.inputs.toml_file import read_toml
+from probes.inputs.toml_file import parse_strict, read_toml
 
 RESERVED = ("judge_overall", "pass_spread", "overall", "critical_failures", "components", "note")
 
@@ -132,9 +132,9 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
 
 def load_rubric(path: Path) -> Rubric:
     """The rubric in a file; BadInput in one sentence for the first law it breaks."""
-    _, text = read_toml(path, "rubric")
+    table = read_toml(path, "rubric")
     try:
-        return Rubric.model_validate_json(text)
+        return parse_strict(Rubric, table)
     except ValidationError as error:
         raise BadInput(f"{path}: {_first(error)}") from None
 

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 from common.errors import BadInput
 from common.wording import nearest
 from probes.inputs.settings import Section
-from probes.inputs.toml_file import read_toml
+from probes.inputs.toml_file import parse_strict, read_toml
 from probes.scoring.protocol import ScorerBroken
 
 LONGEST = 20_000
@@ -237,9 +237,9 @@ class RulesFile(Section):
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
     """The rules of a file, in its order; BadInput in one sentence for the first law it breaks."""
-    table, text = read_toml(path, "rules")
+    table = read_toml(path, "rules")
     try:
-        rules = RulesFile.model_validate_json(text).rule
+        rules = parse_strict(RulesFile, table).rule
     except ValidationError as error:
         raise BadInput(f"{path}{_complaint(error, table)}") from None
     if twice := next(_repeated([rule.name for rule in rules]), None):

@@ -15,7 +15,7 @@ from agent.proposers.context import Search
 from agent.proposers.prompt import briefing
 from agent.proposers.thompson import ThompsonProposer
 from agent.proposers.tpe import TpeProposer
-from agent.study.schema import Study, parse_study
+from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
 from view.report.report import write_report

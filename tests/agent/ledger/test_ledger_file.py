@@ -20,7 +20,7 @@ from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import ExaminationRow
 from agent.loop.start import Overrides, begin, resume
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
 from cli.main import main

@@ -19,7 +19,7 @@ from agent.ledger.results_sheet import FORMULA, cell, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.start import Overrides, begin
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
 from common.errors import BadInput

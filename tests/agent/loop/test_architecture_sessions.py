@@ -17,7 +17,7 @@ import pytest
 import tiny
 from tokenizers_of_all_kinds import KINDS
 
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ModelSettings
 from probes.inputs.training_rows import Pair

@@ -16,7 +16,7 @@ from agent.loop import start as opening
 from agent.loop.nodes import Session
 from agent.loop.start import Overrides, begin, resume
 from agent.proposers.context import CALIBRATION, Search
-from agent.study.schema import Study
+from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from view.data.session_record import SessionRecord, load_record
 from view.explain.explanation import explain

@@ -13,7 +13,7 @@ from test_session import go_on, interrupted, ledger_of, play
 
 from agent.loop import measuring
 from agent.loop import start as opening
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance
 from probes.scoring.judge.cache import JudgeCache

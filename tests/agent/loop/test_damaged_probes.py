@@ -16,7 +16,7 @@ from agent.loop.nodes import Session
 from agent.loop.pairwise_choices import Choices
 from agent.loop.round import Pair
 from agent.proposers.context import Search
-from agent.study.schema import Study
+from agent.study.load import Study
 from common.errors import MissingRequirement
 from probes.result.reading import Probe, ProbeKey
 from probes.run.store import ProbeStore

@@ -15,7 +15,7 @@ from agent.ledger.tables import CheckRow
 from agent.loop import start as opening
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.start import Overrides, begin, resume
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe

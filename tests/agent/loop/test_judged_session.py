@@ -10,7 +10,7 @@ import judged
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import EndpointUnavailable, JudgeUnfit
 from probes.endpoint.spending import spent_on_judging

@@ -16,7 +16,7 @@ from agent.loop.start import Overrides, begin
 from agent.policy.decision_rule import Terms, Verdict, screen
 from agent.policy.session_statistics import Knowledge
 from agent.policy.settings import Policy
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput, UnlikeReadings
 from probes.result.comparison import OVERALL, compare

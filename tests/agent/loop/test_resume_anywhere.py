@@ -25,7 +25,7 @@ from agent.ledger.store import Ledger
 from agent.loop import start as opening
 from agent.loop.nodes import Session
 from agent.loop.start import Overrides, begin, resume
-from agent.study.schema import Study
+from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from preferences.store.stores import Stores
 from view.report.report import write_report

@@ -10,7 +10,7 @@ from worlds import World, go_on, looks, play, recorded, study_of
 
 from agent.ledger.store import Ledger
 from agent.proposers.context import CALIBRATION, CHANCES, HARM, UNDECIDED
-from agent.study.schema import Study
+from agent.study.load import Study
 from lanes import Recipe
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Row

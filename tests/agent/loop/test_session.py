@@ -14,7 +14,7 @@ from agent.loop import start as opening
 from agent.loop.start import Overrides, begin, resume
 from agent.policy.settings import Policy
 from agent.proposers.context import CHANCES, UNDECIDED, Search
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from common.digests import digest_of
 from common.errors import BadInput, BaselineFailed, DiskFull, MissingRequirement, StudyChanged, WorkspaceBusy

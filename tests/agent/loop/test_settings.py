@@ -16,7 +16,7 @@ import tiny
 from agent.ledger.store import Ledger
 from agent.loop import start as opening
 from agent.loop.start import Overrides, begin, resume
-from agent.study.schema import Study
+from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from view.data.session_record import load_record

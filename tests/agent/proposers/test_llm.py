@@ -13,7 +13,8 @@ from agent.proposers.llm import LanguageModelProposer
 from agent.proposers.prompt import briefing
 from agent.proposers.protocol import Declined, Situation, Suggestion
 from agent.proposers.reply import Refused, Reply, chosen_move, read_reply
-from agent.study.schema import ProposerSettings, load_study
+from agent.study.load import load_study
+from agent.study.schema import ProposerSettings
 from common.errors import EndpointUnavailable
 from lanes import show
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint

@@ -20,7 +20,7 @@ from agent.proposers import Chain, Situation, Suggestion
 from agent.proposers.preference_data import HAD_ITS_TURN, ProposerPair, export_pairs, proposer_pairs
 from agent.proposers.prompt import MOVES_HEADING, SYSTEM, briefing
 from agent.proposers.reply import chosen_move, read_reply
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe, Value

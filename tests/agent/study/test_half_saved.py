@@ -9,7 +9,7 @@ from test_session import ledger_of, play, study  # noqa: F401 - a fixture
 
 from agent.loop import measuring
 from agent.loop.measuring import READ_AGAIN_AFTER, Measuring
-from agent.study.schema import Study
+from agent.study.load import Study
 from common.errors import BadInput, StudyChanged
 from testing.simulated_runner import SimulatedRunner
 

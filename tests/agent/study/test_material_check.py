@@ -9,8 +9,8 @@ import pytest
 import tiny
 from tokenizers_of_all_kinds import KINDS
 
-from agent.study.material_check import Held, hold
-from agent.study.schema import Study, load_study, reloaded
+from agent.study.load import Study, load_study, reload_study
+from agent.study.material_check import CheckedStudy, check_study
 from common.errors import BadInput
 from probes.model.load import load_renderer
 from probes.rendering.row_check import rendered_digest, shown
@@ -96,13 +96,13 @@ def left_out(study: Study) -> dict[str, list[int]]:
     }
 
 
-def held(study: Study, **given: Any) -> Held:
-    return hold(study, lambda note: None, **given)
+def check_written(study: Study, **given: Any) -> CheckedStudy:
+    return check_study(study, lambda note: None, **given)
 
 
 def test_rows_are_counted_as_they_are_rendered(tmp_path: Path) -> None:
     cut = {**row(7), "chosen": "It is four. " * 60}
-    found = held(written(tmp_path, "ChatML base", [row(1), row(2), cut, LONG], "leave_out"))
+    found = check_written(written(tmp_path, "ChatML base", [row(1), row(2), cut, LONG], "leave_out"))
     counts = found.counts["good"]
     assert (counts.rows, counts.cut, counts.no_room, counts.endless, len(counts.refused)) == (4, 1, 1, 0, 1)
     assert counts.longest > found.shortest == 256
@@ -124,8 +124,8 @@ def test_a_row_that_cannot_be_trained_is_refused_by_its_line_or_left_out(
 ) -> None:
     rows = [row(1), bad, row(2)]
     with pytest.raises(BadInput, match=rf"good\.jsonl, line 2.*{why}.*or set bad_rows = \"leave_out\" under \[data\]"):
-        held(written(tmp_path, kind, rows))
-    found = held(written(tmp_path, kind, rows, "leave_out"))
+        check_written(written(tmp_path, kind, rows))
+    found = check_written(written(tmp_path, kind, rows, "leave_out"))
     assert left_out(found.study) == {"good": [2]}
     assert [pair.line for pair in found.study.material.sources["good"]] == [1, 3]
     (told,) = found.study.material.left_out
@@ -134,12 +134,12 @@ def test_a_row_that_cannot_be_trained_is_refused_by_its_line_or_left_out(
 
 def test_no_row_that_can_be_trained_is_refused_either_way(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no row of .*good\.jsonl is good"):
-        _ = held(written(tmp_path, "ChatML base", [LONG], "leave_out")).study.material.sources
+        _ = check_written(written(tmp_path, "ChatML base", [LONG], "leave_out")).study.material.sources
 
 
 def test_a_row_that_was_mended_meanwhile_stays_out_and_the_data_are_what_they_were(tmp_path: Path) -> None:
     broken = {**row(3), "chosen": None}
-    began = held(written(tmp_path, "ChatML base", [row(1), LONG, broken], "leave_out")).study
+    began = check_written(written(tmp_path, "ChatML base", [row(1), LONG, broken], "leave_out")).study
     key = began.material.key("machine")
     assert left_out(began) == {"good": [2, 3]}
     before = {"good": began.material.read_sources["good"].gaps}
@@ -147,14 +147,14 @@ def test_a_row_that_was_mended_meanwhile_stays_out_and_the_data_are_what_they_we
     os.utime(tmp_path / "good.jsonl", (1, 1))
     assert began.material.key("machine") == key, "while the session runs"
     fresh = load_study(tmp_path / "study.toml")
-    assert held(fresh).study.material.key("machine") != key
-    again = held(fresh, before=before).study
+    assert check_written(fresh).study.material.key("machine") != key
+    again = check_written(fresh, gaps_before=before).study
     assert again.material.key("machine") == key
     assert left_out(again) == {"good": [2, 3]}
     (tmp_path / "study.toml").write_text(f"{again.text}\n# later\n", encoding="utf-8")
-    assert reloaded(again).material.key("machine") == key
+    assert reload_study(again).material.key("machine") == key
     tiny.write_jsonl(tmp_path / "good.jsonl", [row(9), row(2), row(3)])
-    assert held(fresh, before=before).study.material.key("machine") != key, "another row was changed"
+    assert check_written(fresh, gaps_before=before).study.material.key("machine") != key, "another row was changed"
 
 
 @pytest.mark.parametrize(
@@ -170,21 +170,21 @@ def test_a_row_that_was_mended_meanwhile_stays_out_and_the_data_are_what_they_we
 def test_lines_that_came_or_went_where_a_row_was_left_out_change_nothing(
     tmp_path: Path, later: list[dict[str, Any]]
 ) -> None:
-    began = held(written(tmp_path, "ChatML base", [row(1), LONG, {}, row(5), row(5), row(6), {}], "leave_out")).study
+    began = check_written(
+        written(tmp_path, "ChatML base", [row(1), LONG, {}, row(5), row(5), row(6), {}], "leave_out")
+    ).study
     before, key = {"good": began.material.read_sources["good"].gaps}, began.material.key("machine")
     fresh = written(tmp_path, "ChatML base", later, "leave_out")
-    assert held(fresh, before=before).study.material.key("machine") == key
+    assert check_written(fresh, gaps_before=before).study.material.key("machine") == key
     for other in ([row(1), row(5), row(6)], [row(1), row(5), row(5), row(9), row(6)], [row(1)]):
-        assert (
-            held(written(tmp_path, "ChatML base", other, "leave_out"), before=before).study.material.key("machine")
-            != key
-        )
+        again = check_written(written(tmp_path, "ChatML base", other, "leave_out"), gaps_before=before).study
+        assert again.material.key("machine") != key
 
 
 def test_a_refusal_counts_each_bad_row_once(tmp_path: Path) -> None:
     study = written(tmp_path, "ChatML base", [LONG, {}], "leave_out")
     with pytest.raises(BadInput, match=r"line 1: .*; 1 more row is bad; no row of .*good\.jsonl is good"):
-        _ = held(study, before={"good": [(0, "")]}).study.material.sources
+        _ = check_written(study, gaps_before={"good": [(0, "")]}).study.material.sources
 
 
 def test_a_prompt_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_prompt_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         BadInput, match=r"the prompt 'probe-arithmetic-0' cannot be asked: the chat template refuses it"
     ):
-        held(load_study(study.path))
+        check_written(load_study(study.path))
 
 
 def test_the_digest_of_the_questions_follows_what_changes_them(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_the_digest_of_the_questions_follows_what_changes_them(tmp_path: Path) -
 
 
 def test_rows_are_shown_token_by_token_with_what_is_in_the_loss(tmp_path: Path) -> None:
-    found = held(written(tmp_path, "bos by both", [row(1)]))
+    found = check_written(written(tmp_path, "bos by both", [row(1)]))
     assert found.renderer is not None
     asked, chosen, _ = shown(found.renderer, found.study.material.sources["good"][0])
     assert asked.count("<|begin_of_text|>") == 1
@@ -230,7 +230,7 @@ def test_rows_are_shown_token_by_token_with_what_is_in_the_loss(tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["plain, metaspace", "without system turns", "ChatML base"])
 def test_each_blank_of_a_row_is_shown(tmp_path: Path, kind: str) -> None:
-    found = held(written(tmp_path, kind, [row(1)]))
+    found = check_written(written(tmp_path, kind, [row(1)]))
     asked, chosen, _ = (
         line.replace("|", "") for line in shown(found.renderer, found.study.material.sources["good"][0])
     )

@@ -6,8 +6,8 @@ import pytest
 import simulated_study
 import tiny
 
-from agent.study.material_check import hold
-from agent.study.schema import Study, load_study
+from agent.study.load import Study, load_study
+from agent.study.material_check import check_study
 from cli.study import write_example_study
 from common.errors import BadInput
 
@@ -107,9 +107,9 @@ def test_a_model_that_lacks_what_a_lane_may_choose_is_refused_before_anything_is
         ('path = "none"', f'path = "{tmp_path / "phi3"}"'), ("effective_batch = 4", "max_length = 128"),
         ("steps = 20", "steps = 20\nmax_new_tokens = 8"), ("beta = true", "beta = true\nlora_targets = true"),
     )  # fmt: skip
-    assert hold(study(tmp_path, *asked), quiet).renderer is None
+    assert check_study(study(tmp_path, *asked), quiet).renderer is None
     with pytest.raises(BadInput, match=r"names q_proj, v_proj, and this model .phi3. has no such linear layer"):
-        hold(study(tmp_path, *asked, ('kind = "simulated"', 'kind = "resident"')), quiet)
+        check_study(study(tmp_path, *asked, ('kind = "simulated"', 'kind = "resident"')), quiet)
 
 
 def test_a_mixture_may_be_a_table_of_weights(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import simulated_study
 import tiny
 
-from agent.study.schema import load_study
+from agent.study.load import load_study
 from cli.study import EXAMPLE_STUDY
 from common.errors import BadInput, EndpointUnavailable
 from probes.generate.random_keys import Sampling

@@ -82,7 +82,7 @@ def test_a_rubric_that_breaks_a_law_is_refused_in_one_sentence_with_its_file(
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        BadInput, match=r"\(rubric under \[scorer\]\) cannot be read as UTF-8 text; write it or mend the path"
+        BadInput, match=r"\(rubric under \[scorer\]\) cannot be read as UTF-8 text; write it or correct the path"
     ):
         load_rubric(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
