@@ -28,20 +28,19 @@ class Chosen:
 
 
 def recipe_for(study: Study, workspace: Workspace, file: Path | None = None) -> Chosen:
-    """The recipe of ``file``, else what the last finished session under the study's question left, else the study's
-    own. BadInput for a file that holds no recipe, or one that this study cannot train.
+    """The recipe of ``file``; else the incumbent of the last finished session under the study's question; else the
+    study's own. BadInput for a file without a recipe, or with one that this study cannot train.
 
-    The question stands for the probe key, which only a worker can name: a session decides under one key, and the
-    recipe that it left has won there.
+    The question stands in for the probe key, which only a worker knows: a session decides under one key.
     """
     if file is not None:
-        return Chosen(_of_file(file, study), str(file))
-    none = f"the study's own, since {workspace.root} holds no finished session under its question"
-    return _left(workspace, study.question) or Chosen(study.start, none)
+        return Chosen(_read_recipe(file, study), str(file))
+    own = f"the study's own, since {workspace.root} holds no finished session under its question"
+    return _last_incumbent(workspace, study.question) or Chosen(study.start, own)
 
 
-def _left(workspace: Workspace, question: str) -> Chosen | None:
-    """A session that could not measure what it started from says nothing of it."""
+def _last_incumbent(workspace: Workspace, question: str) -> Chosen | None:
+    """Of the last finished session that could measure its starting recipe."""
     if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:
@@ -50,11 +49,11 @@ def _left(workspace: Workspace, question: str) -> Chosen | None:
             unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
             if row.question == question and row.finished and not unmeasured:
                 decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
-                return Chosen(ledger.recipe(last_incumbent(row, decisions)), f"what session {row.id} left standing")
+                return Chosen(ledger.recipe(last_incumbent(row, decisions)), f"the incumbent of session {row.id}")
     return None
 
 
-def _of_file(path: Path, study: Study) -> Recipe:
+def _read_recipe(path: Path, study: Study) -> Recipe:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         recipe = parse_strict(Recipe, table)

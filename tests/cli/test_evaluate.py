@@ -219,9 +219,21 @@ def test_a_base_model_and_its_adapter_are_two_sides_that_repeat_to_the_letter(tm
     write_adapter(tmp_path / "model", tmp_path / "adapter")
     problems = rows(tmp_path / "p.jsonl", ADD, LAST)
     arguments = (
-        "--problems", problems, "--model", tmp_path / "model", "--adapter", tmp_path / "adapter",
-        "--seeds", "42,7", "-n", 2, "--tokens", 8, "--temperature", 0.8,
-    )  # fmt: skip
+        "--problems",
+        problems,
+        "--model",
+        tmp_path / "model",
+        "--adapter",
+        tmp_path / "adapter",
+        "--seeds",
+        "42,7",
+        "-n",
+        2,
+        "--tokens",
+        8,
+        "--temperature",
+        0.8,
+    )
     data = figures(tmp_path / "one", *arguments)
     assert [len(side["results"]) for side in data["sides"]] == [8, 8]
     assert data["sides"][1]["name"].endswith("adapter")

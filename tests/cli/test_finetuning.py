@@ -19,7 +19,7 @@ from lanes.knobs import changed
 from view.report.report import write_report
 from view.terminal.live import watching
 
-TOLD = "what session {} left standing"
+ORIGIN = "the incumbent of session {}"
 
 
 @pytest.fixture
@@ -34,12 +34,21 @@ def other(study: Study, rate: float) -> Recipe:
 def session(
     study: Study, workspace: Workspace, name: str, *decided: tuple[str, Recipe], finished: str = "budget", **more: Any
 ) -> None:
-    """A session in the ledger with these statuses and what stands after each."""
+    """A session in the ledger with these statuses and the incumbent after each."""
     with Ledger(workspace.ledger) as ledger:
         values = {
-            "id": name, "study": study.name, "study_path": "study.toml", "question": study.question, "study_text": "",
-            "key": "k", "start": study.start.digest, "seed": 0, "limits": {}, "started": f"2026-11-{name}", **more,
-        }  # fmt: skip
+            "id": name,
+            "study": study.name,
+            "study_path": "study.toml",
+            "question": study.question,
+            "study_text": "",
+            "key": "k",
+            "start": study.start.digest,
+            "seed": 0,
+            "limits": {},
+            "started": f"2026-11-{name}",
+            **more,
+        }
         ledger.begin(SessionRow(**values), study.start)
         rows = []
         for turn, (status, incumbent) in enumerate(decided, start=1):
@@ -70,7 +79,7 @@ def test_after_a_session_it_is_the_recipe_in_the_sessions_folder(tmp_path: Path)
     found = recipe_for(study, workspace)
     assert found.recipe != study.start, "raising a learning rate that is far too low is found"
     assert found.recipe == Recipe.from_toml((workspace.session(name) / "recipe.toml").read_text(encoding="utf-8"))
-    assert found.origin == TOLD.format(name)
+    assert found.origin == ORIGIN.format(name)
 
 
 def test_without_a_session_it_is_the_studys_own_and_said_to_be(study: Study, tmp_path: Path) -> None:
@@ -85,7 +94,7 @@ def test_it_is_what_the_last_finished_session_left(study: Study, tmp_path: Path)
     session(study, workspace, "21", ("KEEP", one), ("DISCARD", study.start))
     assert recipe_for(study, workspace).recipe == one
     session(study, workspace, "22", ("KEEP", two), ("KEEP", one), ("RETRACT", two))
-    assert (recipe_for(study, workspace).recipe, recipe_for(study, workspace).origin) == (two, TOLD.format(22))
+    assert (recipe_for(study, workspace).recipe, recipe_for(study, workspace).origin) == (two, ORIGIN.format(22))
     session(study, workspace, "23")
     assert recipe_for(study, workspace).recipe == study.start
 
@@ -98,7 +107,7 @@ def test_sessions_that_are_open_ask_something_else_or_measured_nothing_do_not_co
     session(study, workspace, "22", ("KEEP", two), finished="")
     session(study, workspace, "23", ("KEEP", two), question="another")
     session(study, workspace, "24", finished=f"{BASELINE_FAILED}: diverged")
-    assert (recipe_for(study, workspace).recipe, recipe_for(study, workspace).origin) == (one, TOLD.format(21))
+    assert (recipe_for(study, workspace).recipe, recipe_for(study, workspace).origin) == (one, ORIGIN.format(21))
 
 
 def test_a_file_that_is_named_comes_first(study: Study, tmp_path: Path) -> None:

@@ -79,8 +79,16 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     stores = Stores(workspace.runs / "rl_data")
     stores.reserve(load_study(path).material.all_prompts)
     side = Side("sampled", recipe=EVIL, critical=(EVIL,))
-    row = Row("dpo", TIME, f"# task {EVIL}\n", (f"def f():\n    return '{EVIL}'\n", f"return {EVIL}"), (8.0, 4.0),
-              NAME, EVIL, Provenance((side, side), "s", EVIL, EVIL, EVIL))  # fmt: skip
+    row = Row(
+        kind="dpo",
+        time=TIME,
+        prompt=f"# task {EVIL}\n",
+        texts=(f"def f():\n    return '{EVIL}'\n", f"return {EVIL}"),
+        scores=(8.0, 4.0),
+        category=NAME,
+        source=EVIL,
+        provenance=Provenance((side, side), "s", EVIL, EVIL, EVIL),
+    )
     added = stores.add([row]).new[0]
     stores.vote([Vote(added, "up", EVIL, TIME)])
     stores.review(Verdict(added, "good", EVIL, TIME, stores.digest("dpo")))
@@ -121,9 +129,12 @@ def test_what_a_night_leaves_holds_nothing_that_is_obeyed(night: Workspace) -> N
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_commands_show_it(
-    night: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str],
+    night: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     code, out, _ = typed(monkeypatch, capsys, *command, "--workspace", night.root, *(["--json"] if as_json else []))
     assert code == 0
     assert clean(out)
@@ -203,9 +214,12 @@ def test_an_evaluation_shows_answers_and_is_not_obeyed_by_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     problem = {
-        "task_id": NAME, "prompt": "def add(a, b):\n", "entry_point": "add", "canonical_solution": "    return a + b\n",
+        "task_id": NAME,
+        "prompt": "def add(a, b):\n",
+        "entry_point": "add",
+        "canonical_solution": "    return a + b\n",
         "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
-    }  # fmt: skip
+    }
     answer = {"task_id": NAME, "completion": f"    raise ValueError({EVIL!r})  # {EVIL}\n"}
     (tmp_path / "problems.jsonl").write_text(json.dumps(problem) + "\n", encoding="utf-8")
     (tmp_path / "samples.jsonl").write_text(json.dumps(answer) + "\n", encoding="utf-8")
