@@ -16,7 +16,7 @@ from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
 from preferences.store.stores import mechanical, require_vote
 from probes.inputs.training_rows import Reserved
 from probes.inputs.files import records
-from probes.inputs.rows import USED, BadRow, texts_of
+from probes.inputs.rows import USED, BadRow, file_repeats_prompts, texts_of
 from probes.inputs.where import Where
 
 Item = TypeVar("Item")
@@ -47,9 +47,10 @@ class Found:
 def read_rows(path: Where, kind: Kind, defaults: Defaults, time: str, reserved: Reserved, plain: bool | None) -> Found:
     """The rows of a file for one store. ``plain``: the form that the store has, None where it is empty."""
     form = [plain]
+    repeats_prompt = file_repeats_prompts((record for _, record in records(path)), SIDES[kind])
 
     def row_of(record: Record) -> Row:
-        row = _row(kind, record, defaults, time)
+        row = _row(kind, record, defaults, time, repeats_prompt)
         overlap = reserved.overlap(row.prompt, *row.texts)
         if overlap is not None:
             raise BadInput(f"{overlap.told}; leave the row out")
@@ -119,11 +120,11 @@ def _columns(kind: Kind) -> tuple[str, ...]:
     return tuple(f"{side}{what}" for side in SIDES[kind] for what in ("", "_score", "_origin"))
 
 
-def _row(kind: Kind, record: Record, defaults: Defaults, time: str) -> Row:
+def _row(kind: Kind, record: Record, defaults: Defaults, time: str, repeats_prompt: bool) -> Row:
     if isinstance(record.get("provenance"), dict):
         return row_from_json(kind, record)
     sides = SIDES[kind]
-    texts = texts_of(record, sides)
+    texts = texts_of(record, sides, repeats_prompt)
     if texts.tools:
         raise BadInput(
             "it has tools, which the stores do not keep; name the file under [data.sources] of a study to train on it, "

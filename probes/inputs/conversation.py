@@ -14,6 +14,8 @@ _LEADING = ("system", "developer")
 def split_at_prompt(prompt: Conversation, sides: Mapping[str, Conversation]) -> Parts:
     """The prompt, and the sides as answers: of whole conversations the beginning is taken off. What whole conversations
     share beyond the prompt belongs to it where a user speaks again, since a user's words are no answer."""
+    for name, turns in (("prompt", prompt), *sides.items()):
+        _require_roles(name, turns)
     whole = {name: side for name, side in sides.items() if side[0].role != "assistant"}
     begun = {name: _beginning(name, prompt, side) for name, side in whole.items()}
     if len(set(begun.values())) > 1:
@@ -30,6 +32,8 @@ def split_at_prompt(prompt: Conversation, sides: Mapping[str, Conversation]) -> 
 
 def split_at_common_beginning(sides: Mapping[str, Conversation]) -> Parts:
     """Of whole conversations without a prompt, that is their common beginning, up to an assistant's turn."""
+    for name, turns in sides.items():
+        _require_roles(name, turns)
     prompt, answers = _common(tuple(sides.values()))
     if not prompt:
         raise BadInput(
@@ -51,8 +55,6 @@ def with_system(system: Conversation, prompt: Turns) -> Turns:
 def require_prompt(turns: Conversation) -> None:
     """BadInput for a conversation that does not end where the assistant is to speak."""
     _require_roles("prompt", turns)
-    if turns[0].role == "tool":
-        raise BadInput("the prompt begins with a tool's turn; begin it with a system's or user's")
     if turns[-1].role == "assistant":
         raise BadInput(
             "the prompt ends with the assistant's turn, and an answer is a turn of its own; move that turn into the "
@@ -60,6 +62,17 @@ def require_prompt(turns: Conversation) -> None:
         )
     if turns[-1].role not in ("user", "tool"):
         raise BadInput(f"the prompt ends with the {turns[-1].role}'s turn; end it with the user's or a tool's")
+    if turns[0].role in ("assistant", "tool"):
+        raise BadInput(
+            f"the prompt begins with the {turns[0].role}'s turn; begin it with a system's or the user's, or leave the "
+            "row out"
+        )
+    late = next((turn.role for turn in turns[leading(turns) :] if turn.role in _LEADING), None)
+    if late is not None:
+        raise BadInput(
+            f"the prompt has a {late}'s turn after another speaker's; put it first, or write its text into the user's "
+            "turn"
+        )
     _require_contents("prompt", turns)
 
 

@@ -7,7 +7,7 @@ with "it", the place is its subject (probes/inputs/files.py).
 import json
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +71,15 @@ class Texts:
     tools: str = ""
 
 
-def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR) -> Texts:
-    """The texts of a row with these sides; BadInput for one that cannot be trained on as it is meant."""
+def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR, repeats_prompt: bool = False) -> Texts:
+    """The texts of a row with these sides; BadInput for one that cannot be trained on as it is meant.
+
+    ``repeats_prompt``: plain texts of its file begin with their prompt (``file_repeats_prompts``), and lose it.
+    """
     require_no_other_meaning(record)
     answers = {name: _given(record, name, sides) for name in sides}
     prompt, system, tools = _prompt(record), system_of(record), _tools(record)
-    if isinstance(prompt, str):
+    if repeats_prompt and isinstance(prompt, str):
         answers = _without_repeated(prompt, answers)
     if prompt is None and "prompt" in record and all(isinstance(text, str) for text in answers.values()):
         raise BadInput("it has no text in 'prompt', which is empty; write one, or leave the row out")
@@ -132,10 +135,27 @@ def _again(name: str, value: object) -> object:
         return None
 
 
+def file_repeats_prompts(rows: Iterable[Mapping[str, Any] | BadInput], sides: Sequence[str] = PAIR) -> bool:
+    """Whether both answers of every row of plain texts begin with the whole prompt, as dialogues in one text do.
+
+    One row whose answers begin with its prompt says nothing: to a prompt "Hi" both may begin with "His".
+    """
+    found = False
+    for row in rows:
+        texts = [row.get(name) for name in ("prompt", *sides)] if not isinstance(row, BadInput) else []
+        if len(texts) <= len(PAIR) or not all(isinstance(text, str) and text.strip() for text in texts):
+            continue
+        prompt, *answers = map(str, texts)
+        if not all(answer.startswith(prompt) for answer in answers):
+            return False
+        found = True
+    return found
+
+
 def _without_repeated(prompt: str, answers: Mapping[str, Turns]) -> dict[str, Turns]:
     """The answers without the prompt where all are texts that begin with the whole of it."""
     texts = {name: text for name, text in answers.items() if isinstance(text, str) and text.startswith(prompt)}
-    if not prompt.strip() or len(answers) < len(PAIR) or len(texts) < len(answers):
+    if not prompt.strip() or len(texts) < len(answers):
         return dict(answers)
     ended = next((name for name, text in texts.items() if not text[len(prompt) :].strip()), None)
     if ended is not None:
@@ -156,12 +176,16 @@ def _given(record: Mapping[str, Any], name: str, sides: Sequence[str]) -> Turns:
 
 
 def _prompt(record: Mapping[str, Any]) -> Turns | None:
-    name = next((name for name in ("prompt", "conversations") if record.get(name) is not None), None)
+    name = next((name for name in ("prompt", "conversations") if not _is_blank(record.get(name))), None)
     if name is None:
         return None
     text = turns_of(name, record[name])
     _require_not_written_out(name, text)
     return text
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _require_not_written_out(name: str, text: Turns) -> None:
@@ -175,7 +199,7 @@ def _require_not_written_out(name: str, text: Turns) -> None:
 def system_of(record: Mapping[str, Any]) -> Conversation:
     """The system turn that the column of that name says; () for none."""
     value = record.get("system")
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _is_blank(value):
         return ()
     if not isinstance(value, str):
         raise BadInput("it has a column 'system' that is no text; write one, or take the column out")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from common.digests import digest_of
 from common.errors import BadInput
 from probes.inputs.files import at, records, rows_digest, unit_of
-from probes.inputs.rows import PAIR, USED, BadRow, difficulty_of, texts_of
+from probes.inputs.rows import PAIR, USED, BadRow, difficulty_of, file_repeats_prompts, texts_of
 from probes.inputs.turns import Turns, plain
 from probes.inputs.where import Where
 
@@ -99,12 +99,14 @@ def read_source(name: str, where: Where) -> Source:
     pairs: list[Pair] = []
     bad: list[BadRow] = []
     passed_over: dict[str, None] = {}
-    for place, record in records(where):
+    entries = list(records(where))
+    repeats_prompt = file_repeats_prompts(record for _, record in entries)
+    for place, record in entries:
         try:
             if isinstance(record, BadInput):
                 raise record
             passed_over |= dict.fromkeys(column for column in record if column not in _KNOWN)
-            pairs.append(_pair(name, place, record))
+            pairs.append(_pair(name, place, record, repeats_prompt))
         except BadInput as error:
             bad.append(BadRow(place, str(error)))
     if not pairs and not bad:
@@ -134,8 +136,8 @@ def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[
     return good_source(name, where, bad_rows).pairs
 
 
-def _pair(name: str, place: int, record: Mapping[str, Any]) -> Pair:
-    texts = texts_of(record)
+def _pair(name: str, place: int, record: Mapping[str, Any], repeats_prompt: bool) -> Pair:
+    texts = texts_of(record, PAIR, repeats_prompt)
     chosen, rejected = texts.sides
     return Pair(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
 

@@ -1,6 +1,7 @@
 """What a row means in each form, and which rows are refused because they would mean something else than they say."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
-from probes.inputs.rows import Texts, difficulty_of, texts_of
+from probes.inputs.rows import Texts, difficulty_of, file_repeats_prompts, texts_of
+from probes.inputs.sources import load_source
 from probes.inputs.turns import Turn, messages
 
 S, U, A, T = "system", "user", "assistant", "tool"
@@ -67,9 +69,10 @@ LATER = Texts(turns(*FIRST), SIMPLE.sides)
         (row("is it?", "yes", "no", tools=[{"name": "f"}]), Texts(SIMPLE.prompt, SIMPLE.sides, '[{"name":"f"}]')),
         (row("is it?", "yes", "no", tools='[{"b": 1, "a": 2}]'), Texts(SIMPLE.prompt, SIMPLE.sides, '[{"b":1,"a":2}]')),
         (row("is it?", "yes", "no", tools=[]), Texts("is it?", ("yes", "no"))),
-        (row("\n\nH: Q\n\nA:", "\n\nH: Q\n\nA: yes", "\n\nH: Q\n\nA: no"), Texts("\n\nH: Q\n\nA:", (" yes", " no"))),
         (row("is it?", "is it? yes", "no"), Texts("is it?", ("is it? yes", "no"))),
-        (row("is it?", "is it?yes", "is it?no", system="brief"), BRIEF),
+        (row("Hi", "His answer", "Hi there"), Texts("Hi", ("His answer", "Hi there"))),
+        (row("", talk(ASKED, YES), talk(ASKED, NO)), SIMPLE),
+        (row(" ", talk(ASKED, YES), talk(ASKED, NO)), SIMPLE),
         (row("is it?", "yes", "no", messages=talk(ASKED, YES), conversations=[]), Texts("is it?", ("yes", "no"))),
         (row(talk(ASKED), "yes", "no", system="brief", messages=talk(ASKED), conversations=talk((S, "brief"), ASKED)),
          BRIEF),
@@ -94,7 +97,17 @@ def talked(**changes: Any) -> dict[str, Any]:
         (row("is it?", talk(YES, (S, "x")), talk(NO)), "chosen has the system's turn after the assistant's"),
         (row("is it?", talk((T, "4"), YES), talk(NO)), "chosen begins with the tool's turn"),
         (row(talk(ASKED, (S, "brief")), "yes", "no"), "the prompt ends with the system's turn"),
-        (row(talk((T, "4"), ASKED), "yes", "no"), "the prompt begins with a tool's turn"),
+        (row(talk((T, "4"), ASKED), "yes", "no"), "the prompt begins with the tool's turn"),
+        (row(talk((A, "hi"), ASKED), "yes", "no"), "the prompt begins with the assistant's turn"),
+        (
+            row(talk(ASKED, (S, "brief"), ASKED), "yes", "no"),
+            "has a system's turn after another speaker's; put it first",
+        ),
+        (
+            row(None, talk(ASKED, ("bot", "yes")), talk(ASKED, NO)),
+            "a turn with role='bot' in 'chosen'; use one of system",
+        ),
+        (row("is it?", talk(("bot", "yes")), talk(NO)), "a turn with role='bot' in 'chosen'; use one of system"),
         (row(talk((A, "hi")), "yes", "no"), "the prompt ends with the assistant's turn"),
         (row(talk(("bot", "hi"), ASKED), "yes", "no"), "a turn with role='bot' in 'prompt'; use one of system,"),
         (row(talk((U, " ")), "yes", "no"), "an empty turn of the user in 'prompt'"),
@@ -117,10 +130,6 @@ def talked(**changes: Any) -> dict[str, Any]:
         ),
         (row("is it?", "yes", "no", messages=talk((S, "brief"), ASKED)), "the column 'messages', which says something"),
         (row("is it?", "yes", "no", messages=["a"]), "the column 'messages', which says something else than its promp"),
-        (
-            row("is it?", "is it? ", "is it? no"),
-            "chosen and rejected begin with the whole prompt, and chosen ends where",
-        ),
         (row("is it?", "yes", "no", tools="[{"), "tools that are no list of JSON schemas"),
         (row("is it?", "yes", "no", tools={"name": "f"}), "tools that are no list of JSON schemas"),
         (row(str(talk(ASKED)), "yes", "no"), "'prompt' a conversation that is written as a text"),
@@ -151,6 +160,35 @@ def test_a_row_that_would_mean_something_else_is_refused_in_a_sentence(given: di
     with pytest.raises(BadInput, match=why) as refused:
         texts_of(given)
     assert "\n" not in str(refused.value)
+
+
+ASIDE = "\n\nHuman: Is it?\n\nAssistant:"
+
+
+def test_a_prompt_is_taken_off_the_answers_only_where_the_whole_file_repeats_it() -> None:
+    repeating = row(ASIDE, f"{ASIDE} yes", f"{ASIDE} no")
+    greeting, answers = row("Hi", "His answer", "Hi there"), row("is it?", "yes", "no")
+    bad = [BadInput("it is bad"), row(None, "yes", "no"), row(talk(ASKED), "yes", "no"), row("is it?", "yes", " ")]
+    assert file_repeats_prompts([repeating, *bad, repeating])
+    assert not file_repeats_prompts([repeating, greeting, answers])
+    assert not file_repeats_prompts([repeating, row("is it?", "is it? yes", "no")])
+    assert not file_repeats_prompts(bad)
+    assert texts_of(repeating, repeats_prompt=True) == Texts(ASIDE, (" yes", " no"))
+    assert texts_of({**repeating, "system": "brief"}, repeats_prompt=True).sides == (
+        turns((A, " yes")),
+        turns((A, " no")),
+    )
+    with pytest.raises(
+        BadInput, match="begin with the whole prompt, and chosen ends where it does and holds no answer"
+    ):
+        texts_of(row("is it?", "is it? ", "is it? no"), repeats_prompt=True)
+
+
+def test_a_source_with_one_answer_of_its_own_keeps_every_answer_whole(tmp_path: Path) -> None:
+    rows = [row("Hi", "His answer", "Hi there"), row("is it?", "yes", "no")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert load_source("s", path)[0].chosen == "His answer"
 
 
 def test_what_looks_a_little_like_a_conversation_is_a_text() -> None:
