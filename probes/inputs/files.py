@@ -33,6 +33,8 @@ PARQUET = b"PAR1"
 DATA = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _NOT_DATA = {"export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"}
 _COLUMNS = {"prompt", "chosen", "rejected", "completion", "conversations", "instruction", "question", "id", "vote"}
+_TRAIN = re.compile(r"train(ing)?(?![^\W\d_])")  # "train_prefs", not "trainer"
+_SHARD = re.compile(r"[0-9]+[^0-9/]*$")
 _HTML = re.compile(r"\s*<(!doctype html|html|head)\b", re.IGNORECASE)
 _NAMED_SIGN = re.compile(r'"?sep=([,;\t|])"?[ \t,;]*\n', re.IGNORECASE)
 _FOREIGN = {
@@ -109,19 +111,42 @@ def _folder_records(folder: Path) -> Iterator[Entry]:
 
 
 def _of_one_split(folder: Path) -> list[Path]:
-    """The data files, as long as they are of one split: by their names, train-00000-of-00002.parquet say."""
+    """The data files of one split: the only one, or train, as names of files and folders say."""
     files = data_files(folder)
     if not files:
         raise BadInput(f"{folder} holds no data file ({', '.join(DATA)}); name the file or folder that holds the rows")
     splits: dict[str, list[Path]] = {}
     for path in files:
-        splits.setdefault(re.split(r"[-.]", path.name)[0], []).append(path)
-    if len(splits) > 1 and "train" not in splits:
+        splits.setdefault(_split_name(path.relative_to(folder)), []).append(path)
+    chosen = [name for name in splits if any(map(_TRAIN.match, name.split("/")))] or list(splits)
+    if len(chosen) > 1:
         raise BadInput(
-            f"{folder} holds files of several names ({', '.join(splits)}), and which are wanted is not known; "
+            f"{folder} holds files of several names ({', '.join(chosen)}), and which are wanted is not known; "
             "name one file, or put those that belong together into a folder"
         )
-    return splits.get("train", files)
+    found = splits[chosen[0]]
+    stems = {str(path).removesuffix(_data_ending(path)) for path in found}
+    one_form = len({_data_ending(path) for path in found}) == 1 or all(_SHARD.search(path.name) for path in found)
+    if len(stems) < len(found) or not one_form:
+        raise BadInput(
+            f"{folder} holds {chosen[0]} in several forms ({', '.join(path.name for path in found)}), which would give "
+            "each row more than once; name the file that is wanted"
+        )
+    return found
+
+
+def _split_name(path: Path) -> str:
+    """Its folders and the beginning of its name, without the number of a part: data/train-00000-of-00002.parquet and
+    data/train_1.jsonl are both data/train."""
+    name = re.split(r"[-.]", path.name.removesuffix(_data_ending(path)))[0]
+    if _TRAIN.match(name):
+        name = re.sub(r"_?[0-9]+$", "", name)
+    return "/".join([*path.parent.parts, *([] if name.isdigit() else [name])])
+
+
+def _data_ending(path: Path) -> str:
+    plain = path.name.removesuffix(".gz")
+    return next(ending for ending in DATA if plain.endswith(ending)) + path.name[len(plain) :]
 
 
 def _file_records(path: Path) -> Iterator[Entry]:
@@ -166,16 +191,62 @@ def _text_reader(path: Path, text: str) -> Callable[[Path, str], Iterator[Entry]
 
 
 def _line_records(path: Path, text: str) -> Iterator[Entry]:
+    first = True
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             record = _parsed(line, parse_object)
-            if isinstance(record, BadInput) and _spread(text):
-                raise BadInput(
-                    f"{path} begins with an object over several lines, and JSONL has one in each line; convert it: "
-                    f"jq -c . {path} > {path.stem}.rows.jsonl, or jq -c '.NAME[]' where the rows are a list in it"
-                )
-            text = ""  # only the first row says how the file is written
+            if first:  # only the first row says how the file is written
+                _require_one_row_per_line(path, text, record)
+            first = False
             yield number, record
+
+
+def _require_one_row_per_line(path: Path, text: str, first: Record | BadInput) -> None:
+    """BadInput with the command that converts a file of one object that holds all rows, by name or by column."""
+    new = f"{path.stem}.rows.jsonl"
+    if isinstance(first, BadInput):
+        if _spread(text):
+            raise BadInput(
+                f"{path} begins with an object over several lines, and JSONL has one in each line; convert it: "
+                f"jq -c . {path} > {new}, or jq -c '.NAME[]' where the rows are a list in it"
+            )
+        return
+    place = _place_of_rows(first)
+    if place is None or "\n" in text.strip():
+        return
+    if place and isinstance(first[place], list):
+        command = f"jq -c '.{place}[]' {path} > {new}"
+    else:
+        table = f"json.load(open({str(path)!r}))" + (f"[{place!r}]" if place else "")
+        command = (
+            f'python -c "import json, pandas; pandas.DataFrame({table}).to_json({new!r}, '
+            "orient='records', lines=True)\""
+        )
+    raise BadInput(
+        f"{path} is one object that holds all rows, and JSONL has one row in each line; convert it: {command}"
+    )
+
+
+def _place_of_rows(record: Record) -> str | None:
+    """The key under which an object holds rows, "" where its own keys are their columns; None for a row."""
+    if any(_is_column(record.get(name)) for name in ("prompt", "chosen")):
+        return ""
+    if _COLUMNS & set(record):
+        return None
+    return next((key for key, value in record.items() if _are_rows(value)), None)
+
+
+def _is_column(value: Any) -> bool:
+    """The values of many rows: a list of texts, or an object by row number, as pandas writes it."""
+    if isinstance(value, dict):
+        return bool(value) and all(key.isdigit() for key in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def _are_rows(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _place_of_rows(value) == ""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _parsed(raw: str, parse: Callable[[str], Record]) -> Record | BadInput:
@@ -224,8 +295,8 @@ def _skipped(text: str, here: int) -> int:
 
 
 def _table_records(path: Path, text: str) -> Iterator[Entry]:
-    """Of a table with a header line; every cell is a text, or None where it is empty. Blank lines say nothing, nor do
-    cells under no name."""
+    """Of a table with a header line; every cell is a text, or None where it is empty. Lines of empty cells say
+    nothing."""
     csv.field_size_limit(1 << 30)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
@@ -240,7 +311,7 @@ def _table_records(path: Path, text: str) -> Iterator[Entry]:
             if not any(map(str.strip, cells)):
                 pass
             elif len(cells) == len(header):
-                yield line, {name: cell or None for name, cell in zip(header, cells, strict=True) if name}
+                yield line, _table_row(header, cells)
             else:
                 told = f"it has {len(cells)} cells and the header {len(header)}"
                 yield line, BadInput(f"{told}; put texts with commas or line ends in quotes")
@@ -249,6 +320,16 @@ def _table_records(path: Path, text: str) -> Iterator[Entry]:
         raise BadInput(
             f"{path}, line {reader.line_num} and what follows cannot be read as CSV ({error}); mend the quotes"
         ) from None
+
+
+def _table_row(header: list[str], cells: list[str]) -> Record | BadInput:
+    for place, (name, cell) in enumerate(zip(header, cells, strict=True)):
+        if not name and cell.strip() and not (place == 0 and cell.strip().isdigit()):  # pandas numbers its rows there
+            return BadInput(
+                f"it has {cell.strip()[:40]!r} in cell {place + 1}, and the header names no column there; name it in "
+                "the header, or empty the cell"
+            )
+    return {name: cell or None for name, cell in zip(header, cells, strict=True) if name}
 
 
 def _delimiter(text: str) -> str:

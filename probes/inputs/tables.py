@@ -3,7 +3,9 @@
 pyarrow and datasets are imported when a table is read, not before.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -83,18 +85,64 @@ def _load(hub: Hub) -> Any:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """Its columns, None where it has nothing in one."""
-    held: dict[str, Any] = _bare(row)
-    return dict.fromkeys(row) | held
+    """Its columns, None where it has nothing in one, and turns and tools without the fields that other rows have.
+
+    A table gives every turn, call and tool the fields of all of them, null where it has none of its own. Nulls
+    elsewhere (in ``checks``, say) are values, and so is one in the arguments of a call, unless ``tools`` describes that
+    function without such an argument.
+    """
+    found = {name: None if value != value else value for name, value in row.items()}  # NaN is an empty cell
+    found["tools"] = _without_nulls(found.get("tools"))
+    arguments = _arguments_by_function(found["tools"])
+    if "tools" not in row:
+        del found["tools"]
+    return {name: _turns(value, arguments) for name, value in found.items()}
 
 
-def _bare(value: Any) -> Any:
-    """Without what a table has only because another row has it: empty fields of records. NaN is an empty cell."""
+def _turns(value: Any, arguments: Mapping[str, set[str]]) -> Any:
+    """Turns without null fields; anything else as it is."""
+    if isinstance(value, list) and value:
+        turns = [_turns(item, arguments) for item in value]
+        return turns if all(map(_is_turn, value)) else value
+    if not _is_turn(value):
+        return value
+    turn = {name: item for name, item in value.items() if item is not None}
+    if isinstance(turn.get("tool_calls"), list):
+        turn["tool_calls"] = [_call(call, arguments) for call in turn["tool_calls"]]
+    return turn
+
+
+def _is_turn(value: Any) -> bool:
+    return isinstance(value, dict) and ("role" in value or "from" in value)
+
+
+def _call(call: Any, arguments: Mapping[str, set[str]]) -> Any:
+    if not isinstance(call, dict):
+        return call
+    call = {name: _call(item, arguments) if name == "function" else item for name, item in call.items()}
+    given, known = call.get("arguments"), arguments.get(str(call.get("name")))
+    if isinstance(given, dict) and known is not None:
+        call["arguments"] = {name: item for name, item in given.items() if item is not None or name in known}
+    return {name: item for name, item in call.items() if item is not None}
+
+
+def _arguments_by_function(tools: Any) -> dict[str, set[str]]:
+    """The names of the arguments that ``tools`` gives each function; nothing where it is no list of schemas."""
+    with suppress(ValueError, RecursionError, AttributeError, TypeError):
+        schemas = json.loads(tools) if isinstance(tools, str) else tools or []
+        functions = [schema.get("function", schema) for schema in schemas]
+        return {str(one["name"]): set(one["parameters"]["properties"]) for one in functions if _has_properties(one)}
+    return {}
+
+
+def _has_properties(function: Any) -> bool:
+    return "name" in function and isinstance((function.get("parameters") or {}).get("properties"), dict)
+
+
+def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _bare(item) for name, item in value.items() if item is not None and item == item}
-    if isinstance(value, list):
-        return [_bare(item) for item in value]
-    return value
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _first_line(error: Exception) -> str:

@@ -21,6 +21,7 @@ from probes.inputs.where import Hub, located
 
 ROWS = [{"prompt": f"p{n}\u2028x\x85\x0b", "chosen": "a, b; c", "rejected": '"r"\n'} for n in range(3)]
 LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
+COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
 
 
 def table(sign: str) -> str:
@@ -105,6 +106,11 @@ def test_a_whole_character_that_is_written_as_two_escapes_is_read(tmp_path: Path
         ("[{}] {}", "goes on after the end of its array"),
         ("[" * 100_000, "is not JSON"),
         ('{\n "data": [{}]\n}', "begins with an object over several lines"),
+        (json.dumps({"version": 1, "data": ROWS}), r"one object that holds all rows.*jq -c '\.data\[\]' "),
+        (json.dumps({"train": ROWS}), r"jq -c '\.train\[\]' "),
+        (json.dumps(COLUMNS), r"python -c \"import json, pandas; pandas.DataFrame\(json.load\(open\(.*\)\)\)"),
+        (json.dumps({"train": COLUMNS}), r"pandas.DataFrame\(json.load\(open\(.*\)\)\['train'\]\).to_json"),
+        (pandas.DataFrame(ROWS).to_json(), r"pandas.DataFrame\(json.load\("),
         ("# Title\n\nsome text\n", "neither JSONL, a JSON array, CSV nor Parquet"),
         (LINES.encode("utf-16"), "since it is UTF-16; convert it: iconv -f UTF-16 -t UTF-8"),
         (LINES.encode("utf-16-be"), "since it is UTF-16BE"),
@@ -147,7 +153,7 @@ def test_a_file_that_is_something_else_is_named_with_the_remedy(
         ("sep=;\nprompt;chosen;rejected\np;;r\n", 3),
         ('"sep=;"\n\nprompt;chosen;rejected\np;;r\n;;\n', 4),
         ("sep=,,\nprompt,chosen,rejected\np,,r\n,,\n , ,\n\n", 3),
-        ("prompt\tchosen\trejected\t\t\np\t\tr\t\tx\n", 2),
+        ("prompt\tchosen\trejected\t\t\np\t\tr\t\t\n", 2),
         (",prompt,chosen,rejected\n0,p,,r\n", 2),
     ],
 )
@@ -155,6 +161,26 @@ def test_a_file_that_is_something_else_is_named_with_the_remedy(
 def test_tables_are_taken_as_programs_write_them(tmp_path: Path, name: str, content: str, line: int) -> None:
     found = list(records(written(tmp_path, name, content)))
     assert found == [(line, {"prompt": "p", "chosen": None, "rejected": "r"})]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            "prompt,chosen,rejected,\np,c,r,and more\n",
+            "it has 'and more' in cell 4, and the header names no column there",
+        ),
+        ("prompt,,rejected\np,7,r\n", "it has '7' in cell 2"),
+        (",prompt,chosen,rejected\nx,p,c,r\n", "it has 'x' in cell 1"),
+    ],
+)
+def test_a_cell_under_no_name_is_refused(tmp_path: Path, content: str, told: str) -> None:
+    assert bad(written(tmp_path, "rows.csv", content))[2].startswith(told)
+
+
+def test_a_row_of_one_line_is_no_object_of_rows(tmp_path: Path) -> None:
+    for row in (TALKS[0], {"id": "x", "checks": [{}]}, {"a": 1}):
+        assert rows_of(written(tmp_path, "rows.jsonl", json.dumps(row))) == [row]
 
 
 def test_a_parquet_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
@@ -213,6 +239,26 @@ def test_a_parquet_table_gives_rows_without_the_fields_that_only_other_rows_have
     assert rows_of(written(tmp_path, "rows.parquet.gz", gzip.compress(path.read_bytes()))) == bare
 
 
+def test_nulls_that_are_values_stay(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    checks = {"entry": "f", "cases": [{"args": [None], "expected": None}]}
+    call = {"function": {"name": "add", "arguments": {"x": 1, "unit": None}}}
+    other = {"function": {"name": "neg", "arguments": {"of": 2}}}
+    chosen = [{"role": "assistant", "tool_calls": [call, other]}]
+    properties = {"add": {"x": {"type": "integer"}, "unit": {"type": "string"}}, "neg": {"of": {"type": "integer"}}}
+    tools = [{"function": {"name": name, "parameters": {"properties": found}}} for name, found in properties.items()]
+    row = {"checks": checks, "chosen": chosen, "tools": tools}
+    parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    assert rows_of(tmp_path / "rows.parquet") == [row]
+    parquet.write_table(pyarrow.Table.from_pylist([{"chosen": chosen[:1]}]), tmp_path / "alone.parquet")
+    (found,) = rows_of(tmp_path / "alone.parquet")
+    assert found["chosen"][0]["tool_calls"][0]["function"]["arguments"] == {"x": 1, "unit": None, "of": None}
+    datasets.Dataset.from_list([{"checks": checks}]).save_to_disk(tmp_path / "saved")
+    assert rows_of(tmp_path / "saved") == [{"checks": checks}]
+
+
 def test_a_parquet_file_of_pandas_is_read(tmp_path: Path) -> None:
     pandas.DataFrame(ROWS).to_parquet(tmp_path / "rows.parquet")
     assert rows_of(tmp_path / "rows.parquet") == ROWS
@@ -250,6 +296,51 @@ def test_a_folder_of_files_is_read_in_the_order_of_their_names_and_only_its_trai
     (tmp_path / "none").mkdir()
     with pytest.raises(BadInput, match="holds no data file"):
         list(records(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        (("default/test/0000.parquet", "default/train/0000.parquet", "default/train/0001.parquet"), "default/train"),
+        (("train/data.jsonl", "validation/data.jsonl"), "train"),
+        (("train_1.jsonl", "train_2.jsonl", "test.jsonl"), "train"),
+        (("train_prefs-00000-of-00001.parquet", "test_prefs-00000-of-00001.parquet"), "train"),
+        (("train1.jsonl", "test1.jsonl", "trainer.jsonl"), "train1"),
+        (("0000.parquet", "0001.parquet"), ""),
+    ],
+)
+def test_of_several_splits_train_is_read(tmp_path: Path, files: tuple[str, ...], read: str) -> None:
+    for name in files:
+        path = written(tmp_path, name, "")
+        rows = pandas.DataFrame([{"prompt": name}])
+        rows.to_parquet(path) if path.suffix == ".parquet" else rows.to_json(path, orient="records", lines=True)
+    assert [row["prompt"] for row in rows_of(tmp_path)] == [name for name in files if name.startswith(read)]
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (
+            ("train_prefs-00000.jsonl", "train_sft-00000.jsonl", "test.jsonl"),
+            r"several names \(train_prefs, train_sft\)",
+        ),
+        (("a/train/0000.jsonl", "b/train/0000.jsonl"), r"several names \(a/train, b/train\)"),
+        (("dev/data.jsonl", "test/data.jsonl"), r"several names \(dev/data, test/data\)"),
+        (
+            ("train.json", "train.jsonl"),
+            r"holds train in several forms \(train.json, train.jsonl\), which would give each",
+        ),
+        (("train.jsonl", "train-00000-of-00001.csv"), "holds train in several forms"),
+        (("train-00000.jsonl", "train-00000.jsonl.gz"), "holds train in several forms"),
+    ],
+)
+def test_a_folder_that_would_mix_splits_or_give_rows_twice_is_refused(
+    tmp_path: Path, files: tuple[str, ...], told: str
+) -> None:
+    for name in files:
+        written(tmp_path, name, LINES)
+    with pytest.raises(BadInput, match=told):
+        list(records(tmp_path))
 
 
 def test_the_digest_of_a_folder_changes_with_its_rows_and_with_nothing_else(tmp_path: Path) -> None:
