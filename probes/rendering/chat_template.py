@@ -1,15 +1,14 @@
 """A chat template: how it renders turns, what it writes around an answer, and whether it renders all that was said."""
 
 import json
-import re
 from collections.abc import Sequence
-from datetime import date
 from functools import cached_property
 from typing import Any
 
 from common.errors import BadInput
 from probes.inputs.settings import ModelSettings
 from probes.inputs.turns import Turns, messages
+from probes.rendering.marked_parts import MarkedParts, structure
 from probes.scoring.thoughts import without_thoughts
 
 ANSWER = "Kumquats zigzag."  # stands for an answer, to see what a template writes around one
@@ -25,22 +24,22 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any, settings: ModelSettings, own: str | None) -> None:
         self._tokenizer, self._settings, self._own = tokenizer, settings, own
-        self._dated: dict[bool, str] = {}
+        self._left_out: dict[Any, int | None] = {}
 
     def question(self, asked: Turns, tools: str) -> str:
         """With the assistant's turn begun."""
-        told = messages(asked, "user")
-        text = self._rendered(told, tools, True)
-        _require_said(told, tools, text, asked=True)
+        turns = messages(asked, "user")
+        text = self._rendered(turns, tools, True)
+        self._require_all(turns, [], tools, text)
         return text
 
     def answer(self, asked: Turns, side: Turns, tools: str, question: str) -> str:
         """What follows the question, to the end of the last turn."""
-        told = messages(side, "assistant")
-        whole = self._rendered([*messages(asked, "user"), *told], tools, False)
+        before, turns = messages(asked, "user"), messages(side, "assistant")
+        whole = self._rendered([*before, *turns], tools, False)
         if not whole.startswith(question):
             raise Unrenderable(no_prefix(question, whole))
-        _require_said(told, "", whole[len(question) :], asked=False)
+        self._require_all(before, turns, tools, whole[len(question) :])
         return whole[len(question) :]
 
     @cached_property
@@ -56,8 +55,8 @@ class ChatTemplate:
                 continue
             if ANSWER in whole:
                 return question, whole
-            why = f"it changes an answer {ANSWER!r} into something else"
-        raise BadInput(f"a chat template renders a question and its answer, and of this one: {why}; set chat_template")
+            why = f"it changes an answer {ANSWER!r} into something else; set chat_template under [model]"
+        raise BadInput(f"a chat template renders a question and its answer, and of this one: {why}")
 
     @property
     def around(self) -> tuple[str, str]:
@@ -66,70 +65,67 @@ class ChatTemplate:
         before, _, behind = whole.rpartition(ANSWER)
         return before[len(question) :] if before.startswith(question) else "", behind
 
-    def _rendered(self, told: Messages, tools: str, asks: bool) -> str:
-        from jinja2 import TemplateError
+    def _rendered(self, turns: Messages, tools: str, asks: bool) -> str:
+        """With the study's date where the template asks for today's: what is trained tonight is asked tomorrow."""
+        from transformers.utils.chat_template_utils import _compile_jinja_template
 
         given = json.loads(tools) if tools else None
+        template = self._own or self._tokenizer.get_chat_template(tools=[{}] if given else None)
         try:
+            compiled = _compile_jinja_template(template)  # the one that transformers keeps and renders
+            compiled.globals["strftime_now"] = self._settings.date.strftime
             text: str = self._tokenizer.apply_chat_template(
-                told, tools=given, chat_template=self._of(bool(given)), tokenize=False, add_generation_prompt=asks,
+                turns,
+                tools=given,
+                chat_template=template,
+                tokenize=False,
+                add_generation_prompt=asks,
                 **self._settings.chat_template_kwargs,
-            )  # fmt: skip
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise Unrenderable(f"the chat template refuses it ({' '.join(str(error).split())[:200]})") from None
+            )
+        except Exception as error:  # a template is a program of somebody else's, and may fail in any way
+            why = " ".join(f"{error}".split())[:200] or type(error).__name__
+            raise Unrenderable(
+                f"the chat template refuses it ({why}); write the turns as the template takes them, or set "
+                "chat_template under [model]"
+            ) from None
         return text
 
-    def _of(self, tools: bool) -> str:
-        """The text of the template; a tokenizer may have one of its own for rows with tools."""
-        if tools not in self._dated:
-            text = self._own or self._tokenizer.get_chat_template(tools=[{}] if tools else None)
-            self._dated[tools] = dated(text, self._settings.date)
-        return self._dated[tools]
+    def _require_all(self, asked: Messages, side: Messages, tools: str, text: str) -> None:
+        """Refuse what a template leaves out without a word: a turn's content or name, a call, a tool. ``text``: what
+        the side was rendered to, or the question where there is no side."""
+        for turn in side or asked:
+            content = str(turn["content"])
+            parts = {f"{turn['role']} turn": content}
+            if not side and turn["role"] == "assistant":
+                parts = {"assistant turn": without_thoughts(content)}  # of earlier answers, thoughts may be left out
+            elif side:
+                parts["reasoning_content"] = str(turn.get("reasoning_content") or "")
+            for what, said in parts.items():
+                if not _stands_in(said, text):
+                    raise Unrenderable(_left_out(what, said))
+        key = (structure(asked), structure(side), tools)
+        if key not in self._left_out:
+            self._left_out[key] = self._first_left_out(asked, side, tools)
+        place = self._left_out[key]
+        if place is not None:
+            what, said, _ = MarkedParts(asked, side, tools).parts[place]
+            raise Unrenderable(_left_out(what, said))
+
+    def _first_left_out(self, asked: Messages, side: Messages, tools: str) -> int | None:
+        """Which part of turns of this structure the template does not write, seen by a unique word in its place."""
+        marked = MarkedParts(asked, side, tools)
+        try:
+            text = self._rendered(marked.turns, marked.tools, not side).casefold()
+        except Unrenderable:
+            return None  # a template may know the tools that it takes by their names
+        return next((place for place, (_, _, word) in enumerate(marked.parts) if word not in text), None)
 
 
-def dated(template: str, today: date) -> str:
-    """A chat template with a fixed date where it asks for today's: what is trained tonight is asked tomorrow. BadInput
-    where it asks in a way that cannot be seen."""
-
-    def told(call: re.Match[str]) -> str:
-        return repr(today.strftime(call[2]))
-
-    found = re.sub(r"""strftime_now\(\s*(?:format\s*=\s*)?(['"])(.*?)\1\s*\)""", told, template)
-    if re.search(r"strftime_now\s*\(", found):
-        raise BadInput(
-            "a chat template is told a fixed date, and this one asks for today's by a format that is no text; write "
-            "the format into the call, in a file that chat_template under [model] names"
-        )
-    return found
-
-
-def _require_said(told: Messages, tools: str, text: str, asked: bool) -> None:
-    """Refuse what a template passes over without a word: a turn's content, a call, a tool. Of an earlier answer in a
-    question it may leave the thoughts out."""
-    for name, said in _parts(told, tools, asked):
-        if not _stands_in(said, text):
-            raise Unrenderable(
-                f"the chat template leaves its {name} out ({' '.join(said.split())[:60]!r}); take that out of the row, "
-                "or set a chat_template under [model] that writes it"
-            )
-
-
-def _parts(told: Messages, tools: str, asked: bool) -> list[tuple[str, str]]:
-    """What must be found in a rendering, each with its name."""
-    found = []
-    for turn in told:
-        content = str(turn["content"])
-        found.append(
-            (f"{turn['role']} turn", without_thoughts(content) if asked and turn["role"] == "assistant" else content)
-        )
-        found += [
-            ("tool_calls", str(call.get("function", {}).get("name", ""))) for call in turn.get("tool_calls") or []
-        ]
-        if not asked:
-            found.append(("reasoning_content", str(turn.get("reasoning_content") or "")))
-    for tool in json.loads(tools) if tools else []:
-        found.append(("tools", str(tool.get("function", tool).get("name", ""))))
-    return found
+def _left_out(what: str, said: str) -> str:
+    return (
+        f"the chat template leaves its {what} out ({' '.join(said.split())[:60]!r}); take that out of the row, or set "
+        "a chat_template under [model] that writes it"
+    )
 
 
 def _stands_in(said: str, text: str) -> bool:

@@ -22,13 +22,12 @@ from probes.inputs.training_rows import Pair
 from probes.inputs.turns import Turns
 from probes.rendering.chat_template import ChatTemplate, texts_of
 from probes.rendering.chat_template import Unrenderable as Unrenderable
+from probes.rendering.rendered_texts import is_transcript, marker_in
 from probes.rendering.tokenizer import Ids, Tokens
 
 BATCH = 512  # rows that are tokenised at once
 LONGEST = 4_000_000  # characters of a row; a tokenizer takes a gigabyte for each ten million
 ANCHORS = ("\n", "x", ".")  # texts behind which an answer is tokenised as a continuation
-SPOKEN = re.compile(r"(?:^|\n)(?:Human|User): ")
-NAMES = ("Assistant:", "AI:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,11 @@ class Renderer:
 
     def question_text(self, asked: Turns, tools: str = "") -> str:
         self._require_unrendered(asked, tools)
+        if self.chat and is_transcript(asked):
+            raise Unrenderable(
+                "its prompt is a dialogue in one text with the speakers' names, which the chat template would put into "
+                'the user\'s turn; write turns (docs/data.md has the script), or set chat = "never" under [model]'
+            )
         return self._template.question(asked, tools) if self.chat else self._plain(asked)
 
     # rows
@@ -239,8 +243,9 @@ class Renderer:
                     f"it holds {found[0]!r}, which the chat template writes itself; take it out, or set "
                     'chat = "never" under [model] for texts that are rendered already'
                 )
-        if isinstance(text, str) and text.rstrip().endswith(NAMES) and SPOKEN.search(text):
-            raise Unrenderable(
-                "its text is a transcript that ends with the assistant's name, which the chat template would put into "
-                'the user\'s turn; write turns (docs/data.md), or set chat = "never" under [model]'
-            )
+            if marker := marker_in(part):
+                raise Unrenderable(
+                    f"it holds {marker[0]!r}, as texts do that were rendered already for {marker[1]}, and the chat "
+                    "template would put it into a turn; write the row as turns (docs/data.md), or set chat = "
+                    '"never" under [model]'
+                )

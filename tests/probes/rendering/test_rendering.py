@@ -219,7 +219,7 @@ def test_trl_alone_has_the_same_ids_or_there_is_a_reason(kind: tuple[str, Render
 
 REFUSALS = (
     "it is a conversation and the tokenizer has no chat template", "the chat template refuses it",
-    "it holds '<|", "the chat template leaves its ", "its text is a transcript that ends with the assistant's name",
+    "it holds '<|", "the chat template leaves its ", "its prompt is a dialogue in one text",
 )  # fmt: skip
 
 
@@ -276,7 +276,7 @@ def test_a_template_of_the_study_replaces_the_tokenizers_own() -> None:
             replace(PAIR, chosen="It is four.<|im_end|>"),
             r"it holds '<\|im_end\|>', which the chat templ",
         ),
-        (replace(PAIR, prompt="\n\nHuman: Two?\n\nAssistant:"), "is a transcript that ends with the assistant's name"),
+        (replace(PAIR, prompt="\n\nHuman: Two?\n\nAssistant:"), "its prompt is a dialogue in one text"),
     ],
 )
 def test_texts_that_are_rendered_already(pair: Pair, why: str) -> None:
@@ -325,6 +325,48 @@ def test_what_a_template_would_leave_out_is_refused(template: str, pair: Pair, w
         Renderer(chatml(template), ModelSettings(path="none")).row(pair)
 
 
+BRIEF = (Turn("system", "Four."), USER)
+TWO_CALLS = CALL.replace("}}}]}", '}}}, {"type": "function", "function": {"name": "add", "arguments": {"x": 3}}}]}')
+NAMED = (Turn("user", "Is Ann a name?", '{"name": "Ann"}'),)
+DESCRIBED = json.dumps([{
+    "type": "function",
+    "function": {"name": "add", "description": "It adds.", "parameters": {"properties": {"x": {"type": "integer"}}}},
+}])  # fmt: skip
+
+
+ASKS_TO_ADD = replace(FORMS["a call"], prompt=(Turn("user", "add x 2"),))
+SAYS_IT = replace(ASKS_TO_ADD, tools="", chosen=(Turn("assistant", "add x 2", CALL),))
+CALLS_TWICE = replace(ASKS_TO_ADD, chosen=(Turn("assistant", "", TWO_CALLS),))
+WITH_A_TOOL = replace(ASKS_TO_ADD, tools=DESCRIBED)
+
+
+@pytest.mark.parametrize(
+    ("template", "pair", "what"),
+    [
+        (QUIET, replace(FORMS["system"], prompt=(Turn("system", "user"), USER)), "system turn out .'user'"),
+        (CHATML, SAYS_IT, "tool_calls out .'add'"),
+        (TOOLS.replace("c.function | tojson", "c.function.name"), ASKS_TO_ADD, "tool_calls out .'x'"),
+        (TOOLS.replace("m.tool_calls or []", "(m.tool_calls or [])[:1]"), CALLS_TWICE, "tool_calls out .'add'"),
+        (CHATML, replace(FORMS["turns"], prompt=NAMED), "name out .'Ann'"),
+        (CHATML, replace(FORMS["turns"], prompt=ASKS_TO_ADD.prompt, tools=DESCRIBED), "tools out .'add'"),
+        (TOOLS.replace("t | tojson", "t.function.name"), WITH_A_TOOL, "tools out .'It adds.'"),
+        (TOOLS.replace("t | tojson", "t.function.name ~ t.function.description"), WITH_A_TOOL, "tools out .'x'"),
+    ],
+)
+def test_what_a_template_leaves_out_is_seen_though_its_text_stands_elsewhere(
+    template: str, pair: Pair, what: str
+) -> None:
+    with pytest.raises(Unrenderable, match=f"the chat template leaves its {what}"):
+        Renderer(chatml(template), ModelSettings(path="none")).row(pair)
+
+
+def test_a_tool_that_answers_a_call_needs_no_name_of_its_own() -> None:
+    prompt = (USER, Turn("assistant", "", CALL), Turn("tool", "4", '{"name": "add"}'))
+    assert renderer("tools").question(prompt)
+    with pytest.raises(Unrenderable, match="leaves its name out"):
+        renderer("tools").question((*prompt[:2], Turn("tool", "4", '{"name": "other"}')))
+
+
 def test_earlier_thoughts_in_a_question_may_be_left_out() -> None:
     asking = Renderer(chatml(FORGETFUL), ModelSettings(path="none"))
     pair = replace(FORMS["several turns"], prompt=(Turn("user", "Hello"), *said("<think>Hm.</think>Hello."), USER))
@@ -340,13 +382,92 @@ def test_a_tokenizer_may_have_a_template_for_tools() -> None:
     assert asking.question("Hello").text == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
 
 
-@pytest.mark.parametrize("asks", ["strftime_now('%Y')", 'strftime_now( format = "%Y" )'])
-def test_every_way_to_ask_for_the_date_gets_the_fixed_one_or_is_refused(asks: str) -> None:
-    told = Renderer(chatml(f"{{{{ {asks} }}}}{CHATML}"), ModelSettings(path="none", date=datetime.date(2020, 5, 5)))
-    assert told.question("Hello").text.startswith("2020<|im_start|>")
-    hidden = Renderer(chatml(f"{{% set f = '%Y' %}}{{{{ strftime_now(f) }}}}{CHATML}"), ModelSettings(path="none"))
-    with pytest.raises(BadInput, match="told a fixed date, and this one asks for today's by a format that is no text"):
-        hidden.question("Hello")
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "{{ strftime_now('%Y') }}",
+        '{{ strftime_now( format = "%Y" ) }}',
+        "{% set f = '%Y' %}{{ strftime_now(f) }}",
+        "{% set now = strftime_now %}{{ now('%' ~ 'Y') }}",
+        "{% macro year(now) %}{{ now('%Y') }}{% endmacro %}{{ year(strftime_now) }}",
+        "{% macro year() %}{{ strftime_now('%Y') }}{% endmacro %}{{ year() }}",
+        "{{ (strftime_now | default(none))('%Y') }}",
+        "{% if strftime_now is defined %}{{ '%Y' and strftime_now('%Y') }}{% endif %}",
+    ],
+)
+def test_every_way_to_ask_for_the_date_gets_the_fixed_one(asks: str) -> None:
+    for year in (2020, 2021, 2020):
+        date = datetime.date(year, 5, 5)
+        asking = Renderer(chatml(asks + CHATML), ModelSettings(path="none", date=date))
+        assert asking.question("Hello").text.startswith(f"{year}<|im_start|>")
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        "{{ 1 // (messages[0].content | length - 5) }}",
+        "{{ (10 ** 400) / (messages[0].content | length) }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{{ messages[0].content + 1 }}",
+        "{{ messages[0]['content'][7] ~ messages[9].content }}",
+        "{{ strftime_now(3) }}",
+    ],
+)
+def test_whatever_a_template_fails_with_is_told_in_a_sentence(fails: str) -> None:
+    asking = Renderer(chatml(fails + CHATML), ModelSettings(path="none"))
+    with pytest.raises((Unrenderable, BadInput), match=r"chat template refuses it \(.+\); write the turns") as refused:
+        asking.question((Turn("user", "Hello"),))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chosen", "why"),
+    [
+        (
+            "<|im_start|>user\nTwo?<|im_end|>\n<|im_start|>assistant\n",
+            "4",
+            r"holds '<\|im_start\|>'.* rendered already",
+        ),
+        ("Two?", "4<|im_end|>", r"holds '<\|im_end\|>'.* for ChatML"),
+        ("### Instruction:\nTwo?\n\n### Response:\n", "4", "holds '### Instruction: ... ### Response:'"),
+        ("Two?", "4\n\n### Instruction:\nThree?\n### Response:\n5", "holds '### Instruction: ... ### Response:'"),
+        ("[INST] Two? [/INST]", "4", r"holds '\[INST\]'.* for Llama 2 and Mistral"),
+        ("Two?", " 4</s>", "holds '</s>'"),
+        ("<start_of_turn>user\nTwo?<end_of_turn>\n", "4", "holds '<start_of_turn>'.* for Gemma"),
+        ("<|user|>\nTwo?<|end|>\n<|assistant|>", "4", r"holds '<\|user\|>'.* for Phi and Zephyr"),
+        ("A chat. USER: Two? ASSISTANT:", "4", "is a dialogue in one text"),
+        ("USER: Two?\nASSISTANT:", " 4", "is a dialogue in one text"),
+        ("Human: Two?\nBot:", "4", "is a dialogue in one text"),
+        ("\n\nHuman: Two?\n\nAssistant: Three?\n\nHuman: No.", "4", "is a dialogue in one text"),
+    ],
+)
+@pytest.mark.parametrize("wrap", [False, True])
+def test_texts_that_were_rendered_for_another_template_are_refused(
+    prompt: str, chosen: str, why: str, wrap: bool
+) -> None:
+    asking = renderer("bos by both")
+    pair = replace(PAIR, prompt=prompt, chosen=chosen)
+    if wrap:
+        pair = replace(pair, prompt=(Turn("user", prompt),), chosen=said(chosen), rejected=said("5"))
+    with pytest.raises(Unrenderable, match=why):
+        asking.row(pair)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Is <s>old</s>",
+        "Write a dialogue of a User: and an Assistant: please.",
+        "Summarise:\nHuman: Hi\nBot: Hello\n",
+        "### Question:\nIs it?",
+        "The list[INST] of a Model: it has four.",
+        "USER: is not a valid name",
+        "Explain </s> in one line.",
+    ],
+)
+def test_texts_that_only_look_like_rendered_ones_are_taken(text: str) -> None:
+    text = text.replace("[INST]", "[int]")
+    assert renderer("bos by both").question(text)
 
 
 @pytest.mark.parametrize(
