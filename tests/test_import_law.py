@@ -34,6 +34,7 @@ HEAVY = {"torch", "transformers", "trl", "peft"}
 LOADS_MODELS = (
     "probes/model/",
     "probes/train/",
+    "probes/rendering/chat_template.py",
     "probes/generate/sampler.py",
     "probes/run/execute.py",
     "probes/run/worker.py",

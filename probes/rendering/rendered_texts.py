@@ -23,6 +23,7 @@ MARKERS = {
     "OpenChat": r"GPT4 Correct (?:User|Assistant):",
 }
 _MARKER = re.compile("|".join(f"({pattern})" for pattern in MARKERS.values()))
+_STARTS = ("<|", "[", "<<", "_of_turn>", "<｜", "GPT4 ")
 _SENTENCE_END = re.compile(r"</s>\s*\Z")
 
 # Headings and names, which other texts have too: a text was rendered where it has those of both speakers.
@@ -37,10 +38,13 @@ _DIALOGUE = re.compile(rf"\s*{_USER_NAME}.*?(?:\n\s*{_ASSISTANT_NAME}|\s(?:ASSIS
 
 def marker_in(text: str) -> tuple[str, str] | None:
     """The first marker of a common template in a text, and whose it is."""
-    if (found := _MARKER.search(text)) and found.lastindex:
+    begins = any(start in text for start in _STARTS)  # many times faster than the search
+    if begins and (found := _MARKER.search(text)) and found.lastindex:
         return found[0], list(MARKERS)[found.lastindex - 1]
-    if _SENTENCE_END.search(text) and "<s>" not in text.lstrip().removeprefix("<s>"):  # which is HTML's
+    if "</s>" in text and _SENTENCE_END.search(text) and "<s>" not in text.lstrip().removeprefix("<s>"):  # which is HTML's
         return "</s>", "Llama 2 and Mistral"
+    if "##" not in text:
+        return None
     user, assistant = _USER_HEADING.search(text), _ASSISTANT_HEADING.search(text)
     return (f"{user[0]} ... {assistant[0]}", "Alpaca and Vicuna") if user and assistant else None
 

@@ -6,7 +6,7 @@ writes before a text (BOS, where it writes one), a conversation with what its te
 An answer goes on from there, ends with the end of turn that the template writes (else with the tokenizer's eos), and
 answering stops at that end.
 
-Imports neither torch nor transformers: it is given a tokenizer.
+Imports neither torch nor transformers: it is given a tokenizer. (A chat template is compiled by transformers.)
 """
 
 import re
