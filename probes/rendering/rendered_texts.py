@@ -41,7 +41,8 @@ def marker_in(text: str) -> tuple[str, str] | None:
     begins = any(start in text for start in _STARTS)  # many times faster than the search
     if begins and (found := _MARKER.search(text)) and found.lastindex:
         return found[0], list(MARKERS)[found.lastindex - 1]
-    if "</s>" in text and _SENTENCE_END.search(text) and "<s>" not in text.lstrip().removeprefix("<s>"):  # which is HTML's
+    opened_in_html = "<s>" in text.lstrip().removeprefix("<s>")
+    if "</s>" in text and _SENTENCE_END.search(text) and not opened_in_html:
         return "</s>", "Llama 2 and Mistral"
     if "##" not in text:
         return None
