@@ -91,10 +91,12 @@ def close(folder: Path, decisions: int) -> Found:
     rows = read_results(second / "results.tsv")
     audits = json.loads(nightlane("pairs", "audit", *there))
     return Found(
-        {one["kind"]: one["used"] for one in audits}, certified,
+        {one["kind"]: one["used"] for one in audits},
+        certified,
         len((export / "train.jsonl").read_text(encoding="utf-8").splitlines()),
-        rows.to_dict("records"), held_out(load_study(path), folder),
-    )  # fmt: skip
+        [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")],
+        held_out(load_study(path), folder),
+    )
 
 
 def second_study(folder: Path, first: Path, harvest: Path) -> Path:
@@ -146,17 +148,32 @@ def _reading(outcome: Outcome | None) -> Reading:
 
 def markdown(found: Found) -> str:
     kept = ", ".join(f"{number} {kind}" for kind, number in found.harvested.items() if number)
-    return "\n".join([
-        "# Does the loop close?", "",
-        "`python -m bench.loop`: a session of microcoder, its harvest through the code gate, and a second session that "
-        "starts from what stood, with both sources evenly, and may mix the certified pairs in.", "",
-        f"Harvested: {kept}. Certified pairs, each once: {found.rows}, the source `{SOURCE}`.", "",
-        "## The gate", "", *_gate(found.certified), "",
-        "## What the search decided", "", *_decided(found.decided), "",
-        "## The holdout", "",
-        f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, 0 to 10: the recipe that stood, "
-        "with another mixture, minus itself. Nothing was chosen by these figures.", "", *_held(found.with_it), "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "# Does the loop close?",
+            "",
+            "`python -m bench.loop`: a session of microcoder, its harvest through the code gate, and a second session "
+            "that starts from what stood, with both sources evenly, and may mix the certified pairs in.",
+            "",
+            f"Harvested: {kept}. Certified pairs, each once: {found.rows}, the source `{SOURCE}`.",
+            "",
+            "## The gate",
+            "",
+            *_gate(found.certified),
+            "",
+            "## What the search decided",
+            "",
+            *_decided(found.decided),
+            "",
+            "## The holdout",
+            "",
+            f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, 0 to 10: the recipe that stood, "
+            "with another mixture, minus itself. Nothing was chosen by these figures.",
+            "",
+            *_held(found.with_it),
+            "",
+        ]
+    )
 
 
 def _gate(certified: Sequence[dict[str, Any]]) -> list[str]:
@@ -182,10 +199,16 @@ def _held(found: dict[str, Comparison]) -> list[str]:
     for name, comparison in found.items():
         for category in categories:
             one = comparison.differences[category]
-            rows.append((
-                name, category, f"{one.baseline:.2f}", f"{one.candidate:.2f}", f"{one.delta:+.2f}",
-                f"{one.low:+.2f} to {one.high:+.2f}",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    name,
+                    category,
+                    f"{one.baseline:.2f}",
+                    f"{one.candidate:.2f}",
+                    f"{one.delta:+.2f}",
+                    f"{one.low:+.2f} to {one.high:+.2f}",
+                )
+            )
     return table(("mixture", "category", "without", "with", "difference", "95 %"), rows, right=(2, 3, 4, 5))
 
 

@@ -65,8 +65,10 @@ def screening() -> None:
     """Three candidates: one that is hopeless after two pairs, one that stays open, one that gets promising."""
     _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3))
     for effect, looks, colour, name in (
-        (-0.2, 1, DROPPED, "hopeless"), (0.15, 3, QUIET, "open"), (0.5, 2, KEPT, "promising"),
-    ):  # fmt: skip
+        (-0.2, 1, DROPPED, "hopeless"),
+        (0.15, 3, QUIET, "open"),
+        (0.5, 2, KEPT, "promising"),
+    ):
         seen, hopes = next(found for seed in range(10_000) if len((found := screened(effect, seed))[1]) == looks)
         pairs = range(POLICY.first_seeds, POLICY.first_seeds + looks)
         estimates, widths = [one.delta for one in seen], [1.96 * one.standard_error for one in seen]
@@ -143,9 +145,14 @@ def won() -> None:
         right.plot(x, y, "o", color=colour, markersize=7 if ours else 4)
         lower = 9 * sum(abs(x - other) < 0.1 and abs(y - height) < 0.03 for other, height in labelled)
         right.annotate(
-            row["policy"], (x, y), textcoords="offset points", xytext=(6 if x < 0.5 else -6, -3 - lower),
-            fontsize=7, color=colour, ha="left" if x < 0.5 else "right",
-        )  # fmt: skip
+            row["policy"],
+            (x, y),
+            textcoords="offset points",
+            xytext=(6 if x < 0.5 else -6, -3 - lower),
+            fontsize=7,
+            color=colour,
+            ha="left" if x < 0.5 else "right",
+        )
         labelled.append((x, y))
     left.set(xlabel="probes spent", ylabel="share of the headroom won")
     left.annotate("nightlane", (95, 0.06), color=KEPT, fontsize=8)

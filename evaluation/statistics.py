@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evaluation.results import Result
 from probes.result.comparison import quantile
+from probes.result.proportions import proportion_interval
 
 Counts = dict[int, dict[str, tuple[int, int]]]
 """Per seed and problem: answers, and those that pass."""
@@ -134,9 +135,8 @@ def _interval(table: Table, confidence: float, least: float) -> tuple[float | No
         return None, None
     mean = float(table.mean())
     if least == 0.0 and (mean == 0.0 or table.min() == 1.0):
-        # No spread is no certainty: Clopper and Pearson's (1934) bound for all or none of the problems.
-        bound = ((1 - confidence) / 2) ** (1 / problems)
-        return (0.0, 1 - bound) if mean == 0.0 else (bound, 1.0)
+        # No spread is no certainty: the interval of all or none of the problems.
+        return proportion_interval(problems if mean else 0, problems, confidence)
     if seeds > 1:
         error, freedom = crossed_standard_error(table)
     else:

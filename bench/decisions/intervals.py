@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy
 from scipy.stats import chi2, t
 
-Z = 1.959964
+from probes.result.proportions import proportion_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,7 @@ def proportion(hits: int, n: int) -> Figure:
     """Wilson's score interval (Wilson 1927)."""
     if not n:
         return NOTHING
-    share = hits / n
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return Figure(share, max(0.0, centre - half), min(1.0, centre + half), n)
+    return Figure(hits / n, *proportion_interval(hits, n, method="wilson"), n)
 
 
 def rate(events: int, n: int) -> Figure:

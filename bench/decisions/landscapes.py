@@ -103,9 +103,13 @@ def clipped(night: int) -> Planted:
     random = _random("clipped", night)
     ease = random.normal(0, 2, len(PROMPTS))
     return Planted(
-        family="clipped", lanes=lanes_of(*ORDERED), tables=_tables(_bowls(random)),
-        whole_numbers=True, ease=ease - ease.mean(), early=2.0,
-    )  # fmt: skip
+        family="clipped",
+        lanes=lanes_of(*ORDERED),
+        tables=_tables(_bowls(random)),
+        whole_numbers=True,
+        ease=ease - ease.mean(),
+        early=2.0,
+    )
 
 
 def interacting(night: int) -> Planted:
@@ -119,9 +123,7 @@ def interacting(night: int) -> Planted:
     bowls = [Bowl(bowl.knob, bowl.gain * scale, bowl.distance, bowl.by_category) for bowl in plain]
     pairs = tuple(_pair(bowls[plain.index(a)], bowls[plain.index(b)], r) for a, b, r in coupled)
     summit = START.model_copy(update={bowl.knob: bowl.best for bowl in bowls})
-    return Planted(
-        family="interacting", lanes=lanes_of(*ORDERED), tables=_tables(bowls), pairs=pairs, summit=summit
-    )  # fmt: skip
+    return Planted(family="interacting", lanes=lanes_of(*ORDERED), tables=_tables(bowls), pairs=pairs, summit=summit)
 
 
 FAMILIES: tuple[Family, ...] = (smooth, additive, cliffs, traps, null, drift, clipped, interacting)

@@ -82,9 +82,15 @@ class Nightlane:
             runner = SimulatedRunner(study.material, ProbeStore(folder / "runs"), world=world)
             seed = int(night.random("session").integers(2**31))
             begin(
-                study, Workspace(folder), Overrides(), seed, True, Listener(world),
-                lambda workspace, session: workspace.session(session), runner,
-            )  # fmt: skip
+                study,
+                Workspace(folder),
+                Overrides(),
+                seed,
+                True,
+                Listener(world),
+                lambda workspace, session: workspace.session(session),
+                runner,
+            )
 
 
 @contextmanager
@@ -101,10 +107,17 @@ def write_study(folder: Path, night: Night, policy: Mapping[str, Any]) -> Study:
         row = {"prompt": f"a row of {name}", "chosen": "one", "rejected": "another"}
         (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     rows = [
-        {"id": f"{split}-{prompt}", "split": split, "category": category, "difficulty": 1, "checks": CHECKS,
-         "prompt": f"{split} {prompt} {WORDS[split]}"}
-        for split in ("probe", "holdout") for prompt, category in PROMPTS
-    ]  # fmt: skip
+        {
+            "id": f"{split}-{prompt}",
+            "split": split,
+            "category": category,
+            "difficulty": 1,
+            "checks": CHECKS,
+            "prompt": f"{split} {prompt} {WORDS[split]}",
+        }
+        for split in ("probe", "holdout")
+        for prompt, category in PROMPTS
+    ]
     (folder / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     text = study_text(landscape, night, sources, policy)
     path = folder / "study.toml"
@@ -123,16 +136,23 @@ def study_text(landscape: Landscape, night: Night, sources: Sequence[str], polic
     if named is None:
         named = "start"
         manifests["start"] = start["mixture"]
-    return tomli_w.dumps({
-        "name": "planted", "model": {"path": "none"}, "recipe": {**start, "mixture": named},
-        "data": {"sources": {name: f"{name}.jsonl" for name in sources}, "manifests": manifests},
-        "prompts": {"file": "prompts.jsonl"}, "target": {"category": night.target},
-        "guards": dict.fromkeys(CATEGORIES, night.margin),
-        "probe": {"steps": STEPS, "samples": night.samples},
-        "lanes": {name: _lane(lane) for name, lane in landscape.lanes.items()},
-        "policy": dict(policy), "proposer": {"kind": "optuna"}, "runner": {"kind": "simulated"},
-        "budget": {"probes": int(night.budget), "hours": 24.0, "disk_gb": 0.0},
-    })  # fmt: skip
+    return tomli_w.dumps(
+        {
+            "name": "planted",
+            "model": {"path": "none"},
+            "recipe": {**start, "mixture": named},
+            "data": {"sources": {name: f"{name}.jsonl" for name in sources}, "manifests": manifests},
+            "prompts": {"file": "prompts.jsonl"},
+            "target": {"category": night.target},
+            "guards": dict.fromkeys(CATEGORIES, night.margin),
+            "probe": {"steps": STEPS, "samples": night.samples},
+            "lanes": {name: _lane(lane) for name, lane in landscape.lanes.items()},
+            "policy": dict(policy),
+            "proposer": {"kind": "optuna"},
+            "runner": {"kind": "simulated"},
+            "budget": {"probes": int(night.budget), "hours": 24.0, "disk_gb": 0.0},
+        }
+    )
 
 
 def _lane(lane: LaneSettings) -> dict[str, Any]:

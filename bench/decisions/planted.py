@@ -21,9 +21,17 @@ Array = NDArray[numpy.float64]
 Table = Mapping[Value, Array]
 
 START = Recipe(
-    objective="dpo", learning_rate=2e-5, beta=0.1, warmup=0.2, lora_rank=16, lora_alpha=32, lora_dropout=0.2,
-    weight_decay=0.08, effective_batch=8, mixture={"human": 1.0, "mined": 1.0},
-)  # fmt: skip
+    objective="dpo",
+    learning_rate=2e-5,
+    beta=0.1,
+    warmup=0.2,
+    lora_rank=16,
+    lora_alpha=32,
+    lora_dropout=0.2,
+    weight_decay=0.08,
+    effective_batch=8,
+    mixture={"human": 1.0, "mined": 1.0},
+)
 SOURCES = {
     "even": {"human": 1.0, "mined": 1.0},
     "human_first": {"human": 3.0, "mined": 1.0},

@@ -70,9 +70,13 @@ def safe(result: Results, policy: str) -> list[tuple[str, str, Figure, bool]]:
         harmful, kept = whole.harmful, whole.harmful.n
         found += [
             ("harmful KEEPs", f"<= {MOST_HARMFUL:.0%}", harmful, not kept or harmful.value <= MOST_HARMFUL),
-            ("guard violations per night", f"<= {MOST_VIOLATIONS}", whole.violations,
-             whole.violations.value <= MOST_VIOLATIONS),
-        ]  # fmt: skip
+            (
+                "guard violations per night",
+                f"<= {MOST_VIOLATIONS}",
+                whole.violations,
+                whole.violations.value <= MOST_VIOLATIONS,
+            ),
+        ]
     if null is not None:
         any_keep = null.any_keep
         found.append(
@@ -124,10 +128,18 @@ def markdown(results: Sequence[Results]) -> Iterator[str]:
 
 
 COLUMNS = (
-    ("KEEPs", "keeps"), ("made", "made"), ("null", "null"), ("harmful", "harmful"), ("guards/night", "violations"),
-    ("missed", "missed"), ("won", "won"), ("area", "area"), ("worse", "ends_worse"), ("any", "any_keep"),
+    ("KEEPs", "keeps"),
+    ("made", "made"),
+    ("null", "null"),
+    ("harmful", "harmful"),
+    ("guards/night", "violations"),
+    ("missed", "missed"),
+    ("won", "won"),
+    ("area", "area"),
+    ("worse", "ends_worse"),
+    ("any", "any_keep"),
     ("claim error", "claim_error"),
-)  # fmt: skip
+)
 
 
 def _table(rows: Sequence[Figures]) -> Iterator[str]:

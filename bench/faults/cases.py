@@ -28,9 +28,13 @@ from bench.faults.supervisor import Ended, Fault, Kind, Supervisor
 from common.errors import MissingRequirement
 
 KINDS = {
-    "kill": "kill at a system call", "cut": "power cut", "full": "full disk", "error": "input/output error",
-    "damaged": "damaged file", "real": "kill of a real night",
-}  # fmt: skip
+    "kill": "kill at a system call",
+    "cut": "power cut",
+    "full": "full disk",
+    "error": "input/output error",
+    "damaged": "damaged file",
+    "real": "kill of a real night",
+}
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Its multiples are spread evenly, however many there are."""
 
@@ -164,7 +168,7 @@ class Stage:
 
     def _gone_on(
         self, kind: str, number: int, chance: random.Random, where: str, ends: list[Ended], lost: list[str]
-    ) -> Outcome:  # fmt: skip
+    ) -> Outcome:
         """What a person comes to who goes on."""
         met = int(bool(where))
         for _ in range(_more(kind, number)):  # going on meets a fault, too
@@ -182,9 +186,16 @@ class Stage:
         except Exception as error:
             return Outcome(kind, number, self.scenario.name, where, traceback=(*wrong, f"result unreadable: {error!r}"))
         return Outcome(
-            kind, number, self.scenario.name, where, (*lost, *found.lost), found.doubled,
-            (*strange, *found.different), tuple(wrong), met,
-        )  # fmt: skip
+            kind,
+            number,
+            self.scenario.name,
+            where,
+            (*lost, *found.lost),
+            found.doubled,
+            (*strange, *found.different),
+            tuple(wrong),
+            met,
+        )
 
     def _require_whole_record(self) -> None:
         """The model of the disk, without a power cut, has the files that there are."""
@@ -192,8 +203,9 @@ class Stage:
         seen = disk.seen()
         there = {
             str(path): path.read_bytes() if path.is_file() else None
-            for path in Path(self.supervisor.root).rglob("*") if not path.name.endswith("-shm")
-        }  # fmt: skip
+            for path in Path(self.supervisor.root).rglob("*")
+            if not path.name.endswith("-shm")
+        }
         if seen != there:
             wrong = sorted(name for name in seen.keys() | there.keys() if seen.get(name, 0) != there.get(name, 0))
             raise RuntimeError(f"{self.scenario.name}: the recorded calls do not give {wrong[:5]}")

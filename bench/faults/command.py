@@ -30,16 +30,23 @@ Batch = list[tuple[str, int]]
 QUICKLY = ("night with a harvest", "pairs vote", "pairs export, then finetune", "labs build", "init")
 """What --quick runs: to prepare all scenarios takes longer than it may."""
 ALONE = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
     "COLUMNS": "200",
-}  # fmt: skip
+}
 """Of the processes that play: one thread, since they fork, and the same order of sets each time."""
 
 
 def main(
-    quick: bool = False, minutes: float | None = None, kind: str | None = None, case: int | None = None,
-    as_json: bool = False, output: Path | None = None,
-) -> int:  # fmt: skip
+    quick: bool = False,
+    minutes: float | None = None,
+    kind: str | None = None,
+    case: int | None = None,
+    as_json: bool = False,
+    output: Path | None = None,
+) -> int:
     if kind is not None and kind not in KINDS:
         raise BadInput(f"--kind {kind!r} is not known; use one of {', '.join(KINDS)}")
     if case is not None and kind is None:
@@ -135,9 +142,14 @@ def _drive(process: int, waiting: _Waiting, outcomes: "queue.SimpleQueue[Outcome
 
 def _worker() -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.faults.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        bufsize=1, cwd=ROOT, env={**os.environ, **ALONE},
-    )  # fmt: skip
+        [sys.executable, "-m", "bench.faults.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        cwd=ROOT,
+        env={**os.environ, **ALONE},
+    )
 
 
 def _batches(cases: Mapping[str, Sequence[int]]) -> list[Batch]:

@@ -37,10 +37,11 @@ def _file(root: Path, run: Run) -> None:
             "prompt": f"What did the {word} do on the {number}th night?",
             "chosen": f"On that night the {word} stood still, and nobody who saw it said a word for {number} days.",
             "rejected": f"Nothing is known about any {word} at all, and so I leave it at that for now.",
-            "chosen_score": 8.5, "rejected_score": 3.0 + number / 10,
+            "chosen_score": 8.5,
+            "rejected_score": 3.0 + number / 10,
         }
         for number, word in enumerate(words[:ROWS])
-    ]  # fmt: skip
+    ]
     write_rows(root / "pairs.jsonl", rows)
 
 
@@ -162,10 +163,13 @@ def _no_training() -> None:
     stub.Trained, stub.train = types.SimpleNamespace, train
     sys.modules["probes.train.trl"] = stub
     values: dict[str, Any] = {
-        "base_digest": lambda *_: "none", "load_base": lambda *_: types.SimpleNamespace(adapter=None, renderer=None),
-        "use_few_threads": lambda *_: None, "note_asking": lambda *_: None,
-        "load_quietly": lambda: None, "_prepared": lambda *_: "cpu",
-    }  # fmt: skip
+        "base_digest": lambda *_: "none",
+        "load_base": lambda *_: types.SimpleNamespace(adapter=None, renderer=None),
+        "use_few_threads": lambda *_: None,
+        "note_asking": lambda *_: None,
+        "load_quietly": lambda: None,
+        "_prepared": lambda *_: "cpu",
+    }
     for name, value in values.items():
         setattr(run, name, value)
     plan.__dict__["require_fit"] = lambda *_: None
@@ -182,9 +186,12 @@ def _init(root: Path) -> Act:
 def _problems(root: Path, run: Run) -> None:
     check = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
     problem = {
-        "task_id": "T/add", "prompt": 'def add(a, b):\n    """ The sum. """\n', "entry_point": "add",
-        "canonical_solution": "    return a + b\n", "test": check,
-    }  # fmt: skip
+        "task_id": "T/add",
+        "prompt": 'def add(a, b):\n    """ The sum. """\n',
+        "entry_point": "add",
+        "canonical_solution": "    return a + b\n",
+        "test": check,
+    }
     write_rows(root / "problems.jsonl", [problem])
     texts = ("    return a + b\n", "    return a - b\n")
     write_rows(root / "samples.jsonl", [{"task_id": "T/add", "completion": text} for text in texts])
@@ -277,7 +284,11 @@ COMMANDS = (
     Scenario("pairs review", _rows, _review, _review_rest, _stores, answers="good\n" * ROWS, weight=5),
     Scenario("pairs certify", _rows, _certify, again(_certify), _stores, weight=2),
     Scenario(
-        "pairs export, then finetune", _study, _export("jsonl"), _export_then_train, _with_stores(_files("out")),
+        "pairs export, then finetune",
+        _study,
+        _export("jsonl"),
+        _export_then_train,
+        _with_stores(_files("out")),
         weight=8,
     ),
     Scenario(
@@ -287,10 +298,14 @@ COMMANDS = (
         "pairs export of proposals", _night, _export_proposals, _elsewhere(_export_proposals), _files("out"), weight=5
     ),
     Scenario(
-        "finetune", _exported, lambda root: _finetune(root, "out", "--unreviewed"),
-        _elsewhere(lambda root: _finetune(root, "out", "--unreviewed")), _with_stores(_files("out", "mined")), weight=8,
+        "finetune",
+        _exported,
+        lambda root: _finetune(root, "out", "--unreviewed"),
+        _elsewhere(lambda root: _finetune(root, "out", "--unreviewed")),
+        _with_stores(_files("out", "mined")),
+        weight=8,
     ),
     Scenario("report", _night, _report, again(_report), observe_night, weight=5),
     Scenario("evaluate", _problems, _evaluate, again(_evaluate), _last_evaluation, weight=1),
     Scenario("labs build", lambda root, run: None, _lab, again(_lab), _files("build"), weight=8),
-)  # fmt: skip
+)

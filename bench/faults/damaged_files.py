@@ -193,14 +193,22 @@ def _commands(workspace: Path, copy: Path, study: Path, scratch: Path) -> dict[s
     rows = (workspace / "runs" / "rl_data" / "dpo.jsonl").read_text(encoding="utf-8").splitlines()
     pair = rows[0].partition('"id": "')[2].partition('"')[0]
     found: dict[str, Sequence[str]] = {
-        "status": ["status"], "status json": ["status", "--json"], "report": ["report"],
-        "explain": ["explain", decision], "pairs list": ["pairs", "list"], "pairs show": ["pairs", "show", pair],
-        "pairs audit": ["pairs", "audit"], "pairs export": ["pairs", "export", str(scratch / "dpo"), "--kind", "dpo"],
+        "status": ["status"],
+        "status json": ["status", "--json"],
+        "report": ["report"],
+        "explain": ["explain", decision],
+        "pairs list": ["pairs", "list"],
+        "pairs show": ["pairs", "show", pair],
+        "pairs audit": ["pairs", "audit"],
+        "pairs export": ["pairs", "export", str(scratch / "dpo"), "--kind", "dpo"],
         "proposer export": ["pairs", "export", str(scratch / "proposer"), "--kind", "proposer"],
-        "doctor": ["doctor"], "check": ["check", str(study)], "resume": ["resume", "--decisions", "4"],
-        "run": ["run", str(study), "--decisions", "2"], "pairs vote": ["pairs", "vote", pair, "up", "--by", "me"],
+        "doctor": ["doctor"],
+        "check": ["check", str(study)],
+        "resume": ["resume", "--decisions", "4"],
+        "run": ["run", str(study), "--decisions", "2"],
+        "pairs vote": ["pairs", "vote", pair, "up", "--by", "me"],
         "pairs review": ["pairs", "review", "--kind", "dpo", "--by", "me", "--rows", "1"],
-    }  # fmt: skip
+    }
     return {name: [*given, "--workspace", str(copy)] for name, given in found.items()}
 
 

@@ -136,8 +136,9 @@ class Disk:
         """Files as a process sees them; folders are None."""
         return {
             path: bytes(_content(node.synced, node.pending)) if isinstance(node, _File) else None
-            for path, node in self.names.items() if not isinstance(node, _Link)
-        }  # fmt: skip
+            for path, node in self.names.items()
+            if not isinstance(node, _Link)
+        }
 
     def cut(self, seed: str, target: Path) -> None:
         """Write what is left after a power cut into a new folder."""

@@ -67,9 +67,16 @@ def night(decisions: int, faults: float) -> Night:
             here = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
             here |= {"OPENAI_JUDGE_BASE_URL": endpoint.base_url, "OPENAI_JUDGE_MODEL": MODEL}
             command = [
-                sys.executable, "-m", "cli.main", "run", str(lab / "study.toml"), "--workspace", folder,
-                "--decisions", str(decisions),
-            ]  # fmt: skip
+                sys.executable,
+                "-m",
+                "cli.main",
+                "run",
+                str(lab / "study.toml"),
+                "--workspace",
+                folder,
+                "--decisions",
+                str(decisions),
+            ]
             began = time.perf_counter()
             subprocess.run(command, env=here, check=True, stdout=subprocess.DEVNULL)
             took = time.perf_counter() - began

@@ -73,20 +73,28 @@ def write_study(folder: Path, decisions: int, policy: str, lanes: str = "", more
     for source in ("good", "broken"):
         rows = [
             {
-                "prompt": f"# {name} with {number} ({source})\n", "chosen": f"def f(x):\n    return x * {number}\n",
-                "rejected": f"def f(x):\n    return x - {number}\n", "difficulty": 1 + number,
+                "prompt": f"# {name} with {number} ({source})\n",
+                "chosen": f"def f(x):\n    return x * {number}\n",
+                "rejected": f"def f(x):\n    return x - {number}\n",
+                "difficulty": 1 + number,
             }
-            for name in ("double", "negate") for number in range(4)
-        ]  # fmt: skip
+            for name in ("double", "negate")
+            for number in range(4)
+        ]
         write_rows(folder / f"{source}.jsonl", rows)
     prompts = [
         {
-            "id": f"{split}-{category}-{number}", "split": split, "category": category, "difficulty": 1,
+            "id": f"{split}-{category}-{number}",
+            "split": split,
+            "category": category,
+            "difficulty": 1,
             "prompt": f"# {category} {number} for {split}\n",
             "checks": {"entry_point": "f", "cases": [{"args": [i], "expected": i * number} for i in range(4)]},
         }
-        for split in ("probe", "harvest", "holdout") for category in ("arithmetic", "lists") for number in range(2)
-    ]  # fmt: skip
+        for split in ("probe", "harvest", "holdout")
+        for category in ("arithmetic", "lists")
+        for number in range(2)
+    ]
     write_rows(folder / "prompts.jsonl", prompts)
 
 
@@ -118,12 +126,17 @@ class _Answering(SimulatedRunner):
         if isinstance(outcome, Reading):
             rows = [
                 {
-                    "prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
-                    "components": {"pass": score.value / 10}, "critical": [], "outcome": "SIMULATED",
+                    "prompt": score.prompt,
+                    "sample": score.sample,
+                    "category": score.category,
+                    "score": score.value,
+                    "components": {"pass": score.value / 10},
+                    "critical": [],
+                    "outcome": "SIMULATED",
                     "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
                 }
                 for score in outcome.scores
-            ]  # fmt: skip
+            ]
             write_rows(self.store.directory(probe.id) / "answers.jsonl", rows)
         return outcome
 
@@ -160,9 +173,18 @@ def _in_world(effect: Effect, noise: float = 0.3, answering: bool = False, width
 
 
 def night(
-    name: str, effect: Effect, decisions: int, policy: str, lanes: str = "", more: str = "", noise: float = 0.3,
-    answering: bool = False, width: int = 1, nights: int = 1, weight: int = 6,
-) -> Scenario:  # fmt: skip
+    name: str,
+    effect: Effect,
+    decisions: int,
+    policy: str,
+    lanes: str = "",
+    more: str = "",
+    noise: float = 0.3,
+    answering: bool = False,
+    width: int = 1,
+    nights: int = 1,
+    weight: int = 6,
+) -> Scenario:
     in_world = _in_world(effect, noise, answering, width)
 
     def prepare(root: Path, run: Run) -> None:
@@ -240,16 +262,28 @@ def _table(path: Path, sessions: Sequence[str]) -> list[str]:
 in_harvest_world = _in_world(_orders, answering=True)
 NIGHTS = (
     night(
-        "night with a harvest", _orders, 5, "disguised = 0.3\nholdout_seeds = 0\nsurvey = 0", more="[harvest]",
+        "night with a harvest",
+        _orders,
+        5,
+        "disguised = 0.3\nholdout_seeds = 0\nsurvey = 0",
+        more="[harvest]",
         answering=True,
     ),
     night("night that retracts on the holdout", _only_on_probe_prompts, 4, "disguised = 0.0\nsurvey = 0"),
     night(
-        "night that leaves a KEEP out", _clashing, 4, "disguised = 0.0\nsurvey = 0", lanes="[lanes.mixture]", noise=0.1,
+        "night that leaves a KEEP out",
+        _clashing,
+        4,
+        "disguised = 0.0\nsurvey = 0",
+        lanes="[lanes.mixture]",
+        noise=0.1,
     ),
     night("second night in a workspace", _orders, 2, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0", nights=2),
     night(
-        "night in rounds of three with a survey", _one_is_good, 5, "disguised = 0.0\nround = 3\nholdout_seeds = 0",
+        "night in rounds of three with a survey",
+        _one_is_good,
+        5,
+        "disguised = 0.0\nround = 3\nholdout_seeds = 0",
         width=3,
     ),
-)  # fmt: skip
+)

@@ -130,8 +130,9 @@ def tables(path: Path, wanted: Sequence[str]) -> dict[str, list[dict[str, object
             there = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             return {
                 name: [dict(row) for row in db.execute(f"SELECT * FROM {name} ORDER BY rowid")]
-                for name in wanted if name in there
-            }  # fmt: skip
+                for name in wanted
+                if name in there
+            }
         except sqlite3.DatabaseError as error:
             return {"unreadable": [{"why": str(error)}]}
         finally:

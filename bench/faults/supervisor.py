@@ -77,9 +77,7 @@ class Supervisor:
         self.calls = by_number()
         self.kernel = ctypes.CDLL(None, use_errno=True)
 
-    def run(
-        self, act: Callable[[], int], fault: Fault | None = None, record: bool = False, answers: str = ""
-    ) -> Ended:  # fmt: skip
+    def run(self, act: Callable[[], int], fault: Fault | None = None, record: bool = False, answers: str = "") -> Ended:
         """``act`` returns the exit code; ``answers``: its standard input."""
         out, err, given = (self.scratch / name for name in ("stdout", "stderr", "stdin"))
         given.write_text(answers, encoding="utf-8")

@@ -112,9 +112,10 @@ def planted(honest: Iterable[Row]) -> dict[str, list[Row]]:
         "short": [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in lacking],
         "foreign": [
             {"prompt": f"{subject}を{deed}関数", "chosen": f"{subject}を{deed}", "rejected": f"{deed}", "difficulty": 1}
-            for subject in SUBJECTS for deed in DEEDS
+            for subject in SUBJECTS
+            for deed in DEEDS
         ],
-    }  # fmt: skip
+    }
 
 
 def _read(path: Path) -> list[Row]:

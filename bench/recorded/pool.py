@@ -81,9 +81,16 @@ class Pool:
         if asked.key.steps != self.key.steps or asked.key.samples > self.key.samples:
             return Failure(asked.id, asked.seed, "error", self._unlike(asked.key))
         return Reading(
-            asked.id, asked.recipe.digest, asked.key, asked.seed, self._scores(row, split, asked.key.samples),
-            row["final"], Timing(*row["timing"]), row["tokens"], row["peak_gb"],
-        )  # fmt: skip
+            asked.id,
+            asked.recipe.digest,
+            asked.key,
+            asked.seed,
+            self._scores(row, split, asked.key.samples),
+            row["final"],
+            Timing(*row["timing"]),
+            row["tokens"],
+            row["peak_gb"],
+        )
 
     def _scores(self, row: Mapping[str, Any], split: str, samples: int) -> tuple[Score, ...]:
         marks, each = self.content["marks"], self.key.samples

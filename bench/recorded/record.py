@@ -113,10 +113,13 @@ def _row(outcome: Outcome, marks: dict[str, int]) -> dict[str, Any]:
     texts = [json.dumps([s.value, dict(s.components), list(s.critical), s.outcome]) for s in outcome.scores]
     timing = [round(part, DIGITS) for part in asdict(outcome.timing).values()]
     return {
-        "seed": outcome.seed, "scores": [marks.setdefault(text, len(marks)) for text in texts],
-        "final": {name: float(f"{value:.6g}") for name, value in outcome.final.items()}, "timing": timing,
-        "tokens": outcome.tokens, "peak_gb": round(outcome.peak_gb, DIGITS),
-    }  # fmt: skip
+        "seed": outcome.seed,
+        "scores": [marks.setdefault(text, len(marks)) for text in texts],
+        "final": {name: float(f"{value:.6g}") for name, value in outcome.final.items()},
+        "timing": timing,
+        "tokens": outcome.tokens,
+        "peak_gb": round(outcome.peak_gb, DIGITS),
+    }
 
 
 class _Told:

@@ -77,9 +77,16 @@ def _one(pool: Pool, number: int) -> Repetition:
         study = _study(folder, pool)
         chain = Chain(None, Told(iter(planned[one] for one in order)), 0.0, "the planned mutations")
         begin(
-            study, Workspace(folder), Overrides(decisions=len(order)), number, True, Silent(),
-            lambda workspace, session: workspace.session(session), PoolRunner(pool, number), chain,
-        )  # fmt: skip
+            study,
+            Workspace(folder),
+            Overrides(decisions=len(order)),
+            number,
+            True,
+            Silent(),
+            lambda workspace, session: workspace.session(session),
+            PoolRunner(pool, number),
+            chain,
+        )
         with Ledger(folder / "runs" / "ledger.sqlite", read_only=True) as ledger:
             hypotheses = {row.id: row.hypothesis for row in ledger.proposals()}
             decisions = ledger.decisions("WHERE turn > 0")
@@ -99,12 +106,14 @@ def _study(folder: Path, pool: Pool) -> Study:
     (folder / "build").mkdir()
     rows = [
         {"id": name, "split": split, "category": category, "prompt": f"{split} {name}", "checks": checks}
-        for split in ("probe", "holdout") for name, category in pool.prompts(split)
-    ]  # fmt: skip
+        for split in ("probe", "holdout")
+        for name, category in pool.prompts(split)
+    ]
     (folder / "build" / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     study = parse_study(folder / "study.toml", _simulated(pool.study_text))
-    for name, path in study.material.source_files.items():
-        path.write_text(json.dumps({"prompt": f"for {name}", "chosen": "a", "rejected": "b"}) + "\n", encoding="utf-8")
+    for name, file in study.file.data.sources.items():
+        row = {"prompt": f"for {name}", "chosen": "a", "rejected": "b"}
+        (folder / file).write_text(f"{json.dumps(row)}\n", encoding="utf-8")
     (folder / "program.md").write_text("", encoding="utf-8")
     (folder / "study.toml").write_text(study.text, encoding="utf-8")
     return study

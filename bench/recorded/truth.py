@@ -67,13 +67,21 @@ def categories(pool: Pool) -> list[str]:
 def markdown(pool: Pool) -> str:
     first, last = pool.content["recorded"]
     parts = [
-        "# Recorded training: the truth", "",
-        f"`python -m bench.recorded record`, {first} to {last}, {pool.worker_seconds:.0f} s of two workers.", "",
-        f"{pool.content['versions']}.", "",
-        (__doc__ or "").split("\n\n", 1)[1].replace("\n", " ").strip(), "", "## Recipes", "",
-        "| recipe | mutation | outcomes on probe prompts | on holdout prompts |", "|---|---|---|---|",
-        *(_recipe_row(pool, name) for name in pool.recipes), "",
-    ]  # fmt: skip
+        "# Recorded training: the truth",
+        "",
+        f"`python -m bench.recorded record`, {first} to {last}, {pool.worker_seconds:.0f} s of two workers.",
+        "",
+        f"{pool.content['versions']}.",
+        "",
+        (__doc__ or "").split("\n\n", 1)[1].replace("\n", " ").strip(),
+        "",
+        "## Recipes",
+        "",
+        "| recipe | mutation | outcomes on probe prompts | on holdout prompts |",
+        "|---|---|---|---|",
+        *(_recipe_row(pool, name) for name in pool.recipes),
+        "",
+    ]
     for split in ("probe", "holdout"):
         parts += [f"## Mean score (0 to 10) ± standard error, {split} prompts", "", *_levels(pool, split), ""]
         parts += [f"## Difference to the start [95 % interval], {split} prompts", "", *_effects(pool, split), ""]

@@ -202,7 +202,7 @@ def main() -> int:
 
 def _run(which: str, *arguments: str) -> int:
     """One side, for `_side`: its verdicts are the last line of what it prints."""
-    passed = {"ours": _run_ours, "official": _run_official}[which](*arguments)
+    passed = (_run_ours if which == "ours" else _run_official)(*arguments)
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({"passed": passed, "peak_mb": round(usage / 1024, 1)}))
     return 0

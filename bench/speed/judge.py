@@ -26,10 +26,12 @@ from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Context, Mark
 from probes.scoring.judge.cache import JudgeCache, cache_key
-from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
+from probes.scoring.judge.scorer import JudgeScorer
+from probes.scoring.judge.settings import JudgeSettings
 
 DELAY, CONCURRENCY, ONE_BY_ONE, REPEATS = 0.05, 16, 40, 3
-PRICES = {"dollars_per_million_input": 3.0, "dollars_per_million_output": 15.0}
+INPUT_PRICE, OUTPUT_PRICE = 3.0, 15.0
+"""Dollars per million tokens."""
 SECONDS_LIMIT, HIT_MS_LIMIT = 4.0, 2.0
 RUBRIC = "\n".join(
     f'[[component]]\nname = "{name}"\nweight = {weight}\ndefinition = "{" ".join(["what is wanted"] * 12)}"'
@@ -80,7 +82,12 @@ def measure(folder: Path, count: int, kept: int) -> Figures:
 
 def seconds(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer], concurrency: int) -> float:
     """Of scoring answers that nobody judged before; the connections are new, as at the start of a probe."""
-    settings = JudgeSettings(model="scripted", concurrency=concurrency, **PRICES)
+    settings = JudgeSettings(
+        model="scripted",
+        concurrency=concurrency,
+        dollars_per_million_input=INPUT_PRICE,
+        dollars_per_million_output=OUTPUT_PRICE,
+    )
     with closing(JudgeScorer(settings, folder, environment)) as scorer, meter_of(folder) as meter:
         began = time.perf_counter()
         marks = scorer.score(asked, Context(meter=meter))

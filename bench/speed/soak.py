@@ -122,10 +122,14 @@ def main(quick: bool = False, as_json: bool = False) -> int:
         print(json.dumps([{**vars(one), "missed": one.missed} for one in found], indent=1))
     else:
         rows = [
-            (one.name, f"{one.value:.3g} {one.unit}".strip(), "" if one.limit is None else f"{one.limit:g}",
-             "missed" if one.missed else "")
+            (
+                one.name,
+                f"{one.value:.3g} {one.unit}".strip(),
+                "" if one.limit is None else f"{one.limit:g}",
+                "missed" if one.missed else "",
+            )
             for one in found
-        ]  # fmt: skip
+        ]
         print("\n".join(table(("figure", "measured", "at most", ""), rows, right=(1, 2))))
     return 1 if missed else 0
 
@@ -135,11 +139,18 @@ def _written(folder: Path) -> Path:
     folder.mkdir(parents=True)
     pairs = [{"prompt": f"# task {n}\n", "chosen": f"x = {n}\n", "rejected": f"y = {n}\n"} for n in range(8)]
     prompts = [
-        {"id": f"{split}-{category}-{n}", "split": split, "category": category, "difficulty": 1,
-         "prompt": f"# {split} {category} {n}\n",
-         "checks": {"entry_point": "f", "cases": [{"args": [n], "expected": n}]}}
-        for split in ("probe", "harvest", "holdout") for category in ("lists", "strings") for n in range(4)
-    ]  # fmt: skip
+        {
+            "id": f"{split}-{category}-{n}",
+            "split": split,
+            "category": category,
+            "difficulty": 1,
+            "prompt": f"# {split} {category} {n}\n",
+            "checks": {"entry_point": "f", "cases": [{"args": [n], "expected": n}]},
+        }
+        for split in ("probe", "harvest", "holdout")
+        for category in ("lists", "strings")
+        for n in range(4)
+    ]
     for name, rows in (("good", pairs), ("other", pairs), ("prompts", prompts)):
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
@@ -201,9 +212,7 @@ def _used() -> tuple[int, int, int]:
     """Bytes of memory, descriptors, threads."""
     gc.collect(0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return (
-        pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
-    )  # fmt: skip
+    return (pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")))
 
 
 # a workspace that has grown
@@ -269,9 +278,12 @@ class Timed:
 
 def _process(*words: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*COMMAND, *map(str, words)], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [*COMMAND, *map(str, words)],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    )
 
 
 def killed(study: Study, root: Path) -> Timed:

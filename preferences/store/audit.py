@@ -13,6 +13,7 @@ from preferences.store.rows import SIDES, Kind
 from probes.inputs.duplicates import NEAR, Wording, Wordings
 from probes.inputs.training_rows import Overlap, Reserved
 from probes.inputs.turns import plain
+from probes.result.proportions import proportion_interval
 
 CONFIDENCE = 0.95
 FAIR = (0.35, 0.65)
@@ -207,15 +208,14 @@ def _said(one: Standing) -> tuple[str, ...]:
 
 
 def length_bias(pairs: Sequence[Standing]) -> LengthBias:
-    from scipy.stats import binomtest, spearmanr
+    from scipy.stats import spearmanr
 
     longer_by = [len(plain(one.texts[0])) - len(plain(one.texts[1])) for one in pairs]
     unequal = [difference for difference in longer_by if difference]
     longer = sum(difference > 0 for difference in unequal)
     low = high = correlation = None
     if unequal:
-        interval = binomtest(longer, len(unequal)).proportion_ci(CONFIDENCE, method="wilson")
-        low, high = float(interval.low), float(interval.high)
+        low, high = proportion_interval(longer, len(unequal), CONFIDENCE, "wilson")
     both = [(by, one.margin) for by, one in zip(longer_by, pairs, strict=True) if one.margin is not None]
     lengths, margins = [by for by, _ in both], [margin for _, margin in both]
     if len(both) > 2 and len(set(lengths)) > 1 and len(set(margins)) > 1:

@@ -7,6 +7,7 @@ from typing import Any
 from agent.ledger.result_rows import value_of
 from agent.policy.session_statistics import account_from
 from lanes import show
+from probes.result.proportions import proportion_interval
 from view.data.changes import Change, GuardChange, change_of, guards_of
 from view.data.session_record import SessionRecord
 
@@ -126,12 +127,7 @@ def calibration(record: SessionRecord) -> Calibration:
 
 
 def rate(candidates: int, alarms: int, promised: float = 0.0) -> Rate:
-    """With the exact interval of a share (Clopper & Pearson 1934)."""
-    from scipy.stats import beta
-
-    tail = (1 - SURE) / 2
-    low = float(beta.ppf(tail, alarms, candidates - alarms + 1)) if alarms else 0.0
-    high = float(beta.ppf(1 - tail, alarms + 1, candidates - alarms)) if alarms < candidates else 1.0
+    low, high = proportion_interval(alarms, candidates) if candidates else (0.0, 1.0)
     return Rate(candidates, alarms, low, high, promised)
 
 

@@ -8,6 +8,16 @@ from bench.decisions.rivals.sampling import Asha, Oracle, RandomSearch
 from bench.decisions.rivals.tpe import Tpe, TpeConfirmed
 
 RIVALS: tuple[Policy, ...] = (
-    GreedyStale(), GreedyFresh(), MeanOfThree(), MadConfidence(), SequentialTest(), Race(),
-    Tpe(), TpeConfirmed(), GaussianTopTwo(), Asha(), RandomSearch(), Oracle(),
-)  # fmt: skip
+    GreedyStale(),
+    GreedyFresh(),
+    MeanOfThree(),
+    MadConfidence(),
+    SequentialTest(),
+    Race(),
+    Tpe(),
+    TpeConfirmed(),
+    GaussianTopTwo(),
+    Asha(),
+    RandomSearch(),
+    Oracle(),
+)
