@@ -1,5 +1,7 @@
 """Fixtures that several folders use."""
 
+import gc
+import importlib
 import os
 import signal
 from collections.abc import Iterator
@@ -37,13 +39,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """For the models of a module that are trained here: one thread, as their workers have."""
+    """For the models of a module that are trained here: one thread, and imports frozen, as their workers have."""
     import torch
 
+    importlib.import_module("probes.train.trl")
+    gc.collect()
+    gc.freeze()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    """Workers that the tests of a module start have their libraries from the server of ``commands``."""
+    import commands
+
+    with pytest.MonkeyPatch.context() as patch:
+        commands.fork_workers(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

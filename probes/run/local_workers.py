@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
@@ -29,6 +30,8 @@ from probes.run.store import require_own
 from probes.run.worker import Ready, serve
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
+CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
+"""A worker begins with nothing of its parent's, CUDA above all."""
 START_SECONDS = 600.0
 GOODBYE_SECONDS = 3.0
 RESTARTS, FIRST_REST = 4, 1.0
@@ -104,7 +107,6 @@ class ResidentRunner:
         self._material, self._settings, self._runs = material, settings, runs
         self._quantization = quantization
         self._devices = visible_devices()
-        self._context = multiprocessing.get_context("spawn")
         self._ready: Ready | None = None
         self._untold: list[str] = []
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
@@ -201,11 +203,11 @@ class ResidentRunner:
             )
 
     def _start(self, slot: _Slot) -> None:
-        mine, theirs = self._context.Pipe()
+        mine, theirs = CONTEXT.Pipe()
         device = "cuda" if self._devices else "cpu"
         threads = self._settings.threads or 1
         arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
-        process = self._context.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
+        process = CONTEXT.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
         slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS, whole=False)  # known before it runs
         with _variables(self._child_environment(slot.number, threads)):
             process.start()

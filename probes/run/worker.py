@@ -4,6 +4,7 @@ Started by ``probes.run.local_workers`` with the spawn method; what it prints go
 """
 
 import contextlib
+import gc
 import importlib
 import multiprocessing
 import os
@@ -62,6 +63,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
         importlib.import_module(heavy)
     from probes.run.execute import Workbench, measure
 
+    gc.freeze()  # what is imported is never garbage: the collections of every probe need not look at it
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
     bench.base(quantization)

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import simulated_study
 import tiny
 import typer
+from commands import nightlane
 
 from agent.study import material_check
 from agent.workspace.folder import Workspace
@@ -24,7 +24,6 @@ from cli.options import on_interrupt
 from cli.run import _interrupted
 from cli.study import check
 
-ROOT = Path(__file__).parents[2]
 COMMANDS: Any = typer.main.get_command(app)
 GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
@@ -55,15 +54,6 @@ SURFACE = {
     "bench soak": "--quick --json",
 }
 """The commands in the order of the help, each with its options."""
-
-
-def nightlane(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cli.main", *map(str, arguments)]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-    environment = {**clean, "COLUMNS": "200", **environment}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 def refused(code: int, *arguments: object, **environment: str) -> str:
@@ -277,7 +267,7 @@ def test_a_hub_model_that_cannot_be_had_is_exit_code_6(tmp_path: Path) -> None:
     path = study(
         tmp_path, ('kind = "simulated"', 'kind = "resident"\nworkers = 1'), ('path = "none"', 'path = "no/such"')
     )
-    message = refused(6, "run", path, "--workspace", tmp_path, HF_HUB_OFFLINE="1")
+    message = refused(6, "run", path, "--workspace", tmp_path)
     assert "'no/such' could not be loaded" in message
 
 

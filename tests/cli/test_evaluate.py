@@ -2,10 +2,8 @@
 
 import gzip
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,13 @@ from typing import Any
 import pytest
 import simulated_study
 import tiny
+from commands import ROOT, command, nightlane
 
 from agent.study.load import load_study
 from probes.model.adapter_files import note_asking
 from probes.model.load import load_renderer
 from testing.scripted_endpoint.server import ScriptedEndpoint
 
-ROOT = Path(__file__).parents[2]
 ADD = {
     "task_id": "T/add",
     "prompt": 'def add(a, b):\n    """ The sum. """\n',
@@ -50,13 +48,7 @@ def sample(task: str, completion: str, **more: Any) -> dict[str, Any]:
 
 
 def evaluate(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cli.main", "evaluate", *map(str, arguments), "--workspace", str(folder)]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False, env={**clean, **environment}
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    return nightlane("evaluate", *arguments, "--workspace", folder, **environment)
 
 
 def figures(folder: Path, *arguments: object, **environment: str) -> dict[str, Any]:
@@ -266,8 +258,8 @@ def test_an_adapter_is_asked_as_its_study_asks_and_refused_where_it_would_not_be
 def test_ctrl_c_during_scoring_ends_in_a_sentence(tmp_path: Path) -> None:
     problems = rows(tmp_path / "p.jsonl", ADD)
     samples = rows(tmp_path / "s.jsonl", *(sample("T/add", "    while True: pass\n") for _ in range(50)))
-    command = [sys.executable, "-m", "cli.main", "evaluate", "--problems", problems, "--samples", samples]
-    with subprocess.Popen([*command, "--workspace", tmp_path], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    words = command("evaluate", "--problems", problems, "--samples", samples, "--workspace", tmp_path)
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         before = ""
         while not before.rpartition("\n")[0].endswith(str(samples)):

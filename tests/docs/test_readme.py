@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from commands import nightlane
 
 from agent.ledger.columns import COLUMNS
 from agent.policy.settings import Policy
@@ -135,10 +136,8 @@ def test_the_first_commands_of_your_own_study_run_as_written(tmp_path: Path) -> 
     lines = [shlex.split(line, comments=True) for line in block(".venv/bin/nightlane doctor")]
     names = ["doctor", "init", "check", "run", "status", "resume", "report", "explain", "finetune"]
     assert [words[1] for words in lines] == names
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
     for words in lines[:3]:  # the others need the hub's model, or a session
-        command = [sys.executable, "-m", "cli.main", *words[1:]]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = nightlane(*words[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
 
 
@@ -148,8 +147,7 @@ def test_the_bundled_problems_are_evaluated_as_written(tmp_path: Path) -> None:
     lines = block("nightlane evaluate --problems labs/", page("docs/evaluation.md"))
     line = " ".join(part.rstrip("\\").strip() for part in lines)
     words = [*shlex.split(line)[1:], "--seeds", "42", "--workspace", str(tmp_path), "--json"]
-    command = [sys.executable, "-m", "cli.main", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = nightlane(*words)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["problems"] == len(found["results"]) == 144

@@ -2,12 +2,12 @@
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from trainable import ROOT, command, nightlane, stores, write_study
+from commands import Command, nightlane
+from trainable import stores, write_study
 
 from lanes import Recipe
 
@@ -74,16 +74,16 @@ def test_an_interrupted_run_leaves_no_manifest_and_says_so(tmp_path: Path, tiny_
     stores(tmp_path)
     study, out = write_study(tmp_path, tiny_folder / "model"), tmp_path / "out"
     nightlane("pairs", "export", tmp_path / "mined", "--kind", "dpo", "--workspace", tmp_path)
-    begun = command("finetune", study, "--output", out, "--workspace", tmp_path, "--steps", 3000, "--unreviewed")
-    process = subprocess.Popen(begun, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Command("finetune", study, "--output", out, "--workspace", tmp_path, "--steps", 3000, "--unreviewed")
     curve, end = out / "train.jsonl", time.monotonic() + 120
     while not (curve.exists() and curve.stat().st_size) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    told, errors = process.communicate(timeout=60)
+    told, errors = process.communicate()
     assert (process.returncode, told) == (130, "")
     assert errors.strip().splitlines()[-1] == (
-        f"nightlane: interrupted; the run in {out} is incomplete and cannot be resumed; start again with a new --output"
+        f"nightlane: interrupted by SIGTERM; the run in {out} is incomplete and cannot be resumed; start again with a "
+        "new --output"
     )
     assert curve.stat().st_size
     assert not (out / "finetune.json").exists()

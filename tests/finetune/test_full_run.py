@@ -24,7 +24,7 @@ from probes.model.adapter_files import require_its_asking
 from probes.model.load import base_digest, load_base
 from probes.train.trl import TrainingJob, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture

@@ -9,14 +9,23 @@ from typing import Any
 VOCABULARY = 320
 POSITIONS = 256
 SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": POSITIONS,
-}  # fmt: skip
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": POSITIONS,
+}
 EXPERTS: dict[str, Any] = {"num_experts_per_tok": 2, "moe_intermediate_size": 16}
 VISION: dict[str, Any] = {
-    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 28,
     "patch_size": 14,
-}  # fmt: skip
+}
 
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", SIZES),
@@ -44,16 +53,22 @@ def config(name: str, tokenizer: Any, **changes: Any) -> Any:
 
     kind, sizes = CONFIGS[name]
     special = {
-        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
-    }  # fmt: skip
+    }
     if name == "gemma3_vision":
         text = config("gemma3", tokenizer, **changes)
         vision, rows = transformers.SiglipVisionConfig(**VISION), text.vocab_size
         return transformers.Gemma3Config(
-            text_config=text, vision_config=vision, mm_tokens_per_image=4, boi_token_index=rows - 3,
-            eoi_token_index=rows - 2, image_token_index=rows - 1, **special,
-        )  # fmt: skip
+            text_config=text,
+            vision_config=vision,
+            mm_tokens_per_image=4,
+            boi_token_index=rows - 3,
+            eoi_token_index=rows - 2,
+            image_token_index=rows - 1,
+            **special,
+        )
     return getattr(transformers, kind)(**{**sizes, **special, **changes})
 
 

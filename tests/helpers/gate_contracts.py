@@ -60,18 +60,27 @@ STEP = Contract(
     compares="shape",
 )
 ENCODE = Contract(
-    "encode", {"s": "text", "k": "small"}, _CAESAR, ("len(result) == len(s)",),
+    "encode",
+    {"s": "text", "k": "small"},
+    _CAESAR,
+    ("len(result) == len(s)",),
     (Property("round_trip", "decode"), Property("deterministic")),
-)  # fmt: skip
+)
 TRANSFORM = Contract("transform", {"xs": "floats"}, _FOURIER, (), (Property("round_trip", "back"),))
 TIDY = Contract(
-    "tidy", {"xs": "ints"}, "def tidy(xs):\n    return sorted(set(xs))\n", ("len(result) <= len(xs)",),
+    "tidy",
+    {"xs": "ints"},
+    "def tidy(xs):\n    return sorted(set(xs))\n",
+    ("len(result) <= len(xs)",),
     (Property("idempotent"), Property("order_free", "xs"), Property("keeps_arguments"), Property("deterministic")),
-)  # fmt: skip
+)
 TOTAL = Contract(
-    "total", {"xs": "ints"}, "def total(xs):\n    return sum(x for x in xs if x > 0)\n", ("result >= 0",),
+    "total",
+    {"xs": "ints"},
+    "def total(xs):\n    return sum(x for x in xs if x > 0)\n",
+    ("result >= 0",),
     (Property("order_free", "xs"), Property("keeps_arguments")),
-)  # fmt: skip
+)
 FACTORIAL = Contract.from_json(
     {
         "entry_point": "factorial",
@@ -82,53 +91,69 @@ FACTORIAL = Contract.from_json(
     }
 )
 PARSE = Contract(
-    "parse", {"s": "digits"},
+    "parse",
+    {"s": "digits"},
     "def parse(s):\n    try:\n        return int(s)\n    except ValueError:\n        return None\n",
     ("result is None or isinstance(result, int)",),
-)  # fmt: skip
+)
 FIND = Contract(
-    "find", {"xs": "ints", "x": "int"},
-    "def find(xs, x):\n    return (xs.index(x), True) if x in xs else (-1, False)\n", ("len(result) == 2",),
-)  # fmt: skip
+    "find",
+    {"xs": "ints", "x": "int"},
+    "def find(xs, x):\n    return (xs.index(x), True) if x in xs else (-1, False)\n",
+    ("len(result) == 2",),
+)
 FIBONACCI = Contract(
-    "fibonacci", {"n": "natural"},
+    "fibonacci",
+    {"n": "natural"},
     "def fibonacci(n):\n    a, b = 0, 1\n    for _ in range(n):\n        a, b = b, a + b\n    return a\n",
     ("result >= 0",),
-)  # fmt: skip
+)
 DIVIDE = Contract(
-    "divide", {"a": "int", "b": "int"},
+    "divide",
+    {"a": "int", "b": "int"},
     "def divide(a, b):\n    if b == 0:\n        raise ValueError('b is zero')\n    return a // b\n",
-)  # fmt: skip
+)
 MEAN = Contract(
-    "mean", {"xs": "any_floats"},
+    "mean",
+    {"xs": "any_floats"},
     "def mean(xs):\n    xs = [x for x in xs if abs(x) < 1e300]\n    return sum(xs) / len(xs) if xs else 0.0\n",
-)  # fmt: skip
+)
 FLIP = Contract(
-    "flip", {"rows": "matrix"}, "def flip(rows):\n    return [list(row) for row in zip(*rows)]\n",
-    ("len(result) == len(rows[0])",), (Property("keeps_arguments"),),
-)  # fmt: skip
+    "flip",
+    {"rows": "matrix"},
+    "def flip(rows):\n    return [list(row) for row in zip(*rows)]\n",
+    ("len(result) == len(rows[0])",),
+    (Property("keeps_arguments"),),
+)
 COUNTS = Contract(
-    "counts", {"s": "text"},
+    "counts",
+    {"s": "text"},
     "def counts(s):\n    found = {}\n    for c in s:\n        found[c] = found.get(c, 0) + 1\n    return found\n",
     ("sum(result.values()) == len(s)",),
-)  # fmt: skip
+)
 SLOPE = Contract(
-    "slope", {"f": "real_function", "x": "float"},
+    "slope",
+    {"f": "real_function", "x": "float"},
     "def slope(f, x):\n    h = 0.5\n    return (f(x + h) - f(x - h)) / (2 * h)\n",
-)  # fmt: skip
+)
 SCAN = Contract(
-    "scan", {"s": "text"},
-    "import re\n\ndef scan(s):\n    return re.findall('[0-9]+', s)\n", ("''.join(result).isdigit() or not result",),
-)  # fmt: skip
+    "scan",
+    {"s": "text"},
+    "import re\n\ndef scan(s):\n    return re.findall('[0-9]+', s)\n",
+    ("''.join(result).isdigit() or not result",),
+)
 DAYS = Contract(
-    "days", {"month": "small"},
+    "days",
+    {"month": "small"},
     "def days(month):\n    table = {1: 31, 2: 28, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30}\n"
     "    return table.get(month, 0)\n",
-)  # fmt: skip
+)
 
 CORRECT: tuple[tuple[Contract, str], ...] = (
     (SAMPLE, _MCMC),
-    (SAMPLE, """
+    (
+        SAMPLE,
+        """
 import math
 import random
 
@@ -143,8 +168,11 @@ def mcmc_sample(log_target, start, n_samples, sigma):
             state, current = proposal, new
         chain[i] = state
     return chain
-"""),
-    (SAMPLE, """
+""",
+    ),
+    (
+        SAMPLE,
+        """
 from math import exp
 from random import gauss, random
 
@@ -173,8 +201,11 @@ def mcmc_sample(log_target, start, n_samples, sigma):
             hits += 1
         samples.append(state)
     return samples
-"""),
-    (SAMPLE, """
+""",
+    ),
+    (
+        SAMPLE,
+        """
 import math, random
 
 def step(state, log_target, sigma):
@@ -198,8 +229,11 @@ def mcmc_sample(log_target, start, n_samples, sigma):
         else:
             samples.append(state)
     return samples
-"""),
-    (SAMPLE, """
+""",
+    ),
+    (
+        SAMPLE,
+        """
 import math, random
 
 def mcmc_sample(log_target, start, n_samples, sigma):
@@ -212,9 +246,12 @@ def mcmc_sample(log_target, start, n_samples, sigma):
                 state = proposed
     chain = steps(start)
     return [next(chain) for _ in range(n_samples)]
-"""),
+""",
+    ),
     (STEP, _MCMC[: _MCMC.index("def mcmc_sample")]),
-    (STEP, """
+    (
+        STEP,
+        """
 import math
 import random
 
@@ -224,8 +261,11 @@ def metropolis_step(state, log_target, sigma):
     if difference > 0 or math.exp(difference) > random.random():
         return proposed, True
     return state, False
-"""),
-    (ENCODE, """
+""",
+    ),
+    (
+        ENCODE,
+        """
 def shift(c, k):
     if not ("a" <= c <= "z"):
         return c
@@ -236,16 +276,22 @@ def encode(s, k):
     for c in s:
         result += shift(c, k)
     return result
-"""),
-    (ENCODE, """
+""",
+    ),
+    (
+        ENCODE,
+        """
 import string
 
 def encode(text, places):
     small = string.ascii_lowercase
     places %= 26
     return text.translate(str.maketrans(small, small[places:] + small[:places]))
-"""),
-    (ENCODE, """
+""",
+    ),
+    (
+        ENCODE,
+        """
 def encode(s, k):
     if not s:
         return s
@@ -253,8 +299,11 @@ def encode(s, k):
     if "a" <= c <= "z":
         c = chr((ord(c) - 97 + k) % 26 + 97)
     return c + encode(s[1:], k)
-"""),
-    (TRANSFORM, """
+""",
+    ),
+    (
+        TRANSFORM,
+        """
 from math import cos, pi, sin
 
 def transform(xs):
@@ -268,17 +317,23 @@ def transform(xs):
             im -= x * sin(angle)
         result.append((re, im))
     return result
-"""),
+""",
+    ),
     (TIDY, "def tidy(xs):\n    return sorted(dict.fromkeys(xs))\n"),
-    (TIDY, """
+    (
+        TIDY,
+        """
 def tidy(xs):
     result = []
     for x in sorted(xs):
         if not result or result[-1] != x:
             result.append(x)
     return result
-"""),
-    (TIDY, """
+""",
+    ),
+    (
+        TIDY,
+        """
 from bisect import bisect_left
 
 def tidy(xs):
@@ -288,8 +343,11 @@ def tidy(xs):
         if place == len(result) or result[place] != x:
             result.insert(place, x)
     return result
-"""),
-    (TIDY, """
+""",
+    ),
+    (
+        TIDY,
+        """
 def merge(left, right):
     if not left or not right:
         return left or right
@@ -304,32 +362,47 @@ def tidy(xs):
         return list(xs)
     half = len(xs) // 2
     return merge(tidy(xs[:half]), tidy(xs[half:]))
-"""),
-    (TOTAL, """
+""",
+    ),
+    (
+        TOTAL,
+        """
 def total(xs):
     result = 0
     for x in xs:
         if x > 0:
             result += x
     return result
-"""),
-    (TOTAL, "def total(values):\n    kept = []\n    for v in values:\n        if v > 0:\n            kept.append(v)\n"
-     "    return sum(kept)\n"),
-    (TOTAL, """
+""",
+    ),
+    (
+        TOTAL,
+        "def total(values):\n    kept = []\n    for v in values:\n        if v > 0:\n            kept.append(v)\n"
+        "    return sum(kept)\n",
+    ),
+    (
+        TOTAL,
+        """
 def total(xs):
     \"\"\"The positive ones added up.\"\"\"
     if not xs:
         return 0
     first, *rest = xs
     return max(first, 0) + total(rest)
-"""),
-    (TOTAL, """
+""",
+    ),
+    (
+        TOTAL,
+        """
 from functools import reduce
 
 def total(xs):
     return reduce(lambda a, x: a + x if x > 0 else a, xs, 0)
-"""),
-    (TOTAL, """
+""",
+    ),
+    (
+        TOTAL,
+        """
 def total(xs):
     i = result = 0
     while i < len(xs):
@@ -339,8 +412,11 @@ def total(xs):
             continue
         result += x
     return result
-"""),
-    (TOTAL, """
+""",
+    ),
+    (
+        TOTAL,
+        """
 def positive(x):
     return x > 0
 
@@ -350,9 +426,12 @@ def total(xs):
 if __name__ == "__main__":
     print(total([1, 2, 3]))
     print(total([]))
-"""),
+""",
+    ),
     (FACTORIAL, "def factorial(n):\n    if n == 0:\n        return 1\n    return n * factorial(n - 1)\n"),
-    (FACTORIAL, """
+    (
+        FACTORIAL,
+        """
 def factorial(n):
     if n == 0:
         return 1
@@ -362,9 +441,12 @@ def factorial(n):
     for i in range(2, n + 1):
         result *= i
     return result
-"""),
+""",
+    ),
     (FACTORIAL, "def factorial(n):\n    return n * factorial(n - 1) if n > 1 else 1\n"),
-    (FACTORIAL, """
+    (
+        FACTORIAL,
+        """
 from functools import lru_cache
 
 @lru_cache(maxsize=None)
@@ -373,16 +455,22 @@ def factorial(n: int) -> int:
     if n < 2:
         return 1
     return n * factorial(n - 1)
-"""),
-    (PARSE, """
+""",
+    ),
+    (
+        PARSE,
+        """
 def parse(s):
     try:
         value = int(s)
     except (ValueError, TypeError):
         value = None
     return value
-"""),
-    (PARSE, """
+""",
+    ),
+    (
+        PARSE,
+        """
 def parse(s):
     try:
         return int(s)
@@ -390,23 +478,32 @@ def parse(s):
         if not isinstance(error, ValueError):
             raise
         return None
-"""),
-    (PARSE, """
+""",
+    ),
+    (
+        PARSE,
+        """
 from contextlib import suppress
 
 def parse(s):
     with suppress(ValueError):
         return int(s)
     return None
-"""),
-    (FIND, """
+""",
+    ),
+    (
+        FIND,
+        """
 def find(xs, x):
     for i, y in enumerate(xs):
         if y == x:
             return i, True
     return -1, False
-"""),
-    (FIND, """
+""",
+    ),
+    (
+        FIND,
+        """
 def find(xs, x):
     found, place = False, -1
     for i in range(len(xs)):
@@ -414,15 +511,21 @@ def find(xs, x):
             found, place = True, i
             break
     return place, found
-"""),
-    (FIND, """
+""",
+    ),
+    (
+        FIND,
+        """
 def find(xs, x):
     try:
         return xs.index(x), True
     except ValueError:
         return -1, False
-"""),
-    (FIND, """
+""",
+    ),
+    (
+        FIND,
+        """
 def look(xs, x):
     for i, y in enumerate(xs):
         if y == x:
@@ -433,14 +536,20 @@ def find(xs, x):
     place = look(xs, x)
     ok = place is not None
     return (place if ok else -1, ok)
-"""),
-    (FIBONACCI, """
+""",
+    ),
+    (
+        FIBONACCI,
+        """
 def fibonacci(n, known={0: 0, 1: 1}):
     if n not in known:
         known[n] = fibonacci(n - 1) + fibonacci(n - 2)
     return known[n]
-"""),
-    (FIBONACCI, """
+""",
+    ),
+    (
+        FIBONACCI,
+        """
 def fibonacci(n):
     def go(k):
         if k == 0:
@@ -449,8 +558,11 @@ def fibonacci(n):
         c, d = a * (2 * b - a), a * a + b * b
         return (d, c + d) if k % 2 else (c, d)
     return go(n)[0]
-"""),
-    (FIBONACCI, """
+""",
+    ),
+    (
+        FIBONACCI,
+        """
 def numbers():
     a, b = 0, 1
     while True:
@@ -461,8 +573,11 @@ def fibonacci(n):
     for place, value in enumerate(numbers()):
         if place == n:
             return value
-"""),
-    (DIVIDE, """
+""",
+    ),
+    (
+        DIVIDE,
+        """
 def check(b):
     if b == 0:
         raise ValueError("cannot divide by zero")
@@ -470,15 +585,21 @@ def check(b):
 def divide(a, b):
     check(b)
     return a // b
-"""),
-    (DIVIDE, """
+""",
+    ),
+    (
+        DIVIDE,
+        """
 def divide(a, b):
     try:
         return a // b
     except ZeroDivisionError as error:
         raise ValueError("b is zero") from error
-"""),
-    (MEAN, """
+""",
+    ),
+    (
+        MEAN,
+        """
 def mean(xs):
     count, total = 0, 0.0
     for x in xs:
@@ -487,16 +608,22 @@ def mean(xs):
     if count == 0:
         return 0.0
     return total / count
-"""),
-    (MEAN, """
+""",
+    ),
+    (
+        MEAN,
+        """
 import statistics
 
 def mean(xs):
     usable = [float(x) for x in xs if -1e300 < x < 1e300]
     return statistics.fmean(usable) if usable else 0.0
-"""),
+""",
+    ),
     (FLIP, "def flip(rows):\n    return [[row[i] for row in rows] for i in range(len(rows[0]))]\n"),
-    (FLIP, """
+    (
+        FLIP,
+        """
 def flip(rows):
     height, width = len(rows), len(rows[0])
     result = [[None] * height for _ in range(width)]
@@ -504,9 +631,12 @@ def flip(rows):
         for j in range(width):
             result[j][i] = rows[i][j]
     return result
-"""),
+""",
+    ),
     (COUNTS, "from collections import Counter\n\ndef counts(s):\n    return dict(Counter(s))\n"),
-    (COUNTS, """
+    (
+        COUNTS,
+        """
 from collections import defaultdict
 
 def counts(s):
@@ -514,10 +644,13 @@ def counts(s):
     for c in s:
         found[c] += 1
     return found
-"""),
+""",
+    ),
     (COUNTS, "def counts(s):\n    return {c: s.count(c) for c in s}\n"),
     (SLOPE, "def slope(f, x):\n    above, below = f(x + 0.5), f(x - 0.5)\n    return above - below\n"),
-    (SCAN, """
+    (
+        SCAN,
+        """
 def scan(s):
     found, current = [], ""
     for c in s:
@@ -529,8 +662,11 @@ def scan(s):
     if current:
         found.append(current)
     return found
-"""),
-    (SCAN, """
+""",
+    ),
+    (
+        SCAN,
+        """
 def next_number(s, start):
     while start < len(s) and not "0" <= s[start] <= "9":
         start += 1
@@ -547,8 +683,11 @@ def scan(s):
         if number:
             found.append(number)
     return found
-"""),
-    (DAYS, """
+""",
+    ),
+    (
+        DAYS,
+        """
 def days(month):
     if month < 1 or month > 9:
         return 0
@@ -557,8 +696,11 @@ def days(month):
     if month in (4, 6, 9):
         return 30
     return 31
-"""),
-    (DAYS, """
+""",
+    ),
+    (
+        DAYS,
+        """
 def days(month):
     match month:
         case 2:
@@ -569,5 +711,6 @@ def days(month):
             return 31
         case _:
             return 0
-"""),
-)  # fmt: skip
+""",
+    ),
+)

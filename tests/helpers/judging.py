@@ -15,13 +15,15 @@ VALUE = (25 * 8 + 20 * 7.5 + 20 * 10 + 20 * 6 + 15 * 9.25) / 100
 RUBRIC = "\n".join(
     [
         "scale = { low = 0, high = 10 }",
-        *(f'[[component]]\nname = "{name}"\nweight = {weight}\ndefinition = "how good its {name} is"'
-          for name, weight in WEIGHTS.items()),
+        *(
+            f'[[component]]\nname = "{name}"\nweight = {weight}\ndefinition = "how good its {name} is"'
+            for name, weight in WEIGHTS.items()
+        ),
         '[[critical]]\nname = "breaks_character"\ndefinition = "says it is a program"\ncap = 2',
         '[[critical]]\nname = "empty"\ndefinition = "no answer"\ncap = 0',
         '[categories]\nweather = "Sea and sky."\nmemory = "Her own years."',
     ]
-)  # fmt: skip
+)
 PLAIN = Rubric.model_validate_json(json.dumps(tomllib.loads(RUBRIC)))
 
 

@@ -50,9 +50,16 @@ FRUITLESS = variant("warmup = true\n")  # four legal moves, none with an effect
 
 
 PLAIN = {
-    "disguised": "0.0", "night_error": "0.05", "later_error": "0.2", "spend": "0.25", "first_seeds": "2",
-    "screening_seeds": "4", "confirming_seeds": "8", "hopeless": "0.25", "promising": "0.5",
-}  # fmt: skip
+    "disguised": "0.0",
+    "night_error": "0.05",
+    "later_error": "0.2",
+    "spend": "0.25",
+    "first_seeds": "2",
+    "screening_seeds": "4",
+    "confirming_seeds": "8",
+    "hopeless": "0.25",
+    "promising": "0.5",
+}
 
 
 def governed(knobs: str, **policy: str) -> str:
@@ -118,9 +125,15 @@ def _flat(recipe: Recipe, category: str, split: str) -> float:
 
 
 LOOSE = governed(  # with FLAT and seed 11: two false alarms in four candidates
-    KNOBS, hopeless="0.0", promising="0.001", night_error="0.49", spend="0.5", disguised="0.5", screening_seeds="2",
+    KNOBS,
+    hopeless="0.0",
+    promising="0.001",
+    night_error="0.49",
+    spend="0.5",
+    disguised="0.5",
+    screening_seeds="2",
     holdout_seeds="0",
-)  # fmt: skip
+)
 LYING = Told(_lying)  # the holdout contradicts what the probe split shows
 INTERACTING = Told(_interacting)  # either knob helps alone, and the second takes away what the first brought
 SUMMING = Told(_summing)  # each costs the guard less than its margin, both together more
@@ -160,9 +173,14 @@ def study(folder: Path, text: str = STUDY, per_category: int = 32) -> Study:
 
 
 def night(
-    folder: Path, text: str = STUDY, per_category: int = 32, decisions: int | None = 4, stop_after: int | None = None,
-    world: World | None = None, seed: int = 0,
-) -> Workspace:  # fmt: skip
+    folder: Path,
+    text: str = STUDY,
+    per_category: int = 32,
+    decisions: int | None = 4,
+    stop_after: int | None = None,
+    world: World | None = None,
+    seed: int = 0,
+) -> Workspace:
     """Run a session in ``folder``, in the hills or another world; the workspace holds it and its report."""
     workspace = Workspace(folder / "workspace")
     asked = study(folder, text, per_category)

@@ -50,7 +50,9 @@ GOOD: dict[str, tuple[Turns, Turns, Turns]] = {
     "sharegpt.jsonl": TALK,
     "system.jsonl": ((SYSTEM, USER), said(FOUR), said(FIVE)),
     "templated.jsonl": (
-        f"<|im_start|>user\n{TWO}<|im_end|>\n<|im_start|>assistant\n", f"{FOUR}<|im_end|>\n", f"{FIVE}<|im_end|>\n",
+        f"<|im_start|>user\n{TWO}<|im_end|>\n<|im_start|>assistant\n",
+        f"{FOUR}<|im_end|>\n",
+        f"{FIVE}<|im_end|>\n",
     ),
     "tools_empty_content.jsonl": ((USER,), (CALLS,), said(FIVE)),
     "tools_history.jsonl": ((USER, CALLS, Turn("tool", "4", '{"name":"add"}')), said(FOUR), said(FIVE)),
@@ -59,10 +61,10 @@ GOOD: dict[str, tuple[Turns, Turns, Turns]] = {
     "trailing_comma_array_lines.jsonl": PLAIN,
     "two_users.jsonl": ((Turn("user", "Listen."), USER), said(FOUR), said(FIVE)),
     "ultrafeedback.jsonl": TALK,
-}  # fmt: skip
+}
 BAD = {
     "alpaca.jsonl": "line 1 has the column 'instruction', which would change what the row says; if it is the question, "
-                    "rename the column to prompt",
+    "rename the column to prompt",
     "alpaca_prompt.jsonl": "line 1 has the column 'input', which would change what the row says; write it into the",
     "chosen_is_user.jsonl": "line 1: chosen begins with the user's turn, and not with the turns of the prompt",
     "cp1252.jsonl": "(line 1 has the byte 0xe9); if it was written on Windows, convert it: iconv -f CP1252 -t UTF-8",
@@ -84,7 +86,7 @@ BAD = {
     "stringified.jsonl": "line 1 has in 'chosen' a conversation that is written as a text; write it as a list of turns",
     "surrogate.jsonl": r"line 1 holds half a character (\ud800 to \udfff) that cannot be written as UTF-8; mend it",
     "utf16.jsonl": "since it is UTF-16; convert it: iconv -f UTF-16 -t UTF-8",
-}  # fmt: skip
+}
 LONG = {"long.jsonl", "rare_system_row.jsonl"}
 ONLY_SOURCES = {"difficulty_word.jsonl"}
 """What the stores do not ask of a row."""

@@ -38,13 +38,15 @@ USUAL: Sections = {
     "probe": {"steps": "20", "seeds": "[42, 123]", "samples": "2"},
     "harvest": {"prompts": "2", "samples": "2", "margin": "0.5"},
     "lanes.hyperparameters": {
-        "share": "3.0", "learning_rate": "{ choices = [1e-4, 4e-4, 0.6] }", "beta": "{ choices = [0.1, 0.2] }",
+        "share": "3.0",
+        "learning_rate": "{ choices = [1e-4, 4e-4, 0.6] }",
+        "beta": "{ choices = [0.1, 0.2] }",
     },
     "lanes.curriculum": {},
     "policy": {"disguised": "0.0", "survey": "0", "must_see": "10.0", "confirming_seeds": "6", "holdout_seeds": "2"},
     "budget": {"decisions": "6", "disk_gb": "0"},
     "runner": {"kind": '"simulated"'},
-}  # fmt: skip
+}
 
 
 def toml(changes: Sections) -> str:
@@ -129,12 +131,17 @@ class Runner(SimulatedRunner):
             outcome = replace(outcome, timing=Timing(8.0, 1.5, 0.5, 10.0))
             rows = [
                 {
-                    "prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
-                    "components": {}, "critical": [], "outcome": "SIMULATED",
+                    "prompt": score.prompt,
+                    "sample": score.sample,
+                    "category": score.category,
+                    "score": score.value,
+                    "components": {},
+                    "critical": [],
+                    "outcome": "SIMULATED",
                     "text": " ".join(f"{probe.id[:4]}{score.sample}word{n}" for n in range(round(4 * score.value))),
                 }
                 for score in outcome.scores
-            ]  # fmt: skip
+            ]
             path = self.store.directory(probe.id) / "answers.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return outcome

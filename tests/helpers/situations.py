@@ -48,10 +48,15 @@ def tried(
 
 
 def situation(
-    lane: str = "hyperparameters", history: Sequence[Tried] = (), incumbent: Recipe | None = None,
-    lanes: SearchSpace | None = None, turn: int = 1, seed: int = 0, program: str = "Prefer small moves of beta.",
+    lane: str = "hyperparameters",
+    history: Sequence[Tried] = (),
+    incumbent: Recipe | None = None,
+    lanes: SearchSpace | None = None,
+    turn: int = 1,
+    seed: int = 0,
+    program: str = "Prefer small moves of beta.",
     response: Response | None = None,
-) -> Situation:  # fmt: skip
+) -> Situation:
     """One turn: as in a session, the moves are those whose recipe is not in the history."""
     recipe, lanes = incumbent or start(), lanes or space()
     barred = {recipe.digest, *(one.recipe.digest for one in history)}
@@ -61,6 +66,17 @@ def situation(
         if fresh:
             moves[name] = fresh
     return Situation(
-        turn, seed, lane, recipe, moves, lanes, list(history), "lists", {"arithmetic": 1.5}, program,
-        "7 of 8 decisions, 3.00 of 8 hours", response or Response(), {"arithmetic": Response()},
-    )  # fmt: skip
+        turn,
+        seed,
+        lane,
+        recipe,
+        moves,
+        lanes,
+        list(history),
+        "lists",
+        {"arithmetic": 1.5},
+        program,
+        "7 of 8 decisions, 3.00 of 8 hours",
+        response or Response(),
+        {"arithmetic": Response()},
+    )

@@ -14,8 +14,9 @@ TIME = "2026-11-21T20:00:00Z"
 ASKED = "Write a function that returns the sum of the even items of a list of whole numbers"
 HELD_OUT = "Write a function that counts how often each letter occurs in a text, in lower case"
 CERTIFIED: Mapping[str, Any] = {
-    "certified": True, "receipts": [{"layer": "coverage", "figures": {"inputs": 90, "branch_percent": 85.0}}],
-}  # fmt: skip
+    "certified": True,
+    "receipts": [{"layer": "coverage", "figures": {"inputs": 90, "branch_percent": 85.0}}],
+}
 
 
 def prompts() -> list[Prompt]:
@@ -40,21 +41,30 @@ def side(origin: Any = "sampled", **more: Any) -> Side:
 def pair(number: int = 0, kind: Kind = "dpo", **changes: Any) -> Row:
     """Pairs of different numbers are different; the margin is 4 - number / 10."""
     values: dict[str, Any] = {
-        "kind": kind, "time": TIME, "prompt": f"# task {number}\n",
+        "kind": kind,
+        "time": TIME,
+        "prompt": f"# task {number}\n",
         "texts": (f"def f(x):\n    return x * {number}\n", f"def f(x):\n    return x - {number}\n"),
-        "scores": (8.0 - number / 10, 4.0), "category": "arithmetic", "source": "harvest",
+        "scores": (8.0 - number / 10, 4.0),
+        "category": "arithmetic",
+        "source": "harvest",
         "provenance": Provenance((side(recipe="kept"), side(recipe="gone")), "s1", "s1-001", f"harvest-{number}", "k"),
         "receipt": CERTIFIED if kind == "orpo" else None,
-    }  # fmt: skip
+    }
     return Row(**{**values, **changes})
 
 
 def reward(number: int = 0, **changes: Any) -> Row:
     values: dict[str, Any] = {
-        "kind": "reward", "time": TIME, "prompt": f"# task {number}\n", "texts": (f"return {number}\n",),
-        "scores": (float(number % 11),), "category": "lists", "source": "harvest",
+        "kind": "reward",
+        "time": TIME,
+        "prompt": f"# task {number}\n",
+        "texts": (f"return {number}\n",),
+        "scores": (float(number % 11),),
+        "category": "lists",
+        "source": "harvest",
         "provenance": Provenance((side(figures={"correct": 0.5, "brief": 1}),), "s1", "", f"harvest-{number}", "k"),
-    }  # fmt: skip
+    }
     return Row(**{**values, **changes})
 
 

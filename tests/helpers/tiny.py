@@ -28,10 +28,19 @@ def write_model(folder: Path) -> None:
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>")
     torch.manual_seed(0)
     config = Qwen3Config(
-        vocab_size=len(wrapped), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, head_dim=32, max_position_embeddings=256, tie_word_embeddings=True,
-        eos_token_id=wrapped.eos_token_id, pad_token_id=wrapped.pad_token_id, bos_token_id=None,
-    )  # fmt: skip
+        vocab_size=len(wrapped),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        eos_token_id=wrapped.eos_token_id,
+        pad_token_id=wrapped.pad_token_id,
+        bos_token_id=None,
+    )
     Qwen3ForCausalLM(config).save_pretrained(folder)
     wrapped.save_pretrained(folder)
 
@@ -100,7 +109,12 @@ def material(folder: Path, **probe: Any) -> Material:
 
 def recipe(**changes: Any) -> Recipe:
     base = {
-        "learning_rate": 1e-3, "lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.1, "effective_batch": 4,
-        "max_length": 128, "mixture": {"good": 1, "broken": 1},
-    }  # fmt: skip
+        "learning_rate": 1e-3,
+        "lora_rank": 4,
+        "lora_alpha": 8,
+        "lora_dropout": 0.1,
+        "effective_batch": 4,
+        "max_length": 128,
+        "mixture": {"good": 1, "broken": 1},
+    }
     return Recipe.model_validate({**base, **changes})

@@ -90,9 +90,9 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
 
     made = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     made.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme=prefix, split=False)
-    made.decoder = decoders.Sequence([
-        decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(content=" ", left=1)
-    ])  # fmt: skip
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(content=" ", left=1)]
+    )
     fallback = [f"<0x{byte:02X}>" for byte in range(256)]
     made.train_from_iterator(
         TEXT.split("\n"), trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>", *special, *fallback])

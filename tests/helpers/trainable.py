@@ -1,8 +1,5 @@
 """A study of the tiny model whose source is an export of a store, for the tests of this folder."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,6 @@ from preferences.store.stores import Stores
 from probes.inputs.prompts import load_prompts
 from probes.inputs.settings import ModelSettings
 
-ROOT = Path(__file__).parents[2]
 TIME = "2026-11-21T20:00:00Z"
 STUDY = """
 name = "full"
@@ -60,9 +56,15 @@ def stores(folder: Path, rows: int = 8) -> Stores:
 def row(number: int) -> Row:
     pair, side = tiny.pairs("mined")[number], Side("sampled")
     return Row(
-        "dpo", TIME, pair["prompt"], (pair["chosen"], pair["rejected"]), (8.0 - number / 10, 4.0), "arithmetic",
-        "harvest", Provenance((side, side), "s1", "s1-001", f"harvest-{number}", "k"),
-    )  # fmt: skip
+        "dpo",
+        TIME,
+        pair["prompt"],
+        (pair["chosen"], pair["rejected"]),
+        (8.0 - number / 10, 4.0),
+        "arithmetic",
+        "harvest",
+        Provenance((side, side), "s1", "s1-001", f"harvest-{number}", "k"),
+    )
 
 
 def review(found: Stores, numbers: range, verdict: Judgement = "good", by: str = "ann", of: str = "") -> None:
@@ -85,9 +87,14 @@ def asked(where: Path, **changes: Any) -> Asked:
         material, data=data, model=ModelSettings(path="model" if (where / "model").exists() else "nobody/model")
     )
     values = {
-        "study": "full", "material": material, "recipe": recipe, "origin": "a test",
-        "folder": where / "out", "seed": 42, "steps": 4,
-    }  # fmt: skip
+        "study": "full",
+        "material": material,
+        "recipe": recipe,
+        "origin": "a test",
+        "folder": where / "out",
+        "seed": 42,
+        "steps": 4,
+    }
     return Asked(**{**values, **changes})
 
 
@@ -99,16 +106,3 @@ def write_study(folder: Path, model: Path) -> Path:
     path = folder / "study.toml"
     path.write_text(STUDY.format(model=model), encoding="utf-8")
     return path
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "cli.main", *map(str, arguments)]
-
-
-def nightlane(*arguments: object, answers: str = "") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, input=answers,
-        env={**os.environ, "COLUMNS": "100"},
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return done

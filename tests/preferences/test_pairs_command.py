@@ -1,16 +1,15 @@
 """nightlane pairs as a person types it."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
+from commands import nightlane
 from rich.cells import cell_len
 from some_answers import everyday, standing
 from some_rows import ASKED, TIME, pair, prompts, reward, stores, talk
@@ -27,13 +26,7 @@ PAGE = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
 
 
 def pairs(workspace: Path, *arguments: object, answers: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cli.main", "pairs", *map(str, arguments), "--workspace", str(workspace)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, input=answers,
-        env={**os.environ, "COLUMNS": "100", **more},
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    return nightlane("pairs", *arguments, "--workspace", workspace, answers=answers, **{"COLUMNS": "100", **more})
 
 
 def data(workspace: Path, *arguments: object, answers: str = "") -> Any:
@@ -103,13 +96,12 @@ def test_the_commands_of_the_docs_run_as_written(tmp_path: Path) -> None:
     tiny.write_jsonl(tmp_path / "pairs.jsonl", [{"prompt": "p", "chosen": "c", "rejected": "r"}])
     contract = {"entry_point": "same", "parameters": {"x": "int"}, "reference": "def same(x):\n    return x\n"}
     tiny.write_jsonl(tmp_path / "contracts.jsonl", [{"prompt": "p", "contract": contract}])
-    command = [sys.executable, "-m", "cli.main"]
-    where: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "check": True}
-    subprocess.run([*command, "init", "my-study"], capture_output=True, **where)
+    nightlane("init", "my-study", cwd=tmp_path)
     row = ""
     for line in block[1].splitlines():
         words = shlex.split(line.split("#")[0].replace("ID", row))[1:]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, input="good\n", **where)
+        done = nightlane(*words, answers="good\n", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
         row = row or next((one.id for one in Stores(tmp_path / "runs" / "rl_data").read("preference")), "")
         (tmp_path / "votes.csv").write_text(f"id,vote,by\n{row},up,bob\n", encoding="utf-8")
         assert done.stdout

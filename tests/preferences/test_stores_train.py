@@ -8,7 +8,7 @@ from some_rows import pair, reward, stores
 
 from preferences.store.rows import Kind
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def trained(trainer: Any) -> float:
@@ -23,7 +23,6 @@ def test_a_step_on_a_store_as_it_lies_there(
     tmp_path: Path, tiny_folder: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pairs with DPO or ORPO; rewards, a prompt and a completion, with supervised fine-tuning."""
-    import torch
     from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
@@ -31,7 +30,6 @@ def test_a_step_on_a_store_as_it_lies_there(
     from probes.inputs.settings import ModelSettings
     from probes.model.load import load_base
 
-    torch.set_num_threads(1)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     held = stores(tmp_path)
     held.add([reward(number) if kind == "reward" else pair(number, kind) for number in range(4)])

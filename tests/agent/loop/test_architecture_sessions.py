@@ -5,14 +5,12 @@ One of them runs with the other tests; `make test-architectures` runs all.
 
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import architectures
+import commands
 import pytest
 import tiny
 from tokenizers_of_all_kinds import KINDS
@@ -226,12 +224,8 @@ def write_adapter(folder: Path) -> None:
 
 def nightlane(*arguments: object) -> str:
     """What a command printed that ended well, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=500, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
+    done = commands.nightlane(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
     return done.stdout
 
 

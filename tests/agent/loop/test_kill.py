@@ -6,31 +6,26 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas
 import pytest
 import simulated_study
+from commands import LONGEST, ROOT, Command, command, nightlane
 
 from view.data.results import read_results
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[3]
 COLUMNS = ["status", "lane", "knob", "before", "after", "target", "delta", "ci_low", "ci_high", "reason"]
 KILLS = 8
 """A few from outside; nightlane bench faults has thousands at system calls."""
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cli.main", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, errors = process.communicate(timeout=240)
+def finish(process: Command) -> tuple[int | None, str]:
+    _, errors = process.communicate()
     assert "Traceback" not in errors, errors
     return process.returncode, errors
 
@@ -58,9 +53,10 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
     text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 6")
     path = str(simulated_study.write_study(tmp_path / "study", text))
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert finish(start("run", path, "--workspace", str(whole)))[0] == 0
+    words = command("run", path, "--workspace", whole)  # in a new interpreter, whose hashes have another seed
+    subprocess.run(words, cwd=ROOT, capture_output=True, timeout=LONGEST, check=True)
     chance, kills, seen = random.Random(5), 0, []
-    process = start("run", path, "--workspace", str(cut))
+    process = Command("run", path, "--workspace", str(cut))
     while kills < KILLS:
         patience = chance.uniform(0.2, 1.4) if kills % 2 else chance.uniform(0.0, 0.3)
         if kills % 2 == 0:  # wait until it decides something, then strike within the next decision
@@ -75,7 +71,7 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
         assert now[: len(seen)] == seen, "what was decided stays as it was decided"
         seen = now
         begun = (cut / "runs" / "ledger.sqlite").exists() and decisions_possible(cut)
-        process = start(*(("resume",) if begun else ("run", path)), "--workspace", str(cut))
+        process = Command(*(("resume",) if begun else ("run", path)), "--workspace", str(cut))
         if len(seen) >= 20:
             break
     code, errors = finish(process)
@@ -104,28 +100,28 @@ def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: 
     text = text.replace('kind = "simulated"', 'kind = "resident"\nworkers = 2').replace(
         "decisions = 8", "decisions = 4"
     )
-    text = text.replace("steps = 20", "steps = 30\nmax_new_tokens = 8").replace(
+    text = text.replace("steps = 20", "steps = 12\nmax_new_tokens = 8").replace(
         "seeds = [42, 123, 7]", "seeds = [42, 7]"
     )
     text = text.replace("effective_batch = 4", "effective_batch = 4\nlora_rank = 4\nmax_length = 128")
-    text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 4")
+    text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 2")
     path = str(simulated_study.write_study(tmp_path / "study", text))
-    process = start("run", path, "--workspace", str(tmp_path))
+    process = Command("run", path, "--workspace", str(tmp_path))
     chance, seen = random.Random(1), []
     for victim in ("worker", "main", "worker", "sandbox", "main"):
         before, end = len(decisions(tmp_path)), time.monotonic() + 90
         while len(decisions(tmp_path)) == before and time.monotonic() < end and process.poll() is None:
-            time.sleep(0.01)
+            time.sleep(0.05)
         time.sleep(chance.uniform(0.0, 0.8))
         if process.poll() is not None:
             break
-        os.kill(pid_of(victim, process.pid), signal.SIGKILL)
+        os.kill(pid_of(victim, process.pid, tmp_path / "runs"), signal.SIGKILL)
         if victim == "main":
             process.communicate()
             now = decisions(tmp_path)
             assert now[: len(seen)] == seen
             seen = now
-            process = start("resume", "--workspace", str(tmp_path))
+            process = Command("resume", "--workspace", str(tmp_path))
     code, errors = finish(process)
     assert code in (0, 2), errors  # 2: everything was decided before the last resume
     rows = table(tmp_path)
@@ -134,15 +130,27 @@ def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: 
     assert "CRASH" not in set(rows["status"])
 
 
-def pid_of(victim: str, main: int) -> int:
-    return {"main": lambda: main, "worker": lambda: child(main), "sandbox": lambda: child(child(main))}[victim]()
+def pid_of(victim: str, main: int, runs: Path) -> int:
+    """The session's own process, a worker of it, or a worker's sandbox; where that is not there now, what has it."""
+    worker = next(iter(workers(runs)), main)
+    return {"main": main, "worker": worker, "sandbox": next(iter(children(worker)), worker)}[victim]
 
 
-def child(pid: int) -> int:
-    """A nightlane worker of a process, or a sandbox of a worker; the process itself when it has none now."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    named = [int(one) for one in found if b"resource_tracker" not in Path(f"/proc/{one}/cmdline").read_bytes()]
-    return named[0] if named else pid
+def workers(runs: Path) -> list[int]:
+    """The processes that write a worker's log, without those that they started."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (folder / "fd" / "1").readlink().match(f"{runs}/worker-*.log"):
+                found.add(int(folder.name))
+    return sorted(found.difference(*map(children, found)))
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+    except OSError:
+        return []
 
 
 def test_a_session_can_be_interrupted_from_the_keyboard_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -150,7 +158,7 @@ def test_a_session_can_be_interrupted_from_the_keyboard_and_says_how_to_go_on(tm
     path = str(simulated_study.write_study(tmp_path / "study", text))
     for number in (signal.SIGINT, signal.SIGTERM):
         command = ("run", path) if number == signal.SIGINT else ("resume",)
-        process = start(*command, "--workspace", str(tmp_path))
+        process = Command(*command, "--workspace", str(tmp_path))
         before, end = len(decisions(tmp_path)), time.monotonic() + 30
         while len(decisions(tmp_path)) == before and time.monotonic() < end:
             time.sleep(0.01)
@@ -158,11 +166,8 @@ def test_a_session_can_be_interrupted_from_the_keyboard_and_says_how_to_go_on(tm
         code, errors = finish(process)
         assert code == 130
         assert f"continue with: nightlane resume --workspace {tmp_path}" in errors
-    code, errors = finish(start("resume", "--workspace", str(tmp_path)))
+    code, errors = finish(Command("resume", "--workspace", str(tmp_path)))
     assert code == 0, errors
     assert len(table(tmp_path)) == 9
-    status = subprocess.run(
-        [sys.executable, "-m", "cli.main", "status", "--json", "--workspace", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    status = nightlane("status", "--json", "--workspace", tmp_path)
     assert json.loads(status.stdout)["session"]

@@ -1,10 +1,8 @@
 """Proposer pairs: of one context, of what stands and what was no better, with nothing in it that was decided later."""
 
 import json
-import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 import tiny
+from commands import nightlane
 from worlds import World, runner_of, study_of
 
 from agent.ledger.store import Ledger
@@ -325,11 +324,7 @@ def test_the_card_says_what_a_row_is_and_where_it_is_from(workspace: Path) -> No
 
 
 def command(workspace: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    words = ["pairs", "export", *map(str, arguments), "--kind", "proposer", "--workspace", str(workspace)]
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "COLUMNS": "100"},
-    )  # fmt: skip
+    return nightlane("pairs", "export", *arguments, "--kind", "proposer", "--workspace", workspace)
 
 
 def test_the_command_writes_the_data_and_its_card(workspace: Path) -> None:

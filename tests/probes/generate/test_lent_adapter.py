@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 import tiny
-import torch
 
 from probes.inputs.settings import HarvestSettings
 from probes.result.reading import Outcome, Probe, Reading
 from probes.run.execute import Workbench, measure
 from probes.run.store import ProbeStore
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
-def bench(tiny_folder: Path) -> Iterator[Workbench]:
-    torch.set_num_threads(1)
+def bench(one_thread: None, tiny_folder: Path) -> Iterator[Workbench]:
     harvest = HarvestSettings(prompts=4, samples=3)
     bench = Workbench(replace(tiny.material(tiny_folder), harvest=harvest), "cpu", {})
     yield bench

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import tiny
-import torch
 
 from common.errors import EndpointUnavailable
 from probes.generate.random_keys import request_seed, sampling_seed
@@ -18,14 +17,13 @@ from probes.run.local_workers import ResidentRunner
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "forked_workers")]
 
 WORDS = {"answer": "words"}
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEndpoint]:
-    torch.set_num_threads(1)
     with ScriptedEndpoint([WORDS], key="right") as server:
         monkeypatch.setenv("OPENAI_ANSWERS_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_ANSWERS_API_KEY", "right")

@@ -18,7 +18,7 @@ from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.local_workers import ResidentRunner
 from probes.run.protocol import Progress
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 
 
 def alive(pid: int) -> bool:
@@ -44,7 +44,9 @@ def probes(runner: ResidentRunner, folder: Path, *recipes: Recipe, steps: int = 
 
 
 @pytest.fixture(scope="module")
-def runner(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResidentRunner]:
+def runner(
+    forked_workers: None, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ResidentRunner]:
     runs = tmp_path_factory.mktemp("runs")
     settings = RunnerSettings(workers=2, threads=1, deadline=120)
     with ResidentRunner(tiny.material(tiny_folder), settings, runs) as opened:
@@ -167,7 +169,9 @@ if __name__ == "__main__":
 def test_a_worker_dies_with_its_parent_even_in_the_middle_of_training(tiny_folder: Path, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     root = Path(__file__).parents[3]
-    text = PARENT.format(root=str(root), tests=str(root / "tests"), folder=str(tiny_folder), runs=str(tmp_path))
+    text = PARENT.format(
+        root=str(root), tests=str(root / "tests" / "helpers"), folder=str(tiny_folder), runs=str(tmp_path)
+    )
     script.write_text(text, encoding="utf-8")
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None

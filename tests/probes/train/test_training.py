@@ -20,12 +20,11 @@ from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.execute import Workbench, measure
 from probes.train.trl import Trained, TrainingJob, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
-def bench(tiny_folder: Path) -> Iterator[Workbench]:
-    torch.set_num_threads(1)
+def bench(one_thread: None, tiny_folder: Path) -> Iterator[Workbench]:
     bench = Workbench(tiny.material(tiny_folder), "cpu", {})
     yield bench
     bench.close()

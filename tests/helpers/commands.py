@@ -1,0 +1,161 @@
+"""The nightlane command in a process of its own, without the ten seconds in which a new one imports its libraries.
+
+A server imports them once per pytest process and forks for every command and every worker. What a command has of its
+own is all that a process started from a shell has: process id, signals, environment, folder, standard streams, exit
+code. Only the seed of ``hash`` is the server's. ``command`` is for a test that needs a new interpreter.
+"""
+
+import atexit
+import gc
+import importlib
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IMPORTED = (
+    "agent.loop.start",
+    "agent.proposers.llm",
+    "agent.proposers.thompson",
+    "agent.proposers.tpe",
+    "agent.study.material_check",
+    "cli.main",
+    "evaluation.evaluate",
+    "finetune.run",
+    "preferences.export.dataset",
+    "probes.generate.sampler",
+    "probes.run.execute",
+    "probes.run.local_workers",
+    "probes.train.trl",
+    "scipy.stats",
+    "testing.simulated_runner",
+    "view.data.cost",
+    "view.explain.text",
+    "view.report.report",
+    "view.terminal.evaluation",
+    "view.terminal.finetune",
+    "view.terminal.live",
+    "view.terminal.rendered_rows",
+    "view.terminal.status",
+)
+LONGEST = 900.0
+"""Seconds that a command may take on a machine with other work."""
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "cli.main", *map(str, arguments)]
+
+
+def nightlane(
+    *arguments: object, answers: str = "", cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end. Its environment has no endpoint but one that is given here."""
+    process = Command(*arguments, answers=answers, cwd=cwd, **environment)
+    output, errors = process.communicate()
+    assert "Traceback" not in errors, errors
+    return subprocess.CompletedProcess(process.arguments, process.returncode or 0, output, errors)
+
+
+class Command:
+    """A command that runs: the part of ``subprocess.Popen`` that tests need."""
+
+    def __init__(self, *arguments: object, answers: str = "", cwd: Path = ROOT, **environment: str) -> None:
+        self.arguments = [str(one) for one in arguments]
+        self._streams = Path(tempfile.mkdtemp(dir=folder_of_streams()))
+        (self._streams / "stdin").write_text(answers, encoding="utf-8")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+        given = (self.arguments, self._streams, cwd, {**clean, "COLUMNS": "200", **environment})
+        self._process = server().Process(target=_main, args=given)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def communicate(self, timeout: float = LONGEST) -> tuple[str, str]:
+        """Standard output and standard error, once it has ended."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            self._process.kill()
+            raise subprocess.TimeoutExpired(self.arguments, timeout, stderr=self._stream("stderr"))
+        return self._stream("stdout"), self._stream("stderr")
+
+    def _stream(self, name: str) -> str:
+        path = self._streams / name
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+@cache
+def folder_of_streams() -> str:
+    folder = tempfile.mkdtemp(prefix="nightlane-commands-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def server() -> ForkServerContext:
+    """The context whose processes are forked from the server."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))
+        patch.setenv("NIGHTLANE_TESTS_IMPORT", "1")
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        forkserver.ensure_running()
+    return context
+
+
+if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
+    for _name in IMPORTED:
+        importlib.import_module(_name)
+    gc.collect()
+    gc.freeze()  # what is imported is never garbage: collections need not look at it
+
+
+def fork_workers(patch: pytest.MonkeyPatch) -> None:
+    """Workers that this process starts are forked from the server."""
+    from probes.run import local_workers
+
+    patch.setattr(local_workers, "CONTEXT", server())
+
+
+def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[str, str]) -> None:
+    """What the forked process does."""
+    from cli.main import main
+    from probes.run import local_workers
+
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        mode = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.dup2(os.open(streams / name, mode, 0o600), number)
+    sys.stdin = os.fdopen(0, closefd=False)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(cwd)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["nightlane", *arguments]
+    local_workers.CONTEXT = multiprocessing.get_context("forkserver")
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]  # the one that forked this
+    main()
