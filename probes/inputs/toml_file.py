@@ -20,7 +20,9 @@ def parse_strict(model: type[Model], table: Mapping[str, Any]) -> Model:
     It goes through JSON, because pydantic's strict mode for Python values would refuse a list for a tuple and 25 for
     25.0. ValidationError for a bad key or value, TypeError for a time, RecursionError for too deep nesting.
     """
-    return model.model_validate_json(json.dumps(table, default=_date), strict=True)
+    # A model that is strict by its own settings says itself which of its parts are not.
+    strict = None if model.model_config.get("strict") else True
+    return model.model_validate_json(json.dumps(table, default=_date), strict=strict)
 
 
 def _date(value: object) -> str:

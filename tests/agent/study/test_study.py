@@ -56,7 +56,7 @@ def study(folder: Path, *changes: tuple[str, str]) -> Study:
         (('name = "simulated"', 'name = "a b/c"'), "is refused: string should match pattern '^[A-Za-z0-9]"),
         (('[model]\npath = "none"\n', ""), "model is missing; add it"),
         (("steps = 20", "steps = "), "is not TOML"),
-        (('kind = "simulated"', 'kind = "cloud"'), "kind='cloud' is refused"),
+        (('kind = "simulated"', 'kind = "cloud"'), "kind='cloud' is not a runner"),
         (("[budget]", "[scorer]\nkind = 'execution'\nseconds = 1e9\n[budget]"), "seconds=1000000000.0 is refused"),
     ],
 )
