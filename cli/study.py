@@ -46,13 +46,14 @@ def _check(study: Path, workspace: "Workspace", rows: int) -> None:
     from agent.study.power import require_power
     from view.data.cost import cost_text
     from view.terminal.live import rendering
-    from view.terminal.rendered_rows import rendered_text, rows_text
+    from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
 
     with rendering() as progress:
         checked = check_study(load(study), tell, on_progress=progress)
     require_power(checked.study, workspace)
-    print_result(cost_text(checked.study, workspace))
-    print_result(rendered_text(checked))
+    print_result(unchecked_text(checked) + cost_text(checked.study, workspace))
+    if told := rendered_text(checked):
+        print_result(told)
     if rows:
         print_result(rows_text(checked, rows))
 

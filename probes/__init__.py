@@ -1,1 +1,6 @@
 """What happens: data, training, generation, scoring, baselines, comparison, and the runners that run probes."""
+
+import logging
+
+# It says at its import which kernels it lacks, also where nothing is quantised; a person can do nothing about that.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

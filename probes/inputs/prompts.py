@@ -23,6 +23,7 @@ class Prompt:
     """``text`` is what people and judges read; ``turns`` is what a conversation asks the model, () for a plain text.
 
     ``checks`` is the scorer's own: for execution, the entry point and its cases. It never reaches a proposer.
+    ``line``: of its file, or its row there.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Prompt:
     text: str
     checks: dict[str, Any] = field(hash=False)
     turns: Conversation = ()
+    line: int = field(default=0, compare=False)
 
     @property
     def asked(self) -> Turns:
@@ -62,7 +64,7 @@ def load_prompts(path: Path) -> tuple[Prompt, ...]:
         try:
             if isinstance(row, BadInput):
                 raise row
-            prompt = _prompt(row)
+            prompt = replace(_prompt(row), line=line)
             if prompt.id in ids:
                 raise BadInput(f"the id {prompt.id!r} is used twice; ids must be unique")
             earlier = first_use.setdefault(prompt.wording.strip(), prompt)

@@ -1,7 +1,7 @@
 """A LoRA adapter on a base model that serves others too: put on, taken off without a trace. Imports torch and peft."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,38 @@ def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
         target_modules=resolved(model, recipe.lora_targets),
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+        fan_in_fan_out=_has_conv1d(model),
         task_type="CAUSAL_LM",
     )
+
+
+def peft_refusal(model: Any, names: Sequence[str], dropout: float) -> str:
+    """Why PEFT would put no adapter on these targets, as one sentence; "" where it would. The model may be on the meta
+    device; it is left as it was."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    config = LoraConfig(
+        r=1,
+        lora_dropout=dropout,
+        target_modules=resolved(model, names),
+        fan_in_fan_out=_has_conv1d(model),
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            get_peft_model(model, config, low_cpu_mem_usage=True, autocast_adapter_dtype=False)
+    except Exception as error:  # PEFT's own, of many kinds
+        why = " ".join(str(error).split())[:300]
+        return f"PEFT puts no adapter on lora_targets={'+'.join(names)} of this model ({why}); name other layers"
+    finally:
+        take_off_adapter(model)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+    return ""
+
+
+def _has_conv1d(model: Any) -> bool:
+    return any(isinstance(module, Conv1D) for module in model.modules())
 
 
 def put_on_new_adapter(base: Base, recipe: Recipe) -> Any:

@@ -44,6 +44,16 @@ def require_its_base(adapter: Path, settings: ModelSettings, folder: Path) -> No
         )
 
 
+def require_no_other_below(adapter: Path) -> None:
+    """BadInput for an adapter as ``[model] adapter`` that needs another below it."""
+    needed, held = _marked(adapter)
+    if needed and not held:
+        raise BadInput(
+            f"{adapter} ([model] adapter) was trained on top of another adapter, and only one is put on the model; "
+            "give the adapter that holds both (combined/ beside it), or merge the first into the model"
+        )
+
+
 def _marked(adapter: Path) -> tuple[str, bool]:
     """The digest of the adapter below, and whether it is held in this one; ("", False) without a mark."""
     path = adapter / MARK
@@ -62,16 +72,21 @@ def note_asking(adapter: Path, renderer: Renderer) -> None:
     (adapter / ASKED).write_text(text, encoding="utf-8")
 
 
-def require_its_asking(adapter: Path, settings: ModelSettings, folder: Path) -> None:
-    """BadInput for an adapter whose study asks otherwise than these settings do; nothing is known without a note."""
+def is_asked_as_trained(adapter: Path, renderer: Renderer) -> bool:
+    """Whether a model asks as the study did that trained this adapter; true where no note says how that was."""
     path = adapter / ASKED
     if not path.exists():
-        return
+        return True
     try:
         digest = str(json.loads(path.read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read ({error}); restore it, or train the adapter again") from None
-    if digest != _asking(load_renderer(settings, folder)):
+    return digest == _asking(renderer)
+
+
+def require_its_asking(adapter: Path, settings: ModelSettings, folder: Path) -> None:
+    """BadInput for an adapter whose study asks otherwise than these settings do; nothing is known without a note."""
+    if (adapter / ASKED).exists() and not is_asked_as_trained(adapter, load_renderer(settings, folder)):
         raise BadInput(
             f"an adapter is asked as it was trained, and {adapter} was trained with another chat template or tokenizer "
             "than this model is asked with; give the study that it was trained by with --study in place of --model"
@@ -88,6 +103,12 @@ def _asking(renderer: Renderer) -> str:
 
 def problems_beside(adapter: Path, settings: ModelSettings, renderer: Renderer) -> Iterator[str]:
     """What lies beside an SFT adapter and says that it was trained on other token ids than the study would ask."""
+    if not is_asked_as_trained(adapter, renderer):
+        yield (
+            f"an SFT adapter is asked as it was trained, and {adapter} was trained with another chat template, "
+            "chat_template_kwargs, date or tokenizer than this study asks with (asked_as.json); set these under "
+            "[model] as the study has them that trained it"
+        )
     own, beside = _default(renderer.tokenizer.chat_template), _template_beside(adapter)
     if beside and beside != own and settings.chat_template is None and settings.chat == "auto":
         has = "has another" if own else "has none"

@@ -13,12 +13,12 @@ from typing import Any
 from common.errors import BadInput, MissingRequirement
 from lanes import Recipe
 from lanes.knobs import Knob
+from probes.inputs.files import unit_of
 from probes.inputs.material import Material
 from probes.inputs.settings import ModelSettings
 from probes.model.adapter_files import problems_beside
 from probes.model.load import ADAPTER_CONFIG, load_quietly, load_renderer, loading, locate, locate_adapter
-from probes.rendering.renderer import Renderer
-from probes.rendering.row_check import rendered_digest
+from probes.rendering.renderer import Renderer, Unrenderable
 
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # one of them has the vocabulary
 WEIGHTS = (".safetensors", ".bin", ".gguf")
@@ -55,20 +55,31 @@ def require_fit(material: Material, reach: Reach) -> Renderer | None:
         return None
     model, renderer = opened
     if reach.answers:
-        rendered_digest(renderer, material.all_prompts)
+        _require_askable(renderer, material)
     for told in problems(model, renderer, material, reach):
         raise BadInput(told)
     return renderer
 
 
+def _require_askable(renderer: Renderer, material: Material) -> None:
+    """BadInput names the first prompt that the tokenizer cannot take, by its line."""
+    for prompt in material.all_prompts:
+        try:
+            renderer.question(prompt.asked)
+        except Unrenderable as error:
+            place = f"{material.prompt_file}, {unit_of(material.prompt_file)} {prompt.line}"
+            raise BadInput(f"{place}: the prompt {prompt.id!r} cannot be asked: {error}") from None
+
+
 def problems(model: Any, renderer: Renderer, material: Material, reach: Reach) -> Iterator[str]:
     """Each thing that a model cannot do for a study, as one sentence. The model may be on the meta device."""
+    from probes.model.adapter import peft_refusal
     from probes.model.target_modules import problem
 
     yield from _of_tokenizer(model, renderer.tokenizer)
     yield from _of_length(model.config.get_text_config(), renderer, material, reach)
     for names in reach.targets:
-        if told := problem(model, names, reach.dropout):
+        if told := problem(model, names, reach.dropout) or peft_refusal(model, names, reach.dropout):
             yield told
     if (adapter := locate_adapter(material.model, material.folder)) is not None:
         from probes.model.sft_adapter import read
@@ -140,6 +151,7 @@ def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | Non
         renderer = load_renderer(settings, folder, local=True)
         with loading(settings, where):
             config = AutoConfig.from_pretrained(where, **options)
+            _require_causal(settings, config)
             try:
                 with torch.device("meta"):
                     model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
@@ -150,6 +162,27 @@ def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | Non
             return None  # only a part of it is in the cache: the run fetches the rest
         raise
     return model, renderer
+
+
+def _require_causal(settings: ModelSettings, config: Any) -> None:
+    """BadInput for a model that is no decoder. An encoder can be loaded as one, and would see what it is to predict."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    kind = str(config.model_type)
+    named = f"nightlane trains causal language models, and [model] path={settings.path!r} ({kind})"
+    if getattr(config, "is_encoder_decoder", False):
+        raise BadInput(f"{named} is an encoder with a decoder; give a decoder-only model")
+    masked = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "causal", False)
+    if masked and not getattr(config, "is_decoder", False):
+        raise BadInput(
+            f"{named} is an encoder, whose tokens see those that follow them; give a decoder-only model, or set "
+            "is_decoder in its config.json if it was trained as one"
+        )
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not getattr(config, "auto_map", None):
+        raise BadInput(f"{named} is none that transformers loads as one; give a decoder-only model")
 
 
 def _require_whole(settings: ModelSettings, model: Path) -> None:

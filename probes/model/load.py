@@ -138,8 +138,11 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
     model.eval()
     base = Base(model, renderer)
     if below is not None:
+        from probes.model.adapter_files import problems_beside
         from probes.model.sft_adapter import put_on
 
+        for problem in problems_beside(below, settings, renderer):
+            raise BadInput(problem)
         base.adapter = put_on(model, below, adapter_digest(below))
     return base
 
@@ -153,13 +156,10 @@ def _keep_layout(model: Any) -> None:
 
 
 def load_quietly() -> None:
-    """No progress bars and no advice from the libraries, for commands that a person watches."""
-    import logging
-
+    """No progress bars of the libraries, for commands that a person watches."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 SMALL = 50_000_000  # parameters; on a CPU, one thread is faster than several for a model below that
@@ -199,7 +199,8 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 
 
 def locate_adapter(settings: ModelSettings, folder: Path) -> Path | None:
-    """The folder of ``[model] adapter``; BadInput for one without the files that PEFT saves."""
+    """The folder of ``[model] adapter``; BadInput for one without the files that PEFT saves, and for one that needs
+    another adapter below it."""
     if settings.adapter is None:
         return None
     found = (folder / Path(settings.adapter).expanduser()).resolve()
@@ -209,6 +210,9 @@ def locate_adapter(settings: ModelSettings, folder: Path) -> Path | None:
                 f"[model] adapter={settings.adapter!r} is the folder of a LoRA adapter and {found / name} is missing; "
                 "give the folder that PEFT saved one in"
             )
+    from probes.model.adapter_files import require_no_other_below  # which reads adapters, and imports this file
+
+    require_no_other_below(found)
     return found
 
 

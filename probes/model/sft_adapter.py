@@ -24,11 +24,18 @@ from probes.model.target_modules import LINEAR
 
 NAME = "default"  # PEFT's for an adapter that has none
 REMEDY = "give a LoRA adapter on linear layers, or merge this one into the model and name that under [model] path"
-REWRITES_THE_BASE = ("pissa", "olora", "corda", "loftq")  # ways to begin that take something out of the base's weights
-BEYOND_LORA = (
-    "use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "layer_replication", "target_parameters",
-    "alora_invocation_tokens", "use_qalora", "velora_config", "kasa_config", "arrow_config", "use_bdlora",
-)  # fmt: skip
+KEEPS_THE_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
+"""Values of init_lora_weights that begin with the base's own weights; others take something out of them."""
+PLAIN = frozenset(
+    {
+        *("task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
+        *("inference_mode", "r", "target_modules", "exclude_modules", "lora_alpha", "lora_dropout", "fan_in_fan_out"),
+        *("bias", "use_rslora", "init_lora_weights", "layers_to_transform", "layers_pattern", "rank_pattern"),
+        *("alpha_pattern", "megatron_config", "megatron_core", "loftq_config", "eva_config", "corda_config"),
+        *("lora_ga_config", "qalora_group_size", "runtime_config", "ensure_weight_tying"),
+    }
+)
+"""Settings of PEFT's LoRA with which a layer adds B(A(x)) and nothing else; any other that is set is refused."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +123,9 @@ def _beyond(config: Any) -> str:
         return f"is of the kind {config.peft_type}"
     if config.bias != "none":
         return f"has bias={config.bias!r}"
-    if str(config.init_lora_weights).startswith(REWRITES_THE_BASE):
+    if not any(config.init_lora_weights is known or config.init_lora_weights == known for known in KEEPS_THE_BASE):
         return f"changed the base's own weights (init_lora_weights={config.init_lora_weights!r})"
-    set_ = [name for name in BEYOND_LORA if getattr(config, name, None)]
-    return f"has {set_[0]}" if set_ else ""
+    return next((f"has {name}" for name, value in vars(config).items() if value and name not in PLAIN), "")
 
 
 def _pair(name: str, layer: Any, head: Any, folder: Path) -> Pair:

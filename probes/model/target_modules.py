@@ -4,6 +4,7 @@ The layers are those of the language model: never its head, a vision or audio to
 Imports torch, transformers and peft.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -45,6 +46,12 @@ def problem(model: Any, names: Sequence[str], dropout: float) -> str:
             f"{said} names {', '.join(unknown)}, and this model ({_kind(model)}) has no such linear layer: it has "
             f'{has}; name some of these, or use ["all-linear"]'
         )
+    if not own and (parts := _unknown_experts(model)):
+        return (
+            f'lora_targets=["all-linear"] takes the experts of a model too, and PEFT does not know those of this one '
+            f"({_kind(model)}: {', '.join(parts)}); name linear layers to train without its experts: "
+            f"{', '.join(last_names(model))}"
+        )
     if own and (half := sorted({"gate_proj", "up_proj", "w1", "w3"} & experts & set(names))) and len(half) == 1:
         other = {"gate_proj": "up_proj", "up_proj": "gate_proj", "w1": "w3", "w3": "w1"}[half[0]]
         return f"{said} names {half[0]} without {other}, and the experts of this model hold both in one; name both"
@@ -81,6 +88,16 @@ def expert_names(model: Any) -> set[str]:
         for old, new in _MOE_TARGET_MODULE_MAPPING.get(kind, {}).items()
         if any(_matches(name, new) for name in parameters)
     }
+
+
+def _unknown_experts(model: Any) -> list[str]:
+    """Last names of the matrices of experts and routers that are no linear layers, where PEFT has no names for them."""
+    if expert_names(model):
+        return []
+    parameters = list(model.get_decoder().named_parameters())
+    stacked = {name for name, parameter in parameters if parameter.dim() == 3 and "experts" in name}
+    routers = {name for name, _ in parameters if stacked and re.search(r"\brouter\.weight$", name)}
+    return sorted({_last(name) if name in stacked else "router" for name in stacked | routers})
 
 
 def _kind(model: Any) -> str:

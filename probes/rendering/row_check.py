@@ -91,15 +91,18 @@ def rendered_digest(renderer: Renderer, prompts: Iterable[Prompt]) -> str:
     return digest.hexdigest()[:12]
 
 
-def shown(renderer: Renderer, pair: Pair) -> list[str]:
+def shown(renderer: Renderer, pair: Pair, max_length: int) -> list[str]:
     """One row as it is asked and trained, a line each: the question, then either side with what is in the loss in
-    ⟦double brackets⟧, token by token."""
+    ⟦double brackets⟧, token by token. What max_length cuts off stands behind, with its number of tokens."""
     row = renderer.row(pair)
-    names = {"asked": (row.prompt, []), "chosen": (row.prompt, row.chosen), "rejected": (row.prompt, row.rejected)}
-    return [
-        f"{name:<9} {_tokens(renderer, before)}" + (f"⟦{_tokens(renderer, after)}⟧" if after else "")
-        for name, (before, after) in names.items()
-    ]
+    lines = [f"{'asked':<9} {_tokens(renderer, row.prompt)}"]
+    room = max(max_length - len(row.prompt), 0)
+    for name, side in (("chosen", row.chosen), ("rejected", row.rejected)):
+        line = f"{name:<9} {_tokens(renderer, row.prompt)}⟦{_tokens(renderer, side[:room])}⟧"
+        if len(side) > room:
+            line += f" cut at max_length={max_length}, {len(side) - room} tokens: {_tokens(renderer, side[room:])}"
+        lines.append(line)
+    return lines
 
 
 def _tokens(renderer: Renderer, ids: Sequence[int]) -> str:

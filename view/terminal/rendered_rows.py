@@ -1,6 +1,7 @@
 """What `nightlane check` says of rows and prompts as the tokenizer renders them."""
 
 from agent.study.material_check import CheckedStudy
+from probes.inputs.sources import Source
 from probes.rendering.renderer import Unrenderable
 from probes.rendering.row_check import SourceCounts, shown
 from view.report.markdown import plain, table
@@ -12,18 +13,34 @@ NOT_RENDERED = (
 )
 
 
+def unchecked_text(study: CheckedStudy) -> str:
+    """What to say before anything else where the model was not looked at; "" where it was."""
+    return f"{NOT_RENDERED}\n" if study.renderer is None else ""
+
+
 def rendered_text(study: CheckedStudy) -> str:
-    """The counts by source, and what they mean."""
+    """The counts by source, and what they mean; "" where nothing was rendered."""
     if study.renderer is None:
-        return NOT_RENDERED
-    rows = [_cells(name, counts) for name, counts in study.counts.items()]
+        return ""
+    sources = study.study.material.read_sources
+    rows = [_cells(name, counts, sources[name]) for name, counts in study.counts.items()]
     stop = study.renderer.stop
     ends = [repr(study.renderer.tokenizer.decode([token])) for token in stop.ids] + [repr(text) for text in stop.texts]
-    return "\n".join([
-        "", f"Rows as the tokenizer renders them, in tokens, with max_length={study.shortest} (the smallest here):", "",
-        *table(HEADINGS, rows, right=tuple(range(1, len(HEADINGS)))), "",
-        f"Answers end at {' or '.join(ends)}. A row that is cut loses its end; rows without room are refused, too.",
-    ])  # fmt: skip
+    notes = [f"Answers end at {' or '.join(ends)}."]
+    if any(counts.cut for counts in study.counts.values()):
+        notes.append("A row that is cut loses its end.")
+    if any(counts.no_room for counts in study.counts.values()):
+        notes.append("Rows without room are among those refused.")
+    return "\n".join(
+        [
+            "",
+            f"Rows as the tokenizer renders them, in tokens, with max_length={study.shortest} (the smallest here):",
+            "",
+            *table(HEADINGS, rows, right=tuple(range(1, len(HEADINGS)))),
+            "",
+            " ".join(notes),
+        ]
+    )
 
 
 def rows_text(study: CheckedStudy, number: int) -> str:
@@ -35,13 +52,15 @@ def rows_text(study: CheckedStudy, number: int) -> str:
         for pair in pairs[:number]:
             lines += ["", f"{name}, {pair.line}"]
             try:
-                lines += shown(study.renderer, pair)
+                lines += shown(study.renderer, pair, study.shortest)
             except Unrenderable as error:
                 lines.append(f"refused: {error}")
     return "\n".join(lines)
 
 
-def _cells(name: str, counts: SourceCounts) -> tuple[str, ...]:
+def _cells(name: str, counts: SourceCounts, source: Source) -> tuple[str, ...]:
+    """Of all rows of the source: those that cannot be read are refused, too."""
     kept = counts.rows - len(counts.refused)
-    numbers = (counts.rows, counts.cut, counts.no_room, len(counts.refused), counts.endless, counts.longest)
+    rows = len(source.pairs) + len(source.bad)
+    numbers = (rows, counts.cut, counts.no_room, rows - kept, counts.endless, counts.longest)
     return plain(name, 40), *map(str, numbers), f"{counts.tokens / (2 * kept):.0f}" if kept else ""

@@ -14,7 +14,7 @@ from agent.study.material_check import CheckedStudy, check_study
 from common.errors import BadInput
 from probes.model.load import load_renderer
 from probes.rendering.row_check import rendered_digest, shown
-from view.terminal.rendered_rows import rendered_text, rows_text
+from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
 
 STUDY = """
 name = "held"
@@ -194,7 +194,8 @@ def test_a_prompt_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
         one["prompt"] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": one["prompt"]}]
     tiny.write_jsonl(tmp_path / "prompts.jsonl", rows)
     with pytest.raises(
-        BadInput, match=r"the prompt 'probe-arithmetic-0' cannot be asked: the chat template refuses it"
+        BadInput,
+        match=r"prompts.jsonl, line 1: the prompt 'probe-arithmetic-0' cannot be asked: the chat template .*; write",
     ):
         check_written(load_study(study.path))
 
@@ -220,7 +221,7 @@ def test_the_digest_of_the_questions_follows_what_changes_them(tmp_path: Path) -
 def test_rows_are_shown_token_by_token_with_what_is_in_the_loss(tmp_path: Path) -> None:
     found = check_written(written(tmp_path, "bos by both", [row(1)]))
     assert found.renderer is not None
-    asked, chosen, _ = shown(found.renderer, found.study.material.sources["good"][0])
+    asked, chosen, _ = shown(found.renderer, found.study.material.sources["good"][0], 256)
     assert asked.count("<|begin_of_text|>") == 1
     question, _, loss = chosen.partition("⟦")
     assert question.split(" ", 1)[1].strip() == asked.split(" ", 1)[1].strip()
@@ -228,11 +229,38 @@ def test_rows_are_shown_token_by_token_with_what_is_in_the_loss(tmp_path: Path) 
     assert chosen in rows_text(found, 1)
 
 
+def test_what_is_cut_at_max_length_is_shown_outside_of_the_loss(tmp_path: Path) -> None:
+    found = check_written(written(tmp_path, "ChatML base", [{**row(1), "chosen": "It is four. " * 60}]))
+    told = rows_text(found, 1)
+    (chosen,) = (line for line in told.split("\n") if line.startswith("chosen"))
+    kept, _, cut = chosen.partition("⟧ cut at max_length=256, ")
+    assert "<|im_end|>" in cut
+    assert "<|im_end|>" not in kept.partition("⟦")[2]
+    assert "cut at" not in told.partition("rejected")[2]
+    assert "A row that is cut loses its end." in rendered_text(found)
+
+
+def test_a_model_that_was_not_looked_at_is_said_first(tmp_path: Path) -> None:
+    study = written(tmp_path, "ChatML base", [row(1)])
+    assert unchecked_text(CheckedStudy(study)).startswith("Rows and prompts were not rendered: the model is simulated")
+    assert not rendered_text(CheckedStudy(study))
+    assert not unchecked_text(check_written(study))
+
+
+def test_the_counts_are_of_all_rows_of_the_file(tmp_path: Path) -> None:
+    unreadable = {"prompt": "What?", "chosen": "", "rejected": "no"}
+    found = check_written(written(tmp_path, "ChatML base", [row(1), unreadable, LONG], "leave_out"))
+    assert "| good   |    3 |   0 |       1 |       2 |" in rendered_text(found)
+    (told,) = found.study.material.left_out
+    assert told.startswith("source good: 2 of 3 rows left out")
+    assert "is cut" not in rendered_text(found)
+
+
 @pytest.mark.parametrize("kind", ["plain, metaspace", "without system turns", "ChatML base"])
 def test_each_blank_of_a_row_is_shown(tmp_path: Path, kind: str) -> None:
     found = check_written(written(tmp_path, kind, [row(1)]))
     asked, chosen, _ = (
-        line.replace("|", "") for line in shown(found.renderer, found.study.material.sources["good"][0])
+        line.replace("|", "") for line in shown(found.renderer, found.study.material.sources["good"][0], 256)
     )
     assert "What is 1 plus two?" in asked
     assert "It is 3." in chosen

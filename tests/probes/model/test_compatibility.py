@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from lanes import build_lanes
 from lanes.search_space import LaneSettings
 from probes.inputs.material import Material
 from probes.inputs.settings import ModelSettings
+from probes.model.adapter_files import mark, note_asking
 from probes.model.compatibility import Reach, require_fit
+from probes.model.load import load_base
+from probes.model.sft_adapter import _beyond
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +155,11 @@ def copied(models: Path, folder: Path) -> Path:
         ("config.json", b"{", "could not be loaded"),
         ("config.json", b"{}", "could not be loaded"),
         ("config.json", b'{"model_type": "nobodys"}', "could not be loaded"),
-        ("config.json", b'{"model_type": "t5"}', "could not be loaded"),
+        ("config.json", b'{"model_type": "t5"}', "(t5) is an encoder with a decoder; give a decoder-only model"),
+        ("config.json", b'{"model_type": "bart"}', "(bart) is an encoder with a decoder"),
+        ("config.json", b'{"model_type": "bert"}', "(bert) is an encoder, whose tokens see those that follow them"),
+        ("config.json", b'{"model_type": "roberta"}', "(roberta) is an encoder, whose tokens see those that follow"),
+        ("config.json", b'{"model_type": "vit"}', "(vit) is none that transformers loads as one"),
         ("config.json", b'{"model_type": "llama", "hidden_size": "much"}', "could not be loaded"),
         ("config.json", None, "without config.json"),
         ("*.safetensors", None, "without weights (no .safetensors, .bin, .gguf file); restore them"),
@@ -196,3 +205,83 @@ def test_a_chat_template_that_is_none_is_refused(models: Path, tmp_path: Path, c
     said = refused(material(tmp_path, "model", chat_template="own.jinja"), reach())
     assert told in said
     assert "own.jinja ([model] chat_template)" in said
+
+
+SMALL: dict[str, Any] = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 1}
+GPT_OSS = {
+    **SMALL, "model_type": "gpt_oss", "intermediate_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["full_attention"],
+    "max_position_embeddings": 4096,
+}  # fmt: skip
+
+
+def configured(models: Path, tmp_path: Path, **config: Any) -> Material:
+    (copied(models, tmp_path) / "config.json").write_text(json.dumps(config))
+    return material(tmp_path, "model")
+
+
+def test_what_peft_refuses_is_told_before_anything_is_trained(models: Path, tmp_path: Path) -> None:
+    mamba = configured(models, tmp_path, **SMALL, model_type="mamba", state_size=4)
+    told = refused(mamba, reach(lora_targets=("all-linear",)))
+    assert "PEFT puts no adapter on lora_targets=all-linear of this model (" in told
+    require_fit(mamba, reach(lora_targets=("in_proj",)))
+
+
+def test_experts_that_peft_does_not_know_are_not_left_out_without_a_word(models: Path, tmp_path: Path) -> None:
+    experts = configured(models, tmp_path, **GPT_OSS)
+    told = refused(experts, reach(lora_targets=("all-linear",)))
+    assert "PEFT does not know those of this one (gpt_oss: down_proj, gate_up_proj, router); name linear layers" in told
+    require_fit(experts, reach(lora_targets=("q_proj", "v_proj")))
+
+
+def test_an_sft_adapter_that_needs_another_or_was_asked_otherwise_is_refused(models: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    folder = models / "second"
+    lora = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(models / "llama"))
+    get_peft_model(model, lora).save_pretrained(folder)
+    found = material(models, "llama", adapter="second")
+    mark(folder, "0" * 16, held=False)
+    assert "was trained on top of another adapter, and only one is put on the model" in refused(found, reach())
+    mark(folder, "0" * 16, held=True)
+    renderer = require_fit(found, reach())
+    assert renderer is not None
+    note_asking(folder, renderer)
+    require_fit(found, reach())
+    (models / "own.jinja").write_text("{% for m in messages %}{{ m.content }}!{% endfor %}")
+    other = material(models, "llama", adapter="second", chat_template="own.jinja")
+    assert "was trained with another chat template, chat_template_kwargs, date or tokenizer" in refused(other, reach())
+    architectures.write("llama", models / "whole", architectures.byte_tokenizer())
+    with pytest.raises(BadInput, match=r"set these under \[model\] as the study has them that trained it"):
+        load_base(other.model.model_copy(update={"path": "whole"}), models, "none", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"init_lora_weights": "lora_ga"}, "changed the base's own weights (init_lora_weights='lora_ga')"),
+        ({"init_lora_weights": "mica"}, "changed the base's own weights"),
+        ({"init_lora_weights": "pissa_niter_4"}, "changed the base's own weights"),
+        ({"monteclora_config": {"x": 1}}, "has monteclora_config"),
+        ({"kasa_config": {"x": 1}}, "has kasa_config"),
+        ({"use_dora": True}, "has use_dora"),
+        ({"init_lora_weights": "eva"}, ""),
+        ({"init_lora_weights": "gaussian", "use_rslora": True}, ""),
+    ],
+)
+def test_an_adapter_of_a_variant_that_is_more_than_lora_is_refused(changes: dict[str, Any], told: str) -> None:
+    from peft import LoraConfig
+
+    config = LoraConfig(r=2)
+    for name, value in changes.items():
+        setattr(config, name, value)
+    assert told in _beyond(config)
+    assert bool(_beyond(config)) == bool(told)
+
+
+def test_what_libraries_log_of_missing_kernels_reaches_nobody() -> None:
+    script = "import probes.train.trl, logging; logging.getLogger('bitsandbytes.backends.cpu.ops').warning('kernel')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "kernel" not in done.stdout + done.stderr
