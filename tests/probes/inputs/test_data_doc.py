@@ -1,5 +1,7 @@
 """docs/data.md: its examples are read, and its scripts make rows that are read."""
 
+import csv
+import io
 import json
 import re
 import subprocess
@@ -18,7 +20,8 @@ DOC = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8
 EXAMPLES = [
     json.loads(line) for block in re.findall(r"```json\n(.*?)```", DOC, re.DOTALL) for line in block.splitlines()
 ]
-SCRIPTS = re.findall(r"<!-- script: (.*?) -->\n```python\n(.*?)```", DOC, re.DOTALL)
+BLOCKS = re.findall(r"((?:<!-- (?:script|also): [^\n]* -->\n)+)```python\n(.*?)```", DOC, re.DOTALL)
+SCRIPTS = [(given, script) for found, script in BLOCKS for given in re.findall(r"<!-- \w+: (.*?) -->\n", found)]
 FORMS = 6
 
 
@@ -44,13 +47,29 @@ def test_every_script_makes_a_row_that_is_read(given: str, script: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], input=given + "\n", capture_output=True, text=True, check=True
     )
-    found = texts_of(json.loads(done.stdout))
+    check_tea(done.stdout)
+
+
+def test_the_script_for_conversations_in_texts_reads_arrays_and_csv() -> None:
+    given, script = SCRIPTS[-1]
+    row = json.loads(given)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(row))
+    writer.writeheader()
+    writer.writerow(row)
+    for text in (json.dumps([row], indent=1), table.getvalue(), "\ufeff" + table.getvalue()):
+        done = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, text=True, check=True)
+        check_tea(done.stdout)
+
+
+def check_tea(line: str) -> None:
+    found = texts_of(json.loads(line))
     assert [plain(side) for side in found.sides] == ["Yes.", "No."]
     assert "hot?" in plain(found.prompt)
 
 
 def test_the_page_names_every_column_role_and_key_that_has_a_meaning() -> None:
-    assert len(SCRIPTS) == 4
+    assert len(BLOCKS) == 4
     for name in (*MEANING, *USED, *KEPT):
         assert f"`{name}`" in DOC or f'"{name}"' in DOC, name
     for role in ROLES:
