@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from common.errors import BadInput
 from preferences.export.record import ExportRecord, record_of
-from preferences.store.overlay import ENOUGH, Standing, enough, judged_rows, set_digest
+from preferences.store.annotations import ENOUGH_REVIEWS, AnnotatedRow, has_enough_reviews, reviewed_ids, set_digest
 from preferences.store.stores import Stores
 from probes.inputs.files import data_files
 from probes.inputs.where import Where
@@ -38,13 +38,13 @@ def looked(source: str, where: Where, stores: Stores) -> Looked:
     there = {one.id: one for one in stores.read(record.kind)}
     own = [there[row] for row in record.rows if row in there]
     _require_standing(source, record, own)
-    judged = judged_rows(stores.verdicts(), record.set_digest)
-    reviewed = record.reviewed or enough(judged, record.in_use)
+    judged = reviewed_ids(stores.reviews(), record.set_digest)
+    reviewed = record.reviewed or has_enough_reviews(judged, record.in_use)
     stale = set_digest(there.values()) != record.set_digest
     return Looked(source, record, reviewed, len(judged), _judged_bad(own), stale)
 
 
-def _require_standing(source: str, record: ExportRecord, own: Sequence[Standing]) -> None:
+def _require_standing(source: str, record: ExportRecord, own: Sequence[AnnotatedRow]) -> None:
     """Refuse an export of which a row was withdrawn, dropped or turned round since."""
     gone = [one for one in own if not one.used or one.flipped != (one.id in record.flipped)]
     if gone:
@@ -65,8 +65,8 @@ def require_looked(found: Looked, unreviewed: bool) -> None:
         review = f"the {record.kind} store holds another set by now, so {review} and export it again"
     raise BadInput(
         f"a set from the stores is trained on when somebody has looked at it, and of the source {found.source!r}, "
-        f"{told(record)}, {found.judged} of {min(ENOUGH, record.in_use)} rows were judged good or bad; {review}, "
-        "or pass --unreviewed"
+        f"{told(record)}, {found.judged} of {min(ENOUGH_REVIEWS, record.in_use)} rows were judged good or bad; "
+        f"{review}, or pass --unreviewed"
     )
 
 
@@ -75,7 +75,7 @@ def told(record: ExportRecord) -> str:
     return f"an export of {len(record.rows)} {record.kind} row{'s' if len(record.rows) != 1 else ''}"
 
 
-def _judged_bad(own: Sequence[Standing]) -> tuple[str, ...]:
+def _judged_bad(own: Sequence[AnnotatedRow]) -> tuple[str, ...]:
     """The last word of each reviewer counts, whichever set it was said of."""
-    last = {one.id: {said.by: said.verdict for said in one.verdicts if said.verdict != "skip"} for one in own}
+    last = {one.id: {said.by: said.verdict for said in one.reviews if said.verdict != "skip"} for one in own}
     return tuple(row for row, words in last.items() if "bad" in words.values())

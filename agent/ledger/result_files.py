@@ -23,7 +23,7 @@ from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
 from common.errors import WorkspaceBusy
 from common.files import write_durably
-from preferences.store.overlay import Withdrawal
+from preferences.store.annotations import Withdrawal
 from preferences.store.stores import Stores
 
 LINES_PER_MARK = 100

@@ -14,7 +14,16 @@ from agent.loop.measuring import Measuring
 from agent.workspace.folder import full_disk_is_said, uninterrupted
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
-from preferences.build.pairing import ALONE, Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
+from preferences.build.pairing import (
+    INDEPENDENT,
+    BatchSettings,
+    DecidedPair,
+    ScoredAnswer,
+    dpo_rows,
+    preference_rows,
+    reward_rows,
+    without_repetitions,
+)
 from preferences.store.provenance import Side
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
@@ -32,7 +41,7 @@ class _Field:
     """A decision, and the probes that answer for its two recipes."""
 
     decision: DecisionRow
-    ruling: Ruling
+    ruling: DecidedPair
     child: Probe
     parent: Probe
 
@@ -121,7 +130,7 @@ class Harvest:
             stores.reserve(self.measuring.study.material.all_prompts)
             reserved, made = stores.reserved(), self._rows(field)
             clean = [row for row in made if reserved.overlap(row.prompt) is None]  # of another study, say
-            rows = unsaid(clean, *(stores.index(kind).said for kind in ALONE))
+            rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
             stores.add(rows, reserved)
         counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
         asked = len({row.prompt for row in made}) - len({row.prompt for row in clean})
@@ -130,13 +139,17 @@ class Harvest:
     def _rows(self, field: "_Field") -> list[Row]:
         """Pairs of the two recipes; and of each by itself, unless an earlier decision's harvest had these answers."""
         study, ruling = self.measuring.study, field.ruling
-        making = Making(now(), field.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session)
+        batch = BatchSettings(
+            now(), field.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session
+        )
         better, worse = (self._scored(probe) for probe in field.sides)
         had = self._had(ruling.session)
         fresh = [one for one in (*better, *worse) if one.side.probe not in had]
         return [
-            *dpo_rows(better, worse, ruling, making), *preference_rows(fresh, making), *reward_rows(fresh, making)
-        ]  # fmt: skip
+            *dpo_rows(better, worse, ruling, batch),
+            *preference_rows(fresh, batch),
+            *reward_rows(fresh, batch),
+        ]
 
     def _had(self, session: str) -> set[str]:
         """The probes of a session that were harvested."""
@@ -149,13 +162,13 @@ class Harvest:
     def _stores(self) -> Stores:
         return Stores(self.measuring.workspace.runs / "rl_data")
 
-    def _scored(self, probe: Probe) -> list[Scored]:
+    def _scored(self, probe: Probe) -> list[ScoredAnswer]:
         """The answers that have a score; what could not be judged makes no pair."""
         study = self.measuring.study
         prompts = {prompt.id: prompt for prompt in study.material.prompts_of(HARVEST)}
         seed = sampling_seed(study.file.probe.sampling_seed, probe.seed)
         return [
-            Scored(
+            ScoredAnswer(
                 prompts[row["prompt"]], row["text"], row["score"],
                 Side(
                     "sampled", study.scorer.kind, probe.id, probe.recipe.digest, seed, row["sample"],
@@ -182,6 +195,15 @@ class Harvest:
         self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
 
 
-def _ruling(decision: DecisionRow, proposal: ProposalRow) -> Ruling:
-    sides = (proposal.child, proposal.parent) if decision.status == "KEEP" else (proposal.parent, proposal.child)
-    return Ruling(decision.id, decision.session, decision.status, decision.reason, *sides)
+def _ruling(decision: DecisionRow, proposal: ProposalRow) -> DecidedPair:
+    better, worse = proposal.child, proposal.parent
+    if decision.status != "KEEP":
+        better, worse = worse, better
+    return DecidedPair(
+        id=decision.id,
+        session=decision.session,
+        status=decision.status,
+        reason=decision.reason,
+        kept=better,
+        discarded=worse,
+    )

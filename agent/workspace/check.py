@@ -24,7 +24,7 @@ from common.errors import BadInput, MissingRequirement
 from common.files import set_aside, write_durably
 from common.wording import count
 from lanes import Recipe
-from preferences.store.journal import altered, read, set_bad_lines_aside
+from preferences.store.append_only_file import describe_alteration, read, set_bad_lines_aside
 from preferences.store.rows import KINDS, row_from_json
 from preferences.store.stores import Stores
 from probes.endpoint.spending import Allowance, SpendingMeter
@@ -257,7 +257,7 @@ def _stores(workspace: Workspace) -> Iterator[Found]:
     for path, accept in takes.items():
         try:
             rows = [accept(data) for _, data in read(path)]
-            if why := altered(path):
+            if why := describe_alteration(path):
                 raise BadInput(f"{path} {why}")
             yield Found(str(path), True, f"{count(len(rows), 'line')}, as they were written")
         except (BadInput, OSError) as error:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Literal
 from agent.workspace.folder import Workspace
 from common.clock import now
 from common.errors import BadInput
-from preferences.store.overlay import (
-    ENOUGH,
-    JUDGEMENTS,
-    Judgement,
-    Standing,
-    Verdict,
+from preferences.store.annotations import (
+    ENOUGH_REVIEWS,
+    REVIEW_ANSWERS,
+    AnnotatedRow,
+    Review,
+    ReviewAnswer,
     Vote,
-    choice_of,
-    distinct,
-    in_use,
-    judged,
+    is_judged,
+    parse_vote_choice,
     set_digest,
+    usable_rows,
+    without_copies,
 )
 from preferences.store.rows import KINDS, Kind, kind_of
 from preferences.store.stores import Stores
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 VOTES = "votes"
 STATES = ("live", "withdrawn", "all")
 QUIT: Literal["quit"] = "quit"
-Answer = Judgement | Literal["quit"]
-Show = Callable[[Standing, int, int], None]
+Answer = ReviewAnswer | Literal["quit"]
+Show = Callable[[AnnotatedRow, int, int], None]
 Ask = Callable[[], str | None]
 Say = Callable[[str], None]
 
@@ -58,7 +58,7 @@ class Reviewed:
 
     kind: Kind
     store: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Review, ...]
     judged: int
     needed: int
     looked_at: bool
@@ -78,14 +78,14 @@ def kinds_of(kind: str | None) -> tuple[Kind, ...]:
     return (kind_of(kind),) if kind else KINDS
 
 
-def vote(stores: Stores, row_id: str, choice: str, by: str | None) -> Standing:
+def vote(stores: Stores, row_id: str, choice: str, by: str | None) -> AnnotatedRow:
     """One vote on a row, and how the row stands after it."""
     row = stores.find(row_id)
-    stores.vote([Vote(row.id, choice_of(choice), who(by), now())])
+    stores.vote([Vote(row.id, parse_vote_choice(choice), who(by), now())])
     return stores.find(row.id)
 
 
-def listed(stores: Stores, kinds: Sequence[Kind], state: str) -> Mapping[Kind, Sequence[Standing]]:
+def listed(stores: Stores, kinds: Sequence[Kind], state: str) -> Mapping[Kind, Sequence[AnnotatedRow]]:
     """The rows of some stores that are live, withdrawn, or all."""
     if state not in STATES:
         raise BadInput(f"--state {state!r} is not known; use one of {', '.join(STATES)}")
@@ -137,31 +137,31 @@ def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Sh
     ``ask`` gives an answer, None where there are no more; an answer that is none of good, bad, skip and quit, nor the
     beginning of one, is asked again.
     """
-    from preferences.store.review import to_review
+    from preferences.store.review_queue import select_for_review
 
     chosen = kind_of(kind) if kind else _unseen(stores)
     found = stores.read(chosen)
-    picked, store, name = to_review(found, rows), set_digest(found), who(by)
+    picked, store, name = select_for_review(found, rows), set_digest(found), who(by)
     if not picked:
         raise BadInput(f"{stores.path(chosen)} has no row to review; see nightlane pairs list --kind {chosen}")
-    verdicts: list[Verdict] = []
+    verdicts: list[Review] = []
     for place, row in enumerate(picked, start=1):
         show(row, place, len(picked))
         answer = _answer(ask)
         if answer == QUIT:
             break
-        verdicts.append(Verdict(row.id, answer, name, now(), store))
+        verdicts.append(Review(row.id, answer, name, now(), store))
         stores.review(verdicts[-1])
     after = stores.read(chosen)
-    needed = min(ENOUGH, len(in_use(after)))
-    seen = sum(judged(one, set_digest(after)) for one in distinct(after))
+    needed = min(ENOUGH_REVIEWS, len(usable_rows(after)))
+    seen = sum(is_judged(one, set_digest(after)) for one in without_copies(after))
     return Reviewed(chosen, store, tuple(verdicts), seen, needed, stores.reviewed(chosen))
 
 
 def _answer(ask: Ask) -> Answer:
     while (text := ask()) is not None:
         word = text.strip().lower()
-        found: Sequence[Answer] = [one for one in (*JUDGEMENTS, QUIT) if word and one.startswith(word)]
+        found: Sequence[Answer] = [one for one in (*REVIEW_ANSWERS, QUIT) if word and one.startswith(word)]
         if found:
             return found[0]
     return QUIT

@@ -1,8 +1,8 @@
-"""A file of pairs, rewards or votes that somebody else wrote -> rows, with every bad one named by its line.
+"""Reads pairs, rewards or votes from a file that somebody else wrote; every bad line is reported with its reason.
 
 Any file of rows (probes/inputs/files.py). pairs: prompt, chosen, rejected   reward: prompt, completion, score
 optional: chosen_score, rejected_score, category, source, chosen_origin, rejected_origin (reward: origin), receipt
-votes: id, vote, and by where several people voted. A row of a store file, with its provenance, is taken as it is.
+votes: id, vote, and by where several people voted. A row of a store file, with its provenance, is taken unchanged.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from common.errors import BadInput
-from preferences.store.overlay import CHOICES, Standing, Vote, choice_of
+from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, parse_vote_choice
 from preferences.store.provenance import Origin, Provenance, Side
 from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
-from preferences.store.stores import mechanical, require_vote
+from preferences.store.stores import mechanical_texts, require_vote
 from probes.inputs.training_rows import Reserved
 from probes.inputs.files import records
 from probes.inputs.rows import USED, BadRow, file_repeats_prompts, texts_of
@@ -26,7 +26,7 @@ VOTE_COLUMNS = ("id", "vote", "by")
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a row has that does not say otherwise; ``rejected``: the origin of a rejected side."""
+    """Values for columns that a row lacks; ``rejected``: the origin of rejected sides."""
 
     category: str
     source: str
@@ -35,8 +35,8 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The good rows or votes of a file in its order, the bad ones, and the columns that mean nothing here."""
+class ParsedFile:
+    """The good rows or votes of a file in its order, the bad lines, and the columns that were ignored."""
 
     rows: tuple[Row, ...]
     votes: tuple[Vote, ...]
@@ -44,8 +44,8 @@ class Found:
     ignored: tuple[str, ...]
 
 
-def read_rows(path: Where, kind: Kind, defaults: Defaults, time: str, reserved: Reserved, plain: bool | None) -> Found:
-    """The rows of a file for one store. ``plain``: the form that the store has, None where it is empty."""
+def read_rows(path: Where, kind: Kind, defaults: Defaults, time: str, reserved: Reserved, plain: bool | None) -> ParsedFile:
+    """The rows of a file for one store. ``plain``: whether that store holds plain texts; None for an empty store."""
     form = [plain]
     repeats_prompt = file_repeats_prompts((record for _, record in records(path)), SIDES[kind])
 
@@ -55,35 +55,35 @@ def read_rows(path: Where, kind: Kind, defaults: Defaults, time: str, reserved: 
         if overlap is not None:
             raise BadInput(f"{overlap.told}; leave the row out")
         if form[0] not in (None, row.plain):
-            has = "plain texts" if form[0] else "conversations"
-            raise BadInput(f"TRL trains on one form at a time and the rows before hold {has}; write this one so, too")
+            earlier = "plain texts" if form[0] else "conversations"
+            raise BadInput(f"TRL trains on one form at a time and earlier rows hold {earlier}; write this one so, too")
         form[0] = row.plain
         return row
 
     known = {"id", "time", "category", "source", "provenance", "receipt", *USED, *_columns(kind)}
-    rows, bad, ignored = _taken(path, row_of, known)
-    return Found(rows, (), bad, ignored)
+    rows, bad, ignored = _parse_records(path, row_of, known)
+    return ParsedFile(rows, (), bad, ignored)
 
 
-def read_votes(path: Where, rows: Mapping[str, Standing], by: str, time: str) -> Found:
-    """The votes of a file on rows that are there; ``by``: who voted where the row does not say.
+def read_votes(path: Where, rows: Mapping[str, AnnotatedRow], by: str, time: str) -> ParsedFile:
+    """The votes of a file on stored rows; ``by``: the voter where a line names none.
 
-    One voter cannot say two things of a row that exclude each other.
+    BadInput for contradicting votes of one voter on one row.
     """
-    said: dict[tuple[str, str], str] = {}
-    made = mechanical(one.row for one in rows.values())
+    votes_of: dict[tuple[str, str], str] = {}
+    made = mechanical_texts(one.row for one in rows.values())
 
     def vote_of(record: Record) -> Vote:
         for column in VOTE_COLUMNS[:2]:
             if not isinstance(record.get(column), str) or not record[column].strip():
-                raise BadInput(f"it has no text in {column!r}; a vote needs id and vote ({', '.join(CHOICES)})")
+                raise BadInput(f"it has no text in {column!r}; a vote needs id and vote ({', '.join(VOTE_CHOICES)})")
         voter = record.get("by") or by
         if not isinstance(voter, str):
-            raise BadInput(f"by={voter!r} is no name; give one")
-        vote = Vote(record["id"].strip(), choice_of(record["vote"].strip()), voter.strip(), time)
+            raise BadInput(f"by={voter!r} is not a name; give one")
+        vote = Vote(record["id"].strip(), parse_vote_choice(record["vote"].strip()), voter.strip(), time)
         require_vote(vote, rows.get(vote.row), made)
         if vote.vote in ("up", "down"):
-            before = said.setdefault((vote.row, vote.by), vote.vote)
+            before = votes_of.setdefault((vote.row, vote.by), vote.vote)
             if before != vote.vote:
                 raise BadInput(
                     f"{vote.by} votes {vote.vote} on row {vote.row} and {before} further up; keep one, or name the "
@@ -91,11 +91,11 @@ def read_votes(path: Where, rows: Mapping[str, Standing], by: str, time: str) ->
                 )
         return vote
 
-    votes, bad, ignored = _taken(path, vote_of, set(VOTE_COLUMNS))
-    return Found((), votes, bad, ignored)
+    votes, bad, ignored = _parse_records(path, vote_of, set(VOTE_COLUMNS))
+    return ParsedFile((), votes, bad, ignored)
 
 
-def _taken(
+def _parse_records(
     path: Where, make: Callable[[Record], Item], known: set[str]
 ) -> tuple[tuple[Item, ...], tuple[BadRow, ...], tuple[str, ...]]:
     good: list[Item] = []
@@ -136,16 +136,22 @@ def _row(kind: Kind, record: Record, defaults: Defaults, time: str, repeats_prom
     try:
         receipt = receipt_of(record.get("receipt"))
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"its receipt is no JSON object ({error}); mend it or leave it out") from None
+        raise BadInput(f"its receipt is not a JSON object ({error}); mend it or leave it out") from None
     return Row(
-        kind, time, texts.prompt, texts.sides, tuple(_score(record, score) for score, _ in names),
-        _name(record, "category", defaults.category), _name(record, "source", defaults.source),
-        Provenance(tuple(Side(origin) for origin in origins)), receipt,
-    )  # fmt: skip
+        kind=kind,
+        time=time,
+        prompt=texts.prompt,
+        texts=texts.sides,
+        scores=tuple(_score(record, score) for score, _ in names),
+        category=_name(record, "category", defaults.category),
+        source=_name(record, "source", defaults.source),
+        provenance=Provenance(tuple(Side(origin) for origin in origins)),
+        receipt=receipt,
+    )
 
 
 def _score(record: Record, column: str) -> float | None:
-    """A number, or in CSV the text of one; None where there is none."""
+    """A number, in CSV as text; None for an empty column."""
     value = record.get(column)
     if value is None or value == "":
         return None
@@ -154,7 +160,7 @@ def _score(record: Record, column: str) -> float | None:
             raise ValueError
         return float(value)
     except (ValueError, TypeError, OverflowError):
-        raise BadInput(f"{column}={value!r} is no number; mend it or leave it out") from None
+        raise BadInput(f"{column}={value!r} is not a number; mend it or leave it out") from None
 
 
 def _name(record: Record, column: str, default: str) -> str:
@@ -162,5 +168,5 @@ def _name(record: Record, column: str, default: str) -> str:
     if value is None or value == "":
         return default
     if not isinstance(value, str):
-        raise BadInput(f"{column}={value!r} is no text; write it in quotes")
+        raise BadInput(f"{column}={value!r} is not a text; write it in quotes")
     return value

@@ -1,7 +1,7 @@
-"""Scored answers -> rows. Pure: who samples and scores them, and who appends the rows, is elsewhere.
+"""Builds rows from scored answers. Pure: sampling, scoring and storing are done elsewhere.
 
-dpo          an answer of the kept recipe that beats the discarded one's by a margin, of a resolved decision
-preference   the best against the worst of one recipe's answers to one prompt
+dpo          an answer of the kept recipe against one of the discarded recipe that scores lower by a margin
+preference   the best against the worst answer of one recipe to one prompt
 reward       single answers
 """
 
@@ -11,23 +11,22 @@ from dataclasses import dataclass, replace
 
 from common.errors import BadInput
 from preferences.store.provenance import Provenance, Side
-from preferences.store.rows import Kind, Row, repeated
+from preferences.store.rows import Kind, Row, exact_digest
 from probes.inputs.turns import Turn, Turns
 from probes.inputs.prompts import Prompt
 
 RESOLVED = ("improved", "worse", "guard", "cumulative")
-"""The reasons, before any colon, that tell a better recipe from a worse one. Not among them: crash:KIND has no answers,
-no_effect, unpromising, unconfirmed, overtaken and budget leave open which is better, and calibration and false_alarm
-are the incumbent in disguise."""
+"""Reason codes, up to any colon, of decisions that show which recipe is better. Not among them: crash:KIND has no
+answers; no_effect, unpromising, unconfirmed, overtaken and budget leave open which recipe is better; calibration and
+false_alarm are A/A tests."""
 
-
-ALONE: tuple[Kind, ...] = ("preference", "reward")
-"""The stores whose harvested rows rest on no decision."""
+INDEPENDENT: tuple[Kind, ...] = ("preference", "reward")
+"""The stores whose harvested rows depend on no decision."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One answer to a harvest prompt with its score from 0 to 10, and where it comes from."""
+class ScoredAnswer:
+    """One answer to a harvest prompt with its score from 0 to 10 and its provenance."""
 
     prompt: Prompt
     text: str
@@ -43,13 +42,13 @@ class Scored:
 
     @property
     def answer(self) -> Turns:
-        """In the form of its prompt: a text, or the assistant's turn."""
+        """In the form of its prompt: a text, or an assistant turn."""
         return (Turn("assistant", self.text),) if self.prompt.turns else self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """A decision as pairs need it: its id, session, status and reason as in results.tsv, and the recipes' digests."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecidedPair:
+    """A decision between two recipes: id, session, status and reason as in results.tsv, and the recipes' digests."""
 
     id: str
     session: str
@@ -60,17 +59,15 @@ class Ruling:
 
     @property
     def resolved(self) -> bool:
-        """Whether it says of two different recipes which is the better one."""
+        """Whether it shows which of two different recipes is better."""
         known = self.reason.partition(":")[0] in RESOLVED
         return self.status in ("KEEP", "DISCARD") and known and self.kept != self.discarded
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
-    """What all rows of one batch share: when, by which scorer, from which source, and by how much a pair must differ.
-
-    ``per_prompt``: pairs of one prompt at most, those with the largest margins.
-    """
+class BatchSettings:
+    """What all rows of one batch share. ``margin``: the smallest difference in score within a pair. ``per_prompt``: at
+    most so many pairs of one prompt, those with the largest differences."""
 
     time: str
     scorer: str
@@ -87,80 +84,88 @@ class Making:
             )
 
 
-def dpo_rows(kept: Sequence[Scored], discarded: Sequence[Scored], ruling: Ruling, making: Making) -> tuple[Row, ...]:
-    """Kept against discarded, on the same prompt and the same random numbers; nothing of an open decision."""
-    if not ruling.resolved:
+def dpo_rows(kept: Sequence[ScoredAnswer], discarded: Sequence[ScoredAnswer], decision: DecidedPair, batch: BatchSettings) -> tuple[Row, ...]:
+    """Pairs of kept and discarded answers to the same prompt with the same random numbers; none for a decision that is
+    not resolved."""
+    if not decision.resolved:
         return ()
-    for side, recipe in ((kept, ruling.kept), (discarded, ruling.discarded)):
+    for side, recipe in ((kept, decision.kept), (discarded, decision.discarded)):
         odd = next((one for one in side if one.side.recipe != recipe), None)
         if odd is not None:
             raise BadInput(
-                f"decision {ruling.id} is on recipe {recipe} and an answer is of {odd.side.recipe}; give its own"
+                f"the answers of decision {decision.id} are of recipe {recipe}, and one is of {odd.side.recipe}; "
+                "give only answers of its own recipes"
             )
-    theirs = {_draw(one): one for one in discarded}
-    pairs = [(one, theirs[_draw(one)]) for one in kept if _draw(one) in theirs]
+    theirs = {_question_and_seed(one): one for one in discarded}
+    pairs = [(one, theirs[_question_and_seed(one)]) for one in kept if _question_and_seed(one) in theirs]
     return tuple(
-        _pair("dpo", chosen, rejected, replace(making, session=ruling.session), ruling.id)
-        for chosen, rejected in _most(pairs, making)
+        _row("dpo", replace(batch, session=decision.session), decision.id, chosen, rejected)
+        for chosen, rejected in _clearest_pairs(pairs, batch)
     )
 
 
-def preference_rows(answers: Sequence[Scored], making: Making) -> tuple[Row, ...]:
-    """Of each recipe and prompt, the best answer against the worst: the second best against the second worst next."""
-    groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
+def preference_rows(answers: Sequence[ScoredAnswer], batch: BatchSettings) -> tuple[Row, ...]:
+    """For each recipe and prompt: the best answer against the worst, the second best against the second worst, ..."""
+    groups: dict[tuple[str, str], list[ScoredAnswer]] = defaultdict(list)
     for one in answers:
         groups[one.prompt.id, one.side.recipe].append(one)
     pairs = []
     for own in groups.values():
         ranked = sorted(own, key=lambda one: -one.score)
-        pairs += _most([(ranked[n], ranked[-1 - n]) for n in range(len(ranked) // 2)], making)
-    return tuple(_pair("preference", chosen, rejected, making, "") for chosen, rejected in pairs)
+        pairs += _clearest_pairs([(ranked[n], ranked[-1 - n]) for n in range(len(ranked) // 2)], batch)
+    return tuple(_row("preference", batch, "", chosen, rejected) for chosen, rejected in pairs)
 
 
-def reward_rows(answers: Sequence[Scored], making: Making) -> tuple[Row, ...]:
-    """Every answer that is not empty, with its score; its components are its side's figures."""
-    return tuple(
-        Row(
-            "reward", making.time, one.prompt.asked, (one.answer,), (one.score,), one.prompt.category, making.source,
-            Provenance((one.side,), making.session, "", one.prompt.id, making.scorer),
-        )
-        for one in answers if one.text.strip()
-    )  # fmt: skip
+def reward_rows(answers: Sequence[ScoredAnswer], batch: BatchSettings) -> tuple[Row, ...]:
+    """Every answer that is not empty, with its score; the components of the score are in the provenance."""
+    return tuple(_row("reward", batch, "", one) for one in answers if one.text.strip())
 
 
-def unsaid(rows: Iterable[Row], *there: Mapping[str, str]) -> list[Row]:
-    """Without the rows of ALONE that say, with the same scores, what an earlier one says, here or ``there`` (ids by
-    what they say): two recipes often give one answer. A row that is there itself is no repetition."""
+def without_repetitions(rows: Iterable[Row], *stored: Mapping[str, str]) -> list[Row]:
+    """Drops rows of INDEPENDENT stores that repeat an earlier row, of ``rows`` or ``stored`` (exact digest -> id): two
+    recipes often give the same answer. A row that is stored already is kept."""
     first: dict[str, str] = {}
 
     def earliest(row: Row) -> str:
-        said = repeated(row)
-        return next((known[said] for known in there if said in known), None) or first.setdefault(said, row.id)
+        digest = exact_digest(row)
+        return next((known[digest] for known in stored if digest in known), None) or first.setdefault(digest, row.id)
 
-    return [row for row in rows if row.kind not in ALONE or earliest(row) == row.id]
+    return [row for row in rows if row.kind not in INDEPENDENT or earliest(row) == row.id]
 
 
-def _draw(one: Scored) -> tuple[str, int | None, int | None]:
-    """Which prompt and which random numbers."""
+def _question_and_seed(one: ScoredAnswer) -> tuple[str, int | None, int | None]:
+    """Answers that agree in this were sampled for the same prompt with the same random numbers."""
     return one.prompt.id, one.side.sampler_seed, one.side.sample
 
 
-def _most(pairs: Iterable[tuple[Scored, Scored]], making: Making) -> list[tuple[Scored, Scored]]:
-    """The pairs that differ enough, the clearest of each prompt first; of equal ones the earlier."""
-    found: dict[str, list[tuple[Scored, Scored]]] = defaultdict(list)
+def _clearest_pairs(pairs: Iterable[tuple[ScoredAnswer, ScoredAnswer]], batch: BatchSettings) -> list[tuple[ScoredAnswer, ScoredAnswer]]:
+    """The pairs that differ by the margin; of each prompt those with the largest differences, ties by order."""
+    found: dict[str, list[tuple[ScoredAnswer, ScoredAnswer]]] = defaultdict(list)
     for chosen, rejected in pairs:
         mine, theirs = chosen.text.strip(), rejected.text.strip()
         differs = mine and theirs and mine != theirs
-        if differs and chosen.score - rejected.score >= making.margin:
+        if differs and chosen.score - rejected.score >= batch.margin:
             found[chosen.prompt.id].append((chosen, rejected))
     clearest = (sorted(own, key=lambda pair: pair[1].score - pair[0].score) for own in found.values())
-    return [pair for own in clearest for pair in own[: making.per_prompt]]
+    return [pair for own in clearest for pair in own[: batch.per_prompt]]
 
 
-def _pair(kind: Kind, chosen: Scored, rejected: Scored, making: Making, decision: str) -> Row:
-    prompt = chosen.prompt
+def _row(kind: Kind, batch: BatchSettings, decision: str, *answers: ScoredAnswer) -> Row:
+    """A row of one answer, or of a chosen and a rejected one."""
+    prompt = answers[0].prompt
     return Row(
-        kind, making.time, prompt.asked, (chosen.answer, rejected.answer), (chosen.score, rejected.score),
-        prompt.category, making.source,
-        Provenance((chosen.side, rejected.side), making.session, decision, prompt.id, making.scorer),
-    )  # fmt: skip
+        kind=kind,
+        time=batch.time,
+        prompt=prompt.asked,
+        texts=tuple(one.answer for one in answers),
+        scores=tuple(one.score for one in answers),
+        category=prompt.category,
+        source=batch.source,
+        provenance=Provenance(
+            sides=tuple(one.side for one in answers),
+            session=batch.session,
+            decision=decision,
+            prompt=prompt.id,
+            scorer=batch.scorer,
+        ),
+    )

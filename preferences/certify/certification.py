@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from preferences import text_gate
 from preferences.certify.certificate import Certificate
 from preferences.code_gate import Contract, Rooms, certify
-from preferences.store.overlay import Certification, Standing, in_use, text_digest
+from preferences.store.annotations import AnnotatedRow, Certification, text_digest, usable_rows
 from preferences.store.rows import Row
 from preferences.text_gate import Case
 from preferences.text_gate.refusal import declines
@@ -18,17 +18,17 @@ from probes.inputs.turns import plain
 class Certified:
     """A row and what the gate said of its chosen side."""
 
-    row: Standing
+    row: AnnotatedRow
     certificate: Certificate
 
 
-def held_to(rows: Iterable[Standing], contracts: Mapping[str, Contract]) -> list[tuple[Standing, Contract]]:
+def held_to(rows: Iterable[AnnotatedRow], contracts: Mapping[str, Contract]) -> list[tuple[AnnotatedRow, Contract]]:
     """The plain rows in use, copies once, whose prompt has a contract, and it."""
-    asked = [(one, one.row.prompt) for one in in_use(rows)]
+    asked = [(one, one.row.prompt) for one in usable_rows(rows)]
     return [(one, contracts[prompt]) for one, prompt in asked if isinstance(prompt, str) and prompt in contracts]
 
 
-def certify_row(one: Standing, contract: Contract, rooms: Rooms) -> Certified:
+def certify_row(one: AnnotatedRow, contract: Contract, rooms: Rooms) -> Certified:
     """The program in the chosen answer through the code gate. All of the answer is trained on, so one that declines
     beside its program is refused, too. SandboxBroken when the machinery failed: try again."""
     texts = [plain(text) for text in one.texts]
@@ -57,7 +57,7 @@ def orpo_of(found: Sequence[Certified]) -> tuple[Row, ...]:
     return tuple(_orpo(one.row, one.certificate) for one in found if one.certificate.certified)
 
 
-def _orpo(one: Standing, certificate: Certificate) -> Row:
+def _orpo(one: AnnotatedRow, certificate: Certificate) -> Row:
     origins = replace(one.row.provenance, sides=one.sides)
     return replace(
         one.row, kind="orpo", texts=one.texts, scores=one.scores, provenance=origins, receipt=certificate.as_json()

@@ -12,7 +12,7 @@ from preferences.certify.certificate import Gate
 from preferences.certify.certification import Certified, certification, certify_case, certify_row, held_to, orpo_of
 from preferences.certify.contracts import load_contracts
 from preferences.code_gate import Rooms
-from preferences.store.overlay import in_use
+from preferences.store.annotations import usable_rows
 from preferences.store.rows import Kind, Row, kind_of
 from preferences.store.stores import Stores
 from preferences.text_gate import cases
@@ -66,7 +66,7 @@ def certify_store(stores: Stores, kind: str, contracts: Path, say: Say) -> Certi
     known = load_contracts(contracts)
     rows = stores.read(store)
     held = held_to(rows, known)
-    without = len(in_use(rows)) - len(held)
+    without = len(usable_rows(rows)) - len(held)
     if not held:
         raise BadInput(
             f"none of the {len(rows)} {store} rows asks a prompt of {contracts}; give the contracts of theirs"

@@ -16,15 +16,22 @@ from common.digests import file_digest
 from common.errors import BadInput
 from common.files import whole_folder, write_durably
 from preferences.export.record import ExportRecord, write_record
+from preferences.store.annotations import (
+    AnnotatedRow,
+    is_reviewed,
+    set_digest,
+    usable_rows,
+    without_contradictions,
+    without_copies,
+)
 from preferences.store.audit import Audit, audit
-from preferences.store.overlay import Standing, distinct, in_use, looked_at, set_digest, undisputed
 from preferences.store.rows import SIDES, Kind, text_to_json
 from preferences.store.stores import Stores
 
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 PROPOSER = "proposer"
-"""The kind of an export of proposals, which lie in the ledger and in no store (agent/proposers/preference_data.py)."""
+"""The kind of an export of proposals, which come from the ledger (agent/proposers/preference_data.py)."""
 
 
 def format_of(text: str) -> Format:
@@ -35,12 +42,12 @@ def format_of(text: str) -> Format:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written and the audit of just that. ``held_back``: rows that are voted down; ``repeated``: rows that say
-    what an earlier one says, or the opposite of another."""
+    """An export and the audit of its rows. ``held_back``: rows left out because they are voted down; ``repeated``: rows
+    left out because they repeat an earlier row or contradict another one."""
 
     kind: Kind
     file: Path
-    rows: tuple[Standing, ...]
+    rows: tuple[AnnotatedRow, ...]
     audit: Audit
     held_back: int
     repeated: int
@@ -51,37 +58,46 @@ class Exported:
 
 
 def export(
-    stores: Stores, kind: Kind, form: Format, folder: Path, downvoted: bool = False,
+    stores: Stores,
+    kind: Kind,
+    form: Format,
+    folder: Path,
+    downvoted: bool = False,
     card: Callable[[Exported], str] = lambda exported: "",
-) -> Exported:  # fmt: skip
-    """Write a store's rows in use, what is said twice once and what is said both ways round not at all, to a new or
-    empty folder; ``downvoted``: those with more down than up, too. ``card`` gives the text of the dataset card.
+) -> Exported:
+    """Write a store's rows in use to a new or empty folder, without copies and contradictions.
 
-    BadInput where there are none, where one asks a probe or holdout prompt, or where the folder holds something.
+    downvoted: include rows with more votes down than up. card: makes the text of the dataset card. BadInput when no row
+    is left, when one asks a probe or holdout prompt, and when the folder is not empty.
     """
     found = stores.read(kind)
     wanted = [one for one in found if one.used and (downvoted or not one.downvoted)]
-    rows = undisputed(distinct(wanted))
+    rows = without_contradictions(without_copies(wanted))
     if not rows:
         raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
-    figures = replace(audit(kind, rows, stores.reserved()), reviewed=looked_at(found))
+    figures = replace(audit(kind, rows, stores.reserved()), reviewed=is_reviewed(found))
     require_clean(figures)
     used = sum(one.used for one in found)
     done = Exported(kind, folder / f"train.{form}", rows, figures, used - len(wanted), len(wanted) - len(rows))
     with whole_folder(folder, "an export") as partial:
         file = write_rows(partial / done.file.name, form, [columns_of(one) for one in rows])
         write_durably(partial / done.card.name, card(done))
-        turned = tuple(one.id for one in rows if one.flipped)
         record = ExportRecord(
-            kind, set_digest(found), len(in_use(found)), file.name, file_digest(file), tuple(one.id for one in rows),
-            turned, figures.reviewed,
-        )  # fmt: skip
+            kind=kind,
+            set_digest=set_digest(found),
+            in_use=len(usable_rows(found)),
+            file=file.name,
+            file_digest=file_digest(file),
+            rows=tuple(one.id for one in rows),
+            flipped=tuple(one.id for one in rows if one.flipped),
+            reviewed=figures.reviewed,
+        )
         write_record(partial, record)
     return done
 
 
-def columns_of(one: Standing) -> dict[str, Any]:
-    """A row as TRL takes it: prompt, chosen, rejected; of a reward prompt, completion, score."""
+def columns_of(one: AnnotatedRow) -> dict[str, Any]:
+    """A row in TRL's format: prompt, chosen, rejected; for rewards prompt, completion, score."""
     names = SIDES[one.row.kind]
     texts = {name: text_to_json(text) for name, text in zip(names, one.texts, strict=True)}
     score = {"score": one.scores[0]} if one.row.kind == "reward" else {}
@@ -89,7 +105,7 @@ def columns_of(one: Standing) -> dict[str, Any]:
 
 
 def write_rows(file: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """The file of a dataset."""
+    """Write the data file."""
     if form == "jsonl":
         write_durably(file, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
     else:

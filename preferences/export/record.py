@@ -1,6 +1,6 @@
-"""What an export holds, beside its data in export.json: of which set of rows it is, and whether that was looked at.
+"""export.json beside the data of an export: which set of rows it holds, and whether that set was reviewed.
 
-finetune/review.py asks it before it trains on the data.
+finetune/review.py reads it before it trains on the data.
 """
 
 import json
@@ -17,11 +17,11 @@ from preferences.store.rows import KINDS, Kind
 NAME = "export.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportRecord:
-    """``set_digest``: of the live rows that the store held, ``in_use`` of which were in use. ``file`` beside the record
-    has the digest ``file_digest`` (probes/model/load.py) and holds the rows of these ids, in their order, of which some
-    were ``flipped``. ``reviewed``: whether the set counted as looked at then."""
+    """``set_digest``: of the live rows of the store, ``in_use`` of which were in use. ``file``: the data file, with its
+    digest and the ids of its ``rows`` in order; ``flipped``: those whose sides were swapped. ``reviewed``: whether the
+    set was reviewed at the time of the export."""
 
     kind: Kind
     set_digest: str
@@ -38,9 +38,9 @@ def write_record(folder: Path, record: ExportRecord) -> None:
 
 
 def record_of(file: Path) -> ExportRecord | None:
-    """The record of the export that a data file belongs to; None for data of the user's own, or where there is no file.
+    """The record of the export that a data file belongs to; None for the user's own data and for a missing file.
 
-    BadInput where the file is not what was exported, or the record is none, or is gone.
+    BadInput when the file was changed after the export, and when the record is damaged or missing.
     """
     path = file.with_name(NAME)
     if not file.exists():
@@ -52,24 +52,24 @@ def record_of(file: Path) -> ExportRecord | None:
         record = TypeAdapter(ExportRecord).validate_json(path.read_bytes(), strict=True)
     except (ValidationError, OSError):
         raise BadInput(
-            f"{path} says what was exported and is no such record; export again, or keep data of your own in a folder "
-            "without one"
+            f"{path} records what was exported and is damaged; export again, or keep your own data in a folder "
+            "without such a file"
         ) from None
     if file_digest(file) != record.file_digest:
         raise BadInput(
-            f"an export is trained on as it was written, and {file} is not what {NAME} beside it names; export again, "
-            "or keep data of your own in a folder without one"
+            f"an export is trained on as it was written, and {file} is not the file that {NAME} beside it records; "
+            "export again, or keep your own data in a folder without one"
         )
     return record
 
 
 def tags(kind: str) -> str:
-    """The line of a dataset card that says what its data is, by which an export is known whose record is gone."""
+    """The line of a dataset card by which an export is recognised whose record is missing."""
     return f"tags: [trl, nightlane, {kind}]"
 
 
 def _require_own(file: Path) -> None:
-    """Refuse what the card beside it says was exported."""
+    """Refuse a data file beside the card of an export."""
     card = file.with_name("README.md")
     try:
         lines = card.read_text(encoding="utf-8", errors="replace").splitlines()[:20]
@@ -77,6 +77,6 @@ def _require_own(file: Path) -> None:
         return
     if any(tags(kind) in lines for kind in KINDS):
         raise BadInput(
-            f"an export is trained on with the record of its rows, and {file.with_name(NAME)} is gone; export again, "
-            "or keep data of your own in a folder without that card"
+            f"an export needs the record of its rows, and {file.with_name(NAME)} is gone; export again, "
+            "or keep your own data in a folder without that card"
         )

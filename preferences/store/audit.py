@@ -1,4 +1,4 @@
-"""What a store holds and whether it is fit to train on, as data. Pure; view/pairs/listing.py makes the text.
+"""The audit of a store: what it holds and whether it is fit to train on. Pure; view/pairs/audit.py writes the text.
 
 Figures are of the rows in use: live, and not dropped by a vote. Lengths are in characters.
 """
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from preferences.store.overlay import Standing, looked_at
+from preferences.store.annotations import AnnotatedRow, is_reviewed
 from preferences.store.rows import SIDES, Kind
 from probes.inputs.duplicates import NEAR, Wording, Wordings
 from probes.inputs.training_rows import Overlap, Reserved
@@ -17,13 +17,13 @@ from probes.result.proportions import proportion_interval
 
 CONFIDENCE = 0.95
 FAIR = (0.35, 0.65)
-"""Where the share of pairs whose longer side was chosen may lie; an interval wholly outside is warned of."""
+"""Acceptable shares of pairs whose longer side was chosen; an interval entirely outside gives a warning."""
 MANY_SYNTHETIC = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """Of ``n`` numbers; None where there are none."""
+    """Of ``n`` numbers."""
 
     n: int
     least: float
@@ -35,9 +35,11 @@ class Quartiles:
 
 @dataclass(frozen=True, slots=True)
 class LengthBias:
-    """Whether the longer side wins. ``longer``: pairs whose chosen side is the longer, of ``pairs`` of unequal length;
-    low, high: Wilson's (1927) interval of the share. correlation: Spearman's (1904), of the difference in length and
-    the margin, over ``scored`` pairs; None for fewer than three, or where one of the two never differs."""
+    """Whether the longer side tends to be chosen: in ``longer`` of ``pairs`` pairs of unequal length.
+
+    low, high: Wilson's (1927) interval of that share. correlation: Spearman's (1904), between the difference in length
+    and the margin, over ``scored`` pairs; None for fewer than three pairs or when one of the two is constant.
+    """
 
     pairs: int
     longer: int
@@ -58,8 +60,8 @@ class LengthBias:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A row that says what another one says: the same but for white space, or with a prompt and answers that are each
-    near the other's, ``similarity`` being that of the least near (probes/inputs/duplicates.py)."""
+    """A row whose prompt and answers equal those of an earlier row but for white space, or are near-duplicates of them;
+    ``similarity``: that of the least similar part (probes/inputs/duplicates.py)."""
 
     row: str
     other: str
@@ -69,7 +71,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """``rows`` pairs whose sides do not come from the same pipeline: origin and quality bar of each."""
+    """``rows`` pairs whose sides come from different pipelines: origin and quality bar of each side."""
 
     chosen: tuple[str, str]
     rejected: tuple[str, str]
@@ -82,7 +84,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Contaminated:
-    """A row that asks a probe or holdout prompt, or nearly."""
+    """A row that asks a probe or holdout prompt, or a near-duplicate of one."""
 
     row: str
     prompt: str
@@ -90,12 +92,14 @@ class Contaminated:
     similarity: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Audit:
-    """One store. ``rows``: all that were ever written; ``used``: live and not dropped; ``exported``: of these, not
-    voted down. ``distinct_prompts``: among the rows in use. ``same_pipeline``: pairs whose sides share origin and bar.
-    ``contradictions``: pairs that prefer what another pair rejects. ``reversed_margins``: whose chosen side scores
-    lower. ``synthetic``: pairs with a mechanical rejected side.
+    """The audit of one store.
+
+    ``rows``: all rows ever written; ``used``: those live and not dropped; ``exported``: of these, those not voted down.
+    ``same_pipeline``: pairs whose sides share origin and quality bar. ``contradictions``: pairs that prefer what
+    another pair rejects. ``reversed_margins``: pairs whose chosen side scores lower. ``synthetic``: pairs with a
+    mechanically made rejected side.
     """
 
     kind: Kind
@@ -123,7 +127,7 @@ class Audit:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Codes of what a person should look at before training."""
+        """Codes of what a person should check before training."""
         length, pairs = self.length, len(SIDES[self.kind]) == 2 and self.used
         signs = {
             "bars": any(one.bars_differ for one in self.mismatches),
@@ -138,7 +142,7 @@ class Audit:
         return tuple(name for name, shown in signs.items() if shown)
 
 
-def audit(kind: Kind, found: Sequence[Standing], reserved: Reserved) -> Audit:
+def audit(kind: Kind, found: Sequence[AnnotatedRow], reserved: Reserved) -> Audit:
     """The figures of one store."""
     used = [one for one in found if one.used]
     pairs = used if len(SIDES[kind]) == 2 else []
@@ -153,7 +157,7 @@ def audit(kind: Kind, found: Sequence[Standing], reserved: Reserved) -> Audit:
         downvoted=sum(one.downvoted for one in used),
         used=len(used),
         exported=sum(not one.downvoted for one in used),
-        reviewed=looked_at(found),
+        reviewed=is_reviewed(found),
         categories=_counts(one.row.category for one in used),
         sources=_counts(one.row.source for one in used),
         distinct_prompts=len({one.row.prompt for one in used}),
@@ -170,8 +174,8 @@ def audit(kind: Kind, found: Sequence[Standing], reserved: Reserved) -> Audit:
     )
 
 
-def contaminated(used: Iterable[Standing], reserved: Reserved) -> tuple[Contaminated, ...]:
-    """The rows that ask a probe or holdout prompt; exports and training refuse a set that has any."""
+def contaminated(used: Iterable[AnnotatedRow], reserved: Reserved) -> tuple[Contaminated, ...]:
+    """The rows that ask a probe or holdout prompt; exports and training refuse a set that contains one."""
     hits: list[tuple[str, Overlap]] = []
     for one in used:
         overlap = reserved.overlap(one.row.prompt, *one.row.texts)
@@ -180,12 +184,12 @@ def contaminated(used: Iterable[Standing], reserved: Reserved) -> tuple[Contamin
     return tuple(Contaminated(row, hit.prompt.id, hit.prompt.split, hit.similarity) for row, hit in hits)
 
 
-def duplicates(used: Sequence[Standing]) -> tuple[Duplicate, ...]:
-    """Rows that say what an earlier one says, then those that nearly do; each once."""
-    first: dict[tuple[str, ...], Standing] = {}
+def duplicates(used: Sequence[AnnotatedRow]) -> tuple[Duplicate, ...]:
+    """Exact duplicates of an earlier row, then near-duplicates; each row once."""
+    first: dict[tuple[str, ...], AnnotatedRow] = {}
     found = []
     for one in used:
-        other = first.setdefault(_said(one), one)
+        other = first.setdefault(_words(one), one)
         if other is not one:
             found.append(Duplicate(one.id, other.id, True, 1.0))
     together = (("\n".join(texts), texts) for texts in sorted(first, key=lambda texts: sum(map(len, texts))))
@@ -196,18 +200,18 @@ def duplicates(used: Sequence[Standing]) -> tuple[Duplicate, ...]:
     return tuple(found)
 
 
-def contradictions(pairs: Sequence[Standing]) -> int:
-    """Pairs whose sides are those of another pair the other way round."""
-    known = {_said(one) for one in pairs}
-    return sum((prompt, rejected, chosen) in known for prompt, chosen, rejected in map(_said, pairs))
+def contradictions(pairs: Sequence[AnnotatedRow]) -> int:
+    """The number of pairs whose sides are those of another pair in the opposite order."""
+    known = {_words(one) for one in pairs}
+    return sum((prompt, rejected, chosen) in known for prompt, chosen, rejected in map(_words, pairs))
 
 
-def _said(one: Standing) -> tuple[str, ...]:
-    """Prompt and answers, whatever their white space is."""
+def _words(one: AnnotatedRow) -> tuple[str, ...]:
+    """Prompt and answers with all white space normalized."""
     return tuple(" ".join(plain(text).split()) for text in (one.row.prompt, *one.texts))
 
 
-def length_bias(pairs: Sequence[Standing]) -> LengthBias:
+def length_bias(pairs: Sequence[AnnotatedRow]) -> LengthBias:
     from scipy.stats import spearmanr
 
     longer_by = [len(plain(one.texts[0])) - len(plain(one.texts[1])) for one in pairs]
@@ -231,12 +235,12 @@ def quartiles(numbers: Sequence[float]) -> Quartiles | None:
     return Quartiles(len(numbers), min(numbers), parts[0], parts[1], parts[2], max(numbers))
 
 
-def _mismatches(pairs: Sequence[Standing]) -> tuple[Mismatch, ...]:
-    """The kinds of pairs whose sides differ in origin or bar, the most frequent first."""
+def _mismatches(pairs: Sequence[AnnotatedRow]) -> tuple[Mismatch, ...]:
+    """The combinations of pipelines that differ between the two sides, the most frequent first."""
     counted = Counter(((a.origin, a.bar), (b.origin, b.bar)) for a, b in (one.sides for one in pairs))
     return tuple(Mismatch(*sides, rows) for sides, rows in counted.most_common() if sides[0] != sides[1])
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:
-    """The most frequent first, equal ones by name."""
+    """The most frequent first, ties by name."""
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))

@@ -1,4 +1,4 @@
-"""Where the texts of a row come from. Frozen, and refused where it breaks a law."""
+"""Provenance: where the texts of a row come from. Immutable; the constructors refuse what breaks a law."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeGuard, get_args
 from common.errors import BadInput
 
 Origin = Literal["sampled", "human", "reference", "mechanical"]
-"""mechanical: a transformation of a failing text, which is never a chosen side."""
+"""mechanical: a transformation of a failing text, which must never be a chosen side."""
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 _WHOLE = (int, type(None))
 
@@ -23,9 +23,9 @@ def origin_of(text: str) -> Origin:
 class Side:
     """Where one text comes from.
 
-    ``bar``: the quality bar it was held to (a gate, a scorer), by name; "" for none. ``probe`` and ``recipe``: what
-    sampled it. ``sampler_seed`` and ``sample``: which answer it is. ``figures``: what a judge or checker gave it, by
-    component. ``critical``: its critical failures, by name.
+    ``bar``: the name of the quality bar that it passed (a gate, a scorer); "" for none. ``probe`` and ``recipe``: what
+    sampled it, as answer number ``sample`` with ``sampler_seed``. ``figures``: scores of a judge or checker by
+    component. ``critical``: names of its critical failures.
     """
 
     origin: Origin
@@ -41,18 +41,18 @@ class Side:
         origin_of(self.origin)
         require_types(self, {"bar": str, "probe": str, "recipe": str, "sampler_seed": _WHOLE, "sample": _WHOLE})
         if not all(isinstance(name, str) and name and "\n" not in name for name in self.critical):
-            raise BadInput(f"critical={self.critical!r} are no names, one line each; mend it")
+            raise BadInput(f"critical holds names without line ends, and is {self.critical!r}; mend it")
         for name, value in self.figures.items():
             if not (isinstance(name, str) and is_number(value)):
-                raise BadInput(f"the figure {name!r}={value!r} is no finite number; leave it out or mend it")
+                raise BadInput(f"the figure {name!r}={value!r} is not a finite number; leave it out or mend it")
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How a row came about. ``decision``: the one that it rests on, and falls with; "" where it rests on none.
+    """Where a row comes from.
 
-    ``prompt``: the id of the harvest prompt. ``scorer``: the digest of what gave the scores. ``sides``: in the order of
-    the row's texts.
+    ``decision``: the one that the row depends on ("" for none); when that is retracted, the row is withdrawn.
+    ``prompt``: the id of the harvest prompt. ``scorer``: its digest. ``sides``: in the order of the texts.
     """
 
     sides: tuple[Side, ...]
@@ -73,7 +73,7 @@ def require_types(row: object, types: Mapping[str, Any]) -> None:
     for name, kind in types.items():
         value = getattr(row, name)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise BadInput(f"{name}={value!r} is not what a row has there; mend it")
+            raise BadInput(f"{name}={value!r} has the wrong type for a row; mend it")
         if isinstance(value, str):
             require_utf8(name, value)
 

@@ -1,4 +1,4 @@
-"""A row of a preference store: texts, scores and where they come from. Frozen, and refused where it breaks a law.
+"""A row of a preference store: texts, scores and provenance. Immutable; the constructor refuses what breaks a law.
 
 preference, dpo, orpo   prompt, chosen, rejected        reward   prompt, completion
 """
@@ -29,11 +29,11 @@ def kind_of(text: str) -> Kind:
     return text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One pair, or for rewards one answer: ``texts``, ``scores`` and ``provenance.sides`` in the order of ``SIDES``.
 
-    ``receipt``: what a gate said of the chosen side, as given. BadInput names the law that a row breaks.
+    ``receipt``: a gate's certificate for the chosen side, as given. BadInput names the law that the row breaks.
     """
 
     kind: Kind
@@ -49,7 +49,9 @@ class Row:
     def __post_init__(self) -> None:
         names = SIDES[kind_of(self.kind)]
         if not len(names) == len(self.texts) == len(self.scores) == len(self.provenance.sides):
-            raise BadInput(f"a {self.kind} row has {' and '.join(names)}, each with a score and an origin; give those")
+            raise BadInput(
+                f"a {self.kind} row has {' and '.join(names)}, each with a score and an origin; give both for each"
+            )
         require_types(self, {"time": str, "category": str, "source": str})
         for name, text in zip(("prompt", *names), (self.prompt, *self.texts), strict=True):
             _require_text(name, text)
@@ -65,7 +67,7 @@ class Row:
         self._require_laws()
 
     def _require_laws(self) -> None:
-        """What each store asks for beyond its columns."""
+        """The laws of each store."""
         if self.kind == "reward":
             if self.scores[0] is None:
                 raise BadInput("a reward row is an answer with its score and has none; give it a score")
@@ -88,27 +90,27 @@ class Row:
 
     @cached_property
     def id(self) -> str:
-        """Of content and provenance: what is added twice is there once."""
+        """Digest of content and provenance, so that a row that is added twice is stored once."""
         return digest_of([self.kind, _content(self)])
 
     @cached_property
-    def said(self) -> str:
-        """Names what it says: the same of copies, in whichever store they are."""
-        return digest_of([bare(text) for text in (self.prompt, *self.texts)])
+    def content_digest(self) -> str:
+        """Digest of the normalized prompt and texts; equal for copies in any store."""
+        return digest_of([normalized(text) for text in (self.prompt, *self.texts)])
 
     @cached_property
-    def matter(self) -> str:
-        """Names prompt and texts, whichever of them comes first."""
-        return digest_of([bare(self.prompt), sorted(map(bare, self.texts))])
+    def pair_digest(self) -> str:
+        """Like ``content_digest``, whichever side is the chosen one."""
+        return digest_of([normalized(self.prompt), sorted(map(normalized, self.texts))])
 
     @property
     def plain(self) -> bool:
-        """Whether its texts are plain, and not conversations."""
+        """Whether its texts are plain strings rather than conversations."""
         return isinstance(self.prompt, str)
 
 
-def repeated(row: Row) -> str:
-    """Names what a row of its store says, to the letter, with its scores: another that has it is a repetition."""
+def exact_digest(row: Row) -> str:
+    """Digest of the unchanged texts and the scores; rows of one store that share it are repetitions."""
     return digest_of([row.kind, text_to_json(row.prompt), [text_to_json(text) for text in row.texts], row.scores])
 
 
@@ -118,9 +120,13 @@ LONGEST_NAME = 200
 def row_to_json(row: Row) -> dict[str, Any]:
     """The columns of a store file: the same keys, of the same types, in every row of a store."""
     return {
-        "id": row.id, "time": row.time, **_content(row), "category": row.category, "source": row.source,
+        "id": row.id,
+        "time": row.time,
+        **_content(row),
+        "category": row.category,
+        "source": row.source,
         "receipt": "" if row.receipt is None else json.dumps(dict(row.receipt), allow_nan=False),
-    }  # fmt: skip
+    }
 
 
 def _content(row: Row) -> dict[str, Any]:
@@ -137,23 +143,29 @@ def _content(row: Row) -> dict[str, Any]:
 
 
 def row_from_json(kind: Kind, data: Mapping[str, Any]) -> Row:
-    """The inverse of ``row_to_json``; BadInput for other columns, and for content that is not what the id names."""
+    """The inverse of ``row_to_json``; BadInput for other columns, and for content that differs from its id."""
     names = SIDES[kind]
     try:
         how = dict(data["provenance"])
         sides = tuple(_side_from_json(how.pop(name)) for name in names)
         row = Row(
-            kind, data["time"], _text(data, "prompt"), tuple(_text(data, name) for name in names),
-            tuple(data[_score(name)] for name in names), data["category"], data["source"],
-            Provenance(sides, **how), receipt_of(data["receipt"]),
-        )  # fmt: skip
+            kind=kind,
+            time=data["time"],
+            prompt=_text(data, "prompt"),
+            texts=tuple(_text(data, name) for name in names),
+            scores=tuple(data[_score(name)] for name in names),
+            category=data["category"],
+            source=data["source"],
+            provenance=Provenance(sides, **how),
+            receipt=receipt_of(data["receipt"]),
+        )
         known = {"id", "time", "prompt", *names, *map(_score, names), "category", "source", "provenance", "receipt"}
         if set(data) != known:
             raise KeyError(*sorted(set(data) ^ known)[:1])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise BadInput(f"it has not the columns of a {kind} row ({error!r}); restore it") from None
+        raise BadInput(f"it does not have the columns of a {kind} row ({error!r}); restore it") from None
     if row.id != data["id"]:
-        raise BadInput(f"its content is not what its id {data['id']!r} names; rows never change, so restore it")
+        raise BadInput(f"rows never change, and its content differs from its id {data['id']!r}; restore it")
     return row
 
 
@@ -163,7 +175,7 @@ def text_to_json(text: Turns) -> str | list[dict[str, Any]]:
 
 
 def receipt_of(value: object) -> Mapping[str, Any] | None:
-    """A receipt from a row's column, an object or the text of one; None for an empty one, ValueError for others."""
+    """A receipt from a column, an object or its JSON text; None where empty, ValueError for anything else."""
     if isinstance(value, str) and value.strip():
         value = json.loads(value)
     if value in (None, ""):
@@ -175,13 +187,10 @@ def receipt_of(value: object) -> Mapping[str, Any] | None:
 
 
 def coverage_of(receipt: Mapping[str, Any]) -> float | None:
-    """A receipt's own "coverage", or the lowest percentage of its coverage layer; None where it has neither."""
+    """A receipt's own "coverage", or the lowest percentage of its coverage layer; None without either."""
     layers = receipt.get("receipts")
-    figures = next(
-        (one.get("figures") for one in (layers if isinstance(layers, list) else ())
-         if isinstance(one, dict) and one.get("layer") == "coverage"),
-        None,
-    )  # fmt: skip
+    objects = [one for one in (layers if isinstance(layers, list) else ()) if isinstance(one, dict)]
+    figures = next((one.get("figures") for one in objects if one.get("layer") == "coverage"), None)
     found = figures if isinstance(figures, dict) else {}
     percents = [value for name, value in found.items() if name.endswith("_percent")]
     numbers = [value for value in (receipt.get("coverage"), *percents) if is_number(value)]
@@ -208,14 +217,16 @@ def _text(data: Mapping[str, Any], column: str) -> Turns:
     return turns_of(column, data[column])
 
 
-def bare(text: Turns) -> str:
-    """Without white space that says nothing: at the ends of lines, and around the text. Indentation does."""
+def normalized(text: Turns) -> str:
+    """The text without white space at the ends of lines and around it; indentation stays."""
     shown = text if isinstance(text, str) else "\n".join(f"{turn.role}: {turn.content}{turn.more}" for turn in text)
     return "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n")
 
 
 def _require_text(name: str, text: Turns) -> None:
-    contents = [text] if isinstance(text, str) else [turn.content + turn.more for turn in text]  # or a call
+    contents = (
+        [text] if isinstance(text, str) else [turn.content + turn.more for turn in text]
+    )  # a turn may be a tool call
     if not any(content.strip() for content in contents):
         raise BadInput(f"{name} is empty; give it a text or leave the row out")
     for content in contents if isinstance(text, str) else [part for turn in text for part in turn]:
@@ -226,4 +237,4 @@ def _require_moment(time: str) -> None:
     try:
         datetime.fromisoformat(time)
     except ValueError:
-        raise BadInput(f"time={time!r} is no ISO-8601 time; write 2026-01-31T23:59:59Z") from None
+        raise BadInput(f"time={time!r} is not an ISO-8601 time; write 2026-01-31T23:59:59Z") from None

@@ -1,8 +1,8 @@
-"""The four stores under runs/rl_data and what was said of their rows. All reading of them is here.
+"""The four stores under runs/rl_data and the annotations of their rows. All code that reads or writes them is here.
 
-preference.jsonl  reward.jsonl  dpo.jsonl  orpo.jsonl    rows, which never change
-votes.jsonl  withdrawals.jsonl  reviews.jsonl  certifications.jsonl      what was said of them since, applied on reading
-reserved.jsonl                                           the probe and holdout prompts that no row may ask
+preference.jsonl  reward.jsonl  dpo.jsonl  orpo.jsonl                  rows, which never change
+votes.jsonl  withdrawals.jsonl  reviews.jsonl  certifications.jsonl    annotations, applied when rows are read
+reserved.jsonl                                                         probe and holdout prompts; no row may ask them
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,65 +11,66 @@ from pathlib import Path
 from typing import TypeVar
 
 from common.errors import BadInput
-from preferences.store.journal import append, locked, read
-from preferences.store.overlay import (
+from preferences.store.annotations import (
+    AnnotatedRow,
     Certification,
-    Standing,
-    Verdict,
+    Review,
     Vote,
     Withdrawal,
-    after,
-    ballots,
-    looked_at,
+    annotate,
+    collect_ballots,
+    is_reviewed,
     set_digest,
-    standings,
+    updated_ballot,
 )
-from preferences.store.rows import KINDS, SIDES, Kind, Row, bare, repeated, row_from_json, row_to_json
+from preferences.store.append_only_file import append, locked, read
+from preferences.store.rows import KINDS, SIDES, Kind, Row, exact_digest, normalized, row_from_json, row_to_json
 from probes.inputs.prompts import Prompt
 from probes.inputs.training_rows import Reserved
 
-Entry = TypeVar("Entry", Vote, Withdrawal, Verdict, Certification)
-SHORTEST = 4
-"""Letters of an id that a person has to type."""
+Entry = TypeVar("Entry", Vote, Withdrawal, Review, Certification)
+SHORTEST_PREFIX = 4
+"""Shortest prefix of an id that identifies a row on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Ids of the rows that were new and of those that were there already."""
+    """Ids of the new rows and of those that the store already had."""
 
     new: tuple[str, ...]
     known: tuple[str, ...]
 
 
-Seen = tuple[int, int, int] | None
+FileState = tuple[int, int, int] | None
+"""Size, time of change and inode; None for a missing file."""
 
 
 @dataclass
 class Index:
-    """What rows that are added are held against, of one store as its file was ``seen``: ids, texts that were
-    mechanically made, the form, and the first row that says something."""
+    """What new rows of a store are checked against: ids, mechanically made texts, the form (plain or conversational),
+    and the id of the first row by exact digest. Valid while the file is in ``state``."""
 
-    seen: Seen
+    state: FileState
     ids: set[str] = field(default_factory=set)
-    made: set[str] = field(default_factory=set)
+    mechanical: set[str] = field(default_factory=set)
     plain: bool | None = None
-    said: dict[str, str] = field(default_factory=dict)
+    exact: dict[str, str] = field(default_factory=dict)
 
-    def take(self, row: Row) -> None:
+    def insert(self, row: Row) -> None:
         self.ids.add(row.id)
-        self.made |= mechanical([row])
+        self.mechanical |= mechanical_texts([row])
         self.plain = row.plain if self.plain is None else self.plain
-        self.said.setdefault(repeated(row), row.id)
+        self.exact.setdefault(exact_digest(row), row.id)
 
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores of one workspace. Each call reads the files as they are, unless they are as it left them; what a
-    writing call returns from is on the disk. Times are ISO-8601, given by the caller."""
+    """The stores of one workspace. A call reads a file again only when it has changed; when a writing call returns, the
+    data is on the disk. Times are ISO-8601 and given by the caller."""
 
     folder: Path
     _indices: dict[Kind, Index] = field(default_factory=dict, repr=False, compare=False)
-    _reserved: dict[Seen, tuple[list[Prompt], Reserved]] = field(default_factory=dict, repr=False, compare=False)
+    _reserved: dict[FileState, tuple[list[Prompt], Reserved]] = field(default_factory=dict, repr=False, compare=False)
 
     def path(self, kind: Kind) -> Path:
         return self.folder / f"{kind}.jsonl"
@@ -77,7 +78,7 @@ class Stores:
     # rows
 
     def reserve(self, prompts: Iterable[Prompt]) -> int:
-        """Remember the probe and holdout prompts of a study, before any row is added; how many were new."""
+        """Record the probe and holdout prompts of a study before rows are added; returns how many were new."""
         asked = [prompt for prompt in prompts if prompt.split in ("probe", "holdout")]
         with locked(self.folder):
             known = {(one.split, one.text) for one in self.reserved_prompts()}
@@ -87,70 +88,70 @@ class Stores:
         return len(new)
 
     def reserved_prompts(self) -> list[Prompt]:
-        return self._held()[0]
+        return self._load_reserved()[0]
 
     def reserved(self) -> Reserved:
-        """BadInput where no prompt is known, so that no row could be held against any."""
-        prompts, held = self._held()
+        """BadInput when no prompt is recorded: then rows could not be checked for contamination."""
+        prompts, reserved = self._load_reserved()
         if not prompts:
             raise BadInput(
-                f"pairs are held against the probe and holdout prompts of a study and {self.folder} knows none yet; "
+                f"pairs are checked against the probe and holdout prompts of a study and {self.folder} has none yet; "
                 "name the study with --study STUDY"
             )
-        return held
+        return reserved
 
-    def _held(self) -> tuple[list[Prompt], Reserved]:
+    def _load_reserved(self) -> tuple[list[Prompt], Reserved]:
         path = self.folder / "reserved.jsonl"
-        seen = _seen(path)
-        if seen not in self._reserved:
+        state = _file_state(path)
+        if state not in self._reserved:
             try:
                 prompts = [Prompt(**row, difficulty=1, checks={}) for _, row in read(path)]
             except TypeError as error:
-                raise BadInput(f"{path} holds a row that is no prompt ({error}); restore it") from None
+                raise BadInput(f"{path} holds a row that is not a prompt ({error}); restore it") from None
             self._reserved.clear()
-            self._reserved[seen] = prompts, Reserved(prompts)
-        return self._reserved[seen]
+            self._reserved[state] = prompts, Reserved(prompts)
+        return self._reserved[state]
 
     def add(self, rows: Sequence[Row], reserved: Reserved | None = None) -> Added:
-        """Append the rows that are not there yet, all or none. BadInput for one that asks a reserved prompt, or whose
-        form (plain, conversational) is not that of its store."""
+        """Append the rows that the stores lack, all or none. BadInput for a row that asks a reserved prompt, or whose
+        form (plain, conversational) differs from that of its store."""
         with locked(self.folder):
-            held = reserved or (self.reserved() if rows else Reserved(()))
+            reserved = reserved or (self.reserved() if rows else Reserved(()))
             for row in rows:
-                overlap = held.overlap(row.prompt, *row.texts)
+                overlap = reserved.overlap(row.prompt, *row.texts)
                 if overlap is not None:
                     raise BadInput(f"row {row.id}: {overlap.told}; leave the row out")
-            self._require_own_work(rows)
-            there = {kind: self.index(kind) for kind in KINDS if any(row.kind == kind for row in rows)}
-            for kind, own in there.items():
-                self._require_one_form(kind, own.plain, [row for row in rows if row.kind == kind])
-            new = {row.id: row for row in rows if row.id not in there[row.kind].ids}
-            known = tuple(row.id for row in rows if row.id in there[row.kind].ids)
-            for kind, own in there.items():
+            self._require_no_mechanical_choice(rows)
+            indices = {kind: self.index(kind) for kind in KINDS if any(row.kind == kind for row in rows)}
+            for kind, index in indices.items():
+                self._require_one_form(kind, index.plain, [row for row in rows if row.kind == kind])
+            new = {row.id: row for row in rows if row.id not in indices[row.kind].ids}
+            known = tuple(row.id for row in rows if row.id in indices[row.kind].ids)
+            for kind, index in indices.items():
                 added = [row for row in new.values() if row.kind == kind]
                 append(self.path(kind), [row_to_json(row) for row in added])
                 for row in added:
-                    own.take(row)
-                own.seen = _seen(self.path(kind))
+                    index.insert(row)
+                index.state = _file_state(self.path(kind))
         return Added(tuple(new), known)
 
     def index(self, kind: Kind) -> Index:
-        """Of a store as it is now; read again only if somebody else wrote to it."""
-        found, seen = self._indices.get(kind), _seen(self.path(kind))
-        if found is None or found.seen != seen:
-            found = Index(seen)
+        """The index of a store as it is now; rebuilt only when somebody else has written to the file."""
+        found, state = self._indices.get(kind), _file_state(self.path(kind))
+        if found is None or found.state != state:
+            found = Index(state)
             for row in self.rows(kind):
-                found.take(row)
+                found.insert(row)
             self._indices[kind] = found
         return found
 
-    def _require_own_work(self, rows: Sequence[Row]) -> None:
-        """What a row of a store, or one beside it, says was mechanically made is no chosen side, whoever brings it."""
+    def _require_no_mechanical_choice(self, rows: Sequence[Row]) -> None:
+        """Refuse a chosen side that some row of a store, or of ``rows``, declares to be mechanically made."""
         pairs = [one for one in rows if len(one.texts) > 1]
         if not pairs:
             return
-        made = [mechanical(rows), *(self.index(kind).made for kind in KINDS if len(SIDES[kind]) > 1)]
-        odd = next((row for row in pairs if any(bare(row.texts[0]) in one for one in made)), None)
+        made = [mechanical_texts(rows), *(self.index(kind).mechanical for kind in KINDS if len(SIDES[kind]) > 1)]
+        odd = next((row for row in pairs if any(normalized(row.texts[0]) in one for one in made)), None)
         if odd is not None:
             raise BadInput(
                 f"row {odd.id} chooses a text that another row says was mechanically made, which is never the chosen "
@@ -161,14 +162,14 @@ class Stores:
         plain = rows[0].plain if plain is None else plain
         odd = next((row for row in rows if row.plain != plain), None)
         if odd is not None:
-            has, is_ = ("plain texts", "conversations")[:: 1 if plain else -1]
+            form, other = ("plain texts", "conversations") if plain else ("conversations", "plain texts")
             raise BadInput(
-                f"{self.path(kind)} holds {has}, since TRL trains on one form at a time, and row {odd.id} holds {is_}; "
-                f"write it as {has}, or use another --workspace"
+                f"{self.path(kind)} holds {form}, since TRL trains on one form at a time, and row {odd.id} holds "
+                f"{other}; write it as {form}, or use another --workspace"
             )
 
     def rows(self, kind: Kind) -> tuple[Row, ...]:
-        """The rows beneath, as they were written."""
+        """The rows as they were written, without annotations."""
         found: dict[str, Row] = {}
         for line, data in read(self.path(kind)):
             try:
@@ -178,26 +179,26 @@ class Stores:
             found.setdefault(row.id, row)
         return tuple(found.values())
 
-    # what was said of them
+    # annotations
 
-    def read(self, kind: Kind) -> tuple[Standing, ...]:
-        """The rows of a store as they stand."""
+    def read(self, kind: Kind) -> tuple[AnnotatedRow, ...]:
+        """The rows of a store with their annotations."""
         return self.read_all(kind)[kind]
 
-    def read_all(self, *kinds: Kind) -> dict[Kind, tuple[Standing, ...]]:
-        """The rows of some stores, or of all, as they stand."""
+    def read_all(self, *kinds: Kind) -> dict[Kind, tuple[AnnotatedRow, ...]]:
+        """The rows of these stores, or of all, with their annotations."""
         rows = {kind: self.rows(kind) for kind in kinds or KINDS}
-        votes, verdicts = self.votes(), self.verdicts()
+        votes, reviews = self.votes(), self.reviews()
         certified = self._entries("certifications", Certification)
-        named = {one.row for entries in (votes, verdicts, certified) for one in entries}
-        said = votes, self._entries("withdrawals", Withdrawal), verdicts, certified
+        named = {one.row for entries in (votes, reviews, certified) for one in entries}
+        withdrawals = self._entries("withdrawals", Withdrawal)
         elsewhere = self._elsewhere(named, rows)
-        return {kind: standings(own, *said, elsewhere) for kind, own in rows.items()}
+        return {kind: annotate(own, votes, withdrawals, reviews, certified, elsewhere) for kind, own in rows.items()}
 
     def _elsewhere(self, named: set[str], there: Mapping[Kind, Sequence[Row]]) -> list[Row]:
-        """The rows of these ids; stores that are not ``there`` are read only as long as an id is missing."""
+        """The rows with these ids; further stores are read only while an id is missing."""
         found = [row for own in there.values() for row in own if row.id in named]
-        for kind in sorted(KINDS, key="reward".__eq__):  # which is the longest
+        for kind in sorted(KINDS, key="reward".__eq__):  # the longest store last
             if kind not in there and named - {row.id for row in found}:
                 found += [row for row in self.rows(kind) if row.id in named]
         return found
@@ -205,80 +206,79 @@ class Stores:
     def votes(self) -> list[Vote]:
         return self._entries("votes", Vote)
 
-    def verdicts(self) -> list[Verdict]:
-        return self._entries("reviews", Verdict)
+    def reviews(self) -> list[Review]:
+        return self._entries("reviews", Review)
 
-    def find(self, row_id: str) -> Standing:
-        """The row of an id, or of its beginning where that names one row."""
+    def find(self, row_id: str) -> AnnotatedRow:
+        """The row with this id, or the only one whose id begins so."""
         found = [one for own in self.read_all().values() for one in own if one.id.startswith(row_id)]
-        if len(found) == 1 and (len(row_id) >= SHORTEST or found[0].id == row_id):
+        if len(found) == 1 and (len(row_id) >= SHORTEST_PREFIX or found[0].id == row_id):
             return found[0]
-        if len(found) > 1 and len(row_id) >= SHORTEST:
+        if len(found) > 1 and len(row_id) >= SHORTEST_PREFIX:
             raise BadInput(f"the id {row_id!r} is the beginning of {len(found)} ids; give more of it")
         raise BadInput(f"there is no row {row_id!r} in {self.folder}; see nightlane pairs list")
 
     def vote(self, votes: Sequence[Vote]) -> int:
-        """Record the votes that change what their voter says of a row, all or none; how many did."""
+        """Record the votes that change their voter's ballot on a row, all or none; returns how many did."""
         rows = {one.id: one for own in self.read_all().values() for one in own}
-        made = mechanical(one.row for one in rows.values())
+        made = mechanical_texts(one.row for one in rows.values())
         for vote in votes:
             require_vote(vote, rows.get(vote.row), made)
         with locked(self.folder):
-            cast, new = ballots(self.votes(), {name: one.row for name, one in rows.items()}), []
+            ballots, new = collect_ballots(self.votes(), {name: one.row for name, one in rows.items()}), []
             for vote in votes:
-                said = cast[rows[vote.row].row.said]
-                own = said.get(vote.by, frozenset())
-                said[vote.by] = after(own, vote.vote)
-                if said[vote.by] != own:
+                by_voter = ballots[rows[vote.row].row.content_digest]
+                before = by_voter.get(vote.by, frozenset())
+                by_voter[vote.by] = updated_ballot(before, vote.vote)
+                if by_voter[vote.by] != before:
                     new.append(asdict(vote))
             append(self.folder / "votes.jsonl", new)
         return len(new)
 
     def withdraw(self, reason: str, time: str, row: str = "", decision: str = "") -> None:
-        """Withdraw one row, or every row that rests on a decision (a retracted KEEP). Twice is once."""
+        """Withdraw one row, or every row that rests on a decision (a retracted KEEP); repeating it changes nothing."""
         if not reason.strip() or bool(row) == bool(decision):
             raise BadInput("a withdrawal names a row or a decision, and its reason; give one of the two and say why")
         self.withdraw_all([Withdrawal(row, decision, reason, time)])
 
     def withdraw_all(self, asked: Sequence[Withdrawal]) -> None:
-        """Withdraw what is not withdrawn yet."""
+        """Record the withdrawals that are not recorded yet."""
         with locked(self.folder):
             known = {(one.row, one.decision) for one in self._entries("withdrawals", Withdrawal)}
             new = {(one.row, one.decision): one for one in asked if (one.row, one.decision) not in known}
             append(self.folder / "withdrawals.jsonl", [asdict(one) for one in new.values()])
 
-    def review(self, verdict: Verdict) -> None:
-        """Record what a reviewer said of a row."""
+    def review(self, review: Review) -> None:
+        """Record a review of a row."""
         with locked(self.folder):
-            append(self.folder / "reviews.jsonl", [asdict(verdict)])
+            append(self.folder / "reviews.jsonl", [asdict(review)])
 
     def certify(self, found: Sequence[Certification]) -> None:
-        """Record what a gate said of rows. Twice is once."""
+        """Record certificates of a gate; repeating it changes nothing."""
         with locked(self.folder):
             known = {(one.row, one.chosen, one.receipt) for one in self._entries("certifications", Certification)}
             new = [one for one in found if (one.row, one.chosen, one.receipt) not in known]
             append(self.folder / "certifications.jsonl", [asdict(one) for one in new])
 
     def digest(self, kind: Kind) -> str:
-        """Names the present set of live rows."""
+        """Identifies the present set of live rows."""
         return set_digest(self.read(kind))
 
     def reviewed(self, kind: Kind) -> bool:
-        """Whether somebody looked at the present set of live rows; a new row makes it stale."""
-        return looked_at(self.read(kind))
+        """Whether the present set of live rows was reviewed; a new row makes the review stale."""
+        return is_reviewed(self.read(kind))
 
     def _entries(self, name: str, entry: type[Entry]) -> list[Entry]:
         path = self.folder / f"{name}.jsonl"
         found = []
         for line, data in read(path):
             if set(data) != {one.name for one in fields(entry)} or not all(isinstance(v, str) for v in data.values()):
-                raise BadInput(f"{path}, line {line} is no entry of {name}; restore it")
+                raise BadInput(f"{path}, line {line} is not an entry of {name}; restore it")
             found.append(entry(**data))
         return found
 
 
-def _seen(path: Path) -> Seen:
-    """Names a state of a file; None where there is none."""
+def _file_state(path: Path) -> FileState:
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -286,22 +286,22 @@ def _seen(path: Path) -> Seen:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def mechanical(rows: Iterable[Row]) -> frozenset[str]:
-    """The texts that some row says were mechanically made."""
+def mechanical_texts(rows: Iterable[Row]) -> frozenset[str]:
+    """The normalized texts that some row declares to be mechanically made."""
     both = (zip(row.provenance.sides, row.texts, strict=True) for row in rows)
-    return frozenset(bare(text) for own in both for side, text in own if side.origin == "mechanical")
+    return frozenset(normalized(text) for own in both for side, text in own if side.origin == "mechanical")
 
 
-def require_vote(vote: Vote, row: Standing | None, made: Collection[str]) -> None:
-    """Refuse a vote on no row, one of nobody, and a flip that would break a law."""
+def require_vote(vote: Vote, row: AnnotatedRow | None, made: Collection[str]) -> None:
+    """Refuse a vote without a row or a voter, and a flip that would break a law."""
     if row is None:
         raise BadInput(f"there is no row {vote.row!r} to vote on; see nightlane pairs list")
     if not vote.by.strip():
-        raise BadInput("a vote is somebody's; name the voter with --by")
+        raise BadInput("a vote needs a voter; name one with --by")
     if vote.vote == "flip":
         if len(SIDES[row.row.kind]) < 2:
             raise BadInput(f"row {vote.row} is one answer and has no sides to flip; vote up, down or drop")
         if row.row.kind == "orpo":
             raise BadInput(f"row {vote.row}: an ORPO row's chosen side passed the gate, so it cannot flip; vote drop")
-        if bare(row.row.texts[1]) in made:
+        if normalized(row.row.texts[1]) in made:
             raise BadInput(f"row {vote.row}: a mechanically made text is never the chosen side; vote drop instead")

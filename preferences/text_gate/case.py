@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from common.digests import digest_of
-from preferences.store.overlay import Standing, in_use
+from preferences.store.annotations import AnnotatedRow, usable_rows
 from preferences.store.provenance import Side
 from preferences.store.rows import text_to_json
 from preferences.text_gate.nearness import Nearness, nearness
@@ -19,7 +19,7 @@ class Case:
     """A row as it stands, flipped or not. nearness: how near its chosen side is to its own prompt and to another of
     the set. repeat: the earlier row that it repeats. against: the digest of prompt, rejected side and set."""
 
-    row: Standing
+    row: AnnotatedRow
     nearness: Nearness
     repeat: Repeat | None
     against: str
@@ -53,10 +53,10 @@ class Case:
         return self.row.scores[0]
 
 
-def cases(rows: Iterable[Standing], embed: Embed | None = None) -> tuple[Case, ...]:
+def cases(rows: Iterable[AnnotatedRow], embed: Embed | None = None) -> tuple[Case, ...]:
     """The pairs in use, each within the set of all of them. What the set says is found once for all. ``embed``: whose
     vectors say what a text is about; without, its words do. What the code gate has judged is left to it."""
-    used = [one for one in in_use(rows) if (one.receipt or {}).get("gate") != "code"]
+    used = [one for one in usable_rows(rows) if (one.receipt or {}).get("gate") != "code"]
     near, again = nearness(used, embed), repeats(used)
     whole = digest_of(sorted([one.id, one.flipped] for one in used))
     return tuple(

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preferences.store.overlay import Standing
+from preferences.store.annotations import AnnotatedRow
 from preferences.text_gate.vectors import Array, Embed, Places, Space, by_embedder, by_words
 from probes.inputs.turns import plain
 
@@ -62,7 +62,7 @@ class _Best:
     mutual: NDArray[np.bool_]
 
 
-def nearness(rows: Sequence[Standing], embed: Embed | None = None) -> Mapping[str, Nearness]:
+def nearness(rows: Sequence[AnnotatedRow], embed: Embed | None = None) -> Mapping[str, Nearness]:
     """By the id of the row. Time grows with answers times prompts, a matrix product; memory with their sum."""
     asked = [plain(one.row.prompt) for one in rows]
     first: dict[str, int] = {}

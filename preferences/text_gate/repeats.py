@@ -8,7 +8,7 @@ rejected side.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preferences.store.overlay import Standing
+from preferences.store.annotations import AnnotatedRow
 from probes.inputs.duplicates import FEWEST, NEAR, Wording, Wordings
 from probes.inputs.turns import plain
 
@@ -29,7 +29,7 @@ class _Said:
     chosen: Wording
 
 
-def repeats(rows: Sequence[Standing]) -> Mapping[str, Repeat]:
+def repeats(rows: Sequence[AnnotatedRow]) -> Mapping[str, Repeat]:
     """The rows that repeat an earlier one, by id; about linear in their number."""
     first: dict[tuple[Wording, ...], str] = {}
     texts: list[tuple[str, _Said]] = []

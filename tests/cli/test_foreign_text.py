@@ -17,7 +17,7 @@ from agent.proposers import Chain, Situation, Suggestion
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from cli import main as command_line
-from preferences.store.overlay import Verdict, Vote
+from preferences.store.annotations import Review, Vote
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Row
 from preferences.store.stores import Stores
@@ -91,7 +91,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     )
     added = stores.add([row]).new[0]
     stores.vote([Vote(added, "up", EVIL, TIME)])
-    stores.review(Verdict(added, "good", EVIL, TIME, stores.digest("dpo")))
+    stores.review(Review(added, "good", EVIL, TIME, stores.digest("dpo")))
     stores.withdraw(EVIL, TIME, row=added)
     return workspace
 

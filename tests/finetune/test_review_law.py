@@ -14,7 +14,7 @@ from common.errors import BadInput
 from finetune.manifest import Look, trained_on
 from finetune.plan import plan
 from finetune.review import looked
-from preferences.store.overlay import Vote
+from preferences.store.annotations import Vote
 from preferences.store.stores import Stores
 from view.terminal.finetune import plan_text
 
@@ -157,7 +157,7 @@ def test_an_export_that_was_changed_is_refused_whatever_is_said(tmp_path: Path) 
     file = exported(found, tmp_path)
     file.write_text(file.read_text(encoding="utf-8").replace("double", "halve", 1), encoding="utf-8")
     for unreviewed in (False, True):
-        with pytest.raises(BadInput, match=r"train\.jsonl is not what export\.json beside it names; export again"):
+        with pytest.raises(BadInput, match=r"is not the file that export\.json beside it records; export again"):
             planned(tmp_path, found, unreviewed=unreviewed)
 
 
@@ -166,7 +166,7 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     found = stores(tmp_path)
     file = exported(found, tmp_path)
     file.with_name("export.json").write_bytes(content.encode(errors="surrogatepass"))
-    with pytest.raises(BadInput, match=r"export\.json says what was exported and is no such record"):
+    with pytest.raises(BadInput, match=r"export\.json records what was exported and is damaged"):
         planned(tmp_path, found, unreviewed=True)
 
 

@@ -14,7 +14,7 @@ from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
-from preferences.store.overlay import Vote
+from preferences.store.annotations import Vote
 from preferences.store.stores import Stores
 from probes.endpoint.spending import Allowance, SpendingMeter, Usage
 from view.report.report import write_report

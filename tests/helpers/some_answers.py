@@ -11,7 +11,7 @@ from some_rows import pair, side
 from labs.persona.nearness import Reserved
 from labs.persona.sources import pairs
 from preferences.certify.receipt import Receipt
-from preferences.store.overlay import Standing
+from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
 from preferences.text_gate import Case, cases, certify
 from probes.inputs.duplicates import Wordings
@@ -33,11 +33,11 @@ class Text:
     critical: tuple[str, ...] = ()
 
 
-def standing(text: Text, number: int = 0) -> Standing:
+def standing(text: Text, number: int = 0) -> AnnotatedRow:
     chosen = side(sample=number, figures=dict(text.figures), critical=text.critical)
     provenance = Provenance((chosen, side()), "s1", "", f"harvest-{number}", "k")
     texts = (text.chosen, text.rejected)
-    return Standing(pair(number, prompt=text.prompt, texts=texts, scores=(text.score, None), provenance=provenance))
+    return AnnotatedRow(pair(number, prompt=text.prompt, texts=texts, scores=(text.score, None), provenance=provenance))
 
 
 def case_of(text: Text) -> Case:

@@ -8,7 +8,7 @@ import tiny
 
 from finetune.plan import Asked, Plan, plan
 from preferences.export.dataset import export
-from preferences.store.overlay import Judgement, Verdict
+from preferences.store.annotations import Review, ReviewAnswer
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Row
 from preferences.store.stores import Stores
@@ -56,20 +56,20 @@ def stores(folder: Path, rows: int = 8) -> Stores:
 def row(number: int) -> Row:
     pair, side = tiny.pairs("mined")[number], Side("sampled")
     return Row(
-        "dpo",
-        TIME,
-        pair["prompt"],
-        (pair["chosen"], pair["rejected"]),
-        (8.0 - number / 10, 4.0),
-        "arithmetic",
-        "harvest",
-        Provenance((side, side), "s1", "s1-001", f"harvest-{number}", "k"),
+        kind="dpo",
+        time=TIME,
+        prompt=pair["prompt"],
+        texts=(pair["chosen"], pair["rejected"]),
+        scores=(8.0 - number / 10, 4.0),
+        category="arithmetic",
+        source="harvest",
+        provenance=Provenance((side, side), "s1", "s1-001", f"harvest-{number}", "k"),
     )
 
 
-def review(found: Stores, numbers: range, verdict: Judgement = "good", by: str = "ann", of: str = "") -> None:
+def review(found: Stores, numbers: range, verdict: ReviewAnswer = "good", by: str = "ann", of: str = "") -> None:
     for number in numbers:
-        found.review(Verdict(row(number).id, verdict, by, TIME, of or found.digest("dpo")))
+        found.review(Review(row(number).id, verdict, by, TIME, of or found.digest("dpo")))
 
 
 def exported(found: Stores, folder: Path) -> Path:

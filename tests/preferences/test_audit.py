@@ -8,8 +8,8 @@ from rich.cells import cell_len
 from scipy.stats import spearmanr
 from some_rows import ASKED, TIME, pair, prompts, reward, side, stores
 
+from preferences.store.annotations import AnnotatedRow, Vote
 from preferences.store.audit import Audit, audit, duplicates, length_bias, quartiles
-from preferences.store.overlay import Standing, Vote
 from preferences.store.provenance import Provenance
 from preferences.store.rows import Row
 from probes.inputs.duplicates import Wordings
@@ -19,8 +19,8 @@ from view.pairs.audit import audit_data, audit_markdown
 RESERVED = Reserved(prompts())
 
 
-def found(*rows: Row, **changes: Any) -> list[Standing]:
-    return [Standing(row, **changes) for row in rows]
+def found(*rows: Row, **changes: Any) -> list[AnnotatedRow]:
+    return [AnnotatedRow(row, **changes) for row in rows]
 
 
 def sized(chosen: int, rejected: int, number: int = 0, **changes: Any) -> Row:

@@ -10,7 +10,7 @@ from some_rows import TIME, pair, side, stores
 
 from common.errors import BadInput
 from preferences.certify.certify_store import certify_store
-from preferences.store.overlay import Vote
+from preferences.store.annotations import Vote
 from preferences.store.provenance import Provenance
 from preferences.store.stores import Stores
 from view.pairs.certify import certify_data, certify_text

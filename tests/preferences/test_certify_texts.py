@@ -11,7 +11,7 @@ from some_rows import TIME, stores, talk
 from common.errors import BadInput, MissingRequirement
 from preferences.certify import certify_store as certifying
 from preferences.certify.certify_store import certify_pairs, certify_texts
-from preferences.store.overlay import Certification, Vote, text_digest
+from preferences.store.annotations import Certification, Vote, text_digest
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
 from view.pairs.certify import UNTOLD, certify_data, certify_text

@@ -7,8 +7,8 @@ from some_rows import TIME, pair, stores
 
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
-from preferences.store.journal import altered
-from preferences.store.overlay import Vote
+from preferences.store.annotations import Vote
+from preferences.store.append_only_file import describe_alteration
 from preferences.store.stores import Stores
 
 
@@ -63,7 +63,7 @@ def test_an_append_to_a_damaged_file_does_not_hide_the_damage(found: Stores, tmp
     path = found.folder / "votes.jsonl"
     path.write_bytes(path.read_bytes().replace(b"anna", b"anne"))
     found.vote([Vote(pair(0).id, "drop", "bert", TIME)])
-    assert altered(path) == "is not what was written"
+    assert describe_alteration(path) == "is not what was written"
     assert damaged(tmp_path) == ["votes.jsonl"]
 
 

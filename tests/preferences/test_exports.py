@@ -12,7 +12,7 @@ from some_rows import TIME, pair, prompts, reward, side, stores, talk
 from common.errors import BadInput
 from preferences.export.dataset import Format, export
 from preferences.export.record import record_of
-from preferences.store.overlay import Verdict, Vote, choice_of
+from preferences.store.annotations import Review, Vote, parse_vote_choice
 from preferences.store.provenance import Provenance
 from preferences.store.rows import Kind
 from preferences.store.stores import Stores
@@ -24,7 +24,7 @@ def filled(folder: Path) -> Stores:
     found = stores(folder)
     found.add([pair(number) for number in range(6)])
     said = [(1, "drop", "ann"), (2, "flip", "ann"), (3, "down", "ann"), (4, "down", "ann"), (4, "up", "bob")]
-    found.vote([Vote(pair(number).id, choice_of(choice), by, TIME) for number, choice, by in said])
+    found.vote([Vote(pair(number).id, parse_vote_choice(choice), by, TIME) for number, choice, by in said])
     found.withdraw("by hand", TIME, row=pair(5).id)
     return found
 
@@ -134,7 +134,7 @@ def test_an_export_says_of_which_set_it_is_and_whether_somebody_had_looked_at_it
     found = filled(tmp_path)
     file = export(found, "dpo", form, tmp_path / "before").file
     for number in (0, 2, 3, 4):
-        found.review(Verdict(pair(number).id, "good", "ann", TIME, found.digest("dpo")))
+        found.review(Review(pair(number).id, "good", "ann", TIME, found.digest("dpo")))
     later = export(found, "dpo", form, tmp_path / "after").file
     records = [record_of(file), record_of(later)]
     assert [one and one.reviewed for one in records] == [False, True]
@@ -144,7 +144,7 @@ def test_an_export_says_of_which_set_it_is_and_whether_somebody_had_looked_at_it
         assert (record.kind, record.file, record.in_use) == ("dpo", f"train.{form}", 4)
         assert record.set_digest == found.digest("dpo")
     file.write_bytes(file.read_bytes() + b"\n")
-    with pytest.raises(BadInput, match=rf"train\.{form} is not what export\.json beside it names"):
+    with pytest.raises(BadInput, match=rf"train\.{form} is not the file that export\.json beside it records"):
         record_of(file)
     assert record_of(tmp_path / "mine.jsonl") is None
 
@@ -152,7 +152,7 @@ def test_an_export_says_of_which_set_it_is_and_whether_somebody_had_looked_at_it
 def test_the_card_says_what_where_from_and_under_which_licence(tmp_path: Path) -> None:
     found = filled(tmp_path)
     for number in (0, 2, 3, 4):
-        found.review(Verdict(pair(number).id, "good", "ann", TIME, found.digest("dpo")))
+        found.review(Review(pair(number).id, "good", "ann", TIME, found.digest("dpo")))
     card = card_markdown(export(found, "dpo", "jsonl", tmp_path / "out"), "cc-by-4.0: *odd*")
     front = yaml.safe_load(card.split("---\n")[1])
     assert front["license"] == "cc-by-4.0: *odd*"

@@ -28,7 +28,7 @@ def refused() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def judged() -> list[Certificate]:
+def is_judged() -> list[Certificate]:
     return []
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from some_rows import ASKED, CERTIFIED, TIME, pair, prompts, reward, stores
 
 from common.errors import BadInput
-from preferences.build.imports import Defaults, Found, read_rows, read_votes
-from preferences.store.overlay import Vote
+from preferences.build.imports import Defaults, ParsedFile, read_rows, read_votes
+from preferences.store.annotations import Vote
 from preferences.store.rows import Kind, row_to_json
 from preferences.store.stores import Stores
 from probes.inputs.training_rows import Reserved
@@ -29,11 +29,11 @@ def written(folder: Path, *rows: Any, name: str = "rows.jsonl") -> Path:
     return path
 
 
-def rows_of(path: Path, kind: Kind = "preference", plain: bool | None = None) -> Found:
+def rows_of(path: Path, kind: Kind = "preference", plain: bool | None = None) -> ParsedFile:
     return read_rows(path, kind, DEFAULTS, TIME, RESERVED, plain)
 
 
-def told(found: Found) -> dict[int, str]:
+def told(found: ParsedFile) -> dict[int, str]:
     return {row.line: row.why for row in found.bad}
 
 
@@ -64,12 +64,12 @@ def test_a_pair_in_trl_format_becomes_a_row_with_what_it_says_and_the_defaults_f
         ({"prompt": "p", "chosen": "c"}, "no column 'rejected'"),
         (GOOD | {"chosen": 3}, "no text (or list of turns with role and content) in 'chosen'"),
         (GOOD | {"chosen": "r"}, "a pair needs a difference"),
-        (GOOD | {"chosen_score": "high"}, "chosen_score='high' is no number"),
-        (GOOD | {"chosen_score": True}, "chosen_score=True is no number"),
+        (GOOD | {"chosen_score": "high"}, "chosen_score='high' is not a number"),
+        (GOOD | {"chosen_score": True}, "chosen_score=True is not a number"),
         (GOOD | {"chosen_origin": "heaven"}, "origin='heaven' is not known; use one of sampled, human"),
         (GOOD | {"chosen_origin": "mechanical"}, "never the chosen side"),
-        (GOOD | {"category": 5}, "category=5 is no text"),
-        (GOOD | {"receipt": "{"}, "receipt is no JSON object"),
+        (GOOD | {"category": 5}, "category=5 is not a text"),
+        (GOOD | {"receipt": "{"}, "receipt is not a JSON object"),
         (GOOD | {"prompt": f"{ASKED}!"}, "the probe prompt 'probe-1', and pairs never come from"),
         (GOOD | {"prompt": [{"role": "user", "content": "p"}]}, "the rows before hold plain texts"),
         (GOOD | {"tools": [{"type": "function"}]}, "has tools, which the stores do not keep"),
@@ -161,7 +161,7 @@ def held(tmp_path: Path) -> Stores:
     return found
 
 
-def votes_of(path: Path, held: Stores) -> Found:
+def votes_of(path: Path, held: Stores) -> ParsedFile:
     return read_votes(path, {one.id: one for own in held.read_all().values() for one in own}, "ann", TIME)
 
 
@@ -187,7 +187,7 @@ def test_votes_are_taken_by_the_voter_that_the_row_names_or_else_the_one_who_imp
         ({"id": pair(0).id, "vote": "sideways"}, "use one of up, down, flip, drop, clear"),
         ({"id": reward(2).id, "vote": "flip"}, "no sides to flip"),
         ({"id": pair(1).id, "vote": "down"}, "ann votes down on row"),
-        ({"id": pair(1).id, "vote": "up", "by": 7}, "by=7 is no name"),
+        ({"id": pair(1).id, "vote": "up", "by": 7}, "by=7 is not a name"),
     ],
 )
 def test_a_bad_vote_is_named_by_its_line(tmp_path: Path, held: Stores, row: Any, why: str) -> None:

@@ -17,7 +17,7 @@ from some_rows import ASKED, TIME, pair, prompts, reward, stores, talk
 from agent.workspace.pair_stores import Reviewed, review, who
 from common.errors import BadInput
 from preferences.certify.certificate import GATES
-from preferences.store.overlay import Standing, Verdict
+from preferences.store.annotations import AnnotatedRow, Review
 from preferences.store.stores import Stores
 from view.pairs.listing import list_text, pair_text
 
@@ -213,7 +213,7 @@ def seen(
     shown: list[str] = []
     said = iter(answers)
 
-    def show(one: Standing, place: int, of: int) -> None:
+    def show(one: AnnotatedRow, place: int, of: int) -> None:
         shown.append(one.id)
 
     return review(found, kind, rows, "ann", show, lambda: next(said, None)), shown
@@ -228,7 +228,7 @@ def test_a_review_records_each_verdict_as_it_is_given_and_ends_with_quit_or_the_
     done, shown = seen(found, ["g", "g", "g"])
     assert not {one.row for one in done.verdicts} & {pair(7).id, pair(6).id}
     assert (done.judged, done.looked_at, found.reviewed("dpo")) == (5, True, True)
-    (verdict, *_) = found.find(pair(7).id).verdicts
+    (verdict, *_) = found.find(pair(7).id).reviews
     assert (verdict.verdict, verdict.by, verdict.store) == ("good", "ann", found.digest("dpo"))
 
 
@@ -247,7 +247,7 @@ def test_a_review_goes_by_pipe_and_shows_both_sides_next_to_each_other(tmp_path:
     assert any("return x * 1" in line and "return x - 1" in line for line in done.stdout.splitlines())
     assert done.stdout.splitlines()[-1].startswith("dpo: 1 of 2 rows judged good or bad; go on with")
     assert "good, bad, skip or quit?" in done.stderr
-    assert [one.by for one in found.find(pair(1).id).verdicts] == ["bob"]
+    assert [one.by for one in found.find(pair(1).id).reviews] == ["bob"]
 
 
 def test_who_has_no_login_name_says_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,15 @@ def test_who_has_no_login_name_says_who_they_are(monkeypatch: pytest.MonkeyPatch
 def test_no_line_is_wider_than_the_terminal_and_no_control_character_reaches_it(width: int) -> None:
     nasty = "\x1b[31mred\x07 \u202eevil\n" + "x" * 300 + "\n\tindented 源源源" + "源" * 90
     row = pair(0, texts=(nasty, "short"), prompt=f"asked {nasty}")
-    one = Standing(row, "gone \x1b[2J", 1, 2, True, True, (Verdict(row.id, "bad", "b\x1bob", TIME, "s"),))
+    one = AnnotatedRow(
+        row,
+        withdrawn="gone \x1b[2J",
+        up=1,
+        down=2,
+        flipped=True,
+        dropped=True,
+        reviews=(Review(row.id, "bad", "b\x1bob", TIME, "s"),),
+    )
     shown = pair_text(one, width, "1 of 5")
     assert all(cell_len(line) <= max(width, 40) for line in shown.splitlines())
     assert not set(shown) & set("\x1b\x07\u202e\t")
@@ -279,17 +287,17 @@ def test_no_line_is_wider_than_the_terminal_and_no_control_character_reaches_it(
 
 
 def test_conversations_are_shown_by_their_roles_and_rewards_in_one_column() -> None:
-    shown = pair_text(Standing(talk(3)), 80)
+    shown = pair_text(AnnotatedRow(talk(3)), 80)
     assert "[system] Be brief." in shown
     assert "[assistant] Yes, 3." in shown
-    shown = pair_text(Standing(reward(3)), 80)
+    shown = pair_text(AnnotatedRow(reward(3)), 80)
     assert "COMPLETION 3" in shown
     assert "figures brief 1, correct 0.5" in shown
 
 
 def test_a_list_keeps_to_its_columns(tmp_path: Path) -> None:
     rows = [
-        Standing(pair(n, category="源" * 40, source="a very long name of a source"), up=3, flipped=True)
+        AnnotatedRow(pair(n, category="源" * 40, source="a very long name of a source"), up=3, flipped=True)
         for n in range(4)
     ]
     lines = list_text({"dpo": rows}, 2).splitlines()

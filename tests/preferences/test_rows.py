@@ -9,14 +9,22 @@ from hypothesis import strategies as st
 from some_rows import CERTIFIED, TIME, pair, reward, side, talk, turns
 
 from common.errors import BadInput
-from preferences.build.pairing import Making, Ruling, Scored, dpo_rows, preference_rows, reward_rows, unsaid
+from preferences.build.pairing import (
+    BatchSettings,
+    DecidedPair,
+    ScoredAnswer,
+    dpo_rows,
+    preference_rows,
+    reward_rows,
+    without_repetitions,
+)
 from preferences.store.provenance import Provenance, Side
-from preferences.store.rows import Row, coverage_of, repeated, row_from_json, row_to_json
+from preferences.store.rows import Row, coverage_of, exact_digest, row_from_json, row_to_json
 from probes.inputs.prompts import Prompt
 from probes.inputs.turns import Turn
 
-MAKING = Making(TIME, "scorer", "harvest", margin=1.0)
-KEEP = Ruling("s1-004", "s1", "KEEP", "improved", "new", "old")
+MAKING = BatchSettings(TIME, "scorer", "harvest", margin=1.0)
+KEEP = DecidedPair(id="s1-004", session="s1", status="KEEP", reason="improved", kept="new", discarded="old")
 
 
 def sides(chosen: Side, rejected: Side) -> Provenance:
@@ -129,9 +137,9 @@ def test_a_row_with_tool_calls_survives_its_file_and_ids_of_others_are_what_they
 # rows from scored answers
 
 
-def answer(text: str, score: float, recipe: str, prompt: str = "h1", sample: int = 0) -> Scored:
+def answer(text: str, score: float, recipe: str, prompt: str = "h1", sample: int = 0) -> ScoredAnswer:
     asked = Prompt(prompt, "harvest", "lists", 1, f"# {prompt}\n", {})
-    return Scored(asked, text, score, Side("sampled", recipe=recipe, sampler_seed=7, sample=sample))
+    return ScoredAnswer(asked, text, score, Side("sampled", recipe=recipe, sampler_seed=7, sample=sample))
 
 
 def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_margin() -> None:
@@ -162,7 +170,7 @@ def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_ma
 def test_no_pair_comes_from_a_crash_an_open_decision_or_the_incumbent_in_disguise(
     status: str, reason: str, kept: str
 ) -> None:
-    ruling = Ruling("s1-004", "s1", status, reason, kept, "old")
+    ruling = DecidedPair(id="s1-004", session="s1", status=status, reason=reason, kept=kept, discarded="old")
     assert dpo_rows([answer("a", 9, kept)], [answer("b", 1, "old")], ruling, MAKING) == ()
     assert dpo_rows([answer("a", 9, "new")], [answer("b", 1, "old")], KEEP, MAKING)
 
@@ -170,7 +178,7 @@ def test_no_pair_comes_from_a_crash_an_open_decision_or_the_incumbent_in_disguis
 def test_answers_to_a_prompt_that_decides_make_no_pair() -> None:
     for split in ("probe", "holdout"):
         with pytest.raises(BadInput, match=f"is a {split} prompt"):
-            Scored(Prompt("p", split, "lists", 1, "text", {}), "a", 1.0, side())
+            ScoredAnswer(Prompt("p", split, "lists", 1, "text", {}), "a", 1.0, side())
 
 
 def test_answers_of_another_recipe_are_refused() -> None:
@@ -181,7 +189,7 @@ def test_answers_of_another_recipe_are_refused() -> None:
 def test_pairs_of_a_prompt_with_turns_are_conversations() -> None:
     asked = turns(("system", "Be brief."), ("user", "Hi"))
     prompt = Prompt("h1", "harvest", "say", 1, "system: Be brief.\n\nuser: Hi", {}, asked)
-    own = [Scored(prompt, text, score, Side("sampled", recipe="new")) for text, score in (("a", 9.0), ("b", 2.0))]
+    own = [ScoredAnswer(prompt, text, score, Side("sampled", recipe="new")) for text, score in (("a", 9.0), ("b", 2.0))]
     (row,) = preference_rows(own, MAKING)
     assert (row.prompt, row.texts) == (asked, (turns(("assistant", "a")), turns(("assistant", "b"))))
     assert [one.texts for one in reward_rows(own, MAKING)] == [
@@ -194,10 +202,10 @@ def test_a_prompt_gives_at_most_so_many_pairs_the_clearest_first() -> None:
     kept = [answer(f"k{n}", 5 + n, "new", sample=n) for n in range(4)]
     gone = [answer(f"g{n}", 1, "old", sample=n) for n in range(4)]
     assert [row.scores[0] for row in dpo_rows(kept, gone, KEEP, MAKING)] == [8]
-    making = Making(TIME, "k", "harvest", per_prompt=3)
+    making = BatchSettings(TIME, "k", "harvest", per_prompt=3)
     assert [row.scores[0] for row in dpo_rows(kept, gone, KEEP, making)] == [8, 7, 6]
     with pytest.raises(BadInput, match="margin=0"):
-        Making(TIME, "k", "harvest", margin=0)
+        BatchSettings(TIME, "k", "harvest", margin=0)
 
 
 def test_a_preference_is_best_against_worst_of_one_recipe_and_prompt() -> None:
@@ -216,16 +224,18 @@ def test_empty_and_equal_answers_make_no_pair_and_no_reward() -> None:
 
 
 def said(rows: list[Row]) -> dict[str, str]:
-    return {repeated(row): row.id for row in rows}
+    return {exact_digest(row): row.id for row in rows}
 
 
-def test_what_a_recipe_said_before_is_not_stored_again_and_decisions_keep_their_own() -> None:
+def test_a_repeated_answer_is_not_stored_again_and_decisions_keep_their_own() -> None:
     other = Provenance((side(recipe="another", probe="p2"),), "s1", "", "harvest-1", "k")
     first, again, apart = reward(1), reward(1, provenance=other), reward(2, provenance=other)
-    assert unsaid([first, again, apart], said([])) == [first, apart]
-    assert unsaid([again, apart], said([first])) == [apart]
-    assert unsaid([first, apart], said([first])) == [first, apart], "a harvest that was interrupted finds its own rows"
-    assert unsaid([reward(1, scores=(9.5,), provenance=other)], said([first])) != []
+    assert without_repetitions([first, again, apart], said([])) == [first, apart]
+    assert without_repetitions([again, apart], said([first])) == [apart]
+    assert without_repetitions([first, apart], said([first])) == [first, apart], (
+        "a harvest that was interrupted finds its own rows"
+    )
+    assert without_repetitions([reward(1, scores=(9.5,), provenance=other)], said([first])) != []
     sides = (side(recipe="kept"), side(recipe="gone"))
     later = pair(1, provenance=Provenance(sides, "s1", "s1-002", "harvest-1", "k"))
-    assert unsaid([pair(1), later], said([pair(1)])) == [pair(1), later]
+    assert without_repetitions([pair(1), later], said([pair(1)])) == [pair(1), later]

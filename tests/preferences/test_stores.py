@@ -9,7 +9,7 @@ import pytest
 from some_rows import ASKED, HELD_OUT, pair, prompts, reward, side, stores, talk, turns
 
 from common.errors import BadInput
-from preferences.store.journal import append, locked, read
+from preferences.store.append_only_file import append, locked, read
 from preferences.store.provenance import Provenance
 from preferences.store.rows import KINDS, Kind
 from preferences.store.stores import Stores
@@ -153,7 +153,7 @@ def test_a_writer_waits_for_another(tmp_path: Path) -> None:
 def test_a_killed_writer_holds_no_lock(tmp_path: Path) -> None:
     found = stores(tmp_path)
     script = (
-        "import sys, os, signal; from pathlib import Path; from preferences.store.journal import locked\n"
+        "import sys, os, signal; from pathlib import Path; from preferences.store.append_only_file import locked\n"
         "with locked(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, found.folder], env={"PYTHONPATH": str(ROOT)}, check=False)

@@ -13,7 +13,7 @@ from some_rows import pair, side
 from preferences.certify.certificate import GATES, Certificate
 from preferences.certify.receipt import Receipt
 from preferences.code_gate import LAYERS as CODE_LAYERS
-from preferences.store.overlay import Standing
+from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
 from preferences.text_gate import LAYERS, cases, certify
 from preferences.text_gate.repetition import repeated
@@ -50,7 +50,7 @@ def test_all_layers_run_after_one_that_refused() -> None:
 def test_what_is_mechanical_is_refused_unseen() -> None:
     sides = Provenance((side("mechanical"), side()), "", "", "harvest-1", "k")
     flipped = pair(0, "preference", provenance=replace(sides, sides=sides.sides[::-1]))
-    certificate = certify(cases([Standing(flipped, flipped=True)])[0])
+    certificate = certify(cases([AnnotatedRow(flipped, flipped=True)])[0])
     assert (certificate.certified, certificate.receipts) == (False, ())
     assert "mechanical transformation" in certificate.reason
 

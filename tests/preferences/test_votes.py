@@ -12,21 +12,29 @@ from hypothesis import strategies as st
 from some_rows import TIME, pair, reward, side, stores
 
 from common.errors import BadInput
-from preferences.store.journal import append, locked
-from preferences.store.overlay import CHOICES, ENOUGH, Choice, Standing, Verdict, Vote, looked_at
+from preferences.store.annotations import (
+    ENOUGH_REVIEWS,
+    VOTE_CHOICES,
+    AnnotatedRow,
+    Review,
+    Vote,
+    VoteChoice,
+    is_reviewed,
+)
+from preferences.store.append_only_file import append, locked
 from preferences.store.provenance import Provenance
-from preferences.store.review import to_review
+from preferences.store.review_queue import select_for_review
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
 
 
-def vote(found: Stores, row: Row, choice: Choice, by: str = "ann") -> Standing:
+def vote(found: Stores, row: Row, choice: VoteChoice, by: str = "ann") -> AnnotatedRow:
     found.vote([Vote(row.id, choice, by, TIME)])
     return found.find(row.id)
 
 
 def review(found: Stores, row: Row, verdict: Any = "good") -> None:
-    found.review(Verdict(row.id, verdict, "ann", TIME, found.digest(row.kind)))
+    found.review(Review(row.id, verdict, "ann", TIME, found.digest(row.kind)))
 
 
 @pytest.fixture
@@ -83,7 +91,7 @@ def test_what_is_said_of_a_pair_holds_for_its_copies_in_whichever_store(found: S
     assert [found.find(row.id).flipped for row in (first, later, certified)] == [True] * 3
     assert not found.find(certified.id).used, "what was certified is no longer the chosen side"
     review(found, first)
-    assert [len(found.find(row.id).verdicts) for row in (first, later, pair(2))] == [1, 1, 0]
+    assert [len(found.find(row.id).reviews) for row in (first, later, pair(2))] == [1, 1, 0]
 
 
 def test_what_another_row_calls_mechanical_is_flipped_to_in_no_copy(found: Stores) -> None:
@@ -163,7 +171,7 @@ def test_a_withdrawal_names_one_thing_and_why(found: Stores, values: dict[str, s
 
 
 def test_a_set_is_looked_at_when_five_of_its_rows_were_judged_and_a_new_row_makes_that_stale(found: Stores) -> None:
-    for number in range(ENOUGH):
+    for number in range(ENOUGH_REVIEWS):
         assert not found.reviewed("dpo")
         review(found, pair(number), "bad" if number else "good")
     assert found.reviewed("dpo")
@@ -198,26 +206,28 @@ def test_a_small_set_is_looked_at_when_all_of_it_is(tmp_path: Path) -> None:
 def test_the_lowest_margins_are_shown_first_and_rows_already_judged_last(tmp_path: Path) -> None:
     found = stores(tmp_path)
     found.add([pair(number) for number in range(40)])  # of which the last has the smallest margin
-    picked = to_review(found.read("dpo"))
+    picked = select_for_review(found.read("dpo"))
     assert [one.row for one in picked] == [pair(number) for number in (39, 38, 37, 36, 35)]
     review(found, pair(39))
     review(found, pair(37), "skip")
-    assert [one.row for one in to_review(found.read("dpo"))] == [pair(number) for number in (38, 37, 36, 35, 34)]
-    assert len(to_review(found.read("dpo"), 100)) == 40
+    assert [one.row for one in select_for_review(found.read("dpo"))] == [
+        pair(number) for number in (38, 37, 36, 35, 34)
+    ]
+    assert len(select_for_review(found.read("dpo"), 100)) == 40
 
 
 def test_coverage_ranks_rows_whose_receipt_has_it_and_scores_the_others(tmp_path: Path) -> None:
     found = stores(tmp_path)
     found.add([pair(n, "orpo", receipt={"certified": True, "coverage": 99 - n}) for n in range(12)])
-    assert [one.coverage for one in to_review(found.read("orpo"), 3)] == [88, 89, 90]
+    assert [one.coverage for one in select_for_review(found.read("orpo"), 3)] == [88, 89, 90]
     found.add([reward(number) for number in range(8)])
-    assert [one.scores[0] for one in to_review(found.read("reward"), 2)] == [0, 1]
+    assert [one.scores[0] for one in select_for_review(found.read("reward"), 2)] == [0, 1]
 
 
 def test_dropped_and_withdrawn_rows_are_not_shown(found: Stores) -> None:
     vote(found, pair(7), "drop")
     found.withdraw("why", TIME, row=pair(6).id)
-    assert {one.id for one in to_review(found.read("dpo"), 99)} == {pair(number).id for number in range(6)}
+    assert {one.id for one in select_for_review(found.read("dpo"), 99)} == {pair(number).id for number in range(6)}
 
 
 # the whole is a function of the files
@@ -226,7 +236,7 @@ ROWS = [*(pair(number) for number in range(4)), *(reward(number) for number in r
 ROW = st.sampled_from(ROWS)
 ACTS = st.one_of(
     st.tuples(st.just("add"), st.lists(ROW, max_size=3)),
-    st.tuples(st.just("vote"), ROW, st.sampled_from(CHOICES), st.sampled_from(["ann", "bob"])),
+    st.tuples(st.just("vote"), ROW, st.sampled_from(VOTE_CHOICES), st.sampled_from(["ann", "bob"])),
     st.tuples(st.just("withdraw"), st.sampled_from(["s1-001", "s1-002"])),
     st.tuples(st.just("review"), ROW, st.sampled_from(["good", "bad", "skip"])),
 )
@@ -261,7 +271,7 @@ def test_what_stands_is_a_function_of_the_files_alone(
     for kind in KINDS:
         assert copy.read(kind) == found.read(kind)
         assert [one.row for one in found.read(kind)] == list(found.rows(kind))
-        assert looked_at(copy.read(kind)) == found.reviewed(kind)
+        assert is_reviewed(copy.read(kind)) == found.reviewed(kind)
     with locked(copy.folder):  # a line that is written twice, as by a writer that did not hear that it was done
         for name in ("votes", "withdrawals", "reviews"):
             last = copy.folder / f"{name}.jsonl"

@@ -11,7 +11,7 @@ from rich.cells import cell_len, chop_cells
 from agent.workspace.pair_stores import VOTES, Imported, Reviewed
 from common.printable import printable
 from common.redaction import redacted
-from preferences.store.overlay import Standing
+from preferences.store.annotations import AnnotatedRow
 from preferences.store.rows import SIDES, Kind, row_to_json, text_to_json
 from probes.inputs.turns import Turns
 from view.report.markdown import count, plain
@@ -19,7 +19,7 @@ from view.report.markdown import count, plain
 NARROWEST = 40
 
 
-def pair_data(one: Standing) -> dict[str, Any]:
+def pair_data(one: AnnotatedRow) -> dict[str, Any]:
     """A row as it stands, as plain JSON values: a flip has swapped texts, scores and provenance."""
     names, row = SIDES[one.row.kind], row_to_json(one.row)
     scores = ["score"] if len(names) == 1 else [f"{name}_score" for name in names]
@@ -32,16 +32,16 @@ def pair_data(one: Standing) -> dict[str, Any]:
         "receipt": None if one.receipt is None else dict(one.receipt),
         "kind": one.row.kind, "state": one.state, "reason": one.withdrawn or None, "margin": one.margin,
         "up": one.up, "down": one.down, "flipped": one.flipped, "dropped": one.dropped,
-        "reviews": [asdict(verdict) for verdict in one.verdicts],
+        "reviews": [asdict(verdict) for verdict in one.reviews],
     }  # fmt: skip
 
 
-def list_data(found: Mapping[Kind, Sequence[Standing]], most: int | None) -> list[dict[str, Any]]:
+def list_data(found: Mapping[Kind, Sequence[AnnotatedRow]], most: int | None) -> list[dict[str, Any]]:
     """The latest rows of each store, or all."""
     return [pair_data(one) for rows in found.values() for one in rows[-(most or len(rows)) :]]
 
 
-def vote_text(one: Standing) -> str:
+def vote_text(one: AnnotatedRow) -> str:
     """How a row stands after a vote."""
     marks = [
         f"up {one.up}",
@@ -80,7 +80,7 @@ def review_text(done: Reviewed) -> str:
     return "\n".join(lines)
 
 
-def list_text(found: Mapping[Kind, Sequence[Standing]], most: int) -> str:
+def list_text(found: Mapping[Kind, Sequence[AnnotatedRow]], most: int) -> str:
     """The latest rows of each store, a line each, in 100 columns."""
     lines = []
     for kind, rows in found.items():
@@ -96,7 +96,7 @@ HEADINGS = ("id", "category", "source", "scores", "votes", "state", "prompt")
 WIDTHS = (16, 12, 12, 11, 9, 10, 23)
 
 
-def _cells(one: Standing) -> tuple[str, ...]:
+def _cells(one: AnnotatedRow) -> tuple[str, ...]:
     scores = " > ".join("?" if score is None else f"{score:.3g}" for score in one.scores)
     votes = "".join(f"{sign}{number}" for sign, number in (("+", one.up), ("-", one.down)) if number)
     marks = (" flip" if one.flipped else "") + (" drop" if one.dropped else "")
@@ -120,7 +120,7 @@ def _first(text: Turns) -> str:
     return text if isinstance(text, str) else text[-1][1]
 
 
-def pair_text(one: Standing, width: int, title: str = "") -> str:
+def pair_text(one: AnnotatedRow, width: int, title: str = "") -> str:
     """A row for a terminal of ``width`` columns: how it stands, its prompt, its answers side by side, where they come
     from."""
     width = max(width, NARROWEST)
@@ -147,7 +147,7 @@ def _beside(columns: Sequence[Sequence[str]], each: int) -> list[str]:
     return [" | ".join(_fitted(cell, each) for cell in cells).rstrip() for cells in zip_longest(*columns, fillvalue="")]
 
 
-def _standing(one: Standing, width: int) -> list[str]:
+def _standing(one: AnnotatedRow, width: int) -> list[str]:
     row, margin = one.row, one.margin
     parts = [
         f"{row.kind} row {one.id}", plain(row.category, 60), plain(row.source, 60), row.time, one.state,
@@ -156,12 +156,12 @@ def _standing(one: Standing, width: int) -> list[str]:
         "" if one.coverage is None else f"coverage {one.coverage:.0f} %",
         f"withdrawn: {plain(one.withdrawn, 200)}" if one.withdrawn else "",
         f"decision {plain(row.provenance.decision, 60)}" if row.provenance.decision else "",
-        *(f"{verdict.verdict} by {plain(verdict.by, 40)}" for verdict in one.verdicts),
+        *(f"{verdict.verdict} by {plain(verdict.by, 40)}" for verdict in one.reviews),
     ]  # fmt: skip
     return textwrap.wrap(", ".join(part for part in parts if part), width)
 
 
-def _origin(one: Standing, place: int) -> str:
+def _origin(one: AnnotatedRow, place: int) -> str:
     side = one.sides[place]
     figures = ", ".join(f"{name} {value:.3g}" for name, value in sorted(side.figures.items()))
     named = {

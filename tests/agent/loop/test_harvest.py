@@ -20,7 +20,7 @@ from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
 from preferences.build.pairing import RESOLVED
-from preferences.store.overlay import Standing
+from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
@@ -98,7 +98,7 @@ def checks(workspace: Path, kind: str = HARVEST) -> dict[str, CheckRow]:
         return {check.subject: check for name in ledger.sessions() for check in ledger.checks(name, kind)}
 
 
-def stores(workspace: Path) -> dict[str, tuple[Standing, ...]]:
+def stores(workspace: Path) -> dict[str, tuple[AnnotatedRow, ...]]:
     return {kind: rows for kind, rows in Stores(workspace / "runs" / "rl_data").read_all().items()}
 
 
@@ -295,9 +295,15 @@ def test_rows_that_a_store_refuses_are_said_and_end_no_session(tmp_path: Path) -
     turns = [(Turn("user", "Why?"),), (Turn("assistant", "Because."),), (Turn("assistant", "No."),)]
     human = Side("human")
     row = Row(
-        "dpo", "2026-01-31T00:00:00Z", turns[0], (turns[1], turns[2]), (None, None), "talk", "mine",
-        Provenance((human, human)),
-    )  # fmt: skip
+        kind="dpo",
+        time="2026-01-31T00:00:00Z",
+        prompt=turns[0],
+        texts=(turns[1], turns[2]),
+        scores=(None, None),
+        category="talk",
+        source="mine",
+        provenance=Provenance((human, human)),
+    )
     held.add([row])
     night(made, tmp_path)
     told = [check.data["failure"] for check in checks(tmp_path, REFUSED).values()]

@@ -130,9 +130,15 @@ def pair_of(decision: str) -> Row:
     """A pair that rests on a decision."""
     sides = (Side("sampled"), Side("sampled"))
     return Row(
-        "dpo", "2026-01-01T00:00:00Z", "# double(x)\n", ("x + x", "x * x"), (9.0, 1.0), "lists", "harvest",
-        Provenance(sides, decision=decision),
-    )  # fmt: skip
+        kind="dpo",
+        time="2026-01-01T00:00:00Z",
+        prompt="# double(x)\n",
+        texts=("x + x", "x * x"),
+        scores=(9.0, 1.0),
+        category="lists",
+        source="harvest",
+        provenance=Provenance(sides, decision=decision),
+    )
 
 
 def test_what_the_holdout_confirms_stands(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""A JSONL file that is only ever appended to: whole lines, on the disk when ``append`` returns.
+"""An append-only JSONL file. When ``append`` returns, its lines are on the disk.
 
-What a kill leaves is a last line that is cut off. It was never acknowledged: readers pass over it, and the next append
-takes it away. A last line that lacks only its line end is whole.
+A kill may leave a truncated last line. It was never acknowledged: readers skip it, and the next append removes it. A
+last line that lacks only its line end is complete.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from common.files import set_aside, sync, write_durably
 from probes.inputs.text import parse_object
 
 SUMS = "sums.json"
-"""Of each file of the folder: how long it was after the last append, and the checksum of that much of it."""
+"""Name of each file of the folder -> its length after the last append, and the checksum of that many bytes."""
 
 BLOCK = 1 << 16
 
@@ -33,14 +33,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each whole line; nothing where there is no file. BadInput names a line that is none."""
+    """(line number, object) of each complete line; empty for a missing file. BadInput names a line that has none."""
     whole, tail = _split(path)
     lines = whole.split(b"\n")[:-1] + ([tail] if _is_object(tail) else [])
     return [(number, _parsed(path, number, line)) for number, line in enumerate(lines, start=1)]
 
 
 def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the rows and wait for the disk. The caller holds the folder's lock."""
+    """Write the rows and wait until they are on the disk. The caller holds the folder's lock."""
     if not rows:
         return
     new = not path.exists()
@@ -57,12 +57,12 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         os.fsync(stream.fileno())
     if new:
         sync(path.parent)
-    _remember(path)
+    _update_checksum(path)
 
 
-def altered(path: Path) -> str:
-    """How a file is not what was appended to it, in words; "" where it is, or where nothing is known of it. What a kill
-    left at its end is no alteration."""
+def describe_alteration(path: Path) -> str:
+    """How a file differs from what was appended to it, in words; "" where it does not, or has no checksum. A truncated
+    last line is no alteration."""
     length, checksum = _sums(path.parent).get(path.name, (0, 0))
     content = path.read_bytes() if path.exists() else b""
     if len(content) < length:
@@ -70,9 +70,9 @@ def altered(path: Path) -> str:
     return "" if zlib.crc32(content[:length]) == checksum else "is not what was written"
 
 
-def _remember(path: Path) -> None:
-    """Go on with the checksum of what was appended, in ``sums.json`` beside it. It may be behind after a kill, and is
-    left alone where the file is shorter than it was."""
+def _update_checksum(path: Path) -> None:
+    """Extend the checksum in ``sums.json`` to the present end of the file. It may lag behind after a kill; it is not
+    changed when the file has become shorter."""
     sums = _sums(path.parent)
     length, checksum = sums.get(path.name, (0, 0))
     with path.open("rb") as stream:
@@ -84,14 +84,14 @@ def _remember(path: Path) -> None:
     write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
 
 
-def _forget(path: Path) -> None:
+def _reset_checksum(path: Path) -> None:
     sums = _sums(path.parent)
     sums.pop(path.name, None)
     write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
 
 
 def _sums(folder: Path) -> dict[str, tuple[int, int]]:
-    """By the names of the files, length and checksum; nothing where that cannot be read."""
+    """File name -> length and checksum; empty when ``sums.json`` cannot be read."""
     try:
         found = json.loads((folder / SUMS).read_text(encoding="utf-8"))
         return {name: (int(length), int(checksum)) for name, (length, checksum) in found.items()}
@@ -100,16 +100,16 @@ def _sums(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) -> str:
-    """Keep the lines that are objects and that ``accept`` takes without BadInput, as they are; what was done. The file
-    as it was stays beside it."""
+    """Keep the lines that are objects and that ``accept`` takes without BadInput; the original file stays beside the
+    new one. Returns what was done, in words."""
     with locked(path.parent):
         whole, tail = _split(path)
         lines = [*whole.split(b"\n")[:-1], *([tail] if tail else [])]
         good = [line for line in lines if _is_taken(line, accept)]
         aside = set_aside(path) if path.exists() else None
         write_durably(path, "".join(f"{line.decode()}\n" for line in good))
-        _forget(path)
-        _remember(path)
+        _reset_checksum(path)
+        _update_checksum(path)
     kept = f"{len(good)} of {len(lines)} lines are kept"
     return f"{kept}, and the file as it was is {aside.name}" if aside else kept
 
@@ -123,7 +123,7 @@ def _is_taken(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:
 
 
 def _ending(path: Path) -> tuple[int, bytes]:
-    """Where the whole lines end, and what follows; of a long file no more is read than that."""
+    """The offset where complete lines end, and the bytes after it. Reads a long file from its end only."""
     try:
         with path.open("rb") as stream:
             start, last = stream.seek(0, os.SEEK_END), b""
@@ -138,7 +138,7 @@ def _ending(path: Path) -> tuple[int, bytes]:
 
 
 def _split(path: Path) -> tuple[bytes, bytes]:
-    """The whole lines, and what follows the last line end."""
+    """The complete lines, and the bytes after the last line end."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def _split(path: Path) -> tuple[bytes, bytes]:
 
 
 def _is_object(line: bytes) -> bool:
-    """No cut-off object is an object: it lacks its last brace."""
+    """A truncated object does not parse, since it lacks its last brace."""
     try:
         parse_object(line.decode())
     except ValueError:
@@ -160,5 +160,5 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         return parse_object(line.decode())
     except ValueError as error:
-        told = "is no UTF-8 text; restore it" if isinstance(error, UnicodeDecodeError) else error
+        told = "is not UTF-8 text; restore it" if isinstance(error, UnicodeDecodeError) else error
         raise BadInput(f"{path}, line {number} {told}") from None

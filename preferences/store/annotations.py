@@ -1,0 +1,279 @@
+"""Annotations of rows: votes, withdrawals, reviews and gate certificates. Pure functions; stored rows never change.
+
+A voter's up and down replace each other; flip and drop are kept beside them; clear takes back all votes of that voter
+on the row. One flip swaps the sides, whatever the number of flips; one drop takes the row out of exports.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, get_args
+
+from common.digests import digest_of
+from common.errors import BadInput
+from preferences.store.provenance import Side
+from preferences.store.rows import Row, coverage_of, receipt_of, text_to_json
+from probes.inputs.turns import Turns
+
+VoteChoice = Literal["up", "down", "flip", "drop", "clear"]
+VOTE_CHOICES: tuple[VoteChoice, ...] = get_args(VoteChoice)
+ReviewAnswer = Literal["good", "bad", "skip"]
+REVIEW_ANSWERS: tuple[ReviewAnswer, ...] = get_args(ReviewAnswer)
+Ballot = frozenset[VoteChoice]
+
+ENOUGH_REVIEWS = 5
+"""A set counts as reviewed when so many of its rows were judged; a smaller set, when all of them were."""
+
+
+def parse_vote_choice(text: str) -> VoteChoice:
+    if text not in VOTE_CHOICES:
+        raise BadInput(f"vote={text!r} is not known; use one of {', '.join(VOTE_CHOICES)}")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    row: str
+    vote: VoteChoice
+    by: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Of one row, or of every row that rests on a decision, including rows that are written later."""
+
+    row: str
+    decision: str
+    reason: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A reviewer's judgement of a row. ``store``: the digest of the set that the row was picked from."""
+
+    row: str
+    verdict: ReviewAnswer
+    by: str
+    time: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certification:
+    """A gate's certificate of the chosen side of a row. ``chosen``: that text's digest. ``receipt``: JSON text."""
+
+    row: str
+    chosen: str
+    receipt: str
+    time: str
+
+
+@dataclass(frozen=True)
+class AnnotatedRow:
+    """A stored row with its annotations. ``texts``, ``scores`` and ``sides`` are those after a flip."""
+
+    row: Row
+    _: KW_ONLY
+    withdrawn: str = ""
+    up: int = 0
+    down: int = 0
+    flipped: bool = False
+    dropped: bool = False
+    reviews: tuple[Review, ...] = ()
+    certifications: tuple[Certification, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    @property
+    def state(self) -> str:
+        return "withdrawn" if self.withdrawn else "live"
+
+    @property
+    def texts(self) -> tuple[Turns, ...]:
+        return self.row.texts[::-1] if self.flipped else self.row.texts
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        return self.row.scores[::-1] if self.flipped else self.row.scores
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        return self.row.provenance.sides[::-1] if self.flipped else self.row.provenance.sides
+
+    @property
+    def receipt(self) -> Mapping[str, Any] | None:
+        """The latest certificate of the text that is chosen now; the code gate's takes precedence. Without one, the
+        receipt that the row was added with, unless the row was flipped."""
+        chosen = text_digest(self.texts[0])
+        found = [receipt_of(one.receipt) or {} for one in reversed(self.certifications) if one.chosen == chosen]
+        code = [one for one in found if one.get("gate") == "code"]
+        if found:
+            return (code or found)[0]
+        return None if self.flipped else self.row.receipt
+
+    @property
+    def coverage(self) -> float | None:
+        """Code coverage of the chosen side in percent, where its receipt has it."""
+        return coverage_of(self.receipt or {})
+
+    @property
+    def margin(self) -> float | None:
+        """Score of the chosen side minus that of the rejected; None for a reward row and where a score is missing."""
+        if len(self.scores) < 2 or self.scores[0] is None or self.scores[1] is None:
+            return None
+        return self.scores[0] - self.scores[1]
+
+    @property
+    def downvoted(self) -> bool:
+        return self.down > self.up
+
+    @property
+    def used(self) -> bool:
+        """Live, not dropped and valid: audits count such rows, and exports take them unless they are voted down."""
+        return not self.withdrawn and not self.dropped and self.valid
+
+    @property
+    def valid(self) -> bool:
+        """An ORPO row is valid as long as its chosen side is certified and not flipped; other rows always are."""
+        certified = (self.receipt or {}).get("certified") is True
+        return self.row.kind != "orpo" or (not self.flipped and certified)
+
+
+def text_digest(text: Turns) -> str:
+    """A digest that identifies a text."""
+    return digest_of(text_to_json(text))
+
+
+def annotate(
+    rows: Sequence[Row],
+    votes: Iterable[Vote],
+    withdrawals: Iterable[Withdrawal],
+    reviews: Iterable[Review],
+    certifications: Iterable[Certification] = (),
+    elsewhere: Iterable[Row] = (),
+) -> tuple[AnnotatedRow, ...]:
+    """The rows, in their order, with their annotations.
+
+    Votes, reviews and certificates apply to the content of a row, so they also hold for its copies in every store;
+    ``elsewhere``: rows of other stores that the annotations may name. A drop applies to the pair in either order.
+    """
+    by_id = {row.id: row for row in (*elsewhere, *rows)}
+    ballots = collect_ballots(votes, by_id)
+    dropped = {by_id[one].pair_digest for one in _dropped_ids(votes, by_id, ballots)}
+    certified: dict[str, list[Certification]] = defaultdict(list)
+    for one in certifications:
+        if one.row in by_id:
+            certified[by_id[one.row].pair_digest].append(one)
+    by_row, by_decision = _withdrawal_reasons(withdrawals)
+    reviewed: dict[str, list[Review]] = defaultdict(list)
+    for review in reviews:
+        if review.row in by_id:
+            reviewed[by_id[review.row].content_digest].append(review)
+    found = []
+    for row in rows:
+        own = ballots.get(row.content_digest, {}).values()
+        found.append(
+            AnnotatedRow(
+                row=row,
+                withdrawn=by_row.get(row.id) or by_decision.get(row.provenance.decision, ""),
+                up=sum("up" in ballot for ballot in own),
+                down=sum("down" in ballot for ballot in own),
+                flipped=any("flip" in ballot for ballot in own),
+                dropped=row.pair_digest in dropped,
+                reviews=tuple(reviewed[row.content_digest]),
+                certifications=tuple(certified[row.pair_digest]),
+            )
+        )
+    return tuple(found)
+
+
+def collect_ballots(votes: Iterable[Vote], by_id: Mapping[str, Row]) -> dict[str, dict[str, Ballot]]:
+    """Content digest of a row -> voter -> the votes of that voter that count; ``by_id``: the rows that are voted on."""
+    found: dict[str, dict[str, Ballot]] = defaultdict(dict)
+    for vote in votes:
+        if vote.row in by_id:
+            own = found[by_id[vote.row].content_digest]
+            own[vote.by] = updated_ballot(own.get(vote.by, frozenset()), vote.vote)
+    return found
+
+
+def updated_ballot(ballot: Ballot, vote: VoteChoice) -> Ballot:
+    """A voter's ballot on a row after one more vote."""
+    if vote == "clear":
+        return frozenset()
+    return (ballot - {"up", "down"} if vote in ("up", "down") else ballot) | {vote}
+
+
+def _dropped_ids(
+    votes: Iterable[Vote], by_id: Mapping[str, Row], ballots: Mapping[str, Mapping[str, Ballot]]
+) -> Iterator[str]:
+    """Ids of the rows that some voter's ballot drops."""
+    for row in dict.fromkeys(vote.row for vote in votes if vote.row in by_id):
+        if any("drop" in one for one in ballots[by_id[row].content_digest].values()):
+            yield row
+
+
+def _withdrawal_reasons(withdrawals: Iterable[Withdrawal]) -> tuple[dict[str, str], dict[str, str]]:
+    """The first reason by row, and by decision."""
+    by_row: dict[str, str] = {}
+    by_decision: dict[str, str] = {}
+    for one in withdrawals:
+        if one.row:
+            by_row.setdefault(one.row, one.reason)
+        if one.decision:
+            by_decision.setdefault(one.decision, one.reason)
+    return by_row, by_decision
+
+
+def without_copies(found: Iterable[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
+    """The first of the rows with equal content after flips; reward rows are equal only if their scores are."""
+    first: dict[tuple[object, ...], AnnotatedRow] = {}
+    for one in found:
+        scores = one.scores if one.row.kind == "reward" else ()
+        first.setdefault((one.row.pair_digest, text_digest(one.texts[0]), *scores), one)
+    return tuple(first.values())
+
+
+def without_contradictions(found: Sequence[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
+    """Without the pairs of which another row prefers the opposite, because a vote was taken back for example."""
+    ways = Counter((one.row.pair_digest, text_digest(one.texts[0])) for one in found)
+    sides = Counter(pair for pair, _ in ways)
+    return tuple(one for one in found if len(one.texts) < 2 or sides[one.row.pair_digest] == 1)
+
+
+def usable_rows(found: Iterable[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
+    """The rows in use, without copies."""
+    return without_copies(one for one in found if one.used)
+
+
+def set_digest(found: Iterable[AnnotatedRow]) -> str:
+    """Identifies a set of live, valid rows; it changes when a row is added, removed or flipped."""
+    return digest_of(sorted([one.id, one.flipped] for one in found if one.state == "live" and one.valid))
+
+
+def is_reviewed(found: Sequence[AnnotatedRow]) -> bool:
+    """Whether enough rows of this very set were judged good or bad. An empty set is never reviewed.
+
+    A flip changes the set; other votes do not, so nobody needs to review again after dropping a row.
+    """
+    reviews = (review for one in found for review in one.reviews)
+    return has_enough_reviews(reviewed_ids(reviews, set_digest(found)), len(usable_rows(found)))
+
+
+def has_enough_reviews(judged: Collection[str], used: int) -> bool:
+    """Whether these judged rows make a set with ``used`` rows in use a reviewed one."""
+    return used > 0 and len(judged) >= min(ENOUGH_REVIEWS, used)
+
+
+def reviewed_ids(reviews: Iterable[Review], digest: str) -> frozenset[str]:
+    """Ids of the rows that were judged good or bad as part of the set with this digest."""
+    return frozenset(one.row for one in reviews if one.store == digest and one.verdict != "skip")
+
+
+def is_judged(one: AnnotatedRow, digest: str) -> bool:
+    """Whether a row was judged good or bad as part of the set with this digest."""
+    return bool(reviewed_ids(one.reviews, digest))
