@@ -12,7 +12,7 @@ from common.errors import BadInput
 from common.printable import give, printable, tell
 
 if TYPE_CHECKING:
-    from preferences.store.overlay import Standing
+    from preferences.store.annotations import AnnotatedRow
 
 commands = typer.Typer(help="List, vote on, certify, review, import and export preference pairs.", no_args_is_help=True)
 
@@ -230,7 +230,7 @@ def review(
     from agent.workspace.pair_stores import open_stores, review
     from view.pairs.listing import pair_text, review_data, review_text
 
-    def show_row(row: "Standing", number: int, total: int) -> None:
+    def show_row(row: "AnnotatedRow", number: int, total: int) -> None:
         text = pair_text(row, terminal_width(), f"{number} of {total}")
         tell(text) if as_json else give(text)
 

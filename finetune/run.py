@@ -48,9 +48,19 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
         raise _told(trained, plan)
     note_asking(trained.adapter, base.renderer)
     manifest = Manifest(
-        asked.study, recipe.digest, asked.origin, asked.seed, plan.steps, trained_on(plan), digest, trained.final,
-        trained.seconds, trained.tokens, saved(trained.adapter), _combined(base, trained.adapter, plan),
-    )  # fmt: skip
+        study=asked.study,
+        recipe=recipe.digest,
+        origin=asked.origin,
+        seed=asked.seed,
+        steps=plan.steps,
+        sources=trained_on(plan),
+        base=digest,
+        final=trained.final,
+        seconds=trained.seconds,
+        tokens=trained.tokens,
+        files=saved(trained.adapter),
+        combined=_combined(base, trained.adapter, plan),
+    )
     write_manifest(folder, manifest)
     return manifest
 

@@ -13,14 +13,23 @@ from common.digests import digest_of
 Objective = Literal["orpo", "dpo"]
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 DpoLoss = Literal[
-    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair",
-    "sppo_hard", "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop",
-]  # fmt: skip
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "exo_pair",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+]
 Optimizer = Literal["adamw_torch", "adamw_8bit", "paged_adamw_8bit"]
 Quantization = Literal["none", "nf4"]
-Order = Literal[
-    "shuffle", "source_first", "source_last", "easy_first", "hard_first", "short_first", "long_first"
-]  # fmt: skip
+Order = Literal["shuffle", "source_first", "source_last", "easy_first", "hard_first", "short_first", "long_first"]
 
 
 def _canonical_mixture(weights: Mapping[str, float]) -> Mapping[str, float]:

@@ -78,9 +78,14 @@ def _readings(study: Study, bench: Workbench, changes: Mapping[str, object], see
 def _scores_of_base(study: Study, bench: Workbench) -> Sequence[Score]:
     base, prompts, probe = bench.base("none"), study.material.probe_prompts, study.material.probe
     sampling = Sampling(
-        probe.samples, probe.temperature, probe.top_p, probe.top_k,
-        probe.max_new_tokens, probe.sampling_seed, probe.generation_batch,
-    )  # fmt: skip
+        samples=probe.samples,
+        temperature=probe.temperature,
+        top_p=probe.top_p,
+        top_k=probe.top_k,
+        max_new_tokens=probe.max_new_tokens,
+        seed=probe.sampling_seed,
+        batch_size=probe.generation_batch,
+    )
     questions = [base.renderer.question(prompt.text) for prompt in prompts]
     texts = generate(base.model, base.renderer, questions, sampling)
     answers = [Answer(prompt, text) for prompt, own in zip(prompts, texts, strict=True) for text in own]

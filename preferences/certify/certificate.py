@@ -1,4 +1,4 @@
-"""A certificate: the receipts of one text that a gate saw, a program or an answer; and what each layer caught."""
+"""A certificate: the receipts of all layers of a gate for one text, a program or an answer; and counts per layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,10 @@ from preferences.store.provenance import Origin, origin_of
 Gate = Literal["code", "text"]
 _NAMES: tuple[Gate, ...] = get_args(Gate)
 GATES: Mapping[Gate, tuple[str, ...]] = {
-    "code": (
-        "invariant", "differential", "property", "fuzz", "semantic", "dataflow", "edge_cases", "coverage",
-    ),
-    "text": (
-        "components", "critical", "topic", "length", "repetition", "language", "refusal", "near_duplicate",
-    ),
-}  # fmt: skip
-"""The layers of each gate in their order; what they do is in gate/layers.py and text_gate/layers.py."""
+    "code": ("invariant", "differential", "property", "fuzz", "semantic", "dataflow", "edge_cases", "coverage"),
+    "text": ("components", "critical", "topic", "length", "repetition", "language", "refusal", "near_duplicate"),
+}
+"""The layers of each gate in order; code_gate/layers.py and text_gate/layers.py have their functions."""
 
 
 def gate_of(text: str) -> Gate:
@@ -29,8 +25,8 @@ def gate_of(text: str) -> Gate:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """text: the digest of the program or answer. against: that of the contract, or of the prompt and its set. seed: of
-    the drawn inputs; 0 where none are drawn. receipts: one per layer in order; none for what is mechanical."""
+    """text: digest of the program or answer. against: digest of the contract, or of the prompt and its set. seed: of
+    the drawn inputs, 0 for the text gate. receipts: one per layer in order; none for a mechanically made text."""
 
     gate: Gate
     text: str
@@ -50,12 +46,12 @@ class Certificate:
 
     @property
     def certified(self) -> bool:
-        """Whether it may be a chosen side: all layers passed."""
+        """Whether all layers passed, so that the text may be a chosen side."""
         return bool(self.receipts) and all(receipt.passed for receipt in self.receipts)
 
     @property
     def reason(self) -> str:
-        """Why it is refused, in one line; "" where it is certified."""
+        """Why it was refused, in one line; "" for a certified text."""
         if self.origin == "mechanical":
             return (
                 "a mechanical transformation of a failing text teaches how to hide a failure; it can be no chosen "
@@ -81,12 +77,17 @@ class Certificate:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Certificate":
-        """BadInput for data that no certificate would have written, one that claims more than its receipts too."""
+        """BadInput for other data, and for a certificate that claims more than its receipts do."""
         match data:
             case {
-                "gate": str(gate), "text": str(text), "against": str(against), "origin": str(origin),
-                "seed": int(seed), "certified": bool(certified), "receipts": list(receipts),
-            }:  # fmt: skip
+                "gate": str(gate),
+                "text": str(text),
+                "against": str(against),
+                "origin": str(origin),
+                "seed": int(seed),
+                "certified": bool(certified),
+                "receipts": list(receipts),
+            }:
                 rows = tuple(Receipt.from_json(row if isinstance(row, dict) else {}) for row in receipts)
                 read = Certificate(gate_of(gate), text, against, origin_of(origin), seed, rows)
                 if read.certified == certified:
@@ -99,8 +100,8 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """caught: texts that the layer refused. alone: of these, those that no other layer refused. left: texts that it
-    and every layer before it passed."""
+    """caught: texts that the layer refused. alone: of these, those that only it refused. left: texts that passed it and
+    all layers before it."""
 
     layer: str
     caught: int
@@ -110,7 +111,7 @@ class Catch:
 
 @dataclass(frozen=True, slots=True)
 class Catches:
-    """texts: all of them. mechanical: those refused for their origin, which no layer saw."""
+    """texts: the number of all texts. mechanical: of these, those refused for their origin, before any layer."""
 
     texts: int
     mechanical: int
@@ -118,7 +119,7 @@ class Catches:
 
     @property
     def funnel(self) -> tuple[int, ...]:
-        """The pool before the first layer and after each; the last is what is certified."""
+        """The number of texts before the first layer and after each; the last is the number of certified texts."""
         return (self.texts - self.mechanical, *(catch.left for catch in self.layers))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from preferences import text_gate
 from preferences.certify.certificate import Certificate
-from preferences.code_gate import Contract, Rooms, certify
+from preferences.code_gate import Contract, Sandboxes, certify
 from preferences.store.annotations import AnnotatedRow, Certification, text_digest, usable_rows
 from preferences.store.rows import Row
 from preferences.text_gate import Case
@@ -28,17 +28,17 @@ def held_to(rows: Iterable[AnnotatedRow], contracts: Mapping[str, Contract]) -> 
     return [(one, contracts[prompt]) for one, prompt in asked if isinstance(prompt, str) and prompt in contracts]
 
 
-def certify_row(one: AnnotatedRow, contract: Contract, rooms: Rooms) -> Certified:
+def certify_row(one: AnnotatedRow, contract: Contract, sandboxes: Sandboxes) -> Certified:
     """The program in the chosen answer through the code gate. All of the answer is trained on, so one that declines
     beside its program is refused, too. SandboxBroken when the machinery failed: try again."""
     texts = [plain(text) for text in one.texts]
-    chosen, rejected = (rooms.parser.extract(text, contract.entry_point) for text in texts)
+    chosen, rejected = (sandboxes.parser.extract(text, contract.entry_point) for text in texts)
     refused = ""
     if chosen.form in ("fenced", "chatty") and declines(texts[0]):
         refused = "the answer declines, though it holds a program"
     elif chosen.source and chosen.source.strip() == rejected.source.strip():
         refused = "both sides hold the same program, so there is nothing to prefer"
-    return Certified(one, certify(chosen.source, contract, one.sides[0].origin, rooms, refused=refused))
+    return Certified(one, certify(chosen.source, contract, one.sides[0].origin, sandboxes, refused=refused))
 
 
 def certify_case(case: Case) -> Certified:

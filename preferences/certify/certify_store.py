@@ -11,7 +11,7 @@ from common.extras import require_extra
 from preferences.certify.certificate import Gate
 from preferences.certify.certification import Certified, certification, certify_case, certify_row, held_to, orpo_of
 from preferences.certify.contracts import load_contracts
-from preferences.code_gate import Rooms
+from preferences.code_gate import Sandboxes
 from preferences.store.annotations import usable_rows
 from preferences.store.rows import Kind, Row, kind_of
 from preferences.store.stores import Stores
@@ -72,8 +72,8 @@ def certify_store(stores: Stores, kind: str, contracts: Path, say: Say) -> Certi
             f"none of the {len(rows)} {store} rows asks a prompt of {contracts}; give the contracts of theirs"
         )
     try:
-        with Rooms() as rooms:
-            done = _batches(stores, held, BATCH, lambda one: certify_row(*one, rooms), say)
+        with Sandboxes() as sandboxes:
+            done = _batches(stores, held, BATCH, lambda one: certify_row(*one, sandboxes), say)
     except SandboxUnavailable as error:
         raise MissingRequirement(str(error)) from None
     return Certifying(store, "code", without, *done)

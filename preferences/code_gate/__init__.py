@@ -1,7 +1,7 @@
 """The code gate: certifies that a program is really good before a model is trained on it.
 
-    with Rooms() as rooms:
-        certificate = certify(program, contract, "sampled", rooms)
+    with Sandboxes() as sandboxes:
+        certificate = certify(program, contract, "sampled", sandboxes)
         certificate.certified  # True only when all eight layers passed
         certificate.reason     # else which layers refused it, and the input or line that failed
 
@@ -23,11 +23,11 @@ from common.digests import digest_of
 from preferences.certify.certificate import Catch, Catches, Certificate, catches
 from preferences.certify.receipt import Receipt
 from preferences.code_gate.contract import Case, Contract
-from preferences.code_gate.kinds import KINDS, Kind
-from preferences.code_gate.laws import PROPERTIES, Property
+from preferences.code_gate.contract_bench import Sandboxes
 from preferences.code_gate.layers import LAYERS
-from preferences.code_gate.rooms import Rooms
-from preferences.code_gate.trial import CannotRun, Trial
+from preferences.code_gate.parameter_kinds import KINDS, ParameterKind
+from preferences.code_gate.program_under_test import CannotRun, ProgramUnderTest
+from preferences.code_gate.properties import PROPERTIES, Property
 from preferences.store.provenance import Origin, origin_of
 
 __all__ = [
@@ -39,17 +39,17 @@ __all__ = [
     "Catches",
     "Certificate",
     "Contract",
-    "Kind",
+    "ParameterKind",
     "Property",
     "Receipt",
-    "Rooms",
+    "Sandboxes",
     "catches",
     "certify",
 ]
 
 
 def certify(
-    program: str, contract: Contract, origin: Origin, rooms: Rooms, seed: int = 0, refused: str = ""
+    program: str, contract: Contract, origin: Origin, sandboxes: Sandboxes, seed: int = 0, refused: str = ""
 ) -> Certificate:
     """The program through all eight layers.
 
@@ -63,13 +63,13 @@ def certify(
     if refused:
         receipts = tuple(Receipt(layer, False, {}, refused) for layer in LAYERS)
     else:
-        trial = Trial(program, rooms.bench(contract, seed))
-        receipts = tuple(_receipt(layer, trial) for layer in LAYERS)
+        tested = ProgramUnderTest(program, sandboxes.bench(contract, seed))
+        receipts = tuple(_receipt(layer, tested) for layer in LAYERS)
     return Certificate("code", digest, contract.digest, origin, seed, receipts)
 
 
-def _receipt(layer: str, trial: Trial) -> Receipt:
+def _receipt(layer: str, program: ProgramUnderTest) -> Receipt:
     try:
-        return LAYERS[layer](trial)
+        return LAYERS[layer](program)
     except CannotRun as why:
         return Receipt(layer, False, {}, str(why))

@@ -14,7 +14,7 @@ Compares: TypeAlias = Literal["value", "shape"]
 def agree(outcome: Outcome, expected: Outcome, compares: Compares = "value") -> bool:
     """Whether a program did what the reference did: the same value or shape, or the same type of exception."""
     match outcome, expected:
-        case _ if not tells(expected):
+        case _ if not is_informative(expected):
             return True
         case Returned(value), Returned(right):
             return same(value, right) if compares == "value" else same_shape(value, right)
@@ -23,7 +23,7 @@ def agree(outcome: Outcome, expected: Outcome, compares: Compares = "value") -> 
     return False
 
 
-def tells(expected: Outcome) -> bool:
+def is_informative(expected: Outcome) -> bool:
     """Whether an outcome of the reference says anything: not where it ran out of time, memory or stack."""
     match expected:
         case Ended():
@@ -43,19 +43,19 @@ def same_shape(value: Value, right: Value) -> bool:
     return True
 
 
-def unreal(value: Value) -> bool:
+def has_nan_or_infinity(value: Value) -> bool:
     """Whether a nan or an infinity is anywhere in the value."""
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, dict):
-        return any(unreal(part) for pair in value.items() for part in pair)
-    return isinstance(value, list | tuple | set) and any(map(unreal, value))
+        return any(has_nan_or_infinity(part) for pair in value.items() for part in pair)
+    return isinstance(value, list | tuple | set) and any(map(has_nan_or_infinity, value))
 
 
-def flags(value: Value, place: str = "result") -> Iterator[tuple[str, bool]]:
+def boolean_flags(value: Value, place: str = "result") -> Iterator[tuple[str, bool]]:
     """Every True or False in tuples, with its place."""
     if isinstance(value, bool):
         yield place, value
     elif isinstance(value, tuple):
         for index, part in enumerate(value):
-            yield from flags(part, f"{place}[{index}]")
+            yield from boolean_flags(part, f"{place}[{index}]")

@@ -1,13 +1,13 @@
-"""A contract says what a function is to do. Its JSON form, where all but the first three may be left out:
+"""A contract says what a function must do. Its JSON form; all keys but the first three are optional:
 
     {
       "entry_point": "encode",
-      "parameters": {"text": "word", "shift": "small"},      name -> kind, in order; kinds.py has the kinds
-      "reference": "def encode(text, shift):\\n    ...\\n",    a program that is right; helpers of properties, too
+      "parameters": {"text": "word", "shift": "small"},      name -> kind, in order; see parameter_kinds.py
+      "reference": "def encode(text, shift):\\n    ...\\n",    a correct program; also helpers of properties
       "invariants": ["len(result) == len(text)"],            expressions over the parameters and `result`
-      "properties": ["deterministic", {"round_trip": "decode"}],      laws.py has the properties
+      "properties": ["deterministic", {"round_trip": "decode"}],      see properties.py
       "cases": [{"args": ["ab", 1], "expected": "bc"}],      values as in sandbox.values
-      "compares": "value"                                    or "shape", for a function that draws lots
+      "compares": "value"                                    or "shape", for a function that uses random numbers
     }
 
 The value of a parameter of a function-valued kind is the name of one of its functions.
@@ -22,23 +22,31 @@ from typing import Any, get_args
 from common.digests import digest_of
 from common.errors import BadInput
 from preferences.code_gate.agreement import Compares
-from preferences.code_gate.kinds import KINDS
-from preferences.code_gate.laws import PROPERTIES, Property, Row
-from preferences.code_gate.tree import parse
+from preferences.code_gate.parameter_kinds import KINDS
+from preferences.code_gate.properties import PROPERTIES, Arguments, Property
+from preferences.code_gate.syntax_tree import parse
 from sandbox import Value, decode, encode
 
-_KEYS = ("entry_point", "parameters", "reference", "invariants", "properties", "cases", "compares")
+_TYPES = {
+    "entry_point": (str, "a text"),
+    "parameters": (dict, "an object"),
+    "reference": (str, "a text"),
+    "invariants": (list, "a list"),
+    "properties": (list, "a list"),
+    "cases": (list, "a list"),
+}
+_KEYS = (*_TYPES, "compares")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    arguments: Row
+    arguments: Arguments
     expected: Value
 
 
 @dataclass(frozen=True)
 class Contract:
-    """BadInput for one that no program could be held to."""
+    """BadInput for a contract that no program could be checked against."""
 
     entry_point: str
     parameters: Mapping[str, str]
@@ -125,20 +133,21 @@ class Contract:
         """BadInput says in one sentence what is wrong with the data."""
         for key in data:
             _one_of(key, _KEYS, "a key of a contract")
-        for key, kind, word in (
-            ("entry_point", str, "a text"), ("parameters", dict, "an object"), ("reference", str, "a text"),
-            ("invariants", list, "a list"), ("properties", list, "a list"), ("cases", list, "a list"),
-        ):  # fmt: skip
+        for key, (kind, word) in _TYPES.items():
             if not isinstance(data.get(key, [] if kind is list else None), kind):
                 raise BadInput(f"{key} of a contract is {word}, not {str(data.get(key))[:60]}; mend it")
         for name, value in [*data["parameters"].items(), *(("an invariant", v) for v in data.get("invariants", []))]:
             if not isinstance(value, str):
                 raise BadInput(f"{name} in a contract is a text, not {str(value)[:60]}; mend it")
         return Contract(
-            data["entry_point"], dict(data["parameters"]), data["reference"], tuple(data.get("invariants", ())),
-            tuple(map(_property, data.get("properties", ()))), tuple(map(_case, data.get("cases", ()))),
-            data.get("compares", "value"),
-        )  # fmt: skip
+            entry_point=data["entry_point"],
+            parameters=dict(data["parameters"]),
+            reference=data["reference"],
+            invariants=tuple(data.get("invariants", ())),
+            properties=tuple(map(_property, data.get("properties", ()))),
+            cases=tuple(map(_case, data.get("cases", ()))),
+            compares=data.get("compares", "value"),
+        )
 
 
 def _property(data: Any) -> Property:

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from preferences.certify.receipt import Receipt
+from preferences.code_gate.contract_bench import calls
 from preferences.code_gate.harness import ARCS, TRACED, traced_source
-from preferences.code_gate.rooms import calls
-from preferences.code_gate.trial import CannotRun, Trial
+from preferences.code_gate.program_under_test import CannotRun, ProgramUnderTest
 from probes.scoring.execution.calls import describe
 from probes.scoring.execution.parser import Unread
 from sandbox import Candidate, Outcome, Returned
@@ -23,20 +23,20 @@ LEAST = 80.0
 _LEFT_OUT = [r"^if __name__ == ['\"]__main__['\"]:", r"^\s*raise\b"]
 
 
-def check(trial: Trial) -> Receipt:
-    bench = trial.bench
-    rows = [*trial.drawn, *bench.catalogue, *bench.edges]
+def check(program: ProgramUnderTest) -> Receipt:
+    bench = program.bench
+    rows = [*program.drawn, *bench.catalogue, *bench.edges]
 
     def trace(candidate: Candidate) -> Outcome:
         calls(candidate, TRACED, rows)
         return candidate.call(ARCS)
 
-    outcome = trial.attempt(traced_source(trial.program, trial.contract), trace)
+    outcome = program.attempt(traced_source(program.source, program.contract), trace)
     if not isinstance(outcome, Returned):
         return Receipt("coverage", False, {"inputs": len(rows)}, f"no arcs came back: it {describe(outcome)}")
-    arcs = sorted(_arcs(outcome.value, trial.program))
+    arcs = sorted(_arcs(outcome.value, program.source))
     try:
-        return Receipt(**bench.rooms.parser.ask(measure, trial.program, arcs, len(rows)))
+        return Receipt(**bench.sandboxes.parser.ask(measure, program.source, arcs, len(rows)))
     except Unread as why:
         raise CannotRun(f"coverage.py cannot read it: {why}") from None
 

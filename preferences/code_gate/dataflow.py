@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from preferences.certify.receipt import Receipt
 from preferences.code_gate.lost_samples import lost_samples
-from preferences.code_gate.reading import Text
-from preferences.code_gate.tree import (
+from preferences.code_gate.program_analysis import ParsedProgram
+from preferences.code_gate.program_under_test import ProgramUnderTest
+from preferences.code_gate.syntax_tree import (
     LOOPS,
     Finding,
     Function,
@@ -25,22 +26,21 @@ from preferences.code_gate.tree import (
     reads,
     without_docstring,
 )
-from preferences.code_gate.trial import Trial
 
 
-def check(trial: Trial) -> Receipt:
-    found = trial.read.findings["dataflow"]
+def check(program: ProgramUnderTest) -> Receipt:
+    found = program.analysis.findings["dataflow"]
     failing = "; ".join(f"line {line}: {what}" for line, what in found[:3])
     return Receipt("dataflow", not found, {"checks": len(CHECKS), "findings": len(found)}, failing)
 
 
-def _lost_samples(text: Text) -> Iterator[Finding]:
-    return lost_samples(text.tree)
+def _lost_samples(parsed: ParsedProgram) -> Iterator[Finding]:
+    return lost_samples(parsed.tree)
 
 
-def _one_turn(text: Text) -> Iterator[Finding]:
+def _one_turn(parsed: ParsedProgram) -> Iterator[Finding]:
     """A loop whose body always ends in a return. `for x in xs: return x` alone is an idiom: the first, if any."""
-    for loop in ast.walk(text.tree):
+    for loop in ast.walk(parsed.tree):
         if not isinstance(loop, LOOPS) or completes(loop.body) or any(leaving(loop)):
             continue
         returned = any(isinstance(node, ast.Return) for node in own(loop.body))
@@ -48,10 +48,10 @@ def _one_turn(text: Text) -> Iterator[Finding]:
             yield loop.lineno, "this loop returns in its first turn on every path"
 
 
-def _unread_parameters(text: Text) -> Iterator[Finding]:
+def _unread_parameters(parsed: ParsedProgram) -> Iterator[Finding]:
     """A parameter of the entry point, or of a function that is only ever called, that is never read. Not where the
     reference does not read it either, or where the name begins with an underscore."""
-    tree, contract = text.tree, text.contract
+    tree, contract = parsed.tree, parsed.contract
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     passed_on = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called}
     spared = _unread_places(parse(contract.reference), contract.entry_point)
@@ -94,4 +94,4 @@ def _is_read(body: Sequence[ast.stmt], name: str) -> bool:
     return any(isinstance(n, ast.AugAssign) and name in names(n.target) for part in body for n in ast.walk(part))
 
 
-CHECKS: tuple[Callable[[Text], Iterator[Finding]], ...] = (_lost_samples, _one_turn, _unread_parameters)
+CHECKS: tuple[Callable[[ParsedProgram], Iterator[Finding]], ...] = (_lost_samples, _one_turn, _unread_parameters)

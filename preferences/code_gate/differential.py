@@ -7,16 +7,16 @@ program, too.
 from collections.abc import Iterable
 
 from preferences.certify.receipt import Receipt
-from preferences.code_gate.agreement import agree, flags, tells
-from preferences.code_gate.trial import Trial
+from preferences.code_gate.agreement import agree, boolean_flags, is_informative
+from preferences.code_gate.program_under_test import ProgramUnderTest
 from probes.scoring.execution.calls import describe
 from sandbox import Outcome, Returned
 
 
-def check(trial: Trial) -> Receipt:
-    bench, rows, compares = trial.bench, trial.drawn, trial.contract.compares
-    outcomes, expected = trial.outcomes, bench.reference(rows)
-    figures = {"inputs": len(rows), "compared": sum(map(tells, expected))}
+def check(program: ProgramUnderTest) -> Receipt:
+    bench, rows, compares = program.bench, program.drawn, program.contract.compares
+    outcomes, expected = program.outcomes, bench.reference(rows)
+    figures = {"inputs": len(rows), "compared": sum(map(is_informative, expected))}
     for row, outcome, right in zip(rows, outcomes, expected, strict=True):
         if not agree(outcome, right, compares):
             failing = f"{bench.note(row, outcome)}, and the reference {describe(right)}"
@@ -31,5 +31,5 @@ def check(trial: Trial) -> Receipt:
 
 def _varying(outcomes: Iterable[Outcome]) -> set[str]:
     """The places of flags that are True for one input and False for another."""
-    seen = {flag for outcome in outcomes if isinstance(outcome, Returned) for flag in flags(outcome.value)}
+    seen = {flag for outcome in outcomes if isinstance(outcome, Returned) for flag in boolean_flags(outcome.value)}
     return {place for place, value in seen if value and (place, False) in seen}

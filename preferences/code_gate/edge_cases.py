@@ -5,31 +5,31 @@ broken invariant, or a round trip that does not come back. What the reference it
 """
 
 from preferences.certify.receipt import Receipt
-from preferences.code_gate.agreement import unreal
-from preferences.code_gate.laws import Row
-from preferences.code_gate.trial import Trial
+from preferences.code_gate.agreement import has_nan_or_infinity
+from preferences.code_gate.program_under_test import ProgramUnderTest
+from preferences.code_gate.properties import Arguments
 from sandbox import Returned
 
 
-def check(trial: Trial) -> Receipt:
-    bench, rows = trial.bench, trial.bench.edges
-    outcomes, expected = trial.run(rows), bench.reference(rows)
+def check(program: ProgramUnderTest) -> Receipt:
+    bench, rows = program.bench, program.bench.edges
+    outcomes, expected = program.run(rows), bench.reference(rows)
     figures = {"inputs": len(rows), "told": sum(isinstance(right, Returned) for right in expected)}
-    both: list[tuple[Row, Returned, Returned]] = []
+    both: list[tuple[Arguments, Returned, Returned]] = []
     for row, outcome, right in zip(rows, outcomes, expected, strict=True):
         if not isinstance(right, Returned):
             continue
         if not isinstance(outcome, Returned):
             return Receipt("edge_cases", False, figures, bench.note(row, outcome))
-        if unreal(outcome.value) and not unreal(right.value):
+        if has_nan_or_infinity(outcome.value) and not has_nan_or_infinity(right.value):
             return Receipt("edge_cases", False, figures, f"{bench.note(row, outcome)}, which the reference does not")
         both.append((row, outcome, right))
-    failing = _invariants(trial, both) or _round_trips(trial, both)
+    failing = _invariants(program, both) or _round_trips(program, both)
     return Receipt("edge_cases", not failing, figures, failing)
 
 
-def _invariants(trial: Trial, both: list[tuple[Row, Returned, Returned]]) -> str:
-    bench = trial.bench
+def _invariants(program: ProgramUnderTest, both: list[tuple[Arguments, Returned, Returned]]) -> str:
+    bench = program.bench
     rows = [row for row, _, _ in both]
     breaches = bench.breaches(rows, [outcome.value for _, outcome, _ in both])
     if any(breaches):
@@ -40,10 +40,10 @@ def _invariants(trial: Trial, both: list[tuple[Row, Returned, Returned]]) -> str
     return ""
 
 
-def _round_trips(trial: Trial, both: list[tuple[Row, Returned, Returned]]) -> str:
-    bench, parameters = trial.bench, list(trial.contract.parameters)
+def _round_trips(program: ProgramUnderTest, both: list[tuple[Arguments, Returned, Returned]]) -> str:
+    bench, parameters = program.bench, list(program.contract.parameters)
     rows = [row for row, _, _ in both]
-    for one in trial.contract.properties:
+    for one in program.contract.properties:
         if one.name == "round_trip":
             broken = one.broken(rows, [outcome for _, outcome, _ in both], parameters, bench.telling, bench.helper)
             excused = one.broken(rows, [right for _, _, right in both], parameters, bench.telling, bench.helper)

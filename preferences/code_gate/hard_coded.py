@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from preferences.code_gate.contract import Contract
-from preferences.code_gate.tree import (
+from preferences.code_gate.syntax_tree import (
     NOT_LITERAL,
     Finding,
     Function,

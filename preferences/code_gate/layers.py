@@ -5,9 +5,9 @@ from collections.abc import Callable
 from preferences.certify.receipt import Receipt
 from preferences.code_gate import coverage, dataflow, differential, edge_cases, fuzz, invariant, semantic
 from preferences.code_gate import property as properties
-from preferences.code_gate.trial import Trial
+from preferences.code_gate.program_under_test import ProgramUnderTest
 
-LAYERS: dict[str, Callable[[Trial], Receipt]] = {
+LAYERS: dict[str, Callable[[ProgramUnderTest], Receipt]] = {
     "invariant": invariant.check,
     "differential": differential.check,
     "property": properties.check,

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from preferences.code_gate.tree import LOOPS, Finding, Loop, completes, names, own
+from preferences.code_gate.syntax_tree import LOOPS, Finding, Loop, completes, names, own
 
 _GROWS = {"append", "add", "extend", "insert", "appendleft", "update"}
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from common.errors import BadInput
 from preferences.certify.receipt import Receipt
 from preferences.code_gate.agreement import agree
+from preferences.code_gate.contract_bench import calls
 from preferences.code_gate.harness import call_name, callable_source
-from preferences.code_gate.laws import Calls, Row
-from preferences.code_gate.rooms import calls
-from preferences.code_gate.trial import Trial
+from preferences.code_gate.program_under_test import ProgramUnderTest
+from preferences.code_gate.properties import Arguments, Calls
 from probes.scoring.execution.calls import describe
 from sandbox import Candidate, Outcome, SandboxBroken
 
@@ -21,28 +21,30 @@ class _Halt(BaseException):
     """Ends hypothesis' search at once, which any Exception would not."""
 
 
-def check(trial: Trial) -> Receipt:
-    rows, contract = trial.bench.examples, trial.contract
-    failing = trial.attempt(callable_source(trial.program, contract), lambda candidate: _search(trial, candidate, rows))
+def check(program: ProgramUnderTest) -> Receipt:
+    rows, contract = program.bench.examples, program.contract
+    failing = program.attempt(
+        callable_source(program.source, contract), lambda candidate: _search(program, candidate, rows)
+    )
     return Receipt("property", not failing, {"examples": len(rows), "properties": len(contract.properties)}, failing)
 
 
-def _search(trial: Trial, candidate: Candidate, rows: Sequence[Row]) -> str:
+def _search(program: ProgramUnderTest, candidate: Candidate, rows: Sequence[Arguments]) -> str:
     """How one process of the program fails on the smallest input; "" where it does not."""
 
-    def call(some: Sequence[Row]) -> list[Outcome]:
-        outcomes = calls(candidate, call_name(trial.contract), some, tell=True)
-        trial.watch(some, outcomes)
+    def call(some: Sequence[Arguments]) -> list[Outcome]:
+        outcomes = calls(candidate, call_name(program.contract), some, tell=True)
+        program.watch(some, outcomes)
         return outcomes
 
-    failures = _failures(trial, rows, call)
+    failures = _failures(program, rows, call)
     known = dict(zip(map(repr, rows), failures, strict=True))
     first = next(filter(None, failures), "")
-    return _shrink(trial, candidate, known) or first if first and candidate.ended is None else first
+    return _shrink(program, candidate, known) or first if first and candidate.ended is None else first
 
 
-def _failures(trial: Trial, rows: Sequence[Row], call: Calls) -> list[str]:
-    bench, contract = trial.bench, trial.contract
+def _failures(program: ProgramUnderTest, rows: Sequence[Arguments], call: Calls) -> list[str]:
+    bench, contract = program.bench, program.contract
     outcomes = call(rows)
     found = []
     for row, outcome, right in zip(rows, outcomes, bench.reference(rows), strict=True):
@@ -52,13 +54,13 @@ def _failures(trial: Trial, rows: Sequence[Row], call: Calls) -> list[str]:
         broken = one.broken(rows, outcomes, list(contract.parameters), call, bench.helper)
         for place, (row, outcome, how) in enumerate(zip(rows, outcomes, broken, strict=True)):
             if how and not found[place]:
-                _hold_the_reference_to(trial, one.name, row)
+                _hold_the_reference_to(program, one.name, row)
                 found[place] = f"{one.name}: {bench.note(row, outcome)}, and {how}"
     return found
 
 
-def _hold_the_reference_to(trial: Trial, name: str, row: Row) -> None:
-    bench, contract = trial.bench, trial.contract
+def _hold_the_reference_to(program: ProgramUnderTest, name: str, row: Arguments) -> None:
+    bench, contract = program.bench, program.contract
     outcomes = bench.telling([row])
     for one in contract.properties:
         if one.name == name and any(
@@ -70,24 +72,24 @@ def _hold_the_reference_to(trial: Trial, name: str, row: Row) -> None:
             )
 
 
-def _shrink(trial: Trial, candidate: Candidate, known: dict[str, str]) -> str:
+def _shrink(program: ProgramUnderTest, candidate: Candidate, known: dict[str, str]) -> str:
     """How it fails on the smallest input. Judged once per input, because a program may draw lots."""
-    from preferences.code_gate.hypotheses import shrunk
+    from preferences.code_gate.hypothesis_search import shrunk
 
     smallest = ""
     trouble: list[Exception] = []
 
-    def call(rows: Sequence[Row]) -> list[Outcome]:
-        outcomes = calls(candidate, call_name(trial.contract), rows, tell=True)
+    def call(rows: Sequence[Arguments]) -> list[Outcome]:
+        outcomes = calls(candidate, call_name(program.contract), rows, tell=True)
         if candidate.ended is not None:
             raise _Halt
         return outcomes
 
-    def fails(row: Row) -> bool:
+    def fails(row: Arguments) -> bool:
         nonlocal smallest
         if repr(row) not in known:
             try:
-                known[repr(row)] = _failures(trial, [row], call)[0]
+                known[repr(row)] = _failures(program, [row], call)[0]
             except (SandboxBroken, BadInput) as error:  # hypothesis would take them for failures of the program
                 trouble.append(error)
                 raise _Halt from error
@@ -95,7 +97,7 @@ def _shrink(trial: Trial, candidate: Candidate, known: dict[str, str]) -> str:
         return bool(known[repr(row)])
 
     try:
-        row = shrunk(trial.bench.kinds, trial.bench.property_seed, fails)
+        row = shrunk(program.bench.kinds, program.bench.property_seed, fails)
     except _Halt:
         if trouble:
             raise trouble[0] from None

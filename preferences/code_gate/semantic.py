@@ -1,6 +1,6 @@
 """Layer 5: what a reader of the program would stumble over, from its syntax tree.
 
-Undefined names (names.py), hard-coded expected values (hard_coded.py), a status that is always the same
+Undefined names (undefined_names.py), hard-coded expected values (hard_coded.py), a status that is always the same
 (statuses.py), results of a step thrown away, checks that check nothing, exceptions that are swallowed. A newcomer adds
 a function to `CHECKS`.
 """
@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterator
 
 from preferences.certify.receipt import Receipt
-from preferences.code_gate import names
+from preferences.code_gate.constant_status import constant_status
 from preferences.code_gate.hard_coded import hard_coded
-from preferences.code_gate.reading import Text
-from preferences.code_gate.statuses import constant_status
-from preferences.code_gate.tree import (
+from preferences.code_gate.program_analysis import ParsedProgram
+from preferences.code_gate.program_under_test import ProgramUnderTest
+from preferences.code_gate.syntax_tree import (
     NOT_LITERAL,
     Finding,
     Function,
@@ -26,35 +26,35 @@ from preferences.code_gate.tree import (
     returns,
     without_docstring,
 )
-from preferences.code_gate.trial import Trial
+from preferences.code_gate.undefined_names import find_undefined
 
 _CHECKS_SOMETHING = re.compile(r"(^|_)(check|assert|verify|validate|ensure|require|test)(_|$)")
 _BROAD = {"Exception", "BaseException"}
 _TALK = {"print", "warn", "debug", "info", "warning", "error", "exception", "log"}
 
 
-def check(trial: Trial) -> Receipt:
-    found = trial.read.findings["semantic"]
+def check(program: ProgramUnderTest) -> Receipt:
+    found = program.analysis.findings["semantic"]
     failing = "; ".join(f"line {line}: {what}" for line, what in found[:3])
     return Receipt("semantic", not found, {"checks": len(CHECKS), "findings": len(found)}, failing)
 
 
-def _undefined_names(text: Text) -> Iterator[Finding]:
-    return names.undefined(text.program, text.tree)
+def _undefined_names(parsed: ParsedProgram) -> Iterator[Finding]:
+    return find_undefined(parsed.program, parsed.tree)
 
 
-def _hard_coded(text: Text) -> Iterator[Finding]:
-    return hard_coded(text.tree, text.contract)
+def _hard_coded(parsed: ParsedProgram) -> Iterator[Finding]:
+    return hard_coded(parsed.tree, parsed.contract)
 
 
-def _constant_status(text: Text) -> Iterator[Finding]:
-    return constant_status(text.tree)
+def _constant_status(parsed: ParsedProgram) -> Iterator[Finding]:
+    return constant_status(parsed.tree)
 
 
-def _discarded_step(text: Text) -> Iterator[Finding]:
+def _discarded_step(parsed: ParsedProgram) -> Iterator[Finding]:
     """`_ = step(...)` for a function of the program or one it was given, `_, _ = anything(...)`, and a bare call of a
     function of the program that always returns a tuple."""
-    tree = text.tree
+    tree = parsed.tree
     tupled = {f.name for f in functions(tree) if _always_tuple(f)}
     known = {f.name for f in functions(tree)} | {name for f in functions(tree) for name in parameters(f)}
     for node in ast.walk(tree):
@@ -82,12 +82,12 @@ def _always_tuple(function: Function) -> bool:
     return bool(ends) and not completes(function.body) and all(isinstance(end.value, ast.Tuple) for end in ends)
 
 
-def _checks_nothing(text: Text) -> Iterator[Finding]:
+def _checks_nothing(parsed: ParsedProgram) -> Iterator[Finding]:
     """An assert that always holds, a `pass` where something was, an `if` that only passes, a function for checking,
     or one that is called, that does nothing."""
-    called = {n.func.id for n in ast.walk(text.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    inside = methods(text.tree)
-    for node in ast.walk(text.tree):
+    called = {n.func.id for n in ast.walk(parsed.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    inside = methods(parsed.tree)
+    for node in ast.walk(parsed.tree):
         for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
             for statement in body if isinstance(body, list) and len(without_docstring(body)) > 1 else []:
                 if isinstance(statement, ast.Pass):
@@ -95,10 +95,10 @@ def _checks_nothing(text: Text) -> Iterator[Finding]:
         match node:
             case ast.Assert(test=test) if _always_true(test):
                 yield node.lineno, f"{ast.unparse(node)[:80]} always holds"
-            case ast.If(body=body, orelse=[]) if _only_passes(body) and not _is_elif(node, text.program):
+            case ast.If(body=body, orelse=[]) if _only_passes(body) and not _is_elif(node, parsed.program):
                 yield node.lineno, f"if {ast.unparse(node.test)[:60]}: nothing is done"
             case ast.FunctionDef(name=name, body=body) if _only_passes(body):
-                wanted = node not in inside and (name in called or name == text.contract.entry_point)
+                wanted = node not in inside and (name in called or name == parsed.contract.entry_point)
                 if wanted or _CHECKS_SOMETHING.search(name):
                     yield node.lineno, f"{name} does nothing"
 
@@ -117,9 +117,9 @@ def _is_elif(node: ast.If, program: str) -> bool:
     return program.splitlines()[node.lineno - 1].lstrip().startswith("elif")
 
 
-def _swallowed_exception(text: Text) -> Iterator[Finding]:
+def _swallowed_exception(parsed: ParsedProgram) -> Iterator[Finding]:
     """A bare or broad except that goes on as if nothing had been: pass, continue, a constant."""
-    for node in ast.walk(text.tree):
+    for node in ast.walk(parsed.tree):
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and all(map(_is_idle, node.body)):
             yield node.lineno, f"every exception is swallowed: {ast.unparse(node).splitlines()[0]}"
         elif isinstance(node, ast.With):
@@ -150,7 +150,7 @@ def _is_idle(statement: ast.stmt) -> bool:
     return False
 
 
-CHECKS: tuple[Callable[[Text], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[ParsedProgram], Iterator[Finding]], ...] = (
     _undefined_names,
     _hard_coded,
     _constant_status,

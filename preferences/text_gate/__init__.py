@@ -21,7 +21,7 @@ model, but topic where `cases` is given an embedder, and none draws: the same se
 from common.digests import digest_of
 from preferences.certify.certificate import Certificate
 from preferences.store.rows import text_to_json
-from preferences.text_gate.case import Case, cases
+from preferences.text_gate.answer_under_test import Case, cases
 from preferences.text_gate.layers import LAYERS
 
 __all__ = ["LAYERS", "Case", "cases", "certify"]

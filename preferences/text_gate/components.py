@@ -8,7 +8,7 @@ A score on another scale than 0 to 10 (0.9 of 1, 4 of 5) cannot be told from a l
 """
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.case import Case
+from preferences.text_gate.answer_under_test import Case
 
 LEAST = 5.0
 LEAST_SCORE = 7.0

@@ -1,7 +1,7 @@
 """Layer 2: no critical failure, such as an answer out of character, which no good component makes up for."""
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.case import Case
+from preferences.text_gate.answer_under_test import Case
 
 
 def check(case: Case) -> Receipt:

@@ -9,8 +9,8 @@ English, two languages as near to each other as Danish and Norwegian, an answer 
 import re
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate import languages
-from preferences.text_gate.case import Case
+from preferences.text_gate import language_detection as languages
+from preferences.text_gate.answer_under_test import Case
 
 _TRANSLATES = re.compile(r"\btransl(?:at|iterat)", re.IGNORECASE)
 _FEWEST_LETTERS = 40  # of an answer, or of a line of a prompt

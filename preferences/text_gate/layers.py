@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from preferences.certify.receipt import Receipt
 from preferences.text_gate import components, critical, language, length, near_duplicate, refusal, repetition, topic
-from preferences.text_gate.case import Case
+from preferences.text_gate.answer_under_test import Case
 
 LAYERS: dict[str, Callable[[Case], Receipt]] = {
     "components": components.check,

@@ -5,7 +5,7 @@ says nothing, so a difference of at most SLACK characters passes.
 """
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.case import Case
+from preferences.text_gate.answer_under_test import Case
 
 MOST = 3.0
 SLACK = 40

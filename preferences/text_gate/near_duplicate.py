@@ -2,8 +2,8 @@
 another prompt, nor the whole row an earlier one."""
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.case import Case
-from preferences.text_gate.repeats import alike
+from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.duplicate_rows import alike
 from probes.inputs.duplicates import NEAR, Wording
 
 

@@ -9,7 +9,7 @@ import re
 
 from common.wording import one_line
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.case import Case
+from preferences.text_gate.answer_under_test import Case
 from probes.scoring.execution.answer_parts import refusal
 
 _SERVES = (

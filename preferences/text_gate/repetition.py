@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.case import Case
+from preferences.text_gate.answer_under_test import Case
 
 MOST: dict[str, float] = {"repeated": 0.15, "commonest_pair": 0.20, "line_characters": 0.20, "lines": 0.30}
 PASSAGE = 5
@@ -37,14 +37,17 @@ def check(case: Case) -> Receipt:
         "lines": len(later) / max(SHORTEST["lines"], len(lines)),
         "compression": _compression(case.chosen),
     }
-    said = {"repeated": _passage(words, again), "commonest_pair": pair}
-    told = [
-        f"{share:.0%} of it is {_WHAT[name]} ({said.get(name) or later[0]!r}), and {MOST[name]:.0%} is allowed"
-        for name, share in figures.items() if name in MOST and share > MOST[name]
-    ]  # fmt: skip
+    quoted = {"repeated": _passage(words, again), "commonest_pair": pair}
+    failing = [
+        f"{share:.0%} of it is {_WHAT[name]} ({quoted.get(name) or later[0]!r}), and {MOST[name]:.0%} is allowed"
+        for name, share in figures.items()
+        if name in MOST and share > MOST[name]
+    ]
     if figures["compression"] > COMPRESSES:
-        told.append(f"it compresses {figures['compression']:.0f} times, and {COMPRESSES:g} is allowed")
-    return Receipt("repetition", not told, {name: round(one, 4) for name, one in figures.items()}, "; ".join(told[:1]))
+        failing.append(f"it compresses {figures['compression']:.0f} times, and {COMPRESSES:g} is allowed")
+    return Receipt(
+        "repetition", not failing, {name: round(one, 4) for name, one in figures.items()}, "; ".join(failing[:1])
+    )
 
 
 _WHAT = {

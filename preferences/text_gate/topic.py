@@ -2,7 +2,7 @@
 
 from common.wording import one_line
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.case import Case
+from preferences.text_gate.answer_under_test import Case
 
 
 def check(case: Case) -> Receipt:
@@ -10,8 +10,10 @@ def check(case: Case) -> Receipt:
     is refused."""
     near = case.nearness
     figures = {
-        "own": round(near.own, 4), "other": round(near.other, 4), "prompts": float(near.prompts),
+        "own": round(near.own, 4),
+        "other": round(near.other, 4),
+        "prompts": float(near.prompts),
         "told_apart": float(near.told_apart),
-    }  # fmt: skip
+    }
     told = f"{near.other:.2f} near to {one_line(near.prompt, 60)!r} of row {near.row}, {near.own:.2f} to its own prompt"
     return Receipt("topic", not near.leaked, figures, told if near.leaked else "")

@@ -14,7 +14,18 @@ from common.errors import BadInput
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.tasks import TEMPLATES
 from labs.microcoder.tasks.inputs import KINDS as TASK_KINDS
-from preferences.code_gate import KINDS, LAYERS, Case, Certificate, Contract, Property, Receipt, Rooms, catches, certify
+from preferences.code_gate import (
+    KINDS,
+    LAYERS,
+    Case,
+    Certificate,
+    Contract,
+    Property,
+    Receipt,
+    Sandboxes,
+    catches,
+    certify,
+)
 from sandbox import Limits, encode
 
 WHOLE: dict[str, Any] = ENCODE.as_json() | {"cases": [{"args": ["ab", 1], "expected": "bc"}]}
@@ -101,23 +112,23 @@ def test_every_kind_of_the_bundled_study_is_a_kind_of_the_gate() -> None:
 
 
 def test_a_reference_that_cannot_be_one_is_refused() -> None:
-    with Rooms(Limits(seconds=0.3)) as rooms:
+    with Sandboxes(Limits(seconds=0.3)) as sandboxes:
         for change, message in (
             ({"reference": "def factorial(n):\n    return n\n"}, "a case and the reference agree"),
             ({"reference": "def factorial(n):\n    raise KeyError\n", "cases": ()}, "a reference gives values"),
             ({"reference": "import numpy\ndef factorial(n):\n    return n\n"}, "a reference loads"),
         ):
             with pytest.raises(BadInput, match=message):
-                certify("", replace(FACTORIAL, **change), "sampled", rooms)
+                certify("", replace(FACTORIAL, **change), "sampled", sandboxes)
 
 
 def test_many_cases_are_no_trouble() -> None:
     many = tuple(Case((n,), n * n) for n in range(350))
-    with Rooms(Limits(seconds=0.5)) as rooms:
+    with Sandboxes(Limits(seconds=0.5)) as sandboxes:
         square = Contract("square", {"n": "int"}, "def square(n):\n    return n * n\n", ("result >= 0",), (), many)
-        assert certify("def square(n):\n    return n**2\n", square, "human", rooms).certified
+        assert certify("def square(n):\n    return n**2\n", square, "human", sandboxes).certified
         wrong = "def square(n):\n    return n * n if n != 349 else 0\n"
-        assert certify(wrong, square, "human", rooms).failed == ("differential",)
+        assert certify(wrong, square, "human", sandboxes).failed == ("differential",)
 
 
 def receipts(*failed: str) -> tuple[Receipt, ...]:
@@ -167,21 +178,21 @@ def test_a_certificate_that_nobody_wrote_is_refused(change: dict[str, Any]) -> N
 
 
 def test_a_mechanical_transformation_is_no_chosen_side_whatever_it_passes() -> None:
-    with Rooms(Limits(seconds=0.3)) as rooms:
+    with Sandboxes(Limits(seconds=0.3)) as sandboxes:
         right = FACTORIAL.reference
-        assert certify(right, FACTORIAL, "reference", rooms).certified
-        refused = certify(right, FACTORIAL, "mechanical", rooms)
+        assert certify(right, FACTORIAL, "reference", sandboxes).certified
+        refused = certify(right, FACTORIAL, "mechanical", sandboxes)
         assert not refused.certified
         assert "mechanical transformation" in refused.reason
         assert Certificate.from_json(refused.as_json()) == refused
         with pytest.raises(BadInput, match="origin='robot' is not known; use one of sampled, human, reference"):
-            certify(right, FACTORIAL, "robot", rooms)  # type: ignore[arg-type]
+            certify(right, FACTORIAL, "robot", sandboxes)  # type: ignore[arg-type]
 
 
 def test_the_seed_decides_the_receipts() -> None:
-    with Rooms(Limits(seconds=0.5)) as rooms, Rooms(Limits(seconds=0.5)) as others:
+    with Sandboxes(Limits(seconds=0.5)) as sandboxes, Sandboxes(Limits(seconds=0.5)) as others:
         for program in (FACTORIAL.reference, "def factorial(n):\n    return n or 1\n"):
-            first = certify(program, FACTORIAL, "sampled", rooms, seed=4)
+            first = certify(program, FACTORIAL, "sampled", sandboxes, seed=4)
             assert certify(program, FACTORIAL, "sampled", others, seed=4) == first
 
 

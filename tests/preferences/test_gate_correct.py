@@ -9,15 +9,15 @@ from gate_contracts import CORRECT
 
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.tasks import TEMPLATES, Task, Template
-from preferences.code_gate import Certificate, Contract, Rooms, certify
+from preferences.code_gate import Certificate, Contract, Sandboxes, certify
 from sandbox import Limits
 
 TASKS = 2  # per template
 
 
 @pytest.fixture(scope="module")
-def rooms() -> Iterator[Rooms]:
-    with Rooms(Limits(seconds=0.5)) as opened:
+def sandboxes() -> Iterator[Sandboxes]:
+    with Sandboxes(Limits(seconds=0.5)) as opened:
         yield opened
 
 
@@ -67,25 +67,25 @@ def restyled(task: Task) -> str:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
 def test_references_are_certified_and_every_mistake_is_refused(
-    template: Template, rooms: Rooms, judged: list[Certificate], refused: list[str]
+    template: Template, sandboxes: Sandboxes, judged: list[Certificate], refused: list[str]
 ) -> None:
     for seed in range(TASKS):
         task, contract = task_of(template, seed)
         program = restyled(task) if seed else task.reference
-        judged.append(certify(program, contract, "human" if seed else "reference", rooms, seed))
+        judged.append(certify(program, contract, "human" if seed else "reference", sandboxes, seed))
         if not judged[-1].certified:
             refused.append(f"{judged[-1].reason}\n{program}")
         for mistake in task.mistakes if not seed else ():
-            certificate = certify(mistake, contract, "sampled", rooms, seed)
+            certificate = certify(mistake, contract, "sampled", sandboxes, seed)
             assert not certificate.certified, f"this is certified for {task.prompt}:\n{mistake}"
 
 
 @pytest.mark.parametrize("place", range(len(CORRECT)), ids=lambda place: f"{CORRECT[place][0].entry_point}-{place}")
 def test_programs_by_hand_are_refused_for_coverage_at_most(
-    place: int, rooms: Rooms, judged: list[Certificate], refused: list[str]
+    place: int, sandboxes: Sandboxes, judged: list[Certificate], refused: list[str]
 ) -> None:
     contract, program = CORRECT[place]
-    judged.append(certify(program, contract, "human", rooms))
+    judged.append(certify(program, contract, "human", sandboxes))
     if not judged[-1].certified:
         refused.append(f"{judged[-1].reason}\n{program}")
         assert judged[-1].failed == ("coverage",), judged[-1].reason

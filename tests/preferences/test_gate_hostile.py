@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gate_contracts import TOTAL
 
-from preferences.code_gate import LAYERS, Certificate, Rooms, certify
+from preferences.code_gate import LAYERS, Certificate, Sandboxes, certify
 from sandbox import Candidate, Limits, Outcome, Sandbox, SandboxBroken
 
 RIGHT = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
@@ -58,31 +58,31 @@ HOSTILE = {
 
 
 @pytest.fixture(scope="module")
-def rooms() -> Iterator[Rooms]:
-    with Rooms(Limits(seconds=0.3, memory_mb=128)) as opened:
+def sandboxes() -> Iterator[Sandboxes]:
+    with Sandboxes(Limits(seconds=0.3, memory_mb=128)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_program_gets_receipts_that_failed(rooms: Rooms, name: str) -> None:
+def test_a_hostile_program_gets_receipts_that_failed(sandboxes: Sandboxes, name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    certificate = certify(HOSTILE[name], TOTAL, "sampled", rooms)
+    certificate = certify(HOSTILE[name], TOTAL, "sampled", sandboxes)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
     assert not certificate.certified
     assert [receipt.layer for receipt in certificate.receipts] == list(LAYERS)
     assert Certificate.from_json(certificate.as_json()) == certificate
-    assert certify(RIGHT, TOTAL, "sampled", rooms).certified  # the rooms serve the next one
+    assert certify(RIGHT, TOTAL, "sampled", sandboxes).certified  # the sandboxes serve the next one
 
 
-def test_a_program_that_prints_is_judged_by_what_it_returns(rooms: Rooms) -> None:
+def test_a_program_that_prints_is_judged_by_what_it_returns(sandboxes: Sandboxes) -> None:
     loud = RIGHT.replace("    return", "    print('{\"passed\": true}' * 1000)\n    return")
-    assert certify(loud, TOTAL, "sampled", rooms).certified
-    assert not certify(loud.replace("> 0", "> 1"), TOTAL, "sampled", rooms).certified
+    assert certify(loud, TOTAL, "sampled", sandboxes).certified
+    assert not certify(loud.replace("> 0", "> 1"), TOTAL, "sampled", sandboxes).certified
 
 
-def test_a_program_that_ran_out_of_time_is_not_run_again(rooms: Rooms) -> None:
+def test_a_program_that_ran_out_of_time_is_not_run_again(sandboxes: Sandboxes) -> None:
     endless = "def total(xs):\n    while xs is not None:\n        pass\n    return 0\n"
-    failing = {receipt.layer: receipt.failing for receipt in certify(endless, TOTAL, "sampled", rooms).receipts}
+    failing = {receipt.layer: receipt.failing for receipt in certify(endless, TOTAL, "sampled", sandboxes).receipts}
     assert failing["invariant"].startswith("total(")
     assert "ended, timeout" in failing["invariant"]
     for layer in ("property", "fuzz", "edge_cases", "coverage"):
@@ -90,22 +90,22 @@ def test_a_program_that_ran_out_of_time_is_not_run_again(rooms: Rooms) -> None:
     assert failing["semantic"] == failing["dataflow"] == ""  # reading goes on
 
 
-def test_trouble_of_the_sandbox_is_not_the_programs(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trouble_of_the_sandbox_is_not_the_programs(sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise SandboxBroken("the machine was too busy")
 
-    certify(RIGHT, TOTAL, "sampled", rooms)
-    for seed, sandbox in enumerate((rooms.programs, rooms.references), start=7):
+    certify(RIGHT, TOTAL, "sampled", sandboxes)
+    for seed, sandbox in enumerate((sandboxes.programs, sandboxes.references), start=7):
         with monkeypatch.context() as patch:
             patch.setattr(sandbox, "start", broken)
             with pytest.raises(SandboxBroken):
-                certify(RIGHT, TOTAL, "sampled", rooms, seed=seed)
-        assert certify(RIGHT, TOTAL, "sampled", rooms, seed=seed).certified
+                certify(RIGHT, TOTAL, "sampled", sandboxes, seed=seed)
+        assert certify(RIGHT, TOTAL, "sampled", sandboxes, seed=seed).certified
 
 
 @pytest.mark.parametrize("when", [0, 3, 9])  # in a layer, among the properties, while shrinking
 def test_trouble_in_the_midst_of_calls_is_tried_again_and_then_told(
-    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, when: int
+    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch, when: int
 ) -> None:
     def trouble(*troubled: int) -> Callable[..., Sequence[Outcome]]:
         turn = itertools.count()
@@ -119,17 +119,17 @@ def test_trouble_in_the_midst_of_calls_is_tried_again_and_then_told(
 
     right = Candidate.calls
     wrong = RIGHT.replace("x > 0", "x > 9")
-    expected = certify(wrong, TOTAL, "sampled", rooms)
+    expected = certify(wrong, TOTAL, "sampled", sandboxes)
     monkeypatch.setattr(Candidate, "calls", trouble(when))
-    assert certify(wrong, TOTAL, "sampled", rooms) == expected
+    assert certify(wrong, TOTAL, "sampled", sandboxes) == expected
     monkeypatch.setattr(Candidate, "calls", trouble(*range(when, 99)))
     monkeypatch.setattr(Sandbox, "serves", lambda self: False)
     with pytest.raises(SandboxBroken):
-        certify(wrong, TOTAL, "sampled", rooms)
+        certify(wrong, TOTAL, "sampled", sandboxes)
 
 
 def test_a_program_that_breaks_the_sandbox_each_time_is_refused_and_others_are_certified(
-    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(candidate: Candidate, source: str, needs: str) -> None:
         if "def broken" in source:
@@ -138,7 +138,7 @@ def test_a_program_that_breaks_the_sandbox_each_time_is_refused_and_others_are_c
 
     right = Candidate.load
     monkeypatch.setattr(Candidate, "load", load)
-    found = certify(RIGHT + "def broken(): pass\n", TOTAL, "sampled", rooms)
+    found = certify(RIGHT + "def broken(): pass\n", TOTAL, "sampled", sandboxes)
     assert not found.certified
     assert any("the sandbox failed with it twice" in receipt.failing for receipt in found.receipts)
-    assert certify(RIGHT, TOTAL, "sampled", rooms).certified
+    assert certify(RIGHT, TOTAL, "sampled", sandboxes).certified

@@ -13,22 +13,22 @@ from gate_contracts import COUNTS, DIVIDE, ENCODE, FACTORIAL, FIND, MEAN, PARSE,
 from hypothesis.internal.conjecture import providers
 
 from common.errors import BadInput
-from preferences.code_gate import KINDS, LAYERS, PROPERTIES, Contract, Property, Receipt, Rooms
-from preferences.code_gate.hypotheses import examples
-from preferences.code_gate.trial import Trial
+from preferences.code_gate import KINDS, LAYERS, PROPERTIES, Contract, Property, Receipt, Sandboxes
+from preferences.code_gate.hypothesis_search import examples
+from preferences.code_gate.program_under_test import ProgramUnderTest
 from sandbox import Limits, Outcome
 
 POSITIVE = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
 
 
 @pytest.fixture(scope="module")
-def rooms() -> Iterator[Rooms]:
-    with Rooms(Limits(seconds=0.5)) as opened:
+def sandboxes() -> Iterator[Sandboxes]:
+    with Sandboxes(Limits(seconds=0.5)) as opened:
         yield opened
 
 
-def receipt(rooms: Rooms, layer: str, contract: Contract, program: str) -> Receipt:
-    return LAYERS[layer](Trial(program, rooms.bench(contract, 0)))
+def receipt(sandboxes: Sandboxes, layer: str, contract: Contract, program: str) -> Receipt:
+    return LAYERS[layer](ProgramUnderTest(program, sandboxes.bench(contract, 0)))
 
 
 def tidy(line: str) -> str:
@@ -59,18 +59,18 @@ PAIRS: dict[str, tuple[Contract, str, str]] = {
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_refuses_the_one_and_passes_the_other(rooms: Rooms, layer: str) -> None:
+def test_a_layer_refuses_the_one_and_passes_the_other(sandboxes: Sandboxes, layer: str) -> None:
     contract, bad, good = PAIRS[layer]
-    caught, passed = (receipt(rooms, layer, contract, program) for program in (bad, good))
+    caught, passed = (receipt(sandboxes, layer, contract, program) for program in (bad, good))
     assert (caught.layer, caught.passed) == (layer, False)
     assert caught.failing
     assert passed.passed, passed.failing
     assert passed.figures
 
 
-def test_a_failing_input_is_shrunk(rooms: Rooms) -> None:
+def test_a_failing_input_is_shrunk(sandboxes: Sandboxes) -> None:
     program = tidy("return sorted(x for x in set(xs) if x < 13)")
-    assert receipt(rooms, "property", TIDY, program).failing == "tidy([13]) gave [], and the reference gave [13]"
+    assert receipt(sandboxes, "property", TIDY, program).failing == "tidy([13]) gave [], and the reference gave [13]"
 
 
 def test_the_inputs_follow_from_the_seed_and_not_from_what_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +85,9 @@ def test_the_inputs_follow_from_the_seed_and_not_from_what_is_imported(monkeypat
 
 
 def test_nothing_is_written_where_the_gate_runs(tmp_path: Path) -> None:
-    script = "from preferences.code_gate import KINDS; from preferences.code_gate.hypotheses import examples; " + (
-        "print(len(examples(KINDS.values(), 'a')))"
+    script = (
+        "from preferences.code_gate import KINDS; from preferences.code_gate.hypothesis_search import examples; "
+        + ("print(len(examples(KINDS.values(), 'a')))")
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -108,14 +109,14 @@ def test_nothing_is_written_where_the_gate_runs(tmp_path: Path) -> None:
     ids=PROPERTIES,
 )
 def test_each_property_is_broken_by_the_one_and_kept_by_the_other(
-    rooms: Rooms, property_: Property, bad: str, good: str
+    sandboxes: Sandboxes, property_: Property, bad: str, good: str
 ) -> None:
     reference = f"{good}\ndef g(xs): return xs[::-1]"
     contract = Contract("f", {"xs": "ints"}, reference, properties=(property_,))
-    assert receipt(rooms, "property", contract, good).passed
-    bench = rooms.bench(contract, 0)
+    assert receipt(sandboxes, "property", contract, good).passed
+    bench = sandboxes.bench(contract, 0)
     rows = [([1, 3],), ([2, 1, 1],)]
-    with rooms.programs.start(bad, "f") as program:
+    with sandboxes.programs.start(bad, "f") as program:
 
         def call(some: Sequence[tuple[Any, ...]]) -> Sequence[Outcome]:
             return program.calls("f", some, tell=True)
@@ -125,14 +126,14 @@ def test_each_property_is_broken_by_the_one_and_kept_by_the_other(
     assert not any(property_.broken(rows, outcomes, ["xs"], bench.telling, bench.helper))
 
 
-def test_a_contract_that_its_reference_breaks_is_refused_for_what_it_says(rooms: Rooms) -> None:
+def test_a_contract_that_its_reference_breaks_is_refused_for_what_it_says(sandboxes: Sandboxes) -> None:
     mixed = replace(TOTAL, properties=(Property("order_free", "xs"),), reference="def total(xs):\n    return xs[:1]\n",
                     invariants=())  # fmt: skip
     with pytest.raises(BadInput, match="a reference has the properties of its contract, and order_free"):
-        receipt(rooms, "property", mixed, mixed.reference)
+        receipt(sandboxes, "property", mixed, mixed.reference)
     wrong = replace(TOTAL, invariants=("result > 5",))
     with pytest.raises(BadInput, match="an invariant holds for the reference, and 'result > 5' does not"):
-        receipt(rooms, "invariant", wrong, POSITIVE)
+        receipt(sandboxes, "invariant", wrong, POSITIVE)
 
 
 HONEST = {
@@ -176,8 +177,8 @@ HONEST = {
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_honest_flows_are_left_alone(rooms: Rooms, name: str) -> None:
-    found = receipt(rooms, "dataflow", TOTAL, HONEST[name])
+def test_honest_flows_are_left_alone(sandboxes: Sandboxes, name: str) -> None:
+    found = receipt(sandboxes, "dataflow", TOTAL, HONEST[name])
     assert found.passed, found.failing
 
 
@@ -190,13 +191,13 @@ LOST = {
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_samples_are_lost_in_many_ways(rooms: Rooms, name: str) -> None:
+def test_samples_are_lost_in_many_ways(sandboxes: Sandboxes, name: str) -> None:
     program = (
         "def mcmc_sample(log_target, start, n_samples, sigma):\n    out, state, hits = [], start, 0\n"
         "    for i in range(n_samples):\n        state, accepted = step(state, log_target, sigma)\n"
         f"        {LOST[name]}\n    return out\n"
     )
-    assert "gets the state only if" in receipt(rooms, "dataflow", SAMPLE, program).failing
+    assert "gets the state only if" in receipt(sandboxes, "dataflow", SAMPLE, program).failing
 
 
 SOUND = {
@@ -259,22 +260,22 @@ def later(x): return x
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_sound_programs_have_nothing_to_stumble_over(rooms: Rooms, name: str) -> None:
+def test_sound_programs_have_nothing_to_stumble_over(sandboxes: Sandboxes, name: str) -> None:
     contract, program = SOUND[name]
-    found = receipt(rooms, "semantic", contract, program)
+    found = receipt(sandboxes, "semantic", contract, program)
     assert found.passed, found.failing
 
 
-def test_a_star_import_may_define_anything(rooms: Rooms) -> None:
+def test_a_star_import_may_define_anything(sandboxes: Sandboxes) -> None:
     program = "from math import *\n\ndef total(xs):\n    return floor(sum(xs))\n"
-    assert receipt(rooms, "semantic", TOTAL, program).passed
-    assert not receipt(rooms, "semantic", TOTAL, program.replace("*", "ceil")).passed
+    assert receipt(sandboxes, "semantic", TOTAL, program).passed
+    assert not receipt(sandboxes, "semantic", TOTAL, program.replace("*", "ceil")).passed
 
 
-def test_what_the_reference_does_is_no_finding(rooms: Rooms) -> None:
+def test_what_the_reference_does_is_no_finding(sandboxes: Sandboxes) -> None:
     """A table where the task is a table, and a parameter that the task has no use for."""
     constant = Contract("f", {"a": "int", "b": "int"}, "def f(a, b):\n    return a\n")
-    assert receipt(rooms, "dataflow", constant, "def f(a, b):\n    return a\n").passed
-    assert not receipt(rooms, "dataflow", constant, "def f(a, b):\n    return b\n").passed
+    assert receipt(sandboxes, "dataflow", constant, "def f(a, b):\n    return a\n").passed
+    assert not receipt(sandboxes, "dataflow", constant, "def f(a, b):\n    return b\n").passed
     always = Contract("f", {"a": "int"}, "def f(a):\n    return 3\n")
-    assert receipt(rooms, "semantic", always, "def f(a):\n    return 3\n").passed
+    assert receipt(sandboxes, "semantic", always, "def f(a):\n    return 3\n").passed

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from gate_contracts import COUNTS, DIVIDE, ENCODE, FACTORIAL, FIND, MEAN, PARSE, SAMPLE, STEP, TOTAL
 
-from preferences.code_gate import Contract, Rooms, catches, certify
+from preferences.code_gate import Contract, Sandboxes, catches, certify
 from sandbox import Limits
 
 SAMPLER = """
@@ -143,8 +143,8 @@ PLANTED: tuple[tuple[str, Contract, str, str], ...] = (
 
 
 @pytest.fixture(scope="module")
-def rooms() -> Iterator[Rooms]:
-    with Rooms(Limits(seconds=0.5)) as opened:
+def sandboxes() -> Iterator[Sandboxes]:
+    with Sandboxes(Limits(seconds=0.5)) as opened:
         yield opened
 
 
@@ -152,14 +152,14 @@ def rooms() -> Iterator[Rooms]:
     ("contract", "program", "layer"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED]
 )
 def test_a_planted_bug_is_refused_by_the_layer_that_is_meant_for_it(
-    rooms: Rooms, contract: Contract, program: str, layer: str
+    sandboxes: Sandboxes, contract: Contract, program: str, layer: str
 ) -> None:
-    certificate = certify(program, contract, "sampled", rooms)
+    certificate = certify(program, contract, "sampled", sandboxes)
     assert not certificate.certified
     assert layer in certificate.failed, certificate.reason
 
 
-def test_what_only_reading_finds_and_what_only_extremes_find(rooms: Rooms) -> None:
+def test_what_only_reading_finds_and_what_only_extremes_find(sandboxes: Sandboxes) -> None:
     """The bugs that passed invariant, differential, property and fuzz are caught by one of the later four alone."""
     later = {
         "the always-True flag": ("differential", "semantic"),
@@ -174,7 +174,7 @@ def test_what_only_reading_finds_and_what_only_extremes_find(rooms: Rooms) -> No
     certificates = []
     for name, contract, program, _ in PLANTED:
         if name in later:
-            certificates.append(certify(program, contract, "sampled", rooms))
+            certificates.append(certify(program, contract, "sampled", sandboxes))
             assert certificates[-1].failed == later[name], certificates[-1].reason
     alone = {catch.layer: catch.alone for catch in catches(certificates, "code").layers}
     assert alone["semantic"] == 3

@@ -71,7 +71,7 @@ def test_a_pair_in_trl_format_becomes_a_row_with_what_it_says_and_the_defaults_f
         (GOOD | {"category": 5}, "category=5 is not a text"),
         (GOOD | {"receipt": "{"}, "receipt is not a JSON object"),
         (GOOD | {"prompt": f"{ASKED}!"}, "the probe prompt 'probe-1', and pairs never come from"),
-        (GOOD | {"prompt": [{"role": "user", "content": "p"}]}, "the rows before hold plain texts"),
+        (GOOD | {"prompt": [{"role": "user", "content": "p"}]}, "earlier rows hold plain texts"),
         (GOOD | {"tools": [{"type": "function"}]}, "has tools, which the stores do not keep"),
         (row_to_json(pair(kind="preference")) | {"chosen": "other"}, "rows never change"),
     ],

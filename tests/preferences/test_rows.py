@@ -42,7 +42,7 @@ def sides(chosen: Side, rejected: Side) -> Provenance:
         ({"scores": (float("nan"), 1.0)}, "score of chosen must be a finite number"),
         ({"scores": (3.0, 3.0)}, "chosen side scores higher, and here it is 3 against 3"),
         ({"category": " "}, "category is a word or two"),
-        ({"time": "yesterday"}, "no ISO-8601 time"),
+        ({"time": "yesterday"}, "not an ISO-8601 time"),
         ({"kind": "dop"}, "there is no store 'dop'"),
         ({"kind": "orpo", "receipt": None}, 'needs a gate receipt with "certified": true'),
         ({"kind": "orpo", "receipt": {"certified": "yes"}}, 'needs a gate receipt with "certified": true'),
@@ -182,7 +182,7 @@ def test_answers_to_a_prompt_that_decides_make_no_pair() -> None:
 
 
 def test_answers_of_another_recipe_are_refused() -> None:
-    with pytest.raises(BadInput, match="an answer is of old"):
+    with pytest.raises(BadInput, match="and one is of old"):
         dpo_rows([answer("a", 9, "old")], [answer("b", 1, "old")], KEEP, MAKING)
 
 

@@ -6,7 +6,7 @@ import pytest
 from some_answers import Text, case_of, everyday
 
 from preferences.text_gate.language import check
-from preferences.text_gate.languages import kin, language_of, named, script_of
+from preferences.text_gate.language_detection import kin, language_of, named, script_of
 from probes.inputs.turns import Turn
 
 ANSWERS = {

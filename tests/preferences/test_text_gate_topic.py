@@ -9,8 +9,8 @@ import pytest
 from some_answers import Text, everyday, leaked, persona, receipts, refusals, standing
 
 from preferences.text_gate import Case, cases
-from preferences.text_gate.nearness import FEWEST
-from preferences.text_gate.vectors import BY_EMBEDDER, BY_WORDS, Array, by_embedder, by_words, unit
+from preferences.text_gate.text_vectors import BY_EMBEDDER, BY_WORDS, Array, by_embedder, by_words, unit
+from preferences.text_gate.topic_similarity import FEWEST
 from probes.inputs.turns import Turn
 
 GENERIC = (

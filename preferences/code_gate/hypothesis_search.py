@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
-from preferences.code_gate.kinds import Kind
-from preferences.code_gate.laws import Row
+from preferences.code_gate.parameter_kinds import ParameterKind
+from preferences.code_gate.properties import Arguments
 
 EXAMPLES = 30
 
@@ -36,11 +36,11 @@ _SETTINGS = settings(
 )
 
 
-def examples(kinds: Iterable[Kind], seed: str) -> list[Row]:
+def examples(kinds: Iterable[ParameterKind], seed: str) -> list[Arguments]:
     """The inputs that hypothesis draws, each once."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, Arguments] = {}
 
-    def note(row: Row) -> bool:
+    def note(row: Arguments) -> bool:
         rows.setdefault(repr(row), row)
         return False
 
@@ -48,7 +48,7 @@ def examples(kinds: Iterable[Kind], seed: str) -> list[Row]:
     return list(rows.values())
 
 
-def shrunk(kinds: Iterable[Kind], seed: str, fails: Callable[[Row], bool]) -> Row | None:
+def shrunk(kinds: Iterable[ParameterKind], seed: str, fails: Callable[[Arguments], bool]) -> Arguments | None:
     """The smallest input that fails, of those that follow from the drawn ones; None where none does.
 
     `fails` must say the same of the same row. Exceptions of it are taken for failures, so it raises none.

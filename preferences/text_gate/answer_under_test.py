@@ -8,9 +8,9 @@ from common.digests import digest_of
 from preferences.store.annotations import AnnotatedRow, usable_rows
 from preferences.store.provenance import Side
 from preferences.store.rows import text_to_json
-from preferences.text_gate.nearness import Nearness, nearness
-from preferences.text_gate.repeats import Repeat, repeats
-from preferences.text_gate.vectors import Embed
+from preferences.text_gate.duplicate_rows import Repeat, repeats
+from preferences.text_gate.text_vectors import Embed
+from preferences.text_gate.topic_similarity import Nearness, nearness
 from probes.inputs.turns import plain
 
 

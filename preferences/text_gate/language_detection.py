@@ -40,14 +40,12 @@ NAMES = {name: (code, script[0] if script else "LATIN") for name, code, *script 
 """English name -> code (ISO 639) and the script it is mostly written in, as Unicode names its letters."""
 _NAME_OF = {code: name for name, (code, _) in reversed(NAMES.items())}
 _NAMED = re.compile(rf"\b(?:{'|'.join(NAMES)})\b", re.IGNORECASE)
-_KIN = tuple(
-    frozenset(group.split())
-    for group in (
-        "no nn da", "hr sr bs", "id ms", "cs sk", "gl pt", "gl es an ext", "ca oc", "af nl", "de lb", "en pcm", "fr wa",
-        "it vec lij", "zh yue wuu", "ar ary arz", "uz uzs", "lv ltg", "el grc", "he hbo", "zu xh", "st nso", "tl bcl",
-        "kk ky", "tt ba crh", "ku sdh", "no nn sv",
-    )
-)  # fmt: skip
+_RELATED = """
+no nn da, hr sr bs, id ms, cs sk, gl pt, gl es an ext, ca oc, af nl, de lb, en pcm, fr wa, it vec lij,
+zh yue wuu, ar ary arz, uz uzs, lv ltg, el grc, he hbo, zu xh, st nso, tl bcl, kk ky, tt ba crh, ku sdh,
+no nn sv
+"""
+_KIN = tuple(frozenset(group.split()) for group in _RELATED.split(","))
 _ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "FULLWIDTH": "LATIN", "HALFWIDTH": "CJK"}
 
 

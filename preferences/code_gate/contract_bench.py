@@ -12,9 +12,9 @@ from common.errors import BadInput
 from preferences.code_gate.agreement import agree
 from preferences.code_gate.contract import Contract
 from preferences.code_gate.harness import call_name, invariant_name, reference_source
-from preferences.code_gate.kinds import KINDS, Kind
-from preferences.code_gate.laws import Row
-from preferences.code_gate.tree import numbers, parse
+from preferences.code_gate.parameter_kinds import KINDS, ParameterKind
+from preferences.code_gate.properties import Arguments
+from preferences.code_gate.syntax_tree import numbers, parse
 from probes.scoring.execution.calls import Call, describe
 from probes.scoring.execution.parser import Parser
 from sandbox import Candidate, Limits, Outcome, ProgramBroke, Returned, SandboxBroken, Value, open_sandbox, run_twice
@@ -26,7 +26,7 @@ AHEAD = 100  # calls sent at once: what they return may be sent on to the invari
 T = TypeVar("T")
 
 
-class Rooms:
+class Sandboxes:
     """One sandbox for programs, one for references, and a process that parses programs; a context manager, used in the
     process that opened it."""
 
@@ -36,15 +36,15 @@ class Rooms:
         self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
         self.references = open_sandbox(Limits(4 * limits.seconds, 2 * limits.memory_mb, VALUE_BYTES, 16 << 20))
         self.parser = Parser()
-        self._bench: Bench | None = None
+        self._bench: ContractBench | None = None
 
-    def bench(self, contract: Contract, seed: int) -> "Bench":
+    def bench(self, contract: Contract, seed: int) -> "ContractBench":
         """The latest one again where it is for the same contract and seed, so that its reference runs once."""
         if self._bench is None or (self._bench.contract, self._bench.seed) != (contract, seed):
             if self._bench is not None:
                 self._bench.close()
             self._bench = None
-            self._bench = Bench(contract, seed, self)
+            self._bench = ContractBench(contract, seed, self)
         return self._bench
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class Rooms:
         self.programs.close()
         self.references.close()
 
-    def __enter__(self) -> "Rooms":
+    def __enter__(self) -> "Sandboxes":
         return self
 
     def __exit__(
@@ -63,13 +63,13 @@ class Rooms:
         self.close()
 
 
-class Bench:
+class ContractBench:
     """drawn: the cases' arguments, seeded ordinary ones, and some near the reference's numbers. catalogue and edges:
     fixed (kinds.py)."""
 
-    def __init__(self, contract: Contract, seed: int, rooms: Rooms) -> None:
+    def __init__(self, contract: Contract, seed: int, sandboxes: Sandboxes) -> None:
         """BadInput when the reference does not load, gives nothing, or contradicts a case."""
-        self.contract, self.seed, self.rooms = contract, seed, rooms
+        self.contract, self.seed, self.sandboxes = contract, seed, sandboxes
         self._candidate: Candidate | None = None
         self._known: dict[str, Outcome] = {}
         self.kinds = kinds = [KINDS[kind] for kind in contract.parameters.values()]
@@ -103,13 +103,13 @@ class Bench:
                 )
 
     @cached_property
-    def examples(self) -> list[Row]:
+    def examples(self) -> list[Arguments]:
         """What hypothesis draws."""
-        from preferences.code_gate.hypotheses import examples
+        from preferences.code_gate.hypothesis_search import examples
 
         return examples(self.kinds, self.property_seed)
 
-    def near(self, numbers: Collection[float]) -> list[Row]:
+    def near(self, numbers: Collection[float]) -> list[Arguments]:
         """Rows of ordinary values with one around each number, for each parameter."""
         random = Random(f"{self.seed}/near")
         rows = []
@@ -121,22 +121,22 @@ class Bench:
                     rows.append(tuple(row))
         return rows
 
-    def reference(self, rows: Sequence[Row]) -> list[Outcome]:
+    def reference(self, rows: Sequence[Arguments]) -> list[Outcome]:
         """What the reference does with each; remembered."""
         missing = [row for row in rows if repr(row) not in self._known]
         for row, outcome in zip(missing, self._ask(call_name(self.contract), missing), strict=True):
             self._known[repr(row)] = outcome
         return [self._known[repr(row)] for row in rows]
 
-    def telling(self, rows: Sequence[Row]) -> list[Outcome]:
+    def telling(self, rows: Sequence[Arguments]) -> list[Outcome]:
         """Fresh calls of the reference that also tell what they changed."""
         return self._ask(call_name(self.contract), rows, tell=True)
 
-    def helper(self, name: str, rows: Sequence[Row]) -> list[Outcome]:
+    def helper(self, name: str, rows: Sequence[Arguments]) -> list[Outcome]:
         """Calls of another function of the reference."""
         return self._ask(name, rows)
 
-    def breaches(self, rows: Sequence[Row], values: Sequence[Value]) -> list[str]:
+    def breaches(self, rows: Sequence[Arguments], values: Sequence[Value]) -> list[str]:
         """For each row and the value a program gave for it: the first invariant that is not true, or ""."""
         found = [""] * len(rows)
         for number, invariant in enumerate(self.contract.invariants):
@@ -146,11 +146,11 @@ class Bench:
                     found[place] = found[place] or invariant
         return found
 
-    def note(self, row: Row, outcome: Outcome) -> str:
+    def note(self, row: Arguments, outcome: Outcome) -> str:
         """A call and what came of it, for people."""
         return Call(self.contract.entry_point, row, {}, outcome).note
 
-    def _ask(self, name: str, rows: Sequence[Row], tell: bool = False) -> list[Outcome]:
+    def _ask(self, name: str, rows: Sequence[Arguments], tell: bool = False) -> list[Outcome]:
         """Calls in the references' room. Where the process ends, the call that ended it is made again in a new one,
         because time and memory are counted over all calls of a process."""
         done: list[Outcome] = []
@@ -170,7 +170,7 @@ class Bench:
                 raise
 
         try:
-            return run_twice(attempt, self.rooms.references)
+            return run_twice(attempt, self.sandboxes.references)
         except ProgramBroke as trouble:
             raise BadInput(
                 f"a reference runs, and with that of {self.contract.entry_point} {trouble}; mend it"
@@ -180,7 +180,7 @@ class Bench:
         if self._candidate is None or self._candidate.ended is not None:
             self.close()
             contract = self.contract
-            self._candidate = self.rooms.references.start(reference_source(contract), contract.entry_point)
+            self._candidate = self.sandboxes.references.start(reference_source(contract), contract.entry_point)
             if self._candidate.loaded is not None:
                 raise BadInput(
                     f"a reference loads, and that of {contract.entry_point} {describe(self._candidate.loaded)}; mend it"
@@ -194,14 +194,14 @@ class Bench:
             self._candidate = None
 
 
-def calls(candidate: Candidate, name: str, rows: Sequence[Row], tell: bool = False) -> list[Outcome]:
+def calls(candidate: Candidate, name: str, rows: Sequence[Arguments], tell: bool = False) -> list[Outcome]:
     """Many calls of a program in one process."""
     parts = (rows[start : start + AHEAD] for start in range(0, len(rows), AHEAD))
     return [outcome for part in parts for outcome in candidate.calls(name, part, tell)]
 
 
 def _until_its_end(
-    candidate: Candidate, name: str, rows: Sequence[Row], tell: bool, also_the_last: bool
+    candidate: Candidate, name: str, rows: Sequence[Arguments], tell: bool, also_the_last: bool
 ) -> list[Outcome]:
     """The outcomes up to where the process ended; with `also_the_last`, the end too where it is all there is."""
     outcomes = candidate.calls(name, rows, tell)
@@ -209,7 +209,7 @@ def _until_its_end(
     return alive or list(outcomes[: int(also_the_last)])
 
 
-def _rows(kinds: Sequence[Kind], values: Callable[[Kind], tuple[Value, ...]]) -> list[Row]:
+def _rows(kinds: Sequence[ParameterKind], values: Callable[[ParameterKind], tuple[Value, ...]]) -> list[Arguments]:
     """Each value of each parameter beside plain ones, then all parameters in step."""
     plain = tuple(kind.plain for kind in kinds)
     rows = [plain]
@@ -220,5 +220,5 @@ def _rows(kinds: Sequence[Kind], values: Callable[[Kind], tuple[Value, ...]]) ->
     return _distinct(rows)
 
 
-def _distinct(rows: Sequence[Row]) -> list[Row]:
+def _distinct(rows: Sequence[Arguments]) -> list[Arguments]:
     return list({repr(row): row for row in rows}.values())

@@ -1,4 +1,4 @@
-"""What a parameter may be: one entry per kind says everything the gate needs to know of it.
+"""The kinds of parameters: one entry per kind has everything that the gate needs to know about it.
 
     draw        an ordinary value from a seeded generator, for the invariant, differential and coverage layers
     strategy    the same domain for hypothesis, which shrinks failing inputs within it: a function of its `strategies`
@@ -27,8 +27,8 @@ Strategy: TypeAlias = Callable[[Any], Any]
 LONG = 200
 
 
-@dataclass(frozen=True)
-class Kind:
+@dataclass(frozen=True, kw_only=True)
+class ParameterKind:
     draw: Callable[[Random], Value]
     strategy: Strategy
     plain: Value
@@ -38,38 +38,38 @@ class Kind:
     functions: Mapping[str, str] = field(default_factory=dict)
 
 
-def _whole(low: int, high: int, widest: Strategy, edges: Sequence[int], catalogue: Sequence[int]) -> Kind:
+def _whole(low: int, high: int, widest: Strategy, edges: Sequence[int], catalogue: Sequence[int]) -> ParameterKind:
     least, most = min(edges), max(edges)
-    return Kind(
-        lambda random: random.randint(low, high),
-        widest,
-        min(5, high),
-        tuple(edges),
-        tuple(catalogue),
-        lambda number: [n for n in (int(number) - 1, int(number), int(number) + 1) if least <= n <= most],
+    return ParameterKind(
+        draw=lambda random: random.randint(low, high),
+        strategy=widest,
+        plain=min(5, high),
+        edges=tuple(edges),
+        catalogue=tuple(catalogue),
+        near=lambda number: [n for n in (int(number) - 1, int(number), int(number) + 1) if least <= n <= most],
     )
 
 
-def _real(low: int, high: int, edges: Sequence[float], catalogue: Sequence[float]) -> Kind:
+def _real(low: int, high: int, edges: Sequence[float], catalogue: Sequence[float]) -> ParameterKind:
     """Eighths: their sums are exact, so that the order of an addition makes no difference."""
-    return Kind(
-        lambda random: random.randint(8 * low, 8 * high) / 8,
-        lambda st: st.integers(8 * low, 8 * high).map(lambda eighths: eighths / 8),
-        1.5 if low < 1 < high else (low + high) / 2,
-        tuple(edges),
-        tuple(catalogue),
-        lambda number: [n for n in (number - 0.125, float(number), number + 0.125) if low <= n <= high],
+    return ParameterKind(
+        draw=lambda random: random.randint(8 * low, 8 * high) / 8,
+        strategy=lambda st: st.integers(8 * low, 8 * high).map(lambda eighths: eighths / 8),
+        plain=1.5 if low < 1 < high else (low + high) / 2,
+        edges=tuple(edges),
+        catalogue=tuple(catalogue),
+        near=lambda number: [n for n in (number - 0.125, float(number), number + 0.125) if low <= n <= high],
     )
 
 
 def _text(
     characters: str, low: int, high: int, strategy: Strategy, edges: Sequence[str], catalogue: Sequence[str]
-) -> Kind:
+) -> ParameterKind:
     def draw(random: Random) -> str:
         text = "".join(random.choice(characters) for _ in range(random.randint(low, high)))
         return text if random.random() < 0.75 else text[: high // 2] + text[: high // 2][::-1].swapcase()
 
-    return Kind(draw, strategy, "Abc a", tuple(edges), tuple(catalogue))
+    return ParameterKind(draw=draw, strategy=strategy, plain="Abc a", edges=tuple(edges), catalogue=tuple(catalogue))
 
 
 def _joined(characters: str, most: int, least: int = 0) -> Strategy:
@@ -77,7 +77,9 @@ def _joined(characters: str, most: int, least: int = 0) -> Strategy:
     return lambda st: st.lists(st.sampled_from(characters), min_size=least, max_size=most).map("".join)
 
 
-def _list(item: Kind, least: int = 0, edges: Sequence[Value] = (), catalogue: Sequence[Value] = ()) -> Kind:
+def _list(
+    item: ParameterKind, least: int = 0, edges: Sequence[Value] = (), catalogue: Sequence[Value] = ()
+) -> ParameterKind:
     """Lists of a kind, of at least that many items: short ones are edges, and so are very long ones."""
 
     def draw(random: Random) -> list[Value]:
@@ -93,42 +95,42 @@ def _list(item: Kind, least: int = 0, edges: Sequence[Value] = (), catalogue: Se
         return st.lists(one, min_size=least, max_size=8) | repeated
 
     few = max(least, 2)
-    return Kind(
-        draw,
-        strategy,
-        [item.plain, *item.catalogue[:2], item.plain],
-        (*([[]] if least == 0 else []), *([edge] * max(least, 1) for edge in item.edges), *edges),
-        (
+    return ParameterKind(
+        draw=draw,
+        strategy=strategy,
+        plain=[item.plain, *item.catalogue[:2], item.plain],
+        edges=(*([[]] if least == 0 else []), *([edge] * max(least, 1) for edge in item.edges), *edges),
+        catalogue=(
             *([value] * few for value in item.catalogue),
             list(item.catalogue) * few,
             list(reversed(item.catalogue)) * few,
             [item.plain] * LONG,
             *catalogue,
         ),
-        lambda number: [list(item.near(number))] if len(item.near(number)) >= max(least, 1) else [],
+        near=lambda number: [list(item.near(number))] if len(item.near(number)) >= max(least, 1) else [],
     )
 
 
-def _maybe(kind: Kind, rare: float = 0.2) -> Kind:
-    return Kind(
-        lambda random: None if random.random() < rare else kind.draw(random),
-        lambda st: st.none() | kind.strategy(st),
-        kind.plain,
-        (None, *kind.edges),
-        (None, *kind.catalogue),
-        kind.near,
+def _maybe(kind: ParameterKind, rare: float = 0.2) -> ParameterKind:
+    return ParameterKind(
+        draw=lambda random: None if random.random() < rare else kind.draw(random),
+        strategy=lambda st: st.none() | kind.strategy(st),
+        plain=kind.plain,
+        edges=(None, *kind.edges),
+        catalogue=(None, *kind.catalogue),
+        near=kind.near,
     )
 
 
-def _function(ordinary: Mapping[str, str], unusual: Mapping[str, str], extreme: Mapping[str, str]) -> Kind:
+def _function(ordinary: Mapping[str, str], unusual: Mapping[str, str], extreme: Mapping[str, str]) -> ParameterKind:
     """Ordinary ones are drawn, unusual ones are the catalogue, extreme ones the edges."""
     names = sorted(ordinary)
-    return Kind(
-        lambda random: random.choice(names),
-        lambda st: st.sampled_from(names),
-        names[0],
-        tuple(extreme),
-        tuple(unusual),
+    return ParameterKind(
+        draw=lambda random: random.choice(names),
+        strategy=lambda st: st.sampled_from(names),
+        plain=names[0],
+        edges=tuple(extreme),
+        catalogue=tuple(unusual),
         functions={**ordinary, **unusual, **extreme},
     )
 
@@ -144,63 +146,90 @@ _NATURAL = _whole(0, 30, lambda st: st.integers(0, 60), (0, 1, LONG), (2, 3, 64,
 _SMALL = _whole(0, 9, lambda st: st.integers(0, 12), (0, 1, 40), (2, 3, 10, 20))
 _POSITIVE = _whole(1, 40, lambda st: st.integers(1, 60), (1, LONG), (2, 12, 64, 97, 360))
 _FLOAT = _real(-50, 50, (0.0, -0.0, 1e9, -1e9, 1e308, -1e308, 5e-324), (-1.5, 0.1, 1e-9, 99.9))
-_ANY_FLOAT = Kind(
-    _FLOAT.draw,
-    lambda st: st.floats(-1e6, 1e6),
-    _FLOAT.plain,
-    (*_FLOAT.edges, math.nan, math.inf, -math.inf),
-    _FLOAT.catalogue,
+_ANY_FLOAT = ParameterKind(
+    draw=_FLOAT.draw,
+    strategy=lambda st: st.floats(-1e6, 1e6),
+    plain=_FLOAT.plain,
+    edges=(*_FLOAT.edges, math.nan, math.inf, -math.inf),
+    catalogue=_FLOAT.catalogue,
 )
 _LETTERS = "aaabcdeeghiimnoorstuABEOT"
 _WORD = _text(
-    _LETTERS, 1, 9, _joined("abceioxzABENSZ", 9),
-    ("", "a", "a" * LONG, "é", "ß", "İ", "日本", "👩‍🚀", "e\u0301"), ("Ab", "level", "Noon", "aA", "z" * 80),
-)  # fmt: skip
+    characters=_LETTERS,
+    low=1,
+    high=9,
+    strategy=_joined("abceioxzABENSZ", 9),
+    edges=("", "a", "a" * LONG, "é", "ß", "İ", "日本", "👩‍🚀", "e\u0301"),
+    catalogue=("Ab", "level", "Noon", "aA", "z" * 80),
+)
 _SOME_WORD = _text(
-    _LETTERS, 1, 9, _joined("abceioxzABENSZ", 9, 1),
-    ("a", "a" * LONG, "é", "ß", "İ", "👩‍🚀"), ("Ab", "level", "Noon", "aA", "z" * 80),
-)  # fmt: skip
+    characters=_LETTERS,
+    low=1,
+    high=9,
+    strategy=_joined("abceioxzABENSZ", 9, 1),
+    edges=("a", "a" * LONG, "é", "ß", "İ", "👩‍🚀"),
+    catalogue=("Ab", "level", "Noon", "aA", "z" * 80),
+)
 _TEXT = _text(
-    "aabeeiorstuAEKT  0127-,.", 3, 14, _joined("abeioEIKT  0179-,.", 14),
-    ("", " ", "ab " * 130, "é ß", "İ", "日本 語", "👩‍🚀", "\x00", "\u2028"),
-    ("a", "one two", "  B 2-1", "Anna, no.", "\t\n", "%s {} \\1", "'\"", "12 007", "...", "A" * 90),
-)  # fmt: skip
+    characters="aabeeiorstuAEKT  0127-,.",
+    low=3,
+    high=14,
+    strategy=_joined("abeioEIKT  0179-,.", 14),
+    edges=("", " ", "ab " * 130, "é ß", "İ", "日本 語", "👩‍🚀", "\x00", "\u2028"),
+    catalogue=("a", "one two", "  B 2-1", "Anna, no.", "\t\n", "%s {} \\1", "'\"", "12 007", "...", "A" * 90),
+)
 _SCRIPTS = "aB 0\t\n\x00éßİıſΣςЖ日語ی٣²½\u0301\u200d\u2028\ufeff👩🚀"
-_DIGITS = Kind(
-    lambda random: random.choice((str(random.randint(0, 300)), str(random.randint(0, 300)), "x1", "-2", "", "4 2")),
-    lambda st: st.integers(0, 999).map(str) | _joined("0123456789x- ", 4)(st),
-    "40", ("", "0", "9" * 30, "-2", "²", "٣", "é"), ("7", "007", "x1", " 5", "1.5", "1e3", "+3"),
-)  # fmt: skip
-_TABLE = Kind(
-    lambda random: {random.choice("abcde"): random.randint(-5, 30) for _ in range(random.randint(1, 4))},
-    lambda st: st.dictionaries(st.sampled_from("abcdez"), st.integers(-5, 30), max_size=4),
-    {"a": 5, "b": 0}, ({}, {"a": 0}, {"": 1}, {"é": -1}), ({"a": 10**9}, dict.fromkeys("abcdefz", 3)),
-)  # fmt: skip
+_DIGITS = ParameterKind(
+    draw=lambda random: random.choice(
+        (str(random.randint(0, 300)), str(random.randint(0, 300)), "x1", "-2", "", "4 2")
+    ),
+    strategy=lambda st: st.integers(0, 999).map(str) | _joined("0123456789x- ", 4)(st),
+    plain="40",
+    edges=("", "0", "9" * 30, "-2", "²", "٣", "é"),
+    catalogue=("7", "007", "x1", " 5", "1.5", "1e3", "+3"),
+)
+_TABLE = ParameterKind(
+    draw=lambda random: {random.choice("abcde"): random.randint(-5, 30) for _ in range(random.randint(1, 4))},
+    strategy=lambda st: st.dictionaries(st.sampled_from("abcdez"), st.integers(-5, 30), max_size=4),
+    plain={"a": 5, "b": 0},
+    edges=({}, {"a": 0}, {"": 1}, {"é": -1}),
+    catalogue=({"a": 10**9}, dict.fromkeys("abcdefz", 3)),
+)
 _HOLES = _list(_maybe(_INT, 0.3))
-_PAIRS = Kind(
-    lambda random: [(random.randint(-9, 12), random.randint(-9, 12)) for _ in range(random.randint(1, 6))],
-    lambda st: st.lists(st.tuples(_small_ints(st), _small_ints(st)), max_size=6),
-    [(1, 2), (3, 1)], ([], [(0, 0)], [(2**50, -(2**50))]), ([(1, 1)] * 3, [(2, 1), (1, 2)], [(0, 1)] * LONG),
-)  # fmt: skip
-_MATRIX = Kind(
-    lambda random: _rows(random, random.randint(1, 4), random.randint(1, 4)),
-    lambda st: st.integers(1, 4).flatmap(
+_PAIRS = ParameterKind(
+    draw=lambda random: [(random.randint(-9, 12), random.randint(-9, 12)) for _ in range(random.randint(1, 6))],
+    strategy=lambda st: st.lists(st.tuples(_small_ints(st), _small_ints(st)), max_size=6),
+    plain=[(1, 2), (3, 1)],
+    edges=([], [(0, 0)], [(2**50, -(2**50))]),
+    catalogue=([(1, 1)] * 3, [(2, 1), (1, 2)], [(0, 1)] * LONG),
+)
+_MATRIX = ParameterKind(
+    draw=lambda random: _rows(random, random.randint(1, 4), random.randint(1, 4)),
+    strategy=lambda st: st.integers(1, 4).flatmap(
         lambda width: st.lists(st.lists(_small_ints(st), min_size=width, max_size=width), min_size=1, max_size=4)
     ),
-    [[1, 2], [3, 4]], ([[0]], [[2**50]], [[-1, 0, 1]], [[1], [2]]), ([[1, 1], [1, 1]], [[0] * 40] * 40),
-)  # fmt: skip
+    plain=[[1, 2], [3, 4]],
+    edges=([[0]], [[2**50]], [[-1, 0, 1]], [[1], [2]]),
+    catalogue=([[1, 1], [1, 1]], [[0] * 40] * 40),
+)
 
 
 def _rows(random: Random, height: int, width: int) -> list[list[int]]:
     return [[random.randint(-9, 12) for _ in range(width)] for _ in range(height)]
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, ParameterKind] = {
     "int": _INT,
     "natural": _NATURAL,
     "small": _SMALL,
     "positive": _POSITIVE,
-    "bool": Kind(lambda random: random.random() < 0.5, lambda st: st.booleans(), True, (False, True), (False, True)),
+    "bool": ParameterKind(
+        draw=lambda random: random.random() < 0.5,
+        strategy=lambda st: st.booleans(),
+        plain=True,
+        edges=(False, True),
+        catalogue=(False, True),
+    ),
     "float": _FLOAT,
     "any_float": _ANY_FLOAT,
     "positive_float": _real(1, 6, (1e-12, 1e12), (0.1, 1.0, 100.0)),
@@ -216,7 +245,13 @@ KINDS: dict[str, Kind] = {
     "left_word": _WORD,
     "right_word": _WORD,
     "text": _TEXT,
-    "unicode": Kind(_TEXT.draw, _joined(_SCRIPTS, 12), _TEXT.plain, (*_TEXT.edges, "\ud83d"), _TEXT.catalogue),
+    "unicode": ParameterKind(
+        draw=_TEXT.draw,
+        strategy=_joined(_SCRIPTS, 12),
+        plain=_TEXT.plain,
+        edges=(*_TEXT.edges, "\ud83d"),
+        catalogue=_TEXT.catalogue,
+    ),
     "words": _list(_SOME_WORD, edges=(["be", "Be", "be"],)),
     "some_words": _list(_SOME_WORD, 1, (["be", "Be", "be"],)),
     "maybe_int": _maybe(_INT),
@@ -225,8 +260,12 @@ KINDS: dict[str, Kind] = {
     "holes": _HOLES,
     "digits": _DIGITS,
     "table": _TABLE,
-    "key": Kind(
-        lambda random: random.choice("abcdez"), lambda st: st.sampled_from("abcdez"), "a", ("z", "", "é"), ("a", "b")
+    "key": ParameterKind(
+        draw=lambda random: random.choice("abcdez"),
+        strategy=lambda st: st.sampled_from("abcdez"),
+        plain="a",
+        edges=("z", "", "é"),
+        catalogue=("a", "b"),
     ),
     "pairs": _PAIRS,
     "matrix": _MATRIX,

@@ -9,8 +9,8 @@ from probes.scoring.execution.calls import describe
 from probes.scoring.execution.checks import same
 from sandbox import Outcome, Returned, Value
 
-Row: TypeAlias = tuple[Value, ...]
-Calls: TypeAlias = Callable[[Sequence[Row]], Sequence[Outcome]]
+Arguments: TypeAlias = tuple[Value, ...]
+Calls: TypeAlias = Callable[[Sequence[Arguments]], Sequence[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Property:
 
     def broken(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[Arguments],
         outcomes: Sequence[Outcome],
         parameters: Sequence[str],
         call: Calls,
-        helper: Callable[[str, Sequence[Row]], Sequence[Outcome]],
+        helper: Callable[[str, Sequence[Arguments]], Sequence[Outcome]],
     ) -> list[str]:
         """How it is broken for each row and the outcome of a first call with it, "" where it holds.
 
@@ -42,7 +42,7 @@ class Property:
 
 
 @dataclass(frozen=True)
-class Law:
+class PropertyDefinition:
     """What a property takes in a contract; the further calls it needs after one of a row, given the place of its
     parameter; and how their outcomes break it.
 
@@ -50,58 +50,65 @@ class Law:
     """
 
     takes: Literal["nothing", "a parameter", "a function of the reference"]
-    asks: Callable[[Row, Outcome, int], list[Row]]
-    broken: Callable[[Row, Outcome, Sequence[Outcome]], str]
+    asks: Callable[[Arguments, Outcome, int], list[Arguments]]
+    broken: Callable[[Arguments, Outcome, Sequence[Outcome]], str]
 
 
-def _the_same(row: Row, first: Outcome, _: int) -> list[Row]:
+def _the_same(row: Arguments, first: Outcome, _: int) -> list[Arguments]:
     return [row]
 
 
-def _nothing(row: Row, first: Outcome, _: int) -> list[Row]:
+def _nothing(row: Arguments, first: Outcome, _: int) -> list[Arguments]:
     return []
 
 
-def _its_own_result(row: Row, first: Outcome, _: int) -> list[Row]:
+def _its_own_result(row: Arguments, first: Outcome, _: int) -> list[Arguments]:
     return [(first.value, *row[1:])] if isinstance(first, Returned) else []
 
 
-def _other_orders(row: Row, first: Outcome, place: int) -> list[Row]:
+def _other_orders(row: Arguments, first: Outcome, place: int) -> list[Arguments]:
     items = row[place]
     if not isinstance(items, list):
         return []
     return [(*row[:place], other, *row[place + 1 :]) for other in (items[::-1], items[1:] + items[:1])]
 
 
-def _differs(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
+def _differs(row: Arguments, first: Outcome, further: Sequence[Outcome]) -> str:
     different = [second for second in further if not agree(second, first)]
     return f"called again {describe(different[0])}" if different else ""
 
 
-def _changes(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
+def _changes(row: Arguments, first: Outcome, further: Sequence[Outcome]) -> str:
     changed = first.changed if isinstance(first, Returned) else {}
     return f"changed its argument number {min(changed) + 1}" if changed else ""
 
 
-def _moves_on(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
+def _moves_on(row: Arguments, first: Outcome, further: Sequence[Outcome]) -> str:
     different = [second for second in further if not agree(second, first)]
     return f"called with that {describe(different[0])}" if different else ""
 
 
-def _depends_on_order(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
+def _depends_on_order(row: Arguments, first: Outcome, further: Sequence[Outcome]) -> str:
     different = [second for second in further if not agree(second, first)]
     return f"in another order {describe(different[0])}" if different else ""
 
 
-def _does_not_come_back(row: Row, first: Outcome, further: Sequence[Outcome]) -> str:
+def _does_not_come_back(row: Arguments, first: Outcome, further: Sequence[Outcome]) -> str:
     lost = [back for back in further if not (isinstance(back, Returned) and same(back.value, row[0]))]
     return f"its inverse {describe(lost[0])}" if lost else ""
 
 
-PROPERTIES: dict[str, Law] = {
-    "deterministic": Law("nothing", _the_same, _differs),  # the same when called twice
-    "keeps_arguments": Law("nothing", _nothing, _changes),  # lists, dicts and sets it is given stay as they are
-    "idempotent": Law("nothing", _its_own_result, _moves_on),  # once more, on its own result, changes nothing
-    "order_free": Law("a parameter", _other_orders, _depends_on_order),  # the order of that list does not matter
-    "round_trip": Law("a function of the reference", _its_own_result, _does_not_come_back),  # that gives it back
+PROPERTIES: dict[str, PropertyDefinition] = {
+    "deterministic": PropertyDefinition("nothing", _the_same, _differs),  # the same when called twice
+    # lists, dicts and sets that it is given are not changed
+    "keeps_arguments": PropertyDefinition("nothing", _nothing, _changes),
+    "idempotent": PropertyDefinition(
+        "nothing", _its_own_result, _moves_on
+    ),  # once more, on its own result, changes nothing
+    "order_free": PropertyDefinition(
+        "a parameter", _other_orders, _depends_on_order
+    ),  # the order of that list does not matter
+    "round_trip": PropertyDefinition(
+        "a function of the reference", _its_own_result, _does_not_come_back
+    ),  # that gives it back
 }

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from preferences.code_gate.contract import Contract
-from preferences.code_gate.tree import Finding, numbers, parse
+from preferences.code_gate.syntax_tree import Finding, numbers, parse
 
 LONGEST_NUMBER = 10_000  # bits
 
 
 @dataclass(frozen=True)
-class Text:
+class ParsedProgram:
     """A program that Python can read, and the contract that it is to keep."""
 
     program: str
@@ -22,7 +22,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ProgramAnalysis:
     """What reading a program tells, in JSON values: the numbers in it, and what each layer finds; or why not."""
 
     fault: str = ""
@@ -30,23 +30,23 @@ class Read:
     findings: dict[str, list[Finding]] = field(default_factory=dict)
 
 
-def read(program: str, contract: dict[str, Any]) -> Read:
+def analyse_program(program: str, contract: dict[str, Any]) -> ProgramAnalysis:
     """The findings of the reading layers, by layer, each in order of the lines."""
     from preferences.code_gate import dataflow, semantic
 
     try:
         tree = parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return Read(f"it is no Python: {type(error).__name__}: {error}"[:300])
+        return ProgramAnalysis(f"it is no Python: {type(error).__name__}: {error}"[:300])
     whole = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is int)
     if any(number.bit_length() > LONGEST_NUMBER for number in whole):
-        return Read("not read: a number in it is longer than Python writes out")
-    text = Text(program, Contract.from_json(contract), tree)
+        return ProgramAnalysis("not read: a number in it is longer than Python writes out")
+    parsed = ParsedProgram(program, Contract.from_json(contract), tree)
     layers = {"semantic": semantic.CHECKS, "dataflow": dataflow.CHECKS}
     try:
         findings = {
-            name: sorted({found for check in checks for found in check(text)}) for name, checks in layers.items()
+            name: sorted({found for check in checks for found in check(parsed)}) for name, checks in layers.items()
         }
     except RecursionError:
-        return Read("the program is too deeply nested to be read")
-    return Read("", sorted(numbers(tree)), findings)
+        return ProgramAnalysis("the program is too deeply nested to be read")
+    return ProgramAnalysis("", sorted(numbers(tree)), findings)

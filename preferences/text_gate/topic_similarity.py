@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preferences.store.annotations import AnnotatedRow
-from preferences.text_gate.vectors import Array, Embed, Places, Space, by_embedder, by_words
+from preferences.text_gate.text_vectors import Array, Embed, Places, Space, by_embedder, by_words
 from probes.inputs.turns import plain
 
 FEWEST = 3
@@ -36,7 +36,7 @@ _CANDIDATES = 8
 _BLOCK, _MOST = 1 << 23, 1 << 12  # similarities and answers held at a time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nearness:
     """own, other: how near, a cosine by an embedder; by words up to 2, since a profile is a prompt and the mean of its
     rejected sides. prompt, row: the nearest other prompt, and a row that asks it. prompts: how
@@ -69,7 +69,8 @@ def nearness(rows: Sequence[AnnotatedRow], embed: Embed | None = None) -> Mappin
     for place, prompt in enumerate(asked):
         first.setdefault(prompt, place)
     if len(first) < FEWEST:
-        return {one.id: Nearness(0.0, 0.0, "", "", len(first), True, False) for one in rows}
+        unmeasured = Nearness(own=0.0, other=0.0, prompt="", row="", prompts=len(first), told_apart=True, leaked=False)
+        return {one.id: unmeasured for one in rows}
     prompts = list(first)
     places = {prompt: place for place, prompt in enumerate(prompts)}
     mine = np.array([places[prompt] for prompt in asked], dtype=np.intp)
@@ -83,11 +84,16 @@ def nearness(rows: Sequence[AnnotatedRow], embed: Embed | None = None) -> Mappin
         called[place], best.other[place], best.other_near[place] = True, other, near
     return {
         one.id: Nearness(
-            float(best.own_near[k]), float(best.other_near[k]), prompts[best.other[k]],
-            rows[first[prompts[best.other[k]]]].id, len(prompts), apart, apart and bool(called[k]),
+            own=float(best.own_near[k]),
+            other=float(best.other_near[k]),
+            prompt=prompts[best.other[k]],
+            row=rows[first[prompts[best.other[k]]]].id,
+            prompts=len(prompts),
+            told_apart=apart,
+            leaked=apart and bool(called[k]),
         )
         for k, one in enumerate(rows)
-    }  # fmt: skip
+    }
 
 
 def _best(space: Space, asked: Places) -> _Best:

@@ -6,13 +6,16 @@ import symtable
 import warnings
 from collections.abc import Iterator
 
-from preferences.code_gate.tree import Finding
+from preferences.code_gate.syntax_tree import Finding
 
-_GIVEN = {*dir(builtins), "__name__", "__doc__", "__file__", "__spec__", "__loader__", "__package__", "__builtins__",
-          "__annotations__", "__class__", "__module__", "__qualname__", "__dict__", "__path__"}  # fmt: skip
+_MODULE_NAMES = (
+    "__name__ __doc__ __file__ __spec__ __loader__ __package__ __builtins__ "
+    "__annotations__ __class__ __module__ __qualname__ __dict__ __path__"
+)
+_GIVEN = {*dir(builtins), *_MODULE_NAMES.split()}
 
 
-def undefined(source: str, tree: ast.Module) -> Iterator[Finding]:
+def find_undefined(source: str, tree: ast.Module) -> Iterator[Finding]:
     """Every name that is looked up in the module and that neither it nor Python defines. Nothing where the program
     imports *: who knows what that brings."""
     if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree)):

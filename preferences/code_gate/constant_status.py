@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from preferences.code_gate.tree import (
+from preferences.code_gate.syntax_tree import (
     Finding,
     Function,
     completes,

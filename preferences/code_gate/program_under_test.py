@@ -4,10 +4,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from preferences.code_gate.contract_bench import ContractBench, calls
 from preferences.code_gate.harness import call_name, callable_source
-from preferences.code_gate.laws import Row
-from preferences.code_gate.reading import Read, read
-from preferences.code_gate.rooms import Bench, calls
+from preferences.code_gate.program_analysis import ProgramAnalysis, analyse_program
+from preferences.code_gate.properties import Arguments
 from probes.scoring.execution.calls import describe
 from probes.scoring.execution.parser import Unread
 from sandbox import Candidate, Ended, Outcome, ProgramBroke, run_twice
@@ -19,23 +19,25 @@ class CannotRun(Exception):
     """This layer has nothing to run or to read; the message says why."""
 
 
-class Trial:
+class ProgramUnderTest:
     """One program under one contract. Once it does not load, or ran out of time, it is not run again: each
     time would cost the limit."""
 
-    def __init__(self, program: str, bench: Bench) -> None:
-        self.program, self.bench = program, bench
+    def __init__(self, source: str, bench: ContractBench) -> None:
+        self.source, self.bench = source, bench
         self.contract = bench.contract
         self._stopped = ""
 
     @functools.cached_property
-    def read(self) -> Read:
+    def analysis(self) -> ProgramAnalysis:
         """What reading the program tells; CannotRun where Python cannot read it."""
-        limit = self.bench.rooms.programs.limits.source_bytes
-        if len(self.program) > limit:
+        limit = self.bench.sandboxes.programs.limits.source_bytes
+        if len(self.source) > limit:
             raise CannotRun(f"not read: it is longer than {limit} characters")
         try:
-            found = Read(**self.bench.rooms.parser.ask(read, self.program, self.contract.as_json()))
+            found = ProgramAnalysis(
+                **self.bench.sandboxes.parser.ask(analyse_program, self.source, self.contract.as_json())
+            )
         except Unread as why:
             raise CannotRun(f"not read: {why}") from None
         if found.fault:
@@ -43,26 +45,26 @@ class Trial:
         return found
 
     @functools.cached_property
-    def drawn(self) -> list[Row]:
+    def drawn(self) -> list[Arguments]:
         """The drawn inputs, and some near this program's own numbers: there it may do something special."""
-        return [*self.bench.drawn, *self.bench.near(set(self.read.numbers) - self.bench.numbers)]
+        return [*self.bench.drawn, *self.bench.near(set(self.analysis.numbers) - self.bench.numbers)]
 
     @functools.cached_property
     def outcomes(self) -> list[Outcome]:
         """What it does with the drawn inputs; several layers look at that."""
         return self.run(self.drawn)
 
-    def run(self, rows: Sequence[Row]) -> list[Outcome]:
+    def run(self, rows: Sequence[Arguments]) -> list[Outcome]:
         """What the program does with each row, in one process; SandboxBroken when the machinery failed."""
 
         outcomes = self.attempt(
-            callable_source(self.program, self.contract),
+            callable_source(self.source, self.contract),
             lambda candidate: calls(candidate, call_name(self.contract), rows),
         )
         self.watch(rows, outcomes)
         return outcomes
 
-    def watch(self, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
+    def watch(self, rows: Sequence[Arguments], outcomes: Sequence[Outcome]) -> None:
         """Take note of a call that ran out of time."""
         for row, outcome in zip(rows, outcomes, strict=True):
             if not self._stopped and isinstance(outcome, Ended) and outcome.reason == "timeout":
@@ -74,13 +76,13 @@ class Trial:
             raise CannotRun(self._stopped)
 
         def start() -> T | CannotRun:
-            with self.bench.rooms.programs.start(source, self.contract.entry_point) as candidate:
+            with self.bench.sandboxes.programs.start(source, self.contract.entry_point) as candidate:
                 if candidate.loaded is not None:
                     return CannotRun(f"it does not load: {describe(candidate.loaded)}")
                 return action(candidate)
 
         try:
-            result = run_twice(start, self.bench.rooms.programs)
+            result = run_twice(start, self.bench.sandboxes.programs)
         except ProgramBroke as trouble:
             result = CannotRun(str(trouble))
         if isinstance(result, CannotRun):
