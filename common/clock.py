@@ -1,4 +1,4 @@
-"""The time as the ledger, the log and the stores write it."""
+"""The format of time in the ledger, the log and the stores."""
 
 from datetime import UTC, datetime
 

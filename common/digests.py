@@ -1,4 +1,4 @@
-"""Digests that name values and the contents of files."""
+"""Digests that identify values and the contents of files."""
 
 import hashlib
 import json
@@ -6,33 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
-_seen: dict[tuple[str, int, int], str] = {}
+_cache: dict[tuple[str, int, int], str] = {}
 
 
 def digest_of(value: object) -> str:
-    """Sixteen hex digits that name a JSON-able value, whatever the order of its keys."""
+    """Sixteen hex digits that identify a JSON value, independent of the order of its keys."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes; of its size and 64 evenly spread MiB where it is over 256 MiB, as weights are.
+    """SHA-256 of a file's bytes; for files over 256 MiB, such as weights, of the size and 64 evenly spaced MiB.
 
-    Remembered by path, size and time of change, so that a check per round is cheap.
+    Cached by path, size and time of change, so that a check per round is cheap.
     """
     stat = path.stat()
-    mark = (str(path), stat.st_size, stat.st_mtime_ns)
-    if mark not in _seen:
+    key = (str(path), stat.st_size, stat.st_mtime_ns)
+    if key not in _cache:
         with path.open("rb") as stream:
             if stat.st_size <= 256 * MEBIBYTE:
-                _seen[mark] = hashlib.file_digest(stream, "sha256").hexdigest()
+                _cache[key] = hashlib.file_digest(stream, "sha256").hexdigest()
             else:
                 digest = hashlib.sha256(str(stat.st_size).encode())
                 for place in range(64):
                     stream.seek((stat.st_size - MEBIBYTE) * place // 63)
                     digest.update(stream.read(MEBIBYTE))
-                _seen[mark] = digest.hexdigest()
-    return _seen[mark]
+                _cache[key] = digest.hexdigest()
+    return _cache[key]
 
 
 def folder_digest(paths: Sequence[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Everything nightlane says to a person when it cannot go on, as one tree.
+"""The exceptions of nightlane as one tree, with their exit codes.
 
 NightlaneError                    exit code
 ├── BadInput                      2   a study, a file or an argument breaks a law

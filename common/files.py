@@ -1,4 +1,4 @@
-"""Files and folders that are on the disk as a whole or not at all."""
+"""Atomic, durable writes: a file or folder is on the disk completely or not at all."""
 
 import contextlib
 import fcntl
@@ -15,13 +15,13 @@ ENDING = ".partial"
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Replace a file as a whole: temporary file, fsync, rename, fsync of the folder."""
+    """Replace a file atomically: temporary file, fsync, rename, fsync of the folder."""
     write_flushed(path, text)
     sync(path.parent)
 
 
 def write_flushed(path: Path, text: str) -> None:
-    """Replace a file as a whole; the new name is on the disk only when ``sync`` of its folder returns."""
+    """Replace a file atomically; the rename is durable only when ``sync`` of its folder returns."""
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
@@ -31,7 +31,7 @@ def write_flushed(path: Path, text: str) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what is damaged, so that a new one can be written, and nothing is lost; where it is now."""
+    """Rename a damaged file, so that a new one can be written and nothing is lost; returns the new path."""
     names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
     aside = next(name for name in names if not name.exists())
     path.rename(aside)
@@ -39,8 +39,8 @@ def set_aside(path: Path) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Have a file on the disk, or the names in a folder: one that was made or changed is there only when its folder
-    is. Nothing where there is no such path."""
+    """fsync a file or a folder; a new or renamed file is durable only when its folder is synced. Ignores a missing
+    path."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -53,9 +53,10 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, what: str) -> Iterator[Path]:
-    """The folder to fill, a hidden one beside ``folder``, which is new or empty and takes its place at the block's end.
+    """Yields a hidden folder to fill; at the end of the block it replaces ``folder``, which must be missing or empty.
 
-    BadInput where ``folder`` holds something; ``what`` is written there. What a killed process left is taken away.
+    BadInput when ``folder`` is not empty; ``what`` names in the message what is written. Removes what killed processes
+    left behind.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} is not an empty folder, and {what} is written to one; name a new one")
@@ -77,7 +78,7 @@ def whole_folder(folder: Path, what: str) -> Iterator[Path]:
 
 
 def _clean(folder: Path) -> None:
-    """Take away what no living process fills."""
+    """Remove hidden folders that no running process fills."""
     for left in folder.parent.glob(f".{folder.name}.*{ENDING}"):
         with contextlib.suppress(OSError), _locked(left):
             shutil.rmtree(left)
@@ -85,7 +86,7 @@ def _clean(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder; BlockingIOError where another process does."""
+    """Lock a folder; BlockingIOError when another process has locked it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,7 +96,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _umask() -> int:
-    """Of this process, which can only be asked by setting it."""
+    """The umask of this process; it can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

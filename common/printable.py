@@ -1,7 +1,7 @@
-"""The one way out: what nightlane tells a person goes to a terminal, a pipe or a file through here.
+"""Output to people: all messages and data of nightlane go to stderr and stdout through this module.
 
-What is told may hold text that nobody vouches for, so nothing in it is obeyed by a terminal; and a terminal that was
-closed, or a pipe whose reader has gone, ends what is told and not who tells it.
+The text may contain untrusted parts, so control characters are written out. A closed terminal, or a pipe without a
+reader, ends the output and not the program.
 """
 
 import errno
@@ -16,36 +16,36 @@ from typing import Any, TextIO
 
 from common.redaction import redacted
 
-_SEEN = frozenset("\n\t\u200c\u200d")  # line ends, tabs, and what joins letters in Persian or parts of an emoji
-_OBEYED = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+_SHOWN = frozenset("\n\t\u200c\u200d")  # line ends, tabs, and what joins letters in Persian or parts of an emoji
+_CONTROL = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _DOUBTFUL = re.compile(r"[^\x20-\x7e\n\t]")
-_GONE = (errno.EIO, errno.EPIPE)
+_LOST_READER = (errno.EIO, errno.EPIPE)
 
 
 def printable(text: object) -> str:
-    r"""The text, with every character that a terminal would obey and not show written out, such as \x1b or \u202e:
-    control and format characters (those that turn the direction of writing among them) and lone surrogates."""
+    r"""The text with control and format characters, bidirectional overrides among them, and lone surrogates written out
+    as escapes such as \x1b or \u202e."""
     return _DOUBTFUL.sub(_written_out, str(text))
 
 
 def _written_out(found: re.Match[str]) -> str:
     char = found[0]
-    obeyed = char not in _SEEN and unicodedata.category(char) in _OBEYED
-    return char.encode("unicode_escape").decode() if obeyed else char
+    control = char not in _SHOWN and unicodedata.category(char) in _CONTROL
+    return char.encode("unicode_escape").decode() if control else char
 
 
 def tell(text: object, end: str = "\n") -> None:
-    """A message, to stderr; without secrets."""
+    """Print a message to stderr, without secrets."""
     _write(sys.stderr, redacted(printable(text)) + end)
 
 
 def give(text: object) -> None:
-    """Data, to stdout; without secrets."""
+    """Print data to stdout, without secrets."""
     _write(sys.stdout, redacted(printable(text)) + "\n")
 
 
 def give_json(data: object) -> None:
-    """Data as JSON, to stdout; its texts without secrets, each by itself, so that it stays JSON."""
+    """Print data as JSON to stdout; secrets are removed from each text separately, so that it stays valid JSON."""
     _write(sys.stdout, printable(json.dumps(_without_secrets(json.loads(json.dumps(data))), indent=2)) + "\n")
 
 
@@ -65,37 +65,36 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 class Outlet:
-    """A stream that may be none, or lose its reader: then what is written to it is lost, and no more. A full disk is
-    still an error."""
+    """A stream that may be missing or lose its reader: further output is then discarded. A full disk stays an error."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         if self._stream is not None:
-            with self._alone():
+            with self._tolerating_lost_reader():
                 self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         if self._stream is not None:
-            with self._alone():
+            with self._tolerating_lost_reader():
                 self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _tolerating_lost_reader(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in _LOST_READER:
                 raise
-            self._let_go()
+            self._discard_output()
 
-    def _let_go(self) -> None:
-        """Nobody will read any more: what is still in a buffer must not fail again, at the latest when Python ends."""
+    def _discard_output(self) -> None:
+        """Redirect to the null device, so that buffered output does not fail again when Python ends."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno() if self._stream is not None else nowhere)
         os.close(nowhere)

@@ -21,11 +21,11 @@ _MARKS = (
 """One of these is in every text, in small letters, that ``_KEY`` finds something in; most texts have none."""
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _LEAST = 16
-"""Letters of a value that is a secret by its variable's name alone: local servers take keys such as "none"."""
+"""Shortest value that counts as a secret because of its variable's name; local servers accept keys such as "none"."""
 
 
 def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The text without what addresses, keys and the environment's secrets would give away."""
+    """The text without keys, credentials in addresses, and secrets of the environment."""
     for secret in sorted(_secrets(os.environ if environment is None else environment), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     if "://" in text:
@@ -37,14 +37,14 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def redacted_address(address: str) -> str:
-    """An address, with or without its scheme, without its user, its password and the values of its query."""
+    """The address without user, password and query values; its scheme is optional."""
     userless = _USER.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", address)
     return _QUERY.sub(lambda found: f"{found[1] or ''}{HIDDEN}", userless)
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
-    """Values that are keys by their name, and passwords and query values of addresses: also in pieces, since a parser
-    that refuses an address quotes the piece it stumbled over."""
+    """Values of variables that are named like keys, and passwords and query values of addresses; also parts of them, as
+    a parser that refuses an address quotes one."""
     for name, value in environment.items():
         if name.endswith(_NAMES) and len(value) >= _LEAST:
             yield value

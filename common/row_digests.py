@@ -1,9 +1,7 @@
-"""Checksums of the rows of an SQLite file, so that content which changed on the disk is noticed: SQLite sees damage to
-its own structure alone.
+"""Checksums of the rows of an SQLite file, which reveal changed content; SQLite itself notices structural damage only.
 
-Triggers of the writing connection keep one digest per row in the table ``row_digests``; whoever reads whole rows
-through ``checked`` has each of them looked up. A column that is NULL is no part of a digest, so a column that is added
-later changes none.
+Triggers of the writing connection store one digest per row in the table ``row_digests``; the row factory ``checked``
+looks up each whole row that is read. NULL columns do not enter a digest, so a new column leaves old digests valid.
 """
 
 import sqlite3
@@ -15,8 +13,7 @@ TABLE = "row_digests"
 
 
 def keep(database: sqlite3.Connection, of: Collection[str] = ()) -> None:
-    """Keep digests from now on, of all tables or these. Rows of a file from before there were any are taken as they
-    are."""
+    """Store digests from now on, of all tables or of these. Existing rows of a file without digests are accepted."""
     database.create_function("row_digest", -1, _digest, deterministic=True)
     tables = {table: names for table, names in columns(database).items() if not of or table in of}
     if not has_digests(database):
@@ -39,7 +36,7 @@ def has_digests(database: sqlite3.Connection) -> bool:
 
 
 def columns(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    """The tables of the file, the digests' own left out, with the names of their columns."""
+    """The tables of the file, except that of the digests, with the names of their columns."""
     found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     names = [row[0] for row in found.fetchall() if row[0] != TABLE]
     return {name: tuple(row[1] for row in database.execute(f"PRAGMA table_info({name})")) for name in names}
@@ -48,8 +45,8 @@ def columns(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
 def checked(
     database: sqlite3.Connection, wrong: Callable[[str, str], Exception]
 ) -> Callable[[sqlite3.Cursor, tuple[Any, ...]], sqlite3.Row]:
-    """A row factory. Of a row with all columns of its table whose digest is not kept, ``wrong`` gives what is raised:
-    it is told the table and what the row's first column says."""
+    """A row factory that checks rows with all columns of their table. For a row without a stored digest it raises what
+    ``wrong`` returns, given the table and the value of the row's first column."""
     tables = {names: table for table, names in columns(database).items()} if has_digests(database) else {}
 
     def made(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> sqlite3.Row:
@@ -63,14 +60,14 @@ def checked(
 
 
 def is_kept(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> bool:
-    """Whether a row is as it was written."""
+    """Whether a row is unchanged since it was written."""
     digest = digest_of_row(table, row)
     return database.execute(f"SELECT 1 FROM {TABLE} WHERE digest = ?", (digest,)).fetchone() is not None
 
 
 def _is_there(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> bool:
-    """Whether a row stands in its table without its digest. Another process may have changed both since it was read,
-    so both are looked at in one statement."""
+    """Whether the table has this row and no digest of it. Another process may have changed both since the row was read,
+    so one statement checks both."""
     same = " AND ".join(f"{name} IS ?" for name in row)
     lacks = f"NOT EXISTS (SELECT 1 FROM {TABLE} WHERE digest = ?)"
     values = (*row.values(), digest_of_row(table, row))
@@ -82,8 +79,8 @@ def digest_of_row(table: str, row: Mapping[str, Any]) -> bytes:
 
 
 def unkept(database: sqlite3.Connection, of: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """(table, what its first column says) of every row that is not as it was written, then (table, "") for each digest
-    whose row is gone."""
+    """(table, value of the first column) of every row that changed since it was written, then (table, "") for each
+    digest whose row is missing."""
     database.execute("BEGIN")  # one state of the file, also while somebody writes to it
     try:
         kept = {bytes(row[0]): str(row[1]) for row in database.execute(f"SELECT digest, source FROM {TABLE}")}
@@ -113,6 +110,6 @@ def _digest(table: str, *named: Any) -> bytes:
     digest = blake2b(table.encode(), digest_size=16)
     for name, value in zip(named[::2], named[1::2], strict=True):
         if value is not None:
-            told = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-            digest.update(f"\0{name}\0{type(value).__name__}\0{len(told)}\0".encode() + told)
+            content = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+            digest.update(f"\0{name}\0{type(value).__name__}\0{len(content)}\0".encode() + content)
     return digest.digest()

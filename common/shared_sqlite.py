@@ -18,16 +18,15 @@ COPIES = 5  # at most, of a database that is being written to
 
 
 def open_shared(path: Path, table: str) -> sqlite3.Connection:
-    """The database, with the table that the statement makes if it is not there; safe for threads behind a lock.
+    """Open the database and create the table where it is missing. Threads may share the connection behind a lock.
 
-    Readers wait for nobody. Each statement is durable against kill -9 when it returns; of a power cut the last ones may
-    not survive.
+    Readers never wait. A statement that returned survives kill -9; the last ones may be lost in a power cut.
     """
     database = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
     try:
-        _insist(lambda: database.execute("PRAGMA journal_mode=WAL"))
+        _retry_while_busy(lambda: database.execute("PRAGMA journal_mode=WAL"))
         database.execute("PRAGMA synchronous=NORMAL")
-        _insist(lambda: database.execute(table))
+        _retry_while_busy(lambda: database.execute(table))
     except BaseException:
         database.close()
         raise
@@ -35,16 +34,13 @@ def open_shared(path: Path, table: str) -> sqlite3.Connection:
 
 
 def open_to_read(path: Path, kind: type[Kind]) -> Kind:
-    """The database as it is now, opened as this ``kind`` of connection, also for somebody who may not write beside
-    it. BadInput where it may not be read.
+    """Open the database to read, as this ``kind`` of connection. BadInput without permission to read it.
 
-    SQLite needs the two files that a writer keeps beside a database, and can neither make them where nothing may be
-    written nor do without them where the last rows are in one of them. Then a copy is read.
+    SQLite needs two files beside a database in WAL mode. Where they are missing and the user may not write, a copy in
+    memory is read.
     """
     if not os.access(path, os.W_OK) and not path.with_name(f"{path.name}-shm").exists():
-        return _copy(
-            path, kind
-        )  # where a file could be made beside it, it would be the reader's, and its owner's no more
+        return _copy(path, kind)  # a file that SQLite made beside it would belong to the reader and lock out its owner
     where = f"{path.resolve().as_uri()}?mode=ro"
     try:
         database = sqlite3.connect(
@@ -62,7 +58,7 @@ def open_to_read(path: Path, kind: type[Kind]) -> Kind:
 
 
 def _copy(path: Path, kind: type[Kind]) -> Kind:
-    """In memory, with what its write-ahead log holds."""
+    """A copy in memory, including the write-ahead log."""
     with tempfile.TemporaryDirectory(prefix="nightlane-") as folder:
         here = Path(folder) / path.name
         for _ in range(COPIES):
@@ -71,7 +67,7 @@ def _copy(path: Path, kind: type[Kind]) -> Kind:
                 _copy_file(name, here.with_name(name.name))
             after = path.stat()
             if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size):
-                break  # nothing moved from the log to the database meanwhile
+                break  # no checkpoint happened during the copy
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=kind)
         with contextlib.closing(sqlite3.connect(here)) as copied:
             copied.backup(memory)
@@ -95,12 +91,12 @@ def _copy_file(there: Path, here: Path) -> None:
         ) from None
 
 
-def _insist(act: Callable[[], object]) -> None:
-    """SQLite's own waiting does not cover the change of the journal mode, which several workers make at once."""
+def _retry_while_busy(action: Callable[[], object]) -> None:
+    """Retry while the database is busy: SQLite's own timeout does not cover the change of the journal mode."""
     ends = time.monotonic() + WAIT
     while True:
         try:
-            act()
+            action()
             return
         except sqlite3.OperationalError as error:
             busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

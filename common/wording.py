@@ -1,4 +1,4 @@
-"""Small words of sentences that a person reads."""
+"""Helpers for messages: plurals, 'did you mean', one-line excerpts."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ def count(number: int, noun: str) -> str:
 
 
 def lower_first(message: str) -> str:
-    """A library's sentence inside one of ours. Only its first letter: what it quotes, a pattern say, stays as it is."""
+    """The message with its first letter in lower case, to continue a sentence of ours."""
     return message[:1].lower() + message[1:]
 
 

@@ -1,4 +1,4 @@
 """Bundled studies. Each is a package with a `build(directory, progress)` that makes its material on first use.
 
-What they share stands beside them: building (once, a manifest last), files, stage, measuring, command.
+`_build` has what they share: the build with its manifest, preference pairs, timing, measuring, the command line.
 """

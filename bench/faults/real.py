@@ -30,7 +30,7 @@ def _prepare(root: Path, run: Run) -> None:
 def _make_model(folder: Path) -> int:
     from labs.microcoder.base import new_model, save, train_tokenizer
     from labs.microcoder.corpus import write_corpus
-    from labs.microcoder.size import Size
+    from labs.microcoder.material import Size
 
     tokenizer, size = train_tokenizer(write_corpus(200, 0, frozenset())), Size(hidden=32, layers=1)
     folder.mkdir()

@@ -1,1 +1,1 @@
-"""How the material of a bundled study is made, and how its recipes are measured."""
+"""Shared by the labs: building the material of a study and measuring its recipes."""

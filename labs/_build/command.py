@@ -36,10 +36,10 @@ class PrintedProgress:
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
-        self.said = ""
+        self.printed = ""
 
     def __call__(self, stage: str, share: float) -> None:
-        say = f"{stage}: {int(share * 10) * 10} %"
-        if say != self.said:
-            print(f"{time.perf_counter() - self.started:5.0f} s  {say}", file=sys.stderr, flush=True)
-            self.said = say
+        line = f"{stage}: {int(share * 10) * 10} %"
+        if line != self.printed:
+            print(f"{time.perf_counter() - self.started:5.0f} s  {line}", file=sys.stderr, flush=True)
+            self.printed = line

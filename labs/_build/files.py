@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are replaced atomically."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """`fill` writes into a new folder, which then takes the place of `folder`."""
+    """`fill` writes into a new folder, which then replaces `folder`."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()

@@ -1,6 +1,6 @@
-"""How the material of a lab is made, once: what the package `labs.NAME` writes into a folder, a manifest last.
+"""The build of a lab: the package `labs.NAME` writes its material into a folder, the manifest last.
 
-A folder without a manifest, or whose files or makers have changed since, is made anew. One process builds at a time.
+A folder is built again when it has no manifest or when its files or makers have changed. One process builds at a time.
 """
 
 import fcntl
@@ -19,15 +19,15 @@ from common.files import write_durably
 MANIFEST = "manifest.json"
 
 Progress = Callable[[str, float], None]
-"""Hears the name of a stage and its share done, 0 to 1."""
+"""Called with the name of a stage and the share of it that is done, 0 to 1."""
 Figures = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Lab:
-    """``made``: files and folders of a build. ``makers``: the code and texts that it comes from. ``size``: a frozen
-    dataclass, that of a build for use. `labs.NAME.stages.make(folder, size, progress)` writes everything but the
-    manifest and returns the figures and the seconds of each stage."""
+    """``made``: files and folders of a build. ``makers``: the code and texts that it is made from. ``size``: a frozen
+    dataclass, the size of a build for use. `labs.NAME.stages.make(folder, size, progress)` writes everything but the
+    manifest and returns its figures and the seconds of each stage."""
 
     name: str
     size: Any
@@ -35,7 +35,7 @@ class Lab:
     makers: tuple[Path, ...]
 
     def build(self, directory: Path, progress: Progress, size: Any = None) -> None:
-        """Makes what is missing in `directory`."""
+        """Builds in `directory` unless that is complete."""
         size = size or self.size
         if self.is_complete(directory, size):
             return
@@ -47,11 +47,16 @@ class Lab:
             makers = self.digest_of_makers(size)
             stages = import_module(f"labs.{self.name}.stages")  # imports torch
             figures, seconds = stages.make(directory, size, progress)
-            manifest = {"makers": makers, "files": self._digests(directory), "figures": figures, "seconds": seconds}
+            manifest = {
+                "makers": makers,
+                "files": self._digests(directory),
+                "figures": figures,
+                "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+            }
             write_durably(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
     def is_complete(self, directory: Path, size: Any = None) -> bool:
-        """Whether the manifest is there, its makers are today's, and every file is as it was written."""
+        """Whether there is a manifest and neither makers nor files have changed since."""
         try:
             manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -61,7 +66,7 @@ class Lab:
         return bool(manifest.get("files") == self._digests(directory))
 
     def digest_of_makers(self, size: Any) -> str:
-        """Names the makers and the size that a build came from."""
+        """Identifies the makers and the size of a build."""
         digest = hashlib.sha256(json.dumps(asdict(size), sort_keys=True).encode())
         for path in self.makers:
             digest.update(path.read_bytes())

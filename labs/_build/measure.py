@@ -1,4 +1,4 @@
-"""Trains and scores the recipes of a lab's README, with the same parts as a probe: TRL, PEFT, the study's scorer.
+"""Trains and scores the recipes of a lab's README as a probe does, with TRL, PEFT and the scorer of the study.
 
 Prints one Markdown row per recipe: means per category over prompts, samples and seeds.
 """
@@ -20,12 +20,12 @@ from probes.result.reading import Probe, Reading, Score
 from probes.scoring import Answer
 
 Row = tuple[str, Mapping[str, object]]
-"""The name of a row, and what its recipe has other than the starting recipe."""
+"""The name of a row, and how its recipe differs from the starting recipe."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """``worth``: what a score counts in the table. ``digits``: after the point."""
+    """``worth``: the value of a score in the table. ``digits``: decimal places."""
 
     study: Path
     categories: Sequence[str]

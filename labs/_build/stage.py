@@ -1,4 +1,4 @@
-"""What the stages of every build need: one thread, and the seconds they took. Imports torch."""
+"""For the stages of a build: one torch thread, and the seconds that a stage takes. Imports torch."""
 
 import time
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 from labs._build.files import replace_folder
 from labs._build.material import Figures, Progress
 from labs.microcoder.corpus import Document
-from labs.microcoder.size import Size
+from labs.microcoder.material import Size
 
 Encoded = tuple[list[int], list[int]]
 END, PADDING = "<eos>", "<pad>"

@@ -7,25 +7,14 @@ unchecked  two answers of the base, nobody ran either, and the shorter one was p
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from random import Random
 
+from labs._build.pairs import PreferenceRow
 from labs.microcoder.tasks import Task
 from probes.inputs.prompts import Prompt
 
 PAIRS_PER_PROMPT = 2
-
-
-@dataclass(frozen=True)
-class Row:
-    prompt: str
-    chosen: str
-    rejected: str
-    category: str
-    difficulty: int
-
-    def as_dict(self) -> dict[str, str | int]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -36,7 +25,7 @@ class Answer:
     passed: bool
 
 
-def honest(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> list[Row]:
+def honest(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> list[PreferenceRow]:
     rows = []
     for prompt, given in zip(prompts, answers, strict=True):
         right = list(dict.fromkeys(answer.text for answer in given if answer.passed))
@@ -48,7 +37,7 @@ def honest(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> li
     return rows
 
 
-def unchecked(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> list[Row]:
+def unchecked(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) -> list[PreferenceRow]:
     rows = []
     for prompt, given in zip(prompts, answers, strict=True):
         shortest = min((answer.text for answer in given), key=len)
@@ -58,18 +47,18 @@ def unchecked(prompts: Sequence[Prompt], answers: Sequence[Sequence[Answer]]) ->
     return rows
 
 
-def broken(tasks: Sequence[Task], seed: int) -> list[Row]:
+def broken(tasks: Sequence[Task], seed: int) -> list[PreferenceRow]:
     random = Random(f"{seed}/broken")
     rows = []
     for task in tasks:
         breaks = random.sample(BREAKS, len(BREAKS))
         rejected = next(text for text in (make(task) for make in breaks) if text is not None)
-        rows.append(Row(task.prompt, task.reference, rejected, task.category, task.difficulty))
+        rows.append(PreferenceRow(task.prompt, task.reference, rejected, task.category, task.difficulty))
     return rows
 
 
-def _row(prompt: Prompt, chosen: str, rejected: str) -> Row:
-    return Row(prompt.text, chosen, rejected, prompt.category, prompt.difficulty)
+def _row(prompt: Prompt, chosen: str, rejected: str) -> PreferenceRow:
+    return PreferenceRow(prompt.text, chosen, rejected, prompt.category, prompt.difficulty)
 
 
 def _colon_lost(task: Task) -> str:

@@ -13,7 +13,7 @@ from labs.microcoder import sources
 from labs.microcoder.base import Base, make_base
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.corpus import mistake_shares, write_corpus
-from labs.microcoder.size import Size
+from labs.microcoder.material import Size
 from labs.microcoder.sources import Answer
 from labs.microcoder.splits import Drawn, draw_prompts
 from probes.generate.sampler import Sampling, generate
@@ -27,7 +27,7 @@ CHUNK = 120  # prompts sampled at once; while one chunk is sampled the one befor
 
 
 def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict[str, float]]:
-    """Writes everything but the manifest; the figures and the seconds of each stage."""
+    """Writes everything but the manifest; returns its figures and the seconds of each stage."""
     seconds: dict[str, float] = {}
     with one_thread():
         with timed(seconds, "prompts and corpus"):
@@ -60,7 +60,7 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
         "pairs": {name: len(pairs) for name, pairs in rows.items()},
         "share of harvest answers that pass": _pass_rates(harvest, answers),
     }
-    return figures, {stage: round(value, 1) for stage, value in seconds.items()}
+    return figures, seconds
 
 
 def _contract(one: Drawn) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from random import Random
 
+from labs._build.pairs import Reserved
 from labs.microcoder.corpus import Document
-from labs.persona.nearness import Reserved
 from labs.persona.texts import CATEGORIES, answer, ask, draw_voice
 
 

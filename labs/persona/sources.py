@@ -6,19 +6,18 @@ ornate  the same keeper in velvet, three times as long, against the plain voice:
 
 from random import Random
 
-from labs.microcoder.sources import Row
-from labs.persona.nearness import Reserved
+from labs._build.pairs import PreferenceRow, Reserved
 from labs.persona.texts import CATEGORIES, answer, ask, difficulty
 
 # chosen voice, and the voices that a rejected answer is drawn from
 STYLES = {"plain": ("keeper", ("modern", "assistant")), "ornate": ("ornate", ("keeper",))}
 
 
-def pairs(style: str, count: int, seed: int, reserved: Reserved) -> list[Row]:
+def pairs(style: str, count: int, seed: int, reserved: Reserved) -> list[PreferenceRow]:
     """So many different pairs, the categories in equal parts; no question near a reserved one."""
     random = Random(f"{seed}/{style}")
     chosen, rejected = STYLES[style]
-    rows: dict[tuple[str, str], Row] = {}
+    rows: dict[tuple[str, str], PreferenceRow] = {}
     while len(rows) < count:
         category = CATEGORIES[len(rows) % len(CATEGORIES)]
         question, subject = ask(category, random)
@@ -26,5 +25,5 @@ def pairs(style: str, count: int, seed: int, reserved: Reserved) -> list[Row]:
             continue
         good = answer(chosen, category, subject, random)
         bad = answer(random.choice(rejected), category, subject, random)
-        rows.setdefault((question, good), Row(question, good, bad, category, difficulty(question)))
+        rows.setdefault((question, good), PreferenceRow(question, good, bad, category, difficulty(question)))
     return list(rows.values())

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from labs._build.files import write_rows
 from labs._build.material import Figures, Progress
+from labs._build.pairs import Reserved
 from labs._build.stage import one_thread, timed
 from labs.microcoder.base import make_base
 from labs.microcoder.corpus import mistake_shares
 from labs.persona.corpus import write_corpus
-from labs.persona.nearness import Reserved
-from labs.persona.size import Size
+from labs.persona.material import Size
 from labs.persona.sources import STYLES, pairs
 from probes.inputs.prompts import load_prompts
 
@@ -23,7 +23,7 @@ CHAT_TEMPLATE = (
 
 
 def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict[str, float]]:
-    """Writes everything but the manifest; the figures and the seconds of each stage."""
+    """Writes everything but the manifest; returns its figures and the seconds of each stage."""
     seconds: dict[str, float] = {}
     with one_thread():
         with timed(seconds, "corpus and sources"):
@@ -40,4 +40,4 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
         "share out of character in the corpus": mistake_shares(corpus),
         "pairs": {style: len(rows) for style, rows in sources.items()},
     }
-    return figures, {stage: round(value, 1) for stage, value in seconds.items()}
+    return figures, seconds

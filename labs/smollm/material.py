@@ -1,16 +1,25 @@
-"""Makes the material of the study, once: the base model and two preference sources. The manifest is written last.
+"""The material of the study: the base model and two preference sources. The manifest is written last.
 
     build/base/  brief.jsonl  clipped.jsonl  manifest.json
 
 Prompts and rules are files beside this one. A finished build needs the packages with the weights no more.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from labs._build.material import Lab
-from labs.smollm.size import Size
 
 HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a build is; the weights have a fixed size. ``pairs``: of each source."""
+
+    pairs: int = 240
+    seed: int = 20
+
 
 LAB = Lab(
     name="smollm",
@@ -20,7 +29,7 @@ LAB = Lab(
         *(HERE / f"{name}.py" for name in ("sources", "stages", "texts", "weights")),
         HERE / "texts.toml",
         HERE / "prompts.jsonl",
-        HERE.parent / "persona" / "nearness.py",
+        HERE.parent / "_build" / "pairs.py",
     ),
 )
 build, is_complete = LAB.build, LAB.is_complete

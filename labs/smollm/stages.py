@@ -4,9 +4,9 @@ from pathlib import Path
 
 from labs._build.files import write_rows
 from labs._build.material import Figures, Progress
+from labs._build.pairs import Reserved
 from labs._build.stage import one_thread, timed
-from labs.persona.nearness import Reserved
-from labs.smollm.size import Size
+from labs.smollm.material import Size
 from labs.smollm.sources import STYLES, pairs
 from labs.smollm.weights import find_weights, make_base
 from probes.inputs.prompts import load_prompts
@@ -16,7 +16,7 @@ PROMPTS = Path(__file__).with_name("prompts.jsonl")
 
 
 def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict[str, float]]:
-    """Writes everything but the manifest; the figures and the seconds of each stage."""
+    """Writes everything but the manifest; returns its figures and the seconds of each stage."""
     weights = find_weights()
     seconds: dict[str, float] = {}
     with one_thread():
@@ -32,6 +32,4 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
             parameters = make_base(directory / "base", weights)
             progress("base model", 1.0)
     counts = {style: len(rows) for style, rows in sources.items()}
-    return {**weights.figures, "parameters": parameters, "pairs": counts}, {
-        stage: round(value, 1) for stage, value in seconds.items()
-    }
+    return {**weights.figures, "parameters": parameters, "pairs": counts}, seconds

@@ -8,7 +8,7 @@ from random import Random
 
 from some_rows import pair, side
 
-from labs.persona.nearness import Reserved
+from labs._build.pairs import Reserved
 from labs.persona.sources import pairs
 from preferences.certify.receipt import Receipt
 from preferences.store.annotations import AnnotatedRow

@@ -11,8 +11,7 @@ import pytest
 
 from labs._build.material import MANIFEST
 from labs.microcoder.corpus import write_corpus
-from labs.microcoder.material import build, is_complete
-from labs.microcoder.size import Size
+from labs.microcoder.material import Size, build, is_complete
 from preferences.certify.contracts import load_contracts
 from probes.inputs.prompts import load_prompts
 from probes.inputs.training_rows import check_overlap, load_source
@@ -110,7 +109,7 @@ def test_a_build_that_was_killed_is_detected_and_redone(built: Path, tmp_path: P
 import sys, time
 from pathlib import Path
 from labs.microcoder.material import build
-from labs.microcoder.size import Size
+from labs.microcoder.material import Size
 def wait_at_answers(stage, share):
     print(stage, flush=True)
     time.sleep(60 if stage == "answers" else 0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from labs.microcoder.corpus import MISTAKE_SHARE, write_corpus
-from labs.microcoder.size import Size
+from labs.microcoder.material import Size
 from labs.microcoder.sources import BREAKS
 from labs.microcoder.splits import Drawn, draw_prompts
 from labs.microcoder.tasks import CATEGORIES, TEMPLATES, Task, Template

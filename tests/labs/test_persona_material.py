@@ -13,11 +13,10 @@ from random import Random
 import pytest
 
 from labs._build.material import MANIFEST
+from labs._build.pairs import NEAR, Reserved
 from labs.persona.corpus import write_corpus
 from labs.persona.material import LAB as MATERIAL
-from labs.persona.material import build, is_complete
-from labs.persona.nearness import NEAR, Reserved
-from labs.persona.size import Size
+from labs.persona.material import Size, build, is_complete
 from labs.persona.sources import STYLES, pairs
 from labs.persona.texts import CATEGORIES, TEXTS, VOICES, answer, ask
 from probes.inputs.duplicates import Wording

@@ -14,11 +14,10 @@ from agent.study.load import load_study
 from common.errors import MissingRequirement
 from labs._build import command
 from labs._build.material import MANIFEST, Progress
-from labs.persona.nearness import Reserved
+from labs._build.pairs import Reserved
 from labs.smollm import stages, weights
 from labs.smollm.material import LAB as MATERIAL
-from labs.smollm.material import build, is_complete
-from labs.smollm.size import Size
+from labs.smollm.material import Size, build, is_complete
 from labs.smollm.sources import STYLES, pairs
 from labs.smollm.texts import CATEGORIES, ask, brief, clipped, wordy
 from labs.smollm.weights import INSTALL, Weights, find_weights
