@@ -48,7 +48,7 @@ _FOREIGN = {
     b"%PDF": ("a PDF document", "write its rows as JSONL"),
     b"version https://git-lfs.github.com/": ("the pointer of a file that Git LFS keeps elsewhere", "run git lfs pull"),
     b"\x80": ("a pickle or another binary file", "write it as JSONL"),
-}  # fmt: skip
+}
 
 
 def records(where: Where) -> Iterator[Entry]:

@@ -14,9 +14,15 @@ from common.errors import BadInput
 GZIP = b"\x1f\x8b"
 # The longer marks first: UTF-32's begins with that of UTF-16. Without a mark, every other byte of JSON's first is zero.
 _WIDE = {
-    b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
-    b"{\0": "UTF-16LE", b"[\0": "UTF-16LE", b"\0{": "UTF-16BE", b"\0[": "UTF-16BE",
-}  # fmt: skip
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"{\0": "UTF-16LE",
+    b"[\0": "UTF-16LE",
+    b"\0{": "UTF-16BE",
+    b"\0[": "UTF-16BE",
+}
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 

@@ -124,9 +124,11 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
     extra: dict[str, Any] = {}
     if quantization == "nf4":
         extra["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
-        )  # fmt: skip
+        )
     options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
     renderer = load_renderer(settings, folder)
     with loading(settings, where):

@@ -43,12 +43,18 @@ def combine(base: Base, adapter: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {key: value.cpu().contiguous() for key, value in (weights | experts).items()},
-        folder / ADAPTER_WEIGHTS, metadata={"format": "pt"},
-    )  # fmt: skip
+        folder / ADAPTER_WEIGHTS,
+        metadata={"format": "pt"},
+    )
     changed = {
-        "r": sum(ranks), "lora_alpha": sum(ranks), "use_rslora": False, "lora_dropout": 0.0, "inference_mode": True,
-        "target_modules": shortened(base.model, layers), **_patterns(config),
-    }  # fmt: skip
+        "r": sum(ranks),
+        "lora_alpha": sum(ranks),
+        "use_rslora": False,
+        "lora_dropout": 0.0,
+        "inference_mode": True,
+        "target_modules": shortened(base.model, layers),
+        **_patterns(config),
+    }
     (folder / ADAPTER_CONFIG).write_text(json.dumps({**config, **changed}, indent=2) + "\n", encoding="utf-8")
     mark(folder, sft.digest, held=True)
 

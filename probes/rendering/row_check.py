@@ -47,9 +47,7 @@ def count(
     return found
 
 
-def _add(
-    counts: SourceCounts, renderer: Renderer, pair: Pair, row: TokenRow | Unrenderable, max_length: int
-) -> None:  # fmt: skip
+def _add(counts: SourceCounts, renderer: Renderer, pair: Pair, row: TokenRow | Unrenderable, max_length: int) -> None:
     if isinstance(row, Unrenderable):
         counts.refused.append((pair.line, str(row)))
         return
