@@ -70,7 +70,7 @@ def evaluate(
     from evaluation.evaluate import Request, evaluate
     from finetune.manifest import require_whole
     from probes.scoring.execution.scorer import ExecutionSettings
-    from view.terminal.evaluation import evaluation_data, evaluation_markdown, write_evaluation
+    from view.report.evaluation import evaluation_data, evaluation_markdown, write_evaluation
 
     if quantization not in ("none", "nf4"):
         raise BadInput(f"--quantization {quantization!r} is none of none, nf4; give one of them")

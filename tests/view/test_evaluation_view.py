@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from evaluation.breakdown import break_down
+from evaluation.breakdown import Breakdown, break_down
 from evaluation.problems import Refused
 from evaluation.results import Evaluation, Result, Side
-from view.terminal.evaluation import breakdown_markdown, evaluation_data, evaluation_markdown
+from view.report.evaluation import evaluation_data, evaluation_markdown
+from view.report.rendering import environment, lay_out
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 HOSTILE = "<script>x</script>\n\n# Kept\n```\n| a | b |\n[go](http://evil.example) ![i](x) **KEEP** \x1b[31m \ud83d `c`"
@@ -193,15 +194,21 @@ def test_foreign_text_changes_no_structure(text: str) -> None:
     assert inside <= {"text", "strong_open", "strong_close", "softbreak", "code_inline", "text_special"}
 
 
+def breakdown_lines(breakdown: Breakdown, names: tuple[str, str], most: int = 10, kept_in: str = "file") -> list[str]:
+    template = '{% from "breakdown.md.jinja" import show_breakdown %}{{ show_breakdown(*given) }}'
+    given = (breakdown, names, most, kept_in)
+    return lay_out(environment().from_string(template).render(given=given)).splitlines()
+
+
 def test_the_breakdown_stands_alone_and_says_where_the_rest_is() -> None:
-    lines = breakdown_markdown(break_down(BEFORE, AFTER), ("starting recipe", "incumbent now"))
+    lines = breakdown_lines(break_down(BEFORE, AFTER), ("starting recipe", "incumbent now"))
     assert lines[0] == "## From starting recipe to incumbent now"
     assert "## How answers ended" in lines
     assert "### p2: NAME_ERROR -> PASS, algorithmic" in lines
-    assert "in elsewhere." in "\n".join(breakdown_markdown(break_down(BEFORE, AFTER), ("a", "b"), 0, "elsewhere"))
+    assert "in elsewhere." in "\n".join(breakdown_lines(break_down(BEFORE, AFTER), ("a", "b"), 0, "elsewhere"))
     assert all("\n" not in line for line in lines)
     assert cells("\n".join(lines), "class") == [["class", "starting recipe", "incumbent now", "change"]]
-    apart = breakdown_markdown(break_down(BEFORE, [result("other")]), ("a", "b"))
+    apart = breakdown_lines(break_down(BEFORE, [result("other")]), ("a", "b"))
     assert apart == ["## From a to b", "", "The two sides answered no problem in common, so they cannot be compared."]
 
 

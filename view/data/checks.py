@@ -71,6 +71,11 @@ class Floor:
     why: str
     visible: float
 
+    @property
+    def reasons(self) -> list[str]:
+        """Why so many samples, and why so many pairs: a sentence each, without its full stop."""
+        return [part[:1].upper() + part[1:] for reason in self.why.split(";", 1) if (part := reason.strip())]
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:

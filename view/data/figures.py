@@ -3,6 +3,8 @@
 Frozen values; session_figures.py computes them. All scores are on the 0 to 10 scale; a failure has none (law 5).
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 from agent.ledger.result_rows import value_of
 from evaluation.breakdown import Breakdown
 from lanes import Value, show
+from preferences.store.rows import KINDS
 from probes.result.variance_components import Sources
 from view.data.changes import Change, GuardChange
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
 from view.data.decision_states import Spending
-from view.report.harvest_section import Harvested
-from view.report.judge_section import Judging
+from view.data.harvest import Harvested
+from view.data.judge import Judging
+from view.terminal.next_commands import run_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,21 @@ class Decided:
     pairs: int
     shrunk: float | None
     retracted: str | None
+
+    @property
+    def only_names_the_move(self) -> bool:
+        """The hypothesis says no more than the move itself."""
+        return f"{self.knob} {shown(self.before)} -> {shown(self.after)}" in self.hypothesis
+
+    @property
+    def tested_for_guards(self) -> bool:
+        """Its guards were decided on: in a confirmation, or when a guard ended its screening."""
+        return self.stage == "confirmation" or self.reason.startswith("guard")
+
+    @property
+    def critical(self) -> bool:
+        """An answer of either side was a critical failure."""
+        return bool(self.critical_candidate or self.critical_incumbent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +144,51 @@ class Profile:
     answers: int
     critical: int
     missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class DifficultyMeans:
+    """The mean score of each recipe on the prompts of one category and difficulty; None where it has no reading."""
+
+    category: str
+    difficulty: int
+    prompts: int
+    means: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePart:
+    """One source of noise. ``share``: of the variance of the mean; ``drawn``: how often it was drawn; ``setting``: what
+    to raise for one more, which would give ``with_one_more`` as the standard error of the mean."""
+
+    source: str
+    deviation: float
+    share: float | None
+    drawn: int
+    setting: str
+    with_one_more: float | None
+
+
+def noise_parts(found: Sources) -> list[NoisePart]:
+    sources = {
+        "training seed": (found.seed, found.seeds, "seeds"),
+        "prompt by seed": (found.prompt_by_seed, found.prompts, "prompts in the target"),
+        "answer": (found.answer if found.samples > 1 else None, found.samples, "samples"),
+        "judgement": (found.judgement, found.passes, "passes"),
+    }
+    whole, more = sum(found.parts.values()), found.with_one_more()
+    return [
+        NoisePart(
+            source=name,
+            deviation=deviation,
+            share=found.parts[name] / whole if whole else None,
+            drawn=drawn,
+            setting=setting,
+            with_one_more=None if math.isnan(more[name]) else more[name],
+        )
+        for name, (deviation, drawn, setting) in sources.items()
+        if deviation is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +304,48 @@ class Figures:
     cost: Cost
     budget_left: str
     missing: tuple[str, ...]
+
+    @property
+    def next_command(self) -> str:
+        """What a person types to go on."""
+        if self.state == "running":
+            return f"nightlane status {self.session}"
+        return run_command(self.study_path) if self.state == "finished" else f"nightlane resume {self.session}"
+
+    @property
+    def reason_counts(self) -> Mapping[str, int]:
+        """How many decisions had each reason, by its word before the colon."""
+        return Counter(decision.reason.partition(":")[0] for decision in self.decisions)
+
+    @property
+    def harvest_kinds(self) -> list[str]:
+        """The stores that the session's decisions added rows to."""
+        return [kind for kind in KINDS if any(one.rows[kind] for one in self.harvests)]
+
+    @property
+    def noise_parts(self) -> list[NoisePart]:
+        """Where the noise of the starting recipe's target comes from, the known sources of it."""
+        return noise_parts(self.sources) if self.sources else []
+
+    @property
+    def means_by_difficulty(self) -> list[DifficultyMeans]:
+        """Of the starting recipe and the incumbent, side by side."""
+        sides = [{(level.category, level.difficulty): level for level in side.levels} for side in self.profiles]
+        found = []
+        for group in sorted({group for side in sides for group in side}):
+            levels = [side.get(group) for side in sides]
+            prompts = max(level.prompts for level in levels if level)
+            found.append(DifficultyMeans(*group, prompts, tuple(level.mean if level else None for level in levels)))
+        return found
+
+    def outcome_counts(self, most: int) -> list[tuple[str, list[int]]]:
+        """How often answers of each recipe ended in each word; words beyond ``most`` are summed up."""
+        words = list(dict.fromkeys(word for item in self.outcomes for word in item.words))
+        found = [(word, [item.words.get(word, 0) for item in self.outcomes]) for word in words]
+        if len(found) <= most:
+            return found
+        rest = [sum(numbers) for numbers in zip(*(numbers for _, numbers in found[most:]), strict=True)]
+        return [*found[:most], (f"{len(found) - most} others", rest)]
 
     def having(self, status: str) -> tuple[Decided, ...]:
         return tuple(decision for decision in self.decisions if decision.status == status)

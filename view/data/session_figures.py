@@ -10,11 +10,11 @@ from view.data import checks
 from view.data.decision_states import spendings
 from view.data.decisions import decided, proposer_counts, searched
 from view.data.figures import Cost, Decided, Figures, Question, Rule, shown
+from view.data.harvest import harvested
+from view.data.judge import gather_judging
 from view.data.measurements import breakdown, differences, noise, noise_sources, outcomes, profiles
 from view.data.session_record import SessionRecord
-from view.report.harvest_section import harvested
-from view.report.judge_section import gather_judging
-from view.report.survey_section import survey
+from view.data.survey import survey
 
 
 def gather(record: SessionRecord) -> Figures:

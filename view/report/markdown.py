@@ -3,10 +3,16 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from markupsafe import Markup
+
+from common.printable import printable
 from common.redaction import redacted
 from common.wording import count as count
 
+MOST_LINES, MOST_CHARACTERS = 30, 1200
+"""Of an answer that is shown."""
 _SPECIAL = re.compile(r"([\\`*\[\]~$!#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
@@ -34,12 +40,37 @@ def fenced(lines: Sequence[str]) -> list[str]:
     return ["```text", *(redacted(line).replace("`", "'").rstrip() for line in lines), "```"]
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+def command_block(commands: Sequence[tuple[str, str]]) -> list[str]:
+    """Commands to type, each with a comment that says what it does."""
+    width = max(len(command) for command, _ in commands)
+    return fenced([f"{command:<{width}}  # {comment}" for command, comment in commands])
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The beginning of an answer as a code block. ``whole``: nothing was left out."""
+
+    block: Markup
+    whole: bool
+
+
+def excerpt(answer: str) -> Excerpt:
+    """Shows an answer's backticks as they are, often what is wrong with it; they cannot end the block."""
+    kept = [printable(line.expandtabs(4)).rstrip() for line in answer[:MOST_CHARACTERS].splitlines()[:MOST_LINES]]
+    longest = max((len(run) for line in kept for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    whole = len(answer) <= MOST_CHARACTERS and len(answer.splitlines()) <= MOST_LINES
+    return Excerpt(Markup("\n".join([f"{fence}text", *kept, fence])), whole)
+
+
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), escaped: bool = False
+) -> list[str]:
     """A pipe table, its columns aligned in the source too; ``right`` names the right-aligned columns by place.
 
-    Cells are Markdown already; pipes in them are escaped here.
+    Cells are Markdown already; pipes in them are escaped here unless they are ``escaped``.
     """
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (headings, *rows)]
+    cells = [[cell if escaped else cell.replace("|", "\\|") for cell in row] for row in (headings, *rows)]
     widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(headings))]
     widths = [min(width, 60) for width in widths]
 
@@ -54,9 +85,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
     return [line(cells[0]), line(rule), *map(line, cells[1:])]
 
 
-def signed(value: float | None) -> str:
-    """A difference on the 0 to 10 scale."""
-    return "" if value is None else f"{value:+.2f}"
+def signed(value: float | None, digits: int = 2) -> str:
+    """A difference with its sign; by default on the 0 to 10 scale."""
+    return "" if value is None else f"{value:+.{digits}f}"
+
+
+def percent(value: float) -> str:
+    """A chance or a level: with a digit behind the point where that says something."""
+    return f"{value * 100:.3g} %" if 0 < value < 0.1 else f"{value:.0%}".replace("%", " %")
 
 
 def duration(seconds: float) -> str:

@@ -13,24 +13,12 @@ from common.files import write_durably
 from common.printable import printable
 from view.data.session_figures import gather
 from view.data.session_record import SessionRecord, load_record
-from view.report.check_sections import at_the_end, calibration, error_budget
-from view.report.decision_sections import crashes, critical, discarded, guards, kept, sensitivity
-from view.report.noise_sections import noise
-from view.report.session_sections import cost, go_on, harvest, how_to_read, judge, outcomes, question, searched
-from view.report.summary import summary
-from view.report.survey_section import surveyed
-
-SECTIONS = (
-    summary, kept, at_the_end, discarded, crashes, how_to_read, question, calibration, error_budget, searched,
-    sensitivity, guards, critical, noise, surveyed, judge, outcomes, harvest, cost, go_on,
-)  # fmt: skip
+from view.report.rendering import render
 
 
 def report_markdown(record: SessionRecord) -> str:
     """The report, the summary first; a section with nothing to say is left out."""
-    found = gather(record)
-    sections = (section(found) for section in SECTIONS)
-    return "\n\n".join("\n".join(lines).strip() for lines in sections if lines) + "\n"
+    return render("report", figures=gather(record))
 
 
 def report_data(record: SessionRecord) -> dict[str, Any]:

@@ -25,10 +25,9 @@ from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Sc
 from probes.result.variance_pooling import Spread
 from probes.run.protocol import Listener
 from testing.simulated_runner import SimulatedRunner
-from view.data.session_figures import gather
 from view.data.session_record import load_record
-from view.report.survey_section import survey
-from view.report.survey_section import surveyed as section
+from view.data.survey import survey
+from view.report.report import report_markdown
 
 SPACE = situations.space()
 START = situations.start()
@@ -157,7 +156,7 @@ def test_a_recipe_of_a_survey_that_fails_tells_nothing_and_ends_nothing(tmp_path
     assert all(check.data["differences"] == {} for check in failed)
     record = load_record(Workspace(tmp_path), session)
     assert len(record.surveyed.of("lists")) == len(record.surveyed.rows) - len(failed)
-    told = "\n".join(section(gather(record)))
+    told = report_markdown(record)
     assert f"of which {len(failed)} failed" in told
     assert "| `curriculum`" in told
 

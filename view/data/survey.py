@@ -1,10 +1,9 @@
-"""The report's section about the survey: what was measured around the starting recipe, and what it let expect."""
+"""The survey: what was measured around the starting recipe, and what it let expect."""
 
 from agent.loop.survey import SURVEY
 from agent.policy.effect_model import Response, move_of
-from view.data.figures import Figures, SurveyFigures, SurveyMove, shown
+from view.data.figures import SurveyFigures, SurveyMove, shown
 from view.data.session_record import SessionRecord
-from view.report.markdown import code, count, signed, table
 
 ROWS = 8
 
@@ -30,22 +29,3 @@ def survey(record: SessionRecord) -> SurveyFigures | None:
             for place in best if seen
         ),
     )  # fmt: skip
-
-
-def surveyed(figures: Figures) -> list[str]:
-    found = figures.survey
-    if found is None:
-        return []
-    rows = [
-        (code(one.knob), code(one.before), code(one.after), signed(one.expected), f"{one.deviation:.2f}")
-        for one in found.moves
-    ]
-    failed = f", of which {found.failed} failed" if found.failed else ""
-    return [
-        "## Survey", "",
-        f"Before the first proposal, {count(found.recipes, 'recipe')} around the starting one were measured under "
-        f"{count(found.seeds, 'seed')}{failed}: several knobs moved at once, so that each probe says something of each "
-        "knob. They say where to look; none of them was a candidate, and none was kept.",
-        *([] if not rows else ["", f"Of {code(figures.question.target)} they let expect, best first:", ""]),
-        *([] if not rows else table(("knob", "from", "to", "effect", "give or take"), rows, right=(3, 4))),
-    ]  # fmt: skip

@@ -1,0 +1,94 @@
+"""The judge: was it fit, how do its own overalls differ, what did it cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from agent.ledger.tables import ExaminationRow
+from probes.endpoint.spending import NO_USAGE, Usage
+from probes.result.reading import Reading, Score
+from probes.scoring.judge.examination import Examination, examination_from
+from view.data.session_record import SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An examination after so many decisions, in figures and words."""
+
+    after: int
+    time: str
+    passed: bool
+    wanted: int
+    findings: int
+    spread: float | None
+    shift: float | None
+    epoch: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """The judge's own overall minus the weighted one, on answers where it gave one: mean and number."""
+
+    answers: str
+    mean: float
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """``spent``: of all readings that this session measured. ``tallies``: won, lost and tied per decision."""
+
+    model: str
+    examined: tuple[Examined, ...]
+    bias: tuple[Bias, ...]
+    missing: int
+    answers: int
+    spent: Usage
+    readings: int
+    total_dollars: float
+    priced: bool
+    tallies: tuple[tuple[str, int, int, int], ...]
+
+
+def gather_judging(record: SessionRecord) -> Judging | None:
+    """None where nothing was judged by a model."""
+    readings = [o for row in record.probes if isinstance(o := record.outcomes.get(row.id), Reading)]
+    spent = sum((reading.judging for reading in readings), NO_USAGE)
+    if not record.examinations and spent == NO_USAGE:
+        return None
+    scores = [score for reading in readings for score in reading.scores]
+    missing = sum(len(reading.missing) for reading in readings)
+    tallies = tuple(
+        (f"{decision.turn:03d}", tally["won"], tally["lost"], tally["tied"])
+        for decision in record.decided
+        if (tally := (decision.comparison or {}).get("tally"))
+    )
+    return Judging(
+        record.study.scorer.judge, tuple(map(_examined, record.examinations)), _bias(scores),
+        missing, len(scores) + missing, spent, len(readings), record.judging_dollars,
+        record.study.scorer.priced, tallies,
+    )  # fmt: skip
+
+
+def _examined(row: ExaminationRow) -> Examined:
+    found: Examination = examination_from(row.data)
+    wanted = sum(finding.passed for finding in found.findings)
+    return Examined(
+        row.turn, row.time, row.passed, wanted, len(found.findings), found.spread, found.shift, found.epoch,
+        found.unfit or found.moved,
+    )  # fmt: skip
+
+
+def _bias(scores: Sequence[Score]) -> tuple[Bias, ...]:
+    given = [score for score in scores if "judge_overall" in score.components]
+    parts = {
+        "all": given,
+        "without a critical failure": [score for score in given if not score.critical],
+        "with a critical failure": [score for score in given if score.critical],
+    }
+    return tuple(
+        Bias(name, fmean(score.components["judge_overall"] - score.value for score in own), len(own))
+        for name, own in parts.items()
+        if own
+    )
