@@ -351,7 +351,7 @@ class Session:
         stands = proposal.child if verdict.status == "KEEP" else proposal.parent
         course = {
             "looks": [asdict(look) for look in conclusion.looks], "account": asdict(conclusion.account),
-            "seeds": dict(conclusion.seeds),
+            "seeds": dict(conclusion.seeds), "given": dict(conclusion.given),
         }  # fmt: skip
         figures = result_row(self.study, self.row.id, self.measuring.key, conclusion, self._known([conclusion.account]))
         comparison = conclusion.comparison

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from agent.ledger.tables import ProposalRow
 from agent.loop.seeds import Seeds
@@ -39,7 +39,8 @@ Wanted: TypeAlias = list[Pair]
 @dataclass(frozen=True)
 class Conclusion:
     """A candidate's decision and all that led to it. ``readings``: its own; ``comparison``: the one decided on;
-    ``seeds``: the baseline's, of screening and confirmation, in the order that they were looked at."""
+    ``seeds``: the baseline's, of screening and confirmation, in the order that they were looked at; ``given``: what the
+    rule was given, by stage."""
 
     proposal: ProposalRow
     verdict: Verdict
@@ -49,6 +50,7 @@ class Conclusion:
     account: Account
     seeds: Mapping[str, tuple[tuple[int, int], ...]]
     failure: Failure | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Candidate:
     step: Step = "more"
     failure: Failure | None = None
     readings: list[Reading] = field(default_factory=list)
+    given: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,6 +96,7 @@ class Round:
         known = self.known([])
         pairs = self.terms.policy.first_seeds
         for one in self.candidates:
+            one.given["screening"] = _given(known.about(one.move), self.terms)
             look = expect(self.terms, known.about(one.move))
             if look is not None:
                 self._looked(one, look, "confirm")
@@ -136,6 +140,7 @@ class Round:
     def _confirmation(self, one: Candidate) -> Iterator[Wanted]:
         known = self.known([conclusion.account for conclusion in self.conclusions])
         one.error, one.step = error_of(known, self.terms.policy), "more"
+        one.given["confirmation"] = _given(known.about(one.move), self.terms)
         for pairs in range(FIRST_LOOK, self.terms.pairs + 1):
             yield from self._measured([one], "confirming", pairs)
             seen = self._compared(one, "confirming", pairs, known)
@@ -228,5 +233,20 @@ def _conclusion(one: Candidate) -> Conclusion:
     )  # fmt: skip
     comparison = None if one.failure else confirmed or screened
     return Conclusion(
-        one.proposal, verdict, tuple(one.looks), comparison, tuple(one.readings), account, one.seeds, one.failure
+        one.proposal, verdict, tuple(one.looks), comparison, tuple(one.readings), account, one.seeds, one.failure,
+        one.given,
     )  # fmt: skip
+
+
+def _given(known: Knowledge, terms: Terms) -> dict[str, Any]:
+    """What the rule was given for a stage: kept with the decision, so that it can be explained later."""
+    mean, variance = known.expected
+    guards = {name: known.cumulative[name] for name in terms.guards if name in known.cumulative}
+    return {
+        "pairs": terms.pairs,
+        "error_left": known.error_left,
+        "error": error_of(known, terms.policy),
+        "expected": [mean, variance**0.5],
+        "effect_deviation": known.effect_variance**0.5,
+        "guards": {name: [change, variance**0.5] for name, (change, variance) in guards.items()},
+    }

@@ -1,9 +1,10 @@
-"""nightlane explain: the figures of a decision, recomputed here, and what would have changed it."""
+"""nightlane explain: the figures of a decision, recomputed here, and the thresholds that decided."""
 
 import json
 import math
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 from statistics import fmean
 
@@ -15,12 +16,12 @@ from typer.testing import CliRunner
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.policy.alpha_spending import levels
+from agent.policy.session_statistics import Account, account_from, known
 from agent.workspace.folder import Workspace
 from cli.main import app
 from common.errors import BadInput
 from view.data.session_record import load_record
-from view.explain.counterfactuals import least
-from view.explain.decision_inputs import case_of, hope
+from view.explain.criteria import Criterion
 from view.explain.explanation import Explanation, explain, explain_data
 from view.explain.text import explain_text
 
@@ -96,7 +97,7 @@ def test_screening_and_confirmation_share_no_seed_and_a_disguise_has_its_own(loo
         assert len({one.seed for one in found.replicates}) == len(found.replicates)
 
 
-def test_a_keep_tells_its_bound_its_budget_and_how_much_it_had_to_spare(summing: Night) -> None:
+def test_a_keep_tells_its_bound_its_budget_and_what_it_was_tested_against(summing: Night) -> None:
     workspace, rows = summing
     row, found = rows["001"], explain(workspace, "1")
     assert row.comparison is not None
@@ -108,25 +109,48 @@ def test_a_keep_tells_its_bound_its_budget_and_how_much_it_had_to_spare(summing:
     assert (found.spending.before, found.spending.spent, found.spending.after) == (0.05, 0.0125, 0.2)
     said = explain_text(found)
     assert f"001 KEEP improved: {'a confirmation on fresh seeds'}" in said
-    assert figure(said, r"The target had ([\d.]+) points to spare") == pytest.approx(bound, abs=0.006)
+    assert figure(said, r"lower bound of the target +([+-][\d.]+) +[+]0.00  yes") == pytest.approx(bound, abs=0.006)
     assert found.estimate is not None
     assert found.estimate.shrunk == row.row["shrunk"]
     assert figure(said, r"shrunk +([+-][\d.]+):") == pytest.approx(row.row["shrunk"], abs=0.006)
     assert f"policy {row.policy['digest']}" in said
 
 
-def test_less_error_of_the_night_than_a_keep_needed_would_not_have_shown_it(summing: Night) -> None:
-    workspace, rows = summing
-    row, found = rows["001"], explain(workspace, "001")
-    said = next(text for text in found.otherwise if "error of the night below" in text)
-    night = figure(said, r"below ([\d.e-]+) instead")
-    effect = (row.comparison or {})["differences"]["lists"]
-    for times, shown in ((0.5, False), (2.0, True)):
-        level = levels(night * times * 0.25, 8, 2)[found.looks[-1]["pairs"] - 2]
-        assert (effect["delta"] > t.ppf(1 - level, effect["freedom"]) * effect["standard_error"]) == shown
+def test_what_the_rule_was_given_is_stored_and_is_what_the_decisions_before_teach(summing: Night, loose: Night) -> None:
+    for workspace, _ in (summing, loose):
+        record, accounts = load_record(workspace, None), list[Account]()
+        for decision in (row for row in record.decisions if row.turn > 0 and row.course):
+            taught = known(accounts, {}, "lists", record.study.file.policy, record.study.guards)
+            found = explain(workspace, decision.id)
+            assert found.given is not None
+            given = found.given["screening"]
+            assert given["error_left"] == pytest.approx(taught.error_left)
+            assert given["effect_deviation"] == pytest.approx(taught.effect_variance**0.5)
+            sums = {name: taught.cumulative[name][0] for name in given["guards"]}
+            assert {name: change for name, (change, _) in given["guards"].items()} == pytest.approx(sums)
+            if found.spending is not None:
+                confirmed = found.given["confirmation"]
+                assert (confirmed["error_left"], confirmed["error"]) == (found.spending.before, found.spending.spent)
+            assert f"error left {given['error_left']:.4g}, of which a confirmation spends" in explain_text(found)
+            accounts.append(account_from((decision.course or {})["account"]))
+        assert accounts
 
 
-def test_a_sum_over_keeps_says_what_the_guard_lacked_and_the_margin_that_would_do(summing: Night) -> None:
+def test_a_ledger_that_did_not_store_what_the_rule_was_given_says_so(summing: Night, tmp_path: Path) -> None:
+    copied = Workspace(tmp_path / "workspace")
+    shutil.copytree(summing[0].root, copied.root)
+    database = sqlite3.connect(copied.ledger)
+    with database:
+        database.execute("DROP TABLE row_digests")
+        database.execute("UPDATE decisions SET course = json_remove(course, '$.given') WHERE course IS NOT NULL")
+    database.close()
+    found = explain(copied, "001")
+    assert found.given is None
+    assert found.criteria == explain(summing[0], "001").criteria
+    assert "Not stored: an older version" in explain_text(found)
+
+
+def test_a_sum_over_keeps_is_told_beside_the_margin_that_it_went_past(summing: Night) -> None:
     workspace, rows = summing
     assert rows["002"].reason == "cumulative:arithmetic"
     first, second = (rows[name].course or {} for name in ("001", "002"))
@@ -135,48 +159,42 @@ def test_a_sum_over_keeps_says_what_the_guard_lacked_and_the_margin_that_would_d
     error = math.hypot(kept["standard_error"], own["standard_error"])
     level = levels(0.05, 8, 2)[second["account"]["confirming_seeds"] - 2]
     bound = kept["delta"] + own["delta"] - t.ppf(1 - level, own["freedom"]) * error
-    said = " ".join(explain(workspace, "002").otherwise)
-    assert figure(said, r"lacked ([\d.]+) points in the bound of the sum") == pytest.approx(-1.5 - bound, abs=0.006)
-    assert figure(said, r"a margin above ([\d.]+) instead of 1.5") == pytest.approx(-bound, abs=0.006)
+    failed = [one for one in explain(workspace, "002").criteria if not one.met and one.unit == "points"]
+    assert [one.figure for one in failed] == ["the same of all KEEPs and this, guard arithmetic"]
+    assert failed[0].value == pytest.approx(bound)
+    assert failed[0].threshold == -1.5
 
 
-def test_a_guard_that_ends_a_candidate_is_named_first_with_the_change_that_would_have_gone_on(tmp_path: Path) -> None:
+def test_a_guard_that_ends_a_candidate_in_screening_leaves_it_too_small_a_chance(tmp_path: Path) -> None:
     workspace, rows = made(tmp_path, nights.governed(nights.TWO_KNOBS), decisions=1, world=nights.TRAP)
     assert rows["001"].reason == "guard:arithmetic"
-    told = explain(workspace, "001").otherwise[0]
-    assert told.startswith("It would have gone on with `arithmetic` changed by")
-    record = load_record(workspace, None)
-    case = case_of(record, record.decided[0])
-    assert case is not None
-    assert hope(case) == pytest.approx(case.chance, abs=1e-9)
-    needed = figure(told, r"changed by ([+-][\d.]+) instead")
-    assert hope(case, "arithmetic", needed + 0.01) >= 0.25 > hope(case, "arithmetic", needed - 0.01)
+    found = explain(workspace, "001")
+    chance = Criterion("chance to be kept in the end", found.looks[-1]["chance"], 0.25, "chance")
+    assert found.criteria == (chance,)
+    assert not chance.met
+    assert not found.guards[0].holds
 
 
-def test_an_unpromising_candidate_says_the_effect_that_would_have_gone_on(crowded: Night) -> None:
+def test_an_unpromising_candidate_says_its_chance_and_the_one_it_needed(crowded: Night) -> None:
     workspace = crowded[0]
-    record = load_record(workspace, None)
-    asked = [row for row in record.decided if row.reason == "unpromising"]
+    asked = [row for row in load_record(workspace, None).decided if row.reason == "unpromising"]
     assert asked
     for row in asked:
-        case = case_of(record, row)
-        assert case is not None
-        assert hope(case) == pytest.approx(case.chance, abs=1e-9), "what the rule foresaw is foreseen again"
-        said = explain(workspace, row.id).otherwise[0]
-        needed = figure(said, r"an effect of ([+-][\d.]+) instead of")
-        assert hope(case, "lists", needed + 0.01) >= 0.25 > hope(case, "lists", needed - 0.01)
+        (chance,) = explain(workspace, row.id).criteria
+        assert chance.value < chance.threshold == 0.25
+        assert not chance.met
 
 
-def test_an_unconfirmed_candidate_says_the_effect_and_the_error_that_would_have_done(loose: Night) -> None:
+def test_an_unconfirmed_candidate_says_the_bound_that_was_too_low(loose: Night) -> None:
     workspace, rows = loose
     name = next(name for name, row in rows.items() if row.reason in ("unconfirmed", "calibration"))
     row, found = rows[name], explain(workspace, name)
     effect, look = (row.comparison or {})["differences"]["lists"], found.looks[-1]
-    said = " ".join(found.otherwise)
-    needed = figure(said, r"with an effect of ([+-][\d.]+) instead of")
     quantile = t.ppf(1 - look["level"], effect["freedom"])
-    assert needed == pytest.approx(quantile * effect["standard_error"], abs=0.006)
-    assert "error of the night" in said
+    bound = found.criteria[0]
+    assert bound.figure == "lower bound of the target"
+    assert bound.value == pytest.approx(effect["delta"] - quantile * effect["standard_error"])
+    assert not bound.met
 
 
 def test_an_overtaken_candidate_names_the_one_that_came_first_and_what_became_of_it(crowded: Night) -> None:
@@ -186,8 +204,8 @@ def test_an_overtaken_candidate_names_the_one_that_came_first_and_what_became_of
     assert overtaken
     again = load_record(workspace, None).proposals.values()
     for name in overtaken:
-        first, second = explain(workspace, name).otherwise
-        assert figure(first, r"had (\d{3}) not been kept first") in [float(one) for one in kept]
+        first, second = explain(workspace, name).notes
+        assert figure(first, r"(\d{3}) of the same round") in [float(one) for one in kept]
         asked = [row.id[-3:] for row in again if row.proposer == f"retest of {name}"]
         assert ("not proposed again" in second) != bool(asked)
         assert all(f"as {number}:" in second for number in asked)
@@ -198,38 +216,37 @@ def test_a_false_alarm_is_said_to_be_one(loose: Night) -> None:
     name = next(name for name, row in rows.items() if row.reason == "false_alarm")
     found = explain(workspace, name)
     assert found.status == "DISCARD"
-    assert "by chance alone" in found.otherwise[0]
+    assert "by chance alone" in found.notes[0]
     assert "a candidate in disguise spends nothing of it" in explain_text(found)
 
 
-def test_a_retraction_on_the_holdout_says_by_how_much(lying: Night) -> None:
+def test_a_retraction_on_the_holdout_says_the_end_of_the_interval(lying: Night) -> None:
     workspace, rows = lying
     found = explain(workspace, "001-retract")
     effect = (rows["001-retract"].comparison or {})["differences"]["lists"]
     assert found.reason == "holdout"
     assert f"{effect['delta']:+.2f} [{effect['low']:+.2f}, {effect['high']:+.2f}]" in explain_text(found)
-    needed = figure(found.otherwise[0], r"an effect above ([+-][\d.]+) instead of")
-    assert needed - effect["delta"] == pytest.approx(-effect["high"], abs=0.006)
+    assert [(one.value, one.threshold, one.met) for one in found.criteria] == [(effect["high"], 0.0, False)]
 
 
-def test_a_keep_that_was_left_out_says_what_re_test_would_have_held(tmp_path: Path) -> None:
+def test_a_keep_that_was_left_out_says_the_bound_of_both_tests_together(tmp_path: Path) -> None:
     workspace, rows = made(tmp_path, nights.governed(nights.TWO_KNOBS), decisions=2, world=nights.INTERACTING)
     assert rows["001-retract"].reason == "leave_one_out"
     confirmed = (rows["001"].course or {})["account"]["confirmation"]["lists"]
     pairs = (rows["001"].course or {})["account"]["confirming_seeds"]
     again = (rows["001-retract"].comparison or {})["differences"]["lists"]
     found = explain(workspace, "001-retract")
-    needed = figure(found.otherwise[0], r"an effect above ([+-][\d.]+) instead of")
     error = math.hypot(confirmed["standard_error"] * pairs, again["standard_error"] * 3)
-    bound = confirmed["delta"] * pairs + needed * 3 - t.ppf(0.975, again["freedom"]) * error
-    assert bound / (pairs + 3) == pytest.approx(0, abs=0.01)
+    bound = confirmed["delta"] * pairs + again["delta"] * 3 - t.ppf(0.975, again["freedom"]) * error
+    assert found.criteria[0].value == pytest.approx(bound / (pairs + 3))
+    assert not found.criteria[0].met
     assert "what stood with it against the same without it" in explain_text(found)
 
 
 def test_a_crash_and_a_baseline_have_an_explanation(tmp_path: Path) -> None:
     workspace, rows = made(tmp_path, nights.CRASHING)
     crash = next(name for name, row in rows.items() if row.status == "CRASH")
-    assert "the recipe itself failed" in explain_text(explain(workspace, crash))
+    assert "The recipe itself failed" in explain_text(explain(workspace, crash))
     assert "has an even chance to be confirmed" in explain_text(explain(workspace, "baseline"))
 
 
@@ -250,13 +267,11 @@ def test_an_older_ledgers_decision_is_explained_by_its_interval(summing: Night, 
     found = explain(copied, "001")
     assert (found.looks, found.replicates, found.spending) == ((), (), None)
     row = summing[1]["001"].row
-    assert f"which it had by {row['ci_low']:.2f} points" in found.otherwise[0]
+    assert (found.criteria[0].value, found.criteria[0].threshold) == (row["ci_low"], 0.0)
 
 
 def older(workspace: Workspace) -> None:
     """A ledger from before decisions had a course, sessions checks, and rows checksums."""
-    import sqlite3
-
     database = sqlite3.connect(workspace.ledger)
     with database:
         database.execute("DROP TABLE row_digests")
@@ -278,7 +293,7 @@ def test_every_decision_of_every_night_has_text_of_readable_lines_and_json(
             found: Explanation = explain(workspace, row.id)
             assert found == explain(workspace, name)
             assert max(map(len, explain_text(found).splitlines())) <= 120
-            assert bool(found.otherwise) == (row.turn != 0)
+            assert bool(found.criteria or found.notes) == (row.turn != 0)
             data = explain_data(found)
             assert json.loads(json.dumps(data, allow_nan=False)) == data
 
@@ -297,11 +312,6 @@ def test_the_command_prints_text_or_json(summing: Night) -> None:
     where = ["--workspace", str(summing[0].root)]
     said = CliRunner().invoke(app, ["explain", "001", *where])
     assert said.exit_code == 0
-    assert "WHAT WOULD HAVE CHANGED IT" in said.stdout
+    assert "WHAT DECIDED" in said.stdout
     data = json.loads(CliRunner().invoke(app, ["explain", "001", "--json", *where]).stdout)
     assert data["status"] == "KEEP"
-
-
-def test_the_least_value_that_passes_is_found_or_none() -> None:
-    assert least(lambda value: value > 0.3, 0, 1) == pytest.approx(0.3)
-    assert least(lambda value: value > 2, 0, 1) is None

@@ -1,11 +1,9 @@
-"""What the session knew when it came to each decision: noise, error left, guards so far. Recomputed from the ledger."""
+"""What decisions spent of the night's error, and the thresholds that they were made by, from the ledger."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.ledger.tables import DecisionRow
-from agent.policy.decision_rule import Terms
-from agent.policy.session_statistics import Account, Knowledge, Lessons, account_from, known
+from agent.policy.session_statistics import Account, Lessons, account_from
 from agent.policy.settings import Policy
 from view.data.session_record import SessionRecord
 
@@ -29,12 +27,6 @@ def policy_of(decision: DecisionRow) -> Policy:
     return Policy(**{name: value for name, value in decision.policy.items() if name in Policy.model_fields})
 
 
-def terms_of(record: SessionRecord, decision: DecisionRow) -> Terms:
-    policy, floor = policy_of(decision), record.check("floor")
-    pairs = int(floor.data["pairs"]) if floor else policy.confirming_seeds
-    return Terms(policy, decision.policy["target"], decision.policy["guards"], pairs)
-
-
 def account_of(decision: DecisionRow) -> Account | None:
     return account_from(decision.course["account"]) if decision.course else None
 
@@ -43,12 +35,6 @@ def earlier(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
     """The session's decisions on candidates before this one, in the order they were come to."""
     made = [row for row in record.decisions if row.turn > 0]
     return made[: made.index(decision)]
-
-
-def knowledge(record: SessionRecord, decisions: Sequence[DecisionRow], decision: DecisionRow) -> Knowledge:
-    """What these decisions and the survey teach, but for the noise of the baseline's repeats."""
-    accounts, target = [account for row in decisions if (account := account_of(row))], decision.policy["target"]
-    return known(accounts, {}, target, policy_of(decision), decision.policy["guards"], record.surveyed.of)
 
 
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:

@@ -7,9 +7,9 @@ from typing import Any
 from agent.policy.settings import Policy
 from view.data.changes import Change
 from view.data.figures import shown
-from view.explain.decision_inputs import likely, percent
+from view.explain.criteria import Criterion
 from view.explain.explanation import Explanation
-from view.report.markdown import count, plain
+from view.report.markdown import count, percent, plain
 from view.report.reasons import reason
 
 WIDTH = 112
@@ -27,10 +27,8 @@ def explain_text(found: Explanation) -> str:
         ("ERROR OF THE NIGHT", _error(found)),
         ("NOISE FLOOR", _floor(found)),
         (f"THRESHOLDS (policy {found.policy.get('digest', 'without a digest')})", _thresholds(found)),
-        (
-            "WHAT WOULD HAVE CHANGED IT",
-            [line for text in found.otherwise for line in _wrapped(f"{text.rstrip(':.')}.")],
-        ),
+        ("WHAT THE RULE WAS GIVEN", _given(found)),
+        ("WHAT DECIDED", _decided(found)),
     ]
     return "\n\n".join("\n".join(([title] if title else []) + lines) for title, lines in parts if lines)
 
@@ -57,7 +55,7 @@ def _looks(found: Explanation) -> list[str]:
     rows = [
         (
             look["stage"], str(look["pairs"]), f"{look['delta']:+.2f}", f"{look['standard_error']:.2f}",
-            f"{look['bound']:+.2f}", percent(look["level"]), likely(look["chance"]),
+            f"{look['bound']:+.2f}", percent(look["level"]), _chance(look["chance"]),
         )
         for look in found.looks
     ]  # fmt: skip
@@ -109,9 +107,6 @@ def _estimate(found: Explanation) -> list[str]:
     confidence = float(found.policy.get("confidence", 0.95))
     stage = found.looks[-1]["stage"] if found.looks else "comparison"
     rows = [(stage, f"{_change(estimate.effect)} ({percent(confidence)} interval), {count(estimate.pairs, 'pair')}")]
-    if estimate.expected is not None:
-        mean, deviation = estimate.expected
-        rows.append(("expected", f"{mean:+.2f}, give or take {deviation:.2f}: by all comparisons before it"))
     if estimate.shrunk is not None:
         rows.append(("shrunk", f"{estimate.shrunk:+.2f}: drawn towards 0 by how large effects were in this session"))
     return _columns(rows, 14)
@@ -168,6 +163,43 @@ def _floor(found: Explanation) -> list[str]:
 def _thresholds(found: Explanation) -> list[str]:
     kept = {name: found.policy[name] for name in Policy.model_fields if name in found.policy}
     return _wrapped(", ".join(f"{name} {_number(value)}" for name, value in kept.items()))
+
+
+def _given(found: Explanation) -> list[str]:
+    if not found.looks:
+        return []
+    if found.given is None:
+        return ["Not stored: an older version of nightlane made this decision."]
+    rows: list[tuple[str, str]] = []
+    for stage, given in found.given.items():
+        mean, deviation = given["expected"]
+        rows += [
+            (stage, f"effect expected by other comparisons {mean:+.2f}, standard deviation {deviation:.2f}"),
+            ("", f"standard deviation of true effects {given['effect_deviation']:.2f}"),
+            ("", f"error left {given['error_left']:.4g}, of which a confirmation spends {given['error']:.4g}"),
+            ("", f"a confirmation has at most {count(given['pairs'], 'pair')}"),
+        ]
+        for name, (change, error) in given["guards"].items():
+            rows.append(("", f"guard {name} by all KEEPs before {change:+.2f}, standard error {error:.2f}"))
+    return _columns(rows, 14)
+
+
+def _decided(found: Explanation) -> list[str]:
+    rows = [
+        (one.figure, _figure(one, one.value), _figure(one, one.threshold), "yes" if one.met else "no")
+        for one in found.criteria
+    ]
+    lines = _grid(("figure", "value", "needs more than", "met"), rows) if rows else []
+    return [*lines, *(line for note in found.notes for line in _wrapped(note))]
+
+
+def _figure(criterion: Criterion, value: float) -> str:
+    return _chance(value) if criterion.unit == "chance" else f"{value:+.2f}"
+
+
+def _chance(value: float) -> str:
+    """Without digits that nobody needs."""
+    return "under 0.1 %" if value < 0.001 else percent(value)
 
 
 def _number(value: Any) -> str:

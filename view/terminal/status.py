@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.loop.budget import left
 from agent.workspace.folder import Workspace
-from view.data.decision_states import knowledge, policy_of
+from view.data.decision_states import policy_of, spendings
 from view.data.decisions import proposer_counts
 from view.data.figures import shown
 from view.data.measurements import differences
@@ -97,7 +97,8 @@ def _error_left(record: SessionRecord) -> dict[str, float] | None:
         return None
     policy, kept = policy_of(made[-1]), any(row.status == "KEEP" for row in made)
     budget = policy.later_error if kept else policy.night_error
-    return {"budget": budget, "left": round(knowledge(record, made, made[-1]).error_left, 6)}
+    spent = spendings(record)
+    return {"budget": budget, "left": round(spent[-1].after if spent else budget, 6)}
 
 
 def _checks(status: dict[str, Any]) -> str:

@@ -143,7 +143,7 @@ def test_what_was_decided_when_the_budget_ended_has_its_row(
         elif len(looked) >= FIRST and not disguised:
             assert found[name].status == "DISCARD"
             assert found[name].reason in ("budget", row.reason)
-            assert "larger budget" in " ".join(explain(workspace, name).otherwise) or row.reason == "overtaken"
+            assert "larger budget" in " ".join(explain(workspace, name).notes) or row.reason == "overtaken"
         else:
             assert name not in found
             assert record.proposals[f"{record.session.id}-{name}"] in record.in_flight

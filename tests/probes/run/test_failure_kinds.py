@@ -4,14 +4,13 @@ from typing import get_args
 
 import pytest
 
-from agent.ledger.tables import DecisionRow
 from agent.proposers.context import machines
 from probes.generate.vllm import ServerBroken
 from probes.result.reading import Failure
 from probes.run.execute import classify
 from probes.run.failures import MEANINGS, UNKNOWN, FailureKind, crash_meaning
 from probes.scoring import ScorerBroken
-from view.explain.retractions import crashed as told
+from view.explain.criteria import crash_note
 from view.report.reasons import reason
 
 KINDS = get_args(FailureKind)
@@ -30,19 +29,7 @@ def test_the_runner_the_search_and_the_reports_say_the_same_of_a_kind(kind: Fail
     assert crash_meaning(code) is meaning
     assert machines(code) == (not meaning.recipes)
     assert reason(code) == meaning.words
-    decision = DecisionRow(
-        id="d",
-        session="s",
-        turn=1,
-        status="CRASH",
-        reason=code,
-        incumbent="",
-        comparison=None,
-        policy={},
-        row={},
-        time="",
-    )
-    assert ("the machine failed" in told(decision)[0]) == (not meaning.recipes)
+    assert ("The machine failed" in crash_note(code)) == (not meaning.recipes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
