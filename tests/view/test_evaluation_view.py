@@ -67,8 +67,9 @@ def test_two_sides_are_compared_class_by_class_and_problem_by_problem() -> None:
     after = [replace(r, answer="import math") if r.problem == "p2" else r for r in AFTER]
     said = evaluation_markdown(evaluation(BEFORE, after))
     assert [row[2] for row in cells(section(said, "pass@k"), "before") + cells(section(said, "pass@k"), "after")] == [
-        "50.0 %", "75.0 %",
-    ]  # fmt: skip
+        "50.0 %",
+        "75.0 %",
+    ]
     ended = section(said, "How answers ended")
     assert cells(ended, "NAME_ERROR") == [["NAME_ERROR", "4 (50.0%)", "0 (0.0%)", "-4"]]
     assert cells(ended, "REFUSAL") == [["REFUSAL", "0 (0.0%)", "2 (25.0%)", "+2"]]
@@ -175,9 +176,13 @@ def hostile(text: str) -> str:
     """Two sides with the text in every place that others write."""
     before = [result(f"p{text}", "TIMEOUT", answer=f"a{text}", note=f"n{text}"), result("q", f"X{text}")]
     found = evaluation(
-        before, [result(f"p{text}", answer="a"), result("q", f"X{text}")], problems_file=f"f{text}",
-        refused=(Refused(f"r{text}", 3, f"w{text}"),), unknown={f"u{text}": 2}, missing=(f"m{text}",),
-    )  # fmt: skip
+        before,
+        [result(f"p{text}", answer="a"), result("q", f"X{text}")],
+        problems_file=f"f{text}",
+        refused=(Refused(f"r{text}", 3, f"w{text}"),),
+        unknown={f"u{text}": 2},
+        missing=(f"m{text}",),
+    )
     sides = tuple(replace(side, name=f"{side.name}{text}") for side in found.sides)
     return evaluation_markdown(replace(found, sides=sides))
 
@@ -233,8 +238,12 @@ def test_the_data_of_one_side_stands_at_the_top_and_under_sides() -> None:
     assert data["pass_at_k"]["1"]["seeds"] == {"7": 0.5, "42": 0.5}
     assert data["classes"] == {"PASS": 4, "NAME_ERROR": 4}
     assert data["results"][2] == {
-        "task_id": "p2", "seed": 42, "sample": 0, "passed": False, "failure_class": "NAME_ERROR",
-    }  # fmt: skip
+        "task_id": "p2",
+        "seed": 42,
+        "sample": 0,
+        "passed": False,
+        "failure_class": "NAME_ERROR",
+    }
     (side,) = data["sides"]
     assert side["name"] == "base"
     assert {name: data[name] for name in side if name != "name"} == {n: v for n, v in side.items() if n != "name"}
@@ -254,8 +263,13 @@ def test_the_data_of_two_sides_has_the_later_one_at_the_top_and_the_breakdown() 
     (gain,) = found["newly_passing"]
     assert (gain["task_id"], gain["kind"], gain["before"]["note"]) == ("p2", "format", "f(1)")
     assert found["classes"][1] == {
-        "failure_class": "NAME_ERROR", "before": 4, "after": 0, "before_share": 0.5, "after_share": 0.0, "change": -4,
-    }  # fmt: skip
+        "failure_class": "NAME_ERROR",
+        "before": 4,
+        "after": 0,
+        "before_share": 0.5,
+        "after_share": 0.0,
+        "change": -4,
+    }
 
 
 def test_an_evaluation_has_one_side_or_two() -> None:

@@ -177,7 +177,7 @@ def test_a_guard_that_ends_a_candidate_in_screening_leaves_it_too_small_a_chance
 
 def test_an_unpromising_candidate_says_its_chance_and_the_one_it_needed(crowded: Night) -> None:
     workspace = crowded[0]
-    asked = [row for row in load_record(workspace, None).decided if row.reason == "unpromising"]
+    asked = [row for row in load_record(workspace, None).decisions_on_changes if row.reason == "unpromising"]
     assert asked
     for row in asked:
         (chance,) = explain(workspace, row.id).criteria

@@ -12,7 +12,7 @@ from test_explain import older
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
 from view.data.checks import rate
-from view.data.session_figures import gather
+from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
 from view.report.report import report_markdown
 from view.terminal.status import session_status, status_text
@@ -59,7 +59,7 @@ def test_what_was_retracted_is_said_before_all_else(lying: Workspace, interactin
 
 
 def test_a_retracted_keep_is_shown_as_such_and_no_longer_counts(interacting: Workspace) -> None:
-    record, found = record_of(interacting), gather(record_of(interacting))
+    record, found = record_of(interacting), session_figures(record_of(interacting))
     assert [decision.id[-3:] for decision in found.kept] == ["002"]
     assert "### 001 `learning_rate` `0.0001` -> `0.0004` (retracted)" in section(report(interacting), "Kept")
     assert record.incumbent.beta > 0.1
@@ -101,7 +101,7 @@ def test_without_a_holdout_the_total_is_the_sum_of_what_was_confirmed(tmp_path: 
 
 
 def test_calibration_counts_the_disguised_and_their_false_alarms_with_the_exact_interval(loose: Workspace) -> None:
-    found = gather(record_of(loose)).calibration
+    found = session_figures(record_of(loose)).calibration
     with Ledger(loose.ledger, read_only=True) as ledger:
         rows = ledger.decisions("WHERE turn > 0")
     mine = [row for row in rows if row.reason in ("calibration", "false_alarm")]
@@ -129,12 +129,12 @@ def test_calibration_adds_up_over_all_sessions_of_the_study(tmp_path: Path) -> N
         workspace = nights.night(tmp_path, nights.LOOSE, decisions=decisions, world=nights.FLAT, seed=11)
     with Ledger(workspace.ledger, read_only=True) as ledger:
         rows = ledger.decisions("WHERE reason IN ('calibration', 'false_alarm')")
-    found = gather(record_of(workspace)).calibration
+    found = session_figures(record_of(workspace)).calibration
     assert found.study.candidates == len(rows) > found.session.candidates
 
 
 def test_candidates_in_disguise_are_no_changes_no_lane_and_no_proposer(loose: Workspace) -> None:
-    found = gather(record_of(loose))
+    found = session_figures(record_of(loose))
     made = [row for row in record_of(loose).decisions if row.turn > 0]
     assert len(found.decisions) + len(found.calibration.candidates) == len(made)
     assert all(decision.lane != "calibration" for decision in found.decisions)
@@ -146,7 +146,7 @@ def test_candidates_in_disguise_are_no_changes_no_lane_and_no_proposer(loose: Wo
 def test_the_error_budget_is_what_each_confirmation_left(tmp_path: Path) -> None:
     text = nights.governed(nights.TWO_KNOBS)
     workspace = nights.night(tmp_path, text, world=nights.SUMMING)
-    rows = gather(record_of(workspace)).spendings
+    rows = session_figures(record_of(workspace)).spendings
     assert [(row.status, row.before, row.spent, row.after) for row in rows] == [
         ("KEEP", 0.05, 0.0125, 0.2),
         ("DISCARD", 0.2, 0.05, pytest.approx(0.15)),
@@ -157,7 +157,7 @@ def test_the_error_budget_is_what_each_confirmation_left(tmp_path: Path) -> None
 
 
 def test_a_disguise_spends_nothing_of_the_night(loose: Workspace) -> None:
-    rows = [row for row in gather(record_of(loose)).spendings if row.reason in ("calibration", "false_alarm")]
+    rows = [row for row in session_figures(record_of(loose)).spendings if row.reason in ("calibration", "false_alarm")]
     assert rows
     assert all(row.before == row.after for row in rows)
 

@@ -17,7 +17,7 @@ from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
-from view.data.session_figures import gather
+from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
 from view.report.markdown import bar, code, plain, table, text
 from view.report.report import report_data, report_markdown, write_report
@@ -66,7 +66,7 @@ def inline(tokens: list[Token]) -> list[Token]:
 
 
 def test_a_night_with_a_keep_names_its_effect_interval_and_every_guard(mixed: Workspace) -> None:
-    kept = gather(record_of(mixed)).having("KEEP")
+    kept = session_figures(record_of(mixed)).with_status("KEEP")
     assert kept
     for decision in kept:
         assert decision.target is not None
@@ -103,8 +103,8 @@ def test_report_data_survives_json(mixed: Workspace, crashing: Workspace) -> Non
 
 
 def test_a_night_without_a_keep_says_so_plainly_with_the_effect_it_could_have_seen(fruitless: Workspace) -> None:
-    found, summary = gather(record_of(fruitless)), report(fruitless).partition("\n## ")[0]
-    assert not found.having("KEEP")
+    found, summary = session_figures(record_of(fruitless)), report(fruitless).partition("\n## ")[0]
+    assert not found.with_status("KEEP")
     assert found.visible is not None
     assert summary.startswith(f"# Session {found.session}: none of 4 changes kept")
     assert "a negative result" in summary
@@ -115,8 +115,8 @@ def test_a_night_without_a_keep_says_so_plainly_with_the_effect_it_could_have_se
 
 
 def test_a_crash_carries_no_score_anywhere(crashing: Workspace) -> None:
-    found, markdown = gather(record_of(crashing)), report(crashing)
-    crashed = found.having("CRASH")
+    found, markdown = session_figures(record_of(crashing)), report(crashing)
+    crashed = found.with_status("CRASH")
     assert crashed
     assert all((d.target, d.overall, d.candidate, d.guards) == (None, None, None, ()) for d in crashed)
     for decision in crashed:
@@ -198,10 +198,10 @@ def test_missing_and_torn_probe_directories_are_told_and_tolerated(mixed: Worksp
     first, second = sorted(copied.runs.glob("probe-*"))[:2]
     shutil.rmtree(first)
     (second / "outcome.json").write_text('{"reading": {', encoding="utf-8")
-    found = gather(record_of(copied))
+    found = session_figures(record_of(copied))
     assert {f"probe-{probe}" for probe in found.missing} == {first.name, second.name}
     assert "2 probes of this session can no longer be read" in report(copied)
-    assert found.decisions == gather(record_of(mixed)).decisions
+    assert found.decisions == session_figures(record_of(mixed)).decisions
     for folder in copied.runs.glob("probe-*"):
         shutil.rmtree(folder)
     number = len(record_of(mixed).probes)
@@ -219,7 +219,7 @@ def test_crashes_keep_their_message_when_their_directories_are_gone(crashing: Wo
 
 def test_the_noise_is_the_spread_between_the_seeds_of_the_starting_recipe(mixed: Workspace) -> None:
     record = record_of(mixed)
-    noise = {item.category: item for item in gather(record).noise}
+    noise = {item.category: item for item in session_figures(record).noise}
     assert set(noise) == {"arithmetic", "lists", "overall"}
     readings = [reading for reading in record.readings(record.session.start) if reading.seed in (42, 123, 7)]
     assert noise["lists"].by_seed == {str(r.seed): r.mean("lists") for r in readings}
@@ -229,7 +229,7 @@ def test_the_noise_is_the_spread_between_the_seeds_of_the_starting_recipe(mixed:
 
 def test_time_is_split_by_phase_with_the_share_outside_them(mixed: Workspace) -> None:
     cost = section(report(mixed), "Time and cost")
-    found = gather(record_of(mixed)).cost
+    found = session_figures(record_of(mixed)).cost
     assert found.probes == found.readings == len(list(mixed.runs.glob("probe-*")))
     assert found.total == pytest.approx(0.01 * found.probes)
     assert "80.0% of probe time" in cost
@@ -238,7 +238,7 @@ def test_time_is_split_by_phase_with_the_share_outside_them(mixed: Workspace) ->
 
 
 def test_moves_tried_add_up_to_the_decisions_and_never_exceed_the_legal_ones(mixed: Workspace) -> None:
-    found = gather(record_of(mixed))
+    found = session_figures(record_of(mixed))
     knobs = [knob for lane in found.searched for knob in lane.knobs]
     assert sum(knob.tried for knob in knobs) == len(found.decisions)
     assert all(knob.tried <= knob.legal for knob in knobs)
@@ -248,7 +248,7 @@ def test_moves_tried_add_up_to_the_decisions_and_never_exceed_the_legal_ones(mix
 def test_readings_of_an_earlier_session_serve_the_next_ones_report(tmp_path: Path) -> None:
     workspace = nights.night(tmp_path, decisions=1)
     nights.night(tmp_path, decisions=1)
-    found = gather(record_of(workspace))
+    found = session_figures(record_of(workspace))
     assert 0 < found.cost.borrowed < 3, "of what stands, under the seeds that screened it and are the study's"
     assert found.noise
 
@@ -305,7 +305,7 @@ def test_an_unknown_session_is_refused_with_the_known_ones(mixed: Workspace, tmp
 
 
 def test_the_noise_has_category_by_difficulty_critical_failures_and_missing_scores(climb: Workspace) -> None:
-    found = gather(record_of(climb))
+    found = session_figures(record_of(climb))
     start, end = found.profiles
     assert (start.recipe, end.recipe) == (found.question.start, found.incumbent)
     levels = {(level.category, level.difficulty): level for level in start.levels}

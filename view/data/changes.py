@@ -14,7 +14,7 @@ class Change:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuardChange:
     """``bound``: the lower bound at the level of the look that decided; ``cumulative``: that of the sum of this change
     and all KEEPs since the session's first baseline, where a confirmation was reached."""
@@ -49,5 +49,14 @@ def guards_of(
         if change is not None:
             bound, cumulative = bounds.get(name, change.low), sums.get(name)
             holds = bound + margin > 0 and (cumulative is None or cumulative + margin > 0)
-            found.append(GuardChange(name, change, margin, bound, cumulative, holds))
+            found.append(
+                GuardChange(
+                    category=name,
+                    change=change,
+                    margin=margin,
+                    bound=bound,
+                    cumulative=cumulative,
+                    holds=holds,
+                )
+            )
     return tuple(sorted(found, key=lambda guard: guard.room))

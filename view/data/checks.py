@@ -14,7 +14,7 @@ from view.data.session_record import SessionRecord
 SURE = 0.95
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retracted:
     """A KEEP that was taken back: of which decision, why, and the change on which comparison."""
 
@@ -29,7 +29,7 @@ class Retracted:
     pairs: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """False alarms among candidates in disguise, with the Clopper-Pearson interval of their rate; ``promised``: the sum
     of the errors that their confirmations were allowed, which bounds the false alarms to be expected."""
@@ -41,7 +41,7 @@ class Rate:
     promised: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disguised:
     """One candidate in disguise. ``level``: what its confirmation might err by, None where none was begun."""
 
@@ -77,7 +77,7 @@ class Floor:
         return [part[:1].upper() + part[1:] for reason in self.why.split(";", 1) if (part := reason.strip())]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
     """A KEEP's re-test without it. ``change``: what the knob brought in it; ``bound``: the lower bound of that and the
     confirmation together."""
@@ -92,7 +92,7 @@ class LeftOut:
     failure: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holdout:
     """What stood at the end of the search against the session's start, on holdout prompts."""
 
@@ -112,28 +112,48 @@ def retractions(record: SessionRecord) -> tuple[Retracted, ...]:
         differences, pairs = _compared(row.comparison)
         before, after = (show(value_of(value)) for value in (proposal.before, proposal.after))
         change = change_of(differences.get(record.study.target))
-        found.append(Retracted(row.id, kept, -row.turn, proposal.knob, before, after, row.reason, change, pairs))
+        found.append(
+            Retracted(
+                id=row.id,
+                kept=kept,
+                turn=-row.turn,
+                knob=proposal.knob,
+                before=before,
+                after=after,
+                reason=row.reason,
+                change=change,
+                pairs=pairs,
+            )
+        )
     return tuple(found)
 
 
 def calibration(record: SessionRecord) -> Calibration:
-    mine = [row for row in record.disguises if row.session == record.session.id]
+    mine = [row for row in record.study_aa_tests if row.session == record.session.id]
     found = []
     for row in mine:
         differences, pairs = _compared(row.comparison)
         level = _error(row.course) or None
         change = change_of(differences.get(record.study.target))
-        found.append(Disguised(row.turn, change, pairs, level, row.reason == "false_alarm"))
+        found.append(
+            Disguised(
+                turn=row.turn,
+                change=change,
+                pairs=pairs,
+                level=level,
+                alarm=row.reason == "false_alarm",
+            )
+        )
     rates = [
         rate(len(rows), sum(row.reason == "false_alarm" for row in rows), sum(_error(row.course) for row in rows))
-        for rows in (mine, record.disguises)
+        for rows in (mine, record.study_aa_tests)
     ]
     return Calibration(record.study.file.policy.disguised, rates[0], rates[1], tuple(found))
 
 
 def rate(candidates: int, alarms: int, promised: float = 0.0) -> Rate:
     low, high = proportion_interval(alarms, candidates) if candidates else (0.0, 1.0)
-    return Rate(candidates, alarms, low, high, promised)
+    return Rate(candidates=candidates, alarms=alarms, low=low, high=high, promised=promised)
 
 
 def floor(record: SessionRecord) -> Floor | None:
@@ -147,10 +167,18 @@ def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
         if check.kind == "leave_one_out":
             data, (differences, pairs) = check.data, _compared(check.data.get("comparison"))
             turn = next((row.turn for row in record.decisions if row.id == check.subject), 0)
-            found.append(LeftOut(
-                check.subject, turn, data["verdict"], change_of(differences.get(record.study.target)),
-                data.get("effect"), data.get("bound"), pairs, data.get("failure"),
-            ))  # fmt: skip
+            found.append(
+                LeftOut(
+                    kept=check.subject,
+                    turn=turn,
+                    verdict=data["verdict"],
+                    change=change_of(differences.get(record.study.target)),
+                    together=data.get("effect"),
+                    bound=data.get("bound"),
+                    pairs=pairs,
+                    failure=data.get("failure"),
+                )
+            )
     return tuple(found)
 
 
@@ -163,7 +191,15 @@ def holdout(record: SessionRecord) -> Holdout | None:
     target = differences.get(record.study.target)
     start, end = (target["baseline"], target["candidate"]) if target else (None, None)
     guards = guards_of(differences, record.study.guards, {"guards": _highs(differences, record.study.guards)})
-    return Holdout(check.data["verdict"], change_of(target), start, end, guards, pairs, check.data.get("failure"))
+    return Holdout(
+        verdict=check.data["verdict"],
+        target=change_of(target),
+        start=start,
+        end=end,
+        guards=guards,
+        pairs=pairs,
+        failure=check.data.get("failure"),
+    )
 
 
 def _highs(differences: Mapping[str, Any], guards: Mapping[str, float]) -> dict[str, float]:

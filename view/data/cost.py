@@ -73,15 +73,21 @@ def _counts(study: Study) -> list[tuple[str, str]]:
         ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
         ("pairs", pairs),
         *(("left out", plain(told)) for told in material.left_out),
-        *(("passed over", f"source {name}: columns without a meaning here: {_names(source.passed_over)}")
-          for name, source in material.read_sources.items() if source.passed_over),
+        *(
+            ("passed over", f"source {name}: columns without a meaning here: {_names(source.passed_over)}")
+            for name, source in material.read_sources.items()
+            if source.passed_over
+        ),
         ("legal moves", ", ".join(f"{lane} {number}" for lane, number in moves.items()) + ", from the starting recipe"),
-        ("one probe", f"{probe.steps} steps x {batch} = {probe.steps * batch} pairs trained on, then "
-                      f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "
-                      f"{probe.max_new_tokens} tokens"),
+        (
+            "one probe",
+            f"{probe.steps} steps x {batch} = {probe.steps * batch} pairs trained on, then "
+            f"{len(material.probe_prompts)} prompts x {probe.samples} = {answers} answers of up to "
+            f"{probe.max_new_tokens} tokens",
+        ),
         *_judge(study),
         *_decision(study),
-    ]  # fmt: skip
+    ]
 
 
 def _names(columns: Sequence[str]) -> str:
@@ -98,12 +104,15 @@ def _decision(study: Study) -> list[tuple[str, str]]:
     if policy.survey and not study.scorer.chooses:
         beside += f"; before the first decision up to {policy.survey} for a survey"
     return [
-        ("one decision", f"{policy.first_seeds} to {policy.screening_seeds} probes for screening, the incumbent's are "
-                         "shared by its round; where promising, up to "
-                         f"{2 * policy.confirming_seeds} fresh ones for a confirmation, the incumbent's among them"),
+        (
+            "one decision",
+            f"{policy.first_seeds} to {policy.screening_seeds} probes for screening, the incumbent's are "
+            "shared by its round; where promising, up to "
+            f"{2 * policy.confirming_seeds} fresh ones for a confirmation, the incumbent's among them",
+        ),
         ("beside those", beside),
         *_harvest(study),
-    ]  # fmt: skip
+    ]
 
 
 def _harvest(study: Study) -> list[tuple[str, str]]:

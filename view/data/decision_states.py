@@ -8,7 +8,7 @@ from agent.policy.settings import Policy
 from view.data.session_record import SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """What one confirmation spent of the error that was left. A KEEP opens a budget of its own for what follows; a
     candidate in disguise spends nothing, though it is decided on at the same level."""
@@ -49,5 +49,15 @@ def spendings(record: SessionRecord) -> tuple[Spending, ...]:
         before = lessons.error_left
         lessons.take(account)
         if account.error:
-            found.append(Spending(row.id, row.turn, row.status, row.reason, before, account.error, lessons.error_left))
+            found.append(
+                Spending(
+                    id=row.id,
+                    turn=row.turn,
+                    status=row.status,
+                    reason=row.reason,
+                    before=before,
+                    spent=account.error,
+                    after=lessons.error_left,
+                )
+            )
     return tuple(found)

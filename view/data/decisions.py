@@ -5,28 +5,41 @@ from collections import Counter
 from agent.ledger.tables import DecisionRow, ProposalRow
 from probes.result.comparison import OVERALL
 from view.data.changes import change_of, guards_of
-from view.data.figures import Crash, Decided, KnobSearch, LaneSearch, ProposerCount
+from view.data.figures import Crash, DecisionFigures, KnobSearch, LaneSearch, ProposerCount
 from view.data.session_record import SessionRecord
 
 
-def decided(record: SessionRecord, decision: DecisionRow) -> Decided:
+def decision_figures(record: SessionRecord, decision: DecisionRow) -> DecisionFigures:
     proposal, comparison = record.proposals[decision.id], decision.comparison
     differences = comparison["differences"] if comparison else {}
     looks = decision.course["looks"] if decision.course else []
     target, retraction = differences.get(record.study.target), record.retractions.get(decision.id)
-    return Decided(
-        id=decision.id, turn=decision.turn, time=decision.time, status=decision.status, reason=decision.reason,
-        lane=proposal.lane, knob=proposal.knob, before=proposal.before, after=proposal.after,
-        hypothesis=proposal.hypothesis, proposer=proposal.proposer, predicted=proposal.predicted,
-        baseline=target["baseline"] if target else None, candidate=target["candidate"] if target else None,
-        target=change_of(target), overall=change_of(differences.get(OVERALL)),
+    return DecisionFigures(
+        id=decision.id,
+        turn=decision.turn,
+        time=decision.time,
+        status=decision.status,
+        reason=decision.reason,
+        lane=proposal.lane,
+        knob=proposal.knob,
+        before=proposal.before,
+        after=proposal.after,
+        hypothesis=proposal.hypothesis,
+        proposer=proposal.proposer,
+        predicted=proposal.predicted,
+        baseline=target["baseline"] if target else None,
+        candidate=target["candidate"] if target else None,
+        target=change_of(target),
+        overall=change_of(differences.get(OVERALL)),
         guards=guards_of(differences, record.study.guards, looks[-1] if looks else None),
         critical_candidate=comparison["critical_candidate"] if comparison else None,
         critical_incumbent=comparison["critical_baseline"] if comparison else None,
         crash=_crash(record, decision, proposal) if decision.status == "CRASH" else None,
-        stage=looks[-1]["stage"] if looks else None, pairs=len(comparison["seeds"]) if comparison else 0,
-        shrunk=decision.row.get("shrunk"), retracted=retraction.reason if retraction else None,
-    )  # fmt: skip
+        stage=looks[-1]["stage"] if looks else None,
+        pairs=len(comparison["seeds"]) if comparison else 0,
+        shrunk=decision.row.get("shrunk"),
+        retracted=retraction.reason if retraction else None,
+    )
 
 
 def _crash(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow) -> Crash:
@@ -40,7 +53,7 @@ def _crash(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow) 
 
 def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
     """Of each lane and knob: moves that were decided on, of those legal from what stood."""
-    space, made = record.study.lanes, [record.proposals[decision.id] for decision in record.decided]
+    space, made = record.study.lanes, [record.proposals[decision.id] for decision in record.decisions_on_changes]
     total = sum(space.shares.values())
     found = []
     for lane, share in space.shares.items():
@@ -60,10 +73,18 @@ def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
 
 def proposer_counts(record: SessionRecord) -> tuple[ProposerCount, ...]:
     """Who proposed what was decided, the busiest first; a re-test counts for whoever proposed it first."""
-    made = [(_proposer(record, record.proposals[decision.id]), decision.status) for decision in record.decided]
+    made = [
+        (_proposer(record, record.proposals[decision.id]), decision.status) for decision in record.decisions_on_changes
+    ]
     pairs, names = Counter(made), Counter(name for name, _ in made)
     return tuple(
-        ProposerCount(name, number, *(pairs[name, status] for status in ("KEEP", "DISCARD", "CRASH")))
+        ProposerCount(
+            proposer=name,
+            proposed=number,
+            kept=pairs[name, "KEEP"],
+            discarded=pairs[name, "DISCARD"],
+            crashed=pairs[name, "CRASH"],
+        )
         for name, number in names.most_common()
     )
 

@@ -29,8 +29,8 @@ class Crash:
     seeds: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFigures:
     """A decision with its proposal and, unless it crashed, its figures. ``guards``: the worst comes first. ``stage``:
     screening or confirmation, whichever was reached, None in an older session; ``pairs``: that its figures rest on;
     ``shrunk``: the effect drawn towards 0; ``retracted``: why a KEEP does not hold."""
@@ -104,7 +104,7 @@ class Noise:
     deviation: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyMove:
     """A move from the starting recipe, and what the survey let expect of it in the target."""
 
@@ -156,7 +156,7 @@ class DifficultyMeans:
     means: tuple[float | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoisePart:
     """One source of noise. ``share``: of the variance of the mean; ``drawn``: how often it was drawn; ``setting``: what
     to raise for one more, which would give ``with_one_more`` as the standard error of the mean."""
@@ -198,7 +198,7 @@ class KnobDifference:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """What decided. ``night_error``: None in an older session, which took each interval by itself."""
 
@@ -221,7 +221,7 @@ class Outcomes:
     critical: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Time in seconds, by phase summed over the readings this session measured; dollars only when priced."""
 
@@ -240,7 +240,7 @@ class Cost:
     dollars: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProposerCount:
     proposer: str
     proposed: int
@@ -249,7 +249,7 @@ class ProposerCount:
     crashed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What the session asked. ``left_out``: which rows of a source were not trained on, in words."""
 
@@ -264,7 +264,7 @@ class Question:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Everything that a report says. ``visible``: the true improvement that has an even chance to be shown;
     ``sources``: where the noise of the starting recipe's target comes from."""
@@ -279,7 +279,7 @@ class Figures:
     finish_reason: str | None
     baseline_failure: str | None
     question: Question
-    decisions: tuple[Decided, ...]
+    decisions: tuple[DecisionFigures, ...]
     in_flight: tuple[str, ...]
     incumbent: str
     differences: tuple[KnobDifference, ...]
@@ -347,13 +347,13 @@ class Figures:
         rest = [sum(numbers) for numbers in zip(*(numbers for _, numbers in found[most:]), strict=True)]
         return [*found[:most], (f"{len(found) - most} others", rest)]
 
-    def having(self, status: str) -> tuple[Decided, ...]:
+    def with_status(self, status: str) -> tuple[DecisionFigures, ...]:
         return tuple(decision for decision in self.decisions if decision.status == status)
 
     @property
-    def kept(self) -> tuple[Decided, ...]:
+    def kept(self) -> tuple[DecisionFigures, ...]:
         """The KEEPs that stand."""
-        return tuple(decision for decision in self.having("KEEP") if decision.retracted is None)
+        return tuple(decision for decision in self.with_status("KEEP") if decision.retracted is None)
 
 
 def shown(stored: object) -> str:

@@ -8,7 +8,7 @@ from preferences.store.rows import KINDS
 from view.data.session_record import SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Harvested:
     """New rows by store, of one decision; ``failure``: why there are none. ``withdrawn``: its KEEP was retracted."""
 
@@ -26,8 +26,11 @@ def harvested(record: SessionRecord) -> tuple[Harvested, ...]:
     found = [(decisions[check.subject], check.data) for check in of_each.values()]
     return tuple(
         Harvested(
-            decision.turn, decision.status, {kind: data.get(kind, 0) for kind in KINDS}, data.get("failure", ""),
-            decision.id in record.retractions,
+            turn=decision.turn,
+            status=decision.status,
+            rows={kind: data.get(kind, 0) for kind in KINDS},
+            failure=data.get("failure", ""),
+            withdrawn=decision.id in record.retractions,
         )
         for decision, data in found
-    )  # fmt: skip
+    )

@@ -11,7 +11,7 @@ from probes.scoring.judge.examination import Examination, examination_from
 from view.data.session_record import SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
     """An examination after so many decisions, in figures and words."""
 
@@ -35,7 +35,7 @@ class Bias:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
     """``spent``: of all readings that this session measured. ``tallies``: won, lost and tied per decision."""
 
@@ -51,7 +51,7 @@ class Judging:
     tallies: tuple[tuple[str, int, int, int], ...]
 
 
-def gather_judging(record: SessionRecord) -> Judging | None:
+def judging_figures(record: SessionRecord) -> Judging | None:
     """None where nothing was judged by a model."""
     readings = [o for row in record.probes if isinstance(o := record.outcomes.get(row.id), Reading)]
     spent = sum((reading.judging for reading in readings), NO_USAGE)
@@ -61,23 +61,37 @@ def gather_judging(record: SessionRecord) -> Judging | None:
     missing = sum(len(reading.missing) for reading in readings)
     tallies = tuple(
         (f"{decision.turn:03d}", tally["won"], tally["lost"], tally["tied"])
-        for decision in record.decided
+        for decision in record.decisions_on_changes
         if (tally := (decision.comparison or {}).get("tally"))
     )
     return Judging(
-        record.study.scorer.judge, tuple(map(_examined, record.examinations)), _bias(scores),
-        missing, len(scores) + missing, spent, len(readings), record.judging_dollars,
-        record.study.scorer.priced, tallies,
-    )  # fmt: skip
+        model=record.study.scorer.judge,
+        examined=tuple(map(_examined, record.examinations)),
+        bias=_bias(scores),
+        missing=missing,
+        answers=len(scores) + missing,
+        spent=spent,
+        readings=len(readings),
+        total_dollars=record.judging_dollars,
+        priced=record.study.scorer.priced,
+        tallies=tallies,
+    )
 
 
 def _examined(row: ExaminationRow) -> Examined:
     found: Examination = examination_from(row.data)
     wanted = sum(finding.passed for finding in found.findings)
     return Examined(
-        row.turn, row.time, row.passed, wanted, len(found.findings), found.spread, found.shift, found.epoch,
-        found.unfit or found.moved,
-    )  # fmt: skip
+        after=row.turn,
+        time=row.time,
+        passed=row.passed,
+        wanted=wanted,
+        findings=len(found.findings),
+        spread=found.spread,
+        shift=found.shift,
+        epoch=found.epoch,
+        why=found.unfit or found.moved,
+    )
 
 
 def _bias(scores: Sequence[Score]) -> tuple[Bias, ...]:

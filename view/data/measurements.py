@@ -33,7 +33,7 @@ def _field(record: SessionRecord, recipe: Recipe, name: str) -> str:
 
 def noise(record: SessionRecord) -> tuple[Noise, ...]:
     """Per category and overall, between the repeats of the starting recipe."""
-    readings = record.repeats
+    readings = record.baseline_readings
     if not readings:
         return ()
     categories = sorted({score.category for score in readings[0].scores})
@@ -52,7 +52,7 @@ def noise_sources(record: SessionRecord) -> Sources | None:
     if record.study.scorer.chooses:
         return None
     spread = next((row.data["spread"] for row in record.examinations), None)
-    return sources(record.repeats, record.study.target, spread, record.study.scorer.judgements)
+    return sources(record.baseline_readings, record.study.target, spread, record.study.scorer.judgements)
 
 
 def levels(record: SessionRecord, recipe: str) -> list[Reading]:

@@ -8,7 +8,7 @@ from probes.result.reading import Reading
 from view.data.session_record import SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replicate:
     """A pair of probes; ``candidate_seed`` differs from ``seed`` for a candidate in disguise alone. Scores and
     difference are None where a probe directory is gone, or where choices decide."""
@@ -33,7 +33,9 @@ def replicates(record: SessionRecord, decision: DecisionRow) -> tuple[Replicate,
 
 def screening_seeds(record: SessionRecord, recipe: str) -> set[int]:
     """The seeds that chose a recipe, so that what they measured of it is not its level."""
-    rows = [row for row in record.decided if row.status == "KEEP" and record.proposals[row.id].child == recipe]
+    rows = [
+        row for row in record.decisions_on_changes if row.status == "KEEP" and record.proposals[row.id].child == recipe
+    ]
     return {one.seed for row in rows for one in replicates(record, row) if one.stage == "screening"}
 
 
@@ -44,9 +46,23 @@ def _reading(record: SessionRecord, recipe: str, seed: int) -> Reading | None:
 def _replicate(record: SessionRecord, proposal: ProposalRow, stage: str, own: int, seed: int) -> Replicate:
     sides = _reading(record, proposal.child, own), _reading(record, proposal.parent, seed)
     if sides[0] is None or sides[1] is None or record.study.scorer.chooses:
-        return Replicate(stage, seed, own, None, None, None)
+        return Replicate(
+            stage=stage,
+            seed=seed,
+            candidate_seed=own,
+            candidate=None,
+            baseline=None,
+            difference=None,
+        )
     candidate, baseline = _means(sides[0], sides[1], record.study.target)
-    return Replicate(stage, seed, own, candidate, baseline, candidate - baseline)
+    return Replicate(
+        stage=stage,
+        seed=seed,
+        candidate_seed=own,
+        candidate=candidate,
+        baseline=baseline,
+        difference=candidate - baseline,
+    )
 
 
 def _means(mine: Reading, theirs: Reading, category: str) -> tuple[float, float]:

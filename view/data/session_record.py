@@ -21,15 +21,15 @@ from probes.result.reading import Failure, Outcome, Reading
 from probes.run.store import ProbeStore
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SessionRecord:
     """One session as it was found.
 
     ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
     ``outcomes`` holds what their directories still give, by probe id, read when it is asked for. ``holder`` is the
-    process that runs this session now. ``recipes`` holds every recipe that stood, by digest. ``nights_before``:
-    sessions under the same question that began earlier, which fresh seeds depend on. ``surveyed``: what the survey
-    showed by which it decided. ``disguises``: decisions on candidates in disguise, of all sessions of the study.
+    process that runs this session now. ``recipes`` holds every recipe that was the incumbent, by digest. ``surveyed``:
+    what the survey showed that the session decided by. ``study_aa_tests``: decisions on A/A tests, of all sessions of
+    the study.
     """
 
     session: SessionRow
@@ -46,8 +46,7 @@ class SessionRecord:
     examinations: tuple[ExaminationRow, ...]
     checks: tuple[CheckRow, ...]
     surveyed: Surveyed
-    disguises: tuple[DecisionRow, ...]
-    nights_before: int
+    study_aa_tests: tuple[DecisionRow, ...]
     judging_dollars: float
     active_seconds: float
     holder: int | None
@@ -68,14 +67,14 @@ class SessionRecord:
         return self.recipes[self.session.start]
 
     @property
-    def decided(self) -> tuple[DecisionRow, ...]:
-        """The decisions on proposals that changed something, retractions left out."""
+    def decisions_on_changes(self) -> tuple[DecisionRow, ...]:
+        """The decisions on proposals that changed something: neither A/A tests nor retractions."""
         made = [decision for decision in self.decisions if decision.turn > 0]
         return tuple(decision for decision in made if self.proposals[decision.id].lane != CALIBRATION)
 
     @property
-    def disguised(self) -> tuple[DecisionRow, ...]:
-        """The decisions on candidates that were the incumbent in disguise."""
+    def aa_tests(self) -> tuple[DecisionRow, ...]:
+        """The decisions on candidates that were the incumbent itself."""
         made = [decision for decision in self.decisions if decision.turn > 0]
         return tuple(decision for decision in made if self.proposals[decision.id].lane == CALIBRATION)
 
@@ -112,8 +111,8 @@ class SessionRecord:
         return _readings(recipe, self.session, (*self.probes, *self.borrowed), self.outcomes)
 
     @property
-    def repeats(self) -> list[Reading]:
-        """Of the starting recipe, those that the session began with."""
+    def baseline_readings(self) -> list[Reading]:
+        """The readings of the starting recipe under the study's own seeds, which the session begins with."""
         seeds = self.study.file.probe.seeds
         return [reading for reading in self.readings(self.session.start) if reading.seed in seeds]
 
@@ -150,14 +149,25 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
         store = ProbeStore(workspace.runs)
         return SessionRecord(
-            session, study, budget, spent_by(ledger, session.id, budget, workspace),
-            decisions, proposals, probes, borrowed, _Outcomes(store, (*probes, *borrowed)), store,
-            {digest: ledger.recipe(digest) for digest in sorted(stood)},
-            tuple(ledger.examinations(session.id)), checks, closed(checks) or Surveyed(), *_others(ledger, session),
-            spent_on_judging(workspace.judging, session.id),
-            ledger.active_seconds(session.id),
-            _holder(workspace, ledger, session),
-        )  # fmt: skip
+            session=session,
+            study=study,
+            budget=budget,
+            spent=spent_by(ledger, session.id, budget, workspace),
+            decisions=decisions,
+            proposals=proposals,
+            probes=probes,
+            borrowed=borrowed,
+            outcomes=_Outcomes(store, (*probes, *borrowed)),
+            store=store,
+            recipes={digest: ledger.recipe(digest) for digest in sorted(stood)},
+            examinations=tuple(ledger.examinations(session.id)),
+            checks=checks,
+            surveyed=closed(checks) or Surveyed(),
+            study_aa_tests=_study_aa_tests(ledger, session),
+            judging_dollars=spent_on_judging(workspace.judging, session.id),
+            active_seconds=ledger.active_seconds(session.id),
+            holder=_holder(workspace, ledger, session),
+        )
 
 
 def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str]) -> BadInput:
@@ -169,12 +179,10 @@ def _unknown(workspace: Workspace, session_id: str | None, known: Sequence[str])
     )
 
 
-def _others(ledger: Ledger, session: SessionRow) -> tuple[tuple[DecisionRow, ...], int]:
-    """Candidates in disguise of all sessions of the study, and how many under the same question came before."""
-    disguised = (
-        "WHERE reason IN ('calibration', 'false_alarm') AND session IN (SELECT id FROM sessions WHERE study = ?)"
-    )
-    return tuple(ledger.decisions(disguised, (session.study,))), ledger.sessions_before(session.id)
+def _study_aa_tests(ledger: Ledger, session: SessionRow) -> tuple[DecisionRow, ...]:
+    """The A/A tests of all sessions of the study."""
+    where = "WHERE reason IN ('calibration', 'false_alarm') AND session IN (SELECT id FROM sessions WHERE study = ?)"
+    return tuple(ledger.decisions(where, (session.study,)))
 
 
 def _borrowed(
@@ -235,11 +243,20 @@ def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ..
             if "pass" not in score.components:
                 return ()
             row = rows.get((score.prompt, score.sample), {})
-            found.append(Result(
-                score.prompt, score.category, reading.seed, score.sample, str(row.get("text", "")),
-                score.components["pass"] == 1, score.outcome, score.value, str(row.get("note", "")),
-                bool(row.get("format_only", False)),
-            ))  # fmt: skip
+            found.append(
+                Result(
+                    problem=score.prompt,
+                    category=score.category,
+                    seed=reading.seed,
+                    sample=score.sample,
+                    answer=str(row.get("text", "")),
+                    passed=score.components["pass"] == 1,
+                    failure_class=score.outcome,
+                    score=score.value,
+                    note=str(row.get("note", "")),
+                    format_only=bool(row.get("format_only", False)),
+                )
+            )
     return tuple(found)
 
 

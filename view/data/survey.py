@@ -20,12 +20,18 @@ def survey(record: SessionRecord) -> SurveyFigures | None:
     mean, covariance = Response(seen).expected(placed)
     best = sorted(range(len(moves)), key=lambda place: -mean[place])[:ROWS]
     return SurveyFigures(
-        len(own), sum(bool(check.data["failure"]) for check in own), len({check.data["seed"] for check in own}),
+        len(own),
+        sum(bool(check.data["failure"]) for check in own),
+        len({check.data["seed"] for check in own}),
         tuple(
             SurveyMove(
-                moves[place][0].name, shown(moves[place][0].read(record.start)), shown(moves[place][1]),
-                float(mean[place]), float(max(covariance[place, place], 0.0)) ** 0.5,
+                knob=moves[place][0].name,
+                before=shown(moves[place][0].read(record.start)),
+                after=shown(moves[place][1]),
+                expected=float(mean[place]),
+                deviation=float(max(covariance[place, place], 0.0)) ** 0.5,
             )
-            for place in best if seen
+            for place in best
+            if seen
         ),
-    )  # fmt: skip
+    )

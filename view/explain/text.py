@@ -54,11 +54,16 @@ def _looks(found: Explanation) -> list[str]:
         return []
     rows = [
         (
-            look["stage"], str(look["pairs"]), f"{look['delta']:+.2f}", f"{look['standard_error']:.2f}",
-            f"{look['bound']:+.2f}", percent(look["level"]), _chance(look["chance"]),
+            look["stage"],
+            str(look["pairs"]),
+            f"{look['delta']:+.2f}",
+            f"{look['standard_error']:.2f}",
+            f"{look['bound']:+.2f}",
+            percent(look["level"]),
+            _chance(look["chance"]),
         )
         for look in found.looks
-    ]  # fmt: skip
+    ]
     lines = _grid(("stage", "pairs", "effect", "std. error", "lower bound", "at level", "chance to be kept"), rows)
     small = found.policy.get("smallest_effect", 0)
     lines += _wrapped(
@@ -76,10 +81,12 @@ def _replicates(found: Explanation) -> list[str]:
         figures = (one.candidate, one.baseline)
         rows.append(
             (
-                one.stage, seed, *("gone" if value is None else f"{value:.2f}" for value in figures),
+                one.stage,
+                seed,
+                *("gone" if value is None else f"{value:.2f}" for value in figures),
                 "" if one.difference is None else f"{one.difference:+.2f}",
             )
-        )  # fmt: skip
+        )
     return _grid(("stage", "seed", "candidate", "baseline", "difference"), rows) if rows else []
 
 
@@ -115,12 +122,15 @@ def _estimate(found: Explanation) -> list[str]:
 def _guards(found: Explanation) -> list[str]:
     rows = [
         (
-            guard.category, f"{guard.change.delta:+.2f}", f"{guard.bound:+.2f}",
-            "" if guard.cumulative is None else f"{guard.cumulative:+.2f}", f"{guard.margin:g}",
+            guard.category,
+            f"{guard.change.delta:+.2f}",
+            f"{guard.bound:+.2f}",
+            "" if guard.cumulative is None else f"{guard.cumulative:+.2f}",
+            f"{guard.margin:g}",
             "yes" if guard.holds else "no",
         )
         for guard in found.guards
-    ]  # fmt: skip
+    ]
     if not rows or found.check is not None:
         return []
     confirmed = bool(found.looks) and found.looks[-1]["stage"] == "confirmation"

@@ -38,11 +38,16 @@ def audit_markdown(audits: Sequence[Audit], where: str) -> str:
         return f"{text(where)} holds no rows yet; see nightlane pairs import --help"
     rows = [
         (
-            one.kind, str(one.rows), str(sum(one.withdrawn.values())), str(one.dropped), str(one.used),
-            str(one.used - one.exported), "yes" if one.reviewed else "no",
+            one.kind,
+            str(one.rows),
+            str(sum(one.withdrawn.values())),
+            str(one.dropped),
+            str(one.used),
+            str(one.used - one.exported),
+            "yes" if one.reviewed else "no",
         )
         for one in held
-    ]  # fmt: skip
+    ]
     headings = ("store", "rows", "withdrawn", "dropped", "in use", "voted down", "looked at")
     sections = [[f"# Preference stores in {text(where)}", "", *table(headings, rows, right=range(1, 6))]]
     for one in held:
@@ -75,10 +80,13 @@ def _told(one: Audit) -> Mapping[str, str]:
         f"{m.rows} {m.chosen[0]} against {m.rejected[0]}" for m in one.mismatches if m.chosen[0] != m.rejected[0]
     )
     return {
-        "bars": bars, "origins": origins, "length": _share(one.length) if one.length else "",
-        "margins": count(one.reversed_margins, "pair"), "contradictions": count(one.contradictions, "pair"),
+        "bars": bars,
+        "origins": origins,
+        "length": _share(one.length) if one.length else "",
+        "margins": count(one.reversed_margins, "pair"),
+        "contradictions": count(one.contradictions, "pair"),
         "duplicates": count(sum(repeat.same for repeat in one.duplicates), "row"),
-    }  # fmt: skip
+    }
 
 
 def _bar(side: tuple[str, str]) -> str:
@@ -144,10 +152,15 @@ def _sides(one: Audit) -> list[str]:
     lines.append(f"- Mechanically made rejected sides: {one.synthetic} of {rows} ({one.synthetic / rows:.0%}).")
     if one.mismatches:
         cells = [
-            (m.chosen[0], text(m.chosen[1] or "none", LONGEST), m.rejected[0], text(m.rejected[1] or "none", LONGEST),
-             str(m.rows))
+            (
+                m.chosen[0],
+                text(m.chosen[1] or "none", LONGEST),
+                m.rejected[0],
+                text(m.rejected[1] or "none", LONGEST),
+                str(m.rows),
+            )
             for m in one.mismatches[:MOST_NAMED]
-        ]  # fmt: skip
+        ]
         lines += ["", *table(("chosen", "its bar", "rejected", "its bar", "rows"), cells, right=(4,))]
     return lines
 

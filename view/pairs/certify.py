@@ -17,9 +17,13 @@ UNTOLD = (
 def certify_data(done: Certifying) -> dict[str, Any]:
     caught = catches([one.certificate for one in done.found], done.gate)
     return {
-        "kind": done.kind, "gate": done.gate, "rows": caught.texts, "without_contract": done.without,
+        "kind": done.kind,
+        "gate": done.gate,
+        "rows": caught.texts,
+        "without_contract": done.without,
         "new_orpo_rows": done.new,
-        "kept_out": list(done.refused), "mechanical": caught.mechanical,
+        "kept_out": list(done.refused),
+        "mechanical": caught.mechanical,
         "certified": sum(one.certificate.certified for one in done.found),
         "topics_told_apart": all(map(_told_apart, done.found)),
         "layers": [
@@ -28,9 +32,10 @@ def certify_data(done: Certifying) -> dict[str, Any]:
         ],
         "refused": [
             {"row": one.row.id, "layers": list(one.certificate.failed), "reason": one.certificate.reason}
-            for one in done.found if not one.certificate.certified
+            for one in done.found
+            if not one.certificate.certified
         ],
-    }  # fmt: skip
+    }
 
 
 def certify_text(done: Certifying) -> str:
@@ -40,9 +45,10 @@ def certify_text(done: Certifying) -> str:
         f"{done.kind}: {data['certified']} of {count(data['rows'], 'row')} certified, {done.new} new in orpo"
         + (f"; {count(done.without, 'row')} without a contract" if done.without else "")
         + (f"; {data['mechanical']} of mechanical origin refused unseen" if data["mechanical"] else ""),
-        "", f"{'layer':<15}{'caught':>8}{'alone':>8}{'left':>8}",
+        "",
+        f"{'layer':<15}{'caught':>8}{'alone':>8}{'left':>8}",
         *(f"{one['layer']:<15}{one['caught']:>8}{one['alone']:>8}{one['left']:>8}" for one in data["layers"]),
-    ]  # fmt: skip
+    ]
     lines += [f"not in orpo: {plain(why, 200)}" for why in done.refused[:SHOWN]]
     refused = data["refused"]
     if refused:

@@ -20,10 +20,14 @@ LISTED = 10
 def export_data(exported: Exported) -> dict[str, Any]:
     """What was written, as plain JSON values."""
     return {
-        "kind": exported.kind, "file": str(exported.file), "card": str(exported.card), "rows": len(exported.rows),
-        "held_back": exported.held_back, "repeated": exported.repeated,
+        "kind": exported.kind,
+        "file": str(exported.file),
+        "card": str(exported.card),
+        "rows": len(exported.rows),
+        "held_back": exported.held_back,
+        "repeated": exported.repeated,
         "ids": [one.id for one in exported.rows],
-    }  # fmt: skip
+    }
 
 
 def card_markdown(exported: Exported, licence: str) -> str:
@@ -43,11 +47,20 @@ def dataset_card(
     """A card as hubs read it: front matter, how to load the data, these sections, the licence."""
     around = [
         _front_matter(kind, file, rows, licence),
-        [f"# {kind} rows of nightlane", "", f"{count(rows, 'row')} with the columns "
-         f"{', '.join(f'`{name}`' for name in columns)}, as TRL trains on them:"],
-        ["```python", "from datasets import load_dataset", "",
-         f'rows = load_dataset({json.dumps(str(file.parent.name or file.parent))}, split="train")', "```"],
-    ]  # fmt: skip
+        [
+            f"# {kind} rows of nightlane",
+            "",
+            f"{count(rows, 'row')} with the columns "
+            f"{', '.join(f'`{name}`' for name in columns)}, as TRL trains on them:",
+        ],
+        [
+            "```python",
+            "from datasets import load_dataset",
+            "",
+            f'rows = load_dataset({json.dumps(str(file.parent.name or file.parent))}, split="train")',
+            "```",
+        ],
+    ]
     last = f"{text(licence)}. The texts are by models and people; nightlane licenses none of them."
     return "\n\n".join("\n".join(lines) for lines in [*around, *sections, ["## Licence", "", last]] if lines) + "\n"
 
@@ -56,10 +69,17 @@ def _front_matter(kind: str, file: Path, rows: int, licence: str) -> list[str]:
     """YAML; texts are quoted as JSON, which is YAML too."""
     size = next((name for limit, name in SIZES if rows < limit), "n>1M")
     return [
-        "---", f"license: {json.dumps(licence)}", tags(kind),
-        f"size_categories: [{json.dumps(size)}]", "configs:", "- config_name: default", "  data_files:",
-        "  - split: train", f"    path: {file.name}", "---",
-    ]  # fmt: skip
+        "---",
+        f"license: {json.dumps(licence)}",
+        tags(kind),
+        f"size_categories: [{json.dumps(size)}]",
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        "  - split: train",
+        f"    path: {file.name}",
+        "---",
+    ]
 
 
 def _held_back(exported: Exported) -> list[str]:
@@ -75,10 +95,12 @@ def _provenance(exported: Exported) -> list[str]:
     rows = [one.row.provenance for one in exported.rows]
     sides = [side for one in exported.rows for side in one.sides]
     named: dict[str, Iterable[str]] = {
-        "sessions": (row.session for row in rows), "decisions": (row.decision for row in rows),
-        "recipes": (side.recipe for side in sides), "probes": (side.probe for side in sides),
+        "sessions": (row.session for row in rows),
+        "decisions": (row.decision for row in rows),
+        "recipes": (side.recipe for side in sides),
+        "probes": (side.probe for side in sides),
         "scorers": (row.scorer for row in rows),
-    }  # fmt: skip
+    }
     origins = Counter(
         (name, side.origin) for one in exported.rows for name, side in zip(SIDES[exported.kind], one.sides, strict=True)
     )

@@ -26,9 +26,12 @@ ABOUT = (
 def proposer_data(exported: ProposerExport) -> dict[str, Any]:
     """What was written, as plain JSON values."""
     return {
-        "kind": PROPOSER, "file": str(exported.file), "card": str(exported.card), "rows": len(exported.pairs),
+        "kind": PROPOSER,
+        "file": str(exported.file),
+        "card": str(exported.card),
+        "rows": len(exported.pairs),
         "decisions": [{"chosen": one.kept.id, "rejected": one.discarded.id} for one in exported.pairs],
-    }  # fmt: skip
+    }
 
 
 def proposer_card(exported: ProposerExport, licence: str) -> str:

@@ -88,11 +88,14 @@ def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
     def changes(found: Sequence[Change]) -> list[dict[str, Any]]:
         return [
             {
-                "task_id": change.problem, "category": change.category, "kind": change.kind,
-                "before": answer(change.before), "after": answer(change.after),
+                "task_id": change.problem,
+                "category": change.category,
+                "kind": change.kind,
+                "before": answer(change.before),
+                "after": answer(change.after),
             }
             for change in found
-        ]  # fmt: skip
+        ]
 
     sides = ("before", "after")
     return {
@@ -111,6 +114,9 @@ def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
 
 def result_data(result: Result) -> dict[str, Any]:
     return {
-        "task_id": result.problem, "seed": result.seed, "sample": result.sample, "passed": result.passed,
+        "task_id": result.problem,
+        "seed": result.seed,
+        "sample": result.sample,
+        "passed": result.passed,
         "failure_class": result.failure_class,
-    }  # fmt: skip
+    }

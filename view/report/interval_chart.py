@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from statistics import median
 
-from view.data.figures import Decided, shown
+from view.data.figures import DecisionFigures, shown
 from view.report.markdown import bar, fenced, plain, signed
 
 FIGURE_WIDTH = 22
 BAR_WIDTH = 33
 
 
-def interval_chart(decisions: Sequence[Decided]) -> list[str]:
+def interval_chart(decisions: Sequence[DecisionFigures]) -> list[str]:
     """Lines of a code block: the knob with the largest change first, each knob's values in order."""
     reaches = [max(abs(d.target.low), abs(d.target.high)) for d in decisions if d.target]
     scale = max(min(max(reaches), 3 * median(reaches)), 0.01) if reaches else 1.0
@@ -24,11 +24,11 @@ def interval_chart(decisions: Sequence[Decided]) -> list[str]:
     return fenced(lines)
 
 
-def _largest_change(decisions: Sequence[Decided], knob: str) -> float:
+def _largest_change(decisions: Sequence[DecisionFigures], knob: str) -> float:
     return max((abs(one.target.delta) for one in decisions if one.knob == knob and one.target), default=0.0)
 
 
-def _move(decision: Decided) -> str:
+def _move(decision: DecisionFigures) -> str:
     return plain(f"{shown(decision.before)} -> {shown(decision.after)}", 44)
 
 
@@ -39,7 +39,7 @@ def _order(value: object) -> tuple[int, float, str]:
     return 1, 0.0, shown(value)
 
 
-def _row(decision: Decided, scale: float, wide: int) -> str:
+def _row(decision: DecisionFigures, scale: float, wide: int) -> str:
     target = decision.target
     if target is None:
         return f"  {_move(decision):<{wide}}  no score ({plain(decision.reason)})"

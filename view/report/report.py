@@ -11,19 +11,19 @@ from typing import Any
 from agent.workspace.folder import Workspace
 from common.files import write_durably
 from common.printable import printable
-from view.data.session_figures import gather
+from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
 from view.report.rendering import render
 
 
 def report_markdown(record: SessionRecord) -> str:
     """The report, the summary first; a section with nothing to say is left out."""
-    return render("report", figures=gather(record))
+    return render("report", figures=session_figures(record))
 
 
 def report_data(record: SessionRecord) -> dict[str, Any]:
     """The same figures as plain JSON values."""
-    data: dict[str, Any] = json.loads(json.dumps(asdict(gather(record)), allow_nan=False))
+    data: dict[str, Any] = json.loads(json.dumps(asdict(session_figures(record)), allow_nan=False))
     return data
 
 

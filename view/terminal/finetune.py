@@ -62,9 +62,13 @@ def training(steps: int) -> Iterator[Callable[[int, float], None]]:
         yield lambda step, loss: _line(steps, step, loss)
         return
     with Progress(
-        TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(), console=console,
-    ) as bars:  # fmt: skip
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bars:
         task = bars.add_task("training", total=steps, loss="")
         yield lambda step, loss: bars.update(task, completed=step, loss=f"loss {loss:.3f}")
 

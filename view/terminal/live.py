@@ -71,10 +71,13 @@ class LiveWatcher:
         self.title = ""
         self.started = time.monotonic()
         self.bars = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
             TextColumn("{task.fields[detail]}", markup=False),
-            TimeRemainingColumn(), console=console,
-        )  # fmt: skip
+            TimeRemainingColumn(),
+            console=console,
+        )
         self.tasks: dict[str, TaskID] = {}
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
 

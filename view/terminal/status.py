@@ -20,7 +20,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
     """The status of that session or the latest, as plain JSON values."""
     record = load_record(workspace, session_id)
     session, spent, budget = record.session, record.spent, record.budget
-    statuses = Counter(decision.status for decision in (*record.decided, *record.retractions.values()))
+    statuses = Counter(decision.status for decision in (*record.decisions_on_changes, *record.retractions.values()))
     return {
         "session": session.id,
         "study": session.study,
@@ -31,7 +31,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "finish_reason": session.finish_reason,
         "active_hours": round(spent.hours, 4),
         "decisions": {status: statuses[status] for status in ("KEEP", "DISCARD", "CRASH", "RETRACT")},
-        "disguised": len(record.disguised),
+        "disguised": len(record.aa_tests),
         "last_decision": _last(record),
         "in_flight": [
             {"id": row.id, "knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
@@ -112,9 +112,12 @@ def _last(record: SessionRecord) -> dict[str, Any] | None:
     decision, row = record.decisions[-1], record.decisions[-1].row
     names = ("knob", "before", "after", "delta", "ci_low", "ci_high")
     return {
-        "id": decision.id, "status": decision.status, "reason": decision.reason, "time": decision.time,
+        "id": decision.id,
+        "status": decision.status,
+        "reason": decision.reason,
+        "time": decision.time,
         **{name: row.get(name) for name in names},
-    }  # fmt: skip
+    }
 
 
 def _last_text(last: dict[str, Any] | None) -> str:

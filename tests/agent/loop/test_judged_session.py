@@ -134,7 +134,7 @@ def test_a_judge_that_changes_in_mid_session_ends_the_comparison_epoch(
         assert "decisions 1 to 1 were made since it last passed" in record.session.finish_reason
         assert "comparison epoch 1 ends here and the next session begins epoch 2" in record.session.finish_reason
         assert [row.passed for row in record.examinations] == [True, False]
-        assert len(record.decided) == 1
+        assert len(record.decisions_on_changes) == 1
         again = judged.play(study, tmp_path / "night", decisions=1)
     with Ledger(tmp_path / "night" / "runs" / "ledger.sqlite", read_only=True) as ledger:
         first, second = ledger.session(session), ledger.session(again)
@@ -198,7 +198,7 @@ def test_a_session_whose_epoch_ended_meanwhile_is_closed_and_says_so(
         "comparison epoch 1 ended (another session found that the judge had changed) and epoch 2 began, with which "
         "nothing of this session can be compared"
     )
-    assert len(record.decided) == 1
+    assert len(record.decisions_on_changes) == 1
 
 
 def test_a_judge_that_changed_between_sessions_begins_another_epoch(
@@ -243,7 +243,7 @@ def test_decisions_may_rest_on_choices_between_answers(
     chosen = {(asked["prompt"], asked["first"], asked["second"]) for asked in both if "first" in asked}
     assert chosen
     assert {(prompt, second, first) for prompt, first, second in chosen} == chosen
-    for decision in load_record(Workspace(tmp_path / "night"), session).decided:
+    for decision in load_record(Workspace(tmp_path / "night"), session).decisions_on_changes:
         assert decision.comparison is not None
         tally, effect = decision.comparison["tally"], decision.comparison["differences"]["overall"]
         assert sum(tally.values()) == 2 * 16
