@@ -106,7 +106,7 @@ def test_failures_by_format_alone_are_counted_and_marked() -> None:
 
 def test_a_k_without_answers_enough_is_named_and_absent() -> None:
     said = evaluation_markdown(evaluation(BEFORE, ks=(1, 5, 10)))
-    assert "Left out where it cannot be told: pass@5, pass@10." in said
+    assert "Not shown where there are too few answers: pass@5, pass@10." in said
     assert [row[1] for row in cells(said, "answers")] == ["1"]
 
 

@@ -217,7 +217,7 @@ def test_a_false_alarm_is_said_to_be_one(loose: Night) -> None:
     found = explain(workspace, name)
     assert found.status == "DISCARD"
     assert "by chance alone" in found.notes[0]
-    assert "a candidate in disguise spends nothing of it" in explain_text(found)
+    assert "an A/A test spends nothing of it" in explain_text(found)
 
 
 def test_a_retraction_on_the_holdout_says_the_end_of_the_interval(lying: Night) -> None:
@@ -240,7 +240,7 @@ def test_a_keep_that_was_left_out_says_the_bound_of_both_tests_together(tmp_path
     bound = confirmed["delta"] * pairs + again["delta"] * 3 - t.ppf(0.975, again["freedom"]) * error
     assert found.criteria[0].value == pytest.approx(bound / (pairs + 3))
     assert not found.criteria[0].met
-    assert "what stood with it against the same without it" in explain_text(found)
+    assert "the incumbent with this KEEP against the same recipe without it" in explain_text(found)
 
 
 def test_a_crash_and_a_baseline_have_an_explanation(tmp_path: Path) -> None:

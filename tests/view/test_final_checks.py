@@ -55,7 +55,8 @@ def test_what_was_retracted_is_said_before_all_else(lying: Workspace, interactin
         assert first.startswith(f"**Retracted: {number} KEEP")
     assert "none of 3 changes kept" in report(lying)
     assert "**Nothing that was kept holds: a negative result.**" in report(lying)
-    assert "001 `learning_rate` `0.0001` -> `0.0004`: left out of what stands" in report(interacting).split("\n## ")[0]
+    summary = report(interacting).split("\n## ")[0]
+    assert "001 `learning_rate` `0.0001` -> `0.0004`: the leave-one-out re-test no longer" in summary
 
 
 def test_a_retracted_keep_is_shown_as_such_and_no_longer_counts(interacting: Workspace) -> None:
@@ -85,7 +86,8 @@ def test_the_total_is_the_holdouts(interacting: Workspace) -> None:
     effect = check.data["comparison"]["differences"]["lists"]
     summary, told = report(interacting).split("\n## ")[0], section(report(interacting), "Checks at the end")
     figure = f"{effect['delta']:+.2f} [{effect['low']:+.2f}, {effect['high']:+.2f}]"
-    assert f"went {effect['baseline']:.2f} -> {effect['candidate']:.2f}: **{figure}** over 3 fresh pairs" in summary
+    went = f"went {effect['baseline']:.2f} -> {effect['candidate']:.2f} on the holdout prompts"
+    assert f"{went}, which no decision used: **{figure}** over 3 fresh pairs" in summary
     assert "**Holdout: holds.**" in told
     assert figure in told
 
@@ -113,8 +115,8 @@ def test_calibration_counts_the_disguised_and_their_false_alarms_with_the_exact_
     interval = binomtest(alarms, len(mine)).proportion_ci(0.95, "exact")
     assert (found.session.low, found.session.high) == pytest.approx((interval.low, interval.high))
     told = section(report(loose), "Calibration")
-    assert "in at most 49 % of nights" in told
-    assert f"{len(mine)} candidates say little" in told
+    assert "at most 49 % of the nights" in told
+    assert f"{len(mine)} A/A tests say little" in told
     assert told.count("**false alarm**") == alarms
 
 
@@ -166,7 +168,7 @@ def test_the_noise_floor_says_what_was_found_chosen_and_why(lying: Workspace) ->
     with Ledger(lying.ledger, read_only=True) as ledger:
         [floor] = ledger.checks(record_of(lying).session.id, "floor")
     told = section(report(lying), "Noise floor")
-    assert f"A true improvement of **{floor.data['visible']:.2f}** in `lists` has an even chance" in told
+    assert f"a true improvement of **{floor.data['visible']:.2f}** in `lists` has an even chance" in told
     assert "4 answers per prompt: the study's own number of answers." in told
     assert "At most 8 fresh pairs" in told
 
@@ -240,5 +242,5 @@ def test_status_counts_retractions_and_the_disguised_apart(lying: Workspace, loo
     assert status["incumbent"] == status["start"]
     assert "2 RETRACT" in status_text(status)
     disguised = session_status(loose, None)["disguised"]
-    assert f"and {disguised} on the incumbent in disguise" in status_text(session_status(loose, None))
+    assert f"and {disguised} A/A tests" in status_text(session_status(loose, None))
     assert "RETRACT" not in status_text(session_status(loose, None))

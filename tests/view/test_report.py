@@ -108,8 +108,8 @@ def test_a_night_without_a_keep_says_so_plainly_with_the_effect_it_could_have_se
     assert found.visible is not None
     assert summary.startswith(f"# Session {found.session}: none of 4 changes kept")
     assert "a negative result" in summary
-    told = f"A true improvement of {found.visible:.2f} had an even chance of being confirmed this night"
-    assert told in summary
+    assert f"The minimum detectable effect was {found.visible:.2f}: a true improvement of that size" in summary
+    assert "had an even chance of being confirmed this night" in summary
     assert "no proof" in summary
     assert "\n## Kept\n" not in report(fruitless)
 

@@ -1,4 +1,4 @@
-"""What a session measured about itself: its noise floor, candidates in disguise, KEEPs left out, the holdout."""
+"""What a session measured about itself: its noise floor, A/A tests, re-tests of KEEPs, the holdout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Retracted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """False alarms among candidates in disguise, with the Clopper-Pearson interval of their rate; ``promised``: the sum
+    """False alarms among A/A tests, with the Clopper-Pearson interval of their rate; ``promised``: the sum
     of the errors that their confirmations were allowed, which bounds the false alarms to be expected."""
 
     candidates: int
@@ -43,7 +43,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disguised:
-    """One candidate in disguise. ``level``: what its confirmation might err by, None where none was begun."""
+    """One A/A test. ``level``: the error level of its confirmation, None where none was begun."""
 
     turn: int
     change: Change | None
@@ -54,7 +54,7 @@ class Disguised:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """``share``: of the candidates that are to be in disguise."""
+    """``share``: the share of candidates that should be A/A tests."""
 
     share: float
     session: Rate

@@ -10,8 +10,8 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What one confirmation spent of the error that was left. A KEEP opens a budget of its own for what follows; a
-    candidate in disguise spends nothing, though it is decided on at the same level."""
+    """What one confirmation spent of the error that was left. A KEEP starts a new budget; an A/A
+    test spends nothing, though it is decided on at the same level."""
 
     id: str
     turn: int

@@ -10,7 +10,7 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicate:
-    """A pair of probes; ``candidate_seed`` differs from ``seed`` for a candidate in disguise alone. Scores and
+    """A pair of probes; ``candidate_seed`` differs from ``seed`` in an A/A test only. Scores and
     difference are None where a probe directory is gone, or where choices decide."""
 
     stage: str

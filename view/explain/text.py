@@ -38,7 +38,7 @@ def _head(found: Explanation) -> list[str]:
     if found.knob:
         lines.append(f"moved     {found.knob} {shown(found.before)} -> {shown(found.after)} ({found.lane})")
     if found.disguised:
-        lines.append("          the candidate was the incumbent itself, trained with other seeds")
+        lines.append("          an A/A test: the candidate was the incumbent itself, trained with other seeds")
     if found.proposer:
         lines += _columns([("proposed", f"by {plain(found.proposer)}: {plain(found.hypothesis, 400)}")])
     elif found.hypothesis:
@@ -67,9 +67,9 @@ def _looks(found: Explanation) -> list[str]:
     lines = _grid(("stage", "pairs", "effect", "std. error", "lower bound", "at level", "chance to be kept"), rows)
     small = found.policy.get("smallest_effect", 0)
     lines += _wrapped(
-        "Pooled over the pairs so far. Screening only chooses whom to confirm, as does an expectation, which is what "
-        "other comparisons said; a confirmation has fresh seeds and passes "
-        f"when its bound is above {small:g} and every guard holds."
+        "Pooled over the pairs so far. Screening, or the effect expected from other comparisons, only chooses which "
+        "candidates to confirm. A confirmation has fresh seeds, and passes when the lower bound is above "
+        f"{small:g} and every guard holds."
     )
     return lines
 
@@ -93,9 +93,9 @@ def _replicates(found: Explanation) -> list[str]:
 def _check(found: Explanation) -> list[str]:
     if found.check is None or found.estimate is None:
         return []
-    what = "what stood at the end against the start, on the holdout prompts"
+    what = "the recipe at the end against the starting recipe, on the holdout prompts"
     if found.reason == "leave_one_out":
-        what = "what stood with it against the same without it"
+        what = "the incumbent with this KEEP against the same recipe without it"
     effect = found.estimate.effect
     lines = [f"{what}: {found.target} {_change(effect)} over {count(found.estimate.pairs, 'fresh pair')}"]
     if found.reason != "leave_one_out":
@@ -115,7 +115,7 @@ def _estimate(found: Explanation) -> list[str]:
     stage = found.looks[-1]["stage"] if found.looks else "comparison"
     rows = [(stage, f"{_change(estimate.effect)} ({percent(confidence)} interval), {count(estimate.pairs, 'pair')}")]
     if estimate.shrunk is not None:
-        rows.append(("shrunk", f"{estimate.shrunk:+.2f}: drawn towards 0 by how large effects were in this session"))
+        rows.append(("shrunk", f"{estimate.shrunk:+.2f}: what to expect, given how large effects were this session"))
     return _columns(rows, 14)
 
 
@@ -138,7 +138,7 @@ def _guards(found: Explanation) -> list[str]:
     shown_columns = [place for place in range(len(headings)) if place != 3 or any(row[3] for row in rows)]
     lines = _grid([headings[i] for i in shown_columns], [[row[i] for i in shown_columns] for row in rows])
     if found.looks and not confirmed:
-        lines.append("Bounds of screening decide nothing: a guard that would hardly pass its confirmation ends it.")
+        lines.append("The bounds of screening do not decide; a guard that would hardly pass a confirmation ends it.")
     return lines
 
 
@@ -147,7 +147,7 @@ def _error(found: Explanation) -> list[str]:
     if night is None or not found.looks:
         return []
     if spent is None:
-        return ["nothing was spent: no confirmation was begun"]
+        return ["Nothing was spent: no confirmation was begun."]
     told = [
         ("budget", f"{night:g} until the first KEEP, {later:g} after each"),
         ("left before", f"{spent.before:.4g}"),
@@ -155,9 +155,9 @@ def _error(found: Explanation) -> list[str]:
     ]
     after = f"{spent.after:.4g}"
     if found.disguised:
-        after += ", since a candidate in disguise spends nothing of it"
+        after += ", since an A/A test spends nothing of it"
     elif found.status == "KEEP":
-        after += ", since a KEEP opens a budget for what follows"
+        after += ", since a KEEP starts a new budget"
     return _columns([*told, ("left after", after)], 14)
 
 

@@ -8,15 +8,15 @@ WORDS = {
     "improved": "a confirmation on fresh seeds showed the improvement, and every guard held",
     "worse": "the target got worse: the whole interval is below 0",
     "no_effect": "the whole interval is below the smallest effect that counts",
-    "unpromising": "after few pairs it was too unlikely to be kept in the end to measure on",
-    "unconfirmed": "promising at first, but fresh seeds did not show the improvement",
+    "unpromising": "after a few pairs, the chance that it would be kept in the end was too small",
+    "unconfirmed": "promising in screening, but not confirmed on fresh seeds",
     "overtaken": "promising, but another candidate of its round was kept first",
-    "budget": "the budget ended before it was decided; it is open for another try",
-    "calibration": "the incumbent itself in disguise, and nothing was made of it",
-    "false_alarm": "the incumbent itself in disguise, and the rule would have kept it",
-    "leave_one_out": "left out of what stands and measured again, it is no longer shown to help",
-    "holdout": "on the holdout prompts there is no improvement from start to end",
-    "inconclusive": "the interval reaches from below what KEEP needed to above it",
+    "budget": "the budget ended before it was decided; a later session may try it again",
+    "calibration": "an A/A test, the incumbent against itself, with no false alarm",
+    "false_alarm": "an A/A test, the incumbent against itself, that the rule would have kept",
+    "leave_one_out": "the leave-one-out re-test no longer shows that it helps",
+    "holdout": "the holdout prompts show no improvement from start to end",
+    "inconclusive": "the interval contains the threshold of a KEEP",
 }
 
 

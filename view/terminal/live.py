@@ -138,7 +138,7 @@ def cells(decision: DecisionRow) -> tuple[str, str, str, str, str]:
         target = row.get("target")
         return number, decision.status, decision.reason, "", "" if target is None else f"{target:.2f}"
     disguised = row.get("lane") == CALIBRATION
-    change = "in disguise" if disguised else f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
+    change = "A/A test" if disguised else f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
     figure = ""
     if row.get("delta") is not None:
         figure = f"{row['delta']:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"

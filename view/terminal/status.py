@@ -12,7 +12,7 @@ from view.data.decisions import proposer_counts
 from view.data.figures import shown
 from view.data.measurements import differences
 from view.data.session_record import SessionRecord, load_record
-from view.report.markdown import moment, plain
+from view.report.markdown import count, moment, plain
 from view.terminal.next_commands import resume_command, run_command, status_command
 
 
@@ -61,7 +61,7 @@ def status_text(status: dict[str, Any]) -> str:
         f"{number} {name}" for name, number in status["decisions"].items() if number or name != "RETRACT"
     )
     if status["disguised"]:
-        counts += f", and {status['disguised']} on the incumbent in disguise"
+        counts += f", and {count(status['disguised'], 'A/A test')}"
     left = status["error_left"]
     rows = [
         ("session", f"{status['session']}, study {status['study']}"),
