@@ -123,7 +123,7 @@ def explain(
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Show the figures behind a decision, and what would have changed it."""
+    """Show the figures behind a decision, and the thresholds that decided."""
     one_thread()
     from view.explain.explanation import explain, explain_data
     from view.explain.text import explain_text

@@ -6,7 +6,7 @@ from pathlib import Path
 import nights
 
 from agent.workspace.folder import Workspace
-from view.data.cost import cost_text, measure
+from view.data.cost import cost_text, probe_history
 
 
 def lines(text: str) -> dict[str, str]:
@@ -39,13 +39,13 @@ def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(
     text = nights.variant(hours="1", dollars="9", dollars_per_hour="2")
     workspace = nights.night(tmp_path, text, decisions=2)
     study = nights.study(tmp_path, text)
-    rows, measured = lines(cost_text(study, workspace)), measure(study, workspace)
+    rows, measured = lines(cost_text(study, workspace)), probe_history(study, workspace)
     number = len(list(workspace.runs.glob("probe-*")))
     assert measured.seconds == (0.01,) * number
     assert measured.pace is not None
-    assert measured.each == number / 2
+    assert measured.probes_per_decision == number / 2
     assert rows["probe time"] == f"0.0 s (median of {number} measured here)"
-    fit = int(3600 / measured.pace / measured.each)
+    fit = int(3600 / measured.pace / measured.probes_per_decision)
     assert f"about {fit} decisions" in cost_text(study, workspace)
     assert "$2 per active hour" in rows["dollars"]
 
@@ -53,7 +53,7 @@ def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(
 def test_probes_of_another_question_are_no_measure_of_this_one(tmp_path: Path) -> None:
     workspace = nights.night(tmp_path, decisions=1)
     other = nights.study(tmp_path / "other", nights.STUDY.replace("steps = 20", "steps = 40"))
-    assert measure(other, workspace).seconds == ()
+    assert probe_history(other, workspace).seconds == ()
     assert "not yet measured" in cost_text(other, workspace)
 
 

@@ -16,33 +16,35 @@ from view.terminal.next_commands import run_command
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ProbeHistory:
     """Probes of the same question that took time here: seconds of each, and the pace of the sessions that ran them.
 
     ``pace``: active seconds per probe, everything included; below the median where probes run side by side.
-    ``each``: probes per decision, baselines, confirmations and the checks at the end included.
+    ``probes_per_decision``: baselines, confirmations and the checks at the end included.
     """
 
     seconds: tuple[float, ...]
     pace: float | None
-    each: float | None = None
+    probes_per_decision: float | None = None
 
 
 def cost_text(study: Study, workspace: Workspace) -> str:
     """For nightlane check: that the study is valid, what a probe does, and what it is known to cost."""
-    measured = measure(study, workspace)
+    history = probe_history(study, workspace)
     lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
-    rows = [*_counts(study), *_times(measured), *_budget(study, measured)]
-    if not measured.seconds:
+    rows = [*_counts(study), *_times(history), *_budget(study, history)]
+    if not history.seconds:
         rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --decisions 1"))
     width = max(len(name) for name, _ in rows)
-    return "\n".join([*lines, *(f"{name:<{width}}  {value}" for name, value in rows), "", *_sight(study, workspace)])
+    return "\n".join(
+        [*lines, *(f"{name:<{width}}  {value}" for name, value in rows), "", *_detectable_effects(study, workspace)]
+    )
 
 
-def measure(study: Study, workspace: Workspace) -> Measured:
+def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:
     """What this workspace's ledger knows about probes of this very question."""
     if not holds_sessions(workspace.ledger):
-        return Measured((), None)
+        return ProbeHistory((), None)
     seconds: list[float] = []
     active, decided = 0.0, 0
     with Ledger(workspace.ledger, read_only=True) as ledger:
@@ -55,7 +57,7 @@ def measure(study: Study, workspace: Workspace) -> Measured:
             active += ledger.active_seconds(session_id) if found else 0.0
             decided += ledger.totals(session_id).decisions
     pace = active / len(seconds) if seconds and active else None
-    return Measured(tuple(seconds), pace, len(seconds) / decided if decided else None)
+    return ProbeHistory(tuple(seconds), pace, len(seconds) / decided if decided else None)
 
 
 def _guards(study: Study) -> str:
@@ -134,16 +136,16 @@ def _judge(study: Study) -> list[tuple[str, str]]:
     return [("judge", f"{scorer.judge}, {answers} judgements a probe at most{priced}")]
 
 
-def _times(measured: Measured) -> list[tuple[str, str]]:
-    if not measured.seconds:
+def _times(history: ProbeHistory) -> list[tuple[str, str]]:
+    if not history.seconds:
         return [("probe time", "not yet measured in this workspace")]
-    rows = [("probe time", f"{median(measured.seconds):.1f} s (median of {len(measured.seconds)} measured here)")]
-    if measured.pace is not None:
-        rows.append(("pace", f"a probe every {measured.pace:.1f} s of active time, all workers together, as measured"))
+    rows = [("probe time", f"{median(history.seconds):.1f} s (median of {len(history.seconds)} measured here)")]
+    if history.pace is not None:
+        rows.append(("pace", f"a probe every {history.pace:.1f} s of active time, all workers together, as measured"))
     return rows
 
 
-def _sight(study: Study, workspace: Workspace) -> list[str]:
+def _detectable_effects(study: Study, workspace: Workspace) -> list[str]:
     """Per category: prompts, the error of a whole confirmation, and the smallest effect it shows with an even "
     "chance."""
     found = analyse_power(study, workspace)
@@ -167,48 +169,48 @@ def _sight(study: Study, workspace: Workspace) -> list[str]:
     return lines
 
 
-def _budget(study: Study, measured: Measured) -> list[tuple[str, str]]:
+def _budget(study: Study, history: ProbeHistory) -> list[tuple[str, str]]:
     """How many decisions fit: as many as here so far, or at most as many as screening alone allows."""
     budget = study.file.budget
     rows: list[tuple[str, str]] = []
     if budget.decisions is not None:
-        rows.append(("budget", f"{count(budget.decisions, 'decision')}{_probes(budget.decisions, measured)}"))
+        rows.append(("budget", f"{count(budget.decisions, 'decision')}{_probes(budget.decisions, history)}"))
     if budget.probes is not None:
-        rows.append(("budget", f"{budget.probes} probes: {_decisions(budget.probes, study, measured)}"))
+        rows.append(("budget", f"{budget.probes} probes: {_decisions(budget.probes, study, history)}"))
     if budget.hours is not None:
         says = f"{budget.hours:g} hours"
-        if measured.pace:
-            says += f": {_decisions(budget.hours * 3600 / measured.pace, study, measured)} at this pace"
+        if history.pace:
+            says += f": {_decisions(budget.hours * 3600 / history.pace, study, history)} at this pace"
         rows.append(("budget", says))
     if budget.dollars is not None or budget.dollars_per_hour:
-        rows.append(("dollars", _dollars(study, measured)))
+        rows.append(("dollars", _dollars(study, history)))
     return rows
 
 
-def _probes(decisions: int, measured: Measured) -> str:
-    return (
-        "" if measured.each is None else f": about {decisions * measured.each:.0f} probes, as many each as here so far"
-    )
+def _probes(decisions: int, history: ProbeHistory) -> str:
+    each = history.probes_per_decision
+    return "" if each is None else f": about {decisions * each:.0f} probes, as many each as here so far"
 
 
-def _decisions(probes: float, study: Study, measured: Measured) -> str:
-    if measured.each is not None:
-        return f"about {int(probes / measured.each)} decisions, of {measured.each:.1f} probes each as here so far"
+def _decisions(probes: float, study: Study, history: ProbeHistory) -> str:
+    each = history.probes_per_decision
+    if each is not None:
+        return f"about {int(probes / each)} decisions, of {each:.1f} probes each as here so far"
     beside = len(study.file.probe.seeds) + 2 * study.file.policy.holdout_seeds
     most = max(0, int((probes - beside) / study.file.policy.first_seeds))
     return f"at most {most} decisions, fewer where candidates are confirmed"
 
 
-def _dollars(study: Study, measured: Measured) -> str:
+def _dollars(study: Study, history: ProbeHistory) -> str:
     budget = study.file.budget
     limit = "" if budget.dollars is None else f"${budget.dollars:g} at most; "
     if not budget.dollars_per_hour:
         return f"{limit}machine time is not priced (dollars_per_hour under [budget])"
     priced = f"{limit}${budget.dollars_per_hour:g} per active hour"
-    if not measured.pace or measured.each is None:
+    if not history.pace or history.probes_per_decision is None:
         return priced
-    each = measured.pace / 3600 * budget.dollars_per_hour
-    says = f"{priced} = ${each * measured.each:.4g} per decision, the proposer's tokens not counted"
+    each = history.pace / 3600 * budget.dollars_per_hour
+    says = f"{priced} = ${each * history.probes_per_decision:.4g} per decision, the proposer's tokens not counted"
     if budget.dollars is not None:
-        says += f": {_decisions(budget.dollars / each, study, measured)}"
+        says += f": {_decisions(budget.dollars / each, study, history)}"
     return says

@@ -14,10 +14,10 @@ from evaluation.breakdown import Breakdown
 from lanes import Value, show
 from preferences.store.rows import KINDS
 from probes.result.variance_components import Sources
+from view.data.alpha_spending import Spending
 from view.data.changes import Change, GuardChange
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
-from view.data.decision_states import Spending
-from view.data.harvest import Harvested
+from view.data.harvest import DecisionHarvest
 from view.data.judge import Judging
 from view.terminal.next_commands import run_command
 
@@ -290,7 +290,7 @@ class Figures:
     spendings: tuple[Spending, ...]
     floor: Floor | None
     survey: SurveyFigures | None
-    harvests: tuple[Harvested, ...]
+    harvests: tuple[DecisionHarvest, ...]
     left_out: tuple[LeftOut, ...]
     holdout: Holdout | None
     searched: tuple[LaneSearch, ...]

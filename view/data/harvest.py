@@ -9,7 +9,7 @@ from view.data.session_record import SessionRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Harvested:
+class DecisionHarvest:
     """New rows by store, of one decision; ``failure``: why there are none. ``withdrawn``: its KEEP was retracted."""
 
     turn: int
@@ -19,13 +19,13 @@ class Harvested:
     withdrawn: bool
 
 
-def harvested(record: SessionRecord) -> tuple[Harvested, ...]:
+def harvest_figures(record: SessionRecord) -> tuple[DecisionHarvest, ...]:
     """In the order of the decisions."""
     decisions = {decision.id: decision for decision in record.decisions}
     of_each = {check.subject: check for kind in (REFUSED, HARVEST) for check in record.checks if check.kind == kind}
     found = [(decisions[check.subject], check.data) for check in of_each.values()]
     return tuple(
-        Harvested(
+        DecisionHarvest(
             turn=decision.turn,
             status=decision.status,
             rows={kind: data.get(kind, 0) for kind in KINDS},

@@ -55,7 +55,7 @@ def noise_sources(record: SessionRecord) -> Sources | None:
     return sources(record.baseline_readings, record.study.target, spread, record.study.scorer.judgements)
 
 
-def levels(record: SessionRecord, recipe: str) -> list[Reading]:
+def unselected_readings(record: SessionRecord, recipe: str) -> list[Reading]:
     """Readings that say how good a recipe is: none that chose it."""
     chose = screening_seeds(record, recipe)
     return [reading for reading in record.readings(recipe) if reading.seed not in chose]
@@ -64,8 +64,8 @@ def levels(record: SessionRecord, recipe: str) -> list[Reading]:
 def profiles(record: SessionRecord) -> tuple[Profile, ...]:
     """Of the starting recipe and, where another stands, of the incumbent."""
     found, difficulties = [], _difficulties(record)
-    for digest in _shown(record):
-        readings = levels(record, digest)
+    for digest in _reported_recipes(record):
+        readings = unselected_readings(record, digest)
         if readings:
             scored, missing = (
                 sum(map(len, own)) for own in zip(*((r.scores, r.missing) for r in readings), strict=True)
@@ -75,7 +75,7 @@ def profiles(record: SessionRecord) -> tuple[Profile, ...]:
     return tuple(found)
 
 
-def _shown(record: SessionRecord) -> Sequence[str]:
+def _reported_recipes(record: SessionRecord) -> Sequence[str]:
     return list(dict.fromkeys((record.session.start, record.incumbent.digest)))
 
 
@@ -100,8 +100,8 @@ def _difficulties(record: SessionRecord) -> Mapping[str, int]:
 def outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:
     """Of the starting recipe and, where another stands, of the incumbent."""
     found = []
-    for digest in _shown(record):
-        scores = [score for reading in levels(record, digest) for score in reading.scores]
+    for digest in _reported_recipes(record):
+        scores = [score for reading in unselected_readings(record, digest) for score in reading.scores]
         words = Counter(score.outcome or "no word" for score in scores)
         critical = Counter(flag for score in scores for flag in score.critical)
         if scores:

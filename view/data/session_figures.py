@@ -7,14 +7,14 @@ from agent.ledger.tables import BAD_ROWS
 from agent.loop.budget import left
 from probes.result.reading import Reading, Timing
 from view.data import checks
-from view.data.decision_states import spendings
+from view.data.alpha_spending import spendings
 from view.data.decisions import decision_figures, proposer_counts, searched
 from view.data.figures import Cost, DecisionFigures, Figures, Question, Rule, shown
-from view.data.harvest import harvested
+from view.data.harvest import harvest_figures
 from view.data.judge import judging_figures
 from view.data.measurements import breakdown, differences, noise, noise_sources, outcomes, profiles
 from view.data.session_record import SessionRecord
-from view.data.survey import survey
+from view.data.survey import survey_figures
 
 
 def session_figures(record: SessionRecord) -> Figures:
@@ -40,13 +40,13 @@ def session_figures(record: SessionRecord) -> Figures:
         incumbent=record.incumbent.digest,
         differences=differences(record),
         rule=rule,
-        visible=floor.visible if floor else _seen(decisions, rule),
+        visible=floor.visible if floor else _detectable_in_older_session(decisions, rule),
         retractions=checks.retractions(record),
         calibration=checks.calibration(record),
         spendings=spendings(record),
         floor=floor,
-        survey=survey(record),
-        harvests=harvested(record),
+        survey=survey_figures(record),
+        harvests=harvest_figures(record),
         left_out=checks.left_out(record),
         holdout=checks.holdout(record),
         searched=searched(record),
@@ -107,7 +107,7 @@ def _rule(record: SessionRecord) -> Rule:
     )
 
 
-def _seen(decisions: Sequence[DecisionFigures], rule: Rule) -> float | None:
+def _detectable_in_older_session(decisions: Sequence[DecisionFigures], rule: Rule) -> float | None:
     """Of an older session: half the width of the target's interval, and the smallest effect."""
     if rule.night_error is not None:
         return None

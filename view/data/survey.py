@@ -8,7 +8,7 @@ from view.data.session_record import SessionRecord
 ROWS = 8
 
 
-def survey(record: SessionRecord) -> SurveyFigures | None:
+def survey_figures(record: SessionRecord) -> SurveyFigures | None:
     """None where the session took none: an earlier one did, or its study has none."""
     own = [check for check in record.checks if check.kind == SURVEY]
     if not own:

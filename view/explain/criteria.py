@@ -7,7 +7,7 @@ from typing import Any, Literal
 from agent.ledger.tables import CheckRow, DecisionRow
 from agent.policy.decision_rule import GIVE_UP
 from agent.proposers.context import machines
-from view.data.decision_states import earlier, policy_of
+from view.data.alpha_spending import decisions_before, policy_of
 from view.data.session_record import SessionRecord
 
 
@@ -116,7 +116,7 @@ def crash_note(reason: str) -> str:
 
 def _overtaken(record: SessionRecord, decision: DecisionRow) -> list[str]:
     """Which candidate came first, and what became of this one."""
-    first = [row for row in earlier(record, decision) if row.status == "KEEP"][-1]
+    first = [row for row in decisions_before(record, decision) if row.status == "KEEP"][-1]
     found = [f"{first.id[-3:]} of the same round had the better chance and was kept first; a round keeps one."]
     decided = {row.id: row for row in record.decisions}
     again = [row for row in record.proposals.values() if row.proposer == f"retest of {decision.id[-3:]}"]

@@ -12,8 +12,8 @@ from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.proposers.context import CALIBRATION
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
+from view.data.alpha_spending import Spending, spendings
 from view.data.changes import Change, GuardChange, change_of, guards_of
-from view.data.decision_states import Spending, spendings
 from view.data.replicates import Replicate, replicates
 from view.data.session_record import SessionRecord, load_record
 from view.explain.criteria import Criterion, check_of, criteria_of, notes_of

@@ -61,7 +61,7 @@ def audit_sections(one: Audit) -> list[list[str]]:
     if not one.used:
         return [["No row is in use."], _withdrawn(one)]
     return [
-        [f"- **Warning:** {WARNED[name].format_map(_told(one))}." for name in one.warnings],
+        [f"- **Warning:** {WARNED[name].format_map(_warning_texts(one))}." for name in one.warnings],
         _contamination(one),
         _shares("category", one.categories, one.used),
         _shares("source", one.sources, one.used),
@@ -72,7 +72,7 @@ def audit_sections(one: Audit) -> list[list[str]]:
     ]
 
 
-def _told(one: Audit) -> Mapping[str, str]:
+def _warning_texts(one: Audit) -> Mapping[str, str]:
     bars = "; ".join(
         f"{m.rows} with {_bar(m.chosen)} against {_bar(m.rejected)}" for m in one.mismatches if m.bars_differ
     )

@@ -8,7 +8,7 @@ from preferences.certify.certify_store import Certifying
 from view.report.markdown import count, plain
 
 SHOWN = 5
-UNTOLD = (
+TOPICS_UNKNOWN = (
     "topic: these answers hardly name what was asked, so nothing tells one that leaked from another prompt, and none "
     "was refused for it; read a few with nightlane pairs review"
 )
@@ -25,7 +25,7 @@ def certify_data(done: Certifying) -> dict[str, Any]:
         "kept_out": list(done.refused),
         "mechanical": caught.mechanical,
         "certified": sum(one.certificate.certified for one in done.found),
-        "topics_told_apart": all(map(_told_apart, done.found)),
+        "topics_told_apart": all(map(_topics_distinguished, done.found)),
         "layers": [
             {"layer": layer.layer, "caught": layer.caught, "alone": layer.alone, "left": layer.left}
             for layer in caught.layers
@@ -55,11 +55,11 @@ def certify_text(done: Certifying) -> str:
         lines += ["", f"refused{'' if len(refused) <= SHOWN else f', the first {SHOWN} of {len(refused)}'}:"]
         lines += [f"  {one['row']}  {plain(one['reason'], 160)}" for one in refused[:SHOWN]]
     if not data["topics_told_apart"]:
-        lines += ["", UNTOLD]
+        lines += ["", TOPICS_UNKNOWN]
     return "\n".join(lines)
 
 
-def _told_apart(one: Certified) -> bool:
+def _topics_distinguished(one: Certified) -> bool:
     """Whether the topic layer, where the gate has one, could tell the answers of the set apart."""
     figures = [receipt.figures for receipt in one.certificate.receipts if receipt.layer == "topic"]
     return all(found["told_apart"] == 1 for found in figures)

@@ -14,9 +14,9 @@ from finetune.review import told
 from view.report.markdown import count, plain
 from view.terminal.live import Terminal
 
-SIGNS = 20
+PROGRESS_LINES = 20
 """Lines that a run leaves where there is no terminal."""
-NAMED = 3
+MOST_NAMED = 3
 
 
 def plan_text(plan: Plan) -> str:
@@ -41,8 +41,8 @@ def _source(one: Source) -> str:
     if one.left_out:
         parts.append(plain(one.left_out))
     if looked.bad:
-        more = ", …" if len(looked.bad) > NAMED else ""
-        named = f"{', '.join(looked.bad[:NAMED])}{more}"
+        more = ", …" if len(looked.bad) > MOST_NAMED else ""
+        named = f"{', '.join(looked.bad[:MOST_NAMED])}{more}"
         parts.append(
             f"{len(looked.bad)} judged bad ({named}), which nightlane pairs vote ID drop keeps out of an export"
         )
@@ -74,5 +74,5 @@ def training(steps: int) -> Iterator[Callable[[int, float], None]]:
 
 
 def _line(steps: int, step: int, loss: float) -> None:
-    if step == 1 or step * SIGNS // steps > (step - 1) * SIGNS // steps:
+    if step == 1 or step * PROGRESS_LINES // steps > (step - 1) * PROGRESS_LINES // steps:
         tell(f"step {step} of {steps}, loss {loss:.4f}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.loop.budget import left
 from agent.workspace.folder import Workspace
-from view.data.decision_states import policy_of, spendings
+from view.data.alpha_spending import policy_of, spendings
 from view.data.decisions import proposer_counts
 from view.data.figures import shown
 from view.data.measurements import differences
@@ -32,7 +32,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "active_hours": round(spent.hours, 4),
         "decisions": {status: statuses[status] for status in ("KEEP", "DISCARD", "CRASH", "RETRACT")},
         "disguised": len(record.aa_tests),
-        "last_decision": _last(record),
+        "last_decision": _last_decision(record),
         "in_flight": [
             {"id": row.id, "knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
             for row in record.in_flight
@@ -68,7 +68,7 @@ def status_text(status: dict[str, Any]) -> str:
         ("state", _state(status)),
         ("started", f"{moment(status['started'])}, active {status['active_hours']:.2f} hours"),
         ("decisions", counts),
-        ("last decision", _last_text(status["last_decision"])),
+        ("last decision", _last_decision_text(status["last_decision"])),
         *(("not decided" if status["finished"] else "in flight", _move(row)) for row in status["in_flight"]),
         ("incumbent", status["incumbent"] + ("" if status["differences"] else ", as at the start")),
         *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
@@ -106,7 +106,7 @@ def _checks(status: dict[str, Any]) -> str:
     return ", ".join(f"{name.rpartition('-')[2]} {verdict}" for name, verdict in status["checks"].items())
 
 
-def _last(record: SessionRecord) -> dict[str, Any] | None:
+def _last_decision(record: SessionRecord) -> dict[str, Any] | None:
     if not record.decisions:
         return None
     decision, row = record.decisions[-1], record.decisions[-1].row
@@ -120,7 +120,7 @@ def _last(record: SessionRecord) -> dict[str, Any] | None:
     }
 
 
-def _last_text(last: dict[str, Any] | None) -> str:
+def _last_decision_text(last: dict[str, Any] | None) -> str:
     if last is None:
         return "none yet"
     text = f"{last['status']} {last['reason']}"

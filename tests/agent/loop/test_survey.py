@@ -26,7 +26,7 @@ from probes.result.variance_pooling import Spread
 from probes.run.protocol import Listener
 from testing.simulated_runner import SimulatedRunner
 from view.data.session_record import load_record
-from view.data.survey import survey
+from view.data.survey import survey_figures
 from view.report.report import report_markdown
 
 SPACE = situations.space()
@@ -140,8 +140,8 @@ def test_a_second_session_under_the_question_reads_the_first_ones_survey_and_tak
     assert not rows[second]
     records = [load_record(Workspace(tmp_path), session) for session in (first, second)]
     assert len(records[1].surveyed.rows) == len(rows[first]) == len(records[0].surveyed.rows)
-    assert survey(records[0]) is not None
-    assert survey(records[1]) is None
+    assert survey_figures(records[0]) is not None
+    assert survey_figures(records[1]) is None
 
 
 def test_a_recipe_of_a_survey_that_fails_tells_nothing_and_ends_nothing(tmp_path: Path) -> None:

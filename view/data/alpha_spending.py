@@ -31,7 +31,7 @@ def account_of(decision: DecisionRow) -> Account | None:
     return account_from(decision.course["account"]) if decision.course else None
 
 
-def earlier(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
+def decisions_before(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
     """The session's decisions on candidates before this one, in the order they were come to."""
     made = [row for row in record.decisions if row.turn > 0]
     return made[: made.index(decision)]
