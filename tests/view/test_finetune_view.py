@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from view.terminal import finetune
-from view.terminal.finetune import SIGNS, training
+from view.terminal.finetune import PROGRESS_LINES, training
 
 
-@pytest.mark.parametrize("steps", [1, 3, SIGNS, 1000])
+@pytest.mark.parametrize("steps", [1, 3, PROGRESS_LINES, 1000])
 def test_a_pipe_gets_the_first_and_the_last_step_and_some_between(
     steps: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -22,7 +22,7 @@ def test_a_pipe_gets_the_first_and_the_last_step_and_some_between(
     assert captured.out == ""
     assert lines[0] == f"step 1 of {steps}, loss 1.0000"
     assert lines[-1] == f"step {steps} of {steps}, loss {1 / steps:.4f}"
-    assert min(steps, SIGNS) <= len(lines) <= SIGNS + 1
+    assert min(steps, PROGRESS_LINES) <= len(lines) <= PROGRESS_LINES + 1
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

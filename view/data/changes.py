@@ -1,4 +1,4 @@
-"""A change of one category with its interval, and a guard's with what it was held against."""
+"""The change of one category with its interval, and a guard's change with its margin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

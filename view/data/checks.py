@@ -16,7 +16,7 @@ SURE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retracted:
-    """A KEEP that was taken back: of which decision, why, and the change on which comparison."""
+    """A KEEP that was retracted: of which decision, why, and the change in which comparison."""
 
     id: str
     kept: str
@@ -79,7 +79,7 @@ class Floor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A KEEP's re-test without it. ``change``: what the knob brought in it; ``bound``: the lower bound of that and the
+    """The leave-one-out re-test of a KEEP. ``change``: its effect there; ``bound``: the lower bound of that and the
     confirmation together."""
 
     kept: str
@@ -94,7 +94,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdout:
-    """What stood at the end of the search against the session's start, on holdout prompts."""
+    """The recipe at the end of the search against the starting recipe, on holdout prompts."""
 
     verdict: str
     target: Change | None

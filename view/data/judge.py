@@ -1,4 +1,4 @@
-"""The judge: was it fit, how do its own overalls differ, what did it cost."""
+"""The LLM judge: its examinations, the bias of its own overall scores, and its cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

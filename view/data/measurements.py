@@ -1,4 +1,4 @@
-"""What was measured of the recipe a session starts from and of the one that stands: noise, levels, outcomes."""
+"""What was measured of the starting recipe and of the incumbent: noise, scores by difficulty, outcomes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from lanes.mixture import manifest_name
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from probes.result.variance_components import Sources, sources
-from view.data.figures import KnobDifference, Level, Noise, Outcomes, Profile
+from view.data.recipe_figures import KnobDifference, Level, Noise, Outcomes, Profile
 from view.data.replicates import screening_seeds
 from view.data.session_record import SessionRecord
 
 
 def differences(record: SessionRecord) -> tuple[KnobDifference, ...]:
-    """How the recipe that stands differs from the one the session started from."""
+    """How the incumbent differs from the starting recipe."""
     start, incumbent = record.start, record.incumbent
     names = [name for name in Recipe.model_fields if getattr(start, name) != getattr(incumbent, name)]
     return tuple(KnobDifference(name, _field(record, start, name), _field(record, incumbent, name)) for name in names)
@@ -56,7 +56,7 @@ def noise_sources(record: SessionRecord) -> Sources | None:
 
 
 def unselected_readings(record: SessionRecord, recipe: str) -> list[Reading]:
-    """Readings that say how good a recipe is: none that chose it."""
+    """The readings that show how good a recipe is, without those that selected it."""
     chose = screening_seeds(record, recipe)
     return [reading for reading in record.readings(recipe) if reading.seed not in chose]
 

@@ -32,7 +32,7 @@ def replicates(record: SessionRecord, decision: DecisionRow) -> tuple[Replicate,
 
 
 def screening_seeds(record: SessionRecord, recipe: str) -> set[int]:
-    """The seeds that chose a recipe, so that what they measured of it is not its level."""
+    """The seeds that a recipe was selected by in screening; its scores under them are biased upwards."""
     rows = [
         row for row in record.decisions_on_changes if row.status == "KEEP" and record.proposals[row.id].child == recipe
     ]

@@ -1,8 +1,9 @@
-"""The survey: what was measured around the starting recipe, and what it let expect."""
+"""The survey: what was measured around the starting recipe, and the effects to expect from it."""
 
 from agent.loop.survey import SURVEY
 from agent.policy.effect_model import Response, move_of
-from view.data.figures import SurveyFigures, SurveyMove, shown
+from view.data.figures import shown
+from view.data.recipe_figures import SurveyFigures, SurveyMove
 from view.data.session_record import SessionRecord
 
 ROWS = 8

@@ -1,4 +1,4 @@
-"""Markdown from figures, and from text that nobody vouches for: a hypothesis can neither break a table nor inject."""
+"""Markdown helpers. Text of unknown origin, such as a hypothesis, is escaped, so that it cannot act as Markdown."""
 
 import re
 import unicodedata
@@ -24,19 +24,19 @@ def plain(text: object, longest: int = 1200) -> str:
 
 
 def text(value: object, longest: int = 1200) -> str:
-    """Foreign text as Markdown shows it, letter by letter: no emphasis, link, image, HTML, code or formula."""
+    """Text of unknown origin, escaped: it shows as written, without emphasis, links, images, HTML, code or formulas."""
     line = plain(value, longest).replace("&", "&amp;").replace("<", "&lt;")
     return _SPECIAL.sub(r"\\\1", line).replace("://", ":\\//").replace("www.", "www\\.")
 
 
 def code(value: object) -> str:
-    """A name or value as a code span, or as escaped text where it holds what a span or a table cannot."""
+    """A name or value as a code span, or as escaped text where a code span or a table cannot hold it."""
     line = plain(value)
     return text(line) if not line or set(line) & set("`|\\<>") else f"`{line}`"
 
 
 def fenced(lines: Sequence[str]) -> list[str]:
-    """Lines without secrets in a monospaced block that their content cannot close."""
+    """A code block of lines, without secrets; the content cannot close the block."""
     return ["```text", *(redacted(line).replace("`", "'").rstrip() for line in lines), "```"]
 
 
@@ -96,7 +96,7 @@ def percent(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in the units that a person would use."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
@@ -111,12 +111,12 @@ def moment(stamp: str) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Cents for a night, more digits for a trial."""
+    """Two decimals from one dollar on, four below."""
     return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
 def bar(delta: float, low: float, high: float, scale: float, width: int = 33) -> str:
-    """An interval around 0 as one line of text; < and > say that it goes on beyond the scale."""
+    """An interval around 0 as one line of text; < and > mark an end beyond the scale."""
     middle = width // 2
 
     def place(value: float) -> int:

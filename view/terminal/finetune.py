@@ -1,4 +1,4 @@
-"""A full-length run for a person: what it is going to do and how it gets on, on stderr, and what it made."""
+"""A full-length run on the terminal: its plan and its progress on stderr, and its result."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from view.report.markdown import count, plain
 from view.terminal.live import Terminal
 
 PROGRESS_LINES = 20
-"""Lines that a run leaves where there is no terminal."""
+"""Lines of progress that a run prints where there is no terminal."""
 MOST_NAMED = 3
 
 
 def plan_text(plan: Plan) -> str:
-    """Which recipe, how long, and each source with who looked at it."""
+    """Which recipe, how many steps, and each source with its review."""
     asked = plan.asked
     lines = [
         f"recipe {asked.recipe.digest}: {plain(asked.origin)}",
@@ -56,7 +56,7 @@ def manifest_data(manifest: Manifest) -> dict[str, Any]:
 
 @contextmanager
 def training(steps: int) -> Iterator[Callable[[int, float], None]]:
-    """Progress of a run, told (step, loss): a bar, or a line now and then where there is no terminal."""
+    """Progress of a run, called with (step, loss): a bar, or a few lines where there is no terminal."""
     console = Terminal()
     if not console.is_terminal:
         yield lambda step, loss: _line(steps, step, loss)

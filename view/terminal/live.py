@@ -33,7 +33,7 @@ LEAST_SHOWN = 3
 
 
 class Terminal(Console):
-    """stderr, which may go away. Foreign text in what is printed is shown, and never obeyed."""
+    """Prints to stderr, which may be closed at any time. Control characters in text are shown and never obeyed."""
 
     def __init__(self, width: int | None = None) -> None:
         super().__init__(file=cast(IO[str], Outlet(sys.stderr)), width=width, highlight=False, markup=False)
@@ -82,7 +82,7 @@ class LiveWatcher:
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
 
     def render(self) -> RenderableType:
-        """As many of the latest decisions as the terminal has lines for, each on one line."""
+        """The latest decisions, each on one line, as many as the terminal has room for."""
         width, height = self.console.size
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
         for heading in ("#", "decision", "reason", "change", "target change"):
@@ -99,8 +99,7 @@ class LiveWatcher:
         return Group(table, Text(), line, title, self.bars)
 
     def _show_bars(self, height: int) -> int:
-        """A round may have more probes than the terminal has lines: those that run come first, then those that wait.
-        Returns how many bars are shown."""
+        """Show running probes first, then waiting ones, as many as the terminal has room for; returns their number."""
         tasks = sorted(self.bars.tasks, key=lambda task: (task.finished, not task.completed))
         most = max(height // 2 - 2, LEAST_SHOWN)
         for place, task in enumerate(tasks):
@@ -146,7 +145,7 @@ def cells(decision: DecisionRow) -> tuple[str, str, str, str, str]:
 
 
 def _row(texts: tuple[str, str, str, str, str], width: int) -> tuple[Text, ...]:
-    """The cells of one line: the reason and the change give way where the terminal is narrow."""
+    """The cells of one line; a narrow terminal shortens the reason and the change."""
     number, status, reason, change, figure = texts
     longest = 12 if width < 100 else 24
     return Text(number), Text(status), _cut(reason, longest), _cut(change, width - FIXED_WIDTH - longest), Text(figure)

@@ -1,4 +1,4 @@
-"""What a person may type next."""
+"""Commands that a message suggests to type next."""
 
 import shlex
 
@@ -6,12 +6,12 @@ from agent.ledger.tables import SessionRow
 
 
 def resume_command(session: SessionRow, workspace: str = "") -> str:
-    """How an unfinished session is taken up; ``workspace`` is what --workspace must say, if anything."""
+    """Resumes an unfinished session; ``workspace`` is the value of --workspace, if one is needed."""
     return f"nightlane resume {session.id}{_at(workspace)}"
 
 
 def run_command(study_path: str, workspace: str = "") -> str:
-    """How a new session goes on from what stands."""
+    """Starts a new session from the incumbent."""
     return f"nightlane run {shlex.quote(study_path)}{_at(workspace)}"
 
 

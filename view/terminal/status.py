@@ -1,4 +1,4 @@
-"""What a session has done, what stands, and what is left: nightlane status."""
+"""nightlane status: what a session has done, its incumbent, and the budget left."""
 
 import os
 from collections import Counter
@@ -136,7 +136,7 @@ def _move(row: dict[str, Any]) -> str:
 
 
 def _command(record: SessionRecord, workspace: Workspace) -> str:
-    """What to type next, from where the caller stands."""
+    """The command to type next, from the current folder."""
     root = str(workspace.root)
     if record.state == "running":
         return status_command(record.session, root)

@@ -1,0 +1,122 @@
+"""Figures of recipes: the noise of the starting recipe, scores by difficulty, outcomes, what the survey expects."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from probes.result.variance_components import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The starting recipe in one category: its mean score with each training seed, and their spread."""
+
+    category: str
+    prompts: int
+    by_seed: Mapping[str, float]
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyMove:
+    """A move from the starting recipe, and the effect on the target to expect of it by the survey."""
+
+    knob: str
+    before: str
+    after: str
+    expected: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyFigures:
+    """Recipes measured before the first proposal, how many of them failed, under how many seeds; the best moves."""
+
+    recipes: int
+    failed: int
+    seeds: int
+    moves: tuple[SurveyMove, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A recipe's mean score on the prompts of one category and difficulty, over its training seeds."""
+
+    category: str
+    difficulty: int
+    prompts: int
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A recipe by category and difficulty; its critical failures, and its answers without a score, over all seeds."""
+
+    recipe: str
+    levels: tuple[Level, ...]
+    answers: int
+    critical: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class DifficultyMeans:
+    """The mean score of each recipe on the prompts of one category and difficulty; None where it has no reading."""
+
+    category: str
+    difficulty: int
+    prompts: int
+    means: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisePart:
+    """One source of noise. ``share``: of the variance of the mean; ``drawn``: how often it was drawn; ``setting``: what
+    to raise for one more, which would give ``with_one_more`` as the standard error of the mean."""
+
+    source: str
+    deviation: float
+    share: float | None
+    drawn: int
+    setting: str
+    with_one_more: float | None
+
+
+def noise_parts(found: Sources) -> list[NoisePart]:
+    sources = {
+        "training seed": (found.seed, found.seeds, "seeds"),
+        "prompt by seed": (found.prompt_by_seed, found.prompts, "prompts in the target"),
+        "answer": (found.answer if found.samples > 1 else None, found.samples, "samples"),
+        "judgement": (found.judgement, found.passes, "passes"),
+    }
+    whole, more = sum(found.parts.values()), found.with_one_more()
+    return [
+        NoisePart(
+            source=name,
+            deviation=deviation,
+            share=found.parts[name] / whole if whole else None,
+            drawn=drawn,
+            setting=setting,
+            with_one_more=None if math.isnan(more[name]) else more[name],
+        )
+        for name, (deviation, drawn, setting) in sources.items()
+        if deviation is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class KnobDifference:
+    knob: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How the answers of a recipe ended, by the scorer's word, and its critical failures."""
+
+    recipe: str
+    answers: int
+    words: Mapping[str, int]
+    critical: Mapping[str, int]
