@@ -11,8 +11,6 @@ from probes.result.proportions import proportion_interval
 from view.data.changes import Change, GuardChange, change_of, guards_of
 from view.data.session_record import SessionRecord
 
-SURE = 0.95
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retracted:
