@@ -30,10 +30,16 @@ def pair_data(one: AnnotatedRow) -> dict[str, Any]:
         **dict(zip(scores, one.scores, strict=True)),
         "provenance": row["provenance"] | dict(zip(names, origins, strict=True)),
         "receipt": None if one.receipt is None else dict(one.receipt),
-        "kind": one.row.kind, "state": one.state, "reason": one.withdrawn or None, "margin": one.margin,
-        "up": one.up, "down": one.down, "flipped": one.flipped, "dropped": one.dropped,
+        "kind": one.row.kind,
+        "state": one.state,
+        "reason": one.withdrawn or None,
+        "margin": one.margin,
+        "up": one.up,
+        "down": one.down,
+        "flipped": one.flipped,
+        "dropped": one.dropped,
         "reviews": [asdict(verdict) for verdict in one.reviews],
-    }  # fmt: skip
+    }
 
 
 def list_data(found: Mapping[Kind, Sequence[AnnotatedRow]], most: int | None) -> list[dict[str, Any]]:
@@ -101,8 +107,14 @@ def _cells(one: AnnotatedRow) -> tuple[str, ...]:
     votes = "".join(f"{sign}{number}" for sign, number in (("+", one.up), ("-", one.down)) if number)
     marks = (" flip" if one.flipped else "") + (" drop" if one.dropped else "")
     return (
-        one.id, one.row.category, one.row.source, scores, (votes + marks).strip(), one.state, _first(one.row.prompt)
-    )  # fmt: skip
+        one.id,
+        one.row.category,
+        one.row.source,
+        scores,
+        (votes + marks).strip(),
+        one.state,
+        _first(one.row.prompt),
+    )
 
 
 def _line(*cells: str) -> str:
@@ -136,10 +148,17 @@ def pair_text(one: AnnotatedRow, width: int, title: str = "") -> str:
     origins = [_wrapped(_origin(one, place), each) for place in range(len(names))]
     opening, prompt = [title] if title else [], _wrapped(one.row.prompt, width)
     prompt = prompt if prompt[-1] else prompt[:-1]
-    return "\n".join([
-        *opening, *_standing(one, width), "", *prompt, "",
-        *_beside(answers, each), *_beside(origins, each),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            *opening,
+            *_standing(one, width),
+            "",
+            *prompt,
+            "",
+            *_beside(answers, each),
+            *_beside(origins, each),
+        ]
+    )
 
 
 def _beside(columns: Sequence[Sequence[str]], each: int) -> list[str]:
@@ -150,14 +169,20 @@ def _beside(columns: Sequence[Sequence[str]], each: int) -> list[str]:
 def _standing(one: AnnotatedRow, width: int) -> list[str]:
     row, margin = one.row, one.margin
     parts = [
-        f"{row.kind} row {one.id}", plain(row.category, 60), plain(row.source, 60), row.time, one.state,
-        f"up {one.up} down {one.down}" if one.up or one.down else "", "flipped" if one.flipped else "",
-        "dropped" if one.dropped else "", "" if margin is None else f"margin {margin:.3g}",
+        f"{row.kind} row {one.id}",
+        plain(row.category, 60),
+        plain(row.source, 60),
+        row.time,
+        one.state,
+        f"up {one.up} down {one.down}" if one.up or one.down else "",
+        "flipped" if one.flipped else "",
+        "dropped" if one.dropped else "",
+        "" if margin is None else f"margin {margin:.3g}",
         "" if one.coverage is None else f"coverage {one.coverage:.0f} %",
         f"withdrawn: {plain(one.withdrawn, 200)}" if one.withdrawn else "",
         f"decision {plain(row.provenance.decision, 60)}" if row.provenance.decision else "",
         *(f"{verdict.verdict} by {plain(verdict.by, 40)}" for verdict in one.reviews),
-    ]  # fmt: skip
+    ]
     return textwrap.wrap(", ".join(part for part in parts if part), width)
 
 
@@ -165,10 +190,14 @@ def _origin(one: AnnotatedRow, place: int) -> str:
     side = one.sides[place]
     figures = ", ".join(f"{name} {value:.3g}" for name, value in sorted(side.figures.items()))
     named = {
-        "recipe": side.recipe, "probe": side.probe, "bar": side.bar, "sample": side.sample,
-        "sampler seed": side.sampler_seed, "figures": figures,
+        "recipe": side.recipe,
+        "probe": side.probe,
+        "bar": side.bar,
+        "sample": side.sample,
+        "sampler seed": side.sampler_seed,
+        "figures": figures,
         "critical": ", ".join(side.critical),
-    }  # fmt: skip
+    }
     told = [f"{name} {value}" for name, value in named.items() if value not in ("", None)]
     return plain("; ".join([side.origin, *told]))
 
