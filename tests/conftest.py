@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("nightlane", deadline=None)  # a loaded machine is no failure
+# No deadline: a loaded machine is no failure. pytest --hypothesis-profile thorough tries twenty times as many examples.
+settings.register_profile("nightlane", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("nightlane")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a model this small is several times faster on one thread
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

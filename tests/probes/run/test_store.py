@@ -139,7 +139,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ProbeStore:
     return written(tmp_path_factory.mktemp("runs"))
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(
     name=st.sampled_from(["outcome.json", "probe.json", "answers.jsonl"]),
     place=st.integers(0, 10_000), mask=st.integers(1, 255), cut=st.booleans(),
