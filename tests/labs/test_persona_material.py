@@ -22,8 +22,7 @@ from labs.persona.texts import CATEGORIES, TEXTS, VOICES, answer, ask
 from probes.inputs.duplicates import Wording
 from probes.inputs.prompts import SPLITS, load_prompts
 from probes.inputs.training_rows import check_overlap, load_source
-from probes.scoring.judge.calibration import load_calibration
-from probes.scoring.judge.calibration import pairs as good_and_bad
+from probes.scoring.judge.calibration import load_calibration, ordered_pairs
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.judge.settings import JudgeSettings
 
@@ -74,7 +73,7 @@ def test_the_calibration_has_good_middling_and_bad_answers_in_whole_rows() -> No
 
 
 def test_the_calibration_has_prompts_with_a_good_and_a_bad_answer() -> None:
-    found = good_and_bad(CALIBRATION)
+    found = ordered_pairs(CALIBRATION)
     assert len({good.prompt.text for good, _ in found}) >= 2
     assert all(good.low > bad.high for good, bad in found)
 
