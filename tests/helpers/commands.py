@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -135,11 +135,29 @@ if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
     gc.freeze()  # what is imported is never garbage: collections need not look at it
 
 
+class WorkerProcess(ForkServerProcess):
+    """Forked from the server, with the environment of the process that starts it."""
+
+    def start(self) -> None:
+        self.environment = dict(os.environ)
+        super().start()
+
+    def run(self) -> None:
+        os.environ.clear()
+        os.environ.update(self.environment)
+        super().run()
+
+
+class WorkerContext(ForkServerContext):
+    Process = WorkerProcess
+
+
 def fork_workers(patch: pytest.MonkeyPatch) -> None:
     """Workers that this process starts are forked from the server."""
     from probes.run import local_workers
 
-    patch.setattr(local_workers, "CONTEXT", server())
+    server()
+    patch.setattr(local_workers, "CONTEXT", WorkerContext())
 
 
 def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[str, str]) -> None:
@@ -156,6 +174,6 @@ def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[s
     os.chdir(cwd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["nightlane", *arguments]
-    local_workers.CONTEXT = multiprocessing.get_context("forkserver")
+    local_workers.CONTEXT = WorkerContext()
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]  # the one that forked this
     main()
