@@ -41,14 +41,14 @@ def spent_by(ledger: Ledger, session_id: str, budget: Budget, workspace: Workspa
     )
 
 
-def for_judging(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:
+def judging_allowance(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:
     """What the session's judge may cost from now on, of what the machine and the proposer leave."""
     judged = spent_on_judging(workspace.judging, session_id)
     dollars = None if budget.dollars is None else budget.dollars - (spent.dollars - judged)
     return Allowance(workspace.judging, session_id, dollars, budget.dollars_per_hour, time.monotonic())
 
 
-def priced(study: Study) -> bool:
+def has_prices(study: Study) -> bool:
     """Whether the study says what machine time, the proposer's or the judge's tokens cost."""
     asked = study.file.proposer
     tokens = asked.dollars_per_million_input or asked.dollars_per_million_output or study.scorer.priced
@@ -73,7 +73,7 @@ def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -
     return None
 
 
-def left(budget: Budget, spent: Spent) -> str:
+def budget_left(budget: Budget, spent: Spent) -> str:
     """The budget left, in words, for a proposer and for status."""
     parts = []
     if budget.decisions is not None:
@@ -87,7 +87,7 @@ def left(budget: Budget, spent: Spent) -> str:
     return ", ".join(parts) or "no limit"
 
 
-def limits(budget: Budget, decisions: int | None, hours: float | None) -> Budget:
+def with_overrides(budget: Budget, decisions: int | None, hours: float | None) -> Budget:
     """The study's budget with what the command line said instead."""
     update: Mapping[str, Any] = {
         name: value for name, value in {"decisions": decisions, "hours": hours}.items() if value is not None

@@ -1,5 +1,5 @@
-"""The end of a session: each KEEP re-tested by leaving it out, and what stands held against the start on the
-holdout."""
+"""The checks at the end of a session: each KEEP re-tested by leaving it out, and the last recipe compared with the
+first on the holdout prompts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from probes.result.reading import Failure, Probe, ProbeKey, Reading
 
 @dataclass(frozen=True)
 class Retraction:
-    """A KEEP that does not hold: why, on which comparison, and the recipe that stands without it."""
+    """A KEEP that does not hold: why, by which comparison, and the incumbent without it (``stands``)."""
 
     kept: DecisionRow
     proposal: ProposalRow
@@ -34,19 +34,19 @@ class Retraction:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """The checks of one session, each made once: what a check found is in the ledger when the next begins, and a
-    session that is taken up goes by it."""
+class FinalChecks:
+    """The checks of one session. Each is made once: its result is in the ledger before the next begins, and a resumed
+    session uses it."""
 
     measuring: Measuring
     seeds: Seeds
     terms: Terms
     known: Knowledge
 
-    def leave_out(
+    def leave_one_out(
         self, keeps: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
     ) -> Iterator[Retraction]:
-        """The KEEPs that are no longer shown, in the order they were made. ``last``: what the last of them left."""
+        """The KEEPs that their re-test does not confirm, in their order. ``last``: the recipe after the last KEEP."""
         rest, whole = [_kept(decision, proposal) for decision, proposal in keeps], last
         for one, (decision, proposal) in zip(tuple(rest), keeps, strict=True):
             bare = without(start, rest, one.id, self.measuring.study.lanes)
@@ -59,17 +59,17 @@ class Ending:
     def _left_out(self, one: Kept, whole: Recipe, bare: Recipe | None) -> dict[str, Any]:
         if bare is None or bare.effect == whole.effect:
             return {"verdict": "superseded"}
-        again = self._compared(whole, bare, self.measuring.key, self.seeds.leaving_out(0), f"{one.knob} left out")
+        again = self._compared(whole, bare, self.measuring.key, self.seeds.leave_one_out(0), f"{one.knob} left out")
         if isinstance(again, Failure):
             return {"verdict": "not measured", "failure": again.message}
         effect, bound = still_shown(one, again, self.terms)
         said = "retracted" if left_out(one, again, self.terms) else "holds"
         return {"verdict": said, "effect": effect, "bound": bound, "comparison": asdict(again)}
 
-    def hold_out(
+    def holdout(
         self, keeps: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
     ) -> Iterator[Retraction]:
-        """All KEEPs that stand, when the holdout prompts contradict them."""
+        """All remaining KEEPs, if the holdout prompts contradict them."""
         data = self._check("holdout", "", partial(self._held_out, start, last))
         if data["verdict"] == "retracted":
             found, verdict = comparison_from(data["comparison"]), Verdict("RETRACT", data["reason"])
@@ -103,11 +103,11 @@ class Ending:
         return compare(sides[0], sides[1], self.terms.policy.confidence, chosen, self.known.spreads if alike else None)
 
     def _sizes(self, split: str) -> Counter[str]:
-        """Prompts per category: the noise of a mean is known for as many as decided."""
+        """Prompts per category. Known noise applies only to means over as many prompts as the deciding split has."""
         return Counter(prompt.category for prompt in self.measuring.study.material.prompts_of(split))
 
     def _check(self, kind: str, subject: str, make: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
-        """What a check found: as the ledger has it, else as it is made and recorded now."""
+        """The result of a check from the ledger, or made and recorded now."""
         ledger, session = self.measuring.ledger, self.measuring.row.id
         known = next((check for check in ledger.checks(session, kind) if check.subject == subject), None)
         if known is not None:

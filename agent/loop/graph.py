@@ -47,7 +47,7 @@ def run_loop(session: Session, checkpoints: Path) -> None:
     with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
         graph = build(session).compile(checkpointer=saver)
         begun = saver.get_tuple(thread) is not None
-        turn, incumbent = session.decided_until()
+        turn, incumbent = session.last_decided()
         first: State = {"turn": turn, "incumbent": incumbent, "proposals": [], "ending": None, "answered": None}
         graph.invoke(None if begun else first, thread, durability="sync")
 
@@ -72,8 +72,8 @@ def build(session: Session) -> StateGraph[State]:
 
     def propose(state: State) -> dict[str, object]:
         turn = state["turn"] + 1
-        ending = None if session.proposed(turn) else session.over(turn)
-        proposals = [] if ending else session.next_round(turn, state["incumbent"])
+        ending = None if session.has_proposal(turn) else session.reason_to_end(turn)
+        proposals = [] if ending else session.propose_round(turn, state["incumbent"])
         return {
             "turn": state["turn"] + len(proposals),
             "proposals": proposals,

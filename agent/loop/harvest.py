@@ -37,7 +37,7 @@ now."""
 
 
 @dataclass(frozen=True)
-class _Field:
+class _HarvestItem:
     """A decision, and the probes that answer for its two recipes."""
 
     decision: DecisionRow
@@ -60,21 +60,21 @@ class Harvest:
     _number: int = 0
     _probes: dict[str, set[str]] = field(default_factory=dict)
 
-    def gather(self) -> None:
+    def harvest_decisions(self) -> None:
         """Make the pairs of every resolved decision that has none yet, as far as the budget goes."""
         if not self._prompts:
             return
-        fields = self._open()
-        turns = ", ".join(one.decision.id[-3:] for one in fields)
-        asked = [probe for one in fields for probe in one.sides]
+        items = self._unharvested()
+        turns = ", ".join(one.decision.id[-3:] for one in items)
+        asked = [probe for one in items for probe in one.sides]
         try:
             self.measuring.measure(f"harvest of {turns}", asked, asked)
         except BudgetSpent as error:
             self.measuring.note.watcher.note(f"the harvest of {turns} is left out: {error}")
             return
-        for one in fields:
+        for one in items:
             try:
-                self._record(one.decision, HARVEST, self._gathered(one))
+                self._record(one.decision, HARVEST, self._make_pairs(one))
             except BadInput as error:  # a damaged file, or rows of another form: no reason to end a night
                 self._record(one.decision, REFUSED, {"failure": str(error)})
 
@@ -85,24 +85,24 @@ class Harvest:
             return ()
         return [prompt.id for prompt in self.measuring.study.material.prompts_of(HARVEST)]
 
-    def _open(self) -> list["_Field"]:
+    def _unharvested(self) -> list["_HarvestItem"]:
         """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
         row, ledger = self.measuring.row, self.measuring.ledger
         if not self._number:
             for name in ledger.subjects_without(row.question, row.key, REFUSED, HARVEST):
-                self._await(ledger.decision(name))
+                self._enqueue(ledger.decision(name))
         for number, decision in ledger.decisions_after(row.id, self._number):
             self._number = number
             if not ledger.has_check(row.id, HARVEST, decision.id):
-                self._await(decision)
-        return [self._field(*one) for one in self._waiting.values()]
+                self._enqueue(decision)
+        return [self._item(*one) for one in self._waiting.values()]
 
-    def _await(self, decision: DecisionRow | None) -> None:
+    def _enqueue(self, decision: DecisionRow | None) -> None:
         proposals = self.measuring.ledger.proposals("WHERE id = ?", (decision.id,)) if decision else []
         if decision and proposals and _ruling(decision, proposals[0]).resolved:
             self._waiting[decision.id] = (decision, proposals[0])
 
-    def _field(self, decision: DecisionRow, proposal: ProposalRow) -> "_Field":
+    def _item(self, decision: DecisionRow, proposal: ProposalRow) -> "_HarvestItem":
         """With the adapters of the first pair that the decision rests on."""
         ledger, key = self.measuring.ledger, self.measuring.key
         seeds = (decision.course or {})["seeds"]
@@ -110,39 +110,39 @@ class Harvest:
         made = [Probe(ledger.recipe(r), key, s) for r, s in zip((proposal.child, proposal.parent), pair, strict=True)]
         asked = self.measuring.study.material.harvest_key(key)
         child, parent = (Probe(one.recipe, asked, one.seed, one.id) for one in made)
-        return _Field(decision, _ruling(decision, proposal), child, parent)
+        return _HarvestItem(decision, _ruling(decision, proposal), child, parent)
 
-    def _gathered(self, field: "_Field") -> dict[str, Any]:
+    def _make_pairs(self, item: "_HarvestItem") -> dict[str, Any]:
         """How many rows of each kind are new, or why there are none."""
-        for probe in field.sides:
+        for probe in item.sides:
             outcome = self.measuring.outcome(probe)
             if isinstance(outcome, Failure):
                 return {"failure": f"{outcome.kind}: {outcome.message}"}
             if len(self.measuring.store.answers(probe.id)) < len(outcome.scores):
                 return {"failure": f"the answers of probe {probe.id} are gone"}
-        return self._stored(field)
+        return self._stored(item)
 
-    def _stored(self, field: "_Field") -> dict[str, Any]:
+    def _stored(self, item: "_HarvestItem") -> dict[str, Any]:
         """Counts what is there now, also of a harvest that a kill interrupted before it was recorded. BadInput when the
         stores refuse it."""
         stores = self._stores
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
             stores.reserve(self.measuring.study.material.all_prompts)
-            reserved, made = stores.reserved(), self._rows(field)
+            reserved, made = stores.reserved(), self._rows(item)
             clean = [row for row in made if reserved.overlap(row.prompt) is None]  # of another study, say
             rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
             stores.add(rows, reserved)
         counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
         asked = len({row.prompt for row in made}) - len({row.prompt for row in clean})
-        return counts | {"reserved": asked, "probes": [probe.id for probe in field.sides]}
+        return counts | {"reserved": asked, "probes": [probe.id for probe in item.sides]}
 
-    def _rows(self, field: "_Field") -> list[Row]:
+    def _rows(self, item: "_HarvestItem") -> list[Row]:
         """Pairs of the two recipes; and of each by itself, unless an earlier decision's harvest had these answers."""
-        study, ruling = self.measuring.study, field.ruling
+        study, ruling = self.measuring.study, item.ruling
         batch = BatchSettings(
-            now(), field.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session
+            now(), item.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session
         )
-        better, worse = (self._scored(probe) for probe in field.sides)
+        better, worse = (self._scored(probe) for probe in item.sides)
         had = self._had(ruling.session)
         fresh = [one for one in (*better, *worse) if one.side.probe not in had]
         return [

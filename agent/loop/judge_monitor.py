@@ -1,6 +1,6 @@
-"""Keeps an eye on the scorer of a session: examined at the start, at intervals and at the end, by its own examiner.
+"""Monitors the scorer of a session: its examiner examines it at the start, at intervals and at the end.
 
-A scorer that fails ends the session: what it would still give could not be compared with what it gave.
+A scorer that fails ends the session, since its new scores could not be compared with its earlier ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ REMEDY = "name another model, or mend the rubric or the calibration under [score
 
 
 @dataclass
-class Examiner(AbstractContextManager["Examiner"]):
+class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
     """``examiner``: None for a scorer that needs none. ``allowance``: what judging may cost by now. ``note``: for the
     log; ``heard`` is told what is said while the scorer is asked, and may end that by raising BudgetSpent."""
 
@@ -29,12 +29,12 @@ class Examiner(AbstractContextManager["Examiner"]):
     study: Study
     allowance: Callable[[], Allowance]
     note: Callable[[str], None]
-    begun: Examination | None = None
-    heard: Callable[[str], None] | None = None
+    first_examination: Examination | None = None
+    on_note: Callable[[str], None] | None = None
 
     @classmethod
     def of(cls, study: Study, allowance: Callable[[], Allowance], note: Callable[[str], None]) -> Self:
-        """The examiner of a study. A simulated runner scores nothing, so nobody is examined."""
+        """The monitor of a study. A simulated runner scores nothing, so it needs no examiner."""
         real = study.file.runner.kind != "simulated"
         examiner = scorer_class(study.scorer.kind).examiner(study.scorer, study.path.parent) if real else None
         return cls(examiner, study, allowance, note)
@@ -48,7 +48,7 @@ class Examiner(AbstractContextManager["Examiner"]):
         return self.examiner is not None and self.examiner.chooses
 
     def begin(self) -> None:
-        """Before a session starts: JudgeUnfit, or the comparison epoch that stands or begins now."""
+        """Examine the scorer before a session starts; JudgeUnfit if it fails. May begin a new comparison epoch."""
         if self.examiner is None:
             return
         found = self._examine(self.examiner, first=True)
@@ -62,32 +62,32 @@ class Examiner(AbstractContextManager["Examiner"]):
             )
             found = replace(found, epoch=number, shift=None)
         self.examiner.accept(found)
-        self.begun = found
+        self.first_examination = found
 
-    def record_beginning(self, ledger: Ledger, session: str) -> None:
-        """Once there is a session to record it for."""
-        if self.begun is not None:
-            self._record(ledger, session, 0, self.begun)
+    def record_first_examination(self, ledger: Ledger, session: str) -> None:
+        """Record the examination of ``begin``, once the session is in the ledger."""
+        if self.first_examination is not None:
+            self._record(ledger, session, 0, self.first_examination)
 
-    def epoch_ended(self, ledger: Ledger, session: str) -> str | None:
-        """Why a session cannot go on: the comparison epoch it was in has ended since it was last examined."""
+    def ended_epoch(self, ledger: Ledger, session: str) -> str | None:
+        """Why a session cannot continue: its comparison epoch has ended since its last examination. None if it can."""
         rows = ledger.examinations(session)
         if self.examiner is None or not rows or rows[-1].data["epoch"] == self.examiner.epoch:
             return None
         why = examination_from(rows[-1].data)
-        told = why.unfit or why.moved or "another session found that the judge had changed"
+        cause = why.unfit or why.moved or "another session found that the judge had changed"
         return (
-            f"comparison epoch {why.epoch} ended ({told}) and epoch {self.examiner.epoch} began, with which nothing "
+            f"comparison epoch {why.epoch} ended ({cause}) and epoch {self.examiner.epoch} began, with which nothing "
             "of this session can be compared"
         )
 
     def due(self, ledger: Ledger, session: str, turn: int) -> bool:
-        """Before this turn, when so many decisions were made since the last examination."""
+        """Whether an examination is due before this turn: enough decisions were made since the last one."""
         last = max((row.turn for row in ledger.examinations(session)), default=0)
         return self.examiner is not None and turn - 1 - last >= self.examiner.every
 
-    def look(self, ledger: Ledger, session: str, decisions: int) -> str | None:
-        """Examine after so many decisions: why the session must end, or None."""
+    def examine(self, ledger: Ledger, session: str, decisions: int) -> str | None:
+        """Examine the scorer after ``decisions`` decisions; returns why the session must end, or None."""
         if self.examiner is None:
             return None
         found = self._examine(self.examiner, first=False)
@@ -103,15 +103,17 @@ class Examiner(AbstractContextManager["Examiner"]):
         )
 
     def choices(self, duels: Sequence[AnswerPair]) -> list[float | Missing]:
-        """What the examiner prefers, at the session's cost."""
+        """Which answers the examiner prefers. The session pays for it."""
         if self.examiner is None:
             raise RuntimeError("nobody chooses between answers here")
         with SpendingMeter(self.allowance()) as meter:
-            return list(self.examiner.prefer(duels, Context(self.heard or self.note, meter)))
+            return list(self.examiner.prefer(duels, Context(self.on_note or self.note, meter)))
 
     def _examine(self, examiner: ScorerExaminer, first: bool) -> Examination:
         with SpendingMeter(self.allowance()) as meter:
-            found = examiner.examine(self.study.material.probe_prompts, Context(self.heard or self.note, meter), first)
+            found = examiner.examine(
+                self.study.material.probe_prompts, Context(self.on_note or self.note, meter), first
+            )
         self.note(f"JUDGE {found.summary}")
         return found
 
@@ -122,12 +124,12 @@ class Examiner(AbstractContextManager["Examiner"]):
         )
 
 
-def last_look(examiner: Examiner, ledger: Ledger, session: str, decisions: int) -> str | None:
-    """As ``look``, at a session's end: money or an endpoint that is gone is a reason to say so, not to fail."""
-    if examiner.examiner is None or decisions in {row.turn for row in ledger.examinations(session)}:
+def examine_at_end(monitor: JudgeMonitor, ledger: Ledger, session: str, decisions: int) -> str | None:
+    """Examine the scorer at the end of a session. A spent budget or a lost endpoint is noted and does not fail."""
+    if monitor.examiner is None or decisions in {row.turn for row in ledger.examinations(session)}:
         return None
     try:
-        return examiner.look(ledger, session, decisions)
+        return monitor.examine(ledger, session, decisions)
     except (BudgetSpent, EndpointUnavailable) as error:
-        examiner.note(f"JUDGE not examined at the end, since nothing is waited for then: {error}")
+        monitor.note(f"JUDGE not examined at the end, since nothing is waited for then: {error}")
         return None

@@ -1,4 +1,4 @@
-"""Has probes run and makes what they give durable; nothing is measured twice, and nothing under a changed study."""
+"""Runs probes and makes their outcomes durable. Nothing is measured twice, or under a changed study."""
 
 import time
 from collections import OrderedDict
@@ -9,8 +9,8 @@ from typing import Protocol
 from agent.ledger.result_files import ResultFiles
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
-from agent.loop.budget import Spent, exhausted, for_judging, spent_by
-from agent.loop.judge_monitor import Examiner
+from agent.loop.budget import Spent, exhausted, judging_allowance, spent_by
+from agent.loop.judge_monitor import JudgeMonitor
 from agent.loop.pairwise_choices import Choices
 from agent.loop.round import Pair, Wanted
 from agent.study.load import Study, reload_study
@@ -25,13 +25,13 @@ from probes.run.protocol import Progress, Runner
 from probes.run.store import ProbeStore
 
 READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
-"""Seconds between looks at a study that seems changed."""
+"""Seconds to wait before a study that seems changed is read again."""
 REMEMBERED = 256
-"""Readings that are not read from the disk again, the last that were asked for."""
+"""Number of readings that are cached in memory, the last ones used."""
 
 
 class Watcher(Protocol):
-    """Whoever looks at a running session: a live table, or plain lines."""
+    """Shows a running session to a person, as a live table or as plain lines."""
 
     def progress(self, progress: Progress) -> None: ...
 
@@ -51,16 +51,19 @@ class Noter(Protocol):
     def __call__(self, text: str) -> None: ...
 
 
-def settled(outcome: Outcome | None) -> bool:
-    """A reading is, and a failure that the recipe alone explains; any other failure is worth another run."""
+def is_final(outcome: Outcome | None) -> bool:
+    """Whether an outcome is a reading or a permanent failure; any other failure is worth another run."""
     return isinstance(outcome, Reading) or (isinstance(outcome, Failure) and outcome.permanent)
 
 
 @dataclass
 class Measuring:
-    """Of one session. ``key``: the probe key of the split that decides. ``period``: when this process took the session
-    up, for the ledger (epoch seconds); ``begun``: the same by the clock that budgets go by (monotonic). ``reserve``:
-    probes that are kept back for the session's end."""
+    """The probes of one session.
+
+    ``key``: the probe key of the deciding split. ``period``: when this process began or resumed the session, in epoch
+    seconds, for the ledger; ``begun``: the same by the monotonic clock, for the budget. ``reserve``: probes that are
+    kept back for the checks at the end.
+    """
 
     row: SessionRow
     study: Study
@@ -70,7 +73,7 @@ class Measuring:
     ledger: Ledger
     runner: Runner
     store: ProbeStore
-    examiner: Examiner
+    judge_monitor: JudgeMonitor
     note: Noter
     period: float = field(init=False)
     begun: float = field(init=False)
@@ -80,22 +83,24 @@ class Measuring:
 
     def __post_init__(self) -> None:
         self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
-        self.examiner.heard = self.told
-        self._followers = ResultFiles(self.ledger, self.workspace.root)
+        self.judge_monitor.on_note = self.note_and_publish
+        self._result_files = ResultFiles(self.ledger, self.workspace.root)
 
     def obtain(self, wanted: Wanted, title: str) -> None:
-        """Measure pairs, and choose between their answers where that decides. BudgetSpent where the budget ends."""
+        """Measure pairs of probes, and compare their answers if decisions rest on choices. May raise BudgetSpent."""
         probes = [probe for pair in wanted for probe in (pair.candidate, pair.baseline)]
         self.measure(title, probes, self._to_compare(wanted))
         self._choose(wanted)
 
     def measure(self, title: str, probes: Sequence[Probe], read: Collection[Probe] = ()) -> None:
-        """Run those that are in no probe directory. What answers with an adapter that is there is no probe more.
-        ``read``: those whose answers are needed, and which are run again when these are gone or damaged."""
+        """Run the probes that have no outcome yet. Probes that reuse an adapter do not count against the budget.
+
+        ``read``: the probes whose answers are needed; they run again if the answers are gone or damaged.
+        """
         missing = [
             probe
             for probe in dict.fromkeys(probes)
-            if not settled(found := self._found(probe)) or (probe in read and not self.store.has_answers(found))
+            if not is_final(found := self._found(probe)) or (probe in read and not self.store.has_answers(found))
         ]
         if not missing:
             return
@@ -106,16 +111,16 @@ class Measuring:
     def _run(self, title: str, missing: Sequence[Probe]) -> None:
         self.note.watcher.measuring(title, missing)
         try:
-            self.runner.run(missing, self._heard, self._keep, self.allowance())
+            self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
         except BadInput:  # a worker that started just then may have read a file that was half saved
             self._require_unchanged()
-            missing = [probe for probe in missing if not settled(self._found(probe))]
-            self.runner.run(missing, self._heard, self._keep, self.allowance())
+            missing = [probe for probe in missing if not is_final(self._found(probe))]
+            self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
         self._require_unchanged()
 
     def outcome(self, probe: Probe) -> Outcome:
-        """Of a probe that was measured. One whose directory is gone or damaged since is run again, whatever the
-        budget: it was paid for, and without it nothing that rests on it can be decided, in any resume."""
+        """The outcome of a measured probe. If its directory is gone or damaged, it runs again whatever the budget says:
+        it was paid for, and nothing that rests on it can be decided without it."""
         if self._found(probe) is None:
             self.note(f"probe {probe.id} is gone or damaged in {self.workspace.runs} and is run again")
             self._require_unchanged()
@@ -136,17 +141,17 @@ class Measuring:
     # choices between answers, where they decide
 
     def chosen(self, pairs: Sequence[Pair]) -> Sequence[Choice] | Failure | None:
-        return self.choices.made(pairs) if self.examiner.chooses else None
+        return self.choices.read(pairs) if self.judge_monitor.chooses else None
 
     def _to_compare(self, wanted: Wanted) -> set[Probe]:
-        """The probes whose answers are still to be chosen between."""
-        fresh = [pair for pair in wanted if not self.choices.there(pair)] if self.examiner.chooses else []
+        """The probes whose answers are not compared yet."""
+        fresh = [pair for pair in wanted if not self.choices.is_made(pair)] if self.judge_monitor.chooses else []
         return {probe for pair in fresh for probe in (pair.candidate, pair.baseline)}
 
     def _choose(self, wanted: Wanted) -> None:
-        if self.examiner.chooses:
+        if self.judge_monitor.chooses:
             whole = [pair for pair in wanted if self._read(pair.candidate) and self._read(pair.baseline)]
-            self.choices.make(whole, self.examiner)
+            self.choices.make(whole, self.judge_monitor)
 
     def _read(self, probe: Probe) -> bool:
         return isinstance(self.outcome(probe), Reading)
@@ -163,46 +168,45 @@ class Measuring:
         return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
 
     def over_budget(self) -> str | None:
-        """The limit that ends the search, in words, or None: with what is kept back for the end."""
+        """The limit that ends the search, in words, or None; probes kept back for the end count as spent."""
         return exhausted(self.budget, self.spent(), self.reserve, self._hours(self.reserve))
 
     def _require_budget(self, more: int = 0) -> None:
-        """BudgetSpent when so many more probes pass the budget. Decisions are counted before one is proposed, and
-        probes only where there are more."""
+        """BudgetSpent if ``more`` probes exceed the budget. The limit of decisions is checked before a proposal."""
         limits = self.budget.model_copy(update={"decisions": None, **({} if more else {"probes": None})})
         if over := exhausted(limits, self.spent(), more + self.reserve, self._hours(self.reserve)):
             raise BudgetSpent(over)
 
     def _hours(self, probes: int) -> float:
-        """What so many probes will take, by those that were measured."""
+        """The expected hours of so many probes, by the mean of those measured."""
         seconds = self.ledger.totals(self.row.id).mean_seconds
         return probes * seconds / self.runner.width / 3600
 
     def allowance(self) -> Allowance:
         """What judging may cost from now on."""
-        return for_judging(self.budget, self.spent(), self.workspace, self.row.id)
+        return judging_allowance(self.budget, self.spent(), self.workspace, self.row.id)
 
-    # what is heard and kept while probes run
+    # while probes run
 
-    def told(self, note: str) -> None:
+    def note_and_publish(self, note: str) -> None:
         self.note(note)
         self.publish()
         self._require_budget()
 
     def publish(self) -> None:
-        """Bring results.tsv and progress.log in step; a file that cannot be written is told, and ends nothing."""
+        """Bring results.tsv and progress.log in step. A file that cannot be written is noted and ends nothing."""
         with uninterrupted(), full_disk_is_said(self.workspace):
-            for told in self._followers.publish():
-                self.note(told)
+            for message in self._result_files.publish():
+                self.note(message)
 
-    def _heard(self, progress: Progress) -> None:
-        """What a worker says. A note is for the log, too: who waits for a server may wait beyond the budget."""
+    def _on_progress(self, progress: Progress) -> None:
+        """Show a worker's progress. Its notes go to the log, and check the budget: it may wait long for a server."""
         self.note.watcher.progress(progress)
         if progress.note:
-            self.told(progress.note)
+            self.note_and_publish(progress.note)
 
-    def _keep(self, probe: Probe, outcome: Outcome) -> None:
-        """Make an outcome durable as soon as it is there, so that a kill costs only the probes in flight."""
+    def _store_outcome(self, probe: Probe, outcome: Outcome) -> None:
+        """Make an outcome durable at once, so that a kill costs only the probes in flight."""
         if isinstance(outcome, Failure) and outcome.kind == "disk":
             raise DiskFull(
                 f"probe {probe.id} found the disk full; free some space, then: {self.workspace.resume_command}"
@@ -214,8 +218,11 @@ class Measuring:
         self._readings.pop(probe, None)
 
     def _require_unchanged(self) -> None:
-        """What decides is as it was when the session began (law 10). A file that an editor or a copy is just writing is
-        empty, cut off or gone for a moment, so what seems changed is read again before that is believed."""
+        """StudyChanged if what decisions depend on changed since the session began (law 10).
+
+        A file that an editor is just saving is empty, cut off or gone for a moment, so a change is read again before it
+        is believed.
+        """
         changed = self._changed()
         for seconds in READ_AGAIN_AFTER:
             if changed is None:
@@ -229,7 +236,7 @@ class Measuring:
             )
 
     def _changed(self) -> str | None:
-        """What is not as it was, in words."""
+        """What changed, in words, or None."""
         try:
             again = reload_study(self.study)
             changed = "the study file" if again.question != self.row.question else None

@@ -1,6 +1,6 @@
 """What the nodes of the graph do: propose, measure, decide, record. The loop itself is in agent/loop/graph.py.
 
-Every method may be called again after a kill: side effects are keyed, and what was done is found, not redone.
+Every method may be called again after a kill: side effects are keyed, so what was done is found and not repeated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ from typing import Any
 from agent.ledger.result_rows import baseline_row, event_text, result_row, retraction_row, value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
-from agent.loop.budget import left, priced
-from agent.loop.final_checks import Ending, Retraction
+from agent.loop.budget import budget_left, has_prices
+from agent.loop.final_checks import FinalChecks, Retraction
 from agent.loop.harvest import Harvest
-from agent.loop.judge_monitor import Examiner, last_look
+from agent.loop.judge_monitor import JudgeMonitor, examine_at_end
 from agent.loop.measuring import Measuring
-from agent.loop.noise_floor import Floor, floor_data, settle, told, visible_effect
+from agent.loop.noise_floor import NoiseFloor, floor_data, noise_message, settle_noise_floor, visible_effect
 from agent.loop.round import Candidate, Conclusion, Round
 from agent.loop.seeds import Seeds
 from agent.loop.survey import Survey, Surveyed, closed
@@ -37,13 +37,13 @@ from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.result.variance_components import sources
 from probes.result.variance_pooling import Spread
 
-MOST_FAULTS = 3
+MAX_MACHINE_FAULTS = 3
 BASELINE_FAILED = "the starting recipe could not be measured"
 
 
 @dataclass
 class Session:
-    """One unattended run and its collaborators."""
+    """One unattended run of the loop."""
 
     measuring: Measuring
     proposers: Chain
@@ -62,13 +62,13 @@ class Session:
         return self.measuring.study
 
     @property
-    def examiner(self) -> Examiner:
-        return self.measuring.examiner
+    def judge_monitor(self) -> JudgeMonitor:
+        return self.measuring.judge_monitor
 
     # nodes
 
     def measure_start(self) -> str | None:
-        """Measure the starting recipe, settle the noise floor, record the BASELINE row; why it failed if it did."""
+        """Measure the starting recipe and the noise floor, and record the BASELINE row; returns why it failed."""
         start, decision_id = self._recipe(self.row.start), f"{self.row.id}-baseline"
         if self._ledger.decision(decision_id) is None:
             try:
@@ -87,8 +87,8 @@ class Session:
             self._survey(start)
         return f"{BASELINE_FAILED}: {decision.row['description']}" if decision and failed else None
 
-    def next_round(self, turn: int, incumbent: str) -> list[str]:
-        """The ids of the proposals from this turn on, made now or found; none when no legal move is left to try."""
+    def propose_round(self, turn: int, incumbent: str) -> list[str]:
+        """The ids of the proposals of the round that begins with this turn; none if no legal move is left."""
         found = []
         width = self.study.file.policy.round or self.measuring.runner.width
         if (decisions := self.measuring.budget.decisions) is not None:
@@ -100,18 +100,20 @@ class Session:
             found.append(proposal)
         return found
 
-    def proposed(self, turn: int) -> bool:
-        """Whether this turn has a proposal already: its round was begun before the session was taken up."""
+    def has_proposal(self, turn: int) -> bool:
+        """Whether this turn has a proposal already, because its round began before the session was resumed."""
         return self._ledger.proposal(self.row.id, turn) is not None
 
-    def over(self, turn: int) -> str | None:
-        """Why the session should end before this turn: the budget, a long plateau though the search widened, or a
-        scorer that is unfit."""
+    def reason_to_end(self, turn: int) -> str | None:
+        """Why the session should end before this turn: the budget, a long plateau, or an unfit scorer; or None."""
         return self.measuring.over_budget() or self._search.plateau() or self.examine(turn)
 
     def measure(self, proposals: Sequence[str]) -> tuple[str | None, int | None]:
-        """Whatever the round's candidates and their baseline need until each is decided on. If the budget ends before
-        that: why the session ends, and how many of the round's requests were answered."""
+        """Measure what the round's candidates and their baseline need until each can be decided on.
+
+        Returns (None, None), or, if the budget ends first, why the session ends and how many of the round's requests
+        were answered.
+        """
         current, answered = self._round(proposals), 0
         if current is None:
             return None, None
@@ -125,11 +127,13 @@ class Session:
         return None, None
 
     def decide(self, proposals: Sequence[str], answered: int | None) -> None:
-        """Come to the round's conclusions again, from what is on the disk, and make them durable together.
-        ``answered``: how many of the round's requests were, where the budget ended before the last; None: all."""
+        """Derive the round's conclusions from what was measured, and make them durable together.
+
+        ``answered``: the number of the round's requests that were answered, if the budget ended before the last one.
+        """
         current = self._round(proposals)
         if current is None or (answered is not None and len(current.candidates) < len(proposals)):
-            return  # it was cut short and recorded: what has no decision has no comparison
+            return  # a round that was cut short is recorded already; the rest has no comparison
         for number, _ in enumerate(current.course()):
             if number == answered:
                 current.cut_short()
@@ -137,14 +141,14 @@ class Session:
         self._record([(self._concluded(conclusion), conclusion) for conclusion in current.conclusions])
 
     def record(self, proposals: Sequence[str], incumbent: str) -> str:
-        """Bring results.tsv and progress.log in step; returns the digest of the recipe that stands now."""
+        """Bring results.tsv and progress.log in step; returns the digest of the incumbent."""
         self.measuring.publish()
         decided = [self._ledger.decision(proposal) for proposal in proposals]
         return next((decision.incumbent for decision in decided if decision and decision.status == "KEEP"), incumbent)
 
     def harvest(self) -> None:
-        """Make preference pairs of what was decided."""
-        self._harvest.gather()
+        """Make preference pairs of the decisions."""
+        self._harvest.harvest_decisions()
         self.measuring.publish()
 
     @cached_property
@@ -152,31 +156,31 @@ class Session:
         return Harvest(self.measuring)
 
     def check_keeps(self) -> None:
-        """Re-test what was kept, as far as the budget goes, and retract what does not hold."""
+        """Re-test the KEEPs, as far as the budget goes, and retract those that do not hold."""
         keeps = self._keeps()
         if not keeps or not self.study.file.policy.holdout_seeds:
             return
         start, last = self._recipe(self.row.start), self._recipe(keeps[-1][0].incumbent)
-        ending = Ending(self.measuring, self.seeds, self._terms, self._known([]))
-        for check in (ending.leave_out, ending.hold_out):
-            gone = set[str]()
+        checks = FinalChecks(self.measuring, self.seeds, self._terms, self._known([]))
+        for name, check in (("leave-one-out", checks.leave_one_out), ("holdout", checks.holdout)):
+            retracted = set[str]()
             try:
                 for one in check(keeps, start, last) if keeps else ():
                     self._retract(one)
-                    gone.add(one.kept.id)
+                    retracted.add(one.kept.id)
                     last = one.stands
             except BudgetSpent as error:
-                self.measuring.note(f"{check.__name__.upper()} left out: {error}")
+                self.measuring.note(f"SKIPPED the {name} check: {error}")
             self.measuring.reserve = 0
-            keeps = [(decision, proposal) for decision, proposal in keeps if decision.id not in gone]
+            keeps = [(decision, proposal) for decision, proposal in keeps if decision.id not in retracted]
 
     def end(self, reason: str) -> None:
         """Close the session and write its report. ``finished`` in the ledger is what says that it is over."""
-        unfit = last_look(self.examiner, self._ledger, self.row.id, self._decided())
+        unfit = examine_at_end(self.judge_monitor, self._ledger, self.row.id, self._decided())
         self.close(f"{reason}; {unfit}" if unfit else reason)
 
     def close(self, reason: str) -> None:
-        """As ``end``, without another look at the scorer."""
+        """As ``end``, without examining the scorer again."""
         with uninterrupted(), full_disk_is_said(self.measuring.workspace):
             self._ledger.record_event(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self._ledger.finish(self.row.id, now(), reason)
@@ -186,16 +190,16 @@ class Session:
     # the scorer
 
     def examine(self, turn: int) -> str | None:
-        """Examine the scorer if it is time before this turn; why the session must end, or None."""
-        return self._look(turn - 1) if self.examiner.due(self._ledger, self.row.id, turn) else None
+        """Examine the scorer if that is due before this turn; returns why the session must end, or None."""
+        return self._look(turn - 1) if self.judge_monitor.due(self._ledger, self.row.id, turn) else None
 
-    def look_again(self) -> str | None:
-        """Examine the scorer of a session that is taken up; why it must end, or None. A new one's was, just now."""
-        return None if self.examiner.begun is not None else self._look(self._decided())
+    def examine_resumed(self) -> str | None:
+        """Examine the scorer of a resumed session; returns why it must end, or None. A new session just did it."""
+        return None if self.judge_monitor.first_examination is not None else self._look(self._decided())
 
     def _look(self, decisions: int) -> str | None:
         try:
-            return self.examiner.look(self._ledger, self.row.id, decisions)
+            return self.judge_monitor.examine(self._ledger, self.row.id, decisions)
         except BudgetSpent as error:
             return str(error)
 
@@ -205,7 +209,7 @@ class Session:
     # the noise floor
 
     def _baseline(self, start: Recipe) -> list[Outcome]:
-        """Repeats of the starting recipe under the session's key, which the first of them may choose."""
+        """Repeats of the starting recipe. The first ones may change the session's probe key (answers per prompt)."""
         outcomes = self._repeats(start)
         readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
         if len(readings) < len(outcomes) or self._ledger.checks(self.row.id, "floor"):
@@ -216,10 +220,10 @@ class Session:
         chosen = self._ledger.chosen_samples(self.row.question)
         width = self.measuring.runner.width
         knobs = 0 if scorer.chooses else len(self.study.lanes.moves(start))  # a survey compares scores
-        floor = settle(readings, found, file.policy, self.measuring.budget, width, chosen, knobs)
+        floor = settle_noise_floor(readings, found, file.policy, self.measuring.budget, width, chosen, knobs)
         visible = visible_effect(readings, found, self.study.target, floor, file.policy)
         self._settle(floor, floor_data(floor, found, visible))
-        self.measuring.note(told(found, self.study.target, self._floor["visible"]))
+        self.measuring.note(noise_message(found, self.study.target, self._floor["visible"]))
         self.measuring.note(f"FLOOR {floor.why}")
         return self._repeats(start)
 
@@ -229,11 +233,11 @@ class Session:
         return [self.measuring.outcome(probe) for probe in probes]
 
     def _first_probes(self, recipe: Recipe) -> list[Probe]:
-        """As many as the study has seeds: the study's own, or fresh ones where an earlier night has used those."""
+        """One probe per seed of the study; with fresh seeds if an earlier session used the study's own."""
         number = len(self.study.file.probe.seeds)
         return [Probe(recipe, self.measuring.key, seed) for seed in islice(self.seeds.screening(0), number)]
 
-    def _settle(self, floor: Floor, data: dict[str, object]) -> None:
+    def _settle(self, floor: NoiseFloor, data: dict[str, object]) -> None:
         key = replace(self.measuring.key, samples=floor.samples)
         self._ledger.record_noise_floor(
             CheckRow(session=self.row.id, kind="floor", subject="", time=now(), data=data), key.digest
@@ -245,7 +249,7 @@ class Session:
 
     @cached_property
     def _surveyed(self) -> Surveyed:
-        """Once the survey is taken; nothing in a session from before there were any."""
+        """The survey, once it was taken; empty for a session of a version without surveys."""
         return closed(self._ledger.checks(self.row.id)) or Surveyed()
 
     @property
@@ -256,7 +260,7 @@ class Session:
 
     @property
     def _search(self) -> Search:
-        """Caught up with what was proposed and decided since it was last asked for."""
+        """The search, with what was proposed and decided since the last call."""
         if self._searched is None or self._searched.row != self.row:
             self._searched = Search(self.row, self.study, self._ledger)
         else:
@@ -268,7 +272,7 @@ class Session:
         if recorded is not None:
             return recorded.id
         parent = self._recipe(incumbent)
-        if self.seeds.disguised(turn, self.study.file.policy.disguised):
+        if self.seeds.is_aa_test(turn, self.study.file.policy.disguised):
             hypothesis = "the incumbent under other seeds, decided on like any other candidate: nothing can be kept"
             none = Suggestion("baseline", "incumbent", hypothesis, 0.0, CALIBRATION)
             return self._propose(turn, parent, parent, CALIBRATION, "incumbent", none)
@@ -277,7 +281,7 @@ class Session:
         if again is not None:
             lane, suggestion = again
         else:
-            situation = search.situation(turn, parent, left(self.measuring.budget, self.measuring.spent()))
+            situation = search.situation(turn, parent, budget_left(self.measuring.budget, self.measuring.spent()))
             if situation is None:
                 return None
             lane, suggestion = situation.lane, self.proposers.propose(situation)
@@ -361,24 +365,27 @@ class Session:
         )  # fmt: skip
 
     def _require_sound(self, conclusions: Sequence[Conclusion]) -> None:
-        """MissingRequirement when the machine, and no recipe, makes proposals fail one after another."""
-        verdicts = [*self._ledger.last_reasons(self.row.id, MOST_FAULTS), *(one.verdict.reason for one in conclusions)]
+        """MissingRequirement if the machine, and not a recipe, makes several proposals fail in a row."""
+        verdicts = [
+            *self._ledger.last_reasons(self.row.id, MAX_MACHINE_FAULTS),
+            *(one.verdict.reason for one in conclusions),
+        ]
         last = conclusions[-1].failure if conclusions else None
-        if len(verdicts) >= MOST_FAULTS and all(map(machines, verdicts[-MOST_FAULTS:])) and last:
+        if len(verdicts) >= MAX_MACHINE_FAULTS and all(map(machines, verdicts[-MAX_MACHINE_FAULTS:])) and last:
             raise MissingRequirement(
-                f"{MOST_FAULTS} proposals in a row failed without a fault of theirs (the last: {last.kind}, "
-                f"{last.message}); see runs/worker-*.log, mend the machine, then: "
+                f"{MAX_MACHINE_FAULTS} proposals in a row failed because of the machine (the last: {last.kind}, "
+                f"{last.message}); see runs/worker-*.log, correct the machine, then: "
                 f"{self.measuring.workspace.resume_command}"
             )
 
-    def decided_until(self) -> tuple[int, str]:
-        """The last turn that was decided on, whose round was decided whole, and the digest of what stands."""
+    def last_decided(self) -> tuple[int, str]:
+        """The last turn with a decision, and the digest of the incumbent after it."""
         decided = self._ledger.decisions("WHERE session = ?", (self.row.id,))
         return max((decision.turn for decision in decided), default=0), last_incumbent(self.row, decided)
 
     def agrees(self, state: Mapping[str, Any]) -> bool:
-        """Whether a state of the loop is one that the ledger lets be: it has the proposals up to this turn and the
-        decisions on all before the last round, and the incumbent is what they left."""
+        """Whether a checkpointed state agrees with the ledger: the ledger has the proposals up to this turn and the
+        decisions on all of them before the last round, and they left this incumbent."""
         turn, last = state.get("turn", 0), state.get("proposals", [])
         if not (isinstance(turn, int) and isinstance(last, list)):
             return False
@@ -392,7 +399,7 @@ class Session:
     # what stands
 
     def _keeps(self) -> list[tuple[DecisionRow, ProposalRow]]:
-        """The KEEPs of this session, also those that were retracted."""
+        """The KEEPs of this session, including those that were retracted."""
         rows = self._ledger.decisions("WHERE session = ? AND status = 'KEEP'", (self.row.id,))
         return [(row, self._proposal(row.id)) for row in rows]
 
@@ -435,7 +442,7 @@ class Session:
         )
 
     def _record(self, decided: Sequence[tuple[DecisionRow, object]]) -> None:
-        """Durable, all or none. The first row has what was spent since the last."""
+        """Make decisions durable, all or none. The first row carries the cost since the last recorded row."""
         if not decided:
             return
         rows = [decision for decision, _ in decided]
@@ -446,8 +453,8 @@ class Session:
             self.measuring.note.watcher.decided(row)
 
     def _cost(self) -> float | None:
-        """Dollars since the session's last row: the rows add up to what was spent. None when nothing is priced."""
-        if not priced(self.study):
+        """The dollars since the session's last row, so that the rows add up; None if the study gives no prices."""
+        if not has_prices(self.study):
             return None
         return round(self.measuring.spent().dollars - self._ledger.recorded_cost(self.row.id), 6)
 

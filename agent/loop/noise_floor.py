@@ -30,7 +30,7 @@ FEWEST_PER_KNOB = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class NoiseFloor:
     """``samples``: answers per prompt of the session; ``pairs``: fresh pairs a confirmation may have; ``survey``:
     recipes to measure around the starting one; ``why``: in words, for all three."""
 
@@ -40,10 +40,10 @@ class Floor:
     why: str
 
 
-def settle(
+def settle_noise_floor(
     readings: Sequence[Reading], found: Sources | None, policy: Policy, budget: Budget, width: int, chosen: int | None,
     knobs: int = 0,
-) -> Floor:  # fmt: skip
+) -> NoiseFloor:  # fmt: skip
     """From repeats of the starting recipe. ``found``: where the target's noise comes from; ``width``: how many probes
     run side by side; ``chosen``: answers per prompt that an earlier session under the question settled on;
     ``knobs``: that a survey would move, 0 where none may be taken."""
@@ -56,7 +56,7 @@ def settle(
     survey, so = _survey(probes, policy, budget, knobs) if knobs else (0, "")
     told = f"{samples} answers per prompt: {why}; at most {pairs} fresh pairs: {because}"
     told += f"; a survey of {survey}: {so}" if survey else ""
-    return Floor(samples, pairs, survey, told)
+    return NoiseFloor(samples, pairs, survey, told)
 
 
 def _answers(readings: Sequence[Reading], found: Sources, most: int) -> tuple[int, str]:
@@ -110,7 +110,7 @@ def _survey(probes: float | None, policy: Policy, budget: Budget, knobs: int) ->
 
 
 def visible_effect(
-    readings: Sequence[Reading], found: Sources | None, target: str, floor: Floor, policy: Policy
+    readings: Sequence[Reading], found: Sources | None, target: str, floor: NoiseFloor, policy: Policy
 ) -> float:  # fmt: skip
     """The true effect that a confirmation shows with an even chance, if pairing by seed cancels half of the noise. Two
     or three means lie close together by chance; they vary by no less than what prompts and answers bring."""
@@ -121,7 +121,7 @@ def visible_effect(
     return policy.smallest_effect + quantile(level, freedom) * math.sqrt(max(spread.variance, least) / floor.pairs)
 
 
-def told(found: Sources | None, category: str, visible: float) -> str:
+def noise_message(found: Sources | None, category: str, visible: float) -> str:
     """A line for the log: the noise and what the study can resolve."""
     if found is None:
         return f"NOISE of {category} cannot be told from these readings"
@@ -132,7 +132,7 @@ def told(found: Sources | None, category: str, visible: float) -> str:
     )
 
 
-def floor_data(floor: Floor, found: Sources | None, visible: float) -> dict[str, Any]:
+def floor_data(floor: NoiseFloor, found: Sources | None, visible: float) -> dict[str, Any]:
     """As the ledger keeps it."""
     noise = None if found is None else {
         "seed": found.seed, "prompt_by_seed": found.prompt_by_seed, "answer": found.answer,

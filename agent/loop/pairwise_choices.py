@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.loop.judge_monitor import Examiner
+from agent.loop.judge_monitor import JudgeMonitor
 from agent.loop.round import Pair
 from agent.study.load import Study
 from common.errors import MissingRequirement
@@ -29,11 +29,11 @@ class Choices:
     store: ProbeStore
     study: Study
 
-    def make(self, pairs: Sequence[Pair], examiner: Examiner) -> None:
+    def make(self, pairs: Sequence[Pair], judge_monitor: JudgeMonitor) -> None:
         """Have each pair of answers compared, unless that was done. Equal answers are a tie that costs nothing."""
-        fresh = {pair: self._duels(pair) for pair in pairs if not self.there(pair)}
+        fresh = {pair: self._duels(pair) for pair in pairs if not self.is_made(pair)}
         asked = [(pair, place) for pair, duels in fresh.items() for place, duel in duels.items() if _differ(duel)]
-        found = dict(zip(asked, examiner.choices([fresh[pair][place] for pair, place in asked]), strict=True))
+        found = dict(zip(asked, judge_monitor.choices([fresh[pair][place] for pair, place in asked]), strict=True))
         for pair, duels in fresh.items():
             self._keep(pair, {place: found.get((pair, place), 0.0) for place in duels})
 
@@ -48,7 +48,7 @@ class Choices:
         data = {"choices": [asdict(choice) for choice in made], "failure": told}
         write_durably(self._path(pair), json.dumps(data) + "\n")
 
-    def made(self, pairs: Sequence[Pair]) -> list[Choice] | Failure:
+    def read(self, pairs: Sequence[Pair]) -> list[Choice] | Failure:
         """What was chosen; a failure where too much of it could not be read."""
         choices = []
         for pair in pairs:
@@ -63,7 +63,7 @@ class Choices:
             choices += made
         return choices
 
-    def there(self, pair: Pair) -> bool:
+    def is_made(self, pair: Pair) -> bool:
         """Whether it was done; a file that is damaged is made again."""
         return self._read(pair) is not None
 

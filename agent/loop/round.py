@@ -178,7 +178,7 @@ class Round:
         stream = self._screening() if stage == "screening" else self.seeds.confirming(turn)
         taken = self.lost | one.used
         usable = list(islice((seed for seed in stream if seed not in taken), number))
-        own = list(islice(self.seeds.disguise(turn, stage), number)) if one.disguised else usable
+        own = list(islice(self.seeds.aa_candidate(turn, stage), number)) if one.disguised else usable
         return [
             Pair(Probe(one.recipe, self.key, mine), Probe(self.incumbent, self.key, theirs))
             for mine, theirs in zip(own, usable, strict=True)

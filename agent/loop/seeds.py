@@ -30,17 +30,17 @@ class Seeds:
     def confirming(self, turn: int) -> Iterator[int]:
         return self._fresh("confirming", turn)
 
-    def disguise(self, turn: int, stage: str) -> Iterator[int]:
+    def aa_candidate(self, turn: int, stage: str) -> Iterator[int]:
         """What the incumbent is trained with when it poses as the candidate of this turn."""
         return self._fresh(f"disguise of {stage}", turn)
 
-    def leaving_out(self, turn: int) -> Iterator[int]:
+    def leave_one_out(self, turn: int) -> Iterator[int]:
         return self._fresh("leaving out", turn)
 
     def holdout(self) -> Iterator[int]:
         return self._fresh("holdout", 0)
 
-    def disguised(self, turn: int, share: float) -> bool:
+    def is_aa_test(self, turn: int, share: float) -> bool:
         """Whether this turn's candidate is the incumbent in disguise."""
         return self._number("disguised", turn, 0) / 2**31 < share
 

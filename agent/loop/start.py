@@ -11,9 +11,9 @@ from pathlib import Path
 from agent.ledger.file import lost_sessions, no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import BAD_ROWS, CheckRow, SessionRow
-from agent.loop.budget import for_judging, limits, spent_by
+from agent.loop.budget import judging_allowance, spent_by, with_overrides
 from agent.loop.graph import run_loop
-from agent.loop.judge_monitor import Examiner
+from agent.loop.judge_monitor import JudgeMonitor
 from agent.loop.measuring import Measuring, Watcher
 from agent.loop.nodes import BASELINE_FAILED, Session
 from agent.loop.seeds import Seeds
@@ -60,7 +60,7 @@ def begin(
 ) -> str:
     """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands.
     ``runner``, ``proposers``: instead of those that the study asks for."""
-    note = _Notes(watcher)
+    note = _SessionLog(watcher)
     checked = check_study(study, note)
     study = checked.study
     require_power(study, workspace)
@@ -88,10 +88,10 @@ def begin(
         )
         ledger.begin(row, start)
         note.keep_in(ledger, row.id)
-        opened.examiner.record_beginning(ledger, row.id)
+        opened.judge_monitor.record_first_examination(ledger, row.id)
         note(f"BEGIN study {study.name}, {proposers.says}")
         note(opened.runner.about)
-        _tell_left_out(study, ledger, row.id, note)
+        _note_bad_rows(study, ledger, row.id, note)
         _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
 
@@ -109,7 +109,7 @@ def resume(
             f"{study.path} no longer asks what session {row.id} began with (a copy is in "
             f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
         )
-    note = _Notes(watcher)
+    note = _SessionLog(watcher)
     study = check_study(study, note, before).study
     given = Overrides(
         *(
@@ -119,8 +119,8 @@ def resume(
     )
     proposers = choose(study.file.proposer, os.environ, note)
     with _open(workspace, study, given, note, row.id) as opened:
-        key = replace(opened.key, samples=_samples(opened.ledger, row.id) or opened.key.samples)
-        if ended := opened.examiner.epoch_ended(opened.ledger, row.id):
+        key = replace(opened.key, samples=_chosen_samples(opened.ledger, row.id) or opened.key.samples)
+        if ended := opened.judge_monitor.ended_epoch(opened.ledger, row.id):
             note.keep_in(opened.ledger, row.id)
             _session(row, key, study, workspace, opened, proposers, note, report).close(ended)
             return row.id
@@ -133,12 +133,12 @@ def resume(
         opened.ledger.set_limits(row.id, vars(given))
         note(f"RESUME {proposers.says}")
         note(opened.runner.about)
-        _tell_left_out(study, opened.ledger, row.id, note)
+        _note_bad_rows(study, opened.ledger, row.id, note)
         _run(_session(row, key, study, workspace, opened, proposers, note, report))
     return row.id
 
 
-def _tell_left_out(study: Study, ledger: Ledger, session: str, note: "_Notes") -> None:
+def _note_bad_rows(study: Study, ledger: Ledger, session: str, note: "_SessionLog") -> None:
     """To the watcher, and into the ledger for the report."""
     for name, source in study.material.read_sources.items():
         if source.bad:
@@ -155,26 +155,26 @@ def _tell_left_out(study: Study, ledger: Ledger, session: str, note: "_Notes") -
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _OpenSession:
     """What a session needs open: the ledger, the runner with its workers up, the probe key of what lies on disk, and
-    the scorer's examiner."""
+    the scorer's judge_monitor."""
 
     session: str
     budget: Budget
     ledger: Ledger
     runner: Runner
     key: ProbeKey
-    examiner: Examiner
+    judge_monitor: JudgeMonitor
 
 
 @contextmanager
 def _open(
-    workspace: Workspace, study: Study, overrides: Overrides, note: "_Notes", session: str | None,
+    workspace: Workspace, study: Study, overrides: Overrides, note: "_SessionLog", session: str | None,
     given: Runner | None = None,
-) -> Iterator[_Opened]:  # fmt: skip
+) -> Iterator[_OpenSession]:  # fmt: skip
     """For a new session (None) or one that is taken up. A new one's scorer is examined before a worker asks it
     anything: what it finds may begin a comparison epoch, which is in the probe key."""
-    budget = limits(study.file.budget, overrides.decisions, overrides.hours)
+    budget = with_overrides(study.file.budget, overrides.decisions, overrides.hours)
     with (
         workspace.held(),
         interruptible(),
@@ -184,33 +184,33 @@ def _open(
         name = session or _session_id(ledger, workspace)
 
         def allowance() -> Allowance:
-            return for_judging(budget, spent_by(ledger, name, budget, workspace), workspace, name)
+            return judging_allowance(budget, spent_by(ledger, name, budget, workspace), workspace, name)
 
-        with Examiner.of(study, allowance, note) as examiner:
+        with JudgeMonitor.of(study, allowance, note) as judge_monitor:
             if session is None:
-                examiner.begin()
+                judge_monitor.begin()
             resident = study.file.runner.kind == "resident"
             note.watcher.note(
                 "starting the workers, which load the base model" if resident else "the runner is simulated"
             )
             with given or open_runner(study, workspace, overrides.workers) as runner:
                 key = study.material.key(runner.environment, runner.base)
-                yield _Opened(name, budget, ledger, runner, key, examiner)
+                yield _OpenSession(name, budget, ledger, runner, key, judge_monitor)
 
 
 def _session(
-    row: SessionRow, key: ProbeKey, study: Study, workspace: Workspace, opened: _Opened, proposers: Chain,
-    note: "_Notes", report: WriteReport,
+    row: SessionRow, key: ProbeKey, study: Study, workspace: Workspace, opened: _OpenSession, proposers: Chain,
+    note: "_SessionLog", report: WriteReport,
 ) -> Session:  # fmt: skip
     measuring = Measuring(
         row, study, opened.budget, key, workspace, opened.ledger, opened.runner, ProbeStore(workspace.runs),
-        opened.examiner, note, reserve=2 * study.file.policy.holdout_seeds,
+        opened.judge_monitor, note, reserve=2 * study.file.policy.holdout_seeds,
     )  # fmt: skip
     seeds = Seeds(study.file.probe.seeds, opened.ledger.sessions_before(row.id), row.seed)
     return Session(measuring, proposers, lambda session_id: report(workspace, session_id), seeds)
 
 
-def _samples(ledger: Ledger, session: str) -> int | None:
+def _chosen_samples(ledger: Ledger, session: str) -> int | None:
     """Answers per prompt that a session settled on; None before it did."""
     return next((int(check.data["samples"]) for check in ledger.checks(session, "floor")), None)
 
@@ -227,7 +227,7 @@ def _run(session: Session) -> None:
     session.measuring.over_budget()
     session.measuring.publish()
     try:
-        if unfit := session.look_again():
+        if unfit := session.examine_resumed():
             session.end(unfit)
         else:
             run_loop(session, folder / "checkpoint.sqlite")
@@ -280,7 +280,7 @@ def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) ->
     return row
 
 
-class _Notes:
+class _SessionLog:
     """Notes go to the watcher and, once there is a session in the ledger, to its lines of the progress log."""
 
     def __init__(self, watcher: Watcher) -> None:

@@ -17,7 +17,7 @@ from agent.ledger.as_of import PastLedger
 from agent.ledger.result_rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
-from agent.loop.budget import Spent, left, limits
+from agent.loop.budget import Spent, budget_left, with_overrides
 from agent.proposers import Situation
 from agent.proposers.context import Search
 from agent.proposers.prompt import conversation
@@ -139,7 +139,7 @@ def _without_instructions(study: Study) -> Study:
 
 
 def _budget_left(ledger: Ledger, session: SessionRow, study: Study, first: ProposalRow) -> str:
-    budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
+    budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
     hours = ledger.active_seconds(session.id, datetime.fromisoformat(first.time).timestamp()) / 3600
     probes = sum(row.time <= first.time for row in ledger.probes(session.id))
-    return left(budget.model_copy(update={"dollars": None}), Spent(first.turn - 1, hours, probes, 0.0, 0.0))
+    return budget_left(budget.model_copy(update={"dollars": None}), Spent(first.turn - 1, hours, probes, 0.0, 0.0))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.loop import start as opening
+import agent.loop.start
 from bench.faults.compare import Result
 from bench.faults.scenario import Act, Run, Scenario, lines_of, nightlane, plain, rows_of, tables
 from bench.faults.supervisor import Ended
@@ -165,7 +165,7 @@ def _in_world(effect: Effect, noise: float = 0.3, answering: bool = False, width
 
     def put() -> None:
         kind = _Answering if answering else SimulatedRunner
-        opening.open_runner = lambda study, workspace, *_: kind(
+        agent.loop.start.open_runner = lambda study, workspace, *_: kind(
             study.material, ProbeStore(workspace.runs), world=_World(effect, noise), width=width
         )
 

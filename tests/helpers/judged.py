@@ -11,7 +11,6 @@ import tiny
 from rich.console import Console
 
 from agent.ledger.tables import DecisionRow
-from agent.loop import start as opening
 from agent.loop.measuring import Watcher
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import load_study
@@ -153,7 +152,7 @@ class RunnerHere:
 
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions train in this process from now on."""
-    monkeypatch.setattr(opening, "open_runner", lambda study, where, _: RunnerHere(study.material, where.runs))
+    monkeypatch.setattr("agent.loop.start.open_runner", lambda study, where, _: RunnerHere(study.material, where.runs))
 
 
 class Watching(PlainWatcher):

@@ -122,7 +122,7 @@ class Runner(SimulatedRunner):
     base = None  # type: ignore[assignment]
 
     def __init__(self, asked: Study, runs: Path, width: int = 1, denied: str = "beta") -> None:
-        again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leaving_out(0), 20))
+        again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leave_one_out(0), 20))
         super().__init__(asked.material, ProbeStore(runs), world=World(again, denied), width=width)
 
     def _run_one(self, probe: Probe, listener: Listener) -> Outcome:

@@ -11,7 +11,6 @@ import simulated_study
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow
-from agent.loop import start as opening
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
@@ -71,6 +70,6 @@ def looks(decision: DecisionRow) -> list[dict[str, Any]]:
 
 
 def go_on(study: Study, workspace: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
+    monkeypatch.setattr("agent.loop.start.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

@@ -7,7 +7,7 @@ from functools import cached_property
 from agent.ledger.file import no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow, ExaminationRow, ProbeRow, ProposalRow, SessionRow, last_incumbent
-from agent.loop.budget import Spent, limits, priced, spent_by
+from agent.loop.budget import Spent, has_prices, spent_by, with_overrides
 from agent.loop.survey import Surveyed, closed
 from agent.proposers.context import CALIBRATION
 from agent.study.load import Study, parse_study
@@ -129,7 +129,7 @@ class SessionRecord:
 
     @property
     def priced(self) -> bool:
-        return priced(self.study)
+        return has_prices(self.study)
 
 
 def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
@@ -144,7 +144,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         stood = {session.start, *(decision.incumbent for decision in decisions)}
         concerned = stood | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
         probes = tuple(ledger.probes(session.id))
-        budget = limits(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
+        budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
         checks = tuple(ledger.checks(session.id))
         borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
         store = ProbeStore(workspace.runs)

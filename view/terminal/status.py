@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from agent.loop.budget import left
+from agent.loop.budget import budget_left
 from agent.workspace.folder import Workspace
 from view.data.alpha_spending import policy_of, spendings
 from view.data.decisions import proposer_counts
@@ -50,7 +50,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         },
         "spent": {name: round(value, 4) for name, value in asdict(spent).items()},
         "budget": budget.model_dump(mode="json"),
-        "budget_left": left(budget, spent),
+        "budget_left": budget_left(budget, spent),
         "go_on": _command(record, workspace),
     }
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.loop.budget import Spent, exhausted, left, limits
+from agent.loop.budget import Spent, budget_left, exhausted, with_overrides
 from agent.study.schema import Budget
 
 
@@ -24,9 +24,9 @@ def test_a_session_ends_at_the_first_limit_it_reaches(budget: Budget, spent: Spe
 
 
 def test_the_command_line_overrides_the_budget() -> None:
-    given = limits(Budget(decisions=3, hours=2, probes=7), 9, None)
+    given = with_overrides(Budget(decisions=3, hours=2, probes=7), 9, None)
     assert (given.decisions, given.hours, given.probes) == (9, 2, 7)
-    assert left(given, Spent(4, 0.5, 2, 0, 99)) == "5 of 9 decisions, 1.50 of 2 hours, 5 of 7 probes"
+    assert budget_left(given, Spent(4, 0.5, 2, 0, 99)) == "5 of 9 decisions, 1.50 of 2 hours, 5 of 7 probes"
 
 
 def test_what_is_kept_back_for_the_end_counts_before_it_is_spent() -> None:

@@ -12,7 +12,6 @@ import settings_nights as nights
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow
-from agent.loop import start as opening
 from agent.loop.nodes import Session
 from agent.loop.start import Overrides, begin, resume
 from agent.proposers.context import CALIBRATION, Search
@@ -200,7 +199,7 @@ def test_a_night_killed_where_its_budget_ended_resumes_to_the_same_rows(
         play(asked, Workspace(tmp_path / "killed"))
     workspace = Workspace(tmp_path / "killed")
     Disk(monkeypatch)
-    monkeypatch.setattr(opening, "open_runner", lambda *_: nights.Runner(asked, workspace.runs, WIDTH))
+    monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: nights.Runner(asked, workspace.runs, WIDTH))
     resume(workspace, None, Overrides(decisions=2 * WIDTH), nights.Silent(), write_report)
     found = rows(load_record(workspace, None))
     made = {name: gist(row) for name, row in wanted.items() if row.turn > 0}
@@ -218,14 +217,14 @@ def test_a_retraction_that_was_come_to_before_the_budget_ended_is_made(
     """The first KEEP's re-test contradicts it; the second's is not paid for any more."""
     asked = nights.study(tmp_path / "study", {"lanes.curriculum": None, "budget": {"disk_gb": "1"}})
     disk, workspace = Disk(monkeypatch), Workspace(tmp_path / "night")
-    original = Ledger.checked
+    original = Ledger.record_checks
 
     def full_from_then_on(self: Ledger, *checks: CheckRow) -> None:
         original(self, *checks)
         if checks[0].kind == "leave_one_out":
             disk.times = disk.asked
 
-    monkeypatch.setattr(Ledger, "checked", full_from_then_on)
+    monkeypatch.setattr(Ledger, "record_checks", full_from_then_on)
     runner = nights.Runner(asked, workspace.runs, denied="learning_rate")
     begin(asked, workspace, Overrides(), 0, False, nights.Silent(), write_report, runner)
     record = load_record(workspace, None)

@@ -11,8 +11,8 @@ import pytest
 import simulated_study
 from test_session import go_on, interrupted, ledger_of, play
 
+from agent.ledger.store import Ledger
 from agent.loop import measuring
-from agent.loop import start as opening
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance
@@ -82,7 +82,7 @@ def test_periods_of_an_older_version_that_ended_before_they_began_count_as_nothi
     study: Study, tmp_path: Path
 ) -> None:
     session = play(study, tmp_path, decisions=1)
-    with opening.Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
+    with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
         before = ledger.active_seconds(session)
         ledger.mark_alive(session, 5 * DAY, 4 * DAY)
         assert ledger.active_seconds(session) == before >= 0
@@ -93,7 +93,7 @@ def test_the_latest_session_is_the_one_that_began_last_whatever_the_clock_said(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = play(study, tmp_path, decisions=1)
-    monkeypatch.setattr(opening, "now", lambda: "2001-01-01T00:00:00Z")
+    monkeypatch.setattr("agent.loop.start.now", lambda: "2001-01-01T00:00:00Z")
     second = play(study, tmp_path, decisions=1)
     with ledger_of(tmp_path) as ledger:
         assert ledger.sessions() == [first, second]
@@ -109,7 +109,7 @@ def test_a_session_in_a_second_that_another_had_takes_another_name(
         def now(_zone: Any) -> Any:
             return SimpleNamespace(strftime=lambda _form: "20010101-000000")
 
-    monkeypatch.setattr(opening, "datetime", Stopped)
+    monkeypatch.setattr("agent.loop.start.datetime", Stopped)
     (tmp_path / "runs" / "session-20010101-000000-2").mkdir(parents=True)  # of a ledger that is gone
     names = [play(study, tmp_path, decisions=1) for _ in range(2)]
     assert names == ["20010101-000000", "20010101-000000-3"]

@@ -64,7 +64,7 @@ def test_answers_that_changed_before_they_were_harvested_are_asked_for_again(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     harvests.night(harvests.study(whole, budget=FEW), whole)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Harvest, "_gathered", interrupt)
+        patched.setattr(Harvest, "_make_pairs", interrupt)
         harvests.night(harvests.study(cut, budget=FEW), cut)
     store, changed = ProbeStore(cut / "runs"), []
     for path in (cut / "runs").glob("probe-*/answers.jsonl"):
@@ -91,9 +91,9 @@ def test_choices_that_are_damaged_are_none_and_a_decision_on_them_says_the_way_o
     pair = Pair(Probe(study.start, key, 1), Probe(study.start, key, 2))
     choices = Choices(tmp_path, ProbeStore(tmp_path), study)
     (tmp_path / f"choices-{pair.candidate.id}-{pair.baseline.id}.json").write_text(text, encoding="utf-8")
-    assert not choices.there(pair)
+    assert not choices.is_made(pair)
     with pytest.raises(MissingRequirement, match="nightlane run"):
-        choices.made([pair])
+        choices.read([pair])
 
 
 @pytest.mark.parametrize(("kind", "barred"), [("oom", False), ("diverged", True)])

@@ -12,7 +12,6 @@ from worlds import World, play, recorded, study_of
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
-from agent.loop import start as opening
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import Study, load_study
@@ -87,7 +86,7 @@ def night(study: Study, workspace: Path, world: World | None = None, stop: int =
 
 def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
     runner = Answering(study, workspace, World(orders, NOISE))
-    monkeypatch.setattr(opening, "open_runner", lambda *_: runner)
+    monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: runner)
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)
     return runner

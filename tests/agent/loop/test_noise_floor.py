@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from agent.loop.noise_floor import Floor, visible_effect
+from agent.loop.noise_floor import NoiseFloor, visible_effect
 from agent.policy.settings import Policy
 from probes.result.reading import ProbeKey, Reading, Score, Timing
 from probes.result.variance_components import sources
@@ -21,7 +21,7 @@ def reading(seed: int, values: list[float]) -> Reading:
 def visible(*readings: Reading) -> float:
     found = sources(readings, "advice", None, 1)
     assert found is not None
-    return visible_effect(readings, found, "advice", Floor(1, 3, 0, ""), Policy())
+    return visible_effect(readings, found, "advice", NoiseFloor(1, 3, 0, ""), Policy())
 
 
 def test_two_means_that_agree_by_chance_promise_no_more_than_their_answers_can_show() -> None:

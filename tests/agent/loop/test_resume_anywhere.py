@@ -22,7 +22,6 @@ import settings_nights as nights
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from agent.ledger.store import Ledger
-from agent.loop import start as opening
 from agent.loop.nodes import Session
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import Study
@@ -31,10 +30,20 @@ from preferences.store.stores import Stores
 from view.report.report import write_report
 
 WRITES = (
-    "begin", "set_limits", "finish", "seen", "propose", "measured", "decide", "checked", "settle", "examined", "note",
-    "keep_recipe",
-)  # fmt: skip
-PARTS = ("measure_start", "next_round", "measure", "decide", "record", "harvest", "check_keeps", "end")
+    "begin",
+    "set_limits",
+    "finish",
+    "mark_alive",
+    "record_proposal",
+    "record_probe",
+    "record_decisions",
+    "record_checks",
+    "record_noise_floor",
+    "record_examination",
+    "record_event",
+    "record_recipe",
+)
+PARTS = ("measure_start", "propose_round", "measure", "decide", "record", "harvest", "check_keeps", "end")
 EVERY = int(os.environ.get("NIGHTLANE_KILLS", "31"))
 DENIED = "learning_rate"
 VARIES = {"time", "cost_usd"}
@@ -179,7 +188,9 @@ def test_the_night_has_what_it_is_for(night: Night) -> None:
 
 def test_a_night_killed_after_any_write_ends_as_one_that_was_not(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(opening, "open_runner", lambda *_: nights.Runner(night.asked, workspace.runs, denied=DENIED))
+    monkeypatch.setattr(
+        "agent.loop.start.open_runner", lambda *_: nights.Runner(night.asked, workspace.runs, denied=DENIED)
+    )
     unlike = dict[str, list[str]]()
     for folder in night.camera.taken:
         workspace = Workspace(folder)

@@ -78,9 +78,9 @@ def test_a_disguised_baseline_that_would_have_been_kept_is_a_false_alarm(tmp_pat
     from agent.loop.seeds import Seeds
 
     seeds = Seeds(study.file.probe.seeds, 0, 0)
-    turns = [turn for turn in range(1, 9) if seeds.disguised(turn, 0.5)]
+    turns = [turn for turn in range(1, 9) if seeds.is_aa_test(turn, 0.5)]
     assert turns
-    streams = [seeds.disguise(turn, stage) for turn in turns for stage in ("screening", "confirming")]
+    streams = [seeds.aa_candidate(turn, stage) for turn in turns for stage in ("screening", "confirming")]
     lucky = {next(stream) for stream in streams for _ in range(10)}
 
     class Lucky(World):

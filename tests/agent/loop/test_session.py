@@ -10,8 +10,7 @@ import pytest
 import simulated_study
 
 from agent.ledger.store import Ledger
-from agent.loop import start as opening
-from agent.loop.start import Overrides, begin, resume
+from agent.loop.start import Overrides, begin, open_runner, resume
 from agent.policy.settings import Policy
 from agent.proposers.context import CHANCES, UNDECIDED, Search
 from agent.study.load import Study, load_study
@@ -488,7 +487,7 @@ def test_a_source_that_changes_while_the_workers_start_is_refused(
 ) -> None:
     text = simulated_study.STUDY.replace("[data.sources]", f'[data]\nbad_rows = "{bad}"\n[data.sources]')
     found = load_study(simulated_study.write_study(tmp_path / "study", text))
-    starting = opening.open_runner
+    starting = open_runner
 
     def slow(*arguments: Any) -> Any:
         path = tmp_path / "study" / "good.jsonl"
@@ -496,7 +495,7 @@ def test_a_source_that_changes_while_the_workers_start_is_refused(
         return starting(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(opening, "open_runner", slow)
+        patched.setattr("agent.loop.start.open_runner", slow)
         with pytest.raises(StudyChanged, match=r"source good \(.*good\.jsonl\) changed since; run it again"):
             play(found, tmp_path)
     with ledger_of(tmp_path) as ledger:

@@ -14,7 +14,6 @@ import settings_nights as nights
 import tiny
 
 from agent.ledger.store import Ledger
-from agent.loop import start as opening
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
@@ -100,7 +99,7 @@ def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.Mon
 
     with pytest.raises(KeyboardInterrupt):
         begin(asked, workspace, Overrides(), 0, False, nights.Silent(case.stop), write_report, runner())
-    monkeypatch.setattr(opening, "open_runner", lambda *_: runner())
+    monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: runner())
     resume(workspace, None, Overrides(), nights.Silent(), write_report)
 
 

@@ -11,7 +11,7 @@ from worlds import World, go_on, looks, play, recorded, study_of
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
-from agent.loop.noise_floor import settle
+from agent.loop.noise_floor import settle_noise_floor
 from agent.loop.survey import SURVEY, drawn, legal, near, surveyed
 from agent.policy.decision_rule import Terms, expect
 from agent.policy.effect_model import Move, Response, Seen
@@ -190,17 +190,19 @@ def reading(seed: int) -> Reading:
 def test_choices_are_not_surveyed() -> None:
     """They are on another scale than scores, which is what a survey compares."""
     readings = [reading(seed) for seed in (1, 2)]
-    quiet = settle(readings, None, Policy(), Budget(), 1, None, knobs=0)
+    quiet = settle_noise_floor(readings, None, Policy(), Budget(), 1, None, knobs=0)
     assert (quiet.survey, "survey" in quiet.why) == (0, False)
-    assert settle(readings, None, Policy(), Budget(), 1, None, knobs=7).survey == Policy().survey
+    assert settle_noise_floor(readings, None, Policy(), Budget(), 1, None, knobs=7).survey == Policy().survey
 
 
 def test_dollars_bound_a_survey_as_hours_do() -> None:
     readings = [reading(seed) for seed in (1, 2)]
-    hours = settle(readings, None, Policy(), Budget(hours=0.5), 1, None, knobs=6)
-    dollars = settle(readings, None, Policy(), Budget(hours=None, dollars=1.0, dollars_per_hour=2.0), 1, None, knobs=6)
+    hours = settle_noise_floor(readings, None, Policy(), Budget(hours=0.5), 1, None, knobs=6)
+    dollars = settle_noise_floor(
+        readings, None, Policy(), Budget(hours=None, dollars=1.0, dollars_per_hour=2.0), 1, None, knobs=6
+    )
     assert hours.survey == dollars.survey == 18
-    short = settle(readings, None, Policy(), Budget(hours=0.5), 1, None, knobs=7)
+    short = settle_noise_floor(readings, None, Policy(), Budget(hours=0.5), 1, None, knobs=7)
     assert (short.survey, "survey" in short.why) == (0, False), "18 recipes cannot tell seven knobs apart"
 
 
