@@ -37,7 +37,6 @@ def session_figures(record: SessionRecord) -> Figures:
         question=_question(record),
         decisions=decisions,
         in_flight=tuple(f"{row.knob} {shown(row.before)} -> {shown(row.after)}" for row in record.in_flight),
-<<<<<<< HEAD
         incumbent=record.incumbent.digest,
         differences=differences(record),
         rule=rule,
@@ -59,21 +58,9 @@ def session_figures(record: SessionRecord) -> Figures:
         sources=noise_sources(record),
         proposers=proposer_counts(record),
         cost=_cost(record),
-        budget_left=left(record.budget, record.spent),
+        budget_left=budget_left(record.budget, record.spent),
         missing=record.missing,
     )
-=======
-        incumbent=record.incumbent.digest, differences=differences(record), rule=rule,
-        visible=floor.visible if floor else _seen(decisions, rule),
-        retractions=checks.retractions(record), calibration=checks.calibration(record), spendings=spendings(record),
-        floor=floor, survey=survey(record), harvests=harvested(record),
-        left_out=checks.left_out(record), holdout=checks.holdout(record),
-        searched=searched(record), noise=noise(record), profiles=profiles(record), outcomes=outcomes(record),
-        breakdown=breakdown(record), judging=gather_judging(record), sources=noise_sources(record),
-        proposers=proposer_counts(record), cost=_cost(record),
-        budget_left=budget_left(record.budget, record.spent), missing=record.missing,
-    )  # fmt: skip
->>>>>>> e752ae9 (Loop: names in the field's terms (judge monitor, final checks, A/A candidate, noise floor), no import aliases in its tests)
 
 
 def _baseline_failure(record: SessionRecord) -> str | None:
