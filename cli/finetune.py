@@ -37,13 +37,13 @@ def finetune(
     from agent.workspace.folder import interruptible, uninterrupted
     from agent.workspace.pair_stores import open_stores
     from cli.recipe_choice import recipe_for
-    from finetune.plan import Asked, plan
+    from finetune.plan import FinetuneRequest, plan
     from finetune.run import run
     from view.terminal.finetune import manifest_data, plan_text, training
 
     loaded = load(study)
     chosen = recipe_for(loaded, workspace_at(workspace), recipe)
-    asked = Asked(
+    asked = FinetuneRequest(
         study=loaded.name,
         material=loaded.material,
         recipe=chosen.recipe,

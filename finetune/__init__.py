@@ -1,1 +1,1 @@
-"""What is shipped: the full-length run, which trains one recipe on its whole data. It has no score (law 1)."""
+"""The full-length run: trains one recipe on its whole data, to be shipped. It has no score (law 1)."""

@@ -1,4 +1,4 @@
-"""How long a full-length run is, in optimizer steps. Pure."""
+"""The length of a full-length run in optimizer steps. Pure."""
 
 from math import ceil
 
@@ -8,8 +8,8 @@ EPOCHS = 3.0
 MOST = 10_000_000
 
 
-def steps_of(rows: int, batch: int, steps: int | None = None, epochs: float | None = None) -> int:
-    """``steps``, or those of so many epochs (3 where neither is said).
+def resolve_steps(rows: int, batch: int, steps: int | None = None, epochs: float | None = None) -> int:
+    """``steps``, or the steps of so many epochs (3 when neither is given).
 
     An epoch is as many rows as the sources that the mixture weighs hold together, ``rows``; how many of them each
     source supplies is the mixture's to say. E epochs are the fewest steps whose batches of ``batch`` rows hold E times

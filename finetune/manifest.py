@@ -59,7 +59,7 @@ class Manifest:
 def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
     return tuple(
         TrainedOn(
-            source.name, source.file, source.digest, len(source.pairs), source.drawn, _look(source), source.looked.bad
+            source.name, source.file, source.digest, len(source.pairs), source.drawn, _look(source), source.review.bad
         )
         for source in plan.sources
     )
@@ -101,6 +101,6 @@ def _kept_under(adapter: Path) -> str:
 
 
 def _look(source: Source) -> Look:
-    if source.looked.record is None:
+    if source.review.record is None:
         return "own"
-    return "reviewed" if source.looked.reviewed else "unreviewed"
+    return "reviewed" if source.review.reviewed else "unreviewed"

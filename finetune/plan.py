@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import BadInput
-from finetune.length import steps_of
-from finetune.review import Looked, looked, require_looked
+from finetune.length import resolve_steps
+from finetune.review import ReviewState, require_reviewed, review_state
 from lanes import Recipe
 from preferences.store.stores import Stores
 from probes.inputs.files import rows_digest
@@ -19,7 +19,7 @@ from probes.rendering.row_check import count, refused_rows
 
 
 @dataclass(frozen=True)
-class Asked:
+class FinetuneRequest:
     """A run as a person asks for it; ``origin`` says in words where the recipe comes from."""
 
     study: str
@@ -43,7 +43,7 @@ class Source:
     digest: str
     pairs: tuple[Pair, ...]
     drawn: int
-    looked: Looked
+    review: ReviewState
     left_out: str = ""
 
 
@@ -51,7 +51,7 @@ class Source:
 class Plan:
     """A run that nothing known forbids. ``sources`` in the order of the study."""
 
-    asked: Asked
+    asked: FinetuneRequest
     steps: int
     sources: tuple[Source, ...]
 
@@ -65,7 +65,7 @@ class Plan:
         return {source.name: source.pairs for source in self.sources}
 
 
-def plan(asked: Asked, stores: Stores) -> Plan:
+def plan(asked: FinetuneRequest, stores: Stores) -> Plan:
     """BadInput for a folder in use, a model that cannot do what the recipe asks, a set that nobody has looked at, an
     export that was changed, data that asks a probe or holdout prompt, and a length that is none."""
     require_empty(asked.folder)
@@ -73,9 +73,9 @@ def plan(asked: Asked, stores: Stores) -> Plan:
     locate(material.model, material.folder)
     renderer = require_fit(material, Reach.of(recipe, answers=False))
     files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
-    seen = {name: looked(name, where, stores) for name, where in files.items()}
+    seen = {name: review_state(name, where, stores) for name, where in files.items()}
     for one in seen.values():
-        require_looked(one, asked.unreviewed)
+        require_reviewed(one, asked.unreviewed)
     read = {name: good_source(name, where, material.data.bad_rows) for name, where in files.items()}
     if renderer is not None:
         counts = count(renderer, {name: source.pairs for name, source in read.items()}, recipe.max_length)
@@ -84,7 +84,7 @@ def plan(asked: Asked, stores: Stores) -> Plan:
     pairs = {name: source.pairs for name, source in read.items()}
     digests = {name: rows_digest(where) for name, where in files.items()}
     check_overlap(files, pairs, material.all_prompts)
-    steps = steps_of(sum(map(len, pairs.values())), recipe.effective_batch, asked.steps, asked.epochs)
+    steps = resolve_steps(sum(map(len, pairs.values())), recipe.effective_batch, asked.steps, asked.epochs)
     drawn = quotas(recipe.shares, steps * recipe.effective_batch)
     named = material.data.sources
     sources = (

@@ -45,7 +45,7 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
     rows = order(recipe, plan.pairs, plan.rows, asked.seed)
     trained = train(base, [TrainingJob(recipe, rows, asked.seed, folder, on_step)], material.probe)[0]
     if isinstance(trained, Exception):
-        raise _told(trained, plan)
+        raise _as_error(trained, plan)
     note_asking(trained.adapter, base.renderer)
     manifest = Manifest(
         study=asked.study,
@@ -91,7 +91,7 @@ def _prepared(threads: int) -> str:
     return "cuda" if devices else "cpu"
 
 
-def _told(error: Exception, plan: Plan) -> Exception:
+def _as_error(error: Exception, plan: Plan) -> Exception:
     """A failure of the run in one sentence with its exit code; what is none of a known kind is a defect of ours."""
     kind, folder = classify(error), plan.asked.folder
     if kind == "diverged":

@@ -13,7 +13,7 @@ from trainable import asked, exported, planned, review, row, stores
 from common.errors import BadInput
 from finetune.manifest import Look, trained_on
 from finetune.plan import plan
-from finetune.review import looked
+from finetune.review import review_state
 from preferences.store.annotations import Vote
 from preferences.store.stores import Stores
 from view.terminal.finetune import plan_text
@@ -146,7 +146,7 @@ def test_as_long_as_the_store_stays_an_export_was_looked_at_exactly_when_the_sto
     file = exported(found, folder)
     for number, verdict in verdicts:
         review(found, range(number % rows, number % rows + 1), verdict)
-    seen = looked("mined", file, found)
+    seen = review_state("mined", file, found)
     assert seen.reviewed == found.reviewed("dpo")
     assert not seen.stale
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import tiny
 
-from finetune.plan import Asked, Plan, plan
+from finetune.plan import FinetuneRequest, Plan, plan
 from preferences.export.dataset import export
 from preferences.store.annotations import Review, ReviewAnswer
 from preferences.store.provenance import Provenance, Side
@@ -77,7 +77,7 @@ def exported(found: Stores, folder: Path) -> Path:
     return export(found, "dpo", "jsonl", folder / "mined").file
 
 
-def asked(where: Path, **changes: Any) -> Asked:
+def asked(where: Path, **changes: Any) -> FinetuneRequest:
     """A run on the export alone; fields of the request, and parameters of its recipe, may be others. Where the folder
     has no model, it is a hub model that is not in the cache."""
     recipe = tiny.recipe(**{"mixture": {"mined": 1.0}, **changes.pop("recipe", {})})
@@ -95,7 +95,7 @@ def asked(where: Path, **changes: Any) -> Asked:
         "seed": 42,
         "steps": 4,
     }
-    return Asked(**{**values, **changes})
+    return FinetuneRequest(**{**values, **changes})
 
 
 def planned(where: Path, found: Stores, **changes: Any) -> Plan:

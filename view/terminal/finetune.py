@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from common.printable import tell
 from finetune.manifest import Manifest
 from finetune.plan import Plan, Source
-from finetune.review import told
+from finetune.review import describe_export
 from view.report.markdown import count, plain
 from view.terminal.live import Terminal
 
@@ -31,11 +31,11 @@ def plan_text(plan: Plan) -> str:
 
 
 def _source(one: Source) -> str:
-    looked = one.looked
+    looked = one.review
     parts = [f"{count(len(one.pairs), 'row')}, {one.drawn} drawn"]
     if looked.record is not None:
         seen = "that somebody looked at" if looked.reviewed else "that nobody has looked at (--unreviewed)"
-        parts.append(f"{told(looked.record)} {seen}")
+        parts.append(f"{describe_export(looked.record)} {seen}")
         if looked.stale:
             parts.append(f"the {looked.record.kind} store holds another set by now")
     if one.left_out:
