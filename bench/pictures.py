@@ -56,7 +56,18 @@ def course(effect: float, seed: int, pairs: int) -> list[Difference]:
         delta, width = float(draws[:count].mean()), (spread.variance / count) ** 0.5
         half = quantile(0.025, spread.freedom) * width
         found.append(
-            Difference("target", 36, 6 + delta, 6.0, delta, width, delta - half, delta + half, own, spread.freedom)
+            Difference(
+                category="target",
+                n=36,
+                candidate=6 + delta,
+                baseline=6.0,
+                delta=delta,
+                standard_error=width,
+                low=delta - half,
+                high=delta + half,
+                variance=own,
+                freedom=spread.freedom,
+            )
         )
     return found
 
@@ -91,7 +102,17 @@ def screened(effect: float, seed: int) -> tuple[list[Difference], list[float]]:
     """What is seen at each look until screening ends, and the chance to be kept at each."""
     seen, hopes = course(effect, seed, POLICY.screening_seeds)[POLICY.first_seeds - 1 :], list[float]()
     for pairs, one in enumerate(seen, start=POLICY.first_seeds):
-        look, step = screen(Comparison({"target": one}, tuple(range(pairs)), 0.95, 0, 0), TERMS, KNOWN)
+        look, step = screen(
+            Comparison(
+                differences={"target": one},
+                seeds=tuple(range(pairs)),
+                confidence=0.95,
+                critical_candidate=0,
+                critical_baseline=0,
+            ),
+            TERMS,
+            KNOWN,
+        )
         hopes.append(look.chance)
         if step != "more":
             break

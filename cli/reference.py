@@ -115,7 +115,7 @@ def results_reference() -> str:
         _table(
             ("kind", "meaning", "caused by"),
             (
-                (f"`{kind}`", meaning.words, "the recipe" if meaning.recipes else "the machine")
+                (f"`{kind}`", meaning.words, "the recipe" if meaning.recipe_at_fault else "the machine")
                 for kind, meaning in MEANINGS.items()
             ),
         ),

@@ -1,7 +1,7 @@
-"""Who answers the problems: a model in memory, with or without an adapter, or one behind an endpoint.
+"""The models that answer the problems: one in memory, with or without an adapter, or one behind an endpoint.
 
-A model without a chat template goes on from the problem's own text, and its answer is cut where a new top-level
-construct begins, as the harnesses of HumanEval and MBPP have it. A chat model is asked for the whole function.
+A model without a chat template continues the problem's text, and its answer is cut where a new top-level construct
+begins, like in the harnesses of HumanEval and MBPP. A chat model is asked for the whole function.
 """
 
 import json
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from probes.endpoint.client import Endpoint  # importing it takes longer than to judge a hundred answers
 
 Tell = Callable[[int], None]
-"""Told how many more problems were answered."""
+"""Called with the number of problems that were answered since the last call."""
 
-CHUNK = 16  # problems between two signs of life
+CHUNK = 16  # problems between two calls of Tell
 CONCURRENCY = 8  # requests at once
 NEXT_CONSTRUCT = {
     "humaneval": re.compile(r'\n(?=class |def |async def |#|@|print\(|if |assert |```|""")'),
@@ -36,7 +36,7 @@ TASK = "Write this Python function. Reply with the whole function and its import
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """``samples`` answers per problem and seed, drawn at ``temperature``; ``batch`` rows per forward pass."""
+    """Sampling: ``samples`` answers per problem and seed; ``batch`` rows per forward pass."""
 
     samples: int = 1
     temperature: float = 0.2
@@ -51,12 +51,12 @@ class Answerer(Protocol):
     def name(self) -> str: ...
 
     def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
-        """``asking.samples`` texts per problem; one that never came is left out, never made up."""
+        """``asking.samples`` texts per problem. An answer that an endpoint never gave is left out."""
 
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A loaded base model, and the folder of a LoRA adapter to put on it."""
+    """A loaded base model, and the folder of a LoRA adapter for it."""
 
     name: str
     base: Base
@@ -66,7 +66,15 @@ class LocalModel:
         from probes.generate.sampler import Sampling, generate
         from probes.model.adapter import adapted
 
-        sampling = Sampling(asking.samples, asking.temperature, 1.0, 0, asking.max_new_tokens, seed, asking.batch)
+        sampling = Sampling(
+            samples=asking.samples,
+            temperature=asking.temperature,
+            top_p=1.0,
+            top_k=0,
+            max_new_tokens=asking.max_new_tokens,
+            seed=seed,
+            batch_size=asking.batch,
+        )
         found: list[list[str]] = []
         renderer = self.base.renderer
         with adapted(self.base, self.adapter) if self.adapter else nullcontext(self.base.model) as model:
@@ -108,7 +116,7 @@ class ServedModel:
 
 
 def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path | None) -> list[LocalModel]:
-    """The base as one answerer, and with the adapter as another; BadInput for an adapter that is none."""
+    """Load the base, and the base with the adapter if there is one; BadInput for a bad adapter."""
     from probes.run.local_workers import visible_devices
 
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
@@ -128,20 +136,20 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
 
 
 def cut(problem: Problem, text: str) -> str:
-    """A continuation up to where something new begins; what begins at its very start belongs to it."""
+    """Cut a continuation where a new construct begins, unless that is its very start."""
     found = NEXT_CONSTRUCT[problem.prompt.category].search(text, 1 if text.startswith("\n") else 0)
     return text if found is None else text[: found.start() + 1]
 
 
 def _damage(adapter: Path) -> str:
-    """What is wrong with the files of an adapter, as far as reading their heads tells; "" for nothing."""
+    """What is wrong with the files of an adapter, from their headers; "" for nothing."""
     from safetensors import SafetensorError, safe_open
 
     try:
         json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
         for weights in adapter.glob("*.safetensors"):
             with safe_open(weights, "numpy"):
-                """Its head fits its length."""
+                pass  # opening it checks that its header fits its length
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         return str(error)
     return ""

@@ -1,5 +1,5 @@
-"""What stands behind a change of pass@1: which failures went and came, which problems flipped and whether by their code
-or only by their format, and failures that spread unseen by the mean. Pure functions of results."""
+"""Explains a change of pass@1: failures by class before and after, problems that flipped (by their code or only by
+their format), and failure classes that rose although the mean did not move. Pure functions of results."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +18,9 @@ LOOK_FIRST = ("REFUSAL", "NO_CODE")
 FEW_ANSWERS, FEW_SHARE = 3, 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassCount:
-    """How many answers ended in this class, and as a share of all answers of the side."""
+    """Answers in this failure class, as a number and as a share of the side's answers."""
 
     failure_class: str
     before: int
@@ -35,7 +35,7 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A problem that flipped, with one answer of each side, and what made the difference."""
+    """A problem that flipped, the kind of difference, and one answer of each side."""
 
     problem: str
     category: str
@@ -44,12 +44,12 @@ class Change:
     after: Result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Breakdown:
-    """Two sides over the ``problems`` that both answered; ``answers`` and ``format_only`` as (before, after).
+    """Two sides on the ``problems`` that both answered; ``answers`` and ``format_only`` are (before, after).
 
-    only_before, only_after: problems left out because one side alone answered them. ``difference`` is None when the
-    sides have no problem in common.
+    only_before, only_after: problems that one side alone answered, which are left out. ``difference``: None without a
+    common problem.
     """
 
     problems: int
@@ -67,13 +67,13 @@ class Breakdown:
 def break_down(before: Sequence[Result], after: Sequence[Result]) -> Breakdown:
     """Compare two sides problem by problem.
 
-    A problem is solved when more than half of its answers pass. One that flipped did so by its format when at least
-    half of the failing answers of its unsolved side are ``format_only``: their code was right.
+    A problem is solved if more than half of its answers pass. It flipped by its format if at least half of the failing
+    answers of its unsolved side are ``format_only``: their code was right.
 
-    A failure class is warned of when the interval of pass@1's change contains 0 (or there is none) and the class rose
-    clearly. That is one of two things: a one-sided exact sign test over problems (in how many its share of the answers
-    rose, in how many it fell) with p < 0.05 after Holm's (1979) correction over all failure classes that occur; or no
-    answer before, and at least 3 answers and 2 % of them now. The second rule is a threshold and has no p.
+    There is a warning for a failure class if the interval of pass@1's change contains 0 (or there is no interval) and
+    the class rose clearly. Either a one-sided exact sign test over problems (those where its share of the answers rose
+    against those where it fell) gives p < 0.05 after Holm's (1979) correction over all failure classes; or it had no
+    answer before and has at least 3 answers and 2 % now, which is a threshold without a p value.
     """
     mine, theirs = _grouped(before), _grouped(after)
     shared = [name for name in mine if name in theirs]
@@ -83,18 +83,21 @@ def break_down(before: Sequence[Result], after: Sequence[Result]) -> Breakdown:
     classes = _classes(*flat)
     flips = {name: (_solved(befores[name]), _solved(afters[name])) for name in shared}
     return Breakdown(
-        problems=len(shared), only_before=len(mine) - len(shared), only_after=len(theirs) - len(shared),
+        problems=len(shared),
+        only_before=len(mine) - len(shared),
+        only_after=len(theirs) - len(shared),
         answers=(len(flat[0]), len(flat[1])),
         format_only=(sum(r.format_only for r in flat[0]), sum(r.format_only for r in flat[1])),
-        difference=difference, classes=classes,
+        difference=difference,
+        classes=classes,
         newly_passing=tuple(_change(befores[n], afters[n], False) for n in shared if flips[n] == (False, True)),
         newly_failing=tuple(_change(befores[n], afters[n], True) for n in shared if flips[n] == (True, False)),
         warnings=_warnings(difference, classes, befores, afters) if difference and not _moved(difference) else (),
-    )  # fmt: skip
+    )
 
 
 def count_classes(results: Iterable[Result]) -> dict[str, int]:
-    """Answers per class, in the order of CLASSES; the words of other scorers follow by name."""
+    """Answers per class in the order of CLASSES, then the words of other scorers by name."""
     found = Counter(result.failure_class for result in results)
     known: list[str] = [name for name in CLASSES if name in found]
     return {name: found[name] for name in known + sorted(found.keys() - set(known))}
@@ -112,7 +115,9 @@ def _classes(before: Sequence[Result], after: Sequence[Result]) -> tuple[ClassCo
     rows = []
     for name in count_classes([*before, *after]):
         b, a = first.get(name, 0), second.get(name, 0)
-        rows.append(ClassCount(name, b, a, b / len(before), a / len(after)))
+        rows.append(
+            ClassCount(failure_class=name, before=b, after=a, before_share=b / len(before), after_share=a / len(after))
+        )
     return tuple(rows)
 
 
@@ -121,7 +126,7 @@ def _solved(results: Sequence[Result]) -> bool:
 
 
 def _change(before: Sequence[Result], after: Sequence[Result], was_solved: bool) -> Change:
-    """A failing answer of the change's own kind, and a passing one; of the same seed and sample where there are."""
+    """A failing answer of this kind of change and a passing one, if possible of the same seed and sample."""
     good, bad = (before, after) if was_solved else (after, before)
     passing, failing = [r for r in good if r.passed], [r for r in bad if not r.passed]
     by_format = 2 * sum(r.format_only for r in failing) >= len(failing)
@@ -134,7 +139,7 @@ def _change(before: Sequence[Result], after: Sequence[Result], was_solved: bool)
 
 
 def _moved(difference: PassDifference) -> bool:
-    """Does the interval leave 0 out? Without one, nothing is known to have moved."""
+    """Whether the interval excludes 0; False without an interval."""
     return difference.low is not None and difference.high is not None and not difference.low <= 0 <= difference.high
 
 
@@ -145,20 +150,21 @@ def _warnings(
     values = _holm([_sign_test(row.failure_class, before, after) for row in failures])
     answers = sum(map(len, before.values())), sum(map(len, after.values()))
     rose = [
-        row for row, p in zip(failures, values, strict=True)
+        row
+        for row, p in zip(failures, values, strict=True)
         if p < LEVEL or (not row.before and row.after >= max(FEW_ANSWERS, FEW_SHARE * answers[1]))
-    ]  # fmt: skip
+    ]
     rose.sort(key=lambda row: (row.failure_class not in LOOK_FIRST, row.before_share - row.after_share))
     return tuple(_warning(row, difference, answers) for row in rose)
 
 
 def _fails(name: str, side: Grouped) -> bool:
-    """Is the class one of failures? Other scorers have words of their own for answers that pass."""
+    """Whether answers of this class fail. Other scorers have their own words for passing answers."""
     return any(result.failure_class == name and not result.passed for own in side.values() for result in own)
 
 
 def _sign_test(name: str, before: Grouped, after: Grouped) -> float:
-    """One-sided p that the class has become more frequent, from the signs of its change per problem."""
+    """One-sided p value that the class rose, from the signs of its change per problem."""
     from scipy.stats import binomtest
 
     def share(results: Sequence[Result]) -> float:
@@ -170,7 +176,7 @@ def _sign_test(name: str, before: Grouped, after: Grouped) -> float:
 
 
 def _holm(values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p values, in the order given."""
+    """P values adjusted by Holm (1979), in the order given."""
     adjusted, largest = [0.0] * len(values), 0.0
     for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
         largest = max(largest, min(1.0, (len(values) - rank) * values[place]))

@@ -1,4 +1,4 @@
-"""``nightlane evaluate``: problems in, answers from models or a file, verdicts from the sandbox, figures out.
+"""``nightlane evaluate``: answers to problems from models or a file, executed in the sandbox.
 
 runs/evaluation-ID/   answers-1.jsonl (and -2: before, after), written as they come   results.jsonl
 """
@@ -25,17 +25,17 @@ from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
 
 SEEDS = (42, 123, 7)
 KS = (1, 5, 10, 100)
-SCORED_BETWEEN_NOTES = 200  # answers between two signs of life
-LANES = max(4, cores())  # answers judged side by side: each waits a little between its two processes
+SCORED_BETWEEN_NOTES = 200  # answers between two notes
+LANES = max(4, cores())  # answers scored at once; each waits a little between its two processes
 
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to evaluate: a model (and, with an adapter, the difference that makes), an endpoint's model, or a file of
-    samples (and, with ``before``, the difference to another). BadInput when that is none or several of them.
-    ``folder``: where relative paths of the model start from."""
+    """What to evaluate: a model (with an adapter: both, and their difference), an endpoint's model, or a file of
+    samples (with ``before``: both files, and their difference). BadInput for none or several of these. ``folder``: for
+    relative paths of the model."""
 
     problems: Path
     model: ModelSettings | None = None
@@ -53,8 +53,8 @@ class Request:
         sources = {"--model": self.model, "--endpoint": self.endpoint, "--samples": self.samples}
         given = [name for name, value in sources.items() if value]
         if len(given) != 1:
-            told = " and ".join(given) or "none"
-            raise BadInput(f"answers come from one of {', '.join(sources)}, and {told} was given; give one of them")
+            found = " and ".join(given) or "none"
+            raise BadInput(f"answers come from one of {', '.join(sources)}, and {found} was given; give one of them")
         if self.adapter and not self.model:
             raise BadInput("--adapter is put on a base model; name that with --model")
         if self.before and not self.samples:
@@ -67,7 +67,7 @@ def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path
     """Evaluate, and return the result and the new folder under ``runs`` that holds its files. ``note`` gets a line for
     each step."""
     begun = time.monotonic()
-    with _scorer(request.scorer) as scorer, _judged_or_said():
+    with _scorer(request.scorer) as scorer, _scorer_failures_reported():
         note(scorer.about)
         given = load_problems(request.problems)
         usable = verified(given, scorer)
@@ -77,20 +77,27 @@ def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path
         sides, found = [], SampleSet({}, {}, ())
         for name, found in _sides(request, usable.problems, given.ids, folder, note):
             note(f"scoring {name}")
-            results = _kept(_results(found, usable.problems, scorer, note), name, folder / "results.jsonl")
+            results = _written(_results(found, usable.problems, scorer, note), name, folder / "results.jsonl")
             sides.append(Side(name, results))
     came = sum(len(side.results) for side in sides)
     asked = 0 if request.samples else len(usable.problems) * request.asking.samples * len(request.seeds) * len(sides)
-    judgeless = {refused.task_id for refused in usable.refused}
-    unknown = {name: number for name, number in found.unknown.items() if name not in judgeless}
+    refused_ids = {refused.task_id for refused in usable.refused}
+    unknown = {name: number for name, number in found.unknown.items() if name not in refused_ids}
     return Evaluation(
-        str(request.problems), len(usable.problems), usable.refused, unknown, found.missing, tuple(sides),
-        _ks(sides), time.monotonic() - begun, max(0, asked - came),
-    ), folder  # fmt: skip
+        problems_file=str(request.problems),
+        problems=len(usable.problems),
+        refused=usable.refused,
+        unknown=unknown,
+        missing=found.missing,
+        sides=tuple(sides),
+        ks=_ks(sides),
+        seconds=time.monotonic() - begun,
+        unanswered=max(0, asked - came),
+    ), folder
 
 
 def verified(problems: ProblemSet, scorer: ExecutionScorer) -> ProblemSet:
-    """Without the problems that their own published solution does not solve: no answer could be judged by them."""
+    """Refuse the problems that their own published solution does not solve."""
     good: list[Problem] = []
     refused = list(problems.refused)
     marks = scorer.judged([_own_answer(problem) for problem in problems.problems], LANES)
@@ -107,13 +114,13 @@ def verified(problems: ProblemSet, scorer: ExecutionScorer) -> ProblemSet:
 
 
 def _own_answer(problem: Problem) -> Answer:
-    """Its published solution; without one, a function that does nothing, to see that its tests can run."""
+    """The published solution, or else a function that does nothing, which shows that the tests can run."""
     nothing = f"def {problem.prompt.checks['entry_point']}(*arguments): pass"
     return Answer(problem.prompt, nothing if problem.reference is None else problem.reference)
 
 
 def _fault(problem: Problem, judged: "Future[Mark]") -> str:
-    """What is wrong with a problem that has a solution that does not solve it, or tests that cannot run; else ""."""
+    """Why a problem is unusable: its solution fails or its tests cannot run; "" if it is usable."""
     try:
         mark = judged.result()
     except ChecksBroken as error:
@@ -125,7 +132,7 @@ def _fault(problem: Problem, judged: "Future[Mark]") -> str:
 def _sides(
     request: Request, problems: Sequence[Problem], order: Sequence[str], folder: Path, note: Note
 ) -> Iterator[tuple[str, SampleSet]]:
-    """Each side's name and samples: read from files, or drawn and written to ``folder`` as they come."""
+    """The name and samples of each side: from files, or generated and written to ``folder``."""
     ids = [problem.prompt.id for problem in problems]
     files = [path for path in (request.before, request.samples) if path is not None]
     yield from ((str(path), load_samples(path, ids, order)) for path in files)
@@ -143,16 +150,17 @@ def _answerers(request: Request) -> Sequence[Answerer]:
     from probes.endpoint.client import Endpoint, EndpointSettings
 
     settings = EndpointSettings(
-        max_tokens=request.asking.max_new_tokens, temperature=request.asking.temperature,
+        max_tokens=request.asking.max_new_tokens,
+        temperature=request.asking.temperature,
         remedy=", or give --model or --samples",
-    )  # fmt: skip
+    )
     endpoint = Endpoint(settings, request.endpoint, os.environ)
     endpoint.check()
     return [ServedModel(request.endpoint, endpoint)]
 
 
 def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, path: Path, note: Note) -> None:
-    """Append each seed's answers as soon as they are there, so that an interruption loses one seed at most."""
+    """Append the answers of each seed when they are complete, so that an interruption loses one seed at most."""
     for seed in request.seeds:
         done = 0
 
@@ -181,13 +189,21 @@ def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionSco
             note(f"{done} of {len(asked)} answers scored")
         mark = judged.result()
         yield Result(
-            prompt.id, prompt.category, sample.seed, sample.sample, sample.text,
-            mark.outcome == "PASS", mark.outcome, mark.value, mark.note, mark.format_only,
-        )  # fmt: skip
+            problem=prompt.id,
+            category=prompt.category,
+            seed=sample.seed,
+            sample=sample.sample,
+            answer=sample.text,
+            passed=mark.outcome == "PASS",
+            failure_class=mark.outcome,
+            score=mark.value,
+            note=mark.note,
+            format_only=mark.format_only,
+        )
 
 
-def _kept(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...]:
-    """Each result appended to ``path`` as it comes, so that an interruption loses none."""
+def _written(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...]:
+    """Append each result to ``path`` at once, so that an interruption loses none."""
     found = []
     with path.open("a", encoding="utf-8") as stream:
         for result in results:
@@ -198,8 +214,8 @@ def _kept(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...
 
 
 @contextmanager
-def _judged_or_said() -> Iterator[None]:
-    """A scorer that failed for good, on a machine too busy to judge anything, say, ends the command in one sentence."""
+def _scorer_failures_reported() -> Iterator[None]:
+    """End the command with one sentence if the scorer fails, on a machine that is too busy, say."""
     try:
         yield
     except ScorerBroken as error:
@@ -207,7 +223,7 @@ def _judged_or_said() -> Iterator[None]:
 
 
 def _ks(sides: Sequence[Side]) -> tuple[int, ...]:
-    """The usual k as far as a problem has so many answers by one seed, and that number."""
+    """The usual k up to the number of answers per problem and seed, and that number."""
     most = 1 + max(result.sample for side in sides for result in side.results)
     return tuple(sorted({most, *(k for k in KS if k <= most)}))
 

@@ -1,9 +1,9 @@
-"""Problem files as they are published: HumanEval, MBPP, and evalplus's HumanEval+ and MBPP+, as JSONL or gzip of it.
-Nothing in them is executed.
+"""Reads published problem files: HumanEval, MBPP, and evalplus's HumanEval+ and MBPP+, as JSONL or gzipped JSONL.
+Executes nothing.
 
-HumanEval and HumanEval+ have a column ``test`` that defines ``check``. MBPP has ``test_list``; MBPP+ also has ``test``,
-a script that makes the tests of the list and many more, and is what an answer is judged by. evalplus's own download,
-with ``plus_input`` and without a ``test``, is refused: its expected values are not in the file.
+HumanEval and HumanEval+ have a column ``test`` that defines ``check``. MBPP has ``test_list``. MBPP+ also has ``test``,
+a script with the tests of the list and many more, which replaces the list. evalplus's own download, with ``plus_input``
+and no ``test``, is refused: the expected values are not in the file.
 """
 
 import ast
@@ -24,7 +24,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A prompt with its checks, and the published solution: a completion (HumanEval) or a program (MBPP); its line."""
+    """A prompt with its checks, the published solution (a completion or a program), and the line in the file."""
 
     prompt: Prompt
     reference: str | None
@@ -33,7 +33,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A problem that no answer could be judged by, its line in the file (from 1) and why, for people."""
+    """An unusable problem, its line in the file (from 1), and the reason."""
 
     task_id: str
     line: int
@@ -42,25 +42,24 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class ProblemSet:
-    """The usable problems in the order of their file, and the others."""
+    """The usable problems in the order of the file, and the refused ones."""
 
     problems: tuple[Problem, ...]
     refused: tuple[Refused, ...]
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of all rows of the file, in its order."""
+        """The ids of all rows in the order of the file."""
         rows = [(one.line, one.prompt.id) for one in self.problems] + [(one.line, one.task_id) for one in self.refused]
         return tuple(name for _, name in sorted(rows))
 
 
 class _Unusable(Exception):
-    """Why this one problem is refused, as half a sentence."""
+    """This problem is refused; the message is a part of a sentence."""
 
 
 def load_problems(path: Path) -> ProblemSet:
-    """The problems of a file. BadInput when the file as a whole is unusable: a row of neither form, an id used twice,
-    no usable problem."""
+    """Read the problems of a file. BadInput for a row of an unknown form, a repeated id, or no usable problem."""
     problems: list[Problem] = []
     refused: list[Refused] = []
     lines: dict[str, int] = {}
@@ -68,7 +67,7 @@ def load_problems(path: Path) -> ProblemSet:
         name = task_id(path, line, row)
         if (first := lines.setdefault(name, line)) != line:
             raise BadInput(
-                f"{path}: ids must be unique and {name!r} stands in line {first} and in line {line}; keep one of them"
+                f"{path}: ids must be unique and {name!r} is in line {first} and in line {line}; keep one of them"
             )
         read = _reader(path, line, row)
         try:
@@ -92,7 +91,7 @@ def task_id(path: Path, line: int, row: Row) -> str:
 
 
 def _reader(path: Path, line: int, row: Row) -> Callable[[str, Row], Problem]:
-    """What reads a row of this form."""
+    """The function that reads a row of this form."""
     has = {column for column, value in row.items() if value is not None}
     humaneval = sorted({"prompt", "entry_point", "test"} - has)
     mbpp = [*([] if has & {"text", "prompt"} else ["text or prompt"]), *sorted({"test_list"} - has)]
@@ -126,7 +125,7 @@ def _humaneval(name: str, row: Row) -> Problem:
     setups = (f"{prompt}\n{test}", f"{prompt}    pass\n{test}")
     setup = next((text for text in setups if _compiles(text)), test)
     checks = {"entry_point": entry_point, "stub": prompt, "setup": setup, "tests": ["check(candidate)"]}
-    return Problem(Prompt(name, "holdout", "humaneval", 1, prompt, checks), reference)
+    return Problem(prompt=Prompt(name, "holdout", "humaneval", 1, prompt, checks), reference=reference)
 
 
 def _mbpp(name: str, row: Row) -> Problem:
@@ -146,11 +145,11 @@ def _mbpp(name: str, row: Row) -> Problem:
         _compiled(script, "its test")
         checks["tests"] = [script]
     text = '"""\n' + "\n".join([told, *tests]) + '\n"""\n'
-    return Problem(Prompt(name, "holdout", "mbpp", 1, text, checks), reference)
+    return Problem(prompt=Prompt(name, "holdout", "mbpp", 1, text, checks), reference=reference)
 
 
 def _entry_point(test: str, setup: str, reference: str | None) -> str:
-    """The function that an assert is about: the first that it calls and the solution defines."""
+    """The function that an assert tests: the first that it calls and the solution defines."""
     calls = [node.func for node in ast.walk(_compiled(test, "its first test")) if isinstance(node, ast.Call)]
     names = sorted((f.lineno, f.col_offset, f.id) for f in calls if isinstance(f, ast.Name))
     defined, known = _defined(reference or ""), _defined(setup) | set(dir(builtins))
@@ -184,7 +183,7 @@ def _broken(text: str) -> bool:
 
 
 def _compiled(source: str, what: str) -> ast.Module:
-    """The tree of a source; what Python warns of in foreign code (an escape, ``is 3``) concerns nobody here."""
+    """The syntax tree of a source, without Python's warnings about it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -203,7 +202,7 @@ def _compiles(source: str) -> bool:
 
 
 def _defined(source: str) -> set[str]:
-    """The names that a source binds at its top level; none where it does not compile."""
+    """The names that a source binds at its top level; empty if it does not compile."""
     try:
         return set(_bound(_compiled(source, "").body))
     except _Unusable:

@@ -1,4 +1,4 @@
-"""What an evaluation found: one result per answer, sides of results, and the whole with what was left out."""
+"""The results of an evaluation: one per answer, grouped by side."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,12 +7,10 @@ from typing import Any
 from evaluation.problems import Refused
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One judged answer. ``score`` runs from 0 to 10; ``note`` says what failed first, for people.
-
-    format_only: the answer fails, and the code in it passes once taken out of what stands around it.
-    """
+    """One scored answer. ``score``: 0 to 10. ``note``: what failed first. format_only: the answer fails, and its code
+    alone would pass."""
 
     problem: str
     category: str
@@ -37,18 +35,18 @@ def from_json(data: Mapping[str, Any]) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """All results of one model, or of one file of samples; ``name`` is for people."""
+    """All results of one model or one file of samples."""
 
     name: str
     results: tuple[Result, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """One side, or before and after, on ``problems`` usable problems.
 
-    unknown: samples per id that the problem file lacks. missing: problems without an answer. ks: the k of pass@k
-    asked for. seconds: wall clock. unanswered: answers that an endpoint was asked for and never gave.
+    unknown: samples by an id that the problem file lacks. missing: problems without an answer. ks: of pass@k. seconds:
+    wall clock. unanswered: answers that an endpoint did not give.
     """
 
     problems_file: str

@@ -1,4 +1,4 @@
-"""Files of samples, as JSON lines (or gzip of them) or as one JSON list. Each row tells which form it has:
+"""Reads files of samples: JSON lines (or gzipped), or one JSON list. The columns of a row show its form:
 
     human-eval   {"task_id": "HumanEval/0", "completion": "    return 1"}
     evalplus     {"task_id": "HumanEval/0", "solution": "def f(x):\\n    return 1"}      the whole program
@@ -6,7 +6,7 @@
                  {"task_id": "HumanEval/0", "generation": "..."}
     lm-eval      {"doc_id": 0, "doc": {"task_id": "HumanEval/0", ...}, "resps": [["..."]], "filtered_resps": ["..."]}
 
-A text may also be a list of texts, one a sample.
+A text may also be a list of texts, one for each sample.
 """
 
 import json
@@ -26,7 +26,7 @@ _FORMS = "completion (human-eval), solution (evalplus), generation (bigcode) or 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer as the model gave it. ``sample`` counts from 0 per problem and seed."""
+    """One answer of the model. ``sample`` counts from 0 per problem and seed."""
 
     seed: int
     sample: int
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """Samples by problem, in the order of the file; how many rows each unknown id has; problems without a sample."""
+    """Samples by problem; the number of rows by unknown id; the problems without a sample."""
 
     samples: Mapping[str, tuple[Sample, ...]]
     unknown: Mapping[str, int]
@@ -43,10 +43,10 @@ class SampleSet:
 
 
 def load_samples(path: Path, ids: Collection[str], order: Sequence[str] = ()) -> SampleSet:
-    """The samples of the problems ``ids``; a column ``seed`` (a whole number) may say which seed drew each.
+    """Read the samples of the problems ``ids``. A column ``seed`` (a whole number) may name the sampling seed.
 
     order: the ids of all rows of the problem file, for lists without ids. BadInput for a row without a task_id or a
-    text, and for a file without a single known id.
+    text, and for a file without a known id.
     """
     found: dict[str, list[Sample]] = {name: [] for name in ids}
     unknown: Counter[str] = Counter()

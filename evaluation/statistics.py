@@ -1,4 +1,4 @@
-"""pass@k with its interval, and the paired difference of pass@1 between two sides. Pure functions of results."""
+"""pass@k with a confidence interval, and the paired difference of pass@1. Pure functions of results."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,18 @@ from probes.result.comparison import quantile
 from probes.result.proportions import proportion_interval
 
 Counts = dict[int, dict[str, tuple[int, int]]]
-"""Per seed and problem: answers, and those that pass."""
+"""By seed and problem: the number of answers and of those that pass."""
 
 Table = NDArray[numpy.float64]
 """Shape [seeds, problems]."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PassRate:
-    """pass@k as a share of 1: the mean over ``problems`` and seeds, and per seed in ``seeds``.
+    """pass@k from 0 to 1: the mean over ``problems`` and seeds, and by seed in ``seeds``.
 
-    deviation: between seeds; None with one. The interval covers problems and seeds; None with one problem, or where
-    the seeds hold different problems.
+    deviation: between seeds; None with one seed. The interval covers problems and seeds; None with one problem, or if
+    the seeds have different problems.
     """
 
     k: int
@@ -36,12 +36,12 @@ class PassRate:
     problems: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PassDifference:
-    """pass@1 after minus before as a share of 1, over the ``problems`` that both sides answered.
+    """pass@1 after minus before, over the ``problems`` that both sides answered.
 
-    seeds: those paired. With 0 the sides' seeds do not match; then, and with 1, the interval covers the problems and
-    the sampling, not the seeds. It is None with one problem.
+    seeds: how many are paired; 0 if the sides' seeds differ. With 0 or 1 the interval covers problems and sampling, not
+    seeds. None with one problem.
     """
 
     delta: float
@@ -64,7 +64,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def pass_rates(results: Sequence[Result], ks: Sequence[int], confidence: float = 0.95) -> tuple[PassRate, ...]:
-    """pass@k for each k that every problem of every seed has answers enough for; none without results."""
+    """pass@k for each k for which every problem of every seed has enough answers; empty without results."""
     counts = _counts(results)
     fewest = min((n for row in counts.values() for n, _ in row.values()), default=0)
     return tuple(_pass_rate(counts, k, confidence) for k in sorted(set(ks)) if k <= fewest)
@@ -83,7 +83,7 @@ def pass_difference(
         return None
     table, seeds = _paired(mine, theirs, shared)
     low, high = _interval(table, confidence, -1.0)
-    return PassDifference(float(table.mean()), low, high, len(shared), seeds)
+    return PassDifference(delta=float(table.mean()), low=low, high=high, problems=len(shared), seeds=seeds)
 
 
 def _counts(results: Sequence[Result]) -> Counts:
@@ -107,11 +107,13 @@ def _pass_rate(counts: Counts, k: int, confidence: float) -> PassRate:
         table = numpy.array([[row[name] for name in sorted(names)] for row in rates.values()])
         low, high = _interval(table, confidence, 0.0)
     deviation = stdev(seeds.values()) if len(seeds) > 1 else None
-    return PassRate(k, fmean(seeds.values()), deviation, low, high, seeds, len(names))
+    return PassRate(
+        k=k, mean=fmean(seeds.values()), deviation=deviation, low=low, high=high, seeds=seeds, problems=len(names)
+    )
 
 
 def _paired(mine: Counts, theirs: Counts, shared: Sequence[str]) -> tuple[Table, int]:
-    """Differences of pass@1 and the number of paired seeds; one row of means where seeds cannot be paired."""
+    """Differences of pass@1 and the number of paired seeds; one row of means if seeds cannot be paired."""
     alone = min(len(mine), len(theirs)) == 1
     full = all(set(shared) <= row.keys() for row in [*mine.values(), *theirs.values()])
     if full and (alone or mine.keys() == theirs.keys()):
@@ -129,7 +131,7 @@ def _means(counts: Counts, shared: Sequence[str]) -> Table:
 
 
 def _interval(table: Table, confidence: float, least: float) -> tuple[float | None, float | None]:
-    """The interval of the grand mean within [least, 1]; without a bound for one problem."""
+    """The interval of the grand mean within [least, 1]; (None, None) for one problem."""
     seeds, problems = table.shape
     if problems < 2:
         return None, None

@@ -1,30 +1,30 @@
-"""Runs a function that somebody else wrote, and only returns typed values. Linux; the standard library only.
+"""Runs untrusted Python functions and returns only typed values. Linux; the standard library only.
 
     with open_sandbox() as sandbox:
         execution = sandbox.run(Program("def add(a, b): return a + b", "add", ((1, 2), ("x", 3))))
         execution.outcomes  # (Returned(value=3), Raised(exception='TypeError', message='can only concatenate ...'))
 
         with sandbox.start("def add(a, b): return a + b", "add") as candidate:
-            add = candidate.function("add")  # a property test can call this out here; each call happens in there
+            add = candidate.function("add")  # call it out here, in a property test, say; it runs in there
             assert add(1, 2) == 3
 
-Inputs go in; expected values never do. The caller compares what comes out, with its own plain values, out here.
+Inputs go in; expected values never do. The caller compares the returned values outside.
 
     caller ── control channel ── zygote ── fork ──> one confined process per program
       └────────────── a socket of its own for each program ─────────────┘
 
-The zygote is a resident Python inside bubblewrap, or under Landlock where bubblewrap does not work. It never sees a
-program; a program never holds an end of the control channel. Under either back end a program is one process with
+The zygote is a resident Python process inside bubblewrap, or under Landlock where bubblewrap does not work. It never
+sees a program, and a program has no access to the control channel. Under both back ends a program is one process with
 one thread behind the same seccomp filter and limits: it can read the standard library, compute and answer. Under
-bubblewrap it also begins in namespaces of its own, where the kernel lets users make them.
+bubblewrap it also has namespaces of its own if the kernel allows that.
 
-What a program prints is thrown away. `random` starts from the same seed and sets of strings have the same order
-every time, so that a program gives the same values tomorrow. Its time is processor time: a busy machine is waited for.
-A program with which the sandbox itself fails has failed, where a program known to be good is served after it.
+Output of a program is discarded. `random` starts from a fixed seed and sets of strings have a fixed order, so that a
+program returns the same values each time. Time limits are in processor time, so a busy machine fails no program. If the
+sandbox fails with a program and then works with one known to be good, the program has failed.
 
-What a program cannot do, although it might mean well: start threads or processes, open sockets (so no asyncio), create
+A harmless program cannot do these things either: start threads or processes, open sockets (so no asyncio), create
 temporary files, import installed packages. Under Landlock it can still ask whether a file of the host exists and how
-large it is (Landlock does not judge stat); it can open none. The calls of one program share one process.
+large it is, because Landlock does not control stat; it can open none. The calls of one program share one process.
 """
 
 from sandbox.candidate import Ask, Candidate

@@ -14,14 +14,14 @@ from typing import Any
 from sandbox import interpreter, landlock, system
 from sandbox.outcomes import SandboxBroken
 
-# What may differ between runs is fixed, so that the same program gives the same values: set order, time zone.
+# Fixed, so that a program returns the same values each time: set order, time zone.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C"}
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# -I without its -E half: the environment is ours, and -E would ignore PYTHONHASHSEED.
-# utf8: text is UTF-8 also where a locale of that name is not installed, or not in the jail.
+# Like -I without -E, which would ignore PYTHONHASHSEED; the environment is ours. utf8: text is UTF-8 also without a
+# locale of that name.
 _FLAGS = ("-s", "-S", "-P", "-B", "-X", "utf8")
 _JAIL_UID = 65534
-_FREE_UIDS = 0x70000000  # with a process id added: a uid that nobody else has
+_FREE_UIDS = 0x70000000  # plus a process id: a uid that nobody else has
 
 
 class CannotStart(SandboxBroken):
@@ -30,7 +30,7 @@ class CannotStart(SandboxBroken):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The zygote's command line (the boot code comes last) and environment, and what it is told at start."""
+    """The zygote's command line (the boot code is appended), environment and settings."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -38,7 +38,7 @@ class Launch:
 
 
 def bubblewrap(packages: tuple[str, ...] = ()) -> Launch:
-    """Namespaces of its own for everything, no /proc, no /dev, nothing writable. CannotStart without bwrap."""
+    """Its own namespaces, no /proc, no /dev, nothing writable. CannotStart without bwrap."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise CannotStart("bwrap is not installed")
@@ -48,7 +48,7 @@ def bubblewrap(packages: tuple[str, ...] = ()) -> Launch:
     jail = ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"]
     jail += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     become = None
-    if os.geteuid() == 0:  # the zygote gives up root for good, before it takes a program
+    if os.geteuid() == 0:  # the zygote gives up root before it takes a program
         become = _FREE_UIDS + os.getpid()
         jail += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--hostname", "sandbox"]
     else:
@@ -56,7 +56,7 @@ def bubblewrap(packages: tuple[str, ...] = ()) -> Launch:
     places = [(tree, place) for tree in (*found.trees, *found.loaders, found.executable) for place in _names(tree)]
     added = [tree for package in extra for tree in package.trees]
     for folder in sorted({parent for place in [*(p for _, p in places), *added] for parent in place.parents[:-1]}):
-        jail += ["--dir", str(folder)]  # bwrap's own choice would be closed to all but root where the host's is
+        jail += ["--dir", str(folder)]  # bwrap would copy the mode of a host folder that only root may enter
     for tree, place in places:
         jail += ["--ro-bind", str(tree), str(place)]
     for hidden in found.hidden:
@@ -78,13 +78,14 @@ def _imports(packages: tuple[interpreter.Package, ...]) -> dict[str, Any]:
 
 
 def _names(path: Path) -> list[Path]:
-    """A path, and its other name where /lib is a link to /usr/lib."""
+    """A path, and its second name if /lib is a link to /usr/lib."""
     other = Path("/") / path.relative_to("/usr") if path.is_relative_to("/usr/lib") else path
     return [path, other] if other != path and Path("/lib").is_symlink() else [path]
 
 
 def landlock_and_seccomp(packages: tuple[str, ...] = ()) -> Launch:
-    """No namespaces: Landlock forbids files and TCP, seccomp every way to other processes. CannotStart without it."""
+    """No namespaces: Landlock forbids files and TCP, and seccomp all access to other processes. CannotStart without
+    it."""
     _check_machine()
     try:
         landlock.abi()

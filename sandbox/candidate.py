@@ -1,6 +1,4 @@
-"""One live program, driven call by call from outside. What it says is believed only as "this program says so": frames
-are checked and values decoded out here, whatever it did to its own process.
-"""
+"""One running program, called from outside. Nothing it sends is trusted: frames are checked and values decoded here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -13,7 +11,7 @@ from sandbox.outcomes import Ended, Limits, Outcome, Raised, Returned, SandboxBr
 from sandbox.values import EncodedValue, Value
 
 Ask: TypeAlias = Callable[..., Outcome]
-"""Answers a function that a program asks for. Its arguments are Forms, and what it returns may be one."""
+"""Answers calls that a program makes to the outside. Its arguments are EncodedValues; it may return one."""
 
 _NAME, _MESSAGE = 100, 500
 _REQUEST_BYTES = 32 << 20
@@ -26,9 +24,8 @@ class ChildBroken(SandboxBroken):
 class Candidate:
     """A program that waits for calls, until close(). A context manager, made by `Sandbox.start`.
 
-    loaded: None, or why there is nothing to call. ended: why its process is gone; None while it lives. unasked: it
-    wanted to ask something with an argument that cannot cross, and was told that this ended nowhere. unread: why an
-    answer to it was no value, so that it was told the same.
+    loaded: None, or why there is nothing to call. ended: why its process has ended; None while it runs. unasked: it
+    made a call to the outside with an argument that has no form. unread: why it could not read an answer from outside.
     """
 
     def __init__(self, jail: Jail, identity: int, limits: Limits, asks: Mapping[str, Ask]) -> None:
@@ -49,7 +46,7 @@ class Candidate:
         return self._conversation.closed
 
     def load(self, source: str, needs: str) -> None:
-        """Hand over the source; `loaded` then says whether it loads and defines a function `needs` ("" for none)."""
+        """Load the source; `loaded` then says whether it worked and a function `needs` ("" for none) is defined."""
         if (size := len(source.encode("utf-8", "surrogatepass"))) > self._limits.source_bytes:
             self.loaded = Ended("unrepresentable", f"{size} bytes of source; {self._limits.source_bytes} are accepted")
             self._conversation.end(self.loaded)
@@ -62,11 +59,11 @@ class Candidate:
             self.loaded = not_a_value("one before it was loaded") if isinstance(outcome, Returned) else outcome
 
     def call(self, name: str, /, *arguments: Value, **named: Value) -> Outcome:
-        """Call a function of the program. ValueError for an argument that cannot cross (the caller's mistake)."""
+        """Call a function of the program. ValueError for an argument that has no form (the caller's mistake)."""
         return self._calls(name, [(arguments, named)], tell=True)[0]
 
     def calls(self, name: str, many: Sequence[Sequence[Value]], tell: bool = False) -> tuple[Outcome, ...]:
-        """The outcomes of several calls, sent ahead so that nobody waits between them. tell: what they changed, too."""
+        """Make several calls, sent at once to save waiting. tell: report changed arguments, too."""
         return self._calls(name, [(arguments, {}) for arguments in many], tell)
 
     def forward(self, name: str, arguments: Sequence[EncodedValue], named: Mapping[str, EncodedValue]) -> Outcome:
@@ -80,7 +77,7 @@ class Candidate:
         tell: bool,
         read: Callable[[Any], Value] | None = None,
     ) -> tuple[Outcome, ...]:
-        """A program that did not load gives the same outcome, its `loaded`, to each call."""
+        """Make calls. If the program did not load, the outcome of each is `loaded`."""
         if self.loaded is not None:
             return (self.loaded,) * len(many)
         frames = [protocol.pack([name, *values.encode_call(arguments, named), tell]) for arguments, named in many]
@@ -90,8 +87,8 @@ class Candidate:
         return tuple(self._outcome(self._receive(), read or self._decoder.decode) for _ in frames)
 
     def function(self, name: str) -> Callable[..., Value]:
-        """A function out here whose calls happen in there. It raises what the program raised, by the nearest built-in
-        type, and ProgramEnded when there is neither a value nor an exception."""
+        """A function whose calls run in the program. It raises what the program raised, by the nearest built-in type,
+        and ProgramEnded if there is neither a value nor an exception."""
 
         def proxy(*arguments: Value, **named: Value) -> Value:
             match self.call(name, *arguments, **named):
@@ -107,7 +104,7 @@ class Candidate:
         return proxy
 
     def close(self) -> None:
-        """End the program; only then the sandbox can start another. Closing twice is harmless."""
+        """End the program, so that the sandbox can start another. Closing twice is harmless."""
         self._conversation.close()
 
     def __enter__(self) -> "Candidate":
@@ -119,7 +116,7 @@ class Candidate:
         self.close()
 
     def _receive(self) -> Any:
-        """The next frame that is no question; questions are answered."""
+        """The next frame. Calls to the outside that come before it are answered."""
         while True:
             frame = self._conversation.receive()
             match frame:
@@ -137,7 +134,7 @@ class Candidate:
     def _answer(ask: Ask, arguments: list[Any], named: dict[str, Any]) -> bytes:
         try:
             outcome = ask(*map(EncodedValue, arguments), **{key: EncodedValue(form) for key, form in named.items()})
-        except ValueError as trouble:  # an argument that cannot cross: the program that asked is told
+        except ValueError as trouble:  # an argument without a form: reported to the caller inside
             outcome = Raised("ValueError", str(trouble)[:_MESSAGE], "ValueError")
         match outcome:
             case Returned(value, changed):
@@ -148,7 +145,7 @@ class Candidate:
                 return protocol.pack(["ended", reason, detail])
 
     def _outcome(self, frame: Any, read: Callable[[Any], Value]) -> Outcome:
-        """What a frame means, None included; the program ends there when it means nothing."""
+        """The outcome in a frame, None included. An invalid frame ends the program."""
         try:
             match frame:
                 case None if self.ended is not None:

@@ -1,7 +1,7 @@
-"""The process of one program, inside the jail: confine, say "ready", read the program, run it, send plain data.
+"""The process of one program inside the jail: confines itself, reads the program, runs it, and sends plain data.
 
-From the moment the source is executed nothing here can be relied upon, and nothing outside does: whatever is on the
-channel is taken as this program's own words, each value is decoded again outside, and expected values never come in.
+Once the source is executed, nothing here can be trusted. The caller takes all data on the channel as the program's, and
+decodes each value again; expected values never come in.
 """
 
 import functools
@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from sandbox import landlock, protocol, raising, seccomp, system, values
 
-CHANNEL = 3  # the only descriptor beside three times /dev/null
-EXIT_MEMORY = 77  # not even the frame that says so could be sent
+CHANNEL = 3  # the only descriptor besides three of /dev/null
+EXIT_MEMORY = 77  # there was no memory to send the frame that says so
 _MEMORY = protocol.pack(["ended", "memory", "no memory was left to say what was raised"])
 _NAME, _MESSAGE = 100, 500  # characters of an exception that are sent
 _STACK = 8 << 20
@@ -26,7 +26,7 @@ _STACK = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What holds a program: no capabilities, resource limits, Landlock where there is a ruleset, seccomp."""
+    """How a program is confined: no capabilities, resource limits, Landlock if there is a ruleset, seccomp."""
 
     seconds: float
     memory_mb: int
@@ -35,19 +35,19 @@ class Confinement:
     filter: seccomp.Filter
 
     def enter(self, zygote: int) -> None:
-        """Confine this process for good; OSError where any part of it cannot be had."""
-        system.keep_capabilities(self.kept_capabilities)  # it has all over its own namespaces
+        """Confine this process for good; OSError if any part fails."""
+        system.keep_capabilities(self.kept_capabilities)  # it has all capabilities over its own namespaces
         system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != zygote:
             raise OSError("the zygote is gone")
         self._set_limits()
         system.prctl(system.PR_SET_DUMPABLE, 0)
-        self.restrict_files()  # nested in the zygote's own, so that signals to the zygote are out of scope
+        self.restrict_files()  # nested in the zygote's ruleset, so that signals to the zygote are out of scope
         os.closerange(CHANNEL + 1, 1 << 20)
         self.filter.install()
 
     def restrict_files(self) -> None:
-        """Give up privileges through execve, and all files but the ruleset's. The zygote does this for itself, too."""
+        """Give up gaining privileges by execve, and all files except the ruleset's. The zygote does this, too."""
         system.prctl(system.PR_SET_NO_NEW_PRIVS, 1)
         if self.ruleset is not None:
             self.ruleset.enter()
@@ -72,7 +72,7 @@ class Confinement:
 
 
 def run(channel: int, zygote: int, confinement: Confinement, output_bytes: int) -> NoReturn:
-    """Never returns: this is a forked process, and it must not come back into the zygote's loop."""
+    """Run the program in this forked process, which must not return into the zygote's loop."""
     try:
         os.setsid()
         os.dup2(1, 2)
@@ -96,7 +96,7 @@ def _leave(status: int) -> NoReturn:
 
 
 def _serve(output_bytes: int) -> None:
-    """Load what the first frame brings, then answer one call after the other until the channel ends."""
+    """Load the source of the first frame, then answer calls until the channel ends."""
     request = protocol.read_frame(CHANNEL)
     if request is None:
         return
@@ -113,7 +113,7 @@ def _serve(output_bytes: int) -> None:
 
 
 def _load(source: str, needs: str, asks: list[str]) -> dict[str, Any]:
-    """The names that the source defines. `needs` must be among them; `asks` are functions that are answered outside."""
+    """The names that the source defines, `needs` among them. `asks` are functions that run outside."""
     module = types.ModuleType("program")
     sys.modules["program"] = module  # dataclasses look their module up
     names = module.__dict__
@@ -121,7 +121,7 @@ def _load(source: str, needs: str, asks: list[str]) -> dict[str, Any]:
     outside = {name: functools.partial(_ask, name) for name in asks}
     names.update(outside)
     exec(code, names)
-    names.update(outside)  # where the source has a function of that name: a stub, in the tests of HumanEval
+    names.update(outside)  # again, if the source defines such a name: a stub in the tests of HumanEval, say
     if needs:
         _function(names, needs)
     return names
@@ -136,7 +136,7 @@ def _function(names: dict[str, Any], name: str) -> Callable[..., Any]:
 
 
 def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
-    """Have a function called outside: what a checker's process calls the candidate with."""
+    """Call a function outside, as test code calls the candidate."""
     try:
         question = ["ask", name, *values.encode_call(arguments, named, in_order=True)]
     except values.Unrepresentable as refusal:
@@ -148,7 +148,7 @@ def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
                 for forms in changed:
                     values.change_in_place(arguments, forms, in_order=True)
                 return values.decode(form, in_order=True)
-            except ValueError as refusal:  # nobody has looked into it on its way here
+            except ValueError as refusal:  # it was not decoded on its way here
                 protocol.write_all(CHANNEL, protocol.pack(["unread", str(refusal)[:_MESSAGE]]))
                 raise raising.ProgramEnded(f"unrepresentable: {refusal}") from None
         case ["raised", exception, message, builtin]:
@@ -159,7 +159,7 @@ def _ask(name: str, /, *arguments: Any, **named: Any) -> Any:
 
 
 def _call(names: dict[str, Any], call: list[Any], output_bytes: int) -> bytes:
-    """The frame that answers [function, arguments, named arguments, whether to tell what became of the arguments]."""
+    """The answer to [function, arguments, named arguments, whether to report changed arguments]."""
     name, forms, named, tell = call
     call.clear()
     function = _function(names, name)
@@ -181,7 +181,7 @@ def _call(names: dict[str, Any], call: list[Any], output_bytes: int) -> bytes:
 
 
 def _attempt(action: Callable[[], Any]) -> tuple[Any] | bytes:
-    """The action's result in a tuple, or the frame that says what it raised."""
+    """The action's result in a tuple, or the frame with its exception."""
     try:
         return (action(),)
     except BaseException as raised:  # the boundary: a program's exception is data
@@ -198,7 +198,7 @@ def _raised(raised: BaseException) -> bytes:
 
 
 def _text(raised: BaseException) -> str:
-    """str() of an exception is the program's code as well, and may do anything."""
+    """str() of an exception runs the program's code and may do anything."""
     try:
         text = str(raised)
     except BaseException as trouble:  # the boundary, once more

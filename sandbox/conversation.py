@@ -1,6 +1,6 @@
-"""The channel to one program: bytes in, frames out, and an eye on the time the program takes.
+"""The channel to one program, which also watches its time.
 
-Time counts only while somebody out here waits for the program, and not while the program waits for a processor.
+Time counts only while the caller waits for the program and the program does not wait for a processor.
 """
 
 import select
@@ -13,14 +13,14 @@ from typing import Any
 from sandbox import child, protocol
 from sandbox.jail import Jail, ZygoteDied
 from sandbox.outcomes import Ended, Limits, SandboxBroken
-from sandbox.process_time import process_time
+from sandbox.process_stats import process_time
 
-_GRACE = 30.0  # seconds that the zygote may be late with its report on a busy machine
-_TICK = 0.05  # seconds between two looks at a program that takes long
-_LATE = 0.01  # seconds that we ourselves may be late to see what was ready, each time
+_GRACE = 30.0  # seconds to wait for the zygote's report on a busy machine
+_TICK = 0.05  # seconds between two checks of a program that takes long
+_LATE = 0.01  # seconds that this process may be late itself, each time
 _CHUNK = 1 << 18
-_SMALL = 16 * 1024  # an exception's frame: 700 characters of twelve bytes, and some to spare
-_MOST_ANSWERS = 16 << 20  # bytes of all frames of one program: to read them takes our own time, not the program's
+_SMALL = 16 * 1024  # an exception's frame: 700 characters of twelve bytes, with a margin
+_MOST_ANSWERS = 16 << 20  # bytes of all frames of one program, because reading them takes our time, not the program's
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 
 
@@ -29,7 +29,7 @@ class Starved(SandboxBroken):
 
 
 class Conversation:
-    """With the program that `jail` starts for it. `ended` says why there is no more to come; None while there is."""
+    """The channel to a program that `jail` starts. `ended`: why no more frames come; None while the program runs."""
 
     def __init__(self, jail: Jail, identity: int, limits: Limits) -> None:
         self.ended: Ended | None = None
@@ -45,7 +45,7 @@ class Conversation:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._channel.setblocking(False)
-            self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # its first frame tells its number
+            self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # the first frame has the process id
             try:
                 jail.start_program(identity, theirs)
             except SandboxBroken:
@@ -56,13 +56,13 @@ class Conversation:
         self._poll.register(self._channel, select.POLLIN)
 
     def send(self, data: bytes) -> None:
-        """Send `data`, after what is not yet sent, during the next receive()."""
+        """Queue `data`; the next receive() sends it."""
         self._unsent = memoryview(bytes(self._unsent) + data)
 
     def receive(self) -> Any:
-        """The program's next frame; None when there is none to come, and `ended` says why.
+        """The program's next frame, or None if no more come; `ended` says why.
 
-        SandboxBroken when the machinery failed, or the machine did not let the program run.
+        SandboxBroken if the sandbox failed or the program got no processor.
         """
         while self.ended is None:
             try:
@@ -84,7 +84,7 @@ class Conversation:
         return None
 
     def end(self, reason: Ended) -> None:
-        """End the program because of what it said or did."""
+        """End the program for this reason."""
         self.ended = reason
         self._stop()
 
@@ -93,7 +93,7 @@ class Conversation:
         return self._channel.fileno() < 0
 
     def close(self) -> None:
-        """End the program, if it lives. Closing twice is harmless."""
+        """End the program if it runs. Closing twice is harmless."""
         if not self.closed:
             with self._channel:
                 try:
@@ -102,7 +102,7 @@ class Conversation:
                     self._jail.close()
 
     def _exchange(self) -> None:
-        """Wait until something can be sent or read, then do that; or see what the program does with its time."""
+        """Wait until data can be sent or read and do that; then check the program's time."""
         self._poll.modify(self._channel, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         begun = time.monotonic()
         ready = dict(self._poll.poll(1000 * max(_TICK, self._limits.seconds - self._waited)))
@@ -113,21 +113,21 @@ class Conversation:
             self._send_some()
         if events & ~select.POLLOUT:
             if not self._read_some():
-                self._stop()  # it closed its channel, or is gone
+                self._stop()  # it closed its channel, or has ended
         elif self._jail.control.fileno() in ready:
             self._take_report()
         if self._waited >= self._limits.seconds and self._report is None:
-            self._look_at_the_time()
+            self._check_time()
 
-    def _look_at_the_time(self) -> None:
-        """Stop a program that slept for longer than it may compute. Processor time is the zygote's to watch."""
+    def _check_time(self) -> None:
+        """Stop a program that has slept for longer than it may compute. The zygote watches its processor time."""
         seconds = self._limits.seconds
         used = process_time(self._pid)
         if used is not None and not used.ready and self._waited - used.computed - used.queued >= seconds:
             self._asleep = f"{seconds:g} s went by while it was waiting"
         elif used is None and self._waited >= self._limits.wall_seconds:
             self._asleep = f"{self._limits.wall_seconds:g} s went by"
-        elif used is not None and self._waited >= self._limits.patience:
+        elif used is not None and self._waited >= self._limits.starvation_seconds:
             self._stop()
             raise Starved(f"in {self._waited:.0f} s the machine gave it {used.computed:.2f} s of processor time")
         if self._asleep:
@@ -139,10 +139,10 @@ class Conversation:
         except BlockingIOError:
             return
         except OSError:
-            self._unsent = self._unsent[:0]  # the program is gone or does not listen; its end is read elsewhere
+            self._unsent = self._unsent[:0]  # the program has ended or does not read; its end is handled elsewhere
 
     def _read_some(self) -> bool:
-        """Read what is there; False at the channel's end."""
+        """Read available data; False at the channel's end."""
         try:
             data = self._channel.recv(_CHUNK) if self._pid else self._read_first()
         except BlockingIOError:
@@ -153,7 +153,7 @@ class Conversation:
         return bool(data)
 
     def _read_first(self) -> bytes:
-        """The first bytes; with them the kernel says whose they are, before any program was read there."""
+        """The first bytes. The kernel adds the process id; the program is not loaded yet."""
         data, notes, _, _ = self._channel.recvmsg(_CHUNK, socket.CMSG_SPACE(_CREDENTIALS.size))
         if notes:
             self._pid = _CREDENTIALS.unpack(notes[0][2][: _CREDENTIALS.size])[0]
@@ -161,7 +161,7 @@ class Conversation:
         return data
 
     def _stop(self) -> None:
-        """Have the process killed, if it lives, and wait for the report on it."""
+        """Have the process killed if it runs, and wait for the report on it."""
         if not self._stopping:
             self._stopping = True
             self._jail.stop_program(self._identity)
@@ -176,11 +176,11 @@ class Conversation:
         if report.get("report") != self._identity:
             raise ZygoteDied(f"the zygote reported on something else: {report}")
         while self._read_some() and select.select([self._channel], [], [], 0)[0]:
-            continue  # what a process that is gone has left; nobody writes any more, so this ends
+            continue  # data that the ended process left; it ends, since nobody writes any more
         self._report = report
 
     def _reason(self, report: dict[str, Any]) -> Ended:
-        """Why there is no more to come from this process; Starved when that was none of its doing."""
+        """Why the process ended; Starved if the machine was the reason."""
         stopped, status, cpu = report["stopped"], report["exit"], report["cpu"]
         seconds = self._limits.seconds
         used = f"{cpu:.2f} s of {seconds:g} s of processor time used"
@@ -200,5 +200,5 @@ class Conversation:
 
 
 def not_a_value(why: str) -> Ended:
-    """For a program whose channel holds something else than frames of ours."""
+    """For a program that wrote something else than a valid frame."""
     return Ended("unrepresentable", f"the program wrote something else than a value: {why}"[:500])

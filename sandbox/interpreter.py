@@ -1,4 +1,4 @@
-"""Which files the Python inside the jail needs: the base interpreter, its standard library, the C library."""
+"""Finds the files that Python needs inside the jail: the base interpreter, its standard library, the C library."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ _C_LIBRARY = re.compile(r"libc\.so\.6|libc-[\d.]+\.so|ld-(linux|musl)[\w.-]*")
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """Absolute real paths. `trees` are readable but for `hidden`; `loaders` are where programs look for ld.so."""
+    """Absolute real paths. `trees` are readable except `hidden`; `loaders` are the paths of ld.so."""
 
     executable: Path
     trees: tuple[Path, ...]
@@ -24,13 +24,13 @@ class Interpreter:
 
     @property
     def readable_by_others(self) -> bool:
-        """Whether any uid may enter the standard library's directory; not so for a pyenv under /root."""
+        """Whether any uid may enter the standard library's directory; false for a pyenv under /root."""
         library = self.trees[0]
         modes = [path.stat().st_mode for path in (library, *library.parents)]
         return all(mode & stat.S_IXOTH for mode in modes) and bool(modes[0] & stat.S_IROTH)
 
     def rules(self) -> tuple[list[str], list[str]]:
-        """Files and trees to read, and directories to list, for a back end that can only allow."""
+        """Files and trees to read, and directories to list, for Landlock, which can only allow."""
         files: list[str] = [str(self.executable), *map(str, self.loaders)]
         listings: list[str] = []
         for tree in self.trees:
@@ -40,7 +40,7 @@ class Interpreter:
 
 
 def _allow_around(tree: Path, hidden: list[Path], files: list[str], listings: list[str]) -> None:
-    """Allow `tree` without `hidden`: whole where nothing is hidden below, else entry by entry."""
+    """Allow `tree` except `hidden`: as a whole if nothing below is hidden, else entry by entry."""
     if not hidden:
         files.append(str(tree))
         return
@@ -52,7 +52,7 @@ def _allow_around(tree: Path, hidden: list[Path], files: list[str], listings: li
 
 
 def find() -> Interpreter:
-    """The interpreter that runs this process; in a virtual environment, the one that it was made from."""
+    """The interpreter of this process; in a virtual environment, its base."""
     base = Path(getattr(sys, "_base_executable", "") or sys.executable).resolve()
     library = Path(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix})).resolve()
     platform_library = Path(sysconfig.get_path("platstdlib", vars={"platbase": sys.base_prefix})).resolve()
@@ -66,7 +66,7 @@ def find() -> Interpreter:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """An installed package: its name, the folder that it is imported from, and the trees that it needs there."""
+    """An installed package: its name, the folder it is imported from, and the trees it needs."""
 
     name: str
     folder: Path
@@ -74,7 +74,7 @@ class Package:
 
 
 def find_packages(names: tuple[str, ...]) -> tuple[Package, ...]:
-    """Those of these packages that are installed as folders; with the libraries that wheels bring beside them."""
+    """Those of the packages that are installed as folders, with the shared libraries of their wheels."""
     found = []
     for name in names:
         spec = importlib.util.find_spec(name)
@@ -86,7 +86,7 @@ def find_packages(names: tuple[str, ...]) -> tuple[Package, ...]:
 
 
 def _c_library_directories() -> list[Path]:
-    """Where the C library lies, from our own memory map: the base interpreter loads the same one."""
+    """The folders of the C library, from our own memory map; the base interpreter loads the same."""
     found: set[Path] = set()
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
         for line in maps:
@@ -97,7 +97,7 @@ def _c_library_directories() -> list[Path]:
 
 
 def _shared_libraries(prefix: Path, system: list[Path]) -> list[Path]:
-    """libpython and what the extension modules link to, for an interpreter outside the system's directories."""
+    """libpython and other libraries of an interpreter outside of the system's directories."""
     return [path for path in sorted((prefix / "lib").glob("*.so*")) if path.parent not in system and path.is_file()]
 
 

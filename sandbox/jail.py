@@ -1,4 +1,4 @@
-"""The caller's handle on one zygote: start it under a back end, hand it programs, end it and all it started."""
+"""Starts one zygote under a back end, gives it programs, and ends it with all that it started."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from sandbox import protocol
 from sandbox.backends import CannotStart, Launch
 from sandbox.outcomes import Limits, SandboxBroken
 
-# Files of ours that run inside, in import order. They travel over the control channel, so no directory is opened.
+# Our modules that run inside, in import order. They are sent over the control channel, so the jail needs no folder.
 _INSIDE = ("set_order", "values", "protocol", "raising", "system", "seccomp", "landlock", "child", "zygote")
 _BOOT = """
 import json, os, sys, types
@@ -38,17 +38,17 @@ _END_SECONDS = 2.0
 
 
 class ZygoteDied(SandboxBroken):
-    """The control channel ended, or what came over it makes no sense."""
+    """The control channel ended or had an invalid message."""
 
 
 class Jail:
-    """One running zygote. `control` is readable when a report has arrived or the zygote is gone.
+    """One running zygote. `control` is readable when a report has come or the zygote has ended.
 
-    namespaces: whether each program gets namespaces of its own, beside those of the jail.
+    namespaces: whether each program has namespaces of its own, besides those of the jail.
     """
 
     def __init__(self, launch: Launch, limits: Limits) -> None:
-        """Start it and wait until it is ready; CannotStart with what it said when it does not get there."""
+        """Start it and wait until it is ready; CannotStart with its last error if it does not get ready."""
         self.control, theirs = socket.socketpair()
         with theirs, tempfile.TemporaryFile() as errors:
             try:
@@ -70,8 +70,8 @@ class Jail:
             except (OSError, ValueError, KeyError, ZygoteDied) as trouble:
                 self.close()
                 errors.seek(0)
-                said = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
-                raise CannotStart(said[-1] if said else str(trouble)) from None
+                lines = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+                raise CannotStart(lines[-1] if lines else str(trouble)) from None
 
     def _greet(self, launch: Launch, limits: Limits) -> None:
         here = Path(__file__).parent
@@ -90,11 +90,11 @@ class Jail:
         return self.control.fileno() < 0
 
     def start_program(self, identity: int, channel: socket.socket) -> None:
-        """Have a program run that will read and write `channel`; ZygoteDied when nobody is there."""
+        """Start a program that reads and writes `channel`; ZygoteDied if the zygote has ended."""
         self._send({"run": identity}, [channel.fileno()])
 
     def stop_program(self, identity: int) -> None:
-        """Have the program killed if it still runs; its report comes either way."""
+        """Have the program killed if it runs; its report comes in any case."""
         self._send({"stop": identity}, [])
 
     def _send(self, message: dict[str, int], channels: list[int]) -> None:
@@ -104,7 +104,7 @@ class Jail:
             raise ZygoteDied(f"the zygote does not listen: {trouble}") from None
 
     def receive(self) -> dict[str, Any]:
-        """The next message from the zygote, which is ours and keeps the format; ZygoteDied when there is none."""
+        """The next message from the zygote, which is trusted; ZygoteDied if there is none."""
         size = protocol.HEADER.unpack(self._exactly(protocol.HEADER.size))[0]
         message: dict[str, Any] = protocol.unpack(self._exactly(size))
         return message
@@ -123,21 +123,21 @@ class Jail:
 
     @property
     def pid(self) -> int:
-        """The process that we started: the zygote, or bwrap around it."""
+        """The process id of the zygote, or of bwrap around it."""
         return int(self._process.pid)
 
     def hang_up(self) -> None:
-        """End the control channel, from any thread: the zygote kills its program and leaves; who waits here wakes."""
-        with contextlib.suppress(OSError):  # not connected: it is gone already
+        """From any thread: end the control channel. The zygote kills its program and ends, and waiting calls return."""
+        with contextlib.suppress(OSError):  # not connected: it has ended already
             self.control.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End it and everything it started, and return when that is gone. Closing twice is harmless."""
+        """End it and everything it started, and wait for that. Closing twice is harmless."""
         if self.closed:
             return
         with self.control:
             if not self._ends_by_itself():
-                # Its programs are tied to it: as process 1 of their namespace, or by the signal that they get then.
+                # Its programs end with it, because it is process 1 of their namespace or by a signal.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.kill()
@@ -145,8 +145,8 @@ class Jail:
             self._drain()
 
     def _ends_by_itself(self) -> bool:
-        """The zygote leaves at the end of its control channel, after killing a program that still runs."""
-        with contextlib.suppress(OSError):  # not connected: it is gone already
+        """End the control channel; the zygote then kills its program and ends."""
+        with contextlib.suppress(OSError):  # not connected: it has ended already
             self.control.shutdown(socket.SHUT_WR)
         try:
             self._process.wait(_END_SECONDS)
@@ -155,7 +155,7 @@ class Jail:
         return True
 
     def _drain(self) -> None:
-        """Wait until nobody holds the other end of the control channel: a zygote may outlive its bwrap by a moment."""
+        """Wait until the other end of the control channel is closed: a zygote may outlive its bwrap by a moment."""
         self.control.settimeout(_END_SECONDS)
         with contextlib.suppress(OSError):
             while self.control.recv(1 << 16):

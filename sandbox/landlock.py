@@ -1,4 +1,4 @@
-"""Landlock, the kernel's own file sandbox: nothing may be touched except what is listed, and that only read.
+"""Landlock, the kernel's file sandbox: only listed paths may be accessed, and only read.
 
 Documented in the kernel's userspace-api/landlock. Runs inside the jail. TCP is refused from ABI 4 on, signals and
 abstract sockets out of the domain from ABI 6 on; the seccomp filter forbids all three anyway.
@@ -18,12 +18,12 @@ _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many bits of file rights an A
 
 
 def abi() -> int:
-    """The kernel's Landlock ABI, 1 or more; OSError (ENOSYS, EOPNOTSUPP) where it has none or it is off."""
+    """The kernel's Landlock ABI, 1 or more; OSError (ENOSYS, EOPNOTSUPP) if it is missing or disabled."""
     return system.syscall(_CREATE, 0, 0, 1)
 
 
 class Ruleset:
-    """Everything is forbidden but reading `files` (a directory stands for its tree) and listing `listings`."""
+    """Forbids everything except reading `files` (a directory: its tree) and listing `listings`."""
 
     def __init__(self, files: list[str], listings: list[str]) -> None:
         version = abi()
@@ -53,5 +53,5 @@ class Ruleset:
             os.close(target)
 
     def enter(self) -> None:
-        """Confine the calling thread for good; whatever it starts inherits that."""
+        """Confine the calling thread for good, and all that it starts."""
         system.syscall(_RESTRICT, self._fd, 0)

@@ -1,4 +1,4 @@
-"""What goes into the sandbox and what comes out: frozen, typed, plain.
+"""The types that go into the sandbox and come out.
 
     Execution.loaded     None | Raised | Ended     did the source load, and is the entry point there?
     Execution.outcomes   Returned | Raised | Ended, one per call
@@ -6,9 +6,9 @@
 Errors:
 
     RuntimeError
-    ├── SandboxUnavailable   no back end holds on this machine; nothing is run
-    ├── SandboxBroken        the machinery failed, or the machine was too busy; says nothing about the program
-    └── ProgramBroke         this program made the machinery fail, and another one did not: it has failed
+    ├── SandboxUnavailable   no back end works on this machine; nothing is run
+    ├── SandboxBroken        the sandbox failed, or the machine was too busy; says nothing about the program
+    └── ProgramBroke         the sandbox failed with this program and worked with another: the program has failed
 """
 
 from collections.abc import Mapping
@@ -21,24 +21,24 @@ Reason: TypeAlias = Literal["timeout", "memory", "exited", "output", "unrepresen
 
 
 class SandboxUnavailable(RuntimeError):
-    """No back end holds here. The message gives what was found and the exact command that fixes it."""
+    """No back end works here. The message has the reasons and the command that fixes it."""
 
 
 class SandboxBroken(RuntimeError):
-    """The machinery failed, or the machine let nothing run. Retryable, and never to be read as "the program failed"."""
+    """The sandbox failed, or the machine was too busy. Worth a retry; it does not mean that the program failed."""
 
 
 class ProgramBroke(RuntimeError):
-    """Each time this program was tried the sandbox failed, and straight after it a demanding one ran as it should."""
+    """The sandbox failed each time with this program, and then ran a demanding one that is known to be good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use. A program is one process with one thread; there is no limit to set for that.
+    """What one program may use. A program is always one process with one thread.
 
-    seconds: processor time for loading and all calls together, and as much again asleep. Waiting for a processor is
-    not counted, nor is the time between calls, so a busy machine does not fail a program: one that got neither its
-    time nor an end after `patience` is run again, and then a program known to be good tells whose fault it is.
+    seconds: processor time for loading and all calls together, and the same again asleep. Waiting for a processor and
+    the time between calls do not count, so a busy machine fails no program. A program that has neither used its time
+    nor ended after `starvation_seconds` is run again, and then a program known to be good shows whose fault it is.
     memory_mb: address space of the whole process in MiB, of which the interpreter takes about 25.
     output_bytes: JSON bytes of one returned value. source_bytes: UTF-8 bytes of the source.
     """
@@ -59,13 +59,13 @@ class Limits:
             raise ValueError(f"source_bytes={self.source_bytes} is outside [1, 16777216]; give bytes of UTF-8")
 
     @property
-    def patience(self) -> float:
-        """Clock seconds to wait for a program that the machine does not let run."""
+    def starvation_seconds(self) -> float:
+        """Wall-clock seconds to wait for a program that gets no processor."""
         return 20 * self.seconds + 20
 
     @property
     def wall_seconds(self) -> float:
-        """Clock seconds a program gets where /proc does not tell how long it waited for a processor."""
+        """Wall-clock seconds of a program where /proc does not show how long it waited for a processor."""
         return 10 * self.seconds + 1
 
 
@@ -88,9 +88,9 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The call gave a value, which was checked again outside: exact plain types, nothing else.
+    """The call returned a value of plain types, which was checked outside.
 
-    changed: what the call made of lists, dicts and sets it was given, by position; for calls made one at a time.
+    changed: the new values of lists, dicts and sets that the call changed, by position; for calls made one at a time.
     """
 
     value: Value
@@ -99,7 +99,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """Python raised: the type's name and the message, cut at 100 and 500 characters. All are the program's words.
+    """The call raised: the type's name and the message, cut at 100 and 500 characters. The program chose both.
 
     builtin: the nearest built-in ancestor of the type, ValueError for json's JSONDecodeError; "" where unknown.
     """
@@ -111,12 +111,12 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """No value and no exception: the process ended, or what it returned cannot cross.
+    """Neither a value nor an exception: the process ended, or it returned something that is no plain value.
 
-    timeout, memory and exited end the process, and every later call of the program gets the same. output (a value
-    over the limit) and unrepresentable (another type, a cycle, something else than a frame) may concern one call.
-    broke_sandbox: the program cannot be told from a machine that fails, but for another one that runs there.
-    memory is rare: a program that asks for too much mostly gets Raised("MemoryError") and goes on.
+    timeout, memory and exited end the process, and every later call of the program gets the same. output (a value over
+    the limit) and unrepresentable (another type, a cycle, no valid frame) may concern one call. broke_sandbox: the
+    sandbox failed with this program and worked with another. memory is rare: a program that asks for too much mostly
+    gets Raised("MemoryError") and goes on.
     """
 
     reason: Reason
@@ -130,7 +130,7 @@ Outcome: TypeAlias = Returned | Raised | Ended
 class Execution:
     """What one program did. `outcomes` has one entry per call when `loaded` is None and is empty otherwise.
 
-    seconds: time on the clock, the sandbox's own work included.
+    seconds: wall clock, the sandbox's own work included.
     """
 
     loaded: Raised | Ended | None
@@ -140,7 +140,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One back end on this machine: does it hold, and why (one line, for `nightlane doctor`)."""
+    """Whether one back end works on this machine, and why (one line, for `nightlane doctor`)."""
 
     backend: str
     works: bool

@@ -1,8 +1,7 @@
-"""Frames: four bytes of length, then JSON. The one format on every channel; it also runs inside the jail.
+"""Frames: four bytes of length, then JSON, on every channel. Runs inside the jail, too.
 
-Two kinds of channel exist. The control channel joins the caller and the zygote; no program ever holds an end of it.
-The program channel is made for one program and thrown away after it: the request goes in, data comes out, and the
-caller believes nothing on it except that this program said so.
+There are two kinds of channel. The control channel connects the caller and the zygote; no program has access to it. A
+program channel serves one program: requests go in, data comes out, and the caller trusts none of it.
 """
 
 import json
@@ -12,7 +11,7 @@ import struct
 from typing import Any
 
 HEADER = struct.Struct(">I")
-ENVELOPE = 64  # bytes around a returned value in its frame, and some to spare
+ENVELOPE = 64  # bytes around a returned value in its frame, with a margin
 
 
 class FrameTooLarge(ValueError):
@@ -20,13 +19,13 @@ class FrameTooLarge(ValueError):
 
 
 def pack(message: Any) -> bytes:
-    """One frame. ASCII JSON, so that any string survives; NaN is refused, the codec in values.py has its own."""
+    """One frame. ASCII JSON keeps any string. NaN is refused; values.py encodes it."""
     body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii")
     return HEADER.pack(len(body)) + body
 
 
 def unpack(body: bytes) -> Any:
-    """The message in a frame's body. ValueError for anything that is not strict JSON, hostile depth included."""
+    """The message in a frame's body. ValueError for anything that is not strict JSON, or nested too deeply."""
     try:
         return json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
@@ -38,7 +37,7 @@ def _refuse(name: str) -> Any:
 
 
 def _finite(digits: str) -> float:
-    """1e999 is JSON, and infinite; what was read must go through ``pack`` again."""
+    """Refuse 1e999, which is JSON and infinite, so that ``pack`` accepts what was read."""
     value = float(digits)
     return value if math.isfinite(value) else _refuse(digits)
 
@@ -63,14 +62,14 @@ def read_exactly(fd: int, size: int) -> bytes | None:
 
 
 def read_frame(fd: int) -> Any:
-    """The next message from a blocking descriptor that is trusted to keep the format, or None at its end."""
+    """The next message from a blocking descriptor with a trusted writer, or None at its end."""
     header = read_exactly(fd, HEADER.size)
     body = None if header is None else read_exactly(fd, HEADER.unpack(header)[0])
     return None if body is None else unpack(body)
 
 
 class FrameBuffer:
-    """Cuts a stream that nobody vouches for into frame bodies of at most `max_bytes` bytes."""
+    """Splits an untrusted stream into frame bodies of at most `max_bytes` bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -80,7 +79,7 @@ class FrameBuffer:
         self._data += data
 
     def next_body(self) -> bytes | None:
-        """The next complete body, or None when more bytes are needed; FrameTooLarge when it cannot be accepted."""
+        """The next complete body, or None if more bytes are needed; FrameTooLarge for one that is too large."""
         if len(self._data) < HEADER.size:
             return None
         size: int = HEADER.unpack_from(self._data)[0]

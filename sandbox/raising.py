@@ -1,4 +1,4 @@
-"""An exception by its name, on either side of the wall: what one process raised, another can catch by type.
+"""Passes exceptions between processes by name, so that one process can catch by type what another raised.
 
 Runs inside the jail too; the standard library only.
 """
@@ -9,7 +9,7 @@ import contextlib
 
 
 class ProgramEnded(Exception):
-    """The program that was called is gone or gave no plain value: it ran out of time or memory, or left."""
+    """The program that was called has ended (out of time or memory, or by itself) or gave no plain value."""
 
 
 def builtin_name(kind: type[BaseException]) -> str:
@@ -22,14 +22,14 @@ def builtin_name(kind: type[BaseException]) -> str:
 
 
 def exception(name: str, message: str, builtin: str) -> Exception:
-    """An exception to raise that `except` finds under its nearest built-in ancestor, and that shows its own name.
+    """An exception of the nearest built-in type that shows its own name.
 
-    SystemExit and its like become plain Exceptions: they would end the process that only heard of them.
+    SystemExit and the like become plain Exceptions, so that they do not end the process that raises them again.
     """
     kind = builtins.__dict__.get(builtin)
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         kind = Exception
-    for ancestor in kind.__mro__:  # UnicodeDecodeError takes five arguments; ValueError, above it, takes the message
+    for ancestor in kind.__mro__:  # UnicodeDecodeError needs five arguments; its parent ValueError takes the message
         try:
             own = ancestor if ancestor.__name__ == name else type(_plain(name), (ancestor,), {})
             made = own(_key(message) if issubclass(ancestor, KeyError) else message)

@@ -1,4 +1,4 @@
-"""Which back end holds on this machine, found by attacking it: a back end is used only after its self-test."""
+"""Finds a back end that works on this machine. Each is attacked before it is used."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from sandbox.backends import BACKENDS, CannotStart
 from sandbox.outcomes import Diagnosis, Limits, Program, Returned, SandboxBroken, SandboxUnavailable
 from sandbox.session import Sandbox
 
-# Returns what it managed to do; nothing, where the sandbox holds.
+# Returns a list of the attacks that worked: empty if the sandbox holds.
 _SELF_TEST = """
 import os, signal, socket, threading
 
@@ -41,11 +41,11 @@ def attack(files, folders):
 
 
 def open_sandbox(limits: Limits | None = None, backend: str | None = None, packages: tuple[str, ...] = ()) -> Sandbox:
-    """A sandbox on the first back end that holds here, or on `backend` ("bubblewrap", "landlock") and no other.
+    """Open a sandbox on the first back end that works here, or only on `backend` ("bubblewrap", "landlock").
 
-    packages: installed ones that programs may import, for code that is trusted more than most; one that is not
-    installed is left out. Raises SandboxUnavailable when none holds: then nothing may be run. Takes about a tenth of a
-    second, and as much as the packages take to import.
+    packages: installed packages that programs may import, for code that is trusted more than most; missing ones are
+    left out. SandboxUnavailable if no back end works: then nothing may be run. Takes about a tenth of a second, and the
+    time to import the packages.
     """
     names = [name for name, _ in BACKENDS]
     if backend is not None and backend not in names:
@@ -63,7 +63,7 @@ def open_sandbox(limits: Limits | None = None, backend: str | None = None, packa
 
 
 def diagnose() -> list[Diagnosis]:
-    """Each back end, tried; opens and closes a sandbox on each."""
+    """Try each back end: open a sandbox on it and close it."""
     result = []
     for name, _ in BACKENDS:
         opened = _open(name, Limits(), ())
@@ -91,7 +91,7 @@ def _open(name: str, limits: Limits, packages: tuple[str, ...]) -> Sandbox | Dia
 
 
 def _self_test(sandbox: Sandbox) -> str | None:
-    """What is wrong with this sandbox; None when it ran the attacks and every one of them failed."""
+    """What is wrong with this sandbox; None if all attacks ran and failed."""
     files = ["/etc/passwd", "/etc/hosts", "/proc/self/environ", "/proc/1/environ", str(Path(__file__).resolve())]
     folders = sorted({"/", "/tmp", "/dev/shm", "/var/tmp", os.getcwd(), str(Path.home())})
     execution = sandbox.run(Program(_SELF_TEST, "attack", ((files, folders),)))
@@ -104,7 +104,7 @@ def _self_test(sandbox: Sandbox) -> str | None:
 
 
 def remedy() -> str:
-    """The command that would most likely make a back end work here, in one sentence."""
+    """A sentence with the command that would most likely make a back end work here."""
     root = "" if os.geteuid() == 0 else "sudo "
     if shutil.which("bwrap") is None:
         for tool, command in _INSTALLERS:

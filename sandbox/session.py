@@ -1,4 +1,4 @@
-"""The sandbox as its callers use it: one zygote, programs one after the other, a new zygote when one dies."""
+"""The Sandbox: one zygote that runs one program after the other, and a new zygote when one dies."""
 
 import itertools
 import os
@@ -14,7 +14,7 @@ from sandbox.outcomes import Ended, Execution, Limits, Program, ProgramBroke, Re
 
 T = TypeVar("T")
 
-# Asks for nearly all that a program may use, so that a machine which has that no more does not serve it.
+# Uses nearly all that a program may use, so that it fails on a machine that cannot give that.
 _DEMANDING = """
 import time
 def demand(size, seconds):
@@ -24,18 +24,18 @@ def demand(size, seconds):
     return held[0]
 """
 _SHARE = 0.75  # of the seconds
-_MIB_PER_SECOND = 100  # to touch a page takes time, too
+_MIB_PER_SECOND = 100  # touching a page takes time
 
 
 class Sandbox:
-    """Runs programs nobody trusts. A context manager; use it in the process and thread that opened it (the
-    kernel ends the zygote with that thread).
+    """Runs untrusted programs. A context manager for the process and thread that opened it (the kernel ends the zygote
+    with that thread).
 
-    backend: the name of what holds here. why: one line on how it was chosen.
+    backend: the name of the back end. why: one line on how it was chosen.
     """
 
     def __init__(self, backend: str, launch: Launch, limits: Limits) -> None:
-        """Use `open_sandbox`, which tests that the back end holds. CannotStart when it does not start."""
+        """Use `open_sandbox`, which tests the back end. CannotStart if it does not start."""
         self.backend = backend
         self.limits = limits
         self._launch = launch
@@ -56,10 +56,10 @@ class Sandbox:
         self.close()
 
     def run(self, program: Program) -> Execution:
-        """Load the program and make its calls; whatever it does is in the Execution.
+        """Load the program and make its calls.
 
-        Raises ValueError for arguments that cannot cross (the caller's mistake), SandboxBroken when the machinery
-        or the machine failed twice and fails others, too, RuntimeError after close() or in a forked process.
+        ValueError for arguments that have no form (the caller's mistake). SandboxBroken if the sandbox or the machine
+        failed twice, and with another program, too. RuntimeError after close() or in a forked process.
         """
         begun = time.monotonic()
 
@@ -74,10 +74,10 @@ class Sandbox:
             return Execution(Ended("broke_sandbox", str(trouble)), (), time.monotonic() - begun)
 
     def start(self, source: str, needs: str = "", asks: Mapping[str, Ask] | None = None) -> Candidate:
-        """Load a program and keep it for calls, until it is closed; one at a time.
+        """Load a program for calls until it is closed; one at a time.
 
-        needs: a function that it must define. asks: functions that the program may call and that are answered out
-        here. SandboxBroken when the machinery failed: call it within `run_twice`.
+        needs: a function that it must define. asks: functions that the program may call and that run outside.
+        SandboxBroken if the sandbox failed: call this within `run_twice`.
         """
         if self._closed or os.getpid() != self._owner:
             raise RuntimeError("a sandbox serves the process that opened it, until close(); open another one")
@@ -96,7 +96,7 @@ class Sandbox:
         return candidate
 
     def serves(self) -> bool:
-        """Whether a program known to be good, that asks for nearly all a program may use, gets it here and now."""
+        """Whether a good program that uses nearly all that a program may use runs here and now."""
         limits = self.limits
         size = min(limits.memory_mb - 64, 1 + int(_MIB_PER_SECOND * min(limits.seconds, 10))) << 20
         try:
@@ -107,7 +107,7 @@ class Sandbox:
             return False
 
     def interrupt(self) -> None:
-        """From another thread: no more programs, and the one that runs ends now. Close it when that thread is done."""
+        """From another thread: end the program that runs, and run no more. Close it when that thread is done."""
         self._closed = True
         if (jail := self._jail) is not None:
             jail.hang_up()
@@ -126,10 +126,9 @@ class Sandbox:
 
 
 def run_twice(attempt: Callable[[], T], *sandboxes: Sandbox) -> T:
-    """attempt(), which uses the sandboxes, and once more with new zygotes when the machinery or the machine failed.
+    """Call attempt(), which uses the sandboxes, and again with new zygotes if the sandbox or the machine failed.
 
-    Whatever a program does, that is its own failure: where it fails twice and the sandboxes serve another one straight
-    afterwards, ProgramBroke. Where they do not, it is the machine's: SandboxBroken.
+    If that fails twice, ProgramBroke if the sandboxes then run another program, and else SandboxBroken.
     """
     for _ in range(2):
         try:

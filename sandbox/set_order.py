@@ -1,9 +1,9 @@
-"""A set that iterates as another one did in another process of the same Python and hash seed. Runs inside the jail.
+"""Rebuilds a set so that it iterates in the order that it had in another process of the same Python and hash seed. Runs
+inside the jail.
 
-The order of a set is where its hash table has its items, and that depends on the table's size and on who came first:
-{12, 13, 14, 15, 16} and set([12, 13, 14, 15, 16]) iterate differently. Where the items lie is read from the table (the
-layout of CPython's setobject.h, looked at only where the type has the size it has there); from that follow an order to
-insert them in, and the room to make beforehand.
+A set iterates in the order of its hash table, which depends on the table's size and the order of insertion:
+{12, 13, 14, 15, 16} and set([12, 13, 14, 15, 16]) iterate differently. The slots are read from the table (CPython's
+setobject.h; only if the type has the size that it has there). They give an order of insertion and a size of the table.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ _LINEAR_PROBES = 9
 
 
 def laid_out(items: set[Any]) -> tuple[list[Any], int]:
-    """The items in an order to insert, and the table's slots. With 0 slots set() of them is as good as it gets."""
+    """The items in an order of insertion, and the number of slots; 0 if that is unknown and set() has to do."""
     wanted = list(items)
     if not 1 < len(wanted) <= MOST_ITEMS or list(set(wanted)) == wanted or set.__basicsize__ != _TYPE_BYTES:
         return wanted, 0
@@ -31,15 +31,15 @@ def laid_out(items: set[Any]) -> tuple[list[Any], int]:
 
 
 def rebuilt(order: list[Any], slots: int) -> set[Any]:
-    """The set: its table gets its size at once, by others that come last and leave again."""
+    """The set. Extra items give the table its size at once and are removed again."""
     others = [object() for _ in range(min(slots, MOST_SLOTS) // 2 - 1 - len(order))] if slots > 8 else []
-    result = set(dict.fromkeys([*order, *others]))  # from a dict: room for twice as many, made before the first
+    result = set(dict.fromkeys([*order, *others]))  # from a dict, the table is made at once, for twice as many
     result.difference_update(others)
     return result
 
 
 def _insertable(placed: dict[int, Any], mask: int) -> list[Any]:
-    """Everybody after those that took the slots where it would have been put first."""
+    """Each item after those in the slots that CPython would have tried before."""
     order: list[Any] = []
     taken: set[int] = set()
     while len(order) < len(placed):
@@ -47,7 +47,7 @@ def _insertable(placed: dict[int, Any], mask: int) -> list[Any]:
             slot for slot, item in placed.items() if slot not in taken and taken.issuperset(_before(item, slot, mask))
         ]
         if not free:
-            break  # one of them was put where something lay that has been taken out since
+            break  # an item of the original set was removed later
         taken.update(free)
         order += [placed[slot] for slot in free]
     return order

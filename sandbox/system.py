@@ -1,4 +1,4 @@
-"""System calls that Python has no name for, by ctypes. Runs inside the jail; x86_64 and aarch64 only."""
+"""System calls that Python does not offer, by ctypes. Runs inside the jail; x86_64 and aarch64 only."""
 
 import ctypes
 import os
@@ -7,7 +7,7 @@ import signal
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
-_HOLDING_GIL = ctypes.PyDLL(None, use_errno=True)  # a forked child must not find the lock taken
+_HOLDING_GIL = ctypes.PyDLL(None, use_errno=True)  # else a forked child could find the lock taken
 _HOLDING_GIL.syscall.restype = ctypes.c_long
 
 PR_SET_PDEATHSIG = 1
@@ -22,12 +22,12 @@ _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _OWN_NAMESPACES = 0x10000000 | 0x08000000 | 0x04000000 | 0x00020000 | 0x02000000
 """user, System V IPC, host name, mounts, control groups. Not process ids: the first process of such a namespace ignores
-every signal that is left at its default, an alarm among them, as no other process does. Nor the network, which takes
-long to make: the jail has an empty one, and no program has a socket."""
+every signal with the default action, alarms included. Not the network, which takes long to make: the jail has an empty
+one, and no program has a socket."""
 
 
 def machine() -> str:
-    """x86_64 or aarch64; NotImplementedError elsewhere, because system call numbers differ."""
+    """x86_64 or aarch64; NotImplementedError for others, whose system call numbers differ."""
     name = platform.machine()
     if name not in _CAPSET or ctypes.sizeof(ctypes.c_void_p) != 8:
         raise NotImplementedError(f"the sandbox knows 64-bit x86_64 and aarch64, not {name}; run it on one of these")
@@ -35,7 +35,7 @@ def machine() -> str:
 
 
 def syscall(number: int, *arguments: int | ctypes.c_void_p) -> int:
-    """Call the kernel; OSError when it says no."""
+    """Call the kernel; OSError if it refuses."""
     wide = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
     result = int(_LIBC.syscall(ctypes.c_long(number), *wide))
     if result < 0:
@@ -45,7 +45,7 @@ def syscall(number: int, *arguments: int | ctypes.c_void_p) -> int:
 
 
 def prctl(option: int, argument: int | ctypes.c_void_p, third: int | ctypes.c_void_p = 0) -> None:
-    """prctl(2); OSError when the kernel says no."""
+    """prctl(2); OSError if the kernel refuses."""
     words = [ctypes.c_ulong(item) if isinstance(item, int) else item for item in (argument, third, 0, 0)]
     if _LIBC.prctl(ctypes.c_int(option), *words) != 0:
         error = ctypes.get_errno()
@@ -57,10 +57,10 @@ def address(buffer: ctypes.Array[ctypes.c_char] | ctypes.Structure) -> ctypes.c_
 
 
 def become(uid: int, keep_read_search: bool) -> None:
-    """Give up root for `uid`, and every capability with it.
+    """Change from root to `uid` and give up all capabilities.
 
-    keep_read_search leaves CAP_DAC_READ_SEARCH, for an interpreter in a directory that only root may enter; what may
-    be read is then still Landlock's to say.
+    keep_read_search keeps CAP_DAC_READ_SEARCH, for an interpreter in a directory that only root may enter. Landlock
+    still limits what may be read.
     """
     if keep_read_search:
         prctl(PR_SET_KEEPCAPS, 1)
@@ -72,7 +72,7 @@ def become(uid: int, keep_read_search: bool) -> None:
 
 
 def keep_capabilities(kept: int) -> None:
-    """Give up every capability of this process but those in the bits of `kept`."""
+    """Give up all capabilities of this process except those in the bits of `kept`."""
     header = ctypes.create_string_buffer(_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4), 8)
     bits = kept.to_bytes(4, "little")
     sets = ctypes.create_string_buffer(bits + bits + bytes(16), 24)
@@ -80,7 +80,7 @@ def keep_capabilities(kept: int) -> None:
 
 
 def fork_into_namespaces() -> int:
-    """os.fork() whose child begins in new namespaces; OSError where that is not allowed.
+    """os.fork() with the child in new namespaces; OSError if that is not allowed.
 
     The child has all capabilities over its own, empty namespaces until it gives them up.
     """

@@ -1,4 +1,4 @@
-"""The values that may cross the sandbox's wall, and their JSON form (also used in data files).
+"""The values that may enter and leave the sandbox, and their JSON form (also used in data files).
 
 None, bool, int, str, finite float and list stand for themselves, and so does a dict whose keys are all plain strings
 that do not start with "$". Everything else is a dict with one tag:
@@ -7,10 +7,9 @@ that do not start with "$". Everything else is a dict with one tag:
     {"$float": "nan" | "inf" | "-inf"}  {"$int": hexadecimal}  {"$str": base64 of UTF-8 with surrogates}
     {"$laid_set": [[...], slots]}       between two processes in the jail: a set in the order it had (set_order.py)
 
-Types are exact: a subclass of any of them is refused, so that an object with its own idea of equality never gets
-out. Who wrote a form may choose what it costs to read: that is bounded by the bytes of it, and where it is not, in a
-set or dict of keys whose hashes collide, by a Decoder's seconds. Comparing goes by `canonical`, which hashes nothing.
-This file also runs inside the jail and imports the standard library only.
+Types are exact: subclasses are refused, so that no object with its own equality gets out. The cost of reading a form is
+bounded by its size, and for sets and dicts of keys whose hashes collide by a Decoder's seconds. `canonical` compares
+without hashing. Runs inside the jail, too, and imports the standard library only.
 """
 
 import base64
@@ -27,19 +26,19 @@ from sandbox import set_order
 Value: TypeAlias = Any
 """None | bool | int | float | str | bytes | list | tuple | set | dict, nested, of exactly these types.
 
-A recursive union would make every caller cast, because list and dict are invariant; `encode` and `decode` check.
+Any, because a recursive union would make every caller cast (list and dict are invariant). `encode` and `decode` check.
 """
 
 MAX_DEPTH = 64
 MAX_BYTES = 16 * 1024 * 1024
 LIBRARY_DICTS = (Counter, OrderedDict, defaultdict)
-HASHING_SECONDS = 0.5  # of processor time; a hundred thousand honest keys take a fiftieth of it
+HASHING_SECONDS = 0.5  # of processor time; a hundred thousand ordinary keys take a fiftieth of it
 _HASHED_AT_ONCE = 64
-_WIDE = 1 << 63  # beyond 64 bits other readers of the data files lose digits, and int(str) has a digit limit
+_WIDE = 1 << 63  # other readers of the data files lose digits beyond 64 bits, and int(str) has a limit
 
 
 class Unrepresentable(ValueError):
-    """A value that has no form here: another type, a cycle, too deep."""
+    """A value without a form: of another type, with a cycle, or too deep."""
 
 
 class TooLarge(Unrepresentable):
@@ -48,21 +47,21 @@ class TooLarge(Unrepresentable):
 
 @dataclass(frozen=True, slots=True)
 class EncodedValue:
-    """A value that came out of one process and goes into another as it is; nobody out here has looked into it."""
+    """The form of a value that goes unread from one process to another."""
 
     json: Any
 
     @property
     def value(self) -> Value:
-        """ValueError where it is none."""
+        """The value; ValueError for an invalid form."""
         return decode(self.json)
 
 
 def encode(
     value: Value | EncodedValue, max_bytes: int = MAX_BYTES, library_dicts: bool = False, in_order: bool = False
 ) -> Any:
-    """The JSON-able form of `value`. library_dicts: take a Counter, defaultdict or OrderedDict as the dict it equals.
-    in_order: sets keep their order, for a process of the same hash seed; else they are sorted, the same everywhere.
+    """The JSON form of `value`. library_dicts: take a Counter, defaultdict or OrderedDict as a dict. in_order: sets
+    keep their order, for a process of the same hash seed; else they are sorted.
 
     Raises Unrepresentable for a type that is not in the list, or deeper than MAX_DEPTH; TooLarge when the parts add
     up to more than about `max_bytes` bytes. Both are ValueErrors.
@@ -81,26 +80,26 @@ def encode_call(
 
 
 def canonical(value: Value) -> str:
-    """The same text for values of the same types that are equal, nan and -0.0 as well; another one for others."""
+    """A text that is the same for equal values of the same types (nan equal to nan, 0.0 to -0.0)."""
     return json.dumps(_Encoder(MAX_BYTES, (), False, canonical=True).encode(value, 0), sort_keys=True)
 
 
 def changes(arguments: Sequence[Value], forms: Sequence[Any], max_bytes: int) -> dict[str, Any]:
-    """The new forms, by position, of lists, dicts and sets that no longer have the form they came in."""
+    """The new forms, by position, of the lists, dicts and sets that were changed."""
     found = {}
     for place, (argument, form) in enumerate(zip(arguments, forms, strict=True)):
         if type(argument) in (list, dict, set):
             try:
                 now = encode(argument, max_bytes, library_dicts=True, in_order=True)
             except Unrepresentable:
-                continue  # something that cannot cross was put into it
+                continue  # it now holds something that has no form
             if now != form and now != encode(decode(form, True), in_order=True):  # or its sets came in another order
                 found[str(place)] = now
     return found
 
 
 def change_in_place(arguments: Sequence[Value], changed: Mapping[str, Any], in_order: bool = False) -> None:
-    """Do to the lists, dicts and sets in `arguments` what `changes` told of those they were copied to."""
+    """Apply what `changes` found to the lists, dicts and sets in `arguments`."""
     for place, form in changed.items():
         if not place.isdecimal() or int(place) >= len(arguments):
             continue
@@ -118,7 +117,7 @@ class _Encoder:
         self.dicts = dicts
         self.in_order = in_order
         self.canonical = canonical
-        self.zero = 0.0 if canonical else -0.0  # added to a float, it makes one zero of two, or changes nothing
+        self.zero = 0.0 if canonical else -0.0  # adding 0.0 turns -0.0 into 0.0; adding -0.0 changes nothing
         self.used = 0
 
     def spend(self, amount: int) -> None:
@@ -181,13 +180,13 @@ class _Encoder:
 
 
 def decode(form: Any, in_order: bool = False) -> Value:
-    """The value that `form` (parsed JSON) stands for; ValueError when it is not what `encode` could have written.
-    in_order: sets get the order they had, where this process has the hash seed of the one that wrote them."""
+    """The value of a form (parsed JSON); ValueError for one that `encode` does not write. in_order: sets get the order
+    that they had, if this process has the same hash seed."""
     return Decoder(in_order).decode(form)
 
 
 class Decoder:
-    """Reads forms, all those of one writer: the time to hash what they chose as keys is bounded over all of them."""
+    """Reads the forms of one writer. The time to hash their keys is bounded over all of them."""
 
     def __init__(self, in_order: bool = False) -> None:
         self._in_order = in_order
@@ -257,7 +256,7 @@ class Decoder:
         )
 
     def _hashed(self, result: set[Value] | dict[Value, Value], items: list[Any]) -> Value:
-        """The items put in a few at a time: keys that collide take a time that grows with their number squared."""
+        """Insert the items a few at a time: the time for colliding keys grows with their number squared."""
         tag = "$set" if isinstance(result, set) else "$dict"
         begun = time.thread_time()
         try:
@@ -286,7 +285,7 @@ def _text(form: Any) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether JSON gives the same string back: two lone surrogates side by side would come back as one character."""
+    """Whether JSON returns the same string: two adjacent lone surrogates would become one character."""
     if text.isascii():
         return True
     try:

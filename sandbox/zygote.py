@@ -1,9 +1,9 @@
-"""The resident process inside the jail: forks one confined child per program, watches its processor time, says how it
-ended. Where user namespaces can be had, every child begins in namespaces of its own.
+"""The resident process inside the jail. It forks one confined child per program, watches its processor time, and
+reports how it ended. If user namespaces are available, each child has namespaces of its own.
 
-It never sees a program: the caller hands it one end of a fresh socket per program, which goes to the child. On its
-control channel come {"run": id} with that socket, and {"stop": id}; it answers with one report per program. It ends
-when the channel does, and with its parent.
+It never sees a program: the caller sends one end of a new socket per program, which the child gets. The control channel
+carries {"run": id} with that socket and {"stop": id}; the zygote answers with one report per program. It ends with the
+channel and with its parent.
 """
 
 import contextlib
@@ -21,13 +21,41 @@ from sandbox import child, landlock, protocol, seccomp, system
 
 # Imported once, so that programs find them in memory. Others are imported from disk when a program asks.
 PRELOADED = (
-    "abc", "array", "base64", "bisect", "calendar", "cmath", "collections.abc", "contextlib", "copy", "dataclasses",
-    "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math",
-    "numbers", "operator", "random", "re", "statistics", "string", "struct", "textwrap", "time", "types", "typing",
+    "abc",
+    "array",
+    "base64",
+    "bisect",
+    "calendar",
+    "cmath",
+    "collections.abc",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "json",
+    "math",
+    "numbers",
+    "operator",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "struct",
+    "textwrap",
+    "time",
+    "types",
+    "typing",
     "unicodedata",
-)  # fmt: skip
+)
 
-_TICK = 0.1  # seconds between two looks at a program's processor time, at most
+_TICK = 0.1  # seconds between two checks of a program's processor time, at most
 
 
 def main(control_fd: int, settings: dict[str, Any]) -> None:
@@ -45,7 +73,7 @@ def main(control_fd: int, settings: dict[str, Any]) -> None:
         importlib.import_module(name)
     sys.path += settings["path"]
     for name in settings["packages"]:
-        with contextlib.suppress(ImportError):  # a program that needs it will say so
+        with contextlib.suppress(ImportError):  # a program that needs it will fail
             importlib.import_module(name)
     os.environ.clear()
     zygote = Zygote(control, settings)
@@ -58,7 +86,7 @@ def main(control_fd: int, settings: dict[str, Any]) -> None:
 
 
 def _give_up_root(uid: int, keep_read_search: bool) -> None:
-    """Become a uid that nothing else has; the classic nobody where a container maps few uids."""
+    """Become an unused uid, or nobody where a container maps few uids."""
     try:
         system.become(uid, keep_read_search)
     except OSError:
@@ -66,9 +94,9 @@ def _give_up_root(uid: int, keep_read_search: bool) -> None:
 
 
 def _forget_the_caller() -> None:
-    """What a process inherits from whoever started the night (nohup, a blocked signal, a umask) is the same for all."""
+    """Reset what a process inherits from the caller: signal handlers, blocked signals, the umask."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
-        signal.signal(number, signal.SIG_DFL)  # the two last are ignored in every Python
+        signal.signal(number, signal.SIG_DFL)  # Python always ignores the last two
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o022)
 
@@ -88,7 +116,7 @@ class Zygote:
         self.namespaces = False
 
     def try_namespaces(self) -> None:
-        """Find out whether a child can have namespaces of its own; not under Landlock, which is there for where not."""
+        """Find out whether a child can have its own namespaces. Under Landlock this is not tried."""
         if self.settings["landlock"] is not None:
             return
         try:
@@ -117,7 +145,7 @@ class Zygote:
         return None if body is None else (protocol.unpack(body), channels)
 
     def _run(self, identity: int, channel: int) -> dict[str, Any] | None:
-        """Run one program to its end and report on it; None when the caller is gone."""
+        """Run one program to its end and report on it; None if the caller has ended."""
         mine = os.getpid()
         pid = system.fork_into_namespaces() if self.namespaces else os.fork()
         if pid == 0:
@@ -138,7 +166,7 @@ class Zygote:
         return {"report": identity, "stopped": stopped, "exit": os.waitstatus_to_exitcode(status), "cpu": cpu}
 
     def _wait(self, identity: int, pid: int, process: int) -> str | None:
-        """cpu, asked or abandoned, for a program that was stopped; None when it ended by itself."""
+        """ "cpu", "asked" or "abandoned" for a program that was stopped; None if it ended by itself."""
         clock = _cpu_clock(pid)
         poll = select.poll()
         poll.register(process, select.POLLIN)

@@ -1,10 +1,9 @@
-"""Hostile answers, judged as an evaluation judges them: programs of testing/attacks, and texts that attack the reader.
+"""Scores hostile answers like an evaluation does: programs of testing/attacks, and texts that attack the parser.
 
     python -m testing.hostile_answers [--json]
 
-All are answers to one problem whose tests hold a secret. Between them stand right answers, which must pass. What this
-process itself takes is measured. Exit status 0 when nothing passed that should not, nothing ended the evaluation, and
-this process kept below its limit.
+All are answers to one problem whose tests have a secret. Right answers are mixed in and must pass. Exit status 0 if no
+hostile answer passed, none ended the evaluation, and this process stayed below its limit of memory.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from common.parallel import cores
 from probes.inputs.prompts import Prompt
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer, ScorerBroken
-from sandbox.memory import peak_mb
+from sandbox.process_stats import peak_mb
 from testing.attacks import ATTACKS
 from testing.attacks.host import Host
 from testing.attacks.texts import TEXTS
@@ -67,9 +66,18 @@ def judge() -> Judged:
     scorer = ExecutionScorer(ExecutionSettings(seconds=0.5, memory_mb=128))
     with Host() as host:
         x = host.target(0)
-        prompt = Prompt("hostile", "probe", "hostile", 1, "def f(x):\n", {
-            "entry_point": "f", "setup": f"def check(f):\n    assert f({x!r}) == {right!r}", "tests": ["check(f)"],
-        })  # fmt: skip
+        prompt = Prompt(
+            "hostile",
+            "probe",
+            "hostile",
+            1,
+            "def f(x):\n",
+            {
+                "entry_point": "f",
+                "setup": f"def check(f):\n    assert f({x!r}) == {right!r}",
+                "tests": ["check(f)"],
+            },
+        )
         try:
             passed, ended, classes = _verdicts(scorer, prompt, answers)
         finally:
@@ -107,17 +115,16 @@ def _verdicts(
 
 
 def text(found: Judged) -> str:
-    told = ", ".join(f"{name} {number}" for name, number in found.classes.items())
-    bad = [f"  PASSED  {name}" for name in found.false_passes] + [
-        f"  ENDED IT  {name}" for name in found.ended_evaluation
-    ]
-    return "\n".join([
+    """The result for a terminal."""
+    counts = (
         f"{found.answers} hostile answers judged as an evaluation does: {len(found.false_passes)} false passes, "
         f"{len(found.ended_evaluation)} evaluations ended, {found.wrongly_failed} right answers failed; our process "
-        f"took {found.peak_mb:.0f} MB and {found.cpu:.1f} s of processor time in {found.seconds:.0f} s",
-        f"  {told}",
-        *bad,
-    ])  # fmt: skip
+        f"took {found.peak_mb:.0f} MB and {found.cpu:.1f} s of processor time in {found.seconds:.0f} s"
+    )
+    classes = "  " + ", ".join(f"{name} {number}" for name, number in found.classes.items())
+    passed = [f"  PASSED  {name}" for name in found.false_passes]
+    ended = [f"  ENDED IT  {name}" for name in found.ended_evaluation]
+    return "\n".join([counts, classes, *passed, *ended])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The hostile suite: every program of testing/attacks, run in the sandbox while the host is watched.
+"""Runs every program of testing/attacks in the sandbox and watches the host.
 
     python -m testing.hostile_suite --backend bubblewrap [--json] [--only TEXT]
 
-The honest task is the same for all: give, for three inputs, a keyed hash whose key stays out here. No program can, so
-any check that passes is a false pass. After each one the next ordinary program must be served, and nothing may be left
-running. The standard library and `sandbox` only: it also runs as another user, under another Python.
+All have the same task: to return a keyed hash of three inputs without the key. That is impossible, so any check that
+passes is a false pass. After each program an ordinary one must work, and no process may be left running. Imports the
+standard library and `sandbox` only, because it also runs as another user under another Python.
 """
 
 import argparse
@@ -25,16 +25,16 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, SandboxUnavailable, open_sandbox
-from sandbox.memory import peak_mb
+from sandbox.process_stats import peak_mb
 from testing.attacks import ATTACKS, Attack
 from testing.attacks.host import REPOSITORY, Host, below, processes
 
 LIMITS = Limits(seconds=0.3, memory_mb=128, output_bytes=4 << 20)
-MOST_MB = 500  # that this process may take, whatever the programs give it to read
+MOST_MB = 500  # for this process, whatever the programs return
 NOBODY = 65534
 _UNAVAILABLE = 3  # exit status
-_PATIENCE = 1.0  # seconds until a process that is ending must be gone
-_SAID = 8  # of all that a program reports, what is kept
+_END_SECONDS = 1.0  # within which a process that is ending must be gone
+_MOST_REPORTED = 8  # reports of a program that are kept
 _ORDINARY = """
 import builtins, json, os, sys
 def f(x, secret):
@@ -45,7 +45,7 @@ def f(x, secret):
 
 
 class Runs(Protocol):
-    """What the suite needs of a sandbox."""
+    """The part of a sandbox that the suite uses."""
 
     def run(self, program: Program) -> Execution: ...
 
@@ -55,12 +55,12 @@ class Runs(Protocol):
 Opening = Callable[[Limits, str], Runs]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttackResult:
-    """What one program got.
+    """The result of one program.
 
-    ended: returned, raised, the reason of an Ended, or broken (SandboxBroken). zygote: alive, replaced, or broken
-    when the next ordinary program was not served as usual.
+    ended: returned, raised, the reason of an Ended, or broken (SandboxBroken). zygote: alive, replaced, or broken if
+    the next ordinary program did not work.
     """
 
     name: str
@@ -84,7 +84,7 @@ class AttackResult:
         return f"{self.name}: {'; '.join(found) or 'harmless'}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
     backend: str
     user: str
@@ -95,7 +95,7 @@ class SuiteResult:
 
     @property
     def ended_evaluations(self) -> int:
-        """Programs with which the sandbox failed for its caller: an evaluation would have ended there."""
+        """Programs with which the sandbox failed: an evaluation would have ended there."""
         return sum(result.ended == "broken" for result in self.results)
 
     @property
@@ -108,14 +108,14 @@ class SuiteResult:
 
     @classmethod
     def parse(cls, text: str) -> "SuiteResult":
-        """From what `--json` prints."""
+        """Read what `--json` prints."""
         found = json.loads(text)
         results = [AttackResult(**{**item, "effects": tuple(item["effects"])}) for item in found.pop("results")]
         return cls(**found, results=tuple(results))
 
 
 class Suite:
-    """One sandbox and one watched host, for programs one after the other. A context manager."""
+    """One sandbox and one watched host for all programs. A context manager."""
 
     def __init__(self, backend: str, opening: Opening = open_sandbox) -> None:
         self._backend = backend
@@ -125,7 +125,7 @@ class Suite:
     def __enter__(self) -> "Suite":
         self._host = Host().__enter__()
         try:
-            self._sandbox = self._opening(LIMITS, self._backend)  # after the secrets, so that it could inherit them
+            self._sandbox = self._opening(LIMITS, self._backend)  # after the host, so that it could inherit the secrets
         except BaseException:
             self._host.__exit__(None, None, None)
             raise
@@ -139,7 +139,7 @@ class Suite:
         self._host.__exit__(kind, raised, trace)
 
     def attempt(self, attack: Attack) -> AttackResult:
-        """Run it, then an ordinary program, and look at what became of the host."""
+        """Run the attack, then an ordinary program, and check the host."""
         inputs = [self._host.target(number) for number in range(3)]
         expected = {x["nonce"]: self._answer(x) for x in inputs}
         zygotes, family = self._running()
@@ -165,24 +165,24 @@ class Suite:
         )
 
     def _answer(self, x: dict[str, Any]) -> Any:
-        """What nobody can compute without the key; a number, a text or a list."""
+        """The right answer, which needs the key: a number, a text or a list."""
         digest = hmac.digest(self._key, x["nonce"].encode(), "sha256")
         return [int.from_bytes(digest[:6], "big"), digest.hex(), [digest[0], digest.hex()]][x["number"]]
 
     def _run(self, program: Program) -> Execution | None:
-        """None when the machinery failed: a program must not be able to bring that about."""
+        """Run a program; None if the sandbox failed, which no program may cause."""
         try:
             return self._sandbox.run(program)
         except SandboxBroken:
             return None
 
     def _is_served(self) -> bool:
-        """An ordinary program gets its values; it leaves something for the next one to find."""
+        """Whether an ordinary program works. It leaves secrets, which the next program must not find."""
         execution = self._run(Program(_ORDINARY, "f", ((17, self._host.other),)))
         return execution is not None and execution.outcomes == (Returned([True, True, [17], [1, 17], 2]),)
 
     def _running(self) -> tuple[set[int], set[int]]:
-        """The processes that we started, and those with all below them and whoever calls itself ours; no bystander."""
+        """Our children, and all descendants and processes named like ours; without the bystander."""
         table = processes()
         del table[os.getpid()]
         table.pop(self._host.bystander, None)
@@ -191,7 +191,7 @@ class Suite:
         return children, below(os.getpid(), table) | named
 
     def _left_running(self, before: set[int], replaced: bool) -> int:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _END_SECONDS
         while True:
             now = self._running()[1]
             left = len(now) - len(before) if replaced else len(now - before)
@@ -201,21 +201,26 @@ class Suite:
 
 
 def run_suite(backend: str, attacks: tuple[Attack, ...] = ATTACKS, opening: Opening = open_sandbox) -> SuiteResult:
-    """Every attack on one back end, as the user of this process. SandboxUnavailable when it does not hold at all."""
+    """Run all attacks on one back end as the user of this process. SandboxUnavailable if it does not work here."""
     begun = time.monotonic()
     with Suite(backend, opening) as suite:
         results = tuple(suite.attempt(attack) for attack in attacks)
     user = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
     return SuiteResult(
-        backend, user, platform.python_version(), results, round(time.monotonic() - begun, 2), round(peak_mb(), 1)
+        backend=backend,
+        user=user,
+        python=platform.python_version(),
+        results=results,
+        seconds=round(time.monotonic() - begun, 2),
+        peak_mb=round(peak_mb(), 1),
     )
 
 
 def as_ordinary_user(backend: str) -> SuiteResult | str:
-    """The suite as a user without rights; a string that says why it was not run.
+    """Run the suite as a user without rights; a string says why that was not possible.
 
-    Root hands a copy to uid 65534, with this Python or, when others may not enter it, the system's; anyone else is an
-    ordinary user already. SandboxUnavailable when the back end does not hold for that user.
+    Root runs a copy as uid 65534, with this Python or, if others may not use it, the system's. Any other user is an
+    ordinary one already. SandboxUnavailable if the back end does not work for that user.
     """
     if os.geteuid() != 0:
         return run_suite(backend)
@@ -225,7 +230,7 @@ def as_ordinary_user(backend: str) -> SuiteResult | str:
     with tempfile.TemporaryDirectory(prefix="suite-") as folder:
         for package in ("sandbox", "testing/attacks"):
             shutil.copytree(REPOSITORY / package, Path(folder, package), ignore=shutil.ignore_patterns("__pycache__"))
-        for file in ("bench/__init__.py", "testing/hostile_suite.py"):
+        for file in ("testing/__init__.py", "testing/hostile_suite.py"):
             shutil.copy(REPOSITORY / file, Path(folder, file))
         for path in (Path(folder), *Path(folder).rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -261,7 +266,7 @@ def _as_nobody(command: list[str], folder: str) -> subprocess.CompletedProcess[s
 
 
 def _equal(value: Any, expected: Any) -> bool:
-    """As easily fooled as can be: an object with its own equality must not get here at all."""
+    """The most lenient comparison: an object with its own equality must not get here."""
     try:
         return bool(value == expected or expected == value)
     except Exception:  # the boundary: the value may be an object of the program's where the sandbox leaks
@@ -269,7 +274,7 @@ def _equal(value: Any, expected: Any) -> bool:
 
 
 def _ended(execution: Execution | None) -> str:
-    """How the first call ended that gave no value, or how all did."""
+    """How the first call without a value ended, or "returned" for all."""
     if execution is None:
         return "broken"
     found = [execution.loaded] if execution.loaded is not None else list(execution.outcomes)
@@ -278,17 +283,20 @@ def _ended(execution: Execution | None) -> str:
 
 
 def _reported(values: list[Any]) -> list[str]:
-    """What the program says it managed, each once."""
+    """What the program reports to have done, without repetitions."""
     found: dict[str, None] = {}
     for value in values:
         match value:
             case {"done": list(done), **rest} if not rest:
                 found.update((str(what)[:200], None) for what in done)
-    return [*list(found)[:_SAID], *([f"and {len(found) - _SAID} more"] if len(found) > _SAID else [])]
+    return [
+        *list(found)[:_MOST_REPORTED],
+        *([f"and {len(found) - _MOST_REPORTED} more"] if len(found) > _MOST_REPORTED else []),
+    ]
 
 
 def _texts(parts: Any) -> Iterator[str]:
-    """All text in values, messages and details, however nested."""
+    """All texts in values and messages, at any depth."""
     match parts:
         case str():
             yield parts

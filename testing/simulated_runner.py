@@ -1,6 +1,6 @@
-"""The simulated runner: readings from a world whose truth is known, so that the whole loop runs in a second.
+"""The simulated runner: readings from a world whose true effects are known, so that a session takes seconds.
 
-Chosen by ``[runner] kind = "simulated"``, with the hills below; other worlds (bench/decisions) plug in.
+``[runner] kind = "simulated"`` uses the world below; bench/decisions has others.
 """
 
 import math
@@ -26,11 +26,11 @@ CLIFF = 0.5
 
 
 class World(Protocol):
-    """What is true of recipes, and how it shows."""
+    """The true scores of recipes, and their noise."""
 
     @property
     def identity(self) -> str:
-        """Names the world: it takes the base model's place in the probe key."""
+        """The digest of the world, in place of the base model's in the probe key."""
 
     def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]] | None:
         """On the 0 to 10 scale, [prompts][samples]; None where training diverges."""
@@ -38,11 +38,10 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Hills:
-    """The best log10 learning rate and its curvature, effects of a source's share, of orders, and noise.
+    """Effects of the learning rate (best log10 value, curvature), of beta, of the bad source's share and of the order.
 
-    ``prompt_noise``, ``seed_noise`` and ``sample_noise`` are standard deviations on the 0 to 10 scale. Scores vary with
-    prompt, seed and sample as real ones do, from hashes instead of clocks. ``sources``: the last of them is the bad
-    one.
+    ``prompt_noise``, ``seed_noise`` and ``sample_noise`` are standard deviations on the 0 to 10 scale; the noise is
+    computed from hashes. ``sources``: the last one is the bad one.
     """
 
     sources: tuple[str, ...]
@@ -144,7 +143,17 @@ class SimulatedRunner:
         final: Mapping[str, float] = {"loss": 3.0 / slices, "token_accuracy": 0.8, "grad_norm": 1.0}
         timing = Timing(self.seconds * 0.8, self.seconds * 0.15, self.seconds * 0.05, self.seconds)
         tokens = steps * probe.recipe.effective_batch * 100
-        return Reading(probe.id, probe.recipe.digest, probe.key, probe.seed, scores, final, timing, tokens, peak_gb=0.0)
+        return Reading(
+            probe=probe.id,
+            recipe=probe.recipe.digest,
+            key=probe.key,
+            seed=probe.seed,
+            scores=scores,
+            final=final,
+            timing=timing,
+            tokens=tokens,
+            peak_gb=0.0,
+        )
 
 
 def _normal(*parts: object) -> float:

@@ -45,7 +45,13 @@ def judging_allowance(budget: Budget, spent: Spent, workspace: Workspace, sessio
     """What the session's judge may cost from now on, of what the machine and the proposer leave."""
     judged = spent_on_judging(workspace.judging, session_id)
     dollars = None if budget.dollars is None else budget.dollars - (spent.dollars - judged)
-    return Allowance(workspace.judging, session_id, dollars, budget.dollars_per_hour, time.monotonic())
+    return Allowance(
+        file=workspace.judging,
+        session=session_id,
+        dollars=dollars,
+        dollars_per_hour=budget.dollars_per_hour,
+        since=time.monotonic(),
+    )
 
 
 def has_prices(study: Study) -> bool:

@@ -34,7 +34,7 @@ from common.errors import BudgetSpent, MissingRequirement
 from lanes import Recipe, show
 from probes.result.comparison import OVERALL
 from probes.result.reading import Failure, Outcome, Probe, Reading
-from probes.result.variance_components import sources
+from probes.result.variance_components import estimate_components
 from probes.result.variance_pooling import Spread
 
 MAX_MACHINE_FAULTS = 3
@@ -216,7 +216,7 @@ class Session:
             return outcomes
         spread = next((row.data["spread"] for row in self._ledger.examinations(self.row.id)), None)
         scorer, file = self.study.scorer, self.study.file
-        found = None if scorer.chooses else sources(readings, self.study.target, spread, scorer.judgements)
+        found = None if scorer.chooses else estimate_components(readings, self.study.target, spread, scorer.judgements)
         chosen = self._ledger.chosen_samples(self.row.question)
         width = self.measuring.runner.width
         knobs = 0 if scorer.chooses else len(self.study.lanes.moves(start))  # a survey compares scores

@@ -18,7 +18,7 @@ from agent.policy.settings import Policy
 from agent.study.schema import Budget
 from probes.result.comparison import quantile
 from probes.result.reading import Reading
-from probes.result.variance_components import Sources
+from probes.result.variance_components import VarianceComponents
 
 WORTH = 0.9
 """Another number of answers is chosen when the same precision costs less than this share."""
@@ -41,9 +41,14 @@ class NoiseFloor:
 
 
 def settle_noise_floor(
-    readings: Sequence[Reading], found: Sources | None, policy: Policy, budget: Budget, width: int, chosen: int | None,
+    readings: Sequence[Reading],
+    found: VarianceComponents | None,
+    policy: Policy,
+    budget: Budget,
+    width: int,
+    chosen: int | None,
     knobs: int = 0,
-) -> NoiseFloor:  # fmt: skip
+) -> NoiseFloor:
     """From repeats of the starting recipe. ``found``: where the target's noise comes from; ``width``: how many probes
     run side by side; ``chosen``: answers per prompt that an earlier session under the question settled on;
     ``knobs``: that a survey would move, 0 where none may be taken."""
@@ -59,7 +64,7 @@ def settle_noise_floor(
     return NoiseFloor(samples, pairs, survey, told)
 
 
-def _answers(readings: Sequence[Reading], found: Sources, most: int) -> tuple[int, str]:
+def _answers(readings: Sequence[Reading], found: VarianceComponents, most: int) -> tuple[int, str]:
     asked = found.samples
     training = sum(reading.timing.train for reading in readings) / len(readings)
     answering = sum(reading.timing.generate + reading.timing.score for reading in readings) / len(readings) / asked
@@ -110,8 +115,8 @@ def _survey(probes: float | None, policy: Policy, budget: Budget, knobs: int) ->
 
 
 def visible_effect(
-    readings: Sequence[Reading], found: Sources | None, target: str, floor: NoiseFloor, policy: Policy
-) -> float:  # fmt: skip
+    readings: Sequence[Reading], found: VarianceComponents | None, target: str, floor: NoiseFloor, policy: Policy
+) -> float:
     """The true effect that a confirmation shows with an even chance, if pairing by seed cancels half of the noise. Two
     or three means lie close together by chance; they vary by no less than what prompts and answers bring."""
     spread = baseline_spreads(readings, [target])[target]
@@ -121,7 +126,7 @@ def visible_effect(
     return policy.smallest_effect + quantile(level, freedom) * math.sqrt(max(spread.variance, least) / floor.pairs)
 
 
-def noise_message(found: Sources | None, category: str, visible: float) -> str:
+def noise_message(found: VarianceComponents | None, category: str, visible: float) -> str:
     """A line for the log: the noise and what the study can resolve."""
     if found is None:
         return f"NOISE of {category} cannot be told from these readings"
@@ -132,13 +137,26 @@ def noise_message(found: Sources | None, category: str, visible: float) -> str:
     )
 
 
-def floor_data(floor: NoiseFloor, found: Sources | None, visible: float) -> dict[str, Any]:
+def floor_data(floor: NoiseFloor, found: VarianceComponents | None, visible: float) -> dict[str, Any]:
     """As the ledger keeps it."""
-    noise = None if found is None else {
-        "seed": found.seed, "prompt_by_seed": found.prompt_by_seed, "answer": found.answer,
-        "judgement": found.judgement, "prompts": found.prompts, "seeds": found.seeds, "samples": found.samples,
-    }  # fmt: skip
+    noise = (
+        None
+        if found is None
+        else {
+            "seed": found.seed,
+            "prompt_by_seed": found.prompt_by_seed,
+            "answer": found.answer,
+            "judgement": found.judgement,
+            "prompts": found.prompts,
+            "seeds": found.seeds,
+            "samples": found.samples,
+        }
+    )
     return {
-        "samples": floor.samples, "pairs": floor.pairs, "survey": floor.survey, "why": floor.why, "noise": noise,
+        "samples": floor.samples,
+        "pairs": floor.pairs,
+        "survey": floor.survey,
+        "why": floor.why,
+        "noise": noise,
         "visible": visible,
-    }  # fmt: skip
+    }

@@ -37,13 +37,13 @@ WIDER = 3
 def machines(reason: str) -> bool:
     """Whether a reason is a crash that says nothing about the recipe: a later session may try that again."""
     crash = crash_meaning(reason)
-    return crash is not None and not crash.recipes
+    return crash is not None and not crash.recipe_at_fault
 
 
 def _harmful(reason: str) -> bool:
     """Whether a reason says that a move did harm; a crash does where its kind bars a direction."""
     crash = crash_meaning(reason)
-    return crash.direction if crash else reason.partition(":")[0] in HARM
+    return crash.bars_direction if crash else reason.partition(":")[0] in HARM
 
 
 class Search:

@@ -32,9 +32,13 @@ class LanguageModelProposer:
     ) -> None:
         self.settings, self.model, self.note = settings, model, note
         asked = EndpointSettings(
-            settings.timeout, settings.max_tokens, TEMPERATURE, settings.dollars_per_million_input,
-            settings.dollars_per_million_output, ', or set kind = "optuna" under [proposer]',
-        )  # fmt: skip
+            timeout=settings.timeout,
+            max_tokens=settings.max_tokens,
+            temperature=TEMPERATURE,
+            dollars_per_million_input=settings.dollars_per_million_input,
+            dollars_per_million_output=settings.dollars_per_million_output,
+            remedy=', or set kind = "optuna" under [proposer]',
+        )
         self._endpoint = Endpoint(asked, model, os.environ if environment is None else environment)
 
     def check(self) -> None:

@@ -173,9 +173,9 @@ def _designs(study: Study) -> dict[str, Design]:
     probe, prompts = study.file.probe, study.material.probe_prompts
     counts = Counter(prompt.category for prompt in prompts)
     one = Design(
-        study.file.policy.confirming_seeds,
-        1,
-        probe.samples,
+        seeds=study.file.policy.confirming_seeds,
+        prompts=1,
+        samples=probe.samples,
         passes=study.scorer.judgements,
         choices=study.scorer.chooses,
     )

@@ -301,7 +301,7 @@ def _judging(workspace: Workspace, known: _Known) -> Iterator[Found]:
 
 
 def _count_anew(path: Path) -> str:
-    with SpendingMeter(Allowance(path, "")):
+    with SpendingMeter(Allowance(file=path, session="")):
         return "an empty one is there"
 
 

@@ -81,15 +81,15 @@ class Pool:
         if asked.key.steps != self.key.steps or asked.key.samples > self.key.samples:
             return Failure(asked.id, asked.seed, "error", self._unlike(asked.key))
         return Reading(
-            asked.id,
-            asked.recipe.digest,
-            asked.key,
-            asked.seed,
-            self._scores(row, split, asked.key.samples),
-            row["final"],
-            Timing(*row["timing"]),
-            row["tokens"],
-            row["peak_gb"],
+            probe=asked.id,
+            recipe=asked.recipe.digest,
+            key=asked.key,
+            seed=asked.seed,
+            scores=self._scores(row, split, asked.key.samples),
+            final=row["final"],
+            timing=Timing(*row["timing"]),
+            tokens=row["tokens"],
+            peak_gb=row["peak_gb"],
         )
 
     def _scores(self, row: Mapping[str, Any], split: str, samples: int) -> tuple[Score, ...]:

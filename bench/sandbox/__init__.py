@@ -1,1 +1,1 @@
-"""Does the sandbox hold on this machine, and what does it cost?"""
+"""Whether the sandbox holds on this machine, and what it costs."""

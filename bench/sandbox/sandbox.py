@@ -1,11 +1,10 @@
-"""Does the sandbox hold here, and what does it cost? Every hostile program on every back end, and time per program.
+"""Benchmark of the sandbox: every hostile program on every back end, and the time per program.
 
     python -m bench.sandbox.sandbox [--json]
 
-Back ends that work here run the whole table of testing/attacks; for root also as a user without rights. The cost is
-that of small functions with 20 inputs each, against a fresh jail for each program and against no protection at all.
-A fresh jail is bubblewrap alone, without the filter and limits that each program gets in a resident one.
-Progress goes to stderr. Exit status 0 when the sandbox holds, else 1.
+Each back end that works here runs all of testing/attacks; for root, also as a user without rights. The time is that of
+small functions with 20 inputs each, compared with a new jail for each program (bubblewrap alone, without filter and
+limits) and with no protection. Progress goes to stderr. Exit status 0 if the sandbox holds, else 1.
 """
 
 import argparse
@@ -100,7 +99,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """not_run: the back ends and users that could not be tried, and why."""
+    """not_run: the back ends and users that were not tried, and why."""
 
     suites: tuple[SuiteResult, ...]
     not_run: tuple[str, ...]
@@ -112,7 +111,7 @@ class Report:
         return bool(self.suites) and all(part.holds for part in (*self.suites, self.judged) if part is not None)
 
     def groups(self) -> dict[str, Counter[str]]:
-        """How the attacks of each group ended, all runs together."""
+        """How the attacks of each group ended, over all runs."""
         found: dict[str, Counter[str]] = {attack.group: Counter() for attack in ATTACKS}
         for suite in self.suites:
             for result in suite.results:
@@ -144,7 +143,7 @@ def measure() -> Report:
 
 
 def judged() -> Judged:
-    """In a process of its own, whose memory is then that of judging."""
+    """Score the hostile answers in a process of its own, which shows the memory that scoring takes."""
     _progress("the same programs as answers of an evaluation")
     command = [sys.executable, "-m", "testing.hostile_answers", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -165,7 +164,7 @@ def _suites(backend: str) -> Iterator[SuiteResult | str]:
 
 
 def costs(works: list[str]) -> Iterator[Cost]:
-    """Back ends and alternatives, measured in turns, so that a busy moment of the machine hits all of them."""
+    """Measure back ends and alternatives in turns, so that a busy moment affects all of them."""
     _progress(f"time for {PROGRAMS_MEASURED} programs of {INPUTS} inputs")
     with ExitStack() as stack:
         resident = {name: stack.enter_context(open_sandbox(backend=name)) for name in works}
@@ -223,7 +222,7 @@ def _input(kind: str, generator: random.Random) -> Any:
 
 
 def text(report: Report) -> Iterator[str]:
-    """The report for a terminal, line by line."""
+    """The lines of the report for a terminal."""
     tried = f"{len(ATTACKS)} hostile programs, {len(report.suites)} times"
     yield f"The sandbox holds: {tried}." if report.holds else f"THE SANDBOX DOES NOT HOLD ({tried})."
     yield ""

@@ -111,7 +111,7 @@ def hit_times(folder: Path, environment: Mapping[str, str], asked: Sequence[Answ
 
 def meter_of(folder: Path) -> SpendingMeter:
     """With a limit, as a session's: each call is paid for before it is made."""
-    return SpendingMeter(Allowance(folder / "judging.sqlite", "bench", 1000.0))
+    return SpendingMeter(Allowance(file=folder / "judging.sqlite", session="bench", dollars=1000.0))
 
 
 def fill(folder: Path, count: int) -> None:

@@ -21,8 +21,8 @@ from common.redaction import redacted_address
 from common.wording import one_line as one_line
 
 FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
-NO_KEY = "none"  # the client refuses to be made without a key
-START_SECONDS = 20.0  # a server that cannot list its models in this time will not do for a night
+NO_KEY = "none"  # the client cannot be made without a key
+START_SECONDS = 20.0  # a server that takes longer to list its models counts as down
 
 _MESSAGE_TOKENS = 16  # more than a chat template adds to a message
 
@@ -31,14 +31,15 @@ T = TypeVar("T")
 
 
 NoReplyKind = Literal["busy", "down", "denied", "refused", "odd"]
-"""Try later: "busy" (429), "down" (no connection, no answer in time, 408, 409, 5xx). "denied": no other question would
-be answered either (key, credit, model). "refused": this question alone. "odd": what came is no completion."""
+"""Worth a retry: "busy" (429), "down" (no connection, no answer in time, 408, 409, 5xx). "denied": every question is
+refused (key, credit, model). "refused": this question is. "odd": the reply is not a completion."""
 
 
 class NoReply(Exception):
-    """No completion came; the text says why in one line, without the key. ``retry_after``: seconds, if it said so.
+    """There is no completion; the message says why in one line, without the key.
 
-    ``status``: of the HTTP answer, 0 where there was none. ``sent``: whether the request may have reached the server.
+    ``retry_after``: seconds, if the server gave them. ``status``: of the HTTP response, 0 if there was none. ``sent``:
+    whether the request may have reached the server.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class NoReply(Exception):
 
     @property
     def may_cost(self) -> bool:
-        """Whether the server may have answered, and charge for it: it said nothing of the kind, or nothing in time."""
+        """Whether the server may charge for it: the request was sent, and no HTTP status came back."""
         return self.status == 0 and self.sent
 
     @property
@@ -57,9 +58,9 @@ class NoReply(Exception):
         return self.kind in ("busy", "down")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSettings:
-    """How a model is asked: seconds to wait, tokens to get at most, prices, and what else a user can do without it."""
+    """How a model is asked. ``remedy``: ends the message for an endpoint that cannot be used."""
 
     timeout: float = 60.0
     max_tokens: int = 1024
@@ -72,8 +73,8 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's text, whether it was cut off at max_tokens, and its price; tokens as the server counts them, if it
-    does (``counted``)."""
+    """A model's text, whether it was cut off at max_tokens, and its price. ``counted``: whether the server counted the
+    tokens."""
 
     text: str
     cut_off: bool
@@ -85,19 +86,19 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One way to ask: some servers know no schema, some models neither a temperature nor max_tokens."""
+    """The options of a request: some servers know no schema, some models no temperature or max_tokens."""
 
     schema: bool
     options: Mapping[str, Any]
 
     @property
     def limit(self) -> str:
-        """How it calls the most tokens to get."""
+        """Its name for the limit of tokens."""
         return "max_tokens" if "max_tokens" in self.options else "max_completion_tokens"
 
 
 class Endpoint:
-    """One model at one endpoint. EndpointUnavailable when its address is none."""
+    """One model at one endpoint. EndpointUnavailable for an invalid address."""
 
     def __init__(self, settings: EndpointSettings, model: str, environment: Mapping[str, str]) -> None:
         self.model, self._settings = model, settings
@@ -107,20 +108,20 @@ class Endpoint:
             self._client = openai.OpenAI(
                 base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=settings.retries
             )
-        except Exception as error:  # an address that cannot be parsed is told in as many ways as there are parsers
+        except Exception as error:  # each parser has its own exception for an invalid address
             raise self._unavailable(redacted_address(url or ""), self._why(error)) from None
         self._url = redacted_address(str(self._client.base_url))
         self._dialects = _dialects(settings)
 
     def check(self) -> None:
-        """EndpointUnavailable unless it lists the model or, where it does not, answers one short question."""
+        """EndpointUnavailable unless it lists the model or answers one short question."""
         try:
             self.ping()
         except NoReply as error:
             raise self.unavailable(str(error)) from None
 
     def ping(self) -> None:
-        """As ``check``, with NoReply, which says whether waiting would help."""
+        """Like ``check``, but raises NoReply, which says whether waiting helps."""
         if self.model in (listed := self._listed()):
             return
         try:
@@ -130,12 +131,12 @@ class Endpoint:
             raise NoReply(f"asked for {self.model!r}, {error}{offered}", error.kind, error.retry_after) from None
 
     def unavailable(self, why: str) -> EndpointUnavailable:
-        """What a person is told of an endpoint that cannot be used."""
+        """The error for an endpoint that cannot be used."""
         return self._unavailable(self._url, why)
 
     @property
     def url(self) -> str:
-        """Where it is, without a password."""
+        """Its address without a password."""
         return self._url
 
     def ask(
@@ -145,9 +146,9 @@ class Endpoint:
         seed: int | None = None,
         max_tokens: int | None = None,
     ) -> Completion:
-        """The model's next message; NoReply when there is none, whatever the server or the client did.
+        """The model's next message. NoReply for any failure of the server or the client.
 
-        seed: for servers that sample the same for the same seed. max_tokens: in place of that of the settings.
+        seed: for servers that sample reproducibly. max_tokens: instead of that of the settings.
         """
         more = {} if seed is None else {"seed": seed}
         return self._call(lambda: self._read(self._create(messages, response_format, more, max_tokens)))
@@ -155,9 +156,9 @@ class Endpoint:
     def complete(
         self, model: str, prompt: str | list[int], options: Mapping[str, Any], extra: Mapping[str, Any]
     ) -> Completion:
-        """What goes on from ``prompt``, a text or token ids; NoReply when there is none, or it is another model's.
+        """The continuation of ``prompt``, a text or token ids. NoReply for a failure or a reply of another model.
 
-        options: of OpenAI's completions. extra: what servers have besides them.
+        options: of OpenAI's completions. extra: further options of the server.
         """
 
         def ask() -> Completion:
@@ -178,23 +179,23 @@ class Endpoint:
         return self._call(ask)
 
     def names(self) -> list[str]:
-        """The names of its models; NoReply when the list cannot be had."""
+        """The names of its models; NoReply without the list."""
         return self._call(lambda: [str(model.id) for model in self._quick().models.list().data])
 
     def post(self, path: str, body: Mapping[str, Any]) -> str:
-        """What it says to a call that OpenAI does not have; NoReply when it refuses."""
+        """The response to a call outside of OpenAI's API; NoReply when it is refused."""
         return self._call(lambda: str(self._client.post(path, cast_to=str, body=dict(body))))
 
     def close(self) -> None:
-        """End the connections that are kept."""
+        """Close the open connections."""
         self._client.close()
 
     def _quick(self) -> openai.OpenAI:
-        """The client for calls that need no model: a server that takes long for these is down."""
+        """The client for calls that need no model, with a short timeout."""
         return self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout), max_retries=0)
 
     def _call(self, call: Callable[[], T]) -> T:
-        """What a call gives; whatever the server or the client raised is a NoReply."""
+        """The result of a call. Any exception of the server or the client becomes a NoReply."""
         try:
             return call()
         except NoReply:
@@ -205,7 +206,7 @@ class Endpoint:
             raise NoReply(self._why(error), _kind(error), _retry_after(error), status, sent) from None
 
     def _listed(self) -> list[str]:
-        """The names of its models; none where the list is missing, refused to this key, or not to be read."""
+        """The names of its models; empty if the list is missing, refused to this key, or unreadable."""
         try:
             page = self._quick().models.list()
             return [str(model.id) for model in page.data]
@@ -221,9 +222,9 @@ class Endpoint:
         more: Mapping[str, Any],
         max_tokens: int | None,
     ) -> object:
-        """One completion in the first dialect that the server takes; those it refused are not tried again."""
+        """One completion in the first dialect that the server accepts. Dialects it refused are not tried again."""
         refusal: openai.APIStatusError | None = None
-        dialects = self._dialects  # another thread may narrow them meanwhile
+        dialects = self._dialects  # another thread may shorten the list meanwhile
         for place, dialect in enumerate(dialects):
             options: Any = {**dialect.options, **more}
             if max_tokens is not None:
@@ -240,7 +241,7 @@ class Endpoint:
             if response_format is not None and (refusal is None or _names_an_option(refusal)):
                 self._dialects = dialects[place:]
             return completion
-        raise NoReply(self._why(refusal) if refusal else "no way of asking is left", "refused")
+        raise NoReply(self._why(refusal) if refusal else "no dialect is left to try", "refused")
 
     def _read(self, completion: object) -> Completion:
         choices = completion.choices if isinstance(completion, ChatCompletion) else None
@@ -251,7 +252,7 @@ class Endpoint:
         text: object = message.content or message.refusal or filtered
         if not isinstance(text, str):
             raise NoReply("the content of its message is no text")
-        # A server that states no usage is free.
+        # A server that reports no usage costs nothing.
         usage: Any = getattr(completion, "usage", None)
         tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
         dollars = self._price(tokens_in, tokens_out)
@@ -261,7 +262,7 @@ class Endpoint:
     def price_at_most(
         self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, max_tokens: int
     ) -> float:
-        """Dollars that asking this can cost at most: a token is a byte or more."""
+        """The highest price of this request in dollars: a token has at least one byte."""
         size = sum(len(message["content"].encode()) + _MESSAGE_TOKENS for message in messages)
         size += len(json.dumps(response_format).encode())
         return self._price(size, max_tokens)
@@ -278,17 +279,17 @@ class Endpoint:
         )
 
     def _why(self, error: BaseException) -> str:
-        """An exception in one line, without the key. The client says of a lost connection only that it was lost."""
+        """An exception in one line, without the key. For a lost connection, its cause, which the client hides."""
         cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
-        told = cause if cause is not None and not isinstance(error, openai.APITimeoutError) else error
-        text = f"{type(told).__name__}: {told}"
+        shown = cause if cause is not None and not isinstance(error, openai.APITimeoutError) else error
+        text = f"{type(shown).__name__}: {shown}"
         return one_line(text.replace(self._key, "***") if self._key != NO_KEY else text, 200)
 
 
 def role_environment(role: str, environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment in which OPENAI_{role}_BASE_URL and OPENAI_{role}_API_KEY, where set, are the endpoint's.
+    """The environment with OPENAI_{role}_BASE_URL and OPENAI_{role}_API_KEY, where set, as the endpoint's.
 
-    A role's own address does not get the key of the other.
+    The general key is not sent to a role's own address.
     """
     found = dict(environment)
     if url := environment.get(f"OPENAI_{role}_BASE_URL"):
@@ -305,12 +306,12 @@ def _dialects(settings: EndpointSettings) -> tuple[Dialect, ...]:
 
 
 def _names_an_option(refusal: openai.APIStatusError) -> bool:
-    """Does the refusal speak of how it was asked? Else it may be a whim, and the usual way is tried first again."""
+    """Whether the refusal names an option. Only then is the dialect not tried again."""
     return any(name in str(refusal) for name in ("temperature", "max_tokens", "response_format", "json_schema"))
 
 
 def _sendable(text: str) -> str:
-    """Without lone surrogates, which could be neither sent back nor written."""
+    """The text without lone surrogates, which cannot be encoded."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -320,7 +321,7 @@ def _count(usage: Any, name: str) -> int:
 
 
 def _kind(error: Exception) -> NoReplyKind:
-    """What an exception of the client means for other questions and for later."""
+    """The kind of failure that an exception of the client is."""
     if isinstance(error, openai.APIConnectionError):
         return "down"
     if not isinstance(error, openai.APIStatusError):
@@ -333,7 +334,7 @@ def _kind(error: Exception) -> NoReplyKind:
 
 
 def _retry_after(error: Exception) -> float:
-    """Seconds that the server asks to be left alone; 0 where it does not say, or says it as a date."""
+    """Seconds of the Retry-After header; 0 without one or with a date."""
     if not isinstance(error, openai.APIStatusError):
         return 0.0
     with contextlib.suppress(KeyError, ValueError):

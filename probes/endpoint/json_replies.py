@@ -1,30 +1,30 @@
-"""JSON in what a language model wrote, which is untrusted: strict where it can be, repaired where it must be."""
+"""Reads JSON that a language model wrote, which is untrusted: strictly, or else repaired."""
 
 import json
 from typing import Any
 
 from common.wording import one_line
 
-LONGEST_REPAIRED = 8192  # characters; json-repair takes a second for that many braces, and minutes for eight times more
+LONGEST_REPAIRED = 8192  # characters; json-repair takes a second for so many braces, and minutes for eight times more
 
 
 class Ambiguous(Exception):
-    """JSON that says a thing twice, or a number that is none; the text says which, for the model."""
+    """JSON with a repeated key, NaN or Infinity. The message is for the model."""
 
 
 def strict_json(text: str) -> object:
-    """JSON, or the JSON between the outermost braces (prose, a fence); None where neither is any."""
+    """Parse the text, or else what is between its outermost braces; None if neither is JSON."""
     for candidate in (text, text[text.find("{") : text.rfind("}") + 1]):
         try:
             parsed: object = json.loads(candidate, parse_constant=_no_constant, object_pairs_hook=_without_twins)
         except (ValueError, RecursionError):
             continue
-        return parsed if parsed is not None else []  # a bare null is JSON too, and no object
+        return parsed if parsed is not None else []  # a bare null is JSON, but no object
     return None
 
 
 def after_first_object(text: str) -> str:
-    """What follows a whole JSON value at the start of a text; "" where there is none."""
+    """The text after a complete JSON value at its start; "" if there is none."""
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
@@ -33,14 +33,14 @@ def after_first_object(text: str) -> str:
 
 
 def repaired_json(text: str) -> object:
-    """What json-repair makes of it; None where it makes nothing, or where the text is longer than LONGEST_REPAIRED."""
+    """The text as json-repair reads it; None if it fails or the text is longer than LONGEST_REPAIRED."""
     if len(text) > LONGEST_REPAIRED:
         return None
-    from json_repair import repair_json  # half a second to import, and seldom needed
+    from json_repair import repair_json  # takes half a second to import, and is rarely needed
 
     try:
         return repair_json(text, return_objects=True)
-    except Exception:  # json-repair is handed hostile text here, part of the boundary around the endpoint
+    except Exception:  # the text may be hostile; part of the boundary around the endpoint
         return None
 
 
@@ -49,7 +49,7 @@ def _no_constant(name: str) -> float:
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """json.loads keeps the last of two equal keys."""
+    """Ambiguous for a repeated key, of which json.loads would keep the last."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:

@@ -1,4 +1,4 @@
-"""Asking a server that may be down or busy: several calls at once, waiting visibly, longer each time, not for ever."""
+"""Calls to a server that may be down or busy: several at once, with an exponential backoff that has an end."""
 
 import threading
 import time
@@ -16,15 +16,15 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
 
 def to_log(line: str) -> None:
-    """A worker's stderr is its log."""
+    """Write a line with the time to stderr, which is a worker's log."""
     tell(f"{time.strftime('%H:%M:%S')} {line}")
 
 
 class Backoff:
-    """One outage at a time, shared by the threads that meet it. ``seconds``: how long it may last.
+    """Waits during an outage of a server. Threads share it. ``seconds``: how long an outage may last.
 
-    Waits begin with ``first`` seconds and double up to a minute; a server's own Retry-After makes one longer. A call
-    that succeeds ends the outage. ``who``: whom it waits for, in words.
+    The first wait takes ``first`` seconds, and each next one twice as long, up to a minute or the server's Retry-After.
+    A call that succeeds ends the outage. ``who``: the server's name in messages.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Backoff:
         self._over: BaseException | None = None
 
     def pause(self) -> None:
-        """Return when the endpoint may be asked; EndpointUnavailable once the backoff is at its end."""
+        """Return when the server may be asked; EndpointUnavailable when the outage has lasted too long."""
         with self._change:
             while self._over is None and (left := self._until - time.monotonic()) > 0:
                 self._change.wait(min(left, LONGEST_WAIT))
@@ -51,14 +51,14 @@ class Backoff:
                 raise self._over
 
     def _remind(self) -> None:
-        """A wait that a server asked for may be long: say once a minute that it goes on."""
+        """Once a minute, note that a long Retry-After goes on."""
         now = time.monotonic()
         if now < self._until and now - self._noted >= LONGEST_WAIT:
             self._noted = now
             self._note(f"{self._who} asked to be left alone; waiting {self._until - now:.0f} s more")
 
     def failed(self, why: str, retry_after: float = 0.0) -> None:
-        """An outage that is met or goes on; the next pause lasts longer. Threads that fail together count once."""
+        """Record a failed call: the next pause lasts longer. Calls that fail during one pause count once."""
         with self._change:
             now = time.monotonic()
             self._since = now if self._since is None else self._since
@@ -79,6 +79,7 @@ class Backoff:
             self._note(f"{self._who} does not answer ({why}); waiting {wait:.1f} s, {lasted:.0f} s so far")
 
     def worked(self) -> None:
+        """Record a call that succeeded: the outage is over."""
         with self._change:
             if self._since is not None:
                 self._note(f"{self._who} answers again after {time.monotonic() - self._since:.0f} s")
@@ -86,7 +87,7 @@ class Backoff:
             self._change.notify_all()
 
     def give_up(self, error: BaseException) -> None:
-        """Wake everybody who waits: another thread has found that there is nothing to wait for."""
+        """Wake all waiting threads with this error."""
         with self._change:
             self._end(error)
 
@@ -98,7 +99,7 @@ class Backoff:
 def run_concurrently(
     asked: Sequence[Q], ask: Callable[[Q], T], concurrency: int, backoff: Backoff, name: str
 ) -> dict[Q, T]:
-    """What each call gives, several at a time. The first exception ends all, after the calls that are in flight."""
+    """Make the calls, several at a time. The first exception ends all, after the calls in flight."""
     if not asked:
         return {}
     with ThreadPoolExecutor(min(concurrency, len(asked)), name) as pool:
@@ -106,6 +107,6 @@ def run_concurrently(
         try:
             return {futures[future]: future.result() for future in as_completed(futures)}
         except BaseException as error:
-            backoff.give_up(error)  # else those that wait would wait on
+            backoff.give_up(error)  # else waiting threads would go on waiting
             pool.shutdown(wait=False, cancel_futures=True)
             raise

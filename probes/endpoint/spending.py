@@ -1,7 +1,7 @@
-"""What judging costs a session, counted where all of its processes see it, and refused before a limit is passed.
+"""Counts what judging costs a session, for all of its processes, and refuses a call that could exceed the limit.
 
-A call's price is known only afterwards, so the most that it can cost is set aside first. What a killed process had set
-aside stays counted: its call may have been charged.
+A call's price is known only afterwards, so its highest price is reserved first. What a killed process had reserved
+stays counted: its call may have been charged.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from common.errors import BadInput, BudgetSpent
 from common.shared_sqlite import open_shared, open_to_read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What judging took: replies that came, also unreadable ones, judgements had from the cache, tokens and price."""
+    """What judging used: replies (unreadable ones included), cache hits, tokens and dollars."""
 
     calls: int = 0
     cache_hits: int = 0
@@ -30,20 +30,23 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
-            self.calls + other.calls, self.cache_hits + other.cache_hits, self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens, self.dollars + other.dollars,
-        )  # fmt: skip
+            calls=self.calls + other.calls,
+            cache_hits=self.cache_hits + other.cache_hits,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            dollars=self.dollars + other.dollars,
+        )
 
 
 NO_USAGE = Usage()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a session may still spend on judging, as its workers are told. ``file`` counts what it has spent.
+    """What a session may spend on judging. Sent to the workers. ``file`` counts what was spent.
 
-    ``dollars``: for judging since the session began; None: no limit. It shrinks by ``dollars_per_hour``, the machine's
-    price, from ``since``: seconds of the monotonic clock, which all processes of a machine share.
+    ``dollars``: for judging since the session began; None for no limit. The machine costs ``dollars_per_hour`` of them
+    from ``since``, seconds of the monotonic clock, which all processes of a machine share.
     """
 
     file: Path
@@ -53,14 +56,14 @@ class Allowance:
     since: float = 0.0
 
     def limit(self) -> float | None:
-        """In dollars, as of now."""
+        """The limit in dollars now."""
         if self.dollars is None:
             return None
         return self.dollars - self.dollars_per_hour * max(0.0, time.monotonic() - self.since) / 3600
 
 
 class SpendingMeter:
-    """Counts one scoring's calls, and pays them from an allowance if there is one. Safe for threads."""
+    """Counts the calls of one scoring and books them on an allowance, if any. Safe for threads."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self._allowance, self._spent, self._pending = allowance, NO_USAGE, 0
@@ -76,21 +79,21 @@ class SpendingMeter:
 
     @property
     def spent(self) -> Usage:
-        """Through this meter."""
+        """What this meter has counted."""
         with self._change:
             return self._spent
 
     def count(self, more: Usage) -> None:
-        """What costs nothing, or was paid."""
+        """Count a cache hit or a call that was paid."""
         with self._change:
             self._spent += more
 
     @contextlib.contextmanager
     def call(self, at_most: float) -> Iterator[list[Usage]]:
-        """Set ``at_most`` dollars aside for one call; what the block appends is what it took. BudgetSpent before a
-        call that could pass the limit, once no call is in flight whose change might still pay it."""
+        """Reserve ``at_most`` dollars for one call; the block appends what it used. BudgetSpent if the call could pass
+        the limit and no call in flight can give money back."""
         taken: list[Usage] = []
-        self._set_aside(at_most)
+        self._reserve(at_most)
         try:
             yield taken
         finally:
@@ -101,7 +104,7 @@ class SpendingMeter:
                 self._book(paid.dollars - at_most)
                 self._change.notify_all()
 
-    def _set_aside(self, dollars: float) -> None:
+    def _reserve(self, dollars: float) -> None:
         with self._change:
             while not self._book(dollars):
                 if self._pending == 0:
@@ -114,7 +117,7 @@ class SpendingMeter:
             self._pending += 1
 
     def _book(self, dollars: float) -> bool:
-        """Add to what the session has spent, unless that passes its limit. Taking back always succeeds."""
+        """Add to what the session has spent; False if that exceeds its limit. A negative amount is always booked."""
         allowance, database = self._allowance, self._database
         if allowance is None or database is None or dollars == 0:
             return True
@@ -128,13 +131,13 @@ class SpendingMeter:
 
 
 def spent_on_judging(file: Path, session: str) -> float:
-    """Dollars, what is set aside for calls in flight included; 0 where nothing was counted."""
+    """Dollars spent, with what is reserved for calls in flight; 0 if nothing was counted."""
     if not file.exists():
         return 0.0
-    with _damage_is_said(file), contextlib.closing(open_to_read(file, sqlite3.Connection)) as database:
-        _hold_to_digests(database)
+    with _damage_reported(file), contextlib.closing(open_to_read(file, sqlite3.Connection)) as database:
+        _check_digests(database)
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'spent'").fetchone():
-            return 0.0  # it was made a moment ago
+            return 0.0  # the file was made a moment ago
         row = database.execute("SELECT * FROM spent WHERE session = ?", (session,)).fetchone()
     return max(0.0, float(row["dollars"])) if row else 0.0
 
@@ -142,20 +145,20 @@ def spent_on_judging(file: Path, session: str) -> float:
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)"
-    with _damage_is_said(path):
+    with _damage_reported(path):
         database = open_shared(path, table)
         row_digests.keep(database)
-        _hold_to_digests(database)
+        _check_digests(database)
         database.execute("SELECT * FROM spent").fetchall()
     return database
 
 
-def _hold_to_digests(database: sqlite3.Connection) -> None:
+def _check_digests(database: sqlite3.Connection) -> None:
     database.row_factory = row_digests.checked(database, lambda table, name: sqlite3.DatabaseError(f"row {name}"))
 
 
 @contextlib.contextmanager
-def _damage_is_said(path: Path) -> Iterator[None]:
+def _damage_reported(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -1,12 +1,12 @@
-"""How answers are drawn, and the key of one answer's random numbers, here and at a server. Imports no torch."""
+"""The settings of sampling, and the random numbers of an answer, here and at a server. Imports no torch."""
 
 import hashlib
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How answers are drawn. ``samples`` answers per prompt; ``batch_size`` rows per forward pass, here."""
+    """How answers are sampled: ``samples`` per prompt, ``batch_size`` rows per forward pass."""
 
     samples: int = 4
     temperature: float = 0.8
@@ -18,17 +18,17 @@ class Sampling:
 
 
 def sampling_seed(study: int, training: int) -> int:
-    """The seed of a probe's answers. Each training seed has random numbers of its own, the same for every recipe, so
-    that the seeds of a comparison are independent and its two sides are not."""
+    """The sampling seed of a probe. It depends on the training seed and not on the recipe: the seeds of a comparison
+    are independent, and its two sides share their random numbers."""
     return int.from_bytes(hashlib.blake2b(f"{study}|{training}".encode(), digest_size=7).digest(), "big")
 
 
 def row_key(seed: int, prompt: str, sample: int) -> int:
-    """The int64 key of one answer."""
+    """The int64 key of one answer's random numbers."""
     digest = hashlib.blake2b(f"{seed}|{sample}|{prompt}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
 def request_seed(seed: int, prompt: str, sample: int) -> int:
-    """The key of one answer as servers take a seed: 31 bits."""
+    """The key of one answer in the 31 bits that servers take as a seed."""
     return row_key(seed, prompt, sample) & 0x7FFFFFFF

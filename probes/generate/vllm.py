@@ -1,11 +1,11 @@
-"""Answers from a server: the base model there with the adapter that was just trained, loaded for the time of a probe.
+"""Answers from a vLLM server that holds the base model: the trained adapter is loaded there for the time of a probe.
 
-The server is an OpenAI-compatible one that takes LoRA adapters while it runs, as vLLM does; nothing is merged. It is
-sent the question's token ids as rendered here, for a completion: they are what training saw. A chat request would be
-rendered by the server's own template, which nothing under [model] can reach, and a text tokenised there once more.
+The server speaks OpenAI's API and loads LoRA adapters while it runs; nothing is merged. It gets the token ids of the
+question, as training saw them, and completes them. A chat request would be rendered by the server's own template, which
+[model] cannot set, and a text would be tokenised again.
 
-OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY say where it is, else OPENAI_BASE_URL and OPENAI_API_KEY. A server
-that is down is waited for. An answer that cannot be had is no answer: the probe ends as a failure.
+The server is that of OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY, or else of OPENAI_BASE_URL and OPENAI_API_KEY.
+A probe waits for a server that is down. If an answer is missing, the probe is a failure.
 """
 
 import os
@@ -26,8 +26,8 @@ from probes.rendering.renderer import Question, Stop
 
 T = TypeVar("T")
 Request = tuple[Mapping[str, Any], Mapping[str, Any]]
-"""Options of the openai client, and what it sends besides."""
-ATTEMPTS = 2  # a reply that is no completion is asked for again
+"""The options of the openai client, and the extra fields of the request."""
+ATTEMPTS = 2  # how often a request is made whose reply is not a completion
 FAILURES_BEFORE_CHECK = 5  # after so many failures of one answer, the server is asked whether it fails for all
 FINAL_ATTEMPT = (
     1000  # failures of an answer that is asked for once more, because the server answered something else since
@@ -35,17 +35,17 @@ FINAL_ATTEMPT = (
 
 
 class ServerBroken(Exception):
-    """The server gave no answer where it should have: the probe is tried again."""
+    """The server gave no answer; the probe is retried."""
 
 
 class ServerRefused(Exception):
-    """The server will not do this, now or later: the adapter's rank is too large for it, say, or a prompt too long."""
+    """The server refuses the request for good: the adapter's rank is too large or a prompt too long, say."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedAdapter:
-    """An adapter as the server knows it. A probe and the adapter's contents make its name, because vLLM keeps what it
-    computed for a prompt under the adapter's name: other weights under that name would be answered for by these."""
+    """An adapter as the server knows it. Its name holds the probe and a digest of the weights: vLLM caches prompts by
+    the adapter's name, and other weights under that name would get cached results of these."""
 
     probe: str
     name: str
@@ -53,13 +53,13 @@ class ServedAdapter:
 
 
 class AnswerServer:
-    """Draws a probe's answers at the server of ``[serving]``. EndpointUnavailable when no probe could have answers."""
+    """Gets a probe's answers from the server of ``[serving]``. EndpointUnavailable if it can answer no probe."""
 
     def __init__(
         self, settings: ServingSettings, environment: Mapping[str, str] | None = None, wait: float | None = None
     ) -> None:
         remedy = ", or OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY"
-        asked = EndpointSettings(settings.timeout, remedy=remedy)
+        asked = EndpointSettings(timeout=settings.timeout, remedy=remedy)
         where = server_environment(os.environ if environment is None else environment)
         self._settings, self._wait = settings, wait
         self._endpoint = Endpoint(asked, settings.model, where)
@@ -79,9 +79,8 @@ class AnswerServer:
         sampling: Sampling,
         note: Callable[[str], None] = to_log,
     ) -> list[list[str]]:
-        """``sampling.samples`` answers for each question, indexed [question][sample]. ``note`` hears of waiting.
-
-        ServerBroken or ServerRefused when one of them cannot be had.
+        """``sampling.samples`` answers for each question, indexed [question][sample]. ``note``: gets a line while it
+        waits. ServerBroken or ServerRefused when an answer is missing.
         """
         served = self._named(probe, adapter)
         backoff = Backoff(self._settings.patience, note, self._wait, "the server of the answers")
@@ -89,7 +88,7 @@ class AnswerServer:
             return self._ask_all(served, questions, stop, sampling, backoff)
 
     def _ping(self) -> str:
-        """What is doubtful about the server now; "" when it is as it should be."""
+        """Why the server does not answer now; "" when it does. EndpointUnavailable if it is unfit."""
         try:
             listed = self._endpoint.names()
         except NoReply as error:
@@ -102,7 +101,7 @@ class AnswerServer:
                 f"it lists {shown} and not {self._settings.model!r}", "correct model under [serving]"
             )
         try:
-            self._endpoint.post("/unload_lora_adapter", {"lora_name": ""})  # refused, where there is such a call
+            self._endpoint.post("/unload_lora_adapter", {"lora_name": ""})  # the call exists if this is refused
         except NoReply as error:
             if error.status == 404:
                 raise self._unavailable(str(error), NO_LOADING) from None
@@ -115,7 +114,7 @@ class AnswerServer:
 
     @contextmanager
     def _loaded(self, adapter: ServedAdapter, backoff: Backoff) -> Iterator[None]:
-        """The adapter loaded anew, whatever an earlier attempt at this probe left; unloaded afterwards."""
+        """Load the adapter, after unloading what earlier attempts at this probe left; unload it at the end."""
 
         def load() -> None:
             for name in self._endpoint.names():
@@ -133,7 +132,7 @@ class AnswerServer:
                 to_log(f"the adapter {adapter.name} may have stayed loaded ({error})")
 
     def _load(self, adapter: ServedAdapter) -> None:
-        """Load it unless it is there. A server that does not list it afterwards would answer without it."""
+        """Load the adapter unless it is there. It must then be listed, else the server would answer without it."""
         with self._loading:
             if adapter.name in self._endpoint.names():
                 return
@@ -144,7 +143,7 @@ class AnswerServer:
                     raise self._unavailable(f"{error}; it was told to load {adapter.path}", NO_LOADING) from None
                 if error.kind != "refused":
                     raise
-                if adapter.name not in self._endpoint.names():  # it is, where the client sent the call twice
+                if adapter.name not in self._endpoint.names():  # it is there if the client sent the call twice
                     raise ServerRefused(f"the server did not load the adapter: {error}") from None
             listed = self._endpoint.names()
             if adapter.name not in listed:
@@ -154,7 +153,7 @@ class AnswerServer:
         try:
             self._endpoint.post("/unload_lora_adapter", {"lora_name": name})
         except NoReply as error:
-            if error.status != 404:  # it is not loaded
+            if error.status != 404:  # 404: it is not loaded
                 raise
 
     def _ask_all(
@@ -171,7 +170,7 @@ class AnswerServer:
         return [[texts[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
 
     def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, backoff: Backoff) -> str:
-        """One answer. A server that was started anew has forgotten the adapter and is given it again."""
+        """One answer. If the server was restarted, the adapter is loaded again."""
 
         def ask() -> str:
             return self._endpoint.complete(adapter.name, list(question.ids), *asked).text
@@ -188,7 +187,7 @@ class AnswerServer:
         return self._with_backoff(ask_or_load, backoff)
 
     def _with_backoff(self, call: Callable[[], T], backoff: Backoff) -> T:
-        """What a call gives, waited for while the server is down; EndpointUnavailable at the end of the backoff."""
+        """The result of a call, waiting while the server is down; EndpointUnavailable after too long."""
         failures = 0
         while True:
             backoff.pause()
@@ -203,7 +202,7 @@ class AnswerServer:
                 return found
 
     def _wait_or_raise(self, error: NoReply, failures: int, backoff: Backoff) -> bool:
-        """Return when the call may be made again: after a pause, or (true) for the last time, at once."""
+        """Return when the call may be made again: False after a pause, True at once and for the last time."""
         if error.kind == "denied":
             raise self._unavailable(str(error), KEY_OR_URL) from None
         if error.kind == "refused":
@@ -216,12 +215,12 @@ class AnswerServer:
             backoff.worked()
             if failures > FINAL_ATTEMPT:
                 raise ServerBroken(f"the server answers others and not this: {error}") from None
-            return True  # it may have come back just now
+            return True  # it may have come back a moment ago
         backoff.failed(str(error), error.retry_after)
         return False
 
     def _answers_others(self) -> bool:
-        """Whether the bare base answers: then what it fails on is this request, not the hour."""
+        """Whether the base without an adapter answers. If so, the server fails because of this request."""
         try:
             self._endpoint.complete(self._settings.model, "OK", {"max_tokens": 1}, {})
         except NoReply:
@@ -243,23 +242,28 @@ NO_LOADING = (
 
 
 def request(sampling: Sampling, seed: int, stop: Stop) -> Request:
-    """OpenAI's options and vLLM's own. All that shapes a draw is named, or the server would take its model's
+    """OpenAI's options and vLLM's own. All options of sampling are named, or the server would use its model's
     defaults."""
     options: dict[str, Any] = {
-        "temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_new_tokens,
         "seed": seed,
-    }  # fmt: skip
+    }
     if stop.texts:
         options["stop"] = list(stop.texts)
     extra = {
-        "top_k": sampling.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0, "stop_token_ids": list(stop.ids),
+        "top_k": sampling.top_k or -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "stop_token_ids": list(stop.ids),
         "skip_special_tokens": False,
-    }  # fmt: skip
+    }
     return options, extra
 
 
 def server_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Where the server is, as the openai client's variables; EndpointUnavailable where nothing says it."""
+    """The environment with the server's address; EndpointUnavailable if none is set."""
     where = role_environment("ANSWERS", environment)
     if not where.get("OPENAI_BASE_URL"):
         raise EndpointUnavailable(

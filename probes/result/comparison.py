@@ -1,5 +1,5 @@
-"""Candidate against baseline: paired differences per prompt and seed, with an interval that includes the variance
-between training seeds and how unequally prompts respond. Pure functions of readings.
+"""Compares a candidate with its baseline: paired differences per prompt and seed, with an interval that covers the
+variance between training seeds and between prompts. Pure functions of readings.
 """
 
 import math
@@ -19,12 +19,12 @@ OVERALL = "overall"
 Table: TypeAlias = NDArray[numpy.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """Candidate minus baseline on the 0 to 10 scale, in one category or overall.
 
-    ``n``: prompts. ``standard_error``, worth ``freedom`` degrees of freedom, and the interval [low, high] cover
-    prompts, training seeds and sampling. ``variance``: between seeds, of one seed's mean difference, as seen here
+    ``n``: prompts. ``standard_error``, with ``freedom`` degrees of freedom, and the interval [low, high] cover prompts,
+    training seeds and sampling. ``variance``: between seeds, of the mean difference of one seed, from this comparison
     alone.
     """
 
@@ -40,14 +40,14 @@ class Difference:
     freedom: float
 
     def bound(self, level: float) -> float:
-        """The lower bound that a true value is below with chance ``level``."""
+        """The lower confidence bound: the true value is below it with chance ``level``."""
         return self.delta - quantile(level, self.freedom) * self.standard_error
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Between the answers of both sides to one prompt: +1 where the candidate's is better, -1 where the baseline's is,
-    0 for a tie."""
+    """A judge's choice between the answers of both sides to one prompt: +1 if the candidate's is better, -1 if the
+    baseline's is, 0 for a tie."""
 
     seed: int
     prompt: str
@@ -57,17 +57,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Of choices: how many the candidate won, lost and tied."""
+    """How many choices the candidate won, lost and tied."""
 
     won: int
     lost: int
     tied: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Differences by category, ``overall`` among them; the seeds both sides share; new critical failures; and the tally
-    where the differences are those of choices."""
+    """Differences by category, ``overall`` included; the shared seeds; critical failures per side; and the tally if the
+    differences are of choices."""
 
     differences: Mapping[str, Difference]
     seeds: tuple[int, ...]
@@ -84,14 +84,14 @@ def compare(
     choices: Sequence[Choice] | None = None,
     spreads: Mapping[str, Spread] | None = None,
 ) -> Comparison:
-    """Compare readings of two recipes, paired by seed, prompt and sample. ``spreads``: by category, what is known of
-    the variance between seeds from other comparisons.
+    """Compare readings of two recipes, paired by seed, prompt and sample. ``spreads``: the variance between seeds by
+    category, as known from other comparisons.
 
-    ``choices`` take the place of the scores: a win is 10 for the side that has it and 0 for the other, a tie is 5 for
-    both, so a difference is 10 times (share won minus share lost).
+    ``choices`` replace the scores: a win is 10 for the winner and 0 for the other side, a tie is 5 for both, so that a
+    difference is 10 x (share won - share lost).
 
-    UnlikeReadings when any probe key differs, when the two sides do not hold the same seeds, or when they hold one seed
-    only and ``spreads`` do not tell how seeds differ.
+    UnlikeReadings when probe keys or seeds differ, or when there is one seed only and ``spreads`` do not know the
+    variance between seeds.
     """
     key = baseline[0].key if baseline else candidate[0].key
     for reading in [*candidate, *baseline]:
@@ -115,10 +115,13 @@ def compare(
         known = (spreads or {}).get(category, UNKNOWN)
         found[category] = _difference(category, mine[:, chosen], theirs[:, chosen], confidence, known)
     return Comparison(
-        found, seeds, confidence,
-        sum(reading.critical_failures for reading in candidate), sum(reading.critical_failures for reading in baseline),
-        None if choices is None else _tally(choices),
-    )  # fmt: skip
+        differences=found,
+        seeds=seeds,
+        confidence=confidence,
+        critical_candidate=sum(reading.critical_failures for reading in candidate),
+        critical_baseline=sum(reading.critical_failures for reading in baseline),
+        tally=None if choices is None else _tally(choices),
+    )
 
 
 def comparison_from(data: Mapping[str, Any]) -> Comparison:
@@ -136,9 +139,9 @@ def _tally(choices: Sequence[Choice]) -> Tally:
 def _tables(
     candidate: Sequence[Reading], baseline: Sequence[Reading], choices: Sequence[Choice] | None
 ) -> tuple[Table, Table, list[tuple[str, str]]]:
-    """Means over samples, shape [seeds, prompts], seeds ascending, of both sides; and (prompt, category) per column.
+    """Means over samples of both sides, shape [seeds, prompts], seeds ascending; and (prompt, category) per column.
 
-    A sample that is unscored on one side counts on neither; a prompt that is left without one by some seed is left out.
+    A sample without a score on one side counts on neither. A prompt without any such sample for a seed is left out.
     """
     if choices is None:
         sides = [[_scores(reading) for reading in _by_seed(side)] for side in (candidate, baseline)]
@@ -162,7 +165,7 @@ def _by_seed(side: Sequence[Reading]) -> list[Reading]:
 
 
 def _chosen(seed: int, choices: Sequence[Choice], sign: int) -> dict[tuple[str, int], float]:
-    """What choices are as scores of one side."""
+    """Choices as scores of one side."""
     return {(choice.prompt, choice.sample): 5 + 5 * sign * choice.value for choice in choices if choice.seed == seed}
 
 
@@ -171,7 +174,7 @@ def _scores(reading: Reading) -> dict[tuple[str, int], float]:
 
 
 def _prompts(reading: Reading) -> list[tuple[str, str]]:
-    """Every prompt that was asked, scored or not, with its category; sorted, so that readings can be held together."""
+    """Every prompt that was asked, scored or not, with its category; sorted."""
     scored = {(score.prompt, score.category) for score in reading.scores}
     return sorted(scored | {(item.prompt, item.category) for item in reading.missing})
 
@@ -192,18 +195,25 @@ def _difference(category: str, mine: Table, theirs: Table, confidence: float, kn
     delta = float(table.mean())
     half = quantile((1 - confidence) / 2, freedom) * error
     return Difference(
-        category, mine.shape[1], float(mine.mean()), float(theirs.mean()), delta, error, delta - half, delta + half,
-        own, freedom,
-    )  # fmt: skip
+        category=category,
+        n=mine.shape[1],
+        candidate=float(mine.mean()),
+        baseline=float(theirs.mean()),
+        delta=delta,
+        standard_error=error,
+        low=delta - half,
+        high=delta + half,
+        variance=own,
+        freedom=freedom,
+    )
 
 
 def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, float]:
     """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
 
-    The variance between seeds is drawn towards what is known of it (variance_pooling.py), and is no less than what the
-    prompts' own scatter makes it, MS_rest / prompts. What prompts add beyond it, a
-    recipe that helps some and harms others, is the component of a two-way crossed design without replication (Searle,
-    Casella & McCulloch 1992, ch. 4): (MS_prompts - MS_rest) / seeds, or 0 where that is negative.
+    The variance between seeds is shrunk towards what is known of it (variance_pooling.py), and is at least
+    MS_rest / prompts. A recipe that helps some prompts and harms others adds the component of a two-way crossed design
+    without replication (Searle, Casella & McCulloch 1992, ch. 4): (MS_prompts - MS_rest) / seeds, or 0 if negative.
     """
     seeds, prompts = differences.shape
     if seeds == 1:
@@ -221,7 +231,7 @@ def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, 
 
 
 def quantile(level: float, freedom: float) -> float:
-    """What Student's t exceeds with chance ``level``; scipy is imported on first use, it takes a while."""
+    """The value that Student's t exceeds with chance ``level``. Imports scipy on first use."""
     from scipy.special import stdtrit
 
     return float(stdtrit(max(freedom, 1.0), 1 - level))

@@ -1,4 +1,4 @@
-"""What a probe is and what it returns: a reading, or a failure. A failure has no score (law 5)."""
+"""A probe and its outcome: a reading, or a failure, which has no score (law 5)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,8 +14,8 @@ from probes.run.failures import MEANINGS, FailureKind, kind_named
 
 @dataclass(frozen=True)
 class ProbeKey:
-    """Everything that must be equal on both sides of a comparison, except the recipe and the seed (law 1).
-    ``split``: of the prompts, "probe", "holdout" or "harvest"."""
+    """All that must be equal on both sides of a comparison, besides recipe and seed (law 1). ``split``: of the prompts,
+    "probe", "holdout" or "harvest"."""
 
     steps: int
     base: str
@@ -31,7 +31,7 @@ class ProbeKey:
         return digest_of(asdict(self))
 
     def require_equal(self, other: "ProbeKey") -> None:
-        """UnlikeReadings says which part differs."""
+        """UnlikeReadings names the first part that differs."""
         for part in fields(self):
             mine, theirs = getattr(self, part.name), getattr(other, part.name)
             if mine != theirs:
@@ -45,7 +45,7 @@ class ProbeKey:
 class Probe:
     """One short training run of one recipe with one seed, and its evaluation.
 
-    ``adapter_of``: a probe of the same recipe and seed whose adapter answers here; trained anew where it is gone.
+    ``adapter_of``: the id of a probe of the same recipe and seed whose adapter is used; if it is gone, one is trained.
     """
 
     recipe: Recipe
@@ -55,7 +55,7 @@ class Probe:
 
     @cached_property
     def id(self) -> str:
-        """The same work has the same id, in every session: this is what makes a probe's side effects idempotent."""
+        """The same work has the same id in every session, so that repeating a probe changes nothing."""
         return digest_of([self.recipe.digest, self.key.digest, self.seed])[:12]
 
 
@@ -74,7 +74,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """An answer that could not be judged, and why. It enters no mean."""
+    """An answer without a score, and the reason. It enters no mean."""
 
     prompt: str
     sample: int
@@ -97,13 +97,14 @@ class Timing:
         return 1 - (self.train + self.generate + self.score) / self.total if self.total else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A probe's measurement: scores per prompt and sample, in the order of the prompt set; ``missing`` has the others.
+    """The measurement of a probe: a score per prompt and sample in the order of the prompts, or an entry in
+    ``missing``.
 
-    ``final`` holds the last training log (loss, token_accuracy, grad_norm ...); the whole curve is in train.jsonl.
-    ``tokens``: training tokens seen. ``peak_gb``: the worker's peak memory, on the device if it has one. ``judging``:
-    what a judge took for it.
+    ``final``: the last line of the training log (loss, token_accuracy, grad_norm ...); train.jsonl has all lines.
+    ``tokens``: training tokens. ``peak_gb``: the worker's peak memory, on the GPU if it has one. ``judging``: what a
+    judge used for it.
     """
 
     probe: str
@@ -137,7 +138,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A probe that has no reading. What follows from its kind stands in probes/run/failures.py."""
+    """A probe without a reading. probes/run/failures.py says what follows from its kind."""
 
     probe: str
     seed: int
@@ -146,12 +147,12 @@ class Failure:
 
     @property
     def permanent(self) -> bool:
-        """The recipe alone explains it: with the same seed it would fail again."""
-        return MEANINGS[self.kind].settled
+        """Whether the same recipe and seed would fail again."""
+        return MEANINGS[self.kind].permanent
 
     @property
     def retryable(self) -> bool:
-        return MEANINGS[self.kind].again > 0
+        return MEANINGS[self.kind].retries > 0
 
 
 Outcome = Reading | Failure
@@ -160,7 +161,7 @@ Outcome = Reading | Failure
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Failure):
         return {"failure": asdict(outcome)}
-    plain = asdict(replace(outcome, scores=(), missing=()))  # whose parts are many
+    plain = asdict(replace(outcome, scores=(), missing=()))  # these have many entries and are written as lists
     plain["scores"] = [
         [s.prompt, s.sample, s.category, s.value, dict(s.components), list(s.critical), s.outcome]
         for s in outcome.scores

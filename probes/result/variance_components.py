@@ -1,12 +1,12 @@
-"""Where the noise of a recipe's score comes from. Pure functions of its readings.
+"""Variance components of a recipe's score: what its noise comes from. Pure functions of its readings.
 
-An answer's score is taken as prompt + seed + prompt by seed + answer, all random but the prompt. With S seeds, P
-prompts and K answers to each the mean has
+The model of an answer's score is prompt + seed + prompt by seed + answer, all random but the prompt. With S seeds, P
+prompts and K answers to each, the mean has
 
     variance = seed / S + prompt_by_seed / (S P) + answer / (S P K)
 
-from the expected mean squares of that design (Searle, Casella & McCulloch 1992, ch. 4); a component that comes out
-negative is 0. What judgements add is a share of what answers do.
+from the expected mean squares of that design (Searle, Casella & McCulloch 1992, ch. 4). A negative component is set to
+0. The variance between judgements is a part of that between answers.
 """
 
 import math
@@ -20,12 +20,12 @@ from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Standard deviations on the 0 to 10 scale, and how often each source was drawn.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceComponents:
+    """Standard deviations on the 0 to 10 scale, and the size of the design.
 
-    ``judgement``: between judgements of one answer; None where nobody measured it. With one answer per prompt
-    ``answers`` cannot be told from prompt by seed and is 0.
+    ``judgement``: between judgements of one answer; None if it was not measured. With one answer per prompt,
+    ``answers`` cannot be separated from prompt by seed and is 0.
     """
 
     seed: float
@@ -53,16 +53,16 @@ class Sources:
 
     @property
     def of_prompts_and_answers(self) -> float:
-        """The variance of one seed's mean without what the seed brings to all prompts alike."""
+        """The variance of one seed's mean without the effect of the seed itself."""
         return (self.prompt_by_seed**2 + self.answers**2 / self.samples) / self.prompts
 
     @property
     def answer(self) -> float:
-        """Standard deviation of an answer's score around what its prompt and seed give, without the judge's part."""
+        """Standard deviation of an answer's score given its prompt and seed, without the judge's part."""
         return math.sqrt(self.answers**2 * (1 - self._judged_share()))
 
     def _judged_share(self) -> float:
-        """Of the variance between answers (of that by seed, with one answer each), what the judge alone explains."""
+        """The judge's share of the variance between answers (with one answer each: of prompt by seed)."""
         whole = self.answers**2 if self.samples > 1 else self.prompt_by_seed**2
         return min(1.0, (self.judgement or 0.0) ** 2 / self.passes / whole) if whole else 0.0
 
@@ -71,7 +71,7 @@ class Sources:
         return math.sqrt(sum(self.parts.values()))
 
     def with_one_more(self) -> dict[str, float]:
-        """The standard error with one more of what can be raised, by its source."""
+        """The standard error with one more seed, prompt, answer or judgement, by source."""
         judged = self.parts["judgement"]
         fewer = judged * (1 - self.passes / (self.passes + 1))
         return {
@@ -82,11 +82,12 @@ class Sources:
         }
 
 
-def sources(readings: Sequence[Reading], category: str, judgement: float | None, passes: int) -> Sources | None:
-    """Of two or more readings of one recipe in one category or overall, on the prompts that have all of their scores.
-
-    None for fewer readings or prompts than two. ``judgement``: the standard deviation between judgements of one answer,
-    which its scores alone do not tell.
+def estimate_components(
+    readings: Sequence[Reading], category: str, judgement: float | None, passes: int
+) -> VarianceComponents | None:
+    """The components from two or more readings of one recipe, in one category or overall, on the prompts that have all
+    scores. None with fewer than two readings or prompts. ``judgement``: the standard deviation between judgements of
+    one answer, which scores alone do not show.
     """
     scores = _table(readings, category)
     if scores is None:
@@ -99,10 +100,16 @@ def sources(readings: Sequence[Reading], category: str, judgement: float | None,
     of_cells = samples * float((residue**2).sum()) / ((seeds - 1) * (prompts - 1))
     within = float(((scores - cells[:, :, None]) ** 2).sum())
     of_answers = within / (seeds * prompts * (samples - 1)) if samples > 1 else 0.0
-    return Sources(
-        _root((of_seeds - of_cells) / (prompts * samples)), _root((of_cells - of_answers) / samples),
-        _root(of_answers), judgement, seeds, prompts, samples, passes,
-    )  # fmt: skip
+    return VarianceComponents(
+        seed=_root((of_seeds - of_cells) / (prompts * samples)),
+        prompt_by_seed=_root((of_cells - of_answers) / samples),
+        answers=_root(of_answers),
+        judgement=judgement,
+        seeds=seeds,
+        prompts=prompts,
+        samples=samples,
+        passes=passes,
+    )
 
 
 def _root(variance: float) -> float:
@@ -110,7 +117,7 @@ def _root(variance: float) -> float:
 
 
 def _table(readings: Sequence[Reading], category: str) -> NDArray[numpy.float64] | None:
-    """Scores, [seeds, prompts, samples], of the prompts that lack none; None where that is no table."""
+    """Scores, [seeds, prompts, samples], of the prompts with all scores; None with fewer than two of either."""
     found = [
         {(score.prompt, score.sample): score.value for score in reading.scores if category in (OVERALL, score.category)}
         for reading in readings

@@ -1,7 +1,7 @@
-"""How much a paired difference varies from one training seed to the next, learnt from all comparisons of a session.
+"""The variance of a paired difference between training seeds, pooled over the comparisons of a session.
 
-Two or three replicates say little about their own variance. So a comparison's own estimate is drawn towards what the
-session has seen so far, as in the moderated t statistic (Smyth 2004, "Linear models and empirical Bayes methods",
+Two or three replicates estimate their own variance badly. So a comparison's own estimate is shrunk towards that of the
+session, as in the moderated t statistic (Smyth 2004, "Linear models and empirical Bayes methods",
 section 4): s^2 = (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom.
 """
 
@@ -9,18 +9,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_FREEDOM = 16.0
-"""What is pooled counts for no more degrees of freedom than this, so that a recipe's own noise is heard."""
+"""The pooled variance counts for at most so many degrees of freedom, so that a recipe's own noise has a weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A variance between seeds of the mean difference of one seed, and the degrees of freedom it is worth."""
+    """The variance between seeds of the mean difference of one seed, and its degrees of freedom."""
 
     variance: float
     freedom: float
 
     def with_own(self, variance: float, freedom: float) -> "Spread":
-        """The moderated variance of a comparison that has its own estimate."""
+        """The moderated variance of a comparison with this estimate of its own."""
         known = min(self.freedom, MOST_FREEDOM)
         total = known + freedom
         if total <= 0:

@@ -1,4 +1,4 @@
-"""What each kind of failure means: the one table that the runner, the search, the session and the reports read."""
+"""The kinds of failure: the one table that the runner, the search, the session and the reports read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,51 +8,55 @@ FailureKind = Literal[
     "oom", "diverged", "untrainable", "timeout", "lost_worker", "device", "scorer", "server", "disk", "error"
 ]
 CRASH = "crash:"
-"""Before a kind, in the reason of a decision."""
+"""Precedes the kind in the reason of a decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """``words``: what a person reads. ``recipes``: the recipe's fault, else the machine's. ``again``: how often at most
-    it is tried again at once, within the runner's attempts. ``settled``: with the same seed it would fail again, so it
-    is never run again. ``spoils``: the worker that reported it is replaced. ``direction``: bars moves that go as far
-    the same way."""
+    """What follows from a kind of failure.
+
+    ``words``: for people. ``recipe_at_fault``: the recipe caused it, not the machine. ``retries``: at most, within the
+    runner's attempts. ``permanent``: the same recipe and seed would fail again, so the probe is never repeated.
+    ``replaces_worker``: the worker that reported it is replaced. ``bars_direction``: moves at least as far in the same
+    direction are barred.
+    """
 
     words: str
-    recipes: bool = False
-    again: int = 0
-    settled: bool = False
-    spoils: bool = False
-    direction: bool = False
+    recipe_at_fault: bool = False
+    retries: int = 0
+    permanent: bool = False
+    replaces_worker: bool = False
+    bars_direction: bool = False
 
 
 MANY = 1_000_000
 
 MEANINGS: Mapping[FailureKind, Meaning] = {
-    # Memory depends on what ran before, too: the second try is in a fresh worker, and only the recipe is barred.
-    "oom": Meaning("the device ran out of memory", recipes=True, again=1, spoils=True),
-    "diverged": Meaning("training diverged", recipes=True, settled=True, direction=True),
-    "untrainable": Meaning("the recipe leaves rows that cannot be trained on", recipes=True, settled=True,
-                           direction=True),
+    # Memory also depends on earlier probes: the retry runs in a new worker, and only this recipe is barred.
+    "oom": Meaning("the device ran out of memory", recipe_at_fault=True, retries=1, replaces_worker=True),
+    "diverged": Meaning("training diverged", recipe_at_fault=True, permanent=True, bars_direction=True),
+    "untrainable": Meaning(
+        "the recipe leaves rows that cannot be trained on", recipe_at_fault=True, permanent=True, bars_direction=True
+    ),
     "timeout": Meaning("the probe took longer than the runner's deadline"),
-    "lost_worker": Meaning("the worker process was lost", again=MANY),
-    "device": Meaning("the device failed in the middle of a probe", again=MANY, spoils=True),
-    "scorer": Meaning("the scorer failed", again=MANY),
-    "server": Meaning("the server of the answers failed", again=MANY),
+    "lost_worker": Meaning("the worker process was lost", retries=MANY),
+    "device": Meaning("the device failed in the middle of a probe", retries=MANY, replaces_worker=True),
+    "scorer": Meaning("the scorer failed", retries=MANY),
+    "server": Meaning("the server of the answers failed", retries=MANY),
     "disk": Meaning("the disk was full"),
     "error": Meaning("training or evaluation raised an error"),
-}  # fmt: skip
+}
 UNKNOWN = Meaning("the probe failed")
-"""A kind that only a newer or an older version knows: held against nobody."""
+"""For a kind that this version does not know. Nobody is at fault."""
 
 
 def kind_named(name: str) -> FailureKind:
-    """KeyError for what is no kind."""
+    """The kind of this name; KeyError for an unknown name."""
     return {str(kind): kind for kind in MEANINGS}[name]
 
 
 def crash_meaning(reason: str) -> Meaning | None:
-    """Of a decision's reason that is a crash; None for another reason."""
+    """What the crash means that a decision's reason names; None for any other reason."""
     if not reason.startswith(CRASH):
         return None
     return next((meaning for kind, meaning in MEANINGS.items() if CRASH + kind == reason), UNKNOWN)

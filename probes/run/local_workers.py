@@ -1,8 +1,8 @@
-"""Resident workers: processes that load the base model once and serve many probes.
+"""Resident workers: processes that load the base model once and measure many probes.
 
-A worker dies with its parent, is killed at its deadline, and is replaced when it dies, a stated number of times where
-it did nothing. A probe whose worker was lost is tried again in another. A batch that is broken off leaves no probe in
-a worker.
+A worker ends with its parent and is killed at its deadline. One that dies is replaced; one that dies before it has done
+anything is replaced RESTARTS times. A probe whose worker was lost is retried in another. When a batch is interrupted,
+its probes stop.
 """
 
 import multiprocessing
@@ -34,7 +34,7 @@ CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 """A worker begins with nothing of its parent's, CUDA above all."""
 START_SECONDS = 600.0
 GOODBYE_SECONDS = 3.0
-RESTARTS, FIRST_REST = 4, 1.0
+RESTARTS, FIRST_PAUSE = 4, 1.0
 """How often a worker that ends before it did anything is started again, and the seconds before the first of these."""
 
 
@@ -47,8 +47,8 @@ class _Task:
 
 @dataclass
 class _Worker:
-    """``deadline``: until it must be ready, then until its task must be done. ``whole``: no interrupt came in the
-    middle of one of its messages."""
+    """``deadline``: when it must be ready, then when its task must be done. ``whole``: no message to or from it was
+    interrupted."""
 
     process: BaseProcess
     pipe: Connection
@@ -62,7 +62,7 @@ class _Worker:
         return self.ready and self.whole and self.task is None
 
     def end(self) -> None:
-        """At once, whatever it does. An interrupt in the middle leaves a worker that is not whole."""
+        """Kill it at once. If this is interrupted, the worker is not whole."""
         self.whole = False
         self.pipe.close()
         if self.process.pid is not None:
@@ -72,12 +72,12 @@ class _Worker:
 
 @dataclass
 class _Slot:
-    """A worker's place. ``deaths``: of workers in a row that ended without having done anything."""
+    """A place for one worker. ``deaths``: how many workers in a row ended before they had done anything."""
 
     number: int
     worker: _Worker | None = None
     deaths: int = 0
-    resting_until: float = 0.0
+    paused_until: float = 0.0
     given_up: bool = False
 
     def free(self) -> None:
@@ -88,7 +88,7 @@ class _Slot:
 
 @dataclass
 class _Batch:
-    """What one call of ``run`` is at."""
+    """The state of one call of ``run``."""
 
     listener: Listener
     waiting: deque[_Task]
@@ -96,9 +96,9 @@ class _Batch:
 
 
 class ResidentRunner:
-    """A Runner on this machine. ``workers`` 0: one per GPU, or one per core with one thread each.
+    """A Runner on this machine. ``workers`` 0: one per GPU, or else one per core with one thread each.
 
-    ``quantization``: of the base that a worker loads before it takes its first probe.
+    ``quantization``: of the base that a worker loads before its first probe.
     """
 
     base = None
@@ -108,11 +108,11 @@ class ResidentRunner:
         self._quantization = quantization
         self._devices = visible_devices()
         self._ready: Ready | None = None
-        self._untold: list[str] = []
+        self._pending_notes: list[str] = []
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
         self._slots = [_Slot(number) for number in range(count)]
         try:
-            self._fill()
+            self._start_missing()
         except BaseException:
             self.close()
             raise
@@ -131,11 +131,11 @@ class ResidentRunner:
         return self._first().about
 
     def _first(self) -> Ready:
-        """What the first worker that answers says of itself; all others must be like it."""
+        """The first message of the first worker that answers. All others must be like it."""
         nothing = _Batch(lambda progress: None, deque())
         while self._ready is None:
-            self._fill()
-            self._hear(nothing)
+            self._start_missing()
+            self._handle_messages(nothing)
         return self._ready
 
     def run(
@@ -150,21 +150,21 @@ class ResidentRunner:
         kept: set[int] = set()
         try:
             while len(now.outcomes) < len(batch):
-                self._fill()
-                self._tell(now)
+                self._start_missing()
+                self._send_notes(now)
                 self._hand_out(now, allowance)
-                self._hear(now)
+                self._handle_messages(now)
                 for place in now.outcomes.keys() - kept:
                     kept.add(place)
                     keep(batch[place], now.outcomes[place])
-            self._fill()
+            self._start_missing()
         except BaseException:
             self._drop_unfinished()
             raise
         return [now.outcomes[place] for place in range(len(batch))]
 
     def close(self) -> None:
-        """An idle worker ends by itself when its pipe closes; any other is killed."""
+        """End all workers: an idle one by closing its pipe, any other by killing it."""
         workers = self._workers
         for worker in workers:
             if worker.idle:
@@ -184,16 +184,16 @@ class ResidentRunner:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # workers, and what becomes of them
+    # workers
 
     @property
     def _workers(self) -> list[_Worker]:
         return [slot.worker for slot in self._slots if slot.worker is not None]
 
-    def _fill(self) -> None:
-        """Start a worker in each slot that has none and has rested; MissingRequirement when all are given up."""
+    def _start_missing(self) -> None:
+        """Start a worker in each empty slot whose pause is over; MissingRequirement when all slots are given up."""
         for slot in self._slots:
-            if slot.worker is None and not slot.given_up and time.monotonic() >= slot.resting_until:
+            if slot.worker is None and not slot.given_up and time.monotonic() >= slot.paused_until:
                 self._start(slot)
         if all(slot.given_up for slot in self._slots):
             raise MissingRequirement(
@@ -208,34 +208,35 @@ class ResidentRunner:
         threads = self._settings.threads or 1
         arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
         process = CONTEXT.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
-        slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS, whole=False)  # known before it runs
+        # Stored before the process runs, so that an interrupt ends it.
+        slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS, whole=False)
         with _variables(self._child_environment(slot.number, threads)):
             process.start()
         theirs.close()
-        with suppress(OSError):  # it is dead already, and its pipe reads as ended
-            mine.send(self._material)  # as an argument, it would be written for ever to a child that died early
+        with suppress(OSError):  # it is dead already; its pipe will read as ended
+            mine.send(self._material)  # as an argument, writing it to a child that died early would block for ever
         slot.worker.whole = True
 
     def _child_environment(self, slot: int, threads: int) -> dict[str, str]:
-        """Set before the child imports anything: its GPU, its threads, and no network for what is only local."""
+        """Set before the child imports anything: its GPU and its number of threads."""
         gpu = {"CUDA_VISIBLE_DEVICES": self._devices[slot % len(self._devices)]} if self._devices else {}
         return {**gpu, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
     def _drop_unfinished(self) -> None:
-        """After a batch that was broken off: its probes are in no worker any more. The next batch starts new ones."""
+        """End workers that still run a probe of an interrupted batch. The next batch starts new ones."""
         for slot in self._slots:
             if slot.worker is not None and (slot.worker.task is not None or not slot.worker.whole):
                 slot.free()
 
-    def _rest(self, slot: _Slot, why: str) -> None:
-        """A worker that did nothing is started again after a pause, which doubles, and not for ever."""
+    def _schedule_restart(self, slot: _Slot, why: str) -> None:
+        """Start a new worker after a pause that doubles each time; give the slot up after RESTARTS of them."""
         slot.free()
         slot.deaths += 1
         slot.given_up = slot.deaths > RESTARTS
-        slot.resting_until = time.monotonic() + FIRST_REST * 2 ** (slot.deaths - 1)
+        slot.paused_until = time.monotonic() + FIRST_PAUSE * 2 ** (slot.deaths - 1)
         if slot.given_up:
             left = sum(not other.given_up for other in self._slots)
-            self._untold.append(
+            self._pending_notes.append(
                 f"worker {slot.number} is not started again: {slot.deaths} in a row ended before they did anything "
                 f"(the last: {why}; see {self._log(slot)}); {left} of {len(self._slots)} workers are left"
             )
@@ -250,26 +251,26 @@ class ResidentRunner:
             if worker.idle and batch.waiting:
                 worker.task = task = batch.waiting.popleft()
                 worker.deadline = time.monotonic() + self._settings.deadline
-                with suppress(OSError):  # its pipe reads as ended, and the task goes to its successor
+                with suppress(OSError):  # its pipe will read as ended, and another worker gets the task
                     worker.pipe.send(([task.probe], allowance))
 
-    def _tell(self, batch: _Batch) -> None:
-        while self._untold:
-            batch.listener(Progress("", "waiting", 0, 0, note=self._untold.pop(0)))
+    def _send_notes(self, batch: _Batch) -> None:
+        while self._pending_notes:
+            batch.listener(Progress("", "waiting", 0, 0, note=self._pending_notes.pop(0)))
 
-    def _hear(self, batch: _Batch) -> None:
-        """Take in what the workers say, or the next deadline."""
-        ready = wait([worker.pipe for worker in self._workers], timeout=self._patience())
+    def _handle_messages(self, batch: _Batch) -> None:
+        """Wait for messages of the workers or the next deadline, and handle them."""
+        ready = wait([worker.pipe for worker in self._workers], timeout=self._seconds_to_next_deadline())
         for slot in self._slots:
             if slot.worker is not None and slot.worker.pipe in ready:
                 self._receive(slot, slot.worker, batch)
             elif slot.worker is not None and not slot.worker.idle and time.monotonic() > slot.worker.deadline:
                 self._time_out(slot, slot.worker, batch)
 
-    def _patience(self) -> float:
+    def _seconds_to_next_deadline(self) -> float:
         deadlines = [worker.deadline for worker in self._workers if not worker.idle]
-        rests = [slot.resting_until for slot in self._slots if slot.worker is None and not slot.given_up]
-        return max(0.0, min([*deadlines, *rests]) - time.monotonic()) if deadlines or rests else 1.0
+        pauses = [slot.paused_until for slot in self._slots if slot.worker is None and not slot.given_up]
+        return max(0.0, min([*deadlines, *pauses]) - time.monotonic()) if deadlines or pauses else 1.0
 
     def _receive(self, slot: _Slot, worker: _Worker, batch: _Batch) -> None:
         worker.whole = False
@@ -284,7 +285,7 @@ class ResidentRunner:
             worker.ready = True
         elif kind == "progress":
             progress: Progress = content
-            if progress.note:  # waiting for a server is not the probe's time
+            if progress.note:  # time spent waiting for a server does not count
                 worker.deadline = time.monotonic() + self._settings.deadline
             batch.listener(progress)
         elif kind == "refused":
@@ -295,7 +296,7 @@ class ResidentRunner:
             self._done(slot, worker, content, batch)
 
     def _require_alike(self, slot: _Slot, ready: Ready) -> None:
-        """MissingRequirement for a worker that is unlike the first: its readings could not be compared (law 1)."""
+        """MissingRequirement for a worker unlike the first: their readings could not be compared (law 1)."""
         if self._ready is None:
             self._ready = ready
         for mine, theirs in zip_longest(self._ready.environment.split(), ready.environment.split(), fillvalue="none"):
@@ -313,14 +314,14 @@ class ResidentRunner:
             self._lost(slot, worker, batch, "it answered for another probe")
             return
         outcome, worker.task, slot.deaths = answered[0][1], None, 0
-        if isinstance(outcome, Failure) and MEANINGS[outcome.kind].spoils:
+        if isinstance(outcome, Failure) and MEANINGS[outcome.kind].replaces_worker:
             slot.free()
         self._settle(task, outcome, batch)
         batch.listener(Progress(task.probe.id, "done", task.probe.key.steps, task.probe.key.steps))
 
     def _settle(self, task: _Task, outcome: Outcome, batch: _Batch) -> None:
-        again = MEANINGS[outcome.kind].again if isinstance(outcome, Failure) else 0
-        if task.attempt < min(self._settings.attempts, 1 + again):
+        retries = MEANINGS[outcome.kind].retries if isinstance(outcome, Failure) else 0
+        if task.attempt < min(self._settings.attempts, 1 + retries):
             batch.waiting.append(_Task(task.place, task.probe, task.attempt + 1))
         else:
             require_own(task.probe, outcome)
@@ -331,7 +332,7 @@ class ResidentRunner:
         why = why or f"exit {worker.process.exitcode}"
         task = worker.task
         if task is None:
-            self._rest(slot, why)
+            self._schedule_restart(slot, why)
         else:
             slot.free()
             message = f"its worker ended ({why}) in attempt {task.attempt} of {self._settings.attempts}"
@@ -340,7 +341,7 @@ class ResidentRunner:
     def _time_out(self, slot: _Slot, worker: _Worker, batch: _Batch) -> None:
         task = worker.task
         if task is None:
-            self._rest(slot, f"not ready within {START_SECONDS:g} s")
+            self._schedule_restart(slot, f"not ready within {START_SECONDS:g} s")
         else:
             slot.free()
             message = f"it was killed at its deadline of {self._settings.deadline:g} s"
@@ -349,7 +350,7 @@ class ResidentRunner:
 
 @contextmanager
 def _variables(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables for the child that is started inside the block."""
+    """Set environment variables for the child that is started inside the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -363,7 +364,7 @@ def _variables(values: dict[str, str]) -> Iterator[None]:
 
 
 def visible_devices() -> list[str]:
-    """The GPUs a worker may be given, as CUDA_VISIBLE_DEVICES wants them; empty on a machine without."""
+    """The GPUs that workers may use, as CUDA_VISIBLE_DEVICES names them; empty on a machine without GPUs."""
     if not NVIDIA.is_dir():
         return []
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")

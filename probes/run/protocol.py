@@ -1,5 +1,5 @@
-"""The Runner protocol: what runs probes. It takes a batch, because candidates of a round share the base, and gives
-outcomes in the order asked. Nothing above it may depend on how many ran at once, or where."""
+"""The Runner protocol. A runner takes a batch of probes, because candidates of a round share the base, and returns
+their outcomes in the same order. No caller may depend on how many ran at once, or where."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,8 @@ Phase = Literal["waiting", "training", "generating", "scoring", "done"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a running probe stands; ``loss`` is of the last step, if there was one.
-
-    ``note``: what the person who watches should read (that a server is waited for, say).
-    """
+    """The state of a running probe. ``loss``: of the last step, if there was one. ``note``: for the person who watches,
+    that the probe waits for a server, say."""
 
     probe: str
     phase: Phase
@@ -31,13 +29,16 @@ OnOutcome = Callable[[Probe, Outcome], None]
 
 
 def ignore_outcome(probe: Probe, outcome: Outcome) -> None:
-    """For callers that only want the list."""
+    """For callers that only use the returned list."""
 
 
 class Runner(Protocol):
-    """Runs probes. ``environment`` names the software and the device class and is part of the probe key;
-    ``base`` is the digest of the base model where the runner brings its own, else None. ``width``: how many run side by
-    side now. ``about`` says in one line what its scorer found on this machine, for the log."""
+    """Runs probes.
+
+    ``environment``: the software and the device class, a part of the probe key. ``base``: the digest of the base model
+    if the runner brings its own, else None. ``width``: how many probes run at once. ``about``: one line for the log on
+    what the scorer uses on this machine.
+    """
 
     @property
     def environment(self) -> str: ...
@@ -58,11 +59,11 @@ class Runner(Protocol):
         keep: OnOutcome = ignore_outcome,
         allowance: Allowance | None = None,
     ) -> list[Outcome]:
-        """One outcome per probe, in order. Infrastructure failures were tried again before they are returned.
+        """Return one outcome per probe, in order. Failures of the machine are retried before they are returned.
 
-        ``keep`` is told of each outcome as soon as it is final, so that what is measured survives what comes after.
-        ``allowance``: what judging may cost. BudgetSpent when that does not suffice. However a batch ends, nothing of
-        it goes on: what an exception cuts off is in no worker any more.
+        ``keep`` is called with each outcome as soon as it is final, so that a later error loses none. ``allowance``:
+        what judging may cost; BudgetSpent when that is not enough. When this raises, no probe of the batch goes on
+        running.
         """
 
     def close(self) -> None: ...

@@ -39,7 +39,7 @@ class OpenRunner(Protocol):
     """What an entry point of nightlane.runners names."""
 
     def __call__(self, material: Material, settings: RunnerSettings, runs: Path, quantization: str) -> Runner:
-        """A runner that keeps each probe's directory under ``runs``; ``quantization`` is that of the first recipe."""
+        """Open a runner that keeps each probe's directory under ``runs``. ``quantization``: of the first recipe."""
 
 
 def open_runner(material: Material, settings: RunnerSettings, runs: Path, quantization: str) -> Runner:

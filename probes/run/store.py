@@ -1,9 +1,9 @@
-"""One directory per probe. ``outcome.json`` is written last, so its presence means the probe is complete.
+"""The files of a probe, one directory each. ``outcome.json`` is written last: where it exists, the probe is complete.
 
 runs/probe-ID/   recipe.toml  probe.json (key, seed)  train.jsonl  adapter/  answers.jsonl  levels.json  outcome.json
 
-What outcome.json vouches for is on the disk before it: it has the size and digest of answers.jsonl and of each file of
-the adapter, and its own digest at its end. Directories of older versions have none of these and are read as they are.
+outcome.json holds the size and digest of answers.jsonl and of each file of the adapter, which are flushed to disk
+first, and ends with its own digest. Directories of older versions have no digests and are read without a check.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from probes.result.reading import Outcome, Probe, Reading, outcome_from_json, ou
 MANIFEST, ANSWERS, ADAPTER = "outcome.json", "answers.jsonl", "adapter"
 OWN_DIGEST = ', "sha256": "'
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What reading a file that is gone, torn or garbled may raise."""
+"""Raised when a file is missing, cut off or damaged."""
 
 
 class ProbeStore:
-    """Outcomes by probe id under ``runs``. A probe that is here under an equal key is never run again."""
+    """Outcomes by probe id under ``runs``. A probe whose outcome is stored under an equal key is never run again."""
 
     def __init__(self, runs: Path) -> None:
         self.runs = runs
@@ -33,8 +33,8 @@ class ProbeStore:
         return self.runs / f"probe-{probe_id}"
 
     def get(self, probe: Probe) -> Outcome | None:
-        """The recorded outcome, or None; a record of another recipe, key or seed is none of this probe's, nor is one
-        beside which a file has another size than it had. What a person removed to save room is not missed here."""
+        """The recorded outcome of this recipe, key and seed, or None. None also if a file has changed its size. Files
+        that a person removed to save room may be missing."""
         directory = self.directory(probe.id)
         try:
             recorded = json.loads((directory / "probe.json").read_text(encoding="utf-8"))
@@ -45,8 +45,8 @@ class ProbeStore:
             return None
 
     def read(self, probe_id: str) -> Outcome | None:
-        """The outcome of a complete probe, by its id alone; None where there is none that is whole. PermissionError
-        where there is one that whoever asks may not read."""
+        """The outcome of a complete probe by its id; None if it is missing or damaged. PermissionError if this user may
+        not read it."""
         try:
             return outcome_from_json(read_manifest(self.directory(probe_id)))
         except PermissionError:
@@ -55,11 +55,10 @@ class ProbeStore:
             return None
 
     def answers(self, probe_id: str) -> list[dict[str, Any]]:
-        """The rows of answers.jsonl, one per score of the reading and in its order; none where the file is gone or
-        damaged."""
+        """The rows of answers.jsonl, in the order of the reading's scores; none if the file is missing or damaged."""
         directory = self.directory(probe_id)
         try:
-            if not whole(directory, ANSWERS):
+            if not is_whole(directory, ANSWERS):
                 return []
             rows = [json.loads(line) for line in (directory / ANSWERS).read_text(encoding="utf-8").splitlines()]
         except DAMAGED:
@@ -68,13 +67,13 @@ class ProbeStore:
         return rows if sound else []
 
     def has_answers(self, outcome: Outcome | None) -> bool:
-        """Whether each answer of a reading is there; what is no reading has none."""
+        """Whether all answers of a reading are stored; true for a failure, which has none."""
         if not isinstance(outcome, Reading):
             return True
         return len(self.answers(outcome.probe)) == len(outcome.scores) + len(outcome.missing)
 
     def put(self, probe: Probe, outcome: Outcome) -> None:
-        """Write the record durably. Doing it twice changes nothing. UnlikeReadings for another probe's outcome."""
+        """Write the record durably; again changes nothing. UnlikeReadings for the outcome of another probe."""
         require_own(probe, outcome)
         directory = self.directory(probe.id)
         directory.mkdir(parents=True, exist_ok=True)
@@ -83,8 +82,8 @@ class ProbeStore:
         files = [path for path in (directory / ANSWERS, *sorted((directory / ADAPTER).glob("*"))) if path.is_file()]
         for path in (*files, directory / "levels.json", directory / ADAPTER, directory, self.runs):
             sync(path)
-        marks = {str(path.relative_to(directory)): _mark(path) for path in files}
-        text = json.dumps({**outcome_to_json(outcome), "files": marks})
+        digests = {str(path.relative_to(directory)): _size_and_digest(path) for path in files}
+        text = json.dumps({**outcome_to_json(outcome), "files": digests})
         digest = hashlib.sha256(text.encode()).hexdigest()
         write_durably(directory / MANIFEST, f'{text[:-1]}{OWN_DIGEST}{digest}"}}\n')
 
@@ -94,7 +93,7 @@ class ProbeStore:
 
 
 def require_own(probe: Probe, outcome: Outcome) -> None:
-    """UnlikeReadings where an outcome is not the probe's."""
+    """UnlikeReadings unless the outcome is this probe's."""
     theirs: list[object] = [outcome.probe, outcome.seed]
     mine: list[object] = [probe.id, probe.seed]
     if isinstance(outcome, Reading):
@@ -103,13 +102,13 @@ def require_own(probe: Probe, outcome: Outcome) -> None:
     for name, own, other in zip(("id", "seed", "recipe", "key"), mine, theirs, strict=False):
         if own != other:
             raise UnlikeReadings(
-                f"an outcome is kept only as that of its own probe, and the {name} of this one is {other} where probe "
-                f"{probe.id} has {own}; the runner mixed them up, so go on with nightlane resume, which runs it again"
+                f"an outcome is stored only for its own probe and its {name} is {other} where probe {probe.id} has "
+                f"{own}; the runner mixed them up, so go on with nightlane resume, which runs the probe again"
             )
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """outcome.json of a probe's directory. One of ``DAMAGED`` where there is none that is whole."""
+    """The content of outcome.json. Raises one of ``DAMAGED`` if it is missing or damaged."""
     text = (directory / MANIFEST).read_text(encoding="utf-8")
     head, mark, tail = text.rpartition(OWN_DIGEST)
     if mark and tail.rstrip() != f'{hashlib.sha256((head + "}").encode()).hexdigest()}"}}':
@@ -120,26 +119,26 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return found
 
 
-def whole(directory: Path, name: str) -> bool:
-    """Whether a file, or a folder, is there and as far as the manifest vouches for it what it was. One of ``DAMAGED``
-    where there is no manifest."""
+def is_whole(directory: Path, name: str) -> bool:
+    """Whether a file or folder exists and its files have the digests of the manifest. Raises one of ``DAMAGED`` without
+    a manifest."""
     files = _files(read_manifest(directory))
     own = {path: mark for path, mark in files.items() if path == name or path.startswith(f"{name}/")}
-    return (directory / name).exists() and all(_mark(directory / path) == mark for path, mark in own.items())
+    return (directory / name).exists() and all(_size_and_digest(directory / path) == mark for path, mark in own.items())
 
 
 def has_whole_adapter(directory: Path) -> bool:
-    """Whether a complete probe's adapter is there as it was saved; an older one, as far as no file is empty."""
+    """Whether a complete probe's adapter is stored undamaged. Without digests: whether no file is empty."""
     adapter = directory / ADAPTER
     try:
-        held = (adapter / "adapter_config.json").exists() and all(path.stat().st_size for path in adapter.iterdir())
-        return held and whole(directory, ADAPTER)
+        complete = (adapter / "adapter_config.json").exists() and all(path.stat().st_size for path in adapter.iterdir())
+        return complete and is_whole(directory, ADAPTER)
     except DAMAGED:
         return False
 
 
 def _files(manifest: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    """By path below the directory; none in an older manifest."""
+    """Size and digest by path below the directory; empty for an older manifest."""
     return {path: (int(size), str(digest)) for path, (size, digest) in manifest.get("files", {}).items()}
 
 
@@ -147,7 +146,7 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None
 
 
-def _mark(path: Path) -> tuple[int, str]:
-    """Size and digest, as a manifest has them."""
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    """Size and digest of a file."""
     with path.open("rb") as stream:
         return path.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()

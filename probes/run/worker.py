@@ -1,6 +1,6 @@
-"""The child side of a resident worker: loads the base and the imports once, then serves probes until its pipe closes.
+"""The process of a resident worker: it loads the base once, then measures probes until its pipe closes.
 
-Started by ``probes.run.local_workers`` with the spawn method; what it prints goes to runs/worker-N.log.
+``probes.run.local_workers`` starts it with the spawn method. Its output goes to runs/worker-N.log.
 """
 
 import contextlib
@@ -27,21 +27,21 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate"
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a worker says first: its part of the probe key, and what its scorer and its server found."""
+    """The first message of a worker: its part of the probe key, and one line on its scorer and server."""
 
     environment: str
     about: str
 
 
 def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, quantization: str) -> None:
-    """Receive the material, then say ("ready", Ready). From then on, answer each received (probes, allowance) with
-    ("done", [(probe id, outcome), ...]); before that, ("progress", ...) as they run.
+    """Receive the material and send ("ready", Ready). Then answer each received (probes, allowance) with ("progress",
+    Progress) while they run and ("done", [(probe id, outcome), ...]) at the end.
 
-    A NightlaneError goes to the parent as ("refused", error).
+    A NightlaneError is sent as ("refused", error).
     """
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    for others in (signal.SIGTERM, signal.SIGHUP):  # so are these, sent to a group; the sandbox would inherit SIG_IGN
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    for others in (signal.SIGTERM, signal.SIGHUP):  # and these, sent to the group; the sandbox would inherit SIG_IGN
         signal.signal(others, lambda *_: None)
     _redirect(runs / f"worker-{number}.log")
     with contextlib.suppress(EOFError, BrokenPipeError):
@@ -57,7 +57,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
     import torch
     from tqdm import tqdm
 
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed worker would leave behind
+    tqdm.set_lock(threading.RLock())  # tqdm's own lock is a semaphore, which a killed worker would leave behind
     torch.set_num_threads(threads)
     for heavy in ("probes.train.trl", "probes.generate.sampler"):
         importlib.import_module(heavy)
@@ -70,23 +70,23 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
     rendered = bench.rendered(quantization)
     pipe.send(("ready", Ready(f"{environment(device, threads)} rendered={rendered}", bench.about())))
 
-    speaking = threading.Lock()  # a scorer's threads have something to say, too
+    sending = threading.Lock()  # threads of the scorer send notes, too
 
-    def tell(progress: Progress) -> None:
-        with speaking:
+    def send(progress: Progress) -> None:
+        with sending:
             pipe.send(("progress", progress))
 
     try:
         while True:
             batch, allowance = pipe.recv()
-            outcomes = measure(bench, batch, store.directory, tell, allowance)
+            outcomes = measure(bench, batch, store.directory, send, allowance)
             pipe.send(("done", [(probe.id, outcome) for probe, outcome in zip(batch, outcomes, strict=True)]))
     finally:
         bench.close()
 
 
 def environment(device: str, threads: int) -> str:
-    """Software and device class, as one line: a part of the probe key."""
+    """The software and the device class in one line, a part of the probe key."""
     import torch
 
     if device == "cpu":
@@ -102,8 +102,8 @@ def environment(device: str, threads: int) -> str:
 
 
 def _die_with_parent() -> None:
-    """End this process when its parent ends, however it ends. A thread waits, because the kernel's own parent-death
-    signal is tied to the parent's thread that started us, and that may end earlier."""
+    """End this process when its parent ends. A thread waits for that, because the kernel's parent-death signal is tied
+    to the parent's thread that started us, which may end earlier."""
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

@@ -38,7 +38,7 @@ SCORERS: tuple[type[Scorer], ...] = (ExecutionScorer, RulesScorer, FunctionScore
 
 
 def scorer_class(kind: str) -> type[Scorer]:
-    """The scorer a study names; BadInput says the nearest known one."""
+    """The scorer of this kind; BadInput names the nearest known kind."""
     for scorer in SCORERS:
         if scorer.kind == kind:
             return scorer
@@ -49,15 +49,15 @@ def scorer_class(kind: str) -> type[Scorer]:
 
 
 def scorer_settings(table: Mapping[str, Any]) -> ScorerSettings:
-    """The settings of the kind that a ``[scorer]`` table names; BadInput for an unknown kind, pydantic's
-    ValidationError for a bad key or value."""
+    """The settings of a ``[scorer]`` table. BadInput for an unknown kind, pydantic's ValidationError for a bad key or
+    value."""
     kind = table.get("kind", ScorerSettings().kind)
     settings = scorer_class(kind if isinstance(kind, str) else repr(kind)).Settings
     return parse_strict(settings, table)
 
 
 def scorer_digest(settings: ScorerSettings, folder: Path) -> str:
-    """Names the evaluator: its settings, the files they name and the text of the file that scores."""
+    """The digest of the evaluator: its settings, the files they name and the source file of the scorer."""
     scorer = scorer_class(settings.kind)
     own = inspect.getsourcefile(scorer)
     files = [file_digest(path) for path in (*scorer.files(settings, folder), Path(own or __file__))]

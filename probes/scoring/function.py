@@ -1,12 +1,14 @@
-"""The function scorer: a Python function of the user's own says what an answer is worth.
+"""The function scorer: a Python function of the user's own scores an answer.
 
-It runs here, in the worker's process and with the user's rights: it is trusted as the study itself is. What a model
-wrote must not be executed in it; the execution scorer has a sandbox for that.
+It runs in the worker's process with the user's rights, and is trusted like the study itself. It must not execute what a
+model wrote; the execution scorer has a sandbox for that.
 
     function(prompt: str, answer: str, category: str, checks: dict) -> float | dict | None
 
-A number from 0 to 10, a dict {"score": 7.5, "components": {"tone": 8}, "critical": ["breaks_character"], "outcome":
-"OK", "note": "..."} of which only the score is needed, or None for an answer that cannot be judged.
+It returns a number from 0 to 10, or a dict of which only the score is needed, or None for an answer that cannot be
+judged:
+
+    {"score": 7.5, "components": {"tone": 8}, "critical": ["breaks_character"], "outcome": "OK", "note": "..."}
 """
 
 import contextlib
@@ -42,7 +44,7 @@ class FunctionSettings(ScorerSettings):
 
 
 class FunctionScorer:
-    """Scores with the study's own function. What is neither a score nor None breaks the probe: it becomes no number."""
+    """Scores with the study's own function. A result that is neither a score nor None is a failure of the scorer."""
 
     kind: ClassVar[str] = "function"
     Settings: ClassVar[type[ScorerSettings]] = FunctionSettings
@@ -57,7 +59,7 @@ class FunctionScorer:
 
     @staticmethod
     def examiner(settings: ScorerSettings, folder: Path) -> None:
-        """Nobody: it scores the same today and tomorrow."""
+        """None: this scorer cannot change."""
 
     @staticmethod
     def files(settings: FunctionSettings, folder: Path) -> Sequence[Path]:
@@ -86,7 +88,7 @@ class FunctionScorer:
             return Missing("the function gave None")
         try:
             return to_mark(given)
-        except Exception as error:  # what was given may do anything when it is looked at
+        except Exception as error:  # the result may be an object that raises anything
             raise ScorerBroken(
                 f"[scorer] function {self._name!r} gave {_shown(given)} for prompt {prompt.id!r} and {_law(error)}; "
                 "mend it, or return None for an answer that cannot be judged"
@@ -94,7 +96,7 @@ class FunctionScorer:
 
 
 def to_mark(given: object) -> Mark:
-    """A number or a dict as a mark; ValueError says the law it breaks."""
+    """Make a mark of a number or a dict; ValueError says what is wrong with it."""
     if not isinstance(given, Mapping):
         return Mark(_points("a score", given))
     if unknown := [key for key in given if key not in KEYS]:
@@ -134,7 +136,7 @@ def _points(what: str, value: object) -> float:
 
 
 def load_function(name: str, folder: Path) -> Function:
-    """The function itself; BadInput when its file cannot be imported or has no such function."""
+    """Import the function; BadInput when its file cannot be imported or has no such function."""
     path = _source(name, folder)
     place, _, attribute = name.partition(":")
     try:
@@ -151,7 +153,7 @@ def load_function(name: str, folder: Path) -> Function:
     if not callable(function):
         raise BadInput(f"{path} has no function {attribute!r} ([scorer] function={name!r}); define it or mend the name")
     try:
-        with contextlib.suppress(ValueError):  # a builtin that tells no signature
+        with contextlib.suppress(ValueError):  # a builtin without a signature
             inspect.signature(function).bind("prompt", "answer", "category", {})
     except TypeError:
         raise BadInput(
@@ -163,7 +165,7 @@ def load_function(name: str, folder: Path) -> Function:
 
 
 def _source(name: str, folder: Path) -> Path:
-    """The file that holds the function; BadInput when there is none."""
+    """The file of the function; BadInput when there is none."""
     place = name.partition(":")[0]
     if place.endswith(".py"):
         path: Path | None = folder / place
@@ -175,7 +177,7 @@ def _source(name: str, folder: Path) -> Path:
         path = Path(spec.origin) if spec and spec.origin else None
     if path is None or not path.is_file():
         raise BadInput(
-            f"[scorer] function={name!r} names no file that is there; give file.py:name, from the study's folder, or "
+            f"[scorer] function={name!r} names no existing file; give file.py:name, from the study's folder, or "
             "package.module:name of an installed package"
         )
     return path

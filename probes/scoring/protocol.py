@@ -1,4 +1,4 @@
-"""What every scorer takes and gives."""
+"""The Scorer protocol and its types."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +22,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A score from 0 to 10, its parts by name, critical failures by name, and an outcome word for tables.
+    """A score from 0 to 10 with its components, its critical failures, and an outcome word for tables.
 
-    note: what went wrong first, for people. format_only: what the answer contains is right, its form is not.
+    note: the first error, for people. format_only: the answer is right and only its format is wrong.
     """
 
     value: float
@@ -37,30 +37,30 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An answer without a score, and why in one line. It is counted, and it is no number."""
+    """An answer without a score, and the reason in one line. It enters no mean."""
 
     reason: str
 
 
-def _quiet(note: str) -> None:
-    """For callers to whom nothing need be said."""
+def _ignore_note(note: str) -> None:
+    """For callers that need no notes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a scorer may use while it scores: ``note`` tells the person who watches one line (that it waits, say) and
-    starts the probe's deadline anew; ``meter`` pays for what costs money, and counts it."""
+    """What a scorer may use while it scores. ``note``: sends a line to the person who watches (that it waits, say) and
+    restarts the probe's deadline. ``meter``: counts and books what costs money."""
 
-    note: Callable[[str], None] = _quiet
+    note: Callable[[str], None] = _ignore_note
     meter: SpendingMeter = field(default_factory=SpendingMeter)
 
 
 def too_many_missing(reasons: Sequence[str], asked: int, most: float) -> str:
-    """Why what was judged is not enough, ``most`` being the share that may be missing; "" when it is."""
+    """Why too many answers lack a score; "" if they do not. ``most``: the share that may lack one."""
     if len(reasons) <= most * asked:
         return ""
-    told = ", ".join(f"{number} {reason}" for reason, number in Counter(reasons).most_common(3))
-    return f"{len(reasons)} of {asked} answers could not be judged ({told})"
+    counts = ", ".join(f"{number} {reason}" for reason, number in Counter(reasons).most_common(3))
+    return f"{len(reasons)} of {asked} answers could not be judged ({counts})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class AnswerPair:
 
 
 class ScorerExaminer(Protocol):
-    """Looks after a scorer in the session's own process: examines it, and has it choose between two answers.
+    """Examines a scorer, in the session's process, and has it choose between two answers.
 
     Its calls raise EndpointUnavailable and BudgetSpent.
     """
@@ -84,66 +84,67 @@ class ScorerExaminer(Protocol):
 
     @property
     def epoch(self) -> int:
-        """The number of the comparison epoch that stands."""
+        """The number of the current comparison epoch."""
 
     @property
     def chooses(self) -> bool:
         """Whether decisions rest on choices between two answers."""
 
-    def examine(self, prompts: Sequence[Prompt], context: Context, first: bool) -> Examination: ...
+    def examine(self, prompts: Sequence[Prompt], context: Context, first: bool) -> Examination:
+        """Examine the scorer. ``first``: of a session, with repeats."""
 
     def accept(self, found: Examination) -> None:
-        """It is the same scorer as before: go on with its comparison epoch."""
+        """The scorer has not changed: stay in its comparison epoch."""
 
     def end_epoch(self) -> int:
-        """It is another one: begin the next comparison epoch."""
+        """The scorer has changed: begin the next comparison epoch and return its number."""
 
     def prefer(self, duels: Sequence[AnswerPair], context: Context) -> Sequence[float | Missing]:
-        """+1 where ``first`` is preferred whatever the order, -1 where ``second`` is, 0 for a tie."""
+        """+1 if ``first`` is preferred in both orders, -1 if ``second`` is, 0 for a tie."""
 
     def close(self) -> None: ...
 
 
 class Scorer(Protocol):
-    """Scores answers; holds what it needs open (a sandbox, a client) until closed."""
+    """Scores answers. It keeps what it needs open (a sandbox, a client) until ``close``."""
 
     kind: ClassVar[str]
     Settings: ClassVar[type[ScorerSettings]]
 
     @property
     def about(self) -> str:
-        """What it found on this machine and uses, in one line for logs; "" when there is nothing to say."""
+        """One line for the log on what it uses on this machine; may be empty."""
 
     def __init__(self, settings: Any, folder: Path) -> None:
-        """``settings`` is of the scorer's own Settings; paths in them start from ``folder``, the study's.
+        """``settings``: an instance of ``Settings``; its paths start from ``folder``, the study's.
 
         MissingRequirement when this machine lacks what the scorer needs.
         """
 
     @staticmethod
     def check(settings: Any, folder: Path, prompts: Sequence[Prompt]) -> None:
-        """BadInput when the settings, a file they name or a prompt lack something, before anything is trained."""
+        """BadInput for a fault in the settings, a file they name or a prompt, before anything is trained."""
 
     @staticmethod
     def files(settings: Any, folder: Path) -> Sequence[Path]:
-        """The files that decide a score: what they hold is part of the probe key."""
+        """The files that decide a score. Their content is part of the probe key."""
 
     @staticmethod
     def examiner(settings: Any, folder: Path) -> ScorerExaminer | None:
-        """Who looks after the scorer, in the session's own process; None where there is nothing to look after."""
+        """What examines the scorer, in the session's process; None for a scorer that cannot change."""
 
     def score(self, answers: Sequence[Answer], context: Context | None = None) -> Sequence[Mark | Missing]:
-        """One mark per answer, in order; Missing for one that could not be judged, never a made-up number.
+        """Return one Mark per answer, in order, or Missing for an answer that cannot be judged.
 
-        ScorerBroken when nothing can be judged now.
+        ScorerBroken when the scorer itself fails.
         """
 
     def close(self) -> None: ...
 
 
 class ScorerBroken(Exception):
-    """The scorer itself failed (not the answer): the probe ends as a failure of kind "scorer" and is tried again."""
+    """The scorer failed, not the answer. The probe becomes a failure of kind "scorer" and is retried."""
 
 
 class ChecksBroken(ScorerBroken):
-    """What a prompt's checks consist of fails by itself, whatever the answer is."""
+    """The checks of a prompt fail by themselves, whatever the answer is."""

@@ -1,10 +1,10 @@
-"""Where a model that thinks aloud ends its thought and begins its answer."""
+"""Separates the thoughts of a reasoning model from its answer."""
 
 import re
 
 _HEADER = r"\b[^<\n]*+(?:<\|constrain\|>[^<\n]*+)?<\|message\|>"
 
-# What opens a thought and what closes it, as patterns. A harmony model's thought ends where its final message begins.
+# Patterns that open and close a thought. In the harmony format it ends where the final message begins.
 _MARKS = (
     (r"<think(?:ing)?>", r"</think(?:ing)?>"),
     (r"<seed:think>", r"</seed:think>"),
@@ -37,23 +37,22 @@ _OPENED = _pattern(rf"(?:{'|'.join(opening for opening, _ in _MARKS)})(?=\s*+\Z)
 
 
 def is_thought_mark(token: str) -> bool:
-    """Whether a special token's text is a mark that thoughts are found by, or a part of one."""
+    """Whether a special token is a mark of a thought, or part of one."""
     return _MARK.fullmatch(token) is not None
 
 
 def open_thought_mark(question: str) -> str:
-    """The mark at the end of a rendered question that has the answer begin within a thought; "" where there is none."""
+    """The mark at the end of a rendered question that opens a thought; "" if there is none."""
     found = _OPENED.search(question)
     return found[0] if found else ""
 
 
 def without_thoughts(text: str) -> str:
-    """What stands behind the last mark that closes a thought and before a thought that never ends; all of a text
-    without either.
+    """The text after the last mark that closes a thought, and before a thought that never ends.
 
-    The opening mark may be missing: many chat templates write it into the prompt. A thought that never ended has no
-    answer, so a text that is nothing else gives "". An opening mark stands at the start of a line, a closing one at the
-    start or the end of one, unless the text begins with a thought of this kind: others are words of the answer.
+    The opening mark may be missing, because many chat templates write it into the prompt. A text that is one unfinished
+    thought gives "". An opening mark counts at the start of a line and a closing one at the start or end of a line,
+    unless the text begins with a thought of this kind; any other is part of the answer.
     """
     while opened := _OPENS.match(text.lstrip()):
         assert opened.lastindex is not None

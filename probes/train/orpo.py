@@ -1,7 +1,4 @@
-"""TRL's ORPO trainer behind one file: it is experimental there, and logs no token accuracy.
-
-Imported only where a model is trained; it imports torch and trl.
-"""
+"""TRL's ORPO trainer, which is experimental there, with token accuracy in its log. Imports torch and trl."""
 
 import os
 from typing import Any
@@ -17,11 +14,11 @@ __all__ = ["ORPOConfig", "TokenORPOTrainer"]
 
 
 class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
-    """ORPOTrainer on rows that are token ids already, as TokenDPOTrainer takes them. It also logs
-    ``mean_token_accuracy`` over the chosen completions, as DPOTrainer does."""
+    """ORPOTrainer on rows of token ids, like TokenDPOTrainer. It also logs ``mean_token_accuracy`` over the chosen
+    completions, like DPOTrainer."""
 
     def __init__(self, *args: Any, train_dataset: Dataset, **kwargs: Any) -> None:
-        texts = [""] * len(train_dataset)  # which its constructor looks for, and hands to tokenize_row with the ids
+        texts = [""] * len(train_dataset)  # columns that the constructor needs; tokenize_row gets them with the ids
         for name in ("prompt", "chosen", "rejected"):
             train_dataset = train_dataset.add_column(name, texts)
         super().__init__(*args, train_dataset=train_dataset, **kwargs)
@@ -30,7 +27,7 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         self._accuracy = 0.0
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
-        """The columns that its collator takes: each side with the prompt before it, cut at max_length, and labels."""
+        """The columns of its collator: each side with the prompt before it, cut at max_length, and its labels."""
         prompt, found = feature["prompt_ids"], {"prompt_input_ids": feature["prompt_ids"]}
         found["prompt_attention_mask"] = [1] * len(prompt)
         for side in ("chosen", "rejected"):
@@ -58,8 +55,8 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
 
 
 def mean_logps(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """What ORPOTrainer takes of each row, with the mean in float32: in bfloat16, a mean near -5 is known to 0.03, and
-    chosen and rejected may differ by less. The logits stay in their type."""
+    """The mean log probability of each row, as ORPOTrainer computes it, but averaged in float32. In bfloat16 a mean
+    near -5 has a precision of 0.03, and chosen and rejected may differ by less. The logits keep their type."""
     targets = labels[:, 1:]
     counted = targets != -100
     each: torch.Tensor = selective_log_softmax(logits[:, :-1], targets.where(counted, 0)).float()

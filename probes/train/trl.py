@@ -1,6 +1,6 @@
-"""Training: TRL's DPOTrainer and ORPOTrainer with PEFT LoRA, one adapter per job, the base left as it was.
+"""Trains LoRA adapters with TRL's DPOTrainer and ORPOTrainer, one per job, and leaves the base unchanged.
 
-Imports torch, trl and peft at the top, so import it only where a model is trained.
+Imports torch, trl and peft, so import it only where a model is trained.
 """
 
 import gc
@@ -54,14 +54,14 @@ class Diverged(Exception):
 
 
 class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
-    """DPOTrainer on rows that are token ids already: prompt_ids, chosen_ids, rejected_ids."""
+    """DPOTrainer on rows of token ids: prompt_ids, chosen_ids, rejected_ids."""
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
 
 
 class Untrainable(Exception):
-    """The trainer would not see the rows that the recipe gives it."""
+    """The trainer would drop or damage rows of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Trained:
 
 
 def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> list[Trained | Exception]:
-    """Train every job on one base; an exception in the list belongs to that job alone.
+    """Train every job on one base. An exception in the list concerns that job alone.
 
-    Today the jobs are worked off one by one; what is above depends only on each job giving what it gives alone.
+    The jobs run one after the other. Each gives what it would give alone.
     """
     results: list[Trained | Exception] = []
     for job in jobs:
@@ -128,8 +128,8 @@ def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained
 
 
 def _tokenised(base: Base, job: TrainingJob) -> Dataset:
-    """The rows as token ids in order. Untrainable names a row that has none, or no room for an answer: DPOTrainer would
-    drop it, and ORPOTrainer make NaN of it."""
+    """The rows as token ids, in order. Untrainable for a row that cannot be rendered or has no room for an answer:
+    DPOTrainer would drop it, and ORPOTrainer would compute NaN."""
     found = []
     for pair, row in zip(job.rows, base.renderer.rows(job.rows), strict=True):
         where = f"source {pair.source}, line {pair.line}"
@@ -192,27 +192,27 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
 
 
 def _model(base: Base, recipe: Recipe) -> dict[str, Any]:
-    """What a trainer is given to train.
+    """The model arguments of the trainer.
 
-    The trainer puts the adapter on, but for ORPO on a quantised base: ORPOTrainer would first cast all that is not
-    quantised to float32. DPOTrainer would take an adapter that is there for one to stay near, and copy it.
+    The trainer adds the adapter, except for ORPO on a quantised base, where ORPOTrainer would first cast everything
+    that is not quantised to float32. DPOTrainer would take an existing adapter for the reference model and copy it.
     """
-    if told := problem(base.model, recipe.lora_targets, recipe.lora_dropout):
-        raise Untrainable(told)
+    if reason := problem(base.model, recipe.lora_targets, recipe.lora_dropout):
+        raise Untrainable(reason)
     if base.quantised and recipe.objective == "orpo":
         return {"model": put_on_new_adapter(base, recipe)}
     return {"model": base.model, "peft_config": lora_config(base.model, recipe)}
 
 
 def _tokens(rows: Dataset, max_length: int) -> int:
-    """Training tokens of the run: chosen and rejected sequences with their prompts, cut as they are trained."""
+    """Training tokens of the run: chosen and rejected sequences with their prompts, cut at max_length."""
     columns = (rows[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
     sides = ((len(p) + len(side)) for p, c, r in zip(*columns, strict=True) for side in (c, r))
     return sum(min(length, max_length) for length in sides)
 
 
 class _Curve(TrainerCallback):  # type: ignore[misc]
-    """Writes one JSON line per step while training runs, tells the listener, and stops a run that diverged."""
+    """Writes one JSON line per step, calls the listener, and stops a run that diverged."""
 
     def __init__(self, path: Path, on_step: OnStep) -> None:
         self.file = path.open("w", encoding="utf-8")
@@ -243,9 +243,10 @@ class _Curve(TrainerCallback):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _State:
-    """What training changes on a base besides its weights, to be put back: a worker serves many probes.
+    """The state of a base that training changes, besides its weights. It is restored, since a worker trains many
+    probes.
 
-    ``configs``: the model's, its language model's own where the model sees or hears too, and that for generating.
+    ``configs``: of the model, of its language model if it is multimodal, and of generation.
     """
 
     requires_grad: dict[str, bool]
@@ -259,7 +260,7 @@ class _State:
     def restore(self, base: Base) -> None:
         model = base.model
         take_off_adapter(model)
-        model.__dict__.pop("forward", None)  # DPOTrainer puts a fused language-model head in its place
+        model.__dict__.pop("forward", None)  # DPOTrainer replaces it by one with a fused language-model head
         model.activation_checkpointing_disable()
         model.disable_input_require_grads()
         for name, parameter in model.named_parameters():
@@ -277,7 +278,7 @@ def _configs(model: Any) -> tuple[Any, ...]:
 
 
 def _forget_accelerator() -> None:
-    """accelerate keeps process-wide state (mixed precision, plugins) that must not pass from one probe to the next."""
+    """Reset the process-wide state of accelerate (mixed precision, plugins), which must not reach the next probe."""
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     PartialState._reset_state()

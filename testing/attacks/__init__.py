@@ -1,7 +1,7 @@
-"""The table of hostile programs. Adding one: an entry in the tuple of its file; a file is an entry in ATTACKS.
+"""Hostile programs, by group. A new one is an entry in the tuple of its file; a new file is an entry in ATTACKS.
 
-What a broken sandbox would let them do to the machine is bounded: no more than 32 processes, 64 MiB of files, signals
-that do nothing where everybody would get them.
+The harm that they could do through a broken sandbox is limited: at most 32 processes, 64 MiB of files, and only
+harmless signals where all processes would get them.
 """
 
 from testing.attacks.answers import ANSWERS

@@ -1,4 +1,4 @@
-"""What a hostile program looks like, and the few lines that most of them begin with."""
+"""The type of a hostile program, and the lines that most of them begin with."""
 
 import textwrap
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ def call(x86_64, aarch64, *arguments):
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """A program whose `f(x)` harms the host if it can, and then gives a value that is to pass for the right one.
+    """A program whose `f(x)` harms the host if it can, and then returns a value that may pass for the right one.
 
-    x: the secret of this input (`nonce`, `number`) and where the host can be hurt (see `Host.target`).
-    A program that managed something says so by returning {"done": [what, ...]}.
+    x: the input (`nonce`, `number`) and the targets on the host (see `Host.target`). A program that succeeded returns
+    {"done": [what, ...]}.
     """
 
     name: str
@@ -57,10 +57,10 @@ def attack(group: str, name: str, source: str, before: str = "") -> Attack:
 
 
 def trying(group: str, name: str, source: str) -> Attack:
-    """Begins with `tried(("what", action), ...)`: the report, or an object that equals everything."""
+    """An attack that can use `tried(("what", action), ...)`: the report, or an object that equals everything."""
     return attack(group, name, source, TRYING)
 
 
 def kernel(group: str, name: str, source: str) -> Attack:
-    """Begins with `tried`, `libc` and `call(number on x86_64, number on aarch64, argument, ...)`."""
+    """An attack that can use `tried`, `libc` and `call(number on x86_64, number on aarch64, argument, ...)`."""
     return attack(group, name, source, KERNEL)

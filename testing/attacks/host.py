@@ -1,6 +1,6 @@
-"""What on this machine a hostile program could hurt, set up to be watched: files, listeners, processes, secrets.
+"""Targets for hostile programs on this machine, which are watched: files, listeners, processes, secrets.
 
-Everything carries a marker of this run, so that a busy machine's other work is no finding.
+All carry a marker of this run, so that other work on the machine is not reported.
 """
 
 import contextlib
@@ -35,14 +35,14 @@ class Process:
 
 
 def processes() -> dict[int, Process]:
-    """Every process that is not a zombie, by its number."""
+    """All processes except zombies, by process id."""
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 head, _, tail = Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")
             except OSError:
-                continue  # it ended while we looked
+                continue  # it has just ended
             state, parent = tail.split()[:2]
             if state not in "ZX":
                 found[int(entry)] = Process(int(parent), state, head.partition("(")[2])
@@ -50,7 +50,7 @@ def processes() -> dict[int, Process]:
 
 
 def below(root: int, table: dict[int, Process]) -> set[int]:
-    """Every process of `table` below `root`."""
+    """All descendants of `root` in `table`."""
     found: set[int] = set()
     new = {root}
     while new:
@@ -60,9 +60,9 @@ def below(root: int, table: dict[int, Process]) -> set[int]:
 
 
 class Host:
-    """A folder open to everybody, listeners, a process of the same user, and secrets. A context manager.
+    """A world-writable folder, listeners, a process of the same user, and secrets. A context manager.
 
-    `target` says where all that is; `effects` says what happened to it since the last time, and repairs it.
+    `target` names them; `effects` reports and repairs what happened to them since the last call.
     """
 
     def __init__(self) -> None:
@@ -100,13 +100,13 @@ class Host:
         return self._bystander.pid
 
     def target(self, number: int) -> dict[str, Any]:
-        """The argument of call `number`: a fresh nonce, and where the host can be hurt. No secret is in it."""
+        """The argument of call `number`: a new nonce and the targets, without any secret."""
         return {
             "nonce": secrets.token_hex(16),
             "number": number,
             "marker": self.marker,
             "process": self.process,
-            "other": self.other[::-1],  # backwards, so that looking for it does not find this
+            "other": self.other[::-1],  # backwards, so that a search for it does not find this
             "variable": VARIABLE,
             "folder": str(self.folder),
             "canary": str(self.folder / "canary"),
@@ -123,7 +123,7 @@ class Host:
 
     @contextlib.contextmanager
     def signals_caught(self) -> Iterator[None]:
-        """Signals to this process become effects. Only the main thread can see to that."""
+        """Report signals to this process as effects. Works in the main thread only."""
         previous = {}
         with contextlib.suppress(ValueError):
             for name in _SIGNALS:
@@ -138,15 +138,15 @@ class Host:
         self._signals.append(number)
 
     def effects(self, texts: Iterable[str]) -> list[str]:
-        """What happened to the host, and which secrets are in `texts`, all that the program said."""
+        """What happened to the host, and which secrets are in `texts`, the output of the program."""
         now = self._state()
         found = [f"changed {what}" for what in now if now[what] != self._before[what]]
         found += [f"connected to {name}" for name, listener in self._listeners.items() if _accepted(listener)]
         found += ["sent a datagram"] if _received(self._udp) else []
         found += [f"sent the caller signal {number}" for number in self._signals]
-        said = "\0".join(texts)
-        found += [f"got at the secret of the {what}" for what, secret in self._secrets.items() if secret in said]
-        found += ["got at the secret of another program"] if self.other in said else []
+        output = "\0".join(texts)
+        found += [f"got at the secret of the {what}" for what, secret in self._secrets.items() if secret in output]
+        found += ["got at the secret of another program"] if self.other in output else []
         if found:
             self._repair()
         return found
@@ -216,7 +216,7 @@ class Host:
         self._bystander.wait()
 
     def _repair(self) -> None:
-        """Set the host up again, so that the next program is not blamed for this one's deeds."""
+        """Set the host up again, so that the next program is not blamed for this one."""
         self._signals.clear()
         self._end_bystander()
         self._start_bystander()
@@ -239,7 +239,7 @@ def _look(path: Path) -> tuple[Any, ...]:
 
 
 def _condition(pid: int) -> tuple[Any, ...] | None:
-    """Alive, not stopped, and as it was set up."""
+    """Priority, affinity and limits of a process; None if it is stopped or has ended."""
     state = next(iter(_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()), "X")
     if state in "TtZX":
         return None

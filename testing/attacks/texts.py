@@ -1,4 +1,4 @@
-"""Answers that attack whoever reads them: their text is small, and to parse or compile it is not."""
+"""Answers that attack their parser: small texts that take much time or memory to parse or compile."""
 
 import textwrap
 

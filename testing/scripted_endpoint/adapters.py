@@ -1,7 +1,7 @@
-"""LoRA adapters that come and go at the scripted endpoint, with vLLM's calls and status codes, and answers by them.
+"""Loads and unloads LoRA adapters at the scripted endpoint, with vLLM's calls and status codes, and answers by them.
 
-An answer is some words that follow from the model's name, the prompt and the seed: the same for the same request, and
-other words for another adapter. The weights are not looked at.
+An answer is a few words computed from the model's name, the prompt and the seed: the same for equal requests, others
+for another adapter. The weights are not read.
 """
 
 import random
@@ -11,9 +11,27 @@ from pathlib import Path
 from typing import Any
 
 WORDS = (
-    "a", "the", "one", "some", "two", "light", "dark", "word", "line", "sum", "list", "return", "value", "first",
-    "last", "after", "before", "and", "or", "not",
-)  # fmt: skip
+    "a",
+    "the",
+    "one",
+    "some",
+    "two",
+    "light",
+    "dark",
+    "word",
+    "line",
+    "sum",
+    "list",
+    "return",
+    "value",
+    "first",
+    "last",
+    "after",
+    "before",
+    "and",
+    "or",
+    "not",
+)
 SHORTEST, LONGEST = 3, 30
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
@@ -79,7 +97,10 @@ def text_completion(number: int, request: Mapping[str, Any], text: str, finish_r
     kept, prompt = " ".join(words[:limit]) if len(words) > limit else text, len(str(request.get("prompt")).split())
     reason, used = "length" if len(words) > limit else finish_reason, min(len(words), limit)
     return {
-        "id": f"scripted-{number}", "object": "text_completion", "created": 0, "model": request.get("model"),
+        "id": f"scripted-{number}",
+        "object": "text_completion",
+        "created": 0,
+        "model": request.get("model"),
         "choices": [{"index": 0, "text": kept, "logprobs": None, "finish_reason": reason}],
         "usage": {"prompt_tokens": prompt, "completion_tokens": used, "total_tokens": prompt + used},
-    }  # fmt: skip
+    }

@@ -1,6 +1,6 @@
-"""Faults that a judge's endpoint may have, made on purpose: every one is gone when the question is asked again.
+"""Faults of a judge's endpoint for tests. Each is gone when the question is asked again.
 
-Whether a question meets one follows from the seed and the question; the kinds take turns.
+The seed and the question decide whether there is a fault; the kinds take turns.
 """
 
 import json

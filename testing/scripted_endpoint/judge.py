@@ -1,8 +1,8 @@
 """Judgements without a model, for the scripted endpoint: computed from the request, the same for the same request.
 
-"hash": marks that mean nothing. "words": the more different words an answer has that the judge was not told himself, up
-to 40, the better, within a tenth of the scale; so a session that searches for something finds it, and an answer that
-repeats the rubric has nothing. Of two answers the better is chosen, if it is better by a twentieth of the scale.
+"hash": meaningless marks. "words": the more different words an answer has, up to 40 and without those of the rubric,
+the better, within a tenth of the scale; so a session has an effect to find, and an answer that repeats the rubric
+scores 0. Of two answers the better is chosen, if it is better by a twentieth of the scale.
 """
 
 import json

@@ -344,10 +344,13 @@ def _completion(number: int, request: Mapping[str, Any], text: str, finish_reaso
     words = len(text.split())
     message = {"role": "assistant", "content": text, "refusal": None}
     return {
-        "id": f"scripted-{number}", "object": "chat.completion", "created": 0, "model": request.get("model", MODEL),
+        "id": f"scripted-{number}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": request.get("model", MODEL),
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
         "usage": {"prompt_tokens": prompt, "completion_tokens": words, "total_tokens": prompt + words},
-    }  # fmt: skip
+    }
 
 
 def read_script(path: Path) -> list[ScriptedReply]:

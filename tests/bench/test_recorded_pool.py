@@ -179,7 +179,17 @@ def test_what_is_written_is_read_back_whole(study: Study, tmp_path: Path) -> Non
         for sample in range(2)
     )
     asked = Probe(study.start, key, 1)
-    reading = Reading(asked.id, study.start.digest, key, 1, scores, {"loss": 0.5}, Timing(1, 2, 3, 7), 99, 0.25)
+    reading = Reading(
+        probe=asked.id,
+        recipe=study.start.digest,
+        key=key,
+        seed=1,
+        scores=scores,
+        final={"loss": 0.5},
+        timing=Timing(1, 2, 3, 7),
+        tokens=99,
+        peak_gb=0.25,
+    )
     failed = Probe(PLAN[4].recipe(study), key, 1)
     failure = Failure(failed.id, 1, "diverged", "loss is nan at step 1")
     path = tmp_path / "pool.json.gz"

@@ -19,7 +19,18 @@ def answer(problem: str, word: str, seed: int = 0, sample: int = 0) -> Result:
     name = word.rstrip("!")
     passed = name == "PASS"
     text = f"{problem} {seed} {sample} {word}"
-    return Result(problem, "humaneval", seed, sample, text, passed, name, 10.0 * passed, "", word.endswith("!"))
+    return Result(
+        problem=problem,
+        category="humaneval",
+        seed=seed,
+        sample=sample,
+        answer=text,
+        passed=passed,
+        failure_class=name,
+        score=10.0 * passed,
+        note="",
+        format_only=word.endswith("!"),
+    )
 
 
 def side(*words: str | Sequence[str]) -> list[Result]:
@@ -40,9 +51,13 @@ def test_classes_come_in_their_order_and_the_words_of_other_scorers_behind_them_
         side("zeal", "PASS", "REFUSAL", "NAME_ERROR", "alarm"), side("PASS", "PASS", "TIMEOUT", "NAME_ERROR", "alarm")
     )
     assert rows(found) == [
-        ("PASS", 3, 6, 3), ("NAME_ERROR", 3, 3, 0), ("TIMEOUT", 0, 3, 3), ("REFUSAL", 3, 0, -3), ("alarm", 3, 3, 0),
+        ("PASS", 3, 6, 3),
+        ("NAME_ERROR", 3, 3, 0),
+        ("TIMEOUT", 0, 3, 3),
+        ("REFUSAL", 3, 0, -3),
+        ("alarm", 3, 3, 0),
         ("zeal", 3, 0, -3),
-    ]  # fmt: skip
+    ]
 
 
 @given(st.lists(st.sampled_from([*CLASSES, "own"]), min_size=1), st.lists(st.sampled_from(CLASSES), min_size=1))

@@ -20,7 +20,18 @@ from probes.result.comparison import quantile
 def results(seed: int, problems: dict[str, str]) -> list[Result]:
     """One answer per letter: "+" passes, "-" does not."""
     return [
-        Result(name, "humaneval", seed, number, "", sign == "+", "PASS" if sign == "+" else "X", 0.0, "", False)
+        Result(
+            problem=name,
+            category="humaneval",
+            seed=seed,
+            sample=number,
+            answer="",
+            passed=sign == "+",
+            failure_class="PASS" if sign == "+" else "X",
+            score=0.0,
+            note="",
+            format_only=False,
+        )
         for name, signs in problems.items()
         for number, sign in enumerate(signs)
     ]
@@ -192,7 +203,18 @@ def test_an_answer_missing_in_one_seed_is_no_zero() -> None:
 
 @given(st.text(), st.booleans(), st.floats(0, 10), st.integers(0, 2**31))
 def test_a_result_comes_back_from_json(text: str, flag: bool, score: float, seed: int) -> None:
-    result = Result(text, "mbpp", seed, 3, text, flag, text, score, text, not flag)
+    result = Result(
+        problem=text,
+        category="mbpp",
+        seed=seed,
+        sample=3,
+        answer=text,
+        passed=flag,
+        failure_class=text,
+        score=score,
+        note=text,
+        format_only=not flag,
+    )
     assert from_json(json.loads(json.dumps(to_json(result)))) == result
     with pytest.raises(TypeError):
         from_json({**to_json(result), "more": 1})

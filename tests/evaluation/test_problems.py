@@ -14,16 +14,20 @@ from probes.scoring.protocol import Answer
 
 STUB = 'import math\n\n\ndef half(x):\n    return x / 2\n\n\ndef area(r: float) -> float:\n    """Of a circle."""\n'
 HUMANEVAL: dict[str, Any] = {
-    "task_id": "HumanEval/0", "prompt": STUB, "entry_point": "area",
+    "task_id": "HumanEval/0",
+    "prompt": STUB,
+    "entry_point": "area",
     "canonical_solution": "    return math.pi * half(2 * r) ** 2\n",
     "test": "\n\ndef check(candidate):\n    assert math.isclose(candidate(2), math.pi * half(4) ** 2)\n",
-}  # fmt: skip
+}
 MBPP: dict[str, Any] = {
-    "task_id": 2, "text": "Write a function to find the shared elements.",
+    "task_id": 2,
+    "text": "Write a function to find the shared elements.",
     "code": "def helper(a):\r\n  return set(a)\r\ndef similar(a, b):\r\n  return tuple(helper(a) & set(b))",
     "test_list": ["assert set(similar((3, 4), (4, 7))) == set((4,))", "assert similar((1,), (2,)) == ()"],
-    "test_setup_code": "", "challenge_test_list": ["assert nonsense("],
-}  # fmt: skip
+    "test_setup_code": "",
+    "challenge_test_list": ["assert nonsense("],
+}
 
 
 def load(folder: Path, *rows: dict[str, Any], name: str = "problems.jsonl") -> ProblemSet:
@@ -191,9 +195,9 @@ def test_an_mbpp_problem_that_judges_no_answer_is_refused_alone(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([HUMANEVAL, MBPP, HUMANEVAL], "'HumanEval/0' stands in line 1 and in line 3"),
-        ([MBPP, {**MBPP, "task_id": "2"}], "'2' stands in line 1 and in line 2"),
-        ([{**MBPP, "test_list": []}, MBPP], "'2' stands in line 1 and in line 2"),
+        ([HUMANEVAL, MBPP, HUMANEVAL], "'HumanEval/0' is in line 1 and in line 3"),
+        ([MBPP, {**MBPP, "task_id": "2"}], "'2' is in line 1 and in line 2"),
+        ([{**MBPP, "test_list": []}, MBPP], "'2' is in line 1 and in line 2"),
         ([{"task_id": 1, "prompt": "x"}], "line 1 .* it lacks entry_point, test, for MBPP's test_list;"),
         ([{"task_id": 1, "test_list": [], "entry_point": "f"}], "lacks prompt, test, for MBPP's text or prompt;"),
         ([{**MBPP, "test_list": None}], "for MBPP's test_list;"),

@@ -29,9 +29,10 @@ def row(task_id: Any, completion: Any, **more: Any) -> dict[str, Any]:
 def test_samples_keep_the_order_of_the_file_per_problem(tmp_path: Path, name: str) -> None:
     found = load(tmp_path, row("b", "x"), row("a", "1"), row("b", ""), row("a", "2"), row(11, "y"), name=name)
     assert dict(found.samples) == {
-        "a": (Sample(0, 0, "1"), Sample(0, 1, "2")), "b": (Sample(0, 0, "x"), Sample(0, 1, "")),
+        "a": (Sample(0, 0, "1"), Sample(0, 1, "2")),
+        "b": (Sample(0, 0, "x"), Sample(0, 1, "")),
         "11": (Sample(0, 0, "y"),),
-    }  # fmt: skip
+    }
     assert (found.unknown, found.missing) == ({}, ())
 
 

@@ -46,7 +46,10 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
     (made / "runs" / "worker-0.log").write_text("a line\n" * 40, encoding="utf-8")
     with Ledger(made / "runs" / "ledger.sqlite") as ledger:
         session = ledger.sessions()[-1]
-        with SpendingMeter(Allowance(made / "runs" / "judging.sqlite", session)) as meter, meter.call(0.5) as taken:
+        with (
+            SpendingMeter(Allowance(file=made / "runs" / "judging.sqlite", session=session)) as meter,
+            meter.call(0.5) as taken,
+        ):
             taken.append(Usage(calls=1, dollars=0.25))
         for number in range(20):
             ledger.record_event(f"{session}-note-{number}", session, "2026-01-01T00:00:00Z", f"note {number}")

@@ -83,4 +83,14 @@ def outcome(script: Script, probe: Probe) -> Outcome:
     if tries <= len(kinds):
         return Failure(probe.id, probe.seed, kinds[tries - 1], "as the script says")
     final, timing = {"process": float(os.getpid())}, Timing(0.0, 0.0, 0.0, 0.0)
-    return Reading(probe.id, probe.recipe.digest, probe.key, probe.seed, (), final, timing, 0, 0.0)
+    return Reading(
+        probe=probe.id,
+        recipe=probe.recipe.digest,
+        key=probe.key,
+        seed=probe.seed,
+        scores=(),
+        final=final,
+        timing=timing,
+        tokens=0,
+        peak_gb=0.0,
+    )

@@ -60,9 +60,14 @@ def facts(backend: str, caller: str) -> dict[str, object]:
     root = Path(api.__file__).resolve().parents[1]
     variables = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "OWN": "1"} if caller == "odd" else {}
     done = subprocess.run(
-        [sys.executable, "-c", STARTS, backend, caller], input=FACTS, capture_output=True, text=True, check=True,
-        cwd=root, env={**os.environ, **variables},
-    )  # fmt: skip
+        [sys.executable, "-c", STARTS, backend, caller],
+        input=FACTS,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+        env={**os.environ, **variables},
+    )
     found: dict[str, object] = json.loads(done.stdout)
     return found
 

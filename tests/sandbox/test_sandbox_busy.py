@@ -10,7 +10,7 @@ from jailed import BACKENDS
 
 import sandbox as api
 from sandbox import conversation, session
-from sandbox.process_time import ProcessTime, process_time
+from sandbox.process_stats import ProcessTime, process_time
 
 SPIN = "import time\ndef f(seconds):\n    while time.process_time() < seconds: pass\n    return 1"
 
@@ -42,7 +42,7 @@ def test_a_program_that_waits_for_a_processor_is_waited_for(backend: str) -> Non
 def test_where_no_program_gets_a_processor_each_is_tried_again_and_none_is_blamed(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.Limits, "patience", 0.5)
+    monkeypatch.setattr(api.Limits, "starvation_seconds", 0.5)
     monkeypatch.setattr(conversation, "process_time", lambda pid: ProcessTime(0.01, 60.0, ready=True))
     monkeypatch.setattr(session, "_DEMANDING", "import time\ntime.sleep(9)")
     with api.open_sandbox(api.Limits(seconds=0.3), backend) as sandbox:

@@ -187,9 +187,20 @@ def test_the_suite_finds_machinery_that_a_program_broke() -> None:
 
 
 def test_the_report_says_plainly_whether_the_sandbox_holds() -> None:
-    harmless = AttackResult("fork", "processes", 0, "raised", (), "alive", 0, 0.1)
+    harmless = AttackResult(
+        name="fork",
+        group="processes",
+        passed_checks=0,
+        ended="raised",
+        effects=(),
+        zygote="alive",
+        left_running=0,
+        seconds=0.1,
+    )
     for result, said in ((harmless, "The sandbox holds"), (replace(harmless, left_running=2), "2 processes left")):
-        suite = SuiteResult("landlock", "root", "3.11.7", (result,), 1.0, 30.0)
+        suite = SuiteResult(
+            backend="landlock", user="root", python="3.11.7", results=(result,), seconds=1.0, peak_mb=30.0
+        )
         report = Report((suite,), (), None, (Cost("landlock", 1, 1.0, 1.0),))
         assert report.holds == result.harmless
         assert said in "\n".join(text(report))

@@ -21,13 +21,36 @@ HOSTILE = "<script>x</script>\n\n# Kept\n```\n| a | b |\n[go](http://evil.exampl
 
 def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "return 1", **more: object) -> Result:
     passed = word == "PASS"
-    plain = Result(problem, "humaneval", seed, 0, answer, passed, word, 10.0 * passed, "" if passed else "f(1)", False)
+    plain = Result(
+        problem=problem,
+        category="humaneval",
+        seed=seed,
+        sample=0,
+        answer=answer,
+        passed=passed,
+        failure_class=word,
+        score=10.0 * passed,
+        note="" if passed else "f(1)",
+        format_only=False,
+    )
     return replace(plain, **more)
 
 
 def evaluation(*sides: list[Result], **more: object) -> Evaluation:
     named = tuple(Side(name, tuple(own)) for name, own in zip(("base", "adapter"), sides, strict=False))
-    return replace(Evaluation("problems.jsonl", 4, (), {}, (), named, (1,), 75.0), **more)
+    return replace(
+        Evaluation(
+            problems_file="problems.jsonl",
+            problems=4,
+            refused=(),
+            unknown={},
+            missing=(),
+            sides=named,
+            ks=(1,),
+            seconds=75.0,
+        ),
+        **more,
+    )
 
 
 def section(markdown: str, heading: str) -> str:
@@ -275,7 +298,9 @@ def test_the_data_of_two_sides_has_the_later_one_at_the_top_and_the_breakdown() 
 def test_an_evaluation_has_one_side_or_two() -> None:
     for sides in ((), (Side("a", ()),) * 3):
         with pytest.raises(ValueError, match=f"not {len(sides)}"):
-            Evaluation("p", 1, (), {}, (), sides, (1,), 1.0)
+            Evaluation(
+                problems_file="p", problems=1, refused=(), unknown={}, missing=(), sides=sides, ks=(1,), seconds=1.0
+            )
 
 
 def test_a_side_without_answers_is_no_crash() -> None:

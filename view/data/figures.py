@@ -12,7 +12,7 @@ from agent.ledger.result_rows import value_of
 from evaluation.breakdown import Breakdown
 from lanes import Value, show
 from preferences.store.rows import KINDS
-from probes.result.variance_components import Sources
+from probes.result.variance_components import VarianceComponents
 from view.data.alpha_spending import Spending
 from view.data.changes import Change, GuardChange
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
@@ -193,7 +193,7 @@ class Figures:
     outcomes: tuple[Outcomes, ...]
     breakdown: Breakdown | None
     judging: Judging | None
-    sources: Sources | None
+    sources: VarianceComponents | None
     proposers: tuple[ProposerCount, ...]
     cost: Cost
     budget_left: str

@@ -10,7 +10,7 @@ from lanes import Recipe, show
 from lanes.mixture import manifest_name
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
-from probes.result.variance_components import Sources, sources
+from probes.result.variance_components import VarianceComponents, estimate_components
 from view.data.recipe_figures import KnobDifference, Level, Noise, Outcomes, Profile
 from view.data.replicates import screening_seeds
 from view.data.session_record import SessionRecord
@@ -46,13 +46,13 @@ def noise(record: SessionRecord) -> tuple[Noise, ...]:
     return tuple(found)
 
 
-def noise_sources(record: SessionRecord) -> Sources | None:
+def noise_sources(record: SessionRecord) -> VarianceComponents | None:
     """Of the starting recipe's repeats in the target; the judge's part from the first examination. None where scores
     do not decide."""
     if record.study.scorer.chooses:
         return None
     spread = next((row.data["spread"] for row in record.examinations), None)
-    return sources(record.baseline_readings, record.study.target, spread, record.study.scorer.judgements)
+    return estimate_components(record.baseline_readings, record.study.target, spread, record.study.scorer.judgements)
 
 
 def unselected_readings(record: SessionRecord, recipe: str) -> list[Reading]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from probes.result.variance_components import Sources
+from probes.result.variance_components import VarianceComponents
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class NoisePart:
     with_one_more: float | None
 
 
-def noise_parts(found: Sources) -> list[NoisePart]:
+def noise_parts(found: VarianceComponents) -> list[NoisePart]:
     sources = {
         "training seed": (found.seed, found.seeds, "seeds"),
         "prompt by seed": (found.prompt_by_seed, found.prompts, "prompts in the target"),

@@ -1,4 +1,4 @@
-"""Calls of a program's functions on behalf of its tests, remembered so that a person can be told what went wrong."""
+"""Passes calls from test code to a program, and remembers them for the note on what went wrong."""
 
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from sandbox import Candidate, EncodedValue, Ended, Outcome, Raised, Returned, V
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a program's function and what came of it."""
+    """One call of a program's function and its outcome."""
 
     name: str
     arguments: Sequence[Value]
@@ -57,8 +57,8 @@ class Relay:
         return call
 
     def explain(self, outcome: Outcome, unread: str) -> tuple[FailureClass, str]:
-        """Why a test did not run to its end: what the program did last where that is no value, else what the test
-        made of the value. unread: why a value was none, as the tests found out."""
+        """Why a test did not run to its end, as a class and a note: the program's last call if that gave no value, else
+        the test's own exception. unread: why the tests could not read a value."""
         if self.broken_call is not None:
             return self.broken_call.failure_class, self.broken_call.note
         note = self.last.note if self.last else ""
@@ -70,11 +70,12 @@ class Relay:
 
 
 def _out_of_memory(outcome: Outcome) -> bool:
-    """An exception, but one of our own limit's making."""
+    """Whether it is an exception that our memory limit caused."""
     return isinstance(outcome, Raised) and outcome.builtin == "MemoryError"
 
 
 def describe(outcome: Outcome) -> str:
+    """An outcome as the end of a sentence about the program."""
     match outcome:
         case Returned(value):
             return f"gave {_show(value)}"
@@ -85,7 +86,7 @@ def describe(outcome: Outcome) -> str:
 
 
 def _show(value: Value | EncodedValue) -> str:
-    """A value in at most some 200 characters."""
+    """A value in about 200 characters at most."""
     if isinstance(value, EncodedValue):
         try:
             value = value.value

@@ -1,11 +1,11 @@
-"""The checks of a prompt, and what a program is worth under them. Two forms of ``checks`` exist:
+"""The checks of a prompt, and how a program does under them. ``checks`` has one of two forms:
 
     {"entry_point": NAME, "cases": [{"args": [...], "expected": ...}, ...]}     values as in sandbox.values
     {"entry_point": NAME, "setup": PYTHON, "tests": [PYTHON, ...]}              each test is one check
 
-The program sits in a sandbox that is given arguments and gives values. Expected values are compared out here. Test
-code, HumanEval's ``check`` or MBPP's asserts, runs unchanged in a second sandbox: the functions of the program are
-there under their own names and as ``candidate``, and each call of one goes through this file to the program and back.
+The program runs in a sandbox that takes arguments and returns values; expected values are compared outside. Test code
+(HumanEval's ``check``, MBPP's asserts) runs unchanged in a second sandbox. It finds the program's functions under their
+own names and as ``candidate``, and each call of one passes through this process to the program and back.
 """
 
 import ast
@@ -40,8 +40,8 @@ from sandbox import (
 from sandbox.values import decode
 
 TOLERANCE = 1e-9
-VALUE_BYTES = 4 << 20  # JSON bytes of a returned value: a list of some hundred thousand numbers
-PACKAGES = ("numpy",)  # that tests may import where they are installed, as HumanEval+ and MBPP+ do; programs may not
+VALUE_BYTES = 4 << 20  # JSON bytes of a returned value, a list of some hundred thousand numbers, say
+PACKAGES = ("numpy",)  # tests may import these if installed, as HumanEval+ and MBPP+ do; programs may not
 _RUN = "nightlane_runs_a_test"
 _HARNESS = f"\ndef {_RUN}(text):\n    exec(compile(text, '<test>', 'exec'), globals())\n"
 
@@ -49,12 +49,12 @@ _HARNESS = f"\ndef {_RUN}(text):\n    exec(compile(text, '<test>', 'exec'), glob
 class TestsBroken(Exception):
     """The tests of a prompt fail by themselves, whatever the program does."""
 
-    __test__ = False  # no test case of pytest's
+    __test__ = False  # not a test class for pytest
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Checks passed out of ``total``; the class of the first that failed, and its input for people to read."""
+    """Checks passed out of ``total``; the class of the first that failed, and a note with its input."""
 
     passed: int
     total: int
@@ -64,19 +64,18 @@ class CheckResult:
 
 
 class Sandboxes:
-    """The two sandboxes, one for programs and one for test code, which is opened when a prompt has some; and the
-    process that finds the programs in answers."""
+    """The sandbox for programs, one for test code (opened when a prompt has some), and the parser of answers."""
 
     def __init__(self, limits: Limits) -> None:
-        """SandboxUnavailable when none holds here."""
+        """SandboxUnavailable when no sandbox works on this machine."""
         self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
         self._tests: dict[tuple[str, ...], Sandbox] = {}
         self.parser = Parser()
         self._interrupted = False
 
     def tests(self, packages: tuple[str, ...] = ()) -> Sandbox:
-        """Test code computes beside the program and sees all it returns: it gets twice what a program gets, and the
-        packages that it imports."""
+        """The sandbox for test code that imports these packages. It has twice the limits of a program, since test code
+        computes as well and holds all that the program returns."""
         if packages not in self._tests:
             limits = self.programs.limits
             memory_mb = max(2 * limits.memory_mb, 512 if packages else 0)
@@ -87,7 +86,7 @@ class Sandboxes:
         return self._tests[packages]
 
     def interrupt(self) -> None:
-        """From another thread: whatever runs here ends now, and nothing runs here any more."""
+        """From another thread: end what runs here now, and let nothing run any more."""
         self._interrupted = True
         for sandbox in (self.programs, *list(self._tests.values())):
             sandbox.interrupt()
@@ -101,14 +100,14 @@ class Sandboxes:
 
 @dataclass(frozen=True, slots=True)
 class CaseChecks:
-    """Arguments and the values expected for them."""
+    """Arguments and expected values."""
 
     entry_point: str
     arguments: tuple[tuple[Value, ...], ...]
     expected: tuple[Value, ...]
 
     def run(self, source: str, sandboxes: Sandboxes) -> CheckResult:
-        """The share of cases with the right value. SandboxBroken when the machinery failed."""
+        """The share of cases with the right value. SandboxBroken when the sandbox failed."""
 
         def attempt() -> CheckResult:
             with sandboxes.programs.start(source, self.entry_point) as program:
@@ -133,7 +132,7 @@ class CaseChecks:
 
 @dataclass(frozen=True, slots=True)
 class TestChecks:
-    """Test code: ``setup`` is executed first, then each of ``tests`` is one check. All are executed, in order."""
+    """Test code. ``setup`` is executed first, then all of ``tests`` in order; each is one check."""
 
     __test__ = False
 
@@ -143,7 +142,7 @@ class TestChecks:
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """The names that the tests take from the program."""
+        """The functions of the program that the tests call."""
         return tuple(sorted({self.entry_point, "candidate", *_free_names((self.setup, *self.tests))}))
 
     @property
@@ -152,10 +151,9 @@ class TestChecks:
         return tuple(name for name in PACKAGES if any(_imports(name, text) for text in (self.setup, *self.tests)))
 
     def run(self, source: str, sandboxes: Sandboxes) -> CheckResult:
-        """The share of tests that ran to their end. SandboxBroken when the machinery failed, TestsBroken when the
-        tests cannot run at all."""
-
-        room = sandboxes.tests(self.packages)
+        """The share of tests that ran to their end. SandboxBroken when the sandbox failed, TestsBroken when the tests
+        cannot run at all."""
+        test_sandbox = sandboxes.tests(self.packages)
 
         def attempt() -> CheckResult:
             with sandboxes.programs.start(source, self.entry_point) as program:
@@ -163,10 +161,10 @@ class TestChecks:
                     return _unloaded(program.loaded, len(self.tests))
                 relay = Relay(program, self.entry_point)
                 asks = {name: relay.ask(name) for name in self.functions}
-                with room.start(self.setup + _HARNESS, _RUN, asks) as tests:
+                with test_sandbox.start(self.setup + _HARNESS, _RUN, asks) as tests:
                     return self._result(tests, relay)
 
-        return _run_twice(attempt, len(self.tests), sandboxes.programs, room)
+        return _run_twice(attempt, len(self.tests), sandboxes.programs, test_sandbox)
 
     def _result(self, tests: Candidate, relay: Relay) -> CheckResult:
         if tests.loaded is not None:
@@ -186,8 +184,8 @@ class TestChecks:
         return CheckResult(passed, len(self.tests), *(first or ()))
 
 
-def parse(checks: Mapping[str, Any]) -> CaseChecks | TestChecks:
-    """The checks of a prompt; ValueError says what is wrong with them."""
+def parse_checks(checks: Mapping[str, Any]) -> CaseChecks | TestChecks:
+    """Read the checks of a prompt; ValueError says what is missing."""
     entry_point = checks.get("entry_point")
     if not isinstance(entry_point, str) or not entry_point.isidentifier():
         raise ValueError("an entry_point, the name of a function")
@@ -214,7 +212,7 @@ def parse(checks: Mapping[str, Any]) -> CaseChecks | TestChecks:
 
 
 def same(value: Value, expected: Value) -> bool:
-    """Equal in exact type and value, all the way down; floats within a relative 1e-9, nan equal to nan."""
+    """Equal in exact type and value, also inside of containers; floats within 1e-9, nan equal to nan."""
     if type(value) is not type(expected):
         return False
     if isinstance(value, float) and isinstance(expected, float):
@@ -233,7 +231,7 @@ def same(value: Value, expected: Value) -> bool:
 
 
 def _by_key(value: dict[Value, Value]) -> list[tuple[str, Value]]:
-    """Sorted by what the keys are, not hashed: a program may choose keys whose hashes collide."""
+    """Sorted by the keys' text and not hashed: a program may choose keys whose hashes collide."""
     return sorted(((canonical(key), item) for key, item in value.items()), key=itemgetter(0))
 
 
@@ -254,10 +252,10 @@ def _imports(name: str, source: str) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _free_names(sources: tuple[str, ...]) -> frozenset[str]:
-    """Names that the sources call and neither they nor Python define. SyntaxError for what is no Python."""
+    """Names that the sources call and neither they nor Python define. SyntaxError if one does not compile."""
     called, bound = set(), set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Python warns of in foreign code concerns nobody here
+        warnings.simplefilter("ignore")  # warnings about foreign code are of no use here
         trees = [ast.parse(source) for source in sources]
     for tree in trees:
         for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""The failure classes of executed answers: one word for what became of an answer or of one of its calls."""
+"""The failure classes of executed answers: one word for how an answer or a call ended."""
 
 import builtins
 from typing import Literal, TypeAlias, get_args
@@ -20,14 +20,14 @@ FailureClass: TypeAlias = Literal[
     "ASSERTION_FAIL",  # it ran, and the answer is wrong
     "TIMEOUT",
     "MEMORY",
-    "BROKE_SANDBOX",  # the sandbox failed each time it ran, and not with another program
+    "BROKE_SANDBOX",  # the sandbox failed with this program each time, and worked with another
     "NO_CODE",
     "REFUSAL",
     "OTHER_RUNTIME",
 ]
 CLASSES: tuple[FailureClass, ...] = get_args(FailureClass)
 
-# No class stands below another one here, so the order does not matter.
+# None of these is a subclass of another, so the order does not matter.
 _ANCESTORS: dict[type[BaseException], FailureClass] = {
     SyntaxError: "SYNTAX_ERROR",
     NameError: "NAME_ERROR",
@@ -45,9 +45,9 @@ _ANCESTORS: dict[type[BaseException], FailureClass] = {
 
 
 def class_of(outcome: Raised | Ended, loading: bool = False) -> FailureClass:
-    """The class of what went wrong in a call, or while the source was loading. All words in it are the program's own.
+    """The class of a failed call, or of a failure while the source was loading.
 
-    An exception is classed by its place in the tree of built-in exceptions; one that has none is OTHER_RUNTIME.
+    An exception has the class of its nearest built-in ancestor, or OTHER_RUNTIME. The program chose its name and text.
     """
     if isinstance(outcome, Raised):
         return _class_of_name(outcome.builtin or outcome.exception)
@@ -59,7 +59,7 @@ def class_of(outcome: Raised | Ended, loading: bool = False) -> FailureClass:
         case "broke_sandbox":
             return "BROKE_SANDBOX"
         case "output" | "unrepresentable" if not loading:
-            return "ASSERTION_FAIL"  # it ran, and what it gave cannot be the right value
+            return "ASSERTION_FAIL"  # it ran, and its value cannot be right
         case _:
             return "OTHER_RUNTIME"
 

@@ -1,7 +1,7 @@
-"""Texts of a model are parsed and compiled in a process of their own, which has limits on memory and time.
+"""Parses and compiles texts of a model in a process of its own with limits on memory and time.
 
-A few hundred characters can make Python's compiler take gigabytes, minutes or the whole process. So whoever has to know
-what such a text holds asks here: the question is a function of ours, which is called in that process.
+A few hundred characters can make Python's compiler take gigabytes or minutes, or crash. So no other process parses such
+a text; it has this one call a function of ours on it.
 
     parser = Parser()
     parser.extract(text, "double")         # extraction.extract, within these limits
@@ -27,14 +27,14 @@ from common.errors import MissingRequirement
 from probes.scoring.execution import extraction
 from probes.scoring.execution.extraction import Extracted
 from sandbox import protocol
-from sandbox.memory import peak_mb
+from sandbox.process_stats import peak_mb
 
 MEMORY_MB = 256  # address space of the process, of which Python and the modules of ours take 20 to 80
 SECONDS = 3.0  # processor time of one question
-DEADLINE = 60.0  # seconds on the clock of one question, on a machine that is busy with others
-LONGEST = 1 << 20  # characters of a text that is looked at
+DEADLINE = 60.0  # wall-clock seconds of one question, for a busy machine
+LONGEST = 1 << 20  # characters; a longer text is not read
 READY = "ready"  # the first frame of the process
-_WORN_MB = 150  # a process that took so much for one text is replaced, since Python keeps most of it
+_WORN_MB = 150  # a process with a higher peak is replaced, since Python keeps most of its memory
 
 _BOOT = """
 import json, sys
@@ -47,12 +47,12 @@ _PACKAGES = str(Path(__file__).parents[3])
 
 
 class Unread(Exception):
-    """A text was not parsed, because it is too long or took too much; the message says which."""
+    """A text was not parsed: it is too long, or took too much time or memory. The message says which."""
 
 
 class Parser:
-    """One such process: started by the first question, used for all, replaced when a text ended it. Threads may share
-    it; they are answered one after the other."""
+    """Such a process: started by the first question and replaced when a text has ended it. Threads may share a Parser;
+    it answers one question at a time."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
@@ -60,9 +60,9 @@ class Parser:
         self._lock = threading.Lock()
 
     def ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
-        """What ``question``, a function at the top of one of our modules, gives for these JSON values, as JSON has it
-        (the fields of a dataclass as a dict). Unread when a text is longer than LONGEST, or took too much;
-        MissingRequirement when the process does not start."""
+        """The JSON result of ``question``, a top-level function of one of our modules, for these JSON values; a
+        dataclass comes back as a dict. Unread when a text is longer than LONGEST or took too much; MissingRequirement
+        when the process does not start."""
         if any(len(text) > LONGEST for text in arguments if isinstance(text, str)):
             raise Unread(f"it is longer than {LONGEST} characters")
         frame = protocol.pack([question.__module__, question.__qualname__, arguments])
@@ -75,8 +75,8 @@ class Parser:
         return answer["value"]
 
     def extract(self, text: str, entry_point: str = "", stub: str = "") -> Extracted:
-        """The program of an answer (extraction.py). One that cannot be read is the program as it stands: the sandbox
-        will say what is wrong with it, within its own limits."""
+        """The program of an answer (extraction.py). An answer that cannot be parsed is taken as a program: the sandbox
+        will then say what is wrong with it."""
         try:
             found = self.ask(extraction.extract, text, entry_point, stub)
         except Unread:
@@ -84,7 +84,7 @@ class Parser:
         return Extracted(found["source"], found["form"])
 
     def salvage(self, text: str, source: str, entry_point: str, stub: str) -> str | None:
-        """The program of an answer if only its format were better (extraction.py); None for one that cannot be read."""
+        """The program of an answer with a wrong format (extraction.py); None if it cannot be parsed."""
         try:
             found: str | None = self.ask(extraction.salvage, text, source, entry_point, stub)
         except Unread:
@@ -97,7 +97,7 @@ class Parser:
             self._end()
 
     def _answer(self, frame: bytes) -> dict[str, Any] | None:
-        """What the process answers; None where it ended or was too slow, and it need not be the text that did it."""
+        """The answer; None if the process ended or was too slow, for which the text may not be the reason."""
         process = self._process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -106,7 +106,7 @@ class Parser:
             reply = _read(process.stdout.fileno(), time.monotonic() + DEADLINE)
         except BrokenPipeError:
             reply = None
-        except BaseException:  # Ctrl-C, say: what this process still answers belongs to no other question
+        except BaseException:  # Ctrl-C, say: the next question must not get the answer to this one
             self._end()
             raise
         if reply is None or reply["last"]:
@@ -120,9 +120,12 @@ class Parser:
         path = json.dumps([_PACKAGES, *map(os.path.abspath, sys.path)])
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-c", _BOOT, path, str(self._seconds)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
-            start_new_session=True,  # so that Ctrl-C reaches us alone
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,  # so that it does not get our Ctrl-C
+        )
         assert process.stdout is not None
         if _read(process.stdout.fileno(), time.monotonic() + DEADLINE) != READY:
             process.kill()
@@ -142,7 +145,7 @@ class Parser:
 
 
 def serve(seconds: float) -> None:
-    """Answer questions on the standard streams, in the process of a Parser, until they end."""
+    """In the process of a Parser: answer questions on the standard streams until they end."""
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     wanted = MEMORY_MB << 20
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -152,7 +155,7 @@ def serve(seconds: float) -> None:
     while (question := protocol.read_frame(0)) is not None:
         module, name, arguments = question
         function = getattr(importlib.import_module(module), name)
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, inside the compiler as well
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process even inside the compiler
         try:
             value = function(*arguments)
             answer = {"value": asdict(value) if is_dataclass(value) else value}  # type: ignore[arg-type]
@@ -166,7 +169,7 @@ def serve(seconds: float) -> None:
 
 
 def _read(descriptor: int, deadline: float) -> Any:
-    """The next frame; None where the process ended before it, or the deadline came."""
+    """The next frame; None if the process ends or the deadline comes before it."""
     data = b""
     size = protocol.HEADER.size
     while len(data) < size:

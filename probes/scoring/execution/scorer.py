@@ -1,7 +1,7 @@
-"""The execution scorer: an answer is a Python program, its score the share of its prompt's checks that it passes.
+"""The execution scorer: an answer is a Python program, and its score is the share of checks that it passes.
 
-The program runs in the sandbox, which is given inputs only; the verdict is formed outside of it (law 8). What the
-checks of a prompt look like is said in ``checks.py``; ``stub`` in them is code that the answer goes on from.
+The program runs in the sandbox, which gets inputs only; values are compared outside of it (law 8). checks.py describes
+the checks of a prompt; ``stub`` in them is code that the answer continues.
 """
 
 import threading
@@ -16,7 +16,7 @@ from common.errors import BadInput, MissingRequirement
 from common.parallel import SideBySide, free_cores
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
-from probes.scoring.execution.checks import CaseChecks, CheckResult, Sandboxes, TestChecks, TestsBroken, parse
+from probes.scoring.execution.checks import CaseChecks, CheckResult, Sandboxes, TestChecks, TestsBroken, parse_checks
 from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
 
@@ -31,11 +31,11 @@ class ExecutionSettings(ScorerSettings):
 
 
 class ExecutionScorer:
-    """Share of checks passed, times 10. The outcome word is a class of ``failures.py``: PASS, or why the first check
-    that failed did.
+    """Ten times the share of checks passed. The outcome word is a class of failure_classes.py: PASS, or that of the
+    first failed check.
 
-    An answer that fails as it stands, and passes once code around its function is taken away (a self-test that
-    crashes, prose), still fails; its mark says that only its format was wrong.
+    An answer that would pass without the text around its function (a self-test that crashes, prose) fails, and its mark
+    says ``format_only``.
     """
 
     kind: ClassVar[str] = "execution"
@@ -48,12 +48,12 @@ class ExecutionScorer:
         self._closing = False
         self._about = f"sandbox: {self._sandboxes.programs.why}"
         self._parsed: dict[str, CaseChecks | TestChecks] = {}
-        self._reading = threading.Lock()  # Python's warnings are switched off for all threads, or for none
+        self._reading = threading.Lock()  # switching Python's warnings off concerns all threads
         self._side_by_side = SideBySide(self._mark)
 
     @property
     def _sandboxes(self) -> Sandboxes:
-        """This thread's own: a sandbox serves the thread that opened it."""
+        """This thread's own, since a sandbox serves the thread that opened it."""
         sandboxes: Sandboxes | None = getattr(self._here, "sandboxes", None)
         if sandboxes is None:
             try:
@@ -67,12 +67,12 @@ class ExecutionScorer:
 
     @property
     def about(self) -> str:
-        """Which sandbox is used and why, in one line."""
+        """Which sandbox is used and why."""
         return self._about
 
     @staticmethod
     def examiner(settings: ScorerSettings, folder: Path) -> None:
-        """Nobody: it scores the same today and tomorrow."""
+        """None: this scorer cannot change."""
 
     @staticmethod
     def files(settings: ExecutionSettings, folder: Path) -> Sequence[Path]:
@@ -82,7 +82,7 @@ class ExecutionScorer:
     def check(settings: ExecutionSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
         for prompt in prompts:
             try:
-                parse(prompt.checks)
+                parse_checks(prompt.checks)
             except ValueError as error:
                 raise BadInput(
                     f"prompt {prompt.id!r}: the execution scorer needs {error}; mend the checks of its row in the "
@@ -93,13 +93,13 @@ class ExecutionScorer:
         return [future.result() for future in self.judged(answers, free_cores())]
 
     def judged(self, answers: Sequence[Answer], lanes: int) -> Iterator["Future[Mark]"]:
-        """A finished future for each answer, in order; ``lanes`` of them are judged side by side. How many changes no
-        mark: time is processor time, and each program has a process of its own."""
+        """Yield a finished future for each answer, in order; ``lanes`` of them are judged at once. Their number changes
+        no mark: limits are in processor time, and each program has its own process."""
         return self._side_by_side.each(answers, lanes)
 
     def close(self) -> None:
         self._closing = True
-        if self._side_by_side.busy:  # an interruption, or an answer that could not be judged
+        if self._side_by_side.busy:  # interrupted, or an answer could not be judged
             for sandboxes in tuple(self._opened):
                 sandboxes.interrupt()
             self._side_by_side.close()
@@ -111,7 +111,7 @@ class ExecutionScorer:
         stub = answer.prompt.checks.get("stub", "")
         with self._reading:
             if (checks := self._parsed.get(answer.prompt.id)) is None:
-                checks = self._parsed[answer.prompt.id] = parse(answer.prompt.checks)
+                checks = self._parsed[answer.prompt.id] = parse_checks(answer.prompt.checks)
         found = self._sandboxes.parser.extract(answer.text, checks.entry_point, stub)
         if found.form in ("none", "refusal"):
             return Mark(0.0, {"pass": 0.0}, outcome="NO_CODE" if found.form == "none" else "REFUSAL")
@@ -125,9 +125,12 @@ class ExecutionScorer:
         except TestsBroken as error:
             raise ChecksBroken(f"prompt {answer.prompt.id!r}: {error}; mend its tests") from None
         return Mark(
-            10.0 * verdict.passed / verdict.total, {"pass": float(verdict.failure_class == "PASS")},
-            outcome=verdict.failure_class, note=verdict.note, format_only=format_only,
-        )  # fmt: skip
+            10.0 * verdict.passed / verdict.total,
+            {"pass": float(verdict.failure_class == "PASS")},
+            outcome=verdict.failure_class,
+            note=verdict.note,
+            format_only=format_only,
+        )
 
     def _run(self, checks: CaseChecks | TestChecks, source: str) -> CheckResult:
         return checks.run(source, self._sandboxes)

@@ -1,6 +1,11 @@
-"""How a language model is asked to judge, what of its replies is believed, and whether it can be trusted at all.
+"""LLM-as-judge: how a model is asked to judge, how its replies are validated, and whether it can be trusted.
 
-question -> client -> judgement or preference, by way of the batch (several at once, each once: cache); the examiner
-examines the judge with canaries and the calibration set and keeps the comparison epoch. The scorer itself is
-probes/scoring/judge/scorer.py.
+scorer.py            the scorer, ``[scorer] kind = "judge"``; settings.py has its keys
+batch.py             asks many questions at once; cache.py keeps the judgements on disk
+client.py            asks one question: retries, waiting, cost
+question.py          the messages, made from the rubric (rubric.py)
+question_kinds.py    the two kinds of question: score an answer, or choose between two (preference.py)
+judgement.py         reads a reply, which is untrusted
+examiner.py          tests the judge with canaries and a calibration set (calibration.py); examination.py is the
+                     result, and epoch.py keeps what follows from it
 """

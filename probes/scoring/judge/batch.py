@@ -1,4 +1,4 @@
-"""Where a judge is asked many questions: several at once, each once, with what was paid for kept on disk."""
+"""Asks a judge many questions: several at a time, each only once, and keeps the judgements on disk."""
 
 import os
 import time
@@ -17,20 +17,23 @@ from probes.scoring.judge.judgement import Unreadable
 from probes.scoring.judge.settings import JudgeSettings, cache_folder
 from probes.scoring.protocol import Context, Missing
 
-CLAIMS, POLL = 3.0, 0.05  # timeouts that a claim on a question lasts; seconds between looks at another's answer
-VERSION = 2  # of how a judge is asked, besides the messages themselves
+CLAIMS = 3.0  # a claim on a question lasts so many timeouts
+POLL = 0.05  # seconds between two looks for another worker's judgement
+VERSION = 2  # changes with anything that shapes a judgement and is not in the messages
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Hashable)
 
 Question = tuple[str, int]
-"""The user's message to the judge, and the number of the pass. Equal answers to a prompt are one question."""
+"""The user message and the number of the pass. Equal answers to one prompt are one question."""
 
 
 class BatchJudge:
-    """One judge at one endpoint. EndpointUnavailable when that takes the key or the model no more, at the start or
-    later, or is down for longer than the study's backoff; BudgetSpent when the session's money is at its end; BadInput
-    when no model is named."""
+    """One judge at one endpoint.
+
+    EndpointUnavailable when the endpoint refuses the key or the model, at the start or later, or is down for longer
+    than the study's ``patience``. BudgetSpent when the session's money is spent. BadInput when no model is named.
+    """
 
     def __init__(self, settings: JudgeSettings, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         if not settings.model:
@@ -39,16 +42,21 @@ class BatchJudge:
             )
         self._settings = settings
         asked = EndpointSettings(
-            settings.timeout, settings.max_tokens, 0.0, settings.dollars_per_million_input,
-            settings.dollars_per_million_output, ", or model under [scorer]", retries=0,
-        )  # fmt: skip
+            timeout=settings.timeout,
+            max_tokens=settings.max_tokens,
+            temperature=0.0,
+            dollars_per_million_input=settings.dollars_per_million_input,
+            dollars_per_million_output=settings.dollars_per_million_output,
+            remedy=", or model under [scorer]",
+            retries=0,
+        )
         where = role_environment("JUDGE", os.environ if environment is None else environment)
         endpoint = Endpoint(asked, settings.model, where)
         self._client = JudgeClient(endpoint, settings.max_tokens)
         doubt = self._client.ping()
         self.about = f"judge: {settings.model} at {endpoint.url}" + (f"; {doubt}" if doubt else "")
         self._cache = JudgeCache(cache_folder(settings, folder))
-        self.epoch = load_epoch(settings, folder).number  # that of the judgements which may be had from the cache
+        self.epoch = load_epoch(settings, folder).number  # only judgements of this epoch are read from the cache
 
     def close(self) -> None:
         self._cache.close()
@@ -57,17 +65,17 @@ class BatchJudge:
     def ask(
         self, kind: QuestionKind[T], questions: Sequence[Question], context: Context
     ) -> dict[Question, T | Missing]:
-        """From the cache where it has them, else from the judge, which is asked for each once."""
+        """Take each judgement from the cache, or else ask the judge once."""
         found: dict[Question, T | Missing] = {}
         for question in dict.fromkeys(questions):
-            if (kept := self._kept(kind, question)) is not None:
+            if (kept := self._cached(kind, question)) is not None:
                 found[question] = kept
         context.meter.count(Usage(cache_hits=len(found)))
         todo = [question for question in dict.fromkeys(questions) if question not in found]
-        return found | self._at_once(todo, context, lambda one, backoff: self._judged(kind, one, backoff, context))
+        return found | self._at_once(todo, context, lambda one, backoff: self._judgement(kind, one, backoff, context))
 
     def ask_afresh(self, kind: QuestionKind[T], questions: Sequence[str], context: Context) -> list[T | Missing]:
-        """In order, from the judge itself, whatever is kept; nor is this kept. For looking at the judge."""
+        """Ask the judge without reading or writing the cache, for examining it. Results are in the order asked."""
         numbered = list(enumerate(questions))
 
         def judged(one: tuple[int, str], backoff: Backoff) -> T | Missing:
@@ -80,44 +88,46 @@ class BatchJudge:
     def _at_once(
         self, asked: Sequence[Q], context: Context, judged: Callable[[Q, Backoff], T | Missing]
     ) -> dict[Q, T | Missing]:
-        """Several at a time, with one backoff for all of them."""
+        """Ask several at a time. They share one backoff."""
         backoff = Backoff(self._settings.patience, context.note)
         return run_concurrently(asked, lambda one: judged(one, backoff), self._settings.concurrency, backoff, "judge")
 
-    def _judged(self, kind: QuestionKind[T], question: Question, backoff: Backoff, context: Context) -> T | Missing:
-        """One judgement, kept on disk once it is read. What the cache has then counts: another worker's, if faster."""
+    def _judgement(self, kind: QuestionKind[T], question: Question, backoff: Backoff, context: Context) -> T | Missing:
+        """One judgement, stored once it is read. If another worker stored one first, that one is returned."""
         key = self._key(kind, question)
-        while not self._cache.claim(key, CLAIMS * self._settings.timeout):  # another worker asks the same just now
+        while not self._cache.claim(key, CLAIMS * self._settings.timeout):  # another worker is asking the same question
             time.sleep(POLL)
             backoff.pause()
-            if (found := self._kept(kind, question)) is not None:
+            if (found := self._cached(kind, question)) is not None:
                 context.meter.count(Usage(cache_hits=1))
                 return found
         try:
-            if (found := self._kept(kind, question)) is not None:
+            if (found := self._cached(kind, question)) is not None:
                 context.meter.count(Usage(cache_hits=1))
                 return found
-            return self._paid_for(kind, question, backoff, context)
+            return self._asked(kind, question, backoff, context)
         finally:
             self._cache.release(key)
 
-    def _paid_for(self, kind: QuestionKind[T], question: Question, backoff: Backoff, context: Context) -> T | Missing:
+    def _asked(self, kind: QuestionKind[T], question: Question, backoff: Backoff, context: Context) -> T | Missing:
         reply = self._client.ask(kind, question[0], backoff, context.meter)
         if isinstance(reply, Missing):
             return reply
         judgement, cost = reply
         data = kind.store(judgement) | {
-            "prompt_tokens": cost.prompt_tokens, "completion_tokens": cost.completion_tokens, "dollars": cost.dollars,
-        }  # fmt: skip
+            "prompt_tokens": cost.prompt_tokens,
+            "completion_tokens": cost.completion_tokens,
+            "dollars": cost.dollars,
+        }
         kept = self._cache.put(self._key(kind, question), data, lambda found: _restored(kind, found) is not None)
         return _restored(kind, kept) or judgement
 
     def _key(self, kind: QuestionKind[T], question: Question) -> bytes:
-        """Of what the judge is asked, word for word: rubric, prompt and answer are in the messages. A judge whose
-        calibration moved is another one, so the epoch belongs to it."""
+        """The cache key. The messages hold rubric, prompt and answer; the epoch changes when the judge's calibration
+        moves."""
         return cache_key(VERSION, self._settings.model, self.epoch, kind.messages(question[0]), question[1])
 
-    def _kept(self, kind: QuestionKind[T], question: Question) -> T | None:
+    def _cached(self, kind: QuestionKind[T], question: Question) -> T | None:
         return _restored(kind, self._cache.get(self._key(kind, question)))
 
 

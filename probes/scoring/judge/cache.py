@@ -1,6 +1,6 @@
-"""Judgements that were paid for, on disk by the digest of what was asked. One SQLite file for all workers of a study.
+"""Judgements on disk by the digest of the question, in one SQLite file for all workers of a study.
 
-A row is whole or not there, also after kill -9; of a power cut the last rows may not survive, and are asked again.
+A kill -9 leaves no partial row. A power cut may lose the last rows; they are then asked again.
 """
 
 import contextlib
@@ -25,14 +25,15 @@ _CLAIMS = "CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, until REAL N
 
 
 def cache_key(*asked: object) -> bytes:
-    """Names what was asked, whatever it consists of that JSON can hold."""
+    """The digest of a question, made of JSON values."""
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
 
 
 class JudgeCache:
-    """Key -> a judgement as a JSON object. Safe for threads and for processes on one machine.
+    """Judgements as JSON objects by key. Safe for threads and for processes on one machine.
 
-    MissingRequirement when the folder cannot hold it; OSError for a full disk and ScorerBroken for all else later.
+    MissingRequirement when the folder cannot hold the file. Later: OSError for a full disk, ScorerBroken for any other
+    error of SQLite.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,12 +47,12 @@ class JudgeCache:
             row_digests.keep(self._database, ("judgements",))
         except (OSError, sqlite3.Error) as error:
             raise MissingRequirement(
-                f"{self.path} cannot hold judgements ({error}); move it away if it is damaged, or name a folder that "
-                "can be written with cache under [scorer]"
+                f"{self.path} cannot hold judgements ({error}); move it away if it is damaged, or name a writable "
+                "folder with cache under [scorer]"
             ) from None
 
     def get(self, key: bytes) -> dict[str, Any] | None:
-        """What is kept under the key; None for nothing, or for what is no JSON object as it was written."""
+        """The judgement of the key; None if there is none or the row is damaged."""
         with self._lock, _storage_errors(self.path):
             row = self._database.execute("SELECT judgement FROM judgements WHERE key = ?", (key,)).fetchone()
             whole = row and row_digests.is_kept(self._database, "judgements", {"key": key, "judgement": row[0]})
@@ -63,10 +64,8 @@ class JudgeCache:
         return None
 
     def put(self, key: bytes, judgement: dict[str, Any], usable: Callable[[Any], bool] = bool) -> dict[str, Any]:
-        """Keep it, and give what is now kept: another worker's judgement of the same answer stands if it came first.
-
-        A kept one that is not ``usable`` is replaced.
-        """
+        """Store a judgement unless the key has one, and return the stored one. One that is not ``usable`` is
+        replaced."""
         text = json.dumps(judgement, allow_nan=False)
         with self._lock, _storage_errors(self.path):
             self._database.execute("INSERT OR IGNORE INTO judgements VALUES (?, ?)", (key, text))
@@ -77,10 +76,10 @@ class JudgeCache:
         return judgement
 
     def claim(self, key: bytes, seconds: float) -> bool:
-        """Take it upon oneself to ask; False while somebody else has, for so many seconds at most.
+        """Claim a question for ``seconds``; False while another worker has it.
 
-        By the monotonic clock, which begins anew with the machine: a claim that lasts twice as long as any is of an
-        earlier start.
+        Claims are in monotonic time, which starts again with the machine: one that ends later than any could is from
+        before the last start.
         """
         now = time.monotonic()
         with self._lock, _storage_errors(self.path):
@@ -106,7 +105,7 @@ class JudgeCache:
 
 @contextlib.contextmanager
 def _storage_errors(path: Path) -> Iterator[None]:
-    """What SQLite complains of, as what a probe's failure is told by."""
+    """Turn an error of SQLite into one that a probe's failure is classified by."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,9 +1,9 @@
-"""Answers with the range each belongs in: a JSONL file that says what a fit judge does.
+"""The calibration set: a JSONL file of answers, each with the range in which a fit judge scores it.
 
     {"id": "good-1", "category": "advice", "prompt": "...", "answer": "...", "low": 7.5, "high": 10}
 
-``low`` and ``high`` bound the overall, from 0 to 10, after caps. Two answers to one prompt whose ranges lie apart are a
-good and a bad one, which the judge must tell from each other.
+``low`` and ``high`` bound the overall score (0 to 10, after caps). Two answers to one prompt whose ranges do not
+overlap are a pair, which the judge must rank correctly.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from probes.scoring.judge.settings import JudgeSettings
 
 @dataclass(frozen=True, slots=True)
 class CalibrationItem:
-    """One answer and where its overall belongs."""
+    """One answer and the range of its overall score."""
 
     prompt: Prompt
     answer: str
@@ -33,7 +33,7 @@ class CalibrationItem:
 
 
 def load_calibration(settings: JudgeSettings, folder: Path) -> tuple[CalibrationItem, ...]:
-    """The study's calibration set; none when it names none. BadInput names the line that breaks a law."""
+    """The study's calibration set; empty when it names none. BadInput names the first bad line."""
     if not settings.calibration:
         return ()
     path = folder / settings.calibration
@@ -43,12 +43,12 @@ def load_calibration(settings: JudgeSettings, folder: Path) -> tuple[Calibration
         if items[-1].id in {item.id for item in items[:-1]}:
             raise BadInput(f"{path}, line {line}: the id {items[-1].id!r} is used twice; ids must be unique")
     if len(items) < 2:
-        raise BadInput(f"{path} holds {len(items)} answers and a calibration needs two or more, ten say; add some")
+        raise BadInput(f"{path} holds {len(items)} answers and a calibration set needs two or more; add some, ten say")
     return tuple(items)
 
 
 def ordered_pairs(items: Sequence[CalibrationItem]) -> list[tuple[CalibrationItem, CalibrationItem]]:
-    """(good, bad) for each two answers to one prompt whose ranges lie apart."""
+    """(good, bad) for each pair of answers to one prompt whose ranges do not overlap."""
     found = []
     for one, other in combinations(items, 2):
         if one.prompt.text == other.prompt.text:

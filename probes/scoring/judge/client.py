@@ -1,4 +1,4 @@
-"""Asks the judge: again where a reply cannot be used, later where the endpoint is down, and counts what it costs."""
+"""Asks a judge one question: asks again when a reply is unusable, waits while the endpoint is down, counts the cost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +24,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class QuestionKind(Generic[T]):
-    """One way to ask a judge: what it is told first, its reply's format, and how a reply is read.
+    """One kind of question to a judge: its system message, the format of the reply, and how a reply is read.
 
-    ``read`` takes the text of a reply, ``restore`` what ``store`` made of one; both raise Unreadable.
+    ``read`` takes the text of a reply. ``store`` makes JSON of the result, and ``restore`` reads that. ``read`` and
+    ``restore`` raise Unreadable.
     """
 
     system: str
@@ -40,7 +41,7 @@ class QuestionKind(Generic[T]):
 
 
 class JudgeClient:
-    """One judge. EndpointUnavailable when the endpoint takes the key or the model no more, or is down for too long."""
+    """One judge. EndpointUnavailable when the endpoint refuses the key or the model, or is down for too long."""
 
     def __init__(self, endpoint: Endpoint, max_tokens: int) -> None:
         self._endpoint, self._max_tokens = endpoint, max_tokens
@@ -49,7 +50,7 @@ class JudgeClient:
         self._endpoint.close()
 
     def ping(self) -> str:
-        """What is doubtful about the endpoint now; "" when it answers. A key or model that is not taken is no doubt."""
+        """Why the endpoint does not answer now; "" when it does. EndpointUnavailable for a refused key or model."""
         try:
             self._endpoint.ping()
         except NoReply as error:
@@ -61,7 +62,7 @@ class JudgeClient:
     def ask(
         self, kind: QuestionKind[T], question: str, backoff: Backoff, meter: SpendingMeter
     ) -> tuple[T, Usage] | Missing:
-        """What the judge replied and what that cost; Missing when no reply can be used."""
+        """The judge's reply and its cost; Missing when no reply is usable."""
         messages, tokens, why = kind.messages(question), self._max_tokens, ""
         taken = Usage()
         for _ in range(ATTEMPTS):
@@ -82,7 +83,7 @@ class JudgeClient:
     def _completion(
         self, messages: Sequence[Message], kind: QuestionKind[T], tokens: int, backoff: Backoff, meter: SpendingMeter
     ) -> Completion:
-        """The judge's reply, waited for while the endpoint is down. NoReply when there is none to this question."""
+        """The reply, waiting while the endpoint is down. NoReply when this question gets none."""
         failures = 0
         while True:
             backoff.pause()
@@ -97,7 +98,7 @@ class JudgeClient:
             return completion
 
     def _wait_or_raise(self, error: NoReply, failures: int, backoff: Backoff, meter: SpendingMeter) -> bool:
-        """Return when the question may be asked again: after a pause, or (true) for the last time, at once."""
+        """Return when the question may be asked again: False after a pause, True at once and for the last time."""
         if error.kind == "denied":
             raise self._endpoint.unavailable(str(error)) from None
         if not error.temporary:
@@ -107,12 +108,12 @@ class JudgeClient:
             backoff.worked()
             if failures > FINAL_ATTEMPT:
                 raise NoReply(str(error), "refused")
-            return True  # it may have come back just now
+            return True  # it may have come back a moment ago
         backoff.failed(str(error), error.retry_after)
         return False
 
     def _answers_others(self, meter: SpendingMeter) -> bool:
-        """Whether it answers a short question: then what it fails on is the answer, not the hour."""
+        """Whether it answers a short question. If so, it fails because of this question."""
         try:
             self._paid(SHORT, None, 16, meter)
         except NoReply:
@@ -122,7 +123,7 @@ class JudgeClient:
     def _paid(
         self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, tokens: int, meter: SpendingMeter
     ) -> Completion:
-        """One call, for which the money is set aside before it is made."""
+        """One call. Its highest price is reserved before it is made."""
         at_most = self._endpoint.price_at_most(messages, response_format, tokens)
         with meter.call(at_most) as taken:
             try:
@@ -136,11 +137,17 @@ class JudgeClient:
 
 
 def _read(completion: Completion, tokens: int, kind: QuestionKind[T]) -> T:
-    """A reply that was cut off is not read at all: it might have gone on."""
+    """Unreadable for a reply that was cut off, whatever it holds."""
     if completion.cut_off:
         raise Unreadable(f"it was cut off at {tokens} tokens (raise max_tokens under [scorer])")
     return kind.read(completion.text)
 
 
 def _cost(completion: Completion) -> Usage:
-    return Usage(1, 0, completion.prompt_tokens, completion.completion_tokens, completion.dollars)
+    return Usage(
+        calls=1,
+        cache_hits=0,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        dollars=completion.dollars,
+    )

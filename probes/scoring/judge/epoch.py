@@ -1,7 +1,7 @@
-"""Comparison epochs: the time in which a judge is the same judge. Its calibration says so, since its name does not.
+"""Comparison epochs: a period in which the judge scores its calibration set alike. A model's name does not tell that.
 
-Beside the judgements lie ``epoch``, a number that is part of the probe key, so that readings of two epochs are never
-compared, and ``epoch-N.json``: how the judge marked its calibration when that epoch began.
+The folder of the judgements holds ``epoch``, the number, which is part of the probe key, so that readings of two epochs
+are never compared, and ``epoch-N.json``: the scores of the calibration set when the epoch began.
 """
 
 import json
@@ -16,8 +16,8 @@ from probes.scoring.judge.settings import JudgeSettings, cache_folder
 
 @dataclass(frozen=True)
 class Epoch:
-    """Its number, from 1 on, and per calibration question (by digest; model and rubric are in it) the mean overall from
-    0 to 10 when it was first asked. ``spread``: standard deviation between judgements of one answer then."""
+    """``number``: from 1. ``levels``: mean overall score (0 to 10) by digest of the calibration question, model and
+    rubric included, when it was first asked. ``spread``: standard deviation between judgements of one answer then."""
 
     number: int = 1
     levels: Mapping[str, float] = field(default_factory=dict)
@@ -29,7 +29,7 @@ def epoch_file(settings: JudgeSettings, folder: Path) -> Path:
 
 
 def load_epoch(settings: JudgeSettings, folder: Path) -> Epoch:
-    """The epoch that stands; the first, without levels, where none was begun. MissingRequirement for a damaged file."""
+    """The current epoch; number 1 without levels if none was begun. MissingRequirement for a damaged file."""
     path = epoch_file(settings, folder)
     try:
         number = int(path.read_text(encoding="utf-8"))
@@ -40,13 +40,13 @@ def load_epoch(settings: JudgeSettings, folder: Path) -> Epoch:
         return Epoch() if not path.exists() else Epoch(number)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MissingRequirement(
-            f"{path} says which judgements may be compared and cannot be read ({error}); move {path.parent} away, so "
-            "that everything is judged anew"
+            f"{path} holds the comparison epoch and cannot be read ({error}); move {path.parent} away, and all answers "
+            "are judged again"
         ) from None
 
 
 def save_epoch(epoch: Epoch, settings: JudgeSettings, folder: Path) -> None:
-    """The levels first: a number without levels is an epoch that nothing is known of, which is true then."""
+    """Write the levels first. A crash in between leaves the old epoch."""
     path = epoch_file(settings, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_durably(_levels_file(path, epoch.number), json.dumps(asdict(epoch), indent=1, sort_keys=True) + "\n")

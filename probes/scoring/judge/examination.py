@@ -1,4 +1,4 @@
-"""What an examination of a scorer found, and what follows from it. Pure functions of figures."""
+"""The result of an examination of a judge, and what follows from it. Pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Kind = Literal["canary", "calibration", "pair", "choice"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: what was wanted, what came (0 to 10; None where nothing could be read)."""
+    """One check: what was wanted and what the judge gave (0 to 10; None if its reply was unreadable)."""
 
     kind: Kind
     name: str
@@ -19,10 +19,10 @@ class Finding:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """``levels``: mean overall per calibration question, by digest. ``spread``: standard deviation between judgements
-    of the same answer, None without repeats. ``shift``: root mean square move of the levels since the epoch began."""
+    """``levels``: mean overall score by digest of the calibration question. ``spread``: standard deviation between
+    judgements of one answer, None without repeats. ``shift``: root mean square change of the levels in this epoch."""
 
     findings: tuple[Finding, ...]
     epoch: int
@@ -34,8 +34,8 @@ class Examination:
 
     @property
     def failed(self) -> tuple[Finding, ...]:
-        """What makes the scorer unfit: every canary, pair and choice counts, of the calibration a stated share may
-        lie outside."""
+        """The findings that make the judge unfit: each failed canary, pair and choice, and the calibration answers
+        outside of their ranges if they are more than the allowed share."""
         outside = [f for f in self.findings if f.kind == "calibration" and not f.passed]
         placed = [f for f in self.findings if f.kind == "calibration"]
         others = [f for f in self.findings if f.kind != "calibration" and not f.passed]
@@ -43,16 +43,16 @@ class Examination:
 
     @property
     def unfit(self) -> str:
-        """Why the scorer cannot be trusted, in words; "" when it can."""
+        """Why the judge cannot be trusted, in words; "" when it can."""
         if not self.failed:
             return ""
-        told = ", ".join(f"{f.name} got {_figure(f)} and {f.wanted} was wanted" for f in self.failed[:3])
+        listed = ", ".join(f"{f.name} got {_figure(f)} and {f.wanted} was wanted" for f in self.failed[:3])
         more = len(self.failed) - 3
-        return told + (f", and {more} more" if more > 0 else "")
+        return listed + (f", and {more} more" if more > 0 else "")
 
     @property
     def moved(self) -> str:
-        """How far the calibration went since the epoch began, in words; "" when it stayed."""
+        """How far the calibration has moved since the epoch began, in words; "" when within chance."""
         if self.shift is None or self.shift <= self.most_shift:
             return ""
         return f"its calibration moved by {self.shift:.2f} points where {self.most_shift:.2g} may be chance"

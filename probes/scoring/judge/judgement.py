@@ -1,7 +1,7 @@
-"""What a judge replied, which is untrusted: read in full or not at all. Pure functions of the reply's text.
+"""Reads a judge's reply, which is untrusted: as a whole or not at all. Pure functions of the reply's text.
 
-A reply that is no JSON is repaired (json-repair), and then every number must stand in the text, whole and after its
-own key: repair may mend quotes, commas and braces, and never gives a mark that the judge did not give.
+A reply that is not JSON is repaired (json-repair). Then each number must also occur in the text, complete and after its
+own key: repair may add quotes, commas and braces, and must not invent a mark.
 """
 
 import re
@@ -34,7 +34,7 @@ class Judgement:
 
 
 class Unreadable(Exception):
-    """A reply that is no full judgement; the text is what the judge is told."""
+    """The reply is not a complete judgement. The message is sent to the judge."""
 
 
 def read_judgement(text: str, rubric: Rubric) -> Judgement:
@@ -43,12 +43,12 @@ def read_judgement(text: str, rubric: Rubric) -> Judgement:
         raise Unreadable(f"it is {len(text)} characters long and at most {MAX_REPLY} are read")
     data, repaired = parse_reply(text)
     found = judgement_of(data, rubric)
-    return _stated(found, _said(text), rubric) if repaired else found
+    return _require_stated(found, _without_thought(text), rubric) if repaired else found
 
 
 def parse_reply(text: str) -> tuple[object, bool]:
     """The JSON in a reply, and whether it had to be repaired; Unreadable for an empty one."""
-    answer = _said(text)
+    answer = _without_thought(text)
     if not answer:
         raise Unreadable("it is empty")
     if not answer.startswith("{"):
@@ -62,20 +62,20 @@ def parse_reply(text: str) -> tuple[object, bool]:
     return (repaired_json(answer), True) if data is None else (data, False)
 
 
-def _said(text: str) -> str:
-    """Without what a reasoning model thought before it, and out of a fence that the reply ends with.
+def _without_thought(text: str) -> str:
+    """The reply without the thoughts of a reasoning model and without a fence around it.
 
-    Prose around an object is not passed over: it may say that the object is a draft, or the answer's own words.
+    Other prose around the object is an error: it may say that the object is a draft or a quotation.
     """
     thought, _, said = text.rpartition("</think>")
     if "<think>" in said and not thought:
-        return ""  # it never stopped thinking
+        return ""  # the thought never ended
     fenced = _FENCE.fullmatch(said.strip())
     return (fenced[1] if fenced else said).strip()
 
 
 def judgement_of(data: object, rubric: Rubric) -> Judgement:
-    """A judgement from parsed JSON; keys that the rubric does not name are passed over. Unreadable for less."""
+    """A judgement from parsed JSON. Keys unknown to the rubric are ignored; Unreadable if one is missing."""
     if not isinstance(data, dict):
         raise Unreadable("it is not one JSON object")
     given = data.get("components")
@@ -92,8 +92,8 @@ def judgement_of(data: object, rubric: Rubric) -> Judgement:
 
 
 def mean_mark(passes: Sequence[Judgement | Missing], rubric: Rubric) -> Mark | Missing:
-    """The mean over the passes, with its parts from 0 to 10; Missing unless all were read, else the noise of a mark
-    would depend on the judge's luck. A critical failure counts when one pass reports it."""
+    """The mean over the passes, with components from 0 to 10. Missing unless all passes were read: a mean over fewer
+    would be noisier. A critical failure counts if any pass reports it."""
     found = [judgement for judgement in passes if isinstance(judgement, Judgement)]
     lacking = next((missing for missing in passes if isinstance(missing, Missing)), None)
     if lacking is not None:
@@ -120,14 +120,14 @@ def _mark(given: Mapping[str, Any], name: str, rubric: Rubric) -> float:
 
 
 def _on_scale(value: object, rubric: Rubric) -> TypeGuard[float]:
-    """A number, neither true nor "7", nan nor infinity, within the scale."""
+    """Whether it is a finite number within the scale, and not a bool or a string."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return rubric.scale.low <= value <= rubric.scale.high
 
 
 def _critical(data: Mapping[str, Any], rubric: Rubric) -> tuple[str, ...]:
-    """Names of the rubric's in the rubric's order. A missing list might have held one, so it is not an empty one."""
+    """The reported critical failures in the rubric's order. Unreadable without the list."""
     if not rubric.critical:
         return ()
     listed = data.get("critical_failures")
@@ -139,8 +139,8 @@ def _critical(data: Mapping[str, Any], rubric: Rubric) -> tuple[str, ...]:
     return tuple(name for name in rubric.failures if name in listed)
 
 
-def _stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
-    """A repaired judgement if the text itself states all of it, once; what it says of the overall likewise."""
+def _require_stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
+    """The repaired judgement if the text states each part exactly once; without an overall that it does not state."""
     for name, mark in found.marks.items():
         if _numbers(text, name) != [mark]:
             raise Unreadable(f"it is no JSON and does not state {name} once, whole and as a number")
@@ -158,10 +158,10 @@ def _stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
 
 
 def _numbers(text: str, key: str) -> list[float | None]:
-    """What stands after each place that has the key: a number, or None.
+    """The number after each occurrence of the key; None if there is none.
 
-    A number has ended where the object ends or the next key follows: not the 1 of a torn 10, nor the 7 of a 7,5, nor
-    the 9 of "9, no, 3".
+    A number must be followed by the next key or the end of the object, so that the 1 of a cut-off 10, the 7 of 7,5 and
+    the 9 of "9, no, 3" are not read.
     """
     found = re.findall(rf"""(?<!\w){key}["']?\s*:\s*(?:({_NUMBER})(?={_NEXT}))?""", text)
     return [float(number) if number else None for number in found]

@@ -1,4 +1,4 @@
-"""Which of two answers a judge prefers. Its reply is untrusted; a choice that turns with the order is none."""
+"""Reads which of two answers a judge prefers. A choice that depends on their order counts as a tie."""
 
 import json
 import re
@@ -39,8 +39,8 @@ def preference_of(data: object) -> Preferred:
 
 
 def agreed_preference(forward: Preferred | Missing, backward: Preferred | Missing) -> float | Missing:
-    """+1 when the answer that came first in ``forward`` and second in ``backward`` is preferred both times, -1 when
-    the other is, and 0, a tie, for all else: a choice that turns with the order says nothing of the answers."""
+    """+1 if the answer that came first in ``forward`` and second in ``backward`` is preferred both times, -1 if the
+    other is, else 0, a tie."""
     for side in (forward, backward):
         if isinstance(side, Missing):
             return side

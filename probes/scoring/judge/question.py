@@ -1,8 +1,7 @@
-"""What a judge is asked. The system message is the same for a whole study, so that a provider's prompt cache works.
+"""The messages to a judge. The system message is the same for a whole study, so that a provider can cache it.
 
-Prompt and answer come as one JSON object in the user's message: no text can end a JSON string from within. The
-characters that begin a chat template's control words are written as escapes, so that no server's tokenizer takes an
-answer for the end of its turn.
+Prompt and answer are one JSON object in the user message, so that an answer cannot end its own string. Characters that
+begin the control tokens of chat templates are escaped, so that no server takes an answer for the end of a turn.
 """
 
 import json
@@ -33,14 +32,14 @@ _CONTROL = re.compile(r"<|\[(?=/?[A-Z_]{2,}\])")
 
 
 def scoring_instructions(rubric: Rubric) -> str:
-    """Everything that is the same for all answers."""
+    """The system message for scoring an answer."""
     scale = {"low": rubric.scale.low, "high": rubric.scale.high}
     reply = f"{SCALE_HEADING}{json.dumps(scale)}\n{SCHEMA_HEADING}{json.dumps(rubric.reply_schema())}"
     return _joined(_TASK, rubric, _CRITICAL, reply)
 
 
 def comparison_instructions(rubric: Rubric) -> str:
-    """Everything that is the same for all pairs of answers."""
+    """The system message for choosing between two answers."""
     return _joined(_COMPARE, rubric, "An answer that commits one of these is the worse one.", "")
 
 
@@ -53,12 +52,12 @@ def _joined(task: str, rubric: Rubric, on_critical: str, reply: str) -> str:
 
 
 def scoring_question(rubric: Rubric, prompt: Prompt, answer: str) -> str:
-    """What to look for in the prompt's category, then prompt and answer as data."""
+    """The user message: what matters in the prompt's category, then prompt and answer as data."""
     return _asked(rubric, prompt, {"answer": answer})
 
 
 def comparison_question(rubric: Rubric, prompt: Prompt, first: str, second: str) -> str:
-    """What to look for in the prompt's category, then prompt and both answers as data."""
+    """The user message: what matters in the prompt's category, then prompt and both answers as data."""
     return _asked(rubric, prompt, {"first": first, "second": second})
 
 
@@ -69,9 +68,9 @@ def _asked(rubric: Rubric, prompt: Prompt, answers: Mapping[str, str]) -> str:
 
 
 def correction_request(text: str, why: str) -> list[Mapping[str, str]]:
-    """A reply that could not be used, shortened, and what is wrong with it."""
-    told = f"That cannot be used: {why}. Reply with one JSON object as asked, complete and brief."
-    return [{"role": "assistant", "content": text[:2000] or "(empty)"}, {"role": "user", "content": told}]
+    """The unusable reply, shortened, and what is wrong with it."""
+    request = f"That cannot be used: {why}. Reply with one JSON object as asked, complete and brief."
+    return [{"role": "assistant", "content": text[:2000] or "(empty)"}, {"role": "user", "content": request}]
 
 
 def _components(rubric: Rubric) -> str:
@@ -83,6 +82,6 @@ def _components(rubric: Rubric) -> str:
 
 
 def _data(value: object) -> str:
-    """JSON whose strings hold no lone surrogate and none of the characters that control words begin with."""
+    """JSON without lone surrogates and without the characters that control tokens begin with."""
     plain = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", plain)

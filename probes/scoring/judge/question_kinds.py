@@ -1,4 +1,4 @@
-"""The two forms in which a judge is asked: to mark an answer, or to choose between two."""
+"""The two kinds of question to a judge: score an answer, or choose between two."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from probes.scoring.judge.rubric import Rubric
 
 
 def scoring_kind(rubric: Rubric) -> QuestionKind[Judgement]:
-    """A mark per component, critical failures, and the judge's own overall."""
+    """Score an answer: a mark per component, critical failures, and the judge's own overall."""
     return QuestionKind(
         scoring_instructions(rubric),
         rubric.response_format,
@@ -21,7 +21,7 @@ def scoring_kind(rubric: Rubric) -> QuestionKind[Judgement]:
 
 
 def preference_kind(rubric: Rubric) -> QuestionKind[Preferred]:
-    """The first of two answers, the second, or neither."""
+    """Choose the first of two answers, the second, or neither."""
     return QuestionKind(
         comparison_instructions(rubric),
         preference_format(),
@@ -33,6 +33,8 @@ def preference_kind(rubric: Rubric) -> QuestionKind[Preferred]:
 
 def _as_data(judgement: Judgement) -> dict[str, Any]:
     return {
-        "components": dict(judgement.marks), "critical_failures": list(judgement.critical),
-        "overall": judgement.overall, "note": judgement.note,
-    }  # fmt: skip
+        "components": dict(judgement.marks),
+        "critical_failures": list(judgement.critical),
+        "overall": judgement.overall,
+        "note": judgement.note,
+    }

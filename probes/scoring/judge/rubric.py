@@ -1,4 +1,4 @@
-"""What a judge scores by: a TOML file of weighted components, critical failures and words on each category.
+"""The rubric of a judge: a TOML file of weighted components, critical failures and notes on each category.
 
 scale = { low = 0, high = 10 }               # of a component's mark
 instructions = "..."                         # optional: whose answers these are, what matters
@@ -46,13 +46,13 @@ class _Named(_Table):
 
 
 class Component(_Named):
-    """One thing that is marked, and its share of the overall."""
+    """A component and its weight in the overall score."""
 
     weight: float = Field(gt=0, le=1e6)
 
 
 class Critical(_Named):
-    """A failure that no good component makes up for: with it, the overall is at most ``cap`` (0 to 10)."""
+    """A failure that caps the overall score at ``cap`` (0 to 10)."""
 
     cap: float = Field(ge=0, le=10)
 
@@ -70,7 +70,7 @@ class Scale(_Table):
         return self
 
     def to_ten(self, mark: float) -> float:
-        """A mark on this scale, as one from 0 to 10."""
+        """Convert a mark to the scale from 0 to 10."""
         return 10.0 * (mark - self.low) / (self.high - self.low)
 
 
@@ -101,15 +101,15 @@ class Rubric(_Table):
         return tuple(critical.name for critical in self.critical)
 
     def overall(self, marks: Mapping[str, float], reported: Collection[str] = ()) -> float:
-        """The weighted mean of the marks from 0 to 10, under the caps of the critical failures reported."""
+        """The weighted mean of the marks, from 0 to 10, capped by the reported critical failures."""
         total = sum(component.weight for component in self.component)
         mean = sum(component.weight * self.scale.to_ten(marks[component.name]) for component in self.component) / total
         caps = [critical.cap for critical in self.critical if critical.name in reported]
         return min([max(0.0, min(10.0, mean)), *caps])
 
     def reply_schema(self) -> dict[str, Any]:
-        """A judgement as JSON schema, closed. Bounds are said in words and checked here, since some servers refuse
-        the keywords for them."""
+        """The closed JSON schema of a judgement. Bounds are not in it, because some servers refuse such keywords; they
+        are checked when a reply is read."""
         parts: dict[str, Any] = {"note": {"type": "string"}}
         if self.critical:
             names = {"type": "string", "enum": list(self.failures)}
@@ -131,7 +131,7 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_rubric(path: Path) -> Rubric:
-    """The rubric in a file; BadInput in one sentence for the first law it breaks."""
+    """Read a rubric; BadInput for the first error in the file."""
     table = read_toml(path, "rubric")
     try:
         return parse_strict(Rubric, table)
@@ -140,7 +140,7 @@ def load_rubric(path: Path) -> Rubric:
 
 
 def _first(error: ValidationError) -> str:
-    """The first complaint, an unknown key before all else, with where it is and what helps."""
+    """The first error, an unknown key before any other, with its place and remedy."""
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     where = ".".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"]) or "the rubric"

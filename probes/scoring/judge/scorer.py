@@ -1,8 +1,8 @@
-"""The judge: answers scored by a language model with a rubric. It marks components; the overall is computed here.
+"""The judge scorer: a language model marks the components of a rubric; the overall score is computed here.
 
-OPENAI_JUDGE_BASE_URL and OPENAI_JUDGE_API_KEY say where it is, or else OPENAI_BASE_URL and OPENAI_API_KEY. Each
-judgement is asked for once, whatever happens: it is kept on disk by what was asked. An endpoint that is down is waited
-for; an answer that cannot be judged has no score.
+The endpoint is that of OPENAI_JUDGE_BASE_URL and OPENAI_JUDGE_API_KEY, or else of OPENAI_BASE_URL and OPENAI_API_KEY.
+Each judgement is asked for once and kept on disk. The scorer waits for an endpoint that is down. An answer that cannot
+be judged has no score.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class JudgeScorer:
     def __init__(
         self, settings: JudgeSettings, folder: Path = Path(), environment: Mapping[str, str] | None = None
     ) -> None:
-        # Imported here: the openai client takes a second or more, which commands that only read a study need not wait.
+        # Imported here: the openai client takes a second or more to import, and most commands do not need it.
         from probes.scoring.judge.batch import BatchJudge
         from probes.scoring.judge.question_kinds import scoring_kind
 
@@ -42,7 +42,7 @@ class JudgeScorer:
 
     @property
     def about(self) -> str:
-        """The model and where it is asked, and whether it answered at the start."""
+        """The model, its endpoint, and whether it answered at the start."""
         return self._judge.about
 
     @staticmethod
@@ -58,8 +58,8 @@ class JudgeScorer:
         for prompt in (*prompts, *(item.prompt for item in load_calibration(settings, folder))):
             if known and prompt.category not in known:
                 raise BadInput(
-                    f"{path} has no word on the category {prompt.category!r} of prompt {prompt.id!r}; add it under "
-                    "[categories] (it may be an empty text)"
+                    f"{path} does not mention the category {prompt.category!r} of prompt {prompt.id!r}; add it under "
+                    "[categories] (its text may be empty)"
                 )
 
     @staticmethod

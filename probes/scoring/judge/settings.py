@@ -1,4 +1,4 @@
-"""``[scorer] kind = "judge"``: the settings, and where what belongs to them lies."""
+"""The settings of ``[scorer] kind = "judge"``, and the folder of its judgements."""
 
 import os
 from pathlib import Path
@@ -72,5 +72,5 @@ class JudgeSettings(ScorerSettings):
 
 
 def cache_folder(settings: JudgeSettings, folder: Path) -> Path:
-    """Where judgements are kept; relative to the study unless it says otherwise."""
+    """The folder of the judgements; a relative path starts from the study."""
     return folder / Path(settings.cache).expanduser()

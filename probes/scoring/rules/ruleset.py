@@ -1,13 +1,13 @@
-"""The rules of a rules file, a list of ``[[rule]]`` tables, and what each finds in a text.
+"""The rules file, a list of ``[[rule]]`` tables, and what each rule finds in a text.
 
-    name, weight      a mark from 0 to 1 counts with its weight; a weight of 0 is for a critical rule that only caps
-    kind              "pattern", "phrases", "words" or "language"; the keys of each are said at its class
-    categories        the categories it is for; without it, all
+    name, weight      a rule's mark, 0 to 1, counts with its weight; 0 for a critical rule that only caps
+    kind              "pattern", "phrases", "words" or "language"; see its class for its keys
+    categories        where it applies; without it, in all categories
     critical, cap     a mark below 1 is a critical failure, and the answer scores at most cap
 
-Curly quotes and apostrophes are read as straight ones. A pattern or phrase is searched for in an answer's first
-``LONGEST`` characters, and for MATCH_SECONDS at most: a pattern that backtracks without end, (a+)+$ say, ends the
-probe as a failure of the scorer that names the rule.
+Curly quotes and apostrophes are read as straight ones. Patterns and phrases are searched for in the first ``LONGEST``
+characters of an answer, for MATCH_SECONDS at most. A pattern that takes longer, because it backtracks without end,
+makes the probe a failure of the scorer that names the rule.
 """
 
 import re
@@ -59,14 +59,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """A rule's mark for a text, 0 to 1, and what was found, for people."""
+    """A rule's mark for a text, 0 to 1, and a note for people."""
 
     mark: float
     note: str = ""
 
 
 class Rule(Section):
-    """What the rules have in common."""
+    """What all rules have in common."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     weight: float = Field(ge=0, le=1000)
@@ -87,14 +87,14 @@ class Rule(Section):
 
     @abstractmethod
     def find(self, text: Text) -> RuleResult:
-        """What the rule finds in a text."""
+        """The result of this rule for a text."""
 
 
 class CountRule(Rule):
-    """How often something is there, in the whole answer or per 100 words.
+    """How often something occurs, in the whole answer or per 100 words.
 
-    at_most: full marks up to it, none from ``none_from`` on (without it: twice at_most, or 1 where at_most is 0), and
-    linear between. at_least: full marks from it on, linear below, none at 0. With both, the lower mark counts.
+    at_most: full marks up to it, falling linearly to none at ``none_from`` (by default twice at_most, or 1 if at_most
+    is 0). at_least: full marks from it on, falling linearly to none at 0. With both, the lower mark counts.
     """
 
     at_most: float | None = Field(None, ge=0)
@@ -204,10 +204,10 @@ class WordsRule(Rule):
 
 
 class LanguageRule(Rule):
-    """A simple measure of the language: the share of the words that are among its 100 or so commonest, and of the
-    letters that are ASCII. Full marks from ``at_least`` and ``ascii_at_least`` on, linear below; the lower counts.
+    """A simple measure of the language: the share of words that are among its 100 or so most common ones, and the share
+    of letters that are ASCII. Full marks from ``at_least`` and ``ascii_at_least`` on, linear below; the lower counts.
 
-    Running English has 0.4 to 0.6 of such words, a text in another language below 0.1; a few words say little.
+    English prose has a share of 0.4 to 0.6, a text in another language below 0.1. Short texts vary.
     """
 
     kind: Literal["language"]
@@ -225,18 +225,21 @@ class LanguageRule(Rule):
 
 AnyRule = Annotated[PatternRule | PhrasesRule | WordsRule | LanguageRule, Field(discriminator="kind")]
 KINDS: dict[str, type[Rule]] = {
-    "pattern": PatternRule, "phrases": PhrasesRule, "words": WordsRule, "language": LanguageRule,
-}  # fmt: skip
+    "pattern": PatternRule,
+    "phrases": PhrasesRule,
+    "words": WordsRule,
+    "language": LanguageRule,
+}
 
 
 class RulesFile(Section):
-    """The whole file."""
+    """A rules file."""
 
     rule: tuple[AnyRule, ...] = Field(min_length=1)
 
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
-    """The rules of a file, in its order; BadInput in one sentence for the first law it breaks."""
+    """Read the rules of a file; BadInput for its first error."""
     table = read_toml(path, "rules")
     try:
         rules = parse_strict(RulesFile, table).rule
@@ -252,7 +255,7 @@ def _repeated(names: list[str]) -> Iterator[str]:
 
 
 def _complaint(error: ValidationError, table: dict[str, Any]) -> str:
-    """The first complaint: which rule, the law, the value, the remedy; an unknown key before all others."""
+    """The first error, an unknown key before any other, with the rule, the value and the remedy."""
     problems = error.errors(include_url=False)
     problem = next((found for found in problems if found["type"] == "extra_forbidden"), problems[0])
     where, message = list(problem["loc"]), problem["msg"].removeprefix("Value error, ")

@@ -1,7 +1,7 @@
-"""The rules scorer: what can be seen from an answer's text by regular expressions and counters. It needs no model.
+"""The rules scorer: regular expressions and counters on an answer's text. It needs no model.
 
-Its rules are in a TOML file beside the study, which ``ruleset.py`` describes. The overall score is the weighted mean of
-the rules' marks times 10; a critical rule that is broken caps it. The same text has the same score everywhere.
+Its rules are in a TOML file of the study (see ruleset.py). The score is ten times the weighted mean of the rules'
+marks, capped by a broken critical rule.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ class RulesSettings(ScorerSettings):
 
 
 class RulesScorer:
-    """Components are the rules by name, 0 to 10. The outcome word is OK, the first critical rule that was broken, or
-    EMPTY for an answer without a word, which scores 0: it breaks no rule and says nothing."""
+    """Components are the rules by name, 0 to 10. The outcome word is OK, the name of the first broken critical rule, or
+    EMPTY for an answer without a word, which scores 0."""
 
     kind: ClassVar[str] = "rules"
     Settings: ClassVar[type[ScorerSettings]] = RulesSettings
@@ -40,7 +40,7 @@ class RulesScorer:
 
     @staticmethod
     def examiner(settings: ScorerSettings, folder: Path) -> None:
-        """Nobody: it scores the same today and tomorrow."""
+        """None: this scorer cannot change."""
 
     @staticmethod
     def files(settings: RulesSettings, folder: Path) -> Sequence[Path]:
@@ -48,7 +48,7 @@ class RulesScorer:
 
     @staticmethod
     def check(settings: RulesSettings, folder: Path, prompts: Sequence[Prompt]) -> None:
-        """BadInput for a file that is no list of rules, and for a category that no rule gives a score."""
+        """BadInput for an invalid rules file, and for a category that no rule scores."""
         path = folder / settings.rules
         rules = load_rules(path)
         measured = sorted({prompt.category for prompt in prompts})
@@ -82,7 +82,7 @@ class RulesScorer:
 
 
 def weighted_mark(found: Sequence[tuple[Rule, RuleResult]]) -> Mark:
-    """One mark from what each rule found: the weighted mean times 10, under the cap of a broken critical rule."""
+    """The mark from the results of all rules: ten times their weighted mean, capped by broken critical rules."""
     whole = sum(rule.weight for rule, _ in found)
     value = 10 * sum(rule.weight * finding.mark for rule, finding in found) / whole
     broken = [(rule, finding) for rule, finding in found if rule.critical and finding.mark < 1]
@@ -90,7 +90,9 @@ def weighted_mark(found: Sequence[tuple[Rule, RuleResult]]) -> Mark:
     caps = [rule.cap for rule, _ in broken if rule.cap is not None]
     first = (broken or short)[:1]
     return Mark(
-        min(10.0, value, *caps), {rule.name: 10 * finding.mark for rule, finding in found},
-        critical=tuple(rule.name for rule, _ in broken), outcome=broken[0][0].name if broken else "OK",
+        min(10.0, value, *caps),
+        {rule.name: 10 * finding.mark for rule, finding in found},
+        critical=tuple(rule.name for rule, _ in broken),
+        outcome=broken[0][0].name if broken else "OK",
         note="".join(f"{rule.name}: {finding.note}" for rule, finding in first),
-    )  # fmt: skip
+    )

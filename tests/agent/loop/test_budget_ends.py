@@ -105,7 +105,7 @@ def measured(record: SessionRecord) -> set[tuple[str, int]]:
 
 
 def needed(record: SessionRecord, row: DecisionRow) -> set[tuple[str, int]]:
-    """Probes of a candidate that its decision rests on."""
+    """Probes of a candidate that its decision pauses on."""
     assert row.course is not None
     child = record.proposals[row.id].child
     if row.status == "CRASH":

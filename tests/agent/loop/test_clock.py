@@ -116,7 +116,13 @@ def test_a_session_in_a_second_that_another_had_takes_another_name(
 
 
 def test_what_the_machine_costs_goes_by_hours_that_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    allowance = Allowance(tmp_path / "judging.sqlite", "s", 10.0, 2.0, real_time.monotonic() - 3600)
+    allowance = Allowance(
+        file=tmp_path / "judging.sqlite",
+        session="s",
+        dollars=10.0,
+        dollars_per_hour=2.0,
+        since=real_time.monotonic() - 3600,
+    )
     monkeypatch.setattr(real_time, "time", lambda: 0.0)
     assert allowance.limit() == pytest.approx(8.0, abs=0.01)
 

@@ -43,7 +43,7 @@ def change_a_figure(path: Path) -> None:
 def test_what_a_decision_rests_on_is_run_again_when_it_is_gone_before_the_decision(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None]
 ) -> None:
-    """All probes of the session: the noise floor's, which every decision rests on, too."""
+    """All probes of the session: the noise floor's, which every decision pauses on, too."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     sessions.play(study, whole, decisions=1)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):

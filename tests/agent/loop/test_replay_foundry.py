@@ -49,7 +49,19 @@ def readings(recipe: str, target: float, overall: float) -> list[Reading]:
             swings = random.Random(f"{recipe} {seed} {category}").sample(SWINGS[category], sizes[category])
             scores += [Score(f"{category}-{n}", 0, category, mean + swing, {}) for n, swing in enumerate(swings)]
         assert all(0 <= score.value <= 10 for score in scores)
-        found.append(Reading(f"{recipe}{seed}", recipe, KEY, seed, tuple(scores), {}, Timing(1, 1, 1, 3), 1, 1.0))
+        found.append(
+            Reading(
+                probe=f"{recipe}{seed}",
+                recipe=recipe,
+                key=KEY,
+                seed=seed,
+                scores=tuple(scores),
+                final={},
+                timing=Timing(1, 1, 1, 3),
+                tokens=1,
+                peak_gb=1.0,
+            )
+        )
     return found
 
 

@@ -127,7 +127,7 @@ def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path
 
 
 def pair_of(decision: str) -> Row:
-    """A pair that rests on a decision."""
+    """A pair that pauses on a decision."""
     sides = (Side("sampled"), Side("sampled"))
     return Row(
         kind="dpo",

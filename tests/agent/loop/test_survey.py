@@ -184,7 +184,17 @@ def test_a_machine_that_fails_ends_the_session_resumably_and_uses_up_no_survey(
 
 def reading(seed: int) -> Reading:
     key = ProbeKey(1, "b", "d", "p", "s", 1, "e")
-    return Reading("probe", "recipe", key, seed, (Score("p", 0, "lists", 5.0, {}),), {}, Timing(20, 5, 5, 30), 1, 0.1)
+    return Reading(
+        probe="probe",
+        recipe="recipe",
+        key=key,
+        seed=seed,
+        scores=(Score("p", 0, "lists", 5.0, {}),),
+        final={},
+        timing=Timing(20, 5, 5, 30),
+        tokens=1,
+        peak_gb=0.1,
+    )
 
 
 def test_choices_are_not_surveyed() -> None:

@@ -27,12 +27,25 @@ def difference(
     category: str, delta: float, error: float = 0.1, freedom: float = 16.0, variance: float = 0.08
 ) -> Difference:
     half = quantile(0.025, freedom) * error
-    return Difference(category, 10, 5 + delta, 5.0, delta, error, delta - half, delta + half, variance, freedom)
+    return Difference(
+        category=category,
+        n=10,
+        candidate=5 + delta,
+        baseline=5.0,
+        delta=delta,
+        standard_error=error,
+        low=delta - half,
+        high=delta + half,
+        variance=variance,
+        freedom=freedom,
+    )
 
 
 def comparison(pairs: int = 4, error: float = 0.1, **deltas: float) -> Comparison:
     found = {name: difference(name, deltas.get(name, 0.0), error) for name in ("imports", "lists", "strings")}
-    return Comparison(found, tuple(range(pairs)), 0.95, 0, 0)
+    return Comparison(
+        differences=found, seeds=tuple(range(pairs)), confidence=0.95, critical_candidate=0, critical_baseline=0
+    )
 
 
 FRESH = Knowledge({}, 0.25, 0.05)

@@ -10,12 +10,12 @@ from probes.endpoint.spending import Allowance, SpendingMeter, Usage, spent_on_j
 
 
 def allowance(folder: Path, dollars: float | None = 1.0, **more: float) -> Allowance:
-    return Allowance(folder / "judging.sqlite", "night", dollars, **more)
+    return Allowance(file=folder / "judging.sqlite", session="night", dollars=dollars, **more)
 
 
 def pay(meter: SpendingMeter, at_most: float, dollars: float) -> None:
     with meter.call(at_most) as taken:
-        taken.append(Usage(1, 0, 10, 5, dollars))
+        taken.append(Usage(calls=1, cache_hits=0, prompt_tokens=10, completion_tokens=5, dollars=dollars))
 
 
 def test_a_call_that_could_pass_the_limit_is_not_made(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_call_that_could_pass_the_limit_is_not_made(tmp_path: Path) -> None:
         with pytest.raises(BudgetSpent, match=r"judging may cost \$1\.00 in this session and the next call could pass"):
             pay(meter, 0.6, 0.0)
         pay(meter, 0.5, 0.25)
-        assert meter.spent == Usage(2, 0, 20, 10, 0.75)
+        assert meter.spent == Usage(calls=2, cache_hits=0, prompt_tokens=20, completion_tokens=10, dollars=0.75)
     assert spent_on_judging(tmp_path / "judging.sqlite", "night") == 0.75
     assert spent_on_judging(tmp_path / "judging.sqlite", "another night") == 0
 
@@ -34,7 +34,7 @@ def test_processes_and_sessions_count_together_and_apart(tmp_path: Path) -> None
         pay(one, 0.7, 0.7)
         with pytest.raises(BudgetSpent):
             pay(other, 0.7, 0.0)
-    with SpendingMeter(Allowance(tmp_path / "judging.sqlite", "next night", 1.0)) as meter:
+    with SpendingMeter(Allowance(file=tmp_path / "judging.sqlite", session="next night", dollars=1.0)) as meter:
         pay(meter, 1.0, 0.1)
 
 
@@ -62,7 +62,7 @@ def test_a_call_waits_for_the_change_of_those_in_flight(tmp_path: Path) -> None:
         def call() -> None:
             with meter.call(0.5) as taken:
                 time.sleep(0.01)
-                taken.append(Usage(1, dollars=0.05))
+                taken.append(Usage(calls=1, dollars=0.05))
 
         threads = [threading.Thread(target=call) for _ in range(10)]
         for thread in threads:
@@ -92,7 +92,7 @@ def test_without_a_limit_everything_is_counted_and_nothing_refused(tmp_path: Pat
 @pytest.mark.parametrize("damage", ["garbage", "cut", "folder", "changed"])
 def test_costs_that_cannot_be_read_are_one_sentence_with_the_way_out(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "judging.sqlite"
-    with SpendingMeter(Allowance(file, "s")) as meter, meter.call(0.5) as taken:
+    with SpendingMeter(Allowance(file=file, session="s")) as meter, meter.call(0.5) as taken:
         taken.append(Usage(calls=1, dollars=0.25))
     assert spent_on_judging(file, "s") == 0.25
     if damage == "changed":

@@ -90,9 +90,15 @@ def test_a_request_names_all_that_shapes_a_draw(adapter: Path) -> None:
     _, server = served(adapter)
     asked = {name: value for name, value in server.requests[0].items() if name not in ("model", "prompt", "seed")}
     assert asked == {
-        "temperature": 0.7, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "max_tokens": 5,
-        "stop_token_ids": [7, 9], "skip_special_tokens": False,
-    }  # fmt: skip
+        "temperature": 0.7,
+        "top_p": 1.0,
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "max_tokens": 5,
+        "stop_token_ids": [7, 9],
+        "skip_special_tokens": False,
+    }
     _, server = served(adapter, sampling=replace(SAMPLING, top_k=20, top_p=0.9))
     assert (server.requests[0]["top_k"], server.requests[0]["top_p"]) == (20, 0.9)
 
@@ -299,8 +305,11 @@ def test_what_an_earlier_attempt_left_loaded_makes_room(adapter: Path, tmp_path:
         before = len(server.adapters.calls)
         again = answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
         assert server.adapters.calls[before:] == [
-            (UNLOAD, left[0]), (UNLOAD, left[1]), (LOAD, left[0]), (UNLOAD, left[0])
-        ]  # fmt: skip
+            (UNLOAD, left[0]),
+            (UNLOAD, left[1]),
+            (LOAD, left[0]),
+            (UNLOAD, left[0]),
+        ]
         assert [card["id"] for card in server.adapters.cards()] == [stranger]
     assert again == served(adapter)[0]
 

@@ -20,7 +20,17 @@ def reading(seed: int, values: dict[str, list[float]], key: ProbeKey = KEY, reci
         for name, samples in values.items()
         for sample, value in enumerate(samples)
     )
-    return Reading(f"p{seed}", recipe, key, seed, scores, {}, Timing(1, 1, 1, 4), 100, 0.5)
+    return Reading(
+        probe=f"p{seed}",
+        recipe=recipe,
+        key=key,
+        seed=seed,
+        scores=scores,
+        final={},
+        timing=Timing(1, 1, 1, 4),
+        tokens=100,
+        peak_gb=0.5,
+    )
 
 
 def table(seed: int, shift: float, generator: numpy.random.Generator | None = None) -> dict[str, list[float]]:
@@ -33,10 +43,16 @@ def table(seed: int, shift: float, generator: numpy.random.Generator | None = No
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("steps", 11), ("base", "x"), ("data", "x"), ("prompts", "x"), ("scorer", "x"), ("samples", 3),
-        ("environment", "there"), ("split", "holdout"),
+        ("steps", 11),
+        ("base", "x"),
+        ("data", "x"),
+        ("prompts", "x"),
+        ("scorer", "x"),
+        ("samples", 3),
+        ("environment", "there"),
+        ("split", "holdout"),
     ],
-)  # fmt: skip
+)
 def test_readings_under_unlike_keys_are_refused_and_the_part_is_named(field: str, value: object) -> None:
     other = replace(KEY, **{field: value})
     mine = [reading(seed, table(seed, 0)) for seed in (1, 2)]

@@ -24,20 +24,20 @@ def test_every_kind_has_a_meaning() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_runner_the_search_and_the_reports_say_the_same_of_a_kind(kind: FailureKind) -> None:
     meaning, failure, code = MEANINGS[kind], Failure("p", 1, kind, ""), f"crash:{kind}"
-    assert failure.permanent == meaning.settled
-    assert failure.retryable == (meaning.again > 0)
+    assert failure.permanent == meaning.permanent
+    assert failure.retryable == (meaning.retries > 0)
     assert crash_meaning(code) is meaning
-    assert machines(code) == (not meaning.recipes)
+    assert machines(code) == (not meaning.recipe_at_fault)
     assert reason(code) == meaning.words
-    assert ("The machine failed" in crash_note(code)) == (not meaning.recipes)
+    assert ("The machine failed" in crash_note(code)) == (not meaning.recipe_at_fault)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_would_fail_again_is_not_tried_again_and_only_that_bars_a_direction(kind: FailureKind) -> None:
     meaning = MEANINGS[kind]
-    assert not (meaning.settled and meaning.again)
-    assert not (meaning.direction and not meaning.settled)
-    assert not (meaning.settled and not meaning.recipes)
+    assert not (meaning.permanent and meaning.retries)
+    assert not (meaning.bars_direction and not meaning.permanent)
+    assert not (meaning.permanent and not meaning.recipe_at_fault)
 
 
 def test_a_kind_of_another_version_is_held_against_nobody() -> None:
@@ -50,10 +50,12 @@ def test_a_kind_of_another_version_is_held_against_nobody() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "CUDA error: device-side assert triggered", "CUDA error: an illegal memory access was encountered",
-        "CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`", "NCCL error in: ProcessGroupNCCL.cpp:1275",
+        "CUDA error: device-side assert triggered",
+        "CUDA error: an illegal memory access was encountered",
+        "CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`",
+        "NCCL error in: ProcessGroupNCCL.cpp:1275",
     ],
-)  # fmt: skip
+)
 def test_an_error_of_the_device_is_told_from_others(text: str) -> None:
     assert classify(RuntimeError(text)) == "device"
     assert classify(ServerBroken(text)) == "server", "its device is not ours"

@@ -63,7 +63,7 @@ class Thread:
 @pytest.fixture(autouse=True)
 def _stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SpawnContext, "Process", Thread)
-    monkeypatch.setattr(resident, "FIRST_REST", 0.01)
+    monkeypatch.setattr(resident, "FIRST_PAUSE", 0.01)
 
 
 @contextmanager

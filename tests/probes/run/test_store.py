@@ -19,10 +19,18 @@ from probes.run.store import ProbeStore, has_whole_adapter
 KEY = ProbeKey(4, "base", "data", "prompts", "scorer", 2, "here")
 PROBE = Probe(tiny.recipe(), KEY, 42)
 READING = Reading(
-    PROBE.id, PROBE.recipe.digest, KEY, 42,
-    (Score("a", 0, "lists", 7.5, {"pass": 0.75}, ("rude",), "PASS"),), {"loss": 0.5}, Timing(1.0, 2.0, 3.0, 7.0),
-    100, 0.25, (Unscored("a", 1, "lists", "no reply"),), Usage(calls=3, dollars=0.01),
-)  # fmt: skip
+    probe=PROBE.id,
+    recipe=PROBE.recipe.digest,
+    key=KEY,
+    seed=42,
+    scores=(Score("a", 0, "lists", 7.5, {"pass": 0.75}, ("rude",), "PASS"),),
+    final={"loss": 0.5},
+    timing=Timing(1.0, 2.0, 3.0, 7.0),
+    tokens=100,
+    peak_gb=0.25,
+    missing=(Unscored("a", 1, "lists", "no reply"),),
+    judging=Usage(calls=3, dollars=0.01),
+)
 
 
 def written(runs: Path, outcome: Outcome = READING) -> ProbeStore:
@@ -68,7 +76,7 @@ def test_what_is_put_is_got_and_twice_is_once(tmp_path: Path, outcome: Outcome) 
 )
 def test_another_probes_outcome_is_refused_and_nothing_is_written(tmp_path: Path, outcome: Outcome, part: str) -> None:
     store = ProbeStore(tmp_path)
-    with pytest.raises(UnlikeReadings, match=f"the {part} of this one"):
+    with pytest.raises(UnlikeReadings, match=f"its own probe and its {part} is"):
         store.put(PROBE, outcome)
     assert list(tmp_path.iterdir()) == []
 
@@ -142,8 +150,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ProbeStore:
 @settings(max_examples=50)
 @given(
     name=st.sampled_from(["outcome.json", "probe.json", "answers.jsonl"]),
-    place=st.integers(0, 10_000), mask=st.integers(1, 255), cut=st.booleans(),
-)  # fmt: skip
+    place=st.integers(0, 10_000),
+    mask=st.integers(1, 255),
+    cut=st.booleans(),
+)
 def test_no_flipped_or_missing_byte_goes_unnoticed_or_raises(
     whole: ProbeStore, name: str, place: int, mask: int, cut: bool
 ) -> None:
@@ -164,11 +174,23 @@ def test_no_flipped_or_missing_byte_goes_unnoticed_or_raises(
 
 
 GARBLED = (
-    "", "{", "null", "[]", "3", '"text"', "{}", '{"reading": null}', '{"reading": []}', '{"failure": 3}',
+    "",
+    "{",
+    "null",
+    "[]",
+    "3",
+    '"text"',
+    "{}",
+    '{"reading": null}',
+    '{"reading": []}',
+    '{"failure": 3}',
     '{"failure": {"probe": "p", "seed": 1, "kind": "odd", "message": ""}}',
     '{"failure": {"probe": "p", "seed": 1, "kind": [], "message": ""}}',
-    '{"reading": {"key": {}, "timing": {}, "scores": 3}}', '{"files": 3, "failure": {}}', "[" * 100_000, "\x00" * 100,
-)  # fmt: skip
+    '{"reading": {"key": {}, "timing": {}, "scores": 3}}',
+    '{"files": 3, "failure": {}}',
+    "[" * 100_000,
+    "\x00" * 100,
+)
 
 
 @pytest.mark.parametrize("name", ["outcome.json", "probe.json", "answers.jsonl"])

@@ -51,12 +51,14 @@ MARKS_OF_THOUGHTS = {
     "Mistral": ("[THINK]", "[/THINK]"),
     "begin of thought": ("<|begin_of_thought|>", "<|end_of_thought|>\n\n<|begin_of_solution|>"),
     "harmony": (
-        "<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|channel|>analysis<|message|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
     ),
     "harmony with its start": (
-        "<|start|>assistant<|channel|>analysis<|message|>", "<|end|>\n<|start|>assistant<|channel|>final<|message|>",
+        "<|start|>assistant<|channel|>analysis<|message|>",
+        "<|end|>\n<|start|>assistant<|channel|>final<|message|>",
     ),
-}  # fmt: skip
+}
 TAILS = {
     "call": "print(total([1, 2",
     "def": "def",
@@ -113,10 +115,12 @@ BOTH = {
     "imports in a fence of their own": (fence("import math\n") + "Then:\n" + fence(NUMPY[12:]), "pass"),
     "the tag on a line of its own": ("```\npython\n" + RIGHT + "```\n", "pass"),
     "an earlier example in a fence that the answer does not need": (
-        fence("def other(numbers: List[int]) -> int:\n    return 0\n") + "So:\n" + fence(RIGHT), "pass"
+        fence("def other(numbers: List[int]) -> int:\n    return 0\n") + "So:\n" + fence(RIGHT),
+        "pass",
     ),
     "a helper that a helper needs": (
-        fence("import math\n") + fence("def half(x):\n    return math.floor(x / 2)\n") + fence(NEEDS_HELPER), "pass"
+        fence("import math\n") + fence("def half(x):\n    return math.floor(x / 2)\n") + fence(NEEDS_HELPER),
+        "pass",
     ),
     "prose around code": ("Sure, here it is:\n\n" + RIGHT + "\nIt adds them up.\n", "pass"),
     "prose behind code": (RIGHT + "\nThis adds them up, one by one.\n", "pass"),
@@ -141,13 +145,15 @@ BOTH = {
     "right, then a skeleton": (fence(RIGHT) + "Its form:\n" + fence(SKELETON), "pass"),
     "a skeleton, then the function": (fence(SKELETON) + "Now its body:\n" + fence(RIGHT), "pass"),
     "a skeleton that raises, then the function": (
-        fence(HEAD + "    raise NotImplementedError('later')\n") + fence(RIGHT), "pass",
+        fence(HEAD + "    raise NotImplementedError('later')\n") + fence(RIGHT),
+        "pass",
     ),
     "a skeleton with a docstring, then the function": (fence(HEAD + "    'Add.'\n    ...\n") + fence(RIGHT), "pass"),
     "a skeleton between prose, then the function": (f"First:\n\n{SKELETON}\nThen this:\n\n{RIGHT}\nDone.", "pass"),
     "only a skeleton": (fence(SKELETON), "fail"),
     "a correction that uses an earlier import": (
-        fence("import math\n" + WRONG) + "Corrected:\n" + fence(NUMPY.removeprefix("import math\n")), "pass",
+        fence("import math\n" + WRONG) + "Corrected:\n" + fence(NUMPY.removeprefix("import math\n")),
+        "pass",
     ),
     "an earlier version that does not load": (fence("@missing\n" + RIGHT) + "Corrected:\n" + fence(RIGHT), "pass"),
     "marks": (f"[BEGIN]\n{RIGHT}[DONE]\n", "pass"),
@@ -178,17 +184,20 @@ BOTH = {
     "a thought tag in a text of the program": (RIGHT.replace("return", 'x = "</think>"\n    return'), "pass"),
     "a thought tag in a fenced text": (fence(RIGHT.replace("return", "x = '</think>'\n    return")), "pass"),
     "thought tags in words of the program": (
-        fence(HEAD + '    """Add, as <think>thoughts</think> do."""\n' + BODY), "pass",
+        fence(HEAD + '    """Add, as <think>thoughts</think> do."""\n' + BODY),
+        "pass",
     ),
     "marks in a docstring in a fence": (fence(documented("")), "pass"),
     "marks with a tag in a docstring in a fence": (fence(documented("python")) + "That is all.\n", "pass"),
     "marks behind words in a docstring in a fence": (fence(documented("py", words="So: ")), "pass"),
     "marks in a docstring in a fence of tildes": (fence(documented("", "~~~"), "", "~~~"), "pass"),
     "marks in a docstring in an indented fence": (
-        "1. Do:\n" + textwrap.indent(fence(documented("python")), "     "), "pass",
+        "1. Do:\n" + textwrap.indent(fence(documented("python")), "     "),
+        "pass",
     ),
     "marks around words in a docstring in a fence": (
-        fence(HEAD + '    """Add.\n\n    See ```total([1])```\n    """\n' + BODY), "pass",
+        fence(HEAD + '    """Add.\n\n    See ```total([1])```\n    """\n' + BODY),
+        "pass",
     ),
     "marks in a docstring behind prose": ("So:\n\n" + documented("python"), "pass"),
     "a right fence, then a bare wrong correction": (fence(RIGHT) + "Wait, corrected version:\n" + WRONG, "fail"),
@@ -198,10 +207,12 @@ BOTH = {
     "fence, bare, fence": (fence(WRONG) + "Or:\n" + WRONG + "\nOr:\n" + fence(RIGHT), "pass"),
     "bare, fence, bare": ("So:\n" + RIGHT + "\nOr:\n" + fence(RIGHT) + "Or:\n" + WRONG, "fail"),
     "a bare correction that uses an earlier fence's import": (
-        fence("import math\n" + WRONG) + "Corrected:\n" + NUMPY.removeprefix("import math\n"), "pass",
+        fence("import math\n" + WRONG) + "Corrected:\n" + NUMPY.removeprefix("import math\n"),
+        "pass",
     ),
     "a fence, then prose with lines like code": (
-        fence(RIGHT) + "It gives:\nresult = 6\ntotal = 6\nimport math\nwhere x = a + b\ntotal([1, 2])\n", "pass",
+        fence(RIGHT) + "It gives:\nresult = 6\ntotal = 6\nimport math\nwhere x = a + b\ntotal([1, 2])\n",
+        "pass",
     ),
     "prose with lines like code, then a fence": ("We want\ntotal = a + b\nx = a + b\nSo:\n" + fence(RIGHT), "pass"),
     "a fence, then much prose with lines like code": (fence(RIGHT) + "So:\nx = 1\n\n" * 40, "pass"),
@@ -211,7 +222,7 @@ BOTH = {
     "marks in a docstring in a fence without an end": ("```python\n" + documented("python"), "pass"),
     "marks in a docstring": (documented("python"), "pass"),
     "windows line ends": (fence(RIGHT).replace("\n", "\r\n"), "pass"),
-}  # fmt: skip
+}
 COMPLETIONS = {
     "a body": (BODY, "pass"),
     "a wrong body": ("    return 0\n", "fail"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from probes.scoring.execution.checks import CheckResult, Sandboxes, TestsBroken, parse, same
+from probes.scoring.execution.checks import CheckResult, Sandboxes, TestsBroken, parse_checks, same
 from sandbox import Limits
 
 STUB = '''from typing import List
@@ -44,11 +44,11 @@ def sandboxes() -> Iterator[Sandboxes]:
 
 def humaneval(body: str, sandboxes: Sandboxes, test: str = TEST) -> CheckResult:
     checks = {"entry_point": "total", "setup": STUB + test, "tests": ["check(candidate)"]}
-    return parse(checks).run(STUB + body, sandboxes)
+    return parse_checks(checks).run(STUB + body, sandboxes)
 
 
 def asserts(source: str, sandboxes: Sandboxes, *tests: str, setup: str = "") -> CheckResult:
-    return parse({"entry_point": "f", "setup": setup, "tests": list(tests)}).run(source, sandboxes)
+    return parse_checks({"entry_point": "f", "setup": setup, "tests": list(tests)}).run(source, sandboxes)
 
 
 def test_the_canonical_solution_passes_with_helpers_of_the_prompt_and_the_entry_points_own_name(
@@ -177,7 +177,7 @@ def test_tests_that_fail_by_themselves_are_no_failure_of_the_program(sandboxes: 
 )
 def test_tests_that_cannot_be_run_are_refused(checks: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"entry_point|tests"):
-        parse(checks)
+        parse_checks(checks)
 
 
 def test_equality_looks_at_types_in_sets_and_keys_too() -> None:

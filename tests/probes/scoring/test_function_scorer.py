@@ -28,12 +28,14 @@ def judged(folder: Path, body: str, text: str = "the light") -> Mark | Missing:
         ("return 0.5", Mark(0.5)),
         ("import numpy; return numpy.float32(2.5)", Mark(2.5)),
         ("return 10 * (checks['wanted'][0] in answer)", Mark(10.0)),
-        ("return {'score': 3, 'components': {'tone': 2}, 'critical': ['lies'], 'outcome': 'LIES', 'note': 'n'}",
-         Mark(3.0, {"tone": 2.0}, ("lies",), "LIES", "n")),
+        (
+            "return {'score': 3, 'components': {'tone': 2}, 'critical': ['lies'], 'outcome': 'LIES', 'note': 'n'}",
+            Mark(3.0, {"tone": 2.0}, ("lies",), "LIES", "n"),
+        ),
         ("return {'score': {'voice': 4}[category]}", Mark(4.0)),
         ("return None", Missing("the function gave None")),
     ],
-)  # fmt: skip
+)
 def test_a_number_a_dict_or_none(tmp_path: Path, body: str, mark: Mark | Missing) -> None:
     assert judged(tmp_path, body) == mark
 
@@ -81,9 +83,9 @@ def test_a_function_of_an_installed_module_is_found(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("function", "text", "message"),
     [
-        ("gone.py:score", "", "names no file that is there"),
-        ("no_such_module_here:score", "", "names no file that is there"),
-        ("no.such.module:score", "", "names no file that is there"),
+        ("gone.py:score", "", "names no existing file"),
+        ("no_such_module_here:score", "", "names no existing file"),
+        ("no.such.module:score", "", "names no existing file"),
         ("own.py:score", "", "has no function 'score'"),
         ("own.py:score", "score = 3", "has no function 'score'"),
         ("own.py:score", "import no_such_module_here", "cannot be imported (ModuleNotFoundError"),

@@ -187,16 +187,27 @@ def test_missing_judgements_are_asked_for_anew_next_time(opened: Any) -> None:
 
 
 REPLIES = st.one_of(
-    st.builds(lambda voice, critical: {"content": good(voice=voice, critical=critical)},
-              st.integers(0, 10), st.sampled_from([[], ["empty"], ["breaks_character"]])),
-    st.builds(lambda voice, end, reason: {"content": good(voice=voice)[:end], "finish_reason": reason},
-              st.integers(0, 10), st.integers(0, 200), st.sampled_from(["stop", "length"])),
-    st.builds(lambda voice, place, text: {"content": good(voice=voice)[:place] + text + good(voice=voice)[place:]},
-              st.integers(0, 10), st.integers(0, 200), st.text('{}[]":,0159.-\n', max_size=3)),
+    st.builds(
+        lambda voice, critical: {"content": good(voice=voice, critical=critical)},
+        st.integers(0, 10),
+        st.sampled_from([[], ["empty"], ["breaks_character"]]),
+    ),
+    st.builds(
+        lambda voice, end, reason: {"content": good(voice=voice)[:end], "finish_reason": reason},
+        st.integers(0, 10),
+        st.integers(0, 200),
+        st.sampled_from(["stop", "length"]),
+    ),
+    st.builds(
+        lambda voice, place, text: {"content": good(voice=voice)[:place] + text + good(voice=voice)[place:]},
+        st.integers(0, 10),
+        st.integers(0, 200),
+        st.text('{}[]":,0159.-\n', max_size=3),
+    ),
     st.builds(lambda text: {"content": text}, st.text(max_size=40)),
     st.just({"raw": "<html></html>"}),
     st.just({"status": 400}),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60)
@@ -338,7 +349,7 @@ def test_a_call_that_succeeds_ends_the_outage(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_answer_that_alone_makes_the_endpoint_fail_is_missing(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "ALONE", 2)
+    monkeypatch.setattr(client, "FAILURES_BEFORE_CHECK", 2)
     judge = opened(ONE_TRY, ONE_TRY, "OK", ONE_TRY, "OK", good())
     assert judge.values("a", "b") == ["refused by the endpoint", pytest.approx(VALUE)]
 
@@ -346,13 +357,13 @@ def test_an_answer_that_alone_makes_the_endpoint_fail_is_missing(opened: Any, mo
 def test_an_answer_that_failed_as_the_endpoint_came_back_is_judged(
     opened: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "ALONE", 2)
+    monkeypatch.setattr(client, "FAILURES_BEFORE_CHECK", 2)
     judge = opened(ONE_TRY, ONE_TRY, "OK", good(), good())
     assert judge.values("a", "b") == [pytest.approx(VALUE)] * 2
 
 
 def test_an_endpoint_that_fails_for_all_makes_no_answer_missing(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "ALONE", 2)
+    monkeypatch.setattr(client, "FAILURES_BEFORE_CHECK", 2)
     judge = opened(*[ONE_TRY] * 9, good(), good())
     assert judge.values("a", "b") == [pytest.approx(VALUE)] * 2
 
@@ -440,17 +451,25 @@ def test_what_was_spent_counts_every_reply_that_came(opened: Any) -> None:
     judge.score("a", "b")
     words = [sum(len(m["content"].split()) for m in request["messages"]) for request in judge.endpoint.requests]
     out = 1 + 2 * len(good().split())
-    assert judge.meter.spent == Usage(3, 0, sum(words), out, pytest.approx((sum(words) * 3 + out * 15) / 1e6))
+    assert judge.meter.spent == Usage(
+        calls=3,
+        cache_hits=0,
+        prompt_tokens=sum(words),
+        completion_tokens=out,
+        dollars=pytest.approx((sum(words) * 3 + out * 15) / 1e6),
+    )
 
 
 def test_a_call_that_may_have_been_charged_is_counted_at_the_most_it_can_cost(opened: Any, tmp_path: Path) -> None:
     """A timeout, a connection lost, a reply without usage; an error of the server's is free."""
     prices = {"dollars_per_million_input": 1000.0, "dollars_per_million_output": 1000.0, "timeout": 0.2}
     for failure, counted in (
-        ({"content": good(), "delay": 1}, True), ({"close": True}, True), ({"status": 500}, False),
+        ({"content": good(), "delay": 1}, True),
+        ({"close": True}, True),
+        ({"status": 500}, False),
         ({"raw": "{}"}, True),
         ({"raw": json.dumps(WITHOUT_USAGE), "headers": {"Content-Type": "application/json"}}, True),
-    ):  # fmt: skip
+    ):
         judge = opened(failure, good(), cache=str(tmp_path / json.dumps(failure)[:12]), **prices)
         judge.score("a")
         told = judge.meter.spent.dollars
@@ -472,9 +491,12 @@ def test_a_call_that_never_reached_the_server_costs_nothing(tmp_path: Path) -> N
 
 
 WITHOUT_USAGE = {
-    "id": "1", "object": "chat.completion", "created": 0, "model": MODEL,
+    "id": "1",
+    "object": "chat.completion",
+    "created": 0,
+    "model": MODEL,
     "choices": [{"index": 0, "message": {"role": "assistant", "content": good()}, "finish_reason": "stop"}],
-}  # fmt: skip
+}
 
 
 def test_two_workers_that_meet_the_same_question_ask_it_once(tmp_path: Path) -> None:
@@ -545,7 +567,9 @@ def test_what_is_lacking_is_told_before_anything_is_trained(tmp_path: Path, monk
     with pytest.raises(BadInput, match=r"rubric.toml .rubric under .scorer.. cannot be read"):
         JudgeScorer.check(JudgeSettings(model="a"), tmp_path, prompts)
     write_rubric(tmp_path)
-    with pytest.raises(BadInput, match=r"has no word on the category 'tools' of prompt 'q'; add it under .categories."):
+    with pytest.raises(
+        BadInput, match=r"does not mention the category 'tools' of prompt 'q'; add it under .categories."
+    ):
         JudgeScorer.check(JudgeSettings(model="a"), tmp_path, prompts)
     JudgeScorer.check(JudgeSettings(model="a"), tmp_path, prompts[:1])
     for name in ("OPENAI_JUDGE_MODEL", "OPENAI_MODEL"):

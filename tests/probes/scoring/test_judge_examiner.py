@@ -167,7 +167,7 @@ def test_the_next_epoch_has_another_number_and_no_levels(folder: Path, judge: Sc
 def test_an_epoch_that_cannot_be_read_is_told(folder: Path, judge: ScriptedEndpoint) -> None:
     looked(folder, judge, first=True)
     epoch_file(chosen(), folder).write_text("two\n", encoding="utf-8")
-    with pytest.raises(MissingRequirement, match="says which judgements may be compared and cannot be read"):
+    with pytest.raises(MissingRequirement, match="holds the comparison epoch and cannot be read"):
         load_epoch(chosen(), folder)
 
 
@@ -194,7 +194,7 @@ def test_a_calibration_row_that_breaks_a_law_is_named(folder: Path, change: dict
     with pytest.raises(BadInput, match=told):
         load_calibration(chosen(), folder)
     write(folder, ROWS[:1])
-    with pytest.raises(BadInput, match="holds 1 answers and a calibration needs two or more"):
+    with pytest.raises(BadInput, match="holds 1 answers and a calibration set needs two or more"):
         load_calibration(chosen(), folder)
 
 

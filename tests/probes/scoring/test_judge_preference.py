@@ -26,11 +26,21 @@ def test_a_choice_is_read_and_repaired(text: str, choice: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "first", "{}", '{"preferred": "both"}', '{"preferred": 1}', '{"preferred": ["first"]}', "[]", "null",
-        '{"preferred": "first", "preferred": "second"}', '{"preferred": "first" "preferred": "second"}',
-        '{"preferred": "fir', '{"preferred": "first"' + " " * 30_000, "[" * 5000,
+        "",
+        "first",
+        "{}",
+        '{"preferred": "both"}',
+        '{"preferred": 1}',
+        '{"preferred": ["first"]}',
+        "[]",
+        "null",
+        '{"preferred": "first", "preferred": "second"}',
+        '{"preferred": "first" "preferred": "second"}',
+        '{"preferred": "fir',
+        '{"preferred": "first"' + " " * 30_000,
+        "[" * 5000,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_choice_is_not_read(text: str) -> None:
     with pytest.raises(Unreadable):
         read_preference(text)

@@ -131,11 +131,19 @@ def test_a_reply_that_is_no_full_judgement_is_not_read(text: str, why: str) -> N
 FINE = st.one_of(st.integers(0, 10), st.floats(0, 10), st.sampled_from([10, 1.25, 0.5, 1e-3, 10.0]))
 FULL_REPLIES = st.builds(
     lambda values, overall, critical, indent: json.dumps(
-        {"note": "n", "critical_failures": critical, "components": dict(zip(MARKS, values, strict=True)),
-         "overall": overall}, indent=indent,
+        {
+            "note": "n",
+            "critical_failures": critical,
+            "components": dict(zip(MARKS, values, strict=True)),
+            "overall": overall,
+        },
+        indent=indent,
     ),
-    st.tuples(*[FINE] * len(MARKS)), FINE, st.lists(st.sampled_from(PLAIN.failures)), st.sampled_from([None, 1]),
-)  # fmt: skip
+    st.tuples(*[FINE] * len(MARKS)),
+    FINE,
+    st.lists(st.sampled_from(PLAIN.failures)),
+    st.sampled_from([None, 1]),
+)
 
 
 @given(FULL_REPLIES, st.data())

@@ -10,8 +10,8 @@ import tiny
 
 from probes.inputs.settings import ScorerSettings
 from probes.result.reading import Outcome, Probe, Reading, Unscored
-from probes.run import execute as measuring
-from probes.run.execute import Workbench, measure, scored_text
+from probes.run.answers import scored_text
+from probes.run.execute import Workbench, _Measurement, measure
 from probes.scoring.function import FunctionSettings
 from probes.scoring.rules.scorer import RulesSettings
 from probes.train.trl import Trained
@@ -42,7 +42,7 @@ ANSWERS = [THOUGHT, "short", "<think>" + "word " * 5, "word " * 50]
 
 def measured(
     folder: Path, scorer: ScorerSettings, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Outcome, list[dict[str, Any]]]:  # fmt: skip
+) -> tuple[Outcome, list[dict[str, Any]]]:
     """A probe whose answers are ANSWERS, each prompt all four."""
     tiny.write_files(folder)
     tiny.write_model(folder / "model")
@@ -53,9 +53,9 @@ def measured(
         "def score(prompt, answer, category, checks):\n    return float(len(answer) < 10)\n", encoding="utf-8"
     )
     material = replace(tiny.material(folder, samples=len(ANSWERS)), scorer=scorer)
-    monkeypatch.setattr(measuring, "_trained", lambda *_: Trained(folder, 0.0, 0, {}))
+    monkeypatch.setattr(_Measurement, "_trained", lambda *_: Trained(folder, 0.0, 0, {}))
     monkeypatch.setattr(
-        measuring, "_texts", lambda bench, base, probe, *_: [ANSWERS for _ in material.prompts_of(probe.key.split)]
+        _Measurement, "_texts", lambda own, *_: [ANSWERS for _ in material.prompts_of(own.probe.key.split)]
     )
     bench = Workbench(material, "cpu", {})
     probe = Probe(tiny.recipe(), material.key("machine"), 1)

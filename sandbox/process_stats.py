@@ -1,4 +1,4 @@
-"""What a process did with its time, as the kernel counts it: computing, or waiting for a processor to be free."""
+"""What a process used, as the kernel counts it: processor time, time in the queue for a processor, peak memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,3 +28,10 @@ def process_time(pid: int) -> ProcessTime | None:
     if turns == 0:
         return None
     return ProcessTime(computed * _NANOSECOND, queued * _NANOSECOND, state in ("R", "D"))
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process in MiB since it was started. The peak of getrusage would begin at that of
+    the parent process, which may be a worker with a model."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
