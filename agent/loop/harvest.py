@@ -169,14 +169,23 @@ class Harvest:
         seed = sampling_seed(study.file.probe.sampling_seed, probe.seed)
         return [
             ScoredAnswer(
-                prompts[row["prompt"]], row["text"], row["score"],
+                prompts[row["prompt"]],
+                row["text"],
+                row["score"],
                 Side(
-                    "sampled", study.scorer.kind, probe.id, probe.recipe.digest, seed, row["sample"],
-                    row["components"], tuple(row["critical"]),
+                    "sampled",
+                    study.scorer.kind,
+                    probe.id,
+                    probe.recipe.digest,
+                    seed,
+                    row["sample"],
+                    row["components"],
+                    tuple(row["critical"]),
                 ),
             )
-            for row in self.measuring.store.answers(probe.id) if "score" in row
-        ]  # fmt: skip
+            for row in self.measuring.store.answers(probe.id)
+            if "score" in row
+        ]
 
     def _record(self, decision: DecisionRow, kind: str, data: dict[str, Any]) -> None:
         """Once: what the stores refuse is said once, and tried again after the next decision."""

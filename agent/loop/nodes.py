@@ -328,9 +328,17 @@ class Session:
             for row in waiting
         ]
         return Round(
-            candidates, self._recipe(waiting[0].parent), keeps, met, self.measuring.key, self.seeds, self._terms,
-            self._known, self.measuring.outcome, self.measuring.chosen,
-        )  # fmt: skip
+            candidates,
+            self._recipe(waiting[0].parent),
+            keeps,
+            met,
+            self.measuring.key,
+            self.seeds,
+            self._terms,
+            self._known,
+            self.measuring.outcome,
+            self.measuring.chosen,
+        )
 
     def _known(self, more: Sequence[Account]) -> Knowledge:
         """What the session has learnt from its decisions and from those that a round has come to."""
@@ -354,15 +362,18 @@ class Session:
         proposal, verdict = conclusion.proposal, conclusion.verdict
         stands = proposal.child if verdict.status == "KEEP" else proposal.parent
         course = {
-            "looks": [asdict(look) for look in conclusion.looks], "account": asdict(conclusion.account),
-            "seeds": dict(conclusion.seeds), "given": dict(conclusion.given),
-        }  # fmt: skip
+            "looks": [asdict(look) for look in conclusion.looks],
+            "account": asdict(conclusion.account),
+            "seeds": dict(conclusion.seeds),
+            "given": dict(conclusion.given),
+        }
         figures = result_row(self.study, self.row.id, self.measuring.key, conclusion, self._known([conclusion.account]))
         comparison = conclusion.comparison
         return replace(
             self._decision(proposal.id, proposal.turn, verdict, self._recipe(stands), figures),
-            comparison=asdict(comparison) if comparison else None, course=course,
-        )  # fmt: skip
+            comparison=asdict(comparison) if comparison else None,
+            course=course,
+        )
 
     def _require_sound(self, conclusions: Sequence[Conclusion]) -> None:
         """MissingRequirement if the machine, and not a recipe, makes several proposals fail in a row."""
@@ -424,8 +435,9 @@ class Session:
     ) -> DecisionRow:
         policy = {
             **self.study.file.policy.model_dump(exclude={"must_see"}),
-            "target": self.study.target, "guards": dict(self.study.guards),
-        }  # fmt: skip
+            "target": self.study.target,
+            "guards": dict(self.study.guards),
+        }
         policy["digest"] = digest_of(policy)
         row = {"id": decision_id, **figures, "policy": policy["digest"]}
         return DecisionRow(

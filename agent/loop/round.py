@@ -226,16 +226,28 @@ def _conclusion(one: Candidate) -> Conclusion:
         verdict = Verdict("DISCARD", "false_alarm" if kept else "calibration")
     screened, confirmed = one.screened, one.confirmed
     account = Account(
-        one.move, one.proposal.parent,
-        dict(screened.differences) if screened else {}, len(screened.seeds) if screened else 0,
-        dict(confirmed.differences) if confirmed else {}, len(confirmed.seeds) if confirmed else 0,
-        one.error, verdict.status == "KEEP", one.disguised,
-    )  # fmt: skip
+        one.move,
+        one.proposal.parent,
+        dict(screened.differences) if screened else {},
+        len(screened.seeds) if screened else 0,
+        dict(confirmed.differences) if confirmed else {},
+        len(confirmed.seeds) if confirmed else 0,
+        one.error,
+        verdict.status == "KEEP",
+        one.disguised,
+    )
     comparison = None if one.failure else confirmed or screened
     return Conclusion(
-        one.proposal, verdict, tuple(one.looks), comparison, tuple(one.readings), account, one.seeds, one.failure,
+        one.proposal,
+        verdict,
+        tuple(one.looks),
+        comparison,
+        tuple(one.readings),
+        account,
+        one.seeds,
+        one.failure,
         one.given,
-    )  # fmt: skip
+    )
 
 
 def _given(known: Knowledge, terms: Terms) -> dict[str, Any]:

@@ -169,9 +169,13 @@ class _OpenSession:
 
 @contextmanager
 def _open(
-    workspace: Workspace, study: Study, overrides: Overrides, note: "_SessionLog", session: str | None,
+    workspace: Workspace,
+    study: Study,
+    overrides: Overrides,
+    note: "_SessionLog",
+    session: str | None,
     given: Runner | None = None,
-) -> Iterator[_OpenSession]:  # fmt: skip
+) -> Iterator[_OpenSession]:
     """For a new session (None) or one that is taken up. A new one's scorer is examined before a worker asks it
     anything: what it finds may begin a comparison epoch, which is in the probe key."""
     budget = with_overrides(study.file.budget, overrides.decisions, overrides.hours)
@@ -199,13 +203,28 @@ def _open(
 
 
 def _session(
-    row: SessionRow, key: ProbeKey, study: Study, workspace: Workspace, opened: _OpenSession, proposers: Chain,
-    note: "_SessionLog", report: WriteReport,
-) -> Session:  # fmt: skip
+    row: SessionRow,
+    key: ProbeKey,
+    study: Study,
+    workspace: Workspace,
+    opened: _OpenSession,
+    proposers: Chain,
+    note: "_SessionLog",
+    report: WriteReport,
+) -> Session:
     measuring = Measuring(
-        row, study, opened.budget, key, workspace, opened.ledger, opened.runner, ProbeStore(workspace.runs),
-        opened.judge_monitor, note, reserve=2 * study.file.policy.holdout_seeds,
-    )  # fmt: skip
+        row,
+        study,
+        opened.budget,
+        key,
+        workspace,
+        opened.ledger,
+        opened.runner,
+        ProbeStore(workspace.runs),
+        opened.judge_monitor,
+        note,
+        reserve=2 * study.file.policy.holdout_seeds,
+    )
     seeds = Seeds(study.file.probe.seeds, opened.ledger.sessions_before(row.id), row.seed)
     return Session(measuring, proposers, lambda session_id: report(workspace, session_id), seeds)
 

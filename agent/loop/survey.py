@@ -192,12 +192,19 @@ class Survey:
             )
         checks = [
             CheckRow(
-                session=measuring.row.id, kind=SURVEY, subject=f"{wave + 1}.{place}", time=now(),
-                data={"wave": wave, "seed": base.seed, "moves": [asdict(one) for one in mutations],
-                 **self._found(outcome, base)},
+                session=measuring.row.id,
+                kind=SURVEY,
+                subject=f"{wave + 1}.{place}",
+                time=now(),
+                data={
+                    "wave": wave,
+                    "seed": base.seed,
+                    "moves": [asdict(one) for one in mutations],
+                    **self._found(outcome, base),
+                },
             )
             for place, (mutations, outcome) in enumerate(zip(plan, outcomes, strict=True), 1)
-        ]  # fmt: skip
+        ]
         measuring.ledger.record_checks(*checks)
         lost = sum(bool(check.data["failure"]) for check in checks)
         measuring.note(
@@ -216,8 +223,9 @@ class Survey:
         names = [name for name in (study.target, *study.guards) if name in found]
         return {
             "differences": {name: (found[name].delta, self.spreads[name].variance) for name in names},
-            "freedom": {name: self.spreads[name].freedom for name in names}, "failure": None,
-        }  # fmt: skip
+            "freedom": {name: self.spreads[name].freedom for name in names},
+            "failure": None,
+        }
 
 
 def near(space: SearchSpace, start: Recipe, size: int, chance: numpy.random.Generator) -> list[Row]:

@@ -87,9 +87,7 @@ def screen(seen: Comparison, terms: Terms, known: Knowledge) -> tuple[Look, Step
     hope = chance(seen, terms.pairs, terms.target, terms.guards, least, last, known)
     level = (1 - policy.confidence) / 2
     guards = {name: seen.differences[name].low for name in terms.guards}
-    look = Look(
-        "screening", len(seen.seeds), effect.delta, effect.standard_error, level, effect.low, guards, {}, hope
-    )  # fmt: skip
+    look = Look("screening", len(seen.seeds), effect.delta, effect.standard_error, level, effect.low, guards, {}, hope)
     if hope >= policy.promising:
         return look, "confirm"
     if hope < policy.hopeless:
@@ -135,20 +133,32 @@ def confirm(
     cumulative = {name: _cumulative(seen, name, known, theirs[look]) for name in terms.guards}
     hopes = {
         name: finishing(
-            seen.differences[name], pairs, terms.pairs, least, level,
+            seen.differences[name],
+            pairs,
+            terms.pairs,
+            least,
+            level,
             known.updated if name == terms.target else known.shrunk,
-            screened.differences[name] if screened else None, len(screened.seeds) if screened else 0,
+            screened.differences[name] if screened else None,
+            len(screened.seeds) if screened else 0,
         )
         for name, least, level in [
             (terms.target, policy.smallest_effect, ours[-1]),
             *((name, -margin, theirs[-1]) for name, margin in terms.guards.items()),
         ]
-    }  # fmt: skip
+    }
     in_sum = {name: _hope_of_sum(seen, name, margin, theirs[-1], terms, known) for name, margin in terms.guards.items()}
     found = Look(
-        "confirmation", pairs, effect.delta, effect.standard_error, ours[look], bound, guards, cumulative,
+        "confirmation",
+        pairs,
+        effect.delta,
+        effect.standard_error,
+        ours[look],
+        bound,
+        guards,
+        cumulative,
         min([*hopes.values(), *in_sum.values()]),
-    )  # fmt: skip
+    )
     improved = bound > policy.smallest_effect
     failing = _failing(guards, cumulative, terms.guards)
     if improved and failing is None:

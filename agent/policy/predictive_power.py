@@ -16,9 +16,14 @@ APART = 0.3
 
 
 def chance(
-    seen: Comparison, pairs: int, target: str, guards: Mapping[str, float], least: float, levels: tuple[float, float],
+    seen: Comparison,
+    pairs: int,
+    target: str,
+    guards: Mapping[str, float],
+    least: float,
+    levels: tuple[float, float],
     known: Knowledge,
-) -> float:  # fmt: skip
+) -> float:
     """That ``pairs`` fresh pairs will show a target above ``least`` and every guard above minus its margin, at the
     one-sided ``levels`` of target and guards. ``seen``: what screening has shown."""
     effect, passes = passing(seen.differences[target], len(seen.seeds), pairs, least, levels[0], known, None)

@@ -88,9 +88,13 @@ class Knowledge:
 
 
 def known(
-    accounts: Iterable[Account], baseline: Mapping[str, Spread], target: str, policy: Policy,
-    guards: Collection[str] = (), surveyed: Callable[[str], Sequence[Seen]] = lambda category: (),
-) -> Knowledge:  # fmt: skip
+    accounts: Iterable[Account],
+    baseline: Mapping[str, Spread],
+    target: str,
+    policy: Policy,
+    guards: Collection[str] = (),
+    surveyed: Callable[[str], Sequence[Seen]] = lambda category: (),
+) -> Knowledge:
     """From the accounts of the session's decisions, oldest first, the noise of its first baseline's repeats, and what a
     survey has shown of each category."""
     return Lessons(baseline, target, policy, guards, surveyed).with_more(accounts).knowledge()
@@ -117,9 +121,13 @@ class Lessons:
     """What the accounts of a session teach, taken up one after another: what one more costs does not grow."""
 
     def __init__(
-        self, baseline: Mapping[str, Spread], target: str, policy: Policy, guards: Collection[str] = (),
+        self,
+        baseline: Mapping[str, Spread],
+        target: str,
+        policy: Policy,
+        guards: Collection[str] = (),
         surveyed: Callable[[str], Sequence[Seen]] = lambda category: (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.baseline, self.target, self.policy, self.guards, self.surveyed = baseline, target, policy, guards, surveyed
         self._pools = {name: Pool() for name in baseline}
         self._excess, self._candidates = 0.0, 0

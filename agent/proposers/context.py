@@ -133,9 +133,19 @@ class Search:
         if not moves:
             return None
         return Situation(
-            turn, self.row.seed, lane, incumbent, moves, self.space, list(self._tried), self.study.target,
-            self.study.guards, self.study.program, budget_left, *self._told,
-        )  # fmt: skip
+            turn,
+            self.row.seed,
+            lane,
+            incumbent,
+            moves,
+            self.space,
+            list(self._tried),
+            self.study.target,
+            self.study.guards,
+            self.study.program,
+            budget_left,
+            *self._told,
+        )
 
     def overtaken(self, incumbent: Recipe) -> tuple[str, Suggestion] | None:
         """A candidate whose confirmation another KEEP of its round came before: the same move, from what stands now."""
@@ -263,11 +273,20 @@ class Search:
         effect = differences.get(self.study.target, {})
         guards = [-(differences[name]["delta"] + margin) for name, margin in self.study.guards.items() if differences]
         return Tried(
-            self.ledger.recipe(proposal.child), proposal.lane, proposal.knob, value_of(proposal.before),
-            value_of(proposal.after), decision.status, decision.reason, effect.get("delta"), effect.get("low"),
-            effect.get("high"), effect.get("standard_error"), None if shrunk is None else level + shrunk,
+            self.ledger.recipe(proposal.child),
+            proposal.lane,
+            proposal.knob,
+            value_of(proposal.before),
+            value_of(proposal.after),
+            decision.status,
+            decision.reason,
+            effect.get("delta"),
+            effect.get("low"),
+            effect.get("high"),
+            effect.get("standard_error"),
+            None if shrunk is None else level + shrunk,
             max(guards, default=0.0) if effect else None,
-        )  # fmt: skip
+        )
 
 
 @dataclass

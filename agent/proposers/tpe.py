@@ -83,9 +83,12 @@ def _trial(tried: Tried, situation: Situation, space: Mapping[str, BaseDistribut
     if tried.score is None or tried.guard_excess is None:
         return create_trial(state=TrialState.FAIL, params=params, distributions=dict(space))
     return create_trial(
-        value=tried.score, params=params, distributions=dict(space), constraints={"guards": tried.guard_excess},
+        value=tried.score,
+        params=params,
+        distributions=dict(space),
+        constraints={"guards": tried.guard_excess},
         user_attrs={"standard_error": tried.standard_error},
-    )  # fmt: skip
+    )
 
 
 def _closest(knob: Knob, wanted: Value, moves: tuple[Value, ...], chance: random.Random) -> Value:

@@ -130,28 +130,36 @@ def _known(database: sqlite3.Connection) -> _Known:
     events = database.execute("SELECT time, session, text FROM events ORDER BY rowid")
     readings = database.execute("SELECT id FROM probes WHERE kind = 'reading'")
     return _Known(
-        {row[0]: (row[1], row[2]) for row in sessions}, frozenset(row[0] for row in sessions if row[3]),
-        tuple(map(row_text, rows)), tuple(one_line(" ".join(event)) for event in events),
+        {row[0]: (row[1], row[2]) for row in sessions},
+        frozenset(row[0] for row in sessions if row[3]),
+        tuple(map(row_text, rows)),
+        tuple(one_line(" ".join(event)) for event in events),
         frozenset(row[0] for row in readings),
-    )  # fmt: skip
+    )
 
 
 def _followers(workspace: Workspace, known: _Known) -> Iterator[Found]:
     """results.tsv and progress.log: that each has the ledger's lines, in order, and none more of its sessions."""
     own = len(COLUMNS)
     yield _follower(
-        workspace.root / "results.tsv", known, known.rows,
-        lambda line: line.split("\t")[1:2], lambda line: "\t".join(line.split("\t")[:own]),
-    )  # fmt: skip
+        workspace.root / "results.tsv",
+        known,
+        known.rows,
+        lambda line: line.split("\t")[1:2],
+        lambda line: "\t".join(line.split("\t")[:own]),
+    )
     yield _follower(
         workspace.runs / "progress.log", known, known.lines, lambda line: line.split(" ")[1:2], lambda line: line
     )
 
 
 def _follower(
-    path: Path, known: _Known, wanted: tuple[str, ...], session_of: Callable[[str], list[str]],
+    path: Path,
+    known: _Known,
+    wanted: tuple[str, ...],
+    session_of: Callable[[str], list[str]],
     own: Callable[[str], str],
-) -> Found:  # fmt: skip
+) -> Found:
     if not path.exists() and not wanted:
         return Found(str(path), True, "not written yet")
     again = "the next run or resume writes it again from the ledger"
@@ -162,10 +170,11 @@ def _follower(
     mine = [own(line) for line in lines if known.studies.keys() & session_of(line)]
     if (more := [line for line in mine if line not in set(wanted)]) and len(mine) > len(wanted):
         return Found(
-            str(path), False,
+            str(path),
+            False,
             f"has {len(more)} lines of sessions of this ledger that the ledger does not have ({more[0][:60]}...): it "
             f"lost them, or somebody wrote them; restore the ledger, else {again}",
-        )  # fmt: skip
+        )
     if mine == list(wanted):
         return Found(str(path), True, f"{count(len(mine), 'line')}, as the ledger has them")
     if mine == list(wanted[: len(mine)]) and len(known.finished) < len(known.studies):
@@ -220,9 +229,11 @@ def _probes(workspace: Workspace, known: _Known) -> Found:
         return Found(what, True, told)
     names = ", ".join(path.name for path in damaged[:3])
     return Found(
-        what, False, f"{len(damaged)} are damaged ({names}): set them aside, and what is wanted of them is run again",
+        what,
+        False,
+        f"{len(damaged)} are damaged ({names}): set them aside, and what is wanted of them is run again",
         _all([_setting_aside(path) for path in damaged]),
-    )  # fmt: skip
+    )
 
 
 def probe_is_whole(store: ProbeStore, probe: str) -> bool:
@@ -272,9 +283,11 @@ def _stores(workspace: Workspace) -> Iterator[Found]:
 def _bad_lines(path: Path, error: Exception, accept: Accept) -> Found:
     mend = None if isinstance(error, OSError) else lambda: set_bad_lines_aside(path, accept)
     return Found(
-        str(path), False,
-        f"{error}; restore the file, or have the lines that can be read kept with nightlane doctor --repair", mend,
-    )  # fmt: skip
+        str(path),
+        False,
+        f"{error}; restore the file, or have the lines that can be read kept with nightlane doctor --repair",
+        mend,
+    )
 
 
 def _judging(workspace: Workspace, known: _Known) -> Iterator[Found]:

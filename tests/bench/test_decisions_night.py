@@ -165,8 +165,10 @@ def test_what_was_kept_and_taken_back_is_remembered_with_its_truth() -> None:
     played.retract(better)
     record = played.record("somebody", 7)
     assert [(event.kind, event.spent, event.standing) for event in record.events] == [
-        ("keep", 1, True), ("keep", 2, False), ("retract", 2, False),
-    ]  # fmt: skip
+        ("keep", 1, True),
+        ("keep", 2, False),
+        ("retract", 2, False),
+    ]
     assert [event.gain for event in record.made] == pytest.approx([0.4, -0.3])
     assert record.level == pytest.approx(0.4)
     assert (record.missed, record.number, record.spent) == (0, 7, 2)

@@ -95,9 +95,11 @@ def test_what_was_synced_survives_a_power_cut_and_what_was_not_may_be_lost(root:
 
 def test_a_name_is_certain_when_its_folder_was_synced(root: Path) -> None:
     renamed = [
-        ("create", "t"), ("write", "t", ("data", b"new")), ("sync", "t"),
+        ("create", "t"),
+        ("write", "t", ("data", b"new")),
+        ("sync", "t"),
         ("rename", "t", ("other", str(root / "f"))),
-    ]  # fmt: skip
+    ]
     (root / "f").write_text("old")
     assert left_by(root, renamed) == {"old", "new"}
     (root / "again").mkdir()
@@ -127,11 +129,14 @@ def cases(write: Callable[[Path, str], object], kind: str, number: int = 12) -> 
         return [run(act(root))]
 
     scenario = Scenario(
-        "two files", lambda root, run: None, act, again,
+        "two files",
+        lambda root, run: None,
+        act,
+        again,
         lambda root: {name: lines_of(root / name) for name in ("one", "two")},
         acknowledged=lambda errors: {"one"} if "one is done" in errors else set(),
         held=lambda root: {"one"} if lines_of(root / "one") == ["1"] * 300 else set(),
-    )  # fmt: skip
+    )
     stage = Stage(scenario)
     return [stage.play(kind, place) for place in range(number)]
 

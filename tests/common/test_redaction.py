@@ -25,10 +25,13 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789_~.-", min_size=6, max_size=
         ("GET /v1/models?api_key=abc", "GET /v1/models?api_key=***"),
         ("Authorization: Bearer abcdefgh1", "Authorization: Bearer ***"),
         ("Incorrect API key provided: sk-proj-abcdefgh1.", "Incorrect API key provided: sk-***."),
-        *((same, same) for same in ("http://host:8000/v1; mail a@b", "max_tokens=64", "http://host/@me and http://host")),
+        *(
+            (same, same)
+            for same in ("http://host:8000/v1; mail a@b", "max_tokens=64", "http://host/@me and http://host")
+        ),
         ("needs Basic authentication", "needs Basic authentication"),
     ],
-)  # fmt: skip
+)
 def test_what_is_secret_is_taken_out_and_the_rest_stays(text: str, told: str) -> None:
     assert redacted(text, {}) == told
     assert redacted(told, {}) == told

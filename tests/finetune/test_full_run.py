@@ -166,9 +166,14 @@ def test_rows_that_leave_no_room_for_an_answer_are_told_before_the_run(tmp_path:
     ],
 )
 def test_what_the_machine_lacks_is_told_and_a_defect_keeps_its_own_error(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, threads: None,
-    error: Exception, kind: type[Exception], told: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: None,
+    error: Exception,
+    kind: type[Exception],
+    told: str,
+) -> None:
     from probes.train import trl as training
 
     def fail(*_: Any) -> None:

@@ -16,9 +16,7 @@ def test_epochs_count_the_rows_of_the_sources_that_the_mixture_weighs(tmp_path: 
     alone = planned(tmp_path, found, unreviewed=True, steps=None, epochs=2.0)
     assert (alone.steps, alone.rows) == (4, 16)
     assert [source.drawn for source in alone.sources] == [16]
-    mixed = planned(
-        tmp_path, found, unreviewed=True, steps=None, recipe={"mixture": {"mined": 3.0, "good": 1.0}}
-    )  # fmt: skip
+    mixed = planned(tmp_path, found, unreviewed=True, steps=None, recipe={"mixture": {"mined": 3.0, "good": 1.0}})
     assert mixed.steps == 3 * (8 + 32) // 4
     assert {source.name: source.drawn for source in mixed.sources} == {"mined": 90, "good": 30}
 

@@ -25,9 +25,13 @@ def test_two_decisions_on_a_real_small_model(tmp_path: Path) -> None:
     study = LAB / "study.toml"
     command = [sys.executable, "-m", "cli.main", "run", str(study), "--workspace", str(tmp_path)]
     done = subprocess.run(
-        [*command, "--decisions", "2", "--seed", "1"], cwd=LAB.parents[1], stdout=subprocess.PIPE, text=True,
-        timeout=3600, check=False,
-    )  # fmt: skip
+        [*command, "--decisions", "2", "--seed", "1"],
+        cwd=LAB.parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
     assert done.returncode == 0
     table = (tmp_path / "results.tsv").read_text(encoding="utf-8")
     print(table)

@@ -98,9 +98,11 @@ LONG = """def running(items):
 def test_duplicates_are_found_exactly_and_nearly_and_once_each() -> None:
     other = LONG.replace("total, items", "items, total")
     rows = [
-        pair(0, texts=(LONG, "return None")), pair(0, texts=(f"\n{LONG}", "return None")),
-        pair(0, texts=(other, "return None")), pair(5),
-    ]  # fmt: skip
+        pair(0, texts=(LONG, "return None")),
+        pair(0, texts=(f"\n{LONG}", "return None")),
+        pair(0, texts=(other, "return None")),
+        pair(5),
+    ]
     same, near = duplicates(found(*rows))
     assert (same.row, same.other, same.same) == (rows[1].id, rows[0].id, True)
     assert {near.row, near.other} == {rows[0].id, rows[2].id}
@@ -136,14 +138,17 @@ def test_sides_of_different_pipelines_are_counted_by_what_differs() -> None:
         return pair(number, provenance=Provenance((chosen, rejected)))
 
     rows = [
-        of_sides(0, side(bar="full gate"), side(bar="full gate")), of_sides(1, side(bar="full gate"), side()),
-        of_sides(2, side(bar="full gate"), side()), of_sides(3, side("human"), side("mechanical")),
-    ]  # fmt: skip
+        of_sides(0, side(bar="full gate"), side(bar="full gate")),
+        of_sides(1, side(bar="full gate"), side()),
+        of_sides(2, side(bar="full gate"), side()),
+        of_sides(3, side("human"), side("mechanical")),
+    ]
     one = of(*rows)
     assert one.same_pipeline == 1
     assert [(m.chosen, m.rejected, m.rows) for m in one.mismatches] == [
-        (("sampled", "full gate"), ("sampled", ""), 2), (("human", ""), ("mechanical", ""), 1),
-    ]  # fmt: skip
+        (("sampled", "full gate"), ("sampled", ""), 2),
+        (("human", ""), ("mechanical", ""), 1),
+    ]
     assert one.synthetic == 1
     assert {"bars", "origins"} <= set(one.warnings)
     text = audit_markdown([one], "rl_data")
@@ -160,8 +165,9 @@ def test_contamination_is_refused_in_the_text_and_names_the_rows() -> None:
     rows = [pair(0), pair(1, prompt=f"Please: {ASKED}"), pair(2, prompt=ASKED.replace("numbers", "figures"))]
     one = of(*rows)
     assert [(hit.row, hit.prompt, hit.split) for hit in one.contaminated] == [
-        (rows[1].id, "probe-1", "probe"), (rows[2].id, "probe-1", "probe"),
-    ]  # fmt: skip
+        (rows[1].id, "probe-1", "probe"),
+        (rows[2].id, "probe-1", "probe"),
+    ]
     assert one.contaminated[0].similarity == 1.0 > one.contaminated[1].similarity
     assert "**Refused:** 2 rows" in audit_markdown([one], "rl_data")
     assert rows[1].id in audit_markdown([one], "rl_data")

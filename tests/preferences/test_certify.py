@@ -16,9 +16,11 @@ from preferences.store.stores import Stores
 from view.pairs.certify import certify_data, certify_text
 
 CONTRACT = {
-    "entry_point": "double", "parameters": {"xs": "ints"},
-    "reference": "def double(xs):\n    return [2 * x for x in xs]\n", "invariants": ["len(result) == len(xs)"],
-}  # fmt: skip
+    "entry_point": "double",
+    "parameters": {"xs": "ints"},
+    "reference": "def double(xs):\n    return [2 * x for x in xs]\n",
+    "invariants": ["len(result) == len(xs)"],
+}
 PROMPT = "# double(xs) gives twice every item of xs\n"
 RIGHT = "def double(xs):\n    return [x + x for x in xs]\n"
 WRONG = "def double(xs):\n    return [x * x for x in xs]\n"

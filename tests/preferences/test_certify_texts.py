@@ -14,7 +14,7 @@ from preferences.certify.certify_store import certify_pairs, certify_texts
 from preferences.store.annotations import Certification, Vote, text_digest
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
-from view.pairs.certify import UNTOLD, certify_data, certify_text
+from view.pairs.certify import TOPICS_UNKNOWN, certify_data, certify_text
 
 
 def filled(folder: Path, texts: list[Text]) -> Stores:
@@ -48,7 +48,7 @@ def test_what_passes_all_layers_becomes_an_orpo_row_and_the_rest_says_why_not(tm
     assert "9 of 12 rows certified, 9 new in orpo\n" in text
     assert "near_duplicate        1       1       9" in text
     assert f"{rows[3].id}  critical: empty" in text
-    assert UNTOLD not in text
+    assert TOPICS_UNKNOWN not in text
 
 
 def test_what_the_code_gate_has_judged_is_left_to_it(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_conversations_are_certified(tmp_path: Path) -> None:
 def test_a_set_whose_answers_name_no_topic_is_said_to_be_one(tmp_path: Path) -> None:
     done = certify_texts(filled(tmp_path, persona()), "dpo", quiet)
     assert certify_data(done)["topics_told_apart"] is False
-    assert certify_text(done).endswith(UNTOLD)
+    assert certify_text(done).endswith(TOPICS_UNKNOWN)
 
 
 @pytest.mark.parametrize(("contracts", "text"), [(None, False), (Path("contracts.jsonl"), True)])

@@ -159,10 +159,15 @@ def test_the_card_says_what_where_from_and_under_which_licence(tmp_path: Path) -
     assert front["configs"][0]["data_files"] == [{"split": "train", "path": "train.jsonl"}]
     assert front["size_categories"] == ["n<1K"]
     for part in (
-        "3 rows with the columns `prompt`, `chosen`, `rejected`", "Left out: 1 row with more votes down than up",
-        "- decisions: `s1-001`", "- recipes: `kept`, `gone`", "- sides swapped by a vote: 1", "| arithmetic |    3 |",
-        "None of the 3 rows in use asks a probe or holdout prompt", "## Licence",
-    ):  # fmt: skip
+        "3 rows with the columns `prompt`, `chosen`, `rejected`",
+        "Left out: 1 row with more votes down than up",
+        "- decisions: `s1-001`",
+        "- recipes: `kept`, `gone`",
+        "- sides swapped by a vote: 1",
+        "| arithmetic |    3 |",
+        "None of the 3 rows in use asks a probe or holdout prompt",
+        "## Licence",
+    ):
         assert part in card
     assert "nobody has looked" not in card
 

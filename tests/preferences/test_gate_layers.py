@@ -44,18 +44,23 @@ PAIRS: dict[str, tuple[Contract, str, str]] = {
     "differential": (TOTAL, "def total(xs):\n    return sum(map(abs, xs))\n", POSITIVE),
     "property": (TIDY, tidy("return list(dict.fromkeys(xs))"), tidy("return sorted(set(xs))")),
     "fuzz": (
-        TOTAL, "def total(xs):\n    assert len(xs) < 150, 'too long'\n    return sum(x for x in xs if x > 0)\n",
+        TOTAL,
+        "def total(xs):\n    assert len(xs) < 150, 'too long'\n    return sum(x for x in xs if x > 0)\n",
         POSITIVE,
     ),
-    "semantic": (PARSE, "def parse(s):\n    try:\n        return int(s)\n    except Exception:\n        return None\n",
-                 "def parse(s):\n    try:\n        return int(s)\n    except ValueError:\n        return None\n"),
+    "semantic": (
+        PARSE,
+        "def parse(s):\n    try:\n        return int(s)\n    except Exception:\n        return None\n",
+        "def parse(s):\n    try:\n        return int(s)\n    except ValueError:\n        return None\n",
+    ),
     "dataflow": (ENCODE, "def encode(s, k):\n    return s\n", "def encode(s, k):\n    return s * (k or 1)\n"),
     "edge_cases": (MEAN, "def mean(xs):\n    return sum(xs) / len(xs) if xs else 0.0\n", MEAN.reference),
     "coverage": (
-        TOTAL, "def total(xs):\n    if len(xs) > 1000:\n        return 0\n    return sum(x for x in xs if x > 0)\n",
+        TOTAL,
+        "def total(xs):\n    if len(xs) > 1000:\n        return 0\n    return sum(x for x in xs if x > 0)\n",
         "def total(xs):\n    if not xs:\n        return 0\n    return sum(x for x in xs if x > 0)\n",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -90,9 +95,13 @@ def test_nothing_is_written_where_the_gate_runs(tmp_path: Path) -> None:
         + ("print(len(examples(KINDS.values(), 'a')))")
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(done.stdout) > 20
     assert list(tmp_path.iterdir()) == []
 
@@ -127,8 +136,12 @@ def test_each_property_is_broken_by_the_one_and_kept_by_the_other(
 
 
 def test_a_contract_that_its_reference_breaks_is_refused_for_what_it_says(sandboxes: Sandboxes) -> None:
-    mixed = replace(TOTAL, properties=(Property("order_free", "xs"),), reference="def total(xs):\n    return xs[:1]\n",
-                    invariants=())  # fmt: skip
+    mixed = replace(
+        TOTAL,
+        properties=(Property("order_free", "xs"),),
+        reference="def total(xs):\n    return xs[:1]\n",
+        invariants=(),
+    )
     with pytest.raises(BadInput, match="a reference has the properties of its contract, and order_free"):
         receipt(sandboxes, "property", mixed, mixed.reference)
     wrong = replace(TOTAL, invariants=("result > 5",))
@@ -202,29 +215,37 @@ def test_samples_are_lost_in_many_ways(sandboxes: Sandboxes, name: str) -> None:
 
 SOUND = {
     "a status that varies": (
-        FIND, "def find(xs, x):\n    if x in xs:\n        return xs.index(x), True\n    return -1, False\n",
+        FIND,
+        "def find(xs, x):\n    if x in xs:\n        return xs.index(x), True\n    return -1, False\n",
     ),
     "a validator that ends without a word": (
-        DIVIDE, "def ok(b):\n    if b:\n        return True\n\ndef divide(a, b):\n    if ok(b):\n"
+        DIVIDE,
+        "def ok(b):\n    if b:\n        return True\n\ndef divide(a, b):\n    if ok(b):\n"
         "        return a // b\n    raise ValueError('b')\n",
     ),
     "a pair of which one is taken": (DIVIDE, "def divide(a, b):\n    q, _ = divmod(a, b)\n    return q\n"),
     "a pop": (TOTAL, "def total(xs):\n    _ = xs.pop()\n    return sum(xs)\n"),
-    "a procedure": (TOTAL, "def fill(xs, out):\n    out.extend(xs)\n    return out\n\ndef total(xs):\n    out = []\n"
-                    "    fill(xs, out)\n    return sum(out)\n"),
+    "a procedure": (
+        TOTAL,
+        "def fill(xs, out):\n    out.extend(xs)\n    return out\n\ndef total(xs):\n    out = []\n"
+        "    fill(xs, out)\n    return sum(out)\n",
+    ),
     "an elif with nothing to do": (
-        TOTAL, "def total(xs):\n    n = 0\n    for x in xs:\n        if x > 0:\n            n += x\n"
+        TOTAL,
+        "def total(xs):\n    n = 0\n    for x in xs:\n        if x > 0:\n            n += x\n"
         "        elif x == 0:\n            pass\n    return n\n",
     ),
     "an empty class": (TOTAL, "class Bad(ValueError):\n    pass\n\ndef total(xs):\n    raise Bad(xs)\n"),
     "an assert": (TOTAL, "def total(xs):\n    assert xs is not None\n    return sum(xs)\n"),
     "a broad except that raises": (
-        TOTAL, "def total(xs):\n    try:\n        return sum(xs)\n    except Exception as error:\n"
+        TOTAL,
+        "def total(xs):\n    try:\n        return sum(xs)\n    except Exception as error:\n"
         "        raise TypeError('numbers') from error\n",
     ),
     "a function called top": (TOTAL, "def top(xs):\n    return xs and max(xs)\n\ndef total(xs):\n    return top(xs)\n"),
     "names of every scope": (
-        COUNTS, """
+        COUNTS,
+        """
 from __future__ import annotations
 import os.path as p
 TOP = 1
@@ -253,10 +274,11 @@ def later(x): return x
 """,
     ),
     "the cases of a recursion": (
-        FACTORIAL, "def factorial(n):\n    if n == 0:\n        return 1\n    if n == 1:\n        return 1\n"
+        FACTORIAL,
+        "def factorial(n):\n    if n == 0:\n        return 1\n    if n == 1:\n        return 1\n"
         "    return n * factorial(n - 1)\n",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -173,8 +173,10 @@ def test_votes_are_taken_by_the_voter_that_the_row_names_or_else_the_one_who_imp
     found = votes_of(path, held)
     assert found.bad == ()
     assert found.votes == (
-        Vote(one, "up", "bob", TIME), Vote(one, "down", "ann", TIME), Vote(other, "flip", "ann", TIME),
-    )  # fmt: skip
+        Vote(one, "up", "bob", TIME),
+        Vote(one, "down", "ann", TIME),
+        Vote(other, "flip", "ann", TIME),
+    )
     assert (held.vote(found.votes), held.vote(votes_of(path, held).votes)) == (3, 0)
     assert (held.find(one).up, held.find(one).down, held.find(other).flipped) == (1, 1, True)
 

@@ -72,9 +72,12 @@ def test_an_id_names_content_and_provenance_and_not_when_or_under_which_label_it
     one = pair()
     assert one.id == pair(time="2027-01-01", category="other", source="file", receipt={"seconds": 3}).id
     others = [
-        pair(1), pair(kind="preference"), pair(scores=(8.5, 4.0)), pair(prompt="# another\n"),
+        pair(1),
+        pair(kind="preference"),
+        pair(scores=(8.5, 4.0)),
+        pair(prompt="# another\n"),
         pair(provenance=Provenance((side(recipe="kept"), side(recipe="gone")), "s1", "s1-002", "harvest-0", "k")),
-    ]  # fmt: skip
+    ]
     assert len({one.id, *(other.id for other in others)}) == 6
 
 
@@ -150,9 +153,11 @@ def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_ma
         answer("d", 2, "new", "h4"),
     ]
     gone = [
-        answer("A", 3, "old"), answer("B", 4.5, "old", "h2"), answer("C", 1, "old", "h3", sample=1),
+        answer("A", 3, "old"),
+        answer("B", 4.5, "old", "h2"),
+        answer("C", 1, "old", "h3", sample=1),
         answer("D", 9, "old", "h4"),
-    ]  # fmt: skip
+    ]
     (row,) = dpo_rows(kept, gone, KEEP, MAKING)
     assert (row.texts, row.scores, row.kind) == (("a", "A"), (9, 3), "dpo")
     assert (row.provenance.decision, row.provenance.session, row.provenance.prompt) == ("s1-004", "s1", "h1")
@@ -162,11 +167,17 @@ def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_ma
 @pytest.mark.parametrize(
     ("status", "reason", "kept"),
     [
-        ("CRASH", "crash:oom", "new"), ("DISCARD", "unpromising", "new"), ("DISCARD", "unconfirmed", "new"),
-        ("DISCARD", "no_effect", "new"), ("DISCARD", "calibration", "new"), ("KEEP", "improved", "old"),
-        ("DISCARD", "overtaken", "new"), ("RETRACT", "holdout", "new"), ("DISCARD", "inconclusive", "new"),
+        ("CRASH", "crash:oom", "new"),
+        ("DISCARD", "unpromising", "new"),
+        ("DISCARD", "unconfirmed", "new"),
+        ("DISCARD", "no_effect", "new"),
+        ("DISCARD", "calibration", "new"),
+        ("KEEP", "improved", "old"),
+        ("DISCARD", "overtaken", "new"),
+        ("RETRACT", "holdout", "new"),
+        ("DISCARD", "inconclusive", "new"),
     ],
-)  # fmt: skip
+)
 def test_no_pair_comes_from_a_crash_an_open_decision_or_the_incumbent_in_disguise(
     status: str, reason: str, kept: str
 ) -> None:
@@ -210,9 +221,13 @@ def test_a_prompt_gives_at_most_so_many_pairs_the_clearest_first() -> None:
 
 def test_a_preference_is_best_against_worst_of_one_recipe_and_prompt() -> None:
     answers = [
-        answer("x", 5, "r"), answer("best", 9, "r", sample=1), answer("worst", 2, "r", sample=2),
-        answer("alone", 0, "other"), answer("one", 4, "r", "h2"), answer("two", 4.5, "r", "h2", 1),
-    ]  # fmt: skip
+        answer("x", 5, "r"),
+        answer("best", 9, "r", sample=1),
+        answer("worst", 2, "r", sample=2),
+        answer("alone", 0, "other"),
+        answer("one", 4, "r", "h2"),
+        answer("two", 4.5, "r", "h2", 1),
+    ]
     (row,) = preference_rows(answers, MAKING)
     assert (row.texts, row.provenance.decision) == (("best", "worst"), "")
 

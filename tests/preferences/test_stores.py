@@ -29,8 +29,11 @@ def test_rows_are_there_once_in_their_order_and_in_their_own_store(tmp_path: Pat
     again = found.add([pair(4, time="2027-01-01T00:00:00Z"), pair(5), pair(5)])
     assert (again.new, again.known) == ((pair(5).id,), (pair(4).id,))
     assert [found.rows(kind) for kind in KINDS] == [
-        (pair(1, "preference"),), (reward(2),), (pair(0), pair(4), pair(5)), (pair(3, "orpo"),),
-    ]  # fmt: skip
+        (pair(1, "preference"),),
+        (reward(2),),
+        (pair(0), pair(4), pair(5)),
+        (pair(3, "orpo"),),
+    ]
     assert Stores(found.folder).rows("dpo") == found.rows("dpo")
 
 

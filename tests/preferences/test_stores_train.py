@@ -37,13 +37,22 @@ def test_a_step_on_a_store_as_it_lies_there(
     assert {"id", "provenance", "category"} <= set(rows.column_names)
     base = load_base(ModelSettings(path="model"), tiny_folder, "none", "cpu")
     common: dict[str, Any] = {
-        "output_dir": str(tmp_path / "out"), "max_steps": 1, "per_device_train_batch_size": 4, "use_cpu": True,
-        "report_to": "none", "save_strategy": "no", "logging_steps": 1, "max_length": 128, "disable_tqdm": True,
-        "bf16": False, "gradient_checkpointing": False,
-    }  # fmt: skip
+        "output_dir": str(tmp_path / "out"),
+        "max_steps": 1,
+        "per_device_train_batch_size": 4,
+        "use_cpu": True,
+        "report_to": "none",
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "max_length": 128,
+        "disable_tqdm": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+    }
     makers: dict[str, Any] = {
-        "orpo": (ORPOTrainer, ORPOConfig), "reward": (SFTTrainer, SFTConfig),
-    }  # fmt: skip
+        "orpo": (ORPOTrainer, ORPOConfig),
+        "reward": (SFTTrainer, SFTConfig),
+    }
     trainer, config = makers.get(kind, (DPOTrainer, DPOConfig))
     args = {
         "model": base.model,

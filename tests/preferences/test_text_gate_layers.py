@@ -118,10 +118,15 @@ def test_critical_failures_are_named() -> None:
 @pytest.mark.parametrize(
     ("chosen", "rejected", "passed"),
     [
-        (300, 100, True), (301, 100, False), (100, 300, True), (100, 301, False), (4, 40, True), (1, 42, False),
+        (300, 100, True),
+        (301, 100, False),
+        (100, 300, True),
+        (100, 301, False),
+        (4, 40, True),
+        (1, 42, False),
         (1000, 90, False),
     ],
-)  # fmt: skip
+)
 def test_three_times_as_long_or_as_short_is_the_most(chosen: int, rejected: int, passed: bool) -> None:
     found = receipt("length", chosen="a" * chosen + "\n", rejected="b" * rejected)
     assert found.passed is passed
@@ -238,8 +243,11 @@ def test_an_answer_near_its_rejected_side_leaves_nothing_to_learn() -> None:
     assert not found.passed
     assert "similar to its own rejected side" in found.failing
     assert receipt("near_duplicate", rejected=GOOD.chosen + " " + GOOD.rejected + " And so on. " * 9).passed
-    assert receipt("near_duplicate", chosen="It was built in 1911 by men from the south.",
-                   rejected="It was built in 1912 by men from the south.").passed  # fmt: skip
+    assert receipt(
+        "near_duplicate",
+        chosen="It was built in 1911 by men from the south.",
+        rejected="It was built in 1912 by men from the south.",
+    ).passed
 
 
 def test_an_answer_given_to_an_earlier_row_with_another_prompt_is_refused_and_the_row_named() -> None:

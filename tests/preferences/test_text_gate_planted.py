@@ -32,17 +32,19 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "nobody judged it": ("components", lambda text, n: replace(text, score=None, figures=())),
     "a critical failure": ("critical", lambda text, n: replace(text, critical=("breaks_character",))),
     "ten times the length": (
-        "length", lambda text, n: replace(text, chosen=" ".join(f"{text.chosen} In other words:" for _ in range(10))),
+        "length",
+        lambda text, n: replace(text, chosen=" ".join(f"{text.chosen} In other words:" for _ in range(10))),
     ),
     "a loop": ("repetition", lambda text, n: replace(text, chosen=f"{text.chosen}{TAILS[n % 3] * 12}")),
     "a loop of lines": ("repetition", lambda text, n: replace(text, chosen=f"{text.chosen}\nSo.\n" * 6)),
     "another language": ("language", lambda text, n: replace(text, chosen=next(LANGUAGES))),
     "a refusal": ("refusal", lambda text, n: replace(text, chosen=REFUSALS[n % 4] + str(text.rejected))),
     "near the rejected side": (
-        "near_duplicate", lambda text, n: replace(text, rejected=f"{text.chosen}{' Yes' if n % 2 else ''}."),
+        "near_duplicate",
+        lambda text, n: replace(text, rejected=f"{text.chosen}{' Yes' if n % 2 else ''}."),
     ),
     "the answer of an earlier row": ("near_duplicate", lambda text, n: text),
-}  # fmt: skip
+}
 
 
 def planted(texts: Sequence[Text], fault: Fault) -> tuple[list[Text], list[int]]:

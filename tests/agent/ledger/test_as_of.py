@@ -40,9 +40,16 @@ def night(study: Study, workspace: Path, world: World, seed: int) -> tuple[str, 
     noting = Noting(ThompsonProposer(TpeProposer()))
     with watching() as watcher:
         session = begin(
-            study, Workspace(workspace), Overrides(), seed, False, watcher, write_report,
-            runner_of(study, workspace, world), Chain(None, noting, 0.0, "proposer: noting"),
-        )  # fmt: skip
+            study,
+            Workspace(workspace),
+            Overrides(),
+            seed,
+            False,
+            watcher,
+            write_report,
+            runner_of(study, workspace, world),
+            Chain(None, noting, 0.0, "proposer: noting"),
+        )
     return session, noting.shown
 
 
@@ -95,9 +102,13 @@ def test_a_survey_that_a_later_session_took_is_not_known_before(tmp_path: Path) 
         ledger.begin(SessionRow(**{**vars(row), "id": "later"}), short.start)
         moves = [{"knob": "beta", "before": 0.1, "after": 0.15}]
         data = {
-            "wave": 0, "seed": 1, "moves": moves, "differences": {"lists": [0.5, 0.01], "arithmetic": [0.5, 0.01]},
-            "freedom": {"lists": 2.0, "arithmetic": 2.0}, "failure": None,
-        }  # fmt: skip
+            "wave": 0,
+            "seed": 1,
+            "moves": moves,
+            "differences": {"lists": [0.5, 0.01], "arithmetic": [0.5, 0.01]},
+            "freedom": {"lists": 2.0, "arithmetic": 2.0},
+            "failure": None,
+        }
         ledger.record_checks(replace(surveyed, session="later", kind="survey", subject="1.1", data=data))
         ledger.record_checks(replace(surveyed, session="later", subject="later", data={"rows": []}))
         assert ledger.survey_session(row.question, row.key) == "later"

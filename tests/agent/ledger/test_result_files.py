@@ -28,8 +28,9 @@ from view.data.results import read_results
 from view.report.report import write_report
 from view.terminal.live import watching
 
-FOREIGN = row_text({"time": "2025-01-01T00:00:00Z", "session": "other", "id": "other-001", "delta": 0.5,
-                    "description": 'said "so"'})  # fmt: skip
+FOREIGN = row_text(
+    {"time": "2025-01-01T00:00:00Z", "session": "other", "id": "other-001", "delta": 0.5, "description": 'said "so"'}
+)
 
 
 @pytest.fixture
@@ -58,8 +59,16 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def decide(ledger: Ledger, *numbers: int) -> None:
     for number in numbers:
         name, time = f"s1-{number:03d}", "2026-01-01T00:00:00Z"
-        row = {"time": time, "session": "s1", "id": name, "status": "KEEP", "delta": 0.25,
-               "description": f"why {number}", "policy": "0123abcd", "reason": "improved"}  # fmt: skip
+        row = {
+            "time": time,
+            "session": "s1",
+            "id": name,
+            "status": "KEEP",
+            "delta": 0.25,
+            "description": f"why {number}",
+            "policy": "0123abcd",
+            "reason": "improved",
+        }
         ledger.record_decisions(
             [
                 (

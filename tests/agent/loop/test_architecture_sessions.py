@@ -72,9 +72,15 @@ CASES = (
 )
 WITHOUT_SYSTEM = ("bos by template", "strictly alternating", "without system turns")
 WITHOUT_BOS = (
-    "plain, eos only", "plain, eos is bos (GPT-2)", "plain, with pad", "ChatML base", "ChatML, eos ends a turn",
-    "thoughts", "tools", "an end that is no token",
-)  # fmt: skip
+    "plain, eos only",
+    "plain, eos is bos (GPT-2)",
+    "plain, with pad",
+    "ChatML base",
+    "ChatML, eos ends a turn",
+    "thoughts",
+    "tools",
+    "an end that is no token",
+)
 
 STUDY = """
 name = "{name}"
@@ -162,8 +168,9 @@ def sources(kind: str) -> dict[str, list[Row]]:
             rows["turns"] = {"prompt": [user(question)], **turns}
             rows["several"] = {"prompt": [*before, user(f"Then {question}")], **turns}
             rows["whole"] = {
-                "chosen": [*before, user("And so?"), said(right)], "rejected": [*before, user("And so?"), said(wrong)],
-            }  # fmt: skip
+                "chosen": [*before, user("And so?"), said(right)],
+                "rejected": [*before, user("And so?"), said(wrong)],
+            }
         if not kind.startswith("plain") and kind not in WITHOUT_SYSTEM:
             rows["system"] = {"prompt": [{"role": "system", "content": "Be brief."}, user(question)], **turns}
             rows["column"] = {"system": "Be careful.", "prompt": question, "chosen": right, "rejected": wrong}
@@ -204,10 +211,14 @@ def write_study(folder: Path, case: Case) -> Study:
     tiny.write_jsonl(folder / "prompts.jsonl", prompts(case.kind))
     (folder / "rules.toml").write_text(RULES, encoding="utf-8")
     text = STUDY.format(
-        name=case.architecture, model=case.model, objective=case.objective, quantization=case.quantization,
-        batch=max(2, len(rows)), sources="\n".join(f'{form} = "{form}.jsonl"' for form in rows),
+        name=case.architecture,
+        model=case.model,
+        objective=case.objective,
+        quantization=case.quantization,
+        batch=max(2, len(rows)),
+        sources="\n".join(f'{form} = "{form}.jsonl"' for form in rows),
         weights="\n".join(f"{form} = 1.0" for form in rows),
-    )  # fmt: skip
+    )
     (folder / "study.toml").write_text(text, encoding="utf-8")
     return load_study(folder / "study.toml")
 
@@ -236,11 +247,8 @@ def test_every_architecture_and_every_kind_of_tokenizer_has_a_session() -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(case, id=case.name, marks=[] if case == CHEAP else [pytest.mark.architectures])
-        for case in CASES
-    ],
-)  # fmt: skip
+    [pytest.param(case, id=case.name, marks=[] if case == CHEAP else [pytest.mark.architectures]) for case in CASES],
+)
 def test_a_session_decides_on_what_was_trained_and_asked_as_it_is_meant(tmp_path: Path, case: Case) -> None:
     study = write_study(tmp_path, case)
     asking = load_renderer(study.file.model, tmp_path)

@@ -49,7 +49,7 @@ def study(folder: Path) -> Study:
             "policy": {"hopeless": "0.0", "promising": "0.001", "disguised": "0.3", "screening_seeds": "3"},
             "budget": {"decisions": str(WIDTH), "disk_gb": "1"},
         },
-    )  # fmt: skip
+    )
 
 
 def play(asked: Study, workspace: Workspace) -> SessionRecord:

@@ -61,12 +61,17 @@ class Answering(SimulatedRunner):
         if isinstance(outcome, Reading):
             rows = [
                 {
-                    "prompt": score.prompt, "sample": score.sample, "category": score.category, "score": score.value,
-                    "components": {"pass": score.value / 10}, "critical": ["rude"] if score.value < 1 else [],
-                    "outcome": "SIMULATED", "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
+                    "prompt": score.prompt,
+                    "sample": score.sample,
+                    "category": score.category,
+                    "score": score.value,
+                    "components": {"pass": score.value / 10},
+                    "critical": ["rude"] if score.value < 1 else [],
+                    "outcome": "SIMULATED",
+                    "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
                 }
                 for score in outcome.scores
-            ]  # fmt: skip
+            ]
             path = self.store.directory(probe.id) / "answers.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return outcome

@@ -99,9 +99,7 @@ def test_the_prompt_set_without_the_guarded_category_is_refused_before_anything_
     text = simulated_study.STUDY.replace('category = "lists"', f'category = "{TARGET}"')
     text = text.replace("arithmetic = 1.5", "private_voice = 0.5\nposition_discrimination = 0.5")
     path = simulated_study.write_study(tmp_path, text)
-    counts = {
-        "anachronism_trap": 2, "character_consistency": 3, TARGET: 3, "private_voice": 3, "verified_response": 3
-    }  # fmt: skip
+    counts = {"anachronism_trap": 2, "character_consistency": 3, TARGET: 3, "private_voice": 3, "verified_response": 3}
     rows = [
         {
             "id": f"{name}-{n}",

@@ -156,10 +156,11 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     asked = nights.study(
         folder / "study",
         {
-            "lanes.curriculum": None, "budget": {"decisions": "6"},
+            "lanes.curriculum": None,
+            "budget": {"decisions": "6"},
             "policy": {"survey": "6", "disguised": "0.3", "round": "2", "confirming_seeds": "4"},
         },
-    )  # fmt: skip
+    )
     workspace = Workspace(folder / "whole")
     camera = Camera(workspace.root)
     with pytest.MonkeyPatch.context() as patched:

@@ -451,8 +451,9 @@ def test_a_decision_stores_the_policy_it_was_made_under(study: Study, tmp_path: 
     assert policy.pop("digest") == digest_of(policy) == decision.row["policy"]
     assert policy == {
         **Policy(disguised=0.0, holdout_seeds=0, survey=0).model_dump(exclude={"must_see"}),
-        "target": "lists", "guards": {"arithmetic": 1.5},
-    }  # fmt: skip
+        "target": "lists",
+        "guards": {"arithmetic": 1.5},
+    }
     assert decision.comparison is not None
     assert json.dumps(decision.comparison)
     assert set(decision.comparison["differences"]) == {"overall", "lists", "arithmetic"}

@@ -69,7 +69,8 @@ CASES = {
     "pairwise": Case(
         {
             "scorer": {"kind": '"judge"', "pairwise": "true", "calibration": '"calibration.jsonl"'},
-            "runner": {"kind": '"resident"'}, "probe": {"samples": "1"},
+            "runner": {"kind": '"resident"'},
+            "probe": {"samples": "1"},
         }
     ),
     "no holdout prompts": Case({}, prompts=lambda row: row["split"] != "holdout"),
@@ -88,7 +89,7 @@ CASES = {
     "no limit but the moves": Case({"lanes.curriculum": None, "budget": {"decisions": "1000", "hours": "1000.0"}}),
     "dollars": Case({**ONE_LANE, "budget": {"dollars": "1000.0", "dollars_per_hour": "1.0"}}),
     "one decision": Case({"budget": {"decisions": "1"}}, frozenset({"CRASH", "RETRACT", "KEEP", "harvest"}), stop=0),
-}  # fmt: skip
+}
 
 
 def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,10 +228,13 @@ def test_a_failure_is_a_crash_of_its_kind() -> None:
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
-        ({"first_seeds": 5}, "raise those"), ({"hopeless": 0.9}, "swap them"), ({"holdout_seeds": 1}, "2 or more"),
-        ({"night_error": 0.6}, "less than 0.5"), ({"first_seeds": 0}, "greater than or equal to 1"),
+        ({"first_seeds": 5}, "raise those"),
+        ({"hopeless": 0.9}, "swap them"),
+        ({"holdout_seeds": 1}, "2 or more"),
+        ({"night_error": 0.6}, "less than 0.5"),
+        ({"first_seeds": 0}, "greater than or equal to 1"),
     ],
-)  # fmt: skip
+)
 def test_thresholds_that_make_no_sense_are_refused(bad: dict[str, float], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Policy.model_validate(bad)

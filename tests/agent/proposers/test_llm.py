@@ -236,7 +236,7 @@ def test_the_clients_own_retries_get_over_a_passing_failure(opened: Any, first: 
         ),
         ({"content": "late", "delay": 5}, "timed out"),
     ],
-)  # fmt: skip
+)
 def test_an_endpoint_that_fails_mid_session_costs_that_turn_only(opened: Any, reply: dict[str, Any], why: str) -> None:
     asked = opened(*[reply] * 4, good(), settings={"timeout": 0.2 if "delay" in reply else 60})
     assert asked.propose() == Declined(0.0)

@@ -31,9 +31,11 @@ from view.terminal.live import watching
 ROOT = Path(__file__).parents[3]
 ORDERS = {"hard_first": -1.0, "source_first": 0.5, "long_first": -0.5, "easy_first": 1.0}
 WANTED = (
-    ("curriculum", "hard_first"), ("curriculum", "source_first"), ("curriculum", "long_first"),
+    ("curriculum", "hard_first"),
+    ("curriculum", "source_first"),
+    ("curriculum", "long_first"),
     ("curriculum", "easy_first"),
-)  # fmt: skip
+)
 QUIET = "disguised = 0.0\nholdout_seeds = 0"
 
 
@@ -58,9 +60,16 @@ class Wanting:
 def play(study: Study, workspace: Path, wanting: Wanting, effect: Any = order_counts, width: int = 1) -> str:
     with watching() as watcher:
         return begin(
-            study, Workspace(workspace), Overrides(), 0, False, watcher, write_report,
-            runner_of(study, workspace, World(effect, 0.02), width), Chain(None, wanting, 0.0, "proposer: wanting"),
-        )  # fmt: skip
+            study,
+            Workspace(workspace),
+            Overrides(),
+            0,
+            False,
+            watcher,
+            write_report,
+            runner_of(study, workspace, World(effect, 0.02), width),
+            Chain(None, wanting, 0.0, "proposer: wanting"),
+        )
 
 
 def pairs_of(workspace: Path) -> tuple[ProposerPair, ...]:
@@ -113,8 +122,9 @@ def test_a_context_holds_what_was_decided_before_its_incumbent_stood_and_nothing
     first, second = (pair.context for pair in pairs_of(workspace))
     assert [tried.after for tried in first.history] == []
     assert [(tried.after, tried.status) for tried in second.history] == [
-        ("hard_first", "DISCARD"), ("source_first", "KEEP")
-    ]  # fmt: skip
+        ("hard_first", "DISCARD"),
+        ("source_first", "KEEP"),
+    ]
     assert second.response.moved == {"curriculum"}
     assert "hard_first" not in second.moves["curriculum"], "it did harm"
     for pair in pairs_of(workspace):
@@ -129,8 +139,9 @@ def test_a_context_holds_what_was_decided_before_its_incumbent_stood_and_nothing
 
 def test_the_budget_is_what_was_left_then(workspace: Path) -> None:
     assert [pair.context.budget_left for pair in pairs_of(workspace)] == [
-        "4 of 4 decisions, 8.00 of 8 hours", "2 of 4 decisions, 8.00 of 8 hours"
-    ]  # fmt: skip
+        "4 of 4 decisions, 8.00 of 8 hours",
+        "2 of 4 decisions, 8.00 of 8 hours",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -226,10 +237,11 @@ def test_a_later_session_has_pairs_of_its_own_with_the_first_in_its_history(work
     before = [pair.columns() for pair in pairs_of(workspace)]
     later = {**ORDERS, "source_last": -1.0, "short_first": 3.0}
     play(
-        load_study(workspace / "study" / "study.toml"), workspace,
+        load_study(workspace / "study" / "study.toml"),
+        workspace,
         Wanting([("curriculum", "source_last"), ("curriculum", "short_first")]),
         lambda recipe, split: later.get(recipe.curriculum, 0.0),
-    )  # fmt: skip
+    )
     found = pairs_of(workspace)
     assert [pair.columns() for pair in found[:2]] == before
     assert turns(found[2:]) == [(2, 1, "worse")]
@@ -315,11 +327,16 @@ def test_the_card_says_what_a_row_is_and_where_it_is_from(workspace: Path) -> No
     card = proposer_card(done, "cc0-1.0")
     session = done.pairs[0].kept.session
     for part in (
-        "2 rows with the columns `prompt`, `chosen`, `rejected`", "tags: [trl, nightlane, proposer]",
-        "nothing in it was decided later", "never what was measured of it", f"- sessions: `{session}`",
-        f"`{session}-002`, `{session}-004`", "| chosen   | `wanting` | expected by comparisons |    2 |",
-        "| `curriculum` | `worse`     |    2 |", "## Licence\n\ncc0-1.0. ",
-    ):  # fmt: skip
+        "2 rows with the columns `prompt`, `chosen`, `rejected`",
+        "tags: [trl, nightlane, proposer]",
+        "nothing in it was decided later",
+        "never what was measured of it",
+        f"- sessions: `{session}`",
+        f"`{session}-002`, `{session}-004`",
+        "| chosen   | `wanting` | expected by comparisons |    2 |",
+        "| `curriculum` | `worse`     |    2 |",
+        "## Licence\n\ncc0-1.0. ",
+    ):
         assert part in card
 
 
@@ -332,13 +349,15 @@ def test_the_command_writes_the_data_and_its_card(workspace: Path) -> None:
     assert done.returncode == 0, done.stderr
     told, session = json.loads(done.stdout), pairs_of(workspace)[0].kept.session
     assert told == {
-        "kind": "proposer", "file": str(workspace / "out" / "train.parquet"),
-        "card": str(workspace / "out" / "README.md"), "rows": 2,
+        "kind": "proposer",
+        "file": str(workspace / "out" / "train.parquet"),
+        "card": str(workspace / "out" / "README.md"),
+        "rows": 2,
         "decisions": [
             {"chosen": f"{session}-002", "rejected": f"{session}-001"},
             {"chosen": f"{session}-004", "rejected": f"{session}-003"},
         ],
-    }  # fmt: skip
+    }
     assert 'license: "cc0-1.0"' in (workspace / "out" / "README.md").read_text(encoding="utf-8")
 
 

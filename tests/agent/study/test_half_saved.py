@@ -67,8 +67,11 @@ HALVES: dict[str, Callable[[Path, bytes], Any]] = {
 )
 def test_a_file_that_is_whole_again_within_seconds_changed_nothing(
     study: Study,  # noqa: F811
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, half: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    half: str,
+) -> None:
     saving = Saving(tmp_path / "study" / file, HALVES[half], pauses=3)
     saving.install(monkeypatch)
     play(study, tmp_path, decisions=1)
@@ -80,8 +83,9 @@ def test_a_file_that_is_whole_again_within_seconds_changed_nothing(
 
 def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
     study: Study,  # noqa: F811
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     original, asked = SimulatedRunner.run, list[int]()
 
     def refuse_once(runner: SimulatedRunner, batch: Any, *others: Any) -> Any:
@@ -98,8 +102,9 @@ def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
 
 def test_a_file_that_stays_changed_is_believed_after_a_few_seconds(
     study: Study,  # noqa: F811
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     saving = Saving(tmp_path / "study" / "prompts.jsonl", HALVES["gone"], pauses=-1)
     saving.install(monkeypatch)
     with pytest.raises(StudyChanged, match="cannot be read any more"):

@@ -55,8 +55,9 @@ RULES = '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 1\nhigh = 9
 LONG = {"prompt": "What is two plus two? " * 60, "chosen": "It is four.", "rejected": "It is five."}
 TOLD = {
     "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Two?"}],
-    "chosen": [{"role": "assistant", "content": "4"}], "rejected": [{"role": "assistant", "content": "5"}],
-}  # fmt: skip
+    "chosen": [{"role": "assistant", "content": "4"}],
+    "rejected": [{"role": "assistant", "content": "5"}],
+}
 
 
 def row(number: int) -> dict[str, Any]:
@@ -72,16 +73,29 @@ def written(folder: Path, kind: str, rows: list[dict[str, Any]], bad: str = "ref
     if not (folder / "model").exists():
         torch.manual_seed(0)
         config = Qwen3Config(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-            num_key_value_heads=1, head_dim=16, max_position_embeddings=4096,
-        )  # fmt: skip
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=16,
+            max_position_embeddings=4096,
+        )
         Qwen3ForCausalLM(config).save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     prompts = [
-        {"id": f"{split}-{category}-{n}", "split": split, "category": category, "difficulty": 1,
-         "prompt": f"Say {category} {n} for {split}."}
-        for split in ("probe", "harvest", "holdout") for category in tiny.CATEGORIES for n in range(2)
-    ]  # fmt: skip
+        {
+            "id": f"{split}-{category}-{n}",
+            "split": split,
+            "category": category,
+            "difficulty": 1,
+            "prompt": f"Say {category} {n} for {split}.",
+        }
+        for split in ("probe", "harvest", "holdout")
+        for category in tiny.CATEGORIES
+        for n in range(2)
+    ]
     tiny.write_jsonl(folder / "prompts.jsonl", prompts)
     tiny.write_jsonl(folder / "good.jsonl", rows)
     (folder / "rules.toml").write_text(RULES, encoding="utf-8")

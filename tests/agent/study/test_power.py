@@ -57,8 +57,10 @@ SEEDS, PROMPTS, SAMPLES = st.integers(2, 5), st.integers(2, 60), st.integers(1, 
 def test_more_of_anything_never_raises_the_standard_error(seeds: int, prompts: int, samples: int) -> None:
     plain = predict_resolution(Design(seeds, prompts, samples), NOISE, 0.95, 0.01)
     for more in (
-        Design(seeds + 1, prompts, samples), Design(seeds, prompts + 1, samples), Design(seeds, prompts, samples + 1)
-    ):  # fmt: skip
+        Design(seeds + 1, prompts, samples),
+        Design(seeds, prompts + 1, samples),
+        Design(seeds, prompts, samples + 1),
+    ):
         assert predict_resolution(more, NOISE, 0.95, 0.01).standard_error < plain.standard_error
     assert (
         predict_resolution(Design(seeds, prompts, samples, 6), NOISE, 0.95, 0.01).standard_error < plain.standard_error

@@ -104,9 +104,11 @@ def test_a_model_that_lacks_what_a_lane_may_choose_is_refused_before_anything_is
 
     architectures.write("phi3", tmp_path / "phi3", architectures.byte_tokenizer())
     asked = (
-        ('path = "none"', f'path = "{tmp_path / "phi3"}"'), ("effective_batch = 4", "max_length = 128"),
-        ("steps = 20", "steps = 20\nmax_new_tokens = 8"), ("beta = true", "beta = true\nlora_targets = true"),
-    )  # fmt: skip
+        ('path = "none"', f'path = "{tmp_path / "phi3"}"'),
+        ("effective_batch = 4", "max_length = 128"),
+        ("steps = 20", "steps = 20\nmax_new_tokens = 8"),
+        ("beta = true", "beta = true\nlora_targets = true"),
+    )
     assert check_study(study(tmp_path, *asked), quiet).renderer is None
     with pytest.raises(BadInput, match=r"names q_proj, v_proj, and this model .phi3. has no such linear layer"):
         check_study(study(tmp_path, *asked, ('kind = "simulated"', 'kind = "resident"')), quiet)

@@ -107,8 +107,10 @@ def test_the_index_finds_what_comparing_with_every_text_finds(seed: int, length:
 
 def test_a_preamble_that_all_share_hides_no_duplicate() -> None:
     preamble = " ".join(f"word{chr(97 + number % 26)}{chr(97 + number // 26)}" for number in range(60))
-    tasks = [f"{preamble} {' '.join(chr(97 + n // 26) + chr(97 + n % 26) + end for end in 'qrstuvwxyz' * 2)}"
-             for n in range(120)]  # fmt: skip
+    tasks = [
+        f"{preamble} {' '.join(chr(97 + n // 26) + chr(97 + n % 26) + end for end in 'qrstuvwxyz' * 2)}"
+        for n in range(120)
+    ]
     known = Wordings((text, number) for number, text in enumerate(tasks))
     assert known.near(tasks[100].replace("worda", "another", 1)) is not None
     found = known.near(tasks[100].replace("worda", "another", 1))
@@ -122,11 +124,16 @@ SHOAL = "Why is the shoal off Harn Point marked twice on the chart?"
 @pytest.mark.parametrize(
     "text",
     [
-        f"Please, {SHOAL}", f"1. {SHOAL}", f"Q7: {SHOAL}", f"Hello. I have a question: {SHOAL} Thank you.",
-        f"<|im_start|>user\n{SHOAL}<|im_end|>\n<|im_start|>assistant\n", f"[INST] {SHOAL} [/INST]",
-        f"Human: {SHOAL}\n\nAssistant:", SHOAL.replace("shoal", "sho\u00adal"),
+        f"Please, {SHOAL}",
+        f"1. {SHOAL}",
+        f"Q7: {SHOAL}",
+        f"Hello. I have a question: {SHOAL} Thank you.",
+        f"<|im_start|>user\n{SHOAL}<|im_end|>\n<|im_start|>assistant\n",
+        f"[INST] {SHOAL} [/INST]",
+        f"Human: {SHOAL}\n\nAssistant:",
+        SHOAL.replace("shoal", "sho\u00adal"),
     ],
-)  # fmt: skip
+)
 def test_a_prompt_within_a_longer_text_is_the_same_prompt(tmp_path: Path, text: str) -> None:
     reserved = [prompt("mine", "probe", SHOAL)]
     tiny.write_jsonl(tmp_path / "a.jsonl", [{"prompt": text, "chosen": "yes", "rejected": "no"}])

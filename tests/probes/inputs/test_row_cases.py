@@ -34,8 +34,9 @@ def test_a_turn_keeps_what_templates_read_as_the_file_has_it() -> None:
     (asked, call, answer), *_ = GOOD["tools_history.jsonl"]
     assert isinstance(asked, Turn)
     assert messages((call, answer), "user") == [  # type: ignore[arg-type]
-        {"role": "assistant", "content": "", **CALL}, {"role": "tool", "content": "4", "name": "add"},
-    ]  # fmt: skip
+        {"role": "assistant", "content": "", **CALL},
+        {"role": "tool", "content": "4", "name": "add"},
+    ]
 
 
 def test_a_long_file_is_read_whole() -> None:

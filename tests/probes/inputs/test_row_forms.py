@@ -62,8 +62,11 @@ LATER = Texts(turns(*FIRST), SIMPLE.sides)
             Texts(turns(ASKED), (turns((A, "one"), (T, "1"), YES), turns((A, "one"), (T, "2"), NO))),
         ),
         (
-            {"conversations": [{"from": "system", "value": "brief"}, {"from": "human", "value": "is it?"}],
-             "chosen": {"from": "gpt", "value": "yes"}, "rejected": {"from": "gpt", "value": "no"}},
+            {
+                "conversations": [{"from": "system", "value": "brief"}, {"from": "human", "value": "is it?"}],
+                "chosen": {"from": "gpt", "value": "yes"},
+                "rejected": {"from": "gpt", "value": "no"},
+            },
             BRIEF,
         ),
         (row("is it?", "yes", "no", tools=[{"name": "f"}]), Texts(SIMPLE.prompt, SIMPLE.sides, '[{"name":"f"}]')),
@@ -74,10 +77,14 @@ LATER = Texts(turns(*FIRST), SIMPLE.sides)
         (row("", talk(ASKED, YES), talk(ASKED, NO)), SIMPLE),
         (row(" ", talk(ASKED, YES), talk(ASKED, NO)), SIMPLE),
         (row("is it?", "yes", "no", messages=talk(ASKED, YES), conversations=[]), Texts("is it?", ("yes", "no"))),
-        (row(talk(ASKED), "yes", "no", system="brief", messages=talk(ASKED), conversations=talk((S, "brief"), ASKED)),
-         BRIEF),
+        (
+            row(
+                talk(ASKED), "yes", "no", system="brief", messages=talk(ASKED), conversations=talk((S, "brief"), ASKED)
+            ),
+            BRIEF,
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_form_of_a_row_says_the_same(given: dict[str, Any], found: Texts) -> None:
     assert texts_of(given) == found
 

@@ -23,10 +23,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TEXT = "# double with 3 (good)\ndef double(x):\n"
 SIX = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 ADAPTED = {
-    "phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}, "gpt2": {"c_attn", "c_proj", "c_fc"},
+    "phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"},
+    "gpt2": {"c_attn", "c_proj", "c_fc"},
     "qwen3_moe": {"q_proj", "k_proj", "v_proj", "o_proj", "gate", "experts", "base_layer"},
     "mixtral": {"q_proj", "k_proj", "v_proj", "o_proj", "gate", "experts", "base_layer"},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -209,10 +209,17 @@ def test_a_chat_template_that_is_none_is_refused(models: Path, tmp_path: Path, c
 
 SMALL: dict[str, Any] = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 1}
 GPT_OSS = {
-    **SMALL, "model_type": "gpt_oss", "intermediate_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["full_attention"],
+    **SMALL,
+    "model_type": "gpt_oss",
+    "intermediate_size": 32,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "layer_types": ["full_attention"],
     "max_position_embeddings": 4096,
-}  # fmt: skip
+}
 
 
 def configured(models: Path, tmp_path: Path, **config: Any) -> Material:

@@ -38,14 +38,15 @@ FORMS = {
     "several turns": replace(
         PAIR, prompt=(Turn("user", "Hello"), *said("Hello."), USER), chosen=said("Four."), rejected=said("Five.")
     ),
-    "system": replace(
-        PAIR, prompt=(Turn("system", "Be brief."), USER), chosen=said("Four."), rejected=said("Five.")
-    ),
+    "system": replace(PAIR, prompt=(Turn("system", "Be brief."), USER), chosen=said("Four."), rejected=said("Five.")),
     "a call": replace(
-        PAIR, prompt=(USER,), chosen=(Turn("assistant", "", CALL),), rejected=said("Five."),
+        PAIR,
+        prompt=(USER,),
+        chosen=(Turn("assistant", "", CALL),),
+        rejected=said("Five."),
         tools='[{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]',
     ),
-}  # fmt: skip
+}
 NO_SYSTEM = ("bos by template", "strictly alternating", "without system turns")
 TRIMS = ("bos by both", "bos by template", "today's date", "without system turns")
 
@@ -141,9 +142,15 @@ def reasons(mine: TokenRow, theirs: TokenRow, asking: Renderer) -> set[str]:
 
 
 NEW_LINE_BEHIND = (
-    "ChatML base", "ChatML, eos ends a turn", "bos by template", "without system turns", "thoughts", "tools",
-    "bos by post-processor alone", "eos behind the end",
-)  # fmt: skip
+    "ChatML base",
+    "ChatML, eos ends a turn",
+    "bos by template",
+    "without system turns",
+    "thoughts",
+    "tools",
+    "bos by post-processor alone",
+    "eos behind the end",
+)
 REASONS = {
     **{(name, objective): {BEHIND_THE_END} for name in NEW_LINE_BEHIND for objective in ("dpo", "orpo")},
     ("plain, eos is bos (GPT-2)", "orpo"): {BOS_OF_ITS_OWN},
@@ -186,9 +193,11 @@ def columns(tokenizer: Any, pair: Pair) -> dict[str, Any]:
 
     tools = {"tools": json.loads(pair.tools)} if pair.tools else {}
     return {
-        "prompt": shown(pair.prompt, "user"), "chosen": shown(pair.chosen, "assistant"),
-        "rejected": shown(pair.rejected, "assistant"), **tools,
-    }  # fmt: skip
+        "prompt": shown(pair.prompt, "user"),
+        "chosen": shown(pair.chosen, "assistant"),
+        "rejected": shown(pair.rejected, "assistant"),
+        **tools,
+    }
 
 
 def merges(asking: Renderer, pair: Pair) -> bool:
@@ -218,9 +227,12 @@ def test_trl_alone_has_the_same_ids_or_there_is_a_reason(kind: tuple[str, Render
 
 
 REFUSALS = (
-    "it is a conversation and the tokenizer has no chat template", "the chat template refuses it",
-    "it holds '<|", "the chat template leaves its ", "its prompt is a dialogue in one text",
-)  # fmt: skip
+    "it is a conversation and the tokenizer has no chat template",
+    "the chat template refuses it",
+    "it holds '<|",
+    "the chat template leaves its ",
+    "its prompt is a dialogue in one text",
+)
 
 
 @pytest.mark.parametrize("file", row_cases.GOOD)
@@ -314,12 +326,15 @@ ADDING = replace(FORMS["a call"], chosen=(Turn("assistant", "Let me add them.", 
         (CHATML, FORMS["a call"], "tools"),
         (CHATML, replace(FORMS["a call"], tools=""), "tool_calls"),
         (QUIET, FORMS["system"], "system turn"),
-        (QUIET, replace(FORMS["turns"], chosen=(Turn("assistant", "4", '{"reasoning_content": "Two and two."}'),)),
-         "reasoning_content"),
+        (
+            QUIET,
+            replace(FORMS["turns"], chosen=(Turn("assistant", "4", '{"reasoning_content": "Two and two."}'),)),
+            "reasoning_content",
+        ),
         (FORGETFUL, replace(FORMS["turns"], chosen=said("<think>Two and two.</think>4")), "assistant turn"),
         (TOOLS.replace("{{ m.content }}", "{{ m.content if not m.tool_calls }}"), ADDING, "assistant turn"),
     ],
-)  # fmt: skip
+)
 def test_what_a_template_would_leave_out_is_refused(template: str, pair: Pair, what: str) -> None:
     with pytest.raises(Unrenderable, match=f"the chat template leaves its {what} out"):
         Renderer(chatml(template), ModelSettings(path="none")).row(pair)
@@ -328,10 +343,18 @@ def test_what_a_template_would_leave_out_is_refused(template: str, pair: Pair, w
 BRIEF = (Turn("system", "Four."), USER)
 TWO_CALLS = CALL.replace("}}}]}", '}}}, {"type": "function", "function": {"name": "add", "arguments": {"x": 3}}}]}')
 NAMED = (Turn("user", "Is Ann a name?", '{"name": "Ann"}'),)
-DESCRIBED = json.dumps([{
-    "type": "function",
-    "function": {"name": "add", "description": "It adds.", "parameters": {"properties": {"x": {"type": "integer"}}}},
-}])  # fmt: skip
+DESCRIBED = json.dumps(
+    [
+        {
+            "type": "function",
+            "function": {
+                "name": "add",
+                "description": "It adds.",
+                "parameters": {"properties": {"x": {"type": "integer"}}},
+            },
+        }
+    ]
+)
 
 
 ASKS_TO_ADD = replace(FORMS["a call"], prompt=(Turn("user", "add x 2"),))
