@@ -43,4 +43,4 @@ class TestLocalWorkers(RunnerContract):
         return tiny.recipe(), tiny.recipe(objective="dpo")
 
     def failing_recipe(self) -> Recipe:
-        return tiny.recipe(learning_rate=0.9, max_grad_norm=1e9)
+        return tiny.recipe(max_length=8)
