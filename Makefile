@@ -1,5 +1,6 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
 # make test    what is tested at each change; make check: format, lint, types
+# make test-run    the README's make run with one decision, in about ten minutes of processor time
 # make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
 # make bench   the figures of docs/benchmarks.md; make pictures: the pictures of docs/decisions.md
@@ -11,13 +12,16 @@ BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
 
-.PHONY: run test test-real test-architectures check bench pictures docs clean
+.PHONY: run test test-run test-real test-architectures check bench pictures docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
+
+test-run: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m make_run tests/docs/test_readme.py $(ARGUMENTS)
 
 test-real: $(VENV)/.installed-real
 	$(BIN)/python -m pytest -m real --capture=no $(ARGUMENTS)

@@ -25,18 +25,18 @@ for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWE
     os.environ.pop(_name, None)
 
 
-ON_REQUEST = frozenset({"architectures", "real"})
+ON_REQUEST = frozenset({"architectures", "make_run", "real"})
 """Markers of tests that run only where -m names them."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with slow tests first, the longest before all: two workers then end at about the same time."""
+    """Files with slow tests first: two workers then end at about the same time."""
     unasked = [name for name in ON_REQUEST if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path.name != "test_readme.py", item.path not in slow))
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert linked == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
 
 
-@pytest.mark.slow
+@pytest.mark.make_run
 def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) -> None:
     """With one decision, which this seed lets end in screening, in the environment that runs the tests, in a workspace
     of its own."""
