@@ -28,7 +28,7 @@ from testing.simulated_runner import SimulatedRunner
 Sections = Mapping[str, Mapping[str, str] | None]
 """Of a study file: key -> value as TOML has it, which replace the usual ones; None leaves a section out."""
 USUAL: Sections = {
-    "model": {"path": '"none"'},
+    "model": {"path": '"nobody/model"'},
     "recipe": {"learning_rate": "1e-4", "effective_batch": "4", "mixture": '"even"'},
     "data.sources": {"good": '"good.jsonl"'},
     "data.manifests.even": {"good": "1.0"},
