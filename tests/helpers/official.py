@@ -31,7 +31,7 @@ json.dump(found, sys.stdout)
 """
 
 
-def reviews(programs: Sequence[str]) -> list[str]:
+def verdicts(programs: Sequence[str]) -> list[str]:
     """ "passed", or the name of what was raised, for each program with its test."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", _RUN], input=json.dumps(programs), capture_output=True, text=True, check=True

@@ -28,7 +28,7 @@ def refused() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def is_judged() -> list[Certificate]:
+def judged() -> list[Certificate]:
     return []
 
 
