@@ -33,6 +33,7 @@ MEMORY_MB = 256  # address space of the process, of which Python and the modules
 SECONDS = 3.0  # processor time of one question
 DEADLINE = 60.0  # wall-clock seconds of one question, for a busy machine
 LONGEST = 1 << 20  # characters; a longer text is not read
+START_SECONDS = 120.0  # on the clock, until the process says that it is ready
 READY = "ready"  # the first frame of the process
 _WORN_MB = 150  # a process with a higher peak is replaced, since Python keeps most of its memory
 
@@ -127,9 +128,13 @@ class Parser:
             start_new_session=True,  # so that it does not get our Ctrl-C
         )
         assert process.stdout is not None
-        if _read(process.stdout.fileno(), time.monotonic() + DEADLINE) != READY:
-            process.kill()
-            process.communicate()
+        try:
+            started = _read(process.stdout.fileno(), time.monotonic() + START_SECONDS) == READY
+        except BaseException:  # Ctrl-C, say
+            _stop(process)
+            raise
+        if not started:
+            _stop(process)
             raise MissingRequirement(
                 f"the process that parses answers did not start (exit code {process.returncode}); run "
                 f"{sys.executable} -c 'import {__name__}' to see why, and install nightlane again"
@@ -139,9 +144,13 @@ class Parser:
     def _end(self) -> None:
         if self._process is None:
             return
-        self._process.kill()
-        self._process.communicate()  # closes the streams, and waits
+        _stop(self._process)
         self._process = None
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.communicate()  # closes the streams, and waits
 
 
 def serve(seconds: float) -> None:

@@ -186,7 +186,8 @@ def test_a_worker_that_dies_idle_is_restarted_a_few_times_and_then_given_up_and_
     assert len(notes) == 1
     assert "worker 1 is not started again" in notes[0]
     assert "1 of 2 workers are left" in notes[0]
-    assert script.counted("starts-1") == 1 + resident.RESTARTS
+    starts = script.counted("starts-1")  # one that the end of a batch cuts off counts as no death
+    assert 1 + resident.RESTARTS <= starts <= 2 + resident.RESTARTS
 
 
 def _when(condition: Callable[[], bool], file: Path) -> None:

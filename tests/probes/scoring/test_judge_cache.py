@@ -152,7 +152,7 @@ def test_a_file_that_is_no_database_and_a_folder_that_is_a_file_are_one_sentence
     with pytest.raises(MissingRequirement, match="move it away if it is damaged"):
         JudgeCache(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(MissingRequirement, match=r"name a folder that can be written with cache under \[scorer\]"):
+    with pytest.raises(MissingRequirement, match=r"name a writable folder with cache under \[scorer\]"):
         JudgeCache(tmp_path / "file")
 
 
