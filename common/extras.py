@@ -5,7 +5,13 @@ from importlib.util import find_spec
 from common.errors import MissingRequirement
 
 EXTRAS = {
-    "gate": {"coverage": "coverage", "hypothesis": "hypothesis", "py3langid": "py3langid", "sklearn": "scikit-learn"},
+    "gate": {
+        "coverage": "coverage",
+        "hypothesis": "hypothesis",
+        "py3langid": "py3langid",
+        "pyflakes": "pyflakes",
+        "sklearn": "scikit-learn",
+    },
     "bench": {"matplotlib": "matplotlib"},
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""

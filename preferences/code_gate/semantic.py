@@ -1,8 +1,8 @@
 """Layer 5: what a reader of the program would stumble over, from its syntax tree.
 
-Undefined names (undefined_names.py), hard-coded expected values (hard_coded.py), a status that is always the same
-(statuses.py), results of a step thrown away, checks that check nothing, exceptions that are swallowed. A newcomer adds
-a function to `CHECKS`.
+Undefined names (pyflakes), hard-coded expected values (hard_coded.py), a status that is always the same
+(constant_status.py), results of a step that are thrown away, checks that check nothing, exceptions that are swallowed.
+To add a check, add a function to `CHECKS`.
 """
 
 import ast
@@ -26,7 +26,6 @@ from preferences.code_gate.syntax_tree import (
     returns,
     without_docstring,
 )
-from preferences.code_gate.undefined_names import find_undefined
 
 _CHECKS_SOMETHING = re.compile(r"(^|_)(check|assert|verify|validate|ensure|require|test)(_|$)")
 _BROAD = {"Exception", "BaseException"}
@@ -40,7 +39,15 @@ def check(program: ProgramUnderTest) -> Receipt:
 
 
 def _undefined_names(parsed: ParsedProgram) -> Iterator[Finding]:
-    return find_undefined(parsed.program, parsed.tree)
+    """Names that the program reads and never defines or imports. Nothing where it imports *: pyflakes has another
+    message for that."""
+    from pyflakes.checker import Checker
+    from pyflakes.messages import UndefinedName
+
+    undefined = [found for found in Checker(parsed.tree).messages if isinstance(found, UndefinedName)]
+    first = {name: found.lineno for found in reversed(undefined) for name in found.message_args}
+    for name, line in first.items():
+        yield line, f"{name} is used, and nothing defines or imports it"
 
 
 def _hard_coded(parsed: ParsedProgram) -> Iterator[Finding]:

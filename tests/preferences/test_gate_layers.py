@@ -254,7 +254,7 @@ class Box:
     size = TOP
     def get(self): return self.size, __class__, __name__
 
-def counts(s: Later):
+def counts(s: Later) -> "Later":
     global made
     made = [i for i in s]
     def inner():
@@ -271,6 +271,7 @@ def counts(s: Later):
     return lambda *a, **k: (a, k, made)
 
 def later(x): return x
+class Later: pass
 """,
     ),
     "the cases of a recursion": (
