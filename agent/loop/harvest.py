@@ -14,7 +14,7 @@ from agent.loop.measuring import Measuring
 from agent.workspace.folder import full_disk_is_said, uninterrupted
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
-from preferences.build.pairing import (
+from preferences.collection.pairing import (
     INDEPENDENT,
     BatchSettings,
     DecidedPair,

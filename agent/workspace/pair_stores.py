@@ -27,7 +27,7 @@ from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt, load_prompts
 
 if TYPE_CHECKING:
-    from preferences.build.imports import Defaults
+    from preferences.collection.imports import Defaults
     from preferences.store.audit import Audit
     from probes.inputs.rows import BadRow
 
@@ -97,7 +97,7 @@ def import_file(
     stores: Stores, path: Path, kind: str, defaults: "Defaults", by: str | None, skip_bad: bool, say: Say
 ) -> Imported:
     """Take the rows or votes of a file: all, or with ``skip_bad`` the good ones. ``say`` is told of each bad one."""
-    from preferences.build.imports import read_rows, read_votes
+    from preferences.collection.imports import read_rows, read_votes
     from probes.inputs.files import unit_of
     from probes.inputs.where import located
 

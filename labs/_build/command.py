@@ -6,8 +6,8 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from labs._build.material import MANIFEST, Lab
 from common.errors import NightlaneError
+from labs._build.material import MANIFEST, Lab
 
 HERE = Path(__file__).parents[1]
 

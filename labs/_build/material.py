@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from labs._build.files import digest_of_file
 from common.files import write_durably
+from labs._build.files import digest_of_file
 
 MANIFEST = "manifest.json"
 

@@ -15,9 +15,9 @@ import torch
 from agent.study.load import Study, load_study
 from lanes import Recipe
 from probes.generate.sampler import Sampling, generate
+from probes.result.reading import Probe, Reading, Score
 from probes.run.answers import split_scored
 from probes.run.execute import Workbench, measure
-from probes.result.reading import Probe, Reading, Score
 from probes.scoring import Answer
 
 Row = tuple[str, Mapping[str, object]]

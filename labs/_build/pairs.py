@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from probes.inputs.duplicates import Wording
 
 NEAR = 0.5
-"""Questions at least this similar to a reserved one are drawn again. This is stricter than what a study refuses, since a
-lab can always draw another question."""
+"""Questions at least this similar to a reserved one are drawn again. This is stricter than what a study refuses:
+a lab can always draw another question."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Rows through a gate: contracts, receipts and certificates."""
+"""Certifies rows by a gate: receipts, certificates, and the ORPO rows of what passes."""

@@ -1,4 +1,4 @@
-"""A certificate: the receipts of all layers of a gate for one text, a program or an answer; and counts per layer."""
+"""A certificate: the receipts of all layers of a gate for one program or answer. Also counts what each layer caught."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ GATES: Mapping[Gate, tuple[str, ...]] = {
     "code": ("invariant", "differential", "property", "fuzz", "semantic", "dataflow", "edge_cases", "coverage"),
     "text": ("components", "critical", "topic", "length", "repetition", "language", "refusal", "near_duplicate"),
 }
-"""The layers of each gate in order; code_gate/layers.py and text_gate/layers.py have their functions."""
+"""The layers of each gate in order; their functions are in code_gate/layers and text_gate/layers."""
 
 
 def gate_of(text: str) -> Gate:
@@ -26,7 +26,7 @@ def gate_of(text: str) -> Gate:
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """text: digest of the program or answer. against: digest of the contract, or of the prompt and its set. seed: of
-    the drawn inputs, 0 for the text gate. receipts: one per layer in order; none for a mechanically made text."""
+    the drawn inputs, 0 for the text gate. receipts: one per layer, in order; none for a mechanically made text."""
 
     gate: Gate
     text: str
@@ -37,11 +37,12 @@ class Certificate:
 
     def __post_init__(self) -> None:
         origin_of(self.origin)
-        wanted = [] if self.origin == "mechanical" else list(GATES[gate_of(self.gate)])
-        if (found := [receipt.layer for receipt in self.receipts]) != wanted:
+        expected = [] if self.origin == "mechanical" else list(GATES[gate_of(self.gate)])
+        layers = [receipt.layer for receipt in self.receipts]
+        if layers != expected:
             raise BadInput(
-                f"a certificate has the receipts {', '.join(wanted) or '(none)'}, not {', '.join(found) or '(none)'}; "
-                "certify the text again"
+                f"a certificate has the receipts {', '.join(expected) or '(none)'}, not "
+                f"{', '.join(layers) or '(none)'}; certify the text again"
             )
 
     @property
@@ -54,8 +55,8 @@ class Certificate:
         """Why it was refused, in one line; "" for a certified text."""
         if self.origin == "mechanical":
             return (
-                "a mechanical transformation of a failing text teaches how to hide a failure; it can be no chosen "
-                "side, whatever it passes"
+                "a mechanical transformation of a failing text teaches how to hide a failure, so it is never a chosen "
+                "side"
             )
         return "; ".join(f"{receipt.layer}: {receipt.failing}" for receipt in self.receipts if not receipt.passed)
 
@@ -77,7 +78,7 @@ class Certificate:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Certificate":
-        """BadInput for other data, and for a certificate that claims more than its receipts do."""
+        """BadInput for other data, and for a certificate whose `certified` contradicts its receipts."""
         match data:
             case {
                 "gate": str(gate),
@@ -89,19 +90,19 @@ class Certificate:
                 "receipts": list(receipts),
             }:
                 rows = tuple(Receipt.from_json(row if isinstance(row, dict) else {}) for row in receipts)
-                read = Certificate(gate_of(gate), text, against, origin_of(origin), seed, rows)
-                if read.certified == certified:
-                    return read
+                certificate = Certificate(gate_of(gate), text, against, origin_of(origin), seed, rows)
+                if certificate.certified == certified:
+                    return certificate
         raise BadInput(
-            f"a certificate has gate, text, against, origin, seed, receipts, and certified as these say, not "
-            f"{str(data)[:80]}; certify the text again"
+            f"a certificate has gate, text, against, origin, seed, receipts, and certified in agreement with these, "
+            f"not {str(data)[:80]}; certify the text again"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """caught: texts that the layer refused. alone: of these, those that only it refused. left: texts that passed it and
-    all layers before it."""
+    """Numbers of texts. caught: the layer refused them. alone: no other layer did. left: they passed this layer and all
+    before it."""
 
     layer: str
     caught: int
@@ -111,7 +112,7 @@ class Catch:
 
 @dataclass(frozen=True, slots=True)
 class Catches:
-    """texts: the number of all texts. mechanical: of these, those refused for their origin, before any layer."""
+    """texts: the number of all. mechanical: of these, refused for their origin before any layer."""
 
     texts: int
     mechanical: int
@@ -124,13 +125,13 @@ class Catches:
 
 
 def catches(certificates: Sequence[Certificate], gate: Gate) -> Catches:
-    """What each layer of a gate caught; certificates of the other gate are not counted."""
-    own = [certificate for certificate in certificates if certificate.gate == gate]
-    seen = [certificate for certificate in own if certificate.origin != "mechanical"]
-    rows, left = [], seen
+    """Counts what each layer of a gate caught; certificates of the other gate are ignored."""
+    of_gate = [certificate for certificate in certificates if certificate.gate == gate]
+    checked = [certificate for certificate in of_gate if certificate.origin != "mechanical"]
+    layers, remaining = [], checked
     for layer in GATES[gate]:
-        left = [certificate for certificate in left if layer not in certificate.failed]
-        caught = [certificate for certificate in seen if layer in certificate.failed]
+        remaining = [certificate for certificate in remaining if layer not in certificate.failed]
+        caught = [certificate for certificate in checked if layer in certificate.failed]
         alone = sum(certificate.failed == (layer,) for certificate in caught)
-        rows.append(Catch(layer, len(caught), alone, len(left)))
-    return Catches(len(own), len(own) - len(seen), tuple(rows))
+        layers.append(Catch(layer, len(caught), alone, len(remaining)))
+    return Catches(len(of_gate), len(of_gate) - len(checked), tuple(layers))

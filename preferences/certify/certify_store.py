@@ -9,9 +9,15 @@ from common.clock import now
 from common.errors import BadInput, MissingRequirement
 from common.extras import require_extra
 from preferences.certify.certificate import Gate
-from preferences.certify.certification import Certified, certification, certify_case, certify_row, held_to, orpo_of
-from preferences.certify.contracts import load_contracts
-from preferences.code_gate import Sandboxes
+from preferences.certify.certify_rows import (
+    RowCertificate,
+    certify_answer,
+    certify_program,
+    orpo_rows,
+    rows_with_contracts,
+    stored_certification,
+)
+from preferences.code_gate import Sandboxes, load_contracts
 from preferences.store.annotations import usable_rows
 from preferences.store.rows import Kind, Row, kind_of
 from preferences.store.stores import Stores
@@ -21,109 +27,115 @@ from probes.model.embedding import load_embedder
 from sandbox import SandboxUnavailable
 
 PAIRS: tuple[Kind, ...] = ("dpo", "preference")
-BATCH = 25
-TEXTS = 500
-"""A batch of the text gate, which takes milliseconds for a row, and writing a batch reads the whole store."""
+PROGRAM_BATCH = 25
+TEXT_BATCH = 500
+"""The text gate takes milliseconds for a row, and writing a batch reads the whole store."""
 
-Held = TypeVar("Held")
-Say = Callable[[int, int], None]
+Item = TypeVar("Item")
+Progress = Callable[[int, int], None]
+"""Called with the number of rows that are certified or refused, and of all."""
 
 
 @dataclass(frozen=True)
-class Certifying:
-    """What became of a store. ``without``: rows in use that no contract is for; ``new``: ORPO rows that were new;
-    ``refused``: why the store of ORPO rows took others not."""
+class StoreCertification:
+    """``rows``: those that went through the gate, with their certificates. ``without_contract``: the number of rows in
+    use that have none. ``new``: the number of new ORPO rows. ``not_added``: why the store of ORPO rows refused some."""
 
     kind: Kind
     gate: Gate
-    without: int
-    found: tuple[Certified, ...]
+    without_contract: int
+    rows: tuple[RowCertificate, ...]
     new: int
-    refused: tuple[str, ...]
+    not_added: tuple[str, ...]
 
 
 def certify_pairs(
-    stores: Stores, kind: str, contracts: Path | None, text: bool, say: Say, embedder: str | None = None
-) -> Certifying:
-    """By the code gate with the contracts of a file, or by the text gate; BadInput for both or none,
+    stores: Stores, kind: str, contracts: Path | None, text: bool, progress: Progress, embedder: str | None = None
+) -> StoreCertification:
+    """By the code gate with the contracts of a file, or by the text gate. BadInput for both or none,
     MissingRequirement without the packages of the extra "gate"."""
     require_extra("gate", "nightlane pairs certify")
     if text and contracts is None:
-        return certify_texts(stores, kind, say, embedder)
+        return certify_texts(stores, kind, progress, embedder)
     if contracts is not None and not text:
         if embedder is not None:
-            raise BadInput(f"--embedder {embedder} is for --text: the code gate looks at no topic; leave it out")
-        return certify_store(stores, kind, contracts, say)
+            raise BadInput(f"--embedder {embedder} is for --text: the code gate has no topic layer; leave it out")
+        return certify_programs(stores, kind, contracts, progress)
     raise BadInput(
-        "one gate certifies: programs are held to a file of contracts and texts to the text gate; give either "
-        "--contracts FILE or --text"
+        "one gate certifies: the code gate checks programs by a file of contracts, the text gate checks texts; give "
+        "either --contracts FILE or --text"
     )
 
 
-def certify_store(stores: Stores, kind: str, contracts: Path, say: Say) -> Certifying:
-    """Certify every row in use that has a contract. ``say`` is told how many of how many are done."""
-    store = _pairs(kind)
-    known = load_contracts(contracts)
+def certify_programs(stores: Stores, kind: str, contracts: Path, progress: Progress) -> StoreCertification:
+    """Certify every row in use that has a contract."""
+    store = _store_of_pairs(kind)
+    contract_of = load_contracts(contracts)
     rows = stores.read(store)
-    held = held_to(rows, known)
-    without = len(usable_rows(rows)) - len(held)
-    if not held:
+    programs = rows_with_contracts(rows, contract_of)
+    without = len(usable_rows(rows)) - len(programs)
+    if not programs:
         raise BadInput(
-            f"none of the {len(rows)} {store} rows asks a prompt of {contracts}; give the contracts of theirs"
+            f"none of the {len(rows)} {store} rows asks a prompt of {contracts}; give the contracts of their prompts"
         )
     try:
         with Sandboxes() as sandboxes:
-            done = _batches(stores, held, BATCH, lambda one: certify_row(*one, sandboxes), say)
+            done = _in_batches(stores, programs, PROGRAM_BATCH, lambda one: certify_program(*one, sandboxes), progress)
     except SandboxUnavailable as error:
         raise MissingRequirement(str(error)) from None
-    return Certifying(store, "code", without, *done)
+    return StoreCertification(store, "code", without, *done)
 
 
-def certify_texts(stores: Stores, kind: str, say: Say, embedder: str | None = None) -> Certifying:
-    """Certify every row in use, within the set of all of them. ``embedder``: a folder or hub id."""
-    store = _pairs(kind)
+def certify_texts(stores: Stores, kind: str, progress: Progress, embedder: str | None = None) -> StoreCertification:
+    """Certify every row in use, compared with all of them. ``embedder``: a folder or hub id."""
+    store = _store_of_pairs(kind)
     rows = stores.read(store)
-    held = cases(rows, load_embedder(embedder, Path()) if embedder and any(one.used for one in rows) else None)
-    if not held:
+    embed = load_embedder(embedder, Path()) if embedder and any(row.used for row in rows) else None
+    answers = cases(rows, embed)
+    if not answers:
         raise BadInput(
-            f"{stores.path(store)} has no row in use for the text gate, which leaves to the code gate what that has "
+            f"{stores.path(store)} has no row in use for the text gate, which skips rows that the code gate has "
             f"judged; see nightlane pairs list --kind {store}"
         )
-    return Certifying(store, "text", 0, *_batches(stores, held, TEXTS, certify_case, say))
+    return StoreCertification(store, "text", 0, *_in_batches(stores, answers, TEXT_BATCH, certify_answer, progress))
 
 
-def _pairs(kind: str) -> Kind:
+def _store_of_pairs(kind: str) -> Kind:
     store = kind_of(kind)
     if store not in PAIRS:
-        raise BadInput(f"--kind {kind}: pairs are certified, and their ORPO rows made; use one of {', '.join(PAIRS)}")
+        raise BadInput(f"--kind {kind}: only stores of pairs are certified; use one of {', '.join(PAIRS)}")
     return store
 
 
-def _batches(
-    stores: Stores, held: Sequence[Held], size: int, certify: Callable[[Held], Certified], say: Say
-) -> tuple[tuple[Certified, ...], int, tuple[str, ...]]:
-    """What was certified, how many ORPO rows were new, and why their store refused others. Certificates are on the disk
-    after each batch, so that Ctrl-C loses few."""
-    found, new, refused, reserved = list[Certified](), 0, list[str](), stores.reserved()
-    for start in range(0, len(held), size):
-        batch = [certify(one) for one in held[start : start + size]]
-        stores.certify([certification(one, now()) for one in batch])
-        more, why = _added(stores, orpo_of(batch), reserved)
-        new, refused, found = new + more, refused + why, found + batch
-        say(len(found), len(held))
-    return tuple(found), new, tuple(refused)
+def _in_batches(
+    stores: Stores,
+    items: Sequence[Item],
+    size: int,
+    certify: Callable[[Item], RowCertificate],
+    progress: Progress,
+) -> tuple[tuple[RowCertificate, ...], int, tuple[str, ...]]:
+    """The certified rows, the number of new ORPO rows, and why their store refused others. Each batch is on the disk
+    before the next begins, so that Ctrl-C loses little."""
+    rows, new, not_added, reserved = list[RowCertificate](), 0, list[str](), stores.reserved()
+    for start in range(0, len(items), size):
+        batch = [certify(item) for item in items[start : start + size]]
+        stores.certify([stored_certification(one, now()) for one in batch])
+        added, reasons = _add(stores, orpo_rows(batch), reserved)
+        new, not_added, rows = new + added, not_added + reasons, rows + batch
+        progress(len(rows), len(items))
+    return tuple(rows), new, tuple(not_added)
 
 
-def _added(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> tuple[int, list[str]]:
-    """How many were new, and why others were refused: one row whose prompt was reserved later, say, keeps no other out.
-    BadInput where none of several can be added: then it is the store."""
+def _add(stores: Stores, rows: Sequence[Row], reserved: Reserved) -> tuple[int, list[str]]:
+    """How many rows were new, and why others were refused: a row whose prompt was reserved later does not keep the
+    others out. BadInput when all of several rows are refused: then the store itself is broken."""
     try:
         return len(stores.add(rows, reserved).new), []
     except BadInput as error:
         if len(rows) == 1:
             return 0, [str(error)]
-        alone = [_added(stores, [row], reserved) for row in rows]
-        refused = [why for _, own in alone for why in own]
+        one_by_one = [_add(stores, [row], reserved) for row in rows]
+        refused = [reason for _, reasons in one_by_one for reason in reasons]
         if len(refused) == len(rows):
             raise
-        return sum(new for new, _ in alone), refused
+        return sum(new for new, _ in one_by_one), refused

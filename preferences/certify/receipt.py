@@ -1,4 +1,4 @@
-"""A receipt: what one layer found."""
+"""A receipt: the result of one layer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from common.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`failing` is the input or the line that failed, and how; empty exactly where the layer passed."""
+    """failing: the input or line that failed, and how; empty if and only if the layer passed."""
 
     layer: str
     passed: bool

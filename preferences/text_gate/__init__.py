@@ -1,21 +1,21 @@
-"""The text gate: certifies that an answer in words is fit to be chosen before a model is trained on it.
+"""The text gate: certifies that an answer in words may be a chosen side before a model is trained on it.
 
-    for case in cases(rows):              # the pairs of one store as they stand; they are looked at as a set
+    for case in cases(rows):              # the pairs of one store, which are compared with each other
         certificate = certify(case)
         certificate.certified             # True only when all eight layers passed
         certificate.reason                # else which layers refused it, and the passage or row that failed
 
-    1 components      each of the judge's at least 5 and the score at least 7, of 10; somebody judged it
+    1 components      it has a score or components; each component is at least 5 and the score at least 7, of 10
     2 critical        no critical failure
     3 topic           it answers its own prompt: no other prompt of the set is clearly nearer to it
     4 length          between a third and three times as long as the rejected side
     5 repetition      no loop of words or of lines
     6 language        in the script and language of its prompt, or one that the prompt names
-    7 refusal         it does not begin by declining
+    7 refusal         it does not begin with a refusal
     8 near_duplicate  not nearly the rejected side, nor the answer of an earlier row to another prompt
 
-Every layer runs, also after one that refused, so that `catches` can tell what each caught alone. None of them asks a
-model, but topic where `cases` is given an embedder, and none draws: the same set gives the same certificates.
+All layers run, even after one has refused, so that `catches` can count what each layer alone caught. Only topic may use
+a model, when `cases` gets an embedder. Nothing is random: the same set gives the same certificates.
 """
 
 from common.digests import digest_of
@@ -28,7 +28,7 @@ __all__ = ["LAYERS", "Case", "cases", "certify"]
 
 
 def certify(case: Case) -> Certificate:
-    """The chosen side of a row through all eight layers; what is mechanical is refused unseen."""
+    """The chosen side of a row through all eight layers; a mechanically made one is refused before any layer."""
     origin = case.side.origin
     receipts = () if origin == "mechanical" else tuple(check(case) for check in LAYERS.values())
     digest = digest_of(text_to_json(case.row.texts[0]))

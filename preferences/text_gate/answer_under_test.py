@@ -1,4 +1,4 @@
-"""What the layers look at: the chosen side of a row, and what the other rows of its set say of it."""
+"""The case that the layers check: the chosen side of a row, and how it compares with the other rows of its set."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from probes.inputs.turns import plain
 
 @dataclass(frozen=True)
 class Case:
-    """A row as it stands, flipped or not. nearness: how near its chosen side is to its own prompt and to another of
-    the set. repeat: the earlier row that it repeats. against: the digest of prompt, rejected side and set."""
+    """A row, flipped if its votes say so. nearness: how near its chosen side is to its own prompt and to another of the
+    set. repeat: the earlier row that it repeats. against: the digest of prompt, rejected side and set."""
 
     row: AnnotatedRow
     nearness: Nearness
@@ -29,8 +29,8 @@ class Case:
         return plain(self.row.row.prompt)
 
     @cached_property
-    def asked(self) -> str:
-        """What the user says last; of a plain prompt, all of it."""
+    def question(self) -> str:
+        """The last turn of the user; a plain prompt as a whole."""
         prompt = self.row.row.prompt
         turns = [] if isinstance(prompt, str) else [turn.content for turn in prompt if turn.role == "user"]
         return turns[-1] if turns else self.prompt
@@ -54,12 +54,17 @@ class Case:
 
 
 def cases(rows: Iterable[AnnotatedRow], embed: Embed | None = None) -> tuple[Case, ...]:
-    """The pairs in use, each within the set of all of them. What the set says is found once for all. ``embed``: whose
-    vectors say what a text is about; without, its words do. What the code gate has judged is left to it."""
-    used = [one for one in usable_rows(rows) if (one.receipt or {}).get("gate") != "code"]
-    near, again = nearness(used, embed), repeats(used)
-    whole = digest_of(sorted([one.id, one.flipped] for one in used))
+    """The pairs in use, each compared with all of them. Rows that the code gate has judged are left out. ``embed``: its
+    vectors show what a text is about; without it, the words of the text do."""
+    used = [row for row in usable_rows(rows) if (row.receipt or {}).get("gate") != "code"]
+    nearness_of, repeat_of = nearness(used, embed), repeats(used)
+    rows_digest = digest_of(sorted([row.id, row.flipped] for row in used))
     return tuple(
-        Case(one, near[one.id], again.get(one.id), digest_of([whole, text_to_json(one.row.prompt), one.id]))
-        for one in used
+        Case(
+            row=row,
+            nearness=nearness_of[row.id],
+            repeat=repeat_of.get(row.id),
+            against=digest_of([rows_digest, text_to_json(row.row.prompt), row.id]),
+        )
+        for row in used
     )

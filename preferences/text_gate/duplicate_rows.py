@@ -1,8 +1,8 @@
-"""Which rows of a set say what an earlier one says. Texts are compared as in probes/inputs/duplicates.py.
+"""Rows of a set that repeat an earlier one. Texts are compared as in probes/inputs/duplicates.py.
 
-An answer that is given to two different prompts is boilerplate, or belongs to one of them only. Answers of fewer than
-FEWEST words ("Yes.", "Paris") may be right for many. The same prompt may have the same answer twice, against another
-rejected side.
+An answer to two different prompts is boilerplate, or belongs to only one of them. Answers of fewer than FEWEST words
+("Yes.", "Paris") may be right for many prompts. The same prompt may have the same answer twice, against different
+rejected sides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from probes.inputs.turns import plain
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """An earlier row. whole: prompt and both sides are the same; else the chosen side is near, the prompt another."""
+    """The earlier row. whole: prompt and both sides are equal; else only the chosen sides are similar."""
 
     row: str
     similarity: float
@@ -23,7 +23,7 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Answer:
     row: str
     prompt: Wording
     chosen: Wording
@@ -32,23 +32,24 @@ class _Said:
 def repeats(rows: Sequence[AnnotatedRow]) -> Mapping[str, Repeat]:
     """The rows that repeat an earlier one, by id; about linear in their number."""
     first: dict[tuple[Wording, ...], str] = {}
-    texts: list[tuple[str, _Said]] = []
-    found: dict[str, Repeat] = {}
-    for one in rows:
-        row = tuple(Wording.of(plain(text)) for text in (one.row.prompt, *one.texts))
-        if (other := first.setdefault(row, one.id)) != one.id:
-            found[one.id] = Repeat(other, 1.0, True)
-        if len(row[1].words) >= FEWEST:
-            texts.append((plain(one.texts[0]), _Said(one.id, row[0], row[1])))
-    for said, earlier, _ in Wordings(texts).repeats():
-        similarity = alike(said.chosen, earlier.chosen)
-        if similarity >= NEAR and said.prompt.similarity(earlier.prompt) < NEAR:
-            found.setdefault(said.row, Repeat(earlier.row, similarity, False))
-    return found
+    answers: list[tuple[str, _Answer]] = []
+    repeat_of: dict[str, Repeat] = {}
+    for row in rows:
+        prompt, chosen, rejected = (Wording.of(plain(text)) for text in (row.row.prompt, *row.texts))
+        earlier_id = first.setdefault((prompt, chosen, rejected), row.id)
+        if earlier_id != row.id:
+            repeat_of[row.id] = Repeat(earlier_id, 1.0, True)
+        if len(chosen.words) >= FEWEST:
+            answers.append((plain(row.texts[0]), _Answer(row.id, prompt, chosen)))
+    for answer, earlier, _ in Wordings(answers).repeats():
+        similarity = shingle_similarity(answer.chosen, earlier.chosen)
+        if similarity >= NEAR and answer.prompt.similarity(earlier.prompt) < NEAR:
+            repeat_of.setdefault(answer.row, Repeat(earlier.row, similarity, False))
+    return repeat_of
 
 
-def alike(text: Wording, other: Wording) -> float:
-    """The similarity of two wordings; of a text that the other holds, too, as far as their shingles are the same."""
+def shingle_similarity(text: Wording, other: Wording) -> float:
+    """Like `Wording.similarity`, but a text that contains the other does not count as equal to it."""
     if text.words == other.words:
         return 1.0
     if text.names != other.names or not (text.shingles and other.shingles):

@@ -1,8 +1,8 @@
-"""Which language and which script a text is in, and which languages it names in English.
+"""Detects the language and the script of a text, and the languages that it names in English.
 
 The detector is py3langid (Lui & Baldwin 2012, "langid.py: an off-the-shelf language identification tool", retrained):
-naive Bayes on bytes, 140 languages, its certainty falling with the length of the text. What it is not certain of is
-English where enough of its words are among the commonest of English, and else in no language that is known here.
+naive Bayes on bytes, 140 languages; the shorter the text, the less certain it is. A text of which it is not certain is
+English if enough of its words are among the commonest of English, else its language is unknown.
 """
 
 import functools
@@ -45,46 +45,45 @@ no nn da, hr sr bs, id ms, cs sk, gl pt, gl es an ext, ca oc, af nl, de lb, en p
 zh yue wuu, ar ary arz, uz uzs, lv ltg, el grc, he hbo, zu xh, st nso, tl bcl, kk ky, tt ba crh, ku sdh,
 no nn sv
 """
-_KIN = tuple(frozenset(group.split()) for group in _RELATED.split(","))
+_RELATED_CODES = tuple(frozenset(group.split()) for group in _RELATED.split(","))
 _ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "FULLWIDTH": "LATIN", "HALFWIDTH": "CJK"}
 
 
 def language_of(text: str) -> str:
-    """The code of the language; "" where nothing says it for certain."""
-    shown = text[:LONGEST]
-    if sum(map(str.isalpha, shown)) >= FEWEST_LETTERS:
-        code, certainty = _detector().classify(shown)
+    """The code of the language; "" if it is not certain."""
+    beginning = text[:LONGEST]
+    if sum(map(str.isalpha, beginning)) >= FEWEST_LETTERS:
+        code, certainty = _detector().classify(beginning)
         if certainty >= CERTAIN:
             return "" if code == "zxx" else str(code)
-    words = Text.of(shown).words
+    words = Text.of(beginning).words
     common = sum(word in STOP_WORDS["en"] for word in words)
     return "en" if len(words) >= ENGLISH_WORDS and common >= ENGLISH_SHARE * len(words) else ""
 
 
-def kin(code: str, other: str) -> bool:
-    """Whether it is one language, or two that a detector takes for one another."""
-    return code == other or any(code in group and other in group for group in _KIN)
+def related(code: str, other: str) -> bool:
+    """Whether the codes are equal, or of two languages that a detector mixes up."""
+    return code == other or any(code in group and other in group for group in _RELATED_CODES)
 
 
 def script_of(text: str) -> str:
-    """The script of most of the letters, as Unicode names them; "" where there are fewer than ten. Han characters and
-    kana are one."""
+    """The script of most letters, as Unicode names it; "" for fewer than ten letters. Han and kana are one."""
     counted = Counter(map(_script, filter(str.isalpha, text[:LONGEST])))
     return counted.most_common(1)[0][0] if counted.total() >= 10 else ""
 
 
 def scripts_of(text: str) -> frozenset[str]:
-    """Those that a tenth of the letters or more are of."""
+    """The scripts of at least a tenth of the letters each."""
     counted = Counter(map(_script, filter(str.isalpha, text[:LONGEST])))
     return frozenset(script for script, times in counted.items() if times >= counted.total() / 10)
 
 
 def named(text: str) -> frozenset[str]:
-    """The English names of languages that stand in the text."""
+    """The English names of languages in the text."""
     return frozenset(name.capitalize() for name in _NAMED.findall(text))
 
 
-def told(code: str) -> str:
+def name_of(code: str) -> str:
     """The English name of a language, or its code."""
     return _NAME_OF.get(code, code)
 

@@ -1,12 +1,12 @@
-"""Where the answers and prompts of a set lie: by the words that they share, or by the vectors of an embedder.
+"""Vectors of the answers and prompts of a set: of the words that they share, or of an embedder.
 
-By words: TF-IDF of words and of the 3 to 5 characters within them, which stand in for stems (Salton & Buckley 1988,
+By words: TF-IDF of words and of the 3 to 5 characters within them, in place of stems (Salton & Buckley 1988,
 "Term-weighting approaches in automatic text retrieval"), with the square of the inverse document frequency, so that a
 rare word that answer and prompt share counts and "what should I" does not; a document is a row. A prompt's profile is
-what it asks, and the mean of its rejected sides, which name the thing where the prompt only hints at it.
+its own vector plus the mean of its rejected sides, which name the thing where the prompt only hints at it.
 
 By an embedder: its vectors, centred on the set (Arora, Liang & Ma 2017, "A simple but tough-to-beat baseline for
-sentence embeddings", remove what all have in common), and a prompt's profile is what it asks.
+sentence embeddings", remove what all have in common). A prompt's profile is its own vector.
 """
 
 import re
@@ -19,19 +19,21 @@ from numpy.typing import NDArray
 
 LONGEST = 20_000
 COMMON, SMALL = 0.2, 500
-"""Terms in a larger share of more than SMALL rows are left out: they weigh next to nothing and take most time."""
+"""Terms in more than this share of the rows of a set larger than SMALL are left out: they weigh little and take
+most of the time."""
 
 Array = NDArray[np.float32]
 Places = NDArray[np.intp]
 Embed = Callable[[Sequence[str]], Array]
-"""One vector a text."""
+"""Returns one vector per text."""
 Matrix = Any
-"""One vector a row: scipy's sparse rows, or an Array."""
+"""One vector per row: scipy's sparse rows, or an Array."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of a leak: how much nearer another prompt is at least, how near that one at least, its own at most."""
+    """An answer leaked if another prompt is nearer than its own by `margin`, that one at least `floor` near and its own
+    at most `far`."""
 
     margin: float
     floor: float
@@ -40,13 +42,12 @@ class Bounds:
 
 BY_WORDS = Bounds(0.1, 0.12, 0.2)
 BY_EMBEDDER = Bounds(0.11, 0.12, 0.2)
-"""Chosen with averaged vectors of words; not measured with a model that reads whole texts. See the docstring of
-nearness.py."""
+"""Chosen with averaged vectors of words; not measured with a transformer (topic_similarity.py)."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """answers: of the rows. prompts, profiles: of the distinct prompts. All lie in one space."""
+    """Vectors of the same dimensions. answers: of the rows. prompts, profiles: of the distinct prompts."""
 
     answers: Matrix
     prompts: Matrix
@@ -55,8 +56,8 @@ class Space:
 
     def near(self, rows: slice | Places) -> Array:
         """How near these answers are to each prompt of the set; a new array."""
-        found = self.answers[rows] @ self.profiles.T
-        return np.asarray(found if isinstance(found, np.ndarray) else found.toarray(), dtype=np.float32)
+        product = self.answers[rows] @ self.profiles.T
+        return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), dtype=np.float32)
 
     def alike(self, prompts: Places, others: Places) -> Array:
         """The cosines of prompts with as many others."""
@@ -71,16 +72,17 @@ def by_words(asked: Places, prompts: Sequence[str], chosen: Sequence[str], rejec
 
     kinds = [[_words(text) for text in texts] for texts in (prompts, chosen, rejected)]
     rows = [" ".join((kinds[0][place], *sides)) for place, *sides in zip(asked, *kinds[1:], strict=True)]
-    about, answers, others = _weighed(rows, kinds)
+    prompt_vectors, answers, rejected_vectors = _tfidf(rows, kinds)
     count = np.bincount(asked, minlength=len(prompts))
     shares = sparse.csr_array((1 / count[asked].astype(np.float32), (asked, np.arange(len(asked)))))
-    return Space(answers, about, (about + shares @ others).tocsr(), BY_WORDS)
+    return Space(answers, prompt_vectors, (prompt_vectors + shares @ rejected_vectors).tocsr(), BY_WORDS)
 
 
 def by_embedder(embed: Embed, prompts: Sequence[str], chosen: Sequence[str], rejected: Sequence[str]) -> Space:
-    about, answers, others = (unit(embed(texts)) for texts in (prompts, chosen, rejected))
-    about, answers = unit(about - about.mean(0)), unit(answers - (answers.mean(0) + others.mean(0)) / 2)
-    return Space(answers, about, about, BY_EMBEDDER)
+    prompt_vectors, answers, others = (unit(embed(texts)) for texts in (prompts, chosen, rejected))
+    prompt_vectors = unit(prompt_vectors - prompt_vectors.mean(0))
+    answers = unit(answers - (answers.mean(0) + others.mean(0)) / 2)
+    return Space(answers, prompt_vectors, prompt_vectors, BY_EMBEDDER)
 
 
 def unit(rows: Array) -> Array:
@@ -89,8 +91,8 @@ def unit(rows: Array) -> Array:
     return np.asarray(rows / np.where(lengths > 1e-6, lengths, np.inf), dtype=np.float32)
 
 
-def _weighed(rows: Sequence[str], kinds: Sequence[Sequence[str]]) -> list[Matrix]:
-    """Words and characters weigh the same."""
+def _tfidf(rows: Sequence[str], kinds: Sequence[Sequence[str]]) -> list[Matrix]:
+    """The vectors of each kind of text; words and characters weigh the same."""
     from scipy import sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -110,9 +112,9 @@ def _joined(parts: Sequence[Matrix]) -> Matrix:
     from scipy import sparse
     from sklearn.preprocessing import normalize
 
-    found = sparse.hstack([normalize(part) for part in parts], format="csr")
-    found.eliminate_zeros()
-    return normalize(found)
+    joined = sparse.hstack([normalize(part) for part in parts], format="csr")
+    joined.eliminate_zeros()
+    return normalize(joined)
 
 
 def _words(text: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from labs._build.material import MANIFEST
 from labs.microcoder.corpus import write_corpus
 from labs.microcoder.material import Size, build, is_complete
-from preferences.certify.contracts import load_contracts
+from preferences.code_gate import load_contracts
 from probes.inputs.prompts import load_prompts
 from probes.inputs.training_rows import check_overlap, load_source
 

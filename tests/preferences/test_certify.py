@@ -9,7 +9,7 @@ import pytest
 from some_rows import TIME, pair, side, stores
 
 from common.errors import BadInput
-from preferences.certify.certify_store import certify_store
+from preferences.certify.certify_store import certify_programs
 from preferences.store.annotations import Vote
 from preferences.store.provenance import Provenance
 from preferences.store.stores import Stores
@@ -51,7 +51,7 @@ def known(folder: Path) -> Path:
 def test_what_passes_all_layers_becomes_an_orpo_row_and_the_rest_says_why_not(tmp_path: Path) -> None:
     found = filled(tmp_path, row(RIGHT, OTHER), row(WRONG, OTHER), pair(7))
     told = list[tuple[int, int]]()
-    done = certify_store(found, "dpo", known(tmp_path), lambda place, of: told.append((place, of)))
+    done = certify_programs(found, "dpo", known(tmp_path), lambda place, of: told.append((place, of)))
     assert told == [(2, 2)]
     data = certify_data(done)
     assert (data["rows"], data["certified"], data["without_contract"], data["new_orpo_rows"]) == (2, 1, 1, 1)
@@ -75,21 +75,21 @@ def test_what_passes_all_layers_becomes_an_orpo_row_and_the_rest_says_why_not(tm
 
 def test_certifying_twice_changes_nothing(tmp_path: Path) -> None:
     found = filled(tmp_path, row(RIGHT, OTHER))
-    assert certify_store(found, "dpo", known(tmp_path), lambda place, of: None).new == 1
+    assert certify_programs(found, "dpo", known(tmp_path), lambda place, of: None).new == 1
     before = {path.name: path.read_bytes() for path in found.folder.glob("*.jsonl")}
-    assert certify_store(found, "dpo", known(tmp_path), lambda place, of: None).new == 0
+    assert certify_programs(found, "dpo", known(tmp_path), lambda place, of: None).new == 0
     assert {path.name: path.read_bytes() for path in found.folder.glob("*.jsonl")} == before
 
 
 def test_the_side_that_is_chosen_now_is_the_one_that_is_certified(tmp_path: Path) -> None:
     """A receipt says nothing of a side that was chosen before."""
     found = filled(tmp_path, row(WRONG, RIGHT, scores=(None, None)))
-    certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+    certify_programs(found, "dpo", known(tmp_path), lambda place, of: None)
     assert not found.read("orpo")
     (one,) = found.read("dpo")
     found.vote([Vote(one.id, "flip", "ann", TIME)])
     assert found.read("dpo")[0].receipt is None
-    certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+    certify_programs(found, "dpo", known(tmp_path), lambda place, of: None)
     (orpo,) = found.read("orpo")
     assert orpo.texts == (RIGHT, WRONG)
 
@@ -97,8 +97,8 @@ def test_the_side_that_is_chosen_now_is_the_one_that_is_certified(tmp_path: Path
 def test_a_flipped_row_with_scores_is_certified_as_it_stands_and_stops_no_other(tmp_path: Path) -> None:
     found = filled(tmp_path, row(WRONG, RIGHT), row(RIGHT, OTHER))
     found.vote([Vote(found.read("dpo")[0].id, "flip", "ann", TIME)])
-    done = certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
-    assert [one.certificate.certified for one in done.found] == [True, True]
+    done = certify_programs(found, "dpo", known(tmp_path), lambda place, of: None)
+    assert [one.certificate.certified for one in done.rows] == [True, True]
     assert [one.texts for one in found.read("orpo")] == [(RIGHT, WRONG), (RIGHT, OTHER)]
     assert all(one.used for one in found.read("orpo"))
 
@@ -106,11 +106,11 @@ def test_a_flipped_row_with_scores_is_certified_as_it_stands_and_stops_no_other(
 def test_a_row_that_fails_when_it_is_certified_again_is_no_longer_used(tmp_path: Path) -> None:
     """A contract was mended, say."""
     found = filled(tmp_path, row(RIGHT, OTHER))
-    certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+    certify_programs(found, "dpo", known(tmp_path), lambda place, of: None)
     assert [one.used for one in found.read("orpo")] == [True]
     mended = {**CONTRACT, "reference": str(CONTRACT["reference"]).replace("2 *", "3 *")}
     assert mended != CONTRACT
-    certify_store(found, "dpo", contracts(tmp_path, {"prompt": PROMPT, "contract": mended}), lambda place, of: None)
+    certify_programs(found, "dpo", contracts(tmp_path, {"prompt": PROMPT, "contract": mended}), lambda place, of: None)
     assert [(one.state, one.used) for one in found.read("orpo")] == [("live", False)]
 
 
@@ -118,11 +118,11 @@ def test_what_is_said_twice_is_certified_once(tmp_path: Path) -> None:
     first = row(RIGHT, OTHER)
     again = replace(first, provenance=replace(first.provenance, decision="s1-002"))
     found = filled(tmp_path, first, again)
-    done = certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
-    assert (len(done.found), done.without, done.new) == (1, 0, 1)
+    done = certify_programs(found, "dpo", known(tmp_path), lambda place, of: None)
+    assert (len(done.rows), done.without_contract, done.new) == (1, 0, 1)
     found.withdraw("retracted", TIME, decision=first.provenance.decision)
     assert [one.used for one in found.read("orpo")] == [False]
-    assert certify_store(found, "dpo", known(tmp_path), lambda place, of: None).new == 1
+    assert certify_programs(found, "dpo", known(tmp_path), lambda place, of: None).new == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_an_answer_that_declines_or_holds_the_rejected_program_is_refused(
     tmp_path: Path, chosen: str, told: str
 ) -> None:
     found = filled(tmp_path, row(chosen, WRONG))
-    (one,) = certify_store(found, "dpo", known(tmp_path), lambda place, of: None).found
+    (one,) = certify_programs(found, "dpo", known(tmp_path), lambda place, of: None).rows
     assert not one.certificate.certified
     assert told in one.certificate.reason
 
@@ -147,12 +147,12 @@ def test_dropped_and_withdrawn_rows_are_not_certified(tmp_path: Path) -> None:
     found.vote([Vote(first.id, "drop", "ann", TIME)])
     found.withdraw("retracted", TIME, row=second.id)
     with pytest.raises(BadInput, match="none of the 2 dpo rows"):
-        certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+        certify_programs(found, "dpo", known(tmp_path), lambda place, of: None)
 
 
 def test_a_withdrawn_decision_withdraws_its_orpo_rows_too(tmp_path: Path) -> None:
     found = filled(tmp_path, row(RIGHT, OTHER))
-    certify_store(found, "dpo", known(tmp_path), lambda place, of: None)
+    certify_programs(found, "dpo", known(tmp_path), lambda place, of: None)
     found.withdraw("the KEEP was retracted", TIME, decision="s1-001")
     assert [one.state for one in found.read("orpo")] == ["withdrawn"]
 
@@ -162,18 +162,20 @@ def test_a_withdrawn_decision_withdraws_its_orpo_rows_too(tmp_path: Path) -> Non
     [
         ([{"prompt": PROMPT}], "line 1 needs a text prompt and an object contract"),
         ([{"prompt": PROMPT, "contract": {"entry_point": "double"}}], "line 1: "),
-        ([{"prompt": PROMPT, "contract": CONTRACT}] * 2, "line 2 has the prompt of an earlier line"),
+        ([{"prompt": PROMPT, "contract": CONTRACT}] * 2, "line 2 repeats the prompt of an earlier line"),
         ([], "holds no contracts"),
     ],
 )
 def test_a_bad_line_of_contracts_is_named(tmp_path: Path, lines: list[Any], told: str) -> None:
     with pytest.raises(BadInput, match=told):
-        certify_store(filled(tmp_path, row(RIGHT, OTHER)), "dpo", contracts(tmp_path, *lines), lambda place, of: None)
+        certify_programs(
+            filled(tmp_path, row(RIGHT, OTHER)), "dpo", contracts(tmp_path, *lines), lambda place, of: None
+        )
 
 
 def test_only_stores_of_pairs_are_certified(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="use one of dpo, preference"):
-        certify_store(filled(tmp_path), "reward", known(tmp_path), lambda place, of: None)
+        certify_programs(filled(tmp_path), "reward", known(tmp_path), lambda place, of: None)
 
 
 def test_a_mechanical_text_that_a_preference_row_holds_is_refused_unseen(tmp_path: Path) -> None:

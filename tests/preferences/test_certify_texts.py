@@ -57,8 +57,8 @@ def test_what_the_code_gate_has_judged_is_left_to_it(tmp_path: Path) -> None:
     judged = Certification(first.id, text_digest(first.texts[0]), '{"gate": "code", "certified": false}', TIME)
     found.certify([judged])
     done = certify_texts(found, "dpo", quiet)
-    assert first.id not in {one.row.id for one in done.found}
-    assert len(done.found) == 5
+    assert first.id not in {one.row.id for one in done.rows}
+    assert len(done.rows) == 5
 
 
 def test_a_row_whose_prompt_was_reserved_later_keeps_no_other_out(tmp_path: Path) -> None:
@@ -67,10 +67,10 @@ def test_a_row_whose_prompt_was_reserved_later_keeps_no_other_out(tmp_path: Path
     assert isinstance(late, str)
     found.reserve([Prompt("late", "holdout", "everyday", 1, late, {})])
     done = certify_texts(found, "dpo", quiet)
-    certified = [one for one in done.found if one.certificate.certified]
+    certified = [one for one in done.rows if one.certificate.certified]
     assert done.new == len(certified) - 1 > 4
     assert late not in {one.row.prompt for one in found.read("orpo")}
-    assert len(done.refused) == 1
+    assert len(done.not_added) == 1
     assert "not in orpo: row " in certify_text(done)
 
 
@@ -90,7 +90,7 @@ def test_certifying_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_was_certified_is_on_the_disk_after_each_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certifying, "TEXTS", 4)
+    monkeypatch.setattr(certifying, "TEXT_BATCH", 4)
     found = filled(tmp_path, everyday()[:10])
 
     def stop(done: int, of: int) -> None:
@@ -109,8 +109,8 @@ def test_the_side_that_is_chosen_now_is_the_one_that_is_certified(tmp_path: Path
     first, second, *_ = found.read("dpo")
     found.vote([Vote(first.id, "flip", "ann", TIME), Vote(second.id, "drop", "ann", TIME)])
     done = certify_texts(found, "dpo", quiet)
-    assert [one.row.id for one in done.found] == [one.id for one in found.read("dpo") if one.used]
-    assert "nobody judged it" in done.found[0].certificate.reason
+    assert [one.row.id for one in done.rows] == [one.id for one in found.read("dpo") if one.used]
+    assert "it was not judged" in done.rows[0].certificate.reason
     assert found.read("dpo")[1].receipt is None
 
 
@@ -118,7 +118,7 @@ def test_conversations_are_certified(tmp_path: Path) -> None:
     found = stores(tmp_path)
     found.add([talk(number) for number in range(3)])
     done = certify_texts(found, "dpo", quiet)
-    assert [one.certificate.gate for one in done.found] == ["text"] * 3
+    assert [one.certificate.gate for one in done.rows] == ["text"] * 3
     assert [one.row.plain for one in found.read("orpo")] == [False] * 3
 
 

@@ -7,8 +7,8 @@ import coverage
 import pytest
 
 from preferences.code_gate import Contract, Sandboxes
-from preferences.code_gate.coverage import measure
-from preferences.code_gate.harness import ARCS, TRACED, traced_source
+from preferences.code_gate.execution.harness import ARCS, TRACED, traced_source
+from preferences.code_gate.layers.coverage import measure
 from sandbox import Limits, Returned
 
 PROGRAM = '''

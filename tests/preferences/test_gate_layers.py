@@ -14,8 +14,8 @@ from hypothesis.internal.conjecture import providers
 
 from common.errors import BadInput
 from preferences.code_gate import KINDS, LAYERS, PROPERTIES, Contract, Property, Receipt, Sandboxes
-from preferences.code_gate.hypothesis_search import examples
-from preferences.code_gate.program_under_test import ProgramUnderTest
+from preferences.code_gate.execution.hypothesis_search import examples
+from preferences.code_gate.execution.program_under_test import ProgramUnderTest
 from sandbox import Limits, Outcome
 
 POSITIVE = "def total(xs):\n    return sum(x for x in xs if x > 0)\n"
@@ -91,8 +91,9 @@ def test_the_inputs_follow_from_the_seed_and_not_from_what_is_imported(monkeypat
 
 def test_nothing_is_written_where_the_gate_runs(tmp_path: Path) -> None:
     script = (
-        "from preferences.code_gate import KINDS; from preferences.code_gate.hypothesis_search import examples; "
-        + ("print(len(examples(KINDS.values(), 'a')))")
+        "from preferences.code_gate import KINDS; "
+        "from preferences.code_gate.execution.hypothesis_search import examples; "
+        "print(len(examples(KINDS.values(), 'a')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -131,8 +132,8 @@ def test_each_property_is_broken_by_the_one_and_kept_by_the_other(
             return program.calls("f", some, tell=True)
 
         assert any(property_.broken(rows, call(rows), ["xs"], call, bench.helper))
-    outcomes = bench.telling(rows)
-    assert not any(property_.broken(rows, outcomes, ["xs"], bench.telling, bench.helper))
+    outcomes = bench.reference_calls(rows)
+    assert not any(property_.broken(rows, outcomes, ["xs"], bench.reference_calls, bench.helper))
 
 
 def test_a_contract_that_its_reference_breaks_is_refused_for_what_it_says(sandboxes: Sandboxes) -> None:

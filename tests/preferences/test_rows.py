@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from some_rows import CERTIFIED, TIME, pair, reward, side, talk, turns
 
 from common.errors import BadInput
-from preferences.build.pairing import (
+from preferences.collection.pairing import (
     BatchSettings,
     DecidedPair,
     ScoredAnswer,

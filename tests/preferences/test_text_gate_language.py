@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from some_answers import Text, case_of, everyday
 
-from preferences.text_gate.language import check
-from preferences.text_gate.language_detection import kin, language_of, named, script_of
+from preferences.text_gate.language_detection import language_of, named, related, script_of
+from preferences.text_gate.layers.language import check
 from probes.inputs.turns import Turn
 
 ANSWERS = {
@@ -108,5 +108,5 @@ def test_languages_are_told_by_code_and_named_in_english() -> None:
     assert language_of("What is a marlinspike for?") == "en"
     assert language_of("Xylo 42") == ""
     assert named("in german, or the polish of a French door") == {"German", "Polish", "French"}
-    assert kin("no", "da")
-    assert not kin("es", "pt")
+    assert related("no", "da")
+    assert not related("es", "pt")

@@ -16,7 +16,7 @@ from preferences.code_gate import LAYERS as CODE_LAYERS
 from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
 from preferences.text_gate import LAYERS, cases, certify
-from preferences.text_gate.repetition import repeated
+from preferences.text_gate.layers.repetition import repeated
 
 GOOD = Text(
     "How do I keep basil alive?",
@@ -60,7 +60,7 @@ def test_a_flipped_row_is_looked_at_as_it_stands() -> None:
     (case,) = cases([one])
     assert (case.chosen, case.rejected) == (GOOD.rejected, GOOD.chosen)
     assert certify(case).failed == ("components",)
-    assert "nobody judged it" in certify(case).reason
+    assert "it was not judged" in certify(case).reason
 
 
 def test_rows_out_of_use_are_no_part_of_the_set() -> None:
@@ -78,8 +78,8 @@ def test_rows_out_of_use_are_no_part_of_the_set() -> None:
     [
         ({"figures": (("voice", 3.0), ("wit", 9.0))}, "voice 3 of 10, at least 5"),
         ({"score": 6.5}, "score 6.5 of 10, at least 7"),
-        ({"score": None, "figures": ()}, "nobody judged it: it has neither a score nor components"),
-        ({"score": None, "figures": (("pass", 1.0), ("pass_spread", 0.4))}, "nobody judged it"),
+        ({"score": None, "figures": ()}, "it was not judged: it has neither a score nor components"),
+        ({"score": None, "figures": (("pass", 1.0), ("pass_spread", 0.4))}, "it was not judged"),
         ({"figures": (("voice", 80.0),)}, "voice is 80, and marks are from 0 to 10"),
         ({"score": 80.0}, "the score is 80, and marks are from 0 to 10"),
         ({"score": 0.9, "figures": (("voice", 0.9),)}, "score 0.9 of 10"),
@@ -262,7 +262,7 @@ def test_the_same_prompt_may_have_the_same_answer_twice_but_not_the_whole_row() 
     other = replace(GOOD, rejected="Throw it away and buy a plastic one, since nobody will see the difference.")
     *_, same, whole = receipts([GOOD, other, replace(GOOD, chosen=f"{GOOD.chosen} ")])
     assert same["near_duplicate"].passed
-    assert f"it says what row {standing(GOOD).id} says" in whole["near_duplicate"].failing
+    assert f"it repeats row {standing(GOOD).id}" in whole["near_duplicate"].failing
 
 
 def test_short_answers_may_be_right_for_many_prompts() -> None:

@@ -18,7 +18,7 @@ from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
-from preferences.build.pairing import RESOLVED
+from preferences.collection.pairing import RESOLVED
 from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import KINDS, Row

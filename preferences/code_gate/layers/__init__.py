@@ -1,0 +1,19 @@
+"""The eight layers in order. To add one, add a file with a `check`, an entry here, and its name in GATES."""
+
+from collections.abc import Callable
+
+from preferences.certify.receipt import Receipt
+from preferences.code_gate.execution.program_under_test import ProgramUnderTest
+from preferences.code_gate.layers import coverage, dataflow, differential, edge_cases, fuzz, invariant, semantic
+from preferences.code_gate.layers import property as properties
+
+LAYERS: dict[str, Callable[[ProgramUnderTest], Receipt]] = {
+    "invariant": invariant.check,
+    "differential": differential.check,
+    "property": properties.check,
+    "fuzz": fuzz.check,
+    "semantic": semantic.check,
+    "dataflow": dataflow.check,
+    "edge_cases": edge_cases.check,
+    "coverage": coverage.check,
+}

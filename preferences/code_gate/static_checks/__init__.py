@@ -1,0 +1,1 @@
+"""Reads programs without running them: helpers for syntax trees, and the longer checks of the layers."""

@@ -1,0 +1,174 @@
+"""Reads pairs, rewards or votes from a file that somebody else wrote; every bad line is reported with its reason.
+
+Any file of rows (probes/inputs/files.py). pairs: prompt, chosen, rejected   reward: prompt, completion, score
+optional: chosen_score, rejected_score, category, source, chosen_origin, rejected_origin (reward: origin), receipt
+votes: id, vote, and by where several people voted. A row of a store file, with its provenance, is taken unchanged.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from common.errors import BadInput
+from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, parse_vote_choice
+from preferences.store.provenance import Origin, Provenance, Side
+from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
+from preferences.store.stores import mechanical_texts, require_vote
+from probes.inputs.files import records
+from probes.inputs.rows import USED, BadRow, file_repeats_prompts, texts_of
+from probes.inputs.training_rows import Reserved
+from probes.inputs.where import Where
+
+Item = TypeVar("Item")
+Record = Mapping[str, Any]
+VOTE_COLUMNS = ("id", "vote", "by")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Values for columns that a row lacks; ``rejected``: the origin of rejected sides."""
+
+    category: str
+    source: str
+    origin: Origin
+    rejected: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """The good rows or votes of a file in its order, the bad lines, and the columns that were ignored."""
+
+    rows: tuple[Row, ...]
+    votes: tuple[Vote, ...]
+    bad: tuple[BadRow, ...]
+    ignored: tuple[str, ...]
+
+
+def read_rows(
+    path: Where, kind: Kind, defaults: Defaults, time: str, reserved: Reserved, plain: bool | None
+) -> ParsedFile:
+    """The rows of a file for one store. ``plain``: whether that store holds plain texts; None for an empty store."""
+    form = [plain]
+    repeats_prompt = file_repeats_prompts((record for _, record in records(path)), SIDES[kind])
+
+    def row_of(record: Record) -> Row:
+        row = _row(kind, record, defaults, time, repeats_prompt)
+        overlap = reserved.overlap(row.prompt, *row.texts)
+        if overlap is not None:
+            raise BadInput(f"{overlap.told}; leave the row out")
+        if form[0] not in (None, row.plain):
+            earlier = "plain texts" if form[0] else "conversations"
+            raise BadInput(f"TRL trains on one form at a time and earlier rows hold {earlier}; write this one so, too")
+        form[0] = row.plain
+        return row
+
+    known = {"id", "time", "category", "source", "provenance", "receipt", *USED, *_columns(kind)}
+    rows, bad, ignored = _parse_records(path, row_of, known)
+    return ParsedFile(rows, (), bad, ignored)
+
+
+def read_votes(path: Where, rows: Mapping[str, AnnotatedRow], by: str, time: str) -> ParsedFile:
+    """The votes of a file on stored rows; ``by``: the voter where a line names none.
+
+    BadInput for contradicting votes of one voter on one row.
+    """
+    votes_of: dict[tuple[str, str], str] = {}
+    made = mechanical_texts(one.row for one in rows.values())
+
+    def vote_of(record: Record) -> Vote:
+        for column in VOTE_COLUMNS[:2]:
+            if not isinstance(record.get(column), str) or not record[column].strip():
+                raise BadInput(f"it has no text in {column!r}; a vote needs id and vote ({', '.join(VOTE_CHOICES)})")
+        voter = record.get("by") or by
+        if not isinstance(voter, str):
+            raise BadInput(f"by={voter!r} is not a name; give one")
+        vote = Vote(record["id"].strip(), parse_vote_choice(record["vote"].strip()), voter.strip(), time)
+        require_vote(vote, rows.get(vote.row), made)
+        if vote.vote in ("up", "down"):
+            before = votes_of.setdefault((vote.row, vote.by), vote.vote)
+            if before != vote.vote:
+                raise BadInput(
+                    f"{vote.by} votes {vote.vote} on row {vote.row} and {before} further up; keep one, or name the "
+                    "voters in a column by"
+                )
+        return vote
+
+    votes, bad, ignored = _parse_records(path, vote_of, set(VOTE_COLUMNS))
+    return ParsedFile((), votes, bad, ignored)
+
+
+def _parse_records(
+    path: Where, make: Callable[[Record], Item], known: set[str]
+) -> tuple[tuple[Item, ...], tuple[BadRow, ...], tuple[str, ...]]:
+    good: list[Item] = []
+    bad: list[BadRow] = []
+    ignored: dict[str, None] = {}
+    for number, record in records(path):
+        try:
+            if isinstance(record, BadInput):
+                raise record
+            ignored |= dict.fromkeys(name for name in record if name not in known)
+            good.append(make(record))
+        except BadInput as error:
+            bad.append(BadRow(number, str(error)))
+    if not good and not bad:
+        raise BadInput(f"{path} holds no rows; give a file with some")
+    return tuple(good), tuple(bad), tuple(ignored)
+
+
+def _columns(kind: Kind) -> tuple[str, ...]:
+    if kind == "reward":
+        return ("completion", "score", "origin")
+    return tuple(f"{side}{what}" for side in SIDES[kind] for what in ("", "_score", "_origin"))
+
+
+def _row(kind: Kind, record: Record, defaults: Defaults, time: str, repeats_prompt: bool) -> Row:
+    if isinstance(record.get("provenance"), dict):
+        return row_from_json(kind, record)
+    sides = SIDES[kind]
+    texts = texts_of(record, sides, repeats_prompt)
+    if texts.tools:
+        raise BadInput(
+            "it has tools, which the stores do not keep; name the file under [data.sources] of a study to train on it, "
+            "or take the column out"
+        )
+    names = [("score", "origin")] if kind == "reward" else [(f"{side}_score", f"{side}_origin") for side in sides]
+    usual = (defaults.origin, defaults.rejected)
+    origins = [record.get(origin) or own for (_, origin), own in zip(names, usual, strict=False)]
+    try:
+        receipt = receipt_of(record.get("receipt"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"its receipt is not a JSON object ({error}); mend it or leave it out") from None
+    return Row(
+        kind=kind,
+        time=time,
+        prompt=texts.prompt,
+        texts=texts.sides,
+        scores=tuple(_score(record, score) for score, _ in names),
+        category=_name(record, "category", defaults.category),
+        source=_name(record, "source", defaults.source),
+        provenance=Provenance(tuple(Side(origin) for origin in origins)),
+        receipt=receipt,
+    )
+
+
+def _score(record: Record, column: str) -> float | None:
+    """A number, in CSV as text; None for an empty column."""
+    value = record.get(column)
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return float(value)
+    except (ValueError, TypeError, OverflowError):
+        raise BadInput(f"{column}={value!r} is not a number; mend it or leave it out") from None
+
+
+def _name(record: Record, column: str, default: str) -> str:
+    value = record.get(column)
+    if value is None or value == "":
+        return default
+    if not isinstance(value, str):
+        raise BadInput(f"{column}={value!r} is not a text; write it in quotes")
+    return value

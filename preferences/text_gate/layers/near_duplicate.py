@@ -1,0 +1,22 @@
+"""Layer 8: the answer is not nearly the rejected one, which would leave nothing to learn, nor the answer of an earlier
+row to another prompt, and the row does not repeat an earlier row."""
+
+from preferences.certify.receipt import Receipt
+from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.duplicate_rows import shingle_similarity
+from probes.inputs.duplicates import NEAR, Wording
+
+
+def check(case: Case) -> Receipt:
+    """Similarities from 0 to 1, of the shingles of three words (probes/inputs/duplicates.py)."""
+    rejected, repeat = shingle_similarity(Wording.of(case.chosen), Wording.of(case.rejected)), case.repeat
+    figures = {"rejected": round(rejected, 4), "earlier": round(repeat.similarity, 4) if repeat else 0.0}
+    failing = []
+    if rejected >= NEAR:
+        failing.append(f"{rejected:.2f} similar to its own rejected side; from {NEAR:g} on there is nothing to learn")
+    if repeat is not None and repeat.whole:
+        failing.append(f"it repeats row {repeat.row}")
+    elif repeat is not None:
+        similar = f"{repeat.similarity:.2f} similar to the chosen side of row {repeat.row}"
+        failing.append(f"{similar}, which answers another prompt")
+    return Receipt("near_duplicate", not failing, figures, "; ".join(failing))
