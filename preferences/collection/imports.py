@@ -1,8 +1,8 @@
-"""Reads pairs, rewards or votes from a file that somebody else wrote; every bad line is reported with its reason.
+"""Reads pairs, rewards or votes from a file of rows (probes/inputs/files.py); reports every bad line with its reason.
 
-Any file of rows (probes/inputs/files.py). pairs: prompt, chosen, rejected   reward: prompt, completion, score
-optional: chosen_score, rejected_score, category, source, chosen_origin, rejected_origin (reward: origin), receipt
-votes: id, vote, and by where several people voted. A row of a store file, with its provenance, is taken unchanged.
+Columns of pairs: prompt, chosen, rejected. Of rewards: prompt, completion, score. Of votes: id, vote, and `by` if
+several people voted. Optional: chosen_score, rejected_score, category, source, chosen_origin, rejected_origin (rewards:
+origin), receipt. A row of a store file, with its provenance, is added unchanged.
 """
 
 from collections.abc import Callable, Mapping

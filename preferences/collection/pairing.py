@@ -1,6 +1,6 @@
 """Builds rows from scored answers. Pure: sampling, scoring and storing are done elsewhere.
 
-dpo          an answer of the kept recipe against one of the discarded recipe that scores lower by a margin
+dpo          an answer of the kept recipe against one of the discarded recipe whose score is lower by a margin
 preference   the best against the worst answer of one recipe to one prompt
 reward       single answers
 """
@@ -92,14 +92,15 @@ def dpo_rows(
     if not decision.resolved:
         return ()
     for side, recipe in ((kept, decision.kept), (discarded, decision.discarded)):
-        odd = next((one for one in side if one.side.recipe != recipe), None)
+        odd = next((answer for answer in side if answer.side.recipe != recipe), None)
         if odd is not None:
             raise BadInput(
                 f"the answers of decision {decision.id} are of recipe {recipe}, and one is of {odd.side.recipe}; "
                 "give only answers of its own recipes"
             )
-    theirs = {_question_and_seed(one): one for one in discarded}
-    pairs = [(one, theirs[_question_and_seed(one)]) for one in kept if _question_and_seed(one) in theirs]
+    rejected_of = {_question_and_seed(answer): answer for answer in discarded}
+    keys = [(answer, _question_and_seed(answer)) for answer in kept]
+    pairs = [(answer, rejected_of[key]) for answer, key in keys if key in rejected_of]
     return tuple(
         _row("dpo", replace(batch, session=decision.session), decision.id, chosen, rejected)
         for chosen, rejected in _clearest_pairs(pairs, batch)
@@ -109,18 +110,18 @@ def dpo_rows(
 def preference_rows(answers: Sequence[ScoredAnswer], batch: BatchSettings) -> tuple[Row, ...]:
     """For each recipe and prompt: the best answer against the worst, the second best against the second worst, ..."""
     groups: dict[tuple[str, str], list[ScoredAnswer]] = defaultdict(list)
-    for one in answers:
-        groups[one.prompt.id, one.side.recipe].append(one)
+    for answer in answers:
+        groups[answer.prompt.id, answer.side.recipe].append(answer)
     pairs = []
     for own in groups.values():
-        ranked = sorted(own, key=lambda one: -one.score)
+        ranked = sorted(own, key=lambda answer: -answer.score)
         pairs += _clearest_pairs([(ranked[n], ranked[-1 - n]) for n in range(len(ranked) // 2)], batch)
     return tuple(_row("preference", batch, "", chosen, rejected) for chosen, rejected in pairs)
 
 
 def reward_rows(answers: Sequence[ScoredAnswer], batch: BatchSettings) -> tuple[Row, ...]:
     """Every answer that is not empty, with its score; the components of the score are in the provenance."""
-    return tuple(_row("reward", batch, "", one) for one in answers if one.text.strip())
+    return tuple(_row("reward", batch, "", answer) for answer in answers if answer.text.strip())
 
 
 def without_repetitions(rows: Iterable[Row], *stored: Mapping[str, str]) -> list[Row]:
@@ -135,22 +136,22 @@ def without_repetitions(rows: Iterable[Row], *stored: Mapping[str, str]) -> list
     return [row for row in rows if row.kind not in INDEPENDENT or earliest(row) == row.id]
 
 
-def _question_and_seed(one: ScoredAnswer) -> tuple[str, int | None, int | None]:
-    """Answers that agree in this were sampled for the same prompt with the same random numbers."""
-    return one.prompt.id, one.side.sampler_seed, one.side.sample
+def _question_and_seed(answer: ScoredAnswer) -> tuple[str, int | None, int | None]:
+    """Equal for answers that were sampled for the same prompt with the same random numbers."""
+    return answer.prompt.id, answer.side.sampler_seed, answer.side.sample
 
 
 def _clearest_pairs(
     pairs: Iterable[tuple[ScoredAnswer, ScoredAnswer]], batch: BatchSettings
 ) -> list[tuple[ScoredAnswer, ScoredAnswer]]:
     """The pairs that differ by the margin; of each prompt those with the largest differences, ties by order."""
-    found: dict[str, list[tuple[ScoredAnswer, ScoredAnswer]]] = defaultdict(list)
+    pairs_of: dict[str, list[tuple[ScoredAnswer, ScoredAnswer]]] = defaultdict(list)
     for chosen, rejected in pairs:
         mine, theirs = chosen.text.strip(), rejected.text.strip()
         differs = mine and theirs and mine != theirs
         if differs and chosen.score - rejected.score >= batch.margin:
-            found[chosen.prompt.id].append((chosen, rejected))
-    clearest = (sorted(own, key=lambda pair: pair[1].score - pair[0].score) for own in found.values())
+            pairs_of[chosen.prompt.id].append((chosen, rejected))
+    clearest = (sorted(own, key=lambda pair: pair[1].score - pair[0].score) for own in pairs_of.values())
     return [pair for own in clearest for pair in own[: batch.per_prompt]]
 
 

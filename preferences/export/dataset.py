@@ -70,22 +70,22 @@ def export(
     downvoted: include rows with more votes down than up. card: makes the text of the dataset card. BadInput when no row
     is left, when one asks a probe or holdout prompt, and when the folder is not empty.
     """
-    found = stores.read(kind)
-    wanted = [one for one in found if one.used and (downvoted or not one.downvoted)]
+    stored = stores.read(kind)
+    wanted = [one for one in stored if one.used and (downvoted or not one.downvoted)]
     rows = without_contradictions(without_copies(wanted))
     if not rows:
         raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
-    figures = replace(audit(kind, rows, stores.reserved()), reviewed=is_reviewed(found))
+    figures = replace(audit(kind, rows, stores.reserved()), reviewed=is_reviewed(stored))
     require_clean(figures)
-    used = sum(one.used for one in found)
+    used = sum(one.used for one in stored)
     done = Exported(kind, folder / f"train.{form}", rows, figures, used - len(wanted), len(wanted) - len(rows))
     with whole_folder(folder, "an export") as partial:
         file = write_rows(partial / done.file.name, form, [columns_of(one) for one in rows])
         write_durably(partial / done.card.name, card(done))
         record = ExportRecord(
             kind=kind,
-            set_digest=set_digest(found),
-            in_use=len(usable_rows(found)),
+            set_digest=set_digest(stored),
+            in_use=len(usable_rows(stored)),
             file=file.name,
             file_digest=file_digest(file),
             rows=tuple(one.id for one in rows),

@@ -1,1 +1,1 @@
-"""The append-only stores of preference rows, and what people said of their rows."""
+"""The append-only stores of preference rows, and the annotations of their rows."""

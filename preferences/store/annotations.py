@@ -1,7 +1,7 @@
 """Annotations of rows: votes, withdrawals, reviews and gate certificates. Pure functions; stored rows never change.
 
-A voter's up and down replace each other; flip and drop are kept beside them; clear takes back all votes of that voter
-on the row. One flip swaps the sides, whatever the number of flips; one drop takes the row out of exports.
+A voter's up and down replace each other; flip and drop are kept beside them; clear removes all votes of that voter on
+the row. One flip or several swap the sides once; one drop takes the row out of exports.
 """
 
 from collections import Counter, defaultdict
@@ -109,10 +109,11 @@ class AnnotatedRow:
         """The latest certificate of the text that is chosen now; the code gate's takes precedence. Without one, the
         receipt that the row was added with, unless the row was flipped."""
         chosen = text_digest(self.texts[0])
-        found = [receipt_of(one.receipt) or {} for one in reversed(self.certifications) if one.chosen == chosen]
-        code = [one for one in found if one.get("gate") == "code"]
-        if found:
-            return (code or found)[0]
+        latest_first = reversed(self.certifications)
+        receipts = [receipt_of(one.receipt) or {} for one in latest_first if one.chosen == chosen]
+        code = [receipt for receipt in receipts if receipt.get("gate") == "code"]
+        if receipts:
+            return (code or receipts)[0]
         return None if self.flipped else self.row.receipt
 
     @property
@@ -173,10 +174,10 @@ def annotate(
     for review in reviews:
         if review.row in by_id:
             reviewed[by_id[review.row].content_digest].append(review)
-    found = []
+    annotated = []
     for row in rows:
         own = ballots.get(row.content_digest, {}).values()
-        found.append(
+        annotated.append(
             AnnotatedRow(
                 row=row,
                 withdrawn=by_row.get(row.id) or by_decision.get(row.provenance.decision, ""),
@@ -188,17 +189,17 @@ def annotate(
                 certifications=tuple(certified[row.pair_digest]),
             )
         )
-    return tuple(found)
+    return tuple(annotated)
 
 
 def collect_ballots(votes: Iterable[Vote], by_id: Mapping[str, Row]) -> dict[str, dict[str, Ballot]]:
     """Content digest of a row -> voter -> the votes of that voter that count; ``by_id``: the rows that are voted on."""
-    found: dict[str, dict[str, Ballot]] = defaultdict(dict)
+    ballots: dict[str, dict[str, Ballot]] = defaultdict(dict)
     for vote in votes:
         if vote.row in by_id:
-            own = found[by_id[vote.row].content_digest]
+            own = ballots[by_id[vote.row].content_digest]
             own[vote.by] = updated_ballot(own.get(vote.by, frozenset()), vote.vote)
-    return found
+    return ballots
 
 
 def updated_ballot(ballot: Ballot, vote: VoteChoice) -> Ballot:
@@ -229,39 +230,39 @@ def _withdrawal_reasons(withdrawals: Iterable[Withdrawal]) -> tuple[dict[str, st
     return by_row, by_decision
 
 
-def without_copies(found: Iterable[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
+def without_copies(rows: Iterable[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
     """The first of the rows with equal content after flips; reward rows are equal only if their scores are."""
     first: dict[tuple[object, ...], AnnotatedRow] = {}
-    for one in found:
-        scores = one.scores if one.row.kind == "reward" else ()
-        first.setdefault((one.row.pair_digest, text_digest(one.texts[0]), *scores), one)
+    for row in rows:
+        scores = row.scores if row.row.kind == "reward" else ()
+        first.setdefault((row.row.pair_digest, text_digest(row.texts[0]), *scores), row)
     return tuple(first.values())
 
 
-def without_contradictions(found: Sequence[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
-    """Without the pairs of which another row prefers the opposite, because a vote was taken back for example."""
-    ways = Counter((one.row.pair_digest, text_digest(one.texts[0])) for one in found)
+def without_contradictions(rows: Sequence[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
+    """Without pairs that another row contradicts by preferring the other side, for example after a vote was cleared."""
+    ways = Counter((row.row.pair_digest, text_digest(row.texts[0])) for row in rows)
     sides = Counter(pair for pair, _ in ways)
-    return tuple(one for one in found if len(one.texts) < 2 or sides[one.row.pair_digest] == 1)
+    return tuple(row for row in rows if len(row.texts) < 2 or sides[row.row.pair_digest] == 1)
 
 
-def usable_rows(found: Iterable[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
+def usable_rows(rows: Iterable[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:
     """The rows in use, without copies."""
-    return without_copies(one for one in found if one.used)
+    return without_copies(row for row in rows if row.used)
 
 
-def set_digest(found: Iterable[AnnotatedRow]) -> str:
+def set_digest(rows: Iterable[AnnotatedRow]) -> str:
     """Identifies a set of live, valid rows; it changes when a row is added, removed or flipped."""
-    return digest_of(sorted([one.id, one.flipped] for one in found if one.state == "live" and one.valid))
+    return digest_of(sorted([row.id, row.flipped] for row in rows if row.state == "live" and row.valid))
 
 
-def is_reviewed(found: Sequence[AnnotatedRow]) -> bool:
+def is_reviewed(rows: Sequence[AnnotatedRow]) -> bool:
     """Whether enough rows of this very set were judged good or bad. An empty set is never reviewed.
 
-    A flip changes the set; other votes do not, so nobody needs to review again after dropping a row.
+    A flip changes the set; other votes do not, so dropping a row needs no new review.
     """
-    reviews = (review for one in found for review in one.reviews)
-    return has_enough_reviews(reviewed_ids(reviews, set_digest(found)), len(usable_rows(found)))
+    reviews = (review for row in rows for review in row.reviews)
+    return has_enough_reviews(reviewed_ids(reviews, set_digest(rows)), len(usable_rows(rows)))
 
 
 def has_enough_reviews(judged: Collection[str], used: int) -> bool:

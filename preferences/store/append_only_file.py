@@ -33,7 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each complete line; empty for a missing file. BadInput names a line that has none."""
+    """(line number, object) of each complete line; empty for a missing file. BadInput names a line without one."""
     whole, tail = _split(path)
     lines = whole.split(b"\n")[:-1] + ([tail] if _is_object(tail) else [])
     return [(number, _parsed(path, number, line)) for number, line in enumerate(lines, start=1)]
@@ -100,12 +100,12 @@ def _sums(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) -> str:
-    """Keep the lines that are objects and that ``accept`` takes without BadInput; the original file stays beside the
-    new one. Returns what was done, in words."""
+    """Keep the lines that are objects and for which ``accept`` raises no BadInput; the original file is renamed and
+    kept. Returns what was done, in words."""
     with locked(path.parent):
         whole, tail = _split(path)
         lines = [*whole.split(b"\n")[:-1], *([tail] if tail else [])]
-        good = [line for line in lines if _is_taken(line, accept)]
+        good = [line for line in lines if _is_accepted(line, accept)]
         aside = set_aside(path) if path.exists() else None
         write_durably(path, "".join(f"{line.decode()}\n" for line in good))
         _reset_checksum(path)
@@ -114,7 +114,7 @@ def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) 
     return f"{kept}, and the file as it was is {aside.name}" if aside else kept
 
 
-def _is_taken(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:
+def _is_accepted(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:
     try:
         accept(parse_object(line.decode()))
     except (ValueError, BadInput):
@@ -160,5 +160,5 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         return parse_object(line.decode())
     except ValueError as error:
-        told = "is not UTF-8 text; restore it" if isinstance(error, UnicodeDecodeError) else error
-        raise BadInput(f"{path}, line {number} {told}") from None
+        fault = "is not UTF-8 text; restore it" if isinstance(error, UnicodeDecodeError) else error
+        raise BadInput(f"{path}, line {number} {fault}") from None

@@ -142,22 +142,22 @@ class Audit:
         return tuple(name for name, shown in signs.items() if shown)
 
 
-def audit(kind: Kind, found: Sequence[AnnotatedRow], reserved: Reserved) -> Audit:
+def audit(kind: Kind, rows: Sequence[AnnotatedRow], reserved: Reserved) -> Audit:
     """The figures of one store."""
-    used = [one for one in found if one.used]
+    used = [one for one in rows if one.used]
     pairs = used if len(SIDES[kind]) == 2 else []
     margins = [one.margin for one in pairs if one.margin is not None]
     mismatches = _mismatches(pairs)
     return Audit(
         kind=kind,
-        rows=len(found),
-        withdrawn=_counts(one.withdrawn for one in found if one.withdrawn),
-        dropped=sum(one.dropped for one in found if not one.withdrawn),
+        rows=len(rows),
+        withdrawn=_counts(one.withdrawn for one in rows if one.withdrawn),
+        dropped=sum(one.dropped for one in rows if not one.withdrawn),
         flipped=sum(one.flipped for one in used),
         downvoted=sum(one.downvoted for one in used),
         used=len(used),
         exported=sum(not one.downvoted for one in used),
-        reviewed=is_reviewed(found),
+        reviewed=is_reviewed(rows),
         categories=_counts(one.row.category for one in used),
         sources=_counts(one.row.source for one in used),
         distinct_prompts=len({one.row.prompt for one in used}),
@@ -187,17 +187,17 @@ def contaminated(used: Iterable[AnnotatedRow], reserved: Reserved) -> tuple[Cont
 def duplicates(used: Sequence[AnnotatedRow]) -> tuple[Duplicate, ...]:
     """Exact duplicates of an earlier row, then near-duplicates; each row once."""
     first: dict[tuple[str, ...], AnnotatedRow] = {}
-    found = []
+    repeats = []
     for one in used:
         other = first.setdefault(_words(one), one)
         if other is not one:
-            found.append(Duplicate(one.id, other.id, True, 1.0))
+            repeats.append(Duplicate(one.id, other.id, True, 1.0))
     together = (("\n".join(texts), texts) for texts in sorted(first, key=lambda texts: sum(map(len, texts))))
     for texts, others, _ in Wordings(together).repeats():
         similarity = min(Wording.of(a).similarity(Wording.of(b)) for a, b in zip(texts, others, strict=True))
         if similarity >= NEAR:
-            found.append(Duplicate(first[texts].id, first[others].id, False, similarity))
-    return tuple(found)
+            repeats.append(Duplicate(first[texts].id, first[others].id, False, similarity))
+    return tuple(repeats)
 
 
 def contradictions(pairs: Sequence[AnnotatedRow]) -> int:

@@ -136,14 +136,14 @@ class Stores:
         return Added(tuple(new), known)
 
     def index(self, kind: Kind) -> Index:
-        """The index of a store as it is now; rebuilt only when somebody else has written to the file."""
-        found, state = self._indices.get(kind), _file_state(self.path(kind))
-        if found is None or found.state != state:
-            found = Index(state)
+        """The index of a store as it is now; rebuilt only when another process has written to it."""
+        index, state = self._indices.get(kind), _file_state(self.path(kind))
+        if index is None or index.state != state:
+            index = Index(state)
             for row in self.rows(kind):
-                found.insert(row)
-            self._indices[kind] = found
-        return found
+                index.insert(row)
+            self._indices[kind] = index
+        return index
 
     def _require_no_mechanical_choice(self, rows: Sequence[Row]) -> None:
         """Refuse a chosen side that some row of a store, or of ``rows``, declares to be mechanically made."""
@@ -154,7 +154,7 @@ class Stores:
         odd = next((row for row in pairs if any(normalized(row.texts[0]) in one for one in made)), None)
         if odd is not None:
             raise BadInput(
-                f"row {odd.id} chooses a text that another row says was mechanically made, which is never the chosen "
+                f"row {odd.id} chooses a text that another row declares mechanically made, which is never the chosen "
                 "side; leave the row out"
             )
 
@@ -170,14 +170,14 @@ class Stores:
 
     def rows(self, kind: Kind) -> tuple[Row, ...]:
         """The rows as they were written, without annotations."""
-        found: dict[str, Row] = {}
+        rows: dict[str, Row] = {}
         for line, data in read(self.path(kind)):
             try:
                 row = row_from_json(kind, data)
             except BadInput as error:
                 raise BadInput(f"{self.path(kind)}, line {line}: {error}") from None
-            found.setdefault(row.id, row)
-        return tuple(found.values())
+            rows.setdefault(row.id, row)
+        return tuple(rows.values())
 
     # annotations
 
@@ -211,11 +211,11 @@ class Stores:
 
     def find(self, row_id: str) -> AnnotatedRow:
         """The row with this id, or the only one whose id begins so."""
-        found = [one for own in self.read_all().values() for one in own if one.id.startswith(row_id)]
-        if len(found) == 1 and (len(row_id) >= SHORTEST_PREFIX or found[0].id == row_id):
-            return found[0]
-        if len(found) > 1 and len(row_id) >= SHORTEST_PREFIX:
-            raise BadInput(f"the id {row_id!r} is the beginning of {len(found)} ids; give more of it")
+        matches = [one for own in self.read_all().values() for one in own if one.id.startswith(row_id)]
+        if len(matches) == 1 and (len(row_id) >= SHORTEST_PREFIX or matches[0].id == row_id):
+            return matches[0]
+        if len(matches) > 1 and len(row_id) >= SHORTEST_PREFIX:
+            raise BadInput(f"the id {row_id!r} is the beginning of {len(matches)} ids; give more of it")
         raise BadInput(f"there is no row {row_id!r} in {self.folder}; see nightlane pairs list")
 
     def vote(self, votes: Sequence[Vote]) -> int:
@@ -253,11 +253,11 @@ class Stores:
         with locked(self.folder):
             append(self.folder / "reviews.jsonl", [asdict(review)])
 
-    def certify(self, found: Sequence[Certification]) -> None:
+    def certify(self, certifications: Sequence[Certification]) -> None:
         """Record certificates of a gate; repeating it changes nothing."""
         with locked(self.folder):
             known = {(one.row, one.chosen, one.receipt) for one in self._entries("certifications", Certification)}
-            new = [one for one in found if (one.row, one.chosen, one.receipt) not in known]
+            new = [one for one in certifications if (one.row, one.chosen, one.receipt) not in known]
             append(self.folder / "certifications.jsonl", [asdict(one) for one in new])
 
     def digest(self, kind: Kind) -> str:
@@ -270,20 +270,20 @@ class Stores:
 
     def _entries(self, name: str, entry: type[Entry]) -> list[Entry]:
         path = self.folder / f"{name}.jsonl"
-        found = []
+        entries = []
         for line, data in read(path):
             if set(data) != {one.name for one in fields(entry)} or not all(isinstance(v, str) for v in data.values()):
                 raise BadInput(f"{path}, line {line} is not an entry of {name}; restore it")
-            found.append(entry(**data))
-        return found
+            entries.append(entry(**data))
+        return entries
 
 
 def _file_state(path: Path) -> FileState:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def mechanical_texts(rows: Iterable[Row]) -> frozenset[str]:
