@@ -9,7 +9,7 @@ from jinja2 import UndefinedError
 
 from view.report.rendering import FOLDER, environment, lay_out
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def printed(template: str, **values: object) -> str:

@@ -14,7 +14,7 @@ from preferences.store.provenance import Provenance
 from preferences.store.rows import KINDS, Kind
 from preferences.store.stores import Stores
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def ids(found: Stores, kind: Kind = "dpo") -> list[str]:
