@@ -87,7 +87,7 @@ def test_from_a_file_to_a_dataset_by_the_commands_alone(tmp_path: Path) -> None:
     assert len(lines) == 4
     card = (out / "README.md").read_text(encoding="utf-8")
     assert 'license: "cc0-1.0"' in card
-    assert "nobody has looked" not in card
+    assert "not reviewed" not in card
 
 
 def test_the_commands_of_the_docs_run_as_written(tmp_path: Path) -> None:

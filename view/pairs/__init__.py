@@ -1,1 +1,1 @@
-"""Rows of the preference stores for people: lists, audits and dataset cards."""
+"""Rows of the preference stores for people: lists, audits and dataset cards. Markdown is in templates/."""

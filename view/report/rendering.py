@@ -1,4 +1,4 @@
-"""Renders the templates of view/report/templates: figures in, Markdown out.
+"""Renders the templates of this folder and of view/pairs: figures in, Markdown out.
 
 Whatever a template prints is escaped as Markdown unless a filter made Markdown of it. A name that is not defined is an
 error. After rendering, ``lay_out`` joins the lines of a paragraph and aligns tables, so that a template may break its
@@ -30,14 +30,14 @@ from view.report.markdown import (
 )
 from view.report.reasons import reason
 
-FOLDER = Path(__file__).parent / "templates"
+FOLDERS = tuple(Path(__file__).parents[1] / room / "templates" for room in ("report", "pairs"))
 _TAG = r"\{%(?:(?!%\}).)*%\}|\{#(?:(?!#\}).)*#\}"
 _LINE_OF_TAGS = re.compile(rf"^[ \t]*(?:{_TAG})(?:[ \t]*(?:{_TAG}))*[ \t]*$|(?<![-+])%\}}$", re.MULTILINE | re.DOTALL)
 _CELLS = re.compile(r"(?<!\\)\|")
 
 
 def render(template: str, **values: object) -> str:
-    """The Markdown of ``templates/TEMPLATE.md.jinja``."""
+    """The Markdown of ``TEMPLATE.md.jinja``."""
     return lay_out(environment().get_template(f"{template}.md.jinja").render(values))
 
 
@@ -101,9 +101,9 @@ class _LinesOfTags(Extension):
 
 @cache
 def environment() -> jinja2.Environment:
-    """Jinja2 with this folder's templates and the filters that they use."""
+    """Jinja2 with the templates and the filters that they use."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader(FOLDERS),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         finalize=_escaped,

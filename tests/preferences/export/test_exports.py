@@ -1,4 +1,4 @@
-"""Exports: TRL's columns and nothing else, what stands and nothing else, with a card; and they train."""
+"""Exports: the rows in use with TRL's columns and nothing else, and a card; TRL trains on them."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_what_is_said_twice_is_exported_once(tmp_path: Path) -> None:
     held.add([pair(0), pair(1), pair(1, provenance=again), pair(2)])
     done = export(held, "dpo", "jsonl", tmp_path / "out")
     assert ([one.row for one in done.rows], done.held_back, done.repeated) == ([pair(0), pair(1), pair(2)], 0, 1)
-    assert "1 row that say what another one says, or its opposite" in card_markdown(done, "mine")
+    assert "Left out: 1 row that repeats or contradicts another." in card_markdown(done, "mine")
     held.withdraw("retracted", TIME, decision="s1-001")
     assert [one.row.provenance for one in export(held, "dpo", "jsonl", tmp_path / "later").rows] == [again]
 
@@ -169,7 +169,7 @@ def test_the_card_says_what_where_from_and_under_which_licence(tmp_path: Path) -
         "## Licence",
     ):
         assert part in card
-    assert "nobody has looked" not in card
+    assert "not reviewed" not in card
 
 
 @pytest.mark.parametrize("kind", ["dpo", "orpo"])

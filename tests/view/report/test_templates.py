@@ -1,4 +1,4 @@
-"""The report's templates: what they print is escaped, a name that is not there is an error, the layout is put right."""
+"""Templates: what they print is escaped, an undefined name is an error, the layout is corrected."""
 
 import re
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from view.report.rendering import FOLDER, environment, lay_out
+from view.report.rendering import FOLDERS, environment, lay_out
 
 ROOT = Path(__file__).parents[3]
 
@@ -49,11 +49,11 @@ def test_paragraphs_are_joined_tables_aligned_and_code_left_alone() -> None:
 
 
 def test_every_template_is_used_and_shipped() -> None:
-    names = {
-        path.name.removesuffix(".md.jinja"): path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md.jinja")
-    }
+    paths = [path for folder in FOLDERS for path in folder.glob("*.md.jinja")]
+    names = {path.name.removesuffix(".md.jinja"): path.read_text(encoding="utf-8") for path in paths}
+    assert len(names) == len(paths)
     used = {name for text in names.values() for name in re.findall(r'"(\w+)(?:\.md\.jinja)?"', text)}
-    assert names.keys() - used == {"report", "evaluation"}
+    assert names.keys() - used == {"report", "evaluation", "audit", "dataset_card", "proposer_card"}
     for name in names:
         environment().get_template(f"{name}.md.jinja")
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
