@@ -29,7 +29,7 @@ def test_from_the_store_to_an_adapter_by_the_commands_alone(tmp_path: Path, tiny
     assert "0 of 5 rows were judged good or bad; run nightlane pairs review --kind dpo, or pass --unreviewed" in told
     assert not out.exists()
     reviewed = nightlane("pairs", "review", "--by", "ann", *where, answers="good\nbad\ngood\ngood\ngood\n")
-    assert "counts as looked at" in reviewed.stdout
+    assert "counts as reviewed" in reviewed.stdout
     done = nightlane("finetune", study, "--output", out, "--epochs", "2", *where)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{out / 'adapter'}\n"
@@ -41,7 +41,7 @@ def test_from_the_store_to_an_adapter_by_the_commands_alone(tmp_path: Path, tiny
     lines = done.stderr.splitlines()
     assert lines[0].startswith(f"recipe {recipe.digest}: the study's own, since ")
     assert lines[1] == "4 steps of 4 rows, seed 42"
-    assert "8 rows, 16 drawn; an export of 8 dpo rows that somebody looked at; 1 judged bad (" in lines[2]
+    assert "8 rows, 16 drawn; an export of 8 dpo rows, reviewed; 1 judged bad (" in lines[2]
     assert lines[-1].startswith("step 4 of 4, loss ")
     assert "is not an empty folder" in refused("finetune", study, "--output", out, *where)
 
@@ -55,7 +55,7 @@ def test_unreviewed_pairs_are_trained_on_when_that_is_said_and_it_is_kept(tmp_pa
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads((out / "finetune.json").read_text(encoding="utf-8"))
     assert json.loads(done.stdout)["sources"][0]["looked_at"] == "unreviewed"
-    assert "that nobody has looked at (--unreviewed)" in done.stderr
+    assert "not reviewed (--unreviewed)" in done.stderr
 
 
 def test_a_wrong_command_line_is_one_sentence(tmp_path: Path, tiny_folder: Path) -> None:

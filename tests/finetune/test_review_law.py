@@ -106,7 +106,7 @@ def test_what_was_looked_at_when_it_was_exported_stays_so_in_any_workspace(tmp_p
     exported(found, tmp_path)
     found.add([row(20)])
     assert look(tmp_path, found) == "reviewed"
-    assert "somebody looked at; the dpo store holds another set by now" in plan_text(planned(tmp_path, found))
+    assert "reviewed; the dpo store holds another set by now" in plan_text(planned(tmp_path, found))
     assert look(tmp_path, Stores(tmp_path / "elsewhere")) == "reviewed"
 
 

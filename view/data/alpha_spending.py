@@ -1,4 +1,4 @@
-"""What decisions spent of the night's error, and the thresholds that they were made by, from the ledger."""
+"""Alpha spending: what each confirmation spent of the night's error, and the thresholds of decisions."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Spending:
 
 
 def policy_of(decision: DecisionRow) -> Policy:
-    """The thresholds that a decision was made by; what an older one did not have is at its default."""
+    """The thresholds of a decision; those that an older version lacks have their defaults."""
     return Policy(**{name: value for name, value in decision.policy.items() if name in Policy.model_fields})
 
 
@@ -32,7 +32,7 @@ def account_of(decision: DecisionRow) -> Account | None:
 
 
 def decisions_before(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
-    """The session's decisions on candidates before this one, in the order they were come to."""
+    """The session's earlier decisions on candidates, in order."""
     made = [row for row in record.decisions if row.turn > 0]
     return made[: made.index(decision)]
 

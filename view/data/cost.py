@@ -74,7 +74,7 @@ def _counts(study: Study) -> list[tuple[str, str]]:
     return [
         ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
         ("pairs", pairs),
-        *(("left out", plain(told)) for told in material.left_out),
+        *(("left out", plain(sentence)) for sentence in material.left_out),
         *(
             ("passed over", f"source {name}: columns without a meaning here: {_names(source.passed_over)}")
             for name, source in material.read_sources.items()
@@ -118,7 +118,7 @@ def _decision(study: Study) -> list[tuple[str, str]]:
 
 
 def _harvest(study: Study) -> list[tuple[str, str]]:
-    """What pairs cost; nothing where none are made."""
+    """What making pairs costs; nothing if none are made."""
     prompts, samples = len(study.material.prompts_of("harvest")), study.file.harvest.samples
     if not prompts:
         return []
@@ -127,7 +127,7 @@ def _harvest(study: Study) -> list[tuple[str, str]]:
 
 
 def _judge(study: Study) -> list[tuple[str, str]]:
-    """Who judges how often; nothing for answers that are scored by a program."""
+    """The judge and its number of judgements; nothing if a program scores."""
     scorer = study.scorer
     if not scorer.judge:
         return []
@@ -146,8 +146,8 @@ def _times(history: ProbeHistory) -> list[tuple[str, str]]:
 
 
 def _detectable_effects(study: Study, workspace: Workspace) -> list[str]:
-    """Per category: prompts, the error of a whole confirmation, and the smallest effect it shows with an even "
-    "chance."""
+    """Per category: prompts, the error of a whole confirmation, and the smallest effect that it shows with an even
+    chance."""
     found = analyse_power(study, workspace)
     roles = {study.target: "target", **{name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}}
     width = max(len(name) for name in ("category", *found.resolutions))
@@ -164,8 +164,10 @@ def _detectable_effects(study: Study, workspace: Workspace) -> list[str]:
     needed = {name: NormalDist().inv_cdf(1 - level) * found.resolutions[name].standard_error for name in study.guards}
     narrow = {name: need - study.guards[name] for name, need in needed.items() if need > study.guards[name]}
     if narrow:
-        told = ", ".join(f"{name} {lacks:+.2f}" for name, lacks in narrow.items())
-        lines.append(f"A guard with so narrow a margin holds only for a candidate measured as much better as: {told}.")
+        better = ", ".join(f"{name} {lacks:+.2f}" for name, lacks in narrow.items())
+        lines.append(
+            f"A guard with so narrow a margin holds only for a candidate measured as much better as: {better}."
+        )
     return lines
 
 
@@ -178,10 +180,10 @@ def _budget(study: Study, history: ProbeHistory) -> list[tuple[str, str]]:
     if budget.probes is not None:
         rows.append(("budget", f"{budget.probes} probes: {_decisions(budget.probes, study, history)}"))
     if budget.hours is not None:
-        says = f"{budget.hours:g} hours"
+        hours = f"{budget.hours:g} hours"
         if history.pace:
-            says += f": {_decisions(budget.hours * 3600 / history.pace, study, history)} at this pace"
-        rows.append(("budget", says))
+            hours += f": {_decisions(budget.hours * 3600 / history.pace, study, history)} at this pace"
+        rows.append(("budget", hours))
     if budget.dollars is not None or budget.dollars_per_hour:
         rows.append(("dollars", _dollars(study, history)))
     return rows
@@ -210,7 +212,5 @@ def _dollars(study: Study, history: ProbeHistory) -> str:
     if not history.pace or history.probes_per_decision is None:
         return priced
     each = history.pace / 3600 * budget.dollars_per_hour
-    says = f"{priced} = ${each * history.probes_per_decision:.4g} per decision, the proposer's tokens not counted"
-    if budget.dollars is not None:
-        says += f": {_decisions(budget.dollars / each, study, history)}"
-    return says
+    cost = f"{priced} = ${each * history.probes_per_decision:.4g} per decision, the proposer's tokens not counted"
+    return cost if budget.dollars is None else f"{cost}: {_decisions(budget.dollars / each, study, history)}"

@@ -52,7 +52,7 @@ def _crash(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow) 
 
 
 def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
-    """Of each lane and knob: moves that were decided on, of those legal from what stood."""
+    """For each lane and knob: how many moves were decided on, of those legal from the incumbents."""
     space, made = record.study.lanes, [record.proposals[decision.id] for decision in record.decisions_on_changes]
     total = sum(space.shares.values())
     found = []
@@ -72,7 +72,7 @@ def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
 
 
 def proposer_counts(record: SessionRecord) -> tuple[ProposerCount, ...]:
-    """Who proposed what was decided, the busiest first; a re-test counts for whoever proposed it first."""
+    """Decisions by proposer, the busiest first; a re-test counts for its first proposer."""
     made = [
         (_proposer(record, record.proposals[decision.id]), decision.status) for decision in record.decisions_on_changes
     ]

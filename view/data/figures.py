@@ -42,7 +42,7 @@ class Crash:
 class DecisionFigures:
     """A decision with its proposal and, unless it crashed, its figures. ``guards``: the worst comes first. ``stage``:
     screening or confirmation, whichever was reached, None in an older session; ``pairs``: that its figures rest on;
-    ``shrunk``: the effect drawn towards 0; ``retracted``: why a KEEP does not hold."""
+    ``shrunk``: the effect after shrinking; ``retracted``: why a KEEP does not hold."""
 
     id: str
     turn: int
@@ -71,7 +71,7 @@ class DecisionFigures:
 
     @property
     def only_names_the_move(self) -> bool:
-        """The hypothesis says no more than the move itself."""
+        """The hypothesis only repeats the move."""
         return f"{self.knob} {shown(self.before)} -> {shown(self.after)}" in self.hypothesis
 
     @property
@@ -87,7 +87,7 @@ class DecisionFigures:
 
 @dataclass(frozen=True, slots=True)
 class KnobSearch:
-    """Moves of a knob that were tried, of those legal from the recipes that stood in the session."""
+    """How many moves of a knob were tried, of those legal from the session's incumbents."""
 
     knob: str
     tried: int
@@ -160,8 +160,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Everything that a report says. ``visible``: the minimum detectable effect;
-    ``sources``: where the noise of the starting recipe's target comes from."""
+    """Everything in a report. ``visible``: the minimum detectable effect; ``sources``: the variance components of the
+    starting recipe's target."""
 
     session: str
     study: str
@@ -246,7 +246,7 @@ class Figures:
 
     @property
     def kept(self) -> tuple[DecisionFigures, ...]:
-        """The KEEPs that stand."""
+        """The KEEPs that were not retracted."""
         return tuple(decision for decision in self.with_status("KEEP") if decision.retracted is None)
 
 

@@ -62,7 +62,7 @@ def unselected_readings(record: SessionRecord, recipe: str) -> list[Reading]:
 
 
 def profiles(record: SessionRecord) -> tuple[Profile, ...]:
-    """Of the starting recipe and, where another stands, of the incumbent."""
+    """Of the starting recipe and, if that is another one, of the incumbent."""
     found, difficulties = [], _difficulties(record)
     for digest in _reported_recipes(record):
         readings = unselected_readings(record, digest)
@@ -98,7 +98,7 @@ def _difficulties(record: SessionRecord) -> Mapping[str, int]:
 
 
 def outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:
-    """Of the starting recipe and, where another stands, of the incumbent."""
+    """Of the starting recipe and, if that is another one, of the incumbent."""
     found = []
     for digest in _reported_recipes(record):
         scores = [score for reading in unselected_readings(record, digest) for score in reading.scores]
@@ -110,6 +110,6 @@ def outcomes(record: SessionRecord) -> tuple[Outcomes, ...]:
 
 
 def breakdown(record: SessionRecord) -> Breakdown | None:
-    """From the starting recipe to the incumbent, where another stands and the scorer says what passes."""
+    """From the starting recipe to the incumbent, if that is another one and the scorer marks answers as passed."""
     before, after = (record.answers[digest] for digest in (record.session.start, record.incumbent.digest))
     return break_down(before, after) if before and after and before != after else None

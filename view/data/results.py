@@ -1,4 +1,4 @@
-"""results.tsv as a pandas table, for notebooks, benchmarks and whoever compares nights.
+"""results.tsv as a pandas table, for notebooks, benchmarks and comparisons of nights.
 
 from view.data.results import read_results
 read_results("results.tsv").query("status == 'KEEP'")
@@ -17,7 +17,7 @@ from common.errors import BadInput
 
 def read_results(path: Path | str) -> pandas.DataFrame:
     """All rows, one column per column of the file. Numbers are floats with NaN for blank, ``time`` is UTC, and text is
-    text: "NA" in a description stays "NA". BadInput says what in the file is not as nightlane writes it."""
+    text: "NA" in a description stays "NA". BadInput names what nightlane would write otherwise."""
     text, plain = decoded(Path(path).read_bytes())
     try:
         if not plain:

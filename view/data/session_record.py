@@ -1,4 +1,4 @@
-"""Everything that the ledger and the probe directories know about one session, read in one go."""
+"""Everything that the ledger and the probe directories have about one session."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class SessionRecord:
     """One session as it was found.
 
     ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
-    ``outcomes`` holds what their directories still give, by probe id, read when it is asked for. ``holder`` is the
-    process that runs this session now. ``recipes`` holds every recipe that was the incumbent, by digest. ``surveyed``:
-    what the survey showed that the session decided by. ``study_aa_tests``: decisions on A/A tests, of all sessions of
+    ``outcomes`` has what their directories still contain, by probe id, and reads it on demand. ``holder`` is the
+    process that runs this session now. ``recipes`` has every recipe that was the incumbent, by digest. ``surveyed``:
+    the results of the survey that the session used. ``study_aa_tests``: decisions on A/A tests, of all sessions of
     the study.
     """
 
@@ -59,7 +59,7 @@ class SessionRecord:
 
     @property
     def incumbent(self) -> Recipe:
-        """What stands at the end of the session, or stood when it was interrupted."""
+        """The incumbent at the end of the session, or when it was interrupted."""
         return self.recipes[last_incumbent(self.session, self.decisions)]
 
     @property
@@ -141,12 +141,12 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         study = parse_study((workspace.root / session.study_path).resolve(), session.study_text)
         decisions = tuple(ledger.decisions("WHERE session = ?", (session.id,)))
         proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
-        stood = {session.start, *(decision.incumbent for decision in decisions)}
-        concerned = stood | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
+        incumbents = {session.start, *(decision.incumbent for decision in decisions)}
+        recipes = incumbents | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
         probes = tuple(ledger.probes(session.id))
         budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
         checks = tuple(ledger.checks(session.id))
-        borrowed = _borrowed(ledger, session, concerned, study.file.probe.seeds, probes)
+        borrowed = _borrowed(ledger, session, recipes, study.file.probe.seeds, probes)
         store = ProbeStore(workspace.runs)
         return SessionRecord(
             session=session,
@@ -159,7 +159,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
             borrowed=borrowed,
             outcomes=_Outcomes(store, (*probes, *borrowed)),
             store=store,
-            recipes={digest: ledger.recipe(digest) for digest in sorted(stood)},
+            recipes={digest: ledger.recipe(digest) for digest in sorted(incumbents)},
             examinations=tuple(ledger.examinations(session.id)),
             checks=checks,
             surveyed=closed(checks) or Surveyed(),
@@ -235,7 +235,7 @@ def _readings(
 
 
 def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ...]:
-    """The answers of a scorer that says of each whether it passes; none of another. Their texts may be gone."""
+    """The answers, if the scorer marks each as passed or failed; else none. Their texts may be gone."""
     found = []
     for reading in readings:
         rows = {(row.get("prompt"), row.get("sample")): row for row in store.answers(reading.probe)}

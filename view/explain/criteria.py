@@ -26,7 +26,7 @@ class Criterion:
 
 
 def criteria_of(record: SessionRecord, decision: DecisionRow) -> list[Criterion]:
-    """None of a baseline, of a crash, and of a candidate that was expected to do well and never measured."""
+    """Empty for a baseline, a crash, and a candidate that was never measured."""
     if decision.turn == 0 or decision.status == "CRASH":
         return []
     if decision.status == "RETRACT":
@@ -90,7 +90,7 @@ def _of_retraction(record: SessionRecord, decision: DecisionRow) -> list[Criteri
 
 
 def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
-    """What no threshold says, in sentences."""
+    """Reasons without a threshold, in sentences."""
     if decision.status == "CRASH":
         return [crash_note(decision.reason)]
     if decision.reason == "calibration":
@@ -115,7 +115,7 @@ def crash_note(reason: str) -> str:
 
 
 def _overtaken(record: SessionRecord, decision: DecisionRow) -> list[str]:
-    """Which candidate came first, and what became of this one."""
+    """Which candidate was kept first, and whether this one was proposed again."""
     first = [row for row in decisions_before(record, decision) if row.status == "KEEP"][-1]
     found = [f"{first.id[-3:]} of the same round had the better chance and was kept first; a round keeps one."]
     decided = {row.id: row for row in record.decisions}

@@ -30,9 +30,9 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """``stood``, ``stands``: the recipe before and after. ``looks``: as the ledger keeps them. ``given``: what the rule
-    was given, by stage; None in a ledger that did not keep it. ``check``: what a retraction rests on. ``criteria``: the
-    figures that were tested and their thresholds; ``notes``: what else decided, in sentences."""
+    """``stood``, ``stands``: the incumbent before and after. ``looks``: as in the ledger. ``given``: the inputs of the
+    rule, by stage; None in an older ledger. ``check``: what a retraction rests on. ``criteria``: the figures that were
+    tested and their thresholds; ``notes``: what else decided, in sentences."""
 
     id: str
     session: str
@@ -90,7 +90,7 @@ def explain(workspace: Workspace, asked: str) -> Explanation:
         after=row.get("after"),
         proposer=str(row.get("proposer") or ""),
         hypothesis=str(row.get("description") or ""),
-        stood=_stood(record, decision, proposal),
+        stood=_incumbent_before(record, decision, proposal),
         stands=decision.incumbent,
         looks=tuple(course["looks"]),
         given=course.get("given"),
@@ -112,7 +112,7 @@ def explain_data(found: Explanation) -> dict[str, Any]:
     return data
 
 
-def _stood(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow | None) -> str:
+def _incumbent_before(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow | None) -> str:
     if decision.turn > 0 and proposal is not None:
         return proposal.parent
     made = [row for row in record.decisions[: record.decisions.index(decision)] if row.status in ("KEEP", "RETRACT")]
@@ -136,8 +136,7 @@ def _resolve(workspace: Workspace, asked: str) -> tuple[str, str]:
     near = _nearest(short, own) or difflib.get_close_matches(asked, [*full], n=3) or own[-3:]
     raise BadInput(
         f"there is no decision {asked!r} in {workspace.ledger}; the nearest are {', '.join(near)}, and nightlane "
-        "report "
-        "names all"
+        "report names all"
     )
 
 

@@ -24,10 +24,10 @@ def explain_text(found: Explanation) -> str:
         ("RE-TEST", _check(found)),
         ("ESTIMATE", _estimate(found)),
         ("GUARDS", _guards(found)),
-        ("ERROR OF THE NIGHT", _error(found)),
+        ("ERROR BUDGET", _error(found)),
         ("NOISE FLOOR", _floor(found)),
         (f"THRESHOLDS (policy {found.policy.get('digest', 'without a digest')})", _thresholds(found)),
-        ("WHAT THE RULE WAS GIVEN", _given(found)),
+        ("INPUTS OF THE RULE", _given(found)),
         ("WHAT DECIDED", _decided(found)),
     ]
     return "\n\n".join("\n".join(([title] if title else []) + lines) for title, lines in parts if lines)
@@ -43,9 +43,9 @@ def _head(found: Explanation) -> list[str]:
         lines += _columns([("proposed", f"by {plain(found.proposer)}: {plain(found.hypothesis, 400)}")])
     elif found.hypothesis:
         lines += _columns([("note", plain(found.hypothesis, 400))])
-    stands = "still stands" if found.stood == found.stands else f"gave way to {found.stands}"
+    after = "still is" if found.stood == found.stands else f"was replaced by {found.stands}"
     if found.turn:
-        lines.append(f"recipe    {found.stood} stood before and {stands}")
+        lines.append(f"recipe    {found.stood} was the incumbent and {after}")
     return [*lines, f"session   {found.session}"]
 
 
@@ -148,17 +148,17 @@ def _error(found: Explanation) -> list[str]:
         return []
     if spent is None:
         return ["Nothing was spent: no confirmation was begun."]
-    told = [
+    rows = [
         ("budget", f"{night:g} until the first KEEP, {later:g} after each"),
         ("left before", f"{spent.before:.4g}"),
-        ("level given", f"{spent.spent:.4g}"),
+        ("level", f"{spent.spent:.4g}"),
     ]
     after = f"{spent.after:.4g}"
     if found.disguised:
         after += ", since an A/A test spends nothing of it"
     elif found.status == "KEEP":
         after += ", since a KEEP starts a new budget"
-    return _columns([*told, ("left after", after)], 14)
+    return _columns([*rows, ("left after", after)], 14)
 
 
 def _floor(found: Explanation) -> list[str]:
@@ -208,7 +208,7 @@ def _figure(criterion: Criterion, value: float) -> str:
 
 
 def _chance(value: float) -> str:
-    """Without digits that nobody needs."""
+    """In percent; tiny chances without their digits."""
     return "under 0.1 %" if value < 0.001 else percent(value)
 
 

@@ -19,44 +19,44 @@ from view.report.markdown import count, plain
 NARROWEST = 40
 
 
-def pair_data(one: AnnotatedRow) -> dict[str, Any]:
-    """A row as it stands, as plain JSON values: a flip has swapped texts, scores and provenance."""
-    names, row = SIDES[one.row.kind], row_to_json(one.row)
+def pair_data(row: AnnotatedRow) -> dict[str, Any]:
+    """A row as plain JSON values; a flip swaps its texts, scores and provenance."""
+    names, stored = SIDES[row.row.kind], row_to_json(row.row)
     scores = ["score"] if len(names) == 1 else [f"{name}_score" for name in names]
-    origins = [row["provenance"][name] for name in names][:: -1 if one.flipped else 1]
+    origins = [stored["provenance"][name] for name in names][:: -1 if row.flipped else 1]
     return {
-        **row,
-        **{name: text_to_json(text) for name, text in zip(names, one.texts, strict=True)},
-        **dict(zip(scores, one.scores, strict=True)),
-        "provenance": row["provenance"] | dict(zip(names, origins, strict=True)),
-        "receipt": None if one.receipt is None else dict(one.receipt),
-        "kind": one.row.kind,
-        "state": one.state,
-        "reason": one.withdrawn or None,
-        "margin": one.margin,
-        "up": one.up,
-        "down": one.down,
-        "flipped": one.flipped,
-        "dropped": one.dropped,
-        "reviews": [asdict(verdict) for verdict in one.reviews],
+        **stored,
+        **{name: text_to_json(text) for name, text in zip(names, row.texts, strict=True)},
+        **dict(zip(scores, row.scores, strict=True)),
+        "provenance": stored["provenance"] | dict(zip(names, origins, strict=True)),
+        "receipt": None if row.receipt is None else dict(row.receipt),
+        "kind": row.row.kind,
+        "state": row.state,
+        "reason": row.withdrawn or None,
+        "margin": row.margin,
+        "up": row.up,
+        "down": row.down,
+        "flipped": row.flipped,
+        "dropped": row.dropped,
+        "reviews": [asdict(verdict) for verdict in row.reviews],
     }
 
 
-def list_data(found: Mapping[Kind, Sequence[AnnotatedRow]], most: int | None) -> list[dict[str, Any]]:
+def list_data(stores: Mapping[Kind, Sequence[AnnotatedRow]], most: int | None) -> list[dict[str, Any]]:
     """The latest rows of each store, or all."""
-    return [pair_data(one) for rows in found.values() for one in rows[-(most or len(rows)) :]]
+    return [pair_data(row) for rows in stores.values() for row in rows[-(most or len(rows)) :]]
 
 
-def vote_text(one: AnnotatedRow) -> str:
-    """How a row stands after a vote."""
+def vote_text(row: AnnotatedRow) -> str:
+    """The votes on a row."""
     marks = [
-        f"up {one.up}",
-        f"down {one.down}",
-        *(["flipped"] if one.flipped else []),
-        *(["dropped"] if one.dropped else []),
+        f"up {row.up}",
+        f"down {row.down}",
+        *(["flipped"] if row.flipped else []),
+        *(["dropped"] if row.dropped else []),
     ]
-    held = "; held back from exports" if one.downvoted and one.used else ""
-    return f"{one.row.kind} row {one.id}: {', '.join(marks)}{held}"
+    held = "; held back from exports" if row.downvoted and row.used else ""
+    return f"{row.row.kind} row {row.id}: {', '.join(marks)}{held}"
 
 
 def import_data(done: Imported) -> dict[str, Any]:
@@ -65,12 +65,13 @@ def import_data(done: Imported) -> dict[str, Any]:
 
 
 def import_text(done: Imported) -> str:
-    """What became of a file, in a line or two."""
-    noun = "vote" if done.kind == VOTES else "row"
-    told = f"{count(done.new, noun)} new, {done.known} there already"
-    told += f", {count(len(done.bad), 'bad row')} left out" if done.bad else ""
-    ignored = f"; columns without a meaning here: {', '.join(plain(name, 40) for name in done.ignored)}"
-    return told + (ignored if done.ignored else "")
+    """The result of an import in a line."""
+    parts = [f"{count(done.new, 'vote' if done.kind == VOTES else 'row')} new, {done.known} there already"]
+    if done.bad:
+        parts.append(f", {count(len(done.bad), 'bad row')} left out")
+    if done.ignored:
+        parts.append(f"; columns without a meaning here: {', '.join(plain(name, 40) for name in done.ignored)}")
+    return "".join(parts)
 
 
 def review_data(done: Reviewed) -> dict[str, Any]:
@@ -78,22 +79,22 @@ def review_data(done: Reviewed) -> dict[str, Any]:
 
 
 def review_text(done: Reviewed) -> str:
-    """What a review came to, and what is next."""
+    """The result of a review, and what to do next."""
     bad = [verdict.row for verdict in done.verdicts if verdict.verdict == "bad"]
-    state = "the set counts as looked at" if done.looked_at else "go on with nightlane pairs review"
+    state = "the set counts as reviewed" if done.looked_at else "go on with nightlane pairs review"
     lines = [f"{done.kind}: {done.judged} of {done.needed} rows judged good or bad; {state}"]
     lines += [f"judged bad: nightlane pairs vote {row} drop takes it out" for row in bad]
     return "\n".join(lines)
 
 
-def list_text(found: Mapping[Kind, Sequence[AnnotatedRow]], most: int) -> str:
+def list_text(stores: Mapping[Kind, Sequence[AnnotatedRow]], most: int) -> str:
     """The latest rows of each store, a line each, in 100 columns."""
     lines = []
-    for kind, rows in found.items():
+    for kind, rows in stores.items():
         if rows:
             shown = f", the latest {most} of them" if len(rows) > most else ""
             lines += [f"{kind}: {count(len(rows), 'row')}{shown}", _line(*HEADINGS)]
-            lines += [_line(*_cells(one)) for one in rows[-most:]]
+            lines += [_line(*_cells(row)) for row in rows[-most:]]
             lines.append("")
     return "\n".join(lines[:-1]) or "no rows yet; see nightlane pairs import --help"
 
@@ -102,18 +103,18 @@ HEADINGS = ("id", "category", "source", "scores", "votes", "state", "prompt")
 WIDTHS = (16, 12, 12, 11, 9, 10, 23)
 
 
-def _cells(one: AnnotatedRow) -> tuple[str, ...]:
-    scores = " > ".join("?" if score is None else f"{score:.3g}" for score in one.scores)
-    votes = "".join(f"{sign}{number}" for sign, number in (("+", one.up), ("-", one.down)) if number)
-    marks = (" flip" if one.flipped else "") + (" drop" if one.dropped else "")
+def _cells(row: AnnotatedRow) -> tuple[str, ...]:
+    scores = " > ".join("?" if score is None else f"{score:.3g}" for score in row.scores)
+    votes = "".join(f"{sign}{number}" for sign, number in (("+", row.up), ("-", row.down)) if number)
+    marks = (" flip" if row.flipped else "") + (" drop" if row.dropped else "")
     return (
-        one.id,
-        one.row.category,
-        one.row.source,
+        row.id,
+        row.row.category,
+        row.row.source,
         scores,
         (votes + marks).strip(),
-        one.state,
-        _first(one.row.prompt),
+        row.state,
+        _first(row.row.prompt),
     )
 
 
@@ -132,26 +133,26 @@ def _first(text: Turns) -> str:
     return text if isinstance(text, str) else text[-1][1]
 
 
-def pair_text(one: AnnotatedRow, width: int, title: str = "") -> str:
-    """A row for a terminal of ``width`` columns: how it stands, its prompt, its answers side by side, where they come
-    from."""
+def pair_text(row: AnnotatedRow, width: int, title: str = "") -> str:
+    """A row for a terminal of ``width`` columns: its state, its prompt, its answers side by side, and their
+    provenance."""
     width = max(width, NARROWEST)
-    names = SIDES[one.row.kind]
+    names = SIDES[row.row.kind]
     each = (width - 3 * (len(names) - 1)) // len(names)
     heads = [
         f"{name.upper()} {'' if score is None else f'{score:.3g}'}".strip()
-        for name, score in zip(names, one.scores, strict=True)
+        for name, score in zip(names, row.scores, strict=True)
     ]
     rule = "-" * each
-    answers = [[head, rule, *_wrapped(text, each), rule] for head, text in zip(heads, one.texts, strict=True)]
+    answers = [[head, rule, *_wrapped(text, each), rule] for head, text in zip(heads, row.texts, strict=True)]
     answers = [[*column[:-1], *[""] * (max(map(len, answers)) - len(column)), rule] for column in answers]
-    origins = [_wrapped(_origin(one, place), each) for place in range(len(names))]
-    opening, prompt = [title] if title else [], _wrapped(one.row.prompt, width)
+    origins = [_wrapped(_origin(row, place), each) for place in range(len(names))]
+    opening, prompt = [title] if title else [], _wrapped(row.row.prompt, width)
     prompt = prompt if prompt[-1] else prompt[:-1]
     return "\n".join(
         [
             *opening,
-            *_standing(one, width),
+            *_state(row, width),
             "",
             *prompt,
             "",
@@ -166,28 +167,28 @@ def _beside(columns: Sequence[Sequence[str]], each: int) -> list[str]:
     return [" | ".join(_fitted(cell, each) for cell in cells).rstrip() for cells in zip_longest(*columns, fillvalue="")]
 
 
-def _standing(one: AnnotatedRow, width: int) -> list[str]:
-    row, margin = one.row, one.margin
+def _state(row: AnnotatedRow, width: int) -> list[str]:
+    stored, margin = row.row, row.margin
     parts = [
-        f"{row.kind} row {one.id}",
-        plain(row.category, 60),
-        plain(row.source, 60),
-        row.time,
-        one.state,
-        f"up {one.up} down {one.down}" if one.up or one.down else "",
-        "flipped" if one.flipped else "",
-        "dropped" if one.dropped else "",
+        f"{stored.kind} row {row.id}",
+        plain(stored.category, 60),
+        plain(stored.source, 60),
+        stored.time,
+        row.state,
+        f"up {row.up} down {row.down}" if row.up or row.down else "",
+        "flipped" if row.flipped else "",
+        "dropped" if row.dropped else "",
         "" if margin is None else f"margin {margin:.3g}",
-        "" if one.coverage is None else f"coverage {one.coverage:.0f} %",
-        f"withdrawn: {plain(one.withdrawn, 200)}" if one.withdrawn else "",
-        f"decision {plain(row.provenance.decision, 60)}" if row.provenance.decision else "",
-        *(f"{verdict.verdict} by {plain(verdict.by, 40)}" for verdict in one.reviews),
+        "" if row.coverage is None else f"coverage {row.coverage:.0f} %",
+        f"withdrawn: {plain(row.withdrawn, 200)}" if row.withdrawn else "",
+        f"decision {plain(stored.provenance.decision, 60)}" if stored.provenance.decision else "",
+        *(f"{verdict.verdict} by {plain(verdict.by, 40)}" for verdict in row.reviews),
     ]
     return textwrap.wrap(", ".join(part for part in parts if part), width)
 
 
-def _origin(one: AnnotatedRow, place: int) -> str:
-    side = one.sides[place]
+def _origin(row: AnnotatedRow, place: int) -> str:
+    side = row.sides[place]
     figures = ", ".join(f"{name} {value:.3g}" for name, value in sorted(side.figures.items()))
     named = {
         "recipe": side.recipe,
@@ -198,8 +199,8 @@ def _origin(one: AnnotatedRow, place: int) -> str:
         "figures": figures,
         "critical": ", ".join(side.critical),
     }
-    told = [f"{name} {value}" for name, value in named.items() if value not in ("", None)]
-    return plain("; ".join([side.origin, *told]))
+    known = [f"{name} {value}" for name, value in named.items() if value not in ("", None)]
+    return plain("; ".join([side.origin, *known]))
 
 
 def _wrapped(text: Turns, width: int) -> list[str]:

@@ -36,13 +36,13 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """report.md and evaluation.json, beside results.jsonl."""
+    """report.md and evaluation.json, next to results.jsonl."""
     write_durably(folder / "report.md", printable(evaluation_markdown(evaluation)))
     write_durably(folder / "evaluation.json", json.dumps(evaluation_data(evaluation), indent=1) + "\n")
 
 
 def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures as plain JSON values; those of the only or the later side also stand at the top."""
+    """The figures as plain JSON values; those of the only or the later side are at the top, too."""
     sides = [_side_data(side, evaluation.ks) for side in evaluation.sides]
     breakdown = _breakdown(evaluation)
     return {
@@ -82,10 +82,10 @@ def _side_data(side: Side, ks: Iterable[int]) -> dict[str, Any]:
 
 def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
     def answer(result: Result) -> dict[str, Any]:
-        said = {"note": result.note, "format_only": result.format_only, "answer": result.answer}
-        return {**result_data(result), **said}
+        details = {"note": result.note, "format_only": result.format_only, "answer": result.answer}
+        return {**result_data(result), **details}
 
-    def changes(found: Sequence[Change]) -> list[dict[str, Any]]:
+    def changes_data(changes: Sequence[Change]) -> list[dict[str, Any]]:
         return [
             {
                 "task_id": change.problem,
@@ -94,7 +94,7 @@ def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
                 "before": answer(change.before),
                 "after": answer(change.after),
             }
-            for change in found
+            for change in changes
         ]
 
     sides = ("before", "after")
@@ -106,8 +106,8 @@ def breakdown_data(breakdown: Breakdown) -> dict[str, Any]:
         "format_only": dict(zip(sides, breakdown.format_only, strict=True)),
         "difference": asdict(breakdown.difference) if breakdown.difference else None,
         "classes": [{**asdict(row), "change": row.change} for row in breakdown.classes],
-        "newly_passing": changes(breakdown.newly_passing),
-        "newly_failing": changes(breakdown.newly_failing),
+        "newly_passing": changes_data(breakdown.newly_passing),
+        "newly_failing": changes_data(breakdown.newly_failing),
         "warnings": list(breakdown.warnings),
     }
 

@@ -91,7 +91,7 @@ def signed(value: float | None, digits: int = 2) -> str:
 
 
 def percent(value: float) -> str:
-    """A chance or a level: with a digit behind the point where that says something."""
+    """A chance or a level: with decimals only below 10 %."""
     return f"{value * 100:.3g} %" if 0 < value < 0.1 else f"{value:.0%}".replace("%", " %")
 
 

@@ -24,7 +24,7 @@ OLDER = {
     "improved": "the whole interval was above what KEEP needed, and every guard's above minus its margin",
     "no_effect": "the whole interval was below the smallest effect that counts",
 }
-"""What these meant where each interval decided by itself."""
+"""Their meaning in older sessions, where each interval decided by itself."""
 
 
 def reason(code_word: str, older: bool = False) -> str:

@@ -93,7 +93,7 @@ def _aligned(lines: list[str]) -> list[str]:
 
 
 class _LinesOfTags(Extension):
-    """The line feed after a tag goes only where nothing but tags stands on the line."""
+    """Removes the line feed after a tag only on lines that have nothing but tags."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
         return _LINE_OF_TAGS.sub(lambda found: "+%}" if found[0] == "%}" else found[0], source)

@@ -28,7 +28,7 @@ def report_data(record: SessionRecord) -> dict[str, Any]:
 
 
 def write_report(workspace: Workspace, session_id: str) -> Path:
-    """Write report.md, and recipe.toml with the recipe that stands, into the session's folder; the report's path."""
+    """Write report.md, and recipe.toml with the incumbent, into the session's folder; returns the report's path."""
     record = load_record(workspace, session_id)
     folder = workspace.session(record.session.id)
     folder.mkdir(parents=True, exist_ok=True)

@@ -25,32 +25,32 @@ def plan_text(plan: Plan) -> str:
     lines = [
         f"recipe {asked.recipe.digest}: {plain(asked.origin)}",
         f"{count(plan.steps, 'step')} of {count(asked.recipe.effective_batch, 'row')}, seed {asked.seed}",
-        *(f"source {plain(one.name, 60)}: {_source(one)}" for one in plan.sources),
+        *(f"source {plain(source.name, 60)}: {_source(source)}" for source in plan.sources),
     ]
     return "\n".join(lines)
 
 
-def _source(one: Source) -> str:
-    looked = one.review
-    parts = [f"{count(len(one.pairs), 'row')}, {one.drawn} drawn"]
-    if looked.record is not None:
-        seen = "that somebody looked at" if looked.reviewed else "that nobody has looked at (--unreviewed)"
-        parts.append(f"{describe_export(looked.record)} {seen}")
-        if looked.stale:
-            parts.append(f"the {looked.record.kind} store holds another set by now")
-    if one.left_out:
-        parts.append(plain(one.left_out))
-    if looked.bad:
-        more = ", …" if len(looked.bad) > MOST_NAMED else ""
-        named = f"{', '.join(looked.bad[:MOST_NAMED])}{more}"
+def _source(source: Source) -> str:
+    review = source.review
+    parts = [f"{count(len(source.pairs), 'row')}, {source.drawn} drawn"]
+    if review.record is not None:
+        reviewed = "reviewed" if review.reviewed else "not reviewed (--unreviewed)"
+        parts.append(f"{describe_export(review.record)}, {reviewed}")
+        if review.stale:
+            parts.append(f"the {review.record.kind} store holds another set by now")
+    if source.left_out:
+        parts.append(plain(source.left_out))
+    if review.bad:
+        more = ", …" if len(review.bad) > MOST_NAMED else ""
+        named = f"{', '.join(review.bad[:MOST_NAMED])}{more}"
         parts.append(
-            f"{len(looked.bad)} judged bad ({named}), which nightlane pairs vote ID drop keeps out of an export"
+            f"{len(review.bad)} judged bad ({named}), which nightlane pairs vote ID drop keeps out of an export"
         )
     return "; ".join(parts)
 
 
 def manifest_data(manifest: Manifest) -> dict[str, Any]:
-    """What finetune.json holds."""
+    """The content of finetune.json."""
     return asdict(manifest)
 
 

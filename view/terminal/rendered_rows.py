@@ -1,4 +1,4 @@
-"""What `nightlane check` says of rows and prompts as the tokenizer renders them."""
+"""The part of `nightlane check` on rows and prompts as the tokenizer renders them."""
 
 from agent.study.material_check import CheckedStudy
 from probes.inputs.sources import Source
@@ -14,12 +14,12 @@ NOT_RENDERED = (
 
 
 def unchecked_text(study: CheckedStudy) -> str:
-    """What to say before anything else where the model was not looked at; "" where it was."""
+    """The note that nothing was rendered; "" if the rows were."""
     return f"{NOT_RENDERED}\n" if study.renderer is None else ""
 
 
 def rendered_text(study: CheckedStudy) -> str:
-    """The counts by source, and what they mean; "" where nothing was rendered."""
+    """The counts by source, and what they mean; "" if nothing was rendered."""
     if study.renderer is None:
         return ""
     sources = study.study.material.read_sources
@@ -47,7 +47,7 @@ def rows_text(study: CheckedStudy, number: int) -> str:
     """Rows of each source, token by token, what is in the loss in double brackets."""
     if study.renderer is None:
         return ""
-    lines = ["", "Rows token by token (| between tokens); what is in the loss stands in ⟦⟧:"]
+    lines = ["", "Rows token by token (| between tokens); what is in the loss is in ⟦⟧:"]
     for name, pairs in study.study.material.sources.items():
         for pair in pairs[:number]:
             lines += ["", f"{name}, {pair.line}"]
