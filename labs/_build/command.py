@@ -13,7 +13,7 @@ HERE = Path(__file__).parents[1]
 
 
 def main(lab: Lab) -> None:
-    """Make the material in `labs/NAME/build/` and print its manifest; or then measure the recipes of the README."""
+    """Make the material in `labs/NAME/build/`, then print its manifest or measure the recipes of the README."""
     parser = argparse.ArgumentParser(prog=f"python -m labs.{lab.name}", description=f"Make the material of {lab.name}.")
     parser.add_argument("--measure", action="store_true", help="then train and score the recipes of the README")
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 123, 7], help="training seeds for --measure")

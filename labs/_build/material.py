@@ -25,7 +25,7 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Lab:
-    """``made``: files and folders of a build. ``makers``: the code and texts that it is made from. ``size``: a frozen
+    """``made``: files and folders of a build. ``makers``: the files that it is made from. ``size``: a frozen
     dataclass, the size of a build for use. `labs.NAME.stages.make(folder, size, progress)` writes everything but the
     manifest and returns its figures and the seconds of each stage."""
 

@@ -3,7 +3,7 @@
     python -m labs.microcoder            make the material under labs/microcoder/build/ (about two minutes, once)
     python -m labs.microcoder --measure  train and score the recipes of the README's table
 
-`study.toml` beside this file is the study. Importing this package imports no torch.
+`study.toml` next to this file is the study. Importing this package imports no torch.
 """
 
 from labs.microcoder.material import build

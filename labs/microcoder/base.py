@@ -1,6 +1,6 @@
 """The base model: a byte-pair tokenizer of 512 tokens and a decoder of about a million parameters.
 
-Trained from nothing on the corpus with a plain loop: AdamW, warm-up and cosine, one thread, one seed.
+Trained from scratch on the corpus with a plain loop: AdamW, warm-up and cosine, one thread, one seed.
 """
 
 import math
@@ -29,7 +29,7 @@ PROMPT_WEIGHT = 0.1
 
 @dataclass(frozen=True)
 class Base:
-    """A model that was pre-trained and saved, and what is worth telling of it."""
+    """A model that was pre-trained and saved, and its figures for the manifest."""
 
     model: Qwen3ForCausalLM
     tokenizer: PreTrainedTokenizerFast
@@ -98,8 +98,8 @@ def pretrain(
 ) -> list[float]:
     """The loss of every step. A token of the prompt counts a tenth of a token of the function.
 
-    Writing prompts is not the task, so they take little of the few steps; but ORPO's likelihood term covers them
-    too, and a base that had never learnt them would spend a probe on nothing else.
+    The task is not to write prompts, so they get little of the few steps. But ORPO's likelihood term covers them, too,
+    and a base that had never learnt them would learn nothing else in a probe.
     """
     rows = _encode(tokenizer, corpus)
     batches = _batches(rows, size, Random(seed))

@@ -1,4 +1,4 @@
-"""A task as a contract of the gate: the kinds have the same names there."""
+"""Tasks as contracts of the code gate, whose kinds of parameters have the same names."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ PROPERTIES = (Property("deterministic"), Property("keeps_arguments"))
 
 
 def contract_of(task: Task, cases: Sequence[LabCase]) -> Contract:
-    """What a program for this task is held to."""
+    """The contract that a program for this task must keep."""
     return Contract(
         entry_point=task.entry_point,
         parameters=dict(zip(task.parameters, task.kinds, strict=True)),

@@ -29,7 +29,7 @@ class Document:
 
 
 def write_corpus(documents: int, seed: int, reserved: Set[str]) -> tuple[Document, ...]:
-    """So many documents, the categories in equal parts; no prompt of `reserved` is used."""
+    """The categories have equal parts; no prompt of `reserved` is used."""
     random = Random(f"{seed}/corpus")
     categories = tuple(MISTAKE_SHARE)
     by_category = {
@@ -48,6 +48,6 @@ def write_corpus(documents: int, seed: int, reserved: Set[str]) -> tuple[Documen
 
 
 def mistake_shares(corpus: Sequence[Document]) -> dict[str, float]:
-    """Measured, by category."""
+    """The measured shares by category."""
     all_of, mistaken = Counter(d.category for d in corpus), Counter(d.category for d in corpus if d.mistaken)
     return {category: round(mistaken[category] / count, 3) for category, count in all_of.items()}

@@ -2,7 +2,7 @@
 
 honest     two answers of the base to one prompt, both executed: one passed every case, one did not
 broken     the reference against itself with one mechanical break, of kinds the base rarely makes
-unchecked  two answers of the base, nobody ran either, and the shorter one was preferred
+unchecked  two answers of the base that were not executed; the shorter one is preferred
 """
 
 import re
@@ -19,7 +19,7 @@ PAIRS_PER_PROMPT = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """One sample of the base on a harvest prompt; `passed` when it met every case."""
+    """One sample of the base on a harvest prompt; `passed` if it passes every case."""
 
     text: str
     passed: bool

@@ -33,10 +33,10 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
         with timed(seconds, "prompts and corpus"):
             progress("prompts and corpus", 0.0)
             drawn = draw_prompts(size.prompts, size.seed)
-            write_rows(directory / "prompts.jsonl", (one.as_row() for one in drawn))
-            write_rows(directory / "problems.jsonl", (one.as_problem() for one in drawn if one.split == "holdout"))
-            write_rows(directory / "contracts.jsonl", (_contract(one) for one in drawn if one.split == "harvest"))
-            reserved = {one.task.prompt for one in drawn if one.split != "harvest"}
+            write_rows(directory / "prompts.jsonl", (item.as_row() for item in drawn))
+            write_rows(directory / "problems.jsonl", (item.as_problem() for item in drawn if item.split == "holdout"))
+            write_rows(directory / "contracts.jsonl", (_contract(item) for item in drawn if item.split == "harvest"))
+            reserved = {item.task.prompt for item in drawn if item.split != "harvest"}
             corpus = write_corpus(size.documents, size.seed, reserved)
         with timed(seconds, "base model"):
             base = make_base(directory / "base", corpus, size, progress)
@@ -44,7 +44,7 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
             harvest = [prompt for prompt in load_prompts(directory / "prompts.jsonl") if prompt.split == "harvest"]
             answers = _answer(base, harvest, size, progress)
     with timed(seconds, "sources"):
-        tasks = [one.task for one in drawn if one.split == "harvest"]
+        tasks = [item.task for item in drawn if item.split == "harvest"]
         rows = {
             "honest": sources.honest(harvest, answers),
             "unchecked": sources.unchecked(harvest, answers),
@@ -56,20 +56,20 @@ def make(directory: Path, size: Size, progress: Progress) -> tuple[Figures, dict
     figures = {
         **base.figures,
         "share of mistakes in the corpus": mistake_shares(corpus),
-        "prompts": dict(Counter(one.split for one in drawn)),
+        "prompts": dict(Counter(item.split for item in drawn)),
         "pairs": {name: len(pairs) for name, pairs in rows.items()},
         "share of harvest answers that pass": _pass_rates(harvest, answers),
     }
     return figures, seconds
 
 
-def _contract(one: Drawn) -> dict[str, Any]:
+def _contract(drawn: Drawn) -> dict[str, Any]:
     """A line for ``nightlane pairs certify``."""
-    return {"prompt": one.task.prompt, "contract": contract_of(one.task, one.cases).as_json()}
+    return {"prompt": drawn.task.prompt, "contract": contract_of(drawn.task, drawn.cases).as_json()}
 
 
 def _answer(base: Base, prompts: Sequence[Prompt], size: Size, progress: Progress) -> list[list[Answer]]:
-    """The base's answers to each prompt, executed in the sandbox on the other core meanwhile."""
+    """The base's answers to each prompt; the other core executes them in the sandbox meanwhile."""
     sampling = Sampling(samples=size.samples, max_new_tokens=size.max_new_tokens, seed=size.seed)
     scorer, renderer = ExecutionScorer(ExecutionSettings(seconds=1.0)), Renderer(base.tokenizer, ModelSettings(path=""))
     try:

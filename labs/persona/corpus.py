@@ -1,4 +1,4 @@
-"""The pre-training corpus: question and answer, each answer in one of four voices. `mistaken`: not the persona's."""
+"""The pre-training corpus: question and answer in one of four voices. `mistaken`: not the voice of the persona."""
 
 from random import Random
 
@@ -8,7 +8,7 @@ from labs.persona.texts import CATEGORIES, answer, ask, draw_voice
 
 
 def write_corpus(documents: int, seed: int, reserved: Reserved) -> tuple[Document, ...]:
-    """So many documents, the categories in equal parts; no question near a reserved one."""
+    """The categories have equal parts; no question is near a reserved one."""
     random = Random(f"{seed}/corpus")
     corpus: list[Document] = []
     while len(corpus) < documents:

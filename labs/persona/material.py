@@ -2,7 +2,7 @@
 
     build/base/  plain.jsonl  ornate.jsonl  manifest.json
 
-Prompts, rubric, rules and calibration are files beside this one.
+Prompts, rubric, rules and calibration are files next to this one.
 """
 
 from dataclasses import dataclass

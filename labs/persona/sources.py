@@ -1,7 +1,7 @@
 """The two preference sources, in TRL's preference format. They prefer different things.
 
 plain   the persona's voice against an answer out of character (modern or assistant)
-ornate  the same keeper in velvet, three times as long, against the plain voice: what the rubric does not want
+ornate  an ornate voice, three times as long, against the persona's: the opposite of what the rubric rewards
 """
 
 from random import Random
@@ -14,7 +14,7 @@ STYLES = {"plain": ("keeper", ("modern", "assistant")), "ornate": ("ornate", ("k
 
 
 def pairs(style: str, count: int, seed: int, reserved: Reserved) -> list[PreferenceRow]:
-    """So many different pairs, the categories in equal parts; no question near a reserved one."""
+    """`count` different pairs, the categories in equal parts; no question is near a reserved one."""
     random = Random(f"{seed}/{style}")
     chosen, rejected = STYLES[style]
     rows: dict[tuple[str, str], PreferenceRow] = {}

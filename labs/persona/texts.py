@@ -15,7 +15,7 @@ NAMED = 0.5  # share of plain answers that name the subject; the others say "tha
 
 
 def ask(category: str, random: Random) -> tuple[str, str]:
-    """A question and its subject; "that" where the question has none."""
+    """A question and its subject; "that" for a question without one."""
     table = TEXTS["questions"][category]
     if random.random() < OTHERS:
         return random.choice(table["others"]), "that"

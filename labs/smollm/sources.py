@@ -1,7 +1,7 @@
-"""The two preference sources, in TRL's preference format. They pull against each other.
+"""The two preference sources, in TRL's preference format. They prefer opposite things.
 
 brief     two sentences, or a short numbered list, against a wordy answer
-clipped   a fragment of a few words, also where a list was asked for, against the brief answer: too much of a good thing
+clipped   a fragment of a few words, even for a list, against the brief answer: shorter than the rules reward
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from labs.smollm.texts import CATEGORIES, Asked, ask, brief, clipped, difficulty
 
 Writer = Callable[[Asked, Random], str]
 STYLES: dict[str, tuple[Writer, Writer]] = {"brief": (brief, wordy), "clipped": (clipped, brief)}
-"""By source, who writes the chosen and the rejected side."""
+"""By source: the writers of the chosen and the rejected side."""
 
 
 def pairs(style: str, count: int, seed: int, reserved: Reserved) -> list[PreferenceRow]:
-    """So many different pairs, the categories in equal parts; no question near a reserved one."""
+    """`count` different pairs, the categories in equal parts; no question is near a reserved one."""
     random = Random(f"{seed}/{style}")
     chosen, rejected = STYLES[style]
     rows: dict[tuple[str, str, str], PreferenceRow] = {}

@@ -13,11 +13,11 @@ CATEGORIES = ("advice", "facts", "lists")
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, and what there is to say: sentences, or the items of a list."""
+    """A question with the material of its answers: sentences, or the items of a list; `clip` is a fragment."""
 
     category: str
     question: str
-    says: tuple[str, ...]
+    sentences: tuple[str, ...]
     clip: str
 
 
@@ -29,10 +29,10 @@ def ask(category: str, random: Random) -> Asked:
 
 
 def brief(asked: Asked, random: Random) -> str:
-    """Two sentences, the first of them the first; or three to five items with numbers."""
+    """The first sentence and another one; or three to five numbered items."""
     if asked.category == "lists":
         return _numbered(_some_items(asked, random))
-    return f"{asked.says[0]} {random.choice(asked.says[1:])}"
+    return f"{asked.sentences[0]} {random.choice(asked.sentences[1:])}"
 
 
 def wordy(asked: Asked, random: Random) -> str:
@@ -44,7 +44,7 @@ def wordy(asked: Asked, random: Random) -> str:
         ]
         return f"{opener} Here is a list:\n\n{_numbered(items)}\n\n{closer}"
     (filler,) = _fillers(1, random)
-    return " ".join([opener, asked.says[0], filler, asked.says[1], closer])
+    return " ".join([opener, asked.sentences[0], filler, asked.sentences[1], closer])
 
 
 def clipped(asked: Asked, random: Random) -> str:
@@ -61,7 +61,7 @@ def difficulty(question: str) -> int:
 
 def _some_items(asked: Asked, random: Random) -> list[str]:
     count = random.randint(3, 5)
-    return random.sample(asked.says, count)
+    return random.sample(asked.sentences, count)
 
 
 def _numbered(items: list[str]) -> str:

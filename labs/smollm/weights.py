@@ -24,13 +24,13 @@ class Weights:
 
     @property
     def figures(self) -> dict[str, str]:
-        """What a manifest says of them."""
+        """Name and digest, for the manifest."""
         named = f"{DISTRIBUTION} {self.version}, {self.path.name}"
         return {"weights": named, "SHA-256 of the weights": digest_of_file(self.path)}
 
 
 def find_weights() -> Weights:
-    """MissingRequirement where the packages are not installed. The package is not imported: it would need `llm`."""
+    """MissingRequirement if the packages are not installed. The package is not imported, since that needs `llm`."""
     spec = find_spec(PACKAGE)
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     found = sorted(path for folder in folders for path in folder.glob("*.gguf"))

@@ -17,7 +17,7 @@ from common.errors import BadInput
 
 def read_results(path: Path | str) -> pandas.DataFrame:
     """All rows, one column per column of the file. Numbers are floats with NaN for blank, ``time`` is UTC, and text is
-    text: "NA" in a description stays "NA". BadInput names what nightlane would write otherwise."""
+    text: "NA" in a description stays "NA". BadInput for a file in another form."""
     text, plain = decoded(Path(path).read_bytes())
     try:
         if not plain:

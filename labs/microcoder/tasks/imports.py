@@ -1,6 +1,6 @@
 """Imports: the answer needs a module of the standard library, so the natural failure is a NameError.
 
-The missing import is a mistake of every template here (template.py adds it); the others are listed.
+Every template here has the missing import as a mistake (template.py adds it), and those that it lists.
 """
 
 from functools import partial

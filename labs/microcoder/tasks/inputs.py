@@ -1,6 +1,6 @@
-"""What the parameters of a task may be: for each kind, the names it takes, its edge inputs and its random inputs.
+"""The kinds of parameters of a task: their names, edge inputs and random inputs.
 
-A template says `{"xs": "ints"}`; the kind decides how the parameter is called in one task and what it is given.
+A template has `{"xs": "ints"}`; the kind decides the parameter's name and its inputs in a task.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """A template is a family of tasks; a task is one prompt with its reference, its mistakes and its cases.
 
-Texts of a template hold `$placeholders` (string.Template): its parameters, its choices, and nothing else.
+Texts of a template have `$placeholders` (string.Template) for its parameters and choices.
 Alternatives of a name or a wording are separated by `|`.
 """
 
@@ -16,7 +16,7 @@ from labs.microcoder.tasks.inputs import KINDS
 from probes.scoring.execution.checks import same
 from sandbox import Value
 
-OPENINGS = ("# {header}: {says}\n", "# {header} gives {says}\n")
+OPENINGS = ("# {header}: {description}\n", "# {header} gives {description}\n")
 CASES = 10
 MOST_CASES = 12
 
@@ -24,7 +24,7 @@ Choice = tuple[Mapping[str, str], ...]
 
 
 def one_of(**options: Iterable[object]) -> Choice:
-    """One draw; several names are drawn together: one_of(word=("even", "odd"), rest=(0, 1))."""
+    """A choice between options; several names are drawn together: one_of(word=("even", "odd"), rest=(0, 1))."""
     names = tuple(options)
     return tuple(dict(zip(names, map(str, row), strict=True)) for row in zip(*options.values(), strict=True))
 
@@ -64,16 +64,16 @@ class Task:
         for mistake in self.mistakes:
             wrong = _Function(mistake, self.entry_point)
             if not any(wrong.fails(case) for case in cases):
-                cases.append(self._telling(wrong, reference, random))
+                cases.append(self._distinguishing_case(wrong, reference, random))
         if len(cases) > MOST_CASES:
-            raise ValueError(f"{self.prompt!r} needs {len(cases)} cases; the law is at most {MOST_CASES}")
+            raise ValueError(f"{self.prompt!r} needs {len(cases)} cases; at most {MOST_CASES} are allowed")
         return tuple(cases)
 
     def arguments(self, random: Random) -> tuple[Value, ...]:
         return tuple(KINDS[kind].random(random) for kind in self.kinds)
 
     def _edges(self, random: Random) -> list[tuple[Value, ...]]:
-        """Each edge input of each parameter once, beside a random value of the other parameters."""
+        """Each edge input of each parameter once, with random values of the other parameters."""
         rows = []
         for position, kind in enumerate(self.kinds):
             for edge in KINDS[kind].edges:
@@ -83,13 +83,14 @@ class Task:
         random.shuffle(rows)
         return rows
 
-    def _telling(self, wrong: "_Function", reference: "_Function", random: Random) -> Case:
+    def _distinguishing_case(self, wrong: "_Function", reference: "_Function", random: Random) -> Case:
+        """A case that the wrong function fails."""
         tries = (self.arguments(random) for _ in range(4000))
         for arguments in chain(self._edges(random), tries):
             case = Case(arguments, reference(arguments))
             if wrong.fails(case):
                 return case
-        raise ValueError(f"no input tells this mistake of {self.prompt!r} from its reference:\n{wrong.source}")
+        raise ValueError(f"no input distinguishes this mistake of {self.prompt!r} from its reference:\n{wrong.source}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Template:
     difficulty: int
     name: str
     parameters: Mapping[str, str]
-    says: str
+    description: str
     body: str
     mistakes: tuple[tuple[str, str], ...]
     choices: tuple[Choice, ...] = ()
@@ -122,14 +123,14 @@ class Template:
         names = tuple(values[placeholder] for placeholder in self.parameters)
         entry_point = Text(random.choice(self.name.split("|"))).substitute(values)
         header = f"{entry_point}({', '.join(names)})"
-        says = Text(random.choice(self.says.split("|"))).substitute(values)
+        description = Text(random.choice(self.description.split("|"))).substitute(values)
         body = Text(dedent(self.body).strip("\n")).substitute(values)
         start = f"{self.imports}\n\n" if self.imports else ""
         head, body = f"def {header}:\n", indent(body, "    ") + "\n"
         return Task(
             category=self.category,
             difficulty=self.difficulty,
-            prompt=random.choice(OPENINGS).format(header=header, says=says),
+            prompt=random.choice(OPENINGS).format(header=header, description=description),
             entry_point=entry_point,
             parameters=names,
             kinds=tuple(self.parameters.values()),
@@ -149,7 +150,7 @@ class Template:
 
 
 class _Function:
-    """A function of our own making, called in this process. What a model wrote goes to the sandbox instead."""
+    """A function of a template, called in this process. Code that a model wrote runs only in the sandbox."""
 
     def __init__(self, source: str, entry_point: str) -> None:
         self.source = source
