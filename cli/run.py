@@ -57,7 +57,9 @@ def run(
     loaded = load(study)
     folder = workspace_at(workspace)
     with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
-        session = begin(loaded, folder, Overrides(decisions, hours, workers), seed, fresh, watcher, _write_report)
+        session = begin(
+            loaded, folder, Overrides(decisions, hours, workers), watcher, _write_report, seed=seed, fresh=fresh
+        )
     print_result(str(folder.session(session) / "report.md"))
 
 

@@ -10,113 +10,144 @@ from typing import Any
 
 from agent.ledger.result_rows import value_of
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
-from agent.loop.measuring import Measuring
+from agent.loop.measurements import Measurements
 from agent.loop.round import Pair
 from agent.loop.seeds import Seeds
 from agent.policy.decision_rule import Terms, Verdict
 from agent.policy.retraction import Kept, held_out, left_out, standing_claim, still_shown, without
 from agent.policy.session_statistics import Knowledge
 from common.clock import now
+from common.errors import BudgetSpent
 from lanes import Recipe
 from probes.result.comparison import Comparison, Difference, compare, comparison_from
-from probes.result.reading import Failure, Probe, ProbeKey, Reading
+from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading
+
+Keeps = Sequence[tuple[DecisionRow, ProposalRow]]
 
 
 @dataclass(frozen=True)
 class Retraction:
-    """A KEEP that does not hold: why, by which comparison, and the incumbent without it (``stands``)."""
+    """A KEEP that a check does not confirm: why, by which comparison, and the incumbent without it."""
 
     kept: DecisionRow
     proposal: ProposalRow
     verdict: Verdict
     comparison: Comparison
-    stands: Recipe
+    incumbent: Recipe
 
 
 @dataclass(frozen=True)
 class FinalChecks:
     """The checks of one session. Each is made once: its result is in the ledger before the next begins, and a resumed
-    session uses it."""
+    session uses it. ``known``: what the session has learnt about the noise."""
 
-    measuring: Measuring
+    measurements: Measurements
     seeds: Seeds
     terms: Terms
     known: Knowledge
 
-    def leave_one_out(
-        self, keeps: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
-    ) -> Iterator[Retraction]:
+    def retractions(self, keeps: Keeps, start: Recipe) -> Iterator[Retraction]:
+        """The KEEPs that a check does not confirm, as far as the budget goes."""
+        last = self.measurements.ledger.recipe(keeps[-1][0].incumbent)
+        for name, check in (("leave-one-out", self._leave_one_out), ("holdout", self._holdout)):
+            retracted = set[str]()
+            try:
+                for retraction in check(keeps, start, last) if keeps else ():
+                    yield retraction
+                    retracted.add(retraction.kept.id)
+                    last = retraction.incumbent
+            except BudgetSpent as error:
+                self.measurements.note(f"SKIPPED the {name} check: {error}")
+            self.measurements.reserve = 0
+            keeps = [(decision, proposal) for decision, proposal in keeps if decision.id not in retracted]
+
+    # leave one out
+
+    def _leave_one_out(self, keeps: Keeps, start: Recipe, last: Recipe) -> Iterator[Retraction]:
         """The KEEPs that their re-test does not confirm, in their order. ``last``: the recipe after the last KEEP."""
-        rest, whole = [_kept(decision, proposal) for decision, proposal in keeps], last
-        for one, (decision, proposal) in zip(tuple(rest), keeps, strict=True):
-            bare = without(start, rest, one.id, self.measuring.study.lanes)
-            data = self._check("leave_one_out", one.id, partial(self._left_out, one, whole, bare))
-            if bare is not None and data["verdict"] == "retracted":
-                rest, whole = [other for other in rest if other is not one], bare
+        confirmed, whole = [_kept(decision, proposal) for decision, proposal in keeps], last
+        for keep, (decision, proposal) in zip(tuple(confirmed), keeps, strict=True):
+            reduced = without(start, confirmed, keep.id, self.measurements.study.lanes)
+            data = self._once("leave_one_out", keep.id, partial(self._left_out, keep, whole, reduced))
+            if reduced is not None and data["verdict"] == "retracted":
+                confirmed, whole = [other for other in confirmed if other is not keep], reduced
                 verdict = Verdict("RETRACT", "leave_one_out")
-                yield Retraction(decision, proposal, verdict, comparison_from(data["comparison"]), bare)
+                yield Retraction(decision, proposal, verdict, comparison_from(data["comparison"]), reduced)
 
-    def _left_out(self, one: Kept, whole: Recipe, bare: Recipe | None) -> dict[str, Any]:
-        if bare is None or bare.effect == whole.effect:
+    def _left_out(self, keep: Kept, whole: Recipe, reduced: Recipe | None) -> dict[str, Any]:
+        if reduced is None or reduced.effect == whole.effect:
             return {"verdict": "superseded"}
-        again = self._compared(whole, bare, self.measuring.key, self.seeds.leave_one_out(0), f"{one.knob} left out")
-        if isinstance(again, Failure):
-            return {"verdict": "not measured", "failure": again.message}
-        effect, bound = still_shown(one, again, self.terms)
-        said = "retracted" if left_out(one, again, self.terms) else "holds"
-        return {"verdict": said, "effect": effect, "bound": bound, "comparison": asdict(again)}
+        seeds, title = self.seeds.leave_one_out(0), f"{keep.knob} left out"
+        comparison = self._compare(title, whole, reduced, self.measurements.key, seeds)
+        if isinstance(comparison, Failure):
+            return {"verdict": "not measured", "failure": comparison.message}
+        effect, bound = still_shown(keep, comparison, self.terms)
+        verdict = "retracted" if left_out(keep, comparison, self.terms) else "holds"
+        return {"verdict": verdict, "effect": effect, "bound": bound, "comparison": asdict(comparison)}
 
-    def holdout(
-        self, keeps: Sequence[tuple[DecisionRow, ProposalRow]], start: Recipe, last: Recipe
-    ) -> Iterator[Retraction]:
+    # holdout
+
+    def _holdout(self, keeps: Keeps, start: Recipe, last: Recipe) -> Iterator[Retraction]:
         """All remaining KEEPs, if the holdout prompts contradict them."""
-        data = self._check("holdout", "", partial(self._held_out, start, last))
+        data = self._once("holdout", "", partial(self._held_out, start, last))
         if data["verdict"] == "retracted":
-            found, verdict = comparison_from(data["comparison"]), Verdict("RETRACT", data["reason"])
-            yield from (Retraction(decision, proposal, verdict, found, start) for decision, proposal in keeps)
+            comparison, verdict = comparison_from(data["comparison"]), Verdict("RETRACT", data["reason"])
+            yield from (Retraction(decision, proposal, verdict, comparison, start) for decision, proposal in keeps)
 
     def _held_out(self, start: Recipe, last: Recipe) -> dict[str, Any]:
-        if not self.measuring.study.material.prompts_of("holdout"):
+        if not self.measurements.study.material.prompts_of("holdout"):
             return {"verdict": "no prompts"}
-        key = replace(self.measuring.key, split="holdout")
-        found = self._compared(last, start, key, self.seeds.holdout(), "what stands against the start, on the holdout")
-        if isinstance(found, Failure):
-            return {"verdict": "not measured", "failure": found.message}
-        verdict = held_out(found, self.terms)
-        claim = standing_claim(found, self.terms.target, self.terms.policy.smallest_effect)
-        said = {"verdict": "retracted" if verdict else claim, "reason": verdict.reason if verdict else None}
-        return {**said, "comparison": asdict(found)}
+        key = replace(self.measurements.key, split="holdout")
+        title = "the incumbent against the starting recipe, on the holdout prompts"
+        comparison = self._compare(title, last, start, key, self.seeds.holdout())
+        if isinstance(comparison, Failure):
+            return {"verdict": "not measured", "failure": comparison.message}
+        verdict = held_out(comparison, self.terms)
+        claim = standing_claim(comparison, self.terms.target, self.terms.policy.smallest_effect)
+        return {
+            "verdict": "retracted" if verdict else claim,
+            "reason": verdict.reason if verdict else None,
+            "comparison": asdict(comparison),
+        }
 
-    def _compared(
-        self, whole: Recipe, rest: Recipe, key: ProbeKey, seeds: Iterator[int], title: str
+    # both
+
+    def _compare(
+        self, title: str, candidate: Recipe, baseline: Recipe, key: ProbeKey, seeds: Iterator[int]
     ) -> Comparison | Failure:
         number = max(2, self.terms.policy.holdout_seeds)
-        pairs = [Pair(Probe(whole, key, seed), Probe(rest, key, seed)) for seed in islice(seeds, number)]
-        self.measuring.obtain(pairs, title)
-        outcomes = [(self.measuring.outcome(p.candidate), self.measuring.outcome(p.baseline)) for p in pairs]
-        failure = next((o for both in outcomes for o in both if isinstance(o, Failure)), None)
-        chosen = None if failure else self.measuring.chosen(pairs)
-        if failure is not None or isinstance(chosen, Failure):
-            return failure or chosen  # type: ignore[return-value]
-        sides = [[o for o in side if isinstance(o, Reading)] for side in zip(*outcomes, strict=True)]
-        alike = self._sizes(key.split) == self._sizes("probe")
-        return compare(sides[0], sides[1], self.terms.policy.confidence, chosen, self.known.spreads if alike else None)
+        pairs = [Pair(Probe(candidate, key, seed), Probe(baseline, key, seed)) for seed in islice(seeds, number)]
+        self.measurements.measure_pairs(title, pairs)
+        outcomes = [(self.measurements.outcome(p.candidate), self.measurements.outcome(p.baseline)) for p in pairs]
+        failure = next((outcome for both in outcomes for outcome in both if isinstance(outcome, Failure)), None)
+        choices = None if failure else self.measurements.chosen(pairs)
+        if failure is not None:
+            return failure
+        if isinstance(choices, Failure):
+            return choices
+        candidates, baselines = (_readings(side) for side in zip(*outcomes, strict=True))
+        spreads = self.known.spreads if self._sizes(key.split) == self._sizes("probe") else None
+        return compare(candidates, baselines, self.terms.policy.confidence, choices, spreads)
 
     def _sizes(self, split: str) -> Counter[str]:
         """Prompts per category. Known noise applies only to means over as many prompts as the deciding split has."""
-        return Counter(prompt.category for prompt in self.measuring.study.material.prompts_of(split))
+        return Counter(prompt.category for prompt in self.measurements.study.material.prompts_of(split))
 
-    def _check(self, kind: str, subject: str, make: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
+    def _once(self, kind: str, subject: str, make: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         """The result of a check from the ledger, or made and recorded now."""
-        ledger, session = self.measuring.ledger, self.measuring.row.id
-        known = next((check for check in ledger.checks(session, kind) if check.subject == subject), None)
-        if known is not None:
-            return known.data
+        ledger, session = self.measurements.ledger, self.measurements.row.id
+        recorded = next((check for check in ledger.checks(session, kind) if check.subject == subject), None)
+        if recorded is not None:
+            return recorded.data
         data = make()
         ledger.record_checks(CheckRow(session=session, kind=kind, subject=subject, time=now(), data=data))
         about = f" {subject.removeprefix(f'{session}-')}" if subject else ""
-        self.measuring.note(f"{kind.upper()}{about}: {data['verdict']}{_figure(data, self.terms.target)}")
+        self.measurements.note(f"{kind.upper()}{about}: {data['verdict']}{_figures(data, self.terms.target)}")
         return data
+
+
+def _readings(outcomes: Sequence[Outcome]) -> list[Reading]:
+    return [outcome for outcome in outcomes if isinstance(outcome, Reading)]
 
 
 def _kept(decision: DecisionRow, proposal: ProposalRow) -> Kept:
@@ -126,7 +157,7 @@ def _kept(decision: DecisionRow, proposal: ProposalRow) -> Kept:
     return Kept(decision.id, decision.turn, proposal.knob, before, after, confirmed, account["confirming_seeds"])
 
 
-def _figure(data: dict[str, Any], target: str) -> str:
+def _figures(data: dict[str, Any], target: str) -> str:
     if "comparison" not in data:
         return f" ({data['failure']})" if "failure" in data else ""
     effect = data["comparison"]["differences"][target]

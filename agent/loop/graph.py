@@ -5,8 +5,9 @@ A node may run twice after a kill; what it does is keyed (agent/loop/nodes.py). 
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 from langchain_core.runnables import RunnableConfig
@@ -14,6 +15,8 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
 from agent.ledger.file import require_sound
+from agent.ledger.store import Ledger
+from agent.ledger.tables import SessionRow, last_incumbent
 from agent.loop.nodes import Session
 from common.files import set_aside
 
@@ -30,40 +33,66 @@ class State(TypedDict):
 
 
 def run_loop(session: Session, checkpoints: Path) -> None:
-    """Run the session to its end, from wherever its checkpoints stand. Raises what a node raises; resumable then.
+    """Run the session to its end, from its last checkpoint. Raises what a node raises; the session is resumable then.
 
-    Checkpoints that cannot be read, or say something else than the ledger, are set aside: the ledger knows every
-    proposal and decision, so the loop goes on with the round after the last that was decided.
+    Checkpoints that cannot be read, or disagree with the ledger, are set aside: the ledger knows every proposal and
+    decision, so the loop goes on with the round after the last that was decided.
     """
     thread: RunnableConfig = {
         "configurable": {"thread_id": session.row.id},
         "recursion_limit": NODES_PER_TURN * MOST_TURNS,
     }
-    if why := _wrong(checkpoints, thread, session):
-        session.measuring.note(f"{checkpoints} {why} and is set aside; the ledger knows what was done")
+    ledger, row = session.measurements.ledger, session.row
+    if problem := _problem(checkpoints, thread, ledger, row):
+        session.measurements.note(f"{checkpoints} {problem} and is set aside; the ledger knows what was done")
         for name in (checkpoints.name, f"{checkpoints.name}-wal", f"{checkpoints.name}-shm"):
             if checkpoints.with_name(name).exists():
                 set_aside(checkpoints.with_name(name))
     with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
         graph = build(session).compile(checkpointer=saver)
         begun = saver.get_tuple(thread) is not None
-        turn, incumbent = session.last_decided()
-        first: State = {"turn": turn, "incumbent": incumbent, "proposals": [], "ending": None, "answered": None}
-        graph.invoke(None if begun else first, thread, durability="sync")
+        graph.invoke(None if begun else _state_by_ledger(ledger, row), thread, durability="sync")
 
 
-def _wrong(checkpoints: Path, thread: RunnableConfig, session: Session) -> str | None:
-    """What is wrong with the checkpoints, or None; also where there are none yet."""
+def _problem(checkpoints: Path, thread: RunnableConfig, ledger: Ledger, row: SessionRow) -> str | None:
+    """What is wrong with the checkpoints, in words; None if nothing is, or if there are none yet."""
     if not checkpoints.exists():
         return None
     try:
         require_sound(checkpoints)
         with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
-            found = saver.get_tuple(thread)
-            state = found.checkpoint["channel_values"] if found else None
+            last = saver.get_tuple(thread)
+            state = last.checkpoint["channel_values"] if last else None
     except Exception:  # whatever a decoder makes of garbled bytes
         return "cannot be read"
-    return None if state is None or session.agrees(state) else "says something else than the ledger"
+    return None if state is None or _agrees(state, ledger, row) else "disagrees with the ledger"
+
+
+def _agrees(state: Mapping[str, Any], ledger: Ledger, row: SessionRow) -> bool:
+    """Whether a checkpointed state agrees with the ledger: the ledger has the proposals up to this turn, and the
+    decisions on all of them before the last round, which left this incumbent."""
+    turn, last_round = state.get("turn", 0), state.get("proposals", [])
+    if not (isinstance(turn, int) and isinstance(last_round, list)):
+        return False
+    proposed = ledger.proposals("WHERE session = ? AND turn <= ?", (row.id, turn))
+    decided = ledger.decisions("WHERE session = ? AND turn > 0", (row.id,))
+    before = [decision for decision in decided if decision.id not in last_round]
+    incumbents = [last_incumbent(row, decisions) for decisions in (before, decided)]
+    complete = len(proposed) >= turn and len(before) >= turn - len(last_round)
+    return complete and state.get("incumbent", row.start) in incumbents
+
+
+def _state_by_ledger(ledger: Ledger, row: SessionRow) -> State:
+    """The state after the last turn with a decision."""
+    decided = ledger.decisions("WHERE session = ?", (row.id,))
+    turn = max((decision.turn for decision in decided), default=0)
+    return {
+        "turn": turn,
+        "incumbent": last_incumbent(row, decided),
+        "proposals": [],
+        "ending": None,
+        "answered": None,
+    }
 
 
 def build(session: Session) -> StateGraph[State]:

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
-from agent.loop.measuring import Measuring
-from agent.workspace.folder import full_disk_is_said, uninterrupted
+from agent.loop.measurements import Measurements
+from agent.workspace.folder import full_disk_reported, uninterrupted
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
 from preferences.collection.pairing import (
@@ -55,7 +55,7 @@ class _HarvestItem:
 class Harvest:
     """Of one session. ``_waiting``: what is to be harvested; ``_number``: the last decision that was looked at."""
 
-    measuring: Measuring
+    measurements: Measurements
     _waiting: dict[str, tuple[DecisionRow, ProposalRow]] = field(default_factory=dict)
     _number: int = 0
     _probes: dict[str, set[str]] = field(default_factory=dict)
@@ -68,9 +68,9 @@ class Harvest:
         turns = ", ".join(one.decision.id[-3:] for one in items)
         asked = [probe for one in items for probe in one.sides]
         try:
-            self.measuring.measure(f"harvest of {turns}", asked, asked)
+            self.measurements.measure(f"harvest of {turns}", asked, asked)
         except BudgetSpent as error:
-            self.measuring.note.watcher.note(f"the harvest of {turns} is left out: {error}")
+            self.measurements.note.watcher.note(f"the harvest of {turns} is left out: {error}")
             return
         for one in items:
             try:
@@ -81,13 +81,13 @@ class Harvest:
     @cached_property
     def _prompts(self) -> Sequence[str]:
         """Ids of what is asked; nothing where no model is there to answer."""
-        if self.measuring.runner.base is not None:
+        if self.measurements.runner.base is not None:
             return ()
-        return [prompt.id for prompt in self.measuring.study.material.prompts_of(HARVEST)]
+        return [prompt.id for prompt in self.measurements.study.material.prompts_of(HARVEST)]
 
     def _unharvested(self) -> list["_HarvestItem"]:
         """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
-        row, ledger = self.measuring.row, self.measuring.ledger
+        row, ledger = self.measurements.row, self.measurements.ledger
         if not self._number:
             for name in ledger.subjects_without(row.question, row.key, REFUSED, HARVEST):
                 self._enqueue(ledger.decision(name))
@@ -98,27 +98,27 @@ class Harvest:
         return [self._item(*one) for one in self._waiting.values()]
 
     def _enqueue(self, decision: DecisionRow | None) -> None:
-        proposals = self.measuring.ledger.proposals("WHERE id = ?", (decision.id,)) if decision else []
+        proposals = self.measurements.ledger.proposals("WHERE id = ?", (decision.id,)) if decision else []
         if decision and proposals and _ruling(decision, proposals[0]).resolved:
             self._waiting[decision.id] = (decision, proposals[0])
 
     def _item(self, decision: DecisionRow, proposal: ProposalRow) -> "_HarvestItem":
         """With the adapters of the first pair that the decision rests on."""
-        ledger, key = self.measuring.ledger, self.measuring.key
+        ledger, key = self.measurements.ledger, self.measurements.key
         seeds = (decision.course or {})["seeds"]
         pair = (seeds.get("screening") or seeds["confirmation"])[0]
         made = [Probe(ledger.recipe(r), key, s) for r, s in zip((proposal.child, proposal.parent), pair, strict=True)]
-        asked = self.measuring.study.material.harvest_key(key)
+        asked = self.measurements.study.material.harvest_key(key)
         child, parent = (Probe(one.recipe, asked, one.seed, one.id) for one in made)
         return _HarvestItem(decision, _ruling(decision, proposal), child, parent)
 
     def _make_pairs(self, item: "_HarvestItem") -> dict[str, Any]:
         """How many rows of each kind are new, or why there are none."""
         for probe in item.sides:
-            outcome = self.measuring.outcome(probe)
+            outcome = self.measurements.outcome(probe)
             if isinstance(outcome, Failure):
                 return {"failure": f"{outcome.kind}: {outcome.message}"}
-            if len(self.measuring.store.answers(probe.id)) < len(outcome.scores):
+            if len(self.measurements.store.answers(probe.id)) < len(outcome.scores):
                 return {"failure": f"the answers of probe {probe.id} are gone"}
         return self._stored(item)
 
@@ -126,8 +126,8 @@ class Harvest:
         """Counts what is there now, also of a harvest that a kill interrupted before it was recorded. BadInput when the
         stores refuse it."""
         stores = self._stores
-        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            stores.reserve(self.measuring.study.material.all_prompts)
+        with uninterrupted(), full_disk_reported(self.measurements.workspace):
+            stores.reserve(self.measurements.study.material.all_prompts)
             reserved, made = stores.reserved(), self._rows(item)
             clean = [row for row in made if reserved.overlap(row.prompt) is None]  # of another study, say
             rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
@@ -138,7 +138,7 @@ class Harvest:
 
     def _rows(self, item: "_HarvestItem") -> list[Row]:
         """Pairs of the two recipes; and of each by itself, unless an earlier decision's harvest had these answers."""
-        study, ruling = self.measuring.study, item.ruling
+        study, ruling = self.measurements.study, item.ruling
         batch = BatchSettings(
             now(), item.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session
         )
@@ -154,17 +154,17 @@ class Harvest:
     def _had(self, session: str) -> set[str]:
         """The probes of a session that were harvested."""
         if session not in self._probes:
-            checks = self.measuring.ledger.checks(session, HARVEST)
+            checks = self.measurements.ledger.checks(session, HARVEST)
             self._probes[session] = {probe for check in checks for probe in check.data.get("probes", ())}
         return self._probes[session]
 
     @cached_property
     def _stores(self) -> Stores:
-        return Stores(self.measuring.workspace.runs / "rl_data")
+        return Stores(self.measurements.workspace.runs / "rl_data")
 
     def _scored(self, probe: Probe) -> list[ScoredAnswer]:
         """The answers that have a score; what could not be judged makes no pair."""
-        study = self.measuring.study
+        study = self.measurements.study
         prompts = {prompt.id: prompt for prompt in study.material.prompts_of(HARVEST)}
         seed = sampling_seed(study.file.probe.sampling_seed, probe.seed)
         return [
@@ -183,7 +183,7 @@ class Harvest:
                     tuple(row["critical"]),
                 ),
             )
-            for row in self.measuring.store.answers(probe.id)
+            for row in self.measurements.store.answers(probe.id)
             if "score" in row
         ]
 
@@ -192,16 +192,16 @@ class Harvest:
         if kind == HARVEST:
             self._waiting.pop(decision.id)
             self._had(decision.session).update(data.get("probes", ()))
-        if self.measuring.ledger.has_check(decision.session, kind, decision.id):
+        if self.measurements.ledger.has_check(decision.session, kind, decision.id):
             return
         told = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
         if data.get("reserved"):
             told += f"; {data['reserved']} prompts left out, which ask what a probe or holdout prompt does"
-        with uninterrupted(), full_disk_is_said(self.measuring.workspace):
-            self.measuring.ledger.record_checks(
+        with uninterrupted(), full_disk_reported(self.measurements.workspace):
+            self.measurements.ledger.record_checks(
                 CheckRow(session=decision.session, kind=kind, subject=decision.id, time=now(), data=data)
             )
-        self.measuring.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
+        self.measurements.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
 
 
 def _ruling(decision: DecisionRow, proposal: ProposalRow) -> DecidedPair:

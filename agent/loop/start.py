@@ -1,32 +1,33 @@
 """Opening a session: a new one from a study, or the last unfinished one of a workspace; then the loop to its end."""
 
 import os
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from agent.ledger.file import lost_sessions, no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import BAD_ROWS, CheckRow, SessionRow
+from agent.loop.baseline import FLOOR
 from agent.loop.budget import judging_allowance, spent_by, with_overrides
 from agent.loop.graph import run_loop
 from agent.loop.judge_monitor import JudgeMonitor
-from agent.loop.measuring import Measuring, Watcher
+from agent.loop.measurements import Measurements
 from agent.loop.nodes import BASELINE_FAILED, Session
 from agent.loop.seeds import Seeds
+from agent.loop.session_log import SessionLog, Watcher
 from agent.proposers import Chain, choose
 from agent.study.load import Study, load_study
 from agent.study.material_check import check_study
 from agent.study.power import require_power
 from agent.study.schema import Budget
-from agent.workspace.folder import Interrupted, Workspace, full_disk_is_said, interruptible, uninterrupted
+from agent.workspace.folder import Interrupted, Workspace, full_disk_reported, interruptible, uninterrupted
 from common.clock import now
 from common.errors import BadInput, BaselineFailed, StudyChanged
 from common.files import set_aside, write_durably
-from common.redaction import redacted
 from lanes import Recipe
 from probes.endpoint.spending import Allowance
 from probes.inputs.settings import RunnerSettings
@@ -40,44 +41,52 @@ WriteReport = Callable[[Workspace, str], Path]
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says over the study's budget and runner."""
+    """What the command line sets instead of the study's budget and runner."""
 
     decisions: int | None = None
     hours: float | None = None
     workers: int | None = None
+
+    def or_else(self, earlier: Mapping[str, Any]) -> "Overrides":
+        """These; where one is not given, that of an earlier command."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return Overrides(**{name: given.get(name, earlier.get(name)) for name in vars(self)})
 
 
 def begin(
     study: Study,
     workspace: Workspace,
     overrides: Overrides,
-    seed: int,
-    fresh: bool,
     watcher: Watcher,
-    report: WriteReport,
+    write_report: WriteReport,
+    *,
+    seed: int = 0,
+    fresh: bool = False,
     runner: Runner | None = None,
     proposers: Chain | None = None,
 ) -> str:
-    """Run a new session to its end; returns its id. ``fresh`` starts from the study's recipe, whatever stands.
-    ``runner``, ``proposers``: instead of those that the study asks for."""
-    note = _SessionLog(watcher)
-    checked = check_study(study, note)
+    """Run a new session to its end; returns its id.
+
+    ``seed``: of the proposers. ``fresh``: start from the study's recipe, and not from an earlier session's incumbent.
+    ``runner``, ``proposers``: instead of those of the study.
+    """
+    log = SessionLog(watcher)
+    checked = check_study(study, log)
     study = checked.study
     require_power(study, workspace)
-    proposers = proposers or choose(study.file.proposer, os.environ, note)
+    proposers = proposers or choose(study.file.proposer, os.environ, log)
     if missing := lost_sessions(workspace.ledger):
         names = ", ".join(missing)
-        note(f"{workspace.ledger} does not have {names}, although the folder exists; this session begins without it")
-    with _open(workspace, study, overrides, note, None, runner) as opened:
-        ledger, key = opened.ledger, opened.key
+        log(f"{workspace.ledger} does not have {names}, although the folder exists; this session begins without it")
+    with _opened(study, workspace, overrides, log, session_id=None, runner=runner) as opened:
+        ledger = opened.ledger
         checked.require_unchanged()
-        key = replace(key, samples=ledger.chosen_samples(study.question) or key.samples)
-        start = _start(ledger, study, key.digest, fresh, watcher)
-        where = os.path.relpath(study.path, workspace.root)
+        key = replace(opened.key, samples=ledger.chosen_samples(study.question) or opened.key.samples)
+        start = _starting_recipe(ledger, study, key.digest, fresh, watcher)
         row = SessionRow(
-            id=opened.session,
+            id=opened.session_id,
             study=study.name,
-            study_path=where,
+            study_path=os.path.relpath(study.path, workspace.root),
             question=study.question,
             study_text=study.text,
             key=key.digest,
@@ -87,181 +96,163 @@ def begin(
             started=now(),
         )
         ledger.begin(row, start)
-        note.keep_in(ledger, row.id)
+        log.record_in(ledger, row.id)
         opened.judge_monitor.record_first_examination(ledger, row.id)
-        note(f"BEGIN study {study.name}, {proposers.says}")
-        note(opened.runner.about)
-        _note_bad_rows(study, ledger, row.id, note)
-        _run(_session(row, key, study, workspace, opened, proposers, note, report))
+        log(f"BEGIN study {study.name}, {proposers.description}")
+        opened.log_runner_and_bad_rows()
+        _run(opened.session(row, key, proposers, write_report))
     return row.id
 
 
 def resume(
-    workspace: Workspace, session_id: str | None, overrides: Overrides, watcher: Watcher, report: WriteReport
+    workspace: Workspace, session_id: str | None, overrides: Overrides, watcher: Watcher, write_report: WriteReport
 ) -> str:
-    """Take up an unfinished session where it stands and run it to its end; returns its id."""
+    """Continue an unfinished session and run it to its end; returns its id."""
     with Ledger(workspace.ledger, read_only=True) as ledger:
         row = _unfinished(ledger, workspace, session_id)
-        before = {one.subject: one.data.get("gaps", []) for one in ledger.checks(row.id, BAD_ROWS)}
-    study = load_study(Path(os.path.normpath(workspace.root.absolute() / row.study_path)))
-    if study.question != row.question:
-        raise StudyChanged(
-            f"{study.path} no longer asks what session {row.id} began with (a copy is in "
-            f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
-        )
-    note = _SessionLog(watcher)
-    study = check_study(study, note, before).study
-    given = Overrides(
-        *(
-            given if (given := getattr(overrides, name)) is not None else row.limits.get(name)
-            for name in ("decisions", "hours", "workers")
-        )
-    )
-    proposers = choose(study.file.proposer, os.environ, note)
-    with _open(workspace, study, given, note, row.id) as opened:
-        key = replace(opened.key, samples=_chosen_samples(opened.ledger, row.id) or opened.key.samples)
-        if ended := opened.judge_monitor.ended_epoch(opened.ledger, row.id):
-            note.keep_in(opened.ledger, row.id)
-            _session(row, key, study, workspace, opened, proposers, note, report).close(ended)
+        left_out_before = {check.subject: check.data.get("gaps", []) for check in ledger.checks(row.id, BAD_ROWS)}
+    log = SessionLog(watcher)
+    study = check_study(_study_of(row, workspace), log, left_out_before).study
+    overrides = overrides.or_else(row.limits)
+    proposers = choose(study.file.proposer, os.environ, log)
+    with _opened(study, workspace, overrides, log, row.id) as opened:
+        ledger = opened.ledger
+        key = replace(opened.key, samples=_chosen_samples(ledger, row.id) or opened.key.samples)
+        if ended := opened.judge_monitor.ended_epoch(ledger, row.id):
+            log.record_in(ledger, row.id)
+            opened.session(row, key, proposers, write_report).close(ended)
             return row.id
         if key.digest != row.key:
             raise StudyChanged(
                 f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "
                 f"now make it {key.digest}; put back what changed and resume, or begin a new session"
             )
-        note.keep_in(opened.ledger, row.id)
-        opened.ledger.set_limits(row.id, vars(given))
-        note(f"RESUME {proposers.says}")
-        note(opened.runner.about)
-        _note_bad_rows(study, opened.ledger, row.id, note)
-        _run(_session(row, key, study, workspace, opened, proposers, note, report))
+        log.record_in(ledger, row.id)
+        ledger.set_limits(row.id, vars(overrides))
+        log(f"RESUME {proposers.description}")
+        opened.log_runner_and_bad_rows()
+        _run(opened.session(row, key, proposers, write_report))
     return row.id
 
 
-def _note_bad_rows(study: Study, ledger: Ledger, session: str, note: "_SessionLog") -> None:
-    """To the watcher, and into the ledger for the report."""
-    for name, source in study.material.read_sources.items():
-        if source.bad:
-            ledger.record_checks(
-                CheckRow(
-                    session=session,
-                    kind=BAD_ROWS,
-                    subject=name,
-                    time=now(),
-                    data={"told": source.left_out, "gaps": source.gaps},
-                )
-            )
-            note(source.left_out)
-
-
 @dataclass(frozen=True)
-class _OpenSession:
-    """What a session needs open: the ledger, the runner with its workers up, the probe key of what lies on disk, and
-    the scorer's judge_monitor."""
+class _Opened:
+    """What a session needs while it runs. ``key``: the probe key that the study's files give now."""
 
-    session: str
+    study: Study
+    workspace: Workspace
     budget: Budget
+    log: SessionLog
+    session_id: str
     ledger: Ledger
     runner: Runner
     key: ProbeKey
     judge_monitor: JudgeMonitor
 
+    def session(self, row: SessionRow, key: ProbeKey, proposers: Chain, write_report: WriteReport) -> Session:
+        measurements = Measurements(
+            row=row,
+            study=self.study,
+            budget=self.budget,
+            key=key,
+            workspace=self.workspace,
+            ledger=self.ledger,
+            runner=self.runner,
+            store=ProbeStore(self.workspace.runs),
+            judge_monitor=self.judge_monitor,
+            note=self.log,
+            reserve=2 * self.study.file.policy.holdout_seeds,
+        )
+        seeds = Seeds(self.study.file.probe.seeds, self.ledger.sessions_before(row.id), row.seed)
+        return Session(measurements, proposers, lambda session_id: write_report(self.workspace, session_id), seeds)
+
+    def log_runner_and_bad_rows(self) -> None:
+        """Log the runner, and each source whose bad rows are left out; those also go to the ledger for the report."""
+        self.log(self.runner.about)
+        for name, source in self.study.material.read_sources.items():
+            if source.bad:
+                data = {"told": source.left_out, "gaps": source.gaps}
+                check = CheckRow(session=self.session_id, kind=BAD_ROWS, subject=name, time=now(), data=data)
+                self.ledger.record_checks(check)
+                self.log(source.left_out)
+
 
 @contextmanager
-def _open(
-    workspace: Workspace,
+def _opened(
     study: Study,
+    workspace: Workspace,
     overrides: Overrides,
-    note: "_SessionLog",
-    session: str | None,
-    given: Runner | None = None,
-) -> Iterator[_OpenSession]:
-    """For a new session (None) or one that is taken up. A new one's scorer is examined before a worker asks it
-    anything: what it finds may begin a comparison epoch, which is in the probe key."""
+    log: SessionLog,
+    session_id: str | None,
+    runner: Runner | None = None,
+) -> Iterator[_Opened]:
+    """Hold the workspace and start the workers. ``session_id``: the session to resume; None for a new one.
+
+    A new session's scorer is examined before any worker uses it, since the examination may begin a comparison epoch,
+    which is part of the probe key.
+    """
     budget = with_overrides(study.file.budget, overrides.decisions, overrides.hours)
-    with (
-        workspace.held(),
-        interruptible(),
-        full_disk_is_said(workspace),
-        Ledger(workspace.ledger) as ledger,
-    ):
-        name = session or _session_id(ledger, workspace)
+    with workspace.held(), interruptible(), full_disk_reported(workspace), Ledger(workspace.ledger) as ledger:
+        name = session_id or _new_id(ledger, workspace)
 
         def allowance() -> Allowance:
             return judging_allowance(budget, spent_by(ledger, name, budget, workspace), workspace, name)
 
-        with JudgeMonitor.of(study, allowance, note) as judge_monitor:
-            if session is None:
+        with JudgeMonitor.of(study, allowance, log) as judge_monitor:
+            if session_id is None:
                 judge_monitor.begin()
             resident = study.file.runner.kind == "resident"
-            note.watcher.note(
+            log.watcher.note(
                 "starting the workers, which load the base model" if resident else "the runner is simulated"
             )
-            with given or open_runner(study, workspace, overrides.workers) as runner:
-                key = study.material.key(runner.environment, runner.base)
-                yield _OpenSession(name, budget, ledger, runner, key, judge_monitor)
-
-
-def _session(
-    row: SessionRow,
-    key: ProbeKey,
-    study: Study,
-    workspace: Workspace,
-    opened: _OpenSession,
-    proposers: Chain,
-    note: "_SessionLog",
-    report: WriteReport,
-) -> Session:
-    measuring = Measuring(
-        row,
-        study,
-        opened.budget,
-        key,
-        workspace,
-        opened.ledger,
-        opened.runner,
-        ProbeStore(workspace.runs),
-        opened.judge_monitor,
-        note,
-        reserve=2 * study.file.policy.holdout_seeds,
-    )
-    seeds = Seeds(study.file.probe.seeds, opened.ledger.sessions_before(row.id), row.seed)
-    return Session(measuring, proposers, lambda session_id: report(workspace, session_id), seeds)
-
-
-def _chosen_samples(ledger: Ledger, session: str) -> int | None:
-    """Answers per prompt that a session settled on; None before it did."""
-    return next((int(check.data["samples"]) for check in ledger.checks(session, "floor")), None)
+            with runner or open_runner(study, workspace, overrides.workers) as running:
+                yield _Opened(
+                    study=study,
+                    workspace=workspace,
+                    budget=budget,
+                    log=log,
+                    session_id=name,
+                    ledger=ledger,
+                    runner=running,
+                    key=study.material.key(running.environment, running.base),
+                    judge_monitor=judge_monitor,
+                )
 
 
 def _run(session: Session) -> None:
-    workspace = session.measuring.workspace
+    """Run the loop to its end. BaselineFailed if the starting recipe cannot be measured."""
+    measurements, workspace = session.measurements, session.measurements.workspace
     folder = workspace.session(session.row.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in (*workspace.root.glob(".results.tsv.tmp"), *workspace.runs.glob(".*.tmp"), *folder.glob(".*.tmp")):
-        left.unlink()  # of writes that a kill cut off
-    if (folder / "study.toml").is_dir():
-        set_aside(folder / "study.toml")
-    write_durably(folder / "study.toml", session.row.study_text)
-    session.measuring.over_budget()
-    session.measuring.publish()
+    _prepare_folder(workspace, folder, session.row.study_text)
+    measurements.over_budget()
+    measurements.publish()
     try:
         if unfit := session.examine_resumed():
             session.end(unfit)
         else:
             run_loop(session, folder / "checkpoint.sqlite")
     except Interrupted as interrupt:
-        with uninterrupted(), full_disk_is_said(session.measuring.workspace):
-            session.measuring.note(f"INTERRUPTED by {interrupt}")
-            session.measuring.publish()
+        with uninterrupted(), full_disk_reported(workspace):
+            measurements.note(f"INTERRUPTED by {interrupt}")
+            measurements.publish()
         raise
     finally:
-        session.measuring.over_budget()
-    ended = session.measuring.ledger.session(session.row.id)
+        measurements.over_budget()  # counts the time until now
+    ended = measurements.ledger.session(session.row.id)
     if ended is not None and (ended.finish_reason or "").startswith(BASELINE_FAILED):
         raise BaselineFailed(
             f"{ended.finish_reason}; change [recipe] in the study, or mend the machine, and begin again"
         )
+
+
+def _prepare_folder(workspace: Workspace, folder: Path, study_text: str) -> None:
+    """Create the session's folder with a copy of the study, and remove what killed writes left behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in (*workspace.root.glob(".results.tsv.tmp"), *workspace.runs.glob(".*.tmp"), *folder.glob(".*.tmp")):
+        leftover.unlink()
+    if (folder / "study.toml").is_dir():
+        set_aside(folder / "study.toml")
+    write_durably(folder / "study.toml", study_text)
 
 
 def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runner:
@@ -271,21 +262,37 @@ def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runn
     return runners.open_runner(study.material, settings, workspace.runs, study.start.quantization)
 
 
-def _start(ledger: Ledger, study: Study, key: str, fresh: bool, watcher: Watcher) -> Recipe:
-    """What stood at the end of the last session under the same question and probe key, else the study's recipe."""
-    standing = None if fresh else ledger.incumbent(study.question, key)
-    if standing is None or standing == study.start.digest:
+def _starting_recipe(ledger: Ledger, study: Study, key: str, fresh: bool, watcher: Watcher) -> Recipe:
+    """The incumbent of the last session under the same question and probe key, else the study's recipe."""
+    incumbent = None if fresh else ledger.incumbent(study.question, key)
+    if incumbent is None or incumbent == study.start.digest:
         return study.start
-    watcher.note(f"starting from recipe {standing}, kept by an earlier session (--fresh starts from the study's own)")
-    return ledger.recipe(standing)
+    watcher.note(f"starting from recipe {incumbent}, kept by an earlier session (--fresh starts from the study's own)")
+    return ledger.recipe(incumbent)
 
 
-def _session_id(ledger: Ledger, workspace: Workspace) -> str:
-    """A name that no session has, not even one whose ledger is gone: a clock may come to the same second twice."""
+def _chosen_samples(ledger: Ledger, session_id: str) -> int | None:
+    """The number of answers per prompt that a session chose; None if it has not chosen yet."""
+    return next((int(check.data["samples"]) for check in ledger.checks(session_id, FLOOR)), None)
+
+
+def _new_id(ledger: Ledger, workspace: Workspace) -> str:
+    """An id that no session has, not even one whose ledger is gone. A clock may show the same second twice."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    taken = set(ledger.sessions())
+    existing = set(ledger.sessions())
     names = (stamp, *(f"{stamp}-{n}" for n in range(2, 10_000)))
-    return next(name for name in names if name not in taken and not workspace.session(name).exists())
+    return next(name for name in names if name not in existing and not workspace.session(name).exists())
+
+
+def _study_of(row: SessionRow, workspace: Workspace) -> Study:
+    """The study of a session as its file is now; StudyChanged if decisions would depend on something else."""
+    study = load_study(Path(os.path.normpath(workspace.root.absolute() / row.study_path)))
+    if study.question != row.question:
+        raise StudyChanged(
+            f"{study.path} no longer asks what session {row.id} began with (a copy is in "
+            f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
+        )
+    return study
 
 
 def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) -> SessionRow:
@@ -297,25 +304,3 @@ def _unfinished(ledger: Ledger, workspace: Workspace, session_id: str | None) ->
     if row.finished:
         raise BadInput(f"session {row.id} ended ({row.finish_reason}); begin a new one with nightlane run STUDY")
     return row
-
-
-class _SessionLog:
-    """Notes go to the watcher and, once there is a session in the ledger, to its lines of the progress log."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher = watcher
-        self.waiting: list[str] = []
-        self.write: Callable[[str], None] = self.waiting.append
-
-    def keep_in(self, ledger: Ledger, session_id: str) -> None:
-        def write(text: str) -> None:
-            ledger.record_event(f"{session_id}-{uuid.uuid4().hex}", session_id, now(), text)
-
-        self.write = write
-        for text in self.waiting:
-            write(text)
-
-    def __call__(self, text: str) -> None:
-        text = redacted(text)
-        self.watcher.note(text)
-        self.write(text)

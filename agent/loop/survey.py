@@ -18,7 +18,7 @@ import numpy
 
 from agent.ledger.result_rows import value_of
 from agent.ledger.tables import CheckRow
-from agent.loop.measuring import Measuring
+from agent.loop.measurements import Measurements
 from agent.loop.round import MOST_LOST
 from agent.loop.seeds import Seeds
 from agent.policy.effect_model import Move, Response, Seen, move_of, noise_factor
@@ -116,14 +116,14 @@ def _differences_in(data: Mapping[str, Sequence[float]]) -> dict[str, tuple[floa
 class Survey:
     """Of one session. ``spreads``: the noise of a difference by category, from the starting recipe's repeats."""
 
-    measuring: Measuring
+    measurements: Measurements
     seeds: Seeds
     spreads: Mapping[str, Spread]
 
     def take(self, start: Recipe, number: int) -> None:
         """Measure at most ``number`` recipes around ``start``, unless an earlier session did under this question, and
         settle what this session knows by it. A budget that ends it leaves what was measured."""
-        row, ledger = self.measuring.row, self.measuring.ledger
+        row, ledger = self.measurements.row, self.measurements.ledger
         if closed(ledger.checks(row.id)) is not None:
             return
         owner = ledger.survey_session(row.question, row.key) or row.id
@@ -131,8 +131,8 @@ class Survey:
             if owner == row.id:
                 self._waves(start, number)
         except BudgetSpent as error:
-            self.measuring.note(f"SURVEY ended: {error}")
-        study = self.measuring.study
+            self.measurements.note(f"SURVEY ended: {error}")
+        study = self.measurements.study
         found = surveyed(ledger.checks(owner, SURVEY), study.lanes, (study.target, *study.guards))
         ledger.record_checks(CheckRow(session=row.id, kind=SURVEYED, subject=owner, time=now(), data=found.data()))
 
@@ -141,7 +141,7 @@ class Survey:
         for wave in range(WAVES):
             size = min(ceil(number / WAVES), wanted)
             wanted -= size
-            done = self.measuring.ledger.checks(self.measuring.row.id, SURVEY)
+            done = self.measurements.ledger.checks(self.measurements.row.id, SURVEY)
             plan = self._planned(start, wave, size, [check for check in done if check.data["wave"] < wave])
             if plan:
                 base = self._base(start, seeds)
@@ -151,9 +151,9 @@ class Survey:
     def _base(self, start: Recipe, seeds: Iterator[int]) -> Reading:
         """The starting recipe under the next seed that does not make it fail."""
         for lost, seed in enumerate(seeds):
-            probe = Probe(start, self.measuring.key, seed)
-            self.measuring.measure("survey, the starting recipe", [probe])
-            found = self.measuring.outcome(probe)
+            probe = Probe(start, self.measurements.key, seed)
+            self.measurements.measure("survey, the starting recipe", [probe])
+            found = self.measurements.outcome(probe)
             if isinstance(found, Reading):
                 return found
             if not found.permanent or lost >= MOST_LOST:
@@ -165,9 +165,9 @@ class Survey:
 
     def _planned(self, start: Recipe, wave: int, size: int, before: Sequence[CheckRow]) -> list[tuple[Mutation, ...]]:
         """Mutations of each recipe of a wave, by the waves before it."""
-        study = self.measuring.study
+        study = self.measurements.study
         response = Response(surveyed(before, study.lanes, [study.target]).of(study.target))
-        chance = numpy.random.default_rng(random.Random(f"{self.measuring.row.seed}|{wave}|survey").getrandbits(64))
+        chance = numpy.random.default_rng(random.Random(f"{self.measurements.row.seed}|{wave}|survey").getrandbits(64))
         if response.seen:
             rows = drawn(study.lanes, start, size, chance, response)
         else:
@@ -178,21 +178,21 @@ class Survey:
 
     def _wave(self, start: Recipe, wave: int, base: Reading, plan: Sequence[tuple[Mutation, ...]]) -> None:
         """Measure and record it. Failures that no recipe explains say nothing; a wave of nothing else is no wave."""
-        measuring = self.measuring
+        measurements = self.measurements
         probes = [
-            Probe(_moved(measuring.study.lanes, start, mutations), measuring.key, base.seed) for mutations in plan
+            Probe(_moved(measurements.study.lanes, start, mutations), measurements.key, base.seed) for mutations in plan
         ]
-        measuring.measure(f"survey, wave {wave + 1} of {WAVES}", probes)
-        outcomes = [measuring.outcome(probe) for probe in probes]
+        measurements.measure(f"survey, wave {wave + 1} of {WAVES}", probes)
+        outcomes = [measurements.outcome(probe) for probe in probes]
         faults = [outcome for outcome in outcomes if isinstance(outcome, Failure) and not outcome.permanent]
         if len(faults) == len(outcomes):
             raise MissingRequirement(
                 f"every probe of a survey's wave failed without a fault of its recipe (the last: {faults[-1].kind}, "
-                f"{faults[-1].message}); mend the machine, then: {measuring.workspace.resume_command}"
+                f"{faults[-1].message}); mend the machine, then: {measurements.workspace.resume_command}"
             )
         checks = [
             CheckRow(
-                session=measuring.row.id,
+                session=measurements.row.id,
                 kind=SURVEY,
                 subject=f"{wave + 1}.{place}",
                 time=now(),
@@ -205,20 +205,20 @@ class Survey:
             )
             for place, (mutations, outcome) in enumerate(zip(plan, outcomes, strict=True), 1)
         ]
-        measuring.ledger.record_checks(*checks)
+        measurements.ledger.record_checks(*checks)
         lost = sum(bool(check.data["failure"]) for check in checks)
-        measuring.note(
+        measurements.note(
             f"SURVEY wave {wave + 1} of {WAVES}: {len(checks)} recipes around the starting one"
             + (f", {lost} failed" if lost else "")
         )
-        measuring.publish()
+        measurements.publish()
 
     def _found(self, outcome: Outcome, base: Reading) -> dict[str, Any]:
         """By category: the recipe's difference from the starting one under the same seed, its variance, and the degrees
         of freedom of that; or why there is none."""
         if isinstance(outcome, Failure):
             return {"differences": {}, "freedom": {}, "failure": outcome.kind}
-        study = self.measuring.study
+        study = self.measurements.study
         found = compare([outcome], [base], spreads=self.spreads).differences
         names = [name for name in (study.target, *study.guards) if name in found]
         return {

@@ -1,7 +1,7 @@
-"""Who proposes: Optuna, a language model, both by turns, or a proposer of another package.
+"""Who proposes: Thompson sampling with Optuna, a language model, both by turns, or a proposer of another package.
 
-A built-in proposer is one file here and one branch below. Another package adds one by an entry point of
-``nightlane.proposers`` that names an OpenProposer; it imports all it needs from here.
+A built-in proposer is one file here and one branch of ``choose``. Another package adds one by an entry point of
+``nightlane.proposers`` that names an OpenProposer; all that it needs can be imported from here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,23 +32,26 @@ class OpenProposer(Protocol):
     def __call__(
         self, settings: ProposerSettings, environment: Mapping[str, str], note: Callable[[str], None]
     ) -> Proposer:
-        """A proposer; ``note`` writes a line into the session's log. BadInput when a setting or a variable is missing.
+        """Open a proposer; BadInput when a setting or an environment variable is missing.
 
-        Where it declines a turn, Thompson sampling has it.
+        ``note`` writes a line into the session's log. When the proposer declines a turn, Thompson sampling proposes.
         """
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Proposers asked in turn until one answers; the language model comes first in its ``share`` of the turns."""
+    """``first`` proposes in its ``share`` of the turns, ``last`` in all others, and where the first declines.
+
+    ``description``: one line for the log.
+    """
 
     first: Proposer | None
     last: Proposer
     share: float
-    says: str
+    description: str
 
     def propose(self, situation: Situation) -> Suggestion:
-        """The first answer, at the price of all that were asked."""
+        """The first suggestion, with the dollars of all proposers that were asked."""
         spent = 0.0
         for proposer in self._order(situation.turn):
             answer = proposer.propose(situation)
@@ -58,37 +61,37 @@ class Chain:
         raise RuntimeError("the last proposer always answers while there is a legal move")
 
     def _order(self, turn: int) -> Sequence[Proposer]:
-        """Turns are spread evenly: turn t is the model's when floor(share t) moves on."""
-        models_turn = int(self.share * turn + 1e-9) > int(self.share * (turn - 1) + 1e-9)
-        return [self.first, self.last] if self.first is not None and models_turn else [self.last]
+        """Turns are spread evenly: turn t is the first one's if floor(share t) is larger than floor(share (t - 1))."""
+        is_turn_of_first = int(self.share * turn + 1e-9) > int(self.share * (turn - 1) + 1e-9)
+        return [self.first, self.last] if self.first is not None and is_turn_of_first else [self.last]
 
 
 def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Callable[[str], None]) -> Chain:
-    """The chain a study asks for; EndpointUnavailable when it names a language model that cannot be reached."""
+    """The proposers of a study; EndpointUnavailable if it names a language model that cannot be reached."""
     from agent.proposers.thompson import ThompsonProposer
     from agent.proposers.tpe import TpeProposer
 
-    drawing = ThompsonProposer(TpeProposer())
+    thompson = ThompsonProposer(TpeProposer())
     if settings.kind not in PROPOSERS:
         opened: OpenProposer = plugins("proposers")[settings.kind].load()
-        return Chain(opened(settings, environment, note), drawing, 1.0, f"proposer: {settings.kind}, then optuna")
+        return Chain(opened(settings, environment, note), thompson, 1.0, f"proposer: {settings.kind}, then optuna")
     model = settings.model or environment.get("OPENAI_MODEL", "")
     has_endpoint = bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
     if settings.kind == "optuna" or (settings.kind == "auto" and not (has_endpoint and model)):
-        return Chain(None, drawing, 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
+        return Chain(None, thompson, 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
     if not has_endpoint or not model:
-        lacking = "OPENAI_BASE_URL or OPENAI_API_KEY" if not has_endpoint else "a model"
+        missing = "OPENAI_BASE_URL or OPENAI_API_KEY" if not has_endpoint else "a model"
         raise BadInput(
-            f"[proposer] kind={settings.kind!r} needs an endpoint and {lacking} is not set; set OPENAI_BASE_URL or "
+            f"[proposer] kind={settings.kind!r} needs an endpoint and {missing} is not set; set OPENAI_BASE_URL or "
             'OPENAI_API_KEY and name the model under [proposer] or in OPENAI_MODEL, or use kind = "optuna"'
         )
     from agent.proposers.llm import LanguageModelProposer
 
-    asked = LanguageModelProposer(settings, model, note, environment)
-    asked.check()
+    language_model = LanguageModelProposer(settings, model, note, environment)
+    language_model.check()
     share = 1.0 if settings.kind == "language_model" else settings.share
     kind = "language model, then optuna" if share == 1 else f"hybrid, language model in {share:.0%} of the turns"
-    return Chain(asked, drawing, share, f"proposer: {kind} ({model})")
+    return Chain(language_model, thompson, share, f"proposer: {kind} ({model})")
 
 
 def _why_optuna(settings: ProposerSettings, has_endpoint: bool) -> str:

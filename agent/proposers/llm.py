@@ -1,7 +1,7 @@
-"""The language model's proposer. What it is shown is in briefing.py, what its reply may be in reply.py.
+"""The language model's proposer. agent/proposers/prompt.py writes what it is shown, reply.py reads its reply.
 
-A reply that cannot be used is answered with what is wrong with it and asked again once; after that, or when the
-endpoint gives none, the next proposer has the turn.
+After a reply that cannot be used, the model is told what is wrong with it and asked once more. If that fails too, or
+the endpoint gives no reply, the next proposer has the turn.
 """
 
 import os
@@ -15,11 +15,12 @@ from probes.endpoint.client import Completion, Endpoint, EndpointSettings, NoRep
 
 ATTEMPTS = 2
 TEMPERATURE = 0.7
-ECHO = 2000
+MOST_QUOTED = 2000
+"""Most characters of a refused reply that are sent back to the model."""
 
 
 class LanguageModelProposer:
-    """Asks a chat completion endpoint. ``note`` is told of every reply that could not be used."""
+    """Asks a chat completion endpoint. ``note``: writes a line to the log for every reply that cannot be used."""
 
     name = "language_model"
 
@@ -31,7 +32,7 @@ class LanguageModelProposer:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.settings, self.model, self.note = settings, model, note
-        asked = EndpointSettings(
+        endpoint_settings = EndpointSettings(
             timeout=settings.timeout,
             max_tokens=settings.max_tokens,
             temperature=TEMPERATURE,
@@ -39,7 +40,7 @@ class LanguageModelProposer:
             dollars_per_million_output=settings.dollars_per_million_output,
             remedy=', or set kind = "optuna" under [proposer]',
         )
-        self._endpoint = Endpoint(asked, model, os.environ if environment is None else environment)
+        self._endpoint = Endpoint(endpoint_settings, model, os.environ if environment is None else environment)
 
     def check(self) -> None:
         """EndpointUnavailable when the endpoint does not answer, refuses the key or does not serve the model."""
@@ -60,7 +61,7 @@ class LanguageModelProposer:
             except Refused as refused:
                 then = "asking again" if attempt < ATTEMPTS else "the next proposer has this turn"
                 self.note(f"reply {attempt} of {ATTEMPTS} refused: {refused}; {then}")
-                messages += _again(completion.text, str(refused))
+                messages += _correction(completion.text, str(refused))
         return Declined(dollars)
 
     def _suggestion(self, completion: Completion, situation: Situation, dollars: float) -> Suggestion:
@@ -72,7 +73,7 @@ class LanguageModelProposer:
         return Suggestion(reply.knob, move, reply.hypothesis, reply.predicted_delta, self.name, dollars)
 
 
-def _again(text: str, refused: str) -> list[dict[str, str]]:
+def _correction(text: str, refused: str) -> list[dict[str, str]]:
     """The refused reply, shortened, and what is wrong with it."""
-    told = f"That cannot be used: {refused}. Reply with one JSON object as asked."
-    return [{"role": "assistant", "content": text[:ECHO] or "(empty)"}, {"role": "user", "content": told}]
+    request = f"That cannot be used: {refused}. Reply with one JSON object as asked."
+    return [{"role": "assistant", "content": text[:MOST_QUOTED] or "(empty)"}, {"role": "user", "content": request}]

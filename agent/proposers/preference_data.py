@@ -1,10 +1,9 @@
-"""Proposer pairs from the ledger alone: in one context, a proposal that was kept and one that was discarded.
+"""Proposer pairs, to train a proposer: two proposals in one context, of which one was kept and one was discarded.
 
-For those who train a proposer of their own. The context is what a language model would have been shown
-(agent/proposers/prompt.py) when the incumbent of both came to stand: nothing in it was decided later, or the answer
-would stand in the question. A turn belongs to one lane, so both proposals are of one lane, and both are among its moves
-in that context; proposals of two lanes never share one. The person's instructions are no part of it, as the ledger does
-not hold them, nor are dollars: what a judge had been paid by then is not in the ledger either.
+They come from the ledger alone. The context is what a language model would have been shown (agent/proposers/prompt.py)
+at the first proposal against the incumbent of both: it holds nothing that was decided later, since that would give the
+answer away. A turn belongs to one lane, so both proposals are of one lane, and both are legal moves in that context.
+The context has no user instructions and no dollars left, since the ledger does not hold them.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,20 +20,21 @@ from agent.loop.budget import Spent, budget_left, with_overrides
 from agent.proposers import Situation
 from agent.proposers.context import Search
 from agent.proposers.prompt import conversation
-from agent.proposers.reply import written
+from agent.proposers.reply import reply_text
 from agent.study.load import Study, parse_study
 from common.errors import BadInput
 from common.files import whole_folder, write_durably
 from preferences.export.dataset import Format, write_rows
 
-HAD_ITS_TURN = ("worse", "no_effect", "guard", "cumulative", "unpromising", "unconfirmed")
-"""Reasons of a DISCARD, before any colon, of a move that was tried and not shown to help, as the kept one was. Not
-among them: overtaken and budget, which had no turn; calibration and false_alarm, the incumbent in disguise."""
+COMPARED = ("worse", "no_effect", "guard", "cumulative", "unpromising", "unconfirmed")
+"""Reasons, before any colon, of a DISCARD that comparisons led to. Not among them: overtaken and budget, which were not
+compared to the end; calibration and false_alarm, the A/A tests."""
 
 
 @dataclass(frozen=True)
 class ProposerPair:
-    """Two proposals in one context. ``kept``: its KEEP stands; ``discarded``: for a ``reason`` of ``HAD_ITS_TURN``."""
+    """Two proposals in one context. ``kept``: a KEEP that was not retracted; ``discarded``: for a ``reason`` of
+    ``COMPARED``."""
 
     context: Situation
     kept: ProposalRow
@@ -42,9 +42,10 @@ class ProposerPair:
     reason: str
 
     def columns(self) -> dict[str, Any]:
-        """As TRL takes it: prompt, chosen and rejected, each a list of turns."""
+        """The row for TRL: prompt, chosen and rejected, each a list of messages."""
         chosen, rejected = (
-            [{"role": "assistant", "content": reply(self.context, one)}] for one in (self.kept, self.discarded)
+            [{"role": "assistant", "content": reply(self.context, proposal)}]
+            for proposal in (self.kept, self.discarded)
         )
         return {"prompt": conversation(self.context), "chosen": chosen, "rejected": rejected}
 
@@ -64,14 +65,16 @@ class ProposerExport:
 def export_pairs(
     path: Path, form: Format, folder: Path, card: Callable[[ProposerExport], str] = lambda exported: ""
 ) -> ProposerExport:
-    """Write the pairs of a ledger to a new or empty folder; ``card`` gives the text of the dataset card. BadInput where
-    there is no ledger, where it gives no pair, or where the folder holds something."""
+    """Write the pairs of a ledger to a new or empty folder; ``card`` returns the text of the dataset card.
+
+    BadInput if there is no ledger, if it gives no pair, or if the folder is not empty.
+    """
     with Ledger(path, read_only=True) as ledger:
         pairs = proposer_pairs(ledger)
     if not pairs:
         raise BadInput(
-            f"{path} gives no proposer pair, which takes a KEEP that stands and, against the same incumbent and in the "
-            f"same lane, a DISCARD as {', '.join(HAD_ITS_TURN)}; let a session decide on more"
+            f"{path} gives no proposer pair, which takes a KEEP that was not retracted and, against the same incumbent "
+            f"and in the same lane, a DISCARD as {', '.join(COMPARED)}; let a session decide on more"
         )
     done = ProposerExport(folder / f"train.{form}", pairs)
     with whole_folder(folder, "an export") as partial:
@@ -81,64 +84,67 @@ def export_pairs(
 
 
 def proposer_pairs(ledger: Ledger) -> tuple[ProposerPair, ...]:
-    """Of all sessions, in the order of their sessions and turns; none of a KEEP that was retracted, and none of what is
-    still open. BadInput where a session's study is one that this version cannot read."""
+    """The pairs of all sessions, by session and turn. BadInput if this version cannot read a session's study."""
     retracted = {row.proposal for row in ledger.decisions("WHERE status = 'RETRACT'")}
     sessions = [row for name in ledger.sessions() if (row := ledger.session(name))]
     return tuple(pair for session in sessions for pair in _of_session(ledger, session, retracted))
 
 
 def reply(context: Situation, proposal: ProposalRow) -> str:
-    """The proposal as a language model would have replied it (agent/proposers/reply.py), with the proposer's own
-    hypothesis. Where the proposer predicted nothing, predicted_delta is what the comparisons in the context let expect
-    of the move: never what was measured of it."""
+    """The proposal as a language model's reply (agent/proposers/reply.py), with the proposer's own hypothesis.
+
+    If the proposer predicted nothing, predicted_delta is the effect that the comparisons in the context let expect,
+    never the one that was measured.
+    """
     value, predicted = value_of(proposal.after), proposal.predicted
     if predicted is None:
         moves, mean, _ = context.expected()
         predicted = round(float(mean[moves.index((proposal.knob, value))]), 3)
-    return written(proposal.knob, value, proposal.hypothesis, predicted)
+    return reply_text(proposal.knob, value, proposal.hypothesis, predicted)
 
 
 def _of_session(ledger: Ledger, session: SessionRow, retracted: set[str]) -> Iterator[ProposerPair]:
     proposals = ledger.proposals("WHERE session = ?", (session.id,))
     decisions = {row.id: row for row in ledger.decisions("WHERE session = ? AND turn > 0", (session.id,))}
-    standing = [row for row in proposals if _stands(decisions.get(row.id), retracted)]
-    for kept in standing:
-        alike = [row for row in proposals if row.parent == kept.parent]
-        beside = [row for row in alike if row.lane == kept.lane and _tried(decisions.get(row.id))]
-        context = _context(ledger, session, alike[0], kept.lane) if beside else None
-        if context is not None and _legal(context, kept):
-            for row in beside:
-                if _legal(context, row):
+    keeps = [row for row in proposals if _is_kept(decisions.get(row.id), retracted)]
+    for kept in keeps:
+        against_same_incumbent = [row for row in proposals if row.parent == kept.parent]
+        rivals = [
+            row for row in against_same_incumbent if row.lane == kept.lane and _is_discarded(decisions.get(row.id))
+        ]
+        context = _context(ledger, session, against_same_incumbent[0], kept.lane) if rivals else None
+        if context is not None and _is_legal(context, kept):
+            for row in rivals:
+                if _is_legal(context, row):
                     yield ProposerPair(context, kept, row, decisions[row.id].reason)
 
 
-def _stands(decision: DecisionRow | None, retracted: set[str]) -> bool:
+def _is_kept(decision: DecisionRow | None, retracted: set[str]) -> bool:
     return decision is not None and decision.status == "KEEP" and decision.id not in retracted
 
 
-def _tried(decision: DecisionRow | None) -> bool:
-    return decision is not None and decision.status == "DISCARD" and decision.reason.partition(":")[0] in HAD_ITS_TURN
+def _is_discarded(decision: DecisionRow | None) -> bool:
+    return decision is not None and decision.status == "DISCARD" and decision.reason.partition(":")[0] in COMPARED
 
 
-def _legal(context: Situation, proposal: ProposalRow) -> bool:
+def _is_legal(context: Situation, proposal: ProposalRow) -> bool:
     return value_of(proposal.after) in context.moves.get(proposal.knob, ())
 
 
 def _context(ledger: Ledger, session: SessionRow, first: ProposalRow, lane: str) -> Situation | None:
-    """What a lane looked like when the ``first`` proposal that moves an incumbent was about to be made."""
+    """What a proposer in this lane would have been shown in place of the ``first`` proposal against an incumbent."""
     study = parse_study(Path(session.study_path), session.study_text)
     search = Search(session, _without_instructions(study), PastLedger(ledger, session.id, first.turn))
-    left_then = _budget_left(ledger, session, study, first)
-    return search.in_lane(lane, first.turn, ledger.recipe(first.parent), left_then)
+    return search.in_lane(lane, first.turn, ledger.recipe(first.parent), _budget_left(ledger, session, study, first))
 
 
 def _without_instructions(study: Study) -> Study:
-    asked = study.file.proposer.model_copy(update={"program": ""})
-    return replace(study, file=study.file.model_copy(update={"proposer": asked}))
+    proposer = study.file.proposer.model_copy(update={"program": ""})
+    return replace(study, file=study.file.model_copy(update={"proposer": proposer}))
 
 
 def _budget_left(ledger: Ledger, session: SessionRow, study: Study, first: ProposalRow) -> str:
+    """The budget left, in words, when a proposal was about to be made."""
     budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
     hours = ledger.active_seconds(session.id, datetime.fromisoformat(first.time).timestamp()) / 3600
     probes = sum(row.time <= first.time for row in ledger.probes(session.id))

@@ -1,6 +1,6 @@
-"""What the language model is shown: a person's instructions, the moves, aggregate figures and the budget.
+"""Writes the prompt of the language model: the user's instructions, the moves, aggregate figures and the budget.
 
-Never a file path, a prompt of the prompt set or an answer: nothing here reads more than the situation.
+It holds no file path, no prompt of the prompt set and no answer, since nothing here reads more than the situation.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ SYSTEM = (
 
 
 def briefing(situation: Situation) -> str:
-    """What the model is shown, as Markdown."""
+    """The situation as Markdown."""
     moves = "\n".join(
         f"- {knob} (now {show(situation.space.knob(knob).read(situation.incumbent))}): {', '.join(map(show, values))}"
         for knob, values in situation.moves.items()
@@ -43,13 +43,13 @@ def briefing(situation: Situation) -> str:
 
 
 def conversation(situation: Situation) -> list[dict[str, str]]:
-    """The turns that a reply is asked for by."""
+    """The messages of a request."""
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": briefing(situation)}]
 
 
 def response_format(situation: Situation) -> dict[str, Any]:
-    """The reply's schema for servers that can hold a model to one. Lengths and bounds are checked here, not there:
-    some servers turn a long ``maxLength`` into a grammar they then refuse."""
+    """The reply's JSON schema, for servers with constrained decoding. Lengths and bounds are left out, since some
+    servers turn a long ``maxLength`` into a grammar that they then refuse; ``read_reply`` checks them."""
     schema = {
         "type": "object",
         "properties": {
@@ -65,7 +65,7 @@ def response_format(situation: Situation) -> dict[str, Any]:
 
 
 def _expected(situation: Situation) -> str:
-    """Of the moves of knobs that comparisons have moved."""
+    """A table of the best moves of the knobs that were compared."""
     moves, mean, covariance = situation.expected()
     known = [place for place, (knob, _) in enumerate(moves) if knob in situation.response.moved]
     best = sorted(known, key=lambda place: -mean[place])[:EXPECTED_ROWS]

@@ -1,4 +1,4 @@
-"""What a proposer is shown and what it answers."""
+"""The Proposer protocol: what a proposer is shown, and what it returns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from lanes import Recipe, SearchSpace, Value
 class Tried:
     """One earlier decision under the same question: figures from code, on the 0 to 10 scale.
 
-    ``standard_error`` is that of ``delta``. ``score`` is the candidate's target, counted from where the search began
-    and shrunk for its noise; ``guard_excess`` how far the worst guard was seen below its margin (at most 0 when none
-    was). All figures are None for a CRASH.
+    ``standard_error``: of ``delta``. ``score``: the candidate's target, counted from where the search began and shrunk
+    for its noise. ``guard_excess``: how far the worst guard was below its margin; at most 0 if none was. All figures
+    are None for a CRASH.
     """
 
     recipe: Recipe
@@ -34,8 +34,11 @@ class Tried:
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything a proposal may depend on. ``moves`` are the values per knob of this turn's lane that may be
-    tried."""
+    """Everything a proposal may depend on.
+
+    ``moves``: the values per knob of this turn's lane that may be tried. ``response``, ``guard_responses``: what moves
+    do to the target and to each guard, by all comparisons.
+    """
 
     turn: int
     seed: int
@@ -52,17 +55,17 @@ class Situation:
     guard_responses: Mapping[str, Response]
 
     def expected(self) -> tuple[list[tuple[str, Value]], Table, Table]:
-        """The moves one by one, and mean [moves] and covariance [moves, moves] of what comparisons expect of them."""
+        """The moves one by one, and the mean [moves] and covariance [moves, moves] of their expected effects."""
         moves = [(name, value) for name, values in self.moves.items() for value in values]
-        return moves, *self.response.expected(self.placed)
+        return moves, *self.response.expected(self.ladder_moves)
 
     def safe(self) -> Table:
-        """Of each move, in the same order: the chance that the guard that it endangers most keeps to its margin."""
-        return safe(self.placed, self.guard_responses, self.guards)
+        """For each move, in the same order, the chance that the guard most at risk stays within its margin."""
+        return safe(self.ladder_moves, self.guard_responses, self.guards)
 
     @property
-    def placed(self) -> list[Move]:
-        """The moves, on their ladders."""
+    def ladder_moves(self) -> list[Move]:
+        """The moves in the same order, as places on their knobs' ladders."""
         knobs = {name: self.space.knob(name) for name in self.moves}
         return [
             move_of(knobs[name], knobs[name].read(self.incumbent), value)
@@ -73,7 +76,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A knob and one of its moves, with why and what is expected; ``dollars`` is what asking cost."""
+    """A knob and one of its legal values, with a hypothesis and a predicted effect; ``dollars``: what it cost."""
 
     knob: str
     value: Value
@@ -85,7 +88,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """No answer this turn, so the next proposer has it; ``dollars`` is what asking cost all the same."""
+    """No suggestion this turn, so that the next proposer is asked; ``dollars``: what the attempt cost."""
 
     dollars: float = 0.0
 

@@ -1,7 +1,7 @@
-"""What a language model replied, which is untrusted: a closed schema, a knob and a value from the lists it was shown.
+"""Reads a language model's reply, which is untrusted: a closed schema, a knob and a value from the lists it was shown.
 
-A reply that is not JSON is repaired once (json-repair). What could be read in two ways is not read at all: a key given
-twice, two objects, a reply that is longer than any answer needs.
+A reply that is not JSON is repaired once (json-repair). A reply that could be read in two ways is refused: a key given
+twice, two objects. So is a reply that is longer than any answer needs.
 """
 
 import math
@@ -39,11 +39,11 @@ class Reply(BaseModel):
 
 
 class Refused(Exception):
-    """A reply that breaks the schema or names no legal move; the text is what the model is told."""
+    """A reply that breaks the schema or names no legal move; the text says to the model what is wrong."""
 
 
 def read_reply(text: str) -> Reply:
-    """The reply in a model's text, repaired once where it is malformed; Refused says what is wrong with it."""
+    """The reply in a model's text, repaired once if it is malformed; Refused says what is wrong with it."""
     answer = text.rpartition("</think>")[2].strip()
     if not answer:
         raise Refused("it is empty")
@@ -60,15 +60,15 @@ def read_reply(text: str) -> Reply:
         raise Refused(f"{where}: {one_line(lower_first(first['msg'].removeprefix('Value error, ')), 200)}") from None
 
 
-def written(knob: str, value: Value, hypothesis: str, predicted: float) -> str:
-    """A reply as text, such as ``read_reply`` reads; the prediction is brought within the bounds of the schema."""
+def reply_text(knob: str, value: Value, hypothesis: str, predicted: float) -> str:
+    """A reply as text that ``read_reply`` reads; the prediction is brought within the bounds of the schema."""
     plain = list(value) if isinstance(value, tuple) else value
     bounded = min(max(predicted, -MOST_PREDICTED), MOST_PREDICTED) + 0.0  # which makes -0.0 a 0.0
     return Reply(knob=knob, value=plain, hypothesis=hypothesis, predicted_delta=bounded).model_dump_json()
 
 
 def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
-    """The legal move that the reply names, as the ladder spells it; Refused lists the legal ones."""
+    """The legal value that the reply names, as the ladder has it; Refused lists the legal ones."""
     if reply.knob not in moves:
         known = ", ".join(moves)
         raise Refused(f"knob {one_line(reply.knob, 80)!r} has no legal move in this turn's lane; choose one of {known}")
@@ -82,13 +82,13 @@ def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
 
 
 def _parsed(text: str) -> Any:
-    """Strict JSON, else what json-repair makes of it if no field is given twice."""
+    """The text as strict JSON, else repaired if no field is given twice."""
     try:
-        found = strict_json(text)
+        strict = strict_json(text)
     except Ambiguous as error:
         raise Refused(f"{error}; propose one knob in one JSON object") from None
-    if found is not None:
-        return found
+    if strict is not None:
+        return strict
     for name in Reply.model_fields:
         if len(re.findall(rf"""["']{name}["']\s*:""", text)) > 1:
             raise Refused(f"it gives {name!r} more than once; propose one knob in one JSON object")
@@ -96,7 +96,7 @@ def _parsed(text: str) -> Any:
 
 
 def _same_number(move: Value, value: Value) -> bool:
-    """A number written in another way: 2e-05, 0.00002 or "2e-5"."""
+    """Whether both are the same number, written in another way: 2e-05, 0.00002 or "2e-5"."""
     if isinstance(move, str | tuple) or isinstance(value, tuple):
         return False
     try:

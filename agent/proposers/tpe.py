@@ -1,7 +1,7 @@
 """Optuna's proposer: TPE (Bergstra et al. 2011) with every parameter fixed at the incumbent's but one.
 
-The Optuna study is rebuilt from the ledger's history at each turn, so there is no second store that could disagree with
-it, and the same history and seed give the same proposal.
+The Optuna study is rebuilt from the history at each turn, so no second store can disagree with the ledger, and the same
+history and seed give the same proposal.
 """
 
 import random
@@ -24,7 +24,7 @@ STARTUP_TRIALS = 5
 
 
 class TpeProposer:
-    """Turns to the knob that was tried least and lets TPE choose its value."""
+    """Takes the knob that was tried least and lets TPE choose its value."""
 
     name = "optuna"
 
@@ -55,7 +55,7 @@ class TpeProposer:
 
 def _sampler(fixed: Mapping[str, Any], seed: int) -> PartialFixedSampler:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # it has been called so since Optuna 2.4
+        warnings.simplefilter("ignore", ExperimentalWarning)  # PartialFixedSampler is "experimental" since Optuna 2.4
         return PartialFixedSampler(dict(fixed), TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS))
 
 

@@ -98,7 +98,7 @@ class Workspace:
 
 
 @contextmanager
-def full_disk_is_said(workspace: Workspace) -> Iterator[None]:
+def full_disk_reported(workspace: Workspace) -> Iterator[None]:
     """Turn "no space left" from files or SQLite into DiskFull; all that was acknowledged is on the disk already."""
     try:
         yield

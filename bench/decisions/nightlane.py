@@ -85,11 +85,11 @@ class Nightlane:
                 study,
                 Workspace(folder),
                 Overrides(),
-                seed,
-                True,
                 Listener(world),
                 lambda workspace, session: workspace.session(session),
-                runner,
+                seed=seed,
+                fresh=True,
+                runner=runner,
             )
 
 

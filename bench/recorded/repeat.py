@@ -80,12 +80,12 @@ def _one(pool: Pool, number: int) -> Repetition:
             study,
             Workspace(folder),
             Overrides(decisions=len(order)),
-            number,
-            True,
             Silent(),
             lambda workspace, session: workspace.session(session),
-            PoolRunner(pool, number),
-            chain,
+            seed=number,
+            fresh=True,
+            runner=PoolRunner(pool, number),
+            proposers=chain,
         )
         with Ledger(folder / "runs" / "ledger.sqlite", read_only=True) as ledger:
             hypotheses = {row.id: row.hypothesis for row in ledger.proposals()}

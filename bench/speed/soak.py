@@ -189,7 +189,7 @@ def soaked(study: Study, root: Path, size: Size) -> list[Figure]:
         left = size.decisions - len(pulse.taken)
         if left <= 0:
             break
-        begin(study, Workspace(root), Overrides(decisions=left), seed, False, pulse, write_report)
+        begin(study, Workspace(root), Overrides(decisions=left), pulse, write_report, seed=seed)
     taken, tenth = pulse.taken, size.decisions // 10
     settled = int(SETTLED * size.decisions)
     began, middle, ended = (
@@ -313,7 +313,7 @@ def _start(study: Study, root: Path) -> float:
 
     def started() -> None:
         with contextlib.suppress(Begun):
-            begin(study, Workspace(root), Overrides(decisions=1), 0, False, First(), write_report)
+            begin(study, Workspace(root), Overrides(decisions=1), First(), write_report)
 
     return _seconds(started)
 

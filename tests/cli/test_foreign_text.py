@@ -74,7 +74,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     patch.setattr(Chain, "propose", hostile)
     patch.setattr(SimulatedRunner, "_run_one", failing)
     with watching() as watcher:
-        begin(load_study(path), workspace, Overrides(), 0, False, watcher, write_report)
+        begin(load_study(path), workspace, Overrides(), watcher, write_report)
     patch.undo()
     stores = Stores(workspace.runs / "rl_data")
     stores.reserve(load_study(path).material.all_prompts)

@@ -38,7 +38,7 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
     )
     with contextlib.suppress(KeyboardInterrupt):
         leaving = Leaving(Console(quiet=True))
-        begin(load_study(path), Workspace(made), Overrides(), 0, False, leaving, write_report)
+        begin(load_study(path), Workspace(made), Overrides(), leaving, write_report)
     stores = Stores(made / "runs" / "rl_data")
     row = stores.rows("dpo")[0]
     stores.vote([Vote(row.id, "up", "somebody", "2026-01-01T00:00:00Z")])

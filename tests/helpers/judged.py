@@ -11,7 +11,7 @@ import tiny
 from rich.console import Console
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.measuring import Watcher
+from agent.loop.session_log import Watcher
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
@@ -170,9 +170,7 @@ class Watching(PlainWatcher):
 
 def play(study: Path, workspace: Path, watcher: Watcher | None = None, **overrides: Any) -> str:
     with watching() as usual:
-        return begin(
-            load_study(study), Workspace(workspace), Overrides(**overrides), 0, False, watcher or usual, write_report
-        )
+        return begin(load_study(study), Workspace(workspace), Overrides(**overrides), watcher or usual, write_report)
 
 
 def go_on(workspace: Path) -> str:

@@ -186,7 +186,9 @@ def night(
     asked = study(folder, text, per_category)
     runner = SimulatedRunner(asked.material, ProbeStore(workspace.runs), world=world) if world else None
     try:
-        begin(asked, workspace, Overrides(decisions=decisions), seed, False, Silent(stop_after), write_report, runner)
+        begin(
+            asked, workspace, Overrides(decisions=decisions), Silent(stop_after), write_report, seed=seed, runner=runner
+        )
     except KeyboardInterrupt:
         assert stop_after is not None
     return workspace

@@ -54,7 +54,7 @@ def runner_of(study: Study, workspace: Path, world: World, width: int = 1) -> Si
 def play(study: Study, workspace: Path, world: World, width: int = 1, fresh: bool = False) -> str:
     runner = runner_of(study, workspace, world, width)
     with watching() as watcher:
-        return begin(study, Workspace(workspace), Overrides(), 0, fresh, watcher, write_report, runner)
+        return begin(study, Workspace(workspace), Overrides(), watcher, write_report, fresh=fresh, runner=runner)
 
 
 def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:

@@ -112,7 +112,7 @@ def test_a_study_uses_an_installed_proposer() -> None:
     chain = choose(ProposerSettings(kind="first_move"), {}, print)
     found = chain.propose(situations.situation())
     assert isinstance(found, Suggestion)
-    assert (found.proposer, chain.says) == ("first_move", "proposer: first_move, then optuna")
+    assert (found.proposer, chain.description) == ("first_move", "proposer: first_move, then optuna")
 
 
 def test_a_study_uses_an_installed_runner(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from agent.ledger.tables import CheckRow, DecisionRow
 from agent.policy.decision_rule import GIVE_UP
-from agent.proposers.context import machines
+from agent.proposers.dead_ends import is_machine_fault
 from view.data.alpha_spending import decisions_before, policy_of
 from view.data.session_record import SessionRecord
 
@@ -109,7 +109,7 @@ def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
 
 
 def crash_note(reason: str) -> str:
-    if machines(reason):
+    if is_machine_fault(reason):
         return "The machine failed, not the recipe, so nothing was measured. A later session may try it again."
     return "The recipe itself failed, so nothing was measured. It is not tried again."
 

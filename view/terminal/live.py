@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.measuring import Watcher
+from agent.loop.session_log import Watcher
 from agent.proposers.context import CALIBRATION
 from common.printable import Outlet, printable
 from common.redaction import redacted

@@ -43,12 +43,11 @@ def night(study: Study, workspace: Path, world: World, seed: int) -> tuple[str, 
             study,
             Workspace(workspace),
             Overrides(),
-            seed,
-            False,
             watcher,
             write_report,
-            runner_of(study, workspace, world),
-            Chain(None, noting, 0.0, "proposer: noting"),
+            seed=seed,
+            runner=runner_of(study, workspace, world),
+            proposers=Chain(None, noting, 0.0, "proposer: noting"),
         )
     return session, noting.shown
 

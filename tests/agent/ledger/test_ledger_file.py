@@ -164,7 +164,7 @@ def test_a_ledger_without_its_tables_is_completed_and_no_obstacle(tmp_path: Path
     database.execute("DROP TABLE sessions")
     database.close()
     study = load_study(simulated_study.write_study(tmp_path / "study"))
-    begin(study, Workspace(tmp_path), Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
+    begin(study, Workspace(tmp_path), Overrides(decisions=1), PlainWatcher(QUIET), write_report)
     with Ledger(path, read_only=True) as ledger:
         assert len(ledger.decisions("WHERE turn > 0")) == 1
 
@@ -204,7 +204,7 @@ def interrupted(folder: Path, decisions: int) -> Workspace:
 
     study = load_study(simulated_study.write_study(folder / "study"))
     with pytest.raises(KeyboardInterrupt):
-        begin(study, Workspace(folder), Overrides(), 0, False, Leaving(QUIET), write_report)
+        begin(study, Workspace(folder), Overrides(), Leaving(QUIET), write_report)
     return Workspace(folder)
 
 
@@ -288,7 +288,7 @@ def test_a_ledger_torn_in_its_pages_is_taken_over_as_far_as_it_can_be_read_and_o
         assert session.finish_reason == "its ledger was damaged and rows of it are lost"
         assert len(ledger.proposals()) == 2
     study = load_study(tmp_path / "study" / "study.toml")
-    begin(study, workspace, Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
+    begin(study, workspace, Overrides(decisions=1), PlainWatcher(QUIET), write_report)
 
 
 def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp
         with pytest.raises(BadInput, match=r"does not have session-\S+, although the folder exists: the ledger was"):
             Ledger(workspace.ledger, read_only=True)
     study = load_study(tmp_path / "study" / "study.toml")
-    begin(study, workspace, Overrides(decisions=1), 0, False, PlainWatcher(QUIET), write_report)
+    begin(study, workspace, Overrides(decisions=1), PlainWatcher(QUIET), write_report)
     assert "this session begins without it" in (workspace.runs / "progress.log").read_text(encoding="utf-8")
 
 
@@ -384,7 +384,7 @@ def test_a_round_stays_together_when_its_checkpoint_is_lost(tmp_path: Path, hour
     for name in ("whole", "cut"):
         workspace = Workspace(tmp_path / name)
         with pytest.raises(KeyboardInterrupt):
-            begin(study, workspace, Overrides(), 0, False, Leaving(QUIET), write_report)
+            begin(study, workspace, Overrides(), Leaving(QUIET), write_report)
         for checkpoint in workspace.runs.glob("session-*/checkpoint.sqlite*") if name == "cut" else ():
             checkpoint.unlink()
         resume(workspace, None, Overrides(hours=hours), PlainWatcher(QUIET), write_report)

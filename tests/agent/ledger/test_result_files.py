@@ -378,7 +378,7 @@ def test_a_night_goes_on_without_its_files_and_report_writes_them_once_they_can_
     for path in (table_of(tmp_path), log_of(tmp_path)):
         path.mkdir(parents=True)
     with watching() as watcher:
-        begin(study, Workspace(tmp_path), Overrides(decisions=2), 0, False, watcher, write_report)
+        begin(study, Workspace(tmp_path), Overrides(decisions=2), watcher, write_report)
     assert capsys.readouterr().err.count("nothing is lost, the ledger has every line of it") == 2
     for path in (table_of(tmp_path), log_of(tmp_path)):
         path.rmdir()

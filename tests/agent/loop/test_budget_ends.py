@@ -54,7 +54,7 @@ def study(folder: Path) -> Study:
 
 def play(asked: Study, workspace: Workspace) -> SessionRecord:
     runner = nights.Runner(asked, workspace.runs, WIDTH)
-    begin(asked, workspace, Overrides(), 0, False, nights.Silent(), write_report, runner)
+    begin(asked, workspace, Overrides(), nights.Silent(), write_report, runner=runner)
     return load_record(workspace, None)
 
 
@@ -226,7 +226,7 @@ def test_a_retraction_that_was_come_to_before_the_budget_ended_is_made(
 
     monkeypatch.setattr(Ledger, "record_checks", full_from_then_on)
     runner = nights.Runner(asked, workspace.runs, denied="learning_rate")
-    begin(asked, workspace, Overrides(), 0, False, nights.Silent(), write_report, runner)
+    begin(asked, workspace, Overrides(), nights.Silent(), write_report, runner=runner)
     record = load_record(workspace, None)
     kept = [row for row in record.decisions if row.status == "KEEP"]
     [check] = [check for check in record.checks if check.kind == "leave_one_out"]

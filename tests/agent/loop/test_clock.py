@@ -12,7 +12,7 @@ import simulated_study
 from test_session import go_on, interrupted, ledger_of, play
 
 from agent.ledger.store import Ledger
-from agent.loop import measuring
+from agent.loop import measurements
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance
@@ -32,7 +32,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch, wall: Iterator[float], step: float) 
     """A wall clock that says these times, and hours that pass by ``step`` seconds a look."""
     passed = itertools.count(0.0, step)
     fake = SimpleNamespace(time=lambda: next(wall), monotonic=lambda: next(passed), sleep=real_time.sleep)
-    monkeypatch.setattr(measuring, "time", fake)
+    monkeypatch.setattr(measurements, "time", fake)
 
 
 def jumping(to: float) -> Iterator[float]:

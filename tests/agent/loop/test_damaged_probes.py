@@ -110,7 +110,7 @@ def test_out_of_memory_bars_the_recipe_and_no_direction(
         assert failed
         for one in failed:
             end, elsewhere = value_of(one.after), study.lanes.moves(study.start)[one.knob][-1]
-            assert search._dead_end(knobs[one.knob], elsewhere, end) == barred
+            assert search.dead_ends.bars(knobs[one.knob], elsewhere, end) == barred
             assert ledger.recipe(one.child).effect in search.barred() & later.barred()
 
 

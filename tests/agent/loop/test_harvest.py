@@ -85,7 +85,7 @@ def study(folder: Path, policy: str = POLICY, harvest: str = "", budget: str = "
 def night(study: Study, workspace: Path, world: World | None = None, stop: int = 0) -> Answering:
     runner = Answering(study, workspace, world or World(orders, NOISE), stop)
     with watching() as watcher:
-        begin(study, Workspace(workspace), Overrides(), 0, False, watcher, write_report, runner)
+        begin(study, Workspace(workspace), Overrides(), watcher, write_report, runner=runner)
     return runner
 
 
@@ -255,7 +255,7 @@ def test_answers_that_are_gone_are_a_harvest_without_rows_and_said(tmp_path: Pat
     made = study(tmp_path)
     with watching() as watcher:
         runner = Forgetful(made, tmp_path, World(orders, NOISE))
-        begin(made, Workspace(tmp_path), Overrides(), 0, False, watcher, write_report, runner)
+        begin(made, Workspace(tmp_path), Overrides(), watcher, write_report, runner=runner)
     assert set(checks(tmp_path)) == resolved(tmp_path)
     assert all("are gone" in check.data["failure"] for check in checks(tmp_path).values())
 

@@ -31,7 +31,7 @@ def play(folder: Path, patch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]
     patch.setattr(material, "scorer_digest", lambda settings, folder: "fixed")
     with watching() as watcher:
         session = begin(
-            load_study(CASE / "study.toml"), Workspace(folder), Overrides(), SEED, False, watcher, write_report
+            load_study(CASE / "study.toml"), Workspace(folder), Overrides(), watcher, write_report, seed=SEED
         )
     with (folder / "results.tsv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))

@@ -118,5 +118,5 @@ def test_the_prompt_set_without_the_guarded_category_is_refused_before_anything_
         load_study(path).check_material()
     workspace = Workspace(tmp_path / "workspace")
     with pytest.raises(BadInput, match=refusal):
-        begin(load_study(path), workspace, Overrides(), 0, False, None, lambda *_: path)  # type: ignore[arg-type]
+        begin(load_study(path), workspace, Overrides(), None, lambda *_: path)  # type: ignore[arg-type]
     assert not workspace.ledger.exists()

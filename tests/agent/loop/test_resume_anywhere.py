@@ -171,7 +171,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         for name in PARTS:
             patched.setattr(Session, name, camera.in_part(getattr(Session, name)))
         runner = nights.Runner(asked, workspace.runs, denied=DENIED)
-        begin(asked, workspace, Overrides(), 0, False, nights.Silent(), write_report, runner)
+        begin(asked, workspace, Overrides(), nights.Silent(), write_report, runner=runner)
     yield Night(asked, camera, truth(workspace.root))
     shutil.rmtree(folder)
 

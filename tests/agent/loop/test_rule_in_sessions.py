@@ -9,7 +9,8 @@ import pytest
 from worlds import World, go_on, looks, play, recorded, study_of
 
 from agent.ledger.store import Ledger
-from agent.proposers.context import CALIBRATION, CHANCES, HARM, UNDECIDED
+from agent.proposers.context import CALIBRATION
+from agent.proposers.dead_ends import HARM, MOST_TRIES, UNDECIDED
 from agent.study.load import Study
 from lanes import Recipe
 from preferences.store.provenance import Provenance, Side
@@ -312,7 +313,7 @@ def test_a_candidate_of_which_too_little_was_shown_is_tried_again_on_other_seeds
     assert max(len(own) for own in reasons.values()) > 1
     assert all(len(own) == len(set(own)) for own in seeds.values())
     assert all(reason in UNDECIDED for own in reasons.values() for reason in own[:-1])
-    assert max(len(own) for own in reasons.values()) <= CHANCES
+    assert max(len(own) for own in reasons.values()) <= MOST_TRIES
 
 
 def test_a_move_that_did_harm_is_not_made_again_after_a_keep(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import simulated_study
 from agent.ledger.store import Ledger
 from agent.loop.start import Overrides, begin, open_runner, resume
 from agent.policy.settings import Policy
-from agent.proposers.context import CHANCES, UNDECIDED, Search
+from agent.proposers.context import Search
+from agent.proposers.dead_ends import MOST_TRIES, UNDECIDED
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from common.digests import digest_of
@@ -27,7 +28,7 @@ from view.terminal.live import watching
 
 def play(study: Study, workspace: Path, seed: int = 0, fresh: bool = False, **overrides: Any) -> str:
     with watching() as watcher:
-        return begin(study, Workspace(workspace), Overrides(**overrides), seed, fresh, watcher, write_report)
+        return begin(study, Workspace(workspace), Overrides(**overrides), watcher, write_report, seed=seed, fresh=fresh)
 
 
 def go_on(workspace: Path, **overrides: Any) -> str:
@@ -74,7 +75,7 @@ def decided_anew(ledger: Ledger) -> list[str]:
         assert decision is not None
         reasons.setdefault(ledger.recipe(proposal.child).effect, []).append(decision.reason)
     assert all(reason in UNDECIDED for own in reasons.values() for reason in own[:-1])
-    assert all(len(own) <= CHANCES for own in reasons.values())
+    assert all(len(own) <= MOST_TRIES for own in reasons.values())
     return [effect for effect, own in reasons.items() if len(own) > 1]
 
 
@@ -465,7 +466,7 @@ def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     catch_up, compared = Search.catch_up, []
 
     def known(search: Search) -> dict[str, Any]:
-        cached = ("_effects", "_responses", "_surveyed", "_wider")
+        cached = ("_effects", "_estimates", "_surveyed", "_wider_space")
         return {name: value for name, value in vars(search).items() if name not in cached}
 
     def caught_up(search: Search) -> None:

@@ -99,7 +99,7 @@ def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.Mon
         return nights.Runner(asked, workspace.runs, case.width)
 
     with pytest.raises(KeyboardInterrupt):
-        begin(asked, workspace, Overrides(), 0, False, nights.Silent(case.stop), write_report, runner())
+        begin(asked, workspace, Overrides(), nights.Silent(case.stop), write_report, runner=runner())
     monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: runner())
     resume(workspace, None, Overrides(), nights.Silent(), write_report)
 

@@ -16,7 +16,7 @@ from worlds import World, runner_of, study_of
 from agent.ledger.store import Ledger
 from agent.loop.start import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
-from agent.proposers.preference_data import HAD_ITS_TURN, ProposerPair, export_pairs, proposer_pairs
+from agent.proposers.preference_data import COMPARED, ProposerPair, export_pairs, proposer_pairs
 from agent.proposers.prompt import MOVES_HEADING, SYSTEM, briefing
 from agent.proposers.reply import chosen_move, read_reply
 from agent.study.load import Study, load_study
@@ -63,12 +63,10 @@ def play(study: Study, workspace: Path, wanting: Wanting, effect: Any = order_co
             study,
             Workspace(workspace),
             Overrides(),
-            0,
-            False,
             watcher,
             write_report,
-            runner_of(study, workspace, World(effect, 0.02), width),
-            Chain(None, wanting, 0.0, "proposer: wanting"),
+            runner=runner_of(study, workspace, World(effect, 0.02), width),
+            proposers=Chain(None, wanting, 0.0, "proposer: wanting"),
         )
 
 
@@ -159,7 +157,7 @@ def test_what_had_no_turn_what_is_the_incumbent_and_what_crashed_is_no_rejected_
     assert [pair.kept.turn for pair in pairs_of(workspace)] == [4]
 
 
-@pytest.mark.parametrize("reason", [*HAD_ITS_TURN, "guard:arithmetic", "cumulative:arithmetic"])
+@pytest.mark.parametrize("reason", [*COMPARED, "guard:arithmetic", "cumulative:arithmetic"])
 def test_every_reason_of_a_move_that_had_its_turn_makes_a_pair(workspace: Path, reason: str) -> None:
     session = pairs_of(workspace)[0].kept.session
     rewrite(workspace, "UPDATE decisions SET reason = ? WHERE id = ?", reason, f"{session}-001")
@@ -183,7 +181,7 @@ def test_a_keep_that_was_retracted_makes_none(tmp_path: Path) -> None:
         statuses = [row.status for row in ledger.decisions("WHERE turn != 0")]
         assert statuses == ["DISCARD", "KEEP", "RETRACT"]
         assert proposer_pairs(ledger) == ()
-    with pytest.raises(BadInput, match="gives no proposer pair, which takes a KEEP that stands"):
+    with pytest.raises(BadInput, match="gives no proposer pair, which takes a KEEP that was not retracted"):
         export_pairs(tmp_path / "runs" / "ledger.sqlite", "jsonl", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -50,7 +50,7 @@ def test_the_next_proposer_has_the_turns_that_the_model_declines_and_pays_for_bo
 def test_without_an_endpoint_the_default_is_optuna_and_says_how_to_have_the_hybrid() -> None:
     chain = chosen({})
     assert turns(chain, 2) == ["optuna", "optuna"]
-    assert chain.says == (
+    assert chain.description == (
         "proposer: optuna (no endpoint is configured; set OPENAI_BASE_URL or OPENAI_API_KEY, and OPENAI_MODEL, for "
         "the hybrid)"
     )
@@ -58,8 +58,8 @@ def test_without_an_endpoint_the_default_is_optuna_and_says_how_to_have_the_hybr
 
 @pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OPENAI_API_KEY"])
 def test_an_endpoint_without_a_model_is_optuna_and_says_that_no_model_is_named(name: str) -> None:
-    says = chosen({name: "http://127.0.0.1:9/v1"}).says
-    assert says == (
+    description = chosen({name: "http://127.0.0.1:9/v1"}).description
+    assert description == (
         "proposer: optuna (an endpoint is configured but no model is named; name it under [proposer] or in "
         "OPENAI_MODEL)"
     )
@@ -68,26 +68,26 @@ def test_an_endpoint_without_a_model_is_optuna_and_says_that_no_model_is_named(n
 def test_with_an_endpoint_the_default_is_the_hybrid_and_says_so() -> None:
     with ScriptedEndpoint([{"pick": "legal"}]) as endpoint:
         chain = chosen(endpoint.environment)
-        assert chain.says == "proposer: hybrid, language model in 50% of the turns (scripted)"
+        assert chain.description == "proposer: hybrid, language model in 50% of the turns (scripted)"
         assert turns(chain, 4) == ["optuna", "language_model", "optuna", "language_model"]
 
 
 def test_the_studys_model_goes_before_the_environments() -> None:
     with ScriptedEndpoint([{"pick": "legal"}]) as endpoint:
         chain = chosen({**endpoint.environment, "OPENAI_MODEL": "another"}, model="scripted", share=0.25)
-    assert chain.says == "proposer: hybrid, language model in 25% of the turns (scripted)"
+    assert chain.description == "proposer: hybrid, language model in 25% of the turns (scripted)"
 
 
 def test_a_language_model_alone_has_every_turn_and_optuna_behind_it() -> None:
     with ScriptedEndpoint([{"pick": "legal"}]) as endpoint:
         chain = chosen(endpoint.environment, kind="language_model", share=0.25)
-        assert chain.says == "proposer: language model, then optuna (scripted)"
+        assert chain.description == "proposer: language model, then optuna (scripted)"
         assert turns(chain, 2) == ["language_model"] * 2
     assert turns(chain, 1) == ["optuna"]  # the endpoint is gone
 
 
 def test_a_study_that_asks_for_optuna_leaves_the_endpoint_alone() -> None:
-    assert chosen(NOWHERE, kind="optuna").says == "proposer: optuna (as the study asks)"
+    assert chosen(NOWHERE, kind="optuna").description == "proposer: optuna (as the study asks)"
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "language_model"])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from test_session import ledger_of, play, study  # noqa: F401 - a fixture
 
-from agent.loop import measuring
-from agent.loop.measuring import READ_AGAIN_AFTER, Measuring
+from agent.loop import measurements
+from agent.loop.measurements import READ_AGAIN_AFTER, Measurements
 from agent.study.load import Study
 from common.errors import BadInput, StudyChanged
 from testing.simulated_runner import SimulatedRunner
@@ -23,7 +23,7 @@ class Saving:
         self.meddled = False
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        original, made = SimulatedRunner.run, Measuring.__post_init__
+        original, made = SimulatedRunner.run, Measurements.__post_init__
 
         def run(runner: SimulatedRunner, batch: Any, *others: Any) -> Any:
             outcomes = original(runner, batch, *others)
@@ -32,12 +32,12 @@ class Saving:
                 self.half(self.path, self.whole)
             return outcomes
 
-        def post_init(mine: Measuring) -> None:
+        def post_init(mine: Measurements) -> None:
             made(mine)
             mine.pause = self.pause
 
         monkeypatch.setattr(SimulatedRunner, "run", run)
-        monkeypatch.setattr(Measuring, "__post_init__", post_init)
+        monkeypatch.setattr(Measurements, "__post_init__", post_init)
 
     def pause(self, seconds: float) -> None:
         self.paused.append(seconds)
@@ -109,5 +109,5 @@ def test_a_file_that_stays_changed_is_believed_after_a_few_seconds(
     saving.install(monkeypatch)
     with pytest.raises(StudyChanged, match="cannot be read any more"):
         play(study, tmp_path, decisions=1)
-    assert saving.paused == list(measuring.READ_AGAIN_AFTER)
+    assert saving.paused == list(measurements.READ_AGAIN_AFTER)
     assert 2 <= sum(saving.paused) <= 5

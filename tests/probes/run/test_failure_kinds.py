@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from agent.proposers.context import machines
+from agent.proposers.dead_ends import is_machine_fault
 from probes.generate.vllm import ServerBroken
 from probes.result.reading import Failure
 from probes.run.execute import classify
@@ -27,7 +27,7 @@ def test_the_runner_the_search_and_the_reports_say_the_same_of_a_kind(kind: Fail
     assert failure.permanent == meaning.permanent
     assert failure.retryable == (meaning.retries > 0)
     assert crash_meaning(code) is meaning
-    assert machines(code) == (not meaning.recipe_at_fault)
+    assert is_machine_fault(code) == (not meaning.recipe_at_fault)
     assert reason(code) == meaning.words
     assert ("The machine failed" in crash_note(code)) == (not meaning.recipe_at_fault)
 
@@ -41,9 +41,9 @@ def test_what_would_fail_again_is_not_tried_again_and_only_that_bars_a_direction
 
 
 def test_a_kind_of_another_version_is_held_against_nobody() -> None:
-    assert machines("crash:melted")
+    assert is_machine_fault("crash:melted")
     assert reason("crash:melted") == "the probe failed"
-    assert not machines("worse")
+    assert not is_machine_fault("worse")
     assert crash_meaning("guard:crash") is None
 
 

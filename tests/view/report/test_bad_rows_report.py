@@ -25,7 +25,7 @@ def test_check_the_log_and_the_report_say_which_rows_are_left_out(tmp_path: Path
     study, workspace = load_study(asked(tmp_path / "study", "leave_out")), Workspace(tmp_path / "workspace")
     told = "source good: 1 of 33 rows left out (line 33: the first has no column 'chosen'"
     assert told in cost_text(study, workspace)
-    name = begin(study, workspace, Overrides(decisions=1), 0, False, nights.Silent(), write_report)
+    name = begin(study, workspace, Overrides(decisions=1), nights.Silent(), write_report)
     assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
     assert "source good: 1 of 33 rows left out" in (workspace.session(name) / "report.md").read_text(encoding="utf-8")
 

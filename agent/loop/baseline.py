@@ -1,0 +1,98 @@
+"""The start of a session: repeats of the starting recipe, and the noise floor that is settled from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from agent.ledger.tables import CheckRow
+from agent.loop.measurements import Measurements
+from agent.loop.noise_floor import floor_data, noise_message, settle_noise_floor, visible_effect
+from agent.loop.seeds import Seeds
+from agent.policy.session_statistics import baseline_spreads
+from common.clock import now
+from lanes import Recipe
+from probes.result.comparison import OVERALL
+from probes.result.reading import Outcome, Probe, Reading
+from probes.result.variance_components import estimate_components
+from probes.result.variance_pooling import Spread
+
+FLOOR = "floor"
+
+
+@dataclass
+class Baseline:
+    """The starting recipe of a session under each seed of the study, and what its repeats say about the noise."""
+
+    measurements: Measurements
+    seeds: Seeds
+
+    def measure(self) -> list[Outcome]:
+        """Measure the repeats and settle the noise floor from them, once per session.
+
+        The noise floor may change the number of answers per prompt, which is part of the probe key: then the repeats
+        are measured again.
+        """
+        outcomes = self._repeats()
+        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+        if len(readings) < len(outcomes) or self.measurements.ledger.checks(self.measurements.row.id, FLOOR):
+            return outcomes
+        self._settle_noise_floor(readings)
+        return self._repeats()
+
+    @property
+    def start(self) -> Recipe:
+        return self.measurements.ledger.recipe(self.measurements.row.start)
+
+    @property
+    def floor(self) -> Mapping[str, Any]:
+        """The noise floor as the ledger has it; see ``floor_data``."""
+        return self.measurements.ledger.checks(self.measurements.row.id, FLOOR)[0].data
+
+    @cached_property
+    def spreads(self) -> dict[str, Spread]:
+        """The noise of a difference by category, from the repeats under the settled probe key."""
+        outcomes = (self.measurements.outcome(probe) for probe in self._probes())
+        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+        return baseline_spreads(readings, [*sorted({score.category for score in readings[0].scores}), OVERALL])
+
+    def _repeats(self) -> list[Outcome]:
+        probes = self._probes()
+        self.measurements.measure("baseline", probes)
+        return [self.measurements.outcome(probe) for probe in probes]
+
+    def _probes(self) -> list[Probe]:
+        """One probe per seed of the study; with fresh seeds if an earlier session used the study's own."""
+        number = len(self.measurements.study.file.probe.seeds)
+        seeds = islice(self.seeds.screening(0), number)
+        return [Probe(self.start, self.measurements.key, seed) for seed in seeds]
+
+    def _settle_noise_floor(self, readings: Sequence[Reading]) -> None:
+        """Decide on answers per prompt, confirmation pairs and survey size, and record that with its reasons."""
+        measurements, study = self.measurements, self.measurements.study
+        ledger, policy, scorer = measurements.ledger, study.file.policy, study.scorer
+        of_judge = next((row.data["spread"] for row in ledger.examinations(measurements.row.id)), None)
+        chooses = scorer.chooses  # then there are no scores, from which noise is estimated and which a survey compares
+        components = None if chooses else estimate_components(readings, study.target, of_judge, scorer.judgements)
+        floor = settle_noise_floor(
+            readings,
+            components,
+            policy,
+            measurements.budget,
+            width=measurements.runner.width,
+            samples_before=ledger.chosen_samples(measurements.row.question),
+            knobs=0 if chooses else len(study.lanes.moves(self.start)),
+        )
+        visible = visible_effect(readings, components, study.target, floor, policy)
+        self._record(floor.samples, floor_data(floor, components, visible))
+        measurements.note(noise_message(components, study.target, visible))
+        measurements.note(f"FLOOR {floor.why}")
+
+    def _record(self, samples: int, data: Mapping[str, Any]) -> None:
+        """Record the noise floor; from here on the probe key has its number of answers."""
+        measurements = self.measurements
+        key = replace(measurements.key, samples=samples)
+        check = CheckRow(session=measurements.row.id, kind=FLOOR, subject="", time=now(), data=data)
+        measurements.ledger.record_noise_floor(check, key.digest)
+        measurements.key, measurements.row = key, replace(measurements.row, key=key.digest)

@@ -1,0 +1,228 @@
+"""The probes of a session: run when they are needed, each once, and durable as soon as they have an outcome."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from agent.ledger.result_files import ResultFiles
+from agent.ledger.store import Ledger
+from agent.ledger.tables import SessionRow
+from agent.loop.budget import Spent, exhausted, judging_allowance, spent_by
+from agent.loop.judge_monitor import JudgeMonitor
+from agent.loop.pairwise_choices import Choices
+from agent.loop.round import Pair
+from agent.loop.session_log import SessionLog
+from agent.study.load import Study, reload_study
+from agent.study.schema import Budget
+from agent.workspace.folder import Workspace, full_disk_reported, uninterrupted
+from common.clock import now
+from common.errors import BadInput, BudgetSpent, DiskFull, StudyChanged
+from probes.endpoint.spending import Allowance
+from probes.result.comparison import Choice
+from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading
+from probes.run.protocol import Progress, Runner
+from probes.run.store import ProbeStore
+
+READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
+"""Seconds to wait before a study that seems changed is read again."""
+CACHED_READINGS = 256
+"""Number of readings that are cached in memory, the last ones used."""
+
+
+def is_final(outcome: Outcome | None) -> bool:
+    """Whether an outcome is a reading or a permanent failure; any other failure is worth another run."""
+    return isinstance(outcome, Reading) or (isinstance(outcome, Failure) and outcome.permanent)
+
+
+@dataclass
+class Measurements:
+    """The probes of one session, within its budget and under an unchanged study.
+
+    ``key``: the probe key of the deciding split. ``reserve``: probes that are kept back for the checks at the end.
+    ``pause``: waits for some seconds. ``period``: when this process began or resumed the session, in epoch seconds, for
+    the ledger; ``begun``: the same by the monotonic clock, for the budget.
+    """
+
+    row: SessionRow
+    study: Study
+    budget: Budget
+    key: ProbeKey
+    workspace: Workspace
+    ledger: Ledger
+    runner: Runner
+    store: ProbeStore
+    judge_monitor: JudgeMonitor
+    note: SessionLog
+    reserve: int = 0
+    pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
+    period: float = field(init=False)
+    begun: float = field(init=False)
+    _readings: OrderedDict[Probe, Reading] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
+        self.judge_monitor.on_note = self.note_and_publish
+        self._result_files = ResultFiles(self.ledger, self.workspace.root)
+
+    def measure_pairs(self, title: str, pairs: Sequence[Pair]) -> None:
+        """Measure pairs of probes, and compare their answers if decisions rest on choices. May raise BudgetSpent."""
+        chooses = self.judge_monitor.chooses
+        uncompared = [pair for pair in pairs if not self.choices.is_made(pair)] if chooses else []
+        probes = [probe for pair in pairs for probe in (pair.candidate, pair.baseline)]
+        self.measure(title, probes, {probe for pair in uncompared for probe in (pair.candidate, pair.baseline)})
+        if chooses:
+            with_readings = [pair for pair in pairs if self._has_reading(pair.candidate, pair.baseline)]
+            self.choices.make(with_readings, self.judge_monitor)
+
+    def measure(self, title: str, probes: Sequence[Probe], with_answers: Collection[Probe] = ()) -> None:
+        """Run the probes that have no final outcome yet. Probes that reuse an adapter do not count against the budget.
+
+        ``with_answers``: the probes whose answers are needed; they run again if the answers are gone or damaged.
+        """
+        missing = [
+            probe
+            for probe in dict.fromkeys(probes)
+            if not is_final(outcome := self._stored_outcome(probe))
+            or (probe in with_answers and not self.store.has_answers(outcome))
+        ]
+        if not missing:
+            return
+        self._require_unchanged()
+        self._require_budget(sum(not probe.adapter_of for probe in missing))
+        self._run(title, missing)
+
+    def outcome(self, probe: Probe) -> Outcome:
+        """The outcome of a measured probe. If its directory is gone or damaged, the probe runs again, whatever the
+        budget: it was paid for, and no decision that rests on it can be made without it."""
+        if self._stored_outcome(probe) is None:
+            self.note(f"probe {probe.id} is gone or damaged in {self.workspace.runs} and is run again")
+            self._require_unchanged()
+            self._run(f"probe {probe.id} again", [probe])
+        outcome = self._stored_outcome(probe)
+        if outcome is None:
+            raise RuntimeError(f"probe {probe.id} was run and has no outcome")
+        return outcome
+
+    def chosen(self, pairs: Sequence[Pair]) -> Sequence[Choice] | Failure | None:
+        """The choices between the answers of measured pairs; None if decisions rest on scores."""
+        return self.choices.read(pairs) if self.judge_monitor.chooses else None
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(self.workspace.session(self.row.id), self.store, self.study)
+
+    def _has_reading(self, *probes: Probe) -> bool:
+        return all(isinstance(self.outcome(probe), Reading) for probe in probes)
+
+    def _stored_outcome(self, probe: Probe) -> Outcome | None:
+        outcome = self._readings.pop(probe, None) or self.store.get(probe)
+        if isinstance(outcome, Reading):
+            self._readings[probe] = outcome  # the last one used
+            if len(self._readings) > CACHED_READINGS:
+                self._readings.popitem(last=False)
+        return outcome
+
+    # running probes
+
+    def _run(self, title: str, missing: Sequence[Probe]) -> None:
+        self.note.watcher.measuring(title, missing)
+        try:
+            self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
+        except BadInput:  # a worker that started just then may have read a file that was half saved
+            self._require_unchanged()
+            missing = [probe for probe in missing if not is_final(self._stored_outcome(probe))]
+            self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
+        self._require_unchanged()
+
+    def _on_progress(self, progress: Progress) -> None:
+        """Show a worker's progress. Its notes go to the log, and check the budget: it may wait long for a server."""
+        self.note.watcher.progress(progress)
+        if progress.note:
+            self.note_and_publish(progress.note)
+
+    def _store_outcome(self, probe: Probe, outcome: Outcome) -> None:
+        """Make an outcome durable at once, so that a kill costs only the probes in flight."""
+        if isinstance(outcome, Failure) and outcome.kind == "disk":
+            raise DiskFull(
+                f"probe {probe.id} found the disk full; free some space, then: {self.workspace.resume_command}"
+            )
+        with uninterrupted(), full_disk_reported(self.workspace):
+            if not probe.adapter_of:
+                self.ledger.record_probe(self.row.id, probe, outcome, now())
+            self.store.put(probe, outcome)
+        self._readings.pop(probe, None)
+
+    def note_and_publish(self, note: str) -> None:
+        self.note(note)
+        self.publish()
+        self._require_budget()
+
+    def publish(self) -> None:
+        """Bring results.tsv and progress.log in step. A file that cannot be written is noted and ends nothing."""
+        with uninterrupted(), full_disk_reported(self.workspace):
+            for message in self._result_files.publish():
+                self.note(message)
+
+    # budget
+
+    def spent(self) -> Spent:
+        # Active hours are those that the machine ran: the clock may be set, and a suspended machine costs no hour.
+        self.ledger.mark_alive(self.row.id, self.period, self.period + time.monotonic() - self.begun)
+        return spent_by(self.ledger, self.row.id, self.budget, self.workspace)
+
+    def over_budget(self) -> str | None:
+        """The limit that ends the search, in words, or None; probes kept back for the end count as spent."""
+        return exhausted(self.budget, self.spent(), self.reserve, self._expected_hours(self.reserve))
+
+    def _require_budget(self, more: int = 0) -> None:
+        """BudgetSpent if ``more`` probes exceed the budget. The limit of decisions is checked before a proposal."""
+        limits = self.budget.model_copy(update={"decisions": None, **({} if more else {"probes": None})})
+        if over := exhausted(limits, self.spent(), more + self.reserve, self._expected_hours(self.reserve)):
+            raise BudgetSpent(over)
+
+    def _expected_hours(self, probes: int) -> float:
+        """The hours of so many probes, by the mean of those measured."""
+        seconds = self.ledger.totals(self.row.id).mean_seconds
+        return probes * seconds / self.runner.width / 3600
+
+    def allowance(self) -> Allowance:
+        """What judging may cost from now on."""
+        return judging_allowance(self.budget, self.spent(), self.workspace, self.row.id)
+
+    # the study
+
+    def _require_unchanged(self) -> None:
+        """StudyChanged if what decisions depend on changed since the session began (law 10).
+
+        A file that an editor is just saving is empty, cut off or missing for a moment, so a study that seems changed is
+        read again before the session ends.
+        """
+        changed = self._changed()
+        for seconds in READ_AGAIN_AFTER:
+            if changed is None:
+                return
+            self.pause(seconds)
+            changed = self._changed()
+        if changed:
+            raise StudyChanged(
+                f"what decides may not change under a session and {changed} is not what session {self.row.id} began "
+                "with; put it back and resume, or begin a new session with nightlane run"
+            )
+
+    def _changed(self) -> str | None:
+        """What changed, in words, or None."""
+        try:
+            study = reload_study(self.study)
+            if study.question != self.row.question:
+                return "the study file"
+            key = replace(study.material.key(self.runner.environment, self.runner.base), samples=self.key.samples)
+        except (BadInput, OSError) as error:
+            return f"something that cannot be read any more ({error})"
+        parts = [name for name, value in asdict(self.key).items() if getattr(key, name) != value]
+        if not parts:
+            return None
+        changed = f"the {parts[0]} of the probe key"
+        if parts[0] == "scorer" and self.study.scorer.judge:
+            changed += " (the rubric, or the comparison epoch, which another session has ended)"
+        return changed

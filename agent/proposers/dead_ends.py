@@ -1,0 +1,87 @@
+"""Recipes and moves that a search does not try again."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+from agent.ledger.result_rows import value_of
+from agent.ledger.tables import DecisionRow, ProposalRow
+from lanes import Knob, SearchSpace, Value
+from probes.run.failures import crash_meaning
+
+UNDECIDED = ("unpromising", "unconfirmed")
+"""Reasons of candidates that too few comparisons decided on: they may be tried again, on other seeds."""
+MOST_TRIES = 6
+"""How often a recipe is tried that is undecided each time."""
+NOT_TRIED = ("overtaken", "budget")
+"""Reasons that say nothing about the candidate: it may be tried again as often as that happens."""
+HARM = ("worse", "guard", "cumulative")
+"""Reasons, before their colon, of moves that did harm, besides crashes."""
+
+
+def is_machine_fault(reason: str) -> bool:
+    """Whether a reason is a crash that says nothing about the recipe: a later session may try that recipe again."""
+    crash = crash_meaning(reason)
+    return crash is not None and not crash.recipe_at_fault
+
+
+def _did_harm(reason: str) -> bool:
+    """Whether a reason says that a move did harm; a crash does if its kind bars a direction."""
+    crash = crash_meaning(reason)
+    return crash.bars_direction if crash else reason.partition(":")[0] in HARM
+
+
+@dataclass
+class DeadEnds:
+    """By all decisions under the same question and probe key; harmful moves by those of this session alone.
+
+    ``effects``: the effects (``Recipe.effect``) of recipes that are not tried again.
+    """
+
+    session: str
+    space: SearchSpace
+    effects: set[str] = field(default_factory=set)
+    _undecided: Counter[str] = field(default_factory=Counter)
+    _harmful: dict[str, "_HarmfulMoves"] = field(default_factory=dict)
+
+    def add(self, proposal: ProposalRow, decision: DecisionRow, parent: str, child: str) -> None:
+        """Take in a decision. ``parent``, ``child``: the effects of the proposal's two recipes."""
+        own, reason = decision.session == self.session, decision.reason
+        if own and _did_harm(reason):
+            self._harmful.setdefault(proposal.knob, _HarmfulMoves()).add(self.space, proposal, reason)
+        if not own and is_machine_fault(reason):
+            return
+        self.effects.add(parent)
+        if reason in UNDECIDED:
+            self._undecided[child] += 1
+        may_repeat = reason in NOT_TRIED or (reason in UNDECIDED and self._undecided[child] < MOST_TRIES)
+        if not may_repeat:
+            self.effects.add(child)
+
+    def bars(self, knob: Knob, now: Value, value: Value) -> bool:
+        """Whether a move did harm; or goes at least as far the same way as one that crashed or broke a guard."""
+        return knob.name in self._harmful and self._harmful[knob.name].cover(knob, now, value)
+
+
+@dataclass
+class _HarmfulMoves:
+    """Moves of one knob that did harm. ``up``, ``down``: of an ordered knob, the nearest places above and below that
+    crashed or broke a guard."""
+
+    moves: set[tuple[Value, Value]] = field(default_factory=set)
+    up: float = math.inf
+    down: float = -math.inf
+
+    def add(self, space: SearchSpace, proposal: ProposalRow, reason: str) -> None:
+        before, after = value_of(proposal.before), value_of(proposal.after)
+        self.moves.add((before, after))
+        knob = space.knob(proposal.knob)
+        if knob.ordered and reason != "worse":
+            start, end = float(knob.place(before)), float(knob.place(after))
+            self.up = min(self.up, end) if end >= start else self.up
+            self.down = max(self.down, end) if end <= start else self.down
+
+    def cover(self, knob: Knob, now: Value, value: Value) -> bool:
+        if (now, value) in self.moves:
+            return True
+        return knob.ordered and not self.down < float(knob.place(value)) < self.up
