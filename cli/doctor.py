@@ -26,14 +26,14 @@ def doctor(
 
     folder = workspace_at(workspace)
     repaired = repair(folder) if with_repair else []
-    found = check(folder)
+    statuses = check(folder)
     lines, healthy = examine(folder)
     if as_json:
-        files = [{"what": one.what, "whole": one.whole, "says": one.says} for one in found]
+        files = [{"what": file.path, "whole": file.intact, "says": file.message} for file in statuses]
         print_result({"machine": lines, "healthy": healthy, "files": files, "repaired": repaired})
     else:
-        print_result("\n".join([*lines, *file_lines(found), *(f"repaired {one}" for one in repaired)]))
-    if not all(one.whole for one in found):
+        print_result("\n".join([*lines, *file_lines(statuses), *(f"repaired {message}" for message in repaired)]))
+    if not all(file.intact for file in statuses):
         raise typer.Exit(2)
     if not healthy:
         raise typer.Exit(6)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from agent.workspace.check import Found
+from agent.workspace.file_status import FileStatus
 from agent.workspace.folder import Workspace
 from common.redaction import redacted_address
 from probes.run.local_workers import visible_devices
@@ -29,9 +29,9 @@ PACKAGES = (
 )
 
 
-def file_lines(found: Sequence[Found]) -> list[str]:
+def file_lines(statuses: Sequence[FileStatus]) -> list[str]:
     """A line for each file or group of files of a workspace."""
-    return [f"{'ok' if one.whole else 'damaged':<8} {one.what}: {one.says}" for one in found]
+    return [f"{'ok' if file.intact else 'damaged':<8} {file.path}: {file.message}" for file in statuses]
 
 
 def examine(workspace: Workspace) -> tuple[list[str], bool]:

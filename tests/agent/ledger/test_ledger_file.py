@@ -140,7 +140,7 @@ def test_a_ledger_that_a_full_disk_cut_off_is_completed(tmp_path: Path, limit: i
         Ledger(path, read_only=True)
     filled(tmp_path)
     assert [
-        found for found in check(Workspace(tmp_path)) if not found.whole and found.what.endswith("ledger.sqlite")
+        found for found in check(Workspace(tmp_path)) if not found.intact and found.path.endswith("ledger.sqlite")
     ] == []
 
 
@@ -191,7 +191,7 @@ def test_of_six_starts_at_once_one_runs_and_five_say_busy(tmp_path: Path, monkey
     os.close(go)
     codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
     assert codes == [0, 3, 3, 3, 3, 3]
-    assert all(found.whole for found in check(Workspace(tmp_path)))
+    assert all(found.intact for found in check(Workspace(tmp_path)))
 
 
 def interrupted(folder: Path, decisions: int) -> Workspace:
@@ -257,15 +257,15 @@ def test_what_can_be_read_is_taken_over_and_the_damaged_ledger_kept(tmp_path: Pa
     resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
     before, table = decided(workspace), (tmp_path / "results.tsv").read_bytes()
     edit(workspace.ledger, "UPDATE decisions SET reason = 'improved!' WHERE id LIKE '%-003'")
-    (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
-    assert not found.whole
-    assert "-003 of decisions" in found.says
+    (found,) = [one for one in check(workspace) if one.path.endswith("ledger.sqlite")]
+    assert not found.intact
+    assert "-003 of decisions" in found.message
     (told,) = [text for text in repair(workspace) if "were copied" in text]
     assert "rows lost: 1 of decisions" in told
     assert (tmp_path / "results.tsv").read_bytes() == table
     assert decided(workspace) == [*before[:3], *before[4:]]
     assert (workspace.runs / "ledger-damaged" / "results.tsv").read_bytes() == table
-    assert all(one.whole for one in check(workspace) if one.what.endswith("ledger.sqlite"))
+    assert all(one.intact for one in check(workspace) if one.path.endswith("ledger.sqlite"))
 
 
 def test_a_ledger_torn_in_its_pages_is_taken_over_as_far_as_it_can_be_read_and_open_sessions_are_closed(
@@ -295,10 +295,10 @@ def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp
     workspace = interrupted(tmp_path, 1)
     for path in workspace.runs.glob("ledger.sqlite*"):
         path.unlink()
-    (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
-    assert not found.whole
-    assert "does not have session-" in found.says
-    assert not [one for one in check(workspace) if one.what.endswith(("results.tsv", "progress.log"))]
+    (found,) = [one for one in check(workspace) if one.path.endswith("ledger.sqlite")]
+    assert not found.intact
+    assert "does not have session-" in found.message
+    assert not [one for one in check(workspace) if one.path.endswith(("results.tsv", "progress.log"))]
     for make in (lambda: None, workspace.ledger.touch):
         make()
         with pytest.raises(BadInput, match=r"does not have session-\S+, although the folder exists: the ledger was"):
@@ -318,8 +318,8 @@ def test_a_ledger_that_was_copied_without_its_log_is_found_by_every_command(
         for table in ("sessions", "decisions", "events", "proposals", "probes", "checks"):
             database.execute(f"DELETE FROM {table}")
     database.close()
-    (found,) = [one for one in check(workspace) if one.what.endswith("ledger.sqlite")]
-    assert not found.whole
+    (found,) = [one for one in check(workspace) if one.path.endswith("ledger.sqlite")]
+    assert not found.intact
     for command in ("status", "report", "explain 001", "resume"):
         monkeypatch.setattr(sys, "argv", ["nightlane", *command.split(), "--workspace", str(workspace.root)])
         with pytest.raises(SystemExit) as ended:
@@ -356,7 +356,7 @@ def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: 
     left = [tmp_path / ".results.tsv.tmp", workspace.runs / ".progress.log.tmp", folder / ".report.md.tmp"]
     for path in left:
         path.write_text("half", encoding="utf-8")
-    assert "3 half files" in check(workspace)[-1].says
+    assert "3 half files" in check(workspace)[-1].message
     resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
     assert not any(path.exists() for path in left)
     shutil.rmtree(folder)

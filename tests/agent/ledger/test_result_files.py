@@ -181,7 +181,7 @@ def test_no_secret_is_in_either_file_and_one_that_was_written_before_is_taken_ou
     for path in (table_of(tmp_path), log_of(tmp_path)):
         assert "S3CRET" not in path.read_text(encoding="utf-8")
         assert "as at https://***@host/v1?token=*** with sk-***" in path.read_text(encoding="utf-8")
-    assert all(one.whole for one in check(Workspace(tmp_path)) if one.what.endswith((".tsv", ".log")))
+    assert all(one.intact for one in check(Workspace(tmp_path)) if one.path.endswith((".tsv", ".log")))
     assert publish(ledger, tmp_path) == []
 
 

@@ -23,7 +23,7 @@ def found(tmp_path: Path) -> Stores:
 
 
 def damaged(folder: Path) -> list[str]:
-    return [Path(one.what).name for one in check(Workspace(folder)) if not one.whole]
+    return [Path(one.path).name for one in check(Workspace(folder)) if not one.intact]
 
 
 def test_what_was_appended_is_whole_and_so_is_what_a_kill_left(found: Stores, tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""Checks the ledger, and the files that are written from it."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.ledger.columns import COLUMNS
+from agent.ledger.file import holds_sessions, lost_sessions, lost_sessions_message, repair_hint, require_sound
+from agent.ledger.repair import salvage
+from agent.ledger.results_sheet import one_line, row_text
+from agent.workspace.file_status import UNREADABLE, FileStatus
+from agent.workspace.folder import Workspace
+from common import row_digests
+from common.wording import count
+
+
+@dataclass(frozen=True)
+class LedgerContent:
+    """What the other files of a workspace are compared with. ``studies``: path and text by session; ``rows``: the lines
+    of results.tsv; ``events``: those of progress.log; ``readings``: ids of probes."""
+
+    studies: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    finished: frozenset[str] = frozenset()
+    rows: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    readings: frozenset[str] = frozenset()
+
+
+def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
+    """Its status, and its content, which is empty if there is none or it cannot be read."""
+    path, name = workspace.ledger, str(workspace.ledger)
+    lost = lost_sessions(path)
+    if not path.is_dir() and not holds_sessions(path):
+        message = lost_sessions_message(path, lost) if lost else "no session yet"
+        return FileStatus(name, not lost, message), LedgerContent()
+    try:
+        require_sound(path)
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            altered = list(row_digests.unkept(database)) if row_digests.has_digests(database) else []
+            content = _content(database)
+    except (sqlite3.Error, *UNREADABLE) as error:
+        message = f"is damaged ({error}); restore it, or {repair_hint(path)}"
+        return FileStatus(name, False, message, lambda: salvage(path)), LedgerContent()
+    if altered:
+        named = [f"{row} of {table}" if row else f"one of {table}, which is gone" for table, row in altered[:3]]
+        problem = f"{len(altered)} of its rows are not as they were written ({', '.join(named)})"
+        message = f"{problem}; restore it, or {repair_hint(path)}"
+        return FileStatus(name, False, message, lambda: salvage(path)), content
+    if lost:
+        return FileStatus(name, False, lost_sessions_message(path, lost)), content
+    sizes = f"{count(len(content.studies), 'session')}, {count(len(content.rows), 'decision')}"
+    return FileStatus(name, True, f"{sizes}, every row as it was written"), content
+
+
+def _content(database: sqlite3.Connection) -> LedgerContent:
+    sessions = list(database.execute("SELECT id, study_path, study_text, finished FROM sessions"))
+    rows = [json.loads(row[0]) for row in database.execute("SELECT row FROM decisions ORDER BY rowid")]
+    events = database.execute("SELECT time, session, text FROM events ORDER BY rowid")
+    readings = database.execute("SELECT id FROM probes WHERE kind = 'reading'")
+    return LedgerContent(
+        {row[0]: (row[1], row[2]) for row in sessions},
+        frozenset(row[0] for row in sessions if row[3]),
+        tuple(map(row_text, rows)),
+        tuple(one_line(" ".join(event)) for event in events),
+        frozenset(row[0] for row in readings),
+    )
+
+
+def check_result_files(workspace: Workspace, content: LedgerContent) -> Iterator[FileStatus]:
+    """Whether results.tsv and progress.log have the ledger's lines of its sessions, in order, and no others of them."""
+    width = len(COLUMNS)
+    yield _check_lines(
+        workspace.root / "results.tsv",
+        content,
+        content.rows,
+        session_of=lambda line: line.split("\t")[1:2],
+        without_extra_columns=lambda line: "\t".join(line.split("\t")[:width]),
+    )
+    yield _check_lines(
+        workspace.runs / "progress.log",
+        content,
+        content.events,
+        session_of=lambda line: line.split(" ")[1:2],
+        without_extra_columns=lambda line: line,
+    )
+
+
+def _check_lines(
+    path: Path,
+    content: LedgerContent,
+    expected: tuple[str, ...],
+    session_of: Callable[[str], list[str]],
+    without_extra_columns: Callable[[str], str],
+) -> FileStatus:
+    name = str(path)
+    if not path.exists() and not expected:
+        return FileStatus(name, True, "not written yet")
+    remedy = "the next run or resume writes it again from the ledger"
+    try:
+        lines = path.read_bytes().decode("utf-8").splitlines() if path.exists() else []
+    except UNREADABLE as error:
+        return FileStatus(name, False, f"cannot be read ({error}); {remedy}, so move it away if it is no text")
+    ours = [without_extra_columns(line) for line in lines if content.studies.keys() & session_of(line)]
+    if (unknown := [line for line in ours if line not in set(expected)]) and len(ours) > len(expected):
+        message = (
+            f"has {len(unknown)} lines of sessions of this ledger that the ledger does not have ({unknown[0][:60]}...): "
+            f"the ledger lost them, or somebody wrote them; restore the ledger, else {remedy}"
+        )
+        return FileStatus(name, False, message)
+    if ours == list(expected):
+        return FileStatus(name, True, f"{count(len(ours), 'line')}, as the ledger has them")
+    if ours == list(expected[: len(ours)]) and len(content.finished) < len(content.studies):
+        behind = count(len(expected) - len(ours), "line")
+        return FileStatus(name, True, f"{behind} behind the ledger, which resume adds")
+    return FileStatus(name, False, f"disagrees with the ledger; {remedy}")

@@ -1,0 +1,102 @@
+"""Checks the folders of sessions and of probes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.workspace.check_ledger import LedgerContent
+from agent.workspace.file_status import (
+    UNREADABLE,
+    FileStatus,
+    Repair,
+    database_problem,
+    is_json,
+    setting_aside,
+    together,
+    writing,
+)
+from agent.workspace.folder import Workspace
+from lanes import Recipe
+from probes.result.reading import outcome_from_json
+from probes.run.store import ProbeStore
+
+
+def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[FileStatus]:
+    """The folder of each session of the ledger."""
+    for session, (_, study) in sorted(content.studies.items()):
+        folder = workspace.session(session)
+        problems, repairs = list[str](), list[Repair]()
+        if folder.exists() and _text(folder / "study.toml") != study:
+            problems.append("study.toml is not the study that the ledger has")
+            repairs.append(writing(folder / "study.toml", study))
+        if session in content.finished:
+            for file in ("report.md", "recipe.toml"):
+                if not _text(folder / file) or (file == "recipe.toml" and not _is_recipe(folder / file)):
+                    problems.append(f"{file} cannot be read: nightlane report {session} writes it again")
+        else:
+            checkpoint = folder / "checkpoint.sqlite"
+            if checkpoint.exists() and (why := database_problem(checkpoint)):
+                problems.append(
+                    f"checkpoint.sqlite is damaged ({why}): resume sets it aside and continues from the ledger"
+                )
+                repairs.append(setting_aside(checkpoint))
+        for path in folder.glob("choices-*.json"):
+            if not is_json(path):
+                problems.append(f"{path.name} cannot be read: the judge is asked again")
+                repairs.append(setting_aside(path))
+        yield FileStatus(str(folder), not problems, "; ".join(problems) or "whole", together(repairs))
+
+
+def check_probes(workspace: Workspace, content: LedgerContent) -> FileStatus:
+    """The folders of all probes. One without an outcome was cut off and runs again when it is needed, unless the ledger
+    has a reading of it."""
+    store, damaged, cut_off = ProbeStore(workspace.runs), [], 0
+    folders = {path.name.removeprefix("probe-"): path for path in sorted(workspace.runs.glob("probe-*"))}
+    for name, path in folders.items():
+        if name not in content.readings and not (path / "outcome.json").exists():
+            cut_off += 1
+        elif not probe_is_intact(store, name):
+            damaged.append(path)
+    path_pattern, lost = str(workspace.runs / "probe-*"), len(content.readings - folders.keys())
+    if damaged:
+        names = ", ".join(path.name for path in damaged[:3])
+        message = f"{len(damaged)} are damaged ({names}): set them aside, and those that are needed run again"
+        return FileStatus(path_pattern, False, message, together([setting_aside(path) for path in damaged]))
+    message = f"{len(folders)} folders"
+    message += f", {cut_off} of them cut off, which run again when they are needed" if cut_off else ""
+    message += f"; {lost} that were measured are gone, and reports say so" if lost else ""
+    return FileStatus(path_pattern, True, message)
+
+
+def probe_is_intact(store: ProbeStore, probe: str) -> bool:
+    """Whether the folder of a probe has its outcome, its recipe and its answers, and they belong together."""
+    folder = store.directory(probe)
+    try:
+        named = json.loads((folder / "probe.json").read_text(encoding="utf-8"))
+        outcome = outcome_from_json(json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
+        recipe = Recipe.from_toml((folder / "recipe.toml").read_text(encoding="utf-8"))
+        answers = folder / "answers.jsonl"
+        lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
+        return (
+            (named["id"], named["recipe"], named["seed"]) == (probe, recipe.digest, outcome.seed)
+            and outcome.probe == probe
+            and all(isinstance(json.loads(line), dict) for line in lines)
+            and len(store.answers(probe)) == len(lines)
+        )
+    except UNREADABLE:
+        return False
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _is_recipe(path: Path) -> bool:
+    try:
+        Recipe.from_toml(path.read_text(encoding="utf-8"))
+    except UNREADABLE:
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""The status of a file of a workspace, and how its kinds of files are tested and repaired."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.ledger.file import require_sound
+from common import row_digests
+from common.files import set_aside, write_durably
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a garbled file may raise."""
+Repair = Callable[[], str]
+"""Repairs a file and returns what was done."""
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """A file, or a group of files. ``message``: what it holds, or what is wrong and the remedy. ``repair``: None if
+    nothing is damaged, or if only a person can help."""
+
+    path: str
+    intact: bool
+    message: str
+    repair: Repair | None = None
+
+
+def is_json(path: Path) -> bool:
+    """Whether the file, or each line of a .jsonl, is JSON."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        for part in text.splitlines() if path.suffix == ".jsonl" else [text]:
+            json.loads(part)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def database_problem(path: Path, tables: Iterable[str] = (), rows_may_vanish: bool = False) -> str | None:
+    """What is wrong with an SQLite file, or None. ``tables``: those whose rows have checksums; ``rows_may_vanish``: only
+    changed rows count, not missing ones."""
+    try:
+        require_sound(path)
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            if tables and row_digests.has_digests(database):
+                altered = [
+                    name for _, name in row_digests.unkept(database, tuple(tables)) if name or not rows_may_vanish
+                ]
+                return f"{len(altered)} of its rows are not as they were written" if altered else None
+    except (sqlite3.Error, OSError) as error:
+        return str(error)
+    return None
+
+
+def writing(path: Path, text: str) -> Repair:
+    def repair() -> str:
+        if path.is_dir():
+            set_aside(path)
+        write_durably(path, text)
+        return f"{path.name} is written again"
+
+    return repair
+
+
+def setting_aside(path: Path) -> Repair:
+    return lambda: f"{path.name} is now {set_aside(path).name}"
+
+
+def together(repairs: list[Repair]) -> Repair | None:
+    return (lambda: "; ".join(repair() for repair in repairs)) if repairs else None
