@@ -28,25 +28,25 @@ def free_cores() -> int:
     return max(1, cores() - max(0, running - 1))  # this process is running itself
 
 
-class SideBySide(Generic[Task, Result]):
-    """Calls `do` for many tasks at once. Threads start when there is more than one task, and live until close()."""
+class TaskPool(Generic[Task, Result]):
+    """Calls ``do`` for many tasks at once. Threads start when there is more than one task, and live until close()."""
 
     def __init__(self, do: Callable[[Task], Result]) -> None:
         self._do = do
         self._at_work: list[Future[None]] = []
-        self._pool = ThreadPoolExecutor(max_workers=256, thread_name_prefix="side-by-side")
+        self._pool = ThreadPoolExecutor(max_workers=256, thread_name_prefix="task-pool")
 
-    def each(self, tasks: Sequence[Task], lanes: int) -> Iterator[Future[Result]]:
-        """Yields a finished future per task, in order, with its result or exception. When the iterator is left early,
-        no further task is started."""
+    def run(self, tasks: Sequence[Task], threads: int) -> Iterator[Future[Result]]:
+        """Yield a finished future per task, in order, with its result or exception. When the iterator is left early, no
+        further task is started."""
         futures: list[Future[Result]] = [Future() for _ in tasks]
         waiting = deque(zip(tasks, futures, strict=True))
         self._at_work = [
-            self._pool.submit(self._work, waiting) for _ in range(min(lanes, len(tasks)) if lanes > 1 else 0)
+            self._pool.submit(self._work, waiting) for _ in range(min(threads, len(tasks)) if threads > 1 else 0)
         ]
         try:
             for future in futures:
-                if lanes <= 1:
+                if threads <= 1:
                     self._settle(*waiting.popleft())
                 future.exception()
                 yield future
@@ -56,16 +56,16 @@ class SideBySide(Generic[Task, Result]):
     def _work(self, waiting: "deque[tuple[Task, Future[Result]]]") -> None:
         while waiting:
             try:
-                one = waiting.popleft()
+                task, future = waiting.popleft()
             except IndexError:
                 return  # another thread took the last
-            self._settle(*one)
+            self._settle(task, future)
 
-    def _settle(self, one: Task, future: Future[Result]) -> None:
+    def _settle(self, task: Task, future: Future[Result]) -> None:
         try:
-            future.set_result(self._do(one))
-        except Exception as trouble:  # raised again where the result is read
-            future.set_exception(trouble)
+            future.set_result(self._do(task))
+        except Exception as error:  # raised again where the result is read
+            future.set_exception(error)
 
     @property
     def busy(self) -> bool:
@@ -73,5 +73,5 @@ class SideBySide(Generic[Task, Result]):
         return any(not work.done() for work in self._at_work)
 
     def close(self) -> None:
-        """Returns when every thread has finished its task."""
+        """Wait until every thread has finished its task."""
         self._pool.shutdown(wait=True, cancel_futures=True)

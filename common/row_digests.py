@@ -1,7 +1,8 @@
 """Checksums of the rows of an SQLite file, which reveal changed content; SQLite itself notices structural damage only.
 
-Triggers of the writing connection store one digest per row in the table ``row_digests``; the row factory ``checked``
-looks up each whole row that is read. NULL columns do not enter a digest, so a new column leaves old digests valid.
+Triggers of the writing connection store one digest per row in the table ``row_digests``. A connection with
+``checking_row_factory`` looks up each whole row that it reads. NULL columns do not enter a digest, so a new column
+leaves old digests valid.
 """
 
 import sqlite3
@@ -12,8 +13,9 @@ from typing import Any
 TABLE = "row_digests"
 
 
-def keep(database: sqlite3.Connection, of: Collection[str] = ()) -> None:
-    """Store digests from now on, of all tables or of these. Existing rows of a file without digests are accepted."""
+def record_digests(database: sqlite3.Connection, of: Collection[str] = ()) -> None:
+    """Store a digest of each row that is written from now on, to all tables or to these. The rows of a file without
+    digests get theirs now."""
     database.create_function("row_digest", -1, _digest, deterministic=True)
     tables = {table: names for table, names in columns(database).items() if not of or table in of}
     if not has_digests(database):
@@ -42,7 +44,7 @@ def columns(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
     return {name: tuple(row[1] for row in database.execute(f"PRAGMA table_info({name})")) for name in names}
 
 
-def checked(
+def checking_row_factory(
     database: sqlite3.Connection, wrong: Callable[[str, str], Exception]
 ) -> Callable[[sqlite3.Cursor, tuple[Any, ...]], sqlite3.Row]:
     """A row factory that checks rows with all columns of their table. For a row without a stored digest it raises what
@@ -52,15 +54,15 @@ def checked(
     def made(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> sqlite3.Row:
         table = tables.get(tuple(column[0] for column in cursor.description))
         row = {} if table is None else dict(zip(_names(cursor), values, strict=True))
-        if table is not None and not is_kept(database, table, row) and _is_there(database, table, row):
+        if table is not None and not is_unaltered(database, table, row) and _is_there(database, table, row):
             raise wrong(table, str(values[0]))
         return sqlite3.Row(cursor, values)
 
     return made
 
 
-def is_kept(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> bool:
-    """Whether a row is unchanged since it was written."""
+def is_unaltered(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> bool:
+    """Whether a row is as it was written."""
     digest = digest_of_row(table, row)
     return database.execute(f"SELECT 1 FROM {TABLE} WHERE digest = ?", (digest,)).fetchone() is not None
 
@@ -78,7 +80,7 @@ def digest_of_row(table: str, row: Mapping[str, Any]) -> bytes:
     return _digest(table, *(part for named in row.items() for part in named))
 
 
-def unkept(database: sqlite3.Connection, of: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+def altered_rows(database: sqlite3.Connection, of: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """(table, value of the first column) of every row that changed since it was written, then (table, "") for each
     digest whose row is missing."""
     database.execute("BEGIN")  # one state of the file, also while somebody writes to it

@@ -70,7 +70,7 @@ class LedgerDatabase:
             if not read_only:
                 self._prepare()
             tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
-            self._db.row_factory = row_digests.checked(self._db, self._changed_row)
+            self._db.row_factory = row_digests.checking_row_factory(self._db, self._changed_row)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
                 raise
@@ -84,7 +84,7 @@ class LedgerDatabase:
         self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
         if "course" not in {row["name"] for row in self._db.execute("PRAGMA table_info(decisions)")}:
             self._db.execute("ALTER TABLE decisions ADD COLUMN course TEXT")  # a ledger from before there was one
-        row_digests.keep(self._db)
+        row_digests.record_digests(self._db)
 
     def _changed_row(self, table: str, name: str) -> BadInput:
         return damage_error(self.path, f"the row of {name} in {table} is not as it was written")

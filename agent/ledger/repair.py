@@ -33,7 +33,7 @@ def salvage(path: Path) -> str:
     made.unlink(missing_ok=True)
     create_ledger(made, SCHEMA)
     with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as new:
-        row_digests.keep(new)
+        row_digests.record_digests(new)
         new.execute("BEGIN")
         with contextlib.closing(sqlite3.connect(aside / path.name)) as old:
             copied, lost, unchecked = _copy_rows(old, new)

@@ -39,7 +39,7 @@ def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
     try:
         require_sound(path)
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            altered = list(row_digests.unkept(database)) if row_digests.has_digests(database) else []
+            altered = list(row_digests.altered_rows(database)) if row_digests.has_digests(database) else []
             content = _content(database)
     except (sqlite3.Error, *UNREADABLE) as error:
         message = f"is damaged ({error}); restore it, or {repair_hint(path)}"
@@ -106,8 +106,8 @@ def _check_lines(
     ours = [without_extra_columns(line) for line in lines if content.studies.keys() & session_of(line)]
     if (unknown := [line for line in ours if line not in set(expected)]) and len(ours) > len(expected):
         message = (
-            f"has {len(unknown)} lines of sessions of this ledger that the ledger does not have ({unknown[0][:60]}...): "
-            f"the ledger lost them, or somebody wrote them; restore the ledger, else {remedy}"
+            f"has {len(unknown)} lines of sessions of this ledger that the ledger does not have "
+            f"({unknown[0][:60]}...): it lost them, or somebody wrote them; restore the ledger, else {remedy}"
         )
         return FileStatus(name, False, message)
     if ours == list(expected):

@@ -40,14 +40,14 @@ def is_json(path: Path) -> bool:
 
 
 def database_problem(path: Path, tables: Iterable[str] = (), rows_may_vanish: bool = False) -> str | None:
-    """What is wrong with an SQLite file, or None. ``tables``: those whose rows have checksums; ``rows_may_vanish``: only
-    changed rows count, not missing ones."""
+    """What is wrong with an SQLite file, or None. ``tables``: those whose rows have checksums; ``rows_may_vanish``:
+    altered rows count, missing ones do not."""
     try:
         require_sound(path)
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             if tables and row_digests.has_digests(database):
                 altered = [
-                    name for _, name in row_digests.unkept(database, tuple(tables)) if name or not rows_may_vanish
+                    name for _, name in row_digests.altered_rows(database, tuple(tables)) if name or not rows_may_vanish
                 ]
                 return f"{len(altered)} of its rows are not as they were written" if altered else None
     except (sqlite3.Error, OSError) as error:

@@ -147,14 +147,16 @@ def _opened(path: Path) -> sqlite3.Connection:
     table = "CREATE TABLE IF NOT EXISTS spent (session TEXT PRIMARY KEY, dollars REAL NOT NULL)"
     with _damage_reported(path):
         database = open_shared(path, table)
-        row_digests.keep(database)
+        row_digests.record_digests(database)
         _check_digests(database)
         database.execute("SELECT * FROM spent").fetchall()
     return database
 
 
 def _check_digests(database: sqlite3.Connection) -> None:
-    database.row_factory = row_digests.checked(database, lambda table, name: sqlite3.DatabaseError(f"row {name}"))
+    database.row_factory = row_digests.checking_row_factory(
+        database, lambda table, name: sqlite3.DatabaseError(f"row {name}")
+    )
 
 
 @contextlib.contextmanager

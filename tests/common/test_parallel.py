@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.parallel import SideBySide, cores, free_cores
+from common.parallel import TaskPool, cores, free_cores
 from probes.inputs.prompts import Prompt
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer, ChecksBroken, Mark
@@ -83,7 +83,7 @@ def test_closing_ends_what_still_runs_and_begins_nothing_more() -> None:
     begun = time.monotonic()
     scorer.close()
     assert time.monotonic() - begun < 30  # and not the minute of processor time that each of them has
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("side-by-side")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("task-pool")]
 
 
 def test_what_is_asked_runs_in_as_many_threads_as_there_are_lanes() -> None:
@@ -93,9 +93,9 @@ def test_what_is_asked_runs_in_as_many_threads_as_there_are_lanes() -> None:
         together.wait()
         return number * number
 
-    side_by_side = SideBySide(meet)
-    assert [future.result() for future in side_by_side.each(range(9), 3)] == [n * n for n in range(9)]
-    side_by_side.close()
+    tasks = TaskPool(meet)
+    assert [future.result() for future in tasks.run(range(9), 3)] == [n * n for n in range(9)]
+    tasks.close()
 
 
 def test_free_processors_are_at_least_one_and_at_most_all() -> None:

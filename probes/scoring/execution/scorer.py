@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from common.errors import BadInput, MissingRequirement
-from common.parallel import SideBySide, free_cores
+from common.parallel import TaskPool, free_cores
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.execution.checks import CaseChecks, CheckResult, Sandboxes, TestChecks, TestsBroken, parse_checks
@@ -49,7 +49,7 @@ class ExecutionScorer:
         self._about = f"sandbox: {self._sandboxes.programs.why}"
         self._parsed: dict[str, CaseChecks | TestChecks] = {}
         self._reading = threading.Lock()  # switching Python's warnings off concerns all threads
-        self._side_by_side = SideBySide(self._mark)
+        self._tasks = TaskPool(self._mark)
 
     @property
     def _sandboxes(self) -> Sandboxes:
@@ -92,20 +92,20 @@ class ExecutionScorer:
     def score(self, answers: Sequence[Answer], context: Context | None = None) -> list[Mark]:
         return [future.result() for future in self.judged(answers, free_cores())]
 
-    def judged(self, answers: Sequence[Answer], lanes: int) -> Iterator["Future[Mark]"]:
-        """Yield a finished future for each answer, in order; ``lanes`` of them are judged at once. Their number changes
-        no mark: limits are in processor time, and each program has its own process."""
-        return self._side_by_side.each(answers, lanes)
+    def judged(self, answers: Sequence[Answer], threads: int) -> Iterator["Future[Mark]"]:
+        """Yield a finished future for each answer, in order; ``threads`` of them are judged at once. Their number
+        changes no mark: limits are in processor time, and each program has its own process."""
+        return self._tasks.run(answers, threads)
 
     def close(self) -> None:
         self._closing = True
-        if self._side_by_side.busy:  # interrupted, or an answer could not be judged
+        if self._tasks.busy:  # interrupted, or an answer could not be judged
             for sandboxes in tuple(self._opened):
                 sandboxes.interrupt()
-            self._side_by_side.close()
+            self._tasks.close()
         for sandboxes in self._opened:
             sandboxes.close()
-        self._side_by_side.close()
+        self._tasks.close()
 
     def _mark(self, answer: Answer) -> Mark:
         stub = answer.prompt.checks.get("stub", "")

@@ -44,7 +44,7 @@ class JudgeCache:
             (folder / ".gitignore").write_text("*\n", encoding="utf-8")
             self._database = open_shared(self.path, _TABLE)
             self._database.execute(_CLAIMS)
-            row_digests.keep(self._database, ("judgements",))
+            row_digests.record_digests(self._database, ("judgements",))
         except (OSError, sqlite3.Error) as error:
             raise MissingRequirement(
                 f"{self.path} cannot hold judgements ({error}); move it away if it is damaged, or name a writable "
@@ -55,7 +55,7 @@ class JudgeCache:
         """The judgement of the key; None if there is none or the row is damaged."""
         with self._lock, _storage_errors(self.path):
             row = self._database.execute("SELECT judgement FROM judgements WHERE key = ?", (key,)).fetchone()
-            whole = row and row_digests.is_kept(self._database, "judgements", {"key": key, "judgement": row[0]})
+            whole = row and row_digests.is_unaltered(self._database, "judgements", {"key": key, "judgement": row[0]})
         if not whole:
             return None
         with contextlib.suppress(ValueError, TypeError):

@@ -70,7 +70,7 @@ def in_child(act: Callable[[], object]) -> int:
 
 def test_every_row_that_is_written_changed_or_deleted_keeps_its_checksum(tmp_path: Path) -> None:
     with Ledger(filled(tmp_path)) as ledger:
-        assert list(row_digests.unkept(ledger._db)) == []
+        assert list(row_digests.altered_rows(ledger._db)) == []
         rows = sum(
             ledger._db.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in row_digests.columns(ledger._db)
         )
@@ -108,7 +108,7 @@ def test_a_row_that_another_process_changes_while_it_is_read_is_no_damage(tmp_pa
 
         before.row_factory = late
         assert before.fetchone()["id"] == "s1"
-        assert list(row_digests.unkept(reader._db)) == []
+        assert list(row_digests.altered_rows(reader._db)) == []
 
 
 def test_a_ledger_from_before_there_were_checksums_gets_them(tmp_path: Path) -> None:
