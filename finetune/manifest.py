@@ -1,4 +1,4 @@
-"""finetune.json, which says what a full-length run was. Written last, so its presence means the run is complete.
+"""finetune.json, the record of a full-length run. It is written last, so its presence means that the run is complete.
 
 It has no score: probe readings are never compared with full-length runs (law 1).
 """
@@ -15,16 +15,16 @@ from finetune.plan import Plan, Source
 
 NAME = "finetune.json"
 COMBINED = "combined"
-AGAIN = "restore the folder, or train again with a new --output"
+REMEDY = "restore the folder, or train again with a new --output"
 Look = Literal["own", "reviewed", "unreviewed"]
 
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """A source as it was trained on: ``rows`` in its file, of which ``drawn`` were taken, some of them again.
+    """A source of the training rows: ``rows`` in its file, and ``drawn``, with repetitions, by the run.
 
-    ``looked_at``: "own" is data that no store exported, "unreviewed" a set that nobody had looked at and that was
-    trained on because the user said so. ``judged_bad``: ids of its rows.
+    ``looked_at``: "own" is data that no store exported; "unreviewed" is an export that nobody reviewed, and that the
+    user allowed. ``judged_bad``: ids of its rows that a reviewer called bad.
     """
 
     name: str
@@ -38,9 +38,9 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``recipe`` and ``base`` are digests. ``final``: figures of the last step, as in train.jsonl. ``seconds`` in the
-    training loop alone, ``tokens`` it saw. ``files``: the digest of each file of the adapter, by its name;
-    ``combined``: of the adapter that holds [model] adapter as well, where there is that."""
+    """``recipe``, ``base``: digests. ``final``: figures of the last step, as in train.jsonl. ``seconds``, ``tokens``:
+    of the training loop alone. ``files``: the digest of each file of the adapter, by name; ``combined``: the same of
+    the combined adapter, if there is one."""
 
     study: str
     recipe: str
@@ -74,7 +74,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def saved(adapter: Path) -> dict[str, str]:
-    """Have an adapter's files on the disk; the digest of each."""
+    """Make an adapter's files durable; returns the digest of each."""
     files = sorted(path for path in adapter.iterdir() if path.is_file())
     for path in (*files, adapter, adapter.parent):
         sync(path)
@@ -82,21 +82,23 @@ def saved(adapter: Path) -> dict[str, str]:
 
 
 def require_whole(adapter: Path) -> None:
-    """BadInput for an adapter of a full-length run that is not as it was saved; nothing is known of another's."""
+    """BadInput if an adapter of a full-length run is not as it was saved. An adapter without a manifest is accepted."""
     path = adapter.resolve().parent / NAME
     if not path.exists():
         return
     try:
-        files = dict(json.loads(path.read_text(encoding="utf-8")).get(_kept_under(adapter), {}))
+        files = dict(json.loads(path.read_text(encoding="utf-8")).get(_manifest_key(adapter), {}))
         changed = [name for name, digest in files.items() if file_digest(adapter / name) != digest]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{path} says what {adapter} is, and cannot be held against it ({error}); {AGAIN}") from None
+        raise BadInput(
+            f"{path} has the digests of {adapter} and cannot be compared with it ({error}); {REMEDY}"
+        ) from None
     if changed:
-        raise BadInput(f"{adapter / changed[0]} is not as {path} says that it was saved; {AGAIN}")
+        raise BadInput(f"{adapter / changed[0]} is not as it was saved, by {path}; {REMEDY}")
 
 
-def _kept_under(adapter: Path) -> str:
-    """Where the manifest beside an adapter has the digests of its files."""
+def _manifest_key(adapter: Path) -> str:
+    """The key of an adapter's digests in the manifest beside it."""
     return "combined" if adapter.resolve().name == COMBINED else "files"
 
 

@@ -1,4 +1,4 @@
-"""What a full-length run trains, on what and for how long: everything that can be refused before it begins."""
+"""The plan of a full-length run: what is trained, on which rows and how long. All refusals happen here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from probes.rendering.row_check import count, refused_rows
 
 @dataclass(frozen=True)
 class FinetuneRequest:
-    """A run as a person asks for it; ``origin`` says in words where the recipe comes from."""
+    """A run as the user requests it. ``origin``: where the recipe comes from, in words."""
 
     study: str
     material: Material
@@ -35,8 +35,8 @@ class FinetuneRequest:
 
 @dataclass(frozen=True)
 class Source:
-    """A source that the mixture weighs: its file as the study names it, with its digest, its rows, how many of them
-    the run draws, who looked at it, and which rows were ``left_out``, in words."""
+    """A source of the mixture. ``file``: as the study names it; ``drawn``: the number of rows that the run draws from
+    it; ``left_out``: the rows that are not trained on, in words."""
 
     name: str
     file: str
@@ -49,7 +49,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that nothing known forbids. ``sources`` in the order of the study."""
+    """A run that passed every check. ``sources``: in the order of the study."""
 
     asked: FinetuneRequest
     steps: int
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """How many rows the run draws."""
+        """The number of rows that the run draws."""
         return self.steps * self.asked.recipe.effective_batch
 
     @property
@@ -66,8 +66,11 @@ class Plan:
 
 
 def plan(asked: FinetuneRequest, stores: Stores) -> Plan:
-    """BadInput for a folder in use, a model that cannot do what the recipe asks, a set that nobody has looked at, an
-    export that was changed, data that asks a probe or holdout prompt, and a length that is none."""
+    """Check a request and plan its run.
+
+    BadInput if the folder is in use, the model cannot train the recipe, an export was not reviewed or was changed, a
+    row has a probe or holdout prompt, or the length is out of bounds.
+    """
     require_empty(asked.folder)
     material, recipe = asked.material, asked.recipe
     locate(material.model, material.folder)

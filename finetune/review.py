@@ -1,4 +1,4 @@
-"""The review law: an export of the stores is trained on only after a person reviewed it; the user's own data is exempt.
+"""The review rule: an export of the stores is trained on only after a person reviewed it; a user's own data is exempt.
 
 export.json names the set of rows (preferences/export/record.py), and the stores have the reviews of that set.
 """
@@ -16,10 +16,9 @@ from probes.inputs.where import Where
 
 @dataclass(frozen=True)
 class ReviewState:
-    """Whether somebody looked at a source. ``judged``: rows of its set that somebody judged good or bad; ``bad``: rows
-    of the export itself that somebody's last judgement calls bad; ``stale``: the store holds another set by now.
-
-    ``record`` is None for data of the user's own.
+    """Whether a source was reviewed. ``record``: None for the user's own data. ``judged``: the number of rows of its
+    set that somebody judged good or bad; ``bad``: rows of the export that a reviewer's last judgement calls bad;
+    ``stale``: the store holds another set by now.
     """
 
     source: str
@@ -35,37 +34,38 @@ def review_state(source: str, where: Where, stores: Stores) -> ReviewState:
     record = next((found for file in data_files(where) if (found := record_of(file))), None)
     if record is None:
         return ReviewState(source, None, False, 0, (), False)
-    there = {one.id: one for one in stores.read(record.kind)}
-    own = [there[row] for row in record.rows if row in there]
-    _require_standing(source, record, own)
+    stored = {row.id: row for row in stores.read(record.kind)}
+    exported = [stored[row] for row in record.rows if row in stored]
+    _require_unchanged(source, record, exported)
     judged = reviewed_ids(stores.reviews(), record.set_digest)
     reviewed = record.reviewed or has_enough_reviews(judged, record.in_use)
-    stale = set_digest(there.values()) != record.set_digest
-    return ReviewState(source, record, reviewed, len(judged), _judged_bad(own), stale)
+    stale = set_digest(stored.values()) != record.set_digest
+    return ReviewState(source, record, reviewed, len(judged), _judged_bad(exported), stale)
 
 
-def _require_standing(source: str, record: ExportRecord, own: Sequence[AnnotatedRow]) -> None:
+def _require_unchanged(source: str, record: ExportRecord, exported: Sequence[AnnotatedRow]) -> None:
     """Refuse an export if one of its rows was withdrawn, dropped or flipped since."""
-    gone = [one for one in own if not one.used or one.flipped != (one.id in record.flipped)]
-    if gone:
-        why = f"it is withdrawn: {gone[0].withdrawn}" if gone[0].withdrawn else "it was dropped, turned or uncertified"
+    changed = [row for row in exported if not row.used or row.flipped != (row.id in record.flipped)]
+    if changed:
+        first = changed[0]
+        why = f"it was withdrawn: {first.withdrawn}" if first.withdrawn else "it was dropped, flipped or uncertified"
         raise BadInput(
-            f"what is trained on still stands, and of the source {source!r}, {describe_export(record)}, {len(gone)} no "
-            f"longer do ({gone[0].id}: {why}); export it again"
+            f"rows that were taken back are not trained on, and {len(changed)} of the source {source!r}, "
+            f"{describe_export(record)}, were since ({first.id}: {why}); export it again"
         )
 
 
-def require_reviewed(found: ReviewState, unreviewed: bool) -> None:
+def require_reviewed(state: ReviewState, unreviewed: bool) -> None:
     """Refuse a set that nobody reviewed, unless ``unreviewed`` allows it."""
-    record = found.record
-    if record is None or found.reviewed or unreviewed:
+    record = state.record
+    if record is None or state.reviewed or unreviewed:
         return
     review = f"run nightlane pairs review --kind {record.kind}"
-    if found.stale:
+    if state.stale:
         review = f"the {record.kind} store holds another set by now, so {review} and export it again"
     raise BadInput(
-        f"a set from the stores is trained on when somebody has looked at it, and of the source {found.source!r}, "
-        f"{describe_export(record)}, {found.judged} of {min(ENOUGH_REVIEWS, record.in_use)} rows were judged good or "
+        f"an export of the stores is trained on once somebody has reviewed it, and of the source {state.source!r}, "
+        f"{describe_export(record)}, {state.judged} of {min(ENOUGH_REVIEWS, record.in_use)} rows were judged good or "
         f"bad; {review}, or pass --unreviewed"
     )
 
@@ -75,7 +75,9 @@ def describe_export(record: ExportRecord) -> str:
     return f"an export of {len(record.rows)} {record.kind} row{'s' if len(record.rows) != 1 else ''}"
 
 
-def _judged_bad(own: Sequence[AnnotatedRow]) -> tuple[str, ...]:
+def _judged_bad(exported: Sequence[AnnotatedRow]) -> tuple[str, ...]:
     """Ids of rows that some reviewer's last judgement calls bad, in whichever set it was made."""
-    last = {one.id: {said.by: said.verdict for said in one.reviews if said.verdict != "skip"} for one in own}
-    return tuple(row for row, words in last.items() if "bad" in words.values())
+    last = {
+        row.id: {review.by: review.verdict for review in row.reviews if review.verdict != "skip"} for row in exported
+    }
+    return tuple(row for row, verdicts in last.items() if "bad" in verdicts.values())

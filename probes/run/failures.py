@@ -1,8 +1,10 @@
-"""The kinds of failure: the one table that the runner, the search, the session and the reports read."""
+"""The kinds of failure: the one table that the runner, the search, the session, finetune and the reports read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from common.errors import BadInput, DiskFull, MissingRequirement, NightlaneError
 
 FailureKind = Literal[
     "oom", "diverged", "untrainable", "timeout", "lost_worker", "device", "scorer", "server", "disk", "error"
@@ -18,7 +20,8 @@ class Meaning:
     ``words``: for people. ``recipe_at_fault``: the recipe caused it, not the machine. ``retries``: at most, within the
     runner's attempts. ``permanent``: the same recipe and seed would fail again, so the probe is never repeated.
     ``replaces_worker``: the worker that reported it is replaced. ``bars_direction``: moves at least as far in the same
-    direction are barred.
+    direction are barred. ``error``: what a full-length run raises, with this ``remedy``; None for a defect of ours, and
+    for kinds that such a run cannot have.
     """
 
     words: str
@@ -27,23 +30,50 @@ class Meaning:
     permanent: bool = False
     replaces_worker: bool = False
     bars_direction: bool = False
+    error: type[NightlaneError] | None = None
+    remedy: str = ""
 
 
 MANY = 1_000_000
 
 MEANINGS: Mapping[FailureKind, Meaning] = {
     # Memory also depends on earlier probes: the retry runs in a new worker, and only this recipe is barred.
-    "oom": Meaning("the device ran out of memory", recipe_at_fault=True, retries=1, replaces_worker=True),
-    "diverged": Meaning("training diverged", recipe_at_fault=True, permanent=True, bars_direction=True),
+    "oom": Meaning(
+        "the device ran out of memory",
+        recipe_at_fault=True,
+        retries=1,
+        replaces_worker=True,
+        error=MissingRequirement,
+        remedy="lower micro_batch or set gradient_checkpointing under [probe], give the recipe.toml with --recipe",
+    ),
+    "diverged": Meaning(
+        "training diverged",
+        recipe_at_fault=True,
+        permanent=True,
+        bars_direction=True,
+        error=BadInput,
+        remedy="lower learning_rate in a recipe.toml, give it with --recipe",
+    ),
     "untrainable": Meaning(
-        "the recipe leaves rows that cannot be trained on", recipe_at_fault=True, permanent=True, bars_direction=True
+        "the recipe leaves rows that cannot be trained on",
+        recipe_at_fault=True,
+        permanent=True,
+        bars_direction=True,
+        error=BadInput,
+        remedy="change the recipe or take these rows out",
     ),
     "timeout": Meaning("the probe took longer than the runner's deadline"),
     "lost_worker": Meaning("the worker process was lost", retries=MANY),
-    "device": Meaning("the device failed in the middle of a probe", retries=MANY, replaces_worker=True),
+    "device": Meaning(
+        "the device failed",
+        retries=MANY,
+        replaces_worker=True,
+        error=MissingRequirement,
+        remedy="look at the driver's log",
+    ),
     "scorer": Meaning("the scorer failed", retries=MANY),
     "server": Meaning("the server of the answers failed", retries=MANY),
-    "disk": Meaning("the disk was full"),
+    "disk": Meaning("the disk was full", error=DiskFull, remedy="free some space"),
     "error": Meaning("training or evaluation raised an error"),
 }
 UNKNOWN = Meaning("the probe failed")

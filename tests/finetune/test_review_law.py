@@ -30,7 +30,7 @@ def test_an_export_that_nobody_looked_at_is_refused_with_what_to_do(tmp_path: Pa
     with pytest.raises(BadInput) as told:
         planned(tmp_path, found)
     assert str(told.value) == (
-        "a set from the stores is trained on when somebody has looked at it, and of the source 'mined', an export of "
+        "an export of the stores is trained on once somebody has reviewed it, and of the source 'mined', an export of "
         "8 dpo rows, 0 of 5 rows were judged good or bad; run nightlane pairs review --kind dpo, or pass --unreviewed"
     )
     assert look(tmp_path, found, unreviewed=True) == "unreviewed"
@@ -86,7 +86,7 @@ def test_an_export_of_a_pair_that_no_longer_stands_is_refused_whoever_looked(tmp
     else:
         found.vote([Vote(first.id, said, "ann", "2026-11-21T20:00:00Z")])
     for unreviewed in (False, True):
-        with pytest.raises(BadInput, match=rf"1 no longer do \({first.id}.*export it again"):
+        with pytest.raises(BadInput, match=rf"1 of the source 'mined'.* \({first.id}.*export it again"):
             planned(tmp_path, found, unreviewed=unreviewed)
 
 
