@@ -32,9 +32,9 @@ def decisions(
         Path | None, typer.Option("--output", metavar="DIR", help="Also write decisions.md and decisions.json there.")
     ] = None,
 ) -> None:
-    """Simulate nights with known effects, by nightlane and by rivals.
+    """Simulate sessions with known effects, for nightlane and for rival procedures.
 
-    Prints how many KEEPs are false or harmful and which share of the possible gain each procedure wins."""
+    Prints the shares of false and harmful KEEPs, and the share of the possible gain that each procedure reaches."""
     one_thread()
     from bench.decisions.command import main
 
@@ -59,9 +59,9 @@ def faults(
         Path | None, typer.Option("--output", metavar="DIR", help="Also write faults.md and faults.json there.")
     ] = None,
 ) -> None:
-    """Inject faults and count what is lost, doubled or different.
+    """Inject faults into sessions and count what is lost, doubled or different.
 
-    The faults: kills at system calls, power cuts, full disks, input/output errors and damaged files."""
+    The faults are kills at system calls, power cuts, full disks, input/output errors and damaged files."""
     from bench.faults.command import main
 
     raise typer.Exit(main(quick, minutes, kind, case, as_json, output))

@@ -56,7 +56,7 @@ def finetune(
     )
     planned = plan(asked, open_stores(workspace_at(workspace)))
     tell(plan_text(planned))
-    with on_interrupt(lambda: _left_behind(output)), interruptible(), training(planned.steps) as show_progress:
+    with on_interrupt(lambda: _interrupted(output)), interruptible(), training(planned.steps) as show_progress:
 
         def on_step(step: int, loss: float) -> None:
             with uninterrupted():
@@ -64,12 +64,12 @@ def finetune(
 
         done = run(planned, loaded.file.runner.threads, on_step)
     if done.combined:
-        tell(f"it goes on top of {loaded.file.model.adapter}; {output / 'combined'} holds both, for the bare model")
+        tell(f"apply it on top of {loaded.file.model.adapter}; {output / 'combined'} combines both, for the base model")
     print_result(manifest_data(done) if as_json else str(output / "adapter"))
 
 
-def _left_behind(output: Path) -> str:
-    """What an interrupted run leaves in its folder."""
+def _interrupted(output: Path) -> str:
+    """The message after Ctrl-C."""
     from finetune.manifest import is_complete
 
     if is_complete(output):

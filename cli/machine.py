@@ -1,4 +1,4 @@
-"""What this machine offers: packages, devices, sandboxes, the endpoint, the disk. ``nightlane doctor`` prints it."""
+"""Examines this machine: packages, devices, sandboxes, the endpoint, the disk. ``nightlane doctor`` prints it."""
 
 import importlib.metadata
 import os
@@ -45,11 +45,11 @@ def examine(workspace: Workspace) -> tuple[list[str], bool]:
             lines.append(f"missing  {package}; install it with: {sys.executable} -m pip install {package}")
     lines.append(_devices())
     sandboxes = diagnose()
-    chosen = next((found.backend for found in sandboxes if found.works), None)
-    for found in sandboxes:
-        mark = "ok" if found.works else "no"
-        role = " (used)" if found.backend == chosen else ""
-        lines.append(f"{mark:<8} sandbox {found.backend}{role}: {found.why}")
+    chosen = next((sandbox.backend for sandbox in sandboxes if sandbox.works), None)
+    for sandbox in sandboxes:
+        mark = "ok" if sandbox.works else "no"
+        role = " (used)" if sandbox.backend == chosen else ""
+        lines.append(f"{mark:<8} sandbox {sandbox.backend}{role}: {sandbox.why}")
     if chosen is None:
         healthy = False
         lines.append(f"missing  a sandbox, without which no answer can be executed. {remedy()}")

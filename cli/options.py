@@ -1,4 +1,4 @@
-"""What the commands share: options, the workspace, how results are printed, and what Ctrl-C says."""
+"""What the commands share: options, the workspace, printing of results, and the message after Ctrl-C."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ def print_result(content: object) -> None:
 
 @contextmanager
 def on_interrupt(message: Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C prints one line, which says what is left, and ends with exit code 130."""
+    """On Ctrl-C, print the message in one line and end with exit code 130."""
     try:
         yield
     except KeyboardInterrupt as interrupt:

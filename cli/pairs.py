@@ -1,5 +1,4 @@
-"""``nightlane pairs``: the stores of preference pairs. The work is done in agent/workspace/pair_stores.py and
-preferences/."""
+"""``nightlane pairs``: the stores of preference pairs. agent/workspace/pair_stores.py and preferences/ do the work."""
 
 import sys
 from pathlib import Path
@@ -33,7 +32,7 @@ def list_pairs(
     state: Annotated[str, typer.Option("--state", help="live, withdrawn or all.")] = "all",
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help="The latest rows of each store; default 50, with --json all."),
+        typer.Option("--limit", min=1, help="Only the latest rows of each store; default 50, with --json all."),
     ] = None,
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
@@ -59,7 +58,9 @@ def show(row: RowId, workspace: WorkspaceFolder = Path(), as_json: AsJson = Fals
 @commands.command(epilog=example("pairs vote 3f2a flip"))
 def vote(
     row: RowId,
-    choice: Annotated[str, typer.Argument(metavar="up|down|flip|drop|clear", help="clear takes your votes back.")],
+    choice: Annotated[
+        str, typer.Argument(metavar="up|down|flip|drop|clear", help="The vote; clear takes your votes back.")
+    ],
     by: By = None,
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
@@ -84,11 +85,11 @@ def import_pairs(
     origin: Annotated[
         str,
         typer.Option(
-            "--origin", help="sampled, human, reference or mechanical: the origin of answers whose row does not say."
+            "--origin", help="The origin of answers whose row names none: sampled, human, reference or mechanical."
         ),
     ] = "human",
     rejected_origin: Annotated[
-        str | None, typer.Option("--rejected-origin", help="The origin of rejected answers, if it is another.")
+        str | None, typer.Option("--rejected-origin", help="The origin of rejected answers; default that of --origin.")
     ] = None,
     category: Annotated[str, typer.Option("--category", help="The category of rows that have none.")] = "imported",
     source: Annotated[
@@ -142,7 +143,7 @@ def export_pairs(
     if kind == PROPOSER:
         if downvoted or study is not None:
             raise BadInput(
-                "proposer pairs come from the ledger, and --downvoted and --study are of stores; leave them out"
+                "proposer pairs come from the ledger, and --downvoted and --study are for stores; leave them out"
             )
         _export_proposals(folder, form, licence, workspace, as_json)
         return
@@ -171,7 +172,7 @@ def audit(
 ) -> None:
     """Report whether the stores are fit to train on.
 
-    Prints counts, margins, length bias, duplicates and provenance. Exit code 2 if a row asks a probe or holdout
+    Prints counts, margins, length bias, duplicates and provenance. Exit code 2 if a row has a probe or holdout
     prompt."""
     from agent.workspace.pair_stores import audits, kinds_of, open_stores
     from preferences.export.dataset import require_clean
@@ -188,19 +189,21 @@ def audit(
 def certify(
     contracts: Annotated[
         Path | None,
-        typer.Option("--contracts", metavar="FILE", help="For programs: the code gate, with contracts by prompt."),
+        typer.Option(
+            "--contracts", metavar="FILE", help="Use the code gate, for programs, with these contracts by prompt."
+        ),
     ] = None,
-    text: Annotated[bool, typer.Option("--text", help="For answers in words: the text gate.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Use the text gate, for answers in words.")] = False,
     embedder: Annotated[
         str | None,
-        typer.Option("--embedder", metavar="MODEL", help="With --text: an embedding model for the topic layer."),
+        typer.Option("--embedder", metavar="MODEL", help="With --text: the embedding model of the topic layer."),
     ] = None,
     kind: Annotated[str, typer.Option("--kind", help="dpo or preference.")] = "dpo",
     study: StudyOption = None,
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Test the chosen answers of a store by the eight layers of a gate.
+    """Test the chosen answers of a store in the eight layers of a gate.
 
     A pair that passes becomes an ORPO row."""
     from agent.workspace.pair_stores import open_stores
@@ -226,7 +229,7 @@ def review(
 ) -> None:
     """Review rows one by one: good, bad, skip or quit.
 
-    Shows the rows of the lowest coverage or margin first."""
+    Shows rows with the lowest coverage or margin first."""
     from agent.workspace.pair_stores import open_stores, review
     from view.pairs.listing import pair_text, review_data, review_text
 

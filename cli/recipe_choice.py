@@ -20,27 +20,27 @@ from probes.inputs.toml_file import parse_strict
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A recipe, and where it comes from in words."""
+class ChosenRecipe:
+    """A recipe, and where it comes from, in words."""
 
     recipe: Recipe
     origin: str
 
 
-def recipe_for(study: Study, workspace: Workspace, file: Path | None = None) -> Chosen:
+def recipe_for(study: Study, workspace: Workspace, file: Path | None = None) -> ChosenRecipe:
     """The recipe of ``file``; else the incumbent of the last finished session under the study's question; else the
-    study's own. BadInput for a file without a recipe, or with one that this study cannot train.
+    study's own. BadInput if the file has no recipe, or one that this study cannot train.
 
-    The question stands in for the probe key, which only a worker knows: a session decides under one key.
+    Sessions are compared by their question, since only a worker knows the probe key.
     """
     if file is not None:
-        return Chosen(_read_recipe(file, study), str(file))
-    own = f"the study's own, since {workspace.root} holds no finished session under its question"
-    return _last_incumbent(workspace, study.question) or Chosen(study.start, own)
+        return ChosenRecipe(_read_recipe(file, study), str(file))
+    own = f"the study's own, since {workspace.root} has no finished session under its question"
+    return _last_incumbent(workspace, study.question) or ChosenRecipe(study.start, own)
 
 
-def _last_incumbent(workspace: Workspace, question: str) -> Chosen | None:
-    """Of the last finished session that could measure its starting recipe."""
+def _last_incumbent(workspace: Workspace, question: str) -> ChosenRecipe | None:
+    """The incumbent of the last finished session that could measure its starting recipe."""
     if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:
@@ -49,7 +49,7 @@ def _last_incumbent(workspace: Workspace, question: str) -> Chosen | None:
             unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
             if row.question == question and row.finished and not unmeasured:
                 decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
-                return Chosen(ledger.recipe(last_incumbent(row, decisions)), f"the incumbent of session {row.id}")
+                return ChosenRecipe(ledger.recipe(last_incumbent(row, decisions)), f"the incumbent of session {row.id}")
     return None
 
 

@@ -97,7 +97,7 @@ def study_reference() -> str:
 
 
 def results_reference() -> str:
-    """Every column of results.tsv, and the codes that stand in it."""
+    """Every column of results.tsv, and the codes in it."""
     lines = [
         "# The columns of results.tsv",
         GENERATED,

@@ -44,12 +44,13 @@ def run(
     workers: Workers = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the proposers.")] = 0,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start from the study's recipe, not from what earlier sessions kept.")
+        bool, typer.Option("--fresh", help="Start from the study's recipe, not from an earlier session's incumbent.")
     ] = False,
 ) -> None:
     """Run a session until its budget is spent, then write the report.
 
-    A session proposes, probes, compares and decides. Prints the path of the report."""
+    A session proposes changes of the recipe, tests them in short training runs and keeps the confirmed ones. Prints the
+    path of the report."""
     one_thread()
     from agent.loop.start import Overrides, begin
     from view.terminal.live import watching
@@ -120,7 +121,8 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
 @commands.command(epilog=example("explain 007"))
 def explain(
     decision: Annotated[
-        str, typer.Argument(metavar="ID", help="As in results.tsv; 007 means the latest session's seventh.")
+        str,
+        typer.Argument(metavar="ID", help="The id in results.tsv; 007 is the seventh decision of the latest session."),
     ],
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
@@ -135,7 +137,7 @@ def explain(
 
 
 def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:
-    """What Ctrl-C says: how to resume, or that there is nothing to resume. ``begins``: the command starts a new
+    """The message after Ctrl-C: how to resume, or that there is nothing to resume. ``begins``: the command starts a new
     session, which can be resumed once the ledger has it."""
     from agent.ledger.file import holds_sessions, session_ids
 
@@ -143,7 +145,7 @@ def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:
 
     def message() -> str:
         if not holds_sessions(workspace.ledger) or (before is not None and session_ids(workspace.ledger) == before):
-            return "no session was begun yet, so nothing is lost; start again"
+            return "no session has begun yet, so nothing is lost; start again"
         return f"every decision so far is saved; continue with: {workspace.resume_command}"
 
     return message

@@ -160,7 +160,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(
         (("--samples", "s", "--model", "m"), "--model and --samples was given"),
         (("--samples", "s", "--adapter", "a"), "name that with --model"),
         (("--samples", "s", "--model-adapter", "a"), "name that with --model"),
-        (("--study", "s.toml", "--model", "m"), "--study says which model answers, and --model was given as well"),
+        (("--study", "s.toml", "--model", "m"), "--study names the model to evaluate, and --model was given as well"),
         (("--study", "s.toml", "--samples", "s"), "and --samples was given as well; leave one of them out"),
         (("--study", "gone.toml"), "gone.toml cannot be read as a study file"),
         (("--model", "m", "--before", "b"), "give that with --samples"),
