@@ -9,7 +9,7 @@ import typer
 from cli.options import AsJson, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
 from cli.study import load
 from common.errors import BadInput
-from common.printable import tell
+from common.printable import print_message
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Request
@@ -116,7 +116,7 @@ def _evaluate(request: "Request", runs: Path, as_json: bool) -> None:
     if request.adapter is not None:
         require_whole(request.adapter)
     with on_interrupt(lambda: "answers and verdicts so far are in the folder named above"), interruptible():
-        done, folder = evaluate(request, runs, tell)
+        done, folder = evaluate(request, runs, print_message)
     write_evaluation(folder, done)
     print_result(evaluation_data(done) if as_json else evaluation_markdown(done))
 

@@ -5,7 +5,7 @@ import sqlite3
 import traceback
 
 from common.errors import NightlaneError
-from common.printable import tell
+from common.printable import print_message
 
 EXIT_CODES = {
     0: "done",
@@ -27,14 +27,14 @@ def exit_code(error: Exception) -> int:
     """Print what went wrong to stderr, in one sentence where the user can do something about it, and return the exit
     code."""
     if isinstance(error, NightlaneError):
-        tell(f"nightlane: {error}")
+        print_message(f"nightlane: {error}")
         return error.exit_code
     if isinstance(error, OSError):
         return _file_error(error)
     if isinstance(error, sqlite3.DatabaseError):
         return _database_error(error)
     if format_message := getattr(error, "format_message", None):  # a wrong command line
-        tell(f"nightlane: {format_message().rstrip('.')}; see nightlane --help")
+        print_message(f"nightlane: {format_message().rstrip('.')}; see nightlane --help")
         return 2
     return _defect(error)
 
@@ -42,15 +42,17 @@ def exit_code(error: Exception) -> int:
 def _file_error(error: OSError) -> int:
     """A file or folder of the user that cannot be read or written. An error without a file is a defect of ours."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        tell(f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space")
+        print_message(
+            f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space"
+        )
         return 7
     if error.errno == errno.EIO:
         place = error.filename or "a file"
-        tell(f"nightlane: the disk failed ({error.strerror}) at {place}; check the disk, then try again")
+        print_message(f"nightlane: the disk failed ({error.strerror}) at {place}; check the disk, then try again")
         return 7
     if error.filename is None:
         return _defect(error)
-    tell(f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and its permissions")
+    print_message(f"nightlane: {error.filename} cannot be used ({error.strerror}); check the path and its permissions")
     return 2
 
 
@@ -58,7 +60,7 @@ def _database_error(error: sqlite3.DatabaseError) -> int:
     """A database that cannot be read. A wrong use of it by us is a defect and keeps its traceback."""
     if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
         raise error
-    tell(
+    print_message(
         f"nightlane: a database of the workspace cannot be used ({error}); nightlane doctor with the same --workspace "
         "says which one, and what to do"
     )
@@ -66,5 +68,5 @@ def _database_error(error: sqlite3.DatabaseError) -> int:
 
 
 def _defect(error: Exception) -> int:
-    tell("".join(traceback.format_exception(error)), end="")
+    print_message("".join(traceback.format_exception(error)), end="")
     return 1

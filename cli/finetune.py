@@ -7,7 +7,7 @@ import typer
 
 from cli.options import AsJson, StudyFile, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
 from cli.study import load
-from common.printable import tell
+from common.printable import print_message
 
 commands = typer.Typer()
 
@@ -55,7 +55,7 @@ def finetune(
         unreviewed=unreviewed,
     )
     planned = plan(asked, open_stores(workspace_at(workspace)))
-    tell(plan_text(planned))
+    print_message(plan_text(planned))
     with on_interrupt(lambda: _interrupted(output)), interruptible(), training(planned.steps) as show_progress:
 
         def on_step(step: int, loss: float) -> None:
@@ -64,7 +64,9 @@ def finetune(
 
         done = run(planned, loaded.file.runner.threads, on_step)
     if done.combined:
-        tell(f"apply it on top of {loaded.file.model.adapter}; {output / 'combined'} combines both, for the base model")
+        print_message(
+            f"apply it on top of {loaded.file.model.adapter}; {output / 'combined'} combines both, for the base model"
+        )
     print_result(manifest_data(done) if as_json else str(output / "adapter"))
 
 

@@ -11,7 +11,7 @@ import typer
 
 from cli import bench, doctor, evaluate, finetune, pairs, run, study
 from cli.exit_codes import EPILOG, exit_code
-from common.printable import give
+from common.printable import print_data
 
 app = typer.Typer(epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False)
 for group in (study, run, evaluate, finetune, doctor):
@@ -24,7 +24,7 @@ def print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        give(f"nightlane {version('nightlane')}")
+        print_data(f"nightlane {version('nightlane')}")
         raise typer.Exit
 
 

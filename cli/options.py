@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.printable import give, give_json, tell
+from common.printable import print_data, print_json, print_message
 
 if TYPE_CHECKING:
     from agent.workspace.folder import Workspace
@@ -43,9 +43,9 @@ def terminal_width() -> int:
 def print_result(content: object) -> None:
     """Text, or data as JSON, to stdout."""
     if isinstance(content, str):
-        give(content)
+        print_data(content)
     else:
-        give_json(content)
+        print_json(content)
 
 
 @contextmanager
@@ -55,5 +55,5 @@ def on_interrupt(message: Callable[[], str]) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         signal = f" by {interrupt}" if str(interrupt) else ""
-        tell(f"nightlane: interrupted{signal}; {message()}")
+        print_message(f"nightlane: interrupted{signal}; {message()}")
         raise typer.Exit(INTERRUPTED) from None

@@ -8,7 +8,7 @@ import typer
 
 from cli.options import AsJson, WorkspaceFolder, example, print_result, terminal_width, workspace_at
 from common.errors import BadInput
-from common.printable import give, printable, tell
+from common.printable import print_data, print_message, printable
 
 if TYPE_CHECKING:
     from preferences.store.annotations import AnnotatedRow
@@ -115,7 +115,7 @@ def import_pairs(
         rejected=origin_of(rejected_origin or origin),
     )
     stores = open_stores(workspace_at(workspace), study)
-    done = import_file(stores, file, kind, defaults, by, skip_bad, tell)
+    done = import_file(stores, file, kind, defaults, by, skip_bad, print_message)
     print_result(import_data(done) if as_json else import_text(done))
 
 
@@ -211,7 +211,7 @@ def certify(
     from view.pairs.certify import certify_data, certify_text
 
     def progress(done: int, total: int) -> None:
-        tell(f"certified or refused: {done} of {total}")
+        print_message(f"certified or refused: {done} of {total}")
 
     done = certify_pairs(open_stores(workspace_at(workspace), study), kind, contracts, text, progress, embedder)
     print_result(certify_data(done) if as_json else certify_text(done))
@@ -235,10 +235,10 @@ def review(
 
     def show_row(row: "AnnotatedRow", number: int, total: int) -> None:
         text = pair_text(row, terminal_width(), f"{number} of {total}")
-        tell(text) if as_json else give(text)
+        print_message(text) if as_json else print_data(text)
 
     def ask() -> str | None:
-        tell("good, bad, skip or quit? ", end="")
+        print_message("good, bad, skip or quit? ", end="")
         return sys.stdin.readline() or None
 
     done = review(open_stores(workspace_at(workspace)), kind, rows, by, show_row, ask)

@@ -18,7 +18,7 @@ from cli.options import (
     workspace_at,
 )
 from cli.study import load
-from common.printable import tell
+from common.printable import print_message
 from common.threads import one_thread
 
 if TYPE_CHECKING:
@@ -108,13 +108,15 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
     folder = workspace_at(workspace)
     record = load_record(folder, session)
     for message in catch_up(folder):
-        tell(f"nightlane: {message}")
+        print_message(f"nightlane: {message}")
     try:
         write_report(folder, record.session.id)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
-        tell(f"nightlane: {folder.session(record.session.id)} is not writable for you, so the report is only printed")
+        print_message(
+            f"nightlane: {folder.session(record.session.id)} is not writable for you, so the report is only printed"
+        )
     print_result(report_data(record) if as_json else report_markdown(record))
 
 

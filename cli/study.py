@@ -7,7 +7,7 @@ import typer
 
 from cli.options import StudyFile, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
 from common.errors import BadInput
-from common.printable import tell
+from common.printable import print_message
 
 if TYPE_CHECKING:
     from agent.study.load import Study
@@ -49,7 +49,7 @@ def _check(study: Path, workspace: "Workspace", rows: int) -> None:
     from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
 
     with rendering() as progress:
-        checked = check_study(load(study), tell, on_progress=progress)
+        checked = check_study(load(study), print_message, on_progress=progress)
     require_power(checked.study, workspace)
     print_result(unchecked_text(checked) + cost_text(checked.study, workspace))
     if told := rendered_text(checked):

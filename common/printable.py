@@ -34,17 +34,17 @@ def _written_out(found: re.Match[str]) -> str:
     return char.encode("unicode_escape").decode() if control else char
 
 
-def tell(text: object, end: str = "\n") -> None:
+def print_message(text: object, end: str = "\n") -> None:
     """Print a message to stderr, without secrets."""
     _write(sys.stderr, redacted(printable(text)) + end)
 
 
-def give(text: object) -> None:
+def print_data(text: object) -> None:
     """Print data to stdout, without secrets."""
     _write(sys.stdout, redacted(printable(text)) + "\n")
 
 
-def give_json(data: object) -> None:
+def print_json(data: object) -> None:
     """Print data as JSON to stdout; secrets are removed from each text separately, so that it stays valid JSON."""
     _write(sys.stdout, printable(json.dumps(_without_secrets(json.loads(json.dumps(data))), indent=2)) + "\n")
 

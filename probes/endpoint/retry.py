@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from common.errors import EndpointUnavailable
-from common.printable import tell
+from common.printable import print_message
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Hashable)
@@ -17,7 +17,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
 def to_log(line: str) -> None:
     """Write a line with the time to stderr, which is a worker's log."""
-    tell(f"{time.strftime('%H:%M:%S')} {line}")
+    print_message(f"{time.strftime('%H:%M:%S')} {line}")
 
 
 class Backoff:

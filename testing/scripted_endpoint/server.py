@@ -48,7 +48,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agent.proposers.prompt import MOVES_HEADING
 from common.errors import BadInput, NightlaneError
-from common.printable import give, tell
+from common.printable import print_data, print_message
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD, ScriptedAdapters, answer, text_completion
 from testing.scripted_endpoint.faults import FAULTS, meets_fault, next_fault
 from testing.scripted_endpoint.judge import JudgeRule, ScriptedJudge, question_of, read_known
@@ -386,7 +386,7 @@ def serve(script: Path, port: int, seed: int, refuses: Iterable[str]) -> None:
         raise BadInput(f"port {port} of 127.0.0.1 cannot be had; give another with --port, or none") from None
     with endpoint:
         exports = " ".join(f"{name}={value}" for name, value in endpoint.environment.items())
-        give(f"export {exports}")
+        print_data(f"export {exports}")
         while True:
             time.sleep(3600)
 
@@ -404,7 +404,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         serve(given.script, given.port, given.seed, given.refuse)
     except NightlaneError as error:
-        tell(f"scripted_endpoint: {error}")
+        print_message(f"scripted_endpoint: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 0

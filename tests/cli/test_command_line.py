@@ -317,9 +317,9 @@ def test_ctrl_c_before_a_session_is_begun_does_not_say_that_it_can_be_resumed(
         assert ended.value.exit_code == 130
         return capsys.readouterr().err
 
-    assert "no session was begun yet, so nothing is lost; start again" in interrupted(True)
+    assert "no session has begun yet, so nothing is lost; start again" in interrupted(True)
     assert nightlane("run", study(tmp_path), "--workspace", tmp_path, "--decisions", 1).returncode == 0
-    assert "no session was begun yet" in interrupted(True), "the earlier one is no part of this"
+    assert "no session has begun yet" in interrupted(True), "the earlier one is no part of this"
     assert "continue with: nightlane resume" in interrupted(False)
 
 

@@ -85,7 +85,7 @@ def test_after_a_session_it_is_the_recipe_in_the_sessions_folder(tmp_path: Path)
 def test_without_a_session_it_is_the_studys_own_and_said_to_be(study: Study, tmp_path: Path) -> None:
     found = recipe_for(study, Workspace(tmp_path))
     assert found.recipe == study.start
-    assert found.origin == f"the study's own, since {tmp_path} holds no finished session under its question"
+    assert found.origin == f"the study's own, since {tmp_path} has no finished session under its question"
     assert not (tmp_path / "runs").exists()
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import printable as module
-from common.printable import Outlet, give, give_json, printable, tell
+from common.printable import Outlet, print_data, print_json, print_message, printable
 
 
 @given(st.text())
@@ -34,15 +34,15 @@ def test_each_is_written_out_where_it_stood() -> None:
 
 
 def test_messages_and_data_lose_secrets(capsys: pytest.CaptureFixture[str]) -> None:
-    tell("http://me:secret@host\x1b[0m")
-    give("http://me:secret@host?page=1 and sk-abcdefgh1")
+    print_message("http://me:secret@host\x1b[0m")
+    print_data("http://me:secret@host?page=1 and sk-abcdefgh1")
     captured = capsys.readouterr()
     assert captured.err == "http://***@host\\x1b[0m\n"
     assert captured.out == "http://***@host?page=*** and sk-***\n"
 
 
 def test_json_loses_secrets_and_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
-    give_json({"text": ["\x1b\u202e", 'see "http://me:secret@host?key=secret"', 1.5, None, True], "token=secret": 1})
+    print_json({"text": ["\x1b\u202e", 'see "http://me:secret@host?key=secret"', 1.5, None, True], "token=secret": 1})
     told = ["\x1b\u202e", 'see "http://***@host?key=***"', 1.5, None, True]
     assert json.loads(capsys.readouterr().out) == {"text": told, "token=***": 1}
 
@@ -62,27 +62,27 @@ class Broken(io.StringIO):
 @pytest.mark.parametrize("number", [errno.EIO, errno.EPIPE])
 def test_a_terminal_or_pipe_that_is_gone_ends_nothing(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Broken(number))
-    tell("nobody reads this")
+    print_message("nobody reads this")
     monkeypatch.setattr(sys, "stderr", None)
-    tell("nor this")
+    print_message("nor this")
     assert Outlet(None).write("four") == 4
 
 
 def test_a_full_disk_is_no_closed_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Broken(errno.ENOSPC))
     with pytest.raises(OSError, match="No space"):
-        give("data")
+        print_data("data")
 
 
 def test_an_encoding_that_lacks_a_letter_writes_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
-    give("ä")
+    print_data("ä")
     assert stream.buffer.getvalue() == b"\\xe4\n"  # type: ignore[attr-defined]
 
 
 def test_a_reader_that_stops_early_leaves_no_error_behind() -> None:
-    program = f"from {module.__name__} import give\nfor n in range(20000): give(f'line {{n}}')"
+    program = f"from {module.__name__} import print_data\nfor n in range(20000): print_data(f'line {{n}}')"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

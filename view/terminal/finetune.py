@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from common.printable import tell
+from common.printable import print_message
 from finetune.manifest import Manifest
 from finetune.plan import Plan, Source
 from finetune.review import describe_export
@@ -75,4 +75,4 @@ def training(steps: int) -> Iterator[Callable[[int, float], None]]:
 
 def _line(steps: int, step: int, loss: float) -> None:
     if step == 1 or step * PROGRESS_LINES // steps > (step - 1) * PROGRESS_LINES // steps:
-        tell(f"step {step} of {steps}, loss {loss:.4f}")
+        print_message(f"step {step} of {steps}, loss {loss:.4f}")
