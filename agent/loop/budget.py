@@ -15,10 +15,10 @@ from probes.endpoint.spending import Allowance, spent_on_judging
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Decisions made, active hours, probes measured here, dollars, and the free space left on the disk.
+    """Decisions made, active hours, probes that this session ran, dollars, and free space on the disk.
 
-    Dollars are the machine's for its active hours, whatever its number of workers, and the proposer's and the judge's
-    for their tokens.
+    Dollars are those of the machine for its active hours, with any number of workers, and those of the proposer and the
+    judge for their tokens.
     """
 
     decisions: int
@@ -42,7 +42,7 @@ def spent_by(ledger: Ledger, session_id: str, budget: Budget, workspace: Workspa
 
 
 def judging_allowance(budget: Budget, spent: Spent, workspace: Workspace, session_id: str) -> Allowance:
-    """What the session's judge may cost from now on, of what the machine and the proposer leave."""
+    """What the session's judge may cost: the budget without what the machine and the proposer have cost."""
     judged = spent_on_judging(workspace.judging, session_id)
     dollars = None if budget.dollars is None else budget.dollars - (spent.dollars - judged)
     return Allowance(
@@ -55,15 +55,15 @@ def judging_allowance(budget: Budget, spent: Spent, workspace: Workspace, sessio
 
 
 def has_prices(study: Study) -> bool:
-    """Whether the study says what machine time, the proposer's or the judge's tokens cost."""
-    asked = study.file.proposer
-    tokens = asked.dollars_per_million_input or asked.dollars_per_million_output or study.scorer.priced
+    """Whether the study gives a price of machine time, of the proposer's or of the judge's tokens."""
+    proposer = study.file.proposer
+    tokens = proposer.dollars_per_million_input or proposer.dollars_per_million_output or study.scorer.priced
     return bool(study.file.budget.dollars_per_hour or tokens)
 
 
 def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -> str | None:
-    """The limit that ends the session, in words, or None. ``more``: probes that would be run, or are kept back, and the
-    ``hours`` of those that are."""
+    """The limit that ends the session, in words, or None. ``more``: probes that are about to run or are kept back;
+    ``hours``: the expected time of those that are kept back."""
     if budget.decisions is not None and spent.decisions >= budget.decisions:
         return f"{spent.decisions} decisions made, the budget"
     if budget.hours is not None and spent.hours + hours >= budget.hours:
@@ -94,7 +94,7 @@ def budget_left(budget: Budget, spent: Spent) -> str:
 
 
 def with_overrides(budget: Budget, decisions: int | None, hours: float | None) -> Budget:
-    """The study's budget with what the command line said instead."""
+    """The study's budget with the limits of the command line."""
     update: Mapping[str, Any] = {
         name: value for name, value in {"decisions": decisions, "hours": hours}.items() if value is not None
     }

@@ -22,8 +22,9 @@ REMEDY = "name another model, or mend the rubric or the calibration under [score
 
 @dataclass
 class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
-    """``examiner``: None for a scorer that needs none. ``allowance``: what judging may cost by now. ``note``: for the
-    log; ``heard`` is told what is said while the scorer is asked, and may end that by raising BudgetSpent."""
+    """``examiner``: None for a scorer that needs none. ``allowance``: what judging may cost from now on. ``note``:
+    writes to the log. ``on_note``: gets notes while the scorer is at work, and may end that by raising BudgetSpent.
+    """
 
     examiner: ScorerExaminer | None
     study: Study
@@ -51,18 +52,18 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         """Examine the scorer before a session starts; JudgeUnfit if it fails. May begin a new comparison epoch."""
         if self.examiner is None:
             return
-        found = self._examine(self.examiner, first=True)
-        if found.unfit:
-            raise JudgeUnfit(f"a judge must pass its examination and {found.unfit}; {REMEDY}")
-        if found.moved:
+        examination = self._examine(self.examiner, first=True)
+        if examination.unfit:
+            raise JudgeUnfit(f"a judge must pass its examination and {examination.unfit}; {REMEDY}")
+        if examination.moved:
             number = self.examiner.end_epoch()
             self.note(
-                f"JUDGE {found.moved} since comparison epoch {found.epoch}: this is another judge, epoch {number} "
-                "begins, and nothing is compared with what was measured before"
+                f"JUDGE {examination.moved} since comparison epoch {examination.epoch}: this is another judge, epoch "
+                f"{number} begins, and nothing is compared with what was measured before"
             )
-            found = replace(found, epoch=number, shift=None)
-        self.examiner.accept(found)
-        self.first_examination = found
+            examination = replace(examination, epoch=number, shift=None)
+        self.examiner.accept(examination)
+        self.first_examination = examination
 
     def record_first_examination(self, ledger: Ledger, session: str) -> None:
         """Record the examination of ``begin``, once the session is in the ledger."""
@@ -74,11 +75,11 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         rows = ledger.examinations(session)
         if self.examiner is None or not rows or rows[-1].data["epoch"] == self.examiner.epoch:
             return None
-        why = examination_from(rows[-1].data)
-        cause = why.unfit or why.moved or "another session found that the judge had changed"
+        last = examination_from(rows[-1].data)
+        cause = last.unfit or last.moved or "another session found that the judge had changed"
         return (
-            f"comparison epoch {why.epoch} ended ({cause}) and epoch {self.examiner.epoch} began, with which nothing "
-            "of this session can be compared"
+            f"comparison epoch {last.epoch} ended ({cause}), and nothing of this session can be compared with epoch "
+            f"{self.examiner.epoch}"
         )
 
     def due(self, ledger: Ledger, session: str, turn: int) -> bool:
@@ -90,38 +91,36 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         """Examine the scorer after ``decisions`` decisions; returns why the session must end, or None."""
         if self.examiner is None:
             return None
-        found = self._examine(self.examiner, first=False)
-        self._record(ledger, session, decisions, found)
-        if not found.unfit and not found.moved:
+        examination = self._examine(self.examiner, first=False)
+        self._record(ledger, session, decisions, examination)
+        if not examination.unfit and not examination.moved:
             return None
         number = self.examiner.end_epoch()
         last = max((row.turn for row in ledger.examinations(session) if row.turn < decisions and row.passed), default=0)
         doubt = f"; decisions {last + 1} to {decisions} were made since it last passed" if decisions > last else ""
         return (
-            f"the judge is not what it was: {found.unfit or found.moved}{doubt}; comparison epoch {found.epoch} ends "
-            f"here and the next session begins epoch {number}"
+            f"the judge has changed: {examination.unfit or examination.moved}{doubt}; comparison epoch "
+            f"{examination.epoch} ends here and the next session begins epoch {number}"
         )
 
-    def choices(self, duels: Sequence[AnswerPair]) -> list[float | Missing]:
-        """Which answers the examiner prefers. The session pays for it."""
+    def choices(self, answers: Sequence[AnswerPair]) -> list[float | Missing]:
+        """Which answer of each pair the examiner prefers. Its cost counts as the session's."""
         if self.examiner is None:
-            raise RuntimeError("nobody chooses between answers here")
+            raise RuntimeError("this scorer does not choose between answers")
         with SpendingMeter(self.allowance()) as meter:
-            return list(self.examiner.prefer(duels, Context(self.on_note or self.note, meter)))
+            return list(self.examiner.prefer(answers, Context(self.on_note or self.note, meter)))
 
     def _examine(self, examiner: ScorerExaminer, first: bool) -> Examination:
         with SpendingMeter(self.allowance()) as meter:
-            found = examiner.examine(
-                self.study.material.probe_prompts, Context(self.on_note or self.note, meter), first
-            )
-        self.note(f"JUDGE {found.summary}")
-        return found
+            context = Context(self.on_note or self.note, meter)
+            examination = examiner.examine(self.study.material.probe_prompts, context, first)
+        self.note(f"JUDGE {examination.summary}")
+        return examination
 
-    def _record(self, ledger: Ledger, session: str, turn: int, found: Examination) -> None:
-        passed = not (found.unfit or found.moved)
-        ledger.record_examination(
-            ExaminationRow(session=session, turn=turn, time=now(), passed=passed, data=asdict(found))
-        )
+    def _record(self, ledger: Ledger, session: str, turn: int, examination: Examination) -> None:
+        passed = not (examination.unfit or examination.moved)
+        row = ExaminationRow(session=session, turn=turn, time=now(), passed=passed, data=asdict(examination))
+        ledger.record_examination(row)
 
 
 def examine_at_end(monitor: JudgeMonitor, ledger: Ledger, session: str, decisions: int) -> str | None:
@@ -131,5 +130,5 @@ def examine_at_end(monitor: JudgeMonitor, ledger: Ledger, session: str, decision
     try:
         return monitor.examine(ledger, session, decisions)
     except (BudgetSpent, EndpointUnavailable) as error:
-        monitor.note(f"JUDGE not examined at the end, since nothing is waited for then: {error}")
+        monitor.note(f"JUDGE not examined at the end, since a session does not wait then: {error}")
         return None

@@ -1,6 +1,6 @@
-"""Decisions on choices: the candidate's answers against the incumbent's, of the same prompt, seed and sample.
+"""Pairwise choices: a judge prefers the candidate's or the incumbent's answer to the same prompt, seed and sample.
 
-What was chosen is kept beside the session, so that it is asked for once and a decision can be made again from it.
+Choices are stored in the session's folder, so that the judge is asked once and a decision can be derived again.
 """
 
 import json
@@ -30,41 +30,48 @@ class Choices:
     study: Study
 
     def make(self, pairs: Sequence[Pair], judge_monitor: JudgeMonitor) -> None:
-        """Have each pair of answers compared, unless that was done. Equal answers are a tie that costs nothing."""
-        fresh = {pair: self._duels(pair) for pair in pairs if not self.is_made(pair)}
-        asked = [(pair, place) for pair, duels in fresh.items() for place, duel in duels.items() if _differ(duel)]
-        found = dict(zip(asked, judge_monitor.choices([fresh[pair][place] for pair, place in asked]), strict=True))
-        for pair, duels in fresh.items():
-            self._keep(pair, {place: found.get((pair, place), 0.0) for place in duels})
+        """Have the answers of each pair compared, unless that was done. Equal answers are a tie and cost nothing."""
+        fresh = {pair: self._answer_pairs(pair) for pair in pairs if not self.is_made(pair)}
+        unequal = [
+            (pair, place)
+            for pair, answer_pairs in fresh.items()
+            for place, answers in answer_pairs.items()
+            if answers.first != answers.second
+        ]
+        chosen = judge_monitor.choices([fresh[pair][place] for pair, place in unequal])
+        values = dict(zip(unequal, chosen, strict=True))
+        for pair, answer_pairs in fresh.items():
+            self._store(pair, {place: values.get((pair, place), 0.0) for place in answer_pairs})
 
-    def _keep(self, pair: Pair, found: Mapping[tuple[str, int], float | Missing]) -> None:
-        made, missing = [], []
-        for place, value in found.items():
+    def _store(self, pair: Pair, values: Mapping[tuple[str, int], float | Missing]) -> None:
+        """``values``: by prompt and sample."""
+        choices, missing = [], []
+        for place, value in values.items():
             if isinstance(value, Missing):
                 missing.append(value.reason)
             else:
-                made.append(Choice(pair.baseline.seed, *place, value))
-        told = too_many_missing(missing, len(found), self.study.scorer.most_missing)
-        data = {"choices": [asdict(choice) for choice in made], "failure": told}
+                choices.append(Choice(pair.baseline.seed, *place, value))
+        failure = too_many_missing(missing, len(values), self.study.scorer.most_missing)
+        data = {"choices": [asdict(choice) for choice in choices], "failure": failure}
         write_durably(self._path(pair), json.dumps(data) + "\n")
 
     def read(self, pairs: Sequence[Pair]) -> list[Choice] | Failure:
-        """What was chosen; a failure where too much of it could not be read."""
+        """The choices of these pairs; a failure if too many of a pair's are missing."""
         choices = []
         for pair in pairs:
-            made = self._read(pair)
-            if made is None:
+            read = self._read(pair)
+            if read is None:
                 raise MissingRequirement(
                     f"{self._path(pair)} is gone or damaged and a decision rests on it; put it back from a copy, or "
                     "begin another session with nightlane run"
                 )
-            if isinstance(made, Failure):
-                return made
-            choices += made
+            if isinstance(read, Failure):
+                return read
+            choices += read
         return choices
 
     def is_made(self, pair: Pair) -> bool:
-        """Whether it was done; a file that is damaged is made again."""
+        """Whether the answers of a pair were compared; a damaged file does not count."""
         return self._read(pair) is not None
 
     def _read(self, pair: Pair) -> list[Choice] | Failure | None:
@@ -76,7 +83,8 @@ class Choices:
         except DAMAGED:
             return None
 
-    def _duels(self, pair: Pair) -> dict[tuple[str, int], AnswerPair]:
+    def _answer_pairs(self, pair: Pair) -> dict[tuple[str, int], AnswerPair]:
+        """The answers of both probes, by prompt and sample."""
         texts = [
             {(row["prompt"], row["sample"]): row.get("scored_text", row["text"]) for row in self._answers(probe)}
             for probe in (pair.candidate, pair.baseline)
@@ -99,7 +107,3 @@ class Choices:
 
     def _path(self, pair: Pair) -> Path:
         return self.folder / f"choices-{pair.candidate.id}-{pair.baseline.id}.json"
-
-
-def _differ(duel: AnswerPair) -> bool:
-    return duel.first != duel.second

@@ -130,7 +130,7 @@ def test_a_judge_that_changes_in_mid_session_ends_the_comparison_epoch(
         before = load_study(study).material.key("here").scorer
         record = load_record(Workspace(tmp_path / "night"), session)
         assert record.session.finish_reason is not None
-        assert record.session.finish_reason.startswith("the judge is not what it was: its calibration moved by")
+        assert record.session.finish_reason.startswith("the judge has changed: its calibration moved by")
         assert "decisions 1 to 1 were made since it last passed" in record.session.finish_reason
         assert "comparison epoch 1 ends here and the next session begins epoch 2" in record.session.finish_reason
         assert [row.passed for row in record.examinations] == [True, False]
