@@ -362,7 +362,7 @@ def test_the_command_writes_the_data_and_its_card(workspace: Path) -> None:
 def test_what_the_command_cannot_do_is_refused_in_a_sentence(workspace: Path, tmp_path: Path) -> None:
     for where, arguments, said in (
         (tmp_path / "nowhere", (), "there is no session here; start one with nightlane run STUDY"),
-        (workspace, ("--downvoted",), "--downvoted and --study are of stores; leave them out"),
+        (workspace, ("--downvoted",), "--downvoted and --study are for stores; leave them out"),
         (workspace, ("--format", "csv"), "--format 'csv' is not known"),
     ):
         done = command(where, tmp_path / "out", *arguments)
