@@ -141,7 +141,7 @@ def test_the_first_commands_of_your_own_study_run_as_written(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.make_run
 def test_the_bundled_problems_are_evaluated_as_written(tmp_path: Path) -> None:
     build(ROOT / "labs" / "microcoder" / "build", lambda stage, share: None)
     lines = block("nightlane evaluate --problems labs/", page("docs/evaluation.md"))
