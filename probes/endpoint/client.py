@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 
 NoReplyKind = Literal["busy", "down", "denied", "refused", "odd"]
-"""Worth a retry: "busy" (429), "down" (no connection, no answer in time, 408, 409, 5xx). "denied": every question is
-refused (key, credit, model). "refused": this question is. "odd": the reply is not a completion."""
+"""Worth a retry: "busy" (429), "down" (no connection, no answer in time, 408, 409, 5xx, no completion in the response).
+"denied": every question is refused (key, credit, model). "refused": this question is. "odd": the completion is not one
+that can be used."""
 
 
 class NoReply(Exception):
@@ -165,8 +166,8 @@ class Endpoint:
             found: object = self._client.completions.create(
                 model=model, prompt=prompt, extra_body=dict(extra), **cast(Any, options)
             )
-            if not isinstance(found, TextCompletion) or not found.choices:
-                raise NoReply("what it sent is no completion")
+            if not isinstance(found, TextCompletion) or not found.choices or _reported_error(found):
+                raise self._no_completion(found)
             choice, text = found.choices[0], cast(object, found.choices[0].text)
             if not isinstance(text, str) or choice.finish_reason not in ("stop", "length"):
                 raise NoReply(f"its completion was not finished ({choice.finish_reason})")
@@ -200,6 +201,8 @@ class Endpoint:
             return call()
         except NoReply:
             raise
+        except json.JSONDecodeError:
+            raise self._no_completion(None) from None
         except Exception as error:
             status = error.status_code if isinstance(error, openai.APIStatusError) else 0
             sent = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout")
@@ -245,8 +248,8 @@ class Endpoint:
 
     def _read(self, completion: object) -> Completion:
         choices = completion.choices if isinstance(completion, ChatCompletion) else None
-        if not choices or choices[0].message is None:
-            raise NoReply("what it sent is no chat completion")
+        if not choices or choices[0].message is None or _reported_error(completion):
+            raise self._no_completion(completion)
         message = choices[0].message
         filtered = FILTERED if choices[0].finish_reason == "content_filter" else ""
         text: object = message.content or message.refusal or filtered
@@ -278,11 +281,23 @@ class Endpoint:
             f"and OPENAI_API_KEY{self._settings.remedy}"
         )
 
+    def _no_completion(self, response: object) -> NoReply:
+        """The failure of a response with status 200 without a completion: the error that it reports, or "down"."""
+        error = _reported_error(response)
+        if error is None:
+            return NoReply("what it sent is no completion", "down")
+        code = str(error.get("code"))
+        status = int(code) if code.isascii() and code.isdigit() else 0
+        why = self._one_line(f"error {code} in a response with status 200: {error.get('message')}")
+        return NoReply(why, _status_kind(status, code), status=status)
+
     def _why(self, error: BaseException) -> str:
         """An exception in one line, without the key. For a lost connection, its cause, which the client hides."""
         cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
         shown = cause if cause is not None and not isinstance(error, openai.APITimeoutError) else error
-        text = f"{type(shown).__name__}: {shown}"
+        return self._one_line(f"{type(shown).__name__}: {shown}")
+
+    def _one_line(self, text: str) -> str:
         return one_line(text.replace(self._key, "***") if self._key != NO_KEY else text, 200)
 
 
@@ -324,13 +339,28 @@ def _kind(error: Exception) -> NoReplyKind:
     """The kind of failure that an exception of the client is."""
     if isinstance(error, openai.APIConnectionError):
         return "down"
-    if not isinstance(error, openai.APIStatusError):
-        return "odd"
-    if error.status_code in (401, 402, 403, 404) or error.code == "insufficient_quota":
+    return _status_kind(error.status_code, error.code) if isinstance(error, openai.APIStatusError) else "odd"
+
+
+def _status_kind(status: int, code: object) -> NoReplyKind:
+    """The kind of failure of an HTTP status, or of a code by name; "down" for a status that is not known (0)."""
+    if status in (401, 402, 403, 404) or code == "insufficient_quota":
         return "denied"
-    if error.status_code == 429:
+    if status == 429 or code == "rate_limit_exceeded":
         return "busy"
-    return "down" if error.status_code in (408, 409) or error.status_code >= 500 else "refused"
+    return "down" if status in (0, 408, 409) or status >= 500 else "refused"
+
+
+def _reported_error(completion: object) -> Mapping[str, Any] | None:
+    """The error that a response with status 200 reports: gateways do that for a rate limit or an outage behind them, as
+    an ``error`` object beside the choices or in one; vLLM as a response whose ``object`` is "error"."""
+    choices = getattr(completion, "choices", None) or [None]
+    for holder in (completion, choices[0]):
+        if isinstance(error := getattr(holder, "error", None), Mapping):
+            return cast(Mapping[str, Any], error)
+    if getattr(completion, "object", None) == "error":
+        return {name: getattr(completion, name, None) for name in ("code", "message")}
+    return None
 
 
 def _retry_after(error: Exception) -> float:

@@ -17,6 +17,15 @@ LATE = 3.0  # seconds: beyond the timeout of a client that is told to be quick
 DEEP = 15_000  # brackets: beyond every parser's stack, and short enough to be given to one
 
 
+JSON = {"Content-Type": "application/json"}
+EMPTY = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": "stop"}
+
+
+def _raw(body: Mapping[str, Any]) -> Reply:
+    """A response with status 200 and this body."""
+    return {"raw": json.dumps({"id": "scripted", "object": "chat.completion", **body}), "headers": JSON}
+
+
 def _without(text: str, *names: str) -> str:
     """The judgement without these keys, wherever they stand."""
     data = json.loads(text)
@@ -47,6 +56,14 @@ FAULTS: Mapping[str, Callable[[str], Reply]] = {
     "busy for a while": lambda text: {"status": 429, "headers": {"Retry-After": "0.3"}},
     "error 500": lambda text: {"status": 500},
     "error 503": lambda text: {"status": 503},
+    "rate limit in a 200": lambda text: _raw({"error": {"code": 429, "message": "rate limited upstream"}}),
+    "outage in a 200": lambda text: _raw({"object": "error", "message": "overloaded", "code": 503}),
+    "error in a choice": lambda text: _raw({"choices": [{**EMPTY, "error": {"code": 502, "message": "upstream"}}]}),
+    "no choice": lambda text: _raw({"choices": []}),
+    "choice without a message": lambda text: _raw({"choices": [{"index": 0, "finish_reason": "stop"}]}),
+    "no content": lambda text: _raw({"choices": [EMPTY]}),
+    "half a response": lambda text: {"raw": '{"choices": [{"index', "headers": JSON},
+    "a page": lambda text: {"raw": "<html>We are back soon.</html>"},
     "connection dropped": lambda text: {"close": True},
     "too late": lambda text: {"content": text, "delay": LATE},
     "cut off": lambda text: {"content": text[: len(text) // 2], "finish_reason": "length"},

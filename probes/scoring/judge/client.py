@@ -89,6 +89,8 @@ class JudgeClient:
             backoff.pause()
             try:
                 completion = self._paid(messages, kind.response_format, tokens, meter)
+                if not completion.cut_off and not completion.text.strip():
+                    raise NoReply("its reply is empty", "down")
             except NoReply as error:
                 failures += error.kind == "down"
                 if self._wait_or_raise(error, failures, backoff, meter):

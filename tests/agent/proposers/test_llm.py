@@ -347,7 +347,7 @@ def test_an_error_that_repeats_the_key_or_the_password_is_told_without_them(open
 
 def test_a_page_that_is_no_api_is_refused_at_the_start(opened: Any) -> None:
     asked = opened({"raw": "<html></html>"}, lists_models=False)
-    with pytest.raises(EndpointUnavailable, match="what it sent is no chat completion"):
+    with pytest.raises(EndpointUnavailable, match="what it sent is no completion"):
         asked.proposer.check()
 
 

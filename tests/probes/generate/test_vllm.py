@@ -23,6 +23,7 @@ from probes.inputs.settings import ServingSettings
 from probes.rendering.renderer import Question, Stop
 from probes.run.execute import classify
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD
+from testing.scripted_endpoint.faults import JSON
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
@@ -152,8 +153,6 @@ def test_as_many_requests_are_under_way_as_the_study_allows(adapter: Path) -> No
     ("reply", "error", "kind"),
     [
         ({"status": 400}, ServerRefused, "error"),
-        ({"raw": "<html></html>"}, ServerBroken, "server"),
-        ({"raw": '{"choices": []}', "headers": {"Content-Type": "application/json"}}, ServerBroken, "server"),
         ({"content": "a", "finish_reason": "abort"}, ServerBroken, "server"),
     ],
 )
@@ -167,8 +166,16 @@ def test_an_answer_that_cannot_be_had_is_a_failure_and_the_adapter_is_unloaded(
         assert server.adapters.cards() == []
 
 
-def test_a_reply_that_is_no_completion_is_asked_for_again(adapter: Path) -> None:
-    assert served(adapter, [{"raw": "<html></html>"}, *WORDS], concurrency=1)[0] == served(adapter)[0]
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"raw": "<html></html>"},
+        {"raw": '{"choices": []}', "headers": JSON},
+        {"raw": '{"error": {"code": 429, "message": "slow down"}}', "headers": JSON},
+    ],
+)
+def test_a_response_without_a_completion_is_an_outage(adapter: Path, reply: dict[str, Any]) -> None:
+    assert served(adapter, [*[reply] * 3, *WORDS], concurrency=1)[0] == served(adapter)[0]
 
 
 def test_an_empty_answer_of_the_model_is_an_answer(adapter: Path) -> None:
@@ -178,7 +185,7 @@ def test_an_empty_answer_of_the_model_is_an_answer(adapter: Path) -> None:
 def test_an_answer_by_another_model_is_none(adapter: Path) -> None:
     stray = '{"id": "1", "object": "text_completion", "created": 0, "model": "scripted", "choices": [{"index": 0, '
     stray += '"text": "from the bare base", "logprobs": null, "finish_reason": "stop"}]}'
-    reply = {"raw": stray, "headers": {"Content-Type": "application/json"}}
+    reply = {"raw": stray, "headers": JSON}
     with pytest.raises(ServerBroken, match=f"asked for '{PROBE}-[0-9a-f]+', 'scripted' answered"):
         served(adapter, [reply] * 2, concurrency=1)
 

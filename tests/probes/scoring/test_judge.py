@@ -23,6 +23,7 @@ from probes.scoring.judge import batch, client
 from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
 from probes.scoring.protocol import Context
+from testing.scripted_endpoint.faults import JSON
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 SOON = {"retry-after-ms": "1"}
@@ -167,8 +168,6 @@ def test_a_reply_that_was_cut_off_is_asked_again_with_double_the_tokens_and_neve
         ("no", "no readable judgement: it is not one JSON object"),
         (good(critical=None), "no readable judgement: critical_failures is missing or no list"),
         ({"content": good(), "finish_reason": "length"}, "no readable judgement: it was cut off at 1024 tokens"),
-        ({"raw": "<html>maintenance</html>"}, "no readable judgement: what it sent is no chat completion"),
-        ({"raw": "null", "headers": {"Content-Type": "application/json"}}, "no readable judgement: what it sent"),
         ({"content": "x" * 10_000_000}, "no readable judgement: it is 10000000 characters long"),
     ],
 )
@@ -177,7 +176,22 @@ def test_what_stays_unreadable_is_missing_and_the_next_answer_is_judged(opened: 
     missing, mark = judge.score("a", "b")
     assert missing.reason.startswith(why)
     assert mark.value == pytest.approx(VALUE)
-    assert judge.meter.spent.calls == (1 if "raw" in reply else 3)
+    assert judge.meter.spent.calls == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"raw": "<html>maintenance</html>"},
+        {"raw": "null", "headers": JSON},
+        {"raw": '{"choices": []}', "headers": JSON},
+        {"raw": '{"error": {"code": 429, "message": "rate limited"}}', "headers": JSON},
+        "",
+    ],
+)
+def test_a_response_without_a_reply_is_an_outage(opened: Any, reply: Any) -> None:
+    judge = opened(*[reply] * 3, good())
+    assert judge.values("a") == [pytest.approx(VALUE)]
 
 
 def test_missing_judgements_are_asked_for_anew_next_time(opened: Any) -> None:
