@@ -6,7 +6,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from gate_contracts import CORRECT, ENCODE, FACTORIAL, SAMPLE
+from correct_programs import CORRECT
+from gate_contracts import ENCODE, FACTORIAL, SAMPLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,11 +48,11 @@ def test_cases_with_tuples_and_nan_come_back() -> None:
     ("change", "message"),
     [
         ({"invariant": []}, "did you mean 'invariants'"),
-        ({"entry_point": "2x"}, "'2x' is no name"),
+        ({"entry_point": "2x"}, "'2x' cannot name"),
         ({"entry_point": "code"}, "defines code, and it defines decode, encode"),
         ({"entry_point": None}, "entry_point of a contract is a text"),
         ({"parameters": {"s": "txt", "k": "small"}}, "did you mean 'text'"),
-        ({"parameters": {"result": "text", "k": "small"}}, "'result' is no name"),
+        ({"parameters": {"result": "text", "k": "small"}}, "'result' cannot name"),
         ({"parameters": {"s": 3}}, "s in a contract is a text"),
         ({"reference": "def encode(:"}, "it defines nothing"),
         ({"invariants": ["len(result"]}, "is an expression"),
@@ -115,7 +116,7 @@ def test_a_reference_that_cannot_be_one_is_refused() -> None:
     with Sandboxes(Limits(seconds=0.3)) as sandboxes:
         for change, message in (
             ({"reference": "def factorial(n):\n    return n\n"}, "a case and the reference agree"),
-            ({"reference": "def factorial(n):\n    raise KeyError\n", "cases": ()}, "a reference gives values"),
+            ({"reference": "def factorial(n):\n    raise KeyError\n", "cases": ()}, "a reference returns values"),
             ({"reference": "import numpy\ndef factorial(n):\n    return n\n"}, "a reference loads"),
         ):
             with pytest.raises(BadInput, match=message):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from gate_contracts import CORRECT
+from correct_programs import CORRECT
 
 from labs.microcoder.contracts import contract_of
 from labs.microcoder.tasks import TEMPLATES, Task, Template
