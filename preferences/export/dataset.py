@@ -71,16 +71,16 @@ def export(
     is left, when one asks a probe or holdout prompt, and when the folder is not empty.
     """
     stored = stores.read(kind)
-    wanted = [one for one in stored if one.used and (downvoted or not one.downvoted)]
+    wanted = [row for row in stored if row.used and (downvoted or not row.downvoted)]
     rows = without_contradictions(without_copies(wanted))
     if not rows:
         raise BadInput(f"{stores.path(kind)} has no row to export; see nightlane pairs list --kind {kind}")
     figures = replace(audit(kind, rows, stores.reserved()), reviewed=is_reviewed(stored))
     require_clean(figures)
-    used = sum(one.used for one in stored)
+    used = sum(row.used for row in stored)
     done = Exported(kind, folder / f"train.{form}", rows, figures, used - len(wanted), len(wanted) - len(rows))
     with whole_folder(folder, "an export") as partial:
-        file = write_rows(partial / done.file.name, form, [columns_of(one) for one in rows])
+        file = write_rows(partial / done.file.name, form, [columns_of(row) for row in rows])
         write_durably(partial / done.card.name, card(done))
         record = ExportRecord(
             kind=kind,
@@ -88,20 +88,20 @@ def export(
             in_use=len(usable_rows(stored)),
             file=file.name,
             file_digest=file_digest(file),
-            rows=tuple(one.id for one in rows),
-            flipped=tuple(one.id for one in rows if one.flipped),
+            rows=tuple(row.id for row in rows),
+            flipped=tuple(row.id for row in rows if row.flipped),
             reviewed=figures.reviewed,
         )
         write_record(partial, record)
     return done
 
 
-def columns_of(one: AnnotatedRow) -> dict[str, Any]:
+def columns_of(row: AnnotatedRow) -> dict[str, Any]:
     """A row in TRL's format: prompt, chosen, rejected; for rewards prompt, completion, score."""
-    names = SIDES[one.row.kind]
-    texts = {name: text_to_json(text) for name, text in zip(names, one.texts, strict=True)}
-    score = {"score": one.scores[0]} if one.row.kind == "reward" else {}
-    return {"prompt": text_to_json(one.row.prompt), **texts, **score}
+    names = SIDES[row.row.kind]
+    texts = {name: text_to_json(text) for name, text in zip(names, row.texts, strict=True)}
+    score = {"score": row.scores[0]} if row.row.kind == "reward" else {}
+    return {"prompt": text_to_json(row.row.prompt), **texts, **score}
 
 
 def write_rows(file: Path, form: Format, rows: Sequence[Mapping[str, Any]]) -> Path:

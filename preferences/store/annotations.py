@@ -164,11 +164,11 @@ def annotate(
     """
     by_id = {row.id: row for row in (*elsewhere, *rows)}
     ballots = collect_ballots(votes, by_id)
-    dropped = {by_id[one].pair_digest for one in _dropped_ids(votes, by_id, ballots)}
+    dropped = {by_id[row_id].pair_digest for row_id in _dropped_ids(votes, by_id, ballots)}
     certified: dict[str, list[Certification]] = defaultdict(list)
-    for one in certifications:
-        if one.row in by_id:
-            certified[by_id[one.row].pair_digest].append(one)
+    for certification in certifications:
+        if certification.row in by_id:
+            certified[by_id[certification.row].pair_digest].append(certification)
     by_row, by_decision = _withdrawal_reasons(withdrawals)
     reviewed: dict[str, list[Review]] = defaultdict(list)
     for review in reviews:
@@ -213,20 +213,20 @@ def _dropped_ids(
     votes: Iterable[Vote], by_id: Mapping[str, Row], ballots: Mapping[str, Mapping[str, Ballot]]
 ) -> Iterator[str]:
     """Ids of the rows that some voter's ballot drops."""
-    for row in dict.fromkeys(vote.row for vote in votes if vote.row in by_id):
-        if any("drop" in one for one in ballots[by_id[row].content_digest].values()):
-            yield row
+    for row_id in dict.fromkeys(vote.row for vote in votes if vote.row in by_id):
+        if any("drop" in ballot for ballot in ballots[by_id[row_id].content_digest].values()):
+            yield row_id
 
 
 def _withdrawal_reasons(withdrawals: Iterable[Withdrawal]) -> tuple[dict[str, str], dict[str, str]]:
     """The first reason by row, and by decision."""
     by_row: dict[str, str] = {}
     by_decision: dict[str, str] = {}
-    for one in withdrawals:
-        if one.row:
-            by_row.setdefault(one.row, one.reason)
-        if one.decision:
-            by_decision.setdefault(one.decision, one.reason)
+    for withdrawal in withdrawals:
+        if withdrawal.row:
+            by_row.setdefault(withdrawal.row, withdrawal.reason)
+        if withdrawal.decision:
+            by_decision.setdefault(withdrawal.decision, withdrawal.reason)
     return by_row, by_decision
 
 
@@ -272,9 +272,9 @@ def has_enough_reviews(judged: Collection[str], used: int) -> bool:
 
 def reviewed_ids(reviews: Iterable[Review], digest: str) -> frozenset[str]:
     """Ids of the rows that were judged good or bad as part of the set with this digest."""
-    return frozenset(one.row for one in reviews if one.store == digest and one.verdict != "skip")
+    return frozenset(review.row for review in reviews if review.store == digest and review.verdict != "skip")
 
 
-def is_judged(one: AnnotatedRow, digest: str) -> bool:
+def is_judged(row: AnnotatedRow, digest: str) -> bool:
     """Whether a row was judged good or bad as part of the set with this digest."""
-    return bool(reviewed_ids(one.reviews, digest))
+    return bool(reviewed_ids(row.reviews, digest))

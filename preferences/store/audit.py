@@ -130,12 +130,12 @@ class Audit:
         """Codes of what a person should check before training."""
         length, pairs = self.length, len(SIDES[self.kind]) == 2 and self.used
         signs = {
-            "bars": any(one.bars_differ for one in self.mismatches),
-            "origins": any(one.chosen[0] != one.rejected[0] for one in self.mismatches),
+            "bars": any(mismatch.bars_differ for mismatch in self.mismatches),
+            "origins": any(mismatch.chosen[0] != mismatch.rejected[0] for mismatch in self.mismatches),
             "length": length is not None and length.unfair,
             "synthetic": bool(pairs) and self.synthetic / self.used > MANY_SYNTHETIC,
             "margins": self.reversed_margins > 0,
-            "duplicates": any(one.same for one in self.duplicates),
+            "duplicates": any(duplicate.same for duplicate in self.duplicates),
             "contradictions": self.contradictions > 0,
             "unseen": self.used > 0 and not self.reviewed,
         }
@@ -144,32 +144,32 @@ class Audit:
 
 def audit(kind: Kind, rows: Sequence[AnnotatedRow], reserved: Reserved) -> Audit:
     """The figures of one store."""
-    used = [one for one in rows if one.used]
+    used = [row for row in rows if row.used]
     pairs = used if len(SIDES[kind]) == 2 else []
-    margins = [one.margin for one in pairs if one.margin is not None]
+    margins = [row.margin for row in pairs if row.margin is not None]
     mismatches = _mismatches(pairs)
     return Audit(
         kind=kind,
         rows=len(rows),
-        withdrawn=_counts(one.withdrawn for one in rows if one.withdrawn),
-        dropped=sum(one.dropped for one in rows if not one.withdrawn),
-        flipped=sum(one.flipped for one in used),
-        downvoted=sum(one.downvoted for one in used),
+        withdrawn=_counts(row.withdrawn for row in rows if row.withdrawn),
+        dropped=sum(row.dropped for row in rows if not row.withdrawn),
+        flipped=sum(row.flipped for row in used),
+        downvoted=sum(row.downvoted for row in used),
         used=len(used),
-        exported=sum(not one.downvoted for one in used),
+        exported=sum(not row.downvoted for row in used),
         reviewed=is_reviewed(rows),
-        categories=_counts(one.row.category for one in used),
-        sources=_counts(one.row.source for one in used),
-        distinct_prompts=len({one.row.prompt for one in used}),
-        scores=quartiles([one.scores[0] for one in used if one.scores[0] is not None]),
+        categories=_counts(row.row.category for row in used),
+        sources=_counts(row.row.source for row in used),
+        distinct_prompts=len({row.row.prompt for row in used}),
+        scores=quartiles([row.scores[0] for row in used if row.scores[0] is not None]),
         margins=quartiles(margins),
         reversed_margins=sum(margin < 0 for margin in margins),
         length=length_bias(pairs) if pairs else None,
         duplicates=duplicates(used),
         contradictions=contradictions(pairs),
-        same_pipeline=len(pairs) - sum(one.rows for one in mismatches),
+        same_pipeline=len(pairs) - sum(mismatch.rows for mismatch in mismatches),
         mismatches=mismatches,
-        synthetic=sum(one.sides[1].origin == "mechanical" for one in pairs),
+        synthetic=sum(row.sides[1].origin == "mechanical" for row in pairs),
         contaminated=contaminated(used, reserved),
     )
 
@@ -177,21 +177,21 @@ def audit(kind: Kind, rows: Sequence[AnnotatedRow], reserved: Reserved) -> Audit
 def contaminated(used: Iterable[AnnotatedRow], reserved: Reserved) -> tuple[Contaminated, ...]:
     """The rows that ask a probe or holdout prompt; exports and training refuse a set that contains one."""
     hits: list[tuple[str, Overlap]] = []
-    for one in used:
-        overlap = reserved.overlap(one.row.prompt, *one.row.texts)
+    for row in used:
+        overlap = reserved.overlap(row.row.prompt, *row.row.texts)
         if overlap is not None:
-            hits.append((one.id, overlap))
-    return tuple(Contaminated(row, hit.prompt.id, hit.prompt.split, hit.similarity) for row, hit in hits)
+            hits.append((row.id, overlap))
+    return tuple(Contaminated(row_id, hit.prompt.id, hit.prompt.split, hit.similarity) for row_id, hit in hits)
 
 
 def duplicates(used: Sequence[AnnotatedRow]) -> tuple[Duplicate, ...]:
     """Exact duplicates of an earlier row, then near-duplicates; each row once."""
     first: dict[tuple[str, ...], AnnotatedRow] = {}
     repeats = []
-    for one in used:
-        other = first.setdefault(_words(one), one)
-        if other is not one:
-            repeats.append(Duplicate(one.id, other.id, True, 1.0))
+    for row in used:
+        other = first.setdefault(_words(row), row)
+        if other is not row:
+            repeats.append(Duplicate(row.id, other.id, True, 1.0))
     together = (("\n".join(texts), texts) for texts in sorted(first, key=lambda texts: sum(map(len, texts))))
     for texts, others, _ in Wordings(together).repeats():
         similarity = min(Wording.of(a).similarity(Wording.of(b)) for a, b in zip(texts, others, strict=True))
@@ -202,29 +202,37 @@ def duplicates(used: Sequence[AnnotatedRow]) -> tuple[Duplicate, ...]:
 
 def contradictions(pairs: Sequence[AnnotatedRow]) -> int:
     """The number of pairs whose sides are those of another pair in the opposite order."""
-    known = {_words(one) for one in pairs}
+    known = {_words(row) for row in pairs}
     return sum((prompt, rejected, chosen) in known for prompt, chosen, rejected in map(_words, pairs))
 
 
-def _words(one: AnnotatedRow) -> tuple[str, ...]:
+def _words(row: AnnotatedRow) -> tuple[str, ...]:
     """Prompt and answers with all white space normalized."""
-    return tuple(" ".join(plain(text).split()) for text in (one.row.prompt, *one.texts))
+    return tuple(" ".join(plain(text).split()) for text in (row.row.prompt, *row.texts))
 
 
 def length_bias(pairs: Sequence[AnnotatedRow]) -> LengthBias:
     from scipy.stats import spearmanr
 
-    longer_by = [len(plain(one.texts[0])) - len(plain(one.texts[1])) for one in pairs]
+    longer_by = [len(plain(row.texts[0])) - len(plain(row.texts[1])) for row in pairs]
     unequal = [difference for difference in longer_by if difference]
     longer = sum(difference > 0 for difference in unequal)
     low = high = correlation = None
     if unequal:
         low, high = proportion_interval(longer, len(unequal), CONFIDENCE, "wilson")
-    both = [(by, one.margin) for by, one in zip(longer_by, pairs, strict=True) if one.margin is not None]
+    both = [(by, row.margin) for by, row in zip(longer_by, pairs, strict=True) if row.margin is not None]
     lengths, margins = [by for by, _ in both], [margin for _, margin in both]
     if len(both) > 2 and len(set(lengths)) > 1 and len(set(margins)) > 1:
         correlation = float(spearmanr(lengths, margins).statistic)
-    return LengthBias(len(unequal), longer, len(longer_by) - len(unequal), low, high, len(both), correlation)
+    return LengthBias(
+        pairs=len(unequal),
+        longer=longer,
+        equal=len(longer_by) - len(unequal),
+        low=low,
+        high=high,
+        scored=len(both),
+        correlation=correlation,
+    )
 
 
 def quartiles(numbers: Sequence[float]) -> Quartiles | None:
@@ -237,7 +245,7 @@ def quartiles(numbers: Sequence[float]) -> Quartiles | None:
 
 def _mismatches(pairs: Sequence[AnnotatedRow]) -> tuple[Mismatch, ...]:
     """The combinations of pipelines that differ between the two sides, the most frequent first."""
-    counted = Counter(((a.origin, a.bar), (b.origin, b.bar)) for a, b in (one.sides for one in pairs))
+    counted = Counter(((a.origin, a.bar), (b.origin, b.bar)) for a, b in (row.sides for row in pairs))
     return tuple(Mismatch(*sides, rows) for sides, rows in counted.most_common() if sides[0] != sides[1])
 
 

@@ -8,21 +8,21 @@ from preferences.store.annotations import ENOUGH_REVIEWS, AnnotatedRow, is_judge
 QUARTER = 0.25
 
 
-def select_for_review(found: Sequence[AnnotatedRow], rows: int = ENOUGH_REVIEWS) -> tuple[AnnotatedRow, ...]:
-    """At most ``rows`` of the rows in use: those not yet judged in this set first, then by rank from the lowest.
+def select_for_review(rows: Sequence[AnnotatedRow], most: int = ENOUGH_REVIEWS) -> tuple[AnnotatedRow, ...]:
+    """At most ``most`` of the rows in use: those not yet judged in this set first, then by rank from the lowest.
 
     Rows with a coverage are ranked by it, the others by their margin (rewards by score). The lowest quarter of each
-    group is selected, and more where that is fewer than ``rows``.
+    group is selected, and more where that is fewer than ``most``.
     """
-    used, digest = usable_rows(found), set_digest(found)
-    covered = [one for one in used if one.coverage is not None]
-    others = [one for one in used if one.coverage is None]
-    lowest = [*_lowest(covered, lambda one: one.coverage), *_lowest(others, _score)]
-    if len(lowest) < rows:
-        taken = {one.id for one in lowest}
-        ranked = [*_ranked(covered, lambda one: one.coverage), *_ranked(others, _score)]
-        lowest += [one for one in ranked if one.id not in taken]
-    return tuple(sorted(lowest, key=lambda one: is_judged(one, digest))[:rows])
+    used, digest = usable_rows(rows), set_digest(rows)
+    covered = [row for row in used if row.coverage is not None]
+    others = [row for row in used if row.coverage is None]
+    lowest = [*_lowest(covered, lambda row: row.coverage), *_lowest(others, _score)]
+    if len(lowest) < most:
+        taken = {row.id for row in lowest}
+        ranked = [*_ranked(covered, lambda row: row.coverage), *_ranked(others, _score)]
+        lowest += [row for row in ranked if row.id not in taken]
+    return tuple(sorted(lowest, key=lambda row: is_judged(row, digest))[:most])
 
 
 def _lowest(rows: Sequence[AnnotatedRow], figure: Callable[[AnnotatedRow], float | None]) -> list[AnnotatedRow]:
@@ -32,12 +32,12 @@ def _lowest(rows: Sequence[AnnotatedRow], figure: Callable[[AnnotatedRow], float
 def _ranked(rows: Sequence[AnnotatedRow], figure: Callable[[AnnotatedRow], float | None]) -> list[AnnotatedRow]:
     """Lowest first, ties by id; rows without a figure come last."""
 
-    def place(one: AnnotatedRow) -> tuple[bool, float, str]:
-        value = figure(one)
-        return value is None, value or 0.0, one.id
+    def place(row: AnnotatedRow) -> tuple[bool, float, str]:
+        value = figure(row)
+        return value is None, value or 0.0, row.id
 
     return sorted(rows, key=place)
 
 
-def _score(one: AnnotatedRow) -> float | None:
-    return one.scores[0] if len(one.scores) == 1 else one.margin
+def _score(row: AnnotatedRow) -> float | None:
+    return row.scores[0] if len(row.scores) == 1 else row.margin

@@ -147,11 +147,11 @@ class Stores:
 
     def _require_no_mechanical_choice(self, rows: Sequence[Row]) -> None:
         """Refuse a chosen side that some row of a store, or of ``rows``, declares to be mechanically made."""
-        pairs = [one for one in rows if len(one.texts) > 1]
+        pairs = [row for row in rows if len(row.texts) > 1]
         if not pairs:
             return
         made = [mechanical_texts(rows), *(self.index(kind).mechanical for kind in KINDS if len(SIDES[kind]) > 1)]
-        odd = next((row for row in pairs if any(normalized(row.texts[0]) in one for one in made)), None)
+        odd = next((row for row in pairs if any(normalized(row.texts[0]) in texts for texts in made)), None)
         if odd is not None:
             raise BadInput(
                 f"row {odd.id} chooses a text that another row declares mechanically made, which is never the chosen "
@@ -190,18 +190,18 @@ class Stores:
         rows = {kind: self.rows(kind) for kind in kinds or KINDS}
         votes, reviews = self.votes(), self.reviews()
         certified = self._entries("certifications", Certification)
-        named = {one.row for entries in (votes, reviews, certified) for one in entries}
+        named = {entry.row for entries in (votes, reviews, certified) for entry in entries}
         withdrawals = self._entries("withdrawals", Withdrawal)
         elsewhere = self._elsewhere(named, rows)
         return {kind: annotate(own, votes, withdrawals, reviews, certified, elsewhere) for kind, own in rows.items()}
 
     def _elsewhere(self, named: set[str], there: Mapping[Kind, Sequence[Row]]) -> list[Row]:
         """The rows with these ids; further stores are read only while an id is missing."""
-        found = [row for own in there.values() for row in own if row.id in named]
+        rows = [row for own in there.values() for row in own if row.id in named]
         for kind in sorted(KINDS, key="reward".__eq__):  # the longest store last
-            if kind not in there and named - {row.id for row in found}:
-                found += [row for row in self.rows(kind) if row.id in named]
-        return found
+            if kind not in there and named - {row.id for row in rows}:
+                rows += [row for row in self.rows(kind) if row.id in named]
+        return rows
 
     def votes(self) -> list[Vote]:
         return self._entries("votes", Vote)
@@ -211,7 +211,7 @@ class Stores:
 
     def find(self, row_id: str) -> AnnotatedRow:
         """The row with this id, or the only one whose id begins so."""
-        matches = [one for own in self.read_all().values() for one in own if one.id.startswith(row_id)]
+        matches = [row for own in self.read_all().values() for row in own if row.id.startswith(row_id)]
         if len(matches) == 1 and (len(row_id) >= SHORTEST_PREFIX or matches[0].id == row_id):
             return matches[0]
         if len(matches) > 1 and len(row_id) >= SHORTEST_PREFIX:
@@ -220,12 +220,12 @@ class Stores:
 
     def vote(self, votes: Sequence[Vote]) -> int:
         """Record the votes that change their voter's ballot on a row, all or none; returns how many did."""
-        rows = {one.id: one for own in self.read_all().values() for one in own}
-        made = mechanical_texts(one.row for one in rows.values())
+        rows = {row.id: row for own in self.read_all().values() for row in own}
+        made = mechanical_texts(row.row for row in rows.values())
         for vote in votes:
             require_vote(vote, rows.get(vote.row), made)
         with locked(self.folder):
-            ballots, new = collect_ballots(self.votes(), {name: one.row for name, one in rows.items()}), []
+            ballots, new = collect_ballots(self.votes(), {name: row.row for name, row in rows.items()}), []
             for vote in votes:
                 by_voter = ballots[rows[vote.row].row.content_digest]
                 before = by_voter.get(vote.by, frozenset())

@@ -1,4 +1,4 @@
-"""nightlane pairs as a person types it."""
+"""The command nightlane pairs."""
 
 import json
 import re

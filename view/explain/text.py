@@ -16,41 +16,43 @@ WIDTH = 112
 Part = tuple[str, list[str]]
 
 
-def explain_text(found: Explanation) -> str:
+def explain_text(explanation: Explanation) -> str:
     parts: list[Part] = [
-        ("", _head(found)),
-        ("LOOKS", _looks(found)),
-        (f"REPLICATES (target {found.target})", _replicates(found)),
-        ("RE-TEST", _check(found)),
-        ("ESTIMATE", _estimate(found)),
-        ("GUARDS", _guards(found)),
-        ("ERROR BUDGET", _error(found)),
-        ("NOISE FLOOR", _floor(found)),
-        (f"THRESHOLDS (policy {found.policy.get('digest', 'without a digest')})", _thresholds(found)),
-        ("INPUTS OF THE RULE", _given(found)),
-        ("WHAT DECIDED", _decided(found)),
+        ("", _head(explanation)),
+        ("LOOKS", _looks(explanation)),
+        (f"REPLICATES (target {explanation.target})", _replicates(explanation)),
+        ("RE-TEST", _check(explanation)),
+        ("ESTIMATE", _estimate(explanation)),
+        ("GUARDS", _guards(explanation)),
+        ("ERROR BUDGET", _error(explanation)),
+        ("NOISE FLOOR", _floor(explanation)),
+        (f"THRESHOLDS (policy {explanation.policy.get('digest', 'without a digest')})", _thresholds(explanation)),
+        ("INPUTS OF THE RULE", _given(explanation)),
+        ("WHAT DECIDED", _decided(explanation)),
     ]
     return "\n\n".join("\n".join(([title] if title else []) + lines) for title, lines in parts if lines)
 
 
-def _head(found: Explanation) -> list[str]:
-    lines = [f"{found.number} {found.status} {found.reason}: {reason(found.reason, not found.looks)}".replace("`", "")]
-    if found.knob:
-        lines.append(f"moved     {found.knob} {shown(found.before)} -> {shown(found.after)} ({found.lane})")
-    if found.disguised:
+def _head(explanation: Explanation) -> list[str]:
+    meaning = reason(explanation.reason, older=not explanation.looks).replace("`", "")
+    lines = [f"{explanation.number} {explanation.status} {explanation.reason}: {meaning}"]
+    if explanation.knob:
+        move = f"{explanation.knob} {shown(explanation.before)} -> {shown(explanation.after)}"
+        lines.append(f"moved     {move} ({explanation.lane})")
+    if explanation.disguised:
         lines.append("          an A/A test: the candidate was the incumbent itself, trained with other seeds")
-    if found.proposer:
-        lines += _columns([("proposed", f"by {plain(found.proposer)}: {plain(found.hypothesis, 400)}")])
-    elif found.hypothesis:
-        lines += _columns([("note", plain(found.hypothesis, 400))])
-    after = "still is" if found.stood == found.stands else f"was replaced by {found.stands}"
-    if found.turn:
-        lines.append(f"recipe    {found.stood} was the incumbent and {after}")
-    return [*lines, f"session   {found.session}"]
+    if explanation.proposer:
+        lines += _columns([("proposed", f"by {plain(explanation.proposer)}: {plain(explanation.hypothesis, 400)}")])
+    elif explanation.hypothesis:
+        lines += _columns([("note", plain(explanation.hypothesis, 400))])
+    after = "still is" if explanation.stood == explanation.stands else f"was replaced by {explanation.stands}"
+    if explanation.turn:
+        lines.append(f"recipe    {explanation.stood} was the incumbent and {after}")
+    return [*lines, f"session   {explanation.session}"]
 
 
-def _looks(found: Explanation) -> list[str]:
-    if not found.looks:
+def _looks(explanation: Explanation) -> list[str]:
+    if not explanation.looks:
         return []
     rows = [
         (
@@ -62,10 +64,10 @@ def _looks(found: Explanation) -> list[str]:
             percent(look["level"]),
             _chance(look["chance"]),
         )
-        for look in found.looks
+        for look in explanation.looks
     ]
     lines = _grid(("stage", "pairs", "effect", "std. error", "lower bound", "at level", "chance to be kept"), rows)
-    small = found.policy.get("smallest_effect", 0)
+    small = explanation.policy.get("smallest_effect", 0)
     lines += _wrapped(
         "Pooled over the pairs so far. Screening, or the effect expected from other comparisons, only chooses which "
         "candidates to confirm. A confirmation has fresh seeds, and passes when the lower bound is above "
@@ -74,52 +76,55 @@ def _looks(found: Explanation) -> list[str]:
     return lines
 
 
-def _replicates(found: Explanation) -> list[str]:
+def _replicates(explanation: Explanation) -> list[str]:
     rows = []
-    for one in found.replicates:
-        seed = str(one.seed) if one.seed == one.candidate_seed else f"{one.candidate_seed} against {one.seed}"
-        figures = (one.candidate, one.baseline)
+    for pair in explanation.replicates:
+        seed = str(pair.seed) if pair.seed == pair.candidate_seed else f"{pair.candidate_seed} against {pair.seed}"
+        figures = (pair.candidate, pair.baseline)
         rows.append(
             (
-                one.stage,
+                pair.stage,
                 seed,
                 *("gone" if value is None else f"{value:.2f}" for value in figures),
-                "" if one.difference is None else f"{one.difference:+.2f}",
+                "" if pair.difference is None else f"{pair.difference:+.2f}",
             )
         )
     return _grid(("stage", "seed", "candidate", "baseline", "difference"), rows) if rows else []
 
 
-def _check(found: Explanation) -> list[str]:
-    if found.check is None or found.estimate is None:
+def _check(explanation: Explanation) -> list[str]:
+    if explanation.check is None or explanation.estimate is None:
         return []
     what = "the recipe at the end against the starting recipe, on the holdout prompts"
-    if found.reason == "leave_one_out":
+    if explanation.reason == "leave_one_out":
         what = "the incumbent with this KEEP against the same recipe without it"
-    effect = found.estimate.effect
-    lines = [f"{what}: {found.target} {_change(effect)} over {count(found.estimate.pairs, 'fresh pair')}"]
-    if found.reason != "leave_one_out":
-        lines += [f"guard {one.category} {_change(one.change)}, margin {one.margin:g}" for one in found.guards]
-    if "bound" in found.check:
+    effect = explanation.estimate.effect
+    lines = [f"{what}: {explanation.target} {_change(effect)} over {count(explanation.estimate.pairs, 'fresh pair')}"]
+    if explanation.reason != "leave_one_out":
+        lines += [
+            f"guard {guard.category} {_change(guard.change)}, margin {guard.margin:g}" for guard in explanation.guards
+        ]
+    if "bound" in explanation.check:
         lines.append(
-            f"together with its confirmation {found.check['effect']:+.2f}, lower bound {found.check['bound']:+.2f}"
+            f"together with its confirmation {explanation.check['effect']:+.2f}, "
+            f"lower bound {explanation.check['bound']:+.2f}"
         )
     return [wrapped for line in lines for wrapped in _wrapped(line)]
 
 
-def _estimate(found: Explanation) -> list[str]:
-    estimate = found.estimate
-    if estimate is None or found.check is not None:
+def _estimate(explanation: Explanation) -> list[str]:
+    estimate = explanation.estimate
+    if estimate is None or explanation.check is not None:
         return []
-    confidence = float(found.policy.get("confidence", 0.95))
-    stage = found.looks[-1]["stage"] if found.looks else "comparison"
+    confidence = float(explanation.policy.get("confidence", 0.95))
+    stage = explanation.looks[-1]["stage"] if explanation.looks else "comparison"
     rows = [(stage, f"{_change(estimate.effect)} ({percent(confidence)} interval), {count(estimate.pairs, 'pair')}")]
     if estimate.shrunk is not None:
         rows.append(("shrunk", f"{estimate.shrunk:+.2f}: what to expect, given how large effects were this session"))
     return _columns(rows, 14)
 
 
-def _guards(found: Explanation) -> list[str]:
+def _guards(explanation: Explanation) -> list[str]:
     rows = [
         (
             guard.category,
@@ -129,22 +134,23 @@ def _guards(found: Explanation) -> list[str]:
             f"{guard.margin:g}",
             "yes" if guard.holds else "no",
         )
-        for guard in found.guards
+        for guard in explanation.guards
     ]
-    if not rows or found.check is not None:
+    if not rows or explanation.check is not None:
         return []
-    confirmed = bool(found.looks) and found.looks[-1]["stage"] == "confirmation"
+    confirmed = bool(explanation.looks) and explanation.looks[-1]["stage"] == "confirmation"
     headings = ("guard", "change", "lower bound", "of all KEEPs and this", "margin", "above it")
     shown_columns = [place for place in range(len(headings)) if place != 3 or any(row[3] for row in rows)]
     lines = _grid([headings[i] for i in shown_columns], [[row[i] for i in shown_columns] for row in rows])
-    if found.looks and not confirmed:
+    if explanation.looks and not confirmed:
         lines.append("The bounds of screening do not decide; a guard that would hardly pass a confirmation ends it.")
     return lines
 
 
-def _error(found: Explanation) -> list[str]:
-    night, spent, later = found.policy.get("night_error"), found.spending, found.policy.get("later_error", 0.0)
-    if night is None or not found.looks:
+def _error(explanation: Explanation) -> list[str]:
+    night, later = explanation.policy.get("night_error"), explanation.policy.get("later_error", 0.0)
+    spent = explanation.spending
+    if night is None or not explanation.looks:
         return []
     if spent is None:
         return ["Nothing was spent: no confirmation was begun."]
@@ -154,34 +160,34 @@ def _error(found: Explanation) -> list[str]:
         ("level", f"{spent.spent:.4g}"),
     ]
     after = f"{spent.after:.4g}"
-    if found.disguised:
+    if explanation.disguised:
         after += ", since an A/A test spends nothing of it"
-    elif found.status == "KEEP":
+    elif explanation.status == "KEEP":
         after += ", since a KEEP starts a new budget"
     return _columns([*rows, ("left after", after)], 14)
 
 
-def _floor(found: Explanation) -> list[str]:
-    if found.floor is None:
+def _floor(explanation: Explanation) -> list[str]:
+    if explanation.floor is None:
         return []
     return [
-        *_wrapped(found.floor["why"]),
-        f"a true improvement of {found.floor['visible']:.2f} has an even chance to be confirmed",
+        *_wrapped(explanation.floor["why"]),
+        f"a true improvement of {explanation.floor['visible']:.2f} has an even chance to be confirmed",
     ]
 
 
-def _thresholds(found: Explanation) -> list[str]:
-    kept = {name: found.policy[name] for name in Policy.model_fields if name in found.policy}
+def _thresholds(explanation: Explanation) -> list[str]:
+    kept = {name: explanation.policy[name] for name in Policy.model_fields if name in explanation.policy}
     return _wrapped(", ".join(f"{name} {_number(value)}" for name, value in kept.items()))
 
 
-def _given(found: Explanation) -> list[str]:
-    if not found.looks:
+def _given(explanation: Explanation) -> list[str]:
+    if not explanation.looks:
         return []
-    if found.given is None:
+    if explanation.given is None:
         return ["Not stored: an older version of nightlane made this decision."]
     rows: list[tuple[str, str]] = []
-    for stage, given in found.given.items():
+    for stage, given in explanation.given.items():
         mean, deviation = given["expected"]
         rows += [
             (stage, f"effect expected by other comparisons {mean:+.2f}, standard deviation {deviation:.2f}"),
@@ -194,13 +200,13 @@ def _given(found: Explanation) -> list[str]:
     return _columns(rows, 14)
 
 
-def _decided(found: Explanation) -> list[str]:
+def _decided(explanation: Explanation) -> list[str]:
     rows = [
-        (one.figure, _figure(one, one.value), _figure(one, one.threshold), "yes" if one.met else "no")
-        for one in found.criteria
+        (item.figure, _figure(item, item.value), _figure(item, item.threshold), "yes" if item.met else "no")
+        for item in explanation.criteria
     ]
     lines = _grid(("figure", "value", "needs more than", "met"), rows) if rows else []
-    return [*lines, *(line for note in found.notes for line in _wrapped(note))]
+    return [*lines, *(line for note in explanation.notes for line in _wrapped(note))]
 
 
 def _figure(criterion: Criterion, value: float) -> str:
@@ -230,11 +236,11 @@ def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _columns(rows: Sequence[tuple[str, str]], width: int = 10) -> list[str]:
-    found = []
+    columns = []
     for name, value in rows:
         lines = _wrapped(value, WIDTH - width)
-        found += [f"{name if not place else '':<{width}}{line}" for place, line in enumerate(lines)]
-    return found
+        columns += [f"{name if not place else '':<{width}}{line}" for place, line in enumerate(lines)]
+    return columns
 
 
 def _wrapped(text: str, width: int = WIDTH) -> list[str]:

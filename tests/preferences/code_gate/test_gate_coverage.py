@@ -1,4 +1,4 @@
-"""The arcs that the sandbox gives are those of coverage.py's own tracer, and its word on branches is taken."""
+"""The sandbox records the arcs that coverage.py's own tracer records, and coverage.py decides what is a branch."""
 
 import runpy
 from pathlib import Path

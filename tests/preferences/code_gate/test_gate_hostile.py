@@ -1,4 +1,4 @@
-"""Whatever a program does, the gate answers with receipts that failed."""
+"""Hostile programs: the gate returns failed receipts, whatever they do."""
 
 import itertools
 import resource

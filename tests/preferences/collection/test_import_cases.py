@@ -1,4 +1,4 @@
-"""The forms that people have, as files that are imported."""
+"""Common formats of rows, imported as files."""
 
 import pytest
 from row_cases import BAD, CASES, GOOD, ONLY_SOURCES, TOOLS

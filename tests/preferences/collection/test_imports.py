@@ -1,4 +1,4 @@
-"""Files that somebody else wrote: good rows, bad rows by their line, and no defect whatever is in them."""
+"""Imported files: good rows, bad rows by their line, and no crash whatever they contain."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""An export is there as a whole or not at all, whatever ends it, and nothing is trained on that is not whole."""
+"""An export is written as a whole or not at all, and training refuses one that is not whole."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Damage to a file of the stores is noticed, also where it can still be read; what a kill leaves is none."""
+"""Damage to a store file is detected, even if the file can still be read; a line cut off by a kill is no damage."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stores: durable, append-only, one row once, and readable by ``datasets`` as they lie there."""
+"""Stores: durable, append-only, each row once, and readable by ``datasets``."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""TRL trains on the files of the stores as they lie there, with all their columns."""
+"""TRL trains on the files of the stores with all their columns."""
 
 from pathlib import Path
 from typing import Any

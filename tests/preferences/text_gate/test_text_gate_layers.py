@@ -1,4 +1,4 @@
-"""Each layer of the text gate alone: what it refuses, what it passes, and what it says."""
+"""Each layer of the text gate alone: what it refuses, what it passes, and its messages."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Which answers leaked from another prompt of the set: what is caught, and what is refused in error."""
+"""Answers that leaked from another prompt of the set: how many are caught, and how many others are refused."""
 
 from collections.abc import Sequence
 from dataclasses import replace

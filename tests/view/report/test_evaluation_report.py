@@ -1,4 +1,4 @@
-"""An evaluation for people and for scripts: what stands where, and that no answer breaks it."""
+"""The report of an evaluation: its sections, its JSON, and answers that try to break its Markdown."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The report of real sessions: what it says, what it must not say, and that nothing foreign breaks it."""
+"""The report of real sessions: its sentences, and foreign text that tries to break it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a person sees of a full-length run while it lasts."""
+"""The progress of a full-length run on the terminal."""
 
 import io
 import re

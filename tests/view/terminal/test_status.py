@@ -1,4 +1,4 @@
-"""nightlane status: running, interrupted, finished; what stands and what to type next."""
+"""nightlane status: running, interrupted, finished; the incumbent and the next command."""
 
 import json
 from pathlib import Path
