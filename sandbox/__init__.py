@@ -5,10 +5,14 @@
         execution.outcomes  # (Returned(value=3), Raised(exception='TypeError', message='can only concatenate ...'))
 
         with sandbox.start("def add(a, b): return a + b", "add") as candidate:
-            add = candidate.function("add")  # call it out here, in a property test, say; it runs in there
+            add = candidate.function("add")  # a function to call here, in a property test say; it runs in the sandbox
             assert add(1, 2) == 3
 
 Inputs go in; expected values never do. The caller compares the returned values outside.
+
+outside/   runs in the caller's process: back ends, the zygote's start, the channel to a program
+inside/    runs in the jail: the zygote, and one child for each program
+kernel/    Landlock, the seccomp filter, system calls; used on both sides, as are values, protocol and raising here
 
     caller ── control channel ── zygote ── fork ──> one confined process per program
       └────────────── a socket of its own for each program ─────────────┘
@@ -27,7 +31,6 @@ temporary files, import installed packages. Under Landlock it can still ask whet
 large it is, because Landlock does not control stat; it can open none. The calls of one program share one process.
 """
 
-from sandbox.candidate import Ask, Candidate
 from sandbox.outcomes import (
     Diagnosis,
     Ended,
@@ -41,9 +44,10 @@ from sandbox.outcomes import (
     SandboxBroken,
     SandboxUnavailable,
 )
+from sandbox.outside.candidate import Ask, Candidate
+from sandbox.outside.self_test import diagnose, open_sandbox, remedy
+from sandbox.outside.session import Sandbox, run_twice
 from sandbox.raising import ProgramEnded
-from sandbox.self_test import diagnose, open_sandbox, remedy
-from sandbox.session import Sandbox, run_twice
 from sandbox.values import EncodedValue, Value, canonical, decode, encode
 
 __all__ = [

@@ -20,7 +20,7 @@ from common.parallel import cores
 from probes.inputs.prompts import Prompt
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 from probes.scoring.protocol import Answer, ScorerBroken
-from sandbox.process_stats import peak_mb
+from sandbox.outside.process_stats import peak_mb
 from testing.attacks import ATTACKS
 from testing.attacks.host import Host
 from testing.attacks.texts import TEXTS

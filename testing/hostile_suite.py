@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, SandboxUnavailable, open_sandbox
-from sandbox.process_stats import peak_mb
+from sandbox.outside.process_stats import peak_mb
 from testing.attacks import ATTACKS, Attack
 from testing.attacks.host import REPOSITORY, Host, below, processes
 

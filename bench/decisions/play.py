@@ -18,7 +18,7 @@ from bench.decisions.record import NightRecord
 from common.errors import BadInput
 from common.plugins import plugins
 from common.threads import one_thread
-from sandbox import system
+from sandbox.kernel import system
 
 BUDGET = 200
 

@@ -21,7 +21,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sandbox import Program, Returned, Sandbox, SandboxUnavailable, backends, diagnose, interpreter, open_sandbox
+from sandbox import Program, Returned, Sandbox, SandboxUnavailable, diagnose, open_sandbox
+from sandbox.outside import backends, interpreter
 from testing.attacks import ATTACKS
 from testing.hostile_answers import Judged
 from testing.hostile_answers import text as judged_text

@@ -30,7 +30,8 @@ FILES: tuple[Attack, ...] = (
     ),
     _reading(
         "the repository and the expected values in it",
-        '[x["repository"] + tail for tail in ("", "/bench", "/bench/hostile.py", "/sandbox/child.py", "/.git/config")]',
+        '[x["repository"] + tail for tail in'
+        ' ("", "/testing", "/testing/hostile_suite.py", "/sandbox/values.py", "/.git/config")]',
     ),
     _reading("the canary and its folder", '[x["canary"], x["folder"], x["folder"] + "/.", x["fifo"]]'),
     _reading("temporary folders", '["/tmp", "/var/tmp", "/dev/shm", "/run", "/mnt", "/media", "/boot"]'),

@@ -12,7 +12,7 @@ from evaluation.problems import Problem, load_problems
 from probes.scoring import Answer
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 from sandbox import Program, Raised, open_sandbox
-from sandbox.backends import BACKENDS
+from sandbox.outside.backends import BACKENDS
 
 ASSERTION = """
 import numpy as np

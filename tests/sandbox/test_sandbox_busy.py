@@ -9,8 +9,8 @@ import pytest
 from jailed import BACKENDS
 
 import sandbox as api
-from sandbox import conversation, session
-from sandbox.process_stats import ProcessTime, process_time
+from sandbox.outside import conversation, session
+from sandbox.outside.process_stats import ProcessTime, process_time
 
 SPIN = "import time\ndef f(seconds):\n    while time.process_time() < seconds: pass\n    return 1"
 

@@ -13,8 +13,7 @@ import pytest
 from jailed import BACKENDS, alive, descendants, own
 
 import sandbox as api
-from sandbox import backends
-from sandbox import self_test as opening
+from sandbox.outside import interpreter, self_test
 
 EASY = api.Program("def f(): return 1", "f", ((),))
 ENDLESS = api.Program("while True: pass", "f", ())
@@ -62,9 +61,9 @@ def test_without_a_back_end_nothing_runs_and_the_message_has_the_command(monkeyp
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_self_test_finds_a_jail_that_leaks(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = backends.interpreter.find().trees[0] / "os.py"
+    library = interpreter.find().trees[0] / "os.py"
     leaking = f"[*files, {str(library)!r}]"
-    monkeypatch.setattr(opening, "_SELF_TEST", opening._SELF_TEST.replace("in files:", f"in {leaking}:"))
+    monkeypatch.setattr(self_test, "_SELF_TEST", self_test._SELF_TEST.replace("in files:", f"in {leaking}:"))
     with pytest.raises(api.SandboxUnavailable, match=r"it does not hold: a program read .*os.py"):
         api.open_sandbox(backend=backend)
 

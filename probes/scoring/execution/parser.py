@@ -27,7 +27,7 @@ from common.errors import MissingRequirement
 from probes.scoring.execution import extraction
 from probes.scoring.execution.extraction import Extracted
 from sandbox import protocol
-from sandbox.process_stats import peak_mb
+from sandbox.outside.process_stats import peak_mb
 
 MEMORY_MB = 256  # address space of the process, of which Python and the modules of ours take 20 to 80
 SECONDS = 3.0  # processor time of one question

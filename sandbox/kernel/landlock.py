@@ -9,7 +9,7 @@ import errno
 import os
 import struct
 
-from sandbox import system
+from sandbox.kernel import system
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3

@@ -12,7 +12,7 @@ import errno
 import os
 import struct
 
-from sandbox import system
+from sandbox.kernel import system
 
 # name: (x86_64, aarch64); None where the machine has no such call
 _ALLOWED: dict[str, tuple[int | None, int | None]] = {

@@ -17,7 +17,9 @@ import sys
 import time
 from typing import Any
 
-from sandbox import child, landlock, protocol, seccomp, system
+from sandbox import protocol
+from sandbox.inside import child
+from sandbox.kernel import landlock, seccomp, system
 
 # Imported once, so that programs find them in memory. Others are imported from disk when a program asks.
 PRELOADED = (

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import interpreter, landlock, system
+from sandbox.kernel import landlock, system
 from sandbox.outcomes import SandboxBroken
+from sandbox.outside import interpreter
 
 # Fixed, so that a program returns the same values each time: set order, time zone.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "TZ": "UTC0", "LC_ALL": "C"}

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import protocol
-from sandbox.backends import CannotStart, Launch
 from sandbox.outcomes import Limits, SandboxBroken
+from sandbox.outside.backends import CannotStart, Launch
 
 # Our modules that run inside, in import order. They are sent over the control channel, so the jail needs no folder.
-_INSIDE = ("set_order", "values", "protocol", "raising", "system", "seccomp", "landlock", "child", "zygote")
+_SHARED = ("set_order", "values", "protocol", "raising")
+_OWN = ("kernel.system", "kernel.seccomp", "kernel.landlock", "inside.child", "inside.zygote")
+_PACKAGES = ("sandbox", "sandbox.kernel", "sandbox.inside")
 _BOOT = """
 import json, os, sys, types
 def read(size):
@@ -26,12 +28,13 @@ def read(size):
         data += part
     return data
 message = json.loads(read(int.from_bytes(read(4), "big")))
-sys.modules["sandbox"] = package = types.ModuleType("sandbox")
 for name, text in message["modules"]:
-    module = sys.modules["sandbox." + name] = types.ModuleType("sandbox." + name)
-    setattr(package, name, module)
-    exec(compile(text, "<sandbox." + name + ">", "exec"), module.__dict__)
-sys.modules["sandbox.zygote"].main(0, message["settings"])
+    module = sys.modules[name] = types.ModuleType(name)
+    package, _, own_name = name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], own_name, module)
+    exec(compile(text, "<" + name + ">", "exec"), module.__dict__)
+sys.modules["sandbox.inside.zygote"].main(0, message["settings"])
 """
 _START_SECONDS = 30.0
 _END_SECONDS = 2.0
@@ -74,8 +77,11 @@ class Jail:
                 raise CannotStart(lines[-1] if lines else str(trouble)) from None
 
     def _greet(self, launch: Launch, limits: Limits) -> None:
-        here = Path(__file__).parent
-        modules = [(name, (here / f"{name}.py").read_text(encoding="utf-8")) for name in _INSIDE]
+        folder = Path(__file__).parents[1]
+        modules = [(name, "") for name in _PACKAGES]
+        for name in (*_SHARED, *_OWN):
+            path = folder.joinpath(*name.split(".")).with_suffix(".py")
+            modules.append((f"sandbox.{name}", path.read_text(encoding="utf-8")))
         settings = launch.settings | {
             "seconds": limits.seconds,
             "memory_mb": limits.memory_mb,

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from sandbox import landlock, protocol, raising, seccomp, system, values
+from sandbox import protocol, raising, values
+from sandbox.kernel import landlock, seccomp, system
 
 CHANNEL = 3  # the only descriptor besides three of /dev/null
 EXIT_MEMORY = 77  # there was no memory to send the frame that says so

@@ -5,9 +5,9 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from sandbox import protocol, raising, values
-from sandbox.conversation import Conversation, not_a_value
-from sandbox.jail import Jail
 from sandbox.outcomes import Ended, Limits, Outcome, Raised, Returned, SandboxBroken
+from sandbox.outside.conversation import Conversation, not_a_value
+from sandbox.outside.jail import Jail
 from sandbox.values import EncodedValue, Value
 
 Ask: TypeAlias = Callable[..., Outcome]

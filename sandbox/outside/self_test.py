@@ -4,9 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from sandbox.backends import BACKENDS, CannotStart
 from sandbox.outcomes import Diagnosis, Limits, Program, Returned, SandboxBroken, SandboxUnavailable
-from sandbox.session import Sandbox
+from sandbox.outside.backends import BACKENDS, CannotStart
+from sandbox.outside.session import Sandbox
 
 # Returns a list of the attacks that worked: empty if the sandbox holds.
 _SELF_TEST = """

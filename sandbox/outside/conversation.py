@@ -10,10 +10,11 @@ import struct
 import time
 from typing import Any
 
-from sandbox import child, protocol
-from sandbox.jail import Jail, ZygoteDied
+from sandbox import protocol
+from sandbox.inside import child
 from sandbox.outcomes import Ended, Limits, SandboxBroken
-from sandbox.process_stats import process_time
+from sandbox.outside.jail import Jail, ZygoteDied
+from sandbox.outside.process_stats import process_time
 
 _GRACE = 30.0  # seconds to wait for the zygote's report on a busy machine
 _TICK = 0.05  # seconds between two checks of a program that takes long

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TypeVar
 
-from sandbox.backends import Launch
-from sandbox.candidate import Ask, Candidate
-from sandbox.jail import Jail
 from sandbox.outcomes import Ended, Execution, Limits, Program, ProgramBroke, Returned, SandboxBroken
+from sandbox.outside.backends import Launch
+from sandbox.outside.candidate import Ask, Candidate
+from sandbox.outside.jail import Jail
 
 T = TypeVar("T")
 

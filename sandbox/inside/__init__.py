@@ -1,0 +1,1 @@
+"""The processes inside the jail: the zygote, and one child for each program."""

@@ -1,0 +1,1 @@
+"""The parts of the sandbox that run in the caller's process."""
