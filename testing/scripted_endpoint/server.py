@@ -2,36 +2,20 @@
 
     python -m testing.scripted_endpoint.server REPLIES.jsonl [--port N]
 
-prints the line that points nightlane at it and serves until Ctrl-C. In tests:
+prints the environment variables that make nightlane use it, and serves until Ctrl-C. In tests:
 
     with ScriptedEndpoint([{"content": "..."}]) as endpoint:
         endpoint.base_url, endpoint.requests
 
-It speaks OpenAI's chat and text completions: GET /v1/models, POST /v1/chat/completions and POST /v1/completions. Every
-such POST takes the next reply, also one that the client sends again by itself. As at a vLLM, adapters can be loaded and
-unloaded while it runs (testing/scripted_endpoint/adapters.py). A reply is a JSON object, one a line, with one of
-
-    {"content": TEXT}                     the assistant's text; optional "finish_reason" ("length": cut off)
-    {"pick": "legal"}                     one of the briefing's legal moves, by a seeded choice: needs no model
-    {"judge": "hash"} or "words"          a judgement for the scorer "judge", computed from the request; also "known":
-                                          a calibration file whose answers get the middle of their range; "shift": a
-                                          share of the scale added to all marks; "faults": the share of questions whose
-                                          first reply is one of the faults of faults.py beside this file; a proposer's
-                                          request gets a legal move, as from "pick"
-    {"answer": "words"}                   words that follow from model, prompt and seed
-    {"status": 429, "headers": {...}}     an HTTP error with an OpenAI-style body
-    {"raw": TEXT}                         a 200 with this body, whatever it is
-    {"close": true}                       the connection is dropped
-
-and optionally "delay" (seconds before it). A last "pick", "judge" or "answer" repeats for ever; any other script, once
-used up, answers 503 without an invitation to try again, so that a test which asks once too often fails.
+It has OpenAI's chat and text completions: GET /v1/models, POST /v1/chat/completions and POST /v1/completions. Every
+completion takes the next reply of the script (testing/scripted_endpoint/replies.py has the forms), also when a client
+retries by itself. As with vLLM, adapters can be loaded and unloaded while it runs (adapters.py).
 """
 
 import argparse
 import contextlib
 import json
 import random
-import re
 import socket
 import socketserver
 import sys
@@ -42,55 +26,27 @@ from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from agent.proposers.prompt import MOVES_HEADING
 from common.errors import BadInput, NightlaneError
 from common.printable import print_data, print_message
-from testing.scripted_endpoint.adapters import LOAD, UNLOAD, ScriptedAdapters, answer, text_completion
+from testing.scripted_endpoint.adapters import LOAD, UNLOAD, ScriptedAdapters
+from testing.scripted_endpoint.completions import answer, chat_completion, text_completion
 from testing.scripted_endpoint.faults import FAULTS, meets_fault, next_fault
-from testing.scripted_endpoint.judge import JudgeRule, ScriptedJudge, question_of, read_known
+from testing.scripted_endpoint.judge import ScriptedJudge, question_of, read_known
+from testing.scripted_endpoint.replies import ScriptedReply, briefing, legal_moves, pick, read_script
 
 MODEL = "scripted"
 KEY = "scripted"
 
 
-class ScriptedReply(BaseModel):
-    """One line of a script: exactly one of content, pick, judge, answer, status, raw and close."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    content: str | None = None
-    pick: Literal["legal"] | None = None
-    judge: JudgeRule | None = None
-    known: str = ""
-    shift: float = Field(0.0, ge=-1, le=1)
-    faults: float = Field(0.0, ge=0, le=1)
-    answer: Literal["words"] | None = None
-    status: int | None = Field(None, ge=400, le=599)
-    raw: str | None = None
-    close: Literal[True] | None = None
-    headers: dict[str, str] = Field(default_factory=dict)
-    finish_reason: str = "stop"
-    delay: float = Field(0.0, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _is_one_thing(self) -> Self:
-        kinds = ("content", "pick", "judge", "answer", "status", "raw", "close")
-        given = [name for name in kinds if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"a reply has one of {', '.join(kinds[:-1])} and {kinds[-1]}, and this has {len(given)}")
-        return self
-
-
 class ScriptedEndpoint:
-    """Serves ``replies`` in order on 127.0.0.1; ``requests`` holds the bodies of the completions it was asked for.
+    """Serves ``replies`` in order on 127.0.0.1; ``requests`` has the bodies of all requests for completions.
 
-    ``key``: any other key is refused with 401 (empty: every key will do). ``refuses``: request parameters answered with
-    400, as servers do that know no "response_format"; such a request takes no reply. ``lists_models=False``: 404 for
-    the list of models. ``seed`` is that of picks and judgements. ``faults`` counts those that were made, by name.
+    ``key``: any other key is refused with 401; every key is accepted if it is empty. ``refuses``: request parameters
+    that are answered with 400, as by servers without "response_format"; such a request takes no reply.
+    ``lists_models=False``: the list of models is answered with 404. ``seed``: for picks and judgements. ``faults``
+    counts the faults by name.
     """
 
     def __init__(
@@ -110,7 +66,7 @@ class ScriptedEndpoint:
         self.stopping = threading.Event()
         self.faults: Counter[str] = Counter()
         self._questions: set[str] = set()
-        self._taken = 0
+        self._next = 0
         self._lock = threading.Lock()
         self._seed = seed
         self._server = _Server(self, port)
@@ -122,7 +78,7 @@ class ScriptedEndpoint:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What points the openai client here."""
+        """The environment variables that make the openai client use this endpoint."""
         return {"OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": self.key or KEY, "OPENAI_MODEL": MODEL}
 
     def __enter__(self) -> Self:
@@ -139,40 +95,42 @@ class ScriptedEndpoint:
         self._thread.join()
 
     def restart(self, replies: Iterable[ScriptedReply | Mapping[str, Any]]) -> None:
-        """Begin another script."""
+        """Start another script."""
         with self._lock:
-            self.replies, self._taken = [ScriptedReply.model_validate(reply) for reply in replies], 0
+            self.replies, self._next = [ScriptedReply.model_validate(reply) for reply in replies], 0
 
     def take(self, request: dict[str, Any]) -> tuple[int, ScriptedReply]:
         """The number of this request and its reply."""
         with self._lock:
             self.requests.append(request)
-            number, self._taken = self._taken, self._taken + 1
+            number, self._next = self._next, self._next + 1
         reply = ScriptedReply(status=503, headers={"x-should-retry": "false"})
         if number < len(self.replies):
             reply = self.replies[number]
-        elif self.replies and (self.replies[-1].pick or self.replies[-1].judge or self.replies[-1].answer):
+        elif self.replies and self.replies[-1].repeats:
             reply = self.replies[-1]
-        return number, self._judged(reply, request) if reply.judge is not None and not _is_text(request) else reply
+        if reply.judge is not None and "messages" in request:
+            reply = self._judge(reply, request)
+        return number, reply
 
-    def _judged(self, script: ScriptedReply, request: dict[str, Any]) -> ScriptedReply:
-        """A judgement, or the fault that the first reply to this question has."""
+    def _judge(self, script: ScriptedReply, request: dict[str, Any]) -> ScriptedReply:
+        """A judgement, or a fault in place of the first reply to a question."""
         judge = ScriptedJudge(script.judge or "hash", self._seed, read_known(script.known), script.shift)
         text, question = judge.reply(request), question_of(request)
-        plain = ScriptedReply(content=text, delay=script.delay)
+        judgement = ScriptedReply(content=text, delay=script.delay)
         if question is None:
-            return ScriptedReply(pick="legal") if legal_moves(briefing(request)) else plain
+            return ScriptedReply(pick="legal") if legal_moves(briefing(request)) else judgement
         with self._lock:
             first = question not in self._questions
             self._questions.add(question)
             if not first or not meets_fault(question, script.faults, self._seed):
-                return plain
+                return judgement
             fault = next_fault(self.faults)
             self.faults[fault] += 1
         return ScriptedReply(**FAULTS[fault](text))
 
     def refused(self, request: dict[str, Any]) -> str | None:
-        """The parameter that this server does not know, if the request has one; it is recorded all the same."""
+        """A parameter of the request that this endpoint refuses; the request is recorded nevertheless."""
         name = next((name for name in self.refuses if name in request), None)
         if name is not None:
             with self._lock:
@@ -187,37 +145,8 @@ class ScriptedEndpoint:
         return pick(request, random.Random(f"{self._seed}|{number}"))
 
 
-def _is_text(request: Mapping[str, Any]) -> bool:
-    """A text completion: its model answers, and judges nothing."""
-    return "messages" not in request
-
-
-def pick(request: Mapping[str, Any], chance: random.Random) -> str:
-    """A reply with one of the legal moves that the briefing in ``request`` lists; says so when there are none."""
-    moves = legal_moves(briefing(request))
-    if not moves:
-        return "The briefing lists no legal moves."
-    knob = chance.choice(sorted(moves))
-    hypothesis = "a seeded choice among the legal moves, for a demonstration without a model"
-    answer = {"knob": knob, "value": chance.choice(moves[knob]), "hypothesis": hypothesis, "predicted_delta": 0.0}
-    return json.dumps(answer)
-
-
-def briefing(request: Mapping[str, Any]) -> str:
-    """What a proposer's request begins with."""
-    said = [str(message.get("content")) for message in request.get("messages", []) if message.get("role") == "user"]
-    return said[0] if said else ""
-
-
-def legal_moves(text: str) -> dict[str, list[str]]:
-    """Knob -> values as the briefing shows them. The last such section counts: a person's instructions come before."""
-    section = text.rpartition(MOVES_HEADING + "\n")[2].partition("\n\n")[0]
-    found = (re.fullmatch(r"- (.+?) \(now .*?\): (.+)", line) for line in section.splitlines())
-    return {line[1]: line[2].split(", ") for line in found if line}
-
-
 class _Server(ThreadingHTTPServer):
-    """A server on loopback that keeps quiet about clients which went away."""
+    """A server on loopback that ignores clients which disconnect."""
 
     daemon_threads = True
 
@@ -227,12 +156,12 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def server_bind(self) -> None:
-        """Without the look-up of a host name that HTTPServer makes, which can take seconds."""
+        """Bind without HTTPServer's look-up of the host name, which can take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def drop_connections(self) -> None:
-        """End the connections that clients keep alive: a server that was left answers nobody."""
+        """Close the connections that clients keep alive."""
         for connection in list(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -248,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     timeout = 30
-    disable_nagle_algorithm = True  # else a reply's body waits 40 ms for the acknowledgement of its head
+    disable_nagle_algorithm = True  # otherwise the body waits 40 ms for the acknowledgement of the headers
 
     def setup(self) -> None:
         super().setup()
@@ -275,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, f"there is no {self.path}")
             return
         if body is None:
-            self._error(400, "the body is no JSON object")
+            self._error(400, "the body is not a JSON object")
             return
         if self.path in (LOAD, UNLOAD):
             status, text = endpoint.adapters.call(self.path, body)
@@ -303,13 +232,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(200, reply.raw.encode(), {"Content-Type": "text/html", **reply.headers})
         else:
             text = self.server.endpoint.text(number, reply, request)
-            completion = text_completion if self.path == "/v1/completions" else _completion
+            completion = text_completion if self.path == "/v1/completions" else chat_completion
             self._send(200, completion(number, request, text, reply.finish_reason), reply.headers)
 
     def _authorised(self) -> bool:
         key = self.server.endpoint.key
         if key and self.headers.get("Authorization") != f"Bearer {key}":
-            self._error(401, "the API key is not the one this endpoint takes")
+            self._error(401, "the API key is not the one that this endpoint accepts")
             return False
         return True
 
@@ -335,55 +264,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        """Nothing: a test's output is its own."""
-
-
-def _completion(number: int, request: Mapping[str, Any], text: str, finish_reason: str) -> dict[str, Any]:
-    """OpenAI's answer. Tokens are counted as words: nothing here has a tokenizer, and a price needs some count."""
-    prompt = sum(len(str(message.get("content")).split()) for message in request.get("messages", []))
-    words = len(text.split())
-    message = {"role": "assistant", "content": text, "refusal": None}
-    return {
-        "id": f"scripted-{number}",
-        "object": "chat.completion",
-        "created": 0,
-        "model": request.get("model", MODEL),
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": words, "total_tokens": prompt + words},
-    }
-
-
-def read_script(path: Path) -> list[ScriptedReply]:
-    """The replies of a JSONL file; BadInput names the first line that is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(f"{path} is no readable script; give a file with one reply as a JSON object a line") from None
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not numbered:
-        raise BadInput(f'{path} holds no reply; write one JSON object a line, {{"pick": "legal"}} say')
-    return [_read_line(path, number, line) for number, line in numbered]
-
-
-def _read_line(path: Path, number: int, line: str) -> ScriptedReply:
-    try:
-        return ScriptedReply.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        law = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-        raise BadInput(
-            f"{path}, line {number} is no reply ({law}); testing/scripted_endpoint/server.py has its forms"
-        ) from None
+        """Log nothing, so that tests have only their own output."""
 
 
 def serve(script: Path, port: int, seed: int, refuses: Iterable[str]) -> None:
-    """Print what points nightlane here and serve until Ctrl-C."""
+    """Print the environment variables for nightlane, and serve until Ctrl-C."""
     replies = read_script(script)
     try:
         endpoint = ScriptedEndpoint(replies, port=port, seed=seed, refuses=refuses)
     except (OSError, OverflowError):
-        raise BadInput(f"port {port} of 127.0.0.1 cannot be had; give another with --port, or none") from None
+        raise BadInput(f"port {port} of 127.0.0.1 cannot be used; give another with --port, or none") from None
     with endpoint:
         exports = " ".join(f"{name}={value}" for name, value in endpoint.environment.items())
         print_data(f"export {exports}")
@@ -400,9 +290,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
     parser.add_argument("--seed", type=int, default=0, help="seed of picks and judgements")
     parser.add_argument("--refuse", action="append", default=[], metavar="NAME", help="answer this parameter with 400")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        serve(given.script, given.port, given.seed, given.refuse)
+        serve(options.script, options.port, options.seed, options.refuse)
     except NightlaneError as error:
         print_message(f"scripted_endpoint: {error}")
         return error.exit_code

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from agent.proposers.prompt import briefing
 from common.errors import BadInput
 from lanes import show
-from testing.scripted_endpoint.server import ScriptedEndpoint, legal_moves, main, read_script
+from testing.scripted_endpoint.replies import legal_moves, read_script
+from testing.scripted_endpoint.server import ScriptedEndpoint, main
 
 MESSAGES = [{"role": "user", "content": "hello you"}]
 
@@ -184,7 +185,7 @@ def test_a_missing_script_and_a_taken_port_are_one_sentence(tmp_path: Path, caps
     with ScriptedEndpoint() as other:
         assert main([str(script), "--port", str(urlsplit(other.base_url).port)]) == 2
     error = capsys.readouterr().err
-    assert "cannot be had; give another with --port" in error
+    assert "cannot be used; give another with --port" in error
     assert error.count("\n") == 1
 
 

@@ -17,7 +17,8 @@ from probes.scoring.judge.question_kinds import scoring_kind
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
 from testing.scripted_endpoint.faults import FAULTS
-from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint, ScriptedReply
+from testing.scripted_endpoint.replies import ScriptedReply
+from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 RUBRIC = """
 scale = { low = 1, high = 5 }
