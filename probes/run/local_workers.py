@@ -1,8 +1,8 @@
 """Resident workers: processes that load the base model once and measure many probes.
 
-A worker ends with its parent and is killed at its deadline. One that dies is replaced; one that dies before it has done
-anything is replaced RESTARTS times. A probe whose worker was lost is retried in another. When a batch is interrupted,
-its probes stop.
+A worker ends with its parent and is killed at its deadline. A worker that dies is replaced; after RESTARTS replacements
+in a row that died without a probe, its slot is given up. A probe whose worker dies is retried in another worker. When a
+batch is interrupted, its probes stop.
 """
 
 import multiprocessing
@@ -31,11 +31,13 @@ from probes.run.worker import Ready, serve
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
-"""A worker begins with nothing of its parent's, CUDA above all."""
+"""A worker inherits no state of its parent, in particular not the initialised CUDA."""
 START_SECONDS = 600.0
 GOODBYE_SECONDS = 3.0
-RESTARTS, FIRST_PAUSE = 4, 1.0
-"""How often a worker that ends before it did anything is started again, and the seconds before the first of these."""
+RESTARTS = 4
+"""How many times in a row a worker that dies without a probe is started again."""
+FIRST_PAUSE = 1.0
+"""Seconds before the first of these restarts; each further pause is twice as long."""
 
 
 @dataclass
@@ -47,8 +49,8 @@ class _Task:
 
 @dataclass
 class _Worker:
-    """``deadline``: when it must be ready, then when its task must be done. ``whole``: no message to or from it was
-    interrupted."""
+    """A worker process. ``deadline``: when it must be ready, later when its task must be done. ``whole``: no message to
+    or from it was interrupted."""
 
     process: BaseProcess
     pipe: Connection
@@ -72,7 +74,7 @@ class _Worker:
 
 @dataclass
 class _Slot:
-    """A place for one worker. ``deaths``: how many workers in a row ended before they had done anything."""
+    """A place for one worker. ``deaths``: how many workers in a row died without a probe."""
 
     number: int
     worker: _Worker | None = None
@@ -131,7 +133,7 @@ class ResidentRunner:
         return self._first().about
 
     def _first(self) -> Ready:
-        """The first message of the first worker that answers. All others must be like it."""
+        """The first worker's first message. All other workers must have the same environment."""
         nothing = _Batch(lambda progress: None, deque())
         while self._ready is None:
             self._start_missing()
@@ -213,7 +215,7 @@ class ResidentRunner:
         with _variables(self._child_environment(slot.number, threads)):
             process.start()
         theirs.close()
-        with suppress(OSError):  # it is dead already; its pipe will read as ended
+        with suppress(OSError):  # it is already dead; its closed pipe is noticed next
             mine.send(self._material)  # as an argument, writing it to a child that died early would block for ever
         slot.worker.whole = True
 
@@ -251,8 +253,11 @@ class ResidentRunner:
             if worker.idle and batch.waiting:
                 worker.task = task = batch.waiting.popleft()
                 worker.deadline = time.monotonic() + self._settings.deadline
-                with suppress(OSError):  # its pipe will read as ended, and another worker gets the task
+                try:
                     worker.pipe.send(([task.probe], allowance))
+                except OSError:  # the worker died without a task; its closed pipe is noticed next
+                    worker.task = None
+                    batch.waiting.appendleft(task)
 
     def _send_notes(self, batch: _Batch) -> None:
         while self._pending_notes:

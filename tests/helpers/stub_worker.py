@@ -1,4 +1,4 @@
-"""A worker that speaks the protocol of probes/run/worker.py and loads no model, told what to do by a script."""
+"""A worker that follows a script: it speaks the protocol of probes/run/worker.py without loading a model."""
 
 import os
 import time
@@ -18,9 +18,14 @@ ALIKE = "cpu-x86_64 threads=1 python=3.11.9 torch=2.13.0"
 
 @dataclass(frozen=True)
 class Script:
-    """By worker number: ``deaths``, how many of its processes end before they are ready, ``idle``: right after;
-    ``environments``. ``holds``: a probe under this seed is not answered until the folder has a file ``go``. ``fails``:
-    by seed, the kind of failure of each try. ``refuses``: worker 0 does. ``mixed``: it answers for another probe."""
+    """What the workers do.
+
+    ``deaths``: how many processes of a worker end before they are ready, by its number. ``idle``: how many end right
+    after they are ready; if ``holds`` is set, they become ready only after another worker holds a probe.
+    ``environments``: by number. ``holds``: probes with these seeds are answered only when the folder has a file ``go``.
+    ``fails``: by seed, the kind of failure of each attempt. ``refuses``: worker 0 refuses its material. ``mixed``: how
+    many answers name another probe.
+    """
 
     folder: Path
     deaths: Mapping[int, int] = field(default_factory=dict)
@@ -33,7 +38,7 @@ class Script:
     bulk: str = ""
 
     def count(self, name: str) -> int:
-        """How often this was called for a name, across processes."""
+        """Count one more for this name, across processes; returns the count."""
         with (self.folder / name).open("a", encoding="utf-8") as stream:
             stream.write("x")
         return self.counted(name)
@@ -51,6 +56,8 @@ def serve(pipe: Connection, runs: Path, number: int, *_: object) -> None:
         return
     if started <= script.deaths.get(number, 0):
         return
+    while script.holds and number in script.idle and not (script.folder / "held").exists():
+        time.sleep(0.01)
     pipe.send(("ready", Ready(script.environments.get(number, ALIKE), "stub")))
     if started > script.idle.get(number, 0):
         answer(pipe, script)
@@ -66,8 +73,10 @@ def answer(pipe: Connection, script: Script) -> None:
         try:
             (probe,), _ = pipe.recv()
             pipe.send(("progress", Progress(probe.id, "training", 1, probe.key.steps)))
-            while probe.seed in script.holds and not (script.folder / "go").exists():
-                time.sleep(0.01)
+            if probe.seed in script.holds:
+                (script.folder / "held").touch()
+                while not (script.folder / "go").exists():
+                    time.sleep(0.01)
             name = probe.id
             if script.mixed and script.count("mixed") <= script.mixed:
                 name = "another"

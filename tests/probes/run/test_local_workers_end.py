@@ -1,5 +1,5 @@
-"""What becomes of workers when a batch is broken off, when they die before they did anything, or fail with their
-device. The workers are a stub's, which loads no torch: in threads that pass for processes, and once in processes."""
+"""Workers whose batch is interrupted, that die without a probe, or whose device fails. They are stubs without torch: in
+threads that replace processes, and in processes where a kill matters."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def probe(seed: int) -> Probe:
 
 
 class Thread:
-    """The stub in a thread that passes for a process, so that hundreds of them cost a second."""
+    """A stub worker in a thread with the interface of a process, so that hundreds of them take a second."""
 
     pid, exitcode = 1, None
     all: ClassVar[list[threading.Thread]] = []
@@ -172,7 +172,7 @@ def test_an_interrupt_before_any_third_line_of_the_runner_leaves_it_sound(tmp_pa
     assert not any(thread.is_alive() for thread in Thread.all)
 
 
-def test_a_worker_that_dies_idle_is_restarted_a_few_times_and_then_given_up_and_said_once(tmp_path: Path) -> None:
+def test_a_worker_that_dies_idle_is_restarted_a_few_times_and_then_given_up_with_one_note(tmp_path: Path) -> None:
     heard: list[Progress] = []
     script = Script(tmp_path, idle={1: 99}, holds=(1,))
     with opened(script, workers=2) as runner:
@@ -186,8 +186,21 @@ def test_a_worker_that_dies_idle_is_restarted_a_few_times_and_then_given_up_and_
     assert len(notes) == 1
     assert "worker 1 is not started again" in notes[0]
     assert "1 of 2 workers are left" in notes[0]
-    starts = script.counted("starts-1")  # one that the end of a batch cuts off counts as no death
-    assert 1 + resident.RESTARTS <= starts <= 2 + resident.RESTARTS
+    assert script.counted("starts-1") == 1 + resident.RESTARTS
+
+
+def test_a_probe_that_never_reached_its_worker_loses_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_probes = ResidentRunner._hand_out
+
+    def send_late(runner: ResidentRunner, *arguments: Any) -> None:
+        time.sleep(0.05)  # the ready worker has died by then
+        send_probes(runner, *arguments)
+
+    monkeypatch.setattr(ResidentRunner, "_hand_out", send_late)
+    with opened(Script(tmp_path, idle={0: 2}), attempts=1) as runner:
+        assert of(runner.run([probe(1)], lambda _: None)[0]) == (probe(1).id, 1)
 
 
 def _when(condition: Callable[[], bool], file: Path) -> None:
