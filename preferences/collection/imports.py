@@ -55,7 +55,7 @@ def read_rows(
         row = _row(kind, record, defaults, time, repeats_prompt)
         overlap = reserved.overlap(row.prompt, *row.texts)
         if overlap is not None:
-            raise BadInput(f"{overlap.told}; leave the row out")
+            raise BadInput(f"{overlap.sentence}; leave the row out")
         if form[0] not in (None, row.plain):
             earlier = "plain texts" if form[0] else "conversations"
             raise BadInput(f"TRL trains on one form at a time and earlier rows hold {earlier}; write this one so, too")

@@ -120,7 +120,7 @@ class Stores:
             for row in rows:
                 overlap = reserved.overlap(row.prompt, *row.texts)
                 if overlap is not None:
-                    raise BadInput(f"row {row.id}: {overlap.told}; leave the row out")
+                    raise BadInput(f"row {row.id}: {overlap.sentence}; leave the row out")
             self._require_no_mechanical_choice(rows)
             indices = {kind: self.index(kind) for kind in KINDS if any(row.kind == kind for row in rows)}
             for kind, index in indices.items():

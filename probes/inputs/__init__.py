@@ -1,1 +1,1 @@
-"""What a probe is given: files of rows and prompts, read under the same laws wherever they come from."""
+"""The inputs of a probe: settings, files of rows and prompts, and the order of the training rows."""

@@ -1,4 +1,4 @@
-"""The laws of a conversation that is trained on: where its prompt ends, and who may speak in an answer."""
+"""Checks conversations for training: where the prompt ends, and which roles an answer may have."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,11 @@ _LEADING = ("system", "developer")
 
 
 def split_at_prompt(prompt: Conversation, sides: Mapping[str, Conversation]) -> Parts:
-    """The prompt, and the sides as answers: of whole conversations the beginning is taken off. What whole conversations
-    share beyond the prompt belongs to it where a user speaks again, since a user's words are no answer."""
+    """The prompt, and each side as an answer. A side that is a whole conversation loses its beginning.
+
+    If both sides share more turns than the prompt, up to another turn of the user, these become part of the prompt:
+    a user's turn is never part of an answer.
+    """
     for name, turns in (("prompt", prompt), *sides.items()):
         _require_roles(name, turns)
     whole = {name: side for name, side in sides.items() if side[0].role != "assistant"}
@@ -31,7 +34,7 @@ def split_at_prompt(prompt: Conversation, sides: Mapping[str, Conversation]) -> 
 
 
 def split_at_common_beginning(sides: Mapping[str, Conversation]) -> Parts:
-    """Of whole conversations without a prompt, that is their common beginning, up to an assistant's turn."""
+    """The common beginning of whole conversations up to an assistant's turn, which is the prompt, and the rests."""
     for name, turns in sides.items():
         _require_roles(name, turns)
     prompt, answers = _common(tuple(sides.values()))
@@ -44,7 +47,7 @@ def split_at_common_beginning(sides: Mapping[str, Conversation]) -> Parts:
 
 
 def with_system(system: Conversation, prompt: Turns) -> Turns:
-    """The prompt with a system turn before it; BadInput where it has another."""
+    """The prompt with this system turn first; BadInput if it has another one."""
     if not system or isinstance(prompt, str) or prompt[:1] == system:
         return prompt
     if prompt[0].role in _LEADING:
@@ -53,7 +56,7 @@ def with_system(system: Conversation, prompt: Turns) -> Turns:
 
 
 def require_prompt(turns: Conversation) -> None:
-    """BadInput for a conversation that does not end where the assistant is to speak."""
+    """BadInput for a prompt after which the assistant would not speak next."""
     _require_roles("prompt", turns)
     if turns[-1].role == "assistant":
         raise BadInput(
@@ -77,7 +80,7 @@ def require_prompt(turns: Conversation) -> None:
 
 
 def require_answer(name: str, turns: Conversation) -> None:
-    """BadInput for an answer in which somebody else than the assistant and its tools speaks."""
+    """BadInput for an answer with a turn of another role than assistant and tool."""
     if not turns:
         raise BadInput(f"{name} ends where the prompt does and holds no answer; add the assistant's turn")
     _require_roles(name, turns)
@@ -93,7 +96,7 @@ def require_answer(name: str, turns: Conversation) -> None:
 
 
 def _beginning(name: str, prompt: Conversation, side: Conversation) -> Conversation:
-    """How much of a whole conversation is the prompt; either may have the system turns alone."""
+    """The part of a whole conversation that is the prompt; only one of the two may have the system turns."""
     ours, theirs = leading(prompt), leading(side)
     body, end = prompt[ours:], theirs + len(prompt) - ours
     same_lead = not ours or not theirs or _bare(prompt[:ours]) == _bare(side[:theirs])
@@ -106,7 +109,7 @@ def _beginning(name: str, prompt: Conversation, side: Conversation) -> Conversat
 
 
 def leading(turns: Conversation) -> int:
-    """How many turns stand before anybody speaks."""
+    """The number of system and developer turns at the beginning."""
     return next((place for place, turn in enumerate(turns) if turn.role not in _LEADING), len(turns))
 
 
@@ -115,7 +118,7 @@ def _longer(prompt: Conversation, beginning: Conversation) -> Conversation:
 
 
 def _common(sides: tuple[Conversation, ...]) -> Parts:
-    """The longest common beginning that ends before an assistant's turn on every side, and what follows it."""
+    """The longest common beginning after which every side has an assistant's turn, and the rests."""
     end = 0
     for turns in zip(*sides, strict=False):
         if any(turn != turns[0] for turn in turns):
@@ -140,7 +143,7 @@ def _require_roles(name: str, turns: Conversation) -> None:
 
 
 def _require_contents(name: str, turns: Conversation) -> None:
-    """Only a system's or a tool's turn, and one that calls tools, may be without a text."""
+    """BadInput for an empty turn of the user, or of the assistant unless it calls tools."""
     for turn in turns:
         silent = not turn.content.strip() and "tool_calls" not in turn.message
         if silent and turn.role in ("user", "assistant"):

@@ -1,7 +1,8 @@
-"""Any file of rows -> (place, record): JSONL, a JSON array, CSV, gzip of these, Parquet, folders of them, hub ids.
+"""Reads rows from any file: JSONL, a JSON array, CSV, these in gzip, Parquet; from folders of them; and from the hub.
 
-What a file is, its content says. The place is the line of a text file and the row of anything else. A bad row comes as
-BadInput in the place of its record, a sentence that begins with "it"; a file that cannot be read to its end is refused.
+The content decides the format. Each entry is a place and a record; the place is the line in a text file, and the number
+of the row elsewhere. A bad row has a BadInput in place of its record, a sentence that begins with "it". A file that
+cannot be read to its end is refused.
 """
 
 import csv
@@ -52,14 +53,14 @@ _FOREIGN = {
 
 
 def records(where: Where) -> Iterator[Entry]:
-    """Every row in order. BadInput for what is no such file, MissingRequirement for a hub that cannot be reached."""
+    """All rows in order. BadInput for a file of another kind, MissingRequirement if the hub cannot be reached."""
     if isinstance(where, Hub):
         return enumerate(hub_rows(where), start=1)
     return _folder_records(where) if where.is_dir() else _file_records(where)
 
 
 def unit_of(where: Where) -> Literal["line", "row"]:
-    """What a place in it is called."""
+    """Whether a place in this file is a line or a row."""
     if isinstance(where, Hub) or not where.is_file():
         return "row"
     content = _unpacked(where)
@@ -69,12 +70,12 @@ def unit_of(where: Where) -> Literal["line", "row"]:
 
 
 def at(place: str, why: str) -> str:
-    """A sentence on a row with its place before it."""
+    """A sentence about a row, with the place of the row at its beginning."""
     return f"{place} {why.removeprefix('it ')}" if why.startswith("it ") else f"{place}: {why}"
 
 
 def data_files(where: Where) -> list[Path]:
-    """The files that rows are read from: the file itself, or the data files of a folder by name."""
+    """The files that rows are read from: the file itself, or the data files of a folder, sorted."""
     if isinstance(where, Hub):
         return []
     if not where.is_dir():
@@ -86,7 +87,7 @@ def data_files(where: Where) -> list[Path]:
 
 
 def rows_digest(where: Where) -> str:
-    """Of a file its bytes (``file_digest``), of a folder its data files with their names, of a hub id its rows."""
+    """The digest of a file's bytes, of a folder's data files with their names, or of a hub data set's rows."""
     if isinstance(where, Hub):
         return _hub_digest(where)
     if not where.is_dir():
@@ -96,7 +97,7 @@ def rows_digest(where: Where) -> str:
 
 @cache
 def _hub_digest(hub: Hub) -> str:
-    """Once per process, as the rows are read."""
+    """Computed once per process, like the rows themselves."""
     return digest_of([str(hub), [json.dumps(row, sort_keys=True, default=str) for row in hub_rows(hub)]])
 
 
@@ -111,7 +112,7 @@ def _folder_records(folder: Path) -> Iterator[Entry]:
 
 
 def _of_one_split(folder: Path) -> list[Path]:
-    """The data files of one split: the only one, or train, as names of files and folders say."""
+    """The data files of the only split, or of train, by the names of files and folders."""
     files = data_files(folder)
     if not files:
         raise BadInput(f"{folder} holds no data file ({', '.join(DATA)}); name the file or folder that holds the rows")
@@ -136,8 +137,8 @@ def _of_one_split(folder: Path) -> list[Path]:
 
 
 def _split_name(path: Path) -> str:
-    """Its folders and the beginning of its name, without the number of a part: data/train-00000-of-00002.parquet and
-    data/train_1.jsonl are both data/train."""
+    """The folders and the beginning of the name, without the number of a shard: data/train for both
+    data/train-00000-of-00002.parquet and data/train_1.jsonl."""
     name = re.split(r"[-.]", path.name.removesuffix(_data_ending(path)))[0]
     if _TRAIN.match(name):
         name = re.sub(r"_?[0-9]+$", "", name)
@@ -166,13 +167,13 @@ def _file_records(path: Path) -> Iterator[Entry]:
 
 
 def _unpacked(path: Path) -> bytes | None:
-    """The content, out of gzip where it is packed; None for a Parquet file, which is read piece by piece."""
+    """The content, uncompressed if it is gzip; None for a Parquet file, which is read in pieces."""
     try:
         with path.open("rb") as stream:
             if stream.read(len(PARQUET)) == PARQUET:
                 return None
     except OSError:
-        pass  # the next line says why
+        pass  # read_bytes reports it
     content = read_bytes(path)
     return unzipped(path, content) if content.startswith(GZIP) else content
 
@@ -195,17 +196,17 @@ def _line_records(path: Path, text: str) -> Iterator[Entry]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             record = _parsed(line, parse_object)
-            if first:  # only the first row says how the file is written
+            if first:  # the first row shows the form of the file
                 _require_one_row_per_line(path, text, record)
             first = False
             yield number, record
 
 
 def _require_one_row_per_line(path: Path, text: str, first: Record | BadInput) -> None:
-    """BadInput with the command that converts a file of one object that holds all rows, by name or by column."""
+    """BadInput, with the command that converts it, for a file with one object that contains all rows."""
     new = f"{path.stem}.rows.jsonl"
     if isinstance(first, BadInput):
-        if _spread(text):
+        if _begins_with_long_object(text):
             raise BadInput(
                 f"{path} begins with an object over several lines, and JSONL has one in each line; convert it: "
                 f"jq -c . {path} > {new}, or jq -c '.NAME[]' where the rows are a list in it"
@@ -228,7 +229,7 @@ def _require_one_row_per_line(path: Path, text: str, first: Record | BadInput) -
 
 
 def _place_of_rows(record: Record) -> str | None:
-    """The key under which an object holds rows, "" where its own keys are their columns; None for a row."""
+    """The key under which an object contains rows, "" if its keys are their columns, None if it is a row."""
     if any(_is_column(record.get(name)) for name in ("prompt", "chosen")):
         return ""
     if _COLUMNS & set(record):
@@ -237,7 +238,7 @@ def _place_of_rows(record: Record) -> str | None:
 
 
 def _is_column(value: Any) -> bool:
-    """The values of many rows: a list of texts, or an object by row number, as pandas writes it."""
+    """Whether this is a column of many rows: a list of texts, or an object by row number, as pandas writes it."""
     if isinstance(value, dict):
         return bool(value) and all(key.isdigit() for key in value)
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
@@ -258,8 +259,8 @@ def _parsed(raw: str, parse: Callable[[str], Record]) -> Record | BadInput:
     return record
 
 
-def _spread(text: str) -> bool:
-    """Whether the text begins with an object that goes on in the next line."""
+def _begins_with_long_object(text: str) -> bool:
+    """Whether the text begins with an object over several lines."""
     try:
         _, end = json.JSONDecoder().raw_decode(text.lstrip())
     except (ValueError, RecursionError):
@@ -268,7 +269,7 @@ def _spread(text: str) -> bool:
 
 
 def _array_records(path: Path, text: str) -> Iterator[Entry]:
-    """The objects of a JSON array, one after the other, so that a bad one is known by its row."""
+    """The objects of a JSON array, parsed one by one, so that the row of a bad one is known."""
     place, here = 0, _skipped(text, text.index("[") + 1)
     while text[here : here + 1] != "]":
         place += 1
@@ -295,8 +296,7 @@ def _skipped(text: str, here: int) -> int:
 
 
 def _table_records(path: Path, text: str) -> Iterator[Entry]:
-    """Of a table with a header line; every cell is a text, or None where it is empty. Lines of empty cells say
-    nothing."""
+    """The rows of a table with a header line. A cell is a text, or None if it is empty. Empty lines are skipped."""
     csv.field_size_limit(1 << 30)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
@@ -313,8 +313,8 @@ def _table_records(path: Path, text: str) -> Iterator[Entry]:
             elif len(cells) == len(header):
                 yield line, _table_row(header, cells)
             else:
-                told = f"it has {len(cells)} cells and the header {len(header)}"
-                yield line, BadInput(f"{told}; put texts with commas or line ends in quotes")
+                sizes = f"it has {len(cells)} cells and the header {len(header)}"
+                yield line, BadInput(f"{sizes}; put texts with commas or line ends in quotes")
             line = reader.line_num + 1
     except csv.Error as error:
         raise BadInput(
@@ -324,7 +324,7 @@ def _table_records(path: Path, text: str) -> Iterator[Entry]:
 
 def _table_row(header: list[str], cells: list[str]) -> Record | BadInput:
     for place, (name, cell) in enumerate(zip(header, cells, strict=True)):
-        if not name and cell.strip() and not (place == 0 and cell.strip().isdigit()):  # pandas numbers its rows there
+        if not name and cell.strip() and not (place == 0 and cell.strip().isdigit()):  # pandas writes row numbers there
             return BadInput(
                 f"it has {cell.strip()[:40]!r} in cell {place + 1}, and the header names no column there; name it in "
                 "the header, or empty the cell"
@@ -333,7 +333,7 @@ def _table_row(header: list[str], cells: list[str]) -> Record | BadInput:
 
 
 def _delimiter(text: str) -> str:
-    """The one that a first line "sep=;" names, or that cuts the header into most columns; of equals the comma."""
+    """The delimiter in a first line such as "sep=;", else the one that gives the header the most columns."""
     if named := _NAMED_SIGN.match(text):
         return named[1]
     return max(",;\t", key=lambda sign: len(_cells(_header(text), sign)))

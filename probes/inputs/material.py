@@ -1,4 +1,4 @@
-"""The material of a study: everything a probe needs besides its recipe and seed, with the digests that guard it."""
+"""The material of a study: all inputs of a probe besides its recipe and seed, and their digests for the probe key."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -31,8 +31,10 @@ from probes.scoring import scorer_class, scorer_digest
 
 @dataclass(frozen=True)
 class Material:
-    """Settings and the folder their relative paths start from. ``refused``: rows to leave out that can be read, because
-    the tokenizer refuses them, say, by source. Picklable: a worker is given one when it starts."""
+    """The settings of a study, and the folder of its relative paths. It is pickled and sent to workers.
+
+    ``refused``: readable rows that are left out all the same, by source: the tokenizer refuses them, for example.
+    """
 
     folder: Path
     model: ModelSettings
@@ -50,7 +52,7 @@ class Material:
 
     @property
     def source_files(self) -> Mapping[str, Where]:
-        """What each source names: a file or folder from the study's folder on, or a data set of the hub."""
+        """The file, folder or hub data set of each source."""
         return {name: located(self.folder, named) for name, named in self.data.sources.items()}
 
     @cached_property
@@ -59,17 +61,17 @@ class Material:
 
     @cached_property
     def probe_prompts(self) -> tuple[Prompt, ...]:
-        """The prompts that decide, in file order."""
+        """The prompts of the split "probe", which decide, in file order."""
         return self.prompts_of("probe")
 
     def prompts_of(self, split: str) -> tuple[Prompt, ...]:
-        """What a probe on a split is asked, in file order: of the harvest, as much as ``[harvest]`` says."""
+        """The prompts of a probe on this split, in file order; for the harvest, as many as ``[harvest]`` asks for."""
         own = tuple(prompt for prompt in self.all_prompts if prompt.split == split)
         return _evenly(own, self.harvest.prompts) if split == "harvest" else own
 
     @cached_property
     def read_sources(self) -> Mapping[str, Source]:
-        """The sources with the rows that were left out; BadInput where a bad row is refused."""
+        """The sources, with the rows that were left out; BadInput if a bad row is refused."""
         return {name: self._read(name, where) for name, where in self.source_files.items()}
 
     def _read(self, name: str, where: Where) -> Source:
@@ -78,16 +80,16 @@ class Material:
 
     @property
     def sources(self) -> Mapping[str, tuple[Pair, ...]]:
-        """The pairs that are trained on."""
+        """The training pairs of each source."""
         return {name: source.pairs for name, source in self.read_sources.items()}
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """A sentence for each source of which rows were left out."""
+        """A sentence for each source with rows that were left out."""
         return tuple(source.left_out for source in self.read_sources.values() if source.bad)
 
     def check(self, categories: Collection[str]) -> None:
-        """Everything that can be refused without training; BadInput in one sentence."""
+        """BadInput for everything that can be refused without training."""
         locate(self.model, self.folder)
         locate_adapter(self.model, self.folder)
         if self.model.chat_template and not (self.folder / self.model.chat_template).is_file():
@@ -100,12 +102,12 @@ class Material:
         check_overlap(self.source_files, self.sources, self.all_prompts)
 
     def harvest_key(self, key: ProbeKey) -> ProbeKey:
-        """The key of answers to the harvest prompts by what was trained under a key."""
+        """The key of answers to the harvest prompts by the adapters that were trained under this key."""
         prompts = digest_of([key.prompts, self.harvest.prompts])
         return replace(key, split="harvest", samples=self.harvest.samples, prompts=prompts)
 
     def key(self, environment: str, base: str | None = None) -> ProbeKey:
-        """The probe key from what lies on disk now. ``base`` replaces the model's digest where there is no model."""
+        """The probe key of the files as they are now. ``base`` replaces the model's digest if there is no model."""
         probe, served = self.probe, f" served={self.serving.model}" if self.serving.kind == "endpoint" else ""
         return ProbeKey(
             steps=probe.steps,
@@ -118,7 +120,7 @@ class Material:
         )
 
     def _digest(self, name: str, where: Where) -> str:
-        """Names what a source gives now to train on."""
+        """The digest of the rows that a source contributes now."""
         files = rows_digest(where)
         if self.data.bad_rows == "refuse":
             return files
@@ -127,7 +129,7 @@ class Material:
 
 
 def _evenly(prompts: Sequence[Prompt], number: int) -> tuple[Prompt, ...]:
-    """At most so many, the first of each category before the second of any, in the order given."""
+    """At most ``number`` prompts in their order; the first of each category count before the second of any."""
     places: dict[str, count[int]] = defaultdict(count)
     ranked = sorted((next(places[prompt.category]), place) for place, prompt in enumerate(prompts))
     return tuple(prompts[place] for place in sorted(place for _, place in ranked[:number]))
@@ -135,7 +137,7 @@ def _evenly(prompts: Sequence[Prompt], number: int) -> tuple[Prompt, ...]:
 
 @cache
 def code_digest() -> str:
-    """Names our own code between a recipe and its reading, this folder and the sandbox: an edit makes baselines old."""
+    """The digest of probes/ and sandbox/, the code that makes readings: after an edit, old baselines are not used."""
     here = Path(__file__).parents[1]
     files = sorted([*here.rglob("*.py"), *(here.parent / "sandbox").rglob("*.py")])
     return digest_of([file_digest(path) for path in files])[:8]

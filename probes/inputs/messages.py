@@ -1,4 +1,4 @@
-"""The messages of a row as files have them -> turns. What is not kept is refused by name, never passed over."""
+"""Reads the messages of a row as turns. An unknown key is refused by its name, never ignored."""
 
 import json
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from probes.inputs.text import parse_object, require_whole_characters
 from probes.inputs.turns import Turn, Turns
 
 KEPT = ("tool_calls", "name", "tool_call_id", "reasoning_content")
-"""The keys beyond role and content that chat templates read, in the order of ``Turn.more``."""
+"""The keys besides role and content that chat templates use, in the order of ``Turn.more``."""
 SPEAKERS = {"human": "user", "gpt": "assistant"}
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def turns_of(name: str, value: object) -> Turns:
-    """A text as it is; one message or a list of them as turns. BadInput for anything else in the column ``name``."""
+    """The value of the column ``name``: a text unchanged, a message or a list of messages as turns; else BadInput."""
     if isinstance(value, str):
         return value
     given = [value] if isinstance(value, dict) else value
@@ -29,7 +29,7 @@ def turns_of(name: str, value: object) -> Turns:
 
 
 def canonical(value: object) -> str:
-    """JSON in one form, the order of keys as given, since templates write it out in that order."""
+    """The value as compact JSON; the keys keep their order, in which templates write them."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -58,7 +58,7 @@ def _require_known_keys(name: str, message: Mapping[str, Any], known: set[str]) 
 
 
 def _more(name: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """The kept keys that say something: neither null nor, of tool_calls, an empty list."""
+    """The values of the KEPT keys, without null and empty lists."""
     more = {key: message[key] for key in KEPT if message.get(key) is not None and message[key] != []}
     for key, value in more.items():
         if key == "tool_calls":
@@ -69,7 +69,7 @@ def _more(name: str, message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _calls(name: str, value: object) -> list[dict[str, Any]]:
-    """As they are given, with the arguments as objects."""
+    """The tool calls, with their arguments as objects."""
     found = []
     for given in value if isinstance(value, list) else [None]:
         call = given if isinstance(given, dict) else {}
@@ -86,7 +86,7 @@ def _calls(name: str, value: object) -> list[dict[str, Any]]:
 
 
 def _arguments(name: str, function: Mapping[str, Any]) -> dict[str, Any]:
-    """An object, or the JSON text of one, as OpenAI writes it."""
+    """The arguments of a call as an object; OpenAI writes them as a JSON text."""
     given = function["arguments"]
     try:
         found = parse_object(given) if isinstance(given, str) else given
@@ -95,7 +95,7 @@ def _arguments(name: str, function: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
     except ValueError:
-        pass  # the next line says what it is not
+        pass  # the error below explains it
     raise BadInput(
         f"it calls the tool {function['name']!r} in {name!r} with arguments that are no JSON object; write an object, "
         "or the JSON text of one"

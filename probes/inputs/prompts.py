@@ -20,10 +20,10 @@ SPLITS = ("probe", "harvest", "holdout")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """``text`` is what people and judges read; ``turns`` is what a conversation asks the model, () for a plain text.
+    """A prompt. People and judges read ``text``; the model gets ``turns``, or the text if there are none.
 
-    ``checks`` is the scorer's own: for execution, the entry point and its cases. It never reaches a proposer.
-    ``line``: of its file, or its row there.
+    ``checks`` belongs to the scorer: for execution, it is the entry point and its cases. No proposer sees it. ``line``
+    is the line or row in the file.
     """
 
     id: str
@@ -37,17 +37,17 @@ class Prompt:
 
     @property
     def asked(self) -> Turns:
-        """What the model is asked."""
+        """The input of the model."""
         return self.turns or self.text
 
     @property
     def wording(self) -> str:
-        """What is asked, by which prompts are compared."""
+        """The text by which prompts are compared."""
         return wording(self.asked)
 
 
 def wording(asked: Turns) -> str:
-    """The text, or what is said in the turns; many prompts share a system turn, which tells none from another."""
+    """The text, or the contents of the turns; without system turns, which many prompts share."""
     return asked if isinstance(asked, str) else plain(tuple(turn for turn in asked if turn.role not in BACKGROUND))
 
 
@@ -55,7 +55,7 @@ BACKGROUND = ("system", "developer")
 
 
 def load_prompts(path: Path) -> tuple[Prompt, ...]:
-    """All prompts of a file of rows; BadInput names the line of one that breaks a law."""
+    """All prompts of a file; BadInput names the line of an invalid one."""
     prompts: list[Prompt] = []
     first_use: dict[str, Prompt] = {}
     ids: set[str] = set()
@@ -83,14 +83,14 @@ def load_prompts(path: Path) -> tuple[Prompt, ...]:
 
 
 def _of_one_form(prompts: Collection[Prompt]) -> tuple[Prompt, ...]:
-    """Where one prompt has turns all have, since the pairs that are harvested from them are of one form."""
+    """The prompts, all with turns if one of them has turns, so that the pairs of a harvest have one form."""
     if not any(prompt.turns for prompt in prompts):
         return tuple(prompts)
-    return tuple(one if one.turns else replace(one, turns=(Turn("user", one.text),)) for one in prompts)
+    return tuple(prompt if prompt.turns else replace(prompt, turns=(Turn("user", prompt.text),)) for prompt in prompts)
 
 
 def check_categories(path: Path, prompts: Collection[Prompt], wanted: Collection[str]) -> None:
-    """Refuse a target or guard category that no probe prompt measures: its score would be a phantom."""
+    """Refuse a target or guard category that has no probe prompts, or only one."""
     measured = Counter(prompt.category for prompt in prompts if prompt.split == "probe")
     for category in wanted:
         if measured[category] == 1:
@@ -150,7 +150,7 @@ def _asked(row: Mapping[str, Any]) -> Turns:
 
 
 def _read(turns: Conversation) -> str:
-    """As a person reads it: one turn is its text, several say who speaks."""
+    """The text for people: the content of one turn, or all turns with their roles."""
     if len(turns) == 1:
         return turns[0].content
     return "\n\n".join(f"{turn.role}: {turn.content}{turn.more}" for turn in turns)

@@ -1,7 +1,7 @@
-"""A record of a file -> prompt, sides and tools of a row: one reader for sources, `pairs import` and exports.
+"""Reads the prompt, the sides and the tools of a row, for sources, `pairs import` and exports.
 
-docs/data.md has the forms with an example each. BadInput is a sentence on the row, without its place; where it begins
-with "it", the place is its subject (probes/inputs/files.py).
+docs/data.md has the forms, with an example each. A BadInput is a sentence about the row without its place; if it begins
+with "it", the place becomes its subject (``at`` in probes/inputs/files.py).
 """
 
 import json
@@ -26,7 +26,7 @@ from probes.inputs.turns import Turn, Turns
 
 PAIR = ("chosen", "rejected")
 RENAME = "if it is the question, rename the column to prompt"
-MEANING = {
+MEANINGFUL = {
     "instruction": RENAME,
     "question": RENAME,
     "input": "write it into the prompt, or take the column out",
@@ -41,11 +41,11 @@ MEANING = {
     "system_prompt": "rename the column to system, or take it out",
     "system_message": "rename the column to system, or take it out",
 }
-"""Columns that would change what a row says, and what to do with them."""
+"""Columns that would change the meaning of a row, and what to do with them."""
 WHOLE = ("conversations", "messages")
-"""Columns in which a row may say its prompt, or its prompt and an answer, once more."""
-USED = frozenset({"prompt", *WHOLE, "system", "tools", *MEANING})
-"""The columns that ``texts_of`` reads beside the sides."""
+"""Columns in which a row may repeat its prompt, or its prompt with an answer."""
+USED = frozenset({"prompt", *WHOLE, "system", "tools", *MEANINGFUL})
+"""The columns that ``texts_of`` reads besides the sides."""
 _WHOLE = re.compile(r"([+-]?[0-9]{1,15})(\.0*)?")
 _WRITTEN_OUT = re.compile(
     r"""\s*(\[\s*\{\s*(?=['"]).*?|\{\s*(?=['"])[^{}]*)['"](role|from)['"]\s*:\s*"""
@@ -56,7 +56,7 @@ _WRITTEN_OUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was not taken, and why in one sentence. ``line``: of a text file; of anything else its row."""
+    """A row that was refused, and the reason in one sentence. ``line``: in a text file; elsewhere the row."""
 
     line: int
     why: str
@@ -64,7 +64,7 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a row says: all of it plain texts, or all of it turns. ``tools``: a JSON list, "" for none."""
+    """The texts of a row, all of them plain or all of them turns. ``tools``: a JSON list, "" for none."""
 
     prompt: Turns
     sides: tuple[Turns, ...]
@@ -72,9 +72,10 @@ class Texts:
 
 
 def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR, repeats_prompt: bool = False) -> Texts:
-    """The texts of a row with these sides; BadInput for one that cannot be trained on as it is meant.
+    """The texts of a row; BadInput if training on them would not do what the row means.
 
-    ``repeats_prompt``: plain texts of its file begin with their prompt (``file_repeats_prompts``), and lose it.
+    ``repeats_prompt``: the plain answers of its file begin with their prompts (``file_repeats_prompts``), which are
+    removed.
     """
     require_no_other_meaning(record)
     answers = {name: _given(record, name, sides) for name in sides}
@@ -97,38 +98,38 @@ def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR, repeats_pro
 
 
 def difficulty_of(record: Mapping[str, Any]) -> int:
-    """A whole number of at most 15 digits, in CSV the text of one, "2" or "2.0"; 1 where there is none."""
+    """The difficulty: a whole number of at most 15 digits, which may be a text ("2" or "2.0"); 1 if it is missing."""
     value = record.get("difficulty")
     if value is None or value == "":
         return 1
-    said = value if isinstance(value, str) else repr(value) if type(value) in (int, float) else ""
-    if not (found := _WHOLE.fullmatch(said.strip())):
+    text = value if isinstance(value, str) else repr(value) if type(value) in (int, float) else ""
+    if not (match := _WHOLE.fullmatch(text.strip())):
         raise BadInput(f"it has difficulty={reprlib.repr(value)}; write a whole number of at most 15 digits")
-    return int(found[1])
+    return int(match[1])
 
 
 def require_no_other_meaning(record: Mapping[str, Any]) -> None:
-    """A column that repeats the prompt says nothing more."""
-    for name, remedy in MEANING.items():
+    """BadInput for a column of MEANINGFUL, unless it only repeats the prompt."""
+    for name, remedy in MEANINGFUL.items():
         value = record.get(name)
         if value and value != record.get("prompt"):
             raise BadInput(f"it has the column {name!r}, which would change what the row says; {remedy}")
 
 
 def require_nothing_more(record: Mapping[str, Any], prompt: Turns, sides: Sequence[Turns] = ()) -> None:
-    """BadInput for a column of ``WHOLE`` that says neither the prompt again nor the prompt and a side."""
+    """BadInput for a column of ``WHOLE`` that is neither the prompt nor the prompt with a side."""
     asked = _turns(prompt, "user")
-    said = [asked, *(asked + _turns(side, "assistant") for side in sides)]
-    known = [_bare(turns[start:]) for turns in said for start in {0, leading(asked)}]
+    repetitions = [asked, *(asked + _turns(side, "assistant") for side in sides)]
+    known = [_bare(turns[start:]) for turns in repetitions for start in {0, leading(asked)}]
     for name in WHOLE:
-        if (value := record.get(name)) and _again(name, value) not in known:
+        if (value := record.get(name)) and _repeated(name, value) not in known:
             raise BadInput(
                 f"it has the column {name!r}, which says something else than its prompt and answers; write it into the "
                 "prompt, or take the column out"
             )
 
 
-def _again(name: str, value: object) -> object:
+def _repeated(name: str, value: object) -> object:
     try:
         return _bare(_turns(turns_of(name, value), "user"))
     except BadInput:
@@ -136,9 +137,9 @@ def _again(name: str, value: object) -> object:
 
 
 def file_repeats_prompts(rows: Iterable[Mapping[str, Any] | BadInput], sides: Sequence[str] = PAIR) -> bool:
-    """Whether both answers of every row of plain texts begin with the whole prompt, as dialogues in one text do.
+    """Whether both answers of every plain row begin with the whole prompt.
 
-    One row whose answers begin with its prompt says nothing: to a prompt "Hi" both may begin with "His".
+    One such row is no evidence: two answers to the prompt "Hi" may begin with "His".
     """
     found = False
     for row in rows:
@@ -153,14 +154,14 @@ def file_repeats_prompts(rows: Iterable[Mapping[str, Any] | BadInput], sides: Se
 
 
 def _without_repeated(prompt: str, answers: Mapping[str, Turns]) -> dict[str, Turns]:
-    """The answers without the prompt where all are texts that begin with the whole of it."""
+    """The answers without the prompt, if all of them are texts that begin with it."""
     texts = {name: text for name, text in answers.items() if isinstance(text, str) and text.startswith(prompt)}
     if not prompt.strip() or len(texts) < len(answers):
         return dict(answers)
-    ended = next((name for name, text in texts.items() if not text[len(prompt) :].strip()), None)
-    if ended is not None:
+    empty = next((name for name, text in texts.items() if not text[len(prompt) :].strip()), None)
+    if empty is not None:
         raise BadInput(
-            f"{' and '.join(texts)} begin with the whole prompt, and {ended} ends where it does and holds no answer; "
+            f"{' and '.join(texts)} begin with the whole prompt, and {empty} ends where it does and holds no answer; "
             "write the answers alone"
         )
     return {name: text[len(prompt) :] for name, text in texts.items()}
@@ -197,7 +198,7 @@ def _require_not_written_out(name: str, text: Turns) -> None:
 
 
 def system_of(record: Mapping[str, Any]) -> Conversation:
-    """The system turn that the column of that name says; () for none."""
+    """The system turn in the column "system"; () for none."""
     value = record.get("system")
     if _is_blank(value):
         return ()
@@ -246,5 +247,5 @@ def _require_laws(found: Texts, sides: Sequence[str]) -> None:
 
 
 def _bare(text: Turns) -> object:
-    """Without the white space around a text, which is no difference to learn."""
+    """The text without surrounding white space, in which alone two answers must not differ."""
     return text.strip() if isinstance(text, str) else [turn._replace(content=turn.content.strip()) for turn in text]

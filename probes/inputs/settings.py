@@ -1,4 +1,4 @@
-"""The sections of a study file that say what a probe is: model, data, prompts, scorer, probe, serving, runner."""
+"""The sections of a study file that define a probe: model, data, prompts, scorer, probe, serving, runner."""
 
 import datetime
 from typing import Annotated, Any, Literal
@@ -17,7 +17,7 @@ class Section(BaseModel):
 
 
 FIXED_DATE = datetime.date(2026, 1, 1)
-"""What chat templates are told that ask for today's date, where a study names none."""
+"""The date for chat templates that ask for today's, unless the study sets one."""
 
 
 RENDERING = frozenset(
@@ -42,8 +42,8 @@ RENDERING = frozenset(
 
 
 class ModelSettings(Section):
-    """``[model]``: the base model and how it is loaded. chat_template_kwargs, date and adapter are left out of a dump
-    where they are not set, so that they change no digest."""
+    """``[model]``: the base model and how it is loaded. A dump omits chat_template_kwargs, date and adapter if they are
+    not set, so that they change no digest."""
 
     path: str
     """A folder, relative to the study, or a hub id."""

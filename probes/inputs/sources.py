@@ -1,4 +1,4 @@
-"""The rows of a source of training data: the good ones as pairs, and the bad ones by their place."""
+"""The rows of a source of training data: good ones as pairs, bad ones with their place and the reason."""
 
 from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,15 +15,15 @@ from probes.inputs.where import Where
 
 BadRows = Literal["refuse", "leave_out"]
 Gap = tuple[int, str]
-"""Where rows were left out: how many that are trained on stand before, and the digest of the next; "" at the end."""
+"""A place where rows were left out: the number of training pairs before it, and the digest of the next, "" if none."""
 SHOWN = 10
 _KNOWN = {*USED, *PAIR, "difficulty"}
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One training row. ``line``: of its file, or its row there. ``tools``: a JSON list of what the assistant may call,
-    "" for none."""
+    """One training row. ``line``: the line or row in its file. ``tools``: a JSON list of the assistant's tools, "" for
+    none."""
 
     prompt: Turns
     chosen: Turns
@@ -41,18 +41,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Source:
-    """What a source holds, each in the order of its file. ``files``: names what it was read from. ``passed_over``: the
-    columns that mean nothing here."""
+    """The rows of a source in the order of its file. ``files``: the digest of its files. ``ignored_columns``: columns
+    without a meaning here."""
 
     name: str
     where: Where
     pairs: tuple[Pair, ...]
     bad: tuple[BadRow, ...]
     files: str = ""
-    passed_over: tuple[str, ...] = ()
+    ignored_columns: tuple[str, ...] = ()
 
     def without(self, refused: Sequence[BadRow]) -> "Source":
-        """With more rows left out; BadInput where none would stay."""
+        """The source without these rows; BadInput if none is left."""
         lines = {row.line: row for row in reversed((*self.bad, *refused))}  # the first reason counts
         bad = tuple(lines[line] for line in sorted(lines))
         if not (pairs := tuple(pair for pair in self.pairs if pair.line not in lines)):
@@ -61,29 +61,29 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """Names the rows that are trained on, so that one which was left out may be mended or removed."""
+        """The digest of the training pairs, which stays the same if a row that was left out is removed."""
         return digest_of([astuple(replace(pair, line=0)) for pair in self.pairs])
 
     @property
     def gaps(self) -> list[Gap]:
-        """Where rows were left out, for ``within``."""
+        """The places where rows were left out, for ``within``."""
         places = sorted({bisect(self.pairs, row.line, key=lambda pair: pair.line) for row in self.bad})
         return [(place, _digest(self.pairs, place)) for place in places]
 
     def within(self, gaps: Iterable[Gap]) -> list[int]:
-        """The lines of rows that stand where others were left out once, whatever the lines are now."""
+        """The lines of the rows that are now in the gaps of an earlier version of the source."""
         lines: list[int] = []
         for place, follower in gaps:
             here = place + len(lines)
             end = next((at for at in range(here, len(self.pairs) + 1) if _digest(self.pairs, at) == follower), None)
-            if end is None:  # other rows were changed, which the digest says
+            if end is None:  # other rows have changed, too; the digest shows that
                 break
             lines += [pair.line for pair in self.pairs[here:end]]
         return lines
 
     @property
     def left_out(self) -> str:
-        """The bad rows in words, "source honest: 3 of 400 rows left out (lines 5, 9, 31: ...)"; "" for none."""
+        """A sentence such as "source honest: 3 of 400 rows left out (lines 5, 9, 31: ...)"; "" if there are none."""
         if not self.bad:
             return ""
         places = ", ".join(str(row.line) for row in self.bad[:SHOWN]) + (", …" if len(self.bad) > SHOWN else "")
@@ -95,17 +95,17 @@ class Source:
 
 
 def read_source(name: str, where: Where) -> Source:
-    """Every row of a source. BadInput where no row is good, or the file cannot be read to its end."""
+    """Read all rows of a source. BadInput if no row is good, or the file cannot be read to its end."""
     pairs: list[Pair] = []
     bad: list[BadRow] = []
-    passed_over: dict[str, None] = {}
+    ignored_columns: dict[str, None] = {}
     entries = list(records(where))
     repeats_prompt = file_repeats_prompts(record for _, record in entries)
     for place, record in entries:
         try:
             if isinstance(record, BadInput):
                 raise record
-            passed_over |= dict.fromkeys(column for column in record if column not in _KNOWN)
+            ignored_columns |= dict.fromkeys(column for column in record if column not in _KNOWN)
             pairs.append(_pair(name, place, record, repeats_prompt))
         except BadInput as error:
             bad.append(BadRow(place, str(error)))
@@ -113,11 +113,11 @@ def read_source(name: str, where: Where) -> Source:
         raise BadInput(f"{where} holds no pairs; add rows or take the source {name!r} out")
     if not pairs:
         raise BadInput(f"{_first(where, bad)}; no row of {where} is good")
-    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where), tuple(passed_over))
+    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where), tuple(ignored_columns))
 
 
 def good_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> Source:
-    """A source that is fit to train on: without a bad row, or with ``leave_out`` without those that are bad."""
+    """Read a source for training. BadInput for a bad row, unless bad rows are left out."""
     source = read_source(name, where)
     if source.bad and bad_rows == "refuse":
         raise refusal(where, source.bad)
@@ -125,14 +125,14 @@ def good_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> Source
 
 
 def refusal(where: Where, bad: Sequence[BadRow]) -> BadInput:
-    """What to say of a source with bad rows, where they are refused."""
+    """The error for a source with bad rows that are refused."""
     return BadInput(
         f'{_first(where, bad)}; mend the file, or set bad_rows = "leave_out" under [data] to go on without bad rows'
     )
 
 
 def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[Pair, ...]:
-    """The good pairs of a source alone."""
+    """The training pairs of a source."""
     return good_source(name, where, bad_rows).pairs
 
 
@@ -147,7 +147,7 @@ def _digest(pairs: Sequence[Pair], place: int) -> str:
 
 
 def _first(where: Where, bad: Sequence[BadRow]) -> str:
-    """The first bad row, and how many more there are."""
-    told = at(f"{where}, {unit_of(where)} {bad[0].line}", bad[0].why)
+    """A sentence about the first bad row, and how many more there are."""
+    sentence = at(f"{where}, {unit_of(where)} {bad[0].line}", bad[0].why)
     more = len(bad) - 1
-    return f"{told}; {more} more {'rows are' if more > 1 else 'row is'} bad" if more else told
+    return f"{sentence}; {more} more {'rows are' if more > 1 else 'row is'} bad" if more else sentence

@@ -1,4 +1,4 @@
-"""Tables whose rows are no lines: Parquet, `datasets` folders and data sets of the hub -> records.
+"""Reads the rows of tables that are not text: Parquet, `datasets` folders and data sets of the hub.
 
 pyarrow and datasets are imported when a table is read, not before.
 """
@@ -15,7 +15,7 @@ from common.errors import BadInput, MissingRequirement
 from probes.inputs.where import Hub
 
 SAVED = ("dataset_dict.json", "state.json")
-"""What ``save_to_disk`` writes into the folder of several splits, and of one."""
+"""Files that ``save_to_disk`` writes: for several splits, and for one."""
 DEFAULT = "train"
 
 
@@ -38,7 +38,7 @@ def parquet_rows(path: Path, content: bytes | None = None) -> Iterator[dict[str,
 
 
 def _decoder(schema: Any) -> Any:
-    """Columns that ``datasets`` keeps as JSON texts are read as it reads them."""
+    """A function that decodes columns which ``datasets`` stores as JSON texts."""
     if b'"Json"' not in (schema.metadata or {}).get(b"huggingface", b""):
         return lambda row: row
     from datasets import Features
@@ -47,7 +47,7 @@ def _decoder(schema: Any) -> Any:
 
 
 def saved_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a folder that ``save_to_disk`` wrote; of several splits, those of train."""
+    """The rows of a folder that ``save_to_disk`` wrote; those of train if it has several splits."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -70,7 +70,7 @@ def hub_rows(hub: Hub) -> Iterator[dict[str, Any]]:
 
 @lru_cache(maxsize=8)
 def _load(hub: Hub) -> Any:
-    """A data set of the hub; once per process, so that all of a session's rows are of one revision."""
+    """A data set of the hub, loaded once per process, so that a session uses one revision."""
     import datasets
     import httpx
 
@@ -85,22 +85,22 @@ def _load(hub: Hub) -> Any:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """Its columns, None where it has nothing in one, and turns and tools without the fields that other rows have.
+    """The columns of a row, None for an empty cell. Turns, calls and tools lose the null fields that a table adds.
 
-    A table gives every turn, call and tool the fields of all of them, null where it has none of its own. Nulls
-    elsewhere (in ``checks``, say) are values, and so is one in the arguments of a call, unless ``tools`` describes that
-    function without such an argument.
+    A table gives every turn, call and tool the fields of all others, with null for those that it does not have itself.
+    Nulls elsewhere, in ``checks`` for example, are values. So is a null argument of a call, unless ``tools`` describes
+    the function without that argument.
     """
-    found = {name: None if value != value else value for name, value in row.items()}  # NaN is an empty cell
-    found["tools"] = _without_nulls(found.get("tools"))
-    arguments = _arguments_by_function(found["tools"])
+    columns = {name: None if value != value else value for name, value in row.items()}  # NaN is an empty cell
+    columns["tools"] = _without_nulls(columns.get("tools"))
+    arguments = _arguments_by_function(columns["tools"])
     if "tools" not in row:
-        del found["tools"]
-    return {name: _turns(value, arguments) for name, value in found.items()}
+        del columns["tools"]
+    return {name: _turns(value, arguments) for name, value in columns.items()}
 
 
 def _turns(value: Any, arguments: Mapping[str, set[str]]) -> Any:
-    """Turns without null fields; anything else as it is."""
+    """Turns without null fields; any other value unchanged."""
     if isinstance(value, list) and value:
         turns = [_turns(item, arguments) for item in value]
         return turns if all(map(_is_turn, value)) else value
@@ -127,11 +127,15 @@ def _call(call: Any, arguments: Mapping[str, set[str]]) -> Any:
 
 
 def _arguments_by_function(tools: Any) -> dict[str, set[str]]:
-    """The names of the arguments that ``tools`` gives each function; nothing where it is no list of schemas."""
+    """The argument names of each function in ``tools``; empty if that is no list of schemas."""
     with suppress(ValueError, RecursionError, AttributeError, TypeError):
         schemas = json.loads(tools) if isinstance(tools, str) else tools or []
         functions = [schema.get("function", schema) for schema in schemas]
-        return {str(one["name"]): set(one["parameters"]["properties"]) for one in functions if _has_properties(one)}
+        return {
+            str(function["name"]): set(function["parameters"]["properties"])
+            for function in functions
+            if _has_properties(function)
+        }
     return {}
 
 

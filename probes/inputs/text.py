@@ -1,4 +1,4 @@
-"""Text files of rows: decoded under one law, cut at line feeds alone, and JSON that can mean only one thing."""
+"""Reads text files as UTF-8 and JSON strictly: no NaN, no repeated keys, no half characters."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from common.errors import BadInput
 
 GZIP = b"\x1f\x8b"
-# The longer marks first: UTF-32's begins with that of UTF-16. Without a mark, every other byte of JSON's first is zero.
+# Longer marks first, because that of UTF-32 begins with that of UTF-16. The last four are JSON without a mark.
 _WIDE = {
     b"\xff\xfe\0\0": "UTF-32",
     b"\0\0\xfe\xff": "UTF-32",
@@ -27,9 +27,9 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for each non-empty line of a file, of a gzip file where its name ends in ``.gz``.
+    """(line number, object) for each non-empty line of a file, which is gzip if its name ends in ``.gz``.
 
-    BadInput for a missing or damaged file or a line that is no object.
+    BadInput for a missing or damaged file, or a line that is not an object.
     """
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
@@ -40,7 +40,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text, with or without a byte order mark, gzipped where the name ends in ``.gz``; BadInput for others."""
+    """The text of a UTF-8 file, which is gzip if its name ends in ``.gz``; BadInput for any other encoding."""
     content = read_bytes(path)
     return decoded(path, unzipped(path, content) if path.suffix == ".gz" else content)
 
@@ -62,7 +62,7 @@ def unzipped(path: Path, content: bytes) -> bytes:
 
 
 def decoded(path: Path, content: bytes) -> str:
-    """The text of UTF-8 bytes, line ends as line feeds; BadInput names the encoding and the command that converts."""
+    """The text of UTF-8 bytes with line feeds as line ends; BadInput has the encoding and the command to convert it."""
     wide = next((name for mark, name in _WIDE.items() if content.startswith(mark)), None) or _unmarked(content[:16])
     if wide is not None:
         raise BadInput(f"{path} cannot be read as UTF-8 text, since it is {wide}; convert it: {_iconv(wide, path)}")
@@ -78,7 +78,7 @@ def decoded(path: Path, content: bytes) -> str:
 
 
 def _unmarked(start: bytes) -> str | None:
-    """UTF-16 of ASCII without a mark: every other byte is zero, and no byte between them."""
+    """The kind of UTF-16 without a mark, recognised by ASCII text, in which every other byte is zero."""
     even, odd = start[::2], start[1::2]
     if len(start) < 4 or any(even) == any(odd) or not (all(even) or all(odd)):
         return None
@@ -97,7 +97,7 @@ def _iconv(encoding: str, path: Path) -> str:
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object of one line; ValueError says what the line is not, and the remedy."""
+    """The JSON object of one line; the ValueError says what is wrong with the line, and the remedy."""
     try:
         row = STRICT.decode(text)
     except (ValueError, RecursionError) as error:
@@ -108,7 +108,7 @@ def parse_object(text: str) -> dict[str, Any]:
 
 
 def require_whole_characters(raw: str, row: dict[str, Any]) -> None:
-    """ValueError for half a surrogate pair in what ``raw`` was parsed to; a text holds one only as an escape."""
+    """ValueError if ``row``, which was parsed from ``raw``, contains half a surrogate pair."""
     if _HALF.search(raw):
         try:
             json.dumps(row, ensure_ascii=False).encode()
@@ -122,14 +122,14 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"an object has the key {twice!r} twice")
-    return found
+    return unique
 
 
-STRICT = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_one_of_each)
-"""Refuses NaN, Infinity and an object with a key twice."""
+STRICT = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_without_repeated_keys)
+"""Refuses NaN, Infinity and repeated keys."""

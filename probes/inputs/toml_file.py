@@ -1,4 +1,4 @@
-"""TOML tables: read from a file that a study names, and validated strictly."""
+"""Reads TOML files, and validates tables strictly."""
 
 import datetime
 import json
@@ -20,7 +20,7 @@ def parse_strict(model: type[Model], table: Mapping[str, Any]) -> Model:
     It goes through JSON, because pydantic's strict mode for Python values would refuse a list for a tuple and 25 for
     25.0. ValidationError for a bad key or value, TypeError for a time, RecursionError for too deep nesting.
     """
-    # A model that is strict by its own settings says itself which of its parts are not.
+    # A strict model may have parts that are not strict; an argument would override them.
     strict = None if model.model_config.get("strict") else True
     return model.model_validate_json(json.dumps(table, default=_date), strict=strict)
 
@@ -32,7 +32,7 @@ def _date(value: object) -> str:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """The table of a file that the key ``what`` under [scorer] names; BadInput in one sentence."""
+    """The table in the file of the key ``what`` under [scorer]; BadInput if it cannot be read."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         json.dumps(table)

@@ -1,8 +1,8 @@
-"""Recipe -> ordered training rows: pure and seeded.
+"""The training rows of a recipe, in order: a pure function of recipe, sources and seed.
 
-Which rows a source contributes depends only on (seed, source), and a row's place in a shuffle only on (seed, source,
-draw), so that two recipes that share a seed see the same rows in the same relative order wherever the mutation allows
-it (law 2).
+The rows that a source contributes depend only on (seed, source), and a row's place in the shuffle only on (seed,
+source, draw). So two recipes with the same seed see the same rows in the same relative order, as far as the mutation
+allows (law 2).
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from lanes import Recipe
 from probes.inputs.duplicates import Wordings
 from probes.inputs.files import unit_of
 from probes.inputs.prompts import Prompt, wording
-from probes.inputs.sources import Pair as Pair  # here, too, for those who order and train on pairs
+from probes.inputs.sources import Pair as Pair  # exported for code that orders or trains on pairs
 from probes.inputs.sources import load_source as load_source
 from probes.inputs.turns import Turns
 from probes.inputs.where import Where
@@ -24,7 +24,7 @@ Sources = Mapping[str, tuple[Pair, ...]]
 
 
 def check_overlap(paths: Mapping[str, Where], sources: Sources, prompts: Sequence[Prompt]) -> None:
-    """Refuse training pairs whose prompt is a probe or holdout prompt, or nearly (law 7; see duplicates.py)."""
+    """Refuse training pairs that ask a probe or holdout prompt, or nearly the same (law 7; see duplicates.py)."""
     reserved = Reserved(prompts)
     for name, pairs in sources.items():
         for pair in pairs:
@@ -32,32 +32,32 @@ def check_overlap(paths: Mapping[str, Where], sources: Sources, prompts: Sequenc
             if overlap is not None:
                 where = paths[name]
                 unit = unit_of(where)
-                raise BadInput(f"{where}, {unit} {pair.line}: {overlap.told}; remove the {unit}")
+                raise BadInput(f"{where}, {unit} {pair.line}: {overlap.sentence}; remove the {unit}")
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """A probe or holdout prompt that a pair asks too. ``similarity`` 1: equal in its words, or held whole."""
+    """A probe or holdout prompt that a pair repeats. ``similarity`` 1: with the same words, or as a part."""
 
     prompt: Prompt
     similarity: float
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         almost = "also, or holds, " if self.similarity == 1 else f"{self.similarity:.2f} similar to "
         named = f"the {self.prompt.split} prompt {self.prompt.id!r}"
         return f"the prompt is {almost}{named}, and pairs never come from probe or holdout prompts"
 
 
 class Reserved:
-    """The probe and holdout prompts among some prompts: what no pair may ask (law 7)."""
+    """The probe and holdout prompts among some prompts, which no pair may repeat (law 7)."""
 
     def __init__(self, prompts: Iterable[Prompt]) -> None:
         self._known = Wordings((prompt.wording, prompt) for prompt in prompts if prompt.split in ("probe", "holdout"))
         self._seen: dict[str, Overlap | None] = {}
 
     def overlap(self, prompt: Turns, *answers: Turns) -> Overlap | None:
-        """The first that the prompt of a row, or what others than the assistant say in its answers, is or is near."""
+        """The first reserved prompt that is repeated by the row's prompt or by another role's turn in its answers."""
         asked = [prompt] if isinstance(prompt, str) else [*(turn.content for turn in prompt), wording(prompt)]
         turns = [turn for answer in answers if not isinstance(answer, str) for turn in answer]
         asked += [turn.content for turn in turns if turn.role != "assistant"]
@@ -73,8 +73,8 @@ class Reserved:
 def order(recipe: Recipe, sources: Sources, rows: int, seed: int) -> tuple[Pair, ...]:
     """The ``rows`` pairs of a run in training order.
 
-    Each source supplies its share by largest remainder. A source shorter than its share starts over in a new
-    permutation, so no pair is seen n + 1 times before every pair of its source was seen n times.
+    Each source supplies its share by largest remainder. A source that is shorter than its share starts over in a new
+    permutation, so no pair is seen n + 1 times before all pairs of its source were seen n times.
     """
     draws: list[tuple[float, int, Pair]] = []
     for name, count in quotas(recipe.shares, rows).items():
@@ -84,11 +84,11 @@ def order(recipe: Recipe, sources: Sources, rows: int, seed: int) -> tuple[Pair,
 
 
 def quotas(shares: Mapping[str, float], rows: int) -> dict[str, int]:
-    """How many of ``rows`` each source supplies: largest remainder (Hare quota), ties by name; sums to ``rows``."""
+    """The number of rows of each source by largest remainder (Hare quota), ties by name; their sum is ``rows``."""
     exact = {name: share * rows for name, share in shares.items()}
     counts = {name: int(value + 1e-9) for name, value in exact.items()}
-    left = rows - sum(counts.values())
-    for name in sorted(exact, key=lambda n: (counts[n] - exact[n], n))[:left]:
+    remaining = rows - sum(counts.values())
+    for name in sorted(exact, key=lambda n: (counts[n] - exact[n], n))[:remaining]:
         counts[name] += 1
     return counts
 
@@ -97,15 +97,15 @@ def _take(sources: Sources, name: str, count: int, seed: int) -> list[Pair]:
     if name not in sources:
         raise BadInput(f"the mixture weighs the source {name!r}, which [data.sources] lacks; add it or set it to 0")
     pairs = sources[name]
-    taken: list[Pair] = []
+    drawn: list[Pair] = []
     for turn in range(-(-count // len(pairs))):
-        by_chance = sorted(range(len(pairs)), key=lambda i: unit(seed, name, "pass", turn, i))
-        taken += [pairs[i] for i in by_chance]
-    return taken[:count]
+        permutation = sorted(range(len(pairs)), key=lambda i: unit(seed, name, "pass", turn, i))
+        drawn += [pairs[i] for i in permutation]
+    return drawn[:count]
 
 
 def _arranged(pairs: list[Pair], curriculum: str, source_names: list[str]) -> list[Pair]:
-    """Stable sorts of the shuffled rows: within a key, the order of the shuffle stays."""
+    """The shuffled rows sorted by the curriculum. The sort is stable: rows with equal keys keep the shuffle's order."""
     places = {name: place for place, name in enumerate(source_names)}
     keys: dict[str, Any] = {
         "shuffle": lambda pair: 0,
@@ -120,6 +120,6 @@ def _arranged(pairs: list[Pair], curriculum: str, source_names: list[str]) -> li
 
 
 def unit(*parts: object) -> float:
-    """A number in [0, 1) that depends on its arguments alone, on every machine and in every process."""
+    """A pseudo-random number in [0, 1) that depends only on the arguments."""
     digest = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

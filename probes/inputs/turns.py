@@ -13,7 +13,7 @@ class Turn(NamedTuple):
 
     @property
     def message(self) -> dict[str, Any]:
-        """As chat templates take it."""
+        """The message as chat templates take it."""
         return {"role": self.role, "content": self.content, **(json.loads(self.more) if self.more else {})}
 
 
@@ -26,5 +26,5 @@ def plain(text: Turns) -> str:
 
 
 def messages(text: Turns, role: str) -> list[dict[str, Any]]:
-    """As chat templates take it; a plain text is one turn of ``role``."""
+    """The messages as chat templates take them; a plain text is one message of ``role``."""
     return [{"role": role, "content": text}] if isinstance(text, str) else [turn.message for turn in text]

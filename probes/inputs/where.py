@@ -1,4 +1,4 @@
-"""Where rows are: a file or a folder, or a data set on the Hugging Face hub."""
+"""The location of rows: a file, a folder, or a data set on the Hugging Face hub."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _DATA = re.compile(r"\.(jsonl?|ndjson|csv|tsv|parquet|arrow|txt|gz|zip|zst|bz2|x
 
 @dataclass(frozen=True)
 class Hub:
-    """A data set on the hub. ``split``: "" is the one that is called train."""
+    """A data set on the hub. ``split``: "" is the split train."""
 
     id: str
     split: str = ""
@@ -23,7 +23,7 @@ Where = Path | Hub
 
 
 def located(folder: Path, named: str) -> Where:
-    """What a study in ``folder`` names: what is there, else a hub id "org/name" or "org/name:split", else the path."""
+    """The location that a study in ``folder`` names: an existing path, else a hub id "org/name" or "org/name:split"."""
     path = folder / Path(named).expanduser()
     asked = _HUB.fullmatch(named)
     if asked is None or path.exists() or _DATA.search(named):

@@ -76,9 +76,9 @@ def _counts(study: Study) -> list[tuple[str, str]]:
         ("pairs", pairs),
         *(("left out", plain(sentence)) for sentence in material.left_out),
         *(
-            ("passed over", f"source {name}: columns without a meaning here: {_names(source.passed_over)}")
+            ("passed over", f"source {name}: columns without a meaning here: {_names(source.ignored_columns)}")
             for name, source in material.read_sources.items()
-            if source.passed_over
+            if source.ignored_columns
         ),
         ("legal moves", ", ".join(f"{lane} {number}" for lane, number in moves.items()) + ", from the starting recipe"),
         (

@@ -13,7 +13,7 @@ import pytest
 
 from probes.inputs.conversation import require_prompt
 from probes.inputs.messages import KEPT, ROLES, turns_of
-from probes.inputs.rows import MEANING, USED, texts_of
+from probes.inputs.rows import MEANINGFUL, USED, texts_of
 from probes.inputs.turns import plain
 
 DOC = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def check_tea(line: str) -> None:
 
 def test_the_page_names_every_column_role_and_key_that_has_a_meaning() -> None:
     assert len(BLOCKS) == 4
-    for name in (*MEANING, *USED, *KEPT):
+    for name in (*MEANINGFUL, *USED, *KEPT):
         assert f"`{name}`" in DOC or f'"{name}"' in DOC, name
     for role in ROLES:
         assert role in DOC
