@@ -57,14 +57,14 @@ def test_the_two_commands_are_the_first_that_a_reader_meets() -> None:
 
 
 @pytest.mark.parametrize("path", [one for one in PAGES if commands(one)], ids=lambda path: path.name)
-def test_every_command_is_one_that_is_taken(path: Path) -> None:
+def test_the_command_line_accepts_every_command_of_a_page(path: Path) -> None:
     for line in commands(path):
         words = shlex.split(line, comments=True)[1:]
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
             name, *words = words
             command = command.commands[name]
-        command.make_context(name, words)
+        assert command.make_context(name, words).command is command
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

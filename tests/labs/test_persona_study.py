@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from refusals import refusal
 
 from labs.persona.material import LAB as MATERIAL
 from labs.persona.texts import CATEGORIES, VOICES, answer, ask
@@ -31,7 +32,7 @@ def test_the_rubric_weighs_five_components_and_says_what_every_category_wants() 
 
 
 def test_the_rules_measure_every_category() -> None:
-    RulesScorer.check(RulesSettings(), LAB, load_prompts(LAB / "prompts.jsonl"))
+    assert refusal(RulesScorer.check, RulesSettings(), LAB, load_prompts(LAB / "prompts.jsonl")) == ""
 
 
 def test_the_rules_prefer_the_persona_to_every_other_voice() -> None:
