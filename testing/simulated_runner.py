@@ -3,9 +3,11 @@
 ``[runner] kind = "simulated"`` uses the world below; bench/decisions has others.
 """
 
+import json
 import math
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -77,6 +79,26 @@ class Hills:
         value += self.seed_noise * _normal("seed", probe.recipe.digest, probe.seed)
         value += self.sample_noise * _normal("sample", probe.id, prompt.id, sample)
         return min(10.0, max(0.0, value))
+
+
+@dataclass(frozen=True)
+class EffectWorld:
+    """``effect`` gives a recipe's effect on the score in a split, None where its training diverges.
+
+    The noise is normal with the same standard deviation for each seed and for each answer.
+    """
+
+    effect: Callable[[Recipe, str], float | None]
+    noise: float = 0.1
+    identity: str = "made for a test"
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
+        effect = self.effect(probe.recipe, probe.key.split)
+        if effect is None:
+            return None
+        chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
+        level = 5 + effect + chance.gauss(0, self.noise)
+        return [[level + chance.gauss(0, self.noise) for _ in range(probe.key.samples)] for _ in prompts]
 
 
 def open_simulated(material: Material, settings: RunnerSettings, runs: Path, quantization: str) -> "SimulatedRunner":
@@ -154,6 +176,32 @@ class SimulatedRunner:
             tokens=tokens,
             peak_gb=0.0,
         )
+
+
+class AnsweringRunner(SimulatedRunner):
+    """A simulated runner that also writes answers, as a model would, so that a session can harvest them."""
+
+    base = None  # type: ignore[assignment]
+
+    def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
+        outcome = super()._run_one(probe, listener)
+        if isinstance(outcome, Reading):
+            rows = "".join(json.dumps(self.answer(probe, score)) + "\n" for score in outcome.scores)
+            (self.store.directory(probe.id) / "answers.jsonl").write_text(rows, encoding="utf-8")
+        return outcome
+
+    def answer(self, probe: Probe, score: Score) -> dict[str, object]:
+        """A row of answers.jsonl."""
+        return {
+            "prompt": score.prompt,
+            "sample": score.sample,
+            "category": score.category,
+            "score": score.value,
+            "components": {"pass": score.value / 10},
+            "critical": [],
+            "outcome": score.outcome,
+            "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
+        }
 
 
 def _normal(*parts: object) -> float:

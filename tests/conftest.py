@@ -68,7 +68,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny model, pairs and prompts. Read-only: probes write elsewhere."""
     import tiny
 
+    from testing import simulated_study
+
     folder = tmp_path_factory.mktemp("tiny")
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     tiny.write_model(folder / "model")
     return folder

@@ -1,12 +1,13 @@
 """nightlane bench faults: what is lost, doubled or different after a kill, a power cut, a full disk, an input/output
 error or a damaged file, at any system call of any command.
 
-calls        which system calls change files, and the filter that has the kernel ask about them
-supervisor   runs one command in a forked process and answers those questions: count, record, fail, kill
-disk         what a power cut leaves of recorded calls
-scenario     what is run: a command, how a person goes on after a fault, what must be there in the end
-nights, commands, real    the scenarios
-compare      the undisturbed result against a disturbed one
-cases        one case, by its kind and number
-command      the plan, two processes, the table
+calls             which system calls change files, and the filter that makes the kernel ask about them
+supervisor        runs one command in a forked process; counts, records, fails or kills at its calls
+disk              what a power cut leaves of recorded calls
+scenario          a command, how a person recovers after a fault, and what must exist at the end
+nights, commands  the scenarios
+observe           what a command leaves, and the differences to a run without a fault
+cases             one case, by its kind and number
+damaged_files     damaged files of a workspace
+command, table    the plan, the two processes, the table
 """

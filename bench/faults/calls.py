@@ -1,4 +1,4 @@
-"""The system calls that change files, and a seccomp filter by which the kernel asks a supervisor about each of them."""
+"""The system calls that change files, and a seccomp filter that makes the kernel ask a supervisor about each one."""
 
 import ctypes
 import errno
@@ -12,10 +12,13 @@ from common.errors import MissingRequirement
 
 @dataclass(frozen=True)
 class Call:
-    """``form``: how its arguments are read. path: one path in the folder of a descriptor. paths: two of them. open: a
-    path with flags. write, pwrite, writev, pwritev: data to a descriptor, at its position or at an offset. size, grow:
-    a file's length. sync: of a descriptor. The position of the first argument is ``first``; a path without a folder's
-    descriptor has ``first`` -1."""
+    """A system call, with its number on each machine.
+
+    ``form`` says how its arguments are read. path: one path, relative to a folder's descriptor. paths: two of them.
+    open: a path with flags. write, pwrite, writev, pwritev: data for a descriptor, at its position or at an offset.
+    size, grow: the length of a file. sync: a descriptor. ``first`` is the position of the first folder's descriptor, -1
+    if the call has none.
+    """
 
     name: str
     form: str
@@ -51,7 +54,10 @@ CALLS = (
     Call("mkdirat", "path", 258, 34),
     Call("rmdir", "path", 84, None, -1),
 )
-_COPIES = {"x86_64": (40, 326), "aarch64": (71, 285)}  # sendfile, copy_file_range: told to be absent, so copies write
+_COPIES = {
+    "x86_64": (40, 326),
+    "aarch64": (71, 285),
+}  # sendfile, copy_file_range: reported as absent, so that copies use write
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _ASK, _FAIL = 0x7FFF0000, 0x7FC00000, 0x00050000
@@ -63,7 +69,7 @@ CHANGING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 def by_number() -> dict[int, Call]:
-    """The calls of this machine; MissingRequirement on one that has other numbers."""
+    """The calls by their numbers on this machine; MissingRequirement if they are unknown."""
     machine = platform.machine()
     if machine not in _AUDIT_ARCH:
         raise MissingRequirement(f"faults at system calls need x86-64 or AArch64, and this machine is {machine}")
@@ -71,33 +77,45 @@ def by_number() -> dict[int, Call]:
 
 
 def listen() -> int:
-    """Have every changing call of this thread, and of what it starts from now on, asked about; the listener's
-    descriptor. OSError where the kernel cannot."""
+    """Make the kernel ask about every changing call of this thread and of all that it starts.
+
+    Returns the descriptor on which it asks; OSError if the kernel cannot do this.
+    """
     code = b"".join(_filter(platform.machine()))
-    held = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(held))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     kernel = ctypes.CDLL(None, use_errno=True)
     if kernel.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "no_new_privs is refused")
     listener = int(kernel.syscall(_SECCOMP[platform.machine()], _MODE_FILTER, _NEW_LISTENER, program))
     if listener < 0:
-        raise OSError(ctypes.get_errno(), "the kernel gives no seccomp listener")
+        raise OSError(ctypes.get_errno(), "the kernel refuses a seccomp listener")
     return listener
 
 
 def _filter(machine: str) -> list[bytes]:
-    code = [_do(_LOAD, _ARCH), _do(_EQUAL, _AUDIT_ARCH[machine], 1, 0), _do(_RETURN, _ALLOW), _do(_LOAD, _NUMBER)]
+    code = [
+        _instruction(_LOAD, _ARCH),
+        _instruction(_EQUAL, _AUDIT_ARCH[machine], 1, 0),
+        _instruction(_RETURN, _ALLOW),
+        _instruction(_LOAD, _NUMBER),
+    ]
     for number, call in by_number().items():
         if call.form == "open":
-            flags = _do(_LOAD, _ARGUMENTS + 8 * (call.first + 2))
-            body = [flags, _do(_ANY_BIT, CHANGING, 1, 0), _do(_RETURN, _ALLOW), _do(_RETURN, _ASK)]
+            flags = _instruction(_LOAD, _ARGUMENTS + 8 * (call.first + 2))
+            body = [
+                flags,
+                _instruction(_ANY_BIT, CHANGING, 1, 0),
+                _instruction(_RETURN, _ALLOW),
+                _instruction(_RETURN, _ASK),
+            ]
         else:
-            body = [_do(_RETURN, _ASK)]
-        code += [_do(_EQUAL, number, 0, len(body)), *body]
+            body = [_instruction(_RETURN, _ASK)]
+        code += [_instruction(_EQUAL, number, 0, len(body)), *body]
     for number in _COPIES[machine]:
-        code += [_do(_EQUAL, number, 0, 1), _do(_RETURN, _FAIL | errno.ENOSYS)]
-    return [*code, _do(_RETURN, _ALLOW)]
+        code += [_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, _FAIL | errno.ENOSYS)]
+    return [*code, _instruction(_RETURN, _ALLOW)]
 
 
-def _do(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
+def _instruction(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("=HBBI", code, if_true, if_false, operand)

@@ -1,6 +1,6 @@
-"""One case: which fault of which scenario a kind and a number name, and what came of it.
+"""One case: a kind and a number select a scenario and a fault in it, and playing the case gives an outcome.
 
-A case is the same whenever it is played: `nightlane bench faults --kind kill --case 17` plays the 17th kill again.
+A case can be repeated: `nightlane bench faults --kind kill --case 17` plays the same kill each time.
 """
 
 import atexit
@@ -16,15 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bench.faults.commands import COMMANDS
-from bench.faults.compare import Result, differences
 from bench.faults.disk import Disk
-from bench.faults.nights import NIGHTS
-from bench.faults.real import REAL
-from bench.faults.scenario import Act, Scenario, Wrong, told
-from bench.faults.supervisor import Ended, Fault, Kind, Supervisor
+from bench.faults.nights import NIGHTS, REAL
+from bench.faults.observe import Observed, differences
+from bench.faults.scenario import Command, Misbehaved, Run, Scenario, problem_of
+from bench.faults.supervisor import Fault, Kind, ProcessResult, Supervisor
 from common.errors import MissingRequirement
 
 KINDS = {
@@ -35,13 +33,13 @@ KINDS = {
     "damaged": "damaged file",
     "real": "kill of a real night",
 }
-GOLDEN = (math.sqrt(5) - 1) / 2
-"""Its multiples are spread evenly, however many there are."""
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+"""The fractions of its multiples are spread evenly over [0, 1), whatever their number."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case; all four are empty where the edges hold. ``where``: the call that the fault met."""
+    """What went wrong in a case; the four lists are empty if nothing did. ``where``: the call that the fault hit."""
 
     kind: str
     number: int
@@ -59,9 +57,9 @@ class Outcome:
 
 
 def play(kind: str, number: int) -> Outcome:
-    """In this process, which must have no other Python thread; what it prepares is kept for the next case."""
+    """Play a case in this process, which must have no other Python thread. Prepared scenarios are kept."""
     if kind == "damaged":
-        from bench.faults.damaged import play_damaged
+        from bench.faults.damaged_files import play_damaged
 
         return play_damaged(number)
     name = scenario_of(kind, number).name
@@ -74,8 +72,8 @@ def play(kind: str, number: int) -> Outcome:
 
 @cache
 def _slots() -> Sequence[Scenario]:
-    """Scenarios take turns, by their weights."""
-    slots = [one for one in (*NIGHTS, *COMMANDS) for _ in range(one.weight)]
+    """The scenarios, each as often as its weight, in a random order."""
+    slots = [scenario for scenario in (*NIGHTS, *COMMANDS) for _ in range(scenario.weight)]
     random.Random("slots").shuffle(slots)
     return slots
 
@@ -90,23 +88,23 @@ _stages: dict[str, "Stage | RuntimeError"] = {}
 
 
 def _stage(name: str) -> "Stage":
-    """RuntimeError where the scenario does not hold without any fault; that is found out once."""
+    """The prepared scenario; RuntimeError if it fails without a fault. It is prepared once."""
     if name not in _stages:
         try:
-            _stages[name] = Stage(next(one for one in (*_slots(), REAL) if one.name == name))
+            _stages[name] = Stage(next(scenario for scenario in (*_slots(), REAL) if scenario.name == name))
         except RuntimeError as error:
             _stages[name] = error
-    found = _stages[name]
-    if isinstance(found, RuntimeError):
-        raise found
-    return found
+    stage = _stages[name]
+    if isinstance(stage, RuntimeError):
+        raise stage
+    return stage
 
 
 def require_possible() -> None:
-    """MissingRequirement where the kernel does not let one process answer another's system calls."""
+    """MissingRequirement unless the kernel lets one process answer the system calls of another."""
     folder = scratch()
     try:
-        Supervisor(folder, folder, 10).run(lambda: 0)
+        Supervisor(folder, folder, timeout=10).run(lambda: 0)
     except (OSError, ValueError) as error:
         raise MissingRequirement(
             f"faults at system calls need a kernel that lets a process ask another about them (seccomp user "
@@ -117,7 +115,7 @@ def require_possible() -> None:
 
 
 def scratch() -> Path:
-    """A folder in memory where there is one: what is tested is what was asked for, not the disk of this machine."""
+    """A new folder, in memory if possible: the cases test system calls, and the disk would only make them slow."""
     memory = Path("/dev/shm")
     base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     return Path(tempfile.mkdtemp(prefix="nightlane-faults-", dir=base))
@@ -125,7 +123,7 @@ def scratch() -> Path:
 
 @dataclass
 class Stage:
-    """A scenario prepared: its folder as the command finds it, and the result that no fault disturbed."""
+    """A prepared scenario: the folder that its command starts with, and the result of a run without a fault."""
 
     scenario: Scenario
     folder: Path = field(default_factory=scratch)
@@ -134,80 +132,82 @@ class Stage:
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
         self.root, self.template = self.folder / "root", self.folder / "template"
         self.root.mkdir()
-        self.supervisor = Supervisor(self.root, self.folder, self.scenario.seconds)
+        self.supervisor = Supervisor(self.root, self.folder, self.scenario.timeout)
         self.scenario.prepare(self.root, self.run)
         shutil.copytree(self.root, self.template, symlinks=True)
-        self.recorded = self._first()
-        self.wanted = self._settled([self.recorded])
-        if self.scenario.cuts:
-            self._require_whole_record()
-        undisturbed = self._fresh().run(self.scenario.act(self.root))
-        found = differences(self.wanted, self._settled([undisturbed]))
+        self.recorded = self._first_run()
+        self.expected = self._observe_success(self.recorded)
+        if self.scenario.power_cuts:
+            self._require_complete_record()
+        second = self._restored().run(self.scenario.command(self.root))
+        found = differences(self.expected, self._observe_success(second))
         if found.lost or found.doubled or found.different:
-            raise RuntimeError(f"{self.scenario.name} has not the same result twice: {str(found)[:600]}")
+            raise RuntimeError(f"{self.scenario.name} has a different result the second time: {str(found)[:600]}")
 
-    def run(self, act: Act, fault: Fault | None = None, record: bool = False, answers: str = "") -> Ended:
-        return self.supervisor.run(act, fault, record, answers or self.scenario.answers)
+    def run(self, command: Command, fault: Fault | None = None, record: bool = False, stdin: str = "") -> ProcessResult:
+        return self.supervisor.run(command, fault, record, stdin or self.scenario.stdin)
 
     def play(self, kind: str, number: int) -> Outcome:
         chance = random.Random(f"{kind} {number}")
-        at = 1 + int((number * GOLDEN) % 1.0 * self.recorded.count)
+        at = 1 + int((number * GOLDEN_RATIO) % 1.0 * self.recorded.count)
         if kind == "cut":
-            first, where = self._cut(at - 1, f"{kind} {number}")
+            first, where = self._cut_power(at - 1, f"{kind} {number}")
         else:
-            self._fresh()
-            first = self.run(self.scenario.act(self.root), Fault(_fault(kind, number, chance), at))
+            self._restored()
+            first = self.run(self.scenario.command(self.root), Fault(_fault(kind, number, chance), at))
             where = first.where
-        ends = [] if first.code == -signal.SIGKILL or kind == "cut" else [first]
-        missing = self.scenario.acknowledged(first.errors) - self.scenario.held(self.root)
-        lost = [f"told as done: {one}" for one in sorted(missing)]
+        results = [] if first.code == -signal.SIGKILL or kind == "cut" else [first]
+        missing = self.scenario.reported(first.stderr) - self.scenario.stored(self.root)
+        lost = [f"reported as done: {report}" for report in sorted(missing)]
         try:
-            return self._gone_on(kind, number, chance, where, ends, lost)
-        except Wrong as error:
+            return self._recovered(kind, number, chance, where, results, lost)
+        except Misbehaved as error:
             return Outcome(kind, number, self.scenario.name, where, lost, different=[str(error)])
 
-    def _gone_on(
-        self, kind: str, number: int, chance: random.Random, where: str, ends: list[Ended], lost: list[str]
+    def _recovered(
+        self, kind: str, number: int, chance: random.Random, where: str, results: list[ProcessResult], lost: list[str]
     ) -> Outcome:
-        """What a person comes to who goes on."""
-        met = int(bool(where))
-        for _ in range(_more(kind, number)):  # going on meets a fault, too
-            again = Fault(_fault(kind, number, chance), 1 + int(chance.random() * self.recorded.count))
-            for one in self.scenario.goes_on(self.root, _once(self.run, again)):
-                ends += [one] if one.code != -signal.SIGKILL else []
-                met += bool(one.where)
-                where += f", then {one.where}" if one.where else ""
-        after = list(self.scenario.goes_on(self.root, self.run))
-        wrong = [why for one in (*ends, *after) if (why := told(one))]
-        last = after[-1] if after else Ended()
-        strange = [f"exit {last.code}: {last.errors.strip()[-300:]}"] if last.code and not told(last) else []
+        """The outcome after a person has recovered, which may meet further faults."""
+        faults = int(bool(where))
+        for _ in range(_faults_during_recovery(kind, number)):
+            fault = Fault(_fault(kind, number, chance), 1 + int(chance.random() * self.recorded.count))
+            for result in self.scenario.recover(self.root, _with_fault(self.run, fault)):
+                results += [result] if result.code != -signal.SIGKILL else []
+                faults += bool(result.where)
+                where += f", then {result.where}" if result.where else ""
+        recovery = list(self.scenario.recover(self.root, self.run))
+        problems = [problem for result in (*results, *recovery) if (problem := problem_of(result))]
+        last = recovery[-1] if recovery else ProcessResult()
+        refused = last.code and not problem_of(last)
+        different = [f"exit {last.code}: {last.stderr.strip()[-300:]}"] if refused else []
         try:
-            found = differences(self.wanted, self.scenario.observe(self.root))
+            found = differences(self.expected, self.scenario.observe(self.root))
         except Exception as error:
-            return Outcome(kind, number, self.scenario.name, where, traceback=(*wrong, f"result unreadable: {error!r}"))
+            unreadable = f"result unreadable: {error!r}"
+            return Outcome(kind, number, self.scenario.name, where, traceback=(*problems, unreadable))
         return Outcome(
             kind,
             number,
             self.scenario.name,
             where,
-            (*lost, *found.lost),
-            found.doubled,
-            (*strange, *found.different),
-            tuple(wrong),
-            met,
+            lost=(*lost, *found.lost),
+            doubled=found.doubled,
+            different=(*different, *found.different),
+            traceback=tuple(problems),
+            faults=faults,
         )
 
-    def _require_whole_record(self) -> None:
-        """The model of the disk, without a power cut, has the files that there are."""
-        disk = self._disk(len(self.recorded.changes))
-        seen = disk.seen()
-        there = {
+    def _require_complete_record(self) -> None:
+        """RuntimeError unless the model of the disk, without a power cut, has the files that exist."""
+        modelled = self._disk(len(self.recorded.changes)).seen()
+        actual = {
             str(path): path.read_bytes() if path.is_file() else None
             for path in Path(self.supervisor.root).rglob("*")
             if not path.name.endswith("-shm")
         }
-        if seen != there:
-            wrong = sorted(name for name in seen.keys() | there.keys() if seen.get(name, 0) != there.get(name, 0))
+        if modelled != actual:
+            names = modelled.keys() | actual.keys()
+            wrong = sorted(name for name in names if modelled.get(name, 0) != actual.get(name, 0))
             raise RuntimeError(f"{self.scenario.name}: the recorded calls do not give {wrong[:5]}")
 
     def _disk(self, changes: int) -> Disk:
@@ -216,44 +216,46 @@ class Stage:
             disk.apply(change)
         return disk
 
-    def _cut(self, changes: int, seed: str) -> tuple[Ended, str]:
-        """The folder as a power cut leaves it, and what was told until then."""
+    def _cut_power(self, changes: int, seed: str) -> tuple[ProcessResult, str]:
+        """Leave the folder as a power cut after so many changes does; returns what stderr had until then, and where."""
         disk = self._disk(changes)
         shutil.rmtree(self.root)
         disk.cut(seed, self.root)
         change = self.recorded.changes[changes]
-        said = self.recorded.errors.encode()[: change.said].decode(errors="replace")
-        return Ended(errors=said), f"{change.kind} {os.path.relpath(change.path, self.supervisor.root)}"
+        stderr = self.recorded.stderr.encode()[: change.stderr_bytes].decode(errors="replace")
+        return ProcessResult(stderr=stderr), f"{change.kind} {os.path.relpath(change.path, self.supervisor.root)}"
 
-    def _fresh(self) -> "Stage":
+    def _restored(self) -> "Stage":
+        """This stage with the folder as it was before the command."""
         shutil.rmtree(self.root)
         shutil.copytree(self.template, self.root, symlinks=True)
         return self
 
-    def _settled(self, ends: Sequence[Ended]) -> Result:
-        for one in ends:
-            if told(one) or one.code:
-                raise RuntimeError(f"{self.scenario.name} fails without a fault, exit {one.code}: {one.errors[-2000:]}")
+    def _observe_success(self, result: ProcessResult) -> Observed:
+        """What a successful command left; RuntimeError if it failed."""
+        if problem_of(result) or result.code:
+            failure = f"exit {result.code}: {result.stderr[-2000:]}"
+            raise RuntimeError(f"{self.scenario.name} fails without a fault, {failure}")
         return self.scenario.observe(self.root)
 
-    def _first(self) -> Ended:
-        """The undisturbed run; what it imported is imported here, so that no case does it again."""
-        names, act = self.folder / "modules", self.scenario.act(self.root)
+    def _first_run(self) -> ProcessResult:
+        """Run the command without a fault, and import the modules that it imported, so that forks have them."""
+        names, command = self.folder / "modules", self.scenario.command(self.root)
 
-        def noting() -> int:
+        def noting_modules() -> int:
             try:
-                return act()
+                return command()
             finally:
                 names.write_text("\n".join(sys.modules), encoding="utf-8")
 
-        ended = self.run(noting, record=self.scenario.cuts)
+        result = self.run(noting_modules, record=self.scenario.power_cuts)
         for name in names.read_text(encoding="utf-8").split():
             if name not in sys.modules and not name.startswith("__"):
                 try:
                     importlib.import_module(name)
                 except Exception:
                     continue
-        return ended
+        return result
 
 
 def _fault(kind: str, number: int, chance: random.Random) -> Kind:
@@ -264,17 +266,15 @@ def _fault(kind: str, number: int, chance: random.Random) -> Kind:
     return "tear" if number % 2 else "kill"
 
 
-def _more(kind: str, number: int) -> int:
-    """How often going on is disturbed, too."""
+def _faults_during_recovery(kind: str, number: int) -> int:
     return 3 if kind == "real" else int(kind in ("kill", "cut") and number % 5 == 4)
 
 
-def _once(run: Any, fault: Fault) -> Any:
-    """``run`` whose first command meets the fault."""
-    waiting = [fault]
+def _with_fault(run: Run, fault: Fault) -> Run:
+    """``run`` with the fault in its first command."""
+    faults = [fault]
 
-    def faulty(act: Act, *_: Any, **given: Any) -> Ended:
-        ended: Ended = run(act, waiting.pop() if waiting else None, **given)
-        return ended
+    def faulty(command: Command, stdin: str = "") -> ProcessResult:
+        return run(command, faults.pop() if faults else None, stdin=stdin)
 
     return faulty

@@ -1,9 +1,9 @@
-"""nightlane bench faults: the plan, two processes that play it, and the table.
+"""nightlane bench faults: plans the cases, has two processes play them, and prints the table.
 
     nightlane bench faults [--quick] [--minutes 30] [--kind kill [--case 17]] [--json] [--output DIR]
 
-The table goes to stdout (JSON with --json), progress to stderr. --output writes faults.md and faults.json too. Exit
-status 0: nothing was lost, doubled or different and nothing ended in a traceback, in as many cases as were wanted.
+The table goes to stdout (JSON with --json), progress to stderr. --output also writes faults.md and faults.json. Exit
+status 0: all planned cases were played; nothing was lost, doubled or different, and nothing ended in a traceback.
 """
 
 import json
@@ -25,11 +25,13 @@ FULL: Mapping[str, int] = {"real": 8, "damaged": 4, "cut": 500, "full": 200, "er
 QUICK: Mapping[str, int] = {"cut": 20, "full": 10, "error": 10, "kill": 60}
 PROCESSES = 2
 ROOT = Path(__file__).parents[2]
-BATCH, FEW = 25, 500
+BATCH = 25
+FEW = 500
+"""Fewer cases than this are not divided into batches."""
 Batch = list[tuple[str, int]]
-QUICKLY = ("night with a harvest", "pairs vote", "pairs export, then finetune", "labs build", "init")
-"""What --quick runs: to prepare all scenarios takes longer than it may."""
-ALONE = {
+QUICK_SCENARIOS = ("night with a harvest", "pairs vote", "pairs export, then finetune", "labs build", "init")
+"""The scenarios of --quick, because preparing all of them takes too long."""
+ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -50,19 +52,19 @@ def main(
     if kind is not None and kind not in KINDS:
         raise BadInput(f"--kind {kind!r} is not known; use one of {', '.join(KINDS)}")
     if case is not None and kind is None:
-        raise BadInput(f"--case {case} is of a kind; name it with --kind, one of {', '.join(KINDS)}")
+        raise BadInput(f"--case {case} needs the kind of the case; add --kind, one of {', '.join(KINDS)}")
     require_possible()
     wanted = QUICK if quick and kind not in set(FULL) - set(QUICK) else FULL
     cases = {name: _numbers(name, wanted) for name in wanted if kind in (None, name)}
     if kind is not None and case is not None:
         cases = {kind: [case]}
-    begun = time.monotonic()
-    ends = begun + 60 * (minutes if minutes is not None else 2 if quick else 30)
-    outcomes = list(_played(cases, ends))
-    seconds = time.monotonic() - begun
-    asked = {name: len(numbers) for name, numbers in cases.items()}
-    data = as_data(outcomes, asked, seconds)
-    text = markdown(outcomes, asked, seconds) if case is None else details(outcomes)
+    started = time.monotonic()
+    deadline = started + 60 * (minutes if minutes is not None else 2 if quick else 30)
+    outcomes = list(_play_all(cases, deadline))
+    seconds = time.monotonic() - started
+    planned = {name: len(numbers) for name, numbers in cases.items()}
+    data = as_data(outcomes, planned, seconds)
+    text = markdown(outcomes, planned, seconds) if case is None else details(outcomes)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "faults.md").write_text(text, encoding="utf-8")
@@ -72,16 +74,16 @@ def main(
 
 
 def _numbers(kind: str, wanted: Mapping[str, int]) -> list[int]:
-    """The first so many of a kind; quickly, those of few scenarios."""
+    """The first numbers of a kind; with --quick, only those of a few scenarios."""
     quick = wanted is QUICK
-    return list(islice((n for n in count() if not quick or scenario_of(kind, n).name in QUICKLY), wanted[kind]))
+    return list(islice((n for n in count() if not quick or scenario_of(kind, n).name in QUICK_SCENARIOS), wanted[kind]))
 
 
-def _played(cases: Mapping[str, Sequence[int]], ends: float) -> Iterator[Outcome]:
-    """The outcomes, as they come; cases whose turn comes after the end are not played."""
-    waiting, outcomes = _Waiting(_batches(cases)), queue.SimpleQueue[Outcome | None]()
+def _play_all(cases: Mapping[str, Sequence[int]], deadline: float) -> Iterator[Outcome]:
+    """The outcomes as they arrive; no case starts after the deadline."""
+    waiting, outcomes = _Queue(_batches(cases)), queue.SimpleQueue[Outcome | None]()
     for number in range(PROCESSES):
-        threading.Thread(target=_drive, args=(number, waiting, outcomes, ends), daemon=True).start()
+        threading.Thread(target=_drive, args=(number, waiting, outcomes, deadline), daemon=True).start()
     total, done, bad, running, shown = sum(map(len, cases.values())), 0, 0, PROCESSES, time.monotonic()
     while running:
         if (outcome := outcomes.get()) is None:
@@ -91,37 +93,36 @@ def _played(cases: Mapping[str, Sequence[int]], ends: float) -> Iterator[Outcome
             yield outcome
         if time.monotonic() - shown > 5 or not running:
             shown = time.monotonic()
-            told = f"{done} of {total} cases, {bad} of them wrong, at most {max(0.0, ends - shown):.0f} s left"
-            print(f"bench faults: {told} ...", file=sys.stderr, flush=True)
+            progress = f"{done} of {total} cases, {bad} of them wrong, at most {max(0.0, deadline - shown):.0f} s left"
+            print(f"bench faults: {progress} ...", file=sys.stderr, flush=True)
 
 
-class _Waiting:
-    """What is still to be played. A process goes on with the scenarios that it has prepared, and takes another's when
-    it has none left."""
+class _Queue:
+    """The batches that nobody has played yet. A process prefers the scenarios that it has prepared."""
 
     def __init__(self, batches: list[Batch]) -> None:
         self.batches, self.owner, self.lock = batches, dict[str, int](), threading.Lock()
 
     def take(self, process: int) -> Batch | None:
         with self.lock:
-            found = next((one for one in self.batches if self._owned(one, process)), None)
-            if found is None and self.batches:
-                found = self.batches[-1]
-            if found is not None:
-                self.batches.remove(found)
-            return found
+            batch = next((batch for batch in self.batches if self._is_owner(process, batch)), None)
+            if batch is None and self.batches:
+                batch = self.batches[-1]
+            if batch is not None:
+                self.batches.remove(batch)
+            return batch
 
-    def _owned(self, batch: Batch, process: int) -> bool:
+    def _is_owner(self, process: int, batch: Batch) -> bool:
         return self.owner.setdefault(scenario_of(*batch[0]).name, process) == process
 
 
-def _drive(process: int, waiting: _Waiting, outcomes: "queue.SimpleQueue[Outcome | None]", ends: float) -> None:
-    """Have one process play batches until there are none or the time is over. One that dies is an outcome, too."""
+def _drive(process: int, waiting: _Queue, outcomes: "queue.SimpleQueue[Outcome | None]", deadline: float) -> None:
+    """Have one process play batches until none is left or the time is over. Its death is an outcome, too."""
     worker: subprocess.Popen[str] | None = None
     try:
         while batch := waiting.take(process):
             for kind, number in batch:
-                if time.monotonic() > ends:
+                if time.monotonic() > deadline:
                     return
                 worker = worker or _worker()
                 assert worker.stdin is not None
@@ -131,8 +132,8 @@ def _drive(process: int, waiting: _Waiting, outcomes: "queue.SimpleQueue[Outcome
                     outcomes.put(Outcome(**json.loads(line)))
                     continue
                 worker.communicate()
-                died = (f"the process that played it died, exit {worker.returncode}",)
-                outcomes.put(Outcome(kind, number, scenario_of(kind, number).name, "", traceback=died))
+                death = (f"the process that played it died, exit {worker.returncode}",)
+                outcomes.put(Outcome(kind, number, scenario_of(kind, number).name, "", traceback=death))
                 worker = None
     finally:
         if worker is not None:
@@ -148,26 +149,28 @@ def _worker() -> "subprocess.Popen[str]":
         text=True,
         bufsize=1,
         cwd=ROOT,
-        env={**os.environ, **ALONE},
+        env={**os.environ, **ENVIRONMENT},
     )
 
 
 def _batches(cases: Mapping[str, Sequence[int]]) -> list[Batch]:
-    """Cases of one scenario follow each other, because a process prepares it once. The rarer kinds come first, and
-    scenarios take turns, so that an end before all is played leaves none out."""
+    """The cases in batches of one scenario each, because a process prepares a scenario once.
+
+    Rare kinds come first, and scenarios take turns, so that a deadline leaves out no kind and no scenario.
+    """
     if sum(map(len, cases.values())) < FEW:
-        return _joined([[(kind, number)] for kind, numbers in cases.items() for number in numbers])
+        return _by_scenario([[(kind, number)] for kind, numbers in cases.items() for number in numbers])
     batches = []
     for kind, numbers in cases.items():
-        whole = _joined([[(kind, number)] for number in numbers])
-        turns = [(at, mine[at : at + BATCH]) for mine in whole for at in range(0, len(mine), BATCH)]
+        scenarios = _by_scenario([[(kind, number)] for number in numbers])
+        turns = [(start, own[start : start + BATCH]) for own in scenarios for start in range(0, len(own), BATCH)]
         batches += [batch for _, batch in sorted(turns, key=lambda turn: turn[0])]
     return batches
 
 
-def _joined(batches: Sequence[Batch]) -> list[Batch]:
-    """One of each scenario."""
-    own: dict[str, Batch] = {}
+def _by_scenario(batches: Sequence[Batch]) -> list[Batch]:
+    """One batch for each scenario."""
+    merged: dict[str, Batch] = {}
     for batch in batches:
-        own.setdefault(scenario_of(*batch[0]).name, []).extend(batch)
-    return list(own.values())
+        merged.setdefault(scenario_of(*batch[0]).name, []).extend(batch)
+    return list(merged.values())

@@ -1,5 +1,5 @@
-"""Every command of the product that writes, under faults. A person whose command was cut short gives it again; where a
-folder is refused because something is in it, they name a new one, which here is the same one emptied."""
+"""The scenarios of all commands that write. A person whose command was interrupted repeats it. If the command refuses
+the output folder because it is not empty, they choose another one; here it is the same folder, emptied."""
 
 import json
 import shutil
@@ -10,27 +10,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.faults.compare import Result
-from bench.faults.nights import night, write_rows, write_study
+from bench.faults.nights import PLAIN, night
 from bench.faults.nights import observe as observe_night
-from bench.faults.scenario import Act, Run, Scenario, Wrong, again, lines_of, nightlane, plain, rows_of
-from bench.faults.supervisor import Ended
+from bench.faults.observe import Observed, lines_of, rows_of, without_times
+from bench.faults.scenario import Command, Misbehaved, Run, Scenario, nightlane, repeat
+from bench.faults.supervisor import ProcessResult
 from cli import main as command_line
 from lanes import Recipe
+from testing.simulated_study import write_jsonl, write_study
 
 ROWS = 6
 VOTER = ("--by", "ann")
 
 
-def _rows(root: Path, run: Run) -> None:
-    """The stores that took a file of pairs."""
-    _file(root, run)
-    _must(run(_import(root)))
+def _write_stores(root: Path, run: Run) -> None:
+    """Stores with imported pairs."""
+    _write_pairs(root, run)
+    _require_success(run(_import(root)))
 
 
-def _file(root: Path, run: Run) -> None:
+def _write_pairs(root: Path, run: Run) -> None:
     """A study, and a file of pairs."""
-    write_study(root / "study", 4, "")
+    write_study(root / "study")
     words = ("lamp", "harbour", "storm", "keeper", "anchor", "gull")
     rows = [
         {
@@ -42,105 +43,105 @@ def _file(root: Path, run: Run) -> None:
         }
         for number, word in enumerate(words[:ROWS])
     ]
-    write_rows(root / "pairs.jsonl", rows)
+    write_jsonl(root / "pairs.jsonl", rows)
 
 
-def _import(root: Path) -> Act:
-    given = ("--kind", "dpo", "--study", root / "study" / "study.toml", *VOTER)
-    return nightlane("pairs", "import", root / "pairs.jsonl", *given, "--workspace", root)
+def _import(root: Path) -> Command:
+    options = ("--kind", "dpo", "--study", root / "study" / "study.toml", *VOTER)
+    return nightlane("pairs", "import", root / "pairs.jsonl", *options, "--workspace", root)
 
 
 def _ids(root: Path) -> list[str]:
     return [json.loads(line)["id"] for line in (root / "runs/rl_data/dpo.jsonl").read_text("utf-8").splitlines()]
 
 
-def _votes(root: Path, run: Run) -> None:
-    _rows(root, run)
-    votes = [{"id": name, "vote": ("up", "down", "flip")[place % 3]} for place, name in enumerate(_ids(root))]
-    write_rows(root / "votes.jsonl", votes)
+def _write_votes(root: Path, run: Run) -> None:
+    _write_stores(root, run)
+    votes = [{"id": name, "vote": ("up", "down", "flip")[number % 3]} for number, name in enumerate(_ids(root))]
+    write_jsonl(root / "votes.jsonl", votes)
 
 
-def _import_votes(root: Path) -> Act:
+def _import_votes(root: Path) -> Command:
     return nightlane("pairs", "import", root / "votes.jsonl", "--kind", "votes", *VOTER, "--workspace", root)
 
 
-def _vote(root: Path) -> Act:
+def _vote(root: Path) -> Command:
     return nightlane("pairs", "vote", _ids(root)[0], "up", *VOTER, "--workspace", root)
 
 
-def _review(root: Path) -> Act:
+def _review(root: Path) -> Command:
     return nightlane("pairs", "review", "--kind", "dpo", "--rows", ROWS, *VOTER, "--workspace", root)
 
 
-def _review_rest(root: Path, run: Run) -> Sequence[Ended]:
-    """The rows that are left, which come first."""
+def _review_rest(root: Path, run: Run) -> Sequence[ProcessResult]:
+    """Review the rows that have no vote yet; the command shows them first."""
     path = root / "runs" / "rl_data" / "reviews.jsonl"
-    done = sum(not line.startswith("no JSON") for line in rows_of(path))
-    return [run(_review(root), answers="good\n" * (ROWS - done) + "quit\n")]
+    reviewed = sum(not line.startswith("no JSON") for line in rows_of(path))
+    return [run(_review(root), stdin="good\n" * (ROWS - reviewed) + "quit\n")]
 
 
-def _certify(root: Path) -> Act:
+def _certify(root: Path) -> Command:
     return nightlane("pairs", "certify", "--text", "--workspace", root)
 
 
-def _export(form: str) -> Callable[[Path], Act]:
+def _export(form: str) -> Callable[[Path], Command]:
     return lambda root: nightlane(
         "pairs", "export", root / "out", "--kind", "dpo", "--format", form, "--workspace", root
     )
 
 
-def _export_proposals(root: Path) -> Act:
+def _export_proposals(root: Path) -> Command:
     return nightlane("pairs", "export", root / "out", "--kind", "proposer", "--workspace", root)
 
 
-def _elsewhere(act: Callable[[Path], Act]) -> Callable[[Path, Run], Sequence[Ended]]:
-    """Again, and into an emptied folder where what is there is refused."""
+def _repeat_in_empty_folder(command: Callable[[Path], Command]) -> Callable[[Path, Run], Sequence[ProcessResult]]:
+    """Repeat the command, and once more after emptying the output folder if that is refused."""
 
-    def goes_on(root: Path, run: Run) -> Sequence[Ended]:
-        ends = [run(act(root))]
-        if ends[0].code == 2:
+    def recover(root: Path, run: Run) -> Sequence[ProcessResult]:
+        results = [run(command(root))]
+        if results[0].code == 2:
             shutil.rmtree(root / "out")
-            ends.append(run(act(root)))
-        return ends
+            results.append(run(command(root)))
+        return results
 
-    return goes_on
+    return recover
 
 
-def _export_then_train(root: Path, run: Run) -> Sequence[Ended]:
-    """What an export left half is never trained on: nobody has looked at these rows, and finetune must say so."""
+def _refuse_partial_export(root: Path, run: Run) -> Sequence[ProcessResult]:
+    """finetune must refuse a partial export, because nobody has reviewed its rows. Then repeat the export."""
     if (root / "out" / "train.jsonl").exists():
-        ended = run(_finetune(root, "trained"))
-        if ended.code not in (2, -signal.SIGKILL):
-            raise Wrong(f"finetune took an export that nobody looked at, exit {ended.code}")
-    return _elsewhere(_export("jsonl"))(root, run)
+        result = run(_finetune(root, "trained"))
+        if result.code not in (2, -signal.SIGKILL):
+            raise Misbehaved(f"finetune accepted an export that nobody has reviewed, exit {result.code}")
+    return _repeat_in_empty_folder(_export("jsonl"))(root, run)
 
 
-def _study(root: Path, run: Run) -> None:
+def _write_export_study(root: Path, run: Run) -> None:
     """A study whose only source is the export at ``out``."""
-    _rows(root, run)
+    _write_stores(root, run)
     (root / "study" / "none").mkdir()
     path = root / "study" / "study.toml"
     text = path.read_text("utf-8").replace('"good.jsonl"', '"../out/train.jsonl"')
     path.write_text(text.replace('mixture = "even"', 'mixture = "good_only"'), encoding="utf-8")
 
 
-def _exported(root: Path, run: Run) -> None:
-    _study(root, run)
-    _must(run(_export("jsonl")(root)))
+def _write_export(root: Path, run: Run) -> None:
+    _write_export_study(root, run)
+    _require_success(run(_export("jsonl")(root)))
     (root / "out").rename(root / "mined")
     path = root / "study" / "study.toml"
     path.write_text(path.read_text("utf-8").replace("../out/", "../mined/"), encoding="utf-8")
 
 
-def _finetune(root: Path, output: str, *more: str) -> Act:
+def _finetune(root: Path, output: str, *more: str) -> Command:
     study = root / "study" / "study.toml"
     return nightlane(
-        "finetune", study, "--output", root / output, "--steps", 2, *more, "--workspace", root, before=_no_training
+        "finetune", study, "--output", root / output, "--steps", 2, *more, "--workspace", root, before=_replace_trainer
     )
 
 
-def _no_training() -> None:
-    """Everything of a full-length run but the model: what stands in for the trainer writes the files it writes."""
+def _replace_trainer() -> None:
+    """Full-length runs have no model: a stub writes the files of the trainer."""
     from common.files import write_durably
     from finetune import plan, run
 
@@ -175,15 +176,15 @@ def _no_training() -> None:
     plan.__dict__["require_fit"] = lambda *_: None
 
 
-def _report(root: Path) -> Act:
+def _report(root: Path) -> Command:
     return nightlane("report", "--workspace", root)
 
 
-def _init(root: Path) -> Act:
+def _init(root: Path) -> Command:
     return nightlane("init", root / "out")
 
 
-def _problems(root: Path, run: Run) -> None:
+def _write_problems(root: Path, run: Run) -> None:
     check = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
     problem = {
         "task_id": "T/add",
@@ -192,25 +193,26 @@ def _problems(root: Path, run: Run) -> None:
         "canonical_solution": "    return a + b\n",
         "test": check,
     }
-    write_rows(root / "problems.jsonl", [problem])
+    write_jsonl(root / "problems.jsonl", [problem])
     texts = ("    return a + b\n", "    return a - b\n")
-    write_rows(root / "samples.jsonl", [{"task_id": "T/add", "completion": text} for text in texts])
+    write_jsonl(root / "samples.jsonl", [{"task_id": "T/add", "completion": text} for text in texts])
 
 
-def _evaluate(root: Path) -> Act:
-    given = ("--problems", root / "problems.jsonl", "--samples", root / "samples.jsonl")
-    return nightlane("evaluate", *given, "--workspace", root)
+def _evaluate(root: Path) -> Command:
+    options = ("--problems", root / "problems.jsonl", "--samples", root / "samples.jsonl")
+    return nightlane("evaluate", *options, "--workspace", root)
 
 
-def _last_evaluation(root: Path) -> Result:
+def _last_evaluation(root: Path) -> Observed:
     folders = sorted((root / "runs").glob("evaluation-*"))
     if not folders:
         return {}
-    return {"results": rows_of(folders[-1] / "results.jsonl"), "files": sorted(x.name for x in folders[-1].iterdir())}
+    files = sorted(path.name for path in folders[-1].iterdir())
+    return {"results": rows_of(folders[-1] / "results.jsonl"), "files": files}
 
 
-def _lab(root: Path) -> Act:
-    """The building of a lab, of files as small as these; a model would be trained in the place of its base."""
+def _build_lab(root: Path) -> Command:
+    """Build a lab of tiny files; a stub writes the base model instead of training it."""
 
     def build(**_: object) -> None:
         from labs._build.files import replace_folder
@@ -235,77 +237,95 @@ def _lab(root: Path) -> Act:
     return nightlane(before=lambda: setattr(command_line, "app", build))
 
 
-def _must(ended: Ended) -> None:
-    if ended.code:
-        raise RuntimeError(f"a scenario cannot be prepared: exit {ended.code}, {ended.errors[-2000:]}")
+def _require_success(result: ProcessResult) -> None:
+    if result.code:
+        raise RuntimeError(f"a scenario cannot be prepared: exit {result.code}, {result.stderr[-2000:]}")
 
 
-def _night(root: Path, run: Run) -> None:
-    """With a KEEP and, before it, something worse: a pair for a proposer."""
-    before = night("night before", _all_but_one, 3, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0")
-    before.prepare(root, run)
-    _must(run(before.act(root)))
+def _run_night(root: Path, run: Run) -> None:
+    """A night with a DISCARD and then a KEEP, which give a pair for the proposer."""
+    scenario = night("night before", _one_bad_order, 3, policy=PLAIN)
+    scenario.prepare(root, run)
+    _require_success(run(scenario.command(root)))
 
 
-def _all_but_one(recipe: Recipe, split: str) -> float:
+def _one_bad_order(recipe: Recipe, split: str) -> float:
     return {"short_first": -2.0, "shuffle": 0.0}.get(recipe.curriculum, 2.0)
 
 
-def _stores(root: Path) -> Result:
+def _stores(root: Path) -> Observed:
     """The stores' files, without times."""
     return {path.name: rows_of(path, (), ("time",)) for path in sorted((root / "runs" / "rl_data").glob("*.jsonl"))}
 
 
-def _files(*folders: str) -> Callable[[Path], Result]:
-    """Every file under some folders, line by line; binary ones by their length."""
+def _files(*folders: str) -> Callable[[Path], Observed]:
+    """The lines of every file in some folders; of Parquet files and the like only whether they are empty."""
 
-    def observe(root: Path) -> Result:
-        found: dict[str, Sequence[str]] = {}
+    def observe(root: Path) -> Observed:
+        observed: dict[str, Sequence[str]] = {}
         for path in sorted(path for folder in folders for path in (root / folder).rglob("*") if path.is_file()):
             name = str(path.relative_to(root))
             if path.name in ("lock", "report.md") or path.suffix == ".parquet":
-                found[name] = [str(path.stat().st_size > 0 or path.name == "lock")]
+                observed[name] = [str(path.stat().st_size > 0 or path.name == "lock")]
             else:
-                found[name] = [plain(line.replace(str(root), "ROOT")) for line in lines_of(path)]
-        return found
+                observed[name] = [without_times(line.replace(str(root), "ROOT")) for line in lines_of(path)]
+        return observed
 
     return observe
 
 
-def _with_stores(observe: Callable[[Path], Result]) -> Callable[[Path], Result]:
+def _with_stores(observe: Callable[[Path], Observed]) -> Callable[[Path], Observed]:
     return lambda root: {**observe(root), **_stores(root)}
 
 
+def _nothing(root: Path, run: Run) -> None:
+    """The command needs no files."""
+
+
+def _finetune_unreviewed(root: Path) -> Command:
+    return _finetune(root, "out", "--unreviewed")
+
+
 COMMANDS = (
-    Scenario("init", lambda root, run: None, _init, _elsewhere(_init), _files("out"), weight=5),
-    Scenario("pairs import", _file, _import, again(_import), _stores, weight=8),
-    Scenario("pairs import of votes", _votes, _import_votes, again(_import_votes), _stores, weight=5),
-    Scenario("pairs vote", _rows, _vote, again(_vote), _stores, weight=5),
-    Scenario("pairs review", _rows, _review, _review_rest, _stores, answers="good\n" * ROWS, weight=5),
-    Scenario("pairs certify", _rows, _certify, again(_certify), _stores, weight=2),
+    Scenario("init", _nothing, _init, _repeat_in_empty_folder(_init), _files("out"), weight=5),
+    Scenario("pairs import", _write_pairs, _import, repeat(_import), _stores, weight=8),
+    Scenario("pairs import of votes", _write_votes, _import_votes, repeat(_import_votes), _stores, weight=5),
+    Scenario("pairs vote", _write_stores, _vote, repeat(_vote), _stores, weight=5),
+    Scenario("pairs review", _write_stores, _review, _review_rest, _stores, stdin="good\n" * ROWS, weight=5),
+    Scenario("pairs certify", _write_stores, _certify, repeat(_certify), _stores, weight=2),
     Scenario(
         "pairs export, then finetune",
-        _study,
+        _write_export_study,
         _export("jsonl"),
-        _export_then_train,
+        _refuse_partial_export,
         _with_stores(_files("out")),
         weight=8,
     ),
     Scenario(
-        "pairs export as parquet", _rows, _export("parquet"), _elsewhere(_export("parquet")), _files("out"), weight=5
+        "pairs export as parquet",
+        _write_stores,
+        _export("parquet"),
+        _repeat_in_empty_folder(_export("parquet")),
+        _files("out"),
+        weight=5,
     ),
     Scenario(
-        "pairs export of proposals", _night, _export_proposals, _elsewhere(_export_proposals), _files("out"), weight=5
+        "pairs export of proposals",
+        _run_night,
+        _export_proposals,
+        _repeat_in_empty_folder(_export_proposals),
+        _files("out"),
+        weight=5,
     ),
     Scenario(
         "finetune",
-        _exported,
-        lambda root: _finetune(root, "out", "--unreviewed"),
-        _elsewhere(lambda root: _finetune(root, "out", "--unreviewed")),
+        _write_export,
+        _finetune_unreviewed,
+        _repeat_in_empty_folder(_finetune_unreviewed),
         _with_stores(_files("out", "mined")),
         weight=8,
     ),
-    Scenario("report", _night, _report, again(_report), observe_night, weight=5),
-    Scenario("evaluate", _problems, _evaluate, again(_evaluate), _last_evaluation, weight=1),
-    Scenario("labs build", lambda root, run: None, _lab, again(_lab), _files("build"), weight=8),
+    Scenario("report", _run_night, _report, repeat(_report), observe_night, weight=5),
+    Scenario("evaluate", _write_problems, _evaluate, repeat(_evaluate), _last_evaluation, weight=1),
+    Scenario("labs build", _nothing, _build_lab, repeat(_build_lab), _files("build"), weight=8),
 )

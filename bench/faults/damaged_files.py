@@ -1,5 +1,5 @@
-"""Every file of a workspace damaged in every way, and every command run on it: a traceback is a defect, and so is a
-command that says something else than before without a word of it.
+"""Damages every file of a workspace in every way and runs every command on it. A traceback is a defect, and so is
+output that differs without a message.
 
     damage_table(workspace, study) -> Table
 
@@ -7,6 +7,7 @@ The workspace is copied for each case and never changed. Commands run in this pr
 """
 
 import io
+import json
 import os
 import re
 import shutil
@@ -16,28 +17,31 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 from agent.ledger.store import Ledger
+from bench.faults.cases import Outcome, scratch
+from bench.faults.nights import NIGHTS, use_harvest_world
+from bench.faults.supervisor import Fault, Supervisor
 
 Damage = Callable[[Path], None]
-Say = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
 
 def _flip(share: float) -> Damage:
-    def act(path: Path) -> None:
+    def flip(path: Path) -> None:
         content = bytearray(path.read_bytes())
         if content:
             content[int(share * (len(content) - 1))] ^= 1
             path.write_bytes(bytes(content))
 
-    return act
+    return flip
 
 
-def _cut(share: float) -> Damage:
+def _truncate(share: float) -> Damage:
     return lambda path: os.truncate(path, int(share * path.stat().st_size))
 
 
@@ -58,9 +62,9 @@ def _folder(path: Path) -> None:
 
 DAMAGES: Mapping[str, Damage] = {
     "deleted": Path.unlink,
-    "empty": _cut(0.0),
+    "empty": _truncate(0.0),
     "cut to 30 bytes": lambda path: os.truncate(path, min(30, path.stat().st_size)),
-    "cut in the middle": _cut(0.5),
+    "cut in the middle": _truncate(0.5),
     "its end cut off": lambda path: os.truncate(path, max(0, path.stat().st_size - 7)),
     "garbage": _garbage,
     "zeros in the middle": _zeros,
@@ -90,18 +94,19 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "runs/rl_data/*.jsonl": PAIRS,
     "runs/worker-*.log": ("resume", "doctor"),
 }
-"""The files of a workspace, and the commands that meet them. Of a pattern's files the last is damaged, of the stores
-each."""
-
-
-FREE = re.compile(r'"free_gb": [\d.]+')
-"""Of status --json: what changes while nothing happens."""
+"""The files of a workspace, and the commands that read them. A pattern stands for its last file, except that of the
+stores, which stands for all."""
+FREE_SPACE = re.compile(r'"free_gb": [\d.]+')
+"""The part of status --json that changes by itself."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One command on a workspace with one damaged file. ``code``: its exit code, None for a traceback, which ``says``
-    has then; else what it wrote to stderr. ``changed``: it printed something else than on the whole workspace."""
+    """One command on a workspace with one damaged file.
+
+    ``code`` is its exit code, None after a traceback; ``says`` is the traceback or the content of stderr. ``changed``:
+    its stdout differs from that on the undamaged workspace.
+    """
 
     file: str
     damage: str
@@ -121,8 +126,8 @@ class Table:
 
     @property
     def unnoticed(self) -> tuple[Case, ...]:
-        """Commands that printed something else and said nothing, where ``doctor`` finds nothing either."""
-        seen = {(case.file, case.damage) for case in self.cases if case.command == "doctor" and case.code}
+        """Cases whose output changed without a message and whose damage ``doctor`` does not find either."""
+        found_by_doctor = {(case.file, case.damage) for case in self.cases if case.command == "doctor" and case.code}
         return tuple(
             case
             for case in self.cases
@@ -130,57 +135,108 @@ class Table:
             and case.changed
             and case.code == 0
             and not case.says
-            and (case.file, case.damage) not in seen
+            and (case.file, case.damage) not in found_by_doctor
         )
 
     def lines(self) -> Iterator[str]:
-        """As a table in Markdown: by file and damage, the exit codes of its commands."""
+        """A Markdown table with the exit codes of the commands by file and damage."""
         yield "| file | damage | tracebacks | unnoticed | exit codes |"
         yield "|---|---|---:|---:|---|"
-        bad, unseen = set(self.tracebacks), set(self.unnoticed)
-        for where in dict.fromkeys((case.file, case.damage) for case in self.cases):
-            own = [case for case in self.cases if (case.file, case.damage) == where]
-            codes = Counter(str(case.code) for case in own)
-            told = ", ".join(f"{code}: {number}" for code, number in sorted(codes.items()))
+        tracebacks, unnoticed = set(self.tracebacks), set(self.unnoticed)
+        for file, damage in dict.fromkeys((case.file, case.damage) for case in self.cases):
+            own = [case for case in self.cases if (case.file, case.damage) == (file, damage)]
+            counts = Counter(str(case.code) for case in own)
+            codes = ", ".join(f"{code}: {number}" for code, number in sorted(counts.items()))
             yield (
-                f"| {where[0]} | {where[1]} | {len(bad.intersection(own))} | {len(unseen.intersection(own))} | {told} |"
+                f"| {file} | {damage} | {len(tracebacks.intersection(own))} | {len(unnoticed.intersection(own))} "
+                f"| {codes} |"
             )
 
 
 def damage_table(
-    workspace: Path, study: Path, round_of: int | None = None, only: Sequence[str] = (), say: Say = lambda text: None
+    workspace: Path,
+    study: Path,
+    round_of: int | None = None,
+    only: Sequence[str] = (),
+    show_progress: ShowProgress = lambda file: None,
 ) -> Table:
-    """Damage a copy of the workspace for each case. ``study``: its study.toml, which the workspace's sessions name.
-    ``round_of``: each file has one damage instead of all, and another one in each round. ``only``: the commands to run,
-    where not all are."""
+    """Run the commands on damaged copies of the workspace. ``study``: the study.toml of the workspace's sessions.
+
+    ``round_of``: each file gets only one damage, a different one in each round. ``only``: the commands to run; all if
+    it is empty.
+    """
     damages = dict(DAMAGES)
     if os.geteuid() == 0:
-        damages.pop("unreadable", None)  # nothing is, to the superuser
+        damages.pop("unreadable", None)  # the superuser can read every file
     cases: list[Case] = []
-    copy = workspace.with_name(f"{workspace.name}-damaged")  # beside it: sessions name their study from there
+    copy = workspace.with_name(
+        f"{workspace.name}-damaged"
+    )  # a sibling, because sessions have relative paths to studies
     with tempfile.TemporaryDirectory() as folder:
         commands = _commands(workspace, copy, study, Path(folder))
-        fit = [name for name in commands if not only or name in only]
-        whole = {name: _run(workspace, copy, commands[name])[1] for name in fit if name not in WRITING}
+        chosen = [name for name in commands if not only or name in only]
+        undamaged = {name: _run(workspace, copy, commands[name])[1] for name in chosen if name not in WRITING}
         for number, (file, readers) in enumerate(_files(workspace).items()):
-            say(file)
-            chosen = damages if round_of is None else [list(damages)[(number + 5 * round_of) % len(damages)]]
-            for damage in chosen:
-                for name in (name for name in readers if name in fit):
-                    hit = partial(damages[damage], copy / file)
-                    code, printed, told = _run(workspace, copy, commands[name], hit)
-                    cases.append(Case(file, damage, name, code, printed != whole.get(name, printed), told))
+            show_progress(file)
+            names = list(damages) if round_of is None else [list(damages)[(number + 5 * round_of) % len(damages)]]
+            for damage in names:
+                for command in (command for command in readers if command in chosen):
+                    code, stdout, message = _run(
+                        workspace, copy, commands[command], damage=partial(damages[damage], copy / file)
+                    )
+                    changed = stdout != undamaged.get(command, stdout)
+                    cases.append(Case(file, damage, command, code, changed, message))
     shutil.rmtree(copy, ignore_errors=True)
     return Table(tuple(cases))
 
 
+def play_damaged(number: int) -> Outcome:
+    """Damage the workspace of a night with a harvest that was killed before its end, so that it can be resumed.
+
+    Each file gets one damage, which depends on the number.
+    """
+    night, folder = NIGHTS[0], scratch()
+    root, report = folder / "root", folder / "report.json"
+    root.mkdir()
+    supervisor = Supervisor(root, folder, timeout=900)
+
+    def damage() -> int:
+        os.environ["TMPDIR"] = str(folder)
+        use_harvest_world()
+        table = damage_table(root, root / "study" / "study.toml", round_of=number)
+        found = {
+            "faults": len({(case.file, case.damage) for case in table.cases}),
+            "unnoticed": [asdict(case) for case in table.unnoticed],
+            "tracebacks": [asdict(case) for case in table.tracebacks],
+        }
+        report.write_text(json.dumps(found), encoding="utf-8")
+        return 0
+
+    name = "a workspace with a damaged file, every command"
+    try:
+        night.prepare(root, supervisor.run)
+        calls = supervisor.run(night.command(root)).count
+        shutil.rmtree(root / "runs")
+        (root / "results.tsv").unlink()
+        supervisor.run(night.command(root), Fault("kill", int(0.8 * calls)))
+        result = Supervisor(folder / "none", folder, timeout=900).run(damage)
+        if result.code:
+            return Outcome("damaged", number, name, "", traceback=(result.stderr[-2000:],))
+        found = json.loads(report.read_text(encoding="utf-8"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    line = "{file} {damage}, {command}: {says}".format_map
+    unnoticed, tracebacks = (tuple(line(case)[-300:] for case in found[kind]) for kind in ("unnoticed", "tracebacks"))
+    return Outcome("damaged", number, name, "", different=unnoticed, traceback=tracebacks, faults=found["faults"])
+
+
 def _files(workspace: Path) -> dict[str, tuple[str, ...]]:
-    found = {}
+    files = {}
     for pattern, readers in READERS.items():
         paths = sorted(path for path in workspace.glob(pattern) if path.is_file())
         for path in paths if "rl_data" in pattern else paths[-1:]:
-            found[str(path.relative_to(workspace))] = readers
-    return found
+            files[str(path.relative_to(workspace))] = readers
+    return files
 
 
 WRITING = ("run", "resume", "pairs vote", "pairs review")
@@ -192,7 +248,7 @@ def _commands(workspace: Path, copy: Path, study: Path, scratch: Path) -> dict[s
         decision = next(row.id for row in reversed(ledger.decisions()) if row.turn > 0)
     rows = (workspace / "runs" / "rl_data" / "dpo.jsonl").read_text(encoding="utf-8").splitlines()
     pair = rows[0].partition('"id": "')[2].partition('"')[0]
-    found: dict[str, Sequence[str]] = {
+    commands: dict[str, Sequence[str]] = {
         "status": ["status"],
         "status json": ["status", "--json"],
         "report": ["report"],
@@ -209,18 +265,18 @@ def _commands(workspace: Path, copy: Path, study: Path, scratch: Path) -> dict[s
         "pairs vote": ["pairs", "vote", pair, "up", "--by", "me"],
         "pairs review": ["pairs", "review", "--kind", "dpo", "--by", "me", "--rows", "1"],
     }
-    return {name: [*given, "--workspace", str(copy)] for name, given in found.items()}
+    return {name: [*command, "--workspace", str(copy)] for name, command in commands.items()}
 
 
 def _run(
-    workspace: Path, copy: Path, command: Sequence[str], act: Callable[[], None] = lambda: None
+    workspace: Path, copy: Path, command: Sequence[str], damage: Callable[[], None] = lambda: None
 ) -> tuple[int | None, str, str]:
-    """Exit code (None: a traceback), stdout and stderr of a command on a fresh copy that ``act`` has damaged."""
+    """Run a command on a damaged copy of the workspace; its exit code (None: a traceback), stdout and stderr."""
     from cli.main import main
 
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(workspace, copy)
-    act()
+    damage()
     for export in (argument for argument in command if Path(argument).name in ("dpo", "proposer") and "/" in argument):
         shutil.rmtree(export, ignore_errors=True)
     out, err = io.StringIO(), io.StringIO()
@@ -233,4 +289,4 @@ def _run(
             code = ended.code if isinstance(ended.code, int) else 0
         except BaseException:
             return None, out.getvalue(), traceback.format_exc()
-    return code, FREE.sub("", out.getvalue()), err.getvalue()
+    return code, FREE_SPACE.sub("", out.getvalue()), err.getvalue()

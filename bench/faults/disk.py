@@ -1,13 +1,13 @@
-"""What a power cut leaves of a folder: recorded changes, replayed onto a disk that forgets what was not synced.
+"""A model of what a power cut leaves of a folder: recorded changes on a disk that may lose what was not synced.
 
-Certain is: the data of a file that was synced after it was written, and a name whose folder, or whose file itself, was
-synced after it was made. Of everything else a seeded coin decides. Two disks, by the seed:
+Two things survive for sure: the data of a file that was synced after the write, and a name if its folder or its file
+was synced after the change of the name. The seed decides about all else. Names follow one of two disks:
 
-ordered     names change in the order in which they were changed, as in a journal; how far it got is drawn
-unordered   each unsynced change of a name is kept or lost by itself
+ordered     changes of names survive in their order, as in a journal, up to a random one
+unordered   each unsynced change of a name survives or is lost by itself
 
-Data that was not synced is lost from some write on, or write by write (out of order), and the last one kept may be torn
-in the middle of a sector; a file's length may be kept where its data is not: then it is zeros.
+Unsynced data is lost from some write on, or write by write, and the last write that survives may be torn within a
+sector. A file may also keep its length without its data; then it holds zeros.
 """
 
 import os
@@ -17,24 +17,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECTOR = 512
-NEVER_KEPT = "-shm"  # SQLite's shared memory: made anew after a restart
+NEVER_KEPT = "-shm"  # the shared memory of SQLite, which is created again after a restart
 
 
 class Change(NamedTuple):
-    """kind: create, size, grow, write, sync, rename, link, symlink, unlink, mkdir, rmdir. ``offset``: a length where
-    the kind is size or grow. ``said``: bytes of stderr written before it."""
+    """A change of a file or a name.
+
+    kind: create, size, grow, write, sync, rename, link, symlink, unlink, mkdir, rmdir. ``offset`` is the new length of
+    the kinds size and grow. ``stderr_bytes``: how much the process had written to stderr before.
+    """
 
     kind: str
     path: str
     other: str = ""
     offset: int = 0
     data: bytes = b""
-    said: int = 0
+    stderr_bytes: int = 0
 
 
 @dataclass
 class _File:
-    """Its content on the disk, and what was done to it since: (place, change)."""
+    """A file's content on the disk, and the changes since its last sync."""
 
     synced: bytearray = field(default_factory=bytearray)
     pending: list[Change] = field(default_factory=list)
@@ -42,7 +45,7 @@ class _File:
 
 @dataclass
 class _Folder:
-    """A folder's names."""
+    """A folder."""
 
 
 @dataclass
@@ -54,23 +57,23 @@ _Node = _File | _Folder | _Link
 
 
 @dataclass
-class _Named:
-    """A change of names: which appear as what, and which go."""
+class _NameChange:
+    """A name that gets a file, a folder or a link (or is removed), and the name that it had before."""
 
     kind: str
     path: str
     node: _Node | None
-    gone: str = ""
+    old_path: str = ""
 
 
 class Disk:
-    """Begins as the folder ``start`` is, which counts as synced; the changes are to a copy of it at ``root``."""
+    """A disk that begins with the synced content of ``start``, while the changes name paths under ``root``."""
 
     def __init__(self, start: Path, root: str) -> None:
         self.root = root
         self.names: dict[str, _Node] = {}
-        self.kept: dict[str, _Node] = {}
-        self.waiting: list[_Named] = []
+        self.synced_names: dict[str, _Node] = {}
+        self.unsynced: list[_NameChange] = []
         for path in start.rglob("*"):
             name = os.path.join(root, path.relative_to(start))
             if path.is_symlink():
@@ -79,10 +82,10 @@ class Disk:
                 self.names[name] = _Folder()
             elif not name.endswith(NEVER_KEPT):
                 self.names[name] = _File(bytearray(path.read_bytes()))
-        self.kept = dict(self.names)
+        self.synced_names = dict(self.names)
 
     def apply(self, change: Change) -> None:
-        """As the processes see it; what the disk has of it is a matter of syncs."""
+        """Make the change as processes see it; only a sync makes it certain."""
         path, kind = change.path, change.kind
         if path.endswith(NEVER_KEPT) or (path == self.root and kind != "sync"):
             return
@@ -94,46 +97,51 @@ class Disk:
                 node.pending.append(change)
         elif kind == "create":
             if node is None:
-                self._name(_Named(kind, path, _File()))
+                self._change_name(_NameChange(kind, path, _File()))
         elif kind == "mkdir":
             if node is None:
-                self._name(_Named(kind, path, _Folder()))
+                self._change_name(_NameChange(kind, path, _Folder()))
         elif kind == "symlink":
             if node is None:
-                self._name(_Named(kind, path, _Link(change.other)))
+                self._change_name(_NameChange(kind, path, _Link(change.other)))
         elif kind in ("unlink", "rmdir"):
             if node is not None:
-                self._name(_Named(kind, path, None))
+                self._change_name(_NameChange(kind, path, None))
         elif node is not None:  # rename, link
             if kind == "rename" and isinstance(node, _Folder):
                 for name in [name for name in self.names if name.startswith(path + "/")]:
-                    self._name(_Named(kind, change.other + name[len(path) :], self.names[name], name))
-            self._name(_Named(kind, change.other, node, path if kind == "rename" else ""))
+                    self._change_name(_NameChange(kind, change.other + name[len(path) :], self.names[name], name))
+            self._change_name(_NameChange(kind, change.other, node, path if kind == "rename" else ""))
 
-    def _name(self, named: _Named) -> None:
-        _rename(self.names, named)
-        self.waiting.append(named)
+    def _change_name(self, change: _NameChange) -> None:
+        _rename(self.names, change)
+        self.unsynced.append(change)
 
     def _sync(self, path: str, node: _Node | None) -> None:
-        """A file's data with its name and those of the folders above it; a folder's names."""
+        """Sync a file's data, its name and the names of the folders above it, or the names in a folder."""
         if isinstance(node, _File):
             node.synced, node.pending = _content(node.synced, node.pending), []
             certain = {path}
         else:
-            certain = {name for one in self.waiting for name in (one.path, one.gone) if os.path.dirname(name) == path}
+            certain = {
+                name
+                for change in self.unsynced
+                for name in (change.path, change.old_path)
+                if os.path.dirname(name) == path
+            }
             certain.add(path)
         while (path := os.path.dirname(path)) not in ("/", self.root, ""):
             certain.add(path)
-        left = []
-        for named in self.waiting:
-            if named.path in certain or named.gone in certain:
-                _rename(self.kept, named)
+        still_unsynced = []
+        for change in self.unsynced:
+            if change.path in certain or change.old_path in certain:
+                _rename(self.synced_names, change)
             else:
-                left.append(named)
-        self.waiting = left
+                still_unsynced.append(change)
+        self.unsynced = still_unsynced
 
     def seen(self) -> dict[str, bytes | None]:
-        """Files as a process sees them; folders are None."""
+        """The files' contents as a process sees them; None for a folder."""
         return {
             path: bytes(_content(node.synced, node.pending)) if isinstance(node, _File) else None
             for path, node in self.names.items()
@@ -141,16 +149,16 @@ class Disk:
         }
 
     def cut(self, seed: str, target: Path) -> None:
-        """Write what is left after a power cut into a new folder."""
+        """Write what a power cut leaves into a new folder."""
         chance = random.Random(seed)
-        names = dict(self.kept)
+        names = dict(self.synced_names)
         share = chance.choice((0.0, 0.5, 1.0, chance.random()))
         if chance.random() < 0.5:
-            kept = self.waiting[: round(share * len(self.waiting))]
+            surviving = self.unsynced[: round(share * len(self.unsynced))]
         else:
-            kept = [named for named in self.waiting if chance.random() < share]
-        for named in kept:
-            _rename(names, named)
+            surviving = [change for change in self.unsynced if chance.random() < share]
+        for change in surviving:
+            _rename(names, change)
         target.mkdir(parents=True, exist_ok=True)
         folders = {path for path, node in names.items() if isinstance(node, _Folder)}
         content: dict[int, bytes] = {}
@@ -169,13 +177,13 @@ class Disk:
                 at.write_bytes(content[id(node)])
 
 
-def _rename(names: dict[str, _Node], named: _Named) -> None:
-    if named.gone:
-        names.pop(named.gone, None)
-    if named.node is None:
-        names.pop(named.path, None)
+def _rename(names: dict[str, _Node], change: _NameChange) -> None:
+    if change.old_path:
+        names.pop(change.old_path, None)
+    if change.node is None:
+        names.pop(change.path, None)
     else:
-        names[named.path] = named.node
+        names[change.path] = change.node
 
 
 def _content(start: bytearray, changes: list[Change]) -> bytearray:
@@ -194,7 +202,7 @@ def _content(start: bytearray, changes: list[Change]) -> bytearray:
 
 
 def _after_cut(node: _File, chance: random.Random) -> bytes:
-    """One of the contents that the disk may have."""
+    """One of the contents that the file may have after a power cut."""
     if not node.pending:
         return bytes(node.synced)
     way = chance.choice(("all", "none", "first", "some", "length"))
@@ -206,14 +214,18 @@ def _after_cut(node: _File, chance: random.Random) -> bytes:
         if changes and changes[-1].kind == "write":
             changes = [*changes[:-1], _torn(changes[-1], chance)]
     elif way == "some":
-        changes = [_torn(one, chance) if chance.random() < 0.2 else one for one in changes if chance.random() < 0.6]
+        changes = [
+            _torn(change, chance) if chance.random() < 0.2 else change for change in changes if chance.random() < 0.6
+        ]
     elif way == "length":
-        changes = [one._replace(data=bytes(len(one.data))) if one.kind == "write" else one for one in changes]
+        changes = [
+            change._replace(data=bytes(len(change.data))) if change.kind == "write" else change for change in changes
+        ]
     return bytes(_content(node.synced, changes))
 
 
 def _torn(change: Change, chance: random.Random) -> Change:
-    """A write of which the disk took some sectors, or a part of one."""
+    """A write of which only some sectors, or a part of one, reached the disk."""
     if change.kind != "write" or not change.data:
         return change
     whole = len(change.data) // SECTOR

@@ -1,10 +1,10 @@
-"""A night with a judge that fails in every way, against the same night with one that does not.
+"""Compares a night whose judge fails in every way with the same night without faults.
 
     python -m bench.faults.judge_faults [--decisions 8] [--faults 0.5] [--json]
 
-Runs labs/persona/study.toml twice, each in a folder of its own, with the scripted judge over HTTP: once as it is, and
-once with faults in the stated share of first replies (testing/scripted_endpoint/faults.py has the kinds). Every
-column of results.tsv but times, memory and cost must be equal; the exit code is 1 when one is not.
+Runs labs/persona/study.toml twice, in separate folders, with the scripted judge over HTTP: once without faults, and
+once with faults in the given share of first replies (testing/scripted_endpoint/faults.py has the kinds). Every column
+of results.tsv except times, memory and cost must be equal; otherwise the exit code is 1.
 """
 
 import argparse
@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import labs.persona
+from bench.faults.observe import VARYING_COLUMNS
 from testing.scripted_endpoint.faults import FAULTS
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
-VARIES = ("time", "session", "id", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd")
 LAB = Path(labs.persona.__file__).parent
 
 
 @dataclass(frozen=True)
 class Night:
-    """The rows without what varies, the faults that were made, requests and seconds."""
+    """The rows without varying columns, the injected faults, requests and seconds."""
 
     rows: list[dict[str, str]]
     faults: Counter[str]
@@ -43,11 +43,11 @@ def main() -> int:
     parser.add_argument("--decisions", type=int, default=8)
     parser.add_argument("--faults", type=float, default=0.5)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     labs.persona.build(LAB / "build", lambda what, share: None)
-    clean, faulty = night(given.decisions, 0.0), night(given.decisions, given.faults)
-    equal = clean.rows == faulty.rows and len(clean.rows) == given.decisions + 1
-    if given.json:
+    clean, faulty = night(options.decisions, 0.0), night(options.decisions, options.faults)
+    equal = clean.rows == faulty.rows and len(clean.rows) == options.decisions + 1
+    if options.json:
         print(json.dumps({"equal": equal, "rows": len(clean.rows), "faults": faulty.faults}))
     else:
         print(f"{len(clean.rows)} rows of results.tsv, {'equal' if equal else 'NOT EQUAL'} with and without faults")
@@ -59,13 +59,13 @@ def main() -> int:
 
 
 def night(decisions: int, faults: float) -> Night:
-    """One session in a copy of the lab, so that no judgement is had from another one's cache."""
+    """Run one session in a copy of the lab, so that it does not use the judgements of another one's cache."""
     with tempfile.TemporaryDirectory() as folder:
         lab = Path(shutil.copytree(LAB, Path(folder) / "persona", ignore=shutil.ignore_patterns("judge-cache*")))
         script = {"judge": "words", "known": str(lab / "calibration.jsonl"), "faults": faults}
         with ScriptedEndpoint([script]) as endpoint:
-            here = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-            here |= {"OPENAI_JUDGE_BASE_URL": endpoint.base_url, "OPENAI_JUDGE_MODEL": MODEL}
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+            environment |= {"OPENAI_JUDGE_BASE_URL": endpoint.base_url, "OPENAI_JUDGE_MODEL": MODEL}
             command = [
                 sys.executable,
                 "-m",
@@ -77,13 +77,13 @@ def night(decisions: int, faults: float) -> Night:
                 "--decisions",
                 str(decisions),
             ]
-            began = time.perf_counter()
-            subprocess.run(command, env=here, check=True, stdout=subprocess.DEVNULL)
-            took = time.perf_counter() - began
+            start = time.perf_counter()
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+            seconds = time.perf_counter() - start
             with (Path(folder) / "results.tsv").open(encoding="utf-8") as stream:
-                rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-            kept = [{name: value for name, value in row.items() if name not in VARIES} for row in rows]
-            return Night(kept, endpoint.faults, len(endpoint.requests), took)
+                table = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+            rows = [{name: value for name, value in row.items() if name not in VARYING_COLUMNS} for row in table]
+            return Night(rows, endpoint.faults, len(endpoint.requests), seconds)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Runs one command in a forked process and is asked by the kernel about each call that changes a file of a folder.
+"""Runs one command in a forked process; the kernel asks the supervisor about each call that changes a file of a folder.
 
-It can count the calls, record them with their data, kill the process before one (or in the middle of a write), fail
-one with EIO, or have the disk full from one on. Nothing needs root. What is run is imported before the fork, so that a
-case costs what the command does and no start of an interpreter. The calling process must have no other Python thread.
+The supervisor can count the calls, record them with their data, kill the process before one (or in the middle of a
+write), fail one with EIO, or report a full disk from one on. It does not need root. Modules are imported before the
+fork, so that a case does not start an interpreter. The calling process must have no other Python thread.
 """
 
 import ctypes
@@ -28,39 +28,41 @@ from bench.faults.disk import Change
 Kind = Literal["kill", "tear", "main", "worker", "full", "error"]
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _CONTINUE = 1
-_AT_FOLDER, _EMPTY_OR_REMOVE_FOLDER = -100, 0x200
-_APPENDS = os.O_APPEND
+_CURRENT_FOLDER, _REMOVE_FOLDER = -100, 0x200
 _GET_FD = {"x86_64": 438, "aarch64": 438}
 WRITES = ("write", "pwrite", "writev", "pwritev")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """At the ``at``-th call that changes the folder, the first being 1. tear: half of a write is done before the
-    kill, which takes all processes; main: it takes the first alone; worker: another one, which asks then or later.
-    full: from then on whatever needs space fails, the first write after its half. error: EIO, once."""
+    """A fault at the ``at``-th call that changes the folder, counted from 1.
+
+    kill: all processes are killed. tear: the same, after half of a write. main: only the first process is killed.
+    worker: only another process, at this call or the next one that it makes. full: from this call on, all that needs
+    space fails; the first write fails after its half. error: the call fails with EIO, once.
+    """
 
     kind: Kind
     at: int
 
 
 @dataclass
-class Ended:
-    """``code``: the exit status, negative the signal that ended it. ``count``: calls that changed the folder.
-    ``where``: the call that the fault met, "" where it met none. ``changes``: what was recorded, if it was."""
+class ProcessResult:
+    """``code``: the exit status, or minus the signal that ended the process. ``count``: calls that changed the folder.
+    ``where``: the call that the fault hit, "" if none. ``changes``: the recorded calls, if they were recorded."""
 
     code: int = 0
     count: int = 0
     where: str = ""
-    errors: str = ""
-    output: str = ""
+    stderr: str = ""
+    stdout: str = ""
     hung: bool = False
     changes: list[Change] = field(default_factory=list)
 
 
 @dataclass
-class _Asked:
-    """One question of the kernel's, with what it is about."""
+class _Question:
+    """A question of the kernel about one call."""
 
     id: int
     thread: int
@@ -69,18 +71,34 @@ class _Asked:
     change: Change
 
 
-class Supervisor:
-    """Of commands that work on the files under ``root``."""
+@dataclass
+class _Run:
+    """A command under supervision, and what has happened to it."""
 
-    def __init__(self, root: Path, scratch: Path, seconds: float = 60.0) -> None:
-        self.root, self.scratch, self.seconds = os.path.realpath(root), scratch, seconds
+    pid: int
+    listener: int
+    fault: Fault | None
+    record: bool
+    stderr: Path
+    result: ProcessResult = field(default_factory=ProcessResult)
+    killed: bool = False
+    disk_full: bool = False
+
+
+class Supervisor:
+    """Supervises commands that work on the files under ``root``."""
+
+    def __init__(self, root: Path, scratch: Path, timeout: float = 60.0) -> None:
+        self.root, self.scratch, self.timeout = os.path.realpath(root), scratch, timeout
         self.calls = by_number()
         self.kernel = ctypes.CDLL(None, use_errno=True)
 
-    def run(self, act: Callable[[], int], fault: Fault | None = None, record: bool = False, answers: str = "") -> Ended:
-        """``act`` returns the exit code; ``answers``: its standard input."""
-        out, err, given = (self.scratch / name for name in ("stdout", "stderr", "stdin"))
-        given.write_text(answers, encoding="utf-8")
+    def run(
+        self, command: Callable[[], int], fault: Fault | None = None, record: bool = False, stdin: str = ""
+    ) -> ProcessResult:
+        """Run a command, which returns its exit code."""
+        out, err, input_file = (self.scratch / name for name in ("stdout", "stderr", "stdin"))
+        input_file.write_text(stdin, encoding="utf-8")
         for path in (out, err):
             path.write_bytes(b"")
         ours, theirs = socket.socketpair()
@@ -88,135 +106,144 @@ class Supervisor:
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _child(act, theirs, given, out, err)
+            _child(command, theirs, input_file, out, err)
         theirs.close()
-        _, handed, _, _ = socket.recv_fds(ours, 1, 1)
+        _, listeners, _, _ = socket.recv_fds(ours, 1, 1)
         ours.close()
-        if not handed:
+        if not listeners:
             os.waitpid(pid, 0)
             raise OSError(err.read_text(encoding="utf-8", errors="replace").strip()[-200:])
-        ended = Ended()
+        run = _Run(pid, listeners[0], fault, record, err)
         try:
-            self._serve(pid, handed[0], fault, record, err, ended)
+            self._serve(run)
         finally:
-            os.close(handed[0])
+            os.close(run.listener)
         _, status = os.waitpid(pid, 0)
-        ended.code = os.waitstatus_to_exitcode(status)
-        ended.errors, ended.output = (path.read_text(encoding="utf-8", errors="replace") for path in (err, out))
-        return ended
+        result = run.result
+        result.code = os.waitstatus_to_exitcode(status)
+        result.stderr, result.stdout = (path.read_text(encoding="utf-8", errors="replace") for path in (err, out))
+        return result
 
-    def _serve(self, pid: int, listener: int, fault: Fault | None, record: bool, err: Path, ended: Ended) -> None:
-        """Answer until the last process that can ask has ended."""
-        poll, ends, full, killed = select.poll(), time.monotonic() + self.seconds, False, False
-        poll.register(listener, select.POLLIN)
+    def _serve(self, run: _Run) -> None:
+        """Answer the kernel until the last process that can make a call has ended."""
+        poll, deadline = select.poll(), time.monotonic() + self.timeout
+        poll.register(run.listener, select.POLLIN)
         while True:
             ready = poll.poll(1000)
-            if time.monotonic() > ends:
-                ended.hung = killed = True
-                self._kill(pid)
-                ends += 10
+            if time.monotonic() > deadline:
+                run.result.hung = run.killed = True
+                _kill_all(run.pid)
+                deadline += 10
             if not ready:
                 continue
             if not ready[0][1] & select.POLLIN:
                 return
-            question = bytearray(80)
-            try:
-                fcntl.ioctl(listener, _RECEIVE, question)
-            except OSError as error:  # whoever asked was killed meanwhile
-                if error.errno in (errno.ENOENT, errno.EINTR):
-                    continue
-                raise
-            number, thread = struct.unpack_from("=QI", question)
-            call = self.calls[struct.unpack_from("=i", question, 16)[0]]
-            arguments = struct.unpack_from("=6Q", question, 32)
-            change = None if killed else self._change(thread, call, arguments, record)
-            if change is None:
-                _answer(listener, number)
-                continue
-            ended.count += 1
-            if record:
-                ended.changes.append(change._replace(said=err.stat().st_size))
-            asked = _Asked(number, thread, call, arguments, change)
-            if fault is None or ended.count < fault.at or (fault.kind == "worker" and ended.where):
-                _answer(listener, number)
-                continue
-            if fault.kind == "worker":
-                if (victim := _process_of(thread)) == pid:
-                    _answer(listener, number)
-                    continue
-                os.kill(victim, signal.SIGKILL)
-            if ended.count == fault.at or not ended.where:
-                ended.where = f"{call.name} {os.path.relpath(change.path, self.root)}"
-            if fault.kind == "worker":
-                continue
-            if fault.kind in ("kill", "tear", "main"):
-                if fault.kind == "tear" and call.form in WRITES:
-                    self._half(asked)
-                killed = True
-                if fault.kind == "main":
-                    os.kill(pid, signal.SIGKILL)
-                    _answer(listener, number)
-                else:
-                    self._kill(pid)
-            elif fault.kind == "error":
-                _answer(listener, number, -errno.EIO if ended.count == fault.at else None)
-            elif not self._needs_space(asked):
-                _answer(listener, number)
-            elif not full and call.form in WRITES and (done := self._half(asked)):
-                full = True
-                _answer(listener, number, done)
+            if (question := self._receive(run)) is not None:
+                self._decide(run, question)
+
+    def _receive(self, run: _Run) -> _Question | None:
+        """The next question about a call that changes the folder. Any other call is allowed here."""
+        data = bytearray(80)
+        try:
+            fcntl.ioctl(run.listener, _RECEIVE, data)
+        except OSError as error:  # the process was killed meanwhile
+            if error.errno in (errno.ENOENT, errno.EINTR):
+                return None
+            raise
+        number, thread = struct.unpack_from("=QI", data)
+        call = self.calls[struct.unpack_from("=i", data, 16)[0]]
+        arguments = struct.unpack_from("=6Q", data, 32)
+        change = None if run.killed else self._change(thread, call, arguments, run.record)
+        if change is None:
+            _answer(run.listener, number)
+            return None
+        return _Question(number, thread, call, arguments, change)
+
+    def _decide(self, run: _Run, question: _Question) -> None:
+        """Count and record the call; then allow it, or inject the fault."""
+        result, fault = run.result, run.fault
+        result.count += 1
+        if run.record:
+            result.changes.append(question.change._replace(stderr_bytes=run.stderr.stat().st_size))
+        if fault is None or result.count < fault.at or not _hits(run, fault, question.thread):
+            _answer(run.listener, question.id)
+            return
+        if not result.where:
+            result.where = f"{question.call.name} {os.path.relpath(question.change.path, self.root)}"
+        if fault.kind == "worker":
+            os.kill(_process_of(question.thread), signal.SIGKILL)
+        elif fault.kind == "full":
+            self._fill_disk(run, question)
+        elif fault.kind == "error":
+            _answer(run.listener, question.id, -errno.EIO if result.count == fault.at else None)
+        else:
+            if fault.kind == "tear" and question.call.form in WRITES:
+                self._write_half(question)
+            run.killed = True
+            if fault.kind == "main":
+                os.kill(run.pid, signal.SIGKILL)
+                _answer(run.listener, question.id)
             else:
-                full = True
-                _answer(listener, number, -errno.ENOSPC)
+                _kill_all(run.pid)
 
-    def _kill(self, pid: int) -> None:
-        """The whole process and whatever it started."""
-        for one in [pid, *_descendants(pid)]:
-            try:
-                os.kill(one, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    def _fill_disk(self, run: _Run, question: _Question) -> None:
+        """A call that needs space fails; the first write does half of its work."""
+        if not _needs_space(question.change):
+            _answer(run.listener, question.id)
+        elif not run.disk_full and question.call.form in WRITES and (written := self._write_half(question)):
+            run.disk_full = True
+            _answer(run.listener, question.id, written)
+        else:
+            run.disk_full = True
+            _answer(run.listener, question.id, -errno.ENOSPC)
 
-    # what a call is about
+    # what a call changes
 
     def _change(self, thread: int, call: Call, arguments: tuple[int, ...], record: bool) -> Change | None:
-        """The change that the call would make to a file under the root; None where it makes none."""
+        """The change that the call would make to a file under the root; None if it makes none."""
         try:
-            return self._read(thread, call, arguments, record)
-        except (FileNotFoundError, ProcessLookupError):  # a descriptor that is none, or a process that is gone
+            if call.form in ("path", "paths", "open", "creat", "truncate", "symlink"):
+                return self._change_by_path(thread, call, arguments)
+            return self._change_by_descriptor(thread, call, arguments, record)
+        except (FileNotFoundError, ProcessLookupError):  # the descriptor or the process does not exist any more
             return None
 
-    def _read(self, thread: int, call: Call, arguments: tuple[int, ...], record: bool) -> Change | None:
+    def _change_by_path(self, thread: int, call: Call, arguments: tuple[int, ...]) -> Change | None:
         form, first = call.form, call.first
-        if form in ("path", "paths", "open", "creat", "truncate", "symlink"):
-            folder = arguments[first] if first >= 0 else _AT_FOLDER
-            path = self._path(thread, folder, arguments[first + 1])
-            if form == "paths":
-                place = first + 2 if first >= 0 else 1
-                other = self._path(
-                    thread, arguments[place] if first >= 0 else _AT_FOLDER, arguments[place + (first >= 0)]
-                )
-                return Change("link" if "link" in call.name else "rename", path, other) if self._ours(other) else None
-            if form == "symlink":
-                path = self._path(thread, arguments[1] if first > 0 else _AT_FOLDER, arguments[2 if first > 0 else 1])
-                return Change("symlink", path, _text(thread, arguments[0])) if self._ours(path) else None
-            if not self._ours(path):
-                return None
-            if form in ("open", "creat"):
-                flags = arguments[first + 2] if form == "open" else os.O_CREAT | os.O_TRUNC
-                there = os.path.exists(path)
-                if there and flags & os.O_TRUNC and not flags & os.O_EXCL:
-                    return Change("size", path, offset=0)
-                return Change("create", path) if flags & os.O_CREAT and not there else None
-            if form == "truncate":
-                return Change("size", path, offset=arguments[1])
-            if call.name.startswith("mkdir"):
-                return None if os.path.isdir(path) else Change("mkdir", path)
-            flags = arguments[2] if call.name == "unlinkat" else 0
-            gone = "rmdir" if call.name == "rmdir" or flags & _EMPTY_OR_REMOVE_FOLDER else "unlink"
-            return Change(gone, path) if os.path.lexists(path) else None
-        path = os.readlink(f"/proc/{thread}/fd/{_signed(arguments[0])}")
-        if not self._ours(path) or path.endswith(" (deleted)"):
+
+        def path_at(place: int) -> str:
+            """The path whose folder's descriptor, if the call has one, is at this place."""
+            if first < 0:
+                return self._path(thread, _CURRENT_FOLDER, arguments[place])
+            return self._path(thread, arguments[place], arguments[place + 1])
+
+        if form == "paths":
+            old, new = (path_at(0), path_at(1)) if first < 0 else (path_at(first), path_at(first + 2))
+            return Change("link" if "link" in call.name else "rename", old, new) if self._is_inside(new) else None
+        if form == "symlink":
+            path = path_at(1)
+            return Change("symlink", path, _text(thread, arguments[0])) if self._is_inside(path) else None
+        path = path_at(max(first, 0))
+        if not self._is_inside(path):
+            return None
+        if form in ("open", "creat"):
+            flags = arguments[first + 2] if form == "open" else os.O_CREAT | os.O_TRUNC
+            exists = os.path.exists(path)
+            if exists and flags & os.O_TRUNC and not flags & os.O_EXCL:
+                return Change("size", path, offset=0)
+            return Change("create", path) if flags & os.O_CREAT and not exists else None
+        if form == "truncate":
+            return Change("size", path, offset=arguments[1])
+        if call.name.startswith("mkdir"):
+            return None if os.path.isdir(path) else Change("mkdir", path)
+        flags = arguments[2] if call.name == "unlinkat" else 0
+        kind = "rmdir" if call.name == "rmdir" or flags & _REMOVE_FOLDER else "unlink"
+        return Change(kind, path) if os.path.lexists(path) else None
+
+    def _change_by_descriptor(self, thread: int, call: Call, arguments: tuple[int, ...], record: bool) -> Change | None:
+        form, descriptor = call.form, _signed(arguments[0])
+        path = os.readlink(f"/proc/{thread}/fd/{descriptor}")
+        if not self._is_inside(path) or path.endswith(" (deleted)"):
             return None
         if form == "sync":
             return Change("sync", path)
@@ -224,58 +251,72 @@ class Supervisor:
             return Change("size", path, offset=arguments[1])
         if form == "grow":
             return Change("grow", path, offset=arguments[2] + arguments[3]) if not arguments[1] else None
-        offset = arguments[3] if form.startswith("p") else _position(thread, _signed(arguments[0]), path)
-        data = self._data(thread, call, arguments) if record else b""
+        offset = arguments[3] if form.startswith("p") else _position(thread, descriptor, path)
+        data = _written_data(thread, call, arguments) if record else b""
         return Change("write", path, offset=offset, data=data)
 
-    def _ours(self, path: str) -> bool:
+    def _is_inside(self, path: str) -> bool:
         return path == self.root or path.startswith(self.root + "/")
 
     def _path(self, thread: int, folder: int, address: int) -> str:
         text = _text(thread, address)
         if not text.startswith("/"):
             folder = _signed(folder)
-            at = f"/proc/{thread}/cwd" if folder == _AT_FOLDER else f"/proc/{thread}/fd/{folder}"
+            at = f"/proc/{thread}/cwd" if folder == _CURRENT_FOLDER else f"/proc/{thread}/fd/{folder}"
             text = f"{os.readlink(at)}/{text}"
         head, tail = os.path.split(os.path.normpath(text))
         return os.path.join(os.path.realpath(head), tail)
 
-    def _data(self, thread: int, call: Call, arguments: tuple[int, ...]) -> bytes:
-        if call.form in ("write", "pwrite"):
-            return _memory(thread, arguments[1], arguments[2])
-        vectors = _memory(thread, arguments[1], 16 * arguments[2])
-        return b"".join(_memory(thread, *struct.unpack_from("=QQ", vectors, at)) for at in range(0, len(vectors), 16))
-
-    # faults
-
-    def _needs_space(self, asked: _Asked) -> bool:
-        change = asked.change
-        if change.kind == "size":
-            return os.path.exists(change.path) and change.offset > os.path.getsize(change.path)
-        return change.kind in ("write", "create", "mkdir", "grow", "link", "symlink")
-
-    def _half(self, asked: _Asked) -> int:
-        """Do half of a write on the process's own descriptor; how many bytes."""
-        data = self._data(asked.thread, asked.call, asked.arguments)
+    def _write_half(self, question: _Question) -> int:
+        """Write half of the data through the process's own descriptor; returns the number of bytes."""
+        data = _written_data(question.thread, question.call, question.arguments)
         half = data[: len(data) // 2]
         if not half:
             return 0
-        process = os.pidfd_open(_process_of(asked.thread))
+        process = os.pidfd_open(_process_of(question.thread))
         number = _GET_FD[platform.machine()]
-        copy = int(self.kernel.syscall(number, process, ctypes.c_int(asked.arguments[0]), 0))
+        copy = int(self.kernel.syscall(number, process, ctypes.c_int(question.arguments[0]), 0))
         os.close(process)
         if copy < 0:
-            raise OSError(ctypes.get_errno(), "the descriptor of another process is refused")
+            raise OSError(ctypes.get_errno(), "the kernel does not give out the descriptor of another process")
         try:
-            if asked.call.form.startswith("p"):
-                return os.pwrite(copy, half, asked.change.offset)
+            if question.call.form.startswith("p"):
+                return os.pwrite(copy, half, question.change.offset)
             return os.write(copy, half)
         finally:
             os.close(copy)
 
 
+def _hits(run: _Run, fault: Fault, thread: int) -> bool:
+    """A worker is killed once, and only where the call is not the first process's."""
+    return fault.kind != "worker" or (not run.result.where and _process_of(thread) != run.pid)
+
+
+def _needs_space(change: Change) -> bool:
+    if change.kind == "size":
+        return os.path.exists(change.path) and change.offset > os.path.getsize(change.path)
+    return change.kind in ("write", "create", "mkdir", "grow", "link", "symlink")
+
+
+def _written_data(thread: int, call: Call, arguments: tuple[int, ...]) -> bytes:
+    """The data of a write."""
+    if call.form in ("write", "pwrite"):
+        return _memory(thread, arguments[1], arguments[2])
+    vectors = _memory(thread, arguments[1], 16 * arguments[2])
+    return b"".join(_memory(thread, *struct.unpack_from("=QQ", vectors, at)) for at in range(0, len(vectors), 16))
+
+
+def _kill_all(pid: int) -> None:
+    """Kill a process and all that it started."""
+    for process in [pid, *_descendants(pid)]:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
 def _answer(listener: int, number: int, value: int | None = None) -> None:
-    """Let the call go on, or have it return a number; a negative one is an error."""
+    """Allow the call, or make it return a number; a negative number is an error."""
     if value is None:
         response = struct.pack("=QqiI", number, 0, 0, _CONTINUE)
     else:
@@ -283,17 +324,17 @@ def _answer(listener: int, number: int, value: int | None = None) -> None:
     try:
         fcntl.ioctl(listener, _SEND, response)
     except OSError as error:
-        if error.errno != errno.ENOENT:  # it was killed meanwhile
+        if error.errno != errno.ENOENT:  # the process was killed meanwhile
             raise
 
 
-def _child(act: Callable[[], int], theirs: socket.socket, given: Path, out: Path, err: Path) -> None:
-    """In the forked process: never returns."""
+def _child(command: Callable[[], int], theirs: socket.socket, input_file: Path, out: Path, err: Path) -> None:
+    """Run the command in the forked process, and exit; never returns."""
     code = 1
     try:
         os.setsid()
-        for number, path, flags in ((0, given, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
-            os.dup2(os.open(path, flags | (0 if number == 0 else _APPENDS)), number)
+        for number, path, flags in ((0, input_file, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
+            os.dup2(os.open(path, flags | (0 if number == 0 else os.O_APPEND)), number)
         sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
@@ -302,7 +343,7 @@ def _child(act: Callable[[], int], theirs: socket.socket, given: Path, out: Path
         socket.send_fds(theirs, [b"1"], [listener])
         os.close(listener)
         theirs.close()
-        code = act()
+        code = command()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
     except BaseException:
@@ -321,10 +362,10 @@ def _process_of(thread: int) -> int:
 def _descendants(pid: int) -> list[int]:
     try:
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
-            own = [int(one) for one in stream.read().split()]
+            children = [int(pid) for pid in stream.read().split()]
     except OSError:
         return []
-    return [one for child in own for one in (child, *_descendants(child))]
+    return [process for child in children for process in (child, *_descendants(child))]
 
 
 def _position(thread: int, descriptor: int, path: str) -> int:
@@ -337,10 +378,10 @@ def _position(thread: int, descriptor: int, path: str) -> int:
 
 def _text(thread: int, address: int) -> str:
     """A string of another process."""
-    found = b""
-    while b"\0" not in found and len(found) < 8192:
-        found += _memory(thread, address + len(found), 256 - (address + len(found)) % 256)
-    return os.fsdecode(found.split(b"\0", 1)[0])
+    data = b""
+    while b"\0" not in data and len(data) < 8192:
+        data += _memory(thread, address + len(data), 256 - (address + len(data)) % 256)
+    return os.fsdecode(data.split(b"\0", 1)[0])
 
 
 def _memory(thread: int, address: int, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What the cases came to: a table by kind, one by what was run, and every case that came out wrong."""
+"""The outcomes of the cases: a table by kind, one by scenario, and a line for each case with a problem."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,51 +11,57 @@ SHOWN = 160
 
 
 def as_data(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: float) -> dict[str, Any]:
-    """``clean``: all that was wanted was played and nothing came out wrong."""
-    kinds = {kind: _counts([one for one in outcomes if one.kind == kind]) for kind in wanted}
+    """The content of faults.json. ``clean``: all wanted cases were played, without a problem."""
+    kinds = {kind: _counts([outcome for outcome in outcomes if outcome.kind == kind]) for kind in wanted}
     return {
         "clean": all(row["cases"] >= wanted[kind] and not row["wrong"] for kind, row in kinds.items()),
         "seconds": round(seconds, 1),
         "wanted": dict(wanted),
         "kinds": kinds,
-        "scenarios": {name: _counts([o for o in outcomes if o.scenario == name]) for name in _names(outcomes)},
-        "wrong": [asdict(one) for one in outcomes if one.bad],
+        "scenarios": {name: _counts(_of_scenario(outcomes, name)) for name in _names(outcomes)},
+        "wrong": [asdict(outcome) for outcome in outcomes if outcome.bad],
     }
 
 
 def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: float) -> str:
     lines = [
         f"# Faults\n\nBy `nightlane bench faults`, in {seconds / 60:.1f} minutes: faults after which "
-        "something was found.\n",
+        "a problem was found.\n",
         f"| kind | cases | of | faults | {' | '.join(COLUMNS)} |",
         "|---|---:|---:|---:|" + "---:|" * len(COLUMNS),
     ]
     for kind, number in wanted.items():
-        lines.append(_row(KINDS[kind], [one for one in outcomes if one.kind == kind], number))
+        lines.append(_row(KINDS[kind], [outcome for outcome in outcomes if outcome.kind == kind], number))
     lines += [
         "",
-        f"| what was run | cases | faults | {' | '.join(COLUMNS)} |",
+        f"| scenario | cases | faults | {' | '.join(COLUMNS)} |",
         "|---|---:|---:|" + "---:|" * len(COLUMNS),
     ]
-    lines += [_row(name, [one for one in outcomes if one.scenario == name]) for name in _names(outcomes)]
-    wrong = [one for one in outcomes if one.bad]
+    lines += [_row(name, _of_scenario(outcomes, name)) for name in _names(outcomes)]
+    wrong = [outcome for outcome in outcomes if outcome.bad]
     if wrong:
-        lines.append("\nEach of these is played again by `nightlane bench faults --kind KIND --case N`:\n")
-    for one in wrong:
-        first = next(f"{name}: {getattr(one, name)[0]}" for name in COLUMNS if getattr(one, name))
-        lines.append(f"- {one.kind} {one.number}, {one.scenario}, at {one.where}: {first[:SHOWN]}")
+        lines.append("\n`nightlane bench faults --kind KIND --case N` repeats one of these cases:\n")
+    for outcome in wrong:
+        first = next(f"{name}: {getattr(outcome, name)[0]}" for name in COLUMNS if getattr(outcome, name))
+        lines.append(f"- {_title(outcome)}: {first[:SHOWN]}")
     return "\n".join(lines) + "\n"
 
 
 def details(outcomes: Sequence[Outcome]) -> str:
-    """All that is known of single cases."""
+    """All problems of single cases."""
     lines = []
-    for one in outcomes:
-        lines.append(
-            f"{one.kind} {one.number}, {one.scenario}, at {one.where}: {'wrong' if one.bad else 'nothing wrong'}"
-        )
-        lines += [f"{name}: {line}" for name in COLUMNS for line in getattr(one, name)]
+    for outcome in outcomes:
+        lines.append(f"{_title(outcome)}: {'wrong' if outcome.bad else 'nothing wrong'}")
+        lines += [f"{name}: {line}" for name in COLUMNS for line in getattr(outcome, name)]
     return "\n".join(lines)
+
+
+def _title(outcome: Outcome) -> str:
+    return f"{outcome.kind} {outcome.number}, {outcome.scenario}, at {outcome.where}"
+
+
+def _of_scenario(outcomes: Sequence[Outcome], name: str) -> list[Outcome]:
+    return [outcome for outcome in outcomes if outcome.scenario == name]
 
 
 def _row(name: str, outcomes: Sequence[Outcome], wanted: int | None = None) -> str:
@@ -69,10 +75,14 @@ def _row(name: str, outcomes: Sequence[Outcome], wanted: int | None = None) -> s
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    counts = {column: sum(min(len(getattr(one, column)), max(one.faults, 1)) for one in outcomes) for column in COLUMNS}
-    faults = sum(one.faults for one in outcomes)
-    return {"cases": len(outcomes), "faults": faults, "wrong": sum(one.bad for one in outcomes), **counts}
+    """A case counts at most as often in a column as it had faults."""
+    counts = {
+        column: sum(min(len(getattr(outcome, column)), max(outcome.faults, 1)) for outcome in outcomes)
+        for column in COLUMNS
+    }
+    faults, wrong = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("faults", "bad"))
+    return {"cases": len(outcomes), "faults": faults, "wrong": wrong, **counts}
 
 
 def _names(outcomes: Sequence[Outcome]) -> list[str]:
-    return list(dict.fromkeys(one.scenario for one in outcomes))
+    return list(dict.fromkeys(outcome.scenario for outcome in outcomes))

@@ -1,4 +1,4 @@
-"""A process that plays cases: lines of [kind, number] on stdin, an outcome as JSON on stdout for each.
+"""A process that plays cases: it reads [kind, number] per line of stdin and writes an outcome as JSON to stdout.
 
 echo '["kill", 17]' | python -m bench.faults.worker
 """
@@ -13,14 +13,14 @@ from bench.faults.cases import play
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints is none of the answers
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # what libraries print goes to stderr
     for line in sys.stdin:
         kind, number = json.loads(line)
         outcome = play(kind, number)
-        if threading.active_count() > 1:  # what forks next may find a lock held that nobody gives back
+        if threading.active_count() > 1:  # a process that is forked now could wait for a lock for ever
             raise RuntimeError(f"{outcome.scenario} leaves a thread in the process that forks")
-        print(json.dumps(asdict(outcome)), file=answers, flush=True)
+        print(json.dumps(asdict(outcome)), file=replies, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A command on a workspace with a damaged file: one sentence, never a traceback, and nothing goes unnoticed."""
+"""A command on a workspace with a damaged file prints one sentence, never a traceback, and damage is noticed."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path) -> None:
     assert len(list(table.lines())) == len(codes) + 2
 
 
-def test_a_case_that_says_something_else_in_silence_is_unnoticed() -> None:
+def test_a_case_whose_output_changes_without_a_message_is_unnoticed() -> None:
     silent, crashed = Case("f", "cut", "status", 0, True, ""), Case("f", "cut", "report", None, False, "Traceback")
     doctor = Case("f", "cut", "doctor", 2, True, "")
     assert Table((silent, crashed)).unnoticed == (silent,)

@@ -1,4 +1,4 @@
-"""The faults themselves: what the supervisor does to a process, what a power cut leaves, and that damage is found."""
+"""The supervisor injects faults, the disk model cuts the power, and a case finds what is lost, doubled or different."""
 
 import errno
 import json
@@ -11,10 +11,10 @@ import pytest
 
 from bench.faults.cases import Outcome, Stage
 from bench.faults.command import main
-from bench.faults.compare import differences
 from bench.faults.disk import Change, Disk
-from bench.faults.scenario import Act, Run, Scenario, lines_of
-from bench.faults.supervisor import Ended, Fault, Supervisor
+from bench.faults.observe import differences, lines_of
+from bench.faults.scenario import Command, Scenario, repeat
+from bench.faults.supervisor import Fault, Kind, ProcessResult, Supervisor
 from common.files import write_durably
 
 
@@ -24,8 +24,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def three_writes(root: Path) -> Act:
-    def act() -> int:
+def three_writes(root: Path) -> Command:
+    def command() -> int:
         handle = os.open(root / "file", os.O_WRONLY | os.O_CREAT)
         for text in (b"aaaa", b"bbbb", b"cccc"):
             try:
@@ -37,10 +37,10 @@ def three_writes(root: Path) -> Act:
         os.fsync(handle)
         return 0
 
-    return act
+    return command
 
 
-def run(root: Path, fault: Fault | None = None, record: bool = False) -> Ended:
+def run(root: Path, fault: Fault | None = None, record: bool = False) -> ProcessResult:
     return Supervisor(root, root.parent, 20).run(three_writes(root), fault, record)
 
 
@@ -49,42 +49,43 @@ def test_a_process_is_killed_before_the_call_that_is_named_and_in_the_middle_of_
     assert (whole.code, whole.count) == (0, 5)
     assert [change.kind for change in whole.changes] == ["create", "write", "write", "write", "sync"]
     assert [change.data for change in whole.changes][1:4] == [b"aaaa", b"bbbb", b"cccc"]
-    for kind, left in (("kill", "aaaa"), ("tear", "aaaabb")):
+    faults: list[tuple[Kind, str]] = [("kill", "aaaa"), ("tear", "aaaabb")]
+    for kind, left in faults:
         (root / "file").unlink()
-        killed = run(root, Fault(kind, 3))  # type: ignore[arg-type]
+        killed = run(root, Fault(kind, 3))
         assert (killed.code, killed.where) == (-9, "write file")
         assert (root / "file").read_text() == left
 
 
 def test_a_disk_is_full_from_a_call_on_and_an_error_comes_once(root: Path) -> None:
     full = run(root, Fault("full", 3))
-    assert full.output.split() == ["4", "2", "ENOSPC"]
+    assert full.stdout.split() == ["4", "2", "ENOSPC"]
     assert (root / "file").read_text() == "aaaabb"
-    assert run(root, Fault("error", 2)).output.split() == ["4", "EIO", "4"]  # the file is there: no call makes it
+    assert run(root, Fault("error", 2)).stdout.split() == ["4", "EIO", "4"]  # the file exists: no call creates it
 
 
 def test_calls_of_other_threads_are_met_too(root: Path) -> None:
-    def act() -> int:
+    def command() -> int:
         thread = threading.Thread(target=three_writes(root))
         thread.start()
         thread.join()
         return 0
 
-    killed = Supervisor(root, root.parent, 20).run(act, Fault("kill", 3))
+    killed = Supervisor(root, root.parent, 20).run(command, Fault("kill", 3))
     assert (killed.code, (root / "file").read_text()) == (-9, "aaaa")
 
 
 def left_by(root: Path, changes: Sequence[tuple[object, ...]], cuts: int = 60) -> set[str | None]:
-    """What a file ``f`` may hold after a power cut; None where it is not there."""
-    found = set()
+    """The contents that a file ``f`` may have after a power cut; None if it does not exist."""
+    contents = set()
     for seed in range(cuts):
         disk = Disk(root, str(root))
         for kind, path, *more in changes:
             disk.apply(Change(str(kind), str(root / str(path)), **dict(more)))  # type: ignore[arg-type]
         target = root.parent / f"cut-{seed}"
         disk.cut(str(seed), target)
-        found.add((target / "f").read_text() if (target / "f").exists() else None)
-    return found
+        contents.add((target / "f").read_text() if (target / "f").exists() else None)
+    return contents
 
 
 def test_what_was_synced_survives_a_power_cut_and_what_was_not_may_be_lost(root: Path) -> None:
@@ -113,29 +114,26 @@ def test_a_file_that_was_renamed_before_it_was_synced_may_be_empty(root: Path) -
 
 
 def cases(write: Callable[[Path, str], object], kind: str, number: int = 12) -> list[Outcome]:
-    """Of a command that writes two files, the first of which it says is done, and that is given again."""
+    """Cases of a command that writes two files, and that reports the first as done. A person repeats the command."""
 
-    def act(root: Path) -> Act:
-        def command() -> int:
+    def command(root: Path) -> Command:
+        def write_both() -> int:
             if not (root / "one").exists():
                 write(root / "one", "1\n" * 300)
             os.write(2, b"one is done\n")
             write(root / "two", "2\n")
             return 0
 
-        return command
-
-    def again(root: Path, run: Run) -> Sequence[Ended]:
-        return [run(act(root))]
+        return write_both
 
     scenario = Scenario(
         "two files",
         lambda root, run: None,
-        act,
-        again,
+        command,
+        repeat(command),
         lambda root: {name: lines_of(root / name) for name in ("one", "two")},
-        acknowledged=lambda errors: {"one"} if "one is done" in errors else set(),
-        held=lambda root: {"one"} if lines_of(root / "one") == ["1"] * 300 else set(),
+        reported=lambda stderr: {"one"} if "one is done" in stderr else set(),
+        stored=lambda root: {"one"} if lines_of(root / "one") == ["1"] * 300 else set(),
     )
     stage = Stage(scenario)
     return [stage.play(kind, place) for place in range(number)]
@@ -143,20 +141,20 @@ def cases(write: Callable[[Path, str], object], kind: str, number: int = 12) -> 
 
 def test_a_command_that_does_not_sync_is_found_by_power_cuts_and_one_that_does_is_not() -> None:
     careless = cases(Path.write_text, "cut")
-    assert any(line.startswith("told as done") for one in careless for line in one.lost)
-    assert not any(one.bad for one in cases(write_durably, "cut"))
+    assert any(line.startswith("reported as done") for outcome in careless for line in outcome.lost)
+    assert not any(outcome.bad for outcome in cases(write_durably, "cut"))
 
 
 def test_a_file_that_is_written_in_place_is_found_by_kills() -> None:
-    assert any(one.bad for one in cases(Path.write_text, "kill"))
-    assert not any(one.bad for one in cases(write_durably, "kill"))
+    assert any(outcome.bad for outcome in cases(Path.write_text, "kill"))
+    assert not any(outcome.bad for outcome in cases(write_durably, "kill"))
 
 
-def test_an_error_that_no_command_answers_for_is_a_traceback() -> None:
-    assert any(one.traceback for one in cases(write_durably, "error", 4))
+def test_an_error_that_a_command_does_not_catch_is_a_traceback() -> None:
+    assert any(outcome.traceback for outcome in cases(write_durably, "error", 4))
 
 
-def test_lost_doubled_and_different_are_told_apart() -> None:
+def test_lost_doubled_and_different_lines_are_distinguished() -> None:
     found = differences({"rows": ["a", "b", "c"]}, {"rows": ["a", "a", "B", "b"]})
     assert (found.lost, found.doubled, found.different) == ((), ("rows: a",), ("rows: B",))
     assert differences({"rows": ["a", "b"]}, {}).lost == ("rows: a", "rows: b")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 
 from agent.study.load import Study, parse_study
 from bench.recorded.command import POOL, TRUTH
@@ -17,6 +16,7 @@ from bench.recorded.truth import TARGET, categories, effect, failures, markdown,
 from lanes import Recipe
 from probes.result.comparison import OVERALL, compare
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
+from testing import simulated_study
 
 MARGIN = 0.5  # of every guard in the bundled study
 SCORED = ("start", "helper", "null", "breaker")
@@ -32,7 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """The derived study, with the prompts of the tiny one."""
     folder = tmp_path_factory.mktemp("derived")
     (folder / "build").mkdir()
-    tiny.write_jsonl(folder / "build" / "prompts.jsonl", tiny.prompts())
+    simulated_study.write_jsonl(folder / "build" / "prompts.jsonl", simulated_study.prompts())
     return parse_study(folder / "study.toml", derived(BUNDLED.read_text(encoding="utf-8")))
 
 

@@ -1,29 +1,30 @@
-"""The soak's own parts, small: what it fills a ledger with is real, and what it measures is there."""
+"""The parts of the soak bench, with few decisions."""
 
 from pathlib import Path
 
 from agent.ledger.store import Ledger
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
-from bench.speed.soak import NIGHT, Figure, Size, _written, fill, soaked
+from bench.speed.soak import SESSION_DECISIONS, STUDY, Figure, Size, fill, measure_long_night
+from testing.simulated_study import write_study
 from view.data.results import read_results
 from view.data.session_record import load_record
 from view.terminal.status import session_status
 
 
 def test_a_long_night_is_measured_and_its_rows_fill_another_ledger(tmp_path: Path) -> None:
-    study, new, old = load_study(_written(tmp_path / "study")), tmp_path / "new", tmp_path / "old"
-    found = {one.name: one for one in soaked(study, new, Size(10, 0, 0))}
-    assert found["descriptors, growth"].value == found["threads, growth"].value == 0
-    assert found["a decision, the last tenth"].value > 0
-    fill(new, old, 2 * NIGHT, 2)
-    assert len(read_results(old / "results.tsv")) == 2 * NIGHT
+    study, new, old = load_study(write_study(tmp_path / "study", STUDY)), tmp_path / "new", tmp_path / "old"
+    figures = {figure.name: figure for figure in measure_long_night(study, new, Size(10, 0, 0))}
+    assert figures["descriptors, growth"].value == figures["threads, growth"].value == 0
+    assert figures["a decision, the last tenth"].value > 0
+    fill(new, old, 2 * SESSION_DECISIONS, 2)
+    assert len(read_results(old / "results.tsv")) == 2 * SESSION_DECISIONS
     assert session_status(Workspace(old), None)["decisions"]["DISCARD"] > 0
-    assert len(load_record(Workspace(old), None).proposals) == NIGHT
+    assert len(load_record(Workspace(old), None).proposals) == SESSION_DECISIONS
     with Ledger(old / "runs" / "ledger.sqlite", read_only=True) as ledger:
         questions = [session.question for name in ledger.sessions() if (session := ledger.session(name))]
     assert questions.count(study.question) == 1
 
 
-def test_a_limit_is_missed_above_it_alone() -> None:
+def test_a_figure_misses_its_limit_only_above_it() -> None:
     assert [Figure("one", 1.0, "s", limit).missed for limit in (None, 1.0, 0.9)] == [False, False, True]

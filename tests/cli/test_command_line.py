@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
-import tiny
 import typer
 from commands import nightlane
 
@@ -23,6 +21,7 @@ from cli.main import app, main
 from cli.options import on_interrupt
 from cli.run import _interrupted
 from cli.study import check
+from testing import simulated_study
 
 COMMANDS: Any = typer.main.get_command(app)
 GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
@@ -242,9 +241,9 @@ def test_bad_rows_and_leaks_are_named_by_their_line(tmp_path: Path) -> None:
 
 def test_a_prompt_in_two_splits_in_other_clothes_is_named_with_both_ids(tmp_path: Path) -> None:
     path, asked = study(tmp_path), "Write a function that returns the sum of the even items of a list of whole numbers"
-    rows = tiny.prompts()
+    rows = simulated_study.prompts()
     rows[0]["prompt"], rows[-1]["prompt"] = f"{asked}.", f"{asked.upper()}, please"
-    tiny.write_jsonl(tmp_path / "prompts.jsonl", rows)
+    simulated_study.write_jsonl(tmp_path / "prompts.jsonl", rows)
     said = refused(2, "check", path)
     assert f"{rows[-1]['id']!r} is 1.00 similar to probe prompt {rows[0]['id']!r}" in said
 

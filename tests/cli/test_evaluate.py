@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
 import tiny
 from commands import ROOT, command, nightlane
 
 from agent.study.load import load_study
 from probes.model.adapter_files import note_asking
 from probes.model.load import load_renderer
+from testing import simulated_study
 from testing.scripted_endpoint.server import ScriptedEndpoint
 
 ADD = {

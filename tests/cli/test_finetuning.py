@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
@@ -16,6 +15,7 @@ from cli.recipe_choice import recipe_for
 from common.errors import BadInput
 from lanes import Recipe
 from lanes.knobs import changed
+from testing import simulated_study
 from view.report.report import write_report
 from view.terminal.live import watching
 

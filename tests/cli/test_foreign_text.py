@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
-import tiny
 
 from agent.ledger.store import Ledger
 from agent.loop.start import Overrides, begin
@@ -22,6 +20,7 @@ from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Row
 from preferences.store.stores import Stores
 from probes.result.reading import Failure, Outcome, Probe
+from testing import simulated_study
 from testing.simulated_runner import SimulatedRunner
 from view.report.report import write_report
 from view.terminal.live import LiveWatcher, Terminal, watching
@@ -156,7 +155,7 @@ def test_errors_name_files_rows_and_arguments_and_are_not_obeyed(
     night: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / f"{NAME}.jsonl"
-    tiny.write_jsonl(bad, [{"prompt": EVIL, EVIL: EVIL}, {"row": EVIL, "vote": EVIL}])
+    simulated_study.write_jsonl(bad, [{"prompt": EVIL, EVIL: EVIL}, {"row": EVIL, "vote": EVIL}])
     study = tmp_path / "study.toml"
     study.write_text(f"name = {json.dumps(EVIL)}\n{json.dumps(EVIL)} = 1\n", encoding="utf-8")
     commands: list[list[object]] = [

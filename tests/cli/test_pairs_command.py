@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 from commands import nightlane
 from rich.cells import cell_len
 from some_answers import everyday, standing
@@ -19,6 +18,7 @@ from common.errors import BadInput
 from preferences.certify.certificate import GATES
 from preferences.store.annotations import AnnotatedRow, Review
 from preferences.store.stores import Stores
+from testing import simulated_study
 from view.pairs.listing import list_text, pair_text
 
 ROOT = Path(__file__).parents[2]
@@ -54,16 +54,16 @@ def question(folder: Path) -> Path:
     path = folder / "prompts.jsonl"
     columns = ("id", "split", "category")
     rows = [{**{name: getattr(one, name) for name in columns}, "prompt": one.text} for one in prompts()]
-    tiny.write_jsonl(path, rows)
+    simulated_study.write_jsonl(path, rows)
     return path
 
 
 def test_from_a_file_to_a_dataset_by_the_commands_alone(tmp_path: Path) -> None:
     file, votes, out = tmp_path / "pairs.jsonl", tmp_path / "votes.csv", tmp_path / "out"
     rows = [{"prompt": f"p{n}", "chosen": f"good {n}", "rejected": f"bad {n}", "mood": "fine"} for n in range(6)]
-    tiny.write_jsonl(file, rows)
+    simulated_study.write_jsonl(file, rows)
     sides = ("--origin", "sampled", "--rejected-origin", "mechanical")
-    tiny.write_jsonl(tmp_path / "made.jsonl", [{"prompt": "m", "chosen": "good", "rejected": "bad"}])
+    simulated_study.write_jsonl(tmp_path / "made.jsonl", [{"prompt": "m", "chosen": "good", "rejected": "bad"}])
     done = data(tmp_path, "import", tmp_path / "made.jsonl", "--kind", "dpo", *sides, "--study", question(tmp_path))
     assert (data(tmp_path, "audit", "--kind", "dpo")[0]["synthetic"], done["new"]) == (1, 1)
     done = data(tmp_path, "import", file, "--kind", "preference")
@@ -93,9 +93,9 @@ def test_from_a_file_to_a_dataset_by_the_commands_alone(tmp_path: Path) -> None:
 def test_the_commands_of_the_docs_run_as_written(tmp_path: Path) -> None:
     block = re.search(r"```\n(nightlane pairs import.*?)```", PAGE, re.DOTALL)
     assert block
-    tiny.write_jsonl(tmp_path / "pairs.jsonl", [{"prompt": "p", "chosen": "c", "rejected": "r"}])
+    simulated_study.write_jsonl(tmp_path / "pairs.jsonl", [{"prompt": "p", "chosen": "c", "rejected": "r"}])
     contract = {"entry_point": "same", "parameters": {"x": "int"}, "reference": "def same(x):\n    return x\n"}
-    tiny.write_jsonl(tmp_path / "contracts.jsonl", [{"prompt": "p", "contract": contract}])
+    simulated_study.write_jsonl(tmp_path / "contracts.jsonl", [{"prompt": "p", "contract": contract}])
     nightlane("init", "my-study", cwd=tmp_path)
     row = ""
     for line in block[1].splitlines():
@@ -133,7 +133,7 @@ def test_a_model_may_tell_the_topics_of_texts(tmp_path: Path, tiny_folder: Path)
 
 def test_a_file_with_bad_rows_is_taken_whole_or_not_at_all_unless_they_may_be_skipped(tmp_path: Path) -> None:
     found, file = filled(tmp_path, pair(0)), tmp_path / "more.jsonl"
-    tiny.write_jsonl(
+    simulated_study.write_jsonl(
         file, [{"prompt": "p", "chosen": "c", "rejected": "r"}, {"prompt": ASKED, "chosen": "c", "rejected": "r"}]
     )
     done = pairs(tmp_path, "import", file, "--kind", "dpo")
@@ -152,7 +152,7 @@ def test_a_file_with_bad_rows_is_taken_whole_or_not_at_all_unless_they_may_be_sk
 def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     filled(tmp_path)
     file = tmp_path / "x.jsonl"
-    tiny.write_jsonl(file, [{"prompt": "p", "chosen": "c", "rejected": "r"}])
+    simulated_study.write_jsonl(file, [{"prompt": "p", "chosen": "c", "rejected": "r"}])
     for arguments, message in (
         (("list", "--kind", "dop"), "there is no store 'dop'; use one of preference, reward, dpo, orpo"),
         (("list", "--state", "dead"), "use one of live, withdrawn, all"),
@@ -167,7 +167,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
         (("audit", "--study", tmp_path / "none.toml"), "none.toml cannot be read as a study file"),
     ):
         assert message in refused(tmp_path, *arguments)
-    tiny.write_jsonl(file, [{"prompt": "p", "chosen": "c", "rejected": "r"}])
+    simulated_study.write_jsonl(file, [{"prompt": "p", "chosen": "c", "rejected": "r"}])
     assert "name the study with --study" in refused(tmp_path / "fresh", "import", file, "--kind", "dpo")
 
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-import tiny
 from trainable import exported, planned, stores
 
 from common.errors import BadInput
+from testing import simulated_study
 
 
 def test_epochs_count_the_rows_of_the_sources_that_the_mixture_weighs(tmp_path: Path) -> None:
@@ -33,9 +33,9 @@ def test_a_folder_in_use_is_refused_and_an_empty_one_is_taken(tmp_path: Path) ->
 
 def test_data_that_asks_a_probe_or_holdout_prompt_is_refused(tmp_path: Path) -> None:
     found = stores(tmp_path)
-    held = next(prompt for prompt in tiny.prompts() if prompt["split"] == "holdout")
+    held = next(prompt for prompt in simulated_study.prompts() if prompt["split"] == "holdout")
     with (tmp_path / "good.jsonl").open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({**tiny.pairs("good")[0], "prompt": held["prompt"]}) + "\n")
+        stream.write(json.dumps({**simulated_study.pairs("good")[0], "prompt": held["prompt"]}) + "\n")
     with pytest.raises(BadInput, match=rf"good\.jsonl, line 33: .* the holdout prompt '{held['id']}'"):
         planned(tmp_path, found, recipe={"mixture": {"good": 1.0}})
 

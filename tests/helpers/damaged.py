@@ -4,9 +4,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
-import simulated_study
+from harvests import night, study
 from rich.console import Console
-from test_harvest import night, study
 
 from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
@@ -17,6 +16,7 @@ from agent.workspace.folder import Workspace
 from preferences.store.annotations import Vote
 from preferences.store.stores import Stores
 from probes.endpoint.spending import Allowance, SpendingMeter, Usage
+from testing import simulated_study
 from view.report.report import write_report
 from view.terminal.live import PlainWatcher
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-import tiny
 from rich.console import Console
 
 from agent.ledger.tables import DecisionRow
@@ -23,6 +22,7 @@ from probes.run.execute import Workbench, measure
 from probes.run.protocol import Listener, OnOutcome, ignore_outcome
 from probes.run.store import ProbeStore
 from probes.run.worker import environment
+from testing import simulated_study
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 from view.report.report import write_report
 from view.terminal.live import PlainWatcher, watching
@@ -97,7 +97,7 @@ threads = 1
 def write_study(folder: Path, scorer: str = "", budget: str = "") -> Path:
     """Needs the tiny model in ``folder``."""
     (folder / "rubric.toml").write_text(RUBRIC, encoding="utf-8")
-    tiny.write_jsonl(folder / "calibration.jsonl", CALIBRATION)
+    simulated_study.write_jsonl(folder / "calibration.jsonl", CALIBRATION)
     path = folder / "study.toml"
     path.write_text(STUDY % (scorer, budget), encoding="utf-8")
     return path

@@ -1,13 +1,12 @@
 """Sessions of the simulated study for the tests of view: real ones, a second each."""
 
+import json
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
-
-import simulated_study
-import tiny
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.start import Overrides, begin
@@ -19,6 +18,7 @@ from probes.inputs.training_rows import unit
 from probes.result.reading import Probe
 from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
+from testing import simulated_study
 from testing.simulated_runner import SimulatedRunner, World
 from view.report.report import write_report
 
@@ -161,14 +161,14 @@ class Silent:
 def prompts(per_category: int) -> list[dict[str, Any]]:
     return [
         {**row, "id": f"{row['id']}-{copy}", "prompt": f"{row['prompt']}# {copy}\n"}
-        for row in tiny.prompts()
+        for row in simulated_study.prompts()
         for copy in range(per_category // 4)
     ]
 
 
 def study(folder: Path, text: str = STUDY, per_category: int = 32) -> Study:
     path = simulated_study.write_study(folder / "study", text)
-    tiny.write_jsonl(folder / "study" / "prompts.jsonl", prompts(per_category))
+    simulated_study.write_jsonl(folder / "study" / "prompts.jsonl", prompts(per_category))
     return load_study(path)
 
 
@@ -192,3 +192,18 @@ def night(
     except KeyboardInterrupt:
         assert stop_after is not None
     return workspace
+
+
+def older(workspace: Workspace) -> None:
+    """A ledger from before decisions had a course, sessions checks, and rows checksums."""
+    database = sqlite3.connect(workspace.ledger)
+    with database:
+        database.execute("DROP TABLE row_digests")
+        database.execute("ALTER TABLE decisions DROP COLUMN course")
+        database.execute("DROP TABLE checks")
+        policy = json.dumps(
+            {"confidence": 0.95, "smallest_effect": 0.0, "target": "lists", "guards": {"arithmetic": 1.5}}
+        )
+        database.execute("UPDATE decisions SET policy = ?", (policy,))
+        database.execute("DELETE FROM decisions WHERE status = 'RETRACT'")
+    database.close()

@@ -4,7 +4,6 @@ Three changes decide the night: ``learning_rate`` to 4e-4 helps, ``beta`` to 0.2
 left out at the end, and ``learning_rate`` to 0.6 diverges. The orders of the curriculum do nothing.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import judged
-import tiny
+from nights import Silent as Silent
 
-from agent.ledger.tables import DecisionRow
 from agent.loop.seeds import Seeds
 from agent.study.load import Study, load_study
 from lanes import Recipe
 from probes.inputs.prompts import Prompt
 from probes.inputs.training_rows import unit
-from probes.result.reading import Outcome, Probe, Reading, Timing
-from probes.run.protocol import Listener, Progress
+from probes.result.reading import Outcome, Probe, Reading, Score, Timing
+from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
-from testing.simulated_runner import SimulatedRunner
+from testing import simulated_study
+from testing.simulated_runner import AnsweringRunner
 
 Sections = Mapping[str, Mapping[str, str] | None]
 """Of a study file: key -> value as TOML has it, which replace the usual ones; None leaves a section out."""
@@ -61,10 +60,10 @@ def toml(changes: Sections) -> str:
 
 def study(folder: Path, changes: Sections, prompts: Sequence[dict[str, Any]] | None = None) -> Study:
     """Written to ``folder`` with everything that any scorer asks for."""
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     if prompts is not None:
-        tiny.write_jsonl(folder / "prompts.jsonl", list(prompts))
-    tiny.write_jsonl(folder / "calibration.jsonl", judged.CALIBRATION)
+        simulated_study.write_jsonl(folder / "prompts.jsonl", list(prompts))
+    simulated_study.write_jsonl(folder / "calibration.jsonl", judged.CALIBRATION)
     (folder / "rubric.toml").write_text(judged.RUBRIC, encoding="utf-8")
     (folder / "rules.toml").write_text(
         '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 1\nhigh = 90\n', encoding="utf-8"
@@ -72,23 +71,6 @@ def study(folder: Path, changes: Sections, prompts: Sequence[dict[str, Any]] | N
     (folder / "own.py").write_text("def score(prompt, answer, category, checks):\n    return 5.0\n", encoding="utf-8")
     (folder / "study.toml").write_text(toml(changes), encoding="utf-8")
     return load_study(folder / "study.toml")
-
-
-class Silent:
-    """Interrupts the session after the decision of one turn."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after = stop_after
-
-    def progress(self, progress: Progress) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def measuring(self, title: str, probes: object) -> None: ...
-
-    def decided(self, decision: DecisionRow) -> None:
-        if decision.turn == self.stop_after:
-            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -116,10 +98,8 @@ def _moved(recipe: Recipe, knob: str) -> bool:
     return recipe.learning_rate > 1e-4 if knob == "learning_rate" else recipe.beta > 0.1
 
 
-class Runner(SimulatedRunner):
+class Runner(AnsweringRunner):
     """Writes answers of about as many different words as the judge of tests gives points for."""
-
-    base = None  # type: ignore[assignment]
 
     def __init__(self, asked: Study, runs: Path, width: int = 1, denied: str = "beta") -> None:
         again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leave_one_out(0), 20))
@@ -127,21 +107,8 @@ class Runner(SimulatedRunner):
 
     def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
         outcome = super()._run_one(probe, listener)
-        if isinstance(outcome, Reading):
-            outcome = replace(outcome, timing=Timing(8.0, 1.5, 0.5, 10.0))
-            rows = [
-                {
-                    "prompt": score.prompt,
-                    "sample": score.sample,
-                    "category": score.category,
-                    "score": score.value,
-                    "components": {},
-                    "critical": [],
-                    "outcome": "SIMULATED",
-                    "text": " ".join(f"{probe.id[:4]}{score.sample}word{n}" for n in range(round(4 * score.value))),
-                }
-                for score in outcome.scores
-            ]
-            path = self.store.directory(probe.id) / "answers.jsonl"
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        return outcome
+        return replace(outcome, timing=Timing(8.0, 1.5, 0.5, 10.0)) if isinstance(outcome, Reading) else outcome
+
+    def answer(self, probe: Probe, score: Score) -> dict[str, object]:
+        words = " ".join(f"{probe.id[:4]}{score.sample}word{n}" for n in range(round(4 * score.value)))
+        return {**super().answer(probe, score), "components": {}, "text": words}

@@ -80,3 +80,26 @@ def leaked(texts: Sequence[Text], places: Sequence[int], random: Random, both: b
         other = random.choice([text for text in texts if text.prompt != texts[place].prompt])
         found[place] = replace(texts[place], chosen=other.chosen, **({"rejected": other.rejected} if both else {}))
     return found
+
+
+ANSWERS = {
+    "de": "Stell die Pflanze an das hellste Fenster und gieße sie, wenn die Erde oben trocken ist. Kürze sie oft.",
+    "fr": "Placez la plante devant la fenêtre la plus claire et arrosez-la quand la terre est sèche. Taillez-la.",
+    "es": "Ponga la planta en la ventana más luminosa y riéguela cuando la tierra esté seca. Córtela cada semana.",
+    "it": "Metti la pianta davanti alla finestra più luminosa e annaffiala quando la terra è asciutta. Potala spesso.",
+    "pt": "Coloque a planta na janela mais clara e regue quando a terra estiver seca. Corte as pontas toda semana.",
+    "nl": "Zet de plant voor het lichtste raam en geef water wanneer de aarde droog is. Snoei hem iedere week.",
+    "pl": "Postaw roślinę w najjaśniejszym oknie i podlewaj ją, kiedy ziemia jest sucha. Przycinaj ją co tydzień.",
+    "sv": "Ställ växten i det ljusaste fönstret och vattna den när jorden är torr. Klipp den lite varje vecka.",
+    "tr": "Bitkiyi en aydınlık pencereye koyun ve toprak kuruduğunda sulayın. Her hafta uçlarını biraz kesin.",
+    "vi": "Hãy đặt cây ở cửa sổ sáng nhất và tưới nước khi đất khô. Mỗi tuần nên cắt tỉa một ít ngọn cây.",
+    "fi": "Aseta kasvi valoisimmalle ikkunalle ja kastele sitä, kun multa on kuivaa. Leikkaa latvoja joka viikko.",
+    "ru": "Поставьте растение на самое светлое окно и поливайте его, когда земля высохнет. Подрезайте каждую неделю.",
+    "el": "Βάλτε το φυτό στο πιο φωτεινό παράθυρο και ποτίστε το όταν το χώμα είναι στεγνό. Κλαδέψτε το συχνά.",
+    "zh": "把植物放在最明亮的窗边，土壤表面干了再浇水。每周剪去一点顶端，让它长得更茂盛。",
+    "ja": "いちばん明るい窓辺に置き、土の表面が乾いたら水をやってください。毎週少しずつ摘み取ります。",
+    "ko": "가장 밝은 창가에 두고 흙이 마르면 물을 주세요. 매주 끝을 조금씩 잘라 주면 더 풍성하게 자랍니다.",
+    "ar": "ضع النبتة عند أكثر النوافذ ضوءا واسقها عندما تجف التربة. قص أطرافها قليلا كل أسبوع.",
+    "hi": "पौधे को सबसे रोशन खिड़की पर रखें और मिट्टी सूखने पर पानी दें। हर हफ्ते इसकी नोक थोड़ी काटें।",
+}
+"""The same answer in many languages."""

@@ -1,6 +1,5 @@
-"""A study small enough for tests: a random two-layer model, a byte-level tokenizer, some pairs and prompts."""
+"""A random two-layer model with a byte-level tokenizer; material and recipes for it and the simulated study's data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,7 @@ from lanes import Recipe
 from probes.inputs.material import Material
 from probes.inputs.settings import DataSettings, ModelSettings, ProbeSettings, PromptSettings
 from probes.scoring.execution.scorer import ExecutionSettings
-
-WORDS = ("double", "negate", "square", "half", "plus_one", "last", "first", "total")
-CATEGORIES = ("arithmetic", "lists")
+from testing.simulated_study import pairs
 
 
 def write_model(folder: Path) -> None:
@@ -43,53 +40,6 @@ def write_model(folder: Path) -> None:
     )
     Qwen3ForCausalLM(config).save_pretrained(folder)
     wrapped.save_pretrained(folder)
-
-
-def pairs(source: str) -> list[dict[str, Any]]:
-    rows = []
-    for number, word in enumerate(WORDS):
-        for constant in range(4):
-            rejected = f"def {word}(x):\n    return x - {constant}" + (" +" if source == "broken" else " - x") + "\n"
-            rows.append(
-                {
-                    "prompt": f"# {word} with {constant} ({source})\n",
-                    "chosen": f"def {word}(x):\n    return x * {constant}\n",
-                    "rejected": rejected,
-                    "difficulty": 1 + number % 3,
-                }
-            )
-    return rows
-
-
-def prompts() -> list[dict[str, Any]]:
-    rows = []
-    for split in ("probe", "harvest", "holdout"):
-        for category in CATEGORIES:
-            for number in range(4):
-                cases = [{"args": [i], "expected": i * number} for i in range(4)]
-                rows.append(
-                    {
-                        "id": f"{split}-{category}-{number}",
-                        "split": split,
-                        "category": category,
-                        "difficulty": 1 + number % 3,
-                        "prompt": f"# {category} {number} for {split}\n",
-                        "checks": {"entry_point": "f", "cases": cases},
-                    }
-                )
-    return rows
-
-
-def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def write_files(folder: Path) -> None:
-    """Data and prompts, without the model."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in ("good", "broken"):
-        write_jsonl(folder / f"{source}.jsonl", pairs(source))
-    write_jsonl(folder / "prompts.jsonl", prompts())
 
 
 def material(folder: Path, **probe: Any) -> Material:

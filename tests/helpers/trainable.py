@@ -14,6 +14,7 @@ from preferences.store.rows import Row
 from preferences.store.stores import Stores
 from probes.inputs.prompts import load_prompts
 from probes.inputs.settings import ModelSettings
+from testing import simulated_study
 
 TIME = "2026-11-21T20:00:00Z"
 STUDY = """
@@ -47,14 +48,14 @@ micro_batch = 4
 def stores(folder: Path, rows: int = 8) -> Stores:
     """DPO rows in the stores of the workspace ``folder``, none of which asks a prompt of the study."""
     made = Stores(folder / "runs" / "rl_data")
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     made.reserve(load_prompts(folder / "prompts.jsonl"))
     made.add([row(number) for number in range(rows)])
     return made
 
 
 def row(number: int) -> Row:
-    pair, side = tiny.pairs("mined")[number], Side("sampled")
+    pair, side = simulated_study.pairs("mined")[number], Side("sampled")
     return Row(
         kind="dpo",
         time=TIME,

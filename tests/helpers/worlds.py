@@ -1,40 +1,21 @@
 """Whole sessions in worlds whose truth is known, with the simulated runner."""
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
-from lanes import Recipe
-from probes.inputs.prompts import Prompt
-from probes.result.reading import Probe
 from probes.run.store import ProbeStore
+from testing import simulated_study
+from testing.simulated_runner import EffectWorld as World
 from testing.simulated_runner import SimulatedRunner
 from view.report.report import write_report
 from view.terminal.live import watching
-
-
-@dataclass
-class World:
-    """``effect``: of a recipe in a split; noise is normal, by seed and by answer, its own for each recipe."""
-
-    effect: Callable[[Recipe, str], float]
-    noise: float = 0.1
-    identity: str = "made for a test"
-
-    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
-        chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
-        level = 5 + self.effect(probe.recipe, probe.key.split) + chance.gauss(0, self.noise)
-        return [[level + chance.gauss(0, self.noise) for _ in range(probe.key.samples)] for _ in prompts]
 
 
 def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orders: bool = False) -> Study:

@@ -15,6 +15,7 @@ from probes.inputs.prompts import Prompt
 from probes.inputs.settings import RunnerSettings
 from probes.run.runners import open_runner
 from probes.scoring import Answer, Mark, scorer_class, scorer_settings
+from testing import simulated_study
 
 MODULE = """
 from agent.proposers import Proposer, Suggestion
@@ -116,7 +117,7 @@ def test_a_study_uses_an_installed_proposer() -> None:
 
 
 def test_a_study_uses_an_installed_runner(tmp_path: Path) -> None:
-    tiny.write_files(tmp_path)
+    simulated_study.write_data(tmp_path)
     with open_runner(tiny.material(tmp_path), RunnerSettings(kind="their_runner"), tmp_path, "none") as runner:
         assert runner.environment == "simulated"
 

@@ -10,13 +10,14 @@ from lanes import Recipe
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.run.runners import Runner, open_runner
+from testing import simulated_study
 from testing.contracts import RunnerContract
 from testing.simulated_runner import CLIFF
 
 
 class TestSimulated(RunnerContract):
     def material(self, folder: Path) -> Material:
-        tiny.write_files(folder)
+        simulated_study.write_data(folder)
         return tiny.material(folder)
 
     def open(self, material: Material, runs: Path) -> Runner:
@@ -32,7 +33,7 @@ class TestSimulated(RunnerContract):
 @pytest.mark.slow
 class TestLocalWorkers(RunnerContract):
     def material(self, folder: Path) -> Material:
-        tiny.write_files(folder)
+        simulated_study.write_data(folder)
         tiny.write_model(folder / "model")
         return tiny.material(folder)
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
 import tiny
+from ledger_rows import SESSION, proposal, row
 from rich.console import Console
-from test_ledger import SESSION, proposal, row
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
@@ -27,6 +26,7 @@ from cli.main import main
 from common import row_digests
 from common.errors import BadInput
 from probes.result.reading import Probe
+from testing import simulated_study
 from view.report.report import write_report
 from view.terminal.live import PlainWatcher
 

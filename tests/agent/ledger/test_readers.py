@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import simulated_study
 
 from cli import main as command_line
 from common.shared_sqlite import open_shared, open_to_read
 from probes.endpoint.spending import spent_on_judging
+from testing import simulated_study
 
 ROOT = Path(__file__).parents[3]
 NOBODY = 65534

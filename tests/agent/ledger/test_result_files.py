@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas
 import pytest
-import simulated_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from agent.workspace.check import check
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
+from testing import simulated_study
 from view.data.results import read_results
 from view.report.report import write_report
 from view.terminal.live import watching

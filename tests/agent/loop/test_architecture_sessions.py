@@ -12,7 +12,6 @@ from typing import Any
 import architectures
 import commands
 import pytest
-import tiny
 from tokenizers_of_all_kinds import KINDS
 
 from agent.study.load import Study, load_study
@@ -25,6 +24,7 @@ from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import rendered_digest
 from probes.result.reading import Reading
 from probes.run.store import ProbeStore
+from testing import simulated_study
 from view.data.results import read_results
 
 pytestmark = pytest.mark.slow
@@ -187,7 +187,7 @@ def sources(kind: str) -> dict[str, list[Row]]:
 def prompts(kind: str) -> list[Row]:
     found: list[Row] = []
     for split in ("probe", "harvest", "holdout"):
-        for category in tiny.CATEGORIES:
+        for category in simulated_study.CATEGORIES:
             for number in range(2):
                 text = f"Say {category} {number} for {split}."
                 row: Row = {"id": f"{split}-{category}-{number}", "split": split, "category": category, "prompt": text}
@@ -207,8 +207,8 @@ def write_study(folder: Path, case: Case) -> Study:
         write_adapter(folder)
     rows = sources(case.kind)
     for form, own in rows.items():
-        tiny.write_jsonl(folder / f"{form}.jsonl", own)
-    tiny.write_jsonl(folder / "prompts.jsonl", prompts(case.kind))
+        simulated_study.write_jsonl(folder / f"{form}.jsonl", own)
+    simulated_study.write_jsonl(folder / "prompts.jsonl", prompts(case.kind))
     (folder / "rules.toml").write_text(RULES, encoding="utf-8")
     text = STUDY.format(
         name=case.architecture,

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import simulated_study
-from test_session import go_on, interrupted, ledger_of, play
+from sessions import go_on, interrupted, ledger_of, play
 
 from agent.ledger.store import Ledger
 from agent.loop import measurements
@@ -17,6 +16,7 @@ from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance
 from probes.scoring.judge.cache import JudgeCache
+from testing import simulated_study
 from view.terminal.status import session_status, status_text
 
 DAY = 86400.0

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import harvests
 import pytest
-import test_harvest as harvests
-import test_session as sessions
+import sessions
 
 from agent.ledger.result_rows import value_of
-from agent.loop.harvest import Harvest
+from agent.loop.harvest import HARVEST, Harvest
 from agent.loop.nodes import Session
 from agent.loop.pairwise_choices import Choices
 from agent.loop.round import Pair
@@ -22,7 +22,6 @@ from probes.result.reading import Probe, ProbeKey
 from probes.run.store import ProbeStore
 from view.data.results import read_results
 
-study = sessions.study
 COLUMNS = ["status", "knob", "before", "after", "delta", "ci_low", "reason"]
 FEW = "decisions = 5"
 
@@ -69,7 +68,7 @@ def test_answers_that_changed_before_they_were_harvested_are_asked_for_again(
     store, changed = ProbeStore(cut / "runs"), []
     for path in (cut / "runs").glob("probe-*/answers.jsonl"):
         manifest = json.loads((path.parent / "outcome.json").read_text(encoding="utf-8"))
-        if manifest["reading"]["key"]["split"] == harvests.HARVEST:
+        if manifest["reading"]["key"]["split"] == HARVEST:
             path.write_text(path.read_text(encoding="utf-8").replace("says", "lies"), encoding="utf-8")
             changed.append(path.parent.name.removeprefix("probe-"))
     runner = harvests.go_on(harvests.study(cut, budget=FEW), cut, monkeypatch)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import simulated_study
 
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Interrupted, interruptible, uninterrupted
+from testing import simulated_study
 
 ROOT = Path(__file__).parents[3]
 STUDY = simulated_study.STUDY.replace("decisions = 8", "decisions = 3") + "simulated_seconds = 0.1\n"

@@ -1,25 +1,22 @@
 """The harvest in whole sessions: a runner whose simulated probes leave answers behind, as a model would."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
-from worlds import World, play, recorded, study_of
+from harvests import NOISE, Answering, go_on, night, orders, stores, study
+from worlds import World, play, recorded
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
 from agent.loop.harvest import HARVEST, REFUSED
-from agent.loop.start import Overrides, begin, resume
-from agent.study.load import Study, load_study
+from agent.loop.start import Overrides, begin
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
 from preferences.collection.pairing import RESOLVED
-from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
@@ -28,82 +25,14 @@ from probes.inputs.turns import Turn
 from probes.result.reading import Outcome, Probe, Reading
 from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
-from testing.simulated_runner import SimulatedRunner
 from view.data.session_record import load_record
 from view.report.report import report_markdown, write_report
 from view.terminal.live import watching
-
-POLICY = "disguised = 0.3\nholdout_seeds = 0"
-NOISE = 0.4
-
-
-def orders(recipe: Recipe, split: str) -> float:
-    """Two orders are clearly better than shuffling, two clearly worse."""
-    return {"easy_first": 2.0, "short_first": 1.5, "hard_first": -2.0, "long_first": -1.0}.get(recipe.curriculum, 0.0)
-
-
-class Answering(SimulatedRunner):
-    """``asked``: the harvest probes that it ran. ``stop``: raises in place of the so-manieth of them."""
-
-    base = None  # type: ignore[assignment]
-
-    def __init__(self, study: Study, workspace: Path, world: World, stop: int = 0) -> None:
-        super().__init__(study.material, ProbeStore(workspace / "runs"), world=world)
-        self.asked: list[Probe] = []
-        self.stop = stop
-
-    def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
-        outcome = super()._run_one(probe, listener)
-        if probe.key.split == HARVEST:
-            self.asked.append(probe)
-            if len(self.asked) == self.stop:
-                raise KeyboardInterrupt
-        if isinstance(outcome, Reading):
-            rows = [
-                {
-                    "prompt": score.prompt,
-                    "sample": score.sample,
-                    "category": score.category,
-                    "score": score.value,
-                    "components": {"pass": score.value / 10},
-                    "critical": ["rude"] if score.value < 1 else [],
-                    "outcome": "SIMULATED",
-                    "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
-                }
-                for score in outcome.scores
-            ]
-            path = self.store.directory(probe.id) / "answers.jsonl"
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        return outcome
-
-
-def study(folder: Path, policy: str = POLICY, harvest: str = "", budget: str = "decisions = 14") -> Study:
-    made = study_of(folder, policy, budget, orders=True)
-    return load_study(simulated_study.write_study(made.path.parent, made.text + f"\n[harvest]\n{harvest}\n"))
-
-
-def night(study: Study, workspace: Path, world: World | None = None, stop: int = 0) -> Answering:
-    runner = Answering(study, workspace, world or World(orders, NOISE), stop)
-    with watching() as watcher:
-        begin(study, Workspace(workspace), Overrides(), watcher, write_report, runner=runner)
-    return runner
-
-
-def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
-    runner = Answering(study, workspace, World(orders, NOISE))
-    monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: runner)
-    with watching() as watcher:
-        resume(Workspace(workspace), None, Overrides(), watcher, write_report)
-    return runner
 
 
 def checks(workspace: Path, kind: str = HARVEST) -> dict[str, CheckRow]:
     with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
         return {check.subject: check for name in ledger.sessions() for check in ledger.checks(name, kind)}
-
-
-def stores(workspace: Path) -> dict[str, tuple[AnnotatedRow, ...]]:
-    return {kind: rows for kind, rows in Stores(workspace / "runs" / "rl_data").read_all().items()}
 
 
 def probes_counted(workspace: Path) -> int:

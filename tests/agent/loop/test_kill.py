@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas
 import pytest
-import simulated_study
 from commands import LONGEST, ROOT, Command, command, nightlane
 
+from testing import simulated_study
 from view.data.results import read_results
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-import simulated_study
-import tiny
 
 from agent.loop.start import Overrides, begin
 from agent.policy.decision_rule import Terms, Verdict, screen
@@ -21,6 +19,7 @@ from agent.workspace.folder import Workspace
 from common.errors import BadInput, UnlikeReadings
 from probes.result.comparison import OVERALL, compare
 from probes.result.reading import ProbeKey, Reading, Score, Timing
+from testing import simulated_study
 
 KEY = ProbeKey(300, "qwen3-32b", "v6", "probe-prompts", "judge", 1, "a100")
 SEEDS = (42, 123, 7)
@@ -106,13 +105,13 @@ def test_the_prompt_set_without_the_guarded_category_is_refused_before_anything_
             "split": "probe",
             "category": name,
             "prompt": f"{name} {n}?",
-            "checks": tiny.prompts()[0]["checks"],
+            "checks": simulated_study.prompts()[0]["checks"],
         }
         for name, number in counts.items()
         for n in range(number)
     ]
     assert len(rows) == 14
-    tiny.write_jsonl(tmp_path / "prompts.jsonl", rows)
+    simulated_study.write_jsonl(tmp_path / "prompts.jsonl", rows)
     refusal = "no probe prompt in the category 'position_discrimination'"
     with pytest.raises(BadInput, match=refusal):
         load_study(path).check_material()

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
+from sessions import failing, go_on, interrupted, ledger_of, play
 
 from agent.ledger.store import Ledger
-from agent.loop.start import Overrides, begin, open_runner, resume
+from agent.loop.start import open_runner
 from agent.policy.settings import Policy
 from agent.proposers.context import Search
 from agent.proposers.dead_ends import MOST_TRIES, UNDECIDED
@@ -20,29 +20,9 @@ from common.digests import digest_of
 from common.errors import BadInput, BaselineFailed, DiskFull, MissingRequirement, StudyChanged, WorkspaceBusy
 from lanes import Recipe
 from probes.result.reading import Failure, Probe
+from testing import simulated_study
 from testing.simulated_runner import SimulatedRunner
 from view.data.results import read_results
-from view.report.report import write_report
-from view.terminal.live import watching
-
-
-def play(study: Study, workspace: Path, seed: int = 0, fresh: bool = False, **overrides: Any) -> str:
-    with watching() as watcher:
-        return begin(study, Workspace(workspace), Overrides(**overrides), watcher, write_report, seed=seed, fresh=fresh)
-
-
-def go_on(workspace: Path, **overrides: Any) -> str:
-    with watching() as watcher:
-        return resume(Workspace(workspace), None, Overrides(**overrides), watcher, write_report)
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return load_study(simulated_study.write_study(tmp_path / "study"))
-
-
-def ledger_of(workspace: Path) -> Ledger:
-    return Ledger(workspace / "runs" / "ledger.sqlite", read_only=True)
 
 
 def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_a_report(
@@ -180,22 +160,6 @@ def test_a_budget_of_probes_or_dollars_ends_a_session(tmp_path: Path) -> None:
     assert table["cost_usd"].notna().all()
     with ledger_of(tmp_path) as ledger:
         assert len(ledger.probes(ledger.sessions()[0])) <= 20
-
-
-def interrupted(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """Play a session that Ctrl-C ends after some probes."""
-    done = [0]
-    original = SimulatedRunner._run_one
-
-    def count(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
-        done[0] += 1
-        if done[0] > after:
-            raise KeyboardInterrupt
-        return original(self, probe, listener)
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(SimulatedRunner, "_run_one", count)
-        play(study, workspace)
 
 
 def test_an_interrupted_session_goes_on_and_ends_as_if_it_had_not_been(
@@ -337,18 +301,6 @@ def test_an_infrastructure_failure_is_tried_again_by_a_later_session(
     play(study, tmp_path, decisions=1)
     with ledger_of(tmp_path) as ledger:
         assert [d.status for d in ledger.decisions()][:2] == ["CRASH", "BASELINE"]
-
-
-def failing(kind: str, monkeypatch: pytest.MonkeyPatch, start: Recipe) -> None:
-    """Every probe but the starting recipe's fails."""
-    original = SimulatedRunner._run_one
-
-    def fail(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
-        if probe.recipe == start:
-            return original(self, probe, listener)
-        return Failure(probe.id, probe.seed, kind, "gone")  # type: ignore[arg-type]
-
-    monkeypatch.setattr(SimulatedRunner, "_run_one", fail)
 
 
 def test_a_broken_machine_stops_the_session_and_bars_no_move(

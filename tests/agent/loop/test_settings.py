@@ -11,13 +11,13 @@ from typing import Any
 import judged
 import pytest
 import settings_nights as nights
-import tiny
 
 from agent.ledger.store import Ledger
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
+from testing import simulated_study
 from view.data.session_record import load_record
 from view.explain.explanation import explain, explain_data
 from view.explain.text import explain_text
@@ -105,7 +105,7 @@ def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.Mon
 
 
 def asked_of(case: Case, folder: Path) -> Study:
-    return nights.study(folder, case.changes, [row for row in tiny.prompts() if case.prompts(row)])
+    return nights.study(folder, case.changes, [row for row in simulated_study.prompts() if case.prompts(row)])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -117,7 +117,7 @@ def test_a_supported_setting_goes_through_a_whole_night(
     endpoint: AbstractContextManager[object] = nullcontext()
     if "judge" in str(case.changes.get("scorer")):
         (tmp_path / "study").mkdir()
-        tiny.write_jsonl(tmp_path / "study" / "calibration.jsonl", judged.CALIBRATION)
+        simulated_study.write_jsonl(tmp_path / "study" / "calibration.jsonl", judged.CALIBRATION)
         endpoint = judged.judge(tmp_path / "study", monkeypatch)
     assert resident == (not isinstance(endpoint, nullcontext))
     with endpoint:

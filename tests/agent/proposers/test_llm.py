@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import simulated_study
 import situations
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from agent.study.load import load_study
 from agent.study.schema import ProposerSettings
 from common.errors import EndpointUnavailable
 from lanes import show
+from testing import simulated_study
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 SITUATION = situations.situation()

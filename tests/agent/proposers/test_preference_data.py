@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 from commands import nightlane
 from worlds import World, runner_of, study_of
 
@@ -24,6 +23,7 @@ from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe, Value
 from preferences.export.dataset import FORMATS, Format
+from testing import simulated_study
 from view.pairs.proposer_card import proposer_card
 from view.report.report import write_report
 from view.terminal.live import watching
@@ -296,7 +296,7 @@ def test_no_prompt_no_answer_no_path_and_no_instructions_are_in_a_context(tmp_pa
     done = export_pairs(tmp_path / "runs" / "ledger.sqlite", "jsonl", tmp_path / "out")
     written = done.file.read_text(encoding="utf-8")
     assert len(done.pairs) == 2
-    asked = [row["prompt"].strip() for row in tiny.prompts()]
+    asked = [row["prompt"].strip() for row in simulated_study.prompts()]
     for hidden in ("between us", str(tmp_path), "study.toml", "program.md", ".jsonl", *asked):
         assert hidden not in written
 

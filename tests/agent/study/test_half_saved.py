@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_session import ledger_of, play, study  # noqa: F401 - a fixture
+from sessions import ledger_of, play
 
 from agent.loop import measurements
 from agent.loop.measurements import READ_AGAIN_AFTER, Measurements
@@ -66,7 +66,7 @@ HALVES: dict[str, Callable[[Path, bytes], Any]] = {
     ],
 )
 def test_a_file_that_is_whole_again_within_seconds_changed_nothing(
-    study: Study,  # noqa: F811
+    study: Study,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     file: str,
@@ -82,7 +82,7 @@ def test_a_file_that_is_whole_again_within_seconds_changed_nothing(
 
 
 def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
-    study: Study,  # noqa: F811
+    study: Study,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -101,7 +101,7 @@ def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
 
 
 def test_a_file_that_stays_changed_is_believed_after_a_few_seconds(
-    study: Study,  # noqa: F811
+    study: Study,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 from tokenizers_of_all_kinds import KINDS
 
 from agent.study.load import Study, load_study, reload_study
@@ -14,6 +13,7 @@ from agent.study.material_check import CheckedStudy, check_study
 from common.errors import BadInput
 from probes.model.load import load_renderer
 from probes.rendering.row_check import rendered_digest, shown
+from testing import simulated_study
 from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
 
 STUDY = """
@@ -93,11 +93,11 @@ def written(folder: Path, kind: str, rows: list[dict[str, Any]], bad: str = "ref
             "prompt": f"Say {category} {n} for {split}.",
         }
         for split in ("probe", "harvest", "holdout")
-        for category in tiny.CATEGORIES
+        for category in simulated_study.CATEGORIES
         for n in range(2)
     ]
-    tiny.write_jsonl(folder / "prompts.jsonl", prompts)
-    tiny.write_jsonl(folder / "good.jsonl", rows)
+    simulated_study.write_jsonl(folder / "prompts.jsonl", prompts)
+    simulated_study.write_jsonl(folder / "good.jsonl", rows)
     (folder / "rules.toml").write_text(RULES, encoding="utf-8")
     text = STUDY.format(bad=bad, **{"model": "", "length": 256, **given})
     (folder / "study.toml").write_text(text, encoding="utf-8")
@@ -157,7 +157,7 @@ def test_a_row_that_was_mended_meanwhile_stays_out_and_the_data_are_what_they_we
     key = began.material.key("machine")
     assert left_out(began) == {"good": [2, 3]}
     before = {"good": began.material.read_sources["good"].gaps}
-    tiny.write_jsonl(tmp_path / "good.jsonl", [row(1), row(2), row(3)])
+    simulated_study.write_jsonl(tmp_path / "good.jsonl", [row(1), row(2), row(3)])
     os.utime(tmp_path / "good.jsonl", (1, 1))
     assert began.material.key("machine") == key, "while the session runs"
     fresh = load_study(tmp_path / "study.toml")
@@ -167,7 +167,7 @@ def test_a_row_that_was_mended_meanwhile_stays_out_and_the_data_are_what_they_we
     assert left_out(again) == {"good": [2, 3]}
     (tmp_path / "study.toml").write_text(f"{again.text}\n# later\n", encoding="utf-8")
     assert reload_study(again).material.key("machine") == key
-    tiny.write_jsonl(tmp_path / "good.jsonl", [row(9), row(2), row(3)])
+    simulated_study.write_jsonl(tmp_path / "good.jsonl", [row(9), row(2), row(3)])
     assert check_written(fresh, gaps_before=before).study.material.key("machine") != key, "another row was changed"
 
 
@@ -206,7 +206,7 @@ def test_a_prompt_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text(encoding="utf-8").splitlines()]
     for one in rows:
         one["prompt"] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": one["prompt"]}]
-    tiny.write_jsonl(tmp_path / "prompts.jsonl", rows)
+    simulated_study.write_jsonl(tmp_path / "prompts.jsonl", rows)
     with pytest.raises(
         BadInput,
         match=r"prompts.jsonl, line 1: the prompt 'probe-arithmetic-0' cannot be asked: the chat template .*; write",

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-import simulated_study
 import tiny
 
 from agent.study.load import Study, load_study
 from agent.study.material_check import check_study
 from cli.study import write_example_study
 from common.errors import BadInput
+from testing import simulated_study
 
 
 def study(folder: Path, *changes: tuple[str, str]) -> Study:

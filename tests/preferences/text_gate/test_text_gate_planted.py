@@ -10,8 +10,7 @@ from itertools import cycle
 
 import numpy as np
 import pytest
-from some_answers import Text, everyday, persona, receipts, refusals
-from test_text_gate_language import ANSWERS
+from some_answers import ANSWERS, Text, everyday, persona, receipts, refusals
 
 EVERY = 10
 """A fault in every tenth row."""

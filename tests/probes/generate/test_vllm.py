@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import simulated_study
 import tiny
 
 from agent.study.load import load_study
@@ -22,6 +21,7 @@ from probes.generate.vllm import AnswerServer, ServerBroken, ServerRefused
 from probes.inputs.settings import ServingSettings
 from probes.rendering.renderer import Question, Stop
 from probes.run.execute import classify
+from testing import simulated_study
 from testing.scripted_endpoint.adapters import LOAD, UNLOAD
 from testing.scripted_endpoint.faults import JSON
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
@@ -369,7 +369,7 @@ def test_who_answers_is_part_of_the_key_and_how_it_is_reached_is_not(tmp_path: P
 
 
 def test_a_local_study_has_the_key_it_had_before_there_were_servers(tmp_path: Path) -> None:
-    tiny.write_files(tmp_path)
+    simulated_study.write_data(tmp_path)
     key = tiny.material(tmp_path).key("machine", "base")
     assert key.environment.startswith("machine nightlane=")
     assert "served" not in key.environment

@@ -13,6 +13,7 @@ from common.digests import digest_of, file_digest
 from common.errors import BadInput
 from probes.inputs.settings import DataSettings
 from probes.inputs.sources import load_source, read_source
+from testing import simulated_study
 
 GOOD = {"prompt": "p", "chosen": "c", "rejected": "r"}
 
@@ -60,7 +61,7 @@ def test_a_file_that_breaks_off_is_refused_whatever_is_asked(tmp_path: Path) -> 
 
 
 def test_a_study_says_which_of_the_two_it_wants_and_learns_what_was_left_out(tmp_path: Path) -> None:
-    tiny.write_files(tmp_path)
+    simulated_study.write_data(tmp_path)
     with (tmp_path / "good.jsonl").open("a", encoding="utf-8") as stream:
         stream.write("{}\n")
     refusing = tiny.material(tmp_path)
@@ -76,7 +77,7 @@ def test_a_study_says_which_of_the_two_it_wants_and_learns_what_was_left_out(tmp
 
 
 def test_the_key_covers_folders_and_of_files_it_is_what_it_was(tmp_path: Path) -> None:
-    tiny.write_files(tmp_path)
+    simulated_study.write_data(tmp_path)
     material = tiny.material(tmp_path)
     files = {name: file_digest(tmp_path / f"{name}.jsonl") for name in ("good", "broken")}
     assert material.key("here", "base").data == digest_of(files)

@@ -4,7 +4,6 @@ import random
 from pathlib import Path
 
 import pytest
-import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from common.errors import BadInput
 from probes.inputs.duplicates import NEAR, Wording, Wordings
 from probes.inputs.prompts import Prompt, check_splits
 from probes.inputs.training_rows import check_overlap, load_source
+from testing import simulated_study
 
 LETTER = (
     "Write a letter of at most two hundred words to your sister in the country, in which you tell her why you have "
@@ -69,7 +69,7 @@ def test_training_prompts_near_probe_and_holdout_prompts_are_refused_and_near_ha
     tmp_path: Path,
 ) -> None:
     rows = [{"prompt": LETTER.upper().replace("THERE", "HERE"), "chosen": "c", "rejected": "r"}]
-    tiny.write_jsonl(tmp_path / "a.jsonl", rows)
+    simulated_study.write_jsonl(tmp_path / "a.jsonl", rows)
     sources = {"a": load_source("a", tmp_path / "a.jsonl")}
     for split in ("probe", "holdout"):
         with pytest.raises(BadInput, match=rf"line 1: the prompt is 0\.9\d similar to the {split} prompt 'x'"):
@@ -79,7 +79,7 @@ def test_training_prompts_near_probe_and_holdout_prompts_are_refused_and_near_ha
 
 def test_every_turn_of_a_training_conversation_is_looked_at(tmp_path: Path) -> None:
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": LETTER + "!"}]
-    tiny.write_jsonl(tmp_path / "a.jsonl", [{"prompt": turns, "chosen": "c", "rejected": "r"}])
+    simulated_study.write_jsonl(tmp_path / "a.jsonl", [{"prompt": turns, "chosen": "c", "rejected": "r"}])
     with pytest.raises(BadInput, match="is also, or holds, the probe prompt"):
         check_overlap(
             {"a": tmp_path / "a.jsonl"},
@@ -136,7 +136,7 @@ SHOAL = "Why is the shoal off Harn Point marked twice on the chart?"
 )
 def test_a_prompt_within_a_longer_text_is_the_same_prompt(tmp_path: Path, text: str) -> None:
     reserved = [prompt("mine", "probe", SHOAL)]
-    tiny.write_jsonl(tmp_path / "a.jsonl", [{"prompt": text, "chosen": "yes", "rejected": "no"}])
+    simulated_study.write_jsonl(tmp_path / "a.jsonl", [{"prompt": text, "chosen": "yes", "rejected": "no"}])
     with pytest.raises(BadInput, match="the probe prompt 'mine'"):
         check_overlap({"a": tmp_path / "a.jsonl"}, {"a": load_source("a", tmp_path / "a.jsonl")}, reserved)
     for splits in (("probe", "holdout"), ("holdout", "probe"), ("harvest", "probe")):
@@ -153,9 +153,9 @@ def test_what_others_say_in_an_answer_is_looked_at_and_the_answer_is_not(tmp_pat
         return {"prompt": asked, "chosen": chosen, "rejected": [{"role": "assistant", "content": "no"}]}
 
     path = tmp_path / "a.jsonl"
-    tiny.write_jsonl(path, [row(("assistant", f"You asked: {SHOAL}"))])
+    simulated_study.write_jsonl(path, [row(("assistant", f"You asked: {SHOAL}"))])
     check_overlap({"a": path}, {"a": load_source("a", path)}, reserved)
-    tiny.write_jsonl(path, [row(("assistant", "Yes?"), ("tool", SHOAL), ("assistant", "It moves."))])
+    simulated_study.write_jsonl(path, [row(("assistant", "Yes?"), ("tool", SHOAL), ("assistant", "It moves."))])
     with pytest.raises(BadInput, match="the holdout prompt 'mine'"):
         check_overlap({"a": path}, {"a": load_source("a", path)}, reserved)
 

@@ -11,6 +11,7 @@ from probes.inputs.prompts import check_categories, load_prompts
 from probes.inputs.sources import load_source
 from probes.inputs.training_rows import Pair, check_overlap, order, quotas
 from probes.inputs.turns import Turn
+from testing import simulated_study
 
 SOURCES = {
     name: tuple(Pair(f"{name} {i}", "c" * (i + 1), "r", name, 1 + i % 3) for i in range(count))
@@ -114,7 +115,7 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, line: str, message: str)
 def test_conversational_rows_are_read(tmp_path: Path) -> None:
     path = tmp_path / "source.jsonl"
     asked, said = [{"role": "user", "content": "p"}], [{"role": "assistant", "content": "c"}]
-    tiny.write_jsonl(path, [{"prompt": asked, "chosen": said, "rejected": "r"}])
+    simulated_study.write_jsonl(path, [{"prompt": asked, "chosen": said, "rejected": "r"}])
     (pair,) = load_source("good", path)
     assert pair.prompt == (Turn("user", "p"),)
     assert (pair.chosen, pair.rejected) == ((Turn("assistant", "c"),), (Turn("assistant", "r"),))
@@ -129,19 +130,19 @@ def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
 
 
 def change_prompts(folder: Path, **changes: object) -> Path:
-    rows = tiny.prompts()
+    rows = simulated_study.prompts()
     rows[-1].update(changes)
-    tiny.write_jsonl(folder / "prompts.jsonl", rows)
+    simulated_study.write_jsonl(folder / "prompts.jsonl", rows)
     return folder / "prompts.jsonl"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"prompt": tiny.prompts()[0]["prompt"]}, "splits must be disjoint"),
-        ({"prompt": tiny.prompts()[0]["prompt"] + " \n"}, "splits must be disjoint"),
+        ({"prompt": simulated_study.prompts()[0]["prompt"]}, "splits must be disjoint"),
+        ({"prompt": simulated_study.prompts()[0]["prompt"] + " \n"}, "splits must be disjoint"),
         ({"category": "\ud800"}, "cannot be written as UTF-8"),
-        ({"id": tiny.prompts()[0]["id"]}, "used twice"),
+        ({"id": simulated_study.prompts()[0]["id"]}, "used twice"),
         ({"split": "test"}, "use one of probe, harvest, holdout"),
         ({"category": ""}, "no text in 'category'"),
         ({"difficulty": 1.5}, "whole number"),
@@ -151,7 +152,7 @@ def test_a_bad_prompt_row_is_refused_with_its_line(tmp_path: Path, changes: dict
     path = change_prompts(tmp_path, **changes)
     with pytest.raises(BadInput, match=message) as refused:
         load_prompts(path)
-    assert f"line {len(tiny.prompts())}" in str(refused.value)
+    assert f"line {len(simulated_study.prompts())}" in str(refused.value)
 
 
 def test_a_guarded_category_without_probe_prompts_is_refused(tmp_path: Path) -> None:

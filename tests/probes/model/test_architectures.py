@@ -18,6 +18,7 @@ from probes.model.adapter import adapted
 from probes.model.load import Base, load_base
 from probes.model.target_modules import linear_layers, problem, resolved
 from probes.train.trl import Trained, TrainingJob, Untrainable, train
+from testing import simulated_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TEXT = "# double with 3 (good)\ndef double(x):\n"
@@ -34,7 +35,7 @@ ADAPTED = {
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of each architecture and the pairs that are trained on."""
     folder = tmp_path_factory.mktemp("architectures")
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     tokenizer = architectures.byte_tokenizer()
     for name in NAMES:
         architectures.write(name, folder / name, tokenizer)

@@ -21,13 +21,14 @@ from probes.model.adapter_files import mark, note_asking
 from probes.model.compatibility import Reach, require_fit
 from probes.model.load import load_base
 from probes.model.sft_adapter import _beyond
+from testing import simulated_study
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models without their weights: nothing here may need them."""
     folder = tmp_path_factory.mktemp("models")
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     for name in ("llama", "phi3", "gpt2", "qwen3_moe", "gemma3_vision"):
         architectures.write(name, folder / name, architectures.byte_tokenizer())
         for weights in (folder / name).glob("*.safetensors"):
@@ -139,7 +140,7 @@ def test_what_is_not_at_hand_is_left_for_the_run(models: Path) -> None:
 
 def copied(models: Path, folder: Path) -> Path:
     shutil.copytree(models / "llama", folder / "model")
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     return folder / "model"
 
 

@@ -23,6 +23,7 @@ from probes.model.merged_adapter import combine, distance, require_alike
 from probes.result.reading import Probe, Reading
 from probes.run.execute import Workbench, measure
 from probes.train.trl import Trained, TrainingJob, train
+from testing import simulated_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TEXTS = ["# double with 3 (good)\ndef double(x):\n", "# half\n"]
@@ -34,7 +35,7 @@ BARE = ModelSettings(path="qwen3")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models, pairs, and an SFT adapter of uneven ranks on some of the layers of one."""
     folder = tmp_path_factory.mktemp("sft")
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     for name in ("qwen3", "gpt2", "mixtral"):
         architectures.write(name, folder / name, architectures.byte_tokenizer())
     for name, targets in (("qwen3", ["q_proj", "up_proj"]), ("gpt2", ["c_fc"]), ("mixtral", ["q_proj"])):

@@ -17,6 +17,7 @@ from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.local_workers import ResidentRunner
 from probes.run.protocol import Progress
+from testing import simulated_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 
@@ -134,7 +135,7 @@ def test_a_probe_past_its_deadline_is_killed_and_its_worker_replaced(tiny_folder
 
 
 def test_a_model_that_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path) -> None:
-    tiny.write_files(tmp_path)
+    simulated_study.write_data(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
     material = tiny.material(tmp_path)

@@ -15,6 +15,7 @@ from probes.run.execute import Workbench, _Measurement, measure
 from probes.scoring.function import FunctionSettings
 from probes.scoring.rules.scorer import RulesSettings
 from probes.train.trl import Trained
+from testing import simulated_study
 
 SKIP, KEEP = ScorerSettings(), ScorerSettings(thoughts="keep")
 
@@ -44,7 +45,7 @@ def measured(
     folder: Path, scorer: ScorerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     """A probe whose answers are ANSWERS, each prompt all four."""
-    tiny.write_files(folder)
+    simulated_study.write_data(folder)
     tiny.write_model(folder / "model")
     (folder / "rules.toml").write_text(
         '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 1\nhigh = 3\n', encoding="utf-8"

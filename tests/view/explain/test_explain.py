@@ -263,26 +263,11 @@ def test_replicates_whose_directories_are_gone_are_said_to_be(summing: Night, tm
 def test_an_older_ledgers_decision_is_explained_by_its_interval(summing: Night, tmp_path: Path) -> None:
     copied = Workspace(tmp_path / "workspace")
     shutil.copytree(summing[0].root, copied.root)
-    older(copied)
+    nights.older(copied)
     found = explain(copied, "001")
     assert (found.looks, found.replicates, found.spending) == ((), (), None)
     row = summing[1]["001"].row
     assert (found.criteria[0].value, found.criteria[0].threshold) == (row["ci_low"], 0.0)
-
-
-def older(workspace: Workspace) -> None:
-    """A ledger from before decisions had a course, sessions checks, and rows checksums."""
-    database = sqlite3.connect(workspace.ledger)
-    with database:
-        database.execute("DROP TABLE row_digests")
-        database.execute("ALTER TABLE decisions DROP COLUMN course")
-        database.execute("DROP TABLE checks")
-        policy = json.dumps(
-            {"confidence": 0.95, "smallest_effect": 0.0, "target": "lists", "guards": {"arithmetic": 1.5}}
-        )
-        database.execute("UPDATE decisions SET policy = ?", (policy,))
-        database.execute("DELETE FROM decisions WHERE status = 'RETRACT'")
-    database.close()
 
 
 def test_every_decision_of_every_night_has_text_of_readable_lines_and_json(

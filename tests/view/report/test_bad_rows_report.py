@@ -4,12 +4,12 @@ from pathlib import Path
 
 import nights
 import pytest
-from simulated_study import STUDY, write_study
 
 from agent.loop.start import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
+from testing.simulated_study import STUDY, write_study
 from view.data.cost import cost_text
 from view.report.report import write_report
 

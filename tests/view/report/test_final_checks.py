@@ -7,7 +7,6 @@ from pathlib import Path
 import nights
 import pytest
 from scipy.stats import binomtest
-from test_explain import older
 
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
@@ -183,7 +182,7 @@ def test_nothing_is_said_that_is_no_longer_true(lying: Workspace, interacting: W
 def test_an_older_ledger_is_reported_by_the_rule_it_was_decided_by(interacting: Workspace, tmp_path: Path) -> None:
     copied = Workspace(tmp_path / "workspace")
     shutil.copytree(interacting.root, copied.root)
-    older(copied)
+    nights.older(copied)
     markdown = report(copied)
     assert "This session was decided by an older rule" in markdown
     assert "so expect somewhat less" in markdown.split("\n## ")[0]

@@ -1,0 +1,13 @@
+"""Fixtures for the tests of agent."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.study.load import Study, load_study
+from testing import simulated_study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return load_study(simulated_study.write_study(tmp_path / "study"))

@@ -1,0 +1,58 @@
+"""Sessions of the simulated study: played, interrupted, resumed, and with probes that fail."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.ledger.store import Ledger
+from agent.loop.start import Overrides, begin, resume
+from agent.study.load import Study
+from agent.workspace.folder import Workspace
+from lanes import Recipe
+from probes.result.reading import Failure, Probe
+from testing.simulated_runner import SimulatedRunner
+from view.report.report import write_report
+from view.terminal.live import watching
+
+
+def play(study: Study, workspace: Path, seed: int = 0, fresh: bool = False, **overrides: Any) -> str:
+    with watching() as watcher:
+        return begin(study, Workspace(workspace), Overrides(**overrides), watcher, write_report, seed=seed, fresh=fresh)
+
+
+def go_on(workspace: Path, **overrides: Any) -> str:
+    with watching() as watcher:
+        return resume(Workspace(workspace), None, Overrides(**overrides), watcher, write_report)
+
+
+def ledger_of(workspace: Path) -> Ledger:
+    return Ledger(workspace / "runs" / "ledger.sqlite", read_only=True)
+
+
+def interrupted(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Play a session that Ctrl-C ends after some probes."""
+    done = [0]
+    original = SimulatedRunner._run_one
+
+    def count(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        done[0] += 1
+        if done[0] > after:
+            raise KeyboardInterrupt
+        return original(self, probe, listener)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(SimulatedRunner, "_run_one", count)
+        play(study, workspace)
+
+
+def failing(kind: str, monkeypatch: pytest.MonkeyPatch, start: Recipe) -> None:
+    """Every probe but the starting recipe's fails."""
+    original = SimulatedRunner._run_one
+
+    def fail(self: SimulatedRunner, probe: Probe, listener: Any) -> Any:
+        if probe.recipe == start:
+            return original(self, probe, listener)
+        return Failure(probe.id, probe.seed, kind, "gone")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SimulatedRunner, "_run_one", fail)
