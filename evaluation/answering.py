@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from common.errors import BadInput
 from evaluation.problems import Problem
 from probes.inputs.settings import ModelSettings
-from probes.model.adapter_files import require_its_asking, require_its_base
+from probes.model.adapter_files import require_base_adapter, require_prompt_format
 from probes.model.load import Base, load_base, load_quietly, use_few_threads
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
     if adapter is not None and (why := _damage(adapter)):
         raise BadInput(f"{adapter} holds an adapter that cannot be read ({why}); restore it, or train it again")
     if adapter is not None:
-        require_its_base(adapter, settings, folder)
+        require_base_adapter(adapter, settings, folder)
     load_quietly()
     if adapter is not None:
-        require_its_asking(adapter, settings, folder)
+        require_prompt_format(adapter, settings, folder)
     base = load_base(settings, folder, quantization, "cuda:0" if visible_devices() else "cpu")
     use_few_threads(base)
     name = settings.path + (f" + {settings.adapter}" if settings.adapter else "")

@@ -13,7 +13,7 @@ from probes.inputs.files import rows_digest
 from probes.inputs.material import Material
 from probes.inputs.sources import good_source
 from probes.inputs.training_rows import Pair, check_overlap, quotas
-from probes.model.compatibility import Reach, require_fit
+from probes.model.compatibility import Requirements, require_fit
 from probes.model.load import locate
 from probes.rendering.row_check import count, refused_rows
 
@@ -74,7 +74,7 @@ def plan(asked: FinetuneRequest, stores: Stores) -> Plan:
     require_empty(asked.folder)
     material, recipe = asked.material, asked.recipe
     locate(material.model, material.folder)
-    renderer = require_fit(material, Reach.of(recipe, answers=False))
+    renderer = require_fit(material, Requirements.of(recipe, answers=False))
     files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
     seen = {name: review_state(name, where, stores) for name, where in files.items()}
     for one in seen.values():

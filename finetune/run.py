@@ -14,7 +14,7 @@ from common.wording import one_line
 from finetune.manifest import COMBINED, Manifest, saved, trained_on, write_manifest
 from finetune.plan import Plan
 from probes.inputs.training_rows import order
-from probes.model.adapter_files import note_asking
+from probes.model.adapter_files import note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.run.execute import classify
 from probes.run.failures import MEANINGS
@@ -46,7 +46,7 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
     trained = train(base, [TrainingJob(recipe, rows, asked.seed, folder, on_step)], material.probe)[0]
     if isinstance(trained, Exception):
         raise _as_error(trained, plan)
-    note_asking(trained.adapter, base.renderer)
+    note_prompt_format(trained.adapter, base.renderer)
     manifest = Manifest(
         study=asked.study,
         recipe=recipe.digest,
@@ -74,7 +74,7 @@ def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
 
     folder = plan.asked.folder / COMBINED
     combine(base, adapter, folder)
-    note_asking(folder, base.renderer)
+    note_prompt_format(folder, base.renderer)
     require_alike(base, adapter, folder, [prompt.text for prompt in plan.asked.material.all_prompts[:COMPARED_PROMPTS]])
     return saved(folder)
 

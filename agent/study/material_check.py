@@ -12,7 +12,7 @@ from common.errors import StudyChanged
 from probes.inputs.files import rows_digest
 from probes.inputs.rows import BadRow
 from probes.inputs.sources import Gap
-from probes.model.compatibility import Reach, require_fit
+from probes.model.compatibility import Requirements, require_fit
 from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import SourceCounts, count, refused_rows
 
@@ -61,7 +61,7 @@ def check_study(
     by source; they stay out even if they were corrected since.
     """
     study.check_material()
-    reach = Reach.of(study.start, study.lanes.knobs)
+    reach = Requirements.of(study.start, study.lanes.knobs)
     renderer = require_fit(study.material, reach) if study.file.runner.kind == "resident" else None
     counts = {}
     if renderer is not None:

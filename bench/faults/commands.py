@@ -167,7 +167,7 @@ def _replace_trainer() -> None:
         "base_digest": lambda *_: "none",
         "load_base": lambda *_: types.SimpleNamespace(adapter=None, renderer=None),
         "use_few_threads": lambda *_: None,
-        "note_asking": lambda *_: None,
+        "note_prompt_format": lambda *_: None,
         "load_quietly": lambda: None,
         "_prepared": lambda *_: "cpu",
     }

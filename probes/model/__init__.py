@@ -1,1 +1,1 @@
-"""The base model and its adapters: loaded, checked against what a study asks, put on and taken off."""
+"""The base model and its adapters: loading, compatibility checks, adding and removing adapters."""

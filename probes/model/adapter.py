@@ -1,4 +1,4 @@
-"""A LoRA adapter on a base model that serves others too: put on, taken off without a trace. Imports torch and peft."""
+"""Adds LoRA adapters to a shared base model and removes them without a trace. Imports torch and peft."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,14 +15,13 @@ from lanes import Recipe
 from probes.model.load import Base
 from probes.model.target_modules import resolved
 
-# PEFT 0.21 looks for a pattern of an expert's parameter among the modules alone; it does apply it.
+# PEFT 0.21 warns because it looks for patterns of experts' parameters among modules only, but it applies them.
 warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
 
 
 @contextmanager
 def adapted(base: Base, adapter: Path) -> Iterator[Any]:
-    """The base with a saved adapter on it, in the base's own type; the bare base afterwards, also when the adapter
-    cannot be loaded."""
+    """The base with a saved adapter, in the base's data type. The adapter is always removed, also if loading fails."""
     try:
         model = PeftModel.from_pretrained(base.model, str(adapter), autocast_adapter_dtype=False)
         cast_adapter(model, base.model.dtype)
@@ -33,7 +32,7 @@ def adapted(base: Base, adapter: Path) -> Iterator[Any]:
 
 
 def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
-    """The adapter that a recipe trains on this model; ``target_modules.problem`` says whether it can be."""
+    """PEFT's configuration of a recipe's adapter; ``target_modules.problem`` has the reasons why one is impossible."""
     return LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=recipe.lora_alpha,
@@ -45,8 +44,10 @@ def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
 
 
 def peft_refusal(model: Any, names: Sequence[str], dropout: float) -> str:
-    """Why PEFT would put no adapter on these targets, as one sentence; "" where it would. The model may be on the meta
-    device; it is left as it was."""
+    """The reason why PEFT refuses an adapter on these targets, in one sentence; "" if it accepts.
+
+    The model may be on the meta device, and is unchanged afterwards.
+    """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     config = LoraConfig(
         r=1,
@@ -59,7 +60,7 @@ def peft_refusal(model: Any, names: Sequence[str], dropout: float) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             get_peft_model(model, config, low_cpu_mem_usage=True, autocast_adapter_dtype=False)
-    except Exception as error:  # PEFT's own, of many kinds
+    except Exception as error:  # PEFT raises many kinds
         why = " ".join(str(error).split())[:300]
         return f"PEFT puts no adapter on lora_targets={'+'.join(names)} of this model ({why}); name other layers"
     finally:
@@ -74,14 +75,14 @@ def _has_conv1d(model: Any) -> bool:
 
 
 def put_on_new_adapter(base: Base, recipe: Recipe) -> Any:
-    """A PeftModel with a fresh adapter in the base's own type, to be trained."""
+    """A PeftModel with a new adapter in the base's data type, for training."""
     model = get_peft_model(base.model, lora_config(base.model, recipe), autocast_adapter_dtype=False)
     cast_adapter(model, base.model.dtype)
     return model
 
 
 def cast_adapter(model: Any, dtype: torch.dtype) -> None:
-    """PEFT makes the weights on a quantised layer in float32, since the layer's own type holds no fractions."""
+    """Cast the adapter's weights, which PEFT creates in float32 on quantised layers."""
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             for name in module.adapter_layer_names:
@@ -89,7 +90,7 @@ def cast_adapter(model: Any, dtype: torch.dtype) -> None:
 
 
 class _Unloader(LoraModel):  # type: ignore[misc]
-    """PEFT's own unloading for a model whose PeftModel nobody holds: after a start that failed, say."""
+    """PEFT's unloading for a model without its PeftModel, such as after a failed start."""
 
     def __init__(self, model: Any) -> None:
         torch.nn.Module.__init__(self)
@@ -97,7 +98,7 @@ class _Unloader(LoraModel):  # type: ignore[misc]
 
 
 def take_off_adapter(model: Any) -> None:
-    """Put each wrapped layer's own layer back in its place, however far the wrapping came."""
+    """Put back the original of each layer that PEFT has wrapped, also if PEFT failed halfway."""
     _Unloader(model).unload()
     model.__dict__.pop("peft_config", None)
     model.__dict__.pop("_hf_peft_config_loaded", None)

@@ -1,7 +1,7 @@
-"""What the files of an adapter say of the adapter below it: one that was trained on top of an SFT adapter needs that.
+"""Notes beside an adapter: which base adapter it needs, and how its prompts were rendered.
 
-Each adapter that is trained on such a base gets ``stands_on.json``; so does one that holds both. One of a full-length
-run says in ``asked_as.json`` how its study asks.
+An adapter that was trained on top of an SFT adapter needs that one as its base adapter; ``stands_on.json`` has its
+digest, also for an adapter that contains both. ``asked_as.json`` of a full-length run has the study's prompt format.
 """
 
 import json
@@ -15,22 +15,22 @@ from probes.inputs.settings import ModelSettings
 from probes.model.load import adapter_digest, load_renderer, locate_adapter
 from probes.rendering.renderer import Renderer, Unrenderable
 
-MARK, ASKED = "stands_on.json", "asked_as.json"
-TEMPLATE, VOCABULARY = "chat_template.jinja", "tokenizer.json"  # as transformers names them
+BASE_ADAPTER, PROMPT_FORMAT = "stands_on.json", "asked_as.json"
+TEMPLATE, VOCABULARY = "chat_template.jinja", "tokenizer.json"  # the names that transformers uses
 SAMPLE = "Say hello in two words."
 
 
-def mark(adapter: Path, digest: str, held: bool) -> None:
-    """Say of a saved adapter that it was trained on top of another. ``held``: it holds that one's layers as well."""
+def note_base_adapter(adapter: Path, digest: str, held: bool) -> None:
+    """Note the base adapter of a saved adapter. ``held``: the saved adapter contains its layers, too."""
     text = json.dumps({"digest": digest, "held": held}, indent=1) + "\n"
-    (adapter / MARK).write_text(text, encoding="utf-8")
+    (adapter / BASE_ADAPTER).write_text(text, encoding="utf-8")
 
 
-def require_its_base(adapter: Path, settings: ModelSettings, folder: Path) -> None:
-    """BadInput for an adapter that was trained on top of another than the one that the model has on."""
+def require_base_adapter(adapter: Path, settings: ModelSettings, folder: Path) -> None:
+    """BadInput for an adapter that was trained on top of another base adapter than the model's."""
     below = locate_adapter(settings, folder)
     digest = adapter_digest(below) if below else ""
-    needed, held = _marked(adapter)
+    needed, held = _base_adapter(adapter)
     if held and digest:
         raise BadInput(
             f"{adapter} holds the adapter that it was trained on top of, and the model has one on already "
@@ -44,9 +44,9 @@ def require_its_base(adapter: Path, settings: ModelSettings, folder: Path) -> No
         )
 
 
-def require_no_other_below(adapter: Path) -> None:
-    """BadInput for an adapter as ``[model] adapter`` that needs another below it."""
-    needed, held = _marked(adapter)
+def require_no_base_adapter(adapter: Path) -> None:
+    """BadInput for a ``[model] adapter`` that needs a base adapter itself."""
+    needed, held = _base_adapter(adapter)
     if needed and not held:
         raise BadInput(
             f"{adapter} ([model] adapter) was trained on top of another adapter, and only one is put on the model; "
@@ -54,47 +54,47 @@ def require_no_other_below(adapter: Path) -> None:
         )
 
 
-def _marked(adapter: Path) -> tuple[str, bool]:
-    """The digest of the adapter below, and whether it is held in this one; ("", False) without a mark."""
-    path = adapter / MARK
+def _base_adapter(adapter: Path) -> tuple[str, bool]:
+    """The digest of the base adapter, and whether this adapter contains it; ("", False) without a note."""
+    path = adapter / BASE_ADAPTER
     if not path.exists():
         return "", False
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return str(said["digest"]), bool(said["held"])
+        note = json.loads(path.read_text(encoding="utf-8"))
+        return str(note["digest"]), bool(note["held"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read ({error}); restore it, or train the adapter again") from None
 
 
-def note_asking(adapter: Path, renderer: Renderer) -> None:
-    """Say of a saved adapter how it was trained to be asked."""
-    text = json.dumps({"digest": _asking(renderer)}) + "\n"
-    (adapter / ASKED).write_text(text, encoding="utf-8")
+def note_prompt_format(adapter: Path, renderer: Renderer) -> None:
+    """Note the prompt format with which a saved adapter was trained."""
+    text = json.dumps({"digest": _prompt_format(renderer)}) + "\n"
+    (adapter / PROMPT_FORMAT).write_text(text, encoding="utf-8")
 
 
-def is_asked_as_trained(adapter: Path, renderer: Renderer) -> bool:
-    """Whether a model asks as the study did that trained this adapter; true where no note says how that was."""
-    path = adapter / ASKED
+def has_prompt_format(adapter: Path, renderer: Renderer) -> bool:
+    """Whether this prompt format is that of the adapter's training; true if the adapter has no note of it."""
+    path = adapter / PROMPT_FORMAT
     if not path.exists():
         return True
     try:
         digest = str(json.loads(path.read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read ({error}); restore it, or train the adapter again") from None
-    return digest == _asking(renderer)
+    return digest == _prompt_format(renderer)
 
 
-def require_its_asking(adapter: Path, settings: ModelSettings, folder: Path) -> None:
-    """BadInput for an adapter whose study asks otherwise than these settings do; nothing is known without a note."""
-    if (adapter / ASKED).exists() and not is_asked_as_trained(adapter, load_renderer(settings, folder)):
+def require_prompt_format(adapter: Path, settings: ModelSettings, folder: Path) -> None:
+    """BadInput for an adapter that was trained with another prompt format; one without a note is accepted."""
+    if (adapter / PROMPT_FORMAT).exists() and not has_prompt_format(adapter, load_renderer(settings, folder)):
         raise BadInput(
             f"an adapter is asked as it was trained, and {adapter} was trained with another chat template or tokenizer "
             "than this model is asked with; give the study that it was trained by with --study in place of --model"
         )
 
 
-def _asking(renderer: Renderer) -> str:
-    """Names how a prompt becomes token ids: by template, its arguments, date and tokenizer."""
+def _prompt_format(renderer: Renderer) -> str:
+    """The digest of a sample prompt's ids, which depend on template, its arguments, date and tokenizer."""
     try:
         return digest_of(list(renderer.question(SAMPLE).ids))
     except Unrenderable as error:
@@ -102,8 +102,8 @@ def _asking(renderer: Renderer) -> str:
 
 
 def problems_beside(adapter: Path, settings: ModelSettings, renderer: Renderer) -> Iterator[str]:
-    """What lies beside an SFT adapter and says that it was trained on other token ids than the study would ask."""
-    if not is_asked_as_trained(adapter, renderer):
+    """Files beside an SFT adapter that show that it was trained with other token ids than those of the study."""
+    if not has_prompt_format(adapter, renderer):
         yield (
             f"an SFT adapter is asked as it was trained, and {adapter} was trained with another chat template, "
             "chat_template_kwargs, date or tokenizer than this study asks with (asked_as.json); set these under "
@@ -123,7 +123,7 @@ def problems_beside(adapter: Path, settings: ModelSettings, renderer: Renderer) 
 
         try:
             tokens = Tokenizer.from_file(str(adapter / VOCABULARY)).get_vocab(with_added_tokens=True)
-        except Exception as error:  # the tokenizers library has no other
+        except Exception as error:  # the tokenizers library raises no other kind
             yield f"{adapter / VOCABULARY} cannot be read ({error}); restore it, or remove it to use the model's own"
             return
         known = renderer.tokenizer.get_vocab()
@@ -141,8 +141,8 @@ def _template_beside(adapter: Path) -> str:
         if (adapter / TEMPLATE).is_file():
             return (adapter / TEMPLATE).read_text(encoding="utf-8").strip()
         if (adapter / "tokenizer_config.json").is_file():
-            said = json.loads((adapter / "tokenizer_config.json").read_text(encoding="utf-8"))
-            return _default(said.get("chat_template"))
+            settings = json.loads((adapter / "tokenizer_config.json").read_text(encoding="utf-8"))
+            return _default(settings.get("chat_template"))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise BadInput(
             f"the chat template in {adapter} cannot be read ({error}); restore its files, or remove them to use the "
@@ -152,9 +152,9 @@ def _template_beside(adapter: Path) -> str:
 
 
 def _default(template: Any) -> str:
-    """Of the templates of a tokenizer the one that is used unless another is named."""
+    """The default among a tokenizer's chat templates."""
     if isinstance(template, list):
-        template = {one["name"]: one["template"] for one in template}
+        template = {entry["name"]: entry["template"] for entry in template}
     if isinstance(template, dict):
         template = template.get("default")
     return str(template or "").strip()

@@ -1,8 +1,7 @@
-"""What a study may ask of its model, held against the model's configuration and tokenizer before anything is trained.
+"""Checks before training whether a model can do what a study needs, from its configuration and tokenizer.
 
-The model is built without weights. A hub model that is not in the cache is left for the run to say, and so is one that
-cannot be built here; one that is there and broken is refused. torch and transformers are imported when a model is
-looked at, not before.
+The model is built without weights. A hub model that is not in the cache is only checked by the run, and so is one that
+cannot be built without weights; a broken one is refused. torch and transformers are imported when a model is checked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,9 +24,9 @@ WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
 @dataclass(frozen=True)
-class Reach:
-    """What is asked of a model: each value of lora_targets, the largest lora_dropout and max_length, the smallest
-    max_length, and whether it answers the prompts after training."""
+class Requirements:
+    """What a study needs of a model: all values of lora_targets, the largest lora_dropout and max_length, the smallest
+    max_length, and whether the trained model answers the prompts."""
 
     targets: tuple[tuple[str, ...], ...]
     dropout: float
@@ -36,8 +35,8 @@ class Reach:
     answers: bool = True
 
     @classmethod
-    def of(cls, recipe: Recipe, knobs: Sequence[Knob] = (), answers: bool = True) -> "Reach":
-        """By one recipe, and by all that these knobs can make of it."""
+    def of(cls, recipe: Recipe, knobs: Sequence[Knob] = (), answers: bool = True) -> "Requirements":
+        """The needs of one recipe, and of all recipes that these knobs can make of it."""
 
         def values(name: str) -> list[Any]:
             return [getattr(recipe, name), *(value for knob in knobs if knob.name == name for value in knob.values)]
@@ -47,22 +46,24 @@ class Reach:
         return cls(targets, max(values("lora_dropout")), max(lengths), min(lengths), answers)
 
 
-def require_fit(material: Material, reach: Reach) -> Renderer | None:
-    """The model's tokenizer, as the study has it render; None where the model is not at hand. BadInput in one sentence
-    for the first thing that this model cannot do."""
+def require_fit(material: Material, required: Requirements) -> Renderer | None:
+    """The renderer of the study's model, or None if the model is not on this machine.
+
+    BadInput for the first thing that the model cannot do.
+    """
     opened = _opened(material.model, material.folder)
     if opened is None:
         return None
     model, renderer = opened
-    if reach.answers:
-        _require_askable(renderer, material)
-    for told in problems(model, renderer, material, reach):
-        raise BadInput(told)
+    if required.answers:
+        _require_renderable_prompts(renderer, material)
+    for problem in problems(model, renderer, material, required):
+        raise BadInput(problem)
     return renderer
 
 
-def _require_askable(renderer: Renderer, material: Material) -> None:
-    """BadInput names the first prompt that the tokenizer cannot take, by its line."""
+def _require_renderable_prompts(renderer: Renderer, material: Material) -> None:
+    """BadInput for the first prompt that cannot be rendered, with its line."""
     for prompt in material.all_prompts:
         try:
             renderer.question(prompt.asked)
@@ -71,16 +72,16 @@ def _require_askable(renderer: Renderer, material: Material) -> None:
             raise BadInput(f"{place}: the prompt {prompt.id!r} cannot be asked: {error}") from None
 
 
-def problems(model: Any, renderer: Renderer, material: Material, reach: Reach) -> Iterator[str]:
-    """Each thing that a model cannot do for a study, as one sentence. The model may be on the meta device."""
+def problems(model: Any, renderer: Renderer, material: Material, required: Requirements) -> Iterator[str]:
+    """A sentence for each thing that the model cannot do. The model may be on the meta device."""
     from probes.model.adapter import peft_refusal
     from probes.model.target_modules import problem
 
     yield from _of_tokenizer(model, renderer.tokenizer)
-    yield from _of_length(model.config.get_text_config(), renderer, material, reach)
-    for names in reach.targets:
-        if told := problem(model, names, reach.dropout) or peft_refusal(model, names, reach.dropout):
-            yield told
+    yield from _of_length(model.config.get_text_config(), renderer, material, required)
+    for names in required.targets:
+        if refusal := problem(model, names, required.dropout) or peft_refusal(model, names, required.dropout):
+            yield refusal
     if (adapter := locate_adapter(material.model, material.folder)) is not None:
         from probes.model.sft_adapter import read
 
@@ -102,17 +103,17 @@ def _of_tokenizer(model: Any, tokenizer: Any) -> Iterator[str]:
         )
 
 
-def _of_length(config: Any, renderer: Renderer, material: Material, reach: Reach) -> Iterator[str]:
+def _of_length(config: Any, renderer: Renderer, material: Material, required: Requirements) -> Iterator[str]:
     positions = _positions(config)
     if positions is None:
         return
-    if reach.max_length > positions:
+    if required.max_length > positions:
         yield (
-            f"max_length is at most the model's {positions} positions, and it can be {reach.max_length}; lower it "
+            f"max_length is at most the model's {positions} positions, and it can be {required.max_length}; lower it "
             "under [recipe], or its values under [lanes.hyperparameters]"
         )
     more = material.probe.max_new_tokens
-    longest = _longest_prompt(renderer, material) if reach.answers else 0
+    longest = _longest_prompt(renderer, material) if required.answers else 0
     if longest and longest + more > positions:
         yield (
             f"a prompt and its answer share the model's {positions} positions, and a prompt has {longest} tokens and "
@@ -121,7 +122,7 @@ def _of_length(config: Any, renderer: Renderer, material: Material, reach: Reach
 
 
 def _positions(config: Any) -> int | None:
-    """How many positions a model has, stretched ones (YaRN's, say) included; None where it has no limit of its own."""
+    """The model's positions, including those that YaRN and the like add; None if it has no limit."""
     plain = getattr(config, "max_position_embeddings", None)
     rope = getattr(config, "rope_parameters", None) or {}
     original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
@@ -130,13 +131,16 @@ def _positions(config: Any) -> int | None:
 
 
 def _longest_prompt(renderer: Renderer, material: Material) -> int:
-    """In tokens, as the model is asked it."""
+    """The length of the longest rendered prompt in tokens."""
     return max(len(renderer.question(prompt.asked).ids) for prompt in material.all_prompts)
 
 
 def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | None:
-    """The model without weights, and its tokenizer. None for a hub id that is not in the cache, and for a model that
-    cannot be built without weights; BadInput in one sentence for one that is there and broken."""
+    """The model without weights, and its renderer.
+
+    None for a hub id that is not in the cache, and for a model that cannot be built without weights; BadInput for a
+    broken one.
+    """
     where = locate(settings, folder)
     if Path(where).is_dir():
         _require_whole(settings, Path(where))
@@ -156,16 +160,16 @@ def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | Non
                 with torch.device("meta"):
                     model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
             except (RuntimeError, ImportError, NotImplementedError):
-                return None  # the run loads it for good, and says what is wrong
+                return None  # the run loads it with weights, and reports the error
     except MissingRequirement:
         if settings.trust_remote_code or not any(_in_cache(settings, where, name) for name in TOKENIZER):
-            return None  # only a part of it is in the cache: the run fetches the rest
+            return None  # the cache has only a part of it, and the run downloads the rest
         raise
     return model, renderer
 
 
 def _require_causal(settings: ModelSettings, config: Any) -> None:
-    """BadInput for a model that is no decoder. An encoder can be loaded as one, and would see what it is to predict."""
+    """BadInput for a model that is no decoder. An encoder would load, but it sees the tokens that it should predict."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -186,7 +190,7 @@ def _require_causal(settings: ModelSettings, config: Any) -> None:
 
 
 def _require_whole(settings: ModelSettings, model: Path) -> None:
-    """BadInput for a folder that lacks what every model has."""
+    """BadInput for a folder without a configuration or weights."""
     named = f"[model] path={settings.path!r} is a folder"
     if not (model / "config.json").is_file():
         remedy = "give the folder of a model"
@@ -198,7 +202,7 @@ def _require_whole(settings: ModelSettings, model: Path) -> None:
 
 
 def _cached(settings: ModelSettings, where: str) -> bool:
-    """BadInput for a plain name that is neither here nor in the cache: it is a folder that was mistyped."""
+    """Whether the cache has the hub model; BadInput for a name without an owner that is neither a folder nor cached."""
     from huggingface_hub.errors import HFValidationError
 
     try:

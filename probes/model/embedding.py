@@ -1,7 +1,7 @@
-"""Vectors of texts by any transformers encoder or decoder: the mean of its last hidden states over a text's tokens.
+"""Text embeddings by any transformers encoder or decoder: the mean of the last hidden states over a text's tokens.
 
 Mean pooling as in Reimers & Gurevych 2019, "Sentence-BERT", section 3. torch and transformers are imported when a model
-is loaded, not before.
+is loaded.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,15 +17,15 @@ from probes.model.load import load_quietly, locate
 
 BATCH = 32
 LONGEST = 512
-"""Tokens of a text that are read, or fewer where the model takes fewer."""
+"""The most tokens of a text that are used; fewer if the model takes fewer."""
 
 Embedder = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 def load_embedder(name: str, folder: Path) -> Embedder:
-    """A local folder, a relative one from ``folder`` on, or a hub id; float32, on a GPU where torch sees one.
+    """Load a folder, which may be relative to ``folder``, or a hub id, in float32, on a GPU if torch sees one.
 
-    BadInput when it can be neither, MissingRequirement when it cannot be loaded from here.
+    BadInput if it is neither, MissingRequirement if it cannot be loaded.
     """
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -52,14 +52,14 @@ def load_embedder(name: str, folder: Path) -> Embedder:
 
 
 def embed(model: Any, tokenizer: Any, texts: Sequence[str], batch: int = BATCH) -> NDArray[np.float32]:
-    """One row a text, in their order; zeros for a text without a token. Long texts go together, so that little is
-    padding."""
+    """One row per text in their order; zeros for a text without tokens. Texts of similar length share a batch, which
+    saves padding."""
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    found: NDArray[np.float32] = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+    vectors: NDArray[np.float32] = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
-        found[places] = _pooled(model, tokenizer, [texts[place] for place in places])
-    return found
+        vectors[places] = _pooled(model, tokenizer, [texts[place] for place in places])
+    return vectors
 
 
 def _pooled(model: Any, tokenizer: Any, texts: list[str]) -> NDArray[np.float32]:

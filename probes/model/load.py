@@ -1,6 +1,6 @@
-"""The base model: loaded once per worker and quantisation, with its tokenizer, and the digest that names it.
+"""Loads the base model, once per worker and quantisation, with its tokenizer; and its digest.
 
-torch, transformers and bitsandbytes are imported when a model is loaded, not before.
+torch, transformers and bitsandbytes are imported when a model is loaded.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from probes.rendering.renderer import Renderer
 
 @dataclass
 class Base:
-    """A loaded model that no probe leaves changed. ``model`` is a transformers causal language model, ``adapter`` a
+    """A loaded model, which probes leave unchanged. ``model`` is a transformers causal language model; ``adapter`` is a
     ``probes.model.sft_adapter.FrozenAdapter`` that is part of it, or None."""
 
     model: Any
@@ -32,9 +32,10 @@ class Base:
 
 
 def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) -> Renderer:
-    """The tokenizer alone, with the study's chat settings. ``local``: no hub is asked.
+    """Load only the tokenizer, with the study's chat settings. ``local``: do not use the hub.
 
-    BadInput for a folder or a template that is broken, MissingRequirement for what cannot be had from here."""
+    BadInput for a broken folder or template, MissingRequirement for a model that is not available.
+    """
     from transformers import AutoTokenizer
 
     where, template = locate(settings, folder), _template(settings, folder)
@@ -52,7 +53,7 @@ def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) ->
 
 
 def _template(settings: ModelSettings, folder: Path) -> str | None:
-    """The chat template that replaces the tokenizer's own; BadInput for a file that holds none."""
+    """The study's chat template, which replaces the tokenizer's; BadInput for an invalid file."""
     if not settings.chat_template:
         return None
     path = folder / settings.chat_template
@@ -69,7 +70,7 @@ def _template(settings: ModelSettings, folder: Path) -> str | None:
 
 
 def require_jinja(template: str, named: str) -> None:
-    """BadInput for a template that Jinja cannot take, as transformers has it."""
+    """BadInput for a template that is not valid Jinja."""
     from jinja2 import TemplateSyntaxError
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
@@ -84,8 +85,10 @@ def require_jinja(template: str, named: str) -> None:
 
 @contextmanager
 def loading(settings: ModelSettings, where: str) -> Iterator[None]:
-    """Whatever the loaders raise as one sentence: BadInput for a folder and for broken files, MissingRequirement for
-    what cannot be had from here. A device that has no room or fails is left as it is."""
+    """Turn errors of the loaders into one sentence: BadInput for a folder, MissingRequirement for a hub model.
+
+    Errors of memory and of the device pass unchanged.
+    """
     import torch
 
     try:
@@ -94,27 +97,27 @@ def loading(settings: ModelSettings, where: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip().splitlines()
-        told = reason[0] if isinstance(error, (OSError, ValueError)) and reason else _named(error)
+        why = reason[0] if isinstance(error, (OSError, ValueError)) and reason else _named(error)
         if Path(where).is_dir():
             raise BadInput(
-                f"[model] path={settings.path!r} could not be loaded ({told}); restore the files of that folder, or "
+                f"[model] path={settings.path!r} could not be loaded ({why}); restore the files of that folder, or "
                 "give another that holds a model"
             ) from None
         raise MissingRequirement(
-            f"[model] path={settings.path!r} could not be loaded ({told}); give a folder that holds a model, or a hub "
+            f"[model] path={settings.path!r} could not be loaded ({why}); give a folder that holds a model, or a hub "
             "id that this machine can reach or has in its cache"
         ) from None
 
 
 def _named(error: Exception) -> str:
-    """An error that may say little without its kind."""
+    """An error with its type, without which the message may be unclear."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
 
 
 def load_base(settings: ModelSettings, folder: Path, quantization: str, device: str) -> Base:
-    """Load model and tokenizer; ``folder`` is where a relative path in the study starts from.
+    """Load the model and its tokenizer; ``folder`` is the folder of relative paths.
 
-    BadInput when the path or hub id holds no model, MissingRequirement when it cannot be had from here.
+    BadInput if the path or hub id has no model, MissingRequirement if it is not available.
     """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -150,15 +153,18 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
 
 
 def _keep_layout(model: Any) -> None:
-    """On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks 4-bit weights at the first generation, for a kernel that has
-    no gradient: the next probe on that base would train with gradients that are silently wrong."""
+    """Keep bitsandbytes 0.50 from repacking 4-bit weights on CPUs with AVX512-BF16.
+
+    It would do so at the first generation, for a kernel without a gradient, and the next probe on that base would
+    silently train with wrong gradients.
+    """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
 
 
 def load_quietly() -> None:
-    """No progress bars of the libraries, for commands that a person watches."""
+    """Turn off the progress bars of the libraries, for commands with output for people."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
@@ -168,7 +174,7 @@ SMALL = 50_000_000  # parameters; on a CPU, one thread is faster than several fo
 
 
 def use_few_threads(base: Base) -> None:
-    """One thread for a small model on a CPU; a larger one keeps torch's own choice."""
+    """Use one thread for a small model on a CPU, and torch's default for a larger one."""
     import torch
 
     if base.model.device.type == "cpu" and base.model.num_parameters() < SMALL:
@@ -176,7 +182,7 @@ def use_few_threads(base: Base) -> None:
 
 
 def _dtype(settings: ModelSettings, device: str) -> str:
-    """ "auto": bfloat16 on an accelerator that has it, float32 on a CPU."""
+    """The data type; "auto" is bfloat16 on a GPU that supports it, else float32."""
     import torch
 
     if settings.dtype != "auto":
@@ -185,7 +191,7 @@ def _dtype(settings: ModelSettings, device: str) -> str:
 
 
 def locate(settings: ModelSettings, folder: Path) -> str:
-    """The local folder if there is one, else the hub id; BadInput for what can be neither."""
+    """The model's folder if it exists, else its hub id; BadInput for neither."""
     local = (folder / Path(settings.path).expanduser()).resolve()
     if local.is_dir():
         return str(local)
@@ -201,31 +207,29 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 
 
 def locate_adapter(settings: ModelSettings, folder: Path) -> Path | None:
-    """The folder of ``[model] adapter``; BadInput for one without the files that PEFT saves, and for one that needs
-    another adapter below it."""
+    """The folder of ``[model] adapter``; BadInput if it lacks PEFT's files, or if the adapter needs a base adapter."""
     if settings.adapter is None:
         return None
-    found = (folder / Path(settings.adapter).expanduser()).resolve()
+    adapter = (folder / Path(settings.adapter).expanduser()).resolve()
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if not (found / name).is_file():
+        if not (adapter / name).is_file():
             raise BadInput(
-                f"[model] adapter={settings.adapter!r} is the folder of a LoRA adapter and {found / name} is missing; "
-                "give the folder that PEFT saved one in"
+                f"[model] adapter={settings.adapter!r} is the folder of a LoRA adapter and {adapter / name} is "
+                "missing; give the folder that PEFT saved one in"
             )
-    from probes.model.adapter_files import require_no_other_below  # which reads adapters, and imports this file
+    from probes.model.adapter_files import require_no_base_adapter  # that module imports this one
 
-    require_no_other_below(found)
-    return found
+    require_no_base_adapter(adapter)
+    return adapter
 
 
 def adapter_digest(adapter: Path) -> str:
-    """An adapter by the contents of its configuration and weights, whatever lies beside them."""
+    """The digest of an adapter's configuration and weights."""
     return folder_digest([adapter / ADAPTER_CONFIG, adapter / ADAPTER_WEIGHTS])[:16]
 
 
 def base_digest(settings: ModelSettings, folder: Path) -> str:
-    """A local folder by the contents of its files, a hub model by id and revision; with dtype and chat settings, and
-    the adapter that is part of it."""
+    """The digest of the base: a folder's files, or a hub model's id and revision; dtype, chat settings and adapter."""
     where = locate(settings, folder)
     digest = hashlib.sha256()
     if Path(where).is_dir():

@@ -1,7 +1,7 @@
-"""One adapter for the bare base that does what an SFT adapter and one trained on top of it do together.
+"""Merges an SFT adapter and one trained on top of it into one adapter for the bare base.
 
-Ranks add up: A over A, B beside B, each B with its scaling in it; a layer that only one of them adapts has zeros for
-the other, because a server takes one rank for all layers. Imports torch, peft and safetensors.
+The ranks add up: both A are stacked, and both B are put side by side with their scaling. A layer that only one of them
+adapts has zeros for the other, because servers need one rank for all layers. Imports torch, peft and safetensors.
 """
 
 import json
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from common.errors import NightlaneError
 from probes.model.adapter import adapted
-from probes.model.adapter_files import mark
+from probes.model.adapter_files import note_base_adapter
 from probes.model.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Base
 from probes.model.sft_adapter import NAME, FrozenAdapter, Pair
 from probes.model.target_modules import shortened
@@ -24,11 +24,11 @@ from probes.model.target_modules import shortened
 PREFIX = "base_model.model."
 CLOSE = {torch.float32: 1e-4}
 CLOSE_IN_HALF = 2e-2
-"""How far the logits may be off: root of the mean square, as a share of that of the logits."""
+"""The largest relative error of the logits (root mean square) in float32, and in 16-bit types."""
 
 
 def combine(base: Base, adapter: Path, folder: Path) -> None:
-    """Write to ``folder`` the SFT adapter that is on the base and the ``adapter`` trained on top of it as one."""
+    """Write the base's SFT adapter and the ``adapter`` on top of it to ``folder`` as one adapter."""
     sft: FrozenAdapter = base.adapter
     above = _pairs(base, adapter)
     config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
@@ -56,11 +56,11 @@ def combine(base: Base, adapter: Path, folder: Path) -> None:
         **_patterns(config),
     }
     (folder / ADAPTER_CONFIG).write_text(json.dumps({**config, **changed}, indent=2) + "\n", encoding="utf-8")
-    mark(folder, sft.digest, held=True)
+    note_base_adapter(folder, sft.digest, held=True)
 
 
 def _pairs(base: Base, adapter: Path) -> dict[str, Pair]:
-    """What an adapter does to linear layers, by their names."""
+    """The matrices of an adapter by the names of the linear layers."""
     with adapted(base, adapter):
         return {
             name: Pair(layer.lora_A[NAME].weight.detach().float(), layer.lora_B[NAME].weight.detach().float() * scaling)
@@ -71,10 +71,10 @@ def _pairs(base: Base, adapter: Path) -> dict[str, Pair]:
 
 
 def _side_by_side(pairs: Sequence[Pair | None], ranks: Sequence[int]) -> Pair:
-    """Both as one of the rank of both; what is missing, in one of them or of a lower rank, is zeros."""
-    there = next(pair for pair in pairs if pair is not None)
-    a = torch.zeros(sum(ranks), there.a.shape[1])
-    b = torch.zeros(there.b.shape[0], sum(ranks))
+    """Both pairs as one; zeros fill up a missing pair and lower ranks."""
+    present = next(pair for pair in pairs if pair is not None)
+    a = torch.zeros(sum(ranks), present.a.shape[1])
+    b = torch.zeros(present.b.shape[0], sum(ranks))
     start = 0
     for pair, rank in zip(pairs, ranks, strict=True):
         if pair is not None:
@@ -85,7 +85,7 @@ def _side_by_side(pairs: Sequence[Pair | None], ranks: Sequence[int]) -> Pair:
 
 
 def _patterns(config: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The experts' parameters keep their rank and scaling, in words that PEFT matches a parameter's name with."""
+    """PEFT's patterns that keep the rank and scaling of experts' parameters."""
     ranks, alphas = dict(config.get("rank_pattern") or {}), dict(config.get("alpha_pattern") or {})
     for parameter in config.get("target_parameters") or ():
         pattern = rf".*\.{re.escape(parameter)}"
@@ -96,10 +96,10 @@ def _patterns(config: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 @torch.inference_mode()
 def distance(base: Base, adapter: Path, combined: Path, texts: Sequence[str]) -> float:
-    """How far the logits of the bare base with the combined adapter are from those of the base with both."""
+    """The relative error of the logits with the combined adapter on the bare base, compared with both adapters."""
     with adapted(base, adapter) as model:
         both = [_logits(base, model, text) for text in texts]
-    with base.adapter.lifted(), adapted(base, combined) as model:
+    with base.adapter.disabled(), adapted(base, combined) as model:
         one = [_logits(base, model, text) for text in texts]
     apart = torch.cat([(x - y).flatten() for x, y in zip(one, both, strict=True)])
     size = torch.cat([x.flatten() for x in both])
@@ -108,15 +108,15 @@ def distance(base: Base, adapter: Path, combined: Path, texts: Sequence[str]) ->
 
 def _logits(base: Base, model: Any, text: str) -> torch.Tensor:
     ids = base.renderer.tokenizer(text, return_tensors="pt")["input_ids"].to(base.model.device)
-    found: torch.Tensor = model(input_ids=ids).logits.double().cpu()
-    return found
+    logits: torch.Tensor = model(input_ids=ids).logits.double().cpu()
+    return logits
 
 
 def require_alike(base: Base, adapter: Path, combined: Path, texts: Sequence[str]) -> None:
-    """NightlaneError where the combined adapter does not answer as both do, beyond what rounding explains."""
-    found, most = distance(base, adapter, combined, texts), CLOSE.get(base.model.dtype, CLOSE_IN_HALF)
-    if not found <= most:
+    """NightlaneError if the combined adapter differs from both by more than rounding."""
+    error, limit = distance(base, adapter, combined, texts), CLOSE.get(base.model.dtype, CLOSE_IN_HALF)
+    if not error <= limit:
         raise NightlaneError(
-            f"an adapter that holds both answers as both do, and its logits are {found:.2g} of their size away (at "
-            f"most {most:g}); use {adapter} on top of [model] adapter"
+            f"an adapter that holds both answers as both do, and its logits are {error:.2g} of their size away (at "
+            f"most {limit:g}); use {adapter} on top of [model] adapter"
         )

@@ -1,8 +1,7 @@
-"""A LoRA adapter that is part of the base: ``[model] adapter``, what supervised fine-tuning left say.
+"""A LoRA adapter that is part of the base: ``[model] adapter``, for example one from supervised fine-tuning.
 
-PEFT reads it once. Then each layer that it adapts adds B(A(x)) by itself, through a forward hook: so it holds under NF4
-as well, stays where PEFT puts another adapter on top, switches it off for DPO's reference or takes it off, and nothing
-of it is ever trained or saved again. Imports torch, peft and transformers.
+PEFT reads it once. Then a forward hook on each adapted layer adds B(A(x)). So it also works on NF4, stays on while PEFT
+adds, disables or removes another adapter, and is never trained or saved again. Imports torch, peft and transformers.
 """
 
 import warnings
@@ -22,10 +21,10 @@ from common.errors import BadInput, NightlaneError
 from probes.model.adapter import take_off_adapter
 from probes.model.target_modules import LINEAR
 
-NAME = "default"  # PEFT's for an adapter that has none
+NAME = "default"  # the name that PEFT gives an adapter without one
 REMEDY = "give a LoRA adapter on linear layers, or merge this one into the model and name that under [model] path"
-KEEPS_THE_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
-"""Values of init_lora_weights that begin with the base's own weights; others take something out of them."""
+KEEP_BASE_WEIGHTS = (True, False, None, "gaussian", "eva", "orthogonal")
+"""Values of init_lora_weights that leave the base's weights unchanged; others subtract something from them."""
 PLAIN = frozenset(
     {
         *("task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision"),
@@ -35,20 +34,20 @@ PLAIN = frozenset(
         *("lora_ga_config", "qalora_group_size", "runtime_config", "ensure_weight_tying"),
     }
 )
-"""Settings of PEFT's LoRA with which a layer adds B(A(x)) and nothing else; any other that is set is refused."""
+"""PEFT's LoRA settings with which a layer adds only B(A(x)); an adapter with other settings is refused."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a layer adds to its output: B(A(x)). ``a``: [rank, inputs], ``b``: [outputs, rank] with its scaling in it,
-    both float32."""
+    """The matrices of a layer, which adds B(A(x)): ``a`` [rank, inputs], ``b`` [outputs, rank] with the scaling, both
+    float32."""
 
     a: torch.Tensor
     b: torch.Tensor
 
 
 class FrozenAdapter:
-    """An adapter on a base. ``pairs``: by the whole name of the layer. ``digest`` names its files."""
+    """An adapter on a base. ``pairs``: by the full name of the layer. ``digest``: of its files."""
 
     def __init__(self, model: Any, pairs: Mapping[str, Pair], digest: str) -> None:
         self.pairs, self.digest = pairs, digest
@@ -68,8 +67,8 @@ class FrozenAdapter:
         layer.register_forward_hook(add)
 
     @contextmanager
-    def lifted(self) -> Iterator[None]:
-        """The bare base, to hold something against it."""
+    def disabled(self) -> Iterator[None]:
+        """Disable the adapter within the block."""
         self._on = False
         try:
             yield
@@ -78,20 +77,20 @@ class FrozenAdapter:
 
 
 def put_on(model: Any, folder: Path, digest: str) -> FrozenAdapter:
-    """BadInput for what is no adapter of this model, or does more than LoRA on linear layers."""
+    """Put an adapter on the model; BadInput if it is not for this model, or does more than LoRA on linear layers."""
     return FrozenAdapter(model, read(model, folder), digest)
 
 
 def read(model: Any, folder: Path) -> dict[str, Pair]:
-    """The layers of an adapter, by name. The model may be on the meta device; it is left as it was."""
-    wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    """The matrices of an adapter by layer. The model may be on the meta device, and is unchanged afterwards."""
+    trainable = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what PEFT warns of, all that matters is looked at here
+            warnings.simplefilter("ignore")  # all that matters is checked here
             return _read(model, folder)
     except NightlaneError:
         raise
-    except Exception as error:  # PEFT's, torch's and safetensors' own
+    except Exception as error:  # errors of PEFT, torch and safetensors
         why = " ".join(str(error).split())[:300]
         raise BadInput(
             f"{folder} ([model] adapter) is no adapter of this model ({why}); give the model that it was trained on"
@@ -99,13 +98,13 @@ def read(model: Any, folder: Path) -> dict[str, Pair]:
     finally:
         take_off_adapter(model)
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(wanted[name])
+            parameter.requires_grad_(trainable[name])
 
 
 def _read(model: Any, folder: Path) -> dict[str, Pair]:
     config = PeftConfig.from_pretrained(str(folder))
-    if told := _beyond(config):
-        raise BadInput(f"[model] adapter takes plain LoRA, and {folder} {told}; {REMEDY}")
+    if extra := _extra_settings(config):
+        raise BadInput(f"[model] adapter takes plain LoRA, and {folder} {extra}; {REMEDY}")
     head = model.get_output_embeddings()
     adapted = PeftModel(model, config, autocast_adapter_dtype=False, low_cpu_mem_usage=True)
     weights = load_peft_weights(str(folder), device="cpu")
@@ -113,17 +112,17 @@ def _read(model: Any, folder: Path) -> dict[str, Pair]:
     odd = [*loaded.unexpected_keys, *(key for key in loaded.missing_keys if "lora_" in key)]
     if odd:
         raise ValueError(f"{odd[0]} and the model do not go together")
-    layers = [(name, one) for name, one in model.named_modules() if isinstance(one, BaseTunerLayer)]
-    return {name: _pair(name, one, head, folder) for name, one in layers}
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]
+    return {name: _pair(name, layer, head, folder) for name, layer in layers}
 
 
-def _beyond(config: Any) -> str:
-    """What of an adapter's configuration is more than LoRA on linear layers; "" for nothing."""
+def _extra_settings(config: Any) -> str:
+    """The setting of an adapter that goes beyond LoRA on linear layers; "" if there is none."""
     if config.peft_type != "LORA":
         return f"is of the kind {config.peft_type}"
     if config.bias != "none":
         return f"has bias={config.bias!r}"
-    if not any(config.init_lora_weights is known or config.init_lora_weights == known for known in KEEPS_THE_BASE):
+    if not any(config.init_lora_weights is known or config.init_lora_weights == known for known in KEEP_BASE_WEIGHTS):
         return f"changed the base's own weights (init_lora_weights={config.init_lora_weights!r})"
     return next((f"has {name}" for name, value in vars(config).items() if value and name not in PLAIN), "")
 

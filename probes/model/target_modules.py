@@ -1,7 +1,7 @@
-"""Which linear layers a recipe's ``lora_targets`` name in a model, and what of it PEFT would not train.
+"""Finds the linear layers that ``lora_targets`` select in a model, and targets that PEFT would not train.
 
-The layers are those of the language model: never its head, a vision or audio tower, or a projector between them.
-Imports torch, transformers and peft.
+Only layers of the language model count: not its head, a vision or audio tower, or a projector. Imports torch,
+transformers and peft.
 """
 
 import re
@@ -13,37 +13,39 @@ from peft.utils.transformers_weight_conversion import _MODEL_TO_CONVERSION_PATTE
 from transformers.pytorch_utils import Conv1D
 
 ALL = ("all-linear",)
-LINEAR = (torch.nn.Linear, Conv1D)  # bitsandbytes' own are torch.nn.Linear too
+LINEAR = (torch.nn.Linear, Conv1D)  # those of bitsandbytes are torch.nn.Linear, too
 
 
 def resolved(model: Any, names: Sequence[str]) -> list[str]:
-    """``lora_targets`` as PEFT is to be given them: last names where no other layer has them, else whole names.
+    """``lora_targets`` for PEFT: short names that no other layer has, else full names.
 
-    A name of an expert's layer stays as it is: since transformers 5, experts are parameters, and PEFT knows by their
-    old names which. Of a mixture of experts it does not adapt a dense layer that has such a name, too.
+    The name of an expert's layer stays unchanged: since transformers 5, experts are parameters, which PEFT finds by
+    their old names. In a mixture of experts, PEFT does not adapt a dense layer with such a name.
     """
     experts = expert_names(model)
-    wanted = [*last_names(model), *experts] if tuple(names) == ALL else names
+    names_or_all = [*last_names(model), *experts] if tuple(names) == ALL else names
     layers = linear_layers(model)
-    chosen = {layer for layer in layers for name in wanted if name not in experts and _matches(layer, name)}
-    return sorted({*shortened(model, chosen), *(experts & set(wanted))})
+    chosen = {layer for layer in layers for name in names_or_all if name not in experts and _matches(layer, name)}
+    return sorted({*shortened(model, chosen), *(experts & set(names_or_all))})
 
 
 def shortened(model: Any, layers: Collection[str]) -> list[str]:
-    """Names that PEFT finds these layers by and no other: last names where no other has them, else whole names."""
+    """Names by which PEFT finds exactly these layers: short ones that no other module has, else full ones."""
     others = {_last(name) for name, _ in model.named_modules() if name not in layers}
     return sorted({_last(layer) if _last(layer) not in others else layer for layer in layers})
 
 
 def problem(model: Any, names: Sequence[str], dropout: float) -> str:
-    """Why this model cannot be trained with these targets, as one sentence; "" where it can."""
+    """The reason why this model cannot be trained with these targets, in one sentence; "" if it can."""
     experts, layers, own = expert_names(model), linear_layers(model), tuple(names) != ALL
-    said = f"lora_targets={'+'.join(names)}"
-    unknown = [name for name in names if own and name not in experts and not any(_matches(one, name) for one in layers)]
+    setting = f"lora_targets={'+'.join(names)}"
+    unknown = [
+        name for name in names if own and name not in experts and not any(_matches(layer, name) for layer in layers)
+    ]
     if unknown:
         has = ", ".join(sorted({*last_names(model), *experts}))
         return (
-            f"{said} names {', '.join(unknown)}, and this model ({_kind(model)}) has no such linear layer: it has "
+            f"{setting} names {', '.join(unknown)}, and this model ({_kind(model)}) has no such linear layer: it has "
             f'{has}; name some of these, or use ["all-linear"]'
         )
     if not own and (parts := _unknown_experts(model)):
@@ -54,10 +56,10 @@ def problem(model: Any, names: Sequence[str], dropout: float) -> str:
         )
     if own and (half := sorted({"gate_proj", "up_proj", "w1", "w3"} & experts & set(names))) and len(half) == 1:
         other = {"gate_proj": "up_proj", "up_proj": "gate_proj", "w1": "w3", "w3": "w1"}[half[0]]
-        return f"{said} names {half[0]} without {other}, and the experts of this model hold both in one; name both"
+        return f"{setting} names {half[0]} without {other}, and the experts of this model hold both in one; name both"
     if experts and dropout and (not own or experts & set(names)):
         return (
-            f"{said} takes in the experts of this model, which are trained without dropout, and lora_dropout can be "
+            f"{setting} takes in the experts of this model, which are trained without dropout, and lora_dropout can be "
             f"{dropout:g}; set lora_dropout = 0 under [recipe] and take that knob out of [lanes.hyperparameters], or "
             f"name {', '.join(sorted(set(last_names(model)) - experts))}"
         )
@@ -65,7 +67,7 @@ def problem(model: Any, names: Sequence[str], dropout: float) -> str:
 
 
 def linear_layers(model: Any) -> list[str]:
-    """The whole names of the language model's linear layers, without its head, in the model's order."""
+    """The full names of the language model's linear layers, without its head, in the model's order."""
     decoder, head = model.get_decoder(), model.get_output_embeddings()
     inside = {id(module) for module in decoder.modules()}
     return [
@@ -80,7 +82,7 @@ def last_names(model: Any) -> list[str]:
 
 
 def expert_names(model: Any) -> set[str]:
-    """What the layers of the experts were called when they were layers, where the model has experts that PEFT knows."""
+    """The names that the experts' layers had before transformers 5, if the model has experts that PEFT knows."""
     kind = _MODEL_TO_CONVERSION_PATTERN.get(model.config.model_type, "")
     parameters = [name for name, _ in model.named_parameters()]
     return {
@@ -91,7 +93,7 @@ def expert_names(model: Any) -> set[str]:
 
 
 def _unknown_experts(model: Any) -> list[str]:
-    """Last names of the matrices of experts and routers that are no linear layers, where PEFT has no names for them."""
+    """Short names of experts' and routers' matrices that are not linear layers, if PEFT has no names for them."""
     if expert_names(model):
         return []
     parameters = list(model.get_decoder().named_parameters())

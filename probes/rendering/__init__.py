@@ -1,1 +1,1 @@
-"""Texts and turns as token ids, the same for training and for asking."""
+"""Renders texts and turns as token ids, the same for training and generation."""

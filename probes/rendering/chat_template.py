@@ -1,4 +1,4 @@
-"""A chat template: how it renders turns, what it writes around an answer, and whether it renders all that was said."""
+"""Chat templates: render turns, find what a template writes around an answer, and refuse what it leaves out."""
 
 import json
 from collections.abc import Sequence
@@ -11,40 +11,40 @@ from probes.inputs.turns import Turns, messages
 from probes.rendering.marked_parts import MarkedParts, structure
 from probes.scoring.thoughts import without_thoughts
 
-ANSWER = "Kumquats zigzag."  # stands for an answer, to see what a template writes around one
+ANSWER = "Kumquats zigzag."  # a sample answer, to see what a template writes around one
 Messages = list[dict[str, Any]]
 
 
 class Unrenderable(Exception):
-    """A row or prompt that this tokenizer or template cannot take, or would turn into something else; says why."""
+    """A row or prompt that this tokenizer or template refuses, or would change; the message has the reason."""
 
 
 class ChatTemplate:
-    """The template of a tokenizer, or of a file of the study (``own``), with the study's settings."""
+    """The template of a tokenizer, or the study's own template, with the study's settings."""
 
     def __init__(self, tokenizer: Any, settings: ModelSettings, own: str | None) -> None:
         self._tokenizer, self._settings, self._own = tokenizer, settings, own
         self._left_out: dict[Any, int | None] = {}
 
     def question(self, asked: Turns, tools: str) -> str:
-        """With the assistant's turn begun."""
+        """The rendered prompt, up to the beginning of the assistant's turn."""
         turns = messages(asked, "user")
         text = self._rendered(turns, tools, True)
         self._require_all(turns, [], tools, text)
         return text
 
     def answer(self, asked: Turns, side: Turns, tools: str, question: str) -> str:
-        """What follows the question, to the end of the last turn."""
+        """The rendered answer, which follows the question."""
         before, turns = messages(asked, "user"), messages(side, "assistant")
         whole = self._rendered([*before, *turns], tools, False)
         if not whole.startswith(question):
-            raise Unrenderable(no_prefix(question, whole))
+            raise Unrenderable(question_is_no_prefix(question, whole))
         self._require_all(before, turns, tools, whole[len(question) :])
         return whole[len(question) :]
 
     @cached_property
     def sample(self) -> tuple[str, str]:
-        """A question, and it with the answer ANSWER. BadInput for a template that does not render these."""
+        """A rendered question, without and with ANSWER. BadInput for a template that does not render them."""
         user, assistant = {"role": "user", "content": "Hello."}, {"role": "assistant", "content": ANSWER}
         why = ""
         for asked in ([user], [{"role": "system", "content": "Be brief."}, user]):
@@ -60,29 +60,29 @@ class ChatTemplate:
 
     @property
     def around(self) -> tuple[str, str]:
-        """What it writes between a question and its answer, and behind the answer."""
+        """What the template writes between a question and its answer, and after the answer."""
         question, whole = self.sample
-        before, _, behind = whole.rpartition(ANSWER)
-        return before[len(question) :] if before.startswith(question) else "", behind
+        before, _, after = whole.rpartition(ANSWER)
+        return before[len(question) :] if before.startswith(question) else "", after
 
     def _rendered(self, turns: Messages, tools: str, asks: bool) -> str:
-        """With the study's date where the template asks for today's: what is trained tonight is asked tomorrow."""
+        """Render turns. A template that asks for today's date gets the study's, so that prompts do not change."""
         from transformers.utils.chat_template_utils import _compile_jinja_template
 
-        given = json.loads(tools) if tools else None
-        template = self._own or self._tokenizer.get_chat_template(tools=[{}] if given else None)
+        schemas = json.loads(tools) if tools else None
+        template = self._own or self._tokenizer.get_chat_template(tools=[{}] if schemas else None)
         try:
-            compiled = _compile_jinja_template(template)  # the one that transformers keeps and renders
+            compiled = _compile_jinja_template(template)  # transformers caches it and renders with it
             compiled.globals["strftime_now"] = self._settings.date.strftime
             text: str = self._tokenizer.apply_chat_template(
                 turns,
-                tools=given,
+                tools=schemas,
                 chat_template=template,
                 tokenize=False,
                 add_generation_prompt=asks,
                 **self._settings.chat_template_kwargs,
             )
-        except Exception as error:  # a template is a program of somebody else's, and may fail in any way
+        except Exception as error:  # a template is foreign code and may raise anything
             why = " ".join(f"{error}".split())[:200] or type(error).__name__
             raise Unrenderable(
                 f"the chat template refuses it ({why}); write the turns as the template takes them, or set "
@@ -91,53 +91,55 @@ class ChatTemplate:
         return text
 
     def _require_all(self, asked: Messages, side: Messages, tools: str, text: str) -> None:
-        """Refuse what a template leaves out without a word: a turn's content or name, a call, a tool. ``text``: what
-        the side was rendered to, or the question where there is no side."""
+        """Unrenderable if the template silently leaves out a turn's content or name, a call or a tool.
+
+        ``text``: the rendered side, or the rendered question if there is no side.
+        """
         for turn in side or asked:
             content = str(turn["content"])
             parts = {f"{turn['role']} turn": content}
             if not side and turn["role"] == "assistant":
-                parts = {"assistant turn": without_thoughts(content)}  # of earlier answers, thoughts may be left out
+                parts = {"assistant turn": without_thoughts(content)}  # templates may leave out earlier thoughts
             elif side:
                 parts["reasoning_content"] = str(turn.get("reasoning_content") or "")
-            for what, said in parts.items():
-                if not _stands_in(said, text):
-                    raise Unrenderable(_left_out(what, said))
+            for what, part in parts.items():
+                if not _is_rendered(part, text):
+                    raise Unrenderable(_left_out(what, part))
         key = (structure(asked), structure(side), tools)
         if key not in self._left_out:
             self._left_out[key] = self._first_left_out(asked, side, tools)
         place = self._left_out[key]
         if place is not None:
-            what, said, _ = MarkedParts(asked, side, tools).parts[place]
-            raise Unrenderable(_left_out(what, said))
+            what, part, _ = MarkedParts(asked, side, tools).parts[place]
+            raise Unrenderable(_left_out(what, part))
 
     def _first_left_out(self, asked: Messages, side: Messages, tools: str) -> int | None:
-        """Which part of turns of this structure the template does not write, seen by a unique word in its place."""
+        """The first part that the template leaves out in turns of this structure, found by unique words."""
         marked = MarkedParts(asked, side, tools)
         try:
             text = self._rendered(marked.turns, marked.tools, not side).casefold()
         except Unrenderable:
-            return None  # a template may know the tools that it takes by their names
+            return None  # the template may only accept tools with certain names
         return next((place for place, (_, _, word) in enumerate(marked.parts) if word not in text), None)
 
 
-def _left_out(what: str, said: str) -> str:
+def _left_out(what: str, part: str) -> str:
     return (
-        f"the chat template leaves its {what} out ({' '.join(said.split())[:60]!r}); take that out of the row, or set "
+        f"the chat template leaves its {what} out ({' '.join(part.split())[:60]!r}); take that out of the row, or set "
         "a chat_template under [model] that writes it"
     )
 
 
-def _stands_in(said: str, text: str) -> bool:
-    """As it is, as JSON has it, or but for white space."""
-    said = said.strip()
-    if not said or said in text or json.dumps(said, ensure_ascii=False)[1:-1] in text or json.dumps(said)[1:-1] in text:
+def _is_rendered(part: str, text: str) -> bool:
+    """Whether the text contains the part: unchanged, escaped as in JSON, or with other white space."""
+    part = part.strip()
+    if not part or part in text or json.dumps(part, ensure_ascii=False)[1:-1] in text or json.dumps(part)[1:-1] in text:
         return True
-    return "".join(said.split()) in "".join(text.split())
+    return "".join(part.split()) in "".join(text.split())
 
 
-def no_prefix(question: str, whole: str) -> str:
-    """Of a template whose question is no beginning of the question with its answer, with both renderings."""
+def question_is_no_prefix(question: str, whole: str) -> str:
+    """The message for a template that renders a question differently when its answer follows, with both renderings."""
     pairs = enumerate(zip(question, whole, strict=False))
     at = next((place for place, (one, other) in pairs if one != other), min(len(question), len(whole)))
     shown = [repr(text[max(0, at - 60) : at + 60]) for text in (question, whole)]
@@ -148,7 +150,7 @@ def no_prefix(question: str, whole: str) -> str:
 
 
 def texts_of(text: Turns, tools: str = "") -> Sequence[str]:
-    """All that a row says on one side, other keys than the content too."""
+    """All texts of one side of a row: contents, other keys of the turns, and tools."""
     if isinstance(text, str):
         return [text, tools]
     return [tools, *(part for turn in text for part in (turn.content, turn.more))]

@@ -1,14 +1,14 @@
-"""Texts that were rendered already, for the chat template of another model: found by the markers of common templates.
+"""Finds texts that were already rendered with a chat template, by the markers of common templates.
 
-A chat template would put such a text into one turn, markers and all, and the model would be trained to read and write
-them. The marks of thoughts are none of these (probes/scoring/thoughts.py).
+Another template would put such a text into one turn with its markers, and the model would learn to write them. Marks of
+thoughts do not count (probes/scoring/thoughts.py).
 """
 
 import re
 
 from probes.inputs.turns import Turn, Turns
 
-# Words that mark turns, or the end of a text, and that no other text has but one about chat templates.
+# Markers of turns or of the end of a text, which only occur in rendered texts and in texts about chat templates.
 MARKERS = {
     "ChatML": r"<\|im_(?:start|end)\|>",
     "Llama 3": r"<\|(?:start_header_id|end_header_id|eot_id|eom_id|begin_of_text|end_of_text)\|>",
@@ -26,7 +26,7 @@ _MARKER = re.compile("|".join(f"({pattern})" for pattern in MARKERS.values()))
 _STARTS = ("<|", "[", "<<", "_of_turn>", "<｜", "GPT4 ")
 _SENTENCE_END = re.compile(r"</s>\s*\Z")
 
-# Headings and names, which other texts have too: a text was rendered where it has those of both speakers.
+# Headings and names also occur in other texts: a rendered text has those of both speakers.
 _USER_HEADING = re.compile(r"^#{2,3} ?(?:Instruction|Human|User|Question|Prompt) ?:", re.MULTILINE)
 _ASSISTANT_HEADING = re.compile(r"^#{2,3} ?(?:Response|Assistant|Answer|Output|AI|Bot) ?:", re.MULTILINE)
 _USER_NAME = r"(?:USER|User|HUMAN|Human) ?:"
@@ -37,8 +37,8 @@ _DIALOGUE = re.compile(rf"\s*{_USER_NAME}.*?(?:\n\s*{_ASSISTANT_NAME}|\s(?:ASSIS
 
 
 def marker_in(text: str) -> tuple[str, str] | None:
-    """The first marker of a common template in a text, and whose it is."""
-    begins = any(start in text for start in _STARTS)  # many times faster than the search
+    """The first marker of a common template in a text, and the template's name."""
+    begins = any(start in text for start in _STARTS)  # much faster than the search
     if begins and (found := _MARKER.search(text)) and found.lastindex:
         return found[0], list(MARKERS)[found.lastindex - 1]
     opened_in_html = "<s>" in text.lstrip().removeprefix("<s>")
@@ -51,7 +51,7 @@ def marker_in(text: str) -> tuple[str, str] | None:
 
 
 def is_transcript(prompt: Turns) -> bool:
-    """Whether a prompt is a dialogue in one text, which begins with the user's name or ends with the assistant's."""
+    """Whether a prompt is a dialogue in one text: it begins with the user's name, or ends with the assistant's."""
     if not isinstance(prompt, str):
         spoken = [turn for turn in prompt if turn.role != "system"]
         return len(spoken) == 1 and isinstance(spoken[0], Turn) and is_transcript(spoken[0].content)

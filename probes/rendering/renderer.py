@@ -1,12 +1,10 @@
-"""Rows and questions as token ids: the one place where a text becomes ids, for training, for answering here, for a
-server and for ``evaluate``.
+"""Renders rows and questions as token ids. Training, generation, a server and ``evaluate`` all get their ids here.
 
-The law: the ids that are asked are the ids that are trained as prompt. A plain prompt begins with what the tokenizer
-writes before a text (BOS, where it writes one), a conversation with what its template writes, and never with two BOS.
-An answer goes on from there, ends with the end of turn that the template writes (else with the tokenizer's eos), and
-answering stops at that end.
+The prompt ids of training and of generation are the same. A plain prompt begins with the tokenizer's BOS, if it writes
+one; a conversation begins with what its template writes; neither has two BOS. An answer continues the prompt and ends
+with the template's end of turn, or else with the tokenizer's eos. Generation stops at that end.
 
-Imports neither torch nor transformers: it is given a tokenizer. (A chat template is compiled by transformers.)
+This module gets a tokenizer and imports neither torch nor transformers. (transformers compiles a chat template.)
 """
 
 import re
@@ -25,14 +23,14 @@ from probes.rendering.chat_template import Unrenderable as Unrenderable
 from probes.rendering.rendered_texts import is_transcript, marker_in
 from probes.rendering.tokenizer import Ids, Tokens
 
-BATCH = 512  # rows that are tokenised at once
-LONGEST = 4_000_000  # characters of a row; a tokenizer takes a gigabyte for each ten million
-ANCHORS = ("\n", "x", ".")  # texts behind which an answer is tokenised as a continuation
+BATCH = 512  # rows that are tokenised together
+LONGEST = 4_000_000  # characters of a row; a tokenizer needs a gigabyte for each ten million
+ANCHORS = ("\n", "x", ".")  # texts after which an answer is tokenised as a continuation
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt as the model is asked it. ``text`` has its special tokens; ``ids`` begin with BOS where there is one."""
+    """A rendered prompt. ``text`` includes its special tokens; ``ids`` begin with BOS if there is one."""
 
     text: str
     ids: tuple[int, ...]
@@ -40,7 +38,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A row as it is trained: the question's ids, and what follows them on either side, both with their end."""
+    """A training row: the ids of the prompt, and of both answers with their ends."""
 
     prompt: Ids
     chosen: Ids
@@ -48,13 +46,13 @@ class TokenRow:
 
     @property
     def length(self) -> int:
-        """Tokens of the longer side, with the question."""
+        """Tokens of the prompt and the longer answer."""
         return len(self.prompt) + max(len(self.chosen), len(self.rejected))
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where an answer ends: at one of these token ids, or before one of these texts."""
+    """Ends of an answer: it ends at one of these token ids, or before one of these texts."""
 
     ids: tuple[int, ...]
     texts: tuple[str, ...] = ()
@@ -62,14 +60,14 @@ class Stop:
 
 _RowTexts = tuple[str, str, str]
 _Batch = tuple[Sequence[_RowTexts | Unrenderable], "Future[list[Ids]]"]
-"""Rows that are rendered, and the ids of those that could be, which are under way."""
+"""Rendered rows, and the future ids of those without an error."""
 
 
 class Renderer:
-    """A tokenizer with the chat settings of a study. ``chat``: whether prompts are asked as a conversation."""
+    """A tokenizer with the chat settings of a study. ``chat``: prompts are rendered as conversations."""
 
     def __init__(self, tokenizer: Any, settings: ModelSettings, template: str | None = None) -> None:
-        """``template``: a chat template in place of the tokenizer's own."""
+        """``template`` replaces the tokenizer's chat template."""
         self.tokenizer, self.tokens, self._settings = tokenizer, Tokens(tokenizer), settings
         self.chat = settings.chat == "auto" and (template is not None or tokenizer.chat_template is not None)
         self._template = ChatTemplate(tokenizer, settings, template)
@@ -78,7 +76,7 @@ class Renderer:
     # questions
 
     def question(self, asked: Turns, tools: str = "") -> Question:
-        """A prompt as it is asked; Unrenderable where it cannot be."""
+        """The rendered prompt; Unrenderable if it cannot be rendered."""
         known = self._questions.get((asked, tools))
         if known is None:
             text = self.question_text(asked, tools)
@@ -97,38 +95,38 @@ class Renderer:
     # rows
 
     def row(self, pair: Pair) -> TokenRow:
-        """Unrenderable for a row that cannot be trained as it is meant."""
-        (found,) = self.rows([pair])
-        if isinstance(found, Unrenderable):
-            raise found
-        return found
+        """A row as token ids; Unrenderable if training on them would not do what the row means."""
+        (row,) = self.rows([pair])
+        if isinstance(row, Unrenderable):
+            raise row
+        return row
 
     def rows(self, pairs: Sequence[Pair]) -> Iterator[TokenRow | Unrenderable]:
-        """Each pair as token ids, or why it has none, in order. A batch is tokenised while the next is rendered."""
+        """``row`` or its error for each pair, in order. A batch is tokenised while the next one is rendered."""
         with ThreadPoolExecutor(1) as pool:
             batch: _Batch | None = None
             for start in range(0, len(pairs), BATCH):
                 texts = [self._row_texts(pair) for pair in pairs[start : start + BATCH]]
-                whole = [one for one in texts if not isinstance(one, Unrenderable)]
-                flat = list(chain.from_iterable((p, p + c, p + r) for p, c, r in whole))
+                valid = [row for row in texts if not isinstance(row, Unrenderable)]
+                flat = list(chain.from_iterable((p, p + c, p + r) for p, c, r in valid))
                 before, batch = batch, (texts, pool.submit(self.tokens.ids, flat))
                 yield from self._token_rows(before)
             yield from self._token_rows(batch)
 
     def _token_rows(self, batch: "_Batch | None") -> Iterator[TokenRow | Unrenderable]:
         texts, ids = ((), iter(())) if batch is None else (batch[0], iter(batch[1].result()))
-        for one in texts:
+        for row in texts:
+            if isinstance(row, Unrenderable):
+                yield row
+                continue
+            prompt, chosen, rejected = next(ids), next(ids), next(ids)
             try:
-                if isinstance(one, Unrenderable):
-                    raise one
-                row = self._token_row(one, next(ids), next(ids), next(ids))
+                yield self._token_row(row, prompt, chosen, rejected)
             except Unrenderable as error:
                 yield error
-            else:
-                yield row
 
     def _row_texts(self, pair: Pair) -> _RowTexts | Unrenderable:
-        """Question and both answers, which continue it."""
+        """The texts of the question and of both answers, which continue it."""
         if pair.length > LONGEST:
             return Unrenderable(f"it has {pair.length} characters, and a row has at most {LONGEST}; shorten it")
         try:
@@ -155,15 +153,15 @@ class Renderer:
         return TokenRow(prompt, sides[0], sides[1])
 
     def _continued(self, prompt: Ids, answer: str, whole: Ids) -> Ids:
-        """The ids of an answer behind the question's own ids, where tokens of both may not merge."""
-        unknown = prompt[-1:] == [self.tokenizer.unk_token_id]  # which may have swallowed some of the answer
+        """The ids of the answer after the prompt's ids; Unrenderable if a token would contain characters of both."""
+        unknown = prompt[-1:] == [self.tokenizer.unk_token_id]  # the unknown token may cover a part of the answer
         if whole[: len(prompt)] == prompt and not unknown:
             return whole[len(prompt) :]
         for anchor in ("", *ANCHORS):
             head, both = (self.tokens.bare([text])[0] for text in (anchor, anchor + answer))
-            found = both[len(head) :]
-            if both[: len(head)] == head and self.tokens.continuation(prompt, found) == answer:
-                return found
+            ids = both[len(head) :]
+            if both[: len(head)] == head and self.tokens.continuation(prompt, ids) == answer:
+                return ids
         raise Unrenderable(
             "its answer has characters that the tokenizer does not know where it meets the prompt, so no ids continue "
             "the question"
@@ -172,8 +170,7 @@ class Renderer:
         )
 
     def _ended(self, answer: Ids) -> Ids:
-        """Up to its end, without what a template writes behind that, which nobody is asked for; with an eos where it
-        has no end."""
+        """The answer up to its end, without what a template writes after that; with eos if it has no end."""
         ends, start = self.stop.ids, len(answer)
         while start and (answer[start - 1] in ends or not self.tokens.text([answer[start - 1]]).strip()):
             start -= 1
@@ -186,13 +183,13 @@ class Renderer:
     # answers
 
     @property
-    def closes(self) -> bool:
-        """Whether the template writes an end of turn; where it writes none, the tokenizer's eos is put there."""
+    def ends_turns(self) -> bool:
+        """Whether answers have an end of turn from the template; otherwise they get the tokenizer's eos."""
         return not self.chat or bool(self._template.around[1].strip())
 
     @cached_property
     def stop(self) -> Stop:
-        """The end of turn that the template writes, the tokenizer's eos, and a template's end that is no token."""
+        """The template's end of turn, as a token or as a text, and the tokenizer's eos."""
         eos = self.tokenizer.eos_token_id
         ids, text = [eos] if eos is not None else [], ""
         if self.chat:
@@ -203,22 +200,23 @@ class Renderer:
         return Stop(tuple(dict.fromkeys(ids)), (text,) if text else ())
 
     def answer(self, question: Question, ids: Sequence[int]) -> str:
-        """The content of the tokens that were drawn behind a question, up to where they stop, without special tokens
-        but those that mark thoughts. They are decoded behind it: a decoder takes the first blank off a text that stands
-        alone."""
-        unsaid = set(self.tokens.unsaid.values())
-        drawn = [token for token in takewhile(lambda token: token not in self.stop.ids, ids) if token not in unsaid]
+        """The text of generated tokens up to the stop, without special tokens except those that mark thoughts.
+
+        They are decoded together with the question, because a decoder removes the first blank of a text.
+        """
+        control = set(self.tokens.control.values())
+        drawn = [token for token in takewhile(lambda token: token not in self.stop.ids, ids) if token not in control]
         return self.content(self.tokens.continuation(list(question.ids), drawn))
 
     def content(self, text: str) -> str:
-        """Of a text that continues a question, what a row has as its answer, without what the template writes."""
+        """The answer in a text that continues a question, without what the template writes."""
         for end in self.stop.texts:
             text = text.partition(end)[0]
-        for unsaid in self.tokens.unsaid:
-            text = text.replace(unsaid, "")
+        for token in self.tokens.control:
+            text = text.replace(token, "")
         return text.removeprefix(self._template.around[0]) if self.chat else text
 
-    # what is refused
+    # refusals
 
     def _plain(self, text: Turns) -> str:
         if isinstance(text, str):
@@ -228,19 +226,19 @@ class Renderer:
 
     @cached_property
     def _written(self) -> re.Pattern[str]:
-        """What the template writes and no text may hold: special tokens, others of its own, and where answers stop."""
+        """Matches texts that only the template may write: special tokens, its added tokens, and ends of answers."""
         template = "".join(self._template.sample) if self.chat else ""
-        texts = [*self.tokens.unsaid, *(text for text in self.tokens.added if text in template), *self.stop.texts]
+        texts = [*self.tokens.control, *(text for text in self.tokens.added if text in template), *self.stop.texts]
         return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
     def _require_unrendered(self, text: Turns, tools: str = "") -> None:
-        """Where a template writes special tokens, a text that has them was rendered before."""
+        """Unrenderable for a text that has special tokens, since the template would write them once more."""
         if not self.chat:
             return
         for part in texts_of(text, tools):
-            if found := self._written.search(part):
+            if match := self._written.search(part):
                 raise Unrenderable(
-                    f"it holds {found[0]!r}, which the chat template writes itself; take it out, or set "
+                    f"it holds {match[0]!r}, which the chat template writes itself; take it out, or set "
                     'chat = "never" under [model] for texts that are rendered already'
                 )
             if marker := marker_in(part):

@@ -1,6 +1,4 @@
-"""All rows and prompts of a study as its tokenizer renders them: what is cut, refused or has no room is known before
-anything is trained.
-"""
+"""Renders all rows and prompts of a study before training, and counts rows that are refused, truncated or too long."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,15 +12,18 @@ from probes.inputs.training_rows import Pair
 from probes.inputs.where import Where
 from probes.rendering.renderer import BATCH, Renderer, TokenRow, Unrenderable
 
-Tell = Callable[[int], None]
-"""Told how many more rows or prompts were rendered."""
+OnProgress = Callable[[int], None]
+"""Called with the number of rows or prompts that were rendered since the last call."""
 
 
 @dataclass
 class SourceCounts:
-    """Of one source. ``refused``: lines that cannot be trained as they are meant, with why; ``no_room``: those among
-    them whose prompt alone fills max_length. ``cut``: rows whose longer side is cut at max_length, so that its end is
-    not trained. ``tokens``: of all rows together, both sides with their prompts."""
+    """Counts of one source.
+
+    ``refused``: the lines of rows that are not trained on, with the reason; in ``no_room`` of them, the prompt fills
+    max_length. ``cut``: rows whose longer side is truncated at max_length and loses its end. ``endless``: rows whose
+    template writes no end of turn. ``tokens``: of all rows, with the prompt counted for both sides.
+    """
 
     rows: int = 0
     cut: int = 0
@@ -34,17 +35,17 @@ class SourceCounts:
 
 
 def count(
-    renderer: Renderer, sources: Mapping[str, Sequence[Pair]], max_length: int, tell: Tell = lambda _: None
+    renderer: Renderer, sources: Mapping[str, Sequence[Pair]], max_length: int, on_progress: OnProgress = lambda _: None
 ) -> dict[str, SourceCounts]:
-    """By source, at ``max_length`` tokens."""
-    found = {}
+    """The counts of each source at ``max_length`` tokens."""
+    counts_by_source = {}
     for name, pairs in sources.items():
-        counts = found[name] = SourceCounts(len(pairs))
+        counts = counts_by_source[name] = SourceCounts(len(pairs))
         for place, (pair, row) in enumerate(zip(pairs, renderer.rows(pairs), strict=True), start=1):
             _add(counts, renderer, pair, row, max_length)
             if place % BATCH == 0 or place == len(pairs):
-                tell(place % BATCH or BATCH)
-    return found
+                on_progress(place % BATCH or BATCH)
+    return counts_by_source
 
 
 def _add(counts: SourceCounts, renderer: Renderer, pair: Pair, row: TokenRow | Unrenderable, max_length: int) -> None:
@@ -53,13 +54,13 @@ def _add(counts: SourceCounts, renderer: Renderer, pair: Pair, row: TokenRow | U
         return
     if len(row.prompt) >= max_length:
         counts.no_room += 1
-        told = f"its prompt of {len(row.prompt)} tokens leaves no room for an answer in max_length={max_length}"
-        counts.refused.append((pair.line, f"{told}; raise max_length or take the row out"))
+        why = f"its prompt of {len(row.prompt)} tokens leaves no room for an answer in max_length={max_length}"
+        counts.refused.append((pair.line, f"{why}; raise max_length or take the row out"))
         return
     counts.longest = max(counts.longest, row.length)
     counts.tokens += 2 * len(row.prompt) + len(row.chosen) + len(row.rejected)
     counts.cut += row.length > max_length
-    counts.endless += not renderer.closes
+    counts.endless += not renderer.ends_turns
     room = max_length - len(row.prompt)
     if row.chosen[:room] == row.rejected[:room]:
         why = f"chosen and rejected are the same tokens up to max_length={max_length}; raise max_length or shorten them"
@@ -69,17 +70,19 @@ def _add(counts: SourceCounts, renderer: Renderer, pair: Pair, row: TokenRow | U
 def refused_rows(
     counts: Mapping[str, SourceCounts], files: Mapping[str, Where], bad_rows: BadRows
 ) -> dict[str, list[BadRow]]:
-    """What the tokenizer refuses, by source; BadInput names the first where bad rows are refused."""
-    found = {name: [BadRow(line, why) for line, why in own.refused] for name, own in counts.items()}
-    for name, rows in found.items():
+    """The rows of each source that the tokenizer refuses; BadInput for the first one if bad rows are refused."""
+    refused = {name: [BadRow(line, why) for line, why in own.refused] for name, own in counts.items()}
+    for name, rows in refused.items():
         if rows and bad_rows == "refuse":
             raise refusal(files[name], rows)
-    return found
+    return refused
 
 
 def rendered_digest(renderer: Renderer, prompts: Iterable[Prompt]) -> str:
-    """Names what is asked and where answers stop: a part of the probe key. BadInput names a prompt that cannot be
-    asked."""
+    """The digest of the rendered prompts and the ends of answers, for the probe key.
+
+    BadInput for a prompt that cannot be rendered.
+    """
     digest = hashlib.sha256(repr(renderer.stop).encode())
     for prompt in prompts:
         try:
@@ -89,9 +92,11 @@ def rendered_digest(renderer: Renderer, prompts: Iterable[Prompt]) -> str:
     return digest.hexdigest()[:12]
 
 
-def shown(renderer: Renderer, pair: Pair, max_length: int) -> list[str]:
-    """One row as it is asked and trained, a line each: the question, then either side with what is in the loss in
-    ⟦double brackets⟧, token by token. What max_length cuts off stands behind, with its number of tokens."""
+def token_lines(renderer: Renderer, pair: Pair, max_length: int) -> list[str]:
+    """One row for people, token by token, in three lines: the prompt, and the prompt with either answer.
+
+    The tokens in the loss are in ⟦double brackets⟧. After them come those that max_length cuts off, with their number.
+    """
     row = renderer.row(pair)
     lines = [f"{'asked':<9} {_tokens(renderer, row.prompt)}"]
     room = max(max_length - len(row.prompt), 0)
@@ -104,8 +109,8 @@ def shown(renderer: Renderer, pair: Pair, max_length: int) -> list[str]:
 
 
 def _tokens(renderer: Renderer, ids: Sequence[int]) -> str:
-    """The ids' own texts, so that a doubled BOS and a missing end are seen. Each is decoded behind another:
-    a decoder takes the first blank off a text that stands alone."""
+    """The text of each id, which shows a doubled BOS or a missing end. Each is decoded after another id, because a
+    decoder removes the first blank of a text."""
     before = renderer.tokenizer("x", add_special_tokens=False)["input_ids"]
     start = len(renderer.tokenizer.decode(before))
     return "|".join(repr(renderer.tokenizer.decode([*before, token])[start:])[1:-1] for token in ids)

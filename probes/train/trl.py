@@ -25,7 +25,7 @@ from lanes import Recipe
 from probes.inputs.settings import ProbeSettings
 from probes.inputs.training_rows import Pair
 from probes.model.adapter import lora_config, put_on_new_adapter, take_off_adapter
-from probes.model.adapter_files import mark
+from probes.model.adapter_files import note_base_adapter
 from probes.model.load import Base
 from probes.model.target_modules import problem
 from probes.rendering.renderer import Unrenderable
@@ -116,7 +116,7 @@ def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained
         adapter = job.directory / "adapter"
         trainer.model.save_pretrained(str(adapter))
         if base.adapter is not None:
-            mark(adapter, base.adapter.digest, held=False)
+            note_base_adapter(adapter, base.adapter.digest, held=False)
     finally:
         curve.close()
         kept.restore(base)

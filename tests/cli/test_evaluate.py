@@ -13,7 +13,7 @@ import tiny
 from commands import ROOT, command, nightlane
 
 from agent.study.load import load_study
-from probes.model.adapter_files import note_asking
+from probes.model.adapter_files import note_prompt_format
 from probes.model.load import load_renderer
 from testing import simulated_study
 from testing.scripted_endpoint.server import ScriptedEndpoint
@@ -248,7 +248,7 @@ def test_an_adapter_is_asked_as_its_study_asks_and_refused_where_it_would_not_be
     tiny.write_model(path.parent / "model")
     adapter = tmp_path / "adapter"
     write_adapter(path.parent / "model", adapter)
-    note_asking(adapter, load_renderer(load_study(path).file.model, path.parent))
+    note_prompt_format(adapter, load_renderer(load_study(path).file.model, path.parent))
     problems = rows(tmp_path / "p.jsonl", ADD)
     given = ("--problems", problems, "--adapter", adapter, "--seeds", "42", "--tokens", 4)
     assert "with --study in place of --model" in refused(tmp_path, *given, "--model", path.parent / "model")

@@ -20,7 +20,7 @@ from finetune.plan import Plan
 from lanes import Recipe
 from probes.inputs.settings import ModelSettings
 from probes.inputs.training_rows import load_source, order
-from probes.model.adapter_files import require_its_asking
+from probes.model.adapter_files import require_prompt_format
 from probes.model.load import base_digest, load_base
 from probes.train.trl import TrainingJob, train
 
@@ -68,10 +68,10 @@ def test_a_run_moves_the_adapter_and_says_what_it_was(
     assert Recipe.from_toml((out / "recipe.toml").read_text(encoding="utf-8")) == recipe
     assert (manifest.recipe, manifest.steps, manifest.seed, manifest.study) == (recipe.digest, 4, 42, "full")
     assert manifest.base == base_digest(ModelSettings(path="model"), tmp_path)
-    require_its_asking(out / "adapter", ModelSettings(path="model"), tmp_path)
+    require_prompt_format(out / "adapter", ModelSettings(path="model"), tmp_path)
     (tmp_path / "own.jinja").write_text("{% for m in messages %}{{ m.content }}!{% endfor %}", encoding="utf-8")
     with pytest.raises(BadInput, match="with --study in place of --model"):
-        require_its_asking(out / "adapter", ModelSettings(path="model", chat_template="own.jinja"), tmp_path)
+        require_prompt_format(out / "adapter", ModelSettings(path="model", chat_template="own.jinja"), tmp_path)
     assert manifest.final["loss"] == steps[-1][1]
     assert manifest.tokens > 0 < manifest.seconds
     mined, good = manifest.sources

@@ -3,7 +3,7 @@
 from agent.study.material_check import CheckedStudy
 from probes.inputs.sources import Source
 from probes.rendering.renderer import Unrenderable
-from probes.rendering.row_check import SourceCounts, shown
+from probes.rendering.row_check import SourceCounts, token_lines
 from view.report.markdown import plain, table
 
 HEADINGS = ("source", "rows", "cut", "no room", "refused", "without an end", "longest", "mean")
@@ -52,7 +52,7 @@ def rows_text(study: CheckedStudy, number: int) -> str:
         for pair in pairs[:number]:
             lines += ["", f"{name}, {pair.line}"]
             try:
-                lines += shown(study.renderer, pair, study.shortest)
+                lines += token_lines(study.renderer, pair, study.shortest)
             except Unrenderable as error:
                 lines.append(f"refused: {error}")
     return "\n".join(lines)

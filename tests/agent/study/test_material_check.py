@@ -12,7 +12,7 @@ from agent.study.load import Study, load_study, reload_study
 from agent.study.material_check import CheckedStudy, check_study
 from common.errors import BadInput
 from probes.model.load import load_renderer
-from probes.rendering.row_check import rendered_digest, shown
+from probes.rendering.row_check import rendered_digest, token_lines
 from testing import simulated_study
 from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
 
@@ -235,7 +235,7 @@ def test_the_digest_of_the_questions_follows_what_changes_them(tmp_path: Path) -
 def test_rows_are_shown_token_by_token_with_what_is_in_the_loss(tmp_path: Path) -> None:
     found = check_written(written(tmp_path, "bos by both", [row(1)]))
     assert found.renderer is not None
-    asked, chosen, _ = shown(found.renderer, found.study.material.sources["good"][0], 256)
+    asked, chosen, _ = token_lines(found.renderer, found.study.material.sources["good"][0], 256)
     assert asked.count("<|begin_of_text|>") == 1
     question, _, loss = chosen.partition("⟦")
     assert question.split(" ", 1)[1].strip() == asked.split(" ", 1)[1].strip()
@@ -274,7 +274,7 @@ def test_the_counts_are_of_all_rows_of_the_file(tmp_path: Path) -> None:
 def test_each_blank_of_a_row_is_shown(tmp_path: Path, kind: str) -> None:
     found = check_written(written(tmp_path, kind, [row(1)]))
     asked, chosen, _ = (
-        line.replace("|", "") for line in shown(found.renderer, found.study.material.sources["good"][0], 256)
+        line.replace("|", "") for line in token_lines(found.renderer, found.study.material.sources["good"][0], 256)
     )
     assert "What is 1 plus two?" in asked
     assert "It is 3." in chosen

@@ -17,10 +17,10 @@ from lanes import build_lanes
 from lanes.search_space import LaneSettings
 from probes.inputs.material import Material
 from probes.inputs.settings import ModelSettings
-from probes.model.adapter_files import mark, note_asking
-from probes.model.compatibility import Reach, require_fit
+from probes.model.adapter_files import note_base_adapter, note_prompt_format
+from probes.model.compatibility import Requirements, require_fit
 from probes.model.load import load_base
-from probes.model.sft_adapter import _beyond
+from probes.model.sft_adapter import _extra_settings
 from testing import simulated_study
 
 
@@ -40,13 +40,13 @@ def material(folder: Path, path: str, **model: Any) -> Material:
     return replace(tiny.material(folder), model=ModelSettings(path=path, **model))
 
 
-def reach(knobs: dict[str, Any] | None = None, **changes: Any) -> Reach:
+def reach(knobs: dict[str, Any] | None = None, **changes: Any) -> Requirements:
     start = tiny.recipe(**{"lora_dropout": 0.0, **changes})
     lanes = {"hyperparameters": LaneSettings.model_validate(knobs)} if knobs else {}
-    return Reach.of(start, build_lanes(lanes, start, {"even": {"good": 1}}, ("good", "broken")).knobs)
+    return Requirements.of(start, build_lanes(lanes, start, {"even": {"good": 1}}, ("good", "broken")).knobs)
 
 
-def refused(found: Material, asked: Reach) -> str:
+def refused(found: Material, asked: Requirements) -> str:
     with pytest.raises(BadInput) as told:
         require_fit(found, asked)
     return str(told.value)
@@ -251,12 +251,12 @@ def test_an_sft_adapter_that_needs_another_or_was_asked_otherwise_is_refused(mod
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(models / "llama"))
     get_peft_model(model, lora).save_pretrained(folder)
     found = material(models, "llama", adapter="second")
-    mark(folder, "0" * 16, held=False)
+    note_base_adapter(folder, "0" * 16, held=False)
     assert "was trained on top of another adapter, and only one is put on the model" in refused(found, reach())
-    mark(folder, "0" * 16, held=True)
+    note_base_adapter(folder, "0" * 16, held=True)
     renderer = require_fit(found, reach())
     assert renderer is not None
-    note_asking(folder, renderer)
+    note_prompt_format(folder, renderer)
     require_fit(found, reach())
     (models / "own.jinja").write_text("{% for m in messages %}{{ m.content }}!{% endfor %}")
     other = material(models, "llama", adapter="second", chat_template="own.jinja")
@@ -285,8 +285,8 @@ def test_an_adapter_of_a_variant_that_is_more_than_lora_is_refused(changes: dict
     config = LoraConfig(r=2)
     for name, value in changes.items():
         setattr(config, name, value)
-    assert told in _beyond(config)
-    assert bool(_beyond(config)) == bool(told)
+    assert told in _extra_settings(config)
+    assert bool(_extra_settings(config)) == bool(told)
 
 
 def test_what_libraries_log_of_missing_kernels_reaches_nobody() -> None:

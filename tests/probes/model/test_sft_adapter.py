@@ -17,7 +17,7 @@ from evaluation.answering import load
 from probes.inputs.settings import ModelSettings, ServingSettings
 from probes.inputs.training_rows import order
 from probes.model.adapter import adapted
-from probes.model.adapter_files import require_its_base
+from probes.model.adapter_files import require_base_adapter
 from probes.model.load import Base, base_digest, load_base
 from probes.model.merged_adapter import combine, distance, require_alike
 from probes.result.reading import Probe, Reading
@@ -75,7 +75,7 @@ def test_the_base_answers_as_peft_has_the_adapter_answer(models: Path, name: str
     bare = load_base(ModelSettings(path=name), models, "none", "cpu")
     expected = logits(bare, PeftModel.from_pretrained(bare.model, str(models / adapter)).eval())
     assert torch.allclose(logits(base), expected, atol=1e-5)
-    with base.adapter.lifted():
+    with base.adapter.disabled():
         assert torch.equal(logits(base), logits(load_base(ModelSettings(path=name), models, "none", "cpu")))
     assert not torch.allclose(
         logits(base), logits(load_base(ModelSettings(path=name), models, "none", "cpu")), atol=0.01
@@ -161,12 +161,12 @@ def test_an_adapter_knows_what_it_stands_on(models: Path, tmp_path: Path) -> Non
     base = load_base(WITH, models, "none", "cpu")
     adapter, combined = trained(base, models, tmp_path), tmp_path / "combined"
     combine(base, adapter, combined)
-    require_its_base(adapter, WITH, models)
-    require_its_base(combined, BARE, models)
+    require_base_adapter(adapter, WITH, models)
+    require_base_adapter(combined, BARE, models)
     with pytest.raises(BadInput, match="the model has none on"):
-        require_its_base(adapter, BARE, models)
+        require_base_adapter(adapter, BARE, models)
     with pytest.raises(BadInput, match="has one on already"):
-        require_its_base(combined, WITH, models)
+        require_base_adapter(combined, WITH, models)
 
 
 @pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`")
