@@ -22,10 +22,10 @@ from probes.model.load import Base, load_base, load_quietly, use_few_threads
 if TYPE_CHECKING:
     from probes.endpoint.client import Endpoint  # importing it takes longer than to judge a hundred answers
 
-Tell = Callable[[int], None]
+OnProgress = Callable[[int], None]
 """Called with the number of problems that were answered since the last call."""
 
-CHUNK = 16  # problems between two calls of Tell
+CHUNK = 16  # problems between two calls of OnProgress
 CONCURRENCY = 8  # requests at once
 NEXT_CONSTRUCT = {
     "humaneval": re.compile(r'\n(?=class |def |async def |#|@|print\(|if |assert |```|""")'),
@@ -50,7 +50,9 @@ class Answerer(Protocol):
     @property
     def name(self) -> str: ...
 
-    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+    def answers(
+        self, problems: Sequence[Problem], asking: Asking, seed: int, on_progress: OnProgress
+    ) -> list[list[str]]:
         """``asking.samples`` texts per problem. An answer that an endpoint never gave is left out."""
 
 
@@ -62,7 +64,9 @@ class LocalModel:
     base: Base
     adapter: Path | None = None
 
-    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+    def answers(
+        self, problems: Sequence[Problem], asking: Asking, seed: int, on_progress: OnProgress
+    ) -> list[list[str]]:
         from probes.generate.sampler import Sampling, generate
         from probes.model.adapter import adapted
 
@@ -85,7 +89,7 @@ class LocalModel:
                 if not renderer.chat:
                     texts = [[cut(p, text) for text in own] for p, own in zip(chunk, texts, strict=True)]
                 found += texts
-                tell(len(chunk))
+                on_progress(len(chunk))
         return found
 
 
@@ -96,7 +100,9 @@ class ServedModel:
     name: str
     endpoint: "Endpoint"
 
-    def answers(self, problems: Sequence[Problem], asking: Asking, seed: int, tell: Tell) -> list[list[str]]:
+    def answers(
+        self, problems: Sequence[Problem], asking: Asking, seed: int, on_progress: OnProgress
+    ) -> list[list[str]]:
         from probes.endpoint.client import NoReply
 
         def ask(problem: Problem, sample: int) -> str | None:
@@ -111,7 +117,7 @@ class ServedModel:
             found = []
             for own in futures:
                 found.append([text for future in own if (text := future.result()) is not None])
-                tell(1)
+                on_progress(1)
         return found
 
 

@@ -164,12 +164,12 @@ def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, pat
     for seed in request.seeds:
         done = 0
 
-        def tell(more: int, seed: int = seed) -> None:
+        def show_progress(more: int, seed: int = seed) -> None:
             nonlocal done
             done += more
             note(f"{answerer.name}, seed {seed}: {done} of {len(problems)} problems answered")
 
-        texts = answerer.answers(problems, request.asking, seed, tell)
+        texts = answerer.answers(problems, request.asking, seed, show_progress)
         rows = [
             {"task_id": problem.prompt.id, "seed": seed, "completion": text}
             for problem, own in zip(problems, texts, strict=True)

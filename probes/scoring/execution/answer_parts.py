@@ -1,6 +1,6 @@
-"""Which passages of a model's answer may be code: fenced blocks, stretches between prose, or the whole of it.
+"""Finds the passages of a model's answer that may be code: fenced blocks, runs of lines between prose, or all of it.
 
-Every pattern is linear in the text (possessive where repetitions meet), since an answer may be a megabyte of anything.
+Every pattern takes linear time (adjacent repetitions are possessive), since an answer may be a megabyte of any text.
 """
 
 import ast
@@ -11,8 +11,8 @@ from itertools import chain
 
 from probes.scoring.execution.syntax import LIMIT, Fault, parse
 
-MOST = 16  # fenced blocks, or stretches between prose, that are looked at
-CUTS = 12  # times a text is cut back before it is given up
+MOST = 16  # the most fenced blocks, and the most runs between prose, that are considered
+CUTS = 12  # attempts to shorten a text
 
 _PYTHON = ("", "py", "py3", "python", "python3")
 
@@ -62,17 +62,17 @@ _REFUSAL = re.compile(
 
 
 def begins_as_code(text: str, stub: str = "") -> bool:
-    """Is the first line that is no comment a line of code, or, behind a stub, an indented one?"""
+    """Whether the first line that is no comment is a line of code or, after a stub, indented."""
     return bool(_FIRST_LINE.match(text) or (stub and _BODY.match(text)))
 
 
 def refuses(text: str) -> bool:
-    """Does the text begin by declining?"""
+    """Whether the text begins by declining."""
     return bool(refusal(text))
 
 
 def refusal(text: str) -> str:
-    """What the beginning of the text says from where it declines; "" where it does not."""
+    """The beginning of the text from the words that decline; "" if it does not decline."""
     beginning = text[:300].replace("\u2019", "'")
     found = _REFUSAL.search(beginning)
     return beginning[found.start() :] if found else ""
@@ -80,20 +80,19 @@ def refusal(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of an answer: the code of a fence, or text that stands in none."""
+    """A part of an answer: the code of a fence, or text outside of fences."""
 
     text: str
     is_fenced: bool
 
 
 def split_at_fences(text: str) -> list[Part]:
-    """The fenced blocks, those of Python where there are any, and the texts around them, in their order. The last may
-    lack its end.
+    """The fenced blocks (only those of Python if there are any) and the texts around them, in order.
 
-    A fence may open behind words and close behind code, as models write it; one with a tag always opens a block. It is
-    closed by no mark that is indented by four or more than itself: that one belongs to a docstring of the code. What a
-    fence that is none of Python's holds may be Markdown itself. ``[BEGIN]`` and ``[DONE]`` on lines of their own, as
-    the prompts of MBPP have them, are a fence, too; the prompt may have had the first.
+    The last fence may have no end. A fence may open after words and close after code on the same line; one with a tag
+    always opens a block. A mark that is indented by four columns more does not close it, because it belongs to a
+    docstring. A fence of another language may contain Markdown. ``[BEGIN]`` and ``[DONE]`` on lines of their own, which
+    the prompts of MBPP have, are a fence, too; the first of them may be in the prompt.
     """
     parts: list[tuple[str | None, list[str]]] = [(None, [])]  # the tag of a fence, or None around fences, and lines
     text, mark, indent = _opened(text), "", 0
@@ -127,7 +126,7 @@ def split_at_fences(text: str) -> list[Part]:
 
 
 def _close(parts: list[tuple[str | None, list[str]]], mark: str) -> None:
-    """A last fence without an end ends at a mark indented too far, unless these come in pairs, as in docstrings."""
+    """End an unclosed last fence at its last indented mark, unless such marks come in pairs, as in docstrings."""
     tag, lines = parts[-1]
     marks = [number for number, line in enumerate(lines) if line.strip().startswith(mark)]
     if len(marks) % 2:
@@ -149,12 +148,12 @@ def _indent(line: str) -> int:
 
 
 def is_marked(text: str) -> bool:
-    """Is there a line that is only a mark, such as ``[DONE]``? Python would read it as a list."""
+    """Whether a line is only a mark, such as ``[DONE]``, which Python would read as a list."""
     return bool(_MARKED.search(text))
 
 
 def _opened(text: str) -> str:
-    """The text with the opening mark that its prompt had."""
+    """The text with the opening mark, if that is in the prompt."""
     first = _MARKED.search(text)
     for opening, closing in _MARKS.items():
         if first and first[0].strip() == closing:
@@ -177,14 +176,14 @@ def last_parts(parts: Sequence[Part]) -> list[Part]:
 
 
 def code_runs(text: str, most: int = MOST) -> Iterator[str]:
-    """The stretches of lines from one that starts code to a line of prose or the end; one may not compile."""
+    """The runs of lines from the start of code to prose or the end, which may not compile."""
     position = 0
     for _ in range(most):
         start = STARTS.search(text, position)
         if start is None:
             return
         run = longest_that_compiles("", text[start.start() :], prose_starts)
-        # Behind code with a fault only prose begins anew: the rest of a broken program is no program.
+        # After invalid code, only prose ends the run: the rest of a broken program is not a program.
         behind = next(_prose(text, start.start() + len(run) if run else start.end()), None)
         yield run or text[start.start() : behind]
         if behind is None:
@@ -193,24 +192,24 @@ def code_runs(text: str, most: int = MOST) -> Iterator[str]:
 
 
 def prose_starts(text: str) -> list[int]:
-    """Where lines of prose begin, but for the first line."""
+    """The offsets of lines of prose, without the first line."""
     return list(_prose(text, 1))
 
 
 def _prose(text: str, position: int) -> Iterator[int]:
-    """Code that breaks off (``print(f([1,``, ``def``) is no prose."""
+    """Whether a line is prose; truncated code (``print(f([1,``, ``def``) is not."""
     return (line.start() for line in _PROSE.finditer(text, position) if not _breaks_off(text, line.start()))
 
 
 def unindented_starts(text: str) -> list[int]:
-    """Where lines begin that are neither indented nor close a bracket: whatever the text is, a function ends there."""
+    """The offsets of lines that are neither indented nor close a bracket, at which a function ends."""
     return [line.start() for line in _TAIL.finditer(text, 1)]
 
 
 def longest_that_compiles(head: str, body: str, ends: Callable[[str], Sequence[int]]) -> str:
     """The longest beginning of the body, up to one of its ``ends``, with which the head compiles; "" if none.
 
-    What compiles never reaches the first faulty line, so a few cuts do where trying every line would take thousands.
+    It cannot reach the first faulty line, so a few attempts are enough instead of one for every line.
     """
     if len(head + body) > LIMIT:
         return ""
@@ -230,7 +229,7 @@ def longest_that_compiles(head: str, body: str, ends: Callable[[str], Sequence[i
 
 
 def _breaks_off(text: str, position: int) -> bool:
-    """Does the line here begin a statement that lacks its end? A sentence may begin with the same word."""
+    """Whether the line at this offset begins a truncated statement. A sentence may begin with the same word."""
     call = _CALL.match(text, position)
     if call and sum(map(call[0].count, "([{")) > sum(map(call[0].count, ")]}")):
         return True
@@ -238,14 +237,14 @@ def _breaks_off(text: str, position: int) -> bool:
 
 
 def _unwrapped(tag: str, code: str) -> list[str]:
-    """The code of a block, or where that is Markdown itself, of the blocks in it."""
+    """The code of a block; if the block is Markdown, the code of the blocks in it."""
     if tag not in _PYTHON or (not tag and isinstance(parse(code), Fault)):
         return [part.text for part in split_at_fences(code) if part.is_fenced] or [code]
     return [code]
 
 
 def _offset(source: str, fault: Fault) -> int:
-    """Where the faulty line begins; -1 when it is not known."""
+    """The offset of the faulty line; -1 if it is unknown."""
     if not fault.line:
         return -1
     return sum(len(line) + 1 for line in source.split("\n")[: fault.line - 1])

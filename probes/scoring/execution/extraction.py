@@ -1,21 +1,21 @@
-"""From a model's answer to the program in it. Nothing is run. `Parser.extract` (parser.py) does this in a process of
-its own, since compiling is bounded here in size and number, and not in memory.
+"""Extracts the program from a model's answer. Nothing is executed. `Parser.extract` (parser.py) runs this in a separate
+process, because the memory for compiling is not limited here.
 
-The law of extraction:
+The rules of extraction:
 
-1. What is a program as it stands, behind the code that it was to continue, is judged letter by letter, as the official
-   evaluators do. Python decides that, not the look of it.
-2. A thought is no answer: only what stands behind the last ``</think>``, or the like of other models (thoughts.py), is
-   read, and a thought that never ended has no program.
+1. If the answer is a program as it stands, after the code that it continues, it is executed unchanged, as by the
+   official evaluators. Python decides whether it is one.
+2. A thought is not an answer: only the text after the last ``</think>``, or a similar mark (thoughts.py), is read. If a
+   thought never ends, there is no program.
 3. Code is looked for in fences (three or more backticks or tildes, ``[BEGIN]`` and ``[DONE]``) and in bare runs: lines
-   from one of code up to the next fence or prose. All are versions, in the order of the text.
-4. Of several versions the last complete one counts: one that compiles and defines the function with more than a
-   skeleton (``pass``, ``...``, ``raise NotImplementedError``). Imports and helpers before it stay with it.
-5. The passage (a fence or a bare run) that holds the last complete version decides. A torn tail in this passage
-   (``print(f([1, 2``, a bare ``def``) makes the answer a failure in format; a torn passage of its own, behind a closed
-   fence or behind prose, is ignored, since who copies the last complete version does not copy it.
-6. An answer that fails only because of what stands around its function, or because its first lines lost the
-   indentation of the body, is told as wrong in format alone (`salvage`); it still fails.
+   from a line of code to the next fence or prose. All of these are versions, in the order of the text.
+4. The last complete version counts: one that compiles and defines the function with more than a skeleton (``pass``,
+   ``...``, ``raise NotImplementedError``). Imports and helpers before it are kept.
+5. If the passage (a fence or a bare run) of the last complete version has a truncated end (``print(f([1, 2``, a bare
+   ``def``), the answer fails by its format. A truncated passage of its own, after a closed fence or prose, is ignored,
+   because a person who copies the last complete version does not copy it.
+6. An answer that fails only because of the text around its function, or because the first lines of the body lost their
+   indentation, is reported as wrong in format alone (`salvage`). It still fails.
 """
 
 import ast
@@ -37,7 +37,7 @@ AnswerForm: TypeAlias = Literal["completion", "bare", "fenced", "chatty", "none"
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """The program of an answer and how the answer held it; no source for "none" and "refusal"."""
+    """The program of an answer and its form; "none" and "refusal" have no source."""
 
     source: str
     form: AnswerForm
@@ -46,15 +46,15 @@ class Extracted:
 def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
     """The program of an answer. The first of these that applies:
 
-    completion, bare   stub + text compiles and the text adds a statement: that, letter by letter. Prose adds none.
-    fenced, chatty     the last passage, a fenced block or a bare run, that defines the entry point, behind those before
-                       it that only define or import, and what the stub has before its function; or else the longest
-                       block, or run, that continues the stub, indented where it does not compile otherwise.
-    code all the same  what looks like code and defines no entry point, or does not compile: the block that names the
-                       entry point, else the longest, else the text. A truncated function is no missing code.
-    refusal, none      there is no code, and the text begins by declining, or does not.
+    completion, bare   stub + text, unchanged, if that compiles and the text adds a statement, which prose does not.
+    fenced, chatty     the last passage (a fenced block or a bare run) that defines the entry point, after earlier ones
+                       that only define or import, and the stub's lines before its function; else the longest block or
+                       run that continues the stub, indented if it does not compile otherwise.
+    invalid code       text that looks like code, but does not define the entry point or does not compile: the block
+                       that names the entry point, else the longest, else the text. A truncated function is code.
+    refusal, none      there is no code; for "refusal", the text begins by declining.
 
-    entry_point: the function asked for; "" takes the longest block. stub: the code that the answer was to continue.
+    entry_point: the requested function; "" takes the longest block. stub: the code that the answer continues.
     """
     for whole in dict.fromkeys((text, without_thoughts(text))):
         if _is_program(whole, stub):
@@ -67,7 +67,7 @@ def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
     runs = [part.text for part in found if not part.is_fenced and isinstance(parse(part.text), ast.Module)]
     if version := _last_version(text, found, entry_point, stub):
         return version
-    # A docstring between prose may hold a fence, which is left out of it.
+    # Without the fences, because a docstring between prose may contain one.
     whole_runs = answer_parts.last_parts([Part(outside, False)]) if blocks else []
     if version := _last_version(text, whole_runs, entry_point, stub):
         return version
@@ -83,17 +83,17 @@ def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
 
 
 def _is_program(text: str, stub: str) -> bool:
-    """Python reads an opening ~~~ as an operator where the closing one was cut off, and [DONE] as a list."""
+    """Whether the answer is a program as it stands. Python would accept an unclosed ~~~ and [DONE], which are marks."""
     if text.startswith("~~~") or answer_parts.is_marked(text):
         return False
     return statements(parse(stub + text)) > statements(parse(stub))
 
 
 def salvage(text: str, source: str, entry_point: str, stub: str) -> str | None:
-    """The program of an answer if only its output format were better; None where no other reading defines the function.
+    """The program that the answer would have with a correct format; None if no other reading defines the function.
 
-    source: what `extract` read, which failed. Self-tests are dropped, a tail behind the whole function is cut off, and
-    a body that lacks the stub's indentation gets it. What the function computes is never mended.
+    source: the program from `extract`, which failed. Self-tests and text after the whole function are removed, and a
+    body without the stub's indentation gets it. The function itself is never changed.
     """
     text, source, stub = _newlines(without_thoughts(text)), _newlines(source), _newlines(stub)
     for candidate in _readings(text, source, entry_point, stub):
@@ -111,7 +111,7 @@ def _readings(text: str, source: str, entry_point: str, stub: str) -> Iterator[s
 
 
 def _without_tail(source: str) -> str:
-    """The longest beginning that compiles, whatever stands behind it; from the first line of code on, if need be."""
+    """The longest beginning that compiles; if there is none, the longest from the first line of code on."""
     start = answer_parts.STARTS.search(source)
     whole = answer_parts.longest_that_compiles("", source, answer_parts.unindented_starts)
     return whole or (
@@ -120,7 +120,7 @@ def _without_tail(source: str) -> str:
 
 
 def _last_version(text: str, found: Sequence[Part], entry_point: str, stub: str) -> Extracted | None:
-    """The last passage that defines the entry point, behind what it may need, or would but for its torn tail."""
+    """The last passage that defines the entry point, or would without its truncated end, with what it needs."""
     chosen = found if entry_point else sorted(found, key=lambda passage: (passage.is_fenced, len(passage.text)))
     programs = [(passage, code, parse(code)) for passage in chosen for code in [_dedented(passage.text)]]
     has_fences = any(passage.is_fenced for passage in found)
@@ -130,16 +130,16 @@ def _last_version(text: str, found: Sequence[Part], entry_point: str, stub: str)
             continue  # a line of prose such as `f = 3`
         form: AnswerForm = "fenced" if passage.is_fenced else "chatty"
         if defines(program, entry_point):
-            earlier = [one for one in programs if entry_point and (one[0].is_fenced or not passage.is_fenced)]
+            earlier = [known for known in programs if entry_point and (known[0].is_fenced or not passage.is_fenced)]
             before = [earlier[place][1] for place in needed([parsed for _, _, parsed in earlier], program)]
             whole = _joined([_preamble(stub, entry_point), *before, last])
             return Extracted(whole if isinstance(parse(whole), ast.Module) else last, form)
         if not isinstance(program, Fault):
             continue
-        # What does not compile, for its `return`, but continues the stub is a body, and no example of use.
+        # A body does not compile because of its `return`, but continues the stub; an example of use does not.
         if passage.is_fenced and (body := _continuation([passage.text], entry_point, stub)):
             return Extracted(body, form)
-        if _is_torn(last, entry_point):
+        if _is_truncated(last, entry_point):
             if last.strip() == text.strip():
                 return Extracted(stub + text, "completion" if stub else "bare")
             return Extracted(_joined([_preamble(stub, entry_point), last]), form)
@@ -152,15 +152,15 @@ def _names_a_function(code: str, entry_point: str) -> bool:
     return bool(re.search(pattern, code, re.MULTILINE))
 
 
-def _is_torn(code: str, entry_point: str) -> bool:
-    """Is the code a complete version and a tail that does not compile?"""
+def _is_truncated(code: str, entry_point: str) -> bool:
+    """Whether the code is a complete version with an end that does not compile."""
     return (
         bool(entry_point) and _names_a_function(code, entry_point) and defines(parse(_without_tail(code)), entry_point)
     )
 
 
 def _continuation(pieces: Sequence[str], entry_point: str, stub: str) -> str:
-    """The stub with the longest piece that makes it define the entry point, indented only where it needs to be."""
+    """The stub with the longest piece that makes it define the entry point, indented only if necessary."""
     for piece in sorted(pieces, key=len, reverse=True) if stub else ():
         programs = ((stub + body, parse(stub + body)) for body in _bodies(piece))
         source, program = next((pair for pair in programs if isinstance(pair[1], ast.Module)), ("", Fault()))
@@ -170,11 +170,11 @@ def _continuation(pieces: Sequence[str], entry_point: str, stub: str) -> str:
 
 
 def _indented_run(text: str, entry_point: str, stub: str) -> str:
-    """The stub continued by the first indented lines, up to a line of prose; "" when that does not define it."""
+    """The stub with the first indented lines, up to prose; "" if that does not define the entry point."""
     start = answer_parts.INDENTED.search(text)
     flush = not text.lstrip("\n").startswith((" ", "\t"))
     if not stub or not start or (flush and answer_parts.begins_as_code(text)):
-        return ""  # a first line of code that lost its indentation is not left out
+        return ""  # the first line of code lost its indentation, and must not be left out
     run = answer_parts.longest_that_compiles(stub, text[start.start() :], answer_parts.prose_starts)
     if defines(parse(_dedented(run)), entry_point):  # a block of code in Markdown, not a body
         return _joined([_preamble(stub, entry_point), _dedented(run)])
@@ -195,7 +195,7 @@ def _failing_block(blocks: Sequence[str], entry_point: str, stub: str) -> Extrac
 
 def _failing_text(text: str, runs: Sequence[str], entry_point: str, stub: str) -> Extracted | None:
     if isinstance(parse(stub + text), ast.Module):
-        return None  # a comment, or words that happen to parse
+        return None  # a comment, or prose that Python can parse
     if answer_parts.begins_as_code(text, stub):
         return Extracted(stub + text, "completion" if stub else "bare")
     start = answer_parts.DEFINES.search(text)
@@ -206,13 +206,13 @@ def _failing_text(text: str, runs: Sequence[str], entry_point: str, stub: str) -
 
 
 def _preamble(stub: str, entry_point: str) -> str:
-    """The imports and helpers that stand before the function of a stub."""
-    found = list(re.finditer(rf"^(?:async[ ]+)?def[ ]+{re.escape(entry_point)}\b", stub, re.MULTILINE))
-    return stub[: found[-1].start()] if found else stub
+    """The imports and helpers before the function of a stub."""
+    matches = list(re.finditer(rf"^(?:async[ ]+)?def[ ]+{re.escape(entry_point)}\b", stub, re.MULTILINE))
+    return stub[: matches[-1].start()] if matches else stub
 
 
 def _bodies(text: str) -> Iterator[str]:
-    """A body as it came, with all lines indented, and with the first line indented, where trimming ate that."""
+    """A body unchanged, with all lines indented, and with only the first line indented, which trimming affects."""
     yield text
     yield textwrap.indent(_dedented(text), "    ")
     yield "    " + text.lstrip()
@@ -227,5 +227,5 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _newlines(text: str) -> str:
-    """Line ends as Python itself reads them in a source."""
+    """The text with line ends as Python reads them."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
