@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from bench.faults.nights import PLAIN, night
 from bench.faults.nights import observe as observe_night
@@ -169,11 +170,10 @@ def _replace_trainer() -> None:
         "use_few_threads": lambda *_: None,
         "note_prompt_format": lambda *_: None,
         "load_quietly": lambda: None,
-        "_prepared": lambda *_: "cpu",
+        "_prepare_device": lambda *_: "cpu",
     }
-    for name, value in values.items():
-        setattr(run, name, value)
-    plan.__dict__["require_fit"] = lambda *_: None
+    patch.multiple(run, **values).start()  # AttributeError for a name that does not exist
+    patch.multiple(plan, require_fit=lambda *_: None).start()
 
 
 def _report(root: Path) -> Command:
