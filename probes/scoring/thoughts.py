@@ -27,6 +27,8 @@ _OPENS = _pattern(rf"^[ \t]*+(?:{'|'.join(f'({opening})' for opening, _ in _MARK
 _CLOSES = [_pattern(closing) for _, closing in _MARKS]
 _ANY = rf"(?:{'|'.join(closing for _, closing in _MARKS)})"
 _CLOSES_A_LINE = _pattern(rf"^[ \t]*+{_ANY}|{_ANY}(?=[ \t]*+$)|(?<=<\|start\|>assistant){_ANY}")
+_CLOSES_UNQUOTED = _pattern(rf"(?<![\"'`]){_ANY}")
+_OPENS_ANYWHERE = _pattern("|".join(opening for opening, _ in _MARKS))
 _ENDS = _pattern(r"<\|(?:return|end|end_of_solution)\|>\s*+\Z")
 
 
@@ -51,8 +53,9 @@ def without_thoughts(text: str) -> str:
     """The text after the last mark that closes a thought, and before a thought that never ends.
 
     The opening mark may be missing, because many chat templates write it into the prompt. A text that is one unfinished
-    thought gives "". An opening mark counts at the start of a line and a closing one at the start or end of a line,
-    unless the text begins with a thought of this kind; any other is part of the answer.
+    thought gives "". An opening mark counts at the start of a line. A closing one counts at the start or end of a line,
+    and anywhere if the text begins with a thought of its kind or no mark opens one before it. Any other is part of the
+    answer, such as ``"</think>"`` in a program.
     """
     while opened := _OPENS.match(text.lstrip()):
         assert opened.lastindex is not None
@@ -60,8 +63,9 @@ def without_thoughts(text: str) -> str:
         if not closed:
             return ""
         text = text[closed[-1].end() :]
-    closed = list(_CLOSES_A_LINE.finditer(text))
-    if closed:
-        text = text[closed[-1].end() :]
+    first = _OPENS_ANYWHERE.search(text)
+    unopened = _CLOSES_UNQUOTED.finditer(text, 0, first.start() if first else len(text))
+    if closed := [mark.end() for mark in (*_CLOSES_A_LINE.finditer(text), *unopened)]:
+        text = text[max(closed) :]
     opened = _OPENS.search(text)
     return _ENDS.sub("", text[: opened.start()] if opened else text)
