@@ -2,8 +2,9 @@
 
     python -m testing.hostile_answers [--json]
 
-All are answers to one problem whose tests have a secret. Right answers are mixed in and must pass. Exit status 0 if no
-hostile answer passed, none ended the evaluation, and this process stayed below its limit of memory.
+All are answers to one problem whose tests have a secret. Right answers are mixed in and must pass. Programs that forge
+what they return also answer a problem with cases, whose values are read in this process, in all lanes at once. Exit
+status 0 if no hostile answer passed, none ended the evaluation, and this process stayed below its limit of memory.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from testing.attacks.texts import TEXTS
 from testing.hostile_suite import MOST_MB
 
 RIGHT_EVERY = 10
+LANES = max(4, cores())
+CASES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +62,29 @@ def judge() -> Judged:
     begun = time.monotonic()
     right = secrets.token_hex(16)
     hostile = [(attack.name, attack.source) for attack in ATTACKS] + list(TEXTS.items())
-    answers: list[tuple[str, str]] = []
-    for number, one in enumerate(hostile):
-        answers += [("", f"def f(x):\n    return {right!r}")] if number % RIGHT_EVERY == 0 else []
-        answers.append(one)
+    forging = [(attack.name, attack.source) for attack in ATTACKS if attack.group == "forgery"]
+    honest = ("", f"def f(x):\n    return {right!r}")
     scorer = ExecutionScorer(ExecutionSettings(seconds=0.5, memory_mb=128))
     with Host() as host:
         x = host.target(0)
-        prompt = Prompt(
-            "hostile",
-            "probe",
-            "hostile",
-            1,
-            "def f(x):\n",
-            {
-                "entry_point": "f",
-                "setup": f"def check(f):\n    assert f({x!r}) == {right!r}",
-                "tests": ["check(f)"],
-            },
+        tests = {"setup": f"def check(f):\n    assert f({x!r}) == {right!r}", "tests": ["check(f)"]}
+        cases = {"cases": [{"args": [x], "expected": right}] * CASES}
+        under_tests, under_cases = (
+            Prompt("hostile", "probe", "hostile", 1, "def f(x):\n", {"entry_point": "f", **checks})
+            for checks in (tests, cases)
         )
+        answers: list[tuple[str, Answer]] = []
+        for number, (name, text) in enumerate(hostile):
+            answers += [_answer(under_tests, *honest)] if number % RIGHT_EVERY == 0 else []
+            answers.append(_answer(under_tests, name, text))
+        answers += [_answer(under_cases, name, text) for name, text in (honest, *forging) for _ in range(LANES)]
         try:
-            passed, ended, classes = _verdicts(scorer, prompt, answers)
+            passed, ended, classes = _verdicts(scorer, answers)
         finally:
             scorer.close()
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return Judged(
-        len(hostile),
+        sum(name != "" for name, _ in answers),
         tuple(name for name in passed if name),
         sum(name == "" for name, _ in answers) - passed.count(""),
         tuple(ended),
@@ -95,13 +95,15 @@ def judge() -> Judged:
     )
 
 
-def _verdicts(
-    scorer: ExecutionScorer, prompt: Prompt, answers: list[tuple[str, str]]
-) -> tuple[list[str], list[str], Counter[str]]:
+def _answer(prompt: Prompt, name: str, text: str) -> tuple[str, Answer]:
+    return name, Answer(prompt, f"```python\n{text}\n```")
+
+
+def _verdicts(scorer: ExecutionScorer, answers: list[tuple[str, Answer]]) -> tuple[list[str], list[str], Counter[str]]:
     passed: list[str] = []
     ended: list[str] = []
     classes: Counter[str] = Counter()
-    judged = scorer.judged([Answer(prompt, f"```python\n{text}\n```") for _, text in answers], max(2, cores()))
+    judged = scorer.judged([answer for _, answer in answers], LANES)
     for (name, _), future in zip(answers, judged, strict=True):
         try:
             mark = future.result()

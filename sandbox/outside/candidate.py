@@ -1,6 +1,6 @@
 """One running program, called from outside. Nothing it sends is trusted: frames are checked and values decoded here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ Ask: TypeAlias = Callable[..., Outcome]
 
 _NAME, _MESSAGE = 100, 500
 _REQUEST_BYTES = 32 << 20
+_MOST_HELD = 64 << 20  # bytes of our memory for all values of one program that a caller keeps
 
 
 class ChildBroken(SandboxBroken):
@@ -60,15 +61,27 @@ class Candidate:
 
     def call(self, name: str, /, *arguments: Value, **named: Value) -> Outcome:
         """Call a function of the program. ValueError for an argument that has no form (the caller's mistake)."""
-        return self._calls(name, [(arguments, named)], tell=True)[0]
+        (outcome,) = self._calls(name, [(arguments, named)], tell=True)
+        return outcome
 
     def calls(self, name: str, many: Sequence[Sequence[Value]], tell: bool = False) -> tuple[Outcome, ...]:
-        """Make several calls, sent at once to save waiting. tell: report changed arguments, too."""
-        return self._calls(name, [(arguments, {}) for arguments in many], tell)
+        """Make several calls, sent at once to save waiting. tell: report changed arguments, too. A program whose values
+        together take more than _MOST_HELD is ended."""
+        found = []
+        for outcome in self._calls(name, [(arguments, {}) for arguments in many], tell):
+            if self._conversation.memory > _MOST_HELD and self.ended is None:
+                self._conversation.end(Ended("output", "its values together have too many parts; give less"))
+            found.append(outcome)
+        return tuple(found)
+
+    def each_call(self, name: str, many: Sequence[Sequence[Value]]) -> Iterator[Outcome]:
+        """As `calls`, one outcome after the other, for a caller that keeps none of them."""
+        return self._calls(name, [(arguments, {}) for arguments in many], tell=False)
 
     def forward(self, name: str, arguments: Sequence[EncodedValue], named: Mapping[str, EncodedValue]) -> Outcome:
         """Call with arguments that another program made. The returned value stays encoded, to be sent back there."""
-        return self._calls(name, [(arguments, named)], tell=True, read=EncodedValue)[0]
+        (outcome,) = self._calls(name, [(arguments, named)], tell=True, read=EncodedValue)
+        return outcome
 
     def _calls(
         self,
@@ -76,15 +89,17 @@ class Candidate:
         many: Sequence[tuple[Sequence[Value], Mapping[str, Value]]],
         tell: bool,
         read: Callable[[Any], Value] | None = None,
-    ) -> tuple[Outcome, ...]:
+    ) -> Iterator[Outcome]:
         """Make calls. If the program did not load, the outcome of each is `loaded`."""
         if self.loaded is not None:
-            return (self.loaded,) * len(many)
+            yield from (self.loaded,) * len(many)
+            return
         frames = [protocol.pack([name, *values.encode_call(arguments, named), tell]) for arguments, named in many]
         if (size := sum(map(len, frames))) > _REQUEST_BYTES:
             raise ValueError(f"the arguments take {size} bytes; {_REQUEST_BYTES} are accepted; send less")
         self._conversation.send(b"".join(frames))
-        return tuple(self._outcome(self._receive(), read or self._decoder.decode) for _ in frames)
+        for _ in frames:
+            yield self._outcome(self._receive(), read or self._decoder.decode)
 
     def function(self, name: str) -> Callable[..., Value]:
         """A function whose calls run in the program. It raises what the program raised, by the nearest built-in type,

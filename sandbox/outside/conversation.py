@@ -3,6 +3,7 @@
 Time counts only while the caller waits for the program and the program does not wait for a processor.
 """
 
+import re
 import select
 import signal
 import socket
@@ -22,6 +23,9 @@ _LATE = 0.01  # seconds that this process may be late itself, each time
 _CHUNK = 1 << 18
 _SMALL = 16 * 1024  # an exception's frame: 700 characters of twelve bytes, with a margin
 _MOST_ANSWERS = 16 << 20  # bytes of all frames of one program, because reading them takes our time, not the program's
+_MOST_MEMORY = 32 << 20  # bytes of our memory for a value: half a million numbers, or 170,000 lists
+_PART, _CONTAINER = 60, 120  # bytes that a number or a short text takes, and an empty list or dict
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 
 
@@ -30,12 +34,14 @@ class Starved(SandboxBroken):
 
 
 class Conversation:
-    """The channel to a program that `jail` starts. `ended`: why no more frames come; None while the program runs."""
+    """The channel to a program that `jail` starts. `ended`: why no more frames come; None while the program runs.
+    `memory`: about how many bytes all frames so far take here."""
 
     def __init__(self, jail: Jail, identity: int, limits: Limits) -> None:
         self.ended: Ended | None = None
         self._jail, self._identity, self._limits = jail, identity, limits
         self._frames = protocol.FrameBuffer(max(limits.output_bytes + protocol.ENVELOPE, _SMALL))
+        self.memory = 0
         self._received, self._most = 0, _MOST_ANSWERS + limits.output_bytes
         self._unsent = memoryview(b"")
         self._waited = 0.0
@@ -61,7 +67,7 @@ class Conversation:
         self._unsent = memoryview(bytes(self._unsent) + data)
 
     def receive(self) -> Any:
-        """The program's next frame, or None if no more come; `ended` says why.
+        """The program's next frame, or None if no more come; `ended` says why. `memory` grows by what the frame takes.
 
         SandboxBroken if the sandbox failed or the program got no processor.
         """
@@ -72,6 +78,10 @@ class Conversation:
                     if self._received > self._most:
                         self.end(Ended("output", f"all values of a program may take {self._most} bytes; give less"))
                         continue
+                    if (memory := memory_of(body)) > _MOST_MEMORY:
+                        self.end(Ended("output", "a value has too many parts; give less"))
+                        continue
+                    self.memory += memory
                     return protocol.unpack(body)
             except protocol.FrameTooLarge as refusal:
                 self.end(Ended("output", str(refusal)))
@@ -198,6 +208,21 @@ class Conversation:
         if status < 0:
             return Ended("exited", f"ended by signal {-status} ({signal.strsignal(-status)})")
         return Ended("exited", f"left with exit status {status}")
+
+
+def memory_of(body: bytes) -> int:
+    """About how many bytes the values of a frame take in this process, by its commas, colons and brackets outside of
+    strings. JSON of a few bytes can stand for an object of a hundred."""
+    estimate = _parts_memory(body)
+    strings = (body.count(b'"') - body.count(b'\\"')) // 2
+    if estimate <= _MOST_MEMORY or strings * _PART > _MOST_MEMORY:
+        return estimate
+    return len(body) + estimate - sum(_parts_memory(string[0]) for string in _STRINGS.finditer(body))
+
+
+def _parts_memory(body: bytes) -> int:
+    parts, containers = body.count(b",") + body.count(b":"), body.count(b"[") + body.count(b"{")
+    return len(body) + _PART * parts + _CONTAINER * containers
 
 
 def not_a_value(why: str) -> Ended:

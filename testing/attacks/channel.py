@@ -216,6 +216,15 @@ CHANNEL: tuple[Attack, ...] = (
         """,
     ),
     _forging(
+        "as many lists as a value may have, in every answer",
+        """
+        def f(x):
+            body = b'["returned",[' + b",".join([b"[]"] * 170_000) + b"]]"
+            data = struct.pack(">I", len(body)) + body
+            while True: os.write(3, data)
+        """,
+    ),
+    _forging(
         "a number of four megabytes, in digits and in bits",
         """
         def f(x):

@@ -15,7 +15,7 @@ import functools
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
@@ -113,21 +113,19 @@ class CaseChecks:
             with sandboxes.programs.start(source, self.entry_point) as program:
                 if program.loaded is not None:
                     return _unloaded(program.loaded, len(self.expected))
-                outcomes = program.calls(self.entry_point, self.arguments)
-            return self._result(outcomes)
+                return self._result(program.each_call(self.entry_point, self.arguments))
 
         return _run_twice(attempt, len(self.expected), sandboxes.programs)
 
-    def _result(self, outcomes: Sequence[Outcome]) -> CheckResult:
-        right = [
-            isinstance(outcome, Returned) and same(outcome.value, value)
-            for outcome, value in zip(outcomes, self.expected, strict=True)
-        ]
-        if all(right):
-            return CheckResult(len(right), len(right))
-        first = right.index(False)
-        call = Call(self.entry_point, self.arguments[first], {}, outcomes[first])
-        return CheckResult(sum(right), len(right), call.failure_class, call.note)
+    def _result(self, outcomes: Iterable[Outcome]) -> CheckResult:
+        passed, first = 0, None
+        for arguments, expected, outcome in zip(self.arguments, self.expected, outcomes, strict=True):
+            if isinstance(outcome, Returned) and same(outcome.value, expected):
+                passed += 1
+            elif first is None:
+                call = Call(self.entry_point, arguments, {}, outcome)
+                first = call.failure_class, call.note
+        return CheckResult(passed, len(self.expected), *(first or ()))
 
 
 @dataclass(frozen=True, slots=True)
