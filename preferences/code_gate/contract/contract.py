@@ -25,7 +25,7 @@ from common.errors import BadInput
 from preferences.code_gate.contract.agreement import Compares
 from preferences.code_gate.contract.parameter_kinds import KINDS
 from preferences.code_gate.contract.properties import PROPERTIES, Arguments, Property
-from preferences.code_gate.static_checks.syntax_tree import parse
+from preferences.code_gate.static_checks.syntax_tree import UNREADABLE, parse
 from probes.inputs.text import read_jsonl
 from sandbox import Value, decode, encode
 
@@ -89,7 +89,7 @@ class Contract:
         for invariant in self.invariants:
             if not _is_expression(invariant):
                 raise BadInput(
-                    f"an invariant is an expression over the parameters and result, not {invariant!r}; mend it"
+                    f"an invariant is an expression over the parameters and result, not {invariant[:60]!r}; mend it"
                 )
 
     def _check(self, property_: Property) -> None:
@@ -194,7 +194,7 @@ def _case(data: Any) -> Case:
 def _is_expression(text: str) -> bool:
     try:
         body = parse(f"(\n{text}\n)").body
-    except (SyntaxError, ValueError):
+    except UNREADABLE:
         return False
     return len(body) == 1 and isinstance(body[0], ast.Expr)
 
@@ -203,7 +203,7 @@ def _functions(source: str) -> set[str]:
     """The functions that a source defines at its top level; none when it is not Python."""
     try:
         tree = parse(source)
-    except (SyntaxError, ValueError):
+    except UNREADABLE:
         return set()
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 

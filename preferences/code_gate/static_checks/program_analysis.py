@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from preferences.code_gate.contract.contract import Contract
-from preferences.code_gate.static_checks.syntax_tree import Finding, numbers, parse
+from preferences.code_gate.static_checks.syntax_tree import UNREADABLE, Finding, numbers, parse
 
 LONGEST_NUMBER = 10_000  # bits
 
@@ -36,7 +36,7 @@ def analyse_program(program: str, contract: dict[str, Any]) -> ProgramAnalysis:
 
     try:
         tree = parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except UNREADABLE as error:
         return ProgramAnalysis(f"it is not Python: {type(error).__name__}: {error}"[:300])
     integers = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is int)
     if any(number.bit_length() > LONGEST_NUMBER for number in integers):

@@ -14,6 +14,8 @@ Finding: TypeAlias = tuple[int, str]
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 NOT_LITERAL = object()
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What `parse` raises for a text that is no Python, or too deeply nested to be read."""
 
 
 def parse(source: str) -> ast.Module:

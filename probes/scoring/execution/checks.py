@@ -203,8 +203,8 @@ def parse_checks(checks: Mapping[str, Any]) -> CaseChecks | TestChecks:
         found = TestChecks(entry_point, setup, tuple(tests))
         try:
             _ = found.functions
-        except SyntaxError as error:
-            raise ValueError(f"tests that compile ({error.msg})") from None
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise ValueError(f"tests that compile ({error or type(error).__name__})") from None
         return found
     raise ValueError("an entry_point with one or more cases (of args and expected) or tests (Python texts)")
 

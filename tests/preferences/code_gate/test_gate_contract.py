@@ -67,6 +67,9 @@ def test_cases_with_tuples_and_nan_come_back() -> None:
         ({"cases": [{"args": "a", "expected": "b"}]}, "a case is args"),
         ({"cases": [{"args": [{"$set": 3}], "expected": 1}]}, "a case is args"),
         ({"compares": "values"}, "did you mean 'value'"),
+        ({"reference": "x = " + "-" * 100_000 + "1"}, "it defines nothing"),
+        ({"reference": "x = 1" + "+1" * 100_000}, "it defines nothing"),
+        ({"invariants": ["-" * 100_000 + "1"]}, "an invariant is an expression"),
     ],
 )
 def test_a_contract_that_is_wrong_is_refused_in_one_sentence(change: dict[str, Any], message: str) -> None:

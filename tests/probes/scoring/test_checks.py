@@ -171,6 +171,7 @@ def test_tests_that_fail_by_themselves_are_no_failure_of_the_program(sandboxes: 
         {"entry_point": "f", "tests": []},
         {"entry_point": "f", "tests": [3]},
         {"entry_point": "f", "tests": ["assert f(1) =="]},
+        {"entry_point": "f", "tests": ["x = " + "-" * 100_000 + "1"]},
         {"entry_point": "f", "tests": ["assert f(1)"], "setup": None},
         {"entry_point": "f g", "tests": ["assert f(1)"]},
     ],
