@@ -65,7 +65,7 @@ def without_thoughts(text: str) -> str:
         text = text[closed[-1].end() :]
     first = _OPENS_ANYWHERE.search(text)
     unopened = _CLOSES_UNQUOTED.finditer(text, 0, first.start() if first else len(text))
-    if closed := [mark.end() for mark in (*_CLOSES_A_LINE.finditer(text), *unopened)]:
-        text = text[max(closed) :]
+    if ends := [mark.end() for mark in (*_CLOSES_A_LINE.finditer(text), *unopened)]:
+        text = text[max(ends) :]
     opened = _OPENS.search(text)
     return _ENDS.sub("", text[: opened.start()] if opened else text)
