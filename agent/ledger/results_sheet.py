@@ -23,6 +23,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Control characters in a column name show that the name is damaged; nobody types them."""
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|", re.IGNORECASE)
 
 
 def row_text(row: Mapping[str, Any]) -> str:
@@ -160,9 +161,9 @@ def _row(line: str, layout: _Layout) -> SheetRow | str:
 
 
 def _as_written(column: str, text: str) -> str:
-    if column in NUMBERS:
-        return text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else one_line(text)
-    return cell(text)
+    if column in NUMBERS and DECIMAL_COMMA.fullmatch(text):
+        return text.replace(",", ".")
+    return text if column in NUMBERS and NUMBER.fullmatch(text) else cell(text)
 
 
 def _cells(line: str, separator: str) -> list[str]:

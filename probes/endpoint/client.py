@@ -110,7 +110,9 @@ class Endpoint:
                 base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=settings.retries
             )
         except Exception as error:  # each parser has its own exception for an invalid address
-            raise self._unavailable(redacted_address(url or ""), self._why(error)) from None
+            # The message may quote pieces of a password.
+            why = type(error).__name__ if "@" in (url or "") else self._why(error)
+            raise self._unavailable(redacted_address(url or ""), why) from None
         self._url = redacted_address(str(self._client.base_url))
         self._dialects = _dialects(settings)
 

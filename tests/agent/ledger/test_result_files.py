@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent.ledger.columns import COLUMNS, HEADER
 from agent.ledger.result_files import ResultFiles, catch_up, publish
-from agent.ledger.results_sheet import FORMULA, cell, row_text
+from agent.ledger.results_sheet import FORMULA, cell, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
 from agent.loop.start import Overrides, begin
@@ -369,6 +369,13 @@ def test_no_text_begins_a_formula_or_a_quoted_cell_whoever_reads_it(rows: list[l
     table = pandas.read_csv(io.StringIO(text), sep="\t", keep_default_na=False, dtype=str)
     assert table.shape == (len(rows), len(COLUMNS))
     assert list(table["description"]) == [cell(row[3]) for row in rows]
+
+
+def test_a_text_in_a_column_of_numbers_begins_no_quoted_cell() -> None:
+    row = dict.fromkeys(COLUMNS, "") | {"time": "2026-01-01T00:00:00Z", "session": "old", "id": "old-001"}
+    for text in ('"quoted', '"=1+1'):
+        (read,) = read_sheet((HEADER + "\n" + "\t".join((row | {"steps": text}).values()) + "\n").encode()).rows
+        assert f"'{text}" in read.line.split("\t")
 
 
 def test_a_night_goes_on_without_its_files_and_report_writes_them_once_they_can_be(

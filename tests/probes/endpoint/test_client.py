@@ -110,3 +110,10 @@ def test_a_look_says_whether_waiting_would_help_and_a_check_is_for_people() -> N
         assert none.value.temporary
         with pytest.raises(EndpointUnavailable, match=r"the endpoint at http.* cannot be used \(asked for 'scripted'"):
             asked.check()
+
+
+def test_an_invalid_address_shows_no_piece_of_its_password() -> None:
+    with pytest.raises(EndpointUnavailable) as refused:
+        Endpoint(EndpointSettings(), MODEL, {"OPENAI_BASE_URL": "http://me:ses/ame99@host"})
+    assert "ses" not in str(refused.value).replace("usually", "").replace("uses", "")
+    assert "ame99" not in str(refused.value)
