@@ -11,23 +11,28 @@ from common.printable import print_message
 
 commands = typer.Typer()
 
+Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="A new or empty folder.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")]
+Epochs = Annotated[float | None, typer.Option("--epochs", help="Epochs instead of steps; default 3.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the training and of the data order.")]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option("--recipe", metavar="FILE", help="A recipe.toml; default the incumbent of the last session."),
+]
+Unreviewed = Annotated[
+    bool, typer.Option("--unreviewed", help="Also train on exported pairs that nobody has reviewed.")
+]
+
 
 @commands.command(epilog=example("finetune my-study/study.toml --output my-model"))
 def finetune(
     study: StudyFile,
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="A new or empty folder.")],
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")] = None,
-    epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs instead of steps; default 3.")] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the training and of the data order.")
-    ] = 42,
-    recipe: Annotated[
-        Path | None,
-        typer.Option("--recipe", metavar="FILE", help="A recipe.toml; default the incumbent of the last session."),
-    ] = None,
-    unreviewed: Annotated[
-        bool, typer.Option("--unreviewed", help="Also train on exported pairs that nobody has reviewed.")
-    ] = False,
+    output: Output,
+    steps: Steps = None,
+    epochs: Epochs = None,
+    seed: Seed = 42,
+    recipe: RecipeFile = None,
+    unreviewed: Unreviewed = False,
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +48,7 @@ def finetune(
 
     loaded = load(study)
     chosen = recipe_for(loaded, workspace_at(workspace), recipe)
-    asked = FinetuneRequest(
+    request = FinetuneRequest(
         study=loaded.name,
         material=loaded.material,
         recipe=chosen.recipe,
@@ -54,7 +59,7 @@ def finetune(
         epochs=epochs,
         unreviewed=unreviewed,
     )
-    planned = plan(asked, open_stores(workspace_at(workspace)))
+    planned = plan(request, open_stores(workspace_at(workspace)))
     print_message(plan_text(planned))
     with on_interrupt(lambda: _interrupted(output)), interruptible(), training(planned.steps) as show_progress:
 

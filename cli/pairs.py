@@ -41,8 +41,8 @@ def list_pairs(
     from agent.workspace.pair_stores import kinds_of, listed, open_stores
     from view.pairs.listing import list_data, list_text
 
-    found = listed(open_stores(workspace_at(workspace)), kinds_of(kind), state)
-    print_result(list_data(found, limit) if as_json else list_text(found, limit or 50))
+    rows = listed(open_stores(workspace_at(workspace)), kinds_of(kind), state)
+    print_result(list_data(rows, limit) if as_json else list_text(rows, limit or 50))
 
 
 @commands.command(epilog=example("pairs show 3f2a"))
@@ -115,7 +115,7 @@ def import_pairs(
         rejected=origin_of(rejected_origin or origin),
     )
     stores = open_stores(workspace_at(workspace), study)
-    done = import_file(stores, file, kind, defaults, by, skip_bad, print_message)
+    done = import_file(stores, file, kind, defaults, by, skip_bad, note=print_message)
     print_result(import_data(done) if as_json else import_text(done))
 
 
@@ -179,10 +179,10 @@ def audit(
     from view.pairs.audit import audit_data, audit_markdown
 
     stores = open_stores(workspace_at(workspace), study)
-    found = audits(stores, kinds_of(kind))
-    print_result(audit_data(found) if as_json else audit_markdown(found, str(stores.folder)))
-    for one in found:
-        require_clean(one)
+    results = audits(stores, kinds_of(kind))
+    print_result(audit_data(results) if as_json else audit_markdown(results, str(stores.folder)))
+    for result in results:
+        require_clean(result)
 
 
 @commands.command(epilog=example("pairs certify --kind preference --text"))

@@ -52,8 +52,8 @@ def _check(study: Path, workspace: "Workspace", rows: int) -> None:
         checked = check_study(load(study), print_message, on_progress=progress)
     require_power(checked.study, workspace)
     print_result(unchecked_text(checked) + cost_text(checked.study, workspace))
-    if told := rendered_text(checked):
-        print_result(told)
+    if counts := rendered_text(checked):
+        print_result(counts)
     if rows:
         print_result(rows_text(checked, rows))
 

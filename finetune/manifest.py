@@ -59,7 +59,13 @@ class Manifest:
 def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
     return tuple(
         TrainedOn(
-            source.name, source.file, source.digest, len(source.pairs), source.drawn, _look(source), source.review.bad
+            name=source.name,
+            file=source.file,
+            digest=source.digest,
+            rows=len(source.pairs),
+            drawn=source.drawn,
+            looked_at=_look(source),
+            judged_bad=source.review.bad,
         )
         for source in plan.sources
     )

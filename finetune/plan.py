@@ -51,34 +51,34 @@ class Source:
 class Plan:
     """A run that passed every check. ``sources``: in the order of the study."""
 
-    asked: FinetuneRequest
+    request: FinetuneRequest
     steps: int
     sources: tuple[Source, ...]
 
     @property
     def rows(self) -> int:
         """The number of rows that the run draws."""
-        return self.steps * self.asked.recipe.effective_batch
+        return self.steps * self.request.recipe.effective_batch
 
     @property
     def pairs(self) -> Mapping[str, tuple[Pair, ...]]:
         return {source.name: source.pairs for source in self.sources}
 
 
-def plan(asked: FinetuneRequest, stores: Stores) -> Plan:
+def plan(request: FinetuneRequest, stores: Stores) -> Plan:
     """Check a request and plan its run.
 
     BadInput if the folder is in use, the model cannot train the recipe, an export was not reviewed or was changed, a
     row has a probe or holdout prompt, or the length is out of bounds.
     """
-    require_empty(asked.folder)
-    material, recipe = asked.material, asked.recipe
+    require_empty(request.folder)
+    material, recipe = request.material, request.recipe
     locate(material.model, material.folder)
     renderer = require_fit(material, Requirements.of(recipe, answers=False))
     files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
-    seen = {name: review_state(name, where, stores) for name, where in files.items()}
-    for one in seen.values():
-        require_reviewed(one, asked.unreviewed)
+    states = {name: review_state(name, where, stores) for name, where in files.items()}
+    for state in states.values():
+        require_reviewed(state, request.unreviewed)
     read = {name: good_source(name, where, material.data.bad_rows) for name, where in files.items()}
     if renderer is not None:
         counts = count(renderer, {name: source.pairs for name, source in read.items()}, recipe.max_length)
@@ -87,14 +87,22 @@ def plan(asked: FinetuneRequest, stores: Stores) -> Plan:
     pairs = {name: source.pairs for name, source in read.items()}
     digests = {name: rows_digest(where) for name, where in files.items()}
     check_overlap(files, pairs, material.all_prompts)
-    steps = resolve_steps(sum(map(len, pairs.values())), recipe.effective_batch, asked.steps, asked.epochs)
+    steps = resolve_steps(sum(map(len, pairs.values())), recipe.effective_batch, request.steps, request.epochs)
     drawn = quotas(recipe.shares, steps * recipe.effective_batch)
     named = material.data.sources
     sources = (
-        Source(name, named[name], digests[name], pairs[name], drawn[name], seen[name], read[name].left_out)
+        Source(
+            name=name,
+            file=named[name],
+            digest=digests[name],
+            pairs=pairs[name],
+            drawn=drawn[name],
+            review=states[name],
+            left_out=read[name].left_out,
+        )
         for name in files
     )
-    return Plan(asked, steps, tuple(sources))
+    return Plan(request, steps, tuple(sources))
 
 
 def require_empty(folder: Path) -> None:

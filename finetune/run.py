@@ -30,8 +30,8 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
     A failure raises the error of its kind (probes/run/failures.py), and NightlaneError means that the combined adapter
     does not answer as both adapters do. A run that failed has no manifest.
     """
-    asked = plan.asked
-    material, recipe, folder = asked.material, asked.recipe, asked.folder
+    request = plan.request
+    material, recipe, folder = request.material, request.recipe, request.folder
     folder.mkdir(parents=True, exist_ok=True)
     device = _prepare_device(threads)
     load_quietly()
@@ -42,16 +42,16 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
     from probes.train.trl import TrainingJob, train
 
     write_durably(folder / "recipe.toml", recipe.to_toml())
-    rows = order(recipe, plan.pairs, plan.rows, asked.seed)
-    trained = train(base, [TrainingJob(recipe, rows, asked.seed, folder, on_step)], material.probe)[0]
+    rows = order(recipe, plan.pairs, plan.rows, request.seed)
+    trained = train(base, [TrainingJob(recipe, rows, request.seed, folder, on_step)], material.probe)[0]
     if isinstance(trained, Exception):
         raise _as_error(trained, plan)
     note_prompt_format(trained.adapter, base.renderer)
     manifest = Manifest(
-        study=asked.study,
+        study=request.study,
         recipe=recipe.digest,
-        origin=asked.origin,
-        seed=asked.seed,
+        origin=request.origin,
+        seed=request.seed,
         steps=plan.steps,
         sources=trained_on(plan),
         base=digest,
@@ -72,10 +72,12 @@ def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
         return {}
     from probes.model.merged_adapter import combine, require_alike
 
-    folder = plan.asked.folder / COMBINED
+    folder = plan.request.folder / COMBINED
     combine(base, adapter, folder)
     note_prompt_format(folder, base.renderer)
-    require_alike(base, adapter, folder, [prompt.text for prompt in plan.asked.material.all_prompts[:COMPARED_PROMPTS]])
+    require_alike(
+        base, adapter, folder, [prompt.text for prompt in plan.request.material.all_prompts[:COMPARED_PROMPTS]]
+    )
     return saved(folder)
 
 
@@ -93,7 +95,7 @@ def _prepare_device(threads: int) -> str:
 
 def _as_error(error: Exception, plan: Plan) -> Exception:
     """A failure of the run in one sentence, with its exit code. A defect of ours stays as it is."""
-    meaning, folder = MEANINGS[classify(error)], plan.asked.folder
+    meaning, folder = MEANINGS[classify(error)], plan.request.folder
     if meaning.error is None:
         return error
     return meaning.error(

@@ -75,8 +75,8 @@ class Knob:
         return changed(recipe, {self.name: value})
 
     def place(self, value: Value) -> float | str:
-        """Where a value is on an ordered ladder: a place, a share of the way between two, or one step past an end; of
-        a name, the name."""
+        """The position of a value on an ordered ladder: the index of a rung, a fraction between two, or one step past
+        an end. For a name, the name."""
         if not self.ordered:
             return show(value)
         rungs, wanted = [float(rung) for rung in self.values], float(value)  # type: ignore[arg-type]
@@ -128,9 +128,9 @@ class Knob:
 
 @dataclass(frozen=True)
 class KnobDefault:
-    """One line per knob of a lane: the settings a study gets when it only names the knob.
+    """One line per knob of a lane: its settings if a study only names the knob.
 
-    ``searched``: part of the lane when the study lists no knobs.
+    ``searched``: whether it is searched if the study lists no knobs. ``whole``: values are whole numbers.
     """
 
     name: str
@@ -138,9 +138,9 @@ class KnobDefault:
     searched: bool = True
     whole: bool = False
 
-    def build(self, lane: str, given: KnobSettings, start: Recipe) -> Knob:
+    def build(self, lane: str, of_study: KnobSettings, start: Recipe) -> Knob:
         """The knob with the study's settings over the defaults, its ladder anchored at the starting recipe."""
-        merged = merge_settings(self.settings, given)
+        merged = merge_settings(self.settings, of_study)
         if merged.choices is not None:
             ordered = all(isinstance(choice, int | float) for choice in merged.choices)
             values = tuple(sorted(merged.choices)) if ordered else merged.choices
@@ -153,7 +153,7 @@ class KnobDefault:
         return Knob(self.name, lane, values, True, merged.reach)
 
     def _require_legal(self, lane: str, values: Sequence[Value], start: Recipe) -> None:
-        """Every value must be one that the recipe's own field takes."""
+        """BadInput if the recipe's own field does not accept a value."""
         for value in values:
             try:
                 changed(start, {self.name: value})
@@ -163,7 +163,7 @@ class KnobDefault:
 
 @dataclass(frozen=True)
 class LaneContext:
-    """What a lane's knobs are built from, besides the study's settings for them."""
+    """What the knobs of a lane are built from, besides their settings."""
 
     start: Recipe
     manifests: Mapping[str, Mapping[str, float]]
@@ -173,22 +173,22 @@ class LaneContext:
 def build_from_defaults(
     lane: str, defaults: Sequence[KnobDefault], settings: Mapping[str, KnobSettings], start: Recipe
 ) -> list[Knob]:
-    """In the order the study lists them, or the lane's own where it lists none."""
+    """The lane's knobs in the study's order; if the study lists none, those that are searched by default."""
     by_name = {default.name: default for default in defaults}
     chosen = [by_name[name] for name in settings] or [default for default in defaults if default.searched]
     return [default.build(lane, settings.get(default.name, KnobSettings()), start) for default in chosen]
 
 
-def merge_settings(default: KnobSettings, given: KnobSettings) -> KnobSettings:
-    """Given over default; a given step or factor replaces the default's other kind of step, choices replace both."""
-    base = default.model_dump(exclude_none=True)
-    fresh = given.model_dump(exclude_none=True)
-    if "step" in fresh or "factor" in fresh:
-        base.pop("step", None)
-        base.pop("factor", None)
-    if {"low", "high", "step", "factor"} & set(fresh):
-        base.pop("choices", None)
-    return KnobSettings(**{**base, **fresh})
+def merge_settings(default: KnobSettings, of_study: KnobSettings) -> KnobSettings:
+    """The study's settings over the default. A step or factor of the study replaces both; bounds replace choices."""
+    merged = default.model_dump(exclude_none=True)
+    own = of_study.model_dump(exclude_none=True)
+    if "step" in own or "factor" in own:
+        merged.pop("step", None)
+        merged.pop("factor", None)
+    if {"low", "high", "step", "factor"} & set(own):
+        merged.pop("choices", None)
+    return KnobSettings(**{**merged, **own})
 
 
 def ladder(where: str, anchor: float, settings: KnobSettings, whole: bool = False) -> tuple[Value, ...]:

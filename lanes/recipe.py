@@ -108,7 +108,7 @@ class Recipe(BaseModel):
 
     @property
     def effect(self) -> str:
-        """The digest of what training sees: of a mixture only the shares, not the scale of its weights."""
+        """The digest of what training depends on: of a mixture the shares, and not the scale of its weights."""
         return digest_of({**self.model_dump(mode="json"), "mixture": dict(self.shares)})
 
     def __reduce__(self) -> tuple[Any, ...]:

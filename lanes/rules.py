@@ -1,7 +1,7 @@
-"""Which recipes no probe may run, and which knobs do nothing in a recipe.
+"""Rules for recipes: which no probe may run, and which knobs have no effect in a recipe.
 
-Each rule states its law as a sentence with the value and the remedy. The trainer's own rules (TRL 1.16, DPOTrainer and
-ORPOTrainer constructors) are here so that they are refused before any compute.
+A rule returns a sentence with its law, the value and the remedy. The trainer's own rules (the constructors of
+DPOTrainer and ORPOTrainer, TRL 1.16) are checked here, so that a recipe is refused before any compute.
 """
 
 from collections.abc import Callable

@@ -19,7 +19,7 @@ KNOB_NAMES = {lane.LANE: lane.KNOB_NAMES for lane in LANES}
 
 
 class LaneSettings(BaseModel):
-    """``[lanes.NAME]``: its share of the proposals and the knobs it searches (none named: the lane's own list)."""
+    """``[lanes.NAME]``: its share of the proposals, and the knobs that are searched (by default, the lane's list)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -54,19 +54,19 @@ class SearchSpace:
         raise IllegalRecipe(f"{name!r} is not a knob of this study{nearest(name, (k.name for k in self.knobs))}")
 
     def widened(self, factor: int) -> "SearchSpace":
-        """The same, with mutations that may reach so many times as far."""
+        """The same search space, in which a mutation may move ``factor`` times as far."""
         knobs = (replace(knob, reach=knob.reach * factor) if knob.reach else knob for knob in self.knobs)
         return replace(self, knobs=tuple(knobs))
 
     def moves(self, recipe: Recipe, lane: str | None = None) -> dict[str, tuple[Value, ...]]:
         """Knob -> the values that one mutation of ``recipe`` may set: within reach, legal, and not without effect."""
-        found: dict[str, tuple[Value, ...]] = {}
+        moves: dict[str, tuple[Value, ...]] = {}
         for knob in self.knobs:
             if lane in (None, knob.lane):
                 legal = tuple(value for value in knob.moves(recipe) if self._refusal(recipe, knob, value) is None)
                 if legal:
-                    found[knob.name] = legal
-        return found
+                    moves[knob.name] = legal
+        return moves
 
     def mutate(self, recipe: Recipe, knob_name: str, value: Value) -> tuple[Mutation, Recipe]:
         """The mutation and the recipe it makes; IllegalRecipe says which law it breaks."""

@@ -13,7 +13,7 @@ from lanes import Recipe
 
 @dataclass(frozen=True)
 class PastLedger:
-    """What a search reads of the ledger (agent/proposers/context.py), limited to what was decided before a turn.
+    """The part of the ledger that a search reads (agent/proposers/context.py), without what was decided from a turn on.
 
     The turn must be the first of its round.
     """
@@ -27,7 +27,7 @@ class PastLedger:
 
     def history(self, question: str, key: str, after: int = 0) -> list[tuple[int, ProposalRow, DecisionRow]]:
         """The decisions before the first one of this turn or a later one."""
-        return [one for one in self.ledger.history(question, key, after) if one[0] < self._end]
+        return [row for row in self.ledger.history(question, key, after) if row[0] < self._end]
 
     def recipe(self, digest: str) -> Recipe:
         return self.ledger.recipe(digest)

@@ -21,16 +21,16 @@ class LedgerConnection(sqlite3.Connection):
     def cursor(self, *_: Any) -> "_Cursor":  # type: ignore[override]
         return super().cursor(_Cursor)
 
-    def execute(self, *given: Any) -> "_Cursor":
-        return self.cursor().execute(*given)
+    def execute(self, *arguments: Any) -> "_Cursor":
+        return self.cursor().execute(*arguments)
 
 
 class _Cursor(sqlite3.Cursor):
     connection: LedgerConnection
 
-    def execute(self, *given: Any) -> Self:
+    def execute(self, *arguments: Any) -> Self:
         with self._damage_reported():
-            return super().execute(*given)
+            return super().execute(*arguments)
 
     def fetchone(self) -> Any:
         with self._damage_reported():

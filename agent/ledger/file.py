@@ -35,7 +35,7 @@ def holds_sessions(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, sqlite3.Error):
-        return True  # whoever opens it says what is wrong
+        return True  # opening it reports what is wrong
 
 
 def lost_sessions(path: Path) -> list[str]:
@@ -48,7 +48,7 @@ def lost_sessions(path: Path) -> list[str]:
         return [] if path.is_dir() else folders
     known = session_ids(path)
     if known is None:
-        return []  # whoever opens it says what is wrong
+        return []  # opening it reports what is wrong
     return [name for name in folders if name.removeprefix("session-") not in known]
 
 

@@ -49,7 +49,7 @@ def result_row(study: Study, session: str, key: ProbeKey, conclusion: Conclusion
 def retraction_row(
     study: Study, kept: DecisionRow, proposal: ProposalRow, verdict: Verdict, comparison: Comparison
 ) -> dict[str, Any]:
-    """The row that takes a KEEP back; ``before`` and ``after`` are exchanged."""
+    """The row of a RETRACT; ``before`` and ``after`` are swapped."""
     mutation = _mutation(proposal)
     reversal = {"before": mutation["after"], "after": mutation["before"], "proposer": None}
     what = "left out of what stands, on fresh seeds" if verdict.reason == "leave_one_out" else "on the holdout prompts"

@@ -31,7 +31,7 @@ class Ledger(LedgerDatabase):
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         super().__init__(path, read_only)
-        self._recipes: dict[str, Recipe] = {}  # what a digest names never changes
+        self._recipes: dict[str, Recipe] = {}  # by digest
 
     # sessions
 
@@ -47,7 +47,7 @@ class Ledger(LedgerDatabase):
         return decode(SessionRow, row) if row else None
 
     def sessions(self) -> list[str]:
-        """The ids in the order in which the sessions began, whatever the clock said then."""
+        """The ids in the order in which the sessions began, also if the clock was set meanwhile."""
         return [row["id"] for row in self._db.execute("SELECT id FROM sessions ORDER BY rowid")]
 
     def sessions_before(self, session_id: str) -> int:
@@ -240,10 +240,10 @@ class Ledger(LedgerDatabase):
     def history(self, question: str, key: str, after: int = 0) -> Iterator[tuple[int, ProposalRow, DecisionRow]]:
         """Numbered decisions on proposals under one question and probe key, of all sessions, oldest first, from the
         one after ``after``."""
-        asked = "session IN (SELECT id FROM sessions WHERE question = ? AND key = ?)"
-        few = "+" if after else ""  # index choice: a few last ones by number, all of them by session
+        same_question = "session IN (SELECT id FROM sessions WHERE question = ? AND key = ?)"
+        plus = "+" if after else ""  # which index SQLite takes: a few last rows by number, all rows by session
         rows = self._db.execute(
-            f"SELECT rowid, id FROM decisions WHERE rowid > ? AND turn > 0 AND {few}{asked} ORDER BY rowid",
+            f"SELECT rowid, id FROM decisions WHERE rowid > ? AND turn > 0 AND {plus}{same_question} ORDER BY rowid",
             (after, question, key),
         ).fetchall()
         for row in rows:

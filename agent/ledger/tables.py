@@ -90,8 +90,8 @@ RETRACTION = "-retract"
 class DecisionRow:
     """A decision with its figures.
 
-    ``row``: its line of results.tsv. ``incumbent``: the digest of the recipe that stands after it. ``course``: every
-    look at the comparison that led to it, and what it adds to the session's statistics (agent/policy/).
+    ``row``: its line of results.tsv. ``incumbent``: the digest of the incumbent after it. ``course``: every look at the
+    comparison that led to it, and what it adds to the session's statistics (agent/policy/).
     """
 
     id: str

@@ -153,8 +153,15 @@ def _readings(outcomes: Sequence[Outcome]) -> list[Reading]:
 def _kept(decision: DecisionRow, proposal: ProposalRow) -> Kept:
     account = (decision.course or {})["account"]
     confirmed = Difference(**account["confirmation"][decision.policy["target"]])
-    before, after = value_of(proposal.before), value_of(proposal.after)
-    return Kept(decision.id, decision.turn, proposal.knob, before, after, confirmed, account["confirming_seeds"])
+    return Kept(
+        id=decision.id,
+        turn=decision.turn,
+        knob=proposal.knob,
+        before=value_of(proposal.before),
+        after=value_of(proposal.after),
+        confirmed=confirmed,
+        pairs=account["confirming_seeds"],
+    )
 
 
 def _figures(data: dict[str, Any], target: str) -> str:

@@ -1,7 +1,7 @@
-"""The harvest: both recipes of a resolved decision answer the harvest prompts, and what they say becomes pairs.
+"""The harvest: both recipes of a resolved decision answer the harvest prompts, and their answers become pairs.
 
-Nothing is trained for it: the adapters are those of a pair of probes that was decided on. Rows, probes and the record
-of each decision's harvest are keyed, so a kill costs at most the answers in flight.
+Nothing is trained for it: the adapters are those of a pair of probes that the decision rests on. Rows, probes and the
+record of each decision's harvest are keyed, so a kill costs at most the answers in flight.
 """
 
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ from probes.result.reading import Failure, Probe
 
 HARVEST = "harvest"
 REFUSED = "harvest_refused"
-"""Kinds of the ledger's checks: what a decision's harvest gave, or why it has none; and why the stores refused it, for
-now."""
+"""Kinds of the ledger's checks: the rows of a decision's harvest, or why it has none; and why the stores refused it
+for now."""
 
 
 @dataclass(frozen=True)
 class _HarvestItem:
-    """A decision, and the probes that answer for its two recipes."""
+    """A decision, and the probes whose adapters answer the harvest prompts."""
 
     decision: DecisionRow
     ruling: DecidedPair
@@ -47,40 +47,41 @@ class _HarvestItem:
 
     @property
     def sides(self) -> tuple[Probe, Probe]:
-        """The kept recipe's, then the discarded one's."""
+        """The probe of the kept recipe, then that of the discarded one."""
         return (self.child, self.parent) if self.decision.status == "KEEP" else (self.parent, self.child)
 
 
 @dataclass
 class Harvest:
-    """Of one session. ``_waiting``: what is to be harvested; ``_number``: the last decision that was looked at."""
+    """Of one session. ``_waiting``: decisions to harvest; ``_last_decision``: the number of the last one that was read;
+    ``_harvested_probes``: by session."""
 
     measurements: Measurements
     _waiting: dict[str, tuple[DecisionRow, ProposalRow]] = field(default_factory=dict)
-    _number: int = 0
-    _probes: dict[str, set[str]] = field(default_factory=dict)
+    _last_decision: int = 0
+    _harvested_probes: dict[str, set[str]] = field(default_factory=dict)
 
     def harvest_decisions(self) -> None:
         """Make the pairs of every resolved decision that has none yet, as far as the budget goes."""
         if not self._prompts:
             return
         items = self._unharvested()
-        turns = ", ".join(one.decision.id[-3:] for one in items)
-        asked = [probe for one in items for probe in one.sides]
+        turns = ", ".join(item.decision.id[-3:] for item in items)
+        probes = [probe for item in items for probe in item.sides]
         try:
-            self.measurements.measure(f"harvest of {turns}", asked, asked)
+            self.measurements.measure(f"harvest of {turns}", probes, with_answers=probes)
         except BudgetSpent as error:
             self.measurements.note.watcher.note(f"the harvest of {turns} is left out: {error}")
             return
-        for one in items:
+        for item in items:
             try:
-                self._record(one.decision, HARVEST, self._make_pairs(one))
+                self._record(item.decision, HARVEST, self._make_pairs(item))
             except BadInput as error:  # a damaged file, or rows of another form: no reason to end a night
-                self._record(one.decision, REFUSED, {"failure": str(error)})
+                self._record(item.decision, REFUSED, {"failure": str(error)})
 
     @cached_property
     def _prompts(self) -> Sequence[str]:
-        """Ids of what is asked; nothing where no model is there to answer."""
+        """Ids of the harvest prompts; none if the runner has no model."""
         if self.measurements.runner.base is not None:
             return ()
         return [prompt.id for prompt in self.measurements.study.material.prompts_of(HARVEST)]
@@ -88,14 +89,14 @@ class Harvest:
     def _unharvested(self) -> list["_HarvestItem"]:
         """The session's resolved decisions without a harvest, and those of earlier ones that the stores refused."""
         row, ledger = self.measurements.row, self.measurements.ledger
-        if not self._number:
+        if not self._last_decision:
             for name in ledger.subjects_without(row.question, row.key, REFUSED, HARVEST):
                 self._enqueue(ledger.decision(name))
-        for number, decision in ledger.decisions_after(row.id, self._number):
-            self._number = number
+        for number, decision in ledger.decisions_after(row.id, self._last_decision):
+            self._last_decision = number
             if not ledger.has_check(row.id, HARVEST, decision.id):
                 self._enqueue(decision)
-        return [self._item(*one) for one in self._waiting.values()]
+        return [self._item(decision, proposal) for decision, proposal in self._waiting.values()]
 
     def _enqueue(self, decision: DecisionRow | None) -> None:
         proposals = self.measurements.ledger.proposals("WHERE id = ?", (decision.id,)) if decision else []
@@ -107,63 +108,64 @@ class Harvest:
         ledger, key = self.measurements.ledger, self.measurements.key
         seeds = (decision.course or {})["seeds"]
         pair = (seeds.get("screening") or seeds["confirmation"])[0]
-        made = [Probe(ledger.recipe(r), key, s) for r, s in zip((proposal.child, proposal.parent), pair, strict=True)]
-        asked = self.measurements.study.material.harvest_key(key)
-        child, parent = (Probe(one.recipe, asked, one.seed, one.id) for one in made)
+        recipes = (ledger.recipe(proposal.child), ledger.recipe(proposal.parent))
+        trained = [Probe(recipe, key, seed) for recipe, seed in zip(recipes, pair, strict=True)]
+        harvest_key = self.measurements.study.material.harvest_key(key)
+        child, parent = (Probe(probe.recipe, harvest_key, probe.seed, probe.id) for probe in trained)
         return _HarvestItem(decision, _ruling(decision, proposal), child, parent)
 
     def _make_pairs(self, item: "_HarvestItem") -> dict[str, Any]:
-        """How many rows of each kind are new, or why there are none."""
+        """The number of new rows of each kind, or why there are none."""
         for probe in item.sides:
             outcome = self.measurements.outcome(probe)
             if isinstance(outcome, Failure):
                 return {"failure": f"{outcome.kind}: {outcome.message}"}
             if len(self.measurements.store.answers(probe.id)) < len(outcome.scores):
                 return {"failure": f"the answers of probe {probe.id} are gone"}
-        return self._stored(item)
+        return self._store(item)
 
-    def _stored(self, item: "_HarvestItem") -> dict[str, Any]:
-        """Counts what is there now, also of a harvest that a kill interrupted before it was recorded. BadInput when the
-        stores refuse it."""
+    def _store(self, item: "_HarvestItem") -> dict[str, Any]:
+        """Add the rows to the stores, and count them; rows that were added before a kill count too. BadInput if the
+        stores refuse them."""
         stores = self._stores
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
             stores.reserve(self.measurements.study.material.all_prompts)
-            reserved, made = stores.reserved(), self._rows(item)
-            clean = [row for row in made if reserved.overlap(row.prompt) is None]  # of another study, say
+            reserved, rows_made = stores.reserved(), self._rows(item)
+            clean = [row for row in rows_made if reserved.overlap(row.prompt) is None]  # of another study, say
             rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
             stores.add(rows, reserved)
         counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
-        asked = len({row.prompt for row in made}) - len({row.prompt for row in clean})
-        return counts | {"reserved": asked, "probes": [probe.id for probe in item.sides]}
+        left_out = len({row.prompt for row in rows_made}) - len({row.prompt for row in clean})
+        return counts | {"reserved": left_out, "probes": [probe.id for probe in item.sides]}
 
     def _rows(self, item: "_HarvestItem") -> list[Row]:
-        """Pairs of the two recipes; and of each by itself, unless an earlier decision's harvest had these answers."""
+        """Rows that compare the two recipes, and rows of each by itself, unless an earlier harvest had its answers."""
         study, ruling = self.measurements.study, item.ruling
         batch = BatchSettings(
             now(), item.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session
         )
         better, worse = (self._scored(probe) for probe in item.sides)
-        had = self._had(ruling.session)
-        fresh = [one for one in (*better, *worse) if one.side.probe not in had]
+        harvested = self._harvested(ruling.session)
+        fresh = [answer for answer in (*better, *worse) if answer.side.probe not in harvested]
         return [
             *dpo_rows(better, worse, ruling, batch),
             *preference_rows(fresh, batch),
             *reward_rows(fresh, batch),
         ]
 
-    def _had(self, session: str) -> set[str]:
+    def _harvested(self, session: str) -> set[str]:
         """The probes of a session that were harvested."""
-        if session not in self._probes:
+        if session not in self._harvested_probes:
             checks = self.measurements.ledger.checks(session, HARVEST)
-            self._probes[session] = {probe for check in checks for probe in check.data.get("probes", ())}
-        return self._probes[session]
+            self._harvested_probes[session] = {probe for check in checks for probe in check.data.get("probes", ())}
+        return self._harvested_probes[session]
 
     @cached_property
     def _stores(self) -> Stores:
         return Stores(self.measurements.workspace.runs / "rl_data")
 
     def _scored(self, probe: Probe) -> list[ScoredAnswer]:
-        """The answers that have a score; what could not be judged makes no pair."""
+        """The answers that have a score."""
         study = self.measurements.study
         prompts = {prompt.id: prompt for prompt in study.material.prompts_of(HARVEST)}
         seed = sampling_seed(study.file.probe.sampling_seed, probe.seed)
@@ -173,14 +175,14 @@ class Harvest:
                 row["text"],
                 row["score"],
                 Side(
-                    "sampled",
-                    study.scorer.kind,
-                    probe.id,
-                    probe.recipe.digest,
-                    seed,
-                    row["sample"],
-                    row["components"],
-                    tuple(row["critical"]),
+                    origin="sampled",
+                    bar=study.scorer.kind,
+                    probe=probe.id,
+                    recipe=probe.recipe.digest,
+                    sampler_seed=seed,
+                    sample=row["sample"],
+                    figures=row["components"],
+                    critical=tuple(row["critical"]),
                 ),
             )
             for row in self.measurements.store.answers(probe.id)
@@ -188,20 +190,20 @@ class Harvest:
         ]
 
     def _record(self, decision: DecisionRow, kind: str, data: dict[str, Any]) -> None:
-        """Once: what the stores refuse is said once, and tried again after the next decision."""
+        """Record a harvest or a refusal, and log it, once. A refused harvest is tried again after the next decision."""
         if kind == HARVEST:
             self._waiting.pop(decision.id)
-            self._had(decision.session).update(data.get("probes", ()))
+            self._harvested(decision.session).update(data.get("probes", ()))
         if self.measurements.ledger.has_check(decision.session, kind, decision.id):
             return
-        told = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
+        message = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
         if data.get("reserved"):
-            told += f"; {data['reserved']} prompts left out, which ask what a probe or holdout prompt does"
+            message += f"; {data['reserved']} prompts left out, which are too like a probe or holdout prompt"
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
             self.measurements.ledger.record_checks(
                 CheckRow(session=decision.session, kind=kind, subject=decision.id, time=now(), data=data)
             )
-        self.measurements.note(f"HARVEST {decision.id[-3:]}: {told or 'no answers that differ enough'}")
+        self.measurements.note(f"HARVEST {decision.id[-3:]}: {message or 'no answers that differ enough'}")
 
 
 def _ruling(decision: DecisionRow, proposal: ProposalRow) -> DecidedPair:

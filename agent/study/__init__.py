@@ -1,1 +1,1 @@
-"""The study file: its schema, and what can be said of a study before anything is trained."""
+"""The study file: its schema, and the checks before anything is trained."""

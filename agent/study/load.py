@@ -57,8 +57,8 @@ class Study:
         and may change between sessions.
         """
         decides = {"model", "prompts", "target", "guards", "probe", "policy"}
-        asked = self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
-        parts = [asked, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest]
+        sections = self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
+        parts = [sections, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest]
         served = [self.file.serving.model_dump(mode="json")] if self.file.serving.kind == "endpoint" else []
         return digest_of([*parts, *served])
 

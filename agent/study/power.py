@@ -95,8 +95,8 @@ def improvements(design: Design, noise: Noise, level: float) -> dict[str, float]
     }
     if noise.judgement and not design.choices:
         twice[f"passes to {2 * design.passes}"] = replace(design, passes=2 * design.passes)
-    found = {name: predict_resolution(other, noise, 0.95, level).detectable for name, other in twice.items()}
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    detectable = {name: predict_resolution(doubled, noise, 0.95, level).detectable for name, doubled in twice.items()}
+    return dict(sorted(detectable.items(), key=lambda item: item[1]))
 
 
 ASSUMED = Noise()
@@ -150,37 +150,37 @@ def analyse_power(study: Study, workspace: Workspace) -> PowerAnalysis:
 def require_power(study: Study, workspace: Workspace) -> None:
     """BadInput if ``must_see`` under [policy] is below the smallest detectable effect of the target."""
     must_see = study.file.policy.must_see
-    found = analyse_power(study, workspace)
-    detectable = found.detectable(study.target)
+    analysis = analyse_power(study, workspace)
+    detectable = analysis.detectable(study.target)
     if must_see < detectable:
         raise BadInput(
             f"{study.path}: [policy] must_see={must_see:g} is below {detectable:.2f}, the smallest effect that is "
-            f"visible in {study.target!r} ({found.source}); raise {advice(study, found)}, or must_see"
+            f"visible in {study.target!r} ({analysis.source}); raise {advice(study, analysis)}, or must_see"
         )
 
 
-def advice(study: Study, found: PowerAnalysis) -> str:
+def advice(study: Study, analysis: PowerAnalysis) -> str:
     """What to raise to detect smaller effects in the target: with figures if the noise is assumed."""
-    if found.measured:
+    if analysis.measured:
         return (
             "confirming_seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part"
         )
-    narrower = improvements(found.designs[study.target], found.noise, _level(study.file.policy))
-    return " or ".join(f"{name} ({seen + found.smallest_effect:.2f})" for name, seen in narrower.items())
+    smaller = improvements(analysis.designs[study.target], analysis.noise, _level(study.file.policy))
+    return " or ".join(f"{name} ({effect + analysis.smallest_effect:.2f})" for name, effect in smaller.items())
 
 
 def _designs(study: Study) -> dict[str, Design]:
     probe, prompts = study.file.probe, study.material.probe_prompts
     counts = Counter(prompt.category for prompt in prompts)
-    one = Design(
+    one_prompt = Design(
         seeds=study.file.policy.confirming_seeds,
         prompts=1,
         samples=probe.samples,
         passes=study.scorer.judgements,
         choices=study.scorer.chooses,
     )
-    designs = {name: replace(one, prompts=number) for name, number in sorted(counts.items())}
-    return {**designs, OVERALL: replace(one, prompts=len(prompts), categories=len(counts))}
+    designs = {name: replace(one_prompt, prompts=number) for name, number in sorted(counts.items())}
+    return {**designs, OVERALL: replace(one_prompt, prompts=len(prompts), categories=len(counts))}
 
 
 def _level(policy: Policy) -> float:
@@ -190,12 +190,15 @@ def _level(policy: Policy) -> float:
 
 def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level: float) -> Resolution | None:
     """The resolution by the variance between seeds of earlier comparisons; None if too few of them changed anything."""
-    found = [row.comparison for row in decisions if row.comparison]
-    parts = [Spread(one["differences"][category].get("variance", 0.0), len(one["seeds"]) - 1) for one in found]
-    parts = [part for part in parts if part.variance > 0]
-    if len(parts) < FEWEST_COMPARISONS:
+    comparisons = [row.comparison for row in decisions if row.comparison]
+    spreads = [
+        Spread(comparison["differences"][category].get("variance", 0.0), len(comparison["seeds"]) - 1)
+        for comparison in comparisons
+    ]
+    spreads = [spread for spread in spreads if spread.variance > 0]
+    if len(spreads) < FEWEST_COMPARISONS:
         return None
-    error = math.sqrt(pooled(parts).variance / pairs)
+    error = math.sqrt(pooled(spreads).variance / pairs)
     normal = NormalDist()
     return Resolution(error, normal.inv_cdf(0.975) * error, -normal.inv_cdf(level) * error)
 

@@ -31,12 +31,12 @@ class Workspace:
 
     @property
     def judging(self) -> Path:
-        """Where what judging cost is counted."""
+        """The record of what judging cost."""
         return self.runs / "judging.sqlite"
 
     @property
     def resume_command(self) -> str:
-        """As a person types it where they stand."""
+        """The command that resumes, as a person types it in the current folder."""
         at = "" if self.root == Path() else f" --workspace {shlex.quote(str(self.root))}"
         return f"nightlane resume{at}"
 
@@ -67,7 +67,7 @@ class Workspace:
             yield
 
     def _locked(self, lock: TextIO) -> bool:
-        """Lock the file; a moment's patience, because ``holder`` of a status command holds it for an instant."""
+        """Lock the file; waits up to a second, because ``holder`` of a status command locks it for an instant."""
         for _ in range(20):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +80,7 @@ class Workspace:
         return False
 
     def holder(self) -> int | None:
-        """The process that holds the workspace now, or None. Whoever may read the workspace may ask."""
+        """The process that holds the workspace now, or None. It takes no more than permission to read."""
         try:
             with (self.runs / "lock").open("r", encoding="utf-8") as lock:
                 try:
@@ -90,7 +90,7 @@ class Workspace:
                     return int(text) if text.isdigit() else 0
         except PermissionError as error:
             raise BadInput(
-                f"{error.filename} says whether a session runs and you may not read it; ask its owner for permission"
+                f"{error.filename} shows whether a session runs and you may not read it; ask its owner for permission"
             ) from None
         except OSError:
             return None
@@ -99,7 +99,7 @@ class Workspace:
 
 @contextmanager
 def full_disk_reported(workspace: Workspace) -> Iterator[None]:
-    """Turn "no space left" from files or SQLite into DiskFull; all that was acknowledged is on the disk already."""
+    """Turn "no space left" from files or SQLite into DiskFull."""
     try:
         yield
     except OSError as error:
@@ -122,7 +122,7 @@ def _full(workspace: Workspace) -> DiskFull:
 ENDED_BY = {
     signal.SIGINT: "Ctrl-C",
     signal.SIGTERM: "SIGTERM",
-    signal.SIGHUP: "SIGHUP, since its terminal was closed: a night in tmux or under nohup outlives that",
+    signal.SIGHUP: "SIGHUP, since its terminal was closed: a session in tmux or under nohup survives that",
 }
 
 
@@ -133,19 +133,21 @@ class Interrupted(KeyboardInterrupt):
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal (SIGHUP) raise Interrupted in the main thread, except inside
-    ``uninterrupted``. What nohup has the process ignore stays ignored.
+    ``uninterrupted``. Under nohup, SIGHUP stays ignored.
 
-    Should a library swallow the exception (imports of C extensions do), the next ``uninterrupted`` block raises it.
+    If a library swallows the exception (imports of C extensions do), the next ``uninterrupted`` block raises it again.
     """
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        again, _Deferred.pending = _Deferred.pending is not None, Interrupted(ENDED_BY[signal.Signals(number)])
-        if not _Deferred.depth and not (again and number != signal.SIGINT):  # a shell and the kernel send theirs twice
+        repeated, _Deferred.pending = _Deferred.pending is not None, Interrupted(ENDED_BY[signal.Signals(number)])
+        if not _Deferred.depth and (
+            not repeated or number == signal.SIGINT
+        ):  # a shell and the kernel send theirs twice
             raise _Deferred.pending
 
     _Deferred.pending = None
-    heard = [number for number in ENDED_BY if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, on_signal) for number in heard}
+    handled = [number for number in ENDED_BY if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in handled}
     try:
         yield
     finally:
@@ -155,7 +157,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Finish the write in hand: an interrupt that comes inside is raised at the end of the block."""
+    """Finish the current write: an interrupt inside the block is raised at its end."""
     _Deferred.depth += 1
     try:
         yield

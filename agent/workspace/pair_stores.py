@@ -1,4 +1,4 @@
-"""``nightlane pairs``: what a person does with the stores of a workspace. Clock and login name come in here."""
+"""``nightlane pairs``: the actions of a person on the stores of a workspace. Reads the clock and the login name."""
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
@@ -37,12 +37,12 @@ QUIT: Literal["quit"] = "quit"
 Answer = ReviewAnswer | Literal["quit"]
 Show = Callable[[AnnotatedRow, int, int], None]
 Ask = Callable[[], str | None]
-Say = Callable[[str], None]
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of a file: how many of its rows or votes were new, how many there already, and which were bad."""
+    """The result of an import: the numbers of new rows or votes and of those that existed already, and the bad rows."""
 
     file: Path
     kind: str
@@ -54,7 +54,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """What a review came to. ``judged``: rows of the set that somebody judged by now, of ``needed``."""
+    """The result of a review. ``judged``: the number of rows of the set that somebody judged by now, of ``needed``."""
 
     kind: Kind
     store: str
@@ -65,7 +65,7 @@ class Reviewed:
 
 
 def open_stores(workspace: Workspace, study: Path | None = None) -> Stores:
-    """The stores of a workspace; a study's probe and holdout prompts, if one is given, are remembered there."""
+    """The stores of a workspace. The probe and holdout prompts of a study, if one is given, are reserved in them."""
     stores = Stores(workspace.runs / "rl_data")
     if study is not None:
         workspace.prepare()
@@ -74,48 +74,50 @@ def open_stores(workspace: Workspace, study: Path | None = None) -> Stores:
 
 
 def kinds_of(kind: str | None) -> tuple[Kind, ...]:
-    """The one that is named, or all."""
+    """The kind of this name, or all kinds."""
     return (kind_of(kind),) if kind else KINDS
 
 
 def vote(stores: Stores, row_id: str, choice: str, by: str | None) -> AnnotatedRow:
-    """One vote on a row, and how the row stands after it."""
+    """Vote on a row; returns the row after the vote."""
     row = stores.find(row_id)
-    stores.vote([Vote(row.id, parse_vote_choice(choice), who(by), now())])
+    stores.vote([Vote(row.id, parse_vote_choice(choice), name_or_login(by), now())])
     return stores.find(row.id)
 
 
 def listed(stores: Stores, kinds: Sequence[Kind], state: str) -> Mapping[Kind, Sequence[AnnotatedRow]]:
-    """The rows of some stores that are live, withdrawn, or all."""
+    """The rows of these stores in a state: live, withdrawn, or all."""
     if state not in STATES:
         raise BadInput(f"--state {state!r} is not known; use one of {', '.join(STATES)}")
-    found = stores.read_all(*kinds)
-    return {kind: [one for one in rows if state in ("all", one.state)] for kind, rows in found.items()}
+    stored = stores.read_all(*kinds)
+    return {kind: [row for row in rows if state in ("all", row.state)] for kind, rows in stored.items()}
 
 
 def import_file(
-    stores: Stores, path: Path, kind: str, defaults: "Defaults", by: str | None, skip_bad: bool, say: Say
+    stores: Stores, path: Path, kind: str, defaults: "Defaults", by: str | None, skip_bad: bool, note: Note
 ) -> Imported:
-    """Take the rows or votes of a file: all, or with ``skip_bad`` the good ones. ``say`` is told of each bad one."""
+    """Import the rows or votes of a file: all, or with ``skip_bad`` the good ones. ``note`` gets a line for each bad
+    row."""
     from preferences.collection.imports import read_rows, read_votes
     from probes.inputs.files import unit_of
     from probes.inputs.where import located
 
     where = located(Path(), str(path))
     if kind == VOTES:
-        rows = {one.id: one for own in stores.read_all().values() for one in own}
-        found = read_votes(where, rows, who(by), now())
+        rows = {row.id: row for stored in stores.read_all().values() for row in stored}
+        found = read_votes(where, rows, name_or_login(by), now())
     else:
         store = kind_of(kind)
-        there = stores.rows(store)
-        found = read_rows(where, store, defaults, now(), stores.reserved(), there[0].plain if there else None)
+        stored_rows = stores.rows(store)
+        plain = stored_rows[0].plain if stored_rows else None
+        found = read_rows(where, store, defaults, now(), stores.reserved(), plain)
     unit = unit_of(where)
     for row in found.bad:
-        say(f"{path}, {unit} {row.line}: {row.why}")
+        note(f"{path}, {unit} {row.line}: {row.why}")
     if found.bad and not skip_bad:
         raise BadInput(
             f"{len(found.bad)} of {len(found.bad) + len(found.rows) + len(found.votes)} rows of {path} are bad, first "
-            f"{unit} {found.bad[0].line}, and nothing was taken; mend them, or leave them out with --skip-bad"
+            f"{unit} {found.bad[0].line}, and nothing was imported; correct them, or leave them out with --skip-bad"
         )
     good = len(found.rows) + len(found.votes)
     new = stores.vote(found.votes) if kind == VOTES else len(stores.add(found.rows).new)
@@ -132,21 +134,21 @@ def audits(stores: Stores, kinds: Sequence[Kind]) -> "list[Audit]":
 
 
 def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Show, ask: Ask) -> Reviewed:
-    """Show rows one by one and record what the reviewer says of each, as it is said.
+    """Show rows one by one, and record the reviewer's verdict on each at once.
 
-    ``ask`` gives an answer, None where there are no more; an answer that is none of good, bad, skip and quit, nor the
-    beginning of one, is asked again.
+    ``ask`` returns an answer, or None at the end of the input. It is called again if the answer is not good, bad, skip
+    or quit, nor the beginning of one of these.
     """
     from preferences.store.review_queue import select_for_review
 
-    chosen = kind_of(kind) if kind else _unseen(stores)
-    found = stores.read(chosen)
-    picked, store, name = select_for_review(found, rows), set_digest(found), who(by)
-    if not picked:
+    chosen = kind_of(kind) if kind else _first_unreviewed(stores)
+    stored = stores.read(chosen)
+    selected, store, name = select_for_review(stored, rows), set_digest(stored), name_or_login(by)
+    if not selected:
         raise BadInput(f"{stores.path(chosen)} has no row to review; see nightlane pairs list --kind {chosen}")
     verdicts: list[Review] = []
-    for place, row in enumerate(picked, start=1):
-        show(row, place, len(picked))
+    for place, row in enumerate(selected, start=1):
+        show(row, place, len(selected))
         answer = _answer(ask)
         if answer == QUIT:
             break
@@ -154,28 +156,28 @@ def review(stores: Stores, kind: str | None, rows: int, by: str | None, show: Sh
         stores.review(verdicts[-1])
     after = stores.read(chosen)
     needed = min(ENOUGH_REVIEWS, len(usable_rows(after)))
-    seen = sum(is_judged(one, set_digest(after)) for one in without_copies(after))
-    return Reviewed(chosen, store, tuple(verdicts), seen, needed, stores.reviewed(chosen))
+    judged = sum(is_judged(row, set_digest(after)) for row in without_copies(after))
+    return Reviewed(chosen, store, tuple(verdicts), judged, needed, stores.reviewed(chosen))
 
 
 def _answer(ask: Ask) -> Answer:
     while (text := ask()) is not None:
         word = text.strip().lower()
-        found: Sequence[Answer] = [one for one in (*REVIEW_ANSWERS, QUIT) if word and one.startswith(word)]
-        if found:
-            return found[0]
+        answers: Sequence[Answer] = [answer for answer in (*REVIEW_ANSWERS, QUIT) if word and answer.startswith(word)]
+        if answers:
+            return answers[0]
     return QUIT
 
 
-def _unseen(stores: Stores) -> Kind:
-    """The first store with rows that nobody has looked at, or else with rows."""
+def _first_unreviewed(stores: Stores) -> Kind:
+    """The first store with rows that nobody has reviewed, or else the first with rows."""
     order: tuple[Kind, ...] = ("dpo", "orpo", "preference", "reward")
-    held = [kind for kind in order if any(one.used for one in stores.read(kind))]
-    return next((kind for kind in held if not stores.reviewed(kind)), held[0] if held else order[0])
+    filled = [kind for kind in order if any(row.used for row in stores.read(kind))]
+    return next((kind for kind in filled if not stores.reviewed(kind)), filled[0] if filled else order[0])
 
 
 def _prompts(study: Path) -> Sequence[Prompt]:
-    """Of a study file, or of a file of prompts."""
+    """The prompts of a study file, or of a file of prompts."""
     if study.suffix != ".toml":
         return load_prompts(study)
     from agent.study.load import load_study
@@ -183,13 +185,13 @@ def _prompts(study: Path) -> Sequence[Prompt]:
     return load_study(study).material.all_prompts
 
 
-def who(by: str | None) -> str:
-    """The name that was given, or who is at the terminal."""
+def name_or_login(by: str | None) -> str:
+    """The name that was given, or the login name."""
     if by is not None:
         if by.strip():
             return by.strip()
-        raise BadInput("--by is somebody's name and is empty; give one, or leave it out to be called by your login")
+        raise BadInput("--by is empty; give a name, or leave it out to use your login name")
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        raise BadInput("this user has no name here; say who you are with --by NAME") from None
+        raise BadInput("this user has no login name; give a name with --by NAME") from None

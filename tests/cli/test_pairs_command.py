@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from some_answers import everyday, standing
 from some_rows import ASKED, TIME, pair, prompts, reward, stores, talk
 
-from agent.workspace.pair_stores import Reviewed, review, who
+from agent.workspace.pair_stores import Reviewed, name_or_login, review
 from common.errors import BadInput
 from preferences.certify.certificate import GATES
 from preferences.store.annotations import AnnotatedRow, Review
@@ -251,17 +251,17 @@ def test_a_review_goes_by_pipe_and_shows_both_sides_next_to_each_other(tmp_path:
 
 
 def test_who_has_no_login_name_says_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert who(None)
-    assert who(" ann ") == "ann"
-    with pytest.raises(BadInput, match="--by is somebody's name"):
-        who(" ")
+    assert name_or_login(None)
+    assert name_or_login(" ann ") == "ann"
+    with pytest.raises(BadInput, match="--by is empty"):
+        name_or_login(" ")
 
     def nobody() -> str:
         raise OSError
 
     monkeypatch.setattr("getpass.getuser", nobody)
     with pytest.raises(BadInput, match="--by NAME"):
-        who(None)
+        name_or_login(None)
 
 
 # what a terminal is shown

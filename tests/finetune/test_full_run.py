@@ -57,7 +57,7 @@ def test_a_run_moves_the_adapter_and_says_what_it_was(
 ) -> None:
     plan = ready(tmp_path, tiny_folder, recipe={"objective": objective})
     manifest, steps = ran(plan)
-    out, recipe = tmp_path / "out", plan.asked.recipe
+    out, recipe = tmp_path / "out", plan.request.recipe
     assert {path.name for path in out.iterdir()} == {"recipe.toml", "train.jsonl", "adapter", "finetune.json"}
     saved = load_file(out / "adapter" / "adapter_model.safetensors")
     second = [value for name, value in saved.items() if "lora_B" in name]
@@ -91,10 +91,10 @@ def test_a_run_of_as_many_steps_trains_what_a_probe_trains(tmp_path: Path, tiny_
     base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
     files = {"broken": "broken.jsonl", "mined": "mined/train.jsonl", "good": "good.jsonl"}
     sources = {name: load_source(name, tmp_path / file) for name, file in files.items()}
-    rows = order(plan.asked.recipe, sources, plan.rows, 42)
+    rows = order(plan.request.recipe, sources, plan.rows, 42)
     probe = tmp_path / "probe"
     probe.mkdir()
-    train(base, [TrainingJob(plan.asked.recipe, rows, 42, probe, lambda *_: None)], tiny.material(tmp_path).probe)
+    train(base, [TrainingJob(plan.request.recipe, rows, 42, probe, lambda *_: None)], tiny.material(tmp_path).probe)
     name = "adapter/adapter_model.safetensors"
     assert (probe / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
@@ -107,7 +107,7 @@ def test_on_top_of_an_sft_adapter_one_adapter_holds_both(tmp_path: Path, tiny_fo
     get_peft_model(bare.model, lora).save_pretrained(tmp_path / "sft")
     settings = ModelSettings(path="model", adapter="sft")
     plan = ready(tmp_path, tiny_folder)
-    plan = replace(plan, asked=replace(plan.asked, material=replace(plan.asked.material, model=settings)))
+    plan = replace(plan, request=replace(plan.request, material=replace(plan.request.material, model=settings)))
     manifest, _ = ran(plan)
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} >= {"adapter", "combined", "finetune.json"}
@@ -131,8 +131,8 @@ def test_on_top_of_an_sft_adapter_one_adapter_holds_both(tmp_path: Path, tiny_fo
 def fails(plan: Plan) -> NightlaneError:
     with pytest.raises(NightlaneError) as told:
         ran(plan)
-    assert not is_complete(plan.asked.folder)
-    assert (plan.asked.folder / "recipe.toml").exists()
+    assert not is_complete(plan.request.folder)
+    assert (plan.request.folder / "recipe.toml").exists()
     return told.value
 
 
@@ -183,7 +183,7 @@ def test_what_the_machine_lacks_is_told_and_a_defect_keeps_its_own_error(
     plan = ready(tmp_path, tiny_folder)
     with pytest.raises(kind, match=told):
         ran(plan)
-    assert not is_complete(plan.asked.folder)
+    assert not is_complete(plan.request.folder)
 
 
 def test_a_folder_without_a_model_is_refused_before_anything_is_written(tmp_path: Path, threads: None) -> None:

@@ -21,7 +21,7 @@ MOST_NAMED = 3
 
 def plan_text(plan: Plan) -> str:
     """Which recipe, how many steps, and each source with its review."""
-    asked = plan.asked
+    asked = plan.request
     lines = [
         f"recipe {asked.recipe.digest}: {plain(asked.origin)}",
         f"{count(plan.steps, 'step')} of {count(asked.recipe.effective_batch, 'row')}, seed {asked.seed}",

@@ -121,7 +121,7 @@ def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(
     log.chmod(0o644)
     (workspace / "runs" / "lock").chmod(0o600)
     code, said = typed(workspace, "status")
-    assert (code, "says whether a session runs and you may not read it" in said) == (2, True)
+    assert (code, "shows whether a session runs and you may not read it" in said) == (2, True)
     (workspace / "runs" / "lock").chmod(0o644)
     outcome = next((workspace / "runs").glob("probe-*/outcome.json"))
     outcome.chmod(0o600)

@@ -41,7 +41,7 @@ class Disk:
 
 
 def study(folder: Path) -> Study:
-    """All candidates of a round of six are confirmed, disguises among them, so that some are decided long before
+    """All candidates of a round of six are confirmed, A/A tests among them, so that some are decided long before
     others."""
     return nights.study(
         folder,
@@ -135,11 +135,11 @@ def test_what_was_decided_when_the_budget_ended_has_its_row(
     for name, row in rows(undisturbed).items():
         if row.turn <= 0:
             continue
-        disguised = undisturbed.proposals[row.id].lane == CALIBRATION
+        is_aa_test = undisturbed.proposals[row.id].lane == CALIBRATION
         looked = [pair for pair in sorted(needed(undisturbed, row)) if pair in there]
         if row.reason != "overtaken" and set(looked) == needed(undisturbed, row):
             assert gist(found[name]) == gist(row)
-        elif len(looked) >= FIRST and not disguised:
+        elif len(looked) >= FIRST and not is_aa_test:
             assert found[name].status == "DISCARD"
             assert found[name].reason in ("budget", row.reason)
             assert "larger budget" in " ".join(explain(workspace, name).notes) or row.reason == "overtaken"

@@ -74,7 +74,7 @@ def test_a_resolved_decision_gives_rows_of_the_better_recipe_against_the_worse(t
     assert {row.row.provenance.decision for row in found["dpo"]} <= resolved(tmp_path) == set(checks(tmp_path))
 
 
-def test_open_decisions_crashes_and_disguises_give_nothing(tmp_path: Path) -> None:
+def test_open_decisions_crashes_and_aa_tests_give_nothing(tmp_path: Path) -> None:
     """No order makes a difference, but for one with which training diverges."""
 
     class Cliff(World):

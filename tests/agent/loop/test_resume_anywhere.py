@@ -151,7 +151,7 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    """A survey, rounds of two, disguises, a CRASH, two KEEPs of which the second does not hold, harvests."""
+    """A survey, rounds of two, A/A tests, a CRASH, two KEEPs of which the second does not hold, harvests."""
     folder = tmp_path_factory.mktemp("night")
     asked = nights.study(
         folder / "study",

@@ -58,12 +58,12 @@ def test_candidates_of_a_round_share_the_baselines_replicates(tmp_path: Path) ->
     assert len({probe.seed for probe in baseline}) == len(baseline) == max(3, screened)
 
 
-def test_a_disguised_baseline_is_decided_on_and_never_kept(tmp_path: Path) -> None:
+def test_an_aa_test_is_decided_on_and_never_kept(tmp_path: Path) -> None:
     study = study_of(tmp_path, "disguised = 0.5\nhopeless = 0.0\nholdout_seeds = 0", "decisions = 12")
     play(study, tmp_path, World(lambda recipe, split: 0.0, 0.5))
-    posed = [(decision, proposal) for decision, proposal in recorded(tmp_path) if proposal.lane == CALIBRATION]
-    assert len(posed) >= 3
-    for decision, proposal in posed:
+    aa_tests = [(decision, proposal) for decision, proposal in recorded(tmp_path) if proposal.lane == CALIBRATION]
+    assert len(aa_tests) >= 3
+    for decision, proposal in aa_tests:
         assert (decision.status, decision.reason) in (("DISCARD", "calibration"), ("DISCARD", "false_alarm"))
         assert proposal.child == proposal.parent == decision.incumbent
         assert decision.comparison is not None
@@ -73,8 +73,8 @@ def test_a_disguised_baseline_is_decided_on_and_never_kept(tmp_path: Path) -> No
     assert study.start.digest not in real
 
 
-def test_a_disguised_baseline_that_would_have_been_kept_is_a_false_alarm(tmp_path: Path) -> None:
-    """The disguise has seeds of its own: a world that favours them shows what is counted."""
+def test_an_aa_test_that_would_have_been_kept_is_a_false_alarm(tmp_path: Path) -> None:
+    """An A/A candidate has seeds of its own: a world that favours them shows what is counted."""
     study = study_of(tmp_path, "disguised = 0.5\nholdout_seeds = 0", "decisions = 8")
     from agent.loop.seeds import Seeds
 
@@ -90,9 +90,9 @@ def test_a_disguised_baseline_that_would_have_been_kept_is_a_false_alarm(tmp_pat
             return [[value + 2.0 * (probe.seed in lucky) for value in own] for own in found]
 
     play(study, tmp_path, Lucky(lambda recipe, split: 0.0))
-    posed = [decision for decision, proposal in recorded(tmp_path) if proposal.lane == CALIBRATION]
-    assert [decision.reason for decision in posed] == ["false_alarm"] * len(turns)
-    assert {decision.status for decision in posed} == {"DISCARD"}
+    aa_tests = [decision for decision, proposal in recorded(tmp_path) if proposal.lane == CALIBRATION]
+    assert [decision.reason for decision in aa_tests] == ["false_alarm"] * len(turns)
+    assert {decision.status for decision in aa_tests} == {"DISCARD"}
 
 
 def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path: Path) -> None:
@@ -346,6 +346,6 @@ def test_what_goes_further_the_way_of_a_broken_guard_is_not_tried_in_that_sessio
     assert broken
     for rate, turn in broken:
         assert not [p for p, _ in tried if p.turn > turn and float(str(p.after)) >= rate]
-    posed = [d.course for d, p in recorded(tmp_path) if p.lane == CALIBRATION]
-    assert posed
-    assert all(course is not None and course["account"]["move"] for course in posed)
+    aa_tests = [d.course for d, p in recorded(tmp_path) if p.lane == CALIBRATION]
+    assert aa_tests
+    assert all(course is not None and course["account"]["move"] for course in aa_tests)

@@ -79,7 +79,7 @@ CASES = {
     "no checks at the end": Case(policy(holdout_seeds="0"), frozenset({"RETRACT"})),
     "answers chosen by the session": Case(policy(most_samples="8")),
     "a survey": Case(policy(survey="12")),
-    "disguises": Case({**policy(disguised="0.5"), "budget": {"decisions": "12"}}),
+    "A/A tests": Case({**policy(disguised="0.5"), "budget": {"decisions": "12"}}),
     "fewest pairs": Case(policy(confirming_seeds="2", screening_seeds="2")),
     "nothing hopeless": Case(policy(hopeless="0.0")),
     "all promising": Case(policy(hopeless="0.0", promising="0.001")),

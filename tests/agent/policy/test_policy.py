@@ -172,7 +172,7 @@ def test_the_error_of_the_night_is_never_overdrawn_and_a_keep_makes_it_good() ->
     assert kept.error_left == POLICY.later_error
 
 
-def test_a_disguised_candidate_spends_nothing_but_teaches_noise() -> None:
+def test_an_aa_test_spends_nothing_but_teaches_noise() -> None:
     quiet = known([account(0.0125, disguised=True)], {}, "imports", POLICY)
     assert quiet.error_left == POLICY.night_error
     assert quiet.spreads["imports"].freedom == 1 + 3
