@@ -62,7 +62,7 @@ def whole_folder(folder: Path, what: str) -> Iterator[Path]:
         raise BadInput(f"{folder} is not an empty folder, and {what} is written to one; name a new one")
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clean(folder)
+    _remove_leftovers(folder)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=ENDING, dir=folder.parent))
     try:
         with _locked(partial):
@@ -77,11 +77,11 @@ def whole_folder(folder: Path, what: str) -> Iterator[Path]:
         raise
 
 
-def _clean(folder: Path) -> None:
+def _remove_leftovers(folder: Path) -> None:
     """Remove hidden folders that no running process fills."""
-    for left in folder.parent.glob(f".{folder.name}.*{ENDING}"):
-        with contextlib.suppress(OSError), _locked(left):
-            shutil.rmtree(left)
+    for leftover in folder.parent.glob(f".{folder.name}.*{ENDING}"):
+        with contextlib.suppress(OSError), _locked(leftover):
+            shutil.rmtree(leftover)
 
 
 @contextmanager

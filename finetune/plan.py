@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from common.errors import BadInput
-from finetune.length import resolve_steps
 from finetune.review import ReviewState, require_reviewed, review_state
 from lanes import Recipe
 from preferences.store.stores import Stores
@@ -16,6 +16,9 @@ from probes.inputs.training_rows import Pair, check_overlap, quotas
 from probes.model.compatibility import Requirements, require_fit
 from probes.model.load import locate
 from probes.rendering.row_check import count, refused_rows
+
+EPOCHS = 3.0
+MOST_STEPS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -108,3 +111,26 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
 def require_empty(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} is not an empty folder, and a full-length run is written to one; name a new one")
+
+
+def resolve_steps(rows: int, batch: int, steps: int | None = None, epochs: float | None = None) -> int:
+    """``steps``, or the steps of so many epochs (3 if neither is given).
+
+    An epoch is as many rows as all sources of the mixture have together, ``rows``; the mixture decides how many of them
+    come from each source. E epochs are the fewest steps whose batches of ``batch`` rows hold E times ``rows``. BadInput
+    if both are given, or if the length is out of bounds.
+    """
+    if steps is not None and epochs is not None:
+        raise BadInput(
+            f"a run's length is given in steps or in epochs, and --steps {steps} and --epochs {epochs:g} were given; "
+            "leave one out"
+        )
+    epochs = EPOCHS if epochs is None else epochs
+    if not 0 < epochs <= MOST_STEPS:
+        raise BadInput(f"--epochs {epochs:g} must be above 0 and at most {MOST_STEPS}; give 3 say")
+    steps = steps if steps is not None else max(1, ceil(round(epochs * rows, 6) / batch))
+    if not 0 < steps <= MOST_STEPS:
+        raise BadInput(
+            f"a run of {steps} steps is outside [1, {MOST_STEPS}]; give --steps or --epochs a smaller number"
+        )
+    return steps

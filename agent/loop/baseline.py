@@ -86,8 +86,8 @@ class Baseline:
         )
         visible = visible_effect(readings, components, study.target, floor, policy)
         self._record(floor.samples, floor_data(floor, components, visible))
-        measurements.note(noise_message(components, study.target, visible))
-        measurements.note(f"FLOOR {floor.why}")
+        measurements.log(noise_message(components, study.target, visible))
+        measurements.log(f"FLOOR {floor.why}")
 
     def _record(self, samples: int, data: Mapping[str, Any]) -> None:
         """Record the noise floor; from here on the probe key has its number of answers."""

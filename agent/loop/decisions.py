@@ -131,7 +131,7 @@ class Decisions:
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
             self.measurements.ledger.record_decisions([(row, event_text(row)) for row in rows])
         for row in rows:
-            self.measurements.note.watcher.decided(row)
+            self.measurements.log.watcher.decided(row)
 
     def _cost(self) -> float | None:
         """The dollars since the session's last row, so that the rows add up; None if the study gives no prices."""

@@ -57,7 +57,7 @@ class FinalChecks:
                     retracted.add(retraction.kept.id)
                     last = retraction.incumbent
             except BudgetSpent as error:
-                self.measurements.note(f"SKIPPED the {name} check: {error}")
+                self.measurements.log(f"SKIPPED the {name} check: {error}")
             self.measurements.reserve = 0
             keeps = [(decision, proposal) for decision, proposal in keeps if decision.id not in retracted]
 
@@ -142,7 +142,7 @@ class FinalChecks:
         data = make()
         ledger.record_checks(CheckRow(session=session, kind=kind, subject=subject, time=now(), data=data))
         about = f" {subject.removeprefix(f'{session}-')}" if subject else ""
-        self.measurements.note(f"{kind.upper()}{about}: {data['verdict']}{_figures(data, self.terms.target)}")
+        self.measurements.log(f"{kind.upper()}{about}: {data['verdict']}{_figures(data, self.terms.target)}")
         return data
 
 

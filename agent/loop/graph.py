@@ -44,7 +44,7 @@ def run_loop(session: Session, checkpoints: Path) -> None:
     }
     ledger, row = session.measurements.ledger, session.row
     if problem := _problem(checkpoints, thread, ledger, row):
-        session.measurements.note(f"{checkpoints} {problem} and is set aside; the ledger knows what was done")
+        session.measurements.log(f"{checkpoints} {problem} and is set aside; the ledger knows what was done")
         for name in (checkpoints.name, f"{checkpoints.name}-wal", f"{checkpoints.name}-shm"):
             if checkpoints.with_name(name).exists():
                 set_aside(checkpoints.with_name(name))

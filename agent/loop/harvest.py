@@ -71,7 +71,7 @@ class Harvest:
         try:
             self.measurements.measure(f"harvest of {turns}", probes, with_answers=probes)
         except BudgetSpent as error:
-            self.measurements.note.watcher.note(f"the harvest of {turns} is left out: {error}")
+            self.measurements.log.watcher.note(f"the harvest of {turns} is left out: {error}")
             return
         for item in items:
             try:
@@ -203,7 +203,7 @@ class Harvest:
             self.measurements.ledger.record_checks(
                 CheckRow(session=decision.session, kind=kind, subject=decision.id, time=now(), data=data)
             )
-        self.measurements.note(f"HARVEST {decision.id[-3:]}: {message or 'no answers that differ enough'}")
+        self.measurements.log(f"HARVEST {decision.id[-3:]}: {message or 'no answers that differ enough'}")
 
 
 def _ruling(decision: DecisionRow, proposal: ProposalRow) -> DecidedPair:

@@ -53,7 +53,7 @@ class Measurements:
     runner: Runner
     store: ProbeStore
     judge_monitor: JudgeMonitor
-    note: SessionLog
+    log: SessionLog
     reserve: int = 0
     pause: Callable[[float], None] = field(default_factory=lambda: time.sleep)
     period: float = field(init=False)
@@ -62,7 +62,7 @@ class Measurements:
 
     def __post_init__(self) -> None:
         self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
-        self.judge_monitor.on_note = self.note_and_publish
+        self.judge_monitor.on_note = self.log_and_publish
         self._result_files = ResultFiles(self.ledger, self.workspace.root)
 
     def measure_pairs(self, title: str, pairs: Sequence[Pair]) -> None:
@@ -96,7 +96,7 @@ class Measurements:
         """The outcome of a measured probe. If its directory is gone or damaged, the probe runs again, whatever the
         budget: it was paid for, and no decision that rests on it can be made without it."""
         if self._stored_outcome(probe) is None:
-            self.note(f"probe {probe.id} is gone or damaged in {self.workspace.runs} and is run again")
+            self.log(f"probe {probe.id} is gone or damaged in {self.workspace.runs} and is run again")
             self._require_unchanged()
             self._run(f"probe {probe.id} again", [probe])
         outcome = self._stored_outcome(probe)
@@ -126,7 +126,7 @@ class Measurements:
     # running probes
 
     def _run(self, title: str, missing: Sequence[Probe]) -> None:
-        self.note.watcher.measuring(title, missing)
+        self.log.watcher.measuring(title, missing)
         try:
             self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
         except BadInput:  # a worker that started just then may have read a file that was half saved
@@ -137,9 +137,9 @@ class Measurements:
 
     def _on_progress(self, progress: Progress) -> None:
         """Show a worker's progress. Its notes go to the log, and check the budget: it may wait long for a server."""
-        self.note.watcher.progress(progress)
+        self.log.watcher.progress(progress)
         if progress.note:
-            self.note_and_publish(progress.note)
+            self.log_and_publish(progress.note)
 
     def _store_outcome(self, probe: Probe, outcome: Outcome) -> None:
         """Make an outcome durable at once, so that a kill costs only the probes in flight."""
@@ -153,8 +153,8 @@ class Measurements:
             self.store.put(probe, outcome)
         self._readings.pop(probe, None)
 
-    def note_and_publish(self, note: str) -> None:
-        self.note(note)
+    def log_and_publish(self, text: str) -> None:
+        self.log(text)
         self.publish()
         self._require_budget()
 
@@ -162,7 +162,7 @@ class Measurements:
         """Bring results.tsv and progress.log in step. A file that cannot be written is noted and ends nothing."""
         with uninterrupted(), full_disk_reported(self.workspace):
             for message in self._result_files.publish():
-                self.note(message)
+                self.log(message)
 
     # budget
 

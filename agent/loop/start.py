@@ -160,7 +160,7 @@ class _Opened:
             runner=self.runner,
             store=ProbeStore(self.workspace.runs),
             judge_monitor=self.judge_monitor,
-            note=self.log,
+            log=self.log,
             reserve=2 * self.study.file.policy.holdout_seeds,
         )
         seeds = Seeds(self.study.file.probe.seeds, self.ledger.sessions_before(row.id), row.seed)
@@ -233,7 +233,7 @@ def _run(session: Session) -> None:
             run_loop(session, folder / "checkpoint.sqlite")
     except Interrupted as interrupt:
         with uninterrupted(), full_disk_reported(workspace):
-            measurements.note(f"INTERRUPTED by {interrupt}")
+            measurements.log(f"INTERRUPTED by {interrupt}")
             measurements.publish()
         raise
     finally:

@@ -131,7 +131,7 @@ class Survey:
             if owner == row.id:
                 self._waves(start, number)
         except BudgetSpent as error:
-            self.measurements.note(f"SURVEY ended: {error}")
+            self.measurements.log(f"SURVEY ended: {error}")
         study = self.measurements.study
         found = surveyed(ledger.checks(owner, SURVEY), study.lanes, (study.target, *study.guards))
         ledger.record_checks(CheckRow(session=row.id, kind=SURVEYED, subject=owner, time=now(), data=found.data()))
@@ -207,7 +207,7 @@ class Survey:
         ]
         measurements.ledger.record_checks(*checks)
         lost = sum(bool(check.data["failure"]) for check in checks)
-        measurements.note(
+        measurements.log(
             f"SURVEY wave {wave + 1} of {WAVES}: {len(checks)} recipes around the starting one"
             + (f", {lost} failed" if lost else "")
         )

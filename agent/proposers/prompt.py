@@ -36,7 +36,7 @@ def briefing(situation: Situation) -> str:
         f"# Lanes\n{lanes}. This turn belongs to the lane {situation.lane!r}.\n\n"
         f"# Incumbent\n{incumbent}\n\n"
         f"{MOVES_HEADING}\n{moves}\n\n"
-        f"# What all comparisons together let expect, best first\n{_expected(situation)}\n\n"
+        f"# Expected effects, estimated from all comparisons together, best first\n{_expected(situation)}\n\n"
         f"# History\n{_history(situation)}\n\n"
         f"# Budget left\n{situation.budget_left}\n"
     )
@@ -75,7 +75,7 @@ def _expected(situation: Situation) -> str:
         f"| {moves[place][0]} | {show(moves[place][1])} | {mean[place]:+.2f} | {covariance[place, place] ** 0.5:.2f} |"
         for place in best
     ]
-    return "\n".join(["| knob | value | target delta | give or take |", "|---|---|---|---|", *rows])
+    return "\n".join(["| knob | value | target delta | standard deviation |", "|---|---|---|---|", *rows])
 
 
 def _history(situation: Situation) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
-from finetune.length import EPOCHS, resolve_steps
+from finetune.plan import EPOCHS, resolve_steps
 
 
 @given(st.integers(1, 100_000), st.integers(1, 512), st.integers(1, 20))

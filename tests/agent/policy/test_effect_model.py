@@ -169,7 +169,11 @@ def test_a_knob_without_a_comparison_is_optunas_to_set() -> None:
 
 def test_the_language_model_is_told_what_comparisons_expect_best_first() -> None:
     said = briefing(situations.situation(response=response_of_beta(0.5)))
-    rows = said.partition("# What all comparisons together let expect")[2].partition("\n\n")[0].splitlines()[3:]
+    rows = (
+        said.partition("# Expected effects, estimated from all comparisons together")[2]
+        .partition("\n\n")[0]
+        .splitlines()[3:]
+    )
     figures = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert {knob for knob, *_ in figures} == {"beta"}
     means = [float(mean) for _, _, mean, _ in figures]
