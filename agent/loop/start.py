@@ -123,9 +123,11 @@ def resume(
             opened.session(row, key, proposers, write_report).close(ended)
             return row.id
         if key.digest != row.key:
+            began = ProbeStore(workspace.runs).key(row.key)
+            differences = began.differences(key) if began else "the model, data, prompts, scorer or software differs"
             raise StudyChanged(
-                f"the probe key of session {row.id} is {row.key} and the model, data, prompts, scorer or software "
-                f"now make it {key.digest}; put back what changed and resume, or begin a new session"
+                f"a session goes on under the probe key that it began with, and since {row.id} began {differences}; "
+                f"put back what changed and resume, or begin a new session"
             )
         log.record_in(ledger, row.id)
         ledger.set_limits(row.id, vars(overrides))

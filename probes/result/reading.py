@@ -31,14 +31,18 @@ class ProbeKey:
         return digest_of(asdict(self))
 
     def require_equal(self, other: "ProbeKey") -> None:
-        """UnlikeReadings names the first part that differs."""
-        for part in fields(self):
-            mine, theirs = getattr(self, part.name), getattr(other, part.name)
-            if mine != theirs:
-                raise UnlikeReadings(
-                    f"readings are compared only under an equal probe key and {part.name} differs "
-                    f"({mine} against {theirs}); measure both sides anew"
-                )
+        """UnlikeReadings names the parts that differ."""
+        if differences := self.differences(other):
+            raise UnlikeReadings(
+                f"readings are compared only under an equal probe key and {differences}; measure both sides anew"
+            )
+
+    def differences(self, other: "ProbeKey") -> str:
+        """The parts that differ, with both values, as the middle of a sentence; "" for equal keys."""
+        pairs = [(part.name, getattr(self, part.name), getattr(other, part.name)) for part in fields(self)]
+        return " and ".join(
+            f"{name} differs ({mine} against {theirs})" for name, mine, theirs in pairs if mine != theirs
+        )
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any
 
 from common.errors import UnlikeReadings
 from common.files import sync, write_durably, write_flushed
-from probes.result.reading import Outcome, Probe, Reading, outcome_from_json, outcome_to_json
+from probes.result.reading import Outcome, Probe, ProbeKey, Reading, outcome_from_json, outcome_to_json
 
-MANIFEST, ANSWERS, ADAPTER = "outcome.json", "answers.jsonl", "adapter"
+IDENTITY, MANIFEST, ANSWERS, ADAPTER = "probe.json", "outcome.json", "answers.jsonl", "adapter"
 OWN_DIGEST = ', "sha256": "'
 DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """Raised when a file is missing, cut off or damaged."""
@@ -37,7 +37,7 @@ class ProbeStore:
         that a person removed to save room may be missing."""
         directory = self.directory(probe.id)
         try:
-            recorded = json.loads((directory / "probe.json").read_text(encoding="utf-8"))
+            recorded = json.loads((directory / IDENTITY).read_text(encoding="utf-8"))
             manifest = read_manifest(directory)
             torn = any(_size(directory / path) not in (None, size) for path, (size, _) in _files(manifest).items())
             return outcome_from_json(manifest) if recorded == self._identity(probe) and not torn else None
@@ -53,6 +53,17 @@ class ProbeStore:
             raise
         except DAMAGED:
             return None
+
+    def key(self, digest: str) -> ProbeKey | None:
+        """The probe key with this digest, from the first probe that was measured under it; None if there is none."""
+        for path in sorted(self.runs.glob(f"probe-*/{IDENTITY}")):
+            try:
+                key = ProbeKey(**json.loads(path.read_text(encoding="utf-8"))["key"])
+            except DAMAGED:
+                continue
+            if key.digest == digest:
+                return key
+        return None
 
     def answers(self, probe_id: str) -> list[dict[str, Any]]:
         """The rows of answers.jsonl, in the order of the reading's scores; none if the file is missing or damaged."""
@@ -78,7 +89,7 @@ class ProbeStore:
         directory = self.directory(probe.id)
         directory.mkdir(parents=True, exist_ok=True)
         write_flushed(directory / "recipe.toml", probe.recipe.to_toml())
-        write_flushed(directory / "probe.json", json.dumps(self._identity(probe), indent=1) + "\n")
+        write_flushed(directory / IDENTITY, json.dumps(self._identity(probe), indent=1) + "\n")
         files = [path for path in (directory / ANSWERS, *sorted((directory / ADAPTER).glob("*"))) if path.is_file()]
         for path in (*files, directory / "levels.json", directory / ADAPTER, directory, self.runs):
             sync(path)

@@ -180,8 +180,8 @@ def test_an_interrupted_session_goes_on_and_ends_as_if_it_had_not_been(
     [
         ("study.toml", "arithmetic = 1.5", "arithmetic = 2.5", "no longer asks"),
         ("study.toml", "steps = 20", "steps = 21", "no longer asks"),
-        ("prompts.jsonl", "# lists 0 for probe", "# lists zero for probe", "probe key"),
-        ("good.jsonl", "x * 3", "x * 4", "probe key"),
+        ("prompts.jsonl", "# lists 0 for probe", "# lists zero for probe", r"began prompts differs \("),
+        ("good.jsonl", "x * 3", "x * 4", r"began data differs \("),
     ],
 )
 def test_a_study_that_changed_is_not_resumed(
