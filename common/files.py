@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import filecmp
 import os
 import shutil
 import tempfile
@@ -30,12 +31,65 @@ def write_flushed(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def copy_durably(source: Path, target: Path) -> None:
+    """Copy a file; the copy is on the disk completely or not at all."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    with source.open("rb") as content, temporary.open("wb") as stream:
+        shutil.copyfileobj(content, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(target)
+    sync(target.parent)
+
+
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file, so that a new one can be written and nothing is lost; returns the new path."""
-    names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
-    aside = next(name for name in names if not name.exists())
+    """Rename a damaged file or folder that is not needed any more; returns the new path."""
+    aside = next(name for name in names_aside(path) if not name.exists())
     path.rename(aside)
+    sync(path.parent)
     return aside
+
+
+def copy_aside(path: Path) -> Path:
+    """Keep a durable copy of a damaged file and leave the file in its place, until a complete new one replaces it;
+    returns the copy's path. A copy from a repair that was cut off is used again."""
+    aside = next(name for name in names_aside(path) if not name.exists() or _is_copy(name, path))
+    if not aside.exists():
+        copy_durably(path, aside)
+    return aside
+
+
+def set_database_aside(path: Path) -> Path:
+    """Move a damaged SQLite file away with its write-ahead log; returns the new path. Both are copied before one is
+    removed, since SQLite deletes a log without its database, and a database without its log lacks the last rows."""
+    if path.is_dir():
+        return set_aside(path)
+    aside = next(name for name in names_aside(path) if not name.exists())
+    if (log := path.with_name(f"{path.name}-wal")).is_file():
+        copy_durably(log, aside.with_name(f"{aside.name}-wal"))
+    copy_durably(path, aside)
+    path.unlink()
+    remove_log(path)
+    return aside
+
+
+def remove_log(path: Path) -> None:
+    """Remove the files that SQLite keeps beside a database, which would be replayed into a new one in its place."""
+    for name in (f"{path.name}-wal", f"{path.name}-shm"):
+        if (beside := path.with_name(name)).is_dir():
+            set_aside(beside)
+        else:
+            beside.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def names_aside(path: Path) -> Iterator[Path]:
+    """The names that a damaged file may be kept under, in order."""
+    return (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
+
+
+def _is_copy(copy: Path, path: Path) -> bool:
+    return copy.is_file() and filecmp.cmp(copy, path, shallow=False)
 
 
 def sync(path: Path) -> None:

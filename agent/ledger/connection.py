@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from agent.ledger.file import create_ledger, damage_error, is_damage, no_session_error
+from agent.ledger.file import (
+    create_ledger,
+    damage_error,
+    finish_repair,
+    is_damage,
+    no_session_error,
+    repair_is_unfinished,
+    unfinished_repair_message,
+)
 from agent.ledger.tables import SCHEMA
 from common import row_digests
 from common.errors import BadInput
@@ -57,10 +65,13 @@ class LedgerDatabase:
     """The opened file of a ledger. ``read_only`` never creates or locks anything."""
 
     def __init__(self, path: Path, read_only: bool) -> None:
+        if read_only and repair_is_unfinished(path):
+            raise BadInput(f"{path} {unfinished_repair_message(path)}")
         if read_only and not path.exists():
             raise no_session_error(path)
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
+            finish_repair(path)
             create_ledger(path, SCHEMA)
         self.path = path
         self._db = _connect(path, read_only)

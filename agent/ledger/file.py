@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import BadInput
-from common.files import sync
+from common.files import remove_log, set_aside, sync
 
 SMALLEST = 512
 """Bytes of the smallest SQLite file with a table. A shorter file was cut off while it was created and holds nothing."""
+
+
+REPAIRED = "ledger-repaired"
+"""The folder of a repaired ledger, complete from the moment it appears, until it has replaced the damaged one."""
 
 
 def damage_error(path: Path, why: object) -> BadInput:
@@ -22,11 +26,17 @@ def damage_error(path: Path, why: object) -> BadInput:
 
 def repair_hint(path: Path) -> str:
     """How a person salvages the rows that can be read."""
-    return f"take over what can be read of it with nightlane doctor --repair --workspace {_root(path)}"
+    return f"take over what can be read of it with {repair_command(path)}"
+
+
+def repair_command(path: Path) -> str:
+    return f"nightlane doctor --repair --workspace {_root(path)}"
 
 
 def holds_sessions(path: Path) -> bool:
     """Whether there is a ledger; a file that was cut off while it was created does not count."""
+    if repair_is_unfinished(path):
+        return True  # whoever opens it finishes the repair, or says what is wrong
     try:
         if path.stat().st_size < SMALLEST:
             return False
@@ -79,6 +89,31 @@ def no_session_error(path: Path) -> BadInput:
     note = f" ({', '.join(recorded)} is a record to read, without a ledger)" if recorded else ""
     state = "holds no session yet" if path.exists() else "does not exist, so there is no session here"
     return BadInput(f"{path} {state}{note}; start one with nightlane run STUDY")
+
+
+def repair_is_unfinished(path: Path) -> bool:
+    """Whether a repaired ledger waits for its place: its repair runs at this moment, or was cut off."""
+    return path.with_name(REPAIRED).exists()
+
+
+def unfinished_repair_message(path: Path) -> str:
+    """The message about it, as it continues after the name of the ledger."""
+    return f"is being repaired, or its repair was cut off; finish it with {repair_command(path)}"
+
+
+def finish_repair(path: Path) -> None:
+    """Put the repaired ledger, if there is one, in the place of the damaged one, of which there is a copy. Every step
+    is on the disk before the next, so it can be done again after a kill. The caller holds the workspace lock."""
+    made = path.with_name(REPAIRED) / path.name
+    if made.exists():
+        remove_log(path)
+        if path.is_dir():
+            set_aside(path)
+        made.replace(path)
+        sync(path.parent)
+        sync(made.parent)
+    if made.parent.exists():
+        made.parent.rmdir()
 
 
 def create_ledger(path: Path, schema: str) -> None:

@@ -1,24 +1,27 @@
 """Salvages a damaged ledger: copies the rows that can be read into a new one and keeps the damaged one beside it.
 
 A row is copied if it can be read and its checksum is right. If rows are lost, unfinished sessions are closed: a loop
-that continued would decide without knowing what was decided before.
+that continued would decide without knowing what was decided before. The damaged ledger stays in its place, and
+complete, until the new one is on the disk, so a repair that is killed is begun or finished by the next one.
 """
 
 import contextlib
+import filecmp
 import json
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from agent.ledger.codecs import JSON_FIELDS
-from agent.ledger.file import create_ledger
+from agent.ledger.file import REPAIRED, create_ledger, finish_repair
 from agent.ledger.tables import SCHEMA
 from common import row_digests
 from common.clock import now
 from common.errors import BadInput
-from common.files import set_aside, sync
+from common.files import whole_folder
 from lanes import Recipe
 
 JSON_COLUMNS = sorted({name for names in JSON_FIELDS.values() for name in names})
@@ -28,27 +31,21 @@ EXPENDABLE = ("events", "periods")
 
 def salvage(path: Path) -> str:
     """Replace a damaged ledger by a new one; returns a sentence about it. The caller holds the workspace lock."""
-    aside = _set_aside(path)
-    made = path.with_name("ledger-repaired.sqlite")
-    made.unlink(missing_ok=True)
-    create_ledger(made, SCHEMA)
-    with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as new:
-        row_digests.record_digests(new)
-        new.execute("BEGIN")
-        with contextlib.closing(sqlite3.connect(aside / path.name)) as old:
-            copied, lost, unchecked = _copy_rows(old, new)
-        recipes = _restore_recipes(new, path.parent)
-        closed = _close(new) if sum(lost.values()) > sum(lost.get(table, 0) for table in EXPENDABLE) else []
-        new.execute("COMMIT")
-    for suffix in ("-wal", "-shm"):  # before the rename: they would be replayed into the new file
-        if (beside := path.with_name(path.name + suffix)).is_dir():
-            set_aside(beside)
-        else:
-            beside.unlink(missing_ok=True)
-    if path.is_dir():
-        shutil.rmtree(path)
-    made.replace(path)
-    sync(path.parent)
+    aside = _copy_aside(path)
+    with whole_folder(path.with_name(REPAIRED), "the repaired ledger") as folder:
+        create_ledger(folder / path.name, SCHEMA)
+        with (
+            contextlib.closing(sqlite3.connect(folder / path.name, isolation_level=None)) as new,
+            tempfile.TemporaryDirectory(dir=folder) as scratch,
+        ):
+            new.execute("PRAGMA journal_mode=DELETE")  # so that all of it is in one file
+            row_digests.record_digests(new)
+            new.execute("BEGIN")
+            copied, lost, unchecked = _copy_readable_rows(aside / path.name, Path(scratch), new)
+            recipes = _restore_recipes(new, path.parent)
+            closed = _close(new) if sum(lost.values()) > sum(lost.get(table, 0) for table in EXPENDABLE) else []
+            new.execute("COMMIT")
+    finish_repair(path)
     losses = ", ".join(f"{number} of {table}" for table, number in sorted(lost.items()) if number) or "none"
     return (
         f"{copied} rows were copied into a new {path.name}; rows lost: {losses}"
@@ -59,16 +56,37 @@ def salvage(path: Path) -> str:
     )
 
 
-def _set_aside(path: Path) -> Path:
-    """A new folder with copies of the ledger's files, results.tsv and progress.log."""
-    names = (path.with_name(f"ledger-damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
-    aside = next(name for name in names if not name.exists())
-    aside.mkdir()
+def finish_salvage(path: Path) -> str:
+    """Finish a repair that was cut off; returns a sentence about it. The caller holds the workspace lock."""
+    finish_repair(path)
+    return "its repair, which was cut off, is finished"
+
+
+def _copy_aside(path: Path) -> Path:
+    """A folder with copies of the ledger's files, results.tsv and progress.log; that of a repair that was cut off, if
+    these files have not changed since."""
     followers = (path.with_name("progress.log"), path.parent.parent / "results.tsv")
-    for file in (*(path.with_name(path.name + suffix) for suffix in ("", "-wal")), *followers):
-        if file.is_file():
-            shutil.copy2(file, aside)
+    files = [file for file in (path, path.with_name(f"{path.name}-wal"), *followers) if file.is_file()]
+    for number in ("", *(f"-{n}" for n in range(2, 10_000))):
+        aside = path.with_name(f"ledger-damaged{number}")
+        if not aside.exists():
+            break
+        copies = [aside / file.name for file in files]
+        if all(copy.is_file() and filecmp.cmp(file, copy, False) for file, copy in zip(files, copies, strict=True)):
+            return aside
+    with whole_folder(aside, "the damaged ledger") as folder:
+        for file in files:
+            shutil.copy2(file, folder)
     return aside
+
+
+def _copy_readable_rows(damaged: Path, scratch: Path, new: sqlite3.Connection) -> tuple[int, dict[str, int], bool]:
+    """``_copy_rows`` from a copy of the damaged file, since SQLite changes a file with a log that it opens."""
+    for file in (damaged, damaged.with_name(f"{damaged.name}-wal")):
+        if file.is_file():
+            shutil.copy2(file, scratch)
+    with contextlib.closing(sqlite3.connect(scratch / damaged.name)) as old:
+        return _copy_rows(old, new)
 
 
 def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, dict[str, int], bool]:
@@ -129,8 +147,8 @@ def _insert(new: sqlite3.Connection, table: str, rowid: int, row: dict[str, Any]
             return False
         marks = ", ".join("?" * (1 + len(row)))
         new.execute(f"INSERT INTO {table} (rowid, {', '.join(row)}) VALUES ({marks})", (rowid, *row.values()))
-    except (sqlite3.Error, ValueError, TypeError, RecursionError):
-        return False
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, ValueError, TypeError, RecursionError):
+        return False  # any other error of SQLite, a full disk say, ends the repair
     return True
 
 

@@ -22,7 +22,7 @@ from agent.ledger.results_sheet import decoded, one_line, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
 from common.errors import WorkspaceBusy
-from common.files import write_durably
+from common.files import sync, write_durably
 from preferences.store.annotations import Withdrawal
 from preferences.store.stores import Stores
 
@@ -271,6 +271,8 @@ class _ResultFile:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        for folder in (self.aside, self.aside.parent):
+            sync(folder)
         return path
 
     def _append(self, numbered: Sequence[tuple[int, str]]) -> None:

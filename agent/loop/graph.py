@@ -18,7 +18,7 @@ from agent.ledger.file import require_sound
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow, last_incumbent
 from agent.loop.nodes import Session
-from common.files import set_aside
+from common.files import set_database_aside
 
 NODES_PER_TURN = 5
 MOST_TURNS = 100_000
@@ -45,9 +45,7 @@ def run_loop(session: Session, checkpoints: Path) -> None:
     ledger, row = session.measurements.ledger, session.row
     if problem := _problem(checkpoints, thread, ledger, row):
         session.measurements.log(f"{checkpoints} {problem} and is set aside; the ledger knows what was done")
-        for name in (checkpoints.name, f"{checkpoints.name}-wal", f"{checkpoints.name}-shm"):
-            if checkpoints.with_name(name).exists():
-                set_aside(checkpoints.with_name(name))
+        set_database_aside(checkpoints)
     with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
         graph = build(session).compile(checkpointer=saver)
         begun = saver.get_tuple(thread) is not None

@@ -8,8 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.ledger.columns import COLUMNS
-from agent.ledger.file import holds_sessions, lost_sessions, lost_sessions_message, repair_hint, require_sound
-from agent.ledger.repair import salvage
+from agent.ledger.file import (
+    holds_sessions,
+    lost_sessions,
+    lost_sessions_message,
+    repair_hint,
+    repair_is_unfinished,
+    require_sound,
+    unfinished_repair_message,
+)
+from agent.ledger.repair import finish_salvage, salvage
 from agent.ledger.results_sheet import one_line, row_text
 from agent.workspace.file_status import UNREADABLE, FileStatus
 from agent.workspace.folder import Workspace
@@ -32,6 +40,8 @@ class LedgerContent:
 def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
     """Its status, and its content, which is empty if there is none or it cannot be read."""
     path, name = workspace.ledger, str(workspace.ledger)
+    if repair_is_unfinished(path):
+        return FileStatus(name, False, unfinished_repair_message(path), lambda: finish_salvage(path)), LedgerContent()
     lost = lost_sessions(path)
     if not path.is_dir() and not holds_sessions(path):
         message = lost_sessions_message(path, lost) if lost else "no session yet"

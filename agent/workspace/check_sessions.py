@@ -12,6 +12,7 @@ from agent.workspace.file_status import (
     database_problem,
     is_json,
     setting_aside,
+    setting_database_aside,
     together,
     writing,
 )
@@ -39,7 +40,7 @@ def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[Fil
                 problems.append(
                     f"checkpoint.sqlite is damaged ({why}): resume sets it aside and continues from the ledger"
                 )
-                repairs.append(setting_aside(checkpoint))
+                repairs.append(setting_database_aside(checkpoint))
         for path in folder.glob("choices-*.json"):
             if not is_json(path):
                 problems.append(f"{path.name} cannot be read: the judge is asked again")

@@ -2,37 +2,52 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from agent.study.load import parse_study
 from agent.workspace.check_ledger import LedgerContent
-from agent.workspace.file_status import FileStatus, database_problem, setting_aside
+from agent.workspace.file_status import FileStatus, database_problem, setting_aside, setting_database_aside
 from agent.workspace.folder import Workspace
 from common.errors import BadInput, MissingRequirement
 from common.wording import count
-from preferences.store.append_only_file import describe_alteration, read, set_bad_lines_aside
+from preferences.store.append_only_file import (
+    SUMS,
+    Accept,
+    describe_alteration,
+    fuller_copy,
+    read,
+    set_bad_lines_aside,
+    set_sums_aside,
+    sums_are_readable,
+)
 from preferences.store.rows import KINDS, row_from_json
-from preferences.store.stores import Stores
+from preferences.store.stores import ENTRIES, Stores, entry_from_json, reserved_from_json
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.scoring.judge.epoch import load_epoch
 from probes.scoring.judge.settings import JudgeSettings, cache_folder
-
-ParseLine = Callable[[dict[str, Any]], object]
-"""Parses a line of a store, or raises BadInput."""
-ANNOTATIONS = ("votes", "withdrawals", "reviews", "certifications", "reserved")
-"""Files of the stores beside their rows."""
 
 
 def check_stores(workspace: Workspace) -> Iterator[FileStatus]:
     folder = workspace.runs / "rl_data"
     if not folder.exists():
         return
+    if not folder.is_dir():
+        yield FileStatus(str(folder), False, "is not a folder; restore it, or set it aside", setting_aside(folder))
+        return
     stores = Stores(folder)
-    files: dict[Path, ParseLine] = {stores.path(kind): partial(row_from_json, kind) for kind in KINDS}
-    files |= {folder / f"{name}.jsonl": dict for name in ANNOTATIONS}
+    files: dict[Path, Accept] = {stores.path(kind): partial(row_from_json, kind) for kind in KINDS}
+    files |= {folder / f"{name}.jsonl": partial(entry_from_json, name) for name in ENTRIES}
+    files[folder / "reserved.jsonl"] = reserved_from_json
+    if not sums_are_readable(folder):
+        message = (
+            "has the checksums of the stores and cannot be read, so nobody knows whether they are as they were written"
+            "; restore it, or take the stores as they are with nightlane doctor --repair"
+        )
+        yield FileStatus(
+            str(folder / SUMS), False, message, partial(set_sums_aside, folder, [path.name for path in files])
+        )
     for path, parse in files.items():
         yield _check_store(path, parse)
     try:
@@ -42,15 +57,21 @@ def check_stores(workspace: Workspace) -> Iterator[FileStatus]:
         yield FileStatus(str(folder), False, str(error))
 
 
-def _check_store(path: Path, parse: ParseLine) -> FileStatus:
+def _check_store(path: Path, parse: Accept) -> FileStatus:
+    remedy = "restore the file, or keep the lines that can be read with nightlane doctor --repair"
     try:
+        if fuller := fuller_copy(path, parse):
+            remedy = f"{fuller.name} beside it has more lines that can be read: doctor --repair takes them over"
         rows = [parse(data) for _, data in read(path)]
-        if why := describe_alteration(path):
-            raise BadInput(f"{path} {why}")
-    except (BadInput, OSError) as error:
-        repair = None if isinstance(error, OSError) else lambda: set_bad_lines_aside(path, parse)
-        message = f"{error}; restore the file, or keep the lines that can be read with nightlane doctor --repair"
-        return FileStatus(str(path), False, message, repair)
+        why = describe_alteration(path) or (f"has {count(len(rows), 'line')}" if fuller else "")
+    except PermissionError as error:
+        return FileStatus(str(path), False, f"cannot be read ({error.strerror}); make it readable for you")
+    except OSError as error:
+        why = f"cannot be read ({error.strerror})"
+    except BadInput as error:
+        why = str(error).removeprefix(f"{path} ")
+    if why:
+        return FileStatus(str(path), False, f"{why}; {remedy}", lambda: set_bad_lines_aside(path, parse))
     return FileStatus(str(path), True, f"{count(len(rows), 'line')}, as they were written")
 
 
@@ -77,7 +98,7 @@ def _check_database(path: Path, table: str, remedy: str, rows_may_vanish: bool =
     problem = database_problem(path, (table,), rows_may_vanish)
     if problem is None:
         return FileStatus(str(path), True, "whole")
-    return FileStatus(str(path), False, f"is damaged ({problem}): {remedy}", setting_aside(path))
+    return FileStatus(str(path), False, f"is damaged ({problem}): {remedy}", setting_database_aside(path))
 
 
 def _begin_costs(path: Path) -> str:

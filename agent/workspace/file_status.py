@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.ledger.file import require_sound
 from common import row_digests
-from common.files import set_aside, write_durably
+from common.files import set_aside, set_database_aside, write_durably
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a garbled file may raise."""
@@ -67,6 +67,10 @@ def writing(path: Path, text: str) -> Repair:
 
 def setting_aside(path: Path) -> Repair:
     return lambda: f"{path.name} is now {set_aside(path).name}"
+
+
+def setting_database_aside(path: Path) -> Repair:
+    return lambda: f"{path.name} is now {set_database_aside(path).name}"
 
 
 def together(repairs: list[Repair]) -> Repair | None:

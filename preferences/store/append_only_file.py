@@ -5,6 +5,7 @@ last line that lacks only its line end is complete.
 """
 
 import fcntl
+import itertools
 import json
 import os
 import zlib
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
-from common.files import set_aside, sync, write_durably
+from common.files import copy_aside, names_aside, set_aside, sync, write_durably
 from probes.inputs.text import parse_object
 
 SUMS = "sums.json"
 """Name of each file of the folder -> its length after the last append, and the checksum of that many bytes."""
 
 BLOCK = 1 << 16
+Accept = Callable[[dict[str, Any]], object]
+"""Parses a line of a file, or raises BadInput."""
 
 
 @contextmanager
@@ -63,7 +66,7 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def describe_alteration(path: Path) -> str:
     """How a file differs from what was appended to it, in words; "" where it does not, or has no checksum. A truncated
     last line is no alteration."""
-    length, checksum = _sums(path.parent).get(path.name, (0, 0))
+    length, checksum = (_sums(path.parent) or {}).get(path.name, (0, 0))
     content = path.read_bytes() if path.exists() else b""
     if len(content) < length:
         return f"has {len(content)} of {length} bytes that were written"
@@ -71,9 +74,11 @@ def describe_alteration(path: Path) -> str:
 
 
 def _update_checksum(path: Path) -> None:
-    """Extend the checksum in ``sums.json`` to the present end of the file. It may lag behind after a kill; it is not
-    changed when the file has become shorter."""
+    """Extend the checksum in ``sums.json`` to the present end of the file. It may lag behind after a kill. It is not
+    changed when the file has become shorter, nor when ``sums.json`` is damaged, which would hide the damage."""
     sums = _sums(path.parent)
+    if sums is None:
+        return
     length, checksum = sums.get(path.name, (0, 0))
     with path.open("rb") as stream:
         if stream.seek(0, os.SEEK_END) < length:
@@ -81,40 +86,90 @@ def _update_checksum(path: Path) -> None:
         stream.seek(length)
         more = stream.read()
     sums[path.name] = length + len(more), zlib.crc32(more, checksum)
-    write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
+    _write_sums(path.parent, sums)
 
 
 def _reset_checksum(path: Path) -> None:
+    """Take a file as it is now."""
     sums = _sums(path.parent)
-    sums.pop(path.name, None)
-    write_durably(path.with_name(SUMS), json.dumps(sums) + "\n")
+    if sums is not None:
+        content = path.read_bytes()
+        _write_sums(path.parent, {**sums, path.name: (len(content), zlib.crc32(content))})
 
 
-def _sums(folder: Path) -> dict[str, tuple[int, int]]:
-    """File name -> length and checksum; empty when ``sums.json`` cannot be read."""
+def set_sums_aside(folder: Path, names: Sequence[str]) -> str:
+    """Replace a damaged ``sums.json`` by one of the files as they are now; returns what was done, in words."""
+    with locked(folder):
+        aside = set_aside(folder / SUMS) if (folder / SUMS).is_dir() else copy_aside(folder / SUMS)
+        contents = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+        _write_sums(folder, {name: (len(content), zlib.crc32(content)) for name, content in contents.items()})
+    return f"it is written anew from the stores as they are, and the file as it was is {aside.name}"
+
+
+def sums_are_readable(folder: Path) -> bool:
+    """Whether ``sums.json`` is as it was written, or missing, as beside stores of older versions."""
+    return _sums(folder) is not None
+
+
+def _write_sums(folder: Path, sums: Mapping[str, tuple[int, int]]) -> None:
+    write_durably(folder / SUMS, json.dumps({**sums, SUMS: (len(sums), _checksum_of(sums))}) + "\n")
+
+
+def _sums(folder: Path) -> dict[str, tuple[int, int]] | None:
+    """File name -> length and checksum; None when ``sums.json`` cannot be read or is not as it was written. Its entry
+    of its own name is the checksum of the others; it had none in older versions."""
     try:
-        found = json.loads((folder / SUMS).read_text(encoding="utf-8"))
-        return {name: (int(length), int(checksum)) for name, (length, checksum) in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        content = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        sums = {name: (int(length), int(checksum)) for name, (length, checksum) in content.items()}
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    own = sums.pop(SUMS, None)
+    intact = own in (None, (len(sums), _checksum_of(sums))) and all(name.endswith(".jsonl") for name in sums)
+    return sums if intact else None
 
 
-def set_bad_lines_aside(path: Path, accept: Callable[[dict[str, Any]], object]) -> str:
-    """Keep the lines that are objects and for which ``accept`` raises no BadInput; the original file is renamed and
-    kept. Returns what was done, in words."""
+def _checksum_of(sums: Mapping[str, tuple[int, int]]) -> int:
+    return zlib.crc32(json.dumps(sums, sort_keys=True).encode())
+
+
+def set_bad_lines_aside(path: Path, accept: Accept) -> str:
+    """Keep the lines that are objects and for which ``accept`` raises no BadInput, and a copy of the file as it was.
+    Takes over the lines of an earlier copy that has more of them. Returns what was done, in words."""
     with locked(path.parent):
-        whole, tail = _split(path)
-        lines = [*whole.split(b"\n")[:-1], *([tail] if tail else [])]
-        good = [line for line in lines if _is_accepted(line, accept)]
-        aside = set_aside(path) if path.exists() else None
-        write_durably(path, "".join(f"{line.decode()}\n" for line in good))
+        aside = set_aside(path) if path.is_dir() else copy_aside(path) if path.exists() else None
+        lines = _lines(path)
+        kept = good = [line for line in lines if _is_accepted(line, accept)]
+        if fuller := fuller_copy(path, accept):
+            earlier = dict.fromkeys(_readable(fuller, accept))
+            kept = [*earlier, *(line for line in good if line not in earlier)]
+        write_durably(path, "".join(f"{line.decode()}\n" for line in kept))
         _reset_checksum(path)
-        _update_checksum(path)
-    kept = f"{len(good)} of {len(lines)} lines are kept"
-    return f"{kept}, and the file as it was is {aside.name}" if aside else kept
+    done = f"{len(good)} of {len(lines)} lines are kept"
+    if fuller:
+        done += f", and {len(kept) - len(good)} more are taken over from {fuller.name}"
+    return f"{done}; the file as it was is {aside.name}" if aside else done
 
 
-def _is_accepted(line: bytes, accept: Callable[[dict[str, Any]], object]) -> bool:
+def fuller_copy(path: Path, accept: Accept) -> Path | None:
+    """The copy beside a file, set aside by an earlier repair, that has more readable lines than the file; or None."""
+    copies = [copy for copy in itertools.takewhile(Path.exists, names_aside(path)) if copy.is_file()]
+    numbers = {copy: len(_readable(copy, accept)) for copy in copies}
+    most = max(copies, key=numbers.__getitem__, default=None)
+    return most if most and numbers[most] > len(_readable(path, accept)) else None
+
+
+def _readable(path: Path, accept: Accept) -> list[bytes]:
+    return [line for line in _lines(path) if _is_accepted(line, accept)]
+
+
+def _lines(path: Path) -> list[bytes]:
+    whole, tail = _split(path)
+    return [*whole.split(b"\n")[:-1], *([tail] if tail else [])]
+
+
+def _is_accepted(line: bytes, accept: Accept) -> bool:
     try:
         accept(parse_object(line.decode()))
     except (ValueError, BadInput):

@@ -8,7 +8,7 @@ reserved.jsonl                                                         probe and
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from common.errors import BadInput
 from preferences.store.annotations import (
@@ -29,6 +29,13 @@ from probes.inputs.prompts import Prompt
 from probes.inputs.training_rows import Reserved
 
 Entry = TypeVar("Entry", Vote, Withdrawal, Review, Certification)
+ENTRIES: Mapping[str, type[Vote | Withdrawal | Review | Certification]] = {
+    "votes": Vote,
+    "withdrawals": Withdrawal,
+    "reviews": Review,
+    "certifications": Certification,
+}
+"""The type of the entries of each file of annotations."""
 SHORTEST_PREFIX = 4
 """Shortest prefix of an id that identifies a row on the command line."""
 
@@ -105,9 +112,9 @@ class Stores:
         state = _file_state(path)
         if state not in self._reserved:
             try:
-                prompts = [Prompt(**row, difficulty=1, checks={}) for _, row in read(path)]
-            except TypeError as error:
-                raise BadInput(f"{path} holds a row that is not a prompt ({error}); restore it") from None
+                prompts = [reserved_from_json(row) for _, row in read(path)]
+            except BadInput as error:
+                raise BadInput(f"{path} {str(error).removeprefix(f'{path} ')}") from None
             self._reserved.clear()
             self._reserved[state] = prompts, Reserved(prompts)
         return self._reserved[state]
@@ -272,10 +279,26 @@ class Stores:
         path = self.folder / f"{name}.jsonl"
         entries = []
         for line, data in read(path):
-            if set(data) != {one.name for one in fields(entry)} or not all(isinstance(v, str) for v in data.values()):
-                raise BadInput(f"{path}, line {line} is not an entry of {name}; restore it")
+            try:
+                entry_from_json(name, data)
+            except BadInput as error:
+                raise BadInput(f"{path}, line {line} {error}") from None
             entries.append(entry(**data))
         return entries
+
+
+def entry_from_json(name: str, data: Mapping[str, Any]) -> None:
+    """Check an entry of a file of annotations; BadInput if it is none."""
+    names = {one.name for one in fields(ENTRIES[name])}
+    if set(data) != names or not all(isinstance(value, str) for value in data.values()):
+        raise BadInput(f"is not an entry of {name}; restore it")
+
+
+def reserved_from_json(data: Mapping[str, Any]) -> Prompt:
+    """A line of reserved.jsonl; BadInput if it is none."""
+    if set(data) != {"id", "split", "category", "text"} or not all(isinstance(value, str) for value in data.values()):
+        raise BadInput("holds a row that is not a prompt; restore it")
+    return Prompt(**data, difficulty=1, checks={})
 
 
 def _file_state(path: Path) -> FileState:

@@ -51,8 +51,6 @@ def test_a_damaged_file_is_found_and_what_can_be_read_of_it_is_kept(
         less = b"".join(content.splitlines(keepends=True)[:-1])
         path.write_bytes({"empty": b"", "a line less": less, "another letter": letter}.get(damage, b"\xff{" * 90))
     assert path.name in damaged(tmp_path)
-    if damage == "a folder":
-        return
     repair(Workspace(tmp_path))
     assert path.name not in damaged(tmp_path)
     if damage != "gone":
@@ -74,3 +72,36 @@ def test_stores_from_before_there_were_checksums_are_taken_as_they_are(found: St
     path = found.folder / "votes.jsonl"
     path.write_bytes(path.read_bytes().replace(b"anna", b"anne"))
     assert damaged(tmp_path) == ["votes.jsonl"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"votes.jsonl": [1e999, 0]}', '{"votes.json": [0, 0]}', "a flip"])
+def test_damaged_checksums_are_named_and_hide_no_other_damage(found: Stores, tmp_path: Path, content: str) -> None:
+    sums, path = found.folder / "sums.json", found.folder / "votes.jsonl"
+    written = sums.read_text(encoding="utf-8")
+    sums.write_text(written.replace("votes", "votfs") if content == "a flip" else content, encoding="utf-8")
+    path.write_bytes(path.read_bytes().replace(b"anna", b"anne"))
+    found.vote([Vote(pair(0).id, "drop", "bert", TIME)])
+    assert damaged(tmp_path) == ["sums.json"]
+    repair(Workspace(tmp_path))
+    assert damaged(tmp_path) == []
+    assert (found.folder / "sums.json.damaged").exists()
+    path.write_bytes(path.read_bytes().replace(b"anne", b"anni"))
+    assert damaged(tmp_path) == ["votes.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["votes", "withdrawals", "reviews", "certifications", "reserved"])
+def test_a_line_that_is_no_entry_of_its_file_is_left_out_by_a_repair(found: Stores, tmp_path: Path, name: str) -> None:
+    with (found.folder / f"{name}.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"row": "a row and nothing else"}\n')
+    assert damaged(tmp_path)[0] == f"{name}.jsonl"
+    repair(Workspace(tmp_path))
+    assert damaged(tmp_path) == []
+    assert len(found.votes()) == 3
+
+
+def test_a_file_in_the_place_of_the_stores_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "rl_data").write_text("a file", encoding="utf-8")
+    assert damaged(tmp_path) == ["rl_data"]
+    repair(Workspace(tmp_path))
+    assert damaged(tmp_path) == []
