@@ -82,6 +82,10 @@ def import_pairs(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Import the good rows instead of refusing the whole file.")
     ] = False,
+    prompt_in_answers: Annotated[
+        str | None,
+        typer.Option("--prompt-in-answers", help="Of plain answers that begin with their prompt: remove or keep it."),
+    ] = None,
     origin: Annotated[
         str,
         typer.Option(
@@ -115,7 +119,16 @@ def import_pairs(
         rejected=origin_of(rejected_origin or origin),
     )
     stores = open_stores(workspace_at(workspace), study)
-    done = import_file(stores, file, kind, defaults, by, skip_bad, note=print_message)
+    done = import_file(
+        stores,
+        file,
+        kind,
+        defaults,
+        by=by,
+        skip_bad=skip_bad,
+        prompt_in_answers=prompt_in_answers,
+        note=print_message,
+    )
     print_result(import_data(done) if as_json else import_text(done))
 
 

@@ -39,7 +39,7 @@ class FinetuneRequest:
 @dataclass(frozen=True)
 class Source:
     """A source of the mixture. ``file``: as the study names it; ``drawn``: the number of rows that the run draws from
-    it; ``left_out``: the rows that are not trained on, in words."""
+    it; ``left_out``: the rows that are not trained on, in words; ``notes``: what else was done to its rows."""
 
     name: str
     file: str
@@ -48,6 +48,7 @@ class Source:
     drawn: int
     review: ReviewState
     left_out: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
     states = {name: review_state(name, where, stores) for name, where in files.items()}
     for state in states.values():
         require_reviewed(state, request.unreviewed)
-    read = {name: good_source(name, where, material.data.bad_rows) for name, where in files.items()}
+    read = {
+        name: good_source(name, where, material.data.bad_rows, material.data.prompt_in(name))
+        for name, where in files.items()
+    }
     if renderer is not None:
         counts = count(renderer, {name: source.pairs for name, source in read.items()}, recipe.max_length)
         refused = refused_rows(counts, files, material.data.bad_rows)
@@ -102,6 +106,7 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
             drawn=drawn[name],
             review=states[name],
             left_out=read[name].left_out,
+            notes=read[name].notes,
         )
         for name in files
     )

@@ -169,9 +169,12 @@ class _Opened:
         return Session(measurements, proposers, lambda session_id: write_report(self.workspace, session_id), seeds)
 
     def log_runner_and_bad_rows(self) -> None:
-        """Log the runner, and each source whose bad rows are left out; those also go to the ledger for the report."""
+        """Log the runner, the columns that are passed over, and the rows that are left out; those also go to the ledger
+        for the report."""
         self.log(self.runner.about)
         for name, source in self.study.material.read_sources.items():
+            for note in source.notes:
+                self.log(note)
             if source.bad:
                 data = {"told": source.left_out, "gaps": source.gaps}
                 check = CheckRow(session=self.session_id, kind=BAD_ROWS, subject=name, time=now(), data=data)

@@ -50,6 +50,7 @@ class Imported:
     known: int
     bad: "tuple[BadRow, ...]"
     ignored: tuple[str, ...]
+    prompts_removed: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,24 @@ def listed(stores: Stores, kinds: Sequence[Kind], state: str) -> Mapping[Kind, S
 
 
 def import_file(
-    stores: Stores, path: Path, kind: str, defaults: "Defaults", by: str | None, skip_bad: bool, note: Note
+    stores: Stores,
+    path: Path,
+    kind: str,
+    defaults: "Defaults",
+    *,
+    by: str | None,
+    skip_bad: bool,
+    prompt_in_answers: str | None,
+    note: Note,
 ) -> Imported:
     """Import the rows or votes of a file: all, or with ``skip_bad`` the good ones. ``note`` gets a line for each bad
-    row."""
+    row.
+
+    ``prompt_in_answers``: whether plain answers lose the prompt that they begin with, "remove" or "keep".
+    """
     from preferences.collection.imports import read_rows, read_votes
     from probes.inputs.files import unit_of
+    from probes.inputs.repeated_prompts import setting_of
     from probes.inputs.where import located
 
     where = located(Path(), str(path))
@@ -110,7 +123,8 @@ def import_file(
         store = kind_of(kind)
         stored_rows = stores.rows(store)
         plain = stored_rows[0].plain if stored_rows else None
-        found = read_rows(where, store, defaults, now(), stores.reserved(), plain)
+        prompts = setting_of(prompt_in_answers)
+        found = read_rows(where, store, defaults, now(), stores.reserved(), plain, prompts)
     unit = unit_of(where)
     for row in found.bad:
         note(f"{path}, {unit} {row.line}: {row.why}")
@@ -121,7 +135,7 @@ def import_file(
         )
     good = len(found.rows) + len(found.votes)
     new = stores.vote(found.votes) if kind == VOTES else len(stores.add(found.rows).new)
-    return Imported(path, kind, new, good - new, found.bad, found.ignored)
+    return Imported(path, kind, new, good - new, found.bad, found.ignored, found.prompts_removed)
 
 
 def audits(stores: Stores, kinds: Sequence[Kind]) -> "list[Audit]":

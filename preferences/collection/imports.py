@@ -14,8 +14,10 @@ from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, pars
 from preferences.store.provenance import Origin, Provenance, Side
 from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
 from preferences.store.stores import mechanical_texts, require_vote
-from probes.inputs.files import records
-from probes.inputs.rows import USED, BadRow, file_repeats_prompts, texts_of
+from probes.inputs.columns import USED
+from probes.inputs.files import records, unit_of
+from probes.inputs.repeated_prompts import OPTION, PromptInAnswers, removes_prompts, repeats_prompt
+from probes.inputs.rows import BadRow, texts_of
 from probes.inputs.training_rows import Reserved
 from probes.inputs.where import Where
 
@@ -36,23 +38,32 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """The good rows or votes of a file in its order, the bad lines, and the columns that were ignored."""
+    """The good rows or votes of a file in its order, the bad lines, the columns that were ignored, and the number of
+    rows whose answers began with the prompt, which was removed."""
 
     rows: tuple[Row, ...]
     votes: tuple[Vote, ...]
     bad: tuple[BadRow, ...]
     ignored: tuple[str, ...]
+    prompts_removed: int = 0
 
 
 def read_rows(
-    path: Where, kind: Kind, defaults: Defaults, time: str, reserved: Reserved, plain: bool | None
+    path: Where,
+    kind: Kind,
+    defaults: Defaults,
+    time: str,
+    reserved: Reserved,
+    plain: bool | None,
+    prompt_in_answers: PromptInAnswers | None = None,
 ) -> ParsedFile:
     """The rows of a file for one store. ``plain``: whether that store holds plain texts; None for an empty store."""
     form = [plain]
-    repeats_prompt = file_repeats_prompts((record for _, record in records(path)), SIDES[kind])
+    sides, place_of, removed = SIDES[kind], f"{path}, {unit_of(path)}", [0]
+    remove_prompt = removes_prompts(place_of, records(path), sides, prompt_in_answers, OPTION)
 
     def row_of(record: Record) -> Row:
-        row = _row(kind, record, defaults, time, repeats_prompt)
+        row = _row(kind, record, defaults, time, remove_prompt)
         overlap = reserved.overlap(row.prompt, *row.texts)
         if overlap is not None:
             raise BadInput(f"{overlap.sentence}; leave the row out")
@@ -60,11 +71,12 @@ def read_rows(
             earlier = "plain texts" if form[0] else "conversations"
             raise BadInput(f"TRL trains on one form at a time and earlier rows hold {earlier}; write this one so, too")
         form[0] = row.plain
+        removed[0] += remove_prompt and repeats_prompt(record, sides)
         return row
 
     known = {"id", "time", "category", "source", "provenance", "receipt", *USED, *_columns(kind)}
     rows, bad, ignored = _parse_records(path, row_of, known)
-    return ParsedFile(rows, (), bad, ignored)
+    return ParsedFile(rows, (), bad, ignored, removed[0])
 
 
 def read_votes(path: Where, rows: Mapping[str, AnnotatedRow], by: str, time: str) -> ParsedFile:
@@ -122,11 +134,17 @@ def _columns(kind: Kind) -> tuple[str, ...]:
     return tuple(f"{side}{what}" for side in SIDES[kind] for what in ("", "_score", "_origin"))
 
 
-def _row(kind: Kind, record: Record, defaults: Defaults, time: str, repeats_prompt: bool) -> Row:
-    if isinstance(record.get("provenance"), dict):
-        return row_from_json(kind, record)
+def _row(kind: Kind, record: Record, defaults: Defaults, time: str, remove_prompt: bool) -> Row:
     sides = SIDES[kind]
-    texts = texts_of(record, sides, repeats_prompt)
+    texts = texts_of(record, sides, remove_prompt)
+    if isinstance(record.get("provenance"), dict):
+        row = row_from_json(kind, record)
+        if (row.prompt, row.texts) != (texts.prompt, texts.sides):
+            raise BadInput(
+                "it has the provenance of a stored row, which is added unchanged, and its answers hold the prompt; "
+                "take the columns provenance and id out to import it as a row of your own"
+            )
+        return row
     if texts.tools:
         raise BadInput(
             "it has tools, which the stores do not keep; name the file under [data.sources] of a study to train on it, "

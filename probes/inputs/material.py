@@ -75,7 +75,7 @@ class Material:
         return {name: self._read(name, where) for name, where in self.source_files.items()}
 
     def _read(self, name: str, where: Where) -> Source:
-        source = good_source(name, where, self.data.bad_rows)
+        source = good_source(name, where, self.data.bad_rows, self.data.prompt_in(name))
         return source.without(self.refused[name]) if self.refused.get(name) else source
 
     @property
@@ -121,9 +121,9 @@ class Material:
 
     def _digest(self, name: str, where: Where) -> str:
         """The digest of the rows that a source contributes now."""
-        files = rows_digest(where)
+        files, prompts = rows_digest(where), self.data.prompt_in(name)
         if self.data.bad_rows == "refuse":
-            return files
+            return files if prompts is None else digest_of([files, prompts])
         source = self.read_sources[name]
         return (source if source.files == files else self._read(name, where)).digest
 

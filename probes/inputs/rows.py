@@ -7,11 +7,12 @@ with "it", the place becomes its subject (``at`` in probes/inputs/files.py).
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from common.errors import BadInput
+from probes.inputs.columns import PAIR, WHOLE, require_no_other_meaning
 from probes.inputs.conversation import (
     Conversation,
     leading,
@@ -22,30 +23,9 @@ from probes.inputs.conversation import (
     with_system,
 )
 from probes.inputs.messages import canonical, turns_of
+from probes.inputs.repeated_prompts import without_prompt
 from probes.inputs.turns import Turn, Turns
 
-PAIR = ("chosen", "rejected")
-RENAME = "if it is the question, rename the column to prompt"
-MEANINGFUL = {
-    "instruction": RENAME,
-    "question": RENAME,
-    "input": "write it into the prompt, or take the column out",
-    "context": "write it into the prompt, or take the column out",
-    "history": "write its turns into the prompt, or take the column out",
-    "documents": "write them into the prompt, or take the column out",
-    "image": "only texts are trained on, so leave the row out",
-    "images": "only texts are trained on, so leave the row out",
-    "videos": "only texts are trained on, so leave the row out",
-    "audio": "only texts are trained on, so leave the row out",
-    "chat_template_kwargs": "set chat_template_kwargs under [model] to what the rows need, or take the column out",
-    "system_prompt": "rename the column to system, or take it out",
-    "system_message": "rename the column to system, or take it out",
-}
-"""Columns that would change the meaning of a row, and what to do with them."""
-WHOLE = ("conversations", "messages")
-"""Columns in which a row may repeat its prompt, or its prompt with an answer."""
-USED = frozenset({"prompt", *WHOLE, "system", "tools", *MEANINGFUL})
-"""The columns that ``texts_of`` reads besides the sides."""
 _WHOLE = re.compile(r"([+-]?[0-9]{1,15})(\.0*)?")
 _WRITTEN_OUT = re.compile(
     r"""\s*(\[\s*\{\s*(?=['"]).*?|\{\s*(?=['"])[^{}]*)['"](role|from)['"]\s*:\s*"""
@@ -71,17 +51,16 @@ class Texts:
     tools: str = ""
 
 
-def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR, repeats_prompt: bool = False) -> Texts:
+def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR, remove_prompt: bool = False) -> Texts:
     """The texts of a row; BadInput if training on them would not do what the row means.
 
-    ``repeats_prompt``: the plain answers of its file begin with their prompts (``file_repeats_prompts``), which are
-    removed.
+    ``remove_prompt``: plain answers lose the prompt that they begin with (``removes_prompts``).
     """
     require_no_other_meaning(record)
     answers = {name: _given(record, name, sides) for name in sides}
     prompt, system, tools = _prompt(record), system_of(record), _tools(record)
-    if repeats_prompt and isinstance(prompt, str):
-        answers = _without_repeated(prompt, answers)
+    if remove_prompt and isinstance(prompt, str) and all(isinstance(text, str) for text in answers.values()):
+        answers = dict(without_prompt(prompt, {name: str(text) for name, text in answers.items()}))
     if prompt is None and "prompt" in record and all(isinstance(text, str) for text in answers.values()):
         raise BadInput("it has no text in 'prompt', which is empty; write one, or leave the row out")
     if prompt is None:
@@ -108,14 +87,6 @@ def difficulty_of(record: Mapping[str, Any]) -> int:
     return int(match[1])
 
 
-def require_no_other_meaning(record: Mapping[str, Any]) -> None:
-    """BadInput for a column of MEANINGFUL, unless it only repeats the prompt."""
-    for name, remedy in MEANINGFUL.items():
-        value = record.get(name)
-        if value and value != record.get("prompt"):
-            raise BadInput(f"it has the column {name!r}, which would change what the row says; {remedy}")
-
-
 def require_nothing_more(record: Mapping[str, Any], prompt: Turns, sides: Sequence[Turns] = ()) -> None:
     """BadInput for a column of ``WHOLE`` that is neither the prompt nor the prompt with a side."""
     asked = _turns(prompt, "user")
@@ -134,37 +105,6 @@ def _repeated(name: str, value: object) -> object:
         return _bare(_turns(turns_of(name, value), "user"))
     except BadInput:
         return None
-
-
-def file_repeats_prompts(rows: Iterable[Mapping[str, Any] | BadInput], sides: Sequence[str] = PAIR) -> bool:
-    """Whether both answers of every plain row begin with the whole prompt.
-
-    One such row is no evidence: two answers to the prompt "Hi" may begin with "His".
-    """
-    found = False
-    for row in rows:
-        texts = [row.get(name) for name in ("prompt", *sides)] if not isinstance(row, BadInput) else []
-        if len(texts) <= len(PAIR) or not all(isinstance(text, str) and text.strip() for text in texts):
-            continue
-        prompt, *answers = map(str, texts)
-        if not all(answer.startswith(prompt) for answer in answers):
-            return False
-        found = True
-    return found
-
-
-def _without_repeated(prompt: str, answers: Mapping[str, Turns]) -> dict[str, Turns]:
-    """The answers without the prompt, if all of them are texts that begin with it."""
-    texts = {name: text for name, text in answers.items() if isinstance(text, str) and text.startswith(prompt)}
-    if not prompt.strip() or len(texts) < len(answers):
-        return dict(answers)
-    empty = next((name for name, text in texts.items() if not text[len(prompt) :].strip()), None)
-    if empty is not None:
-        raise BadInput(
-            f"{' and '.join(texts)} begin with the whole prompt, and {empty} ends where it does and holds no answer; "
-            "write the answers alone"
-        )
-    return {name: text[len(prompt) :] for name, text in texts.items()}
 
 
 def _given(record: Mapping[str, Any], name: str, sides: Sequence[str]) -> Turns:

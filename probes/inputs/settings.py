@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from common.plugins import unknown_kind
+from probes.inputs.repeated_prompts import PromptInAnswers
 
 
 class Section(BaseModel):
@@ -84,6 +85,16 @@ class DataSettings(Section):
     """Name of a mixture -> weight of each source."""
     bad_rows: Literal["refuse", "leave_out"] = "refuse"
     """"refuse" a source with a bad row, or "leave_out" the bad rows and report them."""
+    prompt_in_answers: PromptInAnswers | dict[str, PromptInAnswers] | None = Field(
+        None, exclude_if=lambda given: given is None
+    )
+    """Where plain answers begin with their prompt: "remove" it, or "keep" the answers; for all sources, or by source.
+    Without it, such rows are refused, unless all are dialogues in one text."""
+
+    def prompt_in(self, source: str) -> PromptInAnswers | None:
+        """What ``prompt_in_answers`` says of a source."""
+        setting = self.prompt_in_answers
+        return setting.get(source) if isinstance(setting, dict) else setting
 
     @model_validator(mode="after")
     def _manifests_name_sources(self) -> "DataSettings":
@@ -95,6 +106,11 @@ class DataSettings(Section):
                 )
             if not any(weight > 0 for weight in weights.values()) or any(weight < 0 for weight in weights.values()):
                 raise ValueError(f"manifest {name!r} needs weights of 0 or more, one of them above 0")
+        by_source = self.prompt_in_answers if isinstance(self.prompt_in_answers, dict) else {}
+        if unknown := sorted(set(by_source) - set(self.sources)):
+            raise ValueError(
+                f"prompt_in_answers names {unknown[0]!r}, which is no source; known: {', '.join(self.sources)}"
+            )
         return self
 
 

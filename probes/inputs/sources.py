@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from common.digests import digest_of
 from common.errors import BadInput
+from probes.inputs.columns import PAIR, USED
 from probes.inputs.files import at, records, rows_digest, unit_of
-from probes.inputs.rows import PAIR, USED, BadRow, difficulty_of, file_repeats_prompts, texts_of
+from probes.inputs.repeated_prompts import PromptInAnswers, removes_prompts, repeats_prompt
+from probes.inputs.rows import BadRow, difficulty_of, texts_of
 from probes.inputs.turns import Turns, plain
 from probes.inputs.where import Where
 
@@ -42,7 +44,7 @@ class Pair:
 @dataclass(frozen=True)
 class Source:
     """The rows of a source in the order of its file. ``files``: the digest of its files. ``ignored_columns``: columns
-    without a meaning here."""
+    without a meaning here. ``prompts_removed``: the number of rows whose answers began with the prompt."""
 
     name: str
     where: Where
@@ -50,6 +52,7 @@ class Source:
     bad: tuple[BadRow, ...]
     files: str = ""
     ignored_columns: tuple[str, ...] = ()
+    prompts_removed: int = 0
 
     def without(self, refused: Sequence[BadRow]) -> "Source":
         """The source without these rows; BadInput if none is left."""
@@ -93,32 +96,53 @@ class Source:
             f"({unit}{'s' if len(self.bad) > 1 else ''} {places}: {at('the first', self.bad[0].why)})"
         )
 
+    @property
+    def passed_over(self) -> str:
+        """A sentence with the columns without a meaning here; "" if there are none."""
+        columns = ", ".join(map(_shown, self.ignored_columns))
+        return f"source {self.name}: columns without a meaning here: {columns}" if columns else ""
 
-def read_source(name: str, where: Where) -> Source:
-    """Read all rows of a source. BadInput if no row is good, or the file cannot be read to its end."""
+    @property
+    def prompts_taken_off(self) -> str:
+        """A sentence with the number of rows whose answers lost their prompt; "" if there are none."""
+        rows = f"{self.prompts_removed} of {len(self.pairs)} rows"
+        return f"source {self.name}: the prompt is taken off the answers of {rows}" if self.prompts_removed else ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to its rows that the file does not say, in sentences."""
+        return tuple(note for note in (self.prompts_taken_off, self.passed_over) if note)
+
+
+def read_source(name: str, where: Where, prompt_in_answers: PromptInAnswers | None = None) -> Source:
+    """Read all rows of a source. BadInput if no row is good, if the file cannot be read to its end, or if answers begin
+    with their prompt and what that means is not known."""
     pairs: list[Pair] = []
     bad: list[BadRow] = []
     ignored_columns: dict[str, None] = {}
     entries = list(records(where))
-    repeats_prompt = file_repeats_prompts(record for _, record in entries)
+    remove_prompt, prompts_removed = removes_prompts(f"{where}, {unit_of(where)}", entries, PAIR, prompt_in_answers), 0
     for place, record in entries:
         try:
             if isinstance(record, BadInput):
                 raise record
             ignored_columns |= dict.fromkeys(column for column in record if column not in _KNOWN)
-            pairs.append(_pair(name, place, record, repeats_prompt))
+            pairs.append(_pair(name, place, record, remove_prompt))
+            prompts_removed += remove_prompt and repeats_prompt(record, PAIR)
         except BadInput as error:
             bad.append(BadRow(place, str(error)))
     if not pairs and not bad:
         raise BadInput(f"{where} holds no pairs; add rows or take the source {name!r} out")
     if not pairs:
         raise BadInput(f"{_first(where, bad)}; no row of {where} is good")
-    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where), tuple(ignored_columns))
+    return Source(name, where, tuple(pairs), tuple(bad), rows_digest(where), tuple(ignored_columns), prompts_removed)
 
 
-def good_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> Source:
+def good_source(
+    name: str, where: Where, bad_rows: BadRows = "refuse", prompt_in_answers: PromptInAnswers | None = None
+) -> Source:
     """Read a source for training. BadInput for a bad row, unless bad rows are left out."""
-    source = read_source(name, where)
+    source = read_source(name, where, prompt_in_answers)
     if source.bad and bad_rows == "refuse":
         raise refusal(where, source.bad)
     return source
@@ -136,10 +160,14 @@ def load_source(name: str, where: Where, bad_rows: BadRows = "refuse") -> tuple[
     return good_source(name, where, bad_rows).pairs
 
 
-def _pair(name: str, place: int, record: Mapping[str, Any], repeats_prompt: bool) -> Pair:
-    texts = texts_of(record, PAIR, repeats_prompt)
+def _pair(name: str, place: int, record: Mapping[str, Any], remove_prompt: bool) -> Pair:
+    texts = texts_of(record, PAIR, remove_prompt)
     chosen, rejected = texts.sides
     return Pair(texts.prompt, chosen, rejected, name, difficulty_of(record), place, texts.tools)
+
+
+def _shown(column: str) -> str:
+    return column[:40] if column.isprintable() else repr(column[:40])
 
 
 def _digest(pairs: Sequence[Pair], place: int) -> str:

@@ -41,7 +41,8 @@ SURFACE = {
     "pairs list": "--kind --state --limit --workspace --json",
     "pairs show": "--workspace --json",
     "pairs vote": "--by --workspace --json",
-    "pairs import": "--kind --skip-bad --origin --rejected-origin --category --source --by --study --workspace --json",
+    "pairs import": "--kind --skip-bad --prompt-in-answers --origin --rejected-origin --category --source --by --study "
+    "--workspace --json",
     "pairs export": "--kind --format --downvoted --license --study --workspace --json",
     "pairs audit": "--kind --study --workspace --json",
     "pairs certify": "--contracts --text --embedder --kind --study --workspace --json",

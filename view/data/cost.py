@@ -1,7 +1,6 @@
 """What a study asks of the machine: counts from its files, times only from what this workspace has measured."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
 
@@ -75,11 +74,7 @@ def _counts(study: Study) -> list[tuple[str, str]]:
         ("probe prompts", ", ".join(f"{name} {number}" for name, number in sorted(categories.items()))),
         ("pairs", pairs),
         *(("left out", plain(sentence)) for sentence in material.left_out),
-        *(
-            ("passed over", f"source {name}: columns without a meaning here: {_names(source.ignored_columns)}")
-            for name, source in material.read_sources.items()
-            if source.ignored_columns
-        ),
+        *(("note", plain(note)) for source in material.read_sources.values() for note in source.notes),
         ("legal moves", ", ".join(f"{lane} {number}" for lane, number in moves.items()) + ", from the starting recipe"),
         (
             "one probe",
@@ -90,10 +85,6 @@ def _counts(study: Study) -> list[tuple[str, str]]:
         *_judge(study),
         *_decision(study),
     ]
-
-
-def _names(columns: Sequence[str]) -> str:
-    return ", ".join(plain(name, 40) for name in columns)
 
 
 def _decision(study: Study) -> list[tuple[str, str]]:

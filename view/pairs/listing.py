@@ -69,6 +69,8 @@ def import_text(done: Imported) -> str:
     parts = [f"{count(done.new, 'vote' if done.kind == VOTES else 'row')} new, {done.known} there already"]
     if done.bad:
         parts.append(f", {count(len(done.bad), 'bad row')} left out")
+    if done.prompts_removed:
+        parts.append(f"; the prompt is taken off the answers of {count(done.prompts_removed, 'row')}")
     if done.ignored:
         parts.append(f"; columns without a meaning here: {', '.join(plain(name, 40) for name in done.ignored)}")
     return "".join(parts)

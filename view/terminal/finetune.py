@@ -40,6 +40,7 @@ def _source(source: Source) -> str:
             parts.append(f"the {review.record.kind} store holds another set by now")
     if source.left_out:
         parts.append(plain(source.left_out))
+    parts += map(plain, source.notes)
     if review.bad:
         more = ", …" if len(review.bad) > MOST_NAMED else ""
         named = f"{', '.join(review.bad[:MOST_NAMED])}{more}"

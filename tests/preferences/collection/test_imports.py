@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from preferences.store.annotations import Vote
 from preferences.store.rows import Kind, row_to_json
 from preferences.store.stores import Stores
 from probes.inputs.training_rows import Reserved
+from probes.inputs.turns import Turn, Turns
 
 DEFAULTS = Defaults("imported", "a file", "human", "reference")
 GOOD = {"prompt": "p", "chosen": "c", "rejected": "r"}
 RESERVED = Reserved(prompts())
+USER, YES, NO = Turn("user", "Is it?"), Turn("assistant", "Yes."), Turn("assistant", "No.")
 
 
 def written(folder: Path, *rows: Any, name: str = "rows.jsonl") -> Path:
@@ -112,6 +115,40 @@ def test_rows_of_another_workspace_keep_their_ids_and_provenance(tmp_path: Path)
     assert ours.add(rows_of(theirs.path("dpo"), "dpo").rows).new == (pair(0).id, pair(1).id)
     assert ours.rows("dpo") == theirs.rows("dpo")
     assert ours.add(rows_of(theirs.path("dpo"), "dpo").rows).new == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts", "why"),
+    [
+        ("Is it?", ("Yes.", " Yes."), "chosen and rejected are the same text, white space around it aside"),
+        ("Is it?", ("Is it? Yes.", "Is it? No."), "which is added unchanged, and its answers hold the prompt"),
+        ((USER,), ((USER, YES), (USER, NO)), "which is added unchanged, and its answers hold the prompt"),
+        ((USER, YES), ((YES,), (NO,)), "the prompt ends with the assistant's turn"),
+        ((USER,), ((YES, USER), (NO,)), "the user's turn after the assistant's, and it would be trained on"),
+    ],
+)
+def test_rows_of_another_workspace_are_held_to_the_laws_of_all_rows(
+    tmp_path: Path, prompt: Turns, texts: tuple[Turns, Turns], why: str
+) -> None:
+    row = replace(pair(0), prompt=prompt, texts=texts)
+    path = written(tmp_path, row_to_json(row))
+    assert why in told(read_rows(path, "dpo", DEFAULTS, TIME, RESERVED, None, "remove"))[1]
+
+
+def test_answers_that_begin_with_their_prompt_need_the_option(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, {"prompt": "def f(a):\n", "chosen": "def f(a):\n    return 1", "rejected": "def f(a):\n  2"}
+    )
+    with pytest.raises(
+        BadInput, match=r"rows\.jsonl, line 1: both answers begin .*; give --prompt-in-answers remove, o"
+    ):
+        rows_of(path)
+    kept, cut = (read_rows(path, "preference", DEFAULTS, TIME, RESERVED, None, choice) for choice in ("keep", "remove"))
+    assert (kept.rows[0].texts[0], kept.prompts_removed) == ("def f(a):\n    return 1", 0)
+    assert (cut.rows[0].texts[0], cut.prompts_removed) == ("    return 1", 1)
+    reward = written(tmp_path, {"prompt": "Hi", "completion": "His", "score": 3}, name="reward.jsonl")
+    with pytest.raises(BadInput, match=r"line 1: completion begins with the whole prompt"):
+        rows_of(reward, "reward")
 
 
 def test_a_table_with_commas_quotes_and_line_ends_in_its_texts(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from probes.inputs.columns import MEANINGFUL, USED
 from probes.inputs.conversation import require_prompt
 from probes.inputs.messages import KEPT, ROLES, turns_of
-from probes.inputs.rows import MEANINGFUL, USED, texts_of
+from probes.inputs.rows import texts_of
 from probes.inputs.turns import plain
 
 DOC = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")

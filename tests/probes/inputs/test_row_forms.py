@@ -1,7 +1,6 @@
 """What a row means in each form, and which rows are refused because they would mean something else than they say."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
-from probes.inputs.rows import Texts, difficulty_of, file_repeats_prompts, texts_of
-from probes.inputs.sources import load_source
+from probes.inputs.rows import Texts, difficulty_of, texts_of
 from probes.inputs.turns import Turn, messages
 
 S, U, A, T = "system", "user", "assistant", "tool"
@@ -54,7 +52,18 @@ LATER = Texts(turns(*FIRST), SIMPLE.sides)
         (row(None, talk(*FIRST, YES), talk(*FIRST, NO)), LATER),
         (row(None, talk(ASKED, YES), talk(ASKED, NO), system="brief"), BRIEF),
         (
-            row("is it?", "yes", "no", instruction=None, input="", history=[], context="is it?", rating=3),
+            row(
+                "is it?",
+                "yes",
+                "no",
+                instruction=None,
+                input="",
+                history=[],
+                context="is it?",
+                rating=3,
+                Score=2,
+                INPUT=" ",
+            ),
             Texts("is it?", ("yes", "no")),
         ),
         (
@@ -131,6 +140,16 @@ def talked(**changes: Any) -> dict[str, Any]:
         (row("is it?", "yes", "no", history=[["a", "b"]]), "the column 'history'"),
         (row("is it?", "yes", "no", system_prompt="x"), "the column 'system_prompt', .*; rename the column to system"),
         (row("is it?", "yes", "no", system_message="x"), "the column 'system_message'"),
+        (row("is it?", "yes", "no", System="brief"), "the column 'System', and only 'system' is read; rename it"),
+        (row("is it?", "yes", "no", Tools=[{"name": "f"}]), "the column 'Tools', and only 'tools' is read; rename it"),
+        ({"Prompt": "is it?", "Chosen": "yes", "Rejected": "no"}, "the column 'Prompt', and only 'prompt' is read"),
+        (row("is it?", "yes", "no", Instruction="Be a pirate"), "the column 'Instruction', which would change what"),
+        (row("is it?", "yes", "no", **{"System Prompt": "brief"}), "the column 'System Prompt', .*; rename the column"),
+        *(
+            (row("is it?", "yes", "no", **{name: "x"}), f"the column '{name}', which would change what the row says")
+            for name in ("Input", "functions", "instructions", "inputs", "passage", "document", "sys", "persona")
+        ),
+        (row("is it?", "yes", "no", image_url="x"), "the column 'image_url'.*leave the row out"),
         (
             row("is it?", "yes", "no", conversations=talk((U, "other"))),
             "the column 'conversations', which says somethin",
@@ -167,35 +186,6 @@ def test_a_row_that_would_mean_something_else_is_refused_in_a_sentence(given: di
     with pytest.raises(BadInput, match=why) as refused:
         texts_of(given)
     assert "\n" not in str(refused.value)
-
-
-ASIDE = "\n\nHuman: Is it?\n\nAssistant:"
-
-
-def test_a_prompt_is_taken_off_the_answers_only_where_the_whole_file_repeats_it() -> None:
-    repeating = row(ASIDE, f"{ASIDE} yes", f"{ASIDE} no")
-    greeting, answers = row("Hi", "His answer", "Hi there"), row("is it?", "yes", "no")
-    bad = [BadInput("it is bad"), row(None, "yes", "no"), row(talk(ASKED), "yes", "no"), row("is it?", "yes", " ")]
-    assert file_repeats_prompts([repeating, *bad, repeating])
-    assert not file_repeats_prompts([repeating, greeting, answers])
-    assert not file_repeats_prompts([repeating, row("is it?", "is it? yes", "no")])
-    assert not file_repeats_prompts(bad)
-    assert texts_of(repeating, repeats_prompt=True) == Texts(ASIDE, (" yes", " no"))
-    assert texts_of({**repeating, "system": "brief"}, repeats_prompt=True).sides == (
-        turns((A, " yes")),
-        turns((A, " no")),
-    )
-    with pytest.raises(
-        BadInput, match="begin with the whole prompt, and chosen ends where it does and holds no answer"
-    ):
-        texts_of(row("is it?", "is it? ", "is it? no"), repeats_prompt=True)
-
-
-def test_a_source_with_one_answer_of_its_own_keeps_every_answer_whole(tmp_path: Path) -> None:
-    rows = [row("Hi", "His answer", "Hi there"), row("is it?", "yes", "no")]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    assert load_source("s", path)[0].chosen == "His answer"
 
 
 def test_what_looks_a_little_like_a_conversation_is_a_text() -> None:

@@ -1,5 +1,6 @@
 """Rows that are left out of a night are named before it, in its log and in its report."""
 
+import json
 from pathlib import Path
 
 import nights
@@ -30,15 +31,28 @@ def test_check_the_log_and_the_report_say_which_rows_are_left_out(tmp_path: Path
     assert "source good: 1 of 33 rows left out" in (workspace.session(name) / "report.md").read_text(encoding="utf-8")
 
 
-def test_check_names_the_columns_of_a_source_that_mean_nothing(tmp_path: Path) -> None:
+def test_check_and_the_log_name_the_columns_of_a_source_that_mean_nothing(tmp_path: Path) -> None:
     path, workspace = asked(tmp_path / "study", "leave_out"), Workspace(tmp_path / "workspace")
-    assert "passed over" not in cost_text(load_study(path), workspace)
+    assert "columns without a meaning" not in cost_text(load_study(path), workspace)
     with (tmp_path / "study" / "good.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(
             '{"prompt": "How is tea?", "chosen": "a", "rejected": "b", "rating": 3, "model": null, "system": ""}\n'
         )
-    told = "source good: columns without a meaning here: rating, model"
-    assert told in cost_text(load_study(path), workspace)
+    told, study = "source good: columns without a meaning here: rating, model", load_study(path)
+    assert told in cost_text(study, workspace)
+    begin(study, workspace, Overrides(decisions=1), nights.Silent(), write_report)
+    assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
+
+
+def test_check_and_the_log_say_that_prompts_are_taken_off_answers(tmp_path: Path) -> None:
+    path, workspace = asked(tmp_path / "study", "leave_out"), Workspace(tmp_path / "workspace")
+    prompt = "\n\nHuman: How is tea?\n\nAssistant:"
+    row = {"prompt": prompt, "chosen": f"{prompt} Hot.", "rejected": f"{prompt} Cold."}
+    (tmp_path / "study" / "good.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    told, study = "source good: the prompt is taken off the answers of 1 of 1 rows", load_study(path)
+    assert told in cost_text(study, workspace)
+    begin(study, workspace, Overrides(decisions=1), nights.Silent(), write_report)
+    assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
 
 
 def test_a_night_on_a_bad_row_is_refused_before_it_begins(tmp_path: Path) -> None:
