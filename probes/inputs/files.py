@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
+from probes.inputs.other_forms import COLUMNS, raise_lists, require_readable, require_row_per_line, require_rows
 from probes.inputs.tables import SAVED, hub_rows, parquet_rows, saved_rows
 from probes.inputs.text import (
     GZIP,
@@ -24,6 +25,7 @@ from probes.inputs.text import (
     read_bytes,
     require_whole_characters,
     unzipped,
+    with_line_feeds,
 )
 from probes.inputs.where import Hub, Where
 
@@ -33,23 +35,9 @@ Entry = tuple[int, Record | BadInput]
 PARQUET = b"PAR1"
 DATA = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _NOT_DATA = {"export.json", "dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json"}
-_COLUMNS = {"prompt", "chosen", "rejected", "completion", "conversations", "instruction", "question", "id", "vote"}
 _TRAIN = re.compile(r"train(ing)?(?![^\W\d_])")  # "train_prefs", not "trainer"
 _SHARD = re.compile(r"[0-9]+[^0-9/]*$")
-_HTML = re.compile(r"\s*<(!doctype html|html|head)\b", re.IGNORECASE)
-_NAMED_SIGN = re.compile(r'"?sep=([,;\t|])"?[ \t,;]*\n', re.IGNORECASE)
-_FOREIGN = {
-    b"PK\x03\x04": ("a ZIP archive, as Excel's .xlsx is", "save the table as CSV UTF-8, or run unzip {path}"),
-    b"\x28\xb5\x2f\xfd": ("packed with zstd", "run zstd -d {path}"),
-    b"BZh": ("packed with bzip2", "run bunzip2 -k {path}"),
-    b"\xfd7zXZ\0": ("packed with xz", "run unxz -k {path}"),
-    b"ARROW1": ("an Arrow file", 'run python -c "import pandas; pandas.read_feather({path!r}).to_parquet({new!r})"'),
-    b"\xff\xff\xff\xff": ("an Arrow stream of a datasets folder", "name the folder instead: {folder}"),
-    b"SQLite format 3\0": ("an SQLite database", 'run sqlite3 -json {path} "select * from TABLE" > {stem}.json'),
-    b"%PDF": ("a PDF document", "write its rows as JSONL"),
-    b"version https://git-lfs.github.com/": ("the pointer of a file that Git LFS keeps elsewhere", "run git lfs pull"),
-    b"\x80": ("a pickle or another binary file", "write it as JSONL"),
-}
+_NAMED_SIGN = re.compile(r'"?sep=([,;\t|])"?[ \t,;]*(\r\n?|\n)', re.IGNORECASE)
 
 
 def records(where: Where) -> Iterator[Entry]:
@@ -156,14 +144,11 @@ def _file_records(path: Path) -> Iterator[Entry]:
         return enumerate(parquet_rows(path), start=1)
     if content.startswith(PARQUET):
         return enumerate(parquet_rows(path, content), start=1)
-    for mark, (what, remedy) in _FOREIGN.items():
-        if content.startswith(mark):
-            names = {"path": str(path), "folder": path.parent, "stem": path.stem, "new": f"{path.stem}.parquet"}
-            raise BadInput(f"{path} is {what}, and rows are read from text or Parquet; {remedy.format(**names)}")
+    require_readable(path, content)
     text = decoded(path, content)
-    if _HTML.match(text):
-        raise BadInput(f"{path} is an HTML page, and not the file that was wanted; fetch the file itself")
-    return _text_reader(path, text)(path, text)
+    require_rows(path, text)
+    reader = _text_reader(path, text)
+    return reader(path, text if reader is _table_records else with_line_feeds(text))
 
 
 def _unpacked(path: Path) -> bytes | None:
@@ -184,11 +169,14 @@ def _text_reader(path: Path, text: str) -> Callable[[Path, str], Iterator[Entry]
         return _array_records
     if start == "{" or not start:
         return _line_records
-    if name.endswith((".csv", ".tsv")) or _COLUMNS & set(map(str.strip, _cells(_header(text), _delimiter(text)))):
+    if name.endswith((".csv", ".tsv")) or COLUMNS & set(map(str.strip, _cells(_header(text), _delimiter(text)))):
         return _table_records
     if name.endswith((".jsonl", ".ndjson", ".json")):
         return _line_records
-    raise BadInput(f"{path} is neither JSONL, a JSON array, CSV nor Parquet; docs/data.md says how to convert others")
+    raise BadInput(
+        f"{path} is neither JSONL, a JSON array, CSV nor Parquet, and what else it is was not recognised; write one "
+        'object in each line (docs/data.md): {"prompt": ..., "chosen": ..., "rejected": ...}'
+    )
 
 
 def _line_records(path: Path, text: str) -> Iterator[Entry]:
@@ -197,57 +185,9 @@ def _line_records(path: Path, text: str) -> Iterator[Entry]:
         if line.strip():
             record = _parsed(line, parse_object)
             if first:  # the first row shows the form of the file
-                _require_one_row_per_line(path, text, record)
+                require_row_per_line(path, text, record)
             first = False
             yield number, record
-
-
-def _require_one_row_per_line(path: Path, text: str, first: Record | BadInput) -> None:
-    """BadInput, with the command that converts it, for a file with one object that contains all rows."""
-    new = f"{path.stem}.rows.jsonl"
-    if isinstance(first, BadInput):
-        if _begins_with_long_object(text):
-            raise BadInput(
-                f"{path} begins with an object over several lines, and JSONL has one in each line; convert it: "
-                f"jq -c . {path} > {new}, or jq -c '.NAME[]' where the rows are a list in it"
-            )
-        return
-    place = _place_of_rows(first)
-    if place is None or "\n" in text.strip():
-        return
-    if place and isinstance(first[place], list):
-        command = f"jq -c '.{place}[]' {path} > {new}"
-    else:
-        table = f"json.load(open({str(path)!r}))" + (f"[{place!r}]" if place else "")
-        command = (
-            f'python -c "import json, pandas; pandas.DataFrame({table}).to_json({new!r}, '
-            "orient='records', lines=True)\""
-        )
-    raise BadInput(
-        f"{path} is one object that holds all rows, and JSONL has one row in each line; convert it: {command}"
-    )
-
-
-def _place_of_rows(record: Record) -> str | None:
-    """The key under which an object contains rows, "" if its keys are their columns, None if it is a row."""
-    if any(_is_column(record.get(name)) for name in ("prompt", "chosen")):
-        return ""
-    if _COLUMNS & set(record):
-        return None
-    return next((key for key, value in record.items() if _are_rows(value)), None)
-
-
-def _is_column(value: Any) -> bool:
-    """Whether this is a column of many rows: a list of texts, or an object by row number, as pandas writes it."""
-    if isinstance(value, dict):
-        return bool(value) and all(key.isdigit() for key in value)
-    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
-
-
-def _are_rows(value: Any) -> bool:
-    if isinstance(value, dict):
-        return _place_of_rows(value) == ""
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _parsed(raw: str, parse: Callable[[str], Record]) -> Record | BadInput:
@@ -257,15 +197,6 @@ def _parsed(raw: str, parse: Callable[[str], Record]) -> Record | BadInput:
     except ValueError as error:
         return BadInput(f"it {error}")
     return record
-
-
-def _begins_with_long_object(text: str) -> bool:
-    """Whether the text begins with an object over several lines."""
-    try:
-        _, end = json.JSONDecoder().raw_decode(text.lstrip())
-    except (ValueError, RecursionError):
-        return False
-    return "\n" in text.lstrip()[:end]
 
 
 def _array_records(path: Path, text: str) -> Iterator[Entry]:
@@ -279,6 +210,8 @@ def _array_records(path: Path, text: str) -> Iterator[Entry]:
             raise BadInput(
                 f"{path}, row {place} of the array and what follows is not JSON ({error}); mend it"
             ) from None
+        if place == 1 and text[here] == "[":
+            raise_lists(path)
         yield place, _parsed(text[here:end], parse_object)
         here = _skipped(text, end)
         if text[here : here + 1] == ",":
@@ -336,12 +269,12 @@ def _delimiter(text: str) -> str:
     """The delimiter in a first line such as "sep=;", else the one that gives the header the most columns."""
     if named := _NAMED_SIGN.match(text):
         return named[1]
-    return max(",;\t", key=lambda sign: len(_cells(_header(text), sign)))
+    return max(",;\t|", key=lambda sign: len(_cells(_header(text), sign)))
 
 
 def _header(text: str) -> str:
     named = _NAMED_SIGN.match(text)
-    return text[named.end() if named else 0 :].lstrip(" \t\n,;").split("\n", 1)[0]
+    return re.split(r"[\r\n]", text[named.end() if named else 0 :].lstrip(" \t\r\n,;"), maxsplit=1)[0]
 
 
 def _cells(header: str, delimiter: str) -> list[str]:

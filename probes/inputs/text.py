@@ -42,7 +42,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, which is gzip if its name ends in ``.gz``; BadInput for any other encoding."""
     content = read_bytes(path)
-    return decoded(path, unzipped(path, content) if path.suffix == ".gz" else content)
+    return with_line_feeds(decoded(path, unzipped(path, content) if path.suffix == ".gz" else content))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -62,18 +62,27 @@ def unzipped(path: Path, content: bytes) -> bytes:
 
 
 def decoded(path: Path, content: bytes) -> str:
-    """The text of UTF-8 bytes with line feeds as line ends; BadInput has the encoding and the command to convert it."""
+    """The text of UTF-8 bytes, its line ends unchanged; BadInput has the command to convert another encoding."""
     wide = next((name for mark, name in _WIDE.items() if content.startswith(mark)), None) or _unmarked(content[:16])
     if wide is not None:
         raise BadInput(f"{path} cannot be read as UTF-8 text, since it is {wide}; convert it: {_iconv(wide, path)}")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if b"\0" in content:
+            raise BadInput(
+                f"{path} is a binary file of a kind that is not known, and rows are read from text or Parquet; write "
+                "them as JSONL (docs/data.md)"
+            ) from None
         line = content.count(b"\n", 0, error.start) + 1
         raise BadInput(
-            f"{path} cannot be read as UTF-8 text (line {line} has the byte 0x{content[error.start]:02x}); if it was "
-            f"written on Windows, convert it: {_iconv('CP1252', path)}"
+            f"{path} cannot be read as UTF-8 text (line {line} has the byte 0x{content[error.start]:02x}), and its "
+            f"encoding is not known; convert it: {_iconv('ENCODING', path)}, with CP1252 for ENCODING where it is "
+            "western text written on Windows, GB18030 for Chinese, SHIFT_JIS for Japanese or what else it is (iconv -l)"
         ) from None
+
+
+def with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -159,7 +159,7 @@ def test_a_table_with_commas_quotes_and_line_ends_in_its_texts(tmp_path: Path) -
     )
     found = rows_of(path)
     assert [row.prompt for row in found.rows] == ['a, "b"', "q"]
-    assert found.rows[0].texts == ("line 1\nline 2", "r")
+    assert found.rows[0].texts == ("line 1\r\nline 2", "r")
     assert found.rows[0].scores == (7.5, None)
     assert found.ignored == ("note",)
     assert told(found).keys() == {4, 5}
@@ -174,7 +174,7 @@ def test_a_table_whose_quotes_do_not_close_is_named_where_it_breaks(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.xlsx", "x", "neither JSONL, a JSON array, CSV nor Parquet"),
+        ("rows.xlsx", "x", "neither JSONL, a JSON array, CSV nor Parquet, and what else it is was not recognised"),
         ("rows.jsonl", "\n", "holds no rows"),
         ("rows.csv", "prompt,chosen,rejected\n", "holds no rows"),
         ("rows.csv", "prompt,prompt\n1,2\n", "names a column twice"),
