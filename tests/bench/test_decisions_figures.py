@@ -132,7 +132,7 @@ def test_landscapes_of_somebody_else_are_played_instead(
 ) -> None:
     monkeypatch.setattr(command, "QUICK", (Cell(1.0, 0.5, 4, 2, 2),))
     monkeypatch.setattr(play, "_own", list)
-    monkeypatch.setattr(play.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert command.main(True, True, "own_landscapes:several", own / "out") == 0
     data = json.loads(capsys.readouterr().out)
     assert {row["family"] for row in data["cells"][0]["figures"]} == {"warm", "pooled"}

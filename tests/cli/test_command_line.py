@@ -56,7 +56,7 @@ SURFACE = {
 """The commands in the order of the help, each with its options."""
 
 
-def refused(code: int, *arguments: object, **environment: str) -> str:
+def refused(code: int, *arguments: object, **environment: Any) -> str:
     """The one sentence of a refusal with this exit code."""
     done = nightlane(*arguments, **environment)
     assert done.returncode == code, done.stderr

@@ -47,7 +47,7 @@ def sample(task: str, completion: str, **more: Any) -> dict[str, Any]:
     return {"task_id": task, "completion": completion, **more}
 
 
-def evaluate(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def evaluate(folder: Path, *arguments: object, **environment: Any) -> subprocess.CompletedProcess[str]:
     return nightlane("evaluate", *arguments, "--workspace", folder, **environment)
 
 
@@ -182,7 +182,7 @@ def test_a_wrong_command_line_says_what_to_give(tmp_path: Path, arguments: tuple
 def test_an_endpoints_model_is_asked_with_every_seed_and_a_reply_that_never_comes_is_no_answer(tmp_path: Path) -> None:
     problems = rows(tmp_path / "p.jsonl", ADD, LAST)
     fenced = {"content": "Sure:\n```python\ndef add(a, b):\n    return a + b\n```"}
-    replies = [fenced, {"status": 400}, {"status": 400}, {"status": 400}, {"status": 400}]
+    replies: list[Any] = [fenced, {"status": 400}, {"status": 400}, {"status": 400}, {"status": 400}]
     with ScriptedEndpoint(replies) as endpoint:
         data = figures(
             tmp_path, "--problems", problems, "--endpoint", "scripted", "--seeds", "5", **endpoint.environment

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
 
 
-def pairs(workspace: Path, *arguments: object, answers: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+def pairs(workspace: Path, *arguments: object, answers: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
     return nightlane("pairs", *arguments, "--workspace", workspace, answers=answers, **{"COLUMNS": "100", **more})
 
 

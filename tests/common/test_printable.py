@@ -78,7 +78,7 @@ def test_an_encoding_that_lacks_a_letter_writes_it_out(monkeypatch: pytest.Monke
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
     print_data("ä")
-    assert stream.buffer.getvalue() == b"\\xe4\n"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b"\\xe4\n"
 
 
 def test_a_reader_that_stops_early_leaves_no_error_behind() -> None:

@@ -28,7 +28,8 @@ def test_every_section_of_a_study_has_its_place() -> None:
 
 def test_every_key_of_a_study_says_what_it_means() -> None:
     tables: list[type[BaseModel]] = [settings for _, settings, _ in SECTIONS]
-    for table in (*tables, KnobSettings, LaneSettings, *(scorer.Settings for scorer in SCORERS)):
+    tables += [KnobSettings, LaneSettings, *(scorer.Settings for scorer in SCORERS)]
+    for table in tables:
         for name, field in table.model_fields.items():
             assert field.description or name == "kind", f"{table.__name__}.{name} needs a docstring below it"
 

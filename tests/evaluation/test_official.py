@@ -70,7 +70,7 @@ COMPLETIONS = [
     "    return shift(text, -5)\nif __name__ == '__main__':\n    unshift(3)\n",
 ]
 
-COUNTS = {
+COUNTS: dict[str, Any] = {
     "task_id": 7,
     "text": "Write a function to count each element of a list.",
     "code": "from collections import Counter\ndef count_all(xs):\n    return dict(Counter(xs))",

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 from statistics import fmean, stdev
@@ -37,7 +37,7 @@ def results(seed: int, problems: dict[str, str]) -> list[Result]:
     ]
 
 
-def table(rows: dict[int, Sequence[str]]) -> list[Result]:
+def table(rows: Mapping[int, Sequence[str]]) -> list[Result]:
     """Per seed, the answers of problems p0, p1 ..."""
     return [r for seed, row in rows.items() for r in results(seed, {f"p{i}": signs for i, signs in enumerate(row)})]
 

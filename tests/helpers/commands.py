@@ -175,5 +175,5 @@ def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[s
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["nightlane", *arguments]
     local_workers.CONTEXT = WorkerContext()
-    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]  # the one that forked this
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]  # the one that forked this
     main()

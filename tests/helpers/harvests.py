@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from worlds import World, study_of
+from worlds import study_of
 
 from agent.loop.harvest import HARVEST
 from agent.loop.start import Overrides, begin, resume
@@ -16,7 +16,7 @@ from probes.result.reading import Outcome, Probe, Score
 from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
 from testing import simulated_study
-from testing.simulated_runner import AnsweringRunner
+from testing.simulated_runner import AnsweringRunner, EffectWorld
 from view.report.report import write_report
 from view.terminal.live import watching
 
@@ -32,7 +32,7 @@ def orders(recipe: Recipe, split: str) -> float:
 class Answering(AnsweringRunner):
     """``asked``: the harvest probes so far. ``stop``: at this one of them, counted from 1, Ctrl-C is pressed."""
 
-    def __init__(self, study: Study, workspace: Path, world: World, stop: int = 0) -> None:
+    def __init__(self, study: Study, workspace: Path, world: EffectWorld, stop: int = 0) -> None:
         super().__init__(study.material, ProbeStore(workspace / "runs"), world=world)
         self.asked: list[Probe] = []
         self.stop = stop
@@ -53,15 +53,15 @@ def study(folder: Path, policy: str = POLICY, harvest: str = "", budget: str = "
     return load_study(simulated_study.write_study(made.path.parent, made.text + f"\n[harvest]\n{harvest}\n"))
 
 
-def night(study: Study, workspace: Path, world: World | None = None, stop: int = 0) -> Answering:
-    runner = Answering(study, workspace, world or World(orders, NOISE), stop)
+def night(study: Study, workspace: Path, world: EffectWorld | None = None, stop: int = 0) -> Answering:
+    runner = Answering(study, workspace, world or EffectWorld(orders, NOISE), stop)
     with watching() as watcher:
         begin(study, Workspace(workspace), Overrides(), watcher, write_report, runner=runner)
     return runner
 
 
 def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
-    runner = Answering(study, workspace, World(orders, NOISE))
+    runner = Answering(study, workspace, EffectWorld(orders, NOISE))
     monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: runner)
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

@@ -78,7 +78,8 @@ def leaked(texts: Sequence[Text], places: Sequence[int], random: Random, both: b
     found = list(texts)
     for place in places:
         other = random.choice([text for text in texts if text.prompt != texts[place].prompt])
-        found[place] = replace(texts[place], chosen=other.chosen, **({"rejected": other.rejected} if both else {}))
+        rejected = other.rejected if both else texts[place].rejected
+        found[place] = replace(texts[place], chosen=other.chosen, rejected=rejected)
     return found
 
 

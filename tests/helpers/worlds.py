@@ -12,8 +12,7 @@ from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.run.store import ProbeStore
 from testing import simulated_study
-from testing.simulated_runner import EffectWorld as World
-from testing.simulated_runner import SimulatedRunner
+from testing.simulated_runner import EffectWorld, SimulatedRunner
 from view.report.report import write_report
 from view.terminal.live import watching
 
@@ -28,11 +27,11 @@ def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orde
     return load_study(simulated_study.write_study(folder / "study", text.replace("decisions = 8", budget)))
 
 
-def runner_of(study: Study, workspace: Path, world: World, width: int = 1) -> SimulatedRunner:
+def runner_of(study: Study, workspace: Path, world: EffectWorld, width: int = 1) -> SimulatedRunner:
     return SimulatedRunner(study.material, ProbeStore(workspace / "runs"), world=world, width=width)
 
 
-def play(study: Study, workspace: Path, world: World, width: int = 1, fresh: bool = False) -> str:
+def play(study: Study, workspace: Path, world: EffectWorld, width: int = 1, fresh: bool = False) -> str:
     runner = runner_of(study, workspace, world, width)
     with watching() as watcher:
         return begin(study, Workspace(workspace), Overrides(), watcher, write_report, fresh=fresh, runner=runner)
@@ -50,7 +49,7 @@ def looks(decision: DecisionRow) -> list[dict[str, Any]]:
     return found
 
 
-def go_on(study: Study, workspace: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def go_on(study: Study, workspace: Path, world: EffectWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.loop.start.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

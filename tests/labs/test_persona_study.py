@@ -11,7 +11,7 @@ from refusals import refusal
 from labs.persona.material import LAB as MATERIAL
 from labs.persona.texts import CATEGORIES, VOICES, answer, ask
 from probes.inputs.prompts import Prompt, load_prompts
-from probes.scoring import Answer
+from probes.scoring import Answer, Mark
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.rules.scorer import RulesScorer, RulesSettings
 
@@ -43,6 +43,7 @@ def test_the_rules_prefer_the_persona_to_every_other_voice() -> None:
             question, subject = ask(category, random)
             prompt = Prompt("one", "probe", category, 1, question, {})
             mark = scorer.score([Answer(prompt, answer(voice, category, subject, random))])[0]
+            assert isinstance(mark, Mark)
             values[voice].append(mark.value)
     assert min(values["keeper"]) == 10
     assert max(values["ornate"]) < 9
@@ -63,6 +64,7 @@ def test_the_rules_prefer_the_persona_to_every_other_voice() -> None:
 def test_a_critical_failure_of_the_rubric_is_one_of_the_rules(text: str, outcome: str) -> None:
     prompt = Prompt("one", "probe", "doubt", 1, "Do you know?", {})
     mark = RulesScorer(RulesSettings(), LAB).score([Answer(prompt, text)])[0]
+    assert isinstance(mark, Mark)
     assert mark.outcome == outcome
     assert (mark.value == 10) == (outcome == "OK")
     caps = {critical.name: critical.cap for critical in load_rubric(LAB / "rubric.toml").critical}

@@ -45,7 +45,7 @@ def test_digest_does_not_depend_on_the_order_or_zero_weights_of_a_mixture() -> N
 def test_a_recipe_cannot_be_changed() -> None:
     recipe = tiny.recipe()
     with pytest.raises(ValidationError):
-        recipe.beta = 0.2
+        recipe.beta = 0.2  # type: ignore[misc]
     with pytest.raises(TypeError):
         recipe.mixture["good"] = 9.0  # type: ignore[index]
 

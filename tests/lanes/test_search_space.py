@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import tiny
 from hypothesis import given
@@ -10,7 +12,7 @@ from lanes.knobs import ladder
 MANIFESTS = {"even": {"good": 1.0, "broken": 1.0}, "good_only": {"good": 1.0}}
 
 
-def space(start: Recipe | None = None, **lanes: dict[str, object]) -> SearchSpace:
+def space(start: Recipe | None = None, **lanes: Any) -> SearchSpace:
     chosen = lanes or {"hyperparameters": {}, "mixture": {}, "curriculum": {}}
     settings = {name: LaneSettings.model_validate(keys) for name, keys in chosen.items()}
     return build_lanes(settings, start or tiny.recipe(beta=0.1, learning_rate=1e-4), MANIFESTS, ("good", "broken"))
@@ -131,7 +133,7 @@ def test_a_weight_moves_one_source_and_leaves_the_others() -> None:
         ({"hyperparameters": {"warmup": {"low": 0.0, "high": 0.5, "factor": 2.0}}}, "needs a low above 0"),
     ],
 )
-def test_a_wrong_lane_says_what_is_wrong(lanes: dict[str, dict[str, object]], message: str) -> None:
+def test_a_wrong_lane_says_what_is_wrong(lanes: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         space(**lanes)
 
@@ -142,4 +144,4 @@ def test_a_ladder_holds_its_anchor_and_stays_within_bounds(anchor: float, factor
     values = ladder("x", anchor, KnobSettings(low=low, high=high, factor=factor))
     assert float(f"{anchor:.6g}") in values
     assert all(low * 0.999 <= float(v) <= high * 1.001 for v in values if not isinstance(v, str | tuple))
-    assert list(values) == sorted(set(values))  # type: ignore[type-var]
+    assert list(values) == sorted(set(values))

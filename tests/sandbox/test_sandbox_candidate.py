@@ -207,10 +207,10 @@ def test_a_property_test_drives_a_candidate(sandbox: Sandbox) -> None:
 
         @given(st.lists(st.integers()))
         def keeps_every_item(xs: list[int]) -> None:
-            assert len(function(xs)) == len(xs)
+            assert len(tested(xs)) == len(xs)
 
-        function = candidate.function("right")
+        tested = candidate.function("right")
         keeps_every_item()
-        function = candidate.function("f")
+        tested = candidate.function("f")
         with pytest.raises(AssertionError):
             keeps_every_item()

@@ -6,6 +6,7 @@ Each attack fails, and the next program is served as usual (see `run`).
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jailed import Run, alive, own
@@ -83,7 +84,7 @@ def f(pids):
 
 
 # name: (x86_64, aarch64, arguments)
-SYSTEM_CALLS = {
+SYSTEM_CALLS: dict[str, Any] = {
     "clone": (56, 220, (17, 0, 0, 0, 0)),
     "vfork": (58, -1, ()),
     "clone3": (435, 435, (0, 0)),

@@ -11,7 +11,8 @@ from probes.inputs.settings import ScorerSettings
 from probes.scoring import Answer, Scorer
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
 from probes.scoring.function import FunctionScorer, FunctionSettings
-from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
+from probes.scoring.judge.scorer import JudgeScorer
+from probes.scoring.judge.settings import JudgeSettings
 from probes.scoring.rules import ruleset
 from probes.scoring.rules.scorer import RulesScorer, RulesSettings
 from testing.contracts import ScorerContract

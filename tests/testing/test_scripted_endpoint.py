@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import openai
@@ -20,14 +21,14 @@ from lanes import show
 from testing.scripted_endpoint.replies import legal_moves, read_script
 from testing.scripted_endpoint.server import ScriptedEndpoint, main
 
-MESSAGES = [{"role": "user", "content": "hello you"}]
+MESSAGES: list[Any] = [{"role": "user", "content": "hello you"}]
 
 
 def client(endpoint: ScriptedEndpoint, key: str = "any") -> openai.OpenAI:
     return openai.OpenAI(base_url=endpoint.base_url, api_key=key, max_retries=0)
 
 
-def ask(endpoint: ScriptedEndpoint, **more: object) -> object:
+def ask(endpoint: ScriptedEndpoint, **more: Any) -> Any:
     with client(endpoint) as openai_client:
         return openai_client.chat.completions.create(model="scripted", messages=MESSAGES, **more)
 
@@ -53,7 +54,8 @@ def test_errors_have_openais_body_and_the_headers_of_the_script() -> None:
         with pytest.raises(openai.RateLimitError, match="scripted error 429") as limited:
             ask(endpoint)
         assert limited.value.response.headers["retry-after"] == "7"
-        assert limited.value.body["type"] == "scripted_error"
+        body: Any = limited.value.body
+        assert body["type"] == "scripted_error"
 
 
 def test_a_script_that_is_used_up_answers_503_and_invites_no_retry() -> None:
@@ -128,12 +130,15 @@ def test_other_paths_and_bodies_are_refused(method: str, path: str, body: bytes 
 
 
 def picks(seed: int, count: int = 6) -> list[tuple[str, str]]:
-    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": briefing(situations.situation())}]
+    messages: list[Any] = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": briefing(situations.situation())},
+    ]
     found = []
     with ScriptedEndpoint([{"pick": "legal"}], seed=seed) as endpoint, client(endpoint) as openai_client:
         for _ in range(count):
             reply = openai_client.chat.completions.create(model="scripted", messages=messages)
-            data = json.loads(reply.choices[0].message.content)
+            data = json.loads(reply.choices[0].message.content or "")
             found.append((data["knob"], data["value"]))
     return found
 

@@ -15,7 +15,8 @@ from probes.scoring.judge.judgement import Unreadable, read_judgement
 from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.question_kinds import scoring_kind
 from probes.scoring.judge.rubric import load_rubric
-from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
+from probes.scoring.judge.scorer import JudgeScorer
+from probes.scoring.judge.settings import JudgeSettings
 from testing.scripted_endpoint.faults import FAULTS
 from testing.scripted_endpoint.replies import ScriptedReply
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint

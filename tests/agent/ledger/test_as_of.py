@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from worlds import World, runner_of, study_of
+from worlds import runner_of, study_of
 
 from agent.ledger.as_of import PastLedger
 from agent.ledger.store import Ledger
@@ -18,6 +18,7 @@ from agent.proposers.tpe import TpeProposer
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
+from testing.simulated_runner import EffectWorld
 from view.report.report import write_report
 from view.terminal.live import watching
 
@@ -35,7 +36,7 @@ class Noting:
         return self.asked.propose(situation)
 
 
-def night(study: Study, workspace: Path, world: World, seed: int) -> tuple[str, list[Situation]]:
+def night(study: Study, workspace: Path, world: EffectWorld, seed: int) -> tuple[str, list[Situation]]:
     """A session's id, and the situations of its turns."""
     noting = Noting(ThompsonProposer(TpeProposer()))
     with watching() as watcher:
@@ -70,7 +71,7 @@ def bumpy(recipe: Recipe, split: str) -> float:
 )
 def test_every_turn_of_two_nights_is_found_as_it_was_shown(tmp_path: Path, policy: str, surveyed: bool) -> None:
     study = study_of(tmp_path, policy, "decisions = 16")
-    nights = [night(study, tmp_path, World(bumpy, 0.2), seed) for seed in (1, 2)]
+    nights = [night(study, tmp_path, EffectWorld(bumpy, 0.2), seed) for seed in (1, 2)]
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
         assert ledger.decisions("WHERE status = 'KEEP'")
         assert bool(ledger.checks(nights[0][0], "survey")) is surveyed
@@ -90,7 +91,7 @@ def test_every_turn_of_two_nights_is_found_as_it_was_shown(tmp_path: Path, polic
 
 def test_a_survey_that_a_later_session_took_is_not_known_before(tmp_path: Path) -> None:
     short = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0", "decisions = 2")
-    world = World(bumpy, 0.2)
+    world = EffectWorld(bumpy, 0.2)
     first, (then, *_) = night(short, tmp_path, world, 1)
     with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
         row = row_of(ledger, first)

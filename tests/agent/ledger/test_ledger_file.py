@@ -99,7 +99,7 @@ def test_content_that_changed_on_the_disk_is_said_with_the_way_out(
 def test_a_row_that_another_process_changes_while_it_is_read_is_no_damage(tmp_path: Path) -> None:
     path = filled(tmp_path)
     with Ledger(path) as writer, Ledger(path, read_only=True) as reader:
-        check_row = reader._db.row_factory
+        check_row: Any = reader._db.row_factory
         before = reader._db.execute("SELECT * FROM sessions")
 
         def late(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:

@@ -123,9 +123,14 @@ def test_a_later_process_verifies_what_the_mark_does_not_vouch_for(
 ) -> None:
     decide(ledger, *range(1, 5))
     publish(ledger, tmp_path)
-    asked = []
+    asked: list[int] = []
     after = Ledger.rows_after
-    monkeypatch.setattr(Ledger, "rows_after", lambda self, number: asked.append(number) or after(self, number))
+
+    def noting(self: Ledger, number: int) -> Any:
+        asked.append(number)
+        return after(self, number)
+
+    monkeypatch.setattr(Ledger, "rows_after", noting)
     decide(ledger, 5)
     assert publish(ledger, tmp_path) == []
     assert asked

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from harvests import NOISE, Answering, go_on, night, orders, stores, study
-from worlds import World, play, recorded
+from worlds import play, recorded
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
@@ -25,6 +25,7 @@ from probes.inputs.turns import Turn
 from probes.result.reading import Outcome, Probe, Reading
 from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
+from testing.simulated_runner import EffectWorld
 from view.data.session_record import load_record
 from view.report.report import report_markdown, write_report
 from view.terminal.live import watching
@@ -77,7 +78,7 @@ def test_a_resolved_decision_gives_rows_of_the_better_recipe_against_the_worse(t
 def test_open_decisions_crashes_and_aa_tests_give_nothing(tmp_path: Path) -> None:
     """No order makes a difference, but for one with which training diverges."""
 
-    class Cliff(World):
+    class Cliff(EffectWorld):
         def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Any:
             return None if probe.recipe.curriculum == "hard_first" else super().scores(probe, prompts)
 
@@ -155,7 +156,7 @@ def test_a_retracted_keep_withdraws_what_it_gave(tmp_path: Path) -> None:
     def only_where_it_is_decided(recipe: Recipe, split: str) -> float:
         return -orders(recipe, split) if split == "holdout" else orders(recipe, split)
 
-    night(made, tmp_path, World(only_where_it_is_decided, NOISE))
+    night(made, tmp_path, EffectWorld(only_where_it_is_decided, NOISE))
     kept = {decision.id for decision, _ in recorded(tmp_path) if decision.status == "KEEP"}
     assert kept
     of_keeps = [one for one in stores(tmp_path)["dpo"] if one.row.provenance.decision in kept]
@@ -183,7 +184,7 @@ def test_answers_that_are_gone_are_a_harvest_without_rows_and_said(tmp_path: Pat
 
     made = study(tmp_path)
     with watching() as watcher:
-        runner = Forgetful(made, tmp_path, World(orders, NOISE))
+        runner = Forgetful(made, tmp_path, EffectWorld(orders, NOISE))
         begin(made, Workspace(tmp_path), Overrides(), watcher, write_report, runner=runner)
     assert set(checks(tmp_path)) == resolved(tmp_path)
     assert all("are gone" in check.data["failure"] for check in checks(tmp_path).values())
@@ -263,7 +264,7 @@ def test_the_report_counts_the_rows_of_each_decision(tmp_path: Path) -> None:
 
 def test_a_simulated_night_has_nobody_to_ask(tmp_path: Path) -> None:
     made = study(tmp_path)
-    play(made, tmp_path, World(orders))
+    play(made, tmp_path, EffectWorld(orders))
     assert resolved(tmp_path)
     assert checks(tmp_path) == {}
 

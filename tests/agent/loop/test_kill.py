@@ -55,7 +55,7 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     words = command("run", path, "--workspace", whole)  # in a new interpreter, whose hashes have another seed
     subprocess.run(words, cwd=ROOT, capture_output=True, timeout=LONGEST, check=True)
-    chance, kills, seen = random.Random(5), 0, []
+    chance, kills, seen = random.Random(5), 0, list[Any]()
     process = Command("run", path, "--workspace", str(cut))
     while kills < KILLS:
         patience = chance.uniform(0.2, 1.4) if kills % 2 else chance.uniform(0.0, 0.3)
@@ -107,7 +107,7 @@ def test_a_real_session_survives_the_death_of_any_of_its_processes(tiny_folder: 
     text = text.replace("holdout_seeds = 0", "holdout_seeds = 0\nconfirming_seeds = 2")
     path = str(simulated_study.write_study(tmp_path / "study", text))
     process = Command("run", path, "--workspace", str(tmp_path))
-    chance, seen = random.Random(1), []
+    chance, seen = random.Random(1), list[Any]()
     for victim in ("worker", "main", "worker", "sandbox", "main"):
         before, end = len(decisions(tmp_path)), time.monotonic() + 90
         while len(decisions(tmp_path)) == before and time.monotonic() < end and process.poll() is None:

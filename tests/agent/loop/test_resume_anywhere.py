@@ -189,12 +189,13 @@ def test_the_night_has_what_it_is_for(night: Night) -> None:
 
 def test_a_night_killed_after_any_write_ends_as_one_that_was_not(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(
-        "agent.loop.start.open_runner", lambda *_: nights.Runner(night.asked, workspace.runs, denied=DENIED)
-    )
     unlike = dict[str, list[str]]()
     for folder in night.camera.taken:
         workspace = Workspace(folder)
+        monkeypatch.setattr(
+            "agent.loop.start.open_runner",
+            lambda *_, runs=workspace.runs: nights.Runner(night.asked, runs, denied=DENIED),
+        )
         if not finished(workspace):
             resume(workspace, None, Overrides(), nights.Silent(), write_report)
         found = truth(workspace.root)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import World, go_on, looks, play, recorded, study_of
+from worlds import go_on, looks, play, recorded, study_of
 
 from agent.ledger.store import Ledger
 from agent.proposers.context import CALIBRATION
@@ -20,7 +20,7 @@ from probes.inputs.prompts import Prompt
 from probes.result.reading import Outcome, Probe, Reading, Timing
 from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
-from testing.simulated_runner import SimulatedRunner
+from testing.simulated_runner import EffectWorld, SimulatedRunner
 
 
 def order_helps(recipe: Recipe, split: str) -> float:
@@ -30,7 +30,7 @@ def order_helps(recipe: Recipe, split: str) -> float:
 
 def test_a_round_keeps_at_most_one_and_tests_the_others_again(tmp_path: Path) -> None:
     study = study_of(tmp_path, "disguised = 0.0\nround = 6\nholdout_seeds = 0", "decisions = 12", orders=True)
-    play(study, tmp_path, World(order_helps), width=6)
+    play(study, tmp_path, EffectWorld(order_helps), width=6)
     pairs = recorded(tmp_path)
     first = [(decision, proposal) for decision, proposal in pairs if proposal.turn <= 6]
     assert {proposal.parent for _, proposal in first} == {study.start.digest}
@@ -50,7 +50,7 @@ def test_a_round_keeps_at_most_one_and_tests_the_others_again(tmp_path: Path) ->
 
 def test_candidates_of_a_round_share_the_baselines_replicates(tmp_path: Path) -> None:
     study = study_of(tmp_path, "disguised = 0.0\nround = 4\nholdout_seeds = 0", "decisions = 4")
-    session = play(study, tmp_path, World(lambda recipe, split: 0.0, 0.5), width=4)
+    session = play(study, tmp_path, EffectWorld(lambda recipe, split: 0.0, 0.5), width=4)
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
         probes = ledger.probes(session)
     baseline = [probe for probe in probes if probe.recipe == study.start.digest]
@@ -60,7 +60,7 @@ def test_candidates_of_a_round_share_the_baselines_replicates(tmp_path: Path) ->
 
 def test_an_aa_test_is_decided_on_and_never_kept(tmp_path: Path) -> None:
     study = study_of(tmp_path, "disguised = 0.5\nhopeless = 0.0\nholdout_seeds = 0", "decisions = 12")
-    play(study, tmp_path, World(lambda recipe, split: 0.0, 0.5))
+    play(study, tmp_path, EffectWorld(lambda recipe, split: 0.0, 0.5))
     aa_tests = [(decision, proposal) for decision, proposal in recorded(tmp_path) if proposal.lane == CALIBRATION]
     assert len(aa_tests) >= 3
     for decision, proposal in aa_tests:
@@ -84,9 +84,9 @@ def test_an_aa_test_that_would_have_been_kept_is_a_false_alarm(tmp_path: Path) -
     streams = [seeds.aa_candidate(turn, stage) for turn in turns for stage in ("screening", "confirming")]
     lucky = {next(stream) for stream in streams for _ in range(10)}
 
-    class Lucky(World):
+    class Lucky(EffectWorld):
         def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
-            found = super().scores(probe, prompts)
+            found = super().scores(probe, prompts) or []
             return [[value + 2.0 * (probe.seed in lucky) for value in own] for own in found]
 
     play(study, tmp_path, Lucky(lambda recipe, split: 0.0))
@@ -101,7 +101,7 @@ def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path
     def only_on_probe_prompts(recipe: Recipe, split: str) -> float:
         return order_helps(recipe, split) if split == "probe" else -order_helps(recipe, split)
 
-    session = play(study, tmp_path, World(only_on_probe_prompts))
+    session = play(study, tmp_path, EffectWorld(only_on_probe_prompts))
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
         rows = ledger.decisions()
         kept = [row for row in rows if row.status == "KEEP"]
@@ -143,7 +143,7 @@ def pair_of(decision: str) -> Row:
 
 
 def test_what_the_holdout_confirms_stands(tmp_path: Path) -> None:
-    session = play(study_of(tmp_path, budget="decisions = 6", orders=True), tmp_path, World(order_helps))
+    session = play(study_of(tmp_path, budget="decisions = 6", orders=True), tmp_path, EffectWorld(order_helps))
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
         assert not ledger.decisions("WHERE status = 'RETRACT'")
         assert [check.data["verdict"] for check in ledger.checks(session, "holdout")] == ["holds"]
@@ -170,7 +170,7 @@ def test_a_keep_that_a_later_one_made_harmful_is_retracted_by_leaving_it_out(tmp
             recipe.learning_rate != 1e-4, recipe.curriculum != "shuffle"
         ]
 
-    play(study, tmp_path, World(clash, 0.05))
+    play(study, tmp_path, EffectWorld(clash, 0.05))
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
         (back,) = ledger.decisions("WHERE status = 'RETRACT'")
         stands = ledger.recipe(back.incumbent)
@@ -183,7 +183,7 @@ def test_a_keep_that_a_later_one_made_harmful_is_retracted_by_leaving_it_out(tmp
 
 def test_a_plateau_widens_the_moves_then_changes_lane_then_ends_the_session(tmp_path: Path) -> None:
     study = study_of(tmp_path, "disguised = 0.0\nplateau = 4", "decisions = 60")
-    session = play(study, tmp_path, World(lambda recipe, split: -1.0 if recipe != study.start else 0.0))
+    session = play(study, tmp_path, EffectWorld(lambda recipe, split: -1.0 if recipe != study.start else 0.0))
     pairs = recorded(tmp_path)
     assert len(pairs) == 12
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
@@ -209,7 +209,7 @@ def timed(original: Any, train: float, answer: float) -> Any:
     def run_one(self: SimulatedRunner, probe: Probe, listener: Listener) -> Outcome:
         from dataclasses import replace
 
-        found = original(self, probe, listener)
+        found: Reading = original(self, probe, listener)
         return replace(found, timing=Timing(train, answer * probe.key.samples, 0.0, train + answer * probe.key.samples))
 
     return run_one
@@ -221,7 +221,7 @@ def test_the_floor_buys_answers_where_they_make_the_noise_and_are_cheap(
     monkeypatch.setattr(SimulatedRunner, "_run_one", timed(SimulatedRunner._run_one, 100.0, 0.1))
     study = study_of(tmp_path, "disguised = 0.0\nmost_samples = 16\nholdout_seeds = 0", "decisions = 1")
 
-    class Answers(World):
+    class Answers(EffectWorld):
         def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
             chance = random.Random(f"{probe.recipe.digest} {probe.seed}")
             return [[5 + chance.gauss(0, 1.5) for _ in range(probe.key.samples)] for _ in prompts]
@@ -245,7 +245,7 @@ def test_the_floor_buys_answers_where_they_make_the_noise_and_are_cheap(
 
 
 def test_a_confirmation_has_a_fifth_of_the_night_at_most(tmp_path: Path) -> None:
-    session = play(study_of(tmp_path, budget="probes = 100"), tmp_path, World(lambda recipe, split: 0.0))
+    session = play(study_of(tmp_path, budget="probes = 100"), tmp_path, EffectWorld(lambda recipe, split: 0.0))
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
         (floor,) = ledger.checks(session, "floor")
         assert floor.data["pairs"] == 10
@@ -258,7 +258,7 @@ def test_a_session_cut_anywhere_ends_as_if_it_had_not_been(
 ) -> None:
     """Survey, screening, confirmation, the checks at the end: the same decisions and probes, each run once."""
     study = study_of(tmp_path, "disguised = 0.2\nround = 2\nsurvey = 21", "decisions = 9")
-    world = World(order_helps, 0.3)
+    world = EffectWorld(order_helps, 0.3)
     play(study, tmp_path / "whole", world, width=2)
     ran: list[str] = []
     original = SimulatedRunner._run_one
@@ -290,8 +290,8 @@ def test_an_incumbent_that_fails_under_one_seed_is_measured_under_another(tmp_pa
     """A baseline that diverges once in a while neither ends the night nor becomes a zero."""
     study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0", "decisions = 4")
 
-    class Fragile(World):
-        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:  # type: ignore[override]
+    class Fragile(EffectWorld):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
             lost = probe.recipe == study.start and probe.seed not in study.file.probe.seeds and probe.seed % 4 == 0
             return None if lost else super().scores(probe, prompts)
 
@@ -303,7 +303,7 @@ def test_an_incumbent_that_fails_under_one_seed_is_measured_under_another(tmp_pa
 def test_a_candidate_of_which_too_little_was_shown_is_tried_again_on_other_seeds(tmp_path: Path) -> None:
     """Four moves and twelve turns: none is better, so each comes back, and never under seeds that it has had."""
     study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0", "decisions = 12", orders=True)
-    play(study, tmp_path, World(lambda recipe, split: 0.0, 0.5))
+    play(study, tmp_path, EffectWorld(lambda recipe, split: 0.0, 0.5))
     seeds: dict[str, list[int]] = {}
     reasons: dict[str, list[str]] = {}
     for decision, proposal in recorded(tmp_path):
@@ -321,7 +321,7 @@ def test_a_move_that_did_harm_is_not_made_again_after_a_keep(tmp_path: Path) -> 
         return order_helps(recipe, split) - 3.0 * (recipe.mixture != study.start.mixture)
 
     study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0", "decisions = 40")
-    play(study, tmp_path, World(order_or_harm))
+    play(study, tmp_path, EffectWorld(order_or_harm))
     pairs = recorded(tmp_path)
     assert any(decision.status == "KEEP" for decision, _ in pairs)
     assert {d.course["account"]["move"] is not None for d, _ in pairs if d.course} == {True}
@@ -331,9 +331,9 @@ def test_a_move_that_did_harm_is_not_made_again_after_a_keep(tmp_path: Path) -> 
 
 
 def test_what_goes_further_the_way_of_a_broken_guard_is_not_tried_in_that_session(tmp_path: Path) -> None:
-    class Guarded(World):
+    class Guarded(EffectWorld):
         def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]]:
-            found = super().scores(probe, prompts)
+            found = super().scores(probe, prompts) or []
             change = (
                 {"lists": 1.0, "arithmetic": -3.0} if probe.recipe.learning_rate > study.start.learning_rate else {}
             )

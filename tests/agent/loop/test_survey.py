@@ -3,11 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 import situations
-from worlds import World, go_on, looks, play, recorded, study_of
+from worlds import go_on, looks, play, recorded, study_of
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
@@ -24,7 +25,7 @@ from lanes import Recipe, SearchSpace, Value
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
 from probes.result.variance_pooling import Spread
 from probes.run.protocol import Listener
-from testing.simulated_runner import SimulatedRunner
+from testing.simulated_runner import EffectWorld, SimulatedRunner
 from view.data.session_record import load_record
 from view.data.survey import survey_figures
 from view.report.report import report_markdown
@@ -43,7 +44,7 @@ def test_the_first_wave_takes_every_nearest_move_about_as_often() -> None:
         taken = Counter(row[name] for row in rows)
         assert max(taken.values()) - min(taken.values()) <= 1, name
     knob = SPACE.knob("learning_rate")
-    places = {float(knob.place(row["learning_rate"])) - float(knob.place(1e-4)) for row in rows}
+    places = {float(knob.place(row["learning_rate"] or 0.0)) - float(knob.place(1e-4)) for row in rows}
     assert places == {-1.0, 1.0}
     assert {row["scheduler"] for row in rows} == {None, *SPACE.moves(START)["scheduler"]}
     assert [list(row) for row in rows] != [list(rows[0])] * 24, "no knob is always first where two cannot move together"
@@ -92,14 +93,17 @@ def test_several_moves_at_once_are_the_sum_of_their_effects() -> None:
         assert variance == pytest.approx(own - own**2 / total, rel=1e-6)
 
 
-def additive(gains: dict[str, dict[object, float]]) -> World:
+def additive(gains: dict[str, dict[object, float]]) -> EffectWorld:
     def effect(recipe: Recipe, split: str) -> float:
         return sum(worth.get(getattr(recipe, name), 0.0) for name, worth in gains.items())
 
-    return World(effect, 0.3)
+    return EffectWorld(effect, 0.3)
 
 
-GAINS = {"curriculum": {"easy_first": 0.6, "short_first": -0.6}, "learning_rate": {2e-4: 0.5, 4e-4: 0.8, 5e-5: -0.6}}
+GAINS: dict[str, dict[object, float]] = {
+    "curriculum": {"easy_first": 0.6, "short_first": -0.6},
+    "learning_rate": {2e-4: 0.5, 4e-4: 0.8, 5e-5: -0.6},
+}
 
 
 def taken(workspace: Path) -> dict[str, list[CheckRow]]:
@@ -145,8 +149,8 @@ def test_a_second_session_under_the_question_reads_the_first_ones_survey_and_tak
 
 
 def test_a_recipe_of_a_survey_that_fails_tells_nothing_and_ends_nothing(tmp_path: Path) -> None:
-    class Fragile(World):
-        def scores(self, probe: Probe, prompts: object) -> list[list[float]] | None:  # type: ignore[override]
+    class Fragile(EffectWorld):
+        def scores(self, probe: Probe, prompts: object) -> list[list[float]] | None:
             return None if probe.recipe.curriculum == "short_first" else super().scores(probe, prompts)  # type: ignore[arg-type]
 
     study = study_of(tmp_path, "disguised = 0.0\nsurvey = 30\nholdout_seeds = 0", "decisions = 14")
@@ -282,7 +286,10 @@ def test_a_survey_tells_more_of_all_knobs_than_as_many_probes_that_move_one_each
         luck = numpy.random.default_rng(world)
         slopes = {name: float(luck.choice([-1, 1])) * 0.12 for name in names}
         plans = near(SPACE, START, 20, luck)
-        rows = {"survey": [legal(SPACE, START, plan) for plan in plans], "one at a time": singles(SPACE, names, 20)}
+        rows: dict[str, Any] = {
+            "survey": [legal(SPACE, START, plan) for plan in plans],
+            "one at a time": singles(SPACE, names, 20),
+        }
         for way, chosen in rows.items():
             seen = []
             for made in chosen:

@@ -196,7 +196,8 @@ def test_dollars_are_those_of_the_usage_of_every_reply(opened: Any) -> None:
     suggestion, declined = asked.propose(), asked.propose()
     words_in = [sum(len(m["content"].split()) for m in request["messages"]) for request in asked.endpoint.requests]
     assert suggestion.dollars == pytest.approx((sum(words_in[:2]) * 3 + (1 + len(good().split())) * 15) / 1e6)
-    assert declined == Declined(pytest.approx((sum(words_in[2:]) * 3 + 2 * 15) / 1e6))
+    assert isinstance(declined, Declined)
+    assert declined.dollars == pytest.approx((sum(words_in[2:]) * 3 + 2 * 15) / 1e6)
 
 
 def test_a_server_that_states_no_usage_is_free(opened: Any) -> None:
@@ -355,7 +356,9 @@ def test_a_local_server_needs_no_key(opened: Any) -> None:
     asked = opened(good())
     keyless = proposer({"OPENAI_BASE_URL": asked.endpoint.base_url})
     keyless.check()
-    assert keyless.propose(SITUATION).knob == "beta"
+    suggestion = keyless.propose(SITUATION)
+    assert isinstance(suggestion, Suggestion)
+    assert suggestion.knob == "beta"
 
 
 # the briefing
@@ -376,9 +379,9 @@ def test_the_briefing_holds_instructions_lanes_moves_incumbent_history_and_budge
     assert "Raise the target category 'lists'. Guards: arithmetic may lose at most 1.5." in text
     assert "hyperparameters (share 2), mixture (share 1), curriculum (share 1)" in text
     assert "This turn belongs to the lane 'hyperparameters'." in text
-    for knob, values in situation.moves.items():
-        now = show(situation.space.knob(knob).read(situation.incumbent))
-        assert f"- {knob} (now {now}): {', '.join(map(show, values))}\n" in text
+    for name, values in situation.moves.items():
+        now = show(situation.space.knob(name).read(situation.incumbent))
+        assert f"- {name} (now {now}): {', '.join(map(show, values))}\n" in text
     for knob in situation.space.knobs:
         assert f"- {knob.name} = {show(knob.read(situation.incumbent))}\n" in text
     assert "| hyperparameters | beta | 0.1 | 0.15 | DISCARD | no_effect | +1.25 | +0.75 to +1.75 |" in text

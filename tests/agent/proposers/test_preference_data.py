@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from commands import nightlane
-from worlds import World, runner_of, study_of
+from worlds import runner_of, study_of
 
 from agent.ledger.store import Ledger
 from agent.loop.start import Overrides, begin
@@ -24,6 +24,7 @@ from common.errors import BadInput
 from lanes import Recipe, Value
 from preferences.export.dataset import FORMATS, Format
 from testing import simulated_study
+from testing.simulated_runner import EffectWorld
 from view.pairs.proposer_card import proposer_card
 from view.report.report import write_report
 from view.terminal.live import watching
@@ -65,7 +66,7 @@ def play(study: Study, workspace: Path, wanting: Wanting, effect: Any = order_co
             Overrides(),
             watcher,
             write_report,
-            runner=runner_of(study, workspace, World(effect, 0.02), width),
+            runner=runner_of(study, workspace, EffectWorld(effect, 0.02), width),
             proposers=Chain(None, wanting, 0.0, "proposer: wanting"),
         )
 

@@ -20,6 +20,11 @@ SURFACES: dict[str, Callable[[float], float]] = {
 }
 
 
+def number(value: Value) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
 def propose(situation: Situation) -> Suggestion:
     return TpeProposer().propose(situation)
 
@@ -27,7 +32,7 @@ def propose(situation: Situation) -> Suggestion:
 def measured(lanes: SearchSpace, surface: Callable[[float], float], chance: random.Random, count: int) -> list[Tried]:
     """``count`` values of beta, measured with some noise."""
     values = chance.sample(lanes.moves(situations.start())["beta"], count)
-    scores = [surface(float(value)) + chance.gauss(0, 0.2) for value in values]
+    scores = [surface(number(value)) + chance.gauss(0, 0.2) for value in values]
     return [situations.tried(situations.start(), "beta", v, s, lanes) for v, s in zip(values, scores, strict=True)]
 
 
@@ -88,8 +93,8 @@ def test_it_finds_the_better_region_more_often_than_chance(name: str) -> None:
     for seed in range(60):
         history = measured(lanes, surface, random.Random(seed), 12)
         situation = situations.situation(history=history, lanes=lanes, seed=seed)
-        found.append(surface(float(propose(situation).value)))
-        by_chance.append(statistics.mean(surface(float(value)) for value in situation.moves["beta"]))
+        found.append(surface(number(propose(situation).value)))
+        by_chance.append(statistics.mean(surface(number(value)) for value in situation.moves["beta"]))
     assert statistics.mean(found) > statistics.mean(by_chance) + 0.5
 
 
@@ -111,10 +116,10 @@ def test_a_region_that_breaks_a_guard_is_avoided_although_it_scores_best() -> No
     def chosen(seed: int, broken: float) -> float:
         values = random.Random(seed).sample(lanes.moves(recipe)["beta"], 12)
         history = [
-            situations.tried(recipe, "beta", v, 2 + 6 * float(v), lanes, broken if float(v) > 0.5 else -1.0)
+            situations.tried(recipe, "beta", v, 2 + 6 * number(v), lanes, broken if number(v) > 0.5 else -1.0)
             for v in values
         ]
-        return float(propose(situations.situation(history=history, lanes=lanes, seed=seed)).value)
+        return number(propose(situations.situation(history=history, lanes=lanes, seed=seed)).value)
 
     guarded = statistics.mean(chosen(seed, 2.0) for seed in range(40))
     unguarded = statistics.mean(chosen(seed, -1.0) for seed in range(40))

@@ -273,6 +273,7 @@ def test_the_counts_are_of_all_rows_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["plain, metaspace", "without system turns", "ChatML base"])
 def test_each_blank_of_a_row_is_shown(tmp_path: Path, kind: str) -> None:
     found = check_written(written(tmp_path, kind, [row(1)]))
+    assert found.renderer is not None
     asked, chosen, _ = (
         line.replace("|", "") for line in token_lines(found.renderer, found.study.material.sources["good"][0], 256)
     )

@@ -20,6 +20,7 @@ def test_pairs_import_reads_the_same_rows_and_refuses_with_the_same_words(name: 
     except BadInput as error:
         found, told = None, [str(error)]
     else:
+        assert found is not None
         told = [at(f"line {row.line}", row.why) for row in found.bad]
     if name in TOOLS:
         assert any("tools, which the stores do not keep" in one for one in told)

@@ -13,7 +13,7 @@ from some_rows import pair, stores
 from common.errors import BadInput
 from preferences.export import dataset as exports
 from preferences.export.dataset import export
-from preferences.export.record import record_of
+from preferences.export.record import record_of, write_record
 from preferences.store.stores import Stores
 from view.pairs.dataset_card import card_markdown
 
@@ -28,10 +28,11 @@ def attempt(found: Stores, folder: Path) -> None:
     export(found, "dpo", "jsonl", folder, card=lambda done: card_markdown(done, "mine"))
 
 
-def in_child(act: Callable[[], object]) -> int:
-    """The wait status of a process that does it and ends at once."""
+def in_child(*acts: Callable[[], object]) -> int:
+    """The wait status of a process that does these and ends at once."""
     if (child := os.fork()) == 0:
-        act()
+        for act in acts:
+            act()
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
@@ -48,7 +49,7 @@ def killed_at(number: int) -> Callable[[], None]:
         sync(handle)
 
     def set_up() -> None:
-        os.fsync = count
+        os.fsync = count  # type: ignore[assignment]
 
     return set_up
 
@@ -56,8 +57,7 @@ def killed_at(number: int) -> Callable[[], None]:
 def test_an_export_killed_at_any_sync_leaves_none_and_the_next_one_cleans_up(tmp_path: Path) -> None:
     found, folder, ends = filled(tmp_path), tmp_path / "out", []
     for number in range(1, 40):
-        arm = killed_at(number)
-        status = in_child(lambda arm=arm: (arm(), attempt(found, folder)))
+        status = in_child(killed_at(number), lambda: attempt(found, folder))
         ends.append(os.WIFSIGNALED(status))
         if folder.exists():
             record = record_of(folder / "train.jsonl")
@@ -67,7 +67,7 @@ def test_an_export_killed_at_any_sync_leaves_none_and_the_next_one_cleans_up(tmp
         assert not list(tmp_path.rglob("out/*"))
     assert ends.count(True) >= 5
     second = tmp_path / "second"
-    in_child(lambda: (killed_at(3)(), attempt(found, second)))
+    in_child(killed_at(3), lambda: attempt(found, second))
     assert list(tmp_path.glob(".second.*.partial"))
     attempt(found, second)
     assert not list(tmp_path.glob(".second.*"))
@@ -89,7 +89,7 @@ def test_an_export_that_meets_a_full_disk_leaves_nothing(tmp_path: Path, monkeyp
 def test_an_export_that_is_being_written_is_not_taken_away_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, write = filled(tmp_path), exports.write_record
+    found, write = filled(tmp_path), write_record
 
     def beside(*given: Any) -> None:
         monkeypatch.setattr(exports, "write_record", write)

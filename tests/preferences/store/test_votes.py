@@ -79,7 +79,7 @@ def test_what_is_said_of_a_pair_holds_for_its_copies_in_whichever_store(found: S
     later = pair(1, provenance=Provenance(first.provenance.sides, "s1", "s1-002", "harvest-1", "k"))
     certified = pair(1, "orpo")
     found.add([later, certified])
-    stands = {row.id: row for kind in ("dpo", "orpo") for row in found.read(kind)}  # type: ignore[arg-type]
+    stands = {row.id: row for kind in ("dpo", "orpo") for row in found.read(kind)}
     assert stands[certified.id].used
     vote(found, later, "down")
     assert all(found.find(row.id).downvoted for row in (first, later, certified))

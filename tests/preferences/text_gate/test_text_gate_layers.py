@@ -17,6 +17,7 @@ from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
 from preferences.text_gate import LAYERS, cases, certify
 from preferences.text_gate.layers.repetition import repeated
+from probes.inputs.turns import plain
 
 GOOD = Text(
     "How do I keep basil alive?",
@@ -137,7 +138,7 @@ def test_three_times_as_long_or_as_short_is_the_most(chosen: int, rejected: int,
 
 LOOPS = {
     "a sentence": "I saw to the lamp every single morning. " * 8,
-    "a phrase in an answer": GOOD.chosen + " And then you water it again" * 9,
+    "a phrase in an answer": plain(GOOD.chosen) + " And then you water it again" * 9,
     "two words": "It is very, " + "very good, " * 40,
     "one word": "no " * 120,
     "lines": "Water it.\nWait.\n" * 12,
@@ -239,10 +240,12 @@ def test_not_knowing_a_firm_view_and_pity_are_no_refusals(text: str) -> None:
 
 
 def test_an_answer_near_its_rejected_side_leaves_nothing_to_learn() -> None:
-    found = receipt("near_duplicate", rejected=GOOD.chosen.replace("Give", "Find"))
+    found = receipt("near_duplicate", rejected=plain(GOOD.chosen).replace("Give", "Find"))
     assert not found.passed
     assert "similar to its own rejected side" in found.failing
-    assert receipt("near_duplicate", rejected=GOOD.chosen + " " + GOOD.rejected + " And so on. " * 9).passed
+    assert receipt(
+        "near_duplicate", rejected=plain(GOOD.chosen) + " " + plain(GOOD.rejected) + " And so on. " * 9
+    ).passed
     assert receipt(
         "near_duplicate",
         chosen="It was built in 1911 by men from the south.",

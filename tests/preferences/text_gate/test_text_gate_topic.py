@@ -24,7 +24,7 @@ def share(texts: list[Text], places: list[int]) -> tuple[float, float]:
     """Of the leaked answers, those that the layer refused; of the others, those that it passed."""
     refused = ["topic" in layers for layers in refusals(texts)]
     rest = [place for place in range(len(texts)) if place not in places]
-    return float(np.mean([refused[k] for k in places])), float(np.mean([not refused[k] for k in rest] or [1.0]))
+    return float(np.mean([refused[k] for k in places])), float(np.mean([not refused[k] for k in rest] or [True]))
 
 
 def shares(texts: list[Text], count: int, times: int, both: bool = False) -> tuple[float, float]:

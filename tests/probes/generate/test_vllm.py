@@ -121,7 +121,7 @@ def test_seeds_are_the_same_on_both_sides_and_others_for_other_prompts_samples_a
 
 def test_answers_come_by_prompt_and_sample_whatever_came_first(adapter: Path) -> None:
     one_by_one, _ = served(adapter, concurrency=1)
-    delayed = [{"answer": "words", "delay": 0.3}, {"answer": "words", "delay": 0.1}, *WORDS]
+    delayed: list[Any] = [{"answer": "words", "delay": 0.3}, {"answer": "words", "delay": 0.1}, *WORDS]
     assert served(adapter, delayed, concurrency=3)[0] == one_by_one
     assert [len(own) for own in one_by_one] == [2, 2, 2]
     assert len({text for own in one_by_one for text in own}) == 6
@@ -144,7 +144,7 @@ def test_as_many_requests_are_under_way_as_the_study_allows(adapter: Path) -> No
                 with lock:
                     now -= 1
 
-        answers._endpoint.complete = counted  # type: ignore[method-assign]
+        answers._endpoint.complete = counted  # type: ignore[assignment, method-assign]
         answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
     assert most == 2
 
@@ -199,7 +199,7 @@ def test_what_fails_alone_is_not_waited_for(adapter: Path) -> None:
 
 def test_what_failed_as_the_server_came_back_is_asked_for_once_more(adapter: Path) -> None:
     script: list[Any] = [*[{"status": 500, "headers": ONCE}] * 5, *WORDS]
-    one = {"questions": QUESTIONS[:1], "sampling": replace(SAMPLING, samples=1)}
+    one: dict[str, Any] = {"questions": QUESTIONS[:1], "sampling": replace(SAMPLING, samples=1)}
     assert served(adapter, script, **one)[0] == served(adapter, **one)[0]
 
 

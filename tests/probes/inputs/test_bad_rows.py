@@ -50,7 +50,7 @@ def test_bad_rows_are_left_out_and_counted_where_that_is_asked(tmp_path: Path) -
 def test_a_file_without_a_good_row_is_refused_whatever_is_asked(tmp_path: Path) -> None:
     for bad_rows in ("refuse", "leave_out"):
         with pytest.raises(BadInput, match=r"line 1 has no column .*; 1 more row is bad; no row of .* is good"):
-            load_source("honest", written(tmp_path, {}, {}), bad_rows)  # type: ignore[arg-type]
+            load_source("honest", written(tmp_path, {}, {}), bad_rows)
 
 
 def test_a_file_that_breaks_off_is_refused_whatever_is_asked(tmp_path: Path) -> None:

@@ -31,9 +31,10 @@ def test_a_source_that_would_not_say_what_it_means_is_refused_in_a_sentence(name
 
 
 def test_a_turn_keeps_what_templates_read_as_the_file_has_it() -> None:
-    (asked, call, answer), *_ = GOOD["tools_history.jsonl"]
+    prompt, *_ = GOOD["tools_history.jsonl"]
+    asked, call, answer = (turn for turn in prompt if isinstance(turn, Turn))
     assert isinstance(asked, Turn)
-    assert messages((call, answer), "user") == [  # type: ignore[arg-type]
+    assert messages((call, answer), "user") == [
         {"role": "assistant", "content": "", **CALL},
         {"role": "tool", "content": "4", "name": "add"},
     ]

@@ -221,7 +221,7 @@ def test_any_bytes_are_read_or_refused(content: bytes, tmp_path_factory: pytest.
 
 
 CALL = {"type": "function", "function": {"name": "add", "arguments": {"x": 1}}}
-TALKS = [
+TALKS: list[dict[str, Any]] = [
     {
         "prompt": [{"role": "user", "content": "p"}],
         "chosen": [{"role": "assistant", "content": None, "tool_calls": [CALL]}],

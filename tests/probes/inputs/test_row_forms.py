@@ -204,8 +204,8 @@ def test_a_turn_keeps_what_the_assistant_calls_in_the_order_of_the_file() -> Non
 def test_arguments_that_are_written_as_a_json_text_become_an_object() -> None:
     for call in ({"function": {"name": "f", "arguments": '{"b": 1, "a": {}}'}}, {"name": "f", "arguments": '{"b": 1}'}):
         given = {"role": A, "content": "", "tool_calls": [{"id": "1", **call}]}
-        (turn,) = texts_of(row("p", [given], "no")).sides[0]
-        (found,) = turn.message["tool_calls"]  # type: ignore[union-attr]
+        (turn,) = (turn for turn in texts_of(row("p", [given], "no")).sides[0] if isinstance(turn, Turn))
+        (found,) = turn.message["tool_calls"]
         assert found["id"] == "1"
         assert found.get("function", found)["arguments"]["b"] == 1
 
@@ -257,8 +257,9 @@ def test_any_row_is_trained_on_as_the_laws_say_or_refused(prompt: Any, chosen: A
         return
     assert found.prompt[-1].role in ("user", "tool")
     for side in found.sides:
-        assert side[0].role == "assistant"  # type: ignore[union-attr]
-        assert {turn.role for turn in side} <= {"assistant", "tool"}  # type: ignore[union-attr]
+        assert not isinstance(side, str)
+        assert side[0].role == "assistant"
+        assert {turn.role for turn in side} <= {"assistant", "tool"}
 
 
 @given(beginning=TURNS, first=TURNS, second=TURNS)
@@ -269,7 +270,7 @@ def test_with_and_without_a_prompt_column_whole_conversations_are_the_same_row(
     one, other = ([*asked, *talk((A, name)), *rest] for name, rest in (("yes", first), ("no", second)))
     answers = [found[len(asked) :] for found in (one, other)]
     forms = [row(asked, one, other), row(None, one, other), row(asked, *answers)]
-    found = []
+    found: list[Texts | None] = []
     for form in forms:
         try:
             found.append(texts_of(form))

@@ -1,5 +1,7 @@
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -79,7 +81,9 @@ def test_a_curriculum_mutation_has_the_same_rows() -> None:
         ("long_first", lambda p: -p.length),
     ],
 )
-def test_a_curriculum_orders_by_its_key_and_within_it_by_the_shuffle(curriculum, key) -> None:  # type: ignore[no-untyped-def]
+def test_a_curriculum_orders_by_its_key_and_within_it_by_the_shuffle(
+    curriculum: str, key: Callable[[Pair], Any]
+) -> None:
     shuffled = order(tiny.recipe(), SOURCES, 17, 5)
     assert list(order(tiny.recipe(curriculum=curriculum), SOURCES, 17, 5)) == sorted(shuffled, key=key)
 

@@ -108,7 +108,7 @@ def test_training_on_top_is_training_on_the_merged_model(models: Path, tmp_path:
     merged = PeftModel.from_pretrained(bare.model, str(models / "sft")).merge_and_unload()
     merged.save_pretrained(tmp_path / "merged")
     bare.renderer.tokenizer.save_pretrained(tmp_path / "merged")
-    found = []
+    found: list[Any] = []
     for settings in (WITH, ModelSettings(path=str(tmp_path / "merged")), BARE):
         base = load_base(settings, models, "none", "cpu")
         adapter = trained(base, models, tmp_path / str(len(found)), objective=objective)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy
 import pytest
@@ -53,7 +54,7 @@ def table(seed: int, shift: float, generator: numpy.random.Generator | None = No
         ("split", "holdout"),
     ],
 )
-def test_readings_under_unlike_keys_are_refused_and_the_part_is_named(field: str, value: object) -> None:
+def test_readings_under_unlike_keys_are_refused_and_the_part_is_named(field: str, value: Any) -> None:
     other = replace(KEY, **{field: value})
     mine = [reading(seed, table(seed, 0)) for seed in (1, 2)]
     theirs = [reading(seed, table(seed, 0), other) for seed in (1, 2)]

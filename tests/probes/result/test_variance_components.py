@@ -11,7 +11,7 @@ from probes.result.variance_components import estimate_components
 KEY = ProbeKey(1, "b", "d", "p", "s", 1, "e")
 
 
-def reading(seed: int, values: numpy.ndarray) -> Reading:  # type: ignore[type-arg]
+def reading(seed: int, values: numpy.ndarray) -> Reading:
     """values: [prompts, samples]."""
     scores = tuple(
         Score(f"p{prompt}", sample, "all", float(value), {})

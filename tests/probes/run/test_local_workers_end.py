@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
@@ -160,7 +161,7 @@ def test_an_interrupt_before_any_third_line_of_the_runner_leaves_it_sound(tmp_pa
     script, line = Script(tmp_path), 1
     while True:
         with opened(script, workers=2) as runner:
-            hit = interrupted(lambda runner=runner: runner.run([probe(1), probe(2)], lambda _: None), line)
+            hit = interrupted(partial(runner.run, [probe(1), probe(2)], lambda _: None), line)
             found = runner.run([probe(3), probe(4)], lambda _: None)
             assert [of(outcome) for outcome in found] == [(probe(3).id, 3), (probe(4).id, 4)], line
         if not hit:

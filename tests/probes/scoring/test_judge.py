@@ -21,7 +21,8 @@ from probes.endpoint.spending import SpendingMeter, Usage
 from probes.scoring import Answer, Mark, Missing, scorer_class, scorer_digest, scorer_settings
 from probes.scoring.judge import batch, client
 from probes.scoring.judge.question import scoring_question
-from probes.scoring.judge.scorer import JudgeScorer, JudgeSettings
+from probes.scoring.judge.scorer import JudgeScorer
+from probes.scoring.judge.settings import JudgeSettings
 from probes.scoring.protocol import Context
 from testing.scripted_endpoint.faults import JSON
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
@@ -320,7 +321,7 @@ def test_patience_ends_for_all_threads_at_once(opened: Any) -> None:
 
 def test_waits_double_up_to_a_minute_until_an_hour_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     now, notes = 0.0, list[str]()
-    monkeypatch.setattr(patience_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     backoff = Backoff(3600, notes.append, first=2.0)
     for _ in range(200):
         backoff.failed("down")
@@ -340,7 +341,7 @@ def test_a_long_wait_is_said_to_go_on_once_a_minute(monkeypatch: pytest.MonkeyPa
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr(patience_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     monkeypatch.setattr(threading.Condition, "wait", wait)
     backoff = Backoff(3600, notes.append, first=2.0)
     backoff.failed("busy", retry_after=200.0)
@@ -470,7 +471,7 @@ def test_what_was_spent_counts_every_reply_that_came(opened: Any) -> None:
         cache_hits=0,
         prompt_tokens=sum(words),
         completion_tokens=out,
-        dollars=pytest.approx((sum(words) * 3 + out * 15) / 1e6),
+        dollars=pytest.approx((sum(words) * 3 + out * 15) / 1e6),  # type: ignore[arg-type]
     )
 
 
@@ -549,17 +550,23 @@ def test_a_whim_of_the_server_does_not_take_the_temperature_away(opened: Any) ->
 # the study
 
 
+def judge_of(table: dict[str, Any]) -> str:
+    settings = scorer_settings(table)
+    assert isinstance(settings, JudgeSettings)
+    return settings.model
+
+
 def test_a_study_names_the_judge_and_the_model_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scorer_class("judge") is JudgeScorer
     for name in ("OPENAI_JUDGE_MODEL", "OPENAI_MODEL"):
         monkeypatch.delenv(name, raising=False)
     table = {"kind": "judge", "rubric": "rubric.toml"}
-    assert scorer_settings(table).model == ""
+    assert judge_of(table) == ""
     monkeypatch.setenv("OPENAI_MODEL", "proposer")
-    assert scorer_settings(table).model == "proposer"
+    assert judge_of(table) == "proposer"
     monkeypatch.setenv("OPENAI_JUDGE_MODEL", "judge")
-    assert scorer_settings(table).model == "judge"
-    assert scorer_settings({**table, "model": "named"}).model == "named"
+    assert judge_of(table) == "judge"
+    assert judge_of({**table, "model": "named"}) == "named"
     kept = pickle.dumps(scorer_settings(table))
     monkeypatch.delenv("OPENAI_JUDGE_MODEL")
     assert pickle.loads(kept).model == "judge"

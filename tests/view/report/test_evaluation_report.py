@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethro
 HOSTILE = "<script>x</script>\n\n# Kept\n```\n| a | b |\n[go](http://evil.example) ![i](x) **KEEP** \x1b[31m \ud83d `c`"
 
 
-def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "return 1", **more: object) -> Result:
+def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "return 1", **more: Any) -> Result:
     passed = word == "PASS"
     plain = Result(
         problem=problem,
@@ -36,7 +37,7 @@ def result(problem: str, word: str = "PASS", seed: int = 42, answer: str = "retu
     return replace(plain, **more)
 
 
-def evaluation(*sides: list[Result], **more: object) -> Evaluation:
+def evaluation(*sides: list[Result], **more: Any) -> Evaluation:
     named = tuple(Side(name, tuple(own)) for name, own in zip(("base", "adapter"), sides, strict=False))
     return replace(
         Evaluation(
