@@ -1,1 +1,1 @@
-"""How good it is: figures as ratios against a named alternative, measured in one run. ``make bench`` runs them all."""
+"""Benchmarks. Figures are ratios to a named alternative that is measured in the same run. ``make bench`` runs all."""

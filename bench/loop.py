@@ -1,11 +1,11 @@
-"""Does the loop close? What one session of microcoder harvested, certified, as a source that the next one may mix in.
+"""Tests the loop of sessions: pairs of one session of microcoder are certified and become a source of the next session.
 
     python -m bench.loop [--folder DIR] [--decisions N]
 
-A session of the bundled study; its pairs through the code gate; the ORPO export as a source of a second study that
-starts from what stood and may only change the manifest; what was decided; and the holdout prompts over three seeds,
-with and without the new source. Writes bench/results/loop.md. About 25 minutes on two cores. ``--folder`` keeps all of
-it, and what is there already is not made again.
+It runs a session of the bundled study, checks its pairs with the code gate, and exports them for ORPO. A second study
+starts from the last incumbent, has the export as a source, and may only change the manifest. Then the holdout prompts
+are answered with and without the new source, with three seeds. Writes bench/results/loop.md in about 25 minutes on two
+cores. ``--folder`` keeps all files, and a repeated call uses those that exist.
 """
 
 import argparse
@@ -51,8 +51,8 @@ COMMAND = [sys.executable, "-m", "cli.main"]
 
 @dataclass(frozen=True)
 class Found:
-    """``certified``: what each gate run said, as its JSON. ``decided``: rows of the second session's results.tsv.
-    ``with_it``: the holdout, candidate with the source and baseline without, by name of the mixture."""
+    """``certified``: the JSON of each gate run. ``decided``: rows of the second session's results.tsv. ``with_it``: the
+    comparison on the holdout, with the source and without, by name of the mixture."""
 
     harvested: dict[str, int]
     certified: Sequence[dict[str, Any]]
@@ -100,7 +100,7 @@ def close(folder: Path, decisions: int) -> Found:
 
 
 def second_study(folder: Path, first: Path, harvest: Path) -> Path:
-    """The bundled study from what stood, with one more source, and only the manifests that have it to try."""
+    """The bundled study from the last incumbent, with one more source and only the manifests with that source."""
     study = tomllib.loads(STUDY.read_text(encoding="utf-8"))
     (standing,) = first.glob("runs/session-*/recipe.toml")
     study["name"] = "microcoder-harvested"
@@ -120,7 +120,7 @@ def second_study(folder: Path, first: Path, harvest: Path) -> Path:
 
 
 def held_out(study: Study, folder: Path) -> dict[str, Comparison]:
-    """Each new mixture against the starting one, on the holdout prompts and the same three seeds."""
+    """Compare each new mixture with the starting one on the holdout prompts, with the same three seeds."""
     workspace = Workspace(folder / "holdout")
     workspace.prepare()
     store = ProbeStore(workspace.runs)

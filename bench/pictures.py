@@ -1,4 +1,4 @@
-"""The pictures of docs/decisions.md, drawn from the rule itself: python -m bench.pictures (needs the extra "bench")."""
+"""Draws the pictures of docs/decisions.md from the decision rule: python -m bench.pictures (with the extra "bench")."""
 
 import gzip
 import json
@@ -32,7 +32,7 @@ POLICY = Policy()
 TERMS = Terms(POLICY, "target", {}, POLICY.confirming_seeds)
 KNOWN = Knowledge({}, 0.09, POLICY.night_error)
 NOISE = 0.38
-"""Standard deviation of one pair's difference: the default noise of bench/decisions at correlation 0.5, 4 answers."""
+"""The standard deviation of a pair's difference: bench/decisions' default noise, correlation 0.5, 4 answers."""
 KEPT, DROPPED, QUIET = "#0f766e", "#b91c1c", "#64748b"
 
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def course(effect: float, seed: int, pairs: int) -> list[Difference]:
-    """What a candidate shows after 1, 2, ... pairs, the variance pooled with 16 degrees of freedom."""
+    """The estimates of a candidate after 1, 2, ... pairs, with a variance of 16 degrees of freedom."""
     draws = numpy.random.default_rng(seed).normal(effect, NOISE, pairs)
     found = []
     for count in range(1, pairs + 1):
@@ -73,7 +73,7 @@ def course(effect: float, seed: int, pairs: int) -> list[Difference]:
 
 
 def screening() -> None:
-    """Three candidates: one that is hopeless after two pairs, one that stays open, one that gets promising."""
+    """Draw three candidates: one is hopeless after two pairs, one stays open, one becomes promising."""
     _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3))
     for effect, looks, colour, name in (
         (-0.2, 1, DROPPED, "hopeless"),
@@ -99,7 +99,7 @@ def screening() -> None:
 
 
 def screened(effect: float, seed: int) -> tuple[list[Difference], list[float]]:
-    """What is seen at each look until screening ends, and the chance to be kept at each."""
+    """The estimates at each look of the screening, and the chance of a KEEP at each."""
     seen, hopes = course(effect, seed, POLICY.screening_seeds)[POLICY.first_seeds - 1 :], list[float]()
     for pairs, one in enumerate(seen, start=POLICY.first_seeds):
         look, step = screen(
@@ -120,7 +120,7 @@ def screened(effect: float, seed: int) -> tuple[list[Difference], list[float]]:
 
 
 def confirmation() -> None:
-    """The lower bound at each look: of a change that helps by 0.4, and of one that does nothing."""
+    """Draw the lower bound at each look, for a change with an effect of 0.4 and for one without an effect."""
     _, axes = pyplot.subplots(figsize=(8, 3))
     cuts = levels(POLICY.night_error * POLICY.spend, POLICY.confirming_seeds, FIRST_LOOK)
     for effect, seed, colour, name in ((0.4, 4, KEPT, "helps by 0.4"), (0.0, 12, DROPPED, "does nothing")):
@@ -137,7 +137,7 @@ def confirmation() -> None:
 
 
 def error() -> None:
-    """What is left after each confirmation of a night that keeps nothing, and of one that keeps its fourth."""
+    """Draw the remaining error after each confirmation of a night without a KEEP, and of one that keeps its fourth."""
     _, axes = pyplot.subplots(figsize=(8, 2.6))
     for kept, colour, name in ((None, QUIET, "nothing is kept"), (4, KEPT, "the fourth is kept")):
         left, purse = [POLICY.night_error], POLICY.night_error
@@ -151,7 +151,7 @@ def error() -> None:
 
 
 def won() -> None:
-    """What the recorded nights of bench/decisions won, and what it cost in false KEEPs."""
+    """Draw the gains of the recorded nights of bench/decisions, and their false KEEPs."""
     data = json.loads(gzip.decompress((RECORDED / "decisions.json.gz").read_bytes()))
     figures = data["cells"][0]["figures"]
     pooled = [row for row in figures if row["family"] == "pooled" and row["policy"] != "oracle"]

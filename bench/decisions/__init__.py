@@ -1,1 +1,1 @@
-"""The benchmark of decision procedures: planted nights, rivals, figures. The protocol is in night.py."""
+"""The benchmark of decision procedures on simulated nights with known effects. The protocol is in night.py."""

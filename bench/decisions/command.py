@@ -1,9 +1,9 @@
-"""Planted nights through every policy: what is kept, what should not have been, and what of the headroom is won.
+"""Plays planted nights with every policy: its KEEPs, the wrong ones among them, and its share of the headroom.
 
     nightlane bench decisions [--quick] [--json] [--landscapes MODULE:NAME] [--output DIR]
 
 The table goes to stdout (JSON with --json), progress to stderr. --output writes decisions.md and decisions.json too.
-Exit status 0: the nights were played. Whether the targets are met is said in the table.
+Exit status 0: the nights were played. The table shows whether the targets are met.
 """
 
 import json
@@ -24,7 +24,7 @@ from bench.decisions.table import Results, markdown, targets
 
 def main(quick: bool = False, as_json: bool = False, landscapes: str | None = None, output: Path | None = None) -> int:
     if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # --landscapes of a file in the folder where the command is given
+        sys.path.insert(0, str(Path.cwd()))  # so that --landscapes finds a file in the current folder
     begun = time.perf_counter()
     results = measure(QUICK if quick else FULL, landscapes)
     data = as_data(results, time.perf_counter() - begun)
@@ -38,7 +38,7 @@ def main(quick: bool = False, as_json: bool = False, landscapes: str | None = No
 
 
 def measure(cells: Sequence[Cell], landscapes: str | None = None, processes: int | None = None) -> list[Results]:
-    """Every night of the cells, and their figures."""
+    """Play all nights of the cells, and compute their figures."""
     wanted = tasks(cells, landscapes)
     nights: dict[Cell, list[NightRecord]] = {}
     begun = shown = time.perf_counter()
@@ -54,7 +54,7 @@ def measure(cells: Sequence[Cell], landscapes: str | None = None, processes: int
 
 
 def as_data(results: Sequence[Results], seconds: float) -> dict[str, Any]:
-    """JSON-able; what is not a number is null."""
+    """The figures for JSON, with null for NaN."""
     cells = [
         {"cell": asdict(result.cell), "name": result.cell.name, "figures": [asdict(f) for f in result.figures]}
         for result in results

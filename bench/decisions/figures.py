@@ -1,4 +1,4 @@
-"""What a policy's nights come to: one set of figures per policy and family, and pooled over the families."""
+"""The figures of a policy's nights: for each family, and pooled over the families."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from bench.decisions.record import Event, NightRecord
 from bench.decisions.truth import MARGIN
 
 NULL, HARM = 1e-9, -0.05
-"""A KEEP without a true gain has no more than NULL (0 but for rounding); a harmful one is below HARM points."""
+"""A KEEP has no true gain if that is at most NULL (0 with rounding), and is harmful below HARM points."""
 CURVE = tuple(tenth / 10 for tenth in range(1, 11))
 POOLED = "pooled"
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one policy on one family. KEEPs are those that stand at the end of the night, unless it says made.
+    """The figures of one policy on one family. KEEPs are those that hold at the end, unless they are "made".
 
     Per night: ``keeps``, ``made``, ``missed``, ``violations`` (a KEEP whose worst category truly loses over 0.3).
     Shares of the KEEPs: ``null``, ``harmful``; of those made: ``null_made``, ``harmful_made``. Shares of the nights:
@@ -74,7 +74,7 @@ def figures(policy: str, family: str, nights: Sequence[NightRecord]) -> Figures:
 
 
 def by_family(nights: Iterable[NightRecord]) -> list[Figures]:
-    """Of one cell: per policy each family, then all of them pooled, in the order in which they come."""
+    """The figures of one cell: for each policy, those of each family, then of all families pooled."""
     groups: dict[str, dict[str, list[NightRecord]]] = {}
     for night in nights:
         groups.setdefault(night.policy, {}).setdefault(night.family, []).append(night)
@@ -86,7 +86,7 @@ def by_family(nights: Iterable[NightRecord]) -> list[Figures]:
 
 
 def pooled(families: Iterable[Sequence[NightRecord]]) -> list[NightRecord]:
-    """As many nights of each family, so that one played more often counts no more."""
+    """The same number of nights of each family, so that no family counts more."""
     groups = [sorted(records, key=lambda night: night.number) for records in families]
     fewest = min(map(len, groups))
     return [night for records in groups for night in records[:fewest]]

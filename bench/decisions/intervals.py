@@ -1,4 +1,4 @@
-"""Intervals of the figures, at 95 %: textbook forms, so that a reader can check them."""
+"""95 % intervals of the figures, in textbook forms that readers can check."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from probes.result.proportions import proportion_interval
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure with its interval; ``n``: what it counts over. Not a number where there is nothing to count."""
+    """A figure with its interval over ``n`` cases; NaN if there are none."""
 
     value: float
     low: float

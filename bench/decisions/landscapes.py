@@ -1,9 +1,9 @@
-"""The eight families of planted nights. Each is a function: the number of a night -> its landscape.
+"""The eight families of planted nights. Each is a function from the number of a night to its landscape.
 
-How much a night can win and how far the best values are was chosen once, before any policy of ours was played, so
-that two rivals come out where they are known to: on the smooth family a race wins 0.68 of the headroom with 26 % of its
-KEEPs without a true gain (150 nights, correlation 0.8 with 8 answers; known: 0.67 and 21 %), Optuna's TPE 0.61 (40
-nights, correlation 0 with 4 answers; known: 0.63).
+The headroom and the distances of the best values were chosen once, before any policy of ours was played, so that two
+rivals reproduce known results. On the smooth family, a race wins 0.68 of the headroom with 26 % of its KEEPs without a
+true gain (150 nights, correlation 0.8 with 8 answers; known: 0.67 and 21 %), and Optuna's TPE wins 0.61 (40 nights,
+correlation 0 with 4 answers; known: 0.63).
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from bench.decisions.planted import NAMED, ORDERED, START, Array, Pair, Planted,
 from lanes import Recipe, Value
 
 HEADROOM = (1.0, 1.4)
-"""Least and most that a night of the smooth families can win."""
+"""The smallest and the largest headroom of a night of the smooth families."""
 ACTIVE = 5
 DISTANCES = (1, 2, 3, 4)
-"""How many steps of its ladder a knob's best value may be from the start."""
+"""The possible distances of a knob's best value from the start, in steps of its ladder."""
 Random = numpy.random.Generator
 
 
 @dataclass(frozen=True)
 class Bowl:
-    """A knob that gains ``gain`` at its best value, ``distance`` places from the start, and falls off as a parabola."""
+    """A knob whose effect is a parabola with ``gain`` at its best value, ``distance`` places from the start."""
 
     knob: str
     gain: float
@@ -34,7 +34,7 @@ class Bowl:
     by_category: Array
 
     def away(self) -> dict[Value, float]:
-        """Per value: how far from the best, in units of the start's distance."""
+        """The distance of each value from the best, in units of the start's distance."""
         knob = space_of(self.knob).knob(self.knob)
         start = knob.values.index(knob.read(START))
         return {value: 1 - (place - start) / self.distance for place, value in enumerate(knob.values)}
@@ -48,20 +48,20 @@ class Bowl:
 
 
 def smooth(night: int) -> Planted:
-    """Eight ordered knobs, of which three do nothing; each of the others is a parabola, and they add up."""
+    """Eight ordered knobs: three do nothing, and the effects of the others are parabolas that add up."""
     random = _random("smooth", night)
     return Planted(family="smooth", lanes=lanes_of(*ORDERED), tables=_tables(_bowls(random)))
 
 
 def additive(night: int) -> Planted:
-    """Data, curriculum and other named choices: independent effects without any geometry, few of them good."""
+    """Data, curriculum and other named choices, with independent effects without an order; few of them are good."""
     random = _random("additive", night)
     tables = {name: _named(random, name, lambda: _choice(random)) for name in NAMED}
     return Planted(family="additive", lanes=lanes_of(*NAMED), tables=tables)
 
 
 def cliffs(night: int) -> Planted:
-    """Smooth, but just past the best value of one knob the score falls by 2, and past that of another runs crash."""
+    """Smooth, but beyond the best value of one knob the score falls by 2, and beyond that of another, runs crash."""
     random = _random("cliffs", night)
     bowls = _bowls(random)
     falls, diverges = bowls[random.permutation(ACTIVE)[0]], bowls[-1]
@@ -141,7 +141,7 @@ class _Crash:
 def _bowls(
     random: Random, names: Sequence[str] = tuple(ORDERED), active: int = ACTIVE, share: float = 1.0
 ) -> list[Bowl]:
-    """Active knobs, the one with the largest gain first; the gains are spread unevenly."""
+    """The active knobs with their unequal gains, the largest first."""
     headroom = share * random.uniform(*HEADROOM)
     weights = numpy.sort(random.dirichlet(numpy.full(active, 2.0)))[::-1]
     chosen = [names[place] for place in random.permutation(len(names))[:active]]
@@ -152,7 +152,7 @@ def _bowls(
 
 
 def _distance(random: Random, name: str) -> int:
-    """Places from the start to the best value, up or down the ladder."""
+    """The distance from the start to the best value, up or down the ladder."""
     knob = space_of(name).knob(name)
     start = knob.values.index(knob.read(START))
     fits = [sign * d for d in DISTANCES for sign in (-1, 1) if 0 <= start + sign * d < len(knob.values)]
@@ -160,7 +160,7 @@ def _distance(random: Random, name: str) -> int:
 
 
 def _by_category(random: Random) -> Array:
-    """Up to a fifth more or less in a category than in the mean."""
+    """The effect in each category: up to a fifth more or less than the mean."""
     factors = random.uniform(-0.2, 0.2, len(CATEGORIES))
     centred: Array = 1 + factors - factors.mean()
     return centred
@@ -178,7 +178,7 @@ def _pair(one: Bowl, other: Bowl, coupling: float) -> Pair:
 
 
 def _named(random: Random, name: str, draw: Callable[[], Array], trap: Array | None = None) -> Table:
-    """What each value of a named knob is worth; the start's is worth nothing, another one may be a trap."""
+    """The effect of each value of a named knob: 0 for the start's value, and one of the others may be a trap."""
     knob = space_of(name).knob(name)
     nothing = numpy.zeros(len(CATEGORIES))
     others = [value for value in knob.values if value != knob.read(START)]
@@ -188,14 +188,14 @@ def _named(random: Random, name: str, draw: Callable[[], Array], trap: Array | N
 
 
 def _choice(random: Random) -> Array:
-    """Nothing three times in ten, a loss nine times in twenty, a gain of 0.2 to 0.6 one time in four."""
+    """A random effect: none with chance 0.3, a loss with chance 0.45, a gain of 0.2 to 0.6 with chance 0.25."""
     kind = random.random()
     size = 0.0 if kind < 0.3 else random.uniform(0.2, 0.6) if kind > 0.75 else -random.uniform(0.02, 0.6)
     return size * _by_category(random)
 
 
 def _trap(random: Random) -> Array:
-    """Five categories rise and one falls, so that the mean still rises."""
+    """A trap: five categories gain and one loses, so that the mean still gains."""
     effects = numpy.full(len(CATEGORIES), random.uniform(0.35, 0.65))
     effects[random.integers(len(CATEGORIES))] = -0.8
     return effects

@@ -1,7 +1,7 @@
-"""A planted night: a search whose truth is known, for any decision procedure to play. This file is the whole protocol.
+"""A planted night: a search with known true effects, which any decision procedure can play. This file is the protocol.
 
-A *landscape* is one night's truth: which knobs may move, and what every recipe is really worth. A *policy* plays a
-`Night`: it measures recipes for probes and says KEEP; it sees scores, never the truth. Own ones plug in:
+A *landscape* is the truth of one night: its knobs, and the true effect of every recipe. A *policy* plays a `Night`: it
+spends probes to measure recipes, and makes KEEPs. It sees scores, never the truth. You can add your own:
 
     @dataclass(frozen=True, kw_only=True)
     class Warm(Landscape):                                          # in a file mine.py
@@ -49,22 +49,22 @@ Lanes = Mapping[str, LaneSettings]
 CATEGORIES = ("arithmetic", "strings", "lists", "conditions", "edge_cases", "imports")
 PROMPTS = tuple((f"{category}-{number}", category) for category in CATEGORIES for number in range(6))
 LEVEL = 6.0
-"""Mean score of the start, of 10."""
+"""The mean score of the start, of 10."""
 CRASHED = -LEVEL
-"""What a recipe that crashes is worth against the start: it answers nothing."""
+"""The effect of a recipe that crashes: it answers nothing."""
 IMPROVEMENT = 0.2
 """A true gain that should not be missed."""
 
 
 class NightOver(Exception):
-    """What is left of the budget does not pay for this probe."""
+    """The remaining budget is too small for this probe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Standard deviations on the 0 to 10 scale: of a training run, of a category within it, of one answer to a prompt.
+    """Standard deviations on the 0 to 10 scale: between training runs, categories in a run, and answers.
 
-    ``correlation``: of each of the three between two recipes that are measured under the same seed.
+    ``correlation``: of all three, between two recipes with the same seed.
     """
 
     run: float = 0.35
@@ -78,15 +78,15 @@ class Noise:
 
     @property
     def single(self) -> float:
-        """Of one answer to one prompt in one run."""
+        """The standard deviation of a single answer."""
         return float(numpy.hypot(numpy.hypot(self.run, self.category_by_run), self.answer))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Landscape(ABC):
-    """One night's truth. Only ``family``, ``lanes`` and ``effect`` must be given; the rest has plain defaults.
+    """The truth of one night. Only ``family``, ``lanes`` and ``effect`` are required.
 
-    ``lanes``: what may move, as [lanes] of a study, over real knobs. ``manifests``: [data.manifests], by name.
+    ``lanes``: [lanes] of a study, with real knobs. ``manifests``: [data.manifests], by name.
     """
 
     family: str
@@ -96,28 +96,28 @@ class Landscape(ABC):
 
     @abstractmethod
     def effect(self, recipe: Recipe, category: str) -> float:
-        """The true score change of a recipe against the start in a category, at the probe's steps, before `shape`."""
+        """The true effect of a recipe in a category, compared with the start, after all steps and before `shape`."""
 
     def crashes(self, recipe: Recipe) -> bool:
         return False
 
     def shift(self, spent: float) -> float:
-        """What every score has drifted by when ``spent`` (0 to 1) of the night's probes are gone."""
+        """The drift of all scores when the share ``spent`` of the night's probes is used."""
         return 0.0
 
     def fidelity(self, share: float) -> float:
-        """How much of an effect shows after ``share`` of the probe's steps; 1.0 at 1.0.
+        """The share of an effect that is visible after ``share`` of the probe's steps; 1.0 at 1.0.
 
-        The square root: a short probe then tells as much for its steps as a long one, neither more nor less.
+        The square root makes a short probe as informative for its steps as a long one.
         """
         return float(share**0.5)
 
     def shape(self, scores: Array) -> Array:
-        """What the scorer makes of the scores (whole numbers, bounds); one by one and never falling."""
+        """The scorer's transformation of single scores (whole numbers, bounds), which never decreases."""
         return scores
 
     def offsets(self) -> Array:
-        """How much easier than the mean each of the 36 prompts is."""
+        """The offset of each of the 36 prompts from the mean difficulty, in points."""
         return numpy.zeros(len(PROMPTS))
 
     @cached_property
@@ -127,7 +127,7 @@ class Landscape(ABC):
 
     @cached_property
     def best(self) -> Recipe:
-        """The recipe with the largest true gain whose guards are fine; unless stated, found one knob at a time."""
+        """The recipe with the largest true gain that breaks no guard; by default it is found one knob at a time."""
         return climb(self.space, self.start, self.effects, self.crashes)
 
     @cached_property
@@ -144,16 +144,16 @@ Family = Callable[[int], Landscape]
 
 
 class Policy(Protocol):
-    """A decision procedure. It plays many nights, so what it learns in one stays in a local variable of `play`."""
+    """A decision procedure. It plays many nights, so keep what it learns in one in local variables of `play`."""
 
     name: str
 
     def play(self, night: "Night") -> None:
-        """Spend the night. It may end by itself or by the NightOver that `measure` raises."""
+        """Play the night. It may return, or end with the NightOver that `measure` raises."""
 
 
 class Night:
-    """What a policy plays. Of the landscape it sees ``start``, ``space`` and what `measure` returns."""
+    """One night for a policy, which sees ``start``, ``space`` and what `measure` returns."""
 
     categories = CATEGORIES
     prompts = PROMPTS
@@ -178,13 +178,13 @@ class Night:
         return self.budget - self.left
 
     def random(self, *words: object) -> numpy.random.Generator:
-        """For the policy's own choices: the same words give the same generator, in this night."""
+        """A random generator for the policy's choices; the same words give the same one in this night."""
         return self._generator("policy", *words)
 
     def measure(self, recipe: Recipe, seed: int, share: float = 1.0) -> Array | None:
-        """Scores [36 prompts, samples] of one run under ``seed``, for ``share`` of a probe; None: it crashed.
+        """The scores [36 prompts, samples] of a run with this seed and ``share`` of the steps; None if it crashes.
 
-        The same recipe, seed and share give the same noise, and cost again. Raises NightOver.
+        The same recipe, seed and share have the same noise, and cost again. Raises NightOver.
         """
         if share > self.left + 1e-9:
             raise NightOver
@@ -199,28 +199,28 @@ class Night:
         return scores
 
     def keep(self, recipe: Recipe, claimed: float | None = None) -> None:
-        """The recipe stands from now on; ``claimed``: the gain in the target over what stood, as the policy sees it."""
+        """Make the recipe the incumbent. ``claimed``: its gain in the target, as the policy estimates it."""
         change = self.truth(recipe) - self.truth(self.standing)
         self._stand("keep", recipe, claimed, float(change.mean()), float(change.min()))
 
     def retract(self, recipe: Recipe) -> None:
-        """What was kept does not all hold: ``recipe`` is what stands after the retraction."""
+        """Retract KEEPs: ``recipe`` is the incumbent after the retraction."""
         change = self.truth(recipe) - self.truth(self.standing)
         self._stand("retract", recipe, None, float(change.mean()), float(change.min()))
 
     def truth(self, recipe: Recipe) -> Array:
-        """True change of the expected score against the start in each category. For the figures and the oracle."""
+        """The true change of the expected score in each category, compared with the start. Policies do not see it."""
         if recipe not in self._truths:
             self._truths[recipe] = self._truth(recipe)
         return self._truths[recipe]
 
     @property
     def headroom(self) -> float:
-        """The true gain in the target of the landscape's best recipe."""
+        """The true gain of the landscape's best recipe in the target."""
         return float(self.truth(self.landscape.best).mean())
 
     def record(self, policy: str, number: int = 0) -> NightRecord:
-        """What the figures are made of."""
+        """The record of the night for the figures."""
         kept = [dict(event.values) for event in self._events if event.kind == "keep"]
         missed = sum(not any(wanted <= values.items() for values in kept) for wanted in self._improvements)
         events = stands(self._events, fields(self.standing))
@@ -250,7 +250,7 @@ class Night:
             return
         self._compared.add((self.standing, recipe))
         moved = sum(knob.read(recipe) != knob.read(self.standing) for knob in self.space.knobs)
-        if moved != 1:  # a probe that moves several says nothing that could be kept of one
+        if moved != 1:  # a probe of several moves is no evidence for one of them
             return
         change = self.truth(recipe) - self.truth(self.standing)
         if change.mean() >= IMPROVEMENT and change.min() >= -MARGIN:
@@ -258,7 +258,7 @@ class Night:
             self._improvements.add(frozenset(changes))
 
     def _disturbance(self, recipe: Recipe, seed: int, share: float) -> Array:
-        """Noise [36, samples]: a part that every recipe has under this seed, and the recipe's own."""
+        """Noise [36, samples]: a part that all recipes share with this seed, and a part of the recipe."""
         common = self._parts(self._generator("common", seed, share))
         own = self._parts(self._generator("own", recipe.digest, seed, share))
         correlation = self._noise.correlation
@@ -278,6 +278,6 @@ class Night:
 
 
 def fields(recipe: Recipe) -> dict[str, Value]:
-    """A recipe's parameters by name, each source's weight one of them."""
+    """A recipe's parameters by name, including the weight of each source."""
     values = {name: value for name, value in recipe if name != "mixture"}
     return values | {f"weight.{source}": weight for source, weight in recipe.mixture.items()}

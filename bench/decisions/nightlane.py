@@ -1,7 +1,7 @@
-"""nightlane itself as a policy: a night is played by the code that runs real sessions, with the simulated runner.
+"""nightlane as a policy: the code of real sessions plays the night with the simulated runner.
 
-The session gets a study file with the landscape's lanes, a ledger, proposals by Optuna and [policy] as it is by
-default. It is not told the noise, the correlation, or the family.
+The session has a study file with the landscape's lanes, a ledger, proposals by Optuna and the default [policy]. It does
+not know the noise, the correlation or the family.
 """
 
 import json
@@ -28,13 +28,13 @@ from probes.run.store import ProbeStore
 from testing.simulated_runner import SimulatedRunner
 
 MEMORY = Path("/dev/shm")
-"""Where a night's folder lies, if it is there: a disk would be most of the time a night takes."""
+"""The place of a night's folder, if it exists: a disk would take most of the night's time."""
 STEPS = 60
 
 
 @dataclass
 class PlantedWorld:
-    """A night as a simulated runner's world. Holdout prompts are as hard as those that decide."""
+    """A night as the world of the simulated runner. Holdout prompts are as difficult as probe prompts."""
 
     night: Night
     identity: str = "planted"
@@ -48,18 +48,18 @@ class PlantedWorld:
 
 @dataclass
 class Listener:
-    """A session's watcher that tells the night what was kept and what was taken back."""
+    """A watcher that reports KEEPs and retractions to the night."""
 
     world: PlantedWorld
 
     def progress(self, progress: Progress) -> None:
-        """A simulated probe has none worth telling."""
+        """Ignored: a simulated probe takes no time."""
 
     def note(self, text: str) -> None:
-        """What the session says of itself is in its log."""
+        """Ignored: notes are in the session's log."""
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
-        """The night counts what is measured."""
+        """Ignored: the night counts its probes."""
 
     def decided(self, decision: DecisionRow) -> None:
         stands = self.world.recipes[decision.incumbent]
@@ -71,7 +71,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Nightlane:
-    """``policy``: what [policy] says instead of its defaults."""
+    """nightlane with these settings of [policy] in place of the defaults."""
 
     name: str = "nightlane"
     policy: Mapping[str, Any] = field(default_factory=dict)
@@ -100,7 +100,7 @@ def _folder() -> Iterator[Path]:
 
 
 def write_study(folder: Path, night: Night, policy: Mapping[str, Any]) -> Study:
-    """A study of the night's landscape, with its files."""
+    """Write a study of the night's landscape, with its files."""
     landscape = night.landscape
     sources = sorted({*landscape.start.mixture, *(name for own in landscape.manifests.values() for name in own)})
     for name in sources:

@@ -1,7 +1,7 @@
-"""A landscape made of tables: what each value of each knob is worth, what pairs of knobs are worth together, traps.
+"""A landscape of tables: the effects of the values of each knob, of pairs of knobs, and traps.
 
-The numbers are natural ones for a score of 10 with 6 at the start: a whole night can win 1 to 2 points, most of it
-with two or three of the knobs, a single good move from the start 0.1 to 0.5.
+The sizes are realistic for a scale of 10 with 6 at the start: a night can win 1 to 2 points, most of them with two or
+three knobs, and one good move from the start wins 0.1 to 0.5.
 """
 
 from collections.abc import Callable, Mapping
@@ -77,9 +77,9 @@ def space_of(*names: str) -> SearchSpace:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two ordered knobs that belong together: ``away`` is how far each value is from the best, 1 at the start.
+    """An interaction of two ordered knobs. ``away``: the distance of each value from the best, 1 at the start.
 
-    Adds -2 x weight x (away of the one x away of the other - 1): the cross term of a quadratic form.
+    It adds -2 x weight x (product of both distances - 1), the cross term of a quadratic form.
     """
 
     weight: Array
@@ -96,11 +96,11 @@ def _whole(scores: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Planted(Landscape):
-    """``tables``: knob -> value -> effect in each category. ``summit``: the best recipe, unless the knobs just add up.
+    """``tables``: knob -> value -> effect in each category. ``summit``: the best recipe, if effects do not add up.
 
-    ``crash``: a recipe whose place on each of the named ladders is at or past the bound, in that direction, crashes.
-    ``drift``: (moment, points). ``whole_numbers``: the scorer gives 0, 1 .. 10; ``ease``: offset of each prompt;
-    ``early``: how fast an effect shows within a probe, the larger the faster.
+    ``crash``: a recipe crashes if its places on all of these ladders are at or beyond the bounds.
+    ``drift``: (moment, points). ``whole_numbers``: scores are 0, 1 .. 10. ``ease``: the offset of each prompt.
+    ``early``: how early an effect is visible within a probe; larger is earlier.
     """
 
     start: Recipe = START
@@ -146,7 +146,7 @@ class Planted(Landscape):
 
     @cached_property
     def best(self) -> Recipe:
-        """Where knobs add up: each knob's best value, or one that breaks a guard where the others make up for that."""
+        """If effects add up: the best value of each knob; it may lower a category if the others compensate for that."""
         if self.summit is not None:
             return self.summit
         options = [self._options(name) for name in self.tables]
@@ -158,7 +158,7 @@ class Planted(Landscape):
         return recipe
 
     def _options(self, name: str) -> list[tuple[Value, Array]]:
-        """The knob's best value that lowers no category by the margin, and those that gain more and do."""
+        """The knob's best value that keeps all guards, and better values that do not."""
         ranked = sorted(self.tables[name].items(), key=lambda item: -float(item[1].mean()))
         first = next(place for place, (_, worth) in enumerate(ranked) if worth.min() >= -MARGIN)
         nothing = [(value, worth) for value, worth in ranked if not worth.any()]

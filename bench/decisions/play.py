@@ -1,4 +1,4 @@
-"""Which nights are played, and playing them side by side on all cores."""
+"""The nights to play, and playing them in parallel on all cores."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ BUDGET = 200
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Nights under one kind of noise: ``nights`` of each family (``null_nights`` of the null one)."""
+    """Nights with one kind of noise: ``nights`` of each family, ``null_nights`` of the null family."""
 
     factor: float
     correlation: float
@@ -59,7 +59,7 @@ QUICK = (replace(MAIN, nights=2, null_nights=4), replace(SMOOTH, nights=2))
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One night of one policy, by names, so that another process finds them again."""
+    """One night of one policy, by their names, for another process."""
 
     policy: str
     family: str
@@ -69,7 +69,7 @@ class Task:
 
 
 def families(landscapes: str | None = None) -> dict[str, Family]:
-    """By name: the built-in ones and those of entry points, or those of ``landscapes`` (module:name) instead."""
+    """The families by name: built-in ones and those of entry points, or only those of ``landscapes`` (module:name)."""
     if landscapes is not None:
         found = _loaded(landscapes)
         return {_name(family): family for family in (found if isinstance(found, tuple | list) else (found,))}
@@ -80,7 +80,7 @@ def families(landscapes: str | None = None) -> dict[str, Family]:
 
 
 def policies() -> dict[str, Policy]:
-    """By name: the session's own policy, the rivals, and those of entry points."""
+    """The policies by name: nightlane's, the rivals, and those of entry points."""
     from bench.decisions.rivals import RIVALS
 
     outside = [point.load() for point in plugins("policies").values()]
@@ -114,7 +114,7 @@ def _loaded(where: str) -> Any:
 
 
 def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[Task]:
-    """Every night that is played: cell by cell, so that what has come in is complete."""
+    """All nights, cell by cell, so that finished cells are complete."""
     names, players = list(families(landscapes)), list(policies())
     return [
         Task(policy, family, number, cell, landscapes)
@@ -127,7 +127,7 @@ def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[Task]:
 
 
 def play(task: Task) -> NightRecord:
-    """The same task gives the same night, in whatever order and process."""
+    """Play a night. It depends only on the task, not on order or process."""
     players, landscapes = _known(task.landscapes)
     seed = zlib.crc32(f"{task.family} {task.number}".encode())
     night = Night(landscapes[task.family](task.number), task.cell.noise, task.cell.samples, BUDGET, seed)
@@ -148,7 +148,7 @@ def _end_with_parent() -> None:
 
 
 def played(wanted: Sequence[Task], processes: int | None = None) -> Iterator[tuple[Task, NightRecord]]:
-    """In the order of the tasks; one thread each, in fresh processes."""
+    """The records in the order of the tasks, played in new processes with one thread each."""
     one_thread()
     workers = processes or os.cpu_count() or 1
     if workers == 1:

@@ -1,4 +1,4 @@
-"""What is remembered of a planted night: every KEEP and retraction with its truth."""
+"""The record of a planted night: every KEEP and retraction with its true effects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,9 +10,9 @@ from lanes import Value
 class Event:
     """A KEEP or a retraction ("keep", "retract") after ``spent`` probes.
 
-    ``gain`` and ``guard``: the true change of the target, and of the worst category, against what stood before;
-    ``level``: the true gain over the start from now on. ``moved``: parameter -> before and after; ``values``: recipe.
-    ``standing``: whether it is part of what stands at the end of the night.
+    ``gain`` and ``guard``: the true change of the target and of the worst category, compared with the incumbent before.
+    ``level``: the true gain of the new incumbent over the start. ``moved``: parameter -> before and after. ``values``:
+    the recipe. ``standing``: the KEEP still holds at the end of the night.
     """
 
     spent: float
@@ -28,7 +28,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
-    """One night of one policy. ``missed``: improvements it measured, one knob from what stood, and never kept.
+    """One night of one policy. ``missed``: measured improvements, one knob from the incumbent, that were never kept.
     ``seconds``: computing time."""
 
     policy: str
@@ -43,12 +43,12 @@ class NightRecord:
 
     @property
     def made(self) -> list[Event]:
-        """Every KEEP of the night."""
+        """All KEEPs of the night."""
         return [event for event in self.events if event.kind == "keep"]
 
     @property
     def kept(self) -> list[Event]:
-        """The KEEPs that stand at the end."""
+        """The KEEPs that hold at the end."""
         return [event for event in self.made if event.standing]
 
     @property
@@ -56,7 +56,7 @@ class NightRecord:
         return self.events[-1].level if self.events else 0.0
 
     def level_at(self, spent: float) -> float:
-        """The true gain over the start of what stood after so many probes."""
+        """The incumbent's true gain over the start after so many probes."""
         return next((event.level for event in reversed(self.events) if event.spent <= spent + 1e-9), 0.0)
 
     @property
@@ -68,10 +68,10 @@ class NightRecord:
 
 
 def stands(events: Sequence[Event], final: Mapping[str, Value]) -> list[Event]:
-    """The events, each KEEP marked by whether the night's last recipe still holds it.
+    """The events, with ``standing`` of each KEEP set by the night's last recipe.
 
-    Looked at from the last KEEP to the first: one stands when each parameter that it moved has the value that it gave,
-    or a KEEP that stands took it on from there.
+    From the last KEEP to the first: a KEEP holds if each of its parameters still has its value, or was moved on from
+    there by a KEEP that holds.
     """
     needed, marked = dict(final), []
     for event in reversed(events):

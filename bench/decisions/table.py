@@ -1,4 +1,4 @@
-"""The figures as text: what was to be reached, a table per kind of noise, and the curves."""
+"""The figures as text: the targets, a table for each kind of noise, and the curves."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing to reach; ``met`` by the figure itself, whatever its interval."""
+    """One target; ``met`` depends on the figure, not on its interval."""
 
     name: str
     wanted: str
@@ -45,7 +45,7 @@ def same(cell: Cell, other: Cell) -> bool:
 
 
 def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
-    """The issue's targets for a policy, as far as its cells were played."""
+    """The targets for a policy in the cells that were played."""
     found: list[Target] = []
     for cell, where in ((MAIN, ""), (TWICE, ", twice the noise")):
         result = next((r for r in results if same(r.cell, cell)), None)
@@ -63,7 +63,7 @@ def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
 
 
 def safe(result: Results, policy: str) -> list[tuple[str, str, Figure, bool]]:
-    """The three safety figures of a policy: name, what is wanted, the figure, whether it is met."""
+    """The three safety figures of a policy: name, target, figure, and whether the target is met."""
     whole, null = result.of(policy), result.of(policy, "null")
     found = []
     if whole is not None:
@@ -90,7 +90,7 @@ def _safety(result: Results, policy: str, where: str) -> list[Target]:
 
 
 def _won(result: Results, policy: str) -> list[Target]:
-    """Above every rival that meets two of the three safety targets."""
+    """The target of winning more than every rival that meets two of the three safety targets."""
     own = result.of(policy)
     if own is None:
         return []

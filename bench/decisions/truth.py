@@ -1,4 +1,4 @@
-"""The truth in terms of a score: what clipping leaves of an effect, and the best recipe of a landscape."""
+"""True effects: what clipping leaves of an effect on the score, and the best recipe of a landscape."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ from lanes import Recipe, SearchSpace, check_recipe
 
 Array = NDArray[numpy.float64]
 MARGIN = 0.3
-"""What a guarded category may lose; each of the six is guarded."""
+"""The margin of the guards; all six categories have one."""
 
 
 class ExpectedScore:
-    """The mean of what a scorer makes of a level with noise around it: exact where it leaves scores alone."""
+    """The mean score of a level with noise after the scorer's transformation; exact without a transformation."""
 
     def __init__(self, shape: Callable[[Array], Array], deviation: float):
         self._levels = numpy.linspace(-10.0, 20.0, 601)
@@ -31,9 +31,9 @@ class ExpectedScore:
 def climb(
     space: SearchSpace, start: Recipe, effects: Callable[[Recipe], Array], crashes: Callable[[Recipe], bool]
 ) -> Recipe:
-    """The best recipe that changing one knob after the other leads to, with no category below the start by the margin.
+    """The best recipe that changes of one knob at a time reach, without breaking a guard.
 
-    Exact where knobs add up; with interacting knobs a lower bound.
+    It is exact if effects add up, and a lower bound with interactions.
     """
     best, gain, improved = start, 0.0, True
     while improved:

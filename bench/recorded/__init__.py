@@ -1,7 +1,7 @@
-"""Real training, recorded: readings of recipes whose truth is known from 40 training seeds, to resample nights from.
+"""Recorded readings of real training: nights are resampled from recipes whose true effects 40 training seeds show.
 
     python -m bench.recorded record      # train what is missing (resumable), then write the pool and the truth table
-    python -m bench.recorded truth       # print the truth table of the pool that is there
+    python -m bench.recorded truth       # print the truth table of the existing pool
 
-plan.py says which recipes and seeds, record.py trains them, pool.py gives them back as readings, truth.py sums them up.
+plan.py has the recipes and seeds, record.py trains them, pool.py has their readings, truth.py their true effects.
 """

@@ -1,4 +1,4 @@
-"""The command line: see the package."""
+"""The command line of the package."""
 
 from bench.recorded.command import main
 

@@ -1,12 +1,12 @@
-"""What is recorded: the bundled study microcoder with three more sources, six recipes one knob apart, and the seeds.
+"""The recorded study: microcoder with three more sources, six recipes that differ in one knob, and the seeds.
 
-The sources are planted. `pointed` is the honest pairs of the target. `short` is those honest pairs of the guard
-`edge_cases` whose wrong answer lacks a piece of the right one, with chosen and rejected swapped: it teaches to leave
-edge cases out. `foreign` is in a script that the base's tokenizer has no token for: nothing of a row is left but its
-end, and ORPO's mean over no token is NaN.
+The three sources have planted effects. `pointed` has the honest pairs of the target. `short` has honest pairs of the
+guard `edge_cases` whose wrong answer lacks a part of the right one, with chosen and rejected swapped, so it teaches to
+leave out edge cases. `foreign` has texts without tokens in the base's tokenizer: of each row only the end is left, and
+ORPO's mean over no tokens is NaN.
 
-No learning rate below 1, which is all that a recipe takes, makes this base's loss infinite: its norms bound what the
-adapter can do. The recipe `collapsing` is the highest rate on the ladder; its loss stays near 5 and it scores nothing.
+No learning rate below 1, the limit of a recipe, makes the loss of this base infinite, because its norms limit an
+adapter's effect. The recipe `collapsing` has the highest rate of the ladder; its loss stays near 5, and its score is 0.
 """
 
 import json
@@ -19,7 +19,7 @@ from agent.study.load import Study, load_study
 from lanes import Recipe, Value
 
 BUNDLED = Path(__file__).parents[2] / "labs" / "microcoder" / "study.toml"
-GUARD, FEWER = "edge_cases", 10  # characters that a swapped pair's wrong answer lacks, at least
+GUARD, FEWER = "edge_cases", 10  # the fewest characters that the wrong answer of a swapped pair lacks
 SOURCES = """
 pointed = "pointed.jsonl"            # planted by bench/recorded/plan.py, as are the next two
 short = "short.jsonl"
@@ -35,7 +35,7 @@ honest = 1.0
 broken = 1.0
 foreign = 1.0
 """
-EDITS = (  # (what stands in the bundled study, what stands in its place), each exactly once
+EDITS = (  # (text of the bundled study, replacement), each exactly once
     ('name = "microcoder"', 'name = "microcoder-recorded"'),
     ("\n[data.manifests.even]\n", f"{SOURCES}\n[data.manifests.even]\n"),
     ("\n[prompts]\n", f"{MANIFESTS}\n[prompts]\n"),
@@ -47,7 +47,7 @@ DEEDS = ("足して返す", "数えて返す", "並べて返す", "逆にして�
 
 @dataclass(frozen=True)
 class Planned:
-    """A recipe by name: the knob and value that make it of the starting recipe, and how many seeds of each split."""
+    """A recipe by name: the knob and value that differ from the start, and the number of seeds of each split."""
 
     name: str
     knob: str
@@ -76,8 +76,8 @@ def seed(split: str, index: int) -> int:
 
 
 def write_study(folder: Path) -> Study:
-    """The derived study in a folder, with its planted sources and a copy of the lab's material, which is made first
-    where it is missing (about two minutes)."""
+    """Write the derived study with its planted sources and a copy of the lab's material, which is built first if it is
+    missing (about two minutes)."""
     from labs.microcoder import build
 
     material = BUNDLED.parent / "build"
@@ -92,7 +92,7 @@ def write_study(folder: Path) -> Study:
 
 
 def derived(text: str) -> str:
-    """The text of the derived study, from the bundled one's."""
+    """The text of the derived study."""
     for old, new in EDITS:
         if text.count(old) != 1:
             raise ValueError(f"the bundled study has {old!r} {text.count(old)} times; mend EDITS in {__file__}")
@@ -104,7 +104,7 @@ Row = Mapping[str, str | int]
 
 
 def planted(honest: Iterable[Row]) -> dict[str, list[Row]]:
-    """The three planted sources, from the honest one."""
+    """The rows of the three planted sources, made from the honest one."""
     honest = list(honest)
     lacking = [r for r in honest if r["category"] == GUARD and len(str(r["rejected"])) <= len(str(r["chosen"])) - FEWER]
     return {

@@ -1,10 +1,10 @@
 """The pool of recorded readings, one compressed JSON file, and a runner that resamples nights from it.
 
     pool = load(Path("bench/results/recorded.json.gz"))
-    pool.reading("helper", "probe", 7)             # as it was recorded
+    pool.reading("helper", "probe", 7)             # as recorded
     PoolRunner(pool, repetition=3).run(probes, listener)
 
-A score is a number: its place in ``marks``, the different (value, components, critical, outcome) that occur.
+A score is stored as its place in ``marks``, the list of different (value, components, critical, outcome).
 """
 
 import gzip
@@ -27,18 +27,18 @@ from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 
 
 class PoolExhausted(NightlaneError):
-    """A repetition asked for more training seeds of a split than were recorded."""
+    """A repetition needs more training seeds of a split than were recorded."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """``content``: the file, as record.py writes it. Readings are made when they are asked for."""
+    """The recorded readings. ``content``: the file that record.py writes. Readings are created on demand."""
 
     content: Mapping[str, Any]
 
     @cached_property
     def key(self) -> ProbeKey:
-        """What was recorded under, with split "probe"."""
+        """The probe key of the recording, with split "probe"."""
         return ProbeKey(**self.content["key"])
 
     @cached_property
@@ -61,7 +61,7 @@ class Pool:
 
     @property
     def worker_seconds(self) -> float:
-        """What the readings took, summed over the workers."""
+        """The time of all readings, summed over the workers."""
         rows = [row for splits in self.content["outcomes"].values() for found in splits.values() for row in found]
         return math.fsum(row["timing"][-1] for row in rows if "timing" in row)
 
@@ -70,9 +70,9 @@ class Pool:
         return len(self.content["outcomes"].get(name, {}).get(split, ()))
 
     def reading(self, name: str, split: str, index: int, probe: Probe | None = None) -> Outcome:
-        """What was recorded; as the outcome of ``probe``, with its id, key, seed and its number of samples.
+        """The recorded reading, as the outcome of ``probe`` with its id, key, seed and number of samples.
 
-        IndexError when the index is past what was recorded; a Failure when the key asks for what was not.
+        IndexError for an index beyond the recording; a Failure for another key.
         """
         row = self.content["outcomes"][name][split][index]
         asked = probe or Probe(self.recipes[name], replace(self.key, split=split), row["seed"])
@@ -115,11 +115,11 @@ def load(path: Path) -> Pool:
 
 @dataclass
 class PoolRunner:
-    """A Runner that trains nothing: repetition r of a night, from the pool.
+    """A Runner that plays one repetition of a night from the pool, without training.
 
-    Each new training seed of a split is given an index of the pool that no other seed has had: in the order of asking,
-    from a random order that the repetition decides. All recipes have the same index for the same seed, so both sides of
-    a pair were recorded with one seed. A recipe of which fewer seeds were recorded (one that fails) starts over.
+    Each new training seed of a split gets the next index of the pool in a random order, which the repetition decides.
+    All recipes have the same index for the same seed, so both sides of a pair were recorded with one seed. A recipe
+    with fewer recorded seeds (one that fails) starts over.
     """
 
     pool: Pool
@@ -148,7 +148,7 @@ class PoolRunner:
         return outcomes
 
     def index(self, split: str, seed: int) -> int:
-        """The place in the pool of a training seed, given at its first use; PoolExhausted when none is left."""
+        """The index of a training seed in the pool, chosen at its first use; PoolExhausted if none is left."""
         if (split, seed) not in self._given:
             order = list(range(self.pool.size(START, split)))
             Random(f"{self.repetition}|{split}").shuffle(order)

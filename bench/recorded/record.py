@@ -1,4 +1,4 @@
-"""Trains the plan for real and keeps every probe's directory: what is there is not trained again."""
+"""Trains the plan and keeps the directory of every probe; probes that exist are not trained again."""
 
 import gzip
 import json
@@ -16,14 +16,14 @@ from probes.result.reading import Failure, Outcome, Probe, ProbeKey
 from probes.run.local_workers import ResidentRunner
 from probes.run.store import ProbeStore
 
-DIGITS = 3  # of seconds and gigabytes
+DIGITS = 3  # decimals of seconds and gigabytes
 TWO = RunnerSettings(workers=2, threads=1, deadline=300.0)
 Recorded = dict[tuple[str, str], list[Outcome]]
-"""By recipe name and split: the outcomes in the order of the seeds, without those that are still to be trained."""
+"""The outcomes by recipe name and split in the order of the seeds, without missing ones."""
 
 
 def record(folder: Path) -> tuple[Study, ProbeKey, Recorded]:
-    """Everything of the plan, trained where it is missing; ``folder`` keeps the study and the probes."""
+    """Train what is missing of the plan; ``folder`` keeps the study and the probes."""
     runs = folder / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     study, store = write_study(folder), ProbeStore(runs)
@@ -33,13 +33,13 @@ def record(folder: Path) -> tuple[Study, ProbeKey, Recorded]:
         probes = planned(study, key)
         todo = [probe for probe in probes.values() if store.get(probe) is None]
         print(f"{len(probes)} probes, {len(todo)} to train", file=sys.stderr, flush=True)
-        told = _Told(len(todo), store)
+        told = _Storing(len(todo), store)
         runner.run(todo, lambda _: None, told)
     return study, key, gathered(probes, store)
 
 
 def planned(study: Study, key: ProbeKey) -> dict[tuple[str, str, int], Probe]:
-    """The probes of the plan by recipe name, split and index: all recipes under one seed, then under the next."""
+    """The probes of the plan by recipe name, split and index: all recipes with one seed, then with the next."""
     wanted = [
         (one, split, index)
         for split in ("probe", "holdout")
@@ -54,7 +54,7 @@ def planned(study: Study, key: ProbeKey) -> dict[tuple[str, str, int], Probe]:
 
 
 def gathered(probes: dict[tuple[str, str, int], Probe], store: ProbeStore) -> Recorded:
-    """The outcomes that are there."""
+    """The existing outcomes."""
     found: Recorded = {}
     for (name, split, _), probe in probes.items():
         outcome = store.get(probe)
@@ -64,19 +64,19 @@ def gathered(probes: dict[tuple[str, str, int], Probe], store: ProbeStore) -> Re
 
 
 def versions(key: ProbeKey) -> str:
-    """The software and the machine that the readings come from."""
+    """The software and the machine of the readings."""
     return f"python={platform.python_version()} {key.environment}"
 
 
 def when(runs: Path) -> tuple[str, str]:
-    """When the first and the last probe ended, in UTC."""
+    """The ends of the first and the last probe, in UTC."""
     ended = sorted(path.stat().st_mtime for path in runs.glob("probe-*/outcome.json"))
     first, last = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment)) for moment in (ended[0], ended[-1]))
     return first, last
 
 
 def write(path: Path, study: Study, key: ProbeKey, recorded: Recorded, when: tuple[str, str]) -> None:
-    """The pool's file: what was recorded, of what, with what and when; the same bytes for the same readings."""
+    """Write the pool's file; the same readings give the same bytes."""
     marks: dict[str, int] = {}
     outcomes: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for (name, split), found in sorted(recorded.items()):
@@ -122,8 +122,8 @@ def _row(outcome: Outcome, marks: dict[str, int]) -> dict[str, Any]:
     }
 
 
-class _Told:
-    """Stores each outcome as it comes and says how far it is."""
+class _Storing:
+    """Stores each outcome as it arrives, and prints the progress."""
 
     def __init__(self, number: int, store: ProbeStore) -> None:
         self.number, self.store, self.done, self.began = number, store, 0, time.monotonic()

@@ -1,9 +1,9 @@
-"""Sessions over recorded readings: what the session's own code keeps of four mutations whose truth is known.
+"""Sessions over recorded readings: the decisions of the session code on four mutations with known effects.
 
     python -m bench.recorded repeat [--repetitions 20]
 
 Each repetition draws its training seeds from the pool without replacement. The mutations are proposed in a random
-order, the helper last: once it is kept, the others would be recipes that nobody trained.
+order, `helper` last, because recipes on top of it were not recorded.
 """
 
 import json
@@ -28,11 +28,11 @@ from probes.run.protocol import Progress
 
 PROPOSED = ("null", "breaker", "diverging", "helper")
 WANTED = {"helper": (16, 20), "null": (0, 1), "breaker": (0, 0), "diverging": (0, 0)}
-"""KEEPs of 20: at least, at most."""
+"""The least and the most KEEPs of 20 repetitions."""
 
 
 class Silent:
-    """A watcher for whom nothing is worth a line."""
+    """A watcher that prints nothing."""
 
     def progress(self, progress: Progress) -> None: ...
 
@@ -44,8 +44,8 @@ class Silent:
 
 
 @dataclass
-class Told:
-    """Proposes what it was told, one after the other."""
+class ScriptedProposer:
+    """Proposes given mutations in their order."""
 
     planned: Iterator[Planned]
     name: str = "told"
@@ -57,7 +57,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """What was decided on each mutation that was proposed, and what the end took back."""
+    """The decision on each proposed mutation, and the retractions at the end."""
 
     reasons: Mapping[str, str]
     kept: tuple[str, ...]
@@ -75,7 +75,7 @@ def _one(pool: Pool, number: int) -> Repetition:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         study = _study(folder, pool)
-        chain = Chain(None, Told(iter(planned[one] for one in order)), 0.0, "the planned mutations")
+        chain = Chain(None, ScriptedProposer(iter(planned[one] for one in order)), 0.0, "the planned mutations")
         begin(
             study,
             Workspace(folder),
@@ -101,7 +101,7 @@ def _one(pool: Pool, number: int) -> Repetition:
 
 
 def _study(folder: Path, pool: Pool) -> Study:
-    """The recorded study with its prompts; its sources are stand-ins, since nothing is trained."""
+    """Write the recorded study with its prompts, and placeholders for its sources, since nothing is trained."""
     checks = {"entry_point": "f", "cases": [{"args": [1], "expected": 1}]}
     (folder / "build").mkdir()
     rows = [
@@ -120,8 +120,8 @@ def _study(folder: Path, pool: Pool) -> Study:
 
 
 def _simulated(text: str) -> str:
-    """The same study, without a lab to build, with no candidate in disguise and no survey: the pool holds no seeds for
-    those, and no recipes for this."""
+    """The study for a session over the pool: no lab, no A/A tests and no survey, for which the pool has no seeds or
+    recipes."""
     text = text.replace('lab = "microcoder"\n', "").replace("[runner]\n", '[runner]\nkind = "simulated"\n')
     text = re.sub(r"^survey = .*\n", "", text, flags=re.MULTILINE)
     return text.replace("[policy]\n", "[policy]\ndisguised = 0.0\nsurvey = 0\n")

@@ -1,7 +1,6 @@
-"""The truth of the recorded recipes: their means and what each differs from the start, from all seeds of the pool.
+"""The true effects of the recorded recipes: their means and differences from the start, over all seeds of the pool.
 
-The errors cover the training seeds, their data orders and the answers' random numbers. They do not cover the choice of
-prompts: the truth is that of these prompts.
+The errors cover training seeds, data orders and the random numbers of answers, but not the choice of prompts.
 """
 
 import math
@@ -38,7 +37,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def readings(pool: Pool, name: str, split: str = "probe") -> list[Reading]:
-    """Those of a recipe that have scores, by seed."""
+    """The readings of a recipe by seed, without failures."""
     found = [pool.reading(name, split, index) for index in range(pool.size(name, split))]
     return [outcome for outcome in found if isinstance(outcome, Reading)]
 
@@ -53,13 +52,13 @@ def level(pool: Pool, name: str, category: str, split: str = "probe") -> Estimat
 
 
 def effect(pool: Pool, name: str, category: str, split: str = "probe") -> Estimate:
-    """What a recipe has more than the start, paired by seed."""
+    """The difference of a recipe from the start, paired by seed."""
     start = {reading.seed: reading.mean(category) for reading in readings(pool, START, split)}
     return estimate([r.mean(category) - start[r.seed] for r in readings(pool, name, split)])
 
 
 def categories(pool: Pool) -> list[str]:
-    """The target first, then the guards, then overall."""
+    """The categories: target, guards, overall."""
     names = list(dict.fromkeys(category for _, category in pool.prompts("probe")))
     return [TARGET, *(name for name in names if name != TARGET), OVERALL]
 

@@ -1,1 +1,1 @@
-"""Whether the sandbox holds on this machine, and what it costs."""
+"""Tests whether the sandbox holds on this machine, and measures its cost."""

@@ -1,1 +1,1 @@
-"""How long things take, as ratios against a named alternative in one run."""
+"""Speed, as ratios to a named alternative in the same run."""

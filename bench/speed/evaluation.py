@@ -1,13 +1,12 @@
-"""Judging a file of samples, beside the published HumanEval evaluator: time on the clock and of the processors.
+"""Compares `nightlane evaluate` with the published HumanEval evaluator: wall-clock and processor time.
 
     python -m bench.speed.evaluation PROBLEMS [--samples FILE] [--official FOLDER] [--workers N] [--json]
 
-PROBLEMS: HumanEval.jsonl.gz or labs/microcoder/build/problems.jsonl. Without a file of samples, four are made of each
-problem's solution: itself, itself with one operator turned round, one that gives nothing, one that raises; and some
-that never end. The published evaluator is restated here from what it does (a manager and a process for each sample,
-four at a time, three seconds each); --official takes a checkout of it instead. Both get processes of their own, one
-after the other, so that the processor time of all they start is counted. Exit status 1 where a verdict differs, or
-where ours takes longer.
+PROBLEMS: HumanEval.jsonl.gz or labs/microcoder/build/problems.jsonl. Without a file of samples, four are made from each
+solution: the solution, one with a changed operator, one that returns nothing, one that raises; and some that never end.
+A copy of the published evaluator's method is used (a manager and a process for each sample, four at a time, three
+seconds each); --official uses a checkout of it instead. Both run in processes of their own, one after the other, so
+that all processor time is counted. Exit status 1: a verdict differs, or ours takes longer.
 """
 
 import argparse
@@ -32,12 +31,12 @@ from typing import Any
 
 OFFICIAL_WORKERS, OFFICIAL_SECONDS = 4, 3.0
 _OPPOSITES = ((" + ", " - "), (" < ", " > "), (" == ", " != "), ("True", "False"), ("[0]", "[-1]"), ("(", "((), "))
-_ENDLESS_EVERY = 160  # samples between two that never end
+_ENDLESS_EVERY = 160  # one sample in so many never ends
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One evaluator: seconds on the clock and of all processors, peak memory of its largest process, and verdicts."""
+    """One evaluator: wall-clock and processor seconds, peak memory of its largest process, and verdicts."""
 
     name: str
     wall: float
@@ -62,7 +61,7 @@ class Speed:
 
     @property
     def differing(self) -> tuple[int, ...]:
-        """The samples, by their place, that the two do not judge alike."""
+        """The indices of samples with different verdicts."""
         pairs = zip(self.ours.passed, self.official.passed, strict=True)
         return tuple(place for place, (ours, theirs) in enumerate(pairs) if ours != theirs)
 
@@ -74,7 +73,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def made(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Four samples of each problem, right ones and wrong ones, the same every time."""
+    """Four samples of each problem, right and wrong ones, the same each time."""
     found: list[dict[str, Any]] = []
     for problem in problems:
         right = problem["canonical_solution"]
@@ -94,7 +93,7 @@ def measured(problems: Path, samples: Path, official: Path | None, workers: int)
 
 
 def _side(name: str, arguments: list[str]) -> Side:
-    """One evaluator in a process of its own."""
+    """Run one evaluator in a process of its own."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     command = [sys.executable, "-m", "bench.speed.evaluation", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -112,7 +111,7 @@ def _run_ours(problems: str, samples: str, workers: str) -> list[bool]:
 
     prompts = {problem.prompt.id: problem.prompt for problem in load_problems(Path(problems)).problems}
     answers = [Answer(prompts[row["task_id"]], row["completion"]) for row in rows(Path(samples))]
-    scorer = ExecutionScorer(ExecutionSettings(seconds=OFFICIAL_SECONDS, memory_mb=512))  # as `nightlane evaluate`
+    scorer = ExecutionScorer(ExecutionSettings(seconds=OFFICIAL_SECONDS, memory_mb=512))  # like `nightlane evaluate`
     try:
         return [future.result().outcome == "PASS" for future in scorer.judged(answers, int(workers) or LANES)]
     finally:
@@ -135,7 +134,7 @@ def _run_official(problems: str, samples: str, folder: str = "") -> list[bool]:
 
 
 def _checked(problem: dict[str, Any], completion: str) -> bool:
-    """A manager process that keeps the result, and a forked process that executes the sample."""
+    """Execute the sample in a forked process; a manager process keeps the result."""
     with multiprocessing.Manager() as manager:
         result = manager.list()
         program = f"{problem['prompt']}{completion}\n{problem['test']}\ncheck({problem['entry_point']})"
@@ -148,7 +147,7 @@ def _checked(problem: dict[str, Any], completion: str) -> bool:
 
 
 def _execute(program: str, result: Any) -> None:
-    """In a folder of its own, printing nowhere, until its time is over."""
+    """Execute a sample in a folder of its own, without output, until its time is over."""
     remove, change, folder = shutil.rmtree, os.chdir, tempfile.mkdtemp()
     change(folder)
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -165,7 +164,7 @@ def _execute(program: str, result: Any) -> None:
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         result.append("passed")
-    except BaseException as error:  # the boundary: whatever a sample raises is its failure
+    except BaseException as error:  # any exception is a failure of the sample
         result.append(type(error).__name__)
     finally:
         change("/")
@@ -201,7 +200,7 @@ def main() -> int:
 
 
 def _run(which: str, *arguments: str) -> int:
-    """One side, for `_side`: its verdicts are the last line of what it prints."""
+    """Run one side for `_side`, and print its verdicts in the last line."""
     passed = (_run_ours if which == "ours" else _run_official)(*arguments)
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({"passed": passed, "peak_mb": round(usage / 1024, 1)}))

@@ -1,9 +1,9 @@
-"""What judging costs in time: calls at once against calls one by one, and what was judged before.
+"""Measures the time of judging: concurrent calls, single calls, and cached judgements.
 
     python -m bench.speed.judge [--answers 500] [--kept 100000] [--json]
 
-The judge is the scripted endpoint in a process of its own on loopback, with 50 ms before each reply; the scorer, the
-openai client and the cache are those of a session. Answers are of 100 words. Exit status 0 when both limits hold.
+The judge is the scripted endpoint in a process of its own, with a delay of 50 ms before each reply; the scorer, the
+openai client and the cache are those of a session. Answers have 100 words. Exit status 0: both limits hold.
 """
 
 import argparse
@@ -41,7 +41,7 @@ RUBRIC = "\n".join(
 
 @dataclass(frozen=True)
 class Figures:
-    """Seconds of ``answers`` judgements, milliseconds of one each way, and of a hit among ``kept`` judgements."""
+    """Seconds of ``answers`` judgements, milliseconds of one in either way, and of a cache hit among ``kept``."""
 
     answers: int
     seconds: float
@@ -81,7 +81,7 @@ def measure(folder: Path, count: int, kept: int) -> Figures:
 
 
 def seconds(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer], concurrency: int) -> float:
-    """Of scoring answers that nobody judged before; the connections are new, as at the start of a probe."""
+    """The time to score new answers over new connections, as at the start of a probe."""
     settings = JudgeSettings(
         model="scripted",
         concurrency=concurrency,
@@ -98,8 +98,8 @@ def seconds(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer
 
 
 def hit_times(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer]) -> list[float]:
-    """Seconds of each answer that was judged before, scored by itself; the best of three, since another process that
-    has the core meanwhile costs 4 ms."""
+    """Seconds of each cached answer, scored by itself; the best of three, because another process on the core costs
+    4 ms."""
     settings = JudgeSettings(model="scripted")
     with closing(JudgeScorer(settings, folder, environment)) as scorer, meter_of(folder) as meter:
         score = partial(scorer.score, context=Context(meter=meter))
@@ -110,12 +110,12 @@ def hit_times(folder: Path, environment: Mapping[str, str], asked: Sequence[Answ
 
 
 def meter_of(folder: Path) -> SpendingMeter:
-    """With a limit, as a session's: each call is paid for before it is made."""
+    """A spending meter with a limit, as in a session: each call reserves its price."""
     return SpendingMeter(Allowance(file=folder / "judging.sqlite", session="bench", dollars=1000.0))
 
 
 def fill(folder: Path, count: int) -> None:
-    """Judgements of other answers, so that the cache is as large as after months."""
+    """Fill the cache with judgements of other answers, as after months."""
     row = json.dumps(
         {"components": dict.fromkeys("abcde", 7.5), "overall": 7.5, "note": "a short sentence", "dollars": 0.0}
     )
@@ -135,7 +135,7 @@ def answers(count: int, name: str) -> list[Answer]:
 
 @contextmanager
 def judge_on_loopback(folder: Path) -> Iterator[Mapping[str, str]]:
-    """The environment that points at it."""
+    """Start the judge; yields the environment variables for it."""
     script = folder / "replies.jsonl"
     script.write_text(json.dumps({"judge": "hash", "delay": DELAY}) + "\n", encoding="utf-8")
     command = [sys.executable, "-m", "testing.scripted_endpoint.server", str(script)]

@@ -1,10 +1,10 @@
-"""What resident workers and common random numbers are worth, on the bundled study.
+"""Measures the benefit of resident workers and of common random numbers, on the bundled study.
 
     python -m bench.speed.probes
 
-1. Seconds per probe in a resident worker, against a fresh process for every probe.
-2. Standard error of the target's paired difference with the same sampling noise on both sides, against fresh noise on
-   the candidate's side: what the same precision would cost in prompts.
+1. Seconds per probe in a resident worker, compared with a new process for each probe.
+2. Standard error of the target's paired difference with the same sampling noise on both sides, compared with new noise
+   on the candidate's side, as a number of prompts for the same precision.
 """
 
 import statistics
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def workers(study: Study, folder: Path) -> tuple[float, float]:
-    """Median seconds per probe, dispatch included: one worker that stays, and one that is started each time."""
+    """Median seconds per probe with dispatch: for a resident worker, and for one that is started each time."""
     seeds = study.file.probe.seeds
     with ResidentRunner(study.material, ONE, folder) as runner:
         run(runner, study.material, study.start, seeds[0])
@@ -58,7 +58,7 @@ def workers(study: Study, folder: Path) -> tuple[float, float]:
 
 
 def errors(study: Study, folder: Path) -> tuple[float, float]:
-    """Standard errors of the same comparison: the candidate answers with the baseline's noise, then with its own."""
+    """Standard errors of one comparison: the candidate has the baseline's sampling noise, then its own."""
     candidate = study.lanes.mutate(study.start, "learning_rate", study.lanes.moves(study.start)["learning_rate"][-1])[1]
     other_noise = replace(
         study.material, probe=study.material.probe.model_copy(update={"sampling_seed": 1})

@@ -1,8 +1,8 @@
-"""One session of the bundled study as a person runs it: seconds, memory, and what a probe spends outside its work.
+"""Measures a session of the bundled study: seconds, memory, and the overhead of a probe.
 
     python -m bench.speed.session [--decisions N] [--rebuild] [--workspace DIR]
 
-``--rebuild`` also makes the base model anew, to time the first run. ``--workspace`` keeps what the session leaves.
+``--rebuild`` builds the base model again, to time the first run. ``--workspace`` keeps the session's files.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def help_seconds() -> float:
-    """Median wall time of five calls of ``nightlane --help``, after one that warms the disk's cache."""
+    """Median wall-clock time of five calls of ``nightlane --help``, after one that fills the disk cache."""
     times = []
     for _ in range(6):
         started = time.perf_counter()
@@ -68,7 +68,7 @@ def help_seconds() -> float:
 
 
 def watched(command: list[str]) -> tuple[float, float]:
-    """(seconds, peak GB) of a command and all its descendants: proportional set size, sampled four times a second."""
+    """Seconds and peak GB of a command with all its descendants; the proportional set size is sampled every 250 ms."""
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT)
     peak, stop = [0.0], threading.Event()
