@@ -65,11 +65,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="default: one that is deleted")
     parser.add_argument("--decisions", type=int, default=8, help="of the second session")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        text = markdown(close(folder.resolve(), given.decisions))
+        text = markdown(close(folder.resolve(), options.decisions))
     RESULT.write_text(text, encoding="utf-8")
     print(text)
 
@@ -146,8 +146,8 @@ def _reading(outcome: Outcome | None) -> Reading:
     return outcome
 
 
-def markdown(found: Found) -> str:
-    kept = ", ".join(f"{number} {kind}" for kind, number in found.harvested.items() if number)
+def markdown(result: Found) -> str:
+    kept = ", ".join(f"{number} {kind}" for kind, number in result.harvested.items() if number)
     return "\n".join(
         [
             "# Does the loop close?",
@@ -155,22 +155,22 @@ def markdown(found: Found) -> str:
             "`python -m bench.loop`: a session of microcoder, its harvest through the code gate, and a second session "
             "that starts from what stood, with both sources evenly, and may mix the certified pairs in.",
             "",
-            f"Harvested: {kept}. Certified pairs, each once: {found.rows}, the source `{SOURCE}`.",
+            f"Harvested: {kept}. Certified pairs, each once: {result.rows}, the source `{SOURCE}`.",
             "",
             "## The gate",
             "",
-            *_gate(found.certified),
+            *_gate(result.certified),
             "",
             "## What the search decided",
             "",
-            *_decided(found.decided),
+            *_decided(result.decided),
             "",
             "## The holdout",
             "",
             f"Seeds {', '.join(map(str, SEEDS))}, {SAMPLES} answers per prompt, 0 to 10: the recipe that stood, "
             "with another mixture, minus itself. Nothing was chosen by these figures.",
             "",
-            *_held(found.with_it),
+            *_held(result.with_it),
             "",
         ]
     )
@@ -193,10 +193,10 @@ def _decided(rows: Sequence[dict[str, str]]) -> list[str]:
     return table(names, cells, right=(4, 5, 6, 7))
 
 
-def _held(found: dict[str, Comparison]) -> list[str]:
-    categories = sorted(next(iter(found.values())).differences, key=lambda name: (name == OVERALL, name))
+def _held(comparisons: dict[str, Comparison]) -> list[str]:
+    categories = sorted(next(iter(comparisons.values())).differences, key=lambda name: (name == OVERALL, name))
     rows = []
-    for name, comparison in found.items():
+    for name, comparison in comparisons.items():
         for category in categories:
             one = comparison.differences[category]
             rows.append(

@@ -79,7 +79,7 @@ class LocalModel:
             seed=seed,
             batch_size=asking.batch,
         )
-        found: list[list[str]] = []
+        texts_by_problem: list[list[str]] = []
         renderer = self.base.renderer
         with adapted(self.base, self.adapter) if self.adapter else nullcontext(self.base.model) as model:
             for start in range(0, len(problems), CHUNK):
@@ -88,9 +88,9 @@ class LocalModel:
                 texts = generate(model, renderer, asked, sampling)
                 if not renderer.chat:
                     texts = [[cut(p, text) for text in own] for p, own in zip(chunk, texts, strict=True)]
-                found += texts
+                texts_by_problem += texts
                 on_progress(len(chunk))
-        return found
+        return texts_by_problem
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ class ServedModel:
 
         with ThreadPoolExecutor(CONCURRENCY) as pool:
             futures = [[pool.submit(ask, problem, n) for n in range(asking.samples)] for problem in problems]
-            found = []
+            texts_by_problem = []
             for own in futures:
-                found.append([text for future in own if (text := future.result()) is not None])
+                texts_by_problem.append([text for future in own if (text := future.result()) is not None])
                 on_progress(1)
-        return found
+        return texts_by_problem
 
 
 def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path | None) -> list[LocalModel]:
@@ -143,8 +143,8 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
 
 def cut(problem: Problem, text: str) -> str:
     """Cut a continuation where a new construct begins, unless that is its very start."""
-    found = NEXT_CONSTRUCT[problem.prompt.category].search(text, 1 if text.startswith("\n") else 0)
-    return text if found is None else text[: found.start() + 1]
+    construct = NEXT_CONSTRUCT[problem.prompt.category].search(text, 1 if text.startswith("\n") else 0)
+    return text if construct is None else text[: construct.start() + 1]
 
 
 def _damage(adapter: Path) -> str:

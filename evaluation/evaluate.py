@@ -69,26 +69,26 @@ def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path
     begun = time.monotonic()
     with _scorer(request.scorer) as scorer, _scorer_failures_reported():
         note(scorer.about)
-        given = load_problems(request.problems)
-        usable = verified(given, scorer)
+        problem_set = load_problems(request.problems)
+        usable = verified(problem_set, scorer)
         folder = _folder(runs)
         refused = f", {len(usable.refused)} refused" if usable.refused else ""
         note(f"usable problems: {len(usable.problems)}{refused}; answers and results go to {folder}")
-        sides, found = [], SampleSet({}, {}, ())
-        for name, found in _sides(request, usable.problems, given.ids, folder, note):
+        sides, samples = [], SampleSet({}, {}, ())
+        for name, samples in _sides(request, usable.problems, problem_set.ids, folder, note):
             note(f"scoring {name}")
-            results = _written(_results(found, usable.problems, scorer, note), name, folder / "results.jsonl")
+            results = _written(_results(samples, usable.problems, scorer, note), name, folder / "results.jsonl")
             sides.append(Side(name, results))
     came = sum(len(side.results) for side in sides)
     asked = 0 if request.samples else len(usable.problems) * request.asking.samples * len(request.seeds) * len(sides)
     refused_ids = {refused.task_id for refused in usable.refused}
-    unknown = {name: number for name, number in found.unknown.items() if name not in refused_ids}
+    unknown = {name: number for name, number in samples.unknown.items() if name not in refused_ids}
     return Evaluation(
         problems_file=str(request.problems),
         problems=len(usable.problems),
         refused=usable.refused,
         unknown=unknown,
-        missing=found.missing,
+        missing=samples.missing,
         sides=tuple(sides),
         ks=_ks(sides),
         seconds=time.monotonic() - begun,
@@ -181,8 +181,8 @@ def _draw(answerer: Answerer, problems: Sequence[Problem], request: Request, pat
             stream.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer, note: Note) -> Iterator[Result]:
-    asked = [(problem.prompt, sample) for problem in problems for sample in found.samples.get(problem.prompt.id, ())]
+def _results(samples: SampleSet, problems: Sequence[Problem], scorer: ExecutionScorer, note: Note) -> Iterator[Result]:
+    asked = [(problem.prompt, sample) for problem in problems for sample in samples.samples.get(problem.prompt.id, ())]
     marks = scorer.judged([Answer(prompt, sample.text) for prompt, sample in asked], LANES)
     for done, ((prompt, sample), judged) in enumerate(zip(asked, marks, strict=True)):
         if done and done % SCORED_BETWEEN_NOTES == 0:
@@ -204,13 +204,13 @@ def _results(found: SampleSet, problems: Sequence[Problem], scorer: ExecutionSco
 
 def _written(results: Iterator[Result], side: str, path: Path) -> tuple[Result, ...]:
     """Append each result to ``path`` at once, so that an interruption loses none."""
-    found = []
+    written = []
     with path.open("a", encoding="utf-8") as stream:
         for result in results:
             stream.write(json.dumps({"side": side, **to_json(result)}) + "\n")
             stream.flush()
-            found.append(result)
-    return tuple(found)
+            written.append(result)
+    return tuple(written)
 
 
 @contextmanager

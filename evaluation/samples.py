@@ -48,23 +48,24 @@ def load_samples(path: Path, ids: Collection[str], order: Sequence[str] = ()) ->
     order: the ids of all rows of the problem file, for lists without ids. BadInput for a row without a task_id or a
     text, and for a file without a known id.
     """
-    found: dict[str, list[Sample]] = {name: [] for name in ids}
+    samples_by_id: dict[str, list[Sample]] = {name: [] for name in ids}
     unknown: Counter[str] = Counter()
     numbers: Counter[tuple[str, int]] = Counter()
     for name, seed, text in _answers(path, order or tuple(ids)):
-        if name not in found and name.removeprefix("Mbpp/") in found:  # as evalplus writes the numbers of MBPP
+        # evalplus writes "Mbpp/" before the numbers of MBPP
+        if name not in samples_by_id and name.removeprefix("Mbpp/") in samples_by_id:
             name = name.removeprefix("Mbpp/")
-        if name not in found:
+        if name not in samples_by_id:
             unknown[name] += 1
             continue
-        found[name].append(Sample(seed, numbers[name, seed], text))
+        samples_by_id[name].append(Sample(seed, numbers[name, seed], text))
         numbers[name, seed] += 1
     if not numbers:
-        given = f"its first is {next(iter(unknown))!r}" if unknown else "it is empty"
+        first = f"its first is {next(iter(unknown))!r}" if unknown else "it is empty"
         wanted = f", the problems' first is {next(iter(ids))!r}" if ids else ""
-        raise BadInput(f"{path} has no task_id of the problem file ({given}{wanted}); give samples of these problems")
-    samples = {name: tuple(own) for name, own in found.items() if own}
-    return SampleSet(samples, dict(unknown), tuple(name for name in found if name not in samples))
+        raise BadInput(f"{path} has no task_id of the problem file ({first}{wanted}); give samples of these problems")
+    samples = {name: tuple(own) for name, own in samples_by_id.items() if own}
+    return SampleSet(samples, dict(unknown), tuple(name for name in samples_by_id if name not in samples))
 
 
 def _answers(path: Path, order: Sequence[str]) -> Iterator[tuple[str, int, str]]:
@@ -125,8 +126,8 @@ def _texts(path: Path, line: int, value: object) -> Iterator[str]:
         raise _no_text(path, line, _shown(value))
 
 
-def _no_text(path: Path, line: int, given: str) -> BadInput:
-    return BadInput(f"{path}, line {line}: a sample is a text in {_FORMS}, and here it is {given}; mend the row")
+def _no_text(path: Path, line: int, value: str) -> BadInput:
+    return BadInput(f"{path}, line {line}: a sample is a text in {_FORMS}, and here it is {value}; mend the row")
 
 
 def _seed(path: Path, line: int, row: Row) -> int:

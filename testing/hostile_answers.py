@@ -49,9 +49,9 @@ class Judged:
     @classmethod
     def parse(cls, text: str) -> "Judged":
         """From what `--json` prints."""
-        found = json.loads(text).items()
-        given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found}
-        return cls(**given)
+        items = json.loads(text).items()
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in items}
+        return cls(**fields)
 
     @property
     def holds(self) -> bool:
@@ -116,16 +116,16 @@ def _verdicts(scorer: ExecutionScorer, answers: list[tuple[str, Answer]]) -> tup
     return passed, ended, classes
 
 
-def text(found: Judged) -> str:
+def text(judged: Judged) -> str:
     """The result for a terminal."""
     counts = (
-        f"{found.answers} hostile answers judged as an evaluation does: {len(found.false_passes)} false passes, "
-        f"{len(found.ended_evaluation)} evaluations ended, {found.wrongly_failed} right answers failed; our process "
-        f"took {found.peak_mb:.0f} MB and {found.cpu:.1f} s of processor time in {found.seconds:.0f} s"
+        f"{judged.answers} hostile answers judged as an evaluation does: {len(judged.false_passes)} false passes, "
+        f"{len(judged.ended_evaluation)} evaluations ended, {judged.wrongly_failed} right answers failed; our process "
+        f"took {judged.peak_mb:.0f} MB and {judged.cpu:.1f} s of processor time in {judged.seconds:.0f} s"
     )
-    classes = "  " + ", ".join(f"{name} {number}" for name, number in found.classes.items())
-    passed = [f"  PASSED  {name}" for name in found.false_passes]
-    ended = [f"  ENDED IT  {name}" for name in found.ended_evaluation]
+    classes = "  " + ", ".join(f"{name} {number}" for name, number in judged.classes.items())
+    passed = [f"  PASSED  {name}" for name in judged.false_passes]
+    ended = [f"  ENDED IT  {name}" for name in judged.ended_evaluation]
     return "\n".join([counts, classes, *passed, *ended])
 
 

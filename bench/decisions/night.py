@@ -209,7 +209,7 @@ class Night:
         self._stand("retract", recipe, None, float(change.mean()), float(change.min()))
 
     def truth(self, recipe: Recipe) -> Array:
-        """The true change of the expected score in each category, compared with the start. Policies do not see it."""
+        """The true change of the expected score in each category, compared with the start; for figures only."""
         if recipe not in self._truths:
             self._truths[recipe] = self._truth(recipe)
         return self._truths[recipe]

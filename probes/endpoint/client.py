@@ -165,17 +165,18 @@ class Endpoint:
         """
 
         def ask() -> Completion:
-            found: object = self._client.completions.create(
+            completion: object = self._client.completions.create(
                 model=model, prompt=prompt, extra_body=dict(extra), **cast(Any, options)
             )
-            if not isinstance(found, TextCompletion) or not found.choices or _reported_error(found):
-                raise self._no_completion(found)
-            choice, text = found.choices[0], cast(object, found.choices[0].text)
+            if not isinstance(completion, TextCompletion) or not completion.choices or _reported_error(completion):
+                raise self._no_completion(completion)
+            choice, text = completion.choices[0], cast(object, completion.choices[0].text)
             if not isinstance(text, str) or choice.finish_reason not in ("stop", "length"):
                 raise NoReply(f"its completion was not finished ({choice.finish_reason})")
-            if found.model != model:
-                raise NoReply(f"asked for {model!r}, {found.model!r} answered")
-            tokens_in, tokens_out = _count(found.usage, "prompt_tokens"), _count(found.usage, "completion_tokens")
+            if completion.model != model:
+                raise NoReply(f"asked for {model!r}, {completion.model!r} answered")
+            usage = completion.usage
+            tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
             dollars = self._price(tokens_in, tokens_out)
             return Completion(_sendable(text), choice.finish_reason == "length", dollars, tokens_in, tokens_out)
 
@@ -308,12 +309,12 @@ def role_environment(role: str, environment: Mapping[str, str]) -> Mapping[str, 
 
     The general key is not sent to a role's own address.
     """
-    found = dict(environment)
+    result = dict(environment)
     if url := environment.get(f"OPENAI_{role}_BASE_URL"):
-        found |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": ""}
+        result |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": ""}
     if key := environment.get(f"OPENAI_{role}_API_KEY"):
-        found["OPENAI_API_KEY"] = key
-    return found
+        result["OPENAI_API_KEY"] = key
+    return result
 
 
 def _dialects(settings: EndpointSettings) -> tuple[Dialect, ...]:

@@ -18,14 +18,14 @@ def turns_of(name: str, value: object) -> Turns:
     """The value of the column ``name``: a text unchanged, a message or a list of messages as turns; else BadInput."""
     if isinstance(value, str):
         return value
-    given = [value] if isinstance(value, dict) else value
+    turns = [value] if isinstance(value, dict) else value
     empty = ", which is empty" if value is None or value == [] else ""
-    if not isinstance(given, list) or not given or not all(isinstance(message, dict) for message in given):
+    if not isinstance(turns, list) or not turns or not all(isinstance(message, dict) for message in turns):
         raise BadInput(
             f"it has no text (or list of turns with role and content) in {name!r}{empty}; write one, or leave the row "
             "out"
         )
-    return tuple(_turn(name, message) for message in given)
+    return tuple(_turn(name, message) for message in turns)
 
 
 def canonical(value: object) -> str:
@@ -70,9 +70,9 @@ def _more(name: str, message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _calls(name: str, value: object) -> list[dict[str, Any]]:
     """The tool calls, with their arguments as objects."""
-    found = []
-    for given in value if isinstance(value, list) else [None]:
-        call = given if isinstance(given, dict) else {}
+    calls = []
+    for item in value if isinstance(value, list) else [None]:
+        call = item if isinstance(item, dict) else {}
         function = call.get("function", call)
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadInput(
@@ -81,19 +81,19 @@ def _calls(name: str, value: object) -> list[dict[str, Any]]:
             )
         if function.get("arguments") is not None:
             function = {**function, "arguments": _arguments(name, function)}
-        found.append({**call, "function": function} if "function" in call else function)
-    return found
+        calls.append({**call, "function": function} if "function" in call else function)
+    return calls
 
 
 def _arguments(name: str, function: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call as an object; OpenAI writes them as a JSON text."""
-    given = function["arguments"]
+    value = function["arguments"]
     try:
-        found = parse_object(given) if isinstance(given, str) else given
-        if isinstance(given, str):
-            require_whole_characters(given, found)
-        if isinstance(found, dict):
-            return found
+        arguments = parse_object(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            require_whole_characters(value, arguments)
+        if isinstance(arguments, dict):
+            return arguments
     except ValueError:
         pass  # the error below explains it
     raise BadInput(

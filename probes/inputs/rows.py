@@ -64,16 +64,16 @@ def texts_of(record: Mapping[str, Any], sides: Sequence[str] = PAIR, remove_prom
     if prompt is None and "prompt" in record and all(isinstance(text, str) for text in answers.values()):
         raise BadInput("it has no text in 'prompt', which is empty; write one, or leave the row out")
     if prompt is None:
-        found = _without_prompt(answers)
+        texts = _without_prompt(answers)
     elif not (system or tools) and all(isinstance(text, str) for text in (prompt, *answers.values())):
-        found = Texts(prompt, tuple(answers.values()))
+        texts = Texts(prompt, tuple(answers.values()))
     else:
         talks = {name: _turns(text, "assistant") for name, text in answers.items()}
-        found = Texts(*split_at_prompt(_turns(prompt, "user"), talks))
-    found = Texts(with_system(system, found.prompt), found.sides, tools)
-    _require_laws(found, sides)
-    require_nothing_more(record, found.prompt, found.sides)
-    return found
+        texts = Texts(*split_at_prompt(_turns(prompt, "user"), talks))
+    texts = Texts(with_system(system, texts.prompt), texts.sides, tools)
+    _require_laws(texts, sides)
+    require_nothing_more(record, texts.prompt, texts.sides)
+    return texts
 
 
 def difficulty_of(record: Mapping[str, Any]) -> int:
@@ -176,13 +176,13 @@ def _without_prompt(answers: Mapping[str, Turns]) -> Texts:
     return Texts(*split_at_common_beginning(talks))
 
 
-def _require_laws(found: Texts, sides: Sequence[str]) -> None:
-    for name, text in zip(("prompt", *sides), (found.prompt, *found.sides), strict=True):
+def _require_laws(texts: Texts, sides: Sequence[str]) -> None:
+    for name, text in zip(("prompt", *sides), (texts.prompt, *texts.sides), strict=True):
         if not isinstance(text, str):
             require_prompt(text) if name == "prompt" else require_answer(name, text)
         elif not text.strip():
             raise BadInput(f"it has no text in {name!r}, which is empty; write one, or leave the row out")
-    if len(found.sides) > 1 and _bare(found.sides[0]) == _bare(found.sides[1]):
+    if len(texts.sides) > 1 and _bare(texts.sides[0]) == _bare(texts.sides[1]):
         raise BadInput("chosen and rejected are the same text, white space around it aside; a pair needs a difference")
 
 

@@ -95,35 +95,35 @@ class FunctionScorer:
             ) from None
 
 
-def to_mark(given: object) -> Mark:
+def to_mark(result: object) -> Mark:
     """Make a mark of a number or a dict; ValueError says what is wrong with it."""
-    if not isinstance(given, Mapping):
-        return Mark(_points("a score", given))
-    if unknown := [key for key in given if key not in KEYS]:
+    if not isinstance(result, Mapping):
+        return Mark(_points("a score", result))
+    if unknown := [key for key in result if key not in KEYS]:
         raise ValueError(f"{unknown[0]!r} is none of {', '.join(KEYS)}")
-    if "score" not in given:
+    if "score" not in result:
         raise ValueError("a dict needs a 'score'")
-    parts, critical = given.get("components", {}), given.get("critical", ())
+    parts, critical = result.get("components", {}), result.get("critical", ())
     if not isinstance(parts, Mapping) or not all(isinstance(name, str) for name in parts):
         raise ValueError("'components' is a dict of names and numbers")
     if not isinstance(critical, list | tuple) or not all(isinstance(name, str) and name for name in critical):
         raise ValueError("'critical' is a list of names")
-    words = [given.get(name, "") for name in ("outcome", "note")]
+    words = [result.get(name, "") for name in ("outcome", "note")]
     if not all(isinstance(word, str) for word in words):
         raise ValueError("'outcome' and 'note' are texts")
     components = {name: _points(f"component {name!r}", value) for name, value in parts.items()}
-    return Mark(_points("a score", given["score"]), components, tuple(critical), *words)
+    return Mark(_points("a score", result["score"]), components, tuple(critical), *words)
 
 
 def _law(error: Exception) -> str:
     return str(error) if type(error) is ValueError else _one_line(error)
 
 
-def _shown(given: object) -> str:
+def _shown(value: object) -> str:
     try:
-        return repr(given)[:200]
+        return repr(value)[:200]
     except Exception:
-        return f"a {type(given).__name__}"
+        return f"a {type(value).__name__}"
 
 
 def _points(what: str, value: object) -> float:

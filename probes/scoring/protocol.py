@@ -93,7 +93,7 @@ class ScorerExaminer(Protocol):
     def examine(self, prompts: Sequence[Prompt], context: Context, first: bool) -> Examination:
         """Examine the scorer. ``first``: of a session, with repeats."""
 
-    def accept(self, found: Examination) -> None:
+    def accept(self, examination: Examination) -> None:
         """The scorer has not changed: stay in its comparison epoch."""
 
     def end_epoch(self) -> int:

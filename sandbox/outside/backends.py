@@ -43,7 +43,7 @@ def bubblewrap(packages: tuple[str, ...] = ()) -> Launch:
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise CannotStart("bwrap is not installed")
-    found = interpreter.find()
+    python = interpreter.find()
     extra = interpreter.find_packages(packages)
     _check_machine()
     jail = ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"]
@@ -54,22 +54,22 @@ def bubblewrap(packages: tuple[str, ...] = ()) -> Launch:
         jail += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--hostname", "sandbox"]
     else:
         jail += ["--unshare-user", "--uid", str(_JAIL_UID), "--gid", str(_JAIL_UID), "--hostname", "sandbox"]
-    places = [(tree, place) for tree in (*found.trees, *found.loaders, found.executable) for place in _names(tree)]
+    places = [(tree, place) for tree in (*python.trees, *python.loaders, python.executable) for place in _names(tree)]
     added = [tree for package in extra for tree in package.trees]
     for folder in sorted({parent for place in [*(p for _, p in places), *added] for parent in place.parents[:-1]}):
         jail += ["--dir", str(folder)]  # bwrap would copy the mode of a host folder that only root may enter
     for tree, place in places:
         jail += ["--ro-bind", str(tree), str(place)]
-    for hidden in found.hidden:
+    for hidden in python.hidden:
         jail += ["--tmpfs", str(hidden)]
     for tree in added:
         jail += ["--ro-bind", str(tree), str(tree)]
-    for hidden in found.hidden:
+    for hidden in python.hidden:
         jail += ["--remount-ro", str(hidden)]
     jail += ["--remount-ro", "/", "--chdir", "/"]
     for name, value in (_ENVIRONMENT | (_ONE_THREAD if extra else {})).items():
         jail += ["--setenv", name, value]
-    command = (bwrap, *jail, "--", str(found.executable), *_FLAGS, "-c")
+    command = (bwrap, *jail, "--", str(python.executable), *_FLAGS, "-c")
     settings = {"parent": None, "become": become, "landlock": None, "keep_read_search": False}
     return Launch(command, {}, settings | _imports(extra))
 
@@ -92,8 +92,8 @@ def landlock_and_seccomp(packages: tuple[str, ...] = ()) -> Launch:
         landlock.abi()
     except OSError as trouble:
         raise CannotStart(f"this kernel offers no Landlock ({trouble.strerror})") from None
-    found = interpreter.find()
-    files, listings = found.rules()
+    python = interpreter.find()
+    files, listings = python.rules()
     extra = interpreter.find_packages(packages)
     files += [str(tree) for package in extra for tree in package.trees]
     listings += [str(package.folder) for package in extra]
@@ -101,10 +101,10 @@ def landlock_and_seccomp(packages: tuple[str, ...] = ()) -> Launch:
         "parent": os.getpid(),
         "become": _FREE_UIDS + os.getpid() if os.geteuid() == 0 else None,
         "landlock": {"files": files, "listings": listings},
-        "keep_read_search": os.geteuid() == 0 and not found.readable_by_others,
+        "keep_read_search": os.geteuid() == 0 and not python.readable_by_others,
     }
     environment = _ENVIRONMENT | (_ONE_THREAD if extra else {})
-    return Launch((str(found.executable), *_FLAGS, "-c"), environment, settings | _imports(extra))
+    return Launch((str(python.executable), *_FLAGS, "-c"), environment, settings | _imports(extra))
 
 
 def _check_machine() -> None:

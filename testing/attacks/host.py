@@ -36,7 +36,7 @@ class Process:
 
 def processes() -> dict[int, Process]:
     """All processes except zombies, by process id."""
-    found = {}
+    table = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -45,18 +45,18 @@ def processes() -> dict[int, Process]:
                 continue  # it has just ended
             state, parent = tail.split()[:2]
             if state not in "ZX":
-                found[int(entry)] = Process(int(parent), state, head.partition("(")[2])
-    return found
+                table[int(entry)] = Process(int(parent), state, head.partition("(")[2])
+    return table
 
 
 def below(root: int, table: dict[int, Process]) -> set[int]:
     """All descendants of `root` in `table`."""
-    found: set[int] = set()
+    descendants: set[int] = set()
     new = {root}
     while new:
-        new = {pid for pid, process in table.items() if process.parent in new} - found
-        found |= new
-    return found
+        new = {pid for pid, process in table.items() if process.parent in new} - descendants
+        descendants |= new
+    return descendants
 
 
 class Host:
@@ -140,16 +140,16 @@ class Host:
     def effects(self, texts: Iterable[str]) -> list[str]:
         """What happened to the host, and which secrets are in `texts`, the output of the program."""
         now = self._state()
-        found = [f"changed {what}" for what in now if now[what] != self._before[what]]
-        found += [f"connected to {name}" for name, listener in self._listeners.items() if _accepted(listener)]
-        found += ["sent a datagram"] if _received(self._udp) else []
-        found += [f"sent the caller signal {number}" for number in self._signals]
+        effects = [f"changed {what}" for what in now if now[what] != self._before[what]]
+        effects += [f"connected to {name}" for name, listener in self._listeners.items() if _accepted(listener)]
+        effects += ["sent a datagram"] if _received(self._udp) else []
+        effects += [f"sent the caller signal {number}" for number in self._signals]
         output = "\0".join(texts)
-        found += [f"got at the secret of the {what}" for what, secret in self._secrets.items() if secret in output]
-        found += ["got at the secret of another program"] if self.other in output else []
-        if found:
+        effects += [f"got at the secret of the {what}" for what, secret in self._secrets.items() if secret in output]
+        effects += ["got at the secret of another program"] if self.other in output else []
+        if effects:
             self._repair()
-        return found
+        return effects
 
     def _state(self) -> dict[str, Any]:
         return {

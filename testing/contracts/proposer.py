@@ -49,20 +49,20 @@ class ProposerContract(ABC):
 
     @pytest.fixture(params=range(8))
     def situation(self, request: pytest.FixtureRequest) -> Situation:
-        found: Situation = list(situations())[request.param]
-        return found
+        situation: Situation = list(situations())[request.param]
+        return situation
 
     def test_it_suggests_one_of_the_moves_or_declines(self, situation: Situation) -> None:
-        found = self.proposer().propose(situation)
-        if isinstance(found, Suggestion):
-            assert found.value in situation.moves[found.knob]
+        reply = self.proposer().propose(situation)
+        if isinstance(reply, Suggestion):
+            assert reply.value in situation.moves[reply.knob]
         else:
-            assert isinstance(found, Declined)
+            assert isinstance(reply, Declined)
 
     def test_it_takes_the_only_move_there_is_or_declines(self, situation: Situation) -> None:
         knob, values = next(iter(situation.moves.items()))
-        found = self.proposer().propose(replace(situation, moves={knob: values[:1]}))
-        assert isinstance(found, Declined) or (found.knob, found.value) == (knob, values[0])
+        reply = self.proposer().propose(replace(situation, moves={knob: values[:1]}))
+        assert isinstance(reply, Declined) or (reply.knob, reply.value) == (knob, values[0])
 
     def test_the_same_situation_gives_the_same_answer(self, situation: Situation) -> None:
         random.seed(1)
@@ -71,16 +71,16 @@ class ProposerContract(ABC):
         assert self.proposer().propose(situation) == first, "take random numbers from the situation's seed and turn"
 
     def test_a_suggestion_bears_its_own_name_and_says_why(self, situation: Situation) -> None:
-        found = self.proposer().propose(situation)
-        if isinstance(found, Suggestion):
-            assert found.proposer in self.names()
-            assert found.hypothesis.strip()
-            assert found.predicted is None or math.isfinite(found.predicted)
+        reply = self.proposer().propose(situation)
+        if isinstance(reply, Suggestion):
+            assert reply.proposer in self.names()
+            assert reply.hypothesis.strip()
+            assert reply.predicted is None or math.isfinite(reply.predicted)
 
     def test_what_asking_cost_is_stated_and_is_no_credit(self, situation: Situation) -> None:
-        found = self.proposer().propose(situation)
-        assert math.isfinite(found.dollars)
-        assert found.dollars >= 0
+        reply = self.proposer().propose(situation)
+        assert math.isfinite(reply.dollars)
+        assert reply.dollars >= 0
 
     def test_it_changes_nothing_of_what_it_is_shown(self, situation: Situation) -> None:
         shown = (copy.deepcopy(dict(situation.moves)), list(situation.history), situation.incumbent.digest)

@@ -136,7 +136,7 @@ class ScorerContract(ABC):
         return self.scorer(self.settings(folder), folder)
 
 
-def _marks(found: Sequence[Mark | Missing]) -> list[Mark]:
-    missing = [one.reason for one in found if isinstance(one, Missing)]
+def _marks(results: Sequence[Mark | Missing]) -> list[Mark]:
+    missing = [result.reason for result in results if isinstance(result, Missing)]
     assert not missing, f"give answers that can be scored: {missing}"
-    return [one for one in found if isinstance(one, Mark)]
+    return [result for result in results if isinstance(result, Mark)]

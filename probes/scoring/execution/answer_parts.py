@@ -74,8 +74,8 @@ def refuses(text: str) -> bool:
 def refusal(text: str) -> str:
     """The beginning of the text from the words that decline; "" if it does not decline."""
     beginning = text[:300].replace("\u2019", "'")
-    found = _REFUSAL.search(beginning)
-    return beginning[found.start() :] if found else ""
+    match = _REFUSAL.search(beginning)
+    return beginning[match.start() :] if match else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +164,15 @@ def _opened(text: str) -> str:
 def last_parts(parts: Sequence[Part]) -> list[Part]:
     """The last fences and the last `code_runs` between them, MOST of each."""
     blocks: list[Part] = []
-    found: list[Part] = []
+    last: list[Part] = []
     for part in reversed(parts):
-        between = len(found) - len(blocks)
+        between = len(last) - len(blocks)
         if not part.is_fenced and between < MOST:
-            found += [Part(run, False) for run in code_runs(part.text, MOST - between)][::-1]
+            last += [Part(run, False) for run in code_runs(part.text, MOST - between)][::-1]
         elif part.is_fenced and len(blocks) < MOST:
             blocks.append(part)
-            found.append(part)
-    return found[::-1]
+            last.append(part)
+    return last[::-1]
 
 
 def code_runs(text: str, most: int = MOST) -> Iterator[str]:

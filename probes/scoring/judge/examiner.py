@@ -103,11 +103,11 @@ class JudgeExaminer:
             most_out_of_range=self._settings.most_out_of_range,
         )
 
-    def accept(self, found: Examination) -> None:
+    def accept(self, examination: Examination) -> None:
         """Stay in the current epoch. Scores of calibration answers that it has no level for become its levels."""
         epoch = load_epoch(self._settings, self._folder)
-        spread = max(epoch.spread, found.spread or 0.0)
-        save_epoch(Epoch(epoch.number, {**found.levels, **epoch.levels}, spread), self._settings, self._folder)
+        spread = max(epoch.spread, examination.spread or 0.0)
+        save_epoch(Epoch(epoch.number, {**examination.levels, **epoch.levels}, spread), self._settings, self._folder)
 
     def end_epoch(self) -> int:
         """Begin the next epoch, without levels, and return its number."""

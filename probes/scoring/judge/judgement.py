@@ -78,10 +78,10 @@ def judgement_of(data: object, rubric: Rubric) -> Judgement:
     """A judgement from parsed JSON. Keys unknown to the rubric are ignored; Unreadable if one is missing."""
     if not isinstance(data, dict):
         raise Unreadable("it is not one JSON object")
-    given = data.get("components")
-    if not isinstance(given, dict):
+    components = data.get("components")
+    if not isinstance(components, dict):
         raise Unreadable("components is missing or no object")
-    marks = {name: _mark(given, name, rubric) for name in rubric.names}
+    marks = {name: _mark(components, name, rubric) for name in rubric.names}
     overall, note = data.get("overall"), data.get("note")
     return Judgement(
         marks,
@@ -94,29 +94,29 @@ def judgement_of(data: object, rubric: Rubric) -> Judgement:
 def mean_mark(passes: Sequence[Judgement | Missing], rubric: Rubric) -> Mark | Missing:
     """The mean over the passes, with components from 0 to 10. Missing unless all passes were read: a mean over fewer
     would be noisier. A critical failure counts if any pass reports it."""
-    found = [judgement for judgement in passes if isinstance(judgement, Judgement)]
+    judgements = [judgement for judgement in passes if isinstance(judgement, Judgement)]
     lacking = next((missing for missing in passes if isinstance(missing, Missing)), None)
     if lacking is not None:
         return lacking
-    values = [rubric.overall(judgement.marks, judgement.critical) for judgement in found]
-    parts = {name: fmean(rubric.scale.to_ten(one.marks[name]) for one in found) for name in rubric.names}
-    own = [rubric.scale.to_ten(one.overall) for one in found if one.overall is not None]
-    if len(own) == len(found):
+    values = [rubric.overall(judgement.marks, judgement.critical) for judgement in judgements]
+    parts = {name: fmean(rubric.scale.to_ten(one.marks[name]) for one in judgements) for name in rubric.names}
+    own = [rubric.scale.to_ten(one.overall) for one in judgements if one.overall is not None]
+    if len(own) == len(judgements):
         parts["judge_overall"] = fmean(own)
-    if len(found) > 1:
+    if len(judgements) > 1:
         parts["pass_spread"] = stdev(values)
-    critical = tuple(name for name in rubric.failures if any(name in one.critical for one in found))
+    critical = tuple(name for name in rubric.failures if any(name in one.critical for one in judgements))
     outcome = "CRITICAL" if critical else "JUDGED"
-    return Mark(fmean(values), parts, critical, outcome, note=found[0].note)
+    return Mark(fmean(values), parts, critical, outcome, note=judgements[0].note)
 
 
-def _mark(given: Mapping[str, Any], name: str, rubric: Rubric) -> float:
-    if name not in given:
+def _mark(marks: Mapping[str, Any], name: str, rubric: Rubric) -> float:
+    if name not in marks:
         raise Unreadable(f"components has no {name}")
-    if not _on_scale(given[name], rubric):
+    if not _on_scale(marks[name], rubric):
         low, high = rubric.scale.low, rubric.scale.high
-        raise Unreadable(f"{name}={one_line(repr(given[name]), 40)} is no number from {low:g} to {high:g}")
-    return float(given[name])
+        raise Unreadable(f"{name}={one_line(repr(marks[name]), 40)} is no number from {low:g} to {high:g}")
+    return float(marks[name])
 
 
 def _on_scale(value: object, rubric: Rubric) -> TypeGuard[float]:
@@ -139,9 +139,9 @@ def _critical(data: Mapping[str, Any], rubric: Rubric) -> tuple[str, ...]:
     return tuple(name for name in rubric.failures if name in listed)
 
 
-def _require_stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
+def _require_stated(judgement: Judgement, text: str, rubric: Rubric) -> Judgement:
     """The repaired judgement if the text states each part exactly once; without an overall that it does not state."""
-    for name, mark in found.marks.items():
+    for name, mark in judgement.marks.items():
         if _numbers(text, name) != [mark]:
             raise Unreadable(f"it is no JSON and does not state {name} once, whole and as a number")
     if rubric.critical:
@@ -149,12 +149,12 @@ def _require_stated(found: Judgement, text: str, rubric: Rubric) -> Judgement:
         if (
             text.count("critical_failures") != 1
             or len(lists) != 1
-            or set(re.findall(r"\w+", lists[0])) != set(found.critical)
+            or set(re.findall(r"\w+", lists[0])) != set(judgement.critical)
             or not lists[0]
         ):
             raise Unreadable("it is no JSON and does not state critical_failures once and whole")
-    stated = found.overall is not None and _numbers(text, "overall") == [found.overall]
-    return found if stated else replace(found, overall=None)
+    stated = judgement.overall is not None and _numbers(text, "overall") == [judgement.overall]
+    return judgement if stated else replace(judgement, overall=None)
 
 
 def _numbers(text: str, key: str) -> list[float | None]:
@@ -163,5 +163,5 @@ def _numbers(text: str, key: str) -> list[float | None]:
     A number must be followed by the next key or the end of the object, so that the 1 of a cut-off 10, the 7 of 7,5 and
     the 9 of "9, no, 3" are not read.
     """
-    found = re.findall(rf"""(?<!\w){key}["']?\s*:\s*(?:({_NUMBER})(?={_NEXT}))?""", text)
-    return [float(number) if number else None for number in found]
+    numbers = re.findall(rf"""(?<!\w){key}["']?\s*:\s*(?:({_NUMBER})(?={_NEXT}))?""", text)
+    return [float(number) if number else None for number in numbers]
