@@ -34,8 +34,8 @@ CASES = 8
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """classes: how many answers ended in each. ended_evaluation: answers that could not be judged. peak_mb, cpu: of
-    this process, which reads what the programs say."""
+    """classes: the number of answers in each. ended_evaluation: answers that could not be judged. peak_mb, cpu: of this
+    process, which reads the output of the programs."""
 
     answers: int
     false_passes: tuple[str, ...]
@@ -48,7 +48,7 @@ class Judged:
 
     @classmethod
     def parse(cls, text: str) -> "Judged":
-        """From what `--json` prints."""
+        """Read the output of `--json`."""
         items = json.loads(text).items()
         fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in items}
         return cls(**fields)

@@ -30,11 +30,11 @@ from testing.attacks import ATTACKS, Attack
 from testing.attacks.host import REPOSITORY, Host, below, processes
 
 LIMITS = Limits(seconds=0.3, memory_mb=128, output_bytes=4 << 20)
-MOST_MB = 500  # for this process, whatever the programs return
+MOST_MB = 500  # the limit of this process, whatever the programs return
 NOBODY = 65534
 _UNAVAILABLE = 3  # exit status
-_END_SECONDS = 1.0  # within which a process that is ending must be gone
-_MOST_REPORTED = 8  # reports of a program that are kept
+_END_SECONDS = 1.0  # seconds within which an ending process must be gone
+_MOST_REPORTED = 8  # the most reports of a program that are kept
 _ORDINARY = """
 import builtins, json, os, sys
 def f(x, secret):
@@ -95,7 +95,7 @@ class SuiteResult:
 
     @property
     def ended_evaluations(self) -> int:
-        """Programs with which the sandbox failed: an evaluation would have ended there."""
+        """Programs with which the sandbox failed, which would have ended an evaluation."""
         return sum(result.ended == "broken" for result in self.results)
 
     @property
@@ -269,7 +269,7 @@ def _equal(value: Any, expected: Any) -> bool:
     """The most lenient comparison: an object with its own equality must not get here."""
     try:
         return bool(value == expected or expected == value)
-    except Exception:  # the boundary: the value may be an object of the program's where the sandbox leaks
+    except Exception:  # the value may be an object of the program if the sandbox leaks
         return False
 
 

@@ -1,4 +1,4 @@
-"""The simulated runner: readings from a world whose true effects are known, so that a session takes seconds.
+"""The simulated runner makes readings from a world with known effects, so that a session takes seconds.
 
 ``[runner] kind = "simulated"`` uses the world below; bench/decisions has others.
 """
@@ -28,19 +28,19 @@ CLIFF = 0.5
 
 
 class World(Protocol):
-    """The true scores of recipes, and their noise."""
+    """The true scores of recipes, with noise."""
 
     @property
     def identity(self) -> str:
         """The digest of the world, in place of the base model's in the probe key."""
 
     def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]] | None:
-        """On the 0 to 10 scale, [prompts][samples]; None where training diverges."""
+        """Scores from 0 to 10, [prompts][samples]; None if training diverges."""
 
 
 @dataclass(frozen=True)
 class Hills:
-    """Effects of the learning rate (best log10 value, curvature), of beta, of the bad source's share and of the order.
+    """A world with effects of the learning rate, beta, the share of the bad source and the order of the rows.
 
     ``prompt_noise``, ``seed_noise`` and ``sample_noise`` are standard deviations on the 0 to 10 scale; the noise is
     computed from hashes. ``sources``: the last one is the bad one.
@@ -83,7 +83,7 @@ class Hills:
 
 @dataclass(frozen=True)
 class EffectWorld:
-    """``effect`` gives a recipe's effect on the score in a split, None where its training diverges.
+    """A world in which ``effect`` is a recipe's effect on the score in a split, None if its training diverges.
 
     The noise is normal with the same standard deviation for each seed and for each answer.
     """
@@ -205,5 +205,5 @@ class AnsweringRunner(SimulatedRunner):
 
 
 def _normal(*parts: object) -> float:
-    """A standard normal number that depends on its arguments alone."""
+    """A standard normal number that depends only on the arguments."""
     return NormalDist().inv_cdf(min(max(unit(*parts), 1e-12), 1 - 1e-12))

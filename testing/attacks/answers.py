@@ -1,4 +1,4 @@
-"""Values that are to pass for the right one: objects with their own equality, and values that break who reads them."""
+"""Values that imitate the right one: objects with their own equality, and values that break their readers."""
 
 from testing.attacks.attack import Attack, attack, trying
 

@@ -1,4 +1,4 @@
-"""The type of a hostile program, and the lines that most of them begin with."""
+"""The type of a hostile program, and the lines with which most of them begin."""
 
 import textwrap
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Forgery on the channel: frames nobody asked for, frames that lie, frames that never end. On every descriptor."""
+"""Forged frames on the channel: unrequested, false and endless ones, on every descriptor."""
 
 from testing.attacks.attack import Attack, attack
 

@@ -1,6 +1,6 @@
-"""Files of the host: to be read, listed, changed, left behind.
+"""Attacks on files of the host: reading, listing, changing and leaving files.
 
-Whether a path exists can be asked under Landlock, which does not judge stat(2); the sandbox says so in its docstring.
+Under Landlock, a program can find out whether a path exists, because Landlock does not control stat(2).
 """
 
 from testing.attacks.attack import Attack, kernel, trying

@@ -22,7 +22,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 VARIABLE = "HOSTILE_SUITE_SECRET"
-_SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGURG", "SIGIO")  # no user and no terminal sends these
+_SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGURG", "SIGIO")  # signals that no user and no terminal sends
 _PLACES = ("/", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run", "/home", "/mnt", "/usr/lib")
 _SLEEPER = "import time\nwhile True: time.sleep(60)"
 
@@ -42,7 +42,7 @@ def processes() -> dict[int, Process]:
             try:
                 head, _, tail = Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")
             except OSError:
-                continue  # it has just ended
+                continue  # the process has just ended
             state, parent = tail.split()[:2]
             if state not in "ZX":
                 table[int(entry)] = Process(int(parent), state, head.partition("(")[2])
@@ -67,7 +67,7 @@ class Host:
 
     def __init__(self) -> None:
         self.marker = f"hostile-{secrets.token_hex(6)}"
-        self.process = f"h-{secrets.token_hex(6)}"  # 15 characters are what the kernel keeps of a name
+        self.process = f"h-{secrets.token_hex(6)}"  # the kernel keeps 15 characters of a name
         self.other = f"other-{secrets.token_hex(12)}"
         self._ipc = secrets.randbits(30) | 1
         self._secrets = {what: secrets.token_hex(16) for what in ("environment", "canary", "ssh key")}
@@ -188,7 +188,7 @@ class Host:
             os.mkfifo(self.folder / "fifo")
 
     def _listen(self) -> None:
-        while True:  # until one port is free for both
+        while True:  # until a port is free for both
             tcp, self._udp = socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM)
             try:
                 self._udp.bind(tcp.getsockname())

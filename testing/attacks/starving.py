@@ -1,6 +1,6 @@
-"""Programs that want to look like a machine that fails, or that reach for what others get: then nobody could be judged.
+"""Programs that imitate a failing machine, or take resources of others, so that no program could be judged.
 
-Each tries to wait, or to be killed, without using processor time of its own: what a starved machine does to it.
+Each tries to wait or to be killed without using processor time, as on an overloaded machine.
 """
 
 from testing.attacks.attack import Attack, attack, kernel

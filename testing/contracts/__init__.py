@@ -1,6 +1,6 @@
 """Contract tests for what other packages add to nightlane: a scorer, a runner, a proposer.
 
-Inherit one in a test file, say what it needs to know, and run pytest:
+Inherit one in a test file, define its methods, and run pytest:
 
     from testing.contracts import ScorerContract
 
@@ -16,8 +16,8 @@ Inherit one in a test file, say what it needs to know, and run pytest:
         def answers(self):
             return [Answer(PROMPT, "Yes, please."), Answer(PROMPT, "No.")]
 
-Each test says in its name what the rest of nightlane relies on. nightlane's own scorers, runners and proposers inherit
-the same classes in tests/testing. Needs pytest.
+The name of each test is a property that nightlane relies on. nightlane's own scorers, runners and proposers have the
+same tests in tests/testing. Needs pytest.
 """
 
 import pytest

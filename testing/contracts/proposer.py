@@ -1,4 +1,4 @@
-"""What every proposer must do, and the situations it is tried in."""
+"""The contract of proposers, and the situations in which it is tested."""
 
 import copy
 import math
@@ -32,7 +32,7 @@ LANES: Mapping[str, Mapping[str, Any]] = {
 
 
 class ProposerContract(ABC):
-    """Inherit it under a name that begins with Test and say how a proposer is made.
+    """Inherit it under a name that begins with Test, and define how a proposer is made.
 
     class TestMine(ProposerContract):
         def proposer(self):
@@ -41,10 +41,10 @@ class ProposerContract(ABC):
 
     @abstractmethod
     def proposer(self) -> Proposer:
-        """A proposer as a session begins with it."""
+        """A new proposer, as at the start of a session."""
 
     def names(self) -> Collection[str]:
-        """Whose name a suggestion may bear: its own, and those of proposers that it hands a turn to."""
+        """The names that suggestions may have: its own, and those of proposers that it delegates to."""
         return {self.proposer().name}
 
     @pytest.fixture(params=range(8))
@@ -89,7 +89,7 @@ class ProposerContract(ABC):
 
 
 def situations() -> Iterator[Situation]:
-    """A first turn, later turns and another seed: six in the lane of hyperparameters, one in each of the others."""
+    """First and later turns, and another seed: six in the lane of hyperparameters, one in each other lane."""
     recipe = Recipe(learning_rate=1e-4, beta=0.1, lora_rank=16, mixture=MANIFESTS["even"])
     lanes = {name: LaneSettings.model_validate(keys) for name, keys in LANES.items()}
     space = build_lanes(lanes, recipe, MANIFESTS, SOURCES)
@@ -105,7 +105,7 @@ def situations() -> Iterator[Situation]:
 def _situation(
     lane: str, recipe: Recipe, space: SearchSpace, history: Sequence[Tried], turn: int, seed: int
 ) -> Situation:
-    """One turn: as in a session, no move leads to a recipe that was tried."""
+    """One turn. As in a session, no move leads to a recipe that was tried."""
     tried = {recipe.digest, *(one.recipe.digest for one in history)}
     moves = {
         name: tuple(value for value in values if space.knob(name).write(recipe, value).digest not in tried)
@@ -129,7 +129,7 @@ def _situation(
 
 
 def _seen(tried: Tried, space: SearchSpace) -> Seen:
-    """What a decision says to a model of the effects."""
+    """The evidence of a decision for the effect model."""
     assert tried.delta is not None
     assert tried.standard_error is not None
     move = move_of(space.knob(tried.knob), tried.before, tried.after)
@@ -137,7 +137,7 @@ def _seen(tried: Tried, space: SearchSpace) -> Seen:
 
 
 def _tried(recipe: Recipe, space: SearchSpace, turn: int) -> Tried:
-    """A decision on another value of the learning rate: no clear effect, or a crash on the second turn."""
+    """A decision on another learning rate: no clear effect, or a crash on the second turn."""
     knob = space.knob("learning_rate")
     after = space.moves(recipe, "hyperparameters")[knob.name][turn]
     crash = turn == 2

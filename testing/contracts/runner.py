@@ -1,4 +1,4 @@
-"""What every runner must do."""
+"""The contract of runners."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,14 +15,14 @@ from probes.run.store import require_own
 
 
 class RunnerContract(ABC):
-    """Inherit it under a name that begins with Test and say how a runner is opened, on which material and recipes.
+    """Inherit it under a name that begins with Test, and define how a runner is opened, its material and recipes.
 
-    One runner is opened for the whole class, and a second one where two are compared.
+    One runner is opened for the whole class, and a second one for a comparison.
     """
 
     @abstractmethod
     def material(self, folder: Path) -> Material:
-        """A small study. Write into ``folder`` what it names."""
+        """A small study. Write its files into ``folder``."""
 
     @abstractmethod
     def open(self, material: Material, runs: Path) -> Runner:
@@ -33,7 +33,7 @@ class RunnerContract(ABC):
         """Two or more different recipes that this runner can measure."""
 
     def failing_recipe(self) -> Recipe | None:
-        """A recipe whose probes fail, because training diverges, say; None where there is none."""
+        """A recipe whose probes fail, for example because training diverges; None if there is none."""
         return None
 
     @pytest.fixture(scope="class")
@@ -142,7 +142,7 @@ class Opened:
 
 
 def _gist(outcome: Outcome) -> Outcome:
-    """An outcome without what may differ between two measurements of one probe: its times and its memory."""
+    """An outcome without times and memory, which differ between two measurements of one probe."""
     if isinstance(outcome, Failure):
         return outcome
     timing = replace(outcome.timing, train=0.0, generate=0.0, score=0.0, total=0.0)

@@ -1,4 +1,4 @@
-"""What every scorer must do."""
+"""The contract of scorers."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,13 +15,13 @@ from probes.scoring import Answer, Mark, Missing, Scorer, ScorerBroken, scorer_d
 from probes.scoring import scorer_class as registered
 
 ODD_TEXTS = ("", " \n\t", "\0", "\ud800", "word " * 20_000, "{" * 5_000, "I'm sorry, but I can't help with that.")
-"""Texts that a model may write. Each of them gets a score or a reason why it has none."""
+"""Texts that a model may write. Each gets a score, or a reason why it has none."""
 
 
 class ScorerContract(ABC):
-    """Inherit it under a name that begins with Test and say which scorer, with which settings, on which answers.
+    """Inherit it under a name that begins with Test, and define the scorer, its settings and answers.
 
-    ``folder`` is the study's folder; write into it what the settings name.
+    ``folder`` is the study's folder; write the files of the settings into it.
     """
 
     scorer: ClassVar[type[Scorer]]
@@ -32,15 +32,15 @@ class ScorerContract(ABC):
 
     @abstractmethod
     def other_settings(self, folder: Path) -> ScorerSettings:
-        """Settings in the same folder under which an answer may score otherwise."""
+        """Other settings in the same folder, with which an answer may have another score."""
 
     @abstractmethod
     def answers(self) -> Sequence[Answer]:
         """Two or more answers with different texts, two of which have different scores."""
 
     def broken(self, folder: Path) -> tuple[Scorer, Sequence[Answer]] | None:
-        """A scorer that cannot score these answers, because its model, its sandbox or its rules fail; None where
-        nothing can fail."""
+        """A scorer that cannot score these answers, because its model, sandbox or rules fail; None if nothing can
+        fail."""
         return None
 
     @pytest.fixture

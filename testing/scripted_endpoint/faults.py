@@ -1,6 +1,6 @@
-"""Faults of a judge's endpoint for tests. Each is gone when the question is asked again.
+"""Faults of a judge's endpoint for tests. A repeated question has no fault.
 
-The seed and the question decide whether there is a fault; the kinds take turns.
+The seed and the question decide whether there is a fault; the kinds follow one another.
 """
 
 import json
@@ -13,8 +13,8 @@ from typing import Any
 Reply = Mapping[str, Any]
 """The fields of a ScriptedReply."""
 
-LATE = 3.0  # seconds: beyond the timeout of a client that is told to be quick
-DEEP = 15_000  # brackets: beyond every parser's stack, and short enough to be given to one
+LATE = 3.0  # seconds; longer than the timeout of the tests
+DEEP = 15_000  # brackets; more than the stack of any parser allows, in a text that is still read
 
 
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +27,7 @@ def _raw(body: Mapping[str, Any]) -> Reply:
 
 
 def _without(text: str, *names: str) -> str:
-    """The judgement without these keys, wherever they stand."""
+    """The judgement without these keys, at any level."""
     data = json.loads(text)
     for name in names:
         data.pop(name, None)
@@ -41,7 +41,7 @@ def _first_mark(text: str, value: str) -> str:
 
 
 def _torn(text: str) -> str:
-    """The judgement up to the first digit of its first mark, or half of it: no repair can know the rest."""
+    """The judgement up to the first digit of its first mark, or half of it, so that no repair is possible."""
     found = re.search(r'"components": \{"\w+": -?[0-9]', text)
     return text[: found.end() if found else len(text) // 2]
 
@@ -84,10 +84,10 @@ FAULTS: Mapping[str, Callable[[str], Reply]] = {
 
 
 def meets_fault(question: str, share: float, seed: int) -> bool:
-    """Whether the first reply to a question is a fault; true of this share of them."""
+    """Whether the first reply to a question is a fault, which is true for this share of the questions."""
     return random.Random(f"{seed}|fault|{question}").random() < share
 
 
 def next_fault(made: Counter[str]) -> str:
-    """The kind whose turn it is after those that were made."""
+    """The next kind of fault."""
     return tuple(FAULTS)[made.total() % len(FAULTS)]

@@ -1,8 +1,8 @@
-"""Judgements without a model, for the scripted endpoint: computed from the request, the same for the same request.
+"""Judgements without a model for the scripted endpoint, computed from the request alone.
 
-"hash": meaningless marks. "words": the more different words an answer has, up to 40 and without those of the rubric,
-the better, within a tenth of the scale; so a session has an effect to find, and an answer that repeats the rubric
-scores 0. Of two answers the better is chosen, if it is better by a twentieth of the scale.
+"hash": meaningless marks. "words": an answer's mark grows with its number of different words, up to 40 and without
+those of the rubric, plus noise of a tenth of the scale. So a session has an effect to find, and an answer that repeats
+the rubric scores 0. Of two answers, the better one is preferred if it is better by a twentieth of the scale.
 """
 
 import json
@@ -23,8 +23,8 @@ ENOUGH_WORDS, CRITICAL_SHARE, CLEARLY = 40, 0.08, 0.05
 
 @dataclass(frozen=True)
 class ScriptedJudge:
-    """One way to judge. ``known``: answers whose share of the scale is given, by (prompt, answer). ``shift``: a share
-    that is added to every mark, as a provider's other model might."""
+    """A judge with one rule. ``known``: fixed shares of the scale, by (prompt, answer). ``shift``: a share that is
+    added to every mark, as if the provider had changed the model."""
 
     rule: JudgeRule
     seed: int = 0
@@ -32,8 +32,8 @@ class ScriptedJudge:
     shift: float = 0.0
 
     def reply(self, request: Mapping[str, Any]) -> str:
-        """A full reply to a request of the judge's scorer; a plain sentence to any other."""
-        system, question = _said(request)
+        """The reply to a request of the judge scorer; "OK" to any other request."""
+        system, question = _messages(request)
         asked = _asked(question)
         if asked is None:
             return "OK"
@@ -64,7 +64,7 @@ class ScriptedJudge:
         return json.dumps({"note": f"computed, by {self.rule}", "preferred": preferred})
 
     def _share(self, system: str, prompt: str, answer: str, chance: random.Random) -> float:
-        """Of the scale, from 0 to 1."""
+        """The mark as a share of the scale."""
         if (prompt, answer) in self.known:
             share = self.known[prompt, answer]
         elif self.rule == "hash":
@@ -77,25 +77,25 @@ class ScriptedJudge:
 
 @cache
 def read_known(path: str) -> Mapping[tuple[str, str], float]:
-    """The answers of a calibration file, each with the middle of its range as a share of the scale; none of none."""
+    """The answers of a calibration file with the middle of their range as a share of the scale; "" is no file."""
     rows = read_jsonl(Path(path)) if path else ()
     return {(row["prompt"], row["answer"]): (row["low"] + row["high"]) / 20 for _, row in rows}
 
 
 def question_of(request: Mapping[str, Any]) -> str | None:
-    """What a request of the judge's scorer asks, also one that asks again; None for any other request."""
-    question = _said(request)[1]
+    """The question in a request of the judge scorer, also in a repeated one; None for any other request."""
+    question = _messages(request)[1]
     return question if _asked(question) is not None else None
 
 
-def _said(request: Mapping[str, Any]) -> tuple[str, str]:
+def _messages(request: Mapping[str, Any]) -> tuple[str, str]:
     """The first system message and the first user message."""
-    said = {str(message.get("role")): str(message.get("content")) for message in reversed(request.get("messages", []))}
-    return said.get("system", ""), said.get("user", "")
+    texts = {str(message.get("role")): str(message.get("content")) for message in reversed(request.get("messages", []))}
+    return texts.get("system", ""), texts.get("user", "")
 
 
 def _asked(question: str) -> dict[str, str] | None:
-    """The prompt with an answer, or with a first and a second one."""
+    """The prompt and the answer, or the first and the second answer."""
     try:
         data = json.loads(question.rpartition("\n")[2])
     except ValueError:
@@ -110,7 +110,7 @@ def _after(heading: str, text: str) -> Any:
 
 
 def _names(schema: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Components, and critical failures if the rubric has some."""
+    """The names of the components and of the critical failures."""
     parts = schema["properties"]
     failures = parts["critical_failures"]["items"]["enum"] if "critical_failures" in parts else []
     return list(parts["components"]["properties"]), failures

@@ -60,7 +60,7 @@ def command(*arguments: object) -> list[str]:
 def nightlane(
     *arguments: object, answers: str = "", cwd: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end. Its environment has no endpoint but one that is given here."""
+    """Run a command to its end, with no endpoint in its environment except one that is given here."""
     process = Command(*arguments, answers=answers, cwd=cwd, **environment)
     output, errors = process.communicate()
     assert "Traceback" not in errors, errors
@@ -132,7 +132,7 @@ if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
     for _name in IMPORTED:
         importlib.import_module(_name)
     gc.collect()
-    gc.freeze()  # what is imported is never garbage: collections need not look at it
+    gc.freeze()  # imported objects are never garbage, so collections skip them
 
 
 class WorkerProcess(ForkServerProcess):

@@ -1,4 +1,4 @@
-"""A workspace that has a file of every kind: a finished night with its harvest, and one that was interrupted."""
+"""A workspace with files of all kinds: a finished night with a harvest, and an interrupted night."""
 
 import contextlib
 import shutil
@@ -22,7 +22,7 @@ from view.terminal.live import PlainWatcher
 
 
 class Leaving(PlainWatcher):
-    """Somebody who leaves after the second decision on a proposal."""
+    """Interrupts the session after its second decision on a proposal."""
 
     def decided(self, decision: DecisionRow) -> None:
         if decision.turn == 2:
@@ -30,7 +30,7 @@ class Leaving(PlainWatcher):
 
 
 def workspace_and_study(folder: Path) -> tuple[Path, Path]:
-    """The workspace as a kill leaves it, with the ledger's write-ahead log; and its study.toml."""
+    """A workspace as after a kill, with the ledger's write-ahead log; and its study.toml."""
     made = folder / "made"
     night(study(folder / "harvested"), made)
     path = simulated_study.write_study(

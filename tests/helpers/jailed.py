@@ -1,4 +1,4 @@
-"""What the tests of the sandbox share: which back ends hold here, and who lives below a process."""
+"""The back ends that work on this machine, and the descendants of a process, for tests of the sandbox."""
 
 import os
 from collections.abc import Callable
@@ -13,14 +13,14 @@ Run = Callable[..., api.Execution]
 
 
 def descendants(root: int) -> set[int]:
-    """Every living process below `root`, zombies left out."""
+    """All living descendants of a process, without zombies."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
             except OSError:
-                continue  # it ended while we looked
+                continue  # it ended meanwhile
             if fields[0] != "Z":
                 parents[int(entry.name)] = int(fields[1])
     found: set[int] = set()

@@ -1,4 +1,4 @@
-"""What the tests of judged sessions share: a study of a random tiny model whose answers a scripted judge marks."""
+"""Judged sessions: a study of a random tiny model whose answers a scripted judge scores."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +95,7 @@ threads = 1
 
 
 def write_study(folder: Path, scorer: str = "", budget: str = "") -> Path:
-    """Needs the tiny model in ``folder``."""
+    """Write the study beside the tiny model in ``folder``."""
     (folder / "rubric.toml").write_text(RUBRIC, encoding="utf-8")
     simulated_study.write_jsonl(folder / "calibration.jsonl", CALIBRATION)
     path = folder / "study.toml"
@@ -117,7 +117,7 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, key: str = "", **more: 
 
 
 class RunnerHere:
-    """A Runner in this process: the same parts as a worker's, without its start."""
+    """A Runner with the parts of a worker in this process."""
 
     base = None
     width = 1
@@ -151,12 +151,12 @@ class RunnerHere:
 
 
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions train in this process from now on."""
+    """Make sessions train in this process."""
     monkeypatch.setattr("agent.loop.start.open_runner", lambda study, where, _: RunnerHere(study.material, where.runs))
 
 
 class Watching(PlainWatcher):
-    """Acts once, when so many decisions were made."""
+    """Calls a function once, after so many decisions."""
 
     def __init__(self, act: Callable[[], None], after: int) -> None:
         super().__init__(Console(stderr=True))
@@ -193,7 +193,7 @@ VARIES = ("time", "session", "id", "probe_seconds", "tokens_per_second", "peak_g
 
 
 def rewritten(endpoint: ScriptedEndpoint, **changes: Any) -> None:
-    """From now on the judge is another one."""
+    """Change the judge from now on."""
     endpoint.replies[-1] = type(endpoint.replies[-1]).model_validate(
         json.loads(endpoint.replies[-1].model_dump_json()) | changes
     )

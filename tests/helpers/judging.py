@@ -1,4 +1,4 @@
-"""What the judge's tests share: a rubric as the source has it, prompts, replies in full."""
+"""A rubric, prompts and complete replies for tests of the judge."""
 
 import json
 import tomllib
@@ -34,7 +34,7 @@ def write_rubric(folder: Path, text: str = RUBRIC) -> Rubric:
 
 
 def good(overall: Any = 7.0, critical: Any = (), **marks: Any) -> str:
-    """A reply in full, with the marks changed; ``overall`` or ``critical`` None leaves it out."""
+    """A complete reply with other marks; without ``overall`` or ``critical`` if that is None."""
     parts = {"note": "plain", "critical_failures": critical, "components": {**MARKS, **marks}, "overall": overall}
     return json.dumps({name: part for name, part in parts.items() if part is not None})
 
@@ -44,5 +44,5 @@ def prompt(name: str = "p", category: str = "weather") -> Prompt:
 
 
 def answers(*texts: str) -> list[Answer]:
-    """Each to a prompt of its own."""
+    """Answers to different prompts."""
     return [Answer(prompt(f"p{number}"), text) for number, text in enumerate(texts)]

@@ -1,4 +1,4 @@
-"""Sessions of the simulated study for the tests of view: real ones, a second each."""
+"""Sessions of the simulated study for tests of view, which take a second each."""
 
 import json
 import sqlite3
@@ -69,8 +69,8 @@ def governed(knobs: str, **policy: str) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
-    """A world whose truth is told: the mean score of a recipe by category and split."""
+class MeanWorld:
+    """A world of given mean scores of a recipe by category and split."""
 
     mean: Callable[[Recipe, str, str], float]
     seed_noise: float = 0.1
@@ -100,7 +100,7 @@ beta = { choices = [0.1, 0.2] }
 
 
 def moved(recipe: Recipe) -> tuple[bool, bool]:
-    """Which of the two knobs is not at its start."""
+    """Whether each of the two knobs has moved from its start."""
     return recipe.learning_rate > 1e-4, recipe.beta > 0.1
 
 
@@ -134,15 +134,15 @@ LOOSE = governed(  # with FLAT and seed 11: two false alarms in four candidates
     screening_seeds="2",
     holdout_seeds="0",
 )
-LYING = Told(_lying)  # the holdout contradicts what the probe split shows
-INTERACTING = Told(_interacting)  # either knob helps alone, and the second takes away what the first brought
-SUMMING = Told(_summing)  # each costs the guard less than its margin, both together more
-TRAP = Told(_trap)  # each costs the guard more than its margin
-FLAT = Told(_flat, seed_noise=0.6)  # nothing has an effect
+LYING = MeanWorld(_lying)  # the effects on the holdout are opposite
+INTERACTING = MeanWorld(_interacting)  # either knob helps alone, and both together less than one
+SUMMING = MeanWorld(_summing)  # each costs the guard less than its margin, both together more
+TRAP = MeanWorld(_trap)  # each costs the guard more than its margin
+FLAT = MeanWorld(_flat, seed_noise=0.6)  # nothing has an effect
 
 
 class Silent:
-    """A watcher that says nothing and interrupts the session after a given decision."""
+    """A watcher that prints nothing, and interrupts the session after a given decision."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.stop_after = stop_after
@@ -181,7 +181,7 @@ def night(
     world: World | None = None,
     seed: int = 0,
 ) -> Workspace:
-    """Run a session in ``folder``, in the hills or another world; the workspace holds it and its report."""
+    """Run a session in ``folder``, in the default world or another one; returns its workspace."""
     workspace = Workspace(folder / "workspace")
     asked = study(folder, text, per_category)
     runner = SimulatedRunner(asked.material, ProbeStore(workspace.runs), world=world) if world else None
@@ -195,7 +195,7 @@ def night(
 
 
 def older(workspace: Workspace) -> None:
-    """A ledger from before decisions had a course, sessions checks, and rows checksums."""
+    """Make the ledger one of an older version, without courses of decisions, checks and checksums."""
     database = sqlite3.connect(workspace.ledger)
     with database:
         database.execute("DROP TABLE row_digests")

@@ -1,5 +1,5 @@
-"""What the published evaluators of HumanEval and MBPP do with ordinary programs, for comparison: one namespace, exec,
-and whatever does not raise has passed. It protects from nothing; the tests give it programs of their own."""
+"""The method of the published evaluators of HumanEval and MBPP for ordinary programs: exec in one namespace; a program
+that does not raise has passed. There is no protection, so the tests only give it programs of their own."""
 
 import json
 import subprocess

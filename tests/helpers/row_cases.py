@@ -1,4 +1,4 @@
-"""The forms that people have, a file each in cases/rows: what is trained on, or the sentence that says why not."""
+"""The forms of rows in cases/rows: the texts that are trained on, or the sentence of the refusal."""
 
 import json
 from pathlib import Path
@@ -89,5 +89,5 @@ BAD = {
 }
 LONG = {"long.jsonl", "rare_system_row.jsonl"}
 ONLY_SOURCES = {"difficulty_word.jsonl"}
-"""What the stores do not ask of a row."""
+"""Files with a fault that only matters for sources."""
 TOOLS = {name for name in GOOD if name.startswith("tools_")}

@@ -1,4 +1,4 @@
-"""Small whole nights of any study: the simulated runner leaves answers behind, as a model would, so there is harvest.
+"""Small nights of any study; the simulated runner also writes answers, as a model would.
 
 Three changes decide the night: ``learning_rate`` to 4e-4 helps, ``beta`` to 0.2 helps and is contradicted when it is
 left out at the end, and ``learning_rate`` to 0.6 diverges. The orders of the curriculum do nothing.
@@ -25,7 +25,7 @@ from testing import simulated_study
 from testing.simulated_runner import AnsweringRunner
 
 Sections = Mapping[str, Mapping[str, str] | None]
-"""Of a study file: key -> value as TOML has it, which replace the usual ones; None leaves a section out."""
+"""Sections of a study file that replace the usual ones: key -> value in TOML; None omits the section."""
 USUAL: Sections = {
     "model": {"path": '"nobody/model"'},
     "recipe": {"learning_rate": "1e-4", "effective_batch": "4", "mixture": '"even"'},
@@ -59,7 +59,7 @@ def toml(changes: Sections) -> str:
 
 
 def study(folder: Path, changes: Sections, prompts: Sequence[dict[str, Any]] | None = None) -> Study:
-    """Written to ``folder`` with everything that any scorer asks for."""
+    """Write a study with the files that any scorer needs."""
     simulated_study.write_data(folder)
     if prompts is not None:
         simulated_study.write_jsonl(folder / "prompts.jsonl", list(prompts))
@@ -75,7 +75,7 @@ def study(folder: Path, changes: Sections, prompts: Sequence[dict[str, Any]] | N
 
 @dataclass(frozen=True)
 class World:
-    """``again``: the seeds of the re-tests at the end, which contradict a change of ``denied``."""
+    """A world in which the re-tests at the end, with the seeds ``again``, contradict a change of ``denied``."""
 
     again: frozenset[int]
     denied: str
@@ -99,7 +99,7 @@ def _moved(recipe: Recipe, knob: str) -> bool:
 
 
 class Runner(AnsweringRunner):
-    """Writes answers of about as many different words as the judge of tests gives points for."""
+    """Writes answers whose number of different words gives about the same score from the tests' judge."""
 
     def __init__(self, asked: Study, runs: Path, width: int = 1, denied: str = "beta") -> None:
         again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leave_one_out(0), 20))

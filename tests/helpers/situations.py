@@ -1,4 +1,4 @@
-"""Situations for the proposers: what a session shows them, built by hand."""
+"""Situations for tests of proposers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def space(lanes: dict[str, dict[str, Any]] | None = None, recipe: Recipe | None 
 def tried(
     recipe: Recipe, knob: str, after: Value, score: float | None, lanes: SearchSpace, guard_excess: float = -1.0
 ) -> Tried:
-    """A decision on ``recipe`` with ``knob`` at ``after``; no score: it crashed."""
+    """A decision on ``recipe`` with ``knob`` at ``after``; without a score, a crash."""
     place = lanes.knob(knob)
     child = place.write(recipe, after)
     figures = (None,) * 6 if score is None else (score - 5, score - 5.5, score - 4.5, 0.25, score, guard_excess)
@@ -57,7 +57,7 @@ def situation(
     program: str = "Prefer small moves of beta.",
     response: Response | None = None,
 ) -> Situation:
-    """One turn: as in a session, the moves are those whose recipe is not in the history."""
+    """One turn. As in a session, the moves are those whose recipe is not in the history."""
     recipe, lanes = incumbent or start(), lanes or space()
     barred = {recipe.digest, *(one.recipe.digest for one in history)}
     moves = {}

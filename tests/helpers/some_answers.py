@@ -1,4 +1,4 @@
-"""Answers in words for the tests of the text gate: rows as they stand, and everyday prompts with two answers each."""
+"""Texts for tests of the text gate: rows, and everyday prompts with two answers each."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ MORE = " That is all there is to say about it, and nobody I know has ever done i
 
 @dataclass(frozen=True)
 class Text:
-    """What a row says, and what a judge said of its chosen side."""
+    """The texts of a row, and a judge's marks of its chosen side."""
 
     prompt: Turns
     chosen: Turns
@@ -41,31 +41,31 @@ def standing(text: Text, number: int = 0) -> AnnotatedRow:
 
 
 def case_of(text: Text) -> Case:
-    """The only row of its set."""
+    """A row as the only one of its set."""
     return cases([standing(text)])[0]
 
 
 def receipts(texts: Sequence[Text]) -> list[Mapping[str, Receipt]]:
-    """Of each row of a set, by layer."""
+    """The receipts of each row of a set, by layer."""
     rows = [standing(text, number) for number, text in enumerate(texts)]
     return [{receipt.layer: receipt for receipt in certify(case).receipts} for case in cases(rows)]
 
 
 def refusals(texts: Sequence[Text]) -> list[tuple[str, ...]]:
-    """Of each row of a set, the layers that refused it."""
+    """The layers that refuse each row of a set."""
     return [tuple(layer for layer, found in row.items() if not found.passed) for row in receipts(texts)]
 
 
 def everyday() -> list[Text]:
-    """The rejected sides with a sentence more, so that length alone decides nothing."""
+    """Everyday rows; the rejected sides have one more sentence, so that length decides nothing."""
     lines = (Path(__file__).parents[1] / "cases" / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return [Text(row["prompt"], row["chosen"], row["rejected"] + MORE) for row in rows]
 
 
 def persona(count: int = 360) -> list[Text]:
-    """Pairs of the bundled study's voice without those whose answer nearly repeats an earlier one: its generator puts
-    answers together from few sentences."""
+    """Pairs of the bundled study without answers that nearly repeat an earlier one, since the generator uses few
+    sentences."""
     rows = pairs("plain", count, 1, Reserved(()))
     again = {place for place, _, _ in Wordings((row.chosen, place) for place, row in enumerate(rows)).repeats()}
     return [
@@ -74,7 +74,7 @@ def persona(count: int = 360) -> list[Text]:
 
 
 def leaked(texts: Sequence[Text], places: Sequence[int], random: Random, both: bool = False) -> list[Text]:
-    """The set with the answers in these places replaced by those to other prompts; ``both``: the rejected ones, too."""
+    """The set with the chosen answers at these places replaced by those to other prompts; ``both``: also rejected."""
     found = list(texts)
     for place in places:
         other = random.choice([text for text in texts if text.prompt != texts[place].prompt])

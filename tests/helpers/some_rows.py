@@ -1,4 +1,4 @@
-"""Rows, prompts and stores for the tests of this folder."""
+"""Rows, prompts and stores for tests of the pairs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +39,7 @@ def side(origin: Any = "sampled", **more: Any) -> Side:
 
 
 def pair(number: int = 0, kind: Kind = "dpo", **changes: Any) -> Row:
-    """Pairs of different numbers are different; the margin is 4 - number / 10."""
+    """A pair that depends on the number; its margin is 4 - number / 10."""
     values: dict[str, Any] = {
         "kind": kind,
         "time": TIME,

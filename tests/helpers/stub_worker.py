@@ -64,7 +64,7 @@ def serve(pipe: Connection, runs: Path, number: int, *_: object) -> None:
 
 
 def dead(*_: object) -> None:
-    """A worker that is gone before it reads anything."""
+    """A worker that dies before it reads anything."""
     os._exit(1)
 
 
@@ -86,7 +86,7 @@ def answer(pipe: Connection, script: Script) -> None:
 
 
 def outcome(script: Script, probe: Probe) -> Outcome:
-    """A reading that names the process."""
+    """A failure of the script, or a reading that contains the process id."""
     tries = script.count(f"tries-{probe.seed}")
     kinds = script.fails.get(probe.seed, ())
     if tries <= len(kinds):

@@ -1,4 +1,4 @@
-"""Tokenizers of the kinds that open models have, small enough to be made in a test, and chat templates like theirs."""
+"""Small tokenizers of the kinds of open models, and chat templates like theirs."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,17 +32,17 @@ MODELS = (  # Gemma
     "{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}"
     "<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
-PHI = (  # ends a whole conversation with eos, too
+PHI = (  # also ends a whole conversation with eos
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}"
 )
-THOUGHTS = (  # Qwen3: the last answer has a thought, which is empty where thinking is off
+THOUGHTS = (  # Qwen3: the last answer has a thought, which is empty if thinking is off
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
     "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
-OPENS_A_THOUGHT = (  # DeepSeek R1: the question opens a thought that no row has
+OPENS_A_THOUGHT = (  # DeepSeek R1: the question opens a thought, which rows do not have
     "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}"
     "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
 )
@@ -52,7 +52,7 @@ TOOLS = (
     "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-WORDS_END_IT = (  # an end of turn that is no token
+WORDS_END_IT = (  # an end of turn that is not a token
     "{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n### End\n{% endfor %}"
     "{% if add_generation_prompt %}### assistant:\n{% endif %}"
 )
@@ -97,7 +97,7 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
     made.train_from_iterator(
         TEXT.split("\n"), trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>", *special, *fallback])
     )
-    state = json.loads(made.to_str())  # bytes are in the vocabulary and no special tokens, as in those of these models
+    state = json.loads(made.to_str())  # bytes are ordinary tokens, as in these models
     state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] not in fallback]
     made = Tokenizer.from_str(json.dumps(state))
     if bos:
@@ -108,8 +108,8 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
 
 
 def wrapped(made: Any, template: str | None = None, special: tuple[str, ...] = (), **named: str) -> Any:
-    """As transformers loads it. ``special``: tokens without a role that its settings name as special, too; those of
-    Llama 3 name none, though its tokenizer marks them as such. ``named``: bos_token, eos_token, pad_token."""
+    """The tokenizer as transformers loads it. ``special``: further special tokens in its settings; Llama 3 lists
+    none, although its tokenizer marks them. ``named``: bos_token, eos_token, pad_token."""
     from transformers import PreTrainedTokenizerFast
 
     found = PreTrainedTokenizerFast(tokenizer_object=made, extra_special_tokens=list(special), **named)
@@ -154,7 +154,7 @@ KINDS: Mapping[str, Callable[[], Any]] = {
 
 
 def save(kind: str, folder: Path) -> Any:
-    """Saved to a folder and returned."""
+    """Save the tokenizer and return it."""
     made = KINDS[kind]()
     made.save_pretrained(folder)
     return made

@@ -1,4 +1,4 @@
-"""A study of the tiny model whose source is an export of a store, for the tests of this folder."""
+"""A study of the tiny model whose source is an export of a store, for tests of full-length runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ micro_batch = 4
 
 
 def stores(folder: Path, rows: int = 8) -> Stores:
-    """DPO rows in the stores of the workspace ``folder``, none of which asks a prompt of the study."""
+    """Stores in the workspace ``folder`` with DPO rows that repeat no prompt of the study."""
     made = Stores(folder / "runs" / "rl_data")
     simulated_study.write_data(folder)
     made.reserve(load_prompts(folder / "prompts.jsonl"))
@@ -74,13 +74,13 @@ def review(found: Stores, numbers: range, verdict: ReviewAnswer = "good", by: st
 
 
 def exported(found: Stores, folder: Path) -> Path:
-    """The rows of the store, as the study names them."""
+    """Export the rows of the store to the path that the study names."""
     return export(found, "dpo", "jsonl", folder / "mined").file
 
 
 def asked(where: Path, **changes: Any) -> FinetuneRequest:
-    """A run on the export alone; fields of the request, and parameters of its recipe, may be others. Where the folder
-    has no model, it is a hub model that is not in the cache."""
+    """A request for a run on the export; fields of the request and parameters of its recipe may be changed. If the
+    folder has no model, the study names a hub model that is not in the cache."""
     recipe = tiny.recipe(**{"mixture": {"mined": 1.0}, **changes.pop("recipe", {})})
     material = tiny.material(where)
     data = material.data.model_copy(update={"sources": {"mined": "mined/train.jsonl", "good": "good.jsonl"}})

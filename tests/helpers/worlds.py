@@ -1,4 +1,4 @@
-"""Whole sessions in worlds whose truth is known, with the simulated runner."""
+"""Sessions in worlds with known effects, with the simulated runner."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from view.terminal.live import watching
 
 
 def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orders: bool = False) -> Study:
-    """``orders``: only the curriculum may change. Without a survey, unless the policy has one."""
+    """The simulated study with this policy; ``orders``: only the curriculum may change."""
     text = simulated_study.STUDY.replace("disguised = 0.0\nholdout_seeds = 0", policy or "disguised = 0.0")
     if "survey" in policy:
         text = text.replace("survey = 0\n", "")
