@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ledger_rows import filled, in_child
 from some_rows import pair, stores
-from test_ledger_file import filled, in_child
 
 from agent.ledger.store import Ledger
 from agent.workspace.check import check, repair

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 import tiny
-from ledger_rows import SESSION, proposal, row
+from ledger_rows import filled, in_child
 from rich.console import Console
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
-from agent.ledger.tables import ExaminationRow
 from agent.loop.start import Overrides, begin, resume
 from agent.study.load import load_study
 from agent.workspace.check import check, repair
@@ -33,39 +32,11 @@ from view.terminal.live import PlainWatcher
 QUIET = Console(quiet=True)
 
 
-def filled(folder: Path, decisions: int = 3) -> Path:
-    path = folder / "runs" / "ledger.sqlite"
-    with Ledger(path) as ledger:
-        ledger.begin(SESSION, tiny.recipe())
-        for number in range(1, decisions + 1):
-            ledger.record_proposal(proposal(number), tiny.recipe(beta=0.2))
-            ledger.record_decisions([(row(number), f"line {number}")])
-        ledger.mark_alive("s1", 1.0, 2.0)
-        ledger.mark_alive("s1", 1.0, 3.0)
-        ledger.set_limits("s1", {"hours": 1})
-        ledger.record_examination(ExaminationRow(session="s1", turn=1, time="t", passed=True, data={}))
-    return path
-
-
 def edit(path: Path, statement: str) -> None:
     database = sqlite3.connect(path)
     with database:
         assert database.execute(statement).rowcount == 1
     database.close()
-
-
-def in_child(act: Callable[[], object]) -> int:
-    """The exit code of a process that does it."""
-    if (child := os.fork()) == 0:
-        code = 1
-        try:
-            act()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_every_row_that_is_written_changed_or_deleted_keeps_its_checksum(tmp_path: Path) -> None:

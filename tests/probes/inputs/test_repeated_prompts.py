@@ -47,7 +47,8 @@ def test_dialogues_that_all_rows_repeat_lose_their_prompt_and_are_counted(tmp_pa
 
 
 def test_rows_that_are_bad_or_no_plain_texts_do_not_count() -> None:
-    others = [BadInput("it is bad"), row(None, "yes", "no"), row([{}], "yes", "no"), row("is it?", "yes", " ")]
+    others: list[Any] = [BadInput("it is bad"), row(None, "yes", "no"), row([{}], "yes", "no")]
+    others.append(row("is it?", "yes", " "))
     assert removes(whole(ASIDE), *others)
     assert not removes(*others)
 
@@ -100,7 +101,7 @@ def test_where_prompts_are_removed_both_answers_have_them_or_neither() -> None:
 
 def test_a_study_says_it_for_all_sources_or_for_one(tmp_path: Path) -> None:
     path = written(tmp_path, whole("is it?"))
-    given = {"sources": {"a": str(path), "b": str(path)}, "manifests": {"m": {"a": 1.0}}}
+    given: dict[str, Any] = {"sources": {"a": str(path), "b": str(path)}, "manifests": {"m": {"a": 1.0}}}
     plainly, removing = DataSettings(**given), DataSettings(**given, prompt_in_answers="remove")
     by_source = DataSettings(**given, prompt_in_answers={"b": "keep"})
     assert "prompt_in_answers" not in plainly.model_dump()
@@ -114,7 +115,7 @@ def test_a_study_says_it_for_all_sources_or_for_one(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="prompt_in_answers names 'c', which is no source; known: a, b"):
         DataSettings(**given, prompt_in_answers={"c": "keep"})
     with pytest.raises(ValidationError, match="prompt_in_answers"):
-        DataSettings(**given, prompt_in_answers="guess")
+        DataSettings(**given, prompt_in_answers="guess")  # type: ignore[arg-type]
 
 
 def test_the_option_is_one_of_two_words() -> None:
