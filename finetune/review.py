@@ -10,8 +10,8 @@ from common.errors import BadInput
 from preferences.export.record import ExportRecord, record_of
 from preferences.store.annotations import ENOUGH_REVIEWS, AnnotatedRow, has_enough_reviews, reviewed_ids, set_digest
 from preferences.store.stores import Stores
-from probes.inputs.files import data_files
-from probes.inputs.where import Where
+from probes.inputs.files.records import data_files
+from probes.inputs.files.where import Where
 
 
 @dataclass(frozen=True)

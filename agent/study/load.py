@@ -16,7 +16,7 @@ from common.errors import BadInput
 from common.wording import nearest
 from lanes import Recipe, SearchSpace, build_lanes, check_recipe
 from probes.inputs.material import Material
-from probes.inputs.rows import BadRow
+from probes.inputs.rows.texts import BadRow
 from probes.inputs.settings import ScorerSettings
 from probes.inputs.toml_file import parse_strict
 from probes.scoring import scorer_class, scorer_settings

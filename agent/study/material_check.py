@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from agent.study.load import Study
 from common.errors import StudyChanged
-from probes.inputs.files import rows_digest
-from probes.inputs.rows import BadRow
+from probes.inputs.files.records import rows_digest
+from probes.inputs.rows.texts import BadRow
 from probes.inputs.sources import Gap
 from probes.model.compatibility import Requirements, require_fit
 from probes.rendering.renderer import Renderer

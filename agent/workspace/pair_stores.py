@@ -29,7 +29,7 @@ from probes.inputs.prompts import Prompt, load_prompts
 if TYPE_CHECKING:
     from preferences.collection.imports import Defaults
     from preferences.store.audit import Audit
-    from probes.inputs.rows import BadRow
+    from probes.inputs.rows.texts import BadRow
 
 VOTES = "votes"
 STATES = ("live", "withdrawn", "all")
@@ -111,9 +111,9 @@ def import_file(
     ``prompt_in_answers``: whether plain answers lose the prompt that they begin with, "remove" or "keep".
     """
     from preferences.collection.imports import read_rows, read_votes
-    from probes.inputs.files import unit_of
-    from probes.inputs.repeated_prompts import setting_of
-    from probes.inputs.where import located
+    from probes.inputs.files.records import unit_of
+    from probes.inputs.files.where import located
+    from probes.inputs.rows.repeated_prompts import setting_of
 
     where = located(Path(), str(path))
     if kind == VOTES:

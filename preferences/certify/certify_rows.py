@@ -11,7 +11,7 @@ from preferences.store.annotations import AnnotatedRow, Certification, text_dige
 from preferences.store.rows import Row
 from preferences.text_gate import Case
 from preferences.text_gate.layers.refusal import declines
-from probes.inputs.turns import plain
+from probes.inputs.rows.turns import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reads pairs, rewards or votes from a file of rows (probes/inputs/files.py); reports every bad line with its reason.
+"""Reads pairs, rewards or votes from a file of rows (probes/inputs/files); reports every bad line with its reason.
 
 Columns of pairs: prompt, chosen, rejected. Of rewards: prompt, completion, score. Of votes: id, vote, and `by` if
 several people voted. Optional: chosen_score, rejected_score, category, source, chosen_origin, rejected_origin (rewards:
@@ -14,12 +14,12 @@ from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, pars
 from preferences.store.provenance import Origin, Provenance, Side
 from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
 from preferences.store.stores import mechanical_texts, require_vote
-from probes.inputs.columns import USED
-from probes.inputs.files import records, unit_of
-from probes.inputs.repeated_prompts import OPTION, PromptInAnswers, removes_prompts, repeats_prompt
-from probes.inputs.rows import BadRow, texts_of
+from probes.inputs.files.records import records, unit_of
+from probes.inputs.files.where import Where
+from probes.inputs.rows.columns import USED
+from probes.inputs.rows.repeated_prompts import OPTION, PromptInAnswers, removes_prompts, repeats_prompt
+from probes.inputs.rows.texts import BadRow, texts_of
 from probes.inputs.training_rows import Reserved
-from probes.inputs.where import Where
 
 Item = TypeVar("Item")
 Record = Mapping[str, Any]

@@ -13,7 +13,7 @@ from common.errors import BadInput
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Kind, Row, exact_digest
 from probes.inputs.prompts import Prompt
-from probes.inputs.turns import Turn, Turns
+from probes.inputs.rows.turns import Turn, Turns
 
 RESOLVED = ("improved", "worse", "guard", "cumulative")
 """Reason codes, up to any colon, of decisions that show which recipe is better. Not among them: crash:KIND has no

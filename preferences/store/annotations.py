@@ -13,7 +13,7 @@ from common.digests import digest_of
 from common.errors import BadInput
 from preferences.store.provenance import Side
 from preferences.store.rows import Row, coverage_of, receipt_of, text_to_json
-from probes.inputs.turns import Turns
+from probes.inputs.rows.turns import Turns
 
 VoteChoice = Literal["up", "down", "flip", "drop", "clear"]
 VOTE_CHOICES: tuple[VoteChoice, ...] = get_args(VoteChoice)

@@ -16,7 +16,7 @@ from typing import Any
 
 from common.errors import BadInput
 from common.files import copy_aside, names_aside, set_aside, sync, write_durably
-from probes.inputs.text import parse_object
+from probes.inputs.files.text import parse_object
 
 SUMS = "sums.json"
 """Name of each file of the folder -> its length after the last append, and the checksum of that many bytes."""

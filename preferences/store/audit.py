@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from preferences.store.annotations import AnnotatedRow, is_reviewed
 from preferences.store.rows import SIDES, Kind
 from probes.inputs.duplicates import NEAR, Wording, Wordings
+from probes.inputs.rows.turns import plain
 from probes.inputs.training_rows import Overlap, Reserved
-from probes.inputs.turns import plain
 from probes.result.proportions import proportion_interval
 
 CONFIDENCE = 0.95

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 from common.digests import digest_of
 from common.errors import BadInput
 from preferences.store.provenance import Provenance, Side, is_number, require_types, require_utf8
-from probes.inputs.messages import turns_of
-from probes.inputs.turns import Turns
+from probes.inputs.rows.messages import turns_of
+from probes.inputs.rows.turns import Turns
 
 Kind = Literal["preference", "reward", "dpo", "orpo"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -11,7 +11,7 @@ from preferences.store.rows import text_to_json
 from preferences.text_gate.duplicate_rows import Repeat, repeats
 from preferences.text_gate.text_vectors import Embed
 from preferences.text_gate.topic_similarity import Nearness, nearness
-from probes.inputs.turns import plain
+from probes.inputs.rows.turns import plain
 
 
 @dataclass(frozen=True)

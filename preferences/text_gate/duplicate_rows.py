@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from preferences.store.annotations import AnnotatedRow
 from probes.inputs.duplicates import FEWEST, NEAR, Wording, Wordings
-from probes.inputs.turns import plain
+from probes.inputs.rows.turns import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from preferences.store.annotations import AnnotatedRow
 from preferences.text_gate.text_vectors import Array, Embed, Places, Space, by_embedder, by_words
-from probes.inputs.turns import plain
+from probes.inputs.rows.turns import plain
 
 FEWEST = 3
 SAME = 0.75

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
-from probes.inputs.files import rows_digest
+from probes.inputs.files.records import rows_digest
+from probes.inputs.files.where import Where, located
 from probes.inputs.prompts import Prompt, check_categories, check_splits, load_prompts
-from probes.inputs.rows import BadRow
+from probes.inputs.rows.texts import BadRow
 from probes.inputs.settings import (
     DataSettings,
     HarvestSettings,
@@ -23,7 +24,6 @@ from probes.inputs.settings import (
 )
 from probes.inputs.sources import Source, good_source
 from probes.inputs.training_rows import Pair, check_overlap
-from probes.inputs.where import Where, located
 from probes.model.load import base_digest, locate, locate_adapter
 from probes.result.reading import ProbeKey
 from probes.scoring import scorer_class, scorer_digest

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
-from probes.inputs.columns import require_no_other_meaning
-from probes.inputs.conversation import Conversation, require_prompt, with_system
 from probes.inputs.duplicates import Wordings
-from probes.inputs.files import at, records, unit_of
-from probes.inputs.messages import turns_of
-from probes.inputs.rows import difficulty_of, require_nothing_more, system_of
-from probes.inputs.turns import Turn, Turns, plain
+from probes.inputs.files.records import at, records, unit_of
+from probes.inputs.rows.columns import require_no_other_meaning
+from probes.inputs.rows.conversation import Conversation, require_prompt, with_system
+from probes.inputs.rows.messages import turns_of
+from probes.inputs.rows.texts import difficulty_of, require_nothing_more, system_of
+from probes.inputs.rows.turns import Turn, Turns, plain
 
 SPLITS = ("probe", "harvest", "holdout")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from common.plugins import unknown_kind
-from probes.inputs.repeated_prompts import PromptInAnswers
+from probes.inputs.rows.repeated_prompts import PromptInAnswers
 
 
 class Section(BaseModel):

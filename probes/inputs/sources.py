@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from common.digests import digest_of
 from common.errors import BadInput
-from probes.inputs.columns import PAIR, USED
-from probes.inputs.files import at, records, rows_digest, unit_of
-from probes.inputs.repeated_prompts import PromptInAnswers, removes_prompts, repeats_prompt
-from probes.inputs.rows import BadRow, difficulty_of, texts_of
-from probes.inputs.turns import Turns, plain
-from probes.inputs.where import Where
+from probes.inputs.files.records import at, records, rows_digest, unit_of
+from probes.inputs.files.where import Where
+from probes.inputs.rows.columns import PAIR, USED
+from probes.inputs.rows.repeated_prompts import PromptInAnswers, removes_prompts, repeats_prompt
+from probes.inputs.rows.texts import BadRow, difficulty_of, texts_of
+from probes.inputs.rows.turns import Turns, plain
 
 BadRows = Literal["refuse", "leave_out"]
 Gap = tuple[int, str]

@@ -13,12 +13,12 @@ from typing import Any
 from common.errors import BadInput
 from lanes import Recipe
 from probes.inputs.duplicates import Wordings
-from probes.inputs.files import unit_of
+from probes.inputs.files.records import unit_of
+from probes.inputs.files.where import Where
 from probes.inputs.prompts import Prompt, wording
+from probes.inputs.rows.turns import Turns
 from probes.inputs.sources import Pair as Pair  # exported for code that orders or trains on pairs
 from probes.inputs.sources import load_source as load_source
-from probes.inputs.turns import Turns
-from probes.inputs.where import Where
 
 Sources = Mapping[str, tuple[Pair, ...]]
 

@@ -12,7 +12,7 @@ from typing import Any
 from common.errors import BadInput, MissingRequirement
 from lanes import Recipe
 from lanes.knobs import Knob
-from probes.inputs.files import unit_of
+from probes.inputs.files.records import unit_of
 from probes.inputs.material import Material
 from probes.inputs.settings import ModelSettings
 from probes.model.adapter_files import problems_beside

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from common.errors import BadInput
+from probes.inputs.rows.turns import Turns, messages
 from probes.inputs.settings import ModelSettings
-from probes.inputs.turns import Turns, messages
 from probes.rendering.marked_parts import MarkedParts, structure
 from probes.scoring.thoughts import without_thoughts
 

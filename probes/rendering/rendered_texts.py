@@ -6,7 +6,7 @@ thoughts do not count (probes/scoring/thoughts.py).
 
 import re
 
-from probes.inputs.turns import Turn, Turns
+from probes.inputs.rows.turns import Turn, Turns
 
 # Markers of turns or of the end of a text, which only occur in rendered texts and in texts about chat templates.
 MARKERS = {

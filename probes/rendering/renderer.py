@@ -15,9 +15,9 @@ from functools import cached_property
 from itertools import chain, takewhile
 from typing import Any
 
+from probes.inputs.rows.turns import Turns
 from probes.inputs.settings import ModelSettings
 from probes.inputs.training_rows import Pair
-from probes.inputs.turns import Turns
 from probes.rendering.chat_template import ChatTemplate, texts_of
 from probes.rendering.chat_template import Unrenderable as Unrenderable
 from probes.rendering.rendered_texts import is_transcript, marker_in

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.errors import BadInput
+from probes.inputs.files.where import Where
 from probes.inputs.prompts import Prompt
-from probes.inputs.rows import BadRow
+from probes.inputs.rows.texts import BadRow
 from probes.inputs.sources import BadRows, refusal
 from probes.inputs.training_rows import Pair
-from probes.inputs.where import Where
 from probes.rendering.renderer import BATCH, Renderer, TokenRow, Unrenderable
 
 OnProgress = Callable[[int], None]

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from probes.inputs.text import read_jsonl
+from probes.inputs.files.text import read_jsonl
 from probes.scoring.judge.question import SCALE_HEADING, SCHEMA_HEADING
 
 JudgeRule = Literal["hash", "words"]

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from probes.inputs.turns import Turn, Turns
+from probes.inputs.rows.turns import Turn, Turns
 
 CASES = Path(__file__).parents[1] / "cases" / "rows"
 FOUR, FIVE, TWO = "It is four.", "It is five.", "What is two plus two?"

@@ -15,7 +15,7 @@ from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
 from preferences.text_gate import Case, cases, certify
 from probes.inputs.duplicates import Wordings
-from probes.inputs.turns import Turns
+from probes.inputs.rows.turns import Turns
 
 MORE = " That is all there is to say about it, and nobody I know has ever done it in another way."
 

@@ -8,7 +8,7 @@ from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Kind, Row
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
-from probes.inputs.turns import Turn
+from probes.inputs.rows.turns import Turn
 
 TIME = "2026-11-21T20:00:00Z"
 ASKED = "Write a function that returns the sum of the even items of a list of whole numbers"

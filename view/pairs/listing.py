@@ -13,7 +13,7 @@ from common.printable import printable
 from common.redaction import redacted
 from preferences.store.annotations import AnnotatedRow
 from preferences.store.rows import SIDES, Kind, row_to_json, text_to_json
-from probes.inputs.turns import Turns
+from probes.inputs.rows.turns import Turns
 from view.report.markdown import count, plain
 
 NARROWEST = 40

@@ -26,7 +26,7 @@ from preferences.code_gate.contract.agreement import Compares
 from preferences.code_gate.contract.parameter_kinds import KINDS
 from preferences.code_gate.contract.properties import PROPERTIES, Arguments, Property
 from preferences.code_gate.static_checks.syntax_tree import UNREADABLE, parse
-from probes.inputs.text import read_jsonl
+from probes.inputs.files.text import read_jsonl
 from sandbox import Value, decode, encode
 
 _TYPES = {

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
+from probes.inputs.files.text import read_jsonl
 from probes.inputs.prompts import Prompt
-from probes.inputs.text import read_jsonl
 from probes.scoring.judge.settings import JudgeSettings
 
 

@@ -16,9 +16,9 @@ from tokenizers_of_all_kinds import KINDS
 
 from agent.study.load import Study, load_study
 from probes.inputs.prompts import Prompt
+from probes.inputs.rows.turns import Turn, Turns
 from probes.inputs.settings import ModelSettings
 from probes.inputs.training_rows import Pair
-from probes.inputs.turns import Turn, Turns
 from probes.model.load import load_base, load_renderer
 from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import rendered_digest

@@ -21,7 +21,7 @@ from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
-from probes.inputs.turns import Turn
+from probes.inputs.rows.turns import Turn
 from probes.result.reading import Outcome, Probe, Reading
 from probes.run.protocol import Listener
 from probes.run.store import ProbeStore

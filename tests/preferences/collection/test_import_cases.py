@@ -6,7 +6,7 @@ from some_rows import TIME, prompts
 
 from common.errors import BadInput
 from preferences.collection.imports import Defaults, read_rows
-from probes.inputs.files import at
+from probes.inputs.files.records import at
 from probes.inputs.training_rows import Reserved
 
 DEFAULTS = Defaults("imported", "a file", "human", "reference")

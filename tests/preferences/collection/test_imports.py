@@ -16,8 +16,8 @@ from preferences.collection.imports import Defaults, ParsedFile, read_rows, read
 from preferences.store.annotations import Vote
 from preferences.store.rows import Kind, row_to_json
 from preferences.store.stores import Stores
+from probes.inputs.rows.turns import Turn, Turns
 from probes.inputs.training_rows import Reserved
-from probes.inputs.turns import Turn, Turns
 
 DEFAULTS = Defaults("imported", "a file", "human", "reference")
 GOOD = {"prompt": "p", "chosen": "c", "rejected": "r"}

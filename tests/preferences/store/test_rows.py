@@ -11,7 +11,7 @@ from some_rows import CERTIFIED, pair, reward, side, talk, turns
 from common.errors import BadInput
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Row, coverage_of, row_from_json, row_to_json
-from probes.inputs.turns import Turn
+from probes.inputs.rows.turns import Turn
 
 
 def sides(chosen: Side, rejected: Side) -> Provenance:

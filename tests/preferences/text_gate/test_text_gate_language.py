@@ -7,7 +7,7 @@ from some_answers import ANSWERS, Text, case_of, everyday
 
 from preferences.text_gate.language_detection import language_of, named, related, script_of
 from preferences.text_gate.layers.language import check
-from probes.inputs.turns import Turn
+from probes.inputs.rows.turns import Turn
 
 PROMPTS = {
     "de": "Wie halte ich Basilikum auf der Fensterbank in der Küche am Leben?",

@@ -17,7 +17,7 @@ from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
 from preferences.text_gate import LAYERS, cases, certify
 from preferences.text_gate.layers.repetition import repeated
-from probes.inputs.turns import plain
+from probes.inputs.rows.turns import plain
 
 GOOD = Text(
     "How do I keep basil alive?",

@@ -11,7 +11,7 @@ from some_answers import Text, everyday, leaked, persona, receipts, refusals, st
 from preferences.text_gate import Case, cases
 from preferences.text_gate.text_vectors import BY_EMBEDDER, BY_WORDS, Array, by_embedder, by_words, unit
 from preferences.text_gate.topic_similarity import FEWEST
-from probes.inputs.turns import Turn
+from probes.inputs.rows.turns import Turn
 
 GENERIC = (
     "I am not sure about that, and you could look it up somewhere or ask a person who knows.",

@@ -9,8 +9,8 @@ from row_cases import CASES
 
 from common.errors import BadInput
 from probes.inputs.prompts import Prompt, check_splits, load_prompts
+from probes.inputs.rows.turns import Turn
 from probes.inputs.training_rows import Reserved
-from probes.inputs.turns import Turn
 
 SYSTEM = "You are a careful helper of a small shop that sells tea, and you answer in one short sentence."
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from probes.inputs.columns import MEANINGFUL, USED
-from probes.inputs.conversation import require_prompt
-from probes.inputs.messages import KEPT, ROLES, turns_of
-from probes.inputs.rows import texts_of
-from probes.inputs.turns import plain
+from probes.inputs.rows.columns import MEANINGFUL, USED
+from probes.inputs.rows.conversation import require_prompt
+from probes.inputs.rows.messages import KEPT, ROLES, turns_of
+from probes.inputs.rows.texts import texts_of
+from probes.inputs.rows.turns import plain
 
 DOC = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = [

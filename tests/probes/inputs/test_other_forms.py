@@ -19,8 +19,8 @@ import pytest
 from pyarrow import orc
 
 from common.errors import BadInput
-from probes.inputs.files import records
-from probes.inputs.other_forms import require_readable
+from probes.inputs.files.other_forms import require_readable
+from probes.inputs.files.records import records
 
 ROWS = [{"prompt": "Is it?", "chosen": "Yes.", "rejected": "No."}, {"prompt": "4?", "chosen": "5", "rejected": "6"}]
 FRAME = pandas.DataFrame(ROWS)

@@ -10,11 +10,11 @@ import tiny
 from pydantic import ValidationError
 
 from common.errors import BadInput
-from probes.inputs.repeated_prompts import removes_prompts, setting_of
-from probes.inputs.rows import Texts, texts_of
+from probes.inputs.rows.repeated_prompts import removes_prompts, setting_of
+from probes.inputs.rows.texts import Texts, texts_of
+from probes.inputs.rows.turns import Turn
 from probes.inputs.settings import DataSettings
 from probes.inputs.sources import read_source
-from probes.inputs.turns import Turn
 
 PAIR = ("chosen", "rejected")
 ASIDE = "\n\nHuman: Is it?\n\nAssistant:"

@@ -6,8 +6,8 @@ import pytest
 from row_cases import BAD, CALL, CASES, GOOD, LONG, TOOL, TOOLS
 
 from common.errors import BadInput
+from probes.inputs.rows.turns import Turn, messages
 from probes.inputs.sources import load_source
-from probes.inputs.turns import Turn, messages
 
 
 def test_every_case_has_an_outcome() -> None:

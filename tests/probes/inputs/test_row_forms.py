@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
-from probes.inputs.rows import Texts, difficulty_of, texts_of
-from probes.inputs.turns import Turn, messages
+from probes.inputs.rows.texts import Texts, difficulty_of, texts_of
+from probes.inputs.rows.turns import Turn, messages
 
 S, U, A, T = "system", "user", "assistant", "tool"
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from common.errors import BadInput
 from probes.inputs.prompts import check_categories, load_prompts
+from probes.inputs.rows.turns import Turn
 from probes.inputs.sources import load_source
 from probes.inputs.training_rows import Pair, check_overlap, order, quotas
-from probes.inputs.turns import Turn
 from testing import simulated_study
 
 SOURCES = {

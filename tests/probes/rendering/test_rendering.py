@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tokenizers_of_all_kinds import CHATML, HEADERS, KINDS, LLAMA, OPENS_A_THOUGHT, TOOLS, byte_level, chatml, wrapped
 
 from common.errors import BadInput
+from probes.inputs.rows.turns import Turn, plain
 from probes.inputs.settings import ModelSettings
 from probes.inputs.training_rows import Pair, load_source
-from probes.inputs.turns import Turn, plain
 from probes.rendering.renderer import Renderer, TokenRow, Unrenderable
 
 CALL = '{"tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {"x": 2}}}]}'

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import BadInput
-from probes.inputs.text import parse_object, require_whole_characters
-from probes.inputs.turns import Turn, Turns
+from probes.inputs.files.text import parse_object, require_whole_characters
+from probes.inputs.rows.turns import Turn, Turns
 
 KEPT = ("tool_calls", "name", "tool_call_id", "reasoning_content")
 """The keys besides role and content that chat templates use, in the order of ``Turn.more``."""

@@ -1,7 +1,7 @@
 """Reads the prompt, the sides and the tools of a row, for sources, `pairs import` and exports.
 
 docs/data.md has the forms, with an example each. A BadInput is a sentence about the row without its place; if it begins
-with "it", the place becomes its subject (``at`` in probes/inputs/files.py).
+with "it", the place becomes its subject (``at`` in probes/inputs/files/records.py).
 """
 
 import json
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import BadInput
-from probes.inputs.columns import PAIR, WHOLE, require_no_other_meaning
-from probes.inputs.conversation import (
+from probes.inputs.rows.columns import PAIR, WHOLE, require_no_other_meaning
+from probes.inputs.rows.conversation import (
     Conversation,
     leading,
     require_answer,
@@ -22,9 +22,9 @@ from probes.inputs.conversation import (
     split_at_prompt,
     with_system,
 )
-from probes.inputs.messages import canonical, turns_of
-from probes.inputs.repeated_prompts import without_prompt
-from probes.inputs.turns import Turn, Turns
+from probes.inputs.rows.messages import canonical, turns_of
+from probes.inputs.rows.repeated_prompts import without_prompt
+from probes.inputs.rows.turns import Turn, Turns
 
 _WHOLE = re.compile(r"([+-]?[0-9]{1,15})(\.0*)?")
 _WRITTEN_OUT = re.compile(

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from common.digests import digest_of, file_digest
 from common.errors import BadInput
-from probes.inputs.other_forms import COLUMNS, raise_lists, require_readable, require_row_per_line, require_rows
-from probes.inputs.tables import SAVED, hub_rows, parquet_rows, saved_rows
-from probes.inputs.text import (
+from probes.inputs.files.other_forms import COLUMNS, raise_lists, require_readable, require_row_per_line, require_rows
+from probes.inputs.files.tables import SAVED, hub_rows, parquet_rows, saved_rows
+from probes.inputs.files.text import (
     GZIP,
     decoded,
     parse_object,
@@ -27,7 +27,7 @@ from probes.inputs.text import (
     unzipped,
     with_line_feeds,
 )
-from probes.inputs.where import Hub, Where
+from probes.inputs.files.where import Hub, Where
 
 Record = dict[str, Any]
 Entry = tuple[int, Record | BadInput]

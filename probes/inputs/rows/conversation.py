@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from common.errors import BadInput
-from probes.inputs.messages import ROLES
-from probes.inputs.turns import Turn, Turns
+from probes.inputs.rows.messages import ROLES
+from probes.inputs.rows.turns import Turn, Turns
 
 Conversation = tuple[Turn, ...]
 Parts = tuple[Conversation, tuple[Conversation, ...]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from common.errors import BadInput
-from probes.inputs.text import parse_object
+from probes.inputs.files.text import parse_object
 
 COLUMNS = {"prompt", "chosen", "rejected", "completion", "conversations", "instruction", "question", "id", "vote"}
 """Columns by which a table or an object is known to hold rows."""

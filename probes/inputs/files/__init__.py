@@ -1,0 +1,1 @@
+"""Files of rows: locations, formats and encodings."""

@@ -1,0 +1,1 @@
+"""Rows as prompts, answers and tools: their forms, and the checks of conversations."""
