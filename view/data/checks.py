@@ -40,7 +40,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Disguised:
+class AATest:
     """One A/A test. ``level``: the error level of its confirmation, None where none was begun."""
 
     turn: int
@@ -57,7 +57,7 @@ class Calibration:
     share: float
     session: Rate
     study: Rate
-    candidates: tuple[Disguised, ...]
+    candidates: tuple[AATest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def calibration(record: SessionRecord) -> Calibration:
         level = _error(row.course) or None
         change = change_of(differences.get(record.study.target))
         found.append(
-            Disguised(
+            AATest(
                 turn=row.turn,
                 change=change,
                 pairs=pairs,

@@ -40,7 +40,7 @@ class Explanation:
     status: str
     reason: str
     target: str
-    disguised: bool
+    is_aa_test: bool
     lane: str
     knob: str | None
     before: Any
@@ -83,7 +83,7 @@ def explain(workspace: Workspace, asked: str) -> Explanation:
         status=decision.status,
         reason=decision.reason,
         target=target,
-        disguised=proposal is not None and proposal.lane == CALIBRATION,
+        is_aa_test=proposal is not None and proposal.lane == CALIBRATION,
         lane=str(row.get("lane") or ""),
         knob=row.get("knob"),
         before=row.get("before"),

@@ -39,7 +39,7 @@ def _head(explanation: Explanation) -> list[str]:
     if explanation.knob:
         move = f"{explanation.knob} {shown(explanation.before)} -> {shown(explanation.after)}"
         lines.append(f"moved     {move} ({explanation.lane})")
-    if explanation.disguised:
+    if explanation.is_aa_test:
         lines.append("          an A/A test: the candidate was the incumbent itself, trained with other seeds")
     if explanation.proposer:
         lines += _columns([("proposed", f"by {plain(explanation.proposer)}: {plain(explanation.hypothesis, 400)}")])
@@ -160,7 +160,7 @@ def _error(explanation: Explanation) -> list[str]:
         ("level", f"{spent.spent:.4g}"),
     ]
     after = f"{spent.after:.4g}"
-    if explanation.disguised:
+    if explanation.is_aa_test:
         after += ", since an A/A test spends nothing of it"
     elif explanation.status == "KEEP":
         after += ", since a KEEP starts a new budget"

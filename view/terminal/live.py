@@ -136,8 +136,8 @@ def cells(decision: DecisionRow) -> tuple[str, str, str, str, str]:
     if decision.turn == 0:
         target = row.get("target")
         return number, decision.status, decision.reason, "", "" if target is None else f"{target:.2f}"
-    disguised = row.get("lane") == CALIBRATION
-    change = "A/A test" if disguised else f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
+    is_aa_test = row.get("lane") == CALIBRATION
+    change = "A/A test" if is_aa_test else f"{row['knob']} {show(row['before'])} -> {show(row['after'])}"
     figure = ""
     if row.get("delta") is not None:
         figure = f"{row['delta']:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"

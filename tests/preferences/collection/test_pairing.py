@@ -59,9 +59,7 @@ def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_ma
         ("DISCARD", "inconclusive", "new"),
     ],
 )
-def test_no_pair_comes_from_a_crash_an_open_decision_or_the_incumbent_in_disguise(
-    status: str, reason: str, kept: str
-) -> None:
+def test_no_pair_comes_from_a_crash_an_open_decision_or_an_aa_test(status: str, reason: str, kept: str) -> None:
     ruling = DecidedPair(id="s1-004", session="s1", status=status, reason=reason, kept=kept, discarded="old")
     assert dpo_rows([answer("a", 9, kept)], [answer("b", 1, "old")], ruling, MAKING) == ()
     assert dpo_rows([answer("a", 9, "new")], [answer("b", 1, "old")], KEEP, MAKING)

@@ -48,7 +48,7 @@ def lying(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 @pytest.fixture(scope="module")
 def loose(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Candidates in disguise, false alarms among them, all of them confirmed."""
+    """A/A tests, false alarms among them, all of them confirmed."""
     return made(tmp_path_factory.mktemp("loose"), nights.LOOSE, world=nights.FLAT, seed=11)
 
 
@@ -86,13 +86,13 @@ def test_the_replicates_are_the_pairs_whose_mean_was_pooled(summing: Night, loos
             assert sorted(deciding) == list(row.comparison["seeds"])
 
 
-def test_screening_and_confirmation_share_no_seed_and_a_disguise_has_its_own(loose: Night) -> None:
+def test_screening_and_confirmation_share_no_seed_and_an_aa_test_has_its_own(loose: Night) -> None:
     workspace, rows = loose
-    disguised = [name for name, row in rows.items() if row.reason in ("calibration", "false_alarm")]
-    assert disguised
-    for name in disguised:
+    aa_tests = [name for name, row in rows.items() if row.reason in ("calibration", "false_alarm")]
+    assert aa_tests
+    for name in aa_tests:
         found = explain(workspace, name)
-        assert found.disguised
+        assert found.is_aa_test
         assert all(one.seed != one.candidate_seed for one in found.replicates)
         assert len({one.seed for one in found.replicates}) == len(found.replicates)
 

@@ -101,7 +101,7 @@ def test_without_a_holdout_the_total_is_the_sum_of_what_was_confirmed(tmp_path: 
     assert "None was made" in section(report(workspace), "Checks at the end")
 
 
-def test_calibration_counts_the_disguised_and_their_false_alarms_with_the_exact_interval(loose: Workspace) -> None:
+def test_calibration_counts_aa_tests_and_their_false_alarms_with_the_exact_interval(loose: Workspace) -> None:
     found = session_figures(record_of(loose)).calibration
     with Ledger(loose.ledger, read_only=True) as ledger:
         rows = ledger.decisions("WHERE turn > 0")
@@ -134,7 +134,7 @@ def test_calibration_adds_up_over_all_sessions_of_the_study(tmp_path: Path) -> N
     assert found.study.candidates == len(rows) > found.session.candidates
 
 
-def test_candidates_in_disguise_are_no_changes_no_lane_and_no_proposer(loose: Workspace) -> None:
+def test_aa_tests_are_no_changes_no_lane_and_no_proposer(loose: Workspace) -> None:
     found = session_figures(record_of(loose))
     made = [row for row in record_of(loose).decisions if row.turn > 0]
     assert len(found.decisions) + len(found.calibration.candidates) == len(made)
@@ -157,7 +157,7 @@ def test_the_error_budget_is_what_each_confirmation_left(tmp_path: Path) -> None
     assert "error left     0.1500 of 0.2" in status_text(session_status(workspace, None))
 
 
-def test_a_disguise_spends_nothing_of_the_night(loose: Workspace) -> None:
+def test_an_aa_test_spends_nothing_of_the_night(loose: Workspace) -> None:
     rows = [row for row in session_figures(record_of(loose)).spendings if row.reason in ("calibration", "false_alarm")]
     assert rows
     assert all(row.before == row.after for row in rows)
@@ -235,7 +235,7 @@ def test_a_round_that_was_interrupted_names_all_that_were_in_flight(tmp_path: Pa
     assert "beta 0.1 -> 0.2, beta 0.1 -> 0.3 were proposed and not decided" in report(workspace)
 
 
-def test_status_counts_retractions_and_the_disguised_apart(lying: Workspace, loose: Workspace) -> None:
+def test_status_counts_retractions_and_aa_tests_apart(lying: Workspace, loose: Workspace) -> None:
     status = session_status(lying, None)
     assert status["decisions"] == {"KEEP": 2, "DISCARD": 1, "CRASH": 0, "RETRACT": 2}
     assert status["incumbent"] == status["start"]
