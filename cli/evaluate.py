@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import AsJson, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
+from cli.exit_codes import on_interrupt
+from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
 from cli.study import load
 from common.errors import BadInput
 from common.printable import print_message
@@ -108,7 +109,7 @@ def evaluate(
 
 
 def _evaluate(request: "Request", runs: Path, as_json: bool) -> None:
-    from agent.workspace.folder import interruptible
+    from common.interrupts import interruptible
     from evaluation.evaluate import evaluate
     from finetune.manifest import require_whole
     from view.report.evaluation import evaluation_data, evaluation_markdown, write_evaluation

@@ -3,9 +3,16 @@
 import errno
 import sqlite3
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
 
 from common.errors import NightlaneError
+from common.files import is_full_disk
 from common.printable import print_message
+
+INTERRUPTED = 130  # what typer gives a KeyboardInterrupt, too
 
 EXIT_CODES = {
     0: "done",
@@ -18,9 +25,20 @@ EXIT_CODES = {
     7: "disk full",
     8: "starting recipe not measurable",
     9: "judge unfit",
-    130: "interrupted (resumable)",
+    INTERRUPTED: "interrupted (resumable)",
 }
 EPILOG = f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}."
+
+
+@contextmanager
+def on_interrupt(message: Callable[[], str]) -> Iterator[None]:
+    """On Ctrl-C, print the message in one line and end with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        signal = f" by {interrupt}" if str(interrupt) else ""
+        print_message(f"nightlane: interrupted{signal}; {message()}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def exit_code(error: Exception) -> int:
@@ -41,7 +59,7 @@ def exit_code(error: Exception) -> int:
 
 def _file_error(error: OSError) -> int:
     """A file or folder of the user that cannot be read or written. An error without a file is a defect of ours."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full_disk(error):
         print_message(
             f"nightlane: the disk is full and {error.filename or 'a file'} cannot be written; free some space"
         )

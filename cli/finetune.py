@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, StudyFile, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
+from cli.exit_codes import on_interrupt
+from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from cli.study import load
 from common.printable import print_message
 
@@ -39,9 +40,9 @@ def finetune(
     """Train the incumbent recipe at full length on reviewed pairs.
 
     Prints the path of the adapter."""
-    from agent.workspace.folder import interruptible, uninterrupted
     from agent.workspace.pair_stores import open_stores
     from cli.recipe_choice import recipe_for
+    from common.interrupts import interruptible, uninterrupted
     from finetune.plan import FinetuneRequest, plan
     from finetune.run import run
     from view.terminal.finetune import manifest_data, plan_text, training

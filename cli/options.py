@@ -1,18 +1,14 @@
-"""What the commands share: options, the workspace, printing of results, and the message after Ctrl-C."""
+"""What the commands share: options, the workspace, and printing of results."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.printable import print_data, print_json, print_message
+from common.printable import print_data, print_json
 
 if TYPE_CHECKING:
     from agent.workspace.folder import Workspace
-
-INTERRUPTED = 130  # the exit code that typer gives a KeyboardInterrupt
 
 WorkspaceFolder = Annotated[
     Path, typer.Option("--workspace", metavar="DIR", help="The folder that holds results.tsv and runs/.")
@@ -46,14 +42,3 @@ def print_result(content: object) -> None:
         print_data(content)
     else:
         print_json(content)
-
-
-@contextmanager
-def on_interrupt(message: Callable[[], str]) -> Iterator[None]:
-    """On Ctrl-C, print the message in one line and end with exit code 130."""
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        signal = f" by {interrupt}" if str(interrupt) else ""
-        print_message(f"nightlane: interrupted{signal}; {message()}")
-        raise typer.Exit(INTERRUPTED) from None

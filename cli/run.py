@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import (
-    AsJson,
-    SessionId,
-    StudyFile,
-    WorkspaceFolder,
-    example,
-    on_interrupt,
-    print_result,
-    workspace_at,
-)
+from cli.exit_codes import on_interrupt
+from cli.options import AsJson, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from cli.study import load
 from common.printable import print_message
 from common.threads import one_thread

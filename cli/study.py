@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import StudyFile, WorkspaceFolder, example, on_interrupt, print_result, workspace_at
+from cli.exit_codes import on_interrupt
+from cli.options import StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import BadInput
 from common.printable import print_message
 

@@ -1,6 +1,7 @@
 """Atomic, durable writes: a file or folder is on the disk completely or not at all."""
 
 import contextlib
+import errno
 import fcntl
 import filecmp
 import os
@@ -13,6 +14,11 @@ from pathlib import Path
 from common.errors import BadInput
 
 ENDING = ".partial"
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether the disk, or the user's share of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_durably(path: Path, text: str) -> None:

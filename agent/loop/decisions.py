@@ -14,8 +14,9 @@ from agent.loop.round import Conclusion
 from agent.loop.survey import Surveyed, closed
 from agent.policy.decision_rule import Terms, Verdict, crash
 from agent.policy.session_statistics import Account, Knowledge, Lessons, account_from
-from agent.workspace.folder import full_disk_reported, uninterrupted
+from agent.workspace.full_disk import full_disk_reported
 from common.digests import digest_of
+from common.interrupts import uninterrupted
 from lanes import Recipe
 from probes.result.comparison import Comparison
 from probes.result.reading import Failure, Outcome, Reading

@@ -11,9 +11,10 @@ from typing import Any
 
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
-from agent.workspace.folder import full_disk_reported, uninterrupted
+from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
+from common.interrupts import uninterrupted
 from preferences.collection.pairing import (
     INDEPENDENT,
     BatchSettings,

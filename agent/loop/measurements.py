@@ -15,9 +15,11 @@ from agent.loop.round import Pair
 from agent.loop.session_log import SessionLog
 from agent.study.load import Study, reload_study
 from agent.study.schema import Budget
-from agent.workspace.folder import Workspace, full_disk_reported, uninterrupted
+from agent.workspace.folder import Workspace
+from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BudgetSpent, DiskFull, StudyChanged
+from common.interrupts import uninterrupted
 from probes.endpoint.spending import Allowance
 from probes.result.comparison import Choice
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading

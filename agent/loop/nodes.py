@@ -25,9 +25,10 @@ from agent.proposers import Chain
 from agent.proposers.context import CALIBRATION
 from agent.proposers.dead_ends import is_machine_fault
 from agent.study.load import Study
-from agent.workspace.folder import full_disk_reported, uninterrupted
+from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BudgetSpent, MissingRequirement
+from common.interrupts import uninterrupted
 from lanes import show
 
 MAX_MACHINE_FAULTS = 3

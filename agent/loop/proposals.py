@@ -8,8 +8,9 @@ from agent.loop.measurements import Measurements
 from agent.loop.seeds import Seeds
 from agent.proposers import Chain, Suggestion
 from agent.proposers.context import CALIBRATION, Search
-from agent.workspace.folder import full_disk_reported, uninterrupted
+from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
+from common.interrupts import uninterrupted
 from lanes import Recipe
 
 AA_HYPOTHESIS = "the incumbent under other seeds, decided on like any other candidate: nothing can be kept"

@@ -24,10 +24,12 @@ from agent.study.load import Study, load_study
 from agent.study.material_check import check_study
 from agent.study.power import require_power
 from agent.study.schema import Budget
-from agent.workspace.folder import Interrupted, Workspace, full_disk_reported, interruptible, uninterrupted
+from agent.workspace.folder import Workspace
+from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BaselineFailed, StudyChanged
 from common.files import set_aside, write_durably
+from common.interrupts import Interrupted, interruptible, uninterrupted
 from lanes import Recipe
 from probes.endpoint.spending import Allowance
 from probes.inputs.settings import RunnerSettings

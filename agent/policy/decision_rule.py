@@ -1,10 +1,10 @@
 """The course of one candidate: screened beside others, then confirmed on fresh seeds, looked at after every replicate.
 
 Screening only chooses whom to confirm and costs nothing of the night's error. A confirmation is a test of its own, on
-seeds that chose nothing: it spends a share of the error that is left, over its looks (boundary.py). Until the first
-KEEP what is spent adds up to less than ``night_error``, and by Bonferroni's inequality that bounds the chance of a
-false one, whatever the number of candidates and however they depend on each other. From then on the night does hold an
-improvement, or has already erred, and each KEEP earns what may be spent until the next, ``later_error``:
+seeds that chose nothing: it spends a share of the error that is left, over its looks (alpha_spending.py). Until the
+first KEEP what is spent adds up to less than ``night_error``, and by Bonferroni's inequality that bounds the chance of
+a false one, whatever the number of candidates and however they depend on each other. From then on the night does hold
+an improvement, or has already erred, and each KEEP earns what may be spent until the next, ``later_error``:
 alpha-investing (Foster & Stine 2008).
 """
 

@@ -1,20 +1,16 @@
 """The workspace: the folder that holds results.tsv and runs/, one session at a time."""
 
-import errno
 import fcntl
 import os
 import shlex
-import signal
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TextIO
 
-from common.errors import BadInput, DiskFull, WorkspaceBusy
+from common.errors import BadInput, WorkspaceBusy
 
 
 @dataclass(frozen=True)
@@ -95,80 +91,3 @@ class Workspace:
         except OSError:
             return None
         return None
-
-
-@contextmanager
-def full_disk_reported(workspace: Workspace) -> Iterator[None]:
-    """Turn "no space left" from files or SQLite into DiskFull."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise _full(workspace) from None
-    except sqlite3.OperationalError as error:
-        if "full" not in str(error) and "disk I/O" not in str(error):
-            raise
-        raise _full(workspace) from None
-
-
-def _full(workspace: Workspace) -> DiskFull:
-    return DiskFull(
-        f"the disk of {workspace.root} is full and nothing more can be written; free some space, then: "
-        f"{workspace.resume_command}"
-    )
-
-
-ENDED_BY = {
-    signal.SIGINT: "Ctrl-C",
-    signal.SIGTERM: "SIGTERM",
-    signal.SIGHUP: "SIGHUP, since its terminal was closed: a session in tmux or under nohup survives that",
-}
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal ended the command; the text says which, for a person."""
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal (SIGHUP) raise Interrupted in the main thread, except inside
-    ``uninterrupted``. Under nohup, SIGHUP stays ignored.
-
-    If a library swallows the exception (imports of C extensions do), the next ``uninterrupted`` block raises it again.
-    """
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        repeated, _Deferred.pending = _Deferred.pending is not None, Interrupted(ENDED_BY[signal.Signals(number)])
-        if not _Deferred.depth and (
-            not repeated or number == signal.SIGINT
-        ):  # a shell and the kernel send theirs twice
-            raise _Deferred.pending
-
-    _Deferred.pending = None
-    handled = [number for number in ENDED_BY if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, on_signal) for number in handled}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Finish the current write: an interrupt inside the block is raised at its end."""
-    _Deferred.depth += 1
-    try:
-        yield
-    finally:
-        _Deferred.depth -= 1
-    if _Deferred.pending and not _Deferred.depth:
-        raise _Deferred.pending
-
-
-class _Deferred:
-    """A process has one main thread and one pair of signal handlers, so this is process-wide state."""
-
-    depth = 0
-    pending: Interrupted | None = None

@@ -9,7 +9,7 @@ from preferences.certify.certificate import Certificate
 from preferences.code_gate import Contract, Sandboxes, certify
 from preferences.store.annotations import AnnotatedRow, Certification, text_digest, usable_rows
 from preferences.store.rows import Row
-from preferences.text_gate import Case
+from preferences.text_gate import AnswerUnderTest
 from preferences.text_gate.layers.refusal import declines
 from probes.inputs.rows.turns import plain
 
@@ -43,9 +43,9 @@ def certify_program(row: AnnotatedRow, contract: Contract, sandboxes: Sandboxes)
     return RowCertificate(row, certify(chosen.source, contract, row.sides[0].origin, sandboxes, refused=refused))
 
 
-def certify_answer(case: Case) -> RowCertificate:
+def certify_answer(answer: AnswerUnderTest) -> RowCertificate:
     """The chosen answer through the text gate."""
-    return RowCertificate(case.row, text_gate.certify(case))
+    return RowCertificate(answer.row, text_gate.certify(answer))
 
 
 def stored_certification(certified: RowCertificate, time: str) -> Certification:

@@ -21,7 +21,7 @@ from preferences.code_gate import Sandboxes, load_contracts
 from preferences.store.annotations import usable_rows
 from preferences.store.rows import Kind, Row, kind_of
 from preferences.store.stores import Stores
-from preferences.text_gate import cases
+from preferences.text_gate import answers_under_test
 from probes.inputs.training_rows import Reserved
 from probes.model.embedding import load_embedder
 from sandbox import SandboxUnavailable
@@ -91,7 +91,7 @@ def certify_texts(stores: Stores, kind: str, progress: Progress, embedder: str |
     store = _store_of_pairs(kind)
     rows = stores.read(store)
     embed = load_embedder(embedder, Path()) if embedder and any(row.used for row in rows) else None
-    answers = cases(rows, embed)
+    answers = answers_under_test(rows, embed)
     if not answers:
         raise BadInput(
             f"{stores.path(store)} has no row in use for the text gate, which skips rows that the code gate has "

@@ -1,9 +1,9 @@
 """The text gate: certifies that an answer in words may be a chosen side before a model is trained on it.
 
-    for case in cases(rows):              # the pairs of one store, which are compared with each other
-        certificate = certify(case)
-        certificate.certified             # True only when all eight layers passed
-        certificate.reason                # else which layers refused it, and the passage or row that failed
+    for answer in answers_under_test(rows):    # of the pairs of one store, which are compared with each other
+        certificate = certify(answer)
+        certificate.certified                  # True only when all layers passed
+        certificate.reason                     # else which layers refused it, and the passage or row that failed
 
     1 components      it has a score or components; each component is at least 5 and the score at least 7, of 10
     2 critical        no critical failure
@@ -15,21 +15,21 @@
     8 near_duplicate  not nearly the rejected side, nor the answer of an earlier row to another prompt
 
 All layers run, even after one has refused, so that `catches` can count what each layer alone caught. Only topic may use
-a model, when `cases` gets an embedder. Nothing is random: the same set gives the same certificates.
+a model, when `answers_under_test` gets an embedder. Nothing is random: the same set gives the same certificates.
 """
 
 from common.digests import digest_of
 from preferences.certify.certificate import Certificate
 from preferences.store.rows import text_to_json
-from preferences.text_gate.answer_under_test import Case, cases
+from preferences.text_gate.answer_under_test import AnswerUnderTest, answers_under_test
 from preferences.text_gate.layers import LAYERS
 
-__all__ = ["LAYERS", "Case", "cases", "certify"]
+__all__ = ["LAYERS", "AnswerUnderTest", "answers_under_test", "certify"]
 
 
-def certify(case: Case) -> Certificate:
-    """The chosen side of a row through all eight layers; a mechanically made one is refused before any layer."""
-    origin = case.side.origin
-    receipts = () if origin == "mechanical" else tuple(check(case) for check in LAYERS.values())
-    digest = digest_of(text_to_json(case.row.texts[0]))
-    return Certificate("text", digest, case.against, origin, 0, receipts)
+def certify(answer: AnswerUnderTest) -> Certificate:
+    """The chosen side of a row through all layers; a mechanically made one is refused before any layer."""
+    origin = answer.side.origin
+    receipts = () if origin == "mechanical" else tuple(check(answer) for check in LAYERS.values())
+    digest = digest_of(text_to_json(answer.row.texts[0]))
+    return Certificate("text", digest, answer.against, origin, 0, receipts)

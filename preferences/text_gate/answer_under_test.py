@@ -1,4 +1,4 @@
-"""The case that the layers check: the chosen side of a row, and how it compares with the other rows of its set."""
+"""What the layers check: the chosen side of a row, and how it compares with the other rows of its set."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from probes.inputs.rows.turns import plain
 
 
 @dataclass(frozen=True)
-class Case:
+class AnswerUnderTest:
     """A row, flipped if its votes say so. nearness: how near its chosen side is to its own prompt and to another of the
     set. repeat: the earlier row that it repeats. against: the digest of prompt, rejected side and set."""
 
@@ -53,14 +53,14 @@ class Case:
         return self.row.scores[0]
 
 
-def cases(rows: Iterable[AnnotatedRow], embed: Embed | None = None) -> tuple[Case, ...]:
+def answers_under_test(rows: Iterable[AnnotatedRow], embed: Embed | None = None) -> tuple[AnswerUnderTest, ...]:
     """The pairs in use, each compared with all of them. Rows that the code gate has judged are left out. ``embed``: its
     vectors show what a text is about; without it, the words of the text do."""
     used = [row for row in usable_rows(rows) if (row.receipt or {}).get("gate") != "code"]
     nearness_of, repeat_of = nearness(used, embed), repeats(used)
     rows_digest = digest_of(sorted([row.id, row.flipped] for row in used))
     return tuple(
-        Case(
+        AnswerUnderTest(
             row=row,
             nearness=nearness_of[row.id],
             repeat=repeat_of.get(row.id),

@@ -16,9 +16,8 @@ from commands import nightlane
 
 from agent.study import material_check
 from agent.workspace.folder import Workspace
-from cli.exit_codes import EXIT_CODES
+from cli.exit_codes import EXIT_CODES, on_interrupt
 from cli.main import app, main
-from cli.options import on_interrupt
 from cli.run import _interrupted
 from cli.study import check
 from testing import simulated_study

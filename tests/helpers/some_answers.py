@@ -13,7 +13,7 @@ from labs.persona.sources import pairs
 from preferences.certify.receipt import Receipt
 from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
-from preferences.text_gate import Case, cases, certify
+from preferences.text_gate import AnswerUnderTest, answers_under_test, certify
 from probes.inputs.duplicates import Wordings
 from probes.inputs.rows.turns import Turns
 
@@ -40,15 +40,15 @@ def standing(text: Text, number: int = 0) -> AnnotatedRow:
     return AnnotatedRow(pair(number, prompt=text.prompt, texts=texts, scores=(text.score, None), provenance=provenance))
 
 
-def case_of(text: Text) -> Case:
-    """A row as the only one of its set."""
-    return cases([standing(text)])[0]
+def answer_of(text: Text) -> AnswerUnderTest:
+    """The answer of a row that is the only one of its set."""
+    return answers_under_test([standing(text)])[0]
 
 
 def receipts(texts: Sequence[Text]) -> list[Mapping[str, Receipt]]:
     """The receipts of each row of a set, by layer."""
     rows = [standing(text, number) for number, text in enumerate(texts)]
-    return [{receipt.layer: receipt for receipt in certify(case).receipts} for case in cases(rows)]
+    return [{receipt.layer: receipt for receipt in certify(answer).receipts} for answer in answers_under_test(rows)]
 
 
 def refusals(texts: Sequence[Text]) -> list[tuple[str, ...]]:

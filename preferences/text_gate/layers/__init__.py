@@ -1,9 +1,10 @@
-"""The eight layers in order. To add one, add a file with a `check`, an entry here, and its name in GATES."""
+"""The layers in order. To add one, add a file with a `check`, an entry here, and its name in GATES of
+preferences/certify/certificate.py."""
 
 from collections.abc import Callable
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.answer_under_test import AnswerUnderTest
 from preferences.text_gate.layers import (
     components,
     critical,
@@ -15,7 +16,7 @@ from preferences.text_gate.layers import (
     topic,
 )
 
-LAYERS: dict[str, Callable[[Case], Receipt]] = {
+LAYERS: dict[str, Callable[[AnswerUnderTest], Receipt]] = {
     "components": components.check,
     "critical": critical.check,
     "topic": topic.check,

@@ -8,16 +8,16 @@ A score on another scale than 0 to 10 (0.9 of 1, 4 of 5) looks like a low one an
 """
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.answer_under_test import AnswerUnderTest
 
 LEAST = 5.0
 LEAST_SCORE = 7.0
 _NO_COMPONENTS = ("pass", "judge_overall", "pass_spread")
 
 
-def check(case: Case) -> Receipt:
+def check(answer: AnswerUnderTest) -> Receipt:
     """An answer with neither a score nor a component is refused, too."""
-    score, marks = case.score, _marks(case)
+    score, marks = answer.score, _marks(answer)
     figures = {"components": float(len(marks))}
     figures |= {"least": min(marks.values())} if marks else {}
     figures |= {"score": score} if score is not None else {}
@@ -25,9 +25,9 @@ def check(case: Case) -> Receipt:
     return Receipt("components", not failing, figures, failing)
 
 
-def _marks(case: Case) -> dict[str, float]:
-    marks = {name: float(mark) for name, mark in sorted(case.side.figures.items()) if name not in _NO_COMPONENTS}
-    shares = case.score is not None and case.score > 1 and all(0 <= mark <= 1 for mark in marks.values())
+def _marks(answer: AnswerUnderTest) -> dict[str, float]:
+    marks = {name: float(mark) for name, mark in sorted(answer.side.figures.items()) if name not in _NO_COMPONENTS}
+    shares = answer.score is not None and answer.score > 1 and all(0 <= mark <= 1 for mark in marks.values())
     return {} if shares else marks
 
 

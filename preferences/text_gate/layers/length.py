@@ -5,15 +5,15 @@ not matter, so a difference of at most SLACK characters passes.
 """
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.answer_under_test import AnswerUnderTest
 
 MOST = 3.0
 SLACK = 40
 
 
-def check(case: Case) -> Receipt:
+def check(answer: AnswerUnderTest) -> Receipt:
     """Lengths are in characters, without white space at the ends."""
-    chosen, rejected = len(case.chosen.strip()), len(case.rejected.strip())
+    chosen, rejected = len(answer.chosen.strip()), len(answer.rejected.strip())
     ratio = chosen / max(1, rejected)
     passed = abs(chosen - rejected) <= SLACK or 1 / MOST <= ratio <= MOST
     failing = (

@@ -2,14 +2,14 @@
 row to another prompt, and the row does not repeat an earlier row."""
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.answer_under_test import AnswerUnderTest
 from preferences.text_gate.duplicate_rows import shingle_similarity
 from probes.inputs.duplicates import NEAR, Wording
 
 
-def check(case: Case) -> Receipt:
+def check(answer: AnswerUnderTest) -> Receipt:
     """Similarities from 0 to 1, of the shingles of three words (probes/inputs/duplicates.py)."""
-    rejected, repeat = shingle_similarity(Wording.of(case.chosen), Wording.of(case.rejected)), case.repeat
+    rejected, repeat = shingle_similarity(Wording.of(answer.chosen), Wording.of(answer.rejected)), answer.repeat
     figures = {"rejected": round(rejected, 4), "earlier": round(repeat.similarity, 4) if repeat else 0.0}
     failing = []
     if rejected >= NEAR:

@@ -9,7 +9,7 @@ import re
 
 from common.wording import one_line
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.answer_under_test import AnswerUnderTest
 from probes.scoring.execution.answer_parts import refusal
 
 _TASKS = (
@@ -52,6 +52,6 @@ def declines(answer: str) -> str:
     return more[0].strip() if more else refusal(_HARMLESS.sub("", text))
 
 
-def check(case: Case) -> Receipt:
-    words = declines(case.chosen)
+def check(answer: AnswerUnderTest) -> Receipt:
+    words = declines(answer.chosen)
     return Receipt("refusal", not words, {"refuses": float(bool(words))}, repr(one_line(words, 80)) if words else "")

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.answer_under_test import AnswerUnderTest
 
 MOST: dict[str, float] = {"repeated": 0.15, "commonest_pair": 0.20, "line_characters": 0.20, "lines": 0.30}
 PASSAGE = 5
@@ -24,10 +24,10 @@ SHORTEST = {"characters": 250, "lines": 10}
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
-def check(case: Case) -> Receipt:
+def check(answer: AnswerUnderTest) -> Receipt:
     """Counts the characters of words, without spaces and punctuation."""
-    words = [word.casefold() for word in _WORD.findall(case.chosen)]
-    lines = [" ".join(_WORD.findall(line)).casefold() for line in case.chosen.splitlines() if _WORD.search(line)]
+    words = [word.casefold() for word in _WORD.findall(answer.chosen)]
+    lines = [" ".join(_WORD.findall(line)).casefold() for line in answer.chosen.splitlines() if _WORD.search(line)]
     again, (pair, times) = repeated(words, PASSAGE), commonest(words)
     later = [line for line, times in Counter(lines).items() for _ in range(times - 1)]
     figures = {
@@ -35,7 +35,7 @@ def check(case: Case) -> Receipt:
         "commonest_pair": _share(times * len(pair.replace(" ", "")), words),
         "line_characters": _share(sum(len(line.replace(" ", "")) for line in later), words),
         "lines": len(later) / max(SHORTEST["lines"], len(lines)),
-        "compression": _compression(case.chosen),
+        "compression": _compression(answer.chosen),
     }
     quoted = {"repeated": _passage(words, again), "commonest_pair": pair}
     failing = [

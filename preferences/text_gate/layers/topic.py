@@ -2,12 +2,12 @@
 
 from common.wording import one_line
 from preferences.certify.receipt import Receipt
-from preferences.text_gate.answer_under_test import Case
+from preferences.text_gate.answer_under_test import AnswerUnderTest
 
 
-def check(case: Case) -> Receipt:
+def check(answer: AnswerUnderTest) -> Receipt:
     """told_apart: whether the answers of the set distinguish its prompts. If they do not, nothing is refused."""
-    near = case.nearness
+    near = answer.nearness
     figures = {
         "own": round(near.own, 4),
         "other": round(near.other, 4),

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.workspace.folder import Interrupted, interruptible, uninterrupted
+from common.interrupts import Interrupted, interruptible, uninterrupted
 from testing import simulated_study
 
 ROOT = Path(__file__).parents[3]
@@ -69,7 +69,7 @@ class Night:
 def test_a_closed_terminal_ends_a_night_that_can_be_resumed(tmp_path: Path) -> None:
     night = Night(tmp_path, ignoring=False)
     assert night.close_window_once(lambda: "NOISE" in night.log) == 130
-    assert "INTERRUPTED by SIGHUP, since its terminal was closed: a night in tmux or under nohup outlives" in night.log
+    assert "INTERRUPTED by SIGHUP, since its terminal was closed: a session in tmux" in night.log
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
         assert (row := ledger.session()) is not None
         assert row.finished is None

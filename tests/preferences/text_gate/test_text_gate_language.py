@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from some_answers import ANSWERS, Text, case_of, everyday
+from some_answers import ANSWERS, Text, answer_of, everyday
 
 from preferences.text_gate.language_detection import language_of, named, related, script_of
 from preferences.text_gate.layers.language import check
@@ -21,7 +21,7 @@ ENGLISH = "Give it the sunniest window that you have, and water it when the top 
 
 
 def failing(prompt: str, chosen: str) -> str:
-    return check(case_of(Text(prompt, chosen, "no"))).failing
+    return check(answer_of(Text(prompt, chosen, "no"))).failing
 
 
 @pytest.mark.parametrize("code", ANSWERS)
@@ -42,7 +42,7 @@ def test_an_answer_in_the_language_of_its_prompt_passes(code: str) -> None:
 
 
 def test_no_everyday_answer_is_in_another_language_than_its_prompt() -> None:
-    assert not [text for text in everyday() if check(case_of(text)).failing]
+    assert not [text for text in everyday() if check(answer_of(text)).failing]
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_of_a_few_words_nothing_is_said(answer: str) -> None:
 def test_what_the_user_says_last_counts_and_not_the_language_of_the_system() -> None:
     asked = (Turn("system", "You are a helpful assistant and answer in a friendly way."), Turn("user", PROMPTS["de"]))
     text = Text(asked, (Turn("assistant", ANSWERS["de"]),), (Turn("assistant", "nein"),))
-    assert not check(case_of(text)).failing
-    assert check(case_of(replace(text, chosen=(Turn("assistant", ENGLISH),)))).failing
+    assert not check(answer_of(text)).failing
+    assert check(answer_of(replace(text, chosen=(Turn("assistant", ENGLISH),)))).failing
     told = (Turn("system", "Always answer in English, whatever language the user writes."), Turn("user", PROMPTS["de"]))
-    assert not check(case_of(replace(text, prompt=told, chosen=(Turn("assistant", ENGLISH),)))).failing
+    assert not check(answer_of(replace(text, prompt=told, chosen=(Turn("assistant", ENGLISH),)))).failing
 
 
 def test_languages_are_told_by_code_and_named_in_english() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from some_answers import Text, case_of, everyday, receipts, standing
+from some_answers import Text, answer_of, everyday, receipts, standing
 from some_rows import pair, side
 
 from preferences.certify.certificate import GATES, Certificate
@@ -15,7 +15,7 @@ from preferences.certify.receipt import Receipt
 from preferences.code_gate import LAYERS as CODE_LAYERS
 from preferences.store.annotations import AnnotatedRow
 from preferences.store.provenance import Provenance
-from preferences.text_gate import LAYERS, cases, certify
+from preferences.text_gate import LAYERS, answers_under_test, certify
 from preferences.text_gate.layers.repetition import repeated
 from probes.inputs.rows.turns import plain
 
@@ -27,11 +27,11 @@ GOOD = Text(
 
 
 def receipt(layer: str, text: Text = GOOD, **changes: Any) -> Receipt:
-    return LAYERS[layer](case_of(replace(text, **changes)))
+    return LAYERS[layer](answer_of(replace(text, **changes)))
 
 
 def test_a_good_answer_passes_all_layers_with_figures() -> None:
-    certificate = certify(case_of(GOOD))
+    certificate = certify(answer_of(GOOD))
     assert certificate.certified, certificate.reason
     assert [one.layer for one in certificate.receipts] == list(LAYERS)
     assert all(one.figures for one in certificate.receipts)
@@ -42,7 +42,9 @@ def test_the_names_of_the_layers_are_those_of_the_gates() -> None:
 
 
 def test_all_layers_run_after_one_that_refused() -> None:
-    certificate = certify(case_of(replace(GOOD, score=2.0, critical=("empty",), chosen="I'm sorry, but I can't help.")))
+    certificate = certify(
+        answer_of(replace(GOOD, score=2.0, critical=("empty",), chosen="I'm sorry, but I can't help."))
+    )
     assert len(certificate.receipts) == 8
     assert certificate.failed == ("components", "critical", "length", "refusal")
     assert Certificate.from_json(certificate.as_json()) == certificate
@@ -51,14 +53,14 @@ def test_all_layers_run_after_one_that_refused() -> None:
 def test_what_is_mechanical_is_refused_unseen() -> None:
     sides = Provenance((side("mechanical"), side()), "", "", "harvest-1", "k")
     flipped = pair(0, "preference", provenance=replace(sides, sides=sides.sides[::-1]))
-    certificate = certify(cases([AnnotatedRow(flipped, flipped=True)])[0])
+    certificate = certify(answers_under_test([AnnotatedRow(flipped, flipped=True)])[0])
     assert (certificate.certified, certificate.receipts) == (False, ())
     assert "mechanical transformation" in certificate.reason
 
 
 def test_a_flipped_row_is_looked_at_as_it_stands() -> None:
     one = replace(standing(GOOD), flipped=True)
-    (case,) = cases([one])
+    (case,) = answers_under_test([one])
     assert (case.chosen, case.rejected) == (GOOD.rejected, GOOD.chosen)
     assert certify(case).failed == ("components",)
     assert "it was not judged" in certify(case).reason
@@ -66,7 +68,7 @@ def test_a_flipped_row_is_looked_at_as_it_stands() -> None:
 
 def test_rows_out_of_use_are_no_part_of_the_set() -> None:
     rows = [replace(standing(text, number), dropped=number == 1) for number, text in enumerate(everyday()[:5])]
-    found = cases(rows)
+    found = answers_under_test(rows)
     assert len(found) == 4
     assert found[0].nearness.prompts == 4
 

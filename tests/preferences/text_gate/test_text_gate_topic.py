@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from some_answers import Text, everyday, leaked, persona, receipts, refusals, standing
 
-from preferences.text_gate import Case, cases
+from preferences.text_gate import AnswerUnderTest, answers_under_test
 from preferences.text_gate.text_vectors import BY_EMBEDDER, BY_WORDS, Array, by_embedder, by_words, unit
 from preferences.text_gate.topic_similarity import FEWEST
 from probes.inputs.rows.turns import Turn
@@ -136,10 +136,10 @@ def test_a_set_of_too_few_prompts_is_not_measured() -> None:
 def test_the_order_of_the_rows_changes_no_figure() -> None:
     rows = [standing(text, number) for number, text in enumerate(everyday())]
 
-    def measured(found: tuple[Case, ...]) -> dict[str, tuple[float, float]]:
+    def measured(found: tuple[AnswerUnderTest, ...]) -> dict[str, tuple[float, float]]:
         return {case.row.id: (round(case.nearness.own, 4), round(case.nearness.other, 4)) for case in found}
 
-    assert measured(cases(rows)) == measured(cases(rows[::-1]))
+    assert measured(answers_under_test(rows)) == measured(answers_under_test(rows[::-1]))
 
 
 def test_conversations_are_compared_by_all_that_is_said_before_the_answer() -> None:
@@ -192,6 +192,6 @@ def test_with_an_embedder_that_knows_the_topics_every_leak_is_caught_and_nothing
     moved = list(texts)
     for place in (3, 11, 24, 38):
         moved[place] = given(texts[place], texts[(place + 1) % 40], both)
-    found = cases([standing(text, number) for number, text in enumerate(moved)], subjects)
+    found = answers_under_test([standing(text, number) for number, text in enumerate(moved)], subjects)
     assert [place for place, case in enumerate(found) if case.nearness.leaked] == [3, 11, 24, 38]
     assert by_embedder(subjects, *([str(text.prompt) for text in texts] for _ in range(3))).bounds is BY_EMBEDDER

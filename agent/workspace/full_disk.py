@@ -1,0 +1,33 @@
+"""A session whose disk is full ends with DiskFull, which says how to resume."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agent.workspace.folder import Workspace
+from common.errors import DiskFull
+from common.files import is_full_disk
+
+
+@contextmanager
+def full_disk_reported(workspace: Workspace) -> Iterator[None]:
+    """DiskFull in place of "no space left" from files, and of a full or failing disk from SQLite."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        raise _disk_full(workspace, "is full", "free some space") from None
+    except sqlite3.OperationalError as error:
+        if "full" in str(error):
+            raise _disk_full(workspace, "is full", "free some space") from None
+        if "disk I/O" in str(error):  # SQLite says this of a disk that is full, too
+            raise _disk_full(workspace, "failed or is full", "check it and free some space") from None
+        raise
+
+
+def _disk_full(workspace: Workspace, state: str, remedy: str) -> DiskFull:
+    return DiskFull(
+        f"the disk of {workspace.root} {state} and nothing more can be written; {remedy}, then: "
+        f"{workspace.resume_command}"
+    )
