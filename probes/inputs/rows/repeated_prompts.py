@@ -1,8 +1,8 @@
-"""Plain answers that begin with their prompt: whether it is taken off.
+"""Removes the prompt from plain answers that begin with it.
 
-In a dialogue written as one text, the answer is what follows the prompt. A function whose header is the prompt is the
-answer as a whole, and to a prompt "Hi" an answer may begin with "His". Which it is can be known only of a dialogue
-that ends with the assistant's name. Of any other prompt, ``[data] prompt_in_answers`` says it.
+In a dialogue that is one text, the answer follows the prompt. But a function is a whole answer although it begins with
+the header in the prompt, and an answer to "Hi" may begin with "His". Only a dialogue that ends with the assistant's
+name is unambiguous. For any other prompt, ``[data] prompt_in_answers`` decides.
 """
 
 import re
