@@ -16,7 +16,7 @@ def sandbox(as_json: AsJson = False) -> None:
     """Attack the sandbox with hostile programs and time ordinary ones.
 
     Exit code 1 if an attack succeeds."""
-    from bench.sandbox.sandbox import main
+    from bench.sandbox import main
 
     raise typer.Exit(main(as_json))
 

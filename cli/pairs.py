@@ -108,7 +108,7 @@ def import_pairs(
 
     Names every bad row. Importing a file twice changes nothing."""
     from agent.workspace.pair_stores import import_file, open_stores
-    from preferences.collection.imports import Defaults
+    from preferences.collection.import_rows import Defaults
     from preferences.store.provenance import origin_of
     from view.pairs.listing import import_data, import_text
 

@@ -12,7 +12,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from agent.ledger.columns import DEFINITIONS
+from agent.ledger.result_columns import DEFINITIONS
 from agent.policy.settings import Policy
 from agent.study.schema import Budget, ProposerSettings, StudyFile, Target
 from cli.exit_codes import EXIT_CODES
@@ -34,7 +34,7 @@ from probes.inputs.settings import (
 )
 from probes.run.failures import MEANINGS
 from probes.scoring import SCORERS
-from view.report.reasons import WORDS
+from view.reasons import WORDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 GENERATED = "<!-- Written by python -m cli.reference; edit the code instead. -->"

@@ -44,7 +44,7 @@ def run(
     A session proposes changes of the recipe, tests them in short training runs and keeps the confirmed ones. Prints the
     path of the report."""
     one_thread()
-    from agent.loop.start import Overrides, begin
+    from agent.loop.begin_or_resume import Overrides, begin
     from view.terminal.live import watching
 
     loaded = load(study)
@@ -68,7 +68,7 @@ def resume(
 
     No decision is lost or made twice. Prints the path of the report."""
     one_thread()
-    from agent.loop.start import Overrides, resume
+    from agent.loop.begin_or_resume import Overrides, resume
     from view.terminal.live import watching
 
     folder = workspace_at(workspace)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from agent.ledger.columns import HEADER
+from agent.ledger.result_columns import HEADER
 from agent.ledger.results_sheet import decoded, one_line, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace

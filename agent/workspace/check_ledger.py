@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.ledger.columns import COLUMNS
 from agent.ledger.file import (
     holds_sessions,
     lost_sessions,
@@ -18,6 +17,7 @@ from agent.ledger.file import (
     unfinished_repair_message,
 )
 from agent.ledger.repair import finish_salvage, salvage
+from agent.ledger.result_columns import COLUMNS
 from agent.ledger.results_sheet import one_line, row_text
 from agent.workspace.file_status import UNREADABLE, FileStatus
 from agent.workspace.folder import Workspace

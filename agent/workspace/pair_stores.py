@@ -27,7 +27,7 @@ from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt, load_prompts
 
 if TYPE_CHECKING:
-    from preferences.collection.imports import Defaults
+    from preferences.collection.import_rows import Defaults
     from preferences.store.audit import Audit
     from probes.inputs.rows.texts import BadRow
 
@@ -110,7 +110,7 @@ def import_file(
 
     ``prompt_in_answers``: whether plain answers lose the prompt that they begin with, "remove" or "keep".
     """
-    from preferences.collection.imports import read_rows, read_votes
+    from preferences.collection.import_rows import read_rows, read_votes
     from probes.inputs.files.records import unit_of
     from probes.inputs.files.where import located
     from probes.inputs.rows.repeated_prompts import setting_of

@@ -16,7 +16,7 @@ import numpy
 import tomli_w
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from bench.decisions.night import CATEGORIES, PROMPTS, Landscape, Night

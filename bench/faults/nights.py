@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import agent.loop.start
+import agent.loop.begin_or_resume
 from bench.faults.observe import VARYING_COLUMNS, Observed, lines_of, read_tables, rows_of, without_times
 from bench.faults.scenario import Command, Run, Scenario, nightlane
 from bench.faults.supervisor import ProcessResult
@@ -54,7 +54,7 @@ def _use_world(effect: Effect, noise: float = 0.3, answering: bool = False, widt
     def use() -> None:
         world = EffectWorld(effect_or_divergence, noise, f"faults {noise}")
         kind = AnsweringRunner if answering else SimulatedRunner
-        agent.loop.start.open_runner = lambda study, workspace, *_: kind(
+        agent.loop.begin_or_resume.open_runner = lambda study, workspace, *_: kind(
             study.material, ProbeStore(workspace.runs), world=world, width=width
         )
 

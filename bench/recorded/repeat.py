@@ -17,7 +17,7 @@ from pathlib import Path
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace

@@ -26,7 +26,7 @@ from pathlib import Path
 from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Reading
@@ -34,7 +34,7 @@ from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 from testing.simulated_study import study_text, write_study
 from view.data.session_record import load_record
-from view.report.markdown import table
+from view.markdown import table
 from view.report.report import report_markdown, write_report
 from view.terminal.status import session_status
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from common.clock import now
 from common.errors import BadInput, MissingRequirement
-from common.extras import require_extra
+from common.optional_dependencies import require_extra
 from preferences.certify.certificate import Gate
 from preferences.certify.certify_rows import (
     RowCertificate,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace

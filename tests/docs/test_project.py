@@ -17,11 +17,6 @@ def test_every_package_is_installed_and_typed() -> None:
         assert (package / "py.typed").exists(), package
 
 
-def test_the_addresses_of_the_project_are_files_of_the_repository() -> None:
-    for target in PROJECT["project"]["urls"].values():
-        assert (ROOT / target).exists()
-
-
 def test_a_commit_is_checked_as_make_check_does() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)

@@ -14,7 +14,7 @@ import pytest
 import typer
 from commands import nightlane
 
-from agent.ledger.columns import COLUMNS
+from agent.ledger.result_columns import COLUMNS
 from agent.policy.settings import Policy
 from cli.exit_codes import EXIT_CODES
 from cli.main import app

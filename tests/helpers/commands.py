@@ -25,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
-    "agent.loop.start",
+    "agent.loop.begin_or_resume",
     "agent.proposers.llm",
     "agent.proposers.thompson",
     "agent.proposers.tpe",

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from worlds import study_of
 
+from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.harvest import HARVEST
-from agent.loop.start import Overrides, begin, resume
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -62,7 +62,7 @@ def night(study: Study, workspace: Path, world: EffectWorld | None = None, stop:
 
 def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
     runner = Answering(study, workspace, EffectWorld(orders, NOISE))
-    monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: runner)
+    monkeypatch.setattr("agent.loop.begin_or_resume.open_runner", lambda *_: runner)
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)
     return runner

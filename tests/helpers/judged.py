@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from agent.ledger.tables import DecisionRow
+from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.session_log import Watcher
-from agent.loop.start import Overrides, begin, resume
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint import retry as patience
@@ -152,7 +152,9 @@ class RunnerHere:
 
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sessions train in this process."""
-    monkeypatch.setattr("agent.loop.start.open_runner", lambda study, where, _: RunnerHere(study.material, where.runs))
+    monkeypatch.setattr(
+        "agent.loop.begin_or_resume.open_runner", lambda study, where, _: RunnerHere(study.material, where.runs)
+    )
 
 
 class Watching(PlainWatcher):

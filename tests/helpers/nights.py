@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import Any
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe

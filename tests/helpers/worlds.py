@@ -7,7 +7,7 @@ import pytest
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow
-from agent.loop.start import Overrides, begin, resume
+from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.run.store import ProbeStore
@@ -50,6 +50,8 @@ def looks(decision: DecisionRow) -> list[dict[str, Any]]:
 
 
 def go_on(study: Study, workspace: Path, world: EffectWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.loop.start.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2))
+    monkeypatch.setattr(
+        "agent.loop.begin_or_resume.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2)
+    )
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 import pytest
 from jailed import BACKENDS
 
-from bench.sandbox.sandbox import Cost, Report, text
+from bench.sandbox import Cost, Report, text
 from sandbox import Execution, Limits, Program, Raised, Returned, SandboxBroken, decode, encode
 from testing.attacks import ATTACKS, Attack
 from testing.hostile_answers import Judged

@@ -10,7 +10,7 @@ from agent.policy.alpha_spending import levels
 from agent.study.load import Study
 from agent.study.power import advice, analyse_power
 from agent.workspace.folder import Workspace
-from view.report.markdown import count, plain
+from view.markdown import count, plain
 from view.terminal.next_commands import run_command
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas
 
-from agent.ledger.columns import COLUMNS, NUMBERS
+from agent.ledger.result_columns import COLUMNS, NUMBERS
 from agent.ledger.results_sheet import decoded
 from common.errors import BadInput
 

@@ -9,8 +9,8 @@ from view.data.changes import Change
 from view.data.figures import shown
 from view.explain.criteria import Criterion
 from view.explain.explanation import Explanation
-from view.report.markdown import count, percent, plain
-from view.report.reasons import reason
+from view.markdown import count, percent, plain
+from view.reasons import reason
 
 WIDTH = 112
 Part = tuple[str, list[str]]

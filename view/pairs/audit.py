@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from preferences.store.audit import CONFIDENCE, Audit
-from view.report.markdown import text
-from view.report.rendering import render
+from view.markdown import text
+from view.templating import render
 
 
 def audit_data(audits: Sequence[Audit]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 from preferences.certify.certificate import catches
 from preferences.certify.certify_rows import RowCertificate
 from preferences.certify.certify_store import StoreCertification
-from view.report.markdown import count, plain
+from view.markdown import count, plain
 
 SHOWN = 5
 TOPICS_UNKNOWN = (

@@ -10,7 +10,7 @@ from preferences.export.dataset import Exported
 from preferences.export.record import tags
 from preferences.store.audit import CONFIDENCE
 from preferences.store.rows import SIDES
-from view.report.rendering import render
+from view.templating import render
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 

@@ -14,7 +14,7 @@ from common.redaction import redacted
 from preferences.store.annotations import AnnotatedRow
 from preferences.store.rows import SIDES, Kind, row_to_json, text_to_json
 from probes.inputs.rows.turns import Turns
-from view.report.markdown import count, plain
+from view.markdown import count, plain
 
 NARROWEST = 40
 

@@ -11,7 +11,7 @@ from common.printable import printable
 from evaluation.breakdown import Breakdown, Change, break_down, count_classes
 from evaluation.results import Evaluation, Result, Side
 from evaluation.statistics import pass_rates
-from view.report.rendering import render
+from view.templating import render
 
 
 def evaluation_markdown(evaluation: Evaluation) -> str:

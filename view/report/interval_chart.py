@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from view.data.figures import DecisionFigures, shown
-from view.report.markdown import bar, fenced, plain, signed
+from view.markdown import bar, fenced, plain, signed
 
 FIGURE_WIDTH = 22
 BAR_WIDTH = 33

@@ -13,7 +13,7 @@ from common.files import write_durably
 from common.printable import printable
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
-from view.report.rendering import render
+from view.templating import render
 
 
 def report_markdown(record: SessionRecord) -> str:

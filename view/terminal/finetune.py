@@ -11,7 +11,7 @@ from common.printable import print_message
 from finetune.manifest import Manifest
 from finetune.plan import Plan, Source
 from finetune.review import describe_export
-from view.report.markdown import count, plain
+from view.markdown import count, plain
 from view.terminal.live import Terminal
 
 PROGRESS_LINES = 20

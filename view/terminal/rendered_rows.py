@@ -4,7 +4,7 @@ from agent.study.material_check import CheckedStudy
 from probes.inputs.sources import Source
 from probes.rendering.renderer import Unrenderable
 from probes.rendering.row_check import SourceCounts, token_lines
-from view.report.markdown import plain, table
+from view.markdown import plain, table
 
 HEADINGS = ("source", "rows", "cut", "no room", "refused", "without an end", "longest", "mean")
 NOT_RENDERED = (

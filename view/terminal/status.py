@@ -12,7 +12,7 @@ from view.data.decisions import proposer_counts
 from view.data.figures import shown
 from view.data.measurements import differences
 from view.data.session_record import SessionRecord, load_record
-from view.report.markdown import count, moment, plain
+from view.markdown import count, moment, plain
 from view.terminal.next_commands import resume_command, run_command, status_command
 
 

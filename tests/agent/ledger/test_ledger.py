@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import SESSION, proposal, row
 
-from agent.ledger.columns import COLUMNS, HEADER
+from agent.ledger.result_columns import COLUMNS, HEADER
 from agent.ledger.result_files import publish
 from agent.ledger.results_sheet import cell, row_text
 from agent.ledger.store import Ledger

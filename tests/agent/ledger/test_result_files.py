@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.ledger.columns import COLUMNS, HEADER
+from agent.ledger.result_columns import COLUMNS, HEADER
 from agent.ledger.result_files import ResultFiles, catch_up, publish
 from agent.ledger.results_sheet import FORMULA, cell, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, SessionRow
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace

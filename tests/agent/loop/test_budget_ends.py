@@ -12,8 +12,8 @@ import settings_nights as nights
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow
+from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.nodes import Session
-from agent.loop.start import Overrides, begin, resume
 from agent.proposers.context import CALIBRATION, Search
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
@@ -199,7 +199,9 @@ def test_a_night_killed_where_its_budget_ended_resumes_to_the_same_rows(
         play(asked, Workspace(tmp_path / "killed"))
     workspace = Workspace(tmp_path / "killed")
     Disk(monkeypatch)
-    monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: nights.Runner(asked, workspace.runs, WIDTH))
+    monkeypatch.setattr(
+        "agent.loop.begin_or_resume.open_runner", lambda *_: nights.Runner(asked, workspace.runs, WIDTH)
+    )
     resume(workspace, None, Overrides(decisions=2 * WIDTH), nights.Silent(), write_report)
     found = rows(load_record(workspace, None))
     made = {name: gist(row) for name, row in wanted.items() if row.turn > 0}

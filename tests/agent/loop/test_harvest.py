@@ -11,8 +11,8 @@ from worlds import play, recorded
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.loop.harvest import HARVEST, REFUSED
-from agent.loop.start import Overrides, begin
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe

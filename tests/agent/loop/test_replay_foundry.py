@@ -10,7 +10,7 @@ from statistics import fmean
 
 import pytest
 
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.policy.decision_rule import Terms, Verdict, screen
 from agent.policy.session_statistics import Knowledge
 from agent.policy.settings import Policy

@@ -13,7 +13,7 @@ import pytest
 import settings_nights as nights
 
 from agent.ledger.store import Ledger
-from agent.loop.start import Overrides, begin, resume
+from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -100,7 +100,7 @@ def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.Mon
 
     with pytest.raises(KeyboardInterrupt):
         begin(asked, workspace, Overrides(), nights.Silent(case.stop), write_report, runner=runner())
-    monkeypatch.setattr("agent.loop.start.open_runner", lambda *_: runner())
+    monkeypatch.setattr("agent.loop.begin_or_resume.open_runner", lambda *_: runner())
     resume(workspace, None, Overrides(), nights.Silent(), write_report)
 
 

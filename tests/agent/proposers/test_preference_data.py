@@ -13,7 +13,7 @@ from commands import nightlane
 from worlds import runner_of, study_of
 
 from agent.ledger.store import Ledger
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
 from agent.proposers.preference_data import COMPARED, ProposerPair, export_pairs, proposer_pairs
 from agent.proposers.prompt import MOVES_HEADING, SYSTEM, briefing

@@ -145,6 +145,6 @@ def test_only_stores_of_pairs_with_rows_in_use_are_certified(tmp_path: Path) -> 
 def test_without_the_packages_of_the_gate_certify_says_which_command_installs_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.extras.find_spec", lambda module: None)
+    monkeypatch.setattr("common.optional_dependencies.find_spec", lambda module: None)
     with pytest.raises(MissingRequirement, match=r"scikit-learn.*pip install 'nightlane\[gate\]'"):
         certify_pairs(filled(tmp_path, everyday()[:1]), "dpo", None, True, quiet)

@@ -5,7 +5,7 @@ from row_cases import BAD, CASES, GOOD, ONLY_SOURCES, TOOLS
 from some_rows import TIME, prompts
 
 from common.errors import BadInput
-from preferences.collection.imports import Defaults, read_rows
+from preferences.collection.import_rows import Defaults, read_rows
 from probes.inputs.files.records import at
 from probes.inputs.training_rows import Reserved
 

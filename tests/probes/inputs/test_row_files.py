@@ -421,7 +421,7 @@ def test_a_hub_that_cannot_be_reached_is_said_in_a_sentence(monkeypatch: pytest.
 
 def test_the_libraries_for_tables_are_loaded_when_a_table_is_read() -> None:
     script = (
-        "import sys, probes.inputs.material, preferences.collection.imports; "
+        "import sys, probes.inputs.material, preferences.collection.import_rows; "
         "print({'pyarrow', 'datasets', 'pandas'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from probes.run.execute import classify
 from probes.run.failures import MEANINGS, UNKNOWN, FailureKind, crash_meaning
 from probes.scoring import ScorerBroken
 from view.explain.criteria import crash_note
-from view.report.reasons import reason
+from view.reasons import reason
 
 KINDS = get_args(FailureKind)
 

@@ -14,7 +14,7 @@ from evaluation.breakdown import Breakdown, break_down
 from evaluation.problems import Refused
 from evaluation.results import Evaluation, Result, Side
 from view.report.evaluation import evaluation_data, evaluation_markdown
-from view.report.rendering import environment, lay_out
+from view.templating import environment, lay_out
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 HOSTILE = "<script>x</script>\n\n# Kept\n```\n| a | b |\n[go](http://evil.example) ![i](x) **KEEP** \x1b[31m \ud83d `c`"

@@ -19,7 +19,7 @@ from common.errors import BadInput
 from lanes import Recipe
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
-from view.report.markdown import bar, code, plain, table, text
+from view.markdown import bar, code, plain, table, text
 from view.report.report import report_data, report_markdown, write_report
 
 HOSTILE = (

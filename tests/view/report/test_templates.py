@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from view.report.rendering import FOLDERS, environment, lay_out
+from view.templating import FOLDERS, environment, lay_out
 
 ROOT = Path(__file__).parents[3]
 

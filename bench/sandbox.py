@@ -1,6 +1,6 @@
 """Benchmark of the sandbox: every hostile program on every back end, and the time per program.
 
-    python -m bench.sandbox.sandbox [--json]
+    python -m bench.sandbox [--json]
 
 Each back end that works here runs all of testing/attacks; for root, also as a user without rights. The time is that of
 small functions with 20 inputs each, compared with a new jail for each program (bubblewrap alone, without filter and

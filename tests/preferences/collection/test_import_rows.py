@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from some_rows import ASKED, CERTIFIED, TIME, pair, prompts, reward, stores
 
 from common.errors import BadInput
-from preferences.collection.imports import Defaults, ParsedFile, read_rows, read_votes
+from preferences.collection.import_rows import Defaults, ParsedFile, read_rows, read_votes
 from preferences.store.annotations import Vote
 from preferences.store.rows import Kind, row_to_json
 from preferences.store.stores import Stores

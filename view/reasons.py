@@ -1,7 +1,7 @@
 """Reason codes in words."""
 
 from probes.run.failures import crash_meaning
-from view.report.markdown import code, text
+from view.markdown import code, text
 
 WORDS = {
     "baseline": "the recipe that the session starts from",

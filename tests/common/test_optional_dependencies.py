@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from refusals import refusal
 
-from common import extras
+from common import optional_dependencies
 from common.errors import MissingRequirement
-from common.extras import EXTRAS, require_extra
+from common.optional_dependencies import EXTRAS, require_extra
 
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -25,7 +25,7 @@ def test_an_installed_extra_is_enough() -> None:
 
 
 def test_a_missing_package_is_answered_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "sklearn" else module)
+    monkeypatch.setattr(optional_dependencies, "find_spec", lambda module: None if module == "sklearn" else module)
     with pytest.raises(
         MissingRequirement, match=r"^certify needs .*\(scikit-learn\); run: pip install 'nightlane\[gate\]'$"
     ):

@@ -1,4 +1,4 @@
-"""Opening a session: a new one from a study, or the last unfinished one of a workspace; then the loop to its end."""
+"""Begins a session from a study, or resumes the last unfinished one of a workspace, and runs the loop to its end."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Renders the templates of this folder and of view/pairs: figures in, Markdown out.
+"""Renders the templates of view/report and view/pairs: figures in, Markdown out.
 
 Whatever a template prints is escaped as Markdown unless a filter made Markdown of it. A name that is not defined is an
 error. After rendering, ``lay_out`` joins the lines of a paragraph and aligns tables, so that a template may break its
@@ -14,8 +14,7 @@ from jinja2.ext import Extension
 from markupsafe import Markup
 
 from view.data.figures import shown
-from view.report.interval_chart import interval_chart
-from view.report.markdown import (
+from view.markdown import (
     code,
     command_block,
     count,
@@ -28,9 +27,10 @@ from view.report.markdown import (
     table,
     text,
 )
-from view.report.reasons import reason
+from view.reasons import reason
+from view.report.interval_chart import interval_chart
 
-FOLDERS = tuple(Path(__file__).parents[1] / room / "templates" for room in ("report", "pairs"))
+FOLDERS = tuple(Path(__file__).parent / room / "templates" for room in ("report", "pairs"))
 _TAG = r"\{%(?:(?!%\}).)*%\}|\{#(?:(?!#\}).)*#\}"
 _LINE_OF_TAGS = re.compile(rf"^[ \t]*(?:{_TAG})(?:[ \t]*(?:{_TAG}))*[ \t]*$|(?<![-+])%\}}$", re.MULTILINE | re.DOTALL)
 _CELLS = re.compile(r"(?<!\\)\|")

@@ -1,6 +1,6 @@
 """Tests the loop of sessions: pairs of one session of microcoder are certified and become a source of the next session.
 
-    python -m bench.loop [--folder DIR] [--decisions N]
+    python -m bench.closed_loop [--folder DIR] [--decisions N]
 
 It runs a session of the bundled study, checks its pairs with the code gate, and exports them for ORPO. A second study
 starts from the last incumbent, has the export as a source, and may only change the manifest. Then the holdout prompts
@@ -23,7 +23,7 @@ from typing import Any
 
 import tomli_w
 
-from agent.loop.start import open_runner
+from agent.loop.begin_or_resume import open_runner
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -31,7 +31,7 @@ from probes.result.comparison import OVERALL, Comparison, compare
 from probes.result.reading import Outcome, Probe, Reading
 from probes.run.store import ProbeStore
 from view.data.results import read_results
-from view.report.markdown import table
+from view.markdown import table
 
 HERE = Path(__file__).parent
 STUDY = HERE.parent / "labs" / "microcoder" / "study.toml"
@@ -152,8 +152,8 @@ def markdown(result: Found) -> str:
         [
             "# Does the loop close?",
             "",
-            "`python -m bench.loop`: a session of microcoder, its harvest through the code gate, and a second session "
-            "that starts from what stood, with both sources evenly, and may mix the certified pairs in.",
+            "`python -m bench.closed_loop`: a session of microcoder, its harvest through the code gate, and a second "
+            "session that starts from what stood, with both sources evenly, and may mix the certified pairs in.",
             "",
             f"Harvested: {kept}. Certified pairs, each once: {result.rows}, the source `{SOURCE}`.",
             "",

@@ -1,1 +1,0 @@
-"""Tests whether the sandbox holds on this machine, and measures its cost."""
