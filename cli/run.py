@@ -94,6 +94,7 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
     Also brings results.tsv and progress.log up to date with the ledger."""
     one_thread()
     from agent.ledger.result_files import catch_up
+    from common.files import describe_file_error
     from view.data.session_record import load_record
     from view.report.report import report_data, report_markdown, write_report
 
@@ -104,11 +105,12 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
     try:
         write_report(folder, record.session.id)
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
-        print_message(
-            f"nightlane: {folder.session(record.session.id)} is not writable for you, so the report is only printed"
-        )
+        reason = f"cannot hold the report ({describe_file_error(error)})"
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            reason = "is not writable for you"
+        print_message(f"nightlane: {folder.session(record.session.id)} {reason}, so the report is only printed")
     print_result(report_data(record) if as_json else report_markdown(record))
 
 

@@ -21,6 +21,12 @@ def is_full_disk(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def describe_file_error(error: OSError) -> str:
+    """Which file or folder, and why it cannot be used."""
+    path = error.filename2 or error.filename
+    return f"{path}: {error.strerror}" if path else error.strerror or str(error)
+
+
 def write_durably(path: Path, text: str) -> None:
     """Replace a file atomically: temporary file, fsync, rename, fsync of the folder."""
     write_flushed(path, text)

@@ -21,8 +21,8 @@ from agent.ledger.result_columns import HEADER
 from agent.ledger.results_sheet import decoded, one_line, read_sheet, row_text
 from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
-from common.errors import WorkspaceBusy
-from common.files import sync, write_durably
+from common.errors import BadInput, WorkspaceBusy
+from common.files import describe_file_error, is_full_disk, sync, write_durably
 from preferences.store.annotations import Withdrawal
 from preferences.store.stores import Stores
 
@@ -41,7 +41,7 @@ def catch_up(workspace: Workspace) -> list[str]:
         return []
     try:
         with workspace.held(), Ledger(workspace.ledger, read_only=True) as ledger:
-            return ResultFiles(ledger, workspace.root).update()
+            return ResultFiles(ledger, workspace.root).publish()
     except WorkspaceBusy:
         return []
 
@@ -52,7 +52,7 @@ class ResultFiles:
     def __init__(self, ledger: Ledger, workspace: Path) -> None:
         self.ledger = ledger
         self._stores = Stores(workspace / "runs" / "rl_data")
-        self._last_retraction = 0
+        self._last_retraction, self._trouble = 0, ""
         self._files = (
             _ResultFile(workspace / "results.tsv", workspace / "runs", _DecisionLines(ledger)),
             _ResultFile(workspace / "runs" / "progress.log", workspace / "runs", _EventLines(ledger)),
@@ -63,21 +63,31 @@ class ResultFiles:
 
         OSError only when the disk is full.
         """
-        messages = self.update()
-        retractions = self.ledger.retractions(self._last_retraction)
-        if retractions:
-            self._stores.withdraw_all(
-                [
-                    Withdrawal("", row.proposal, f"its KEEP was retracted: {row.reason}", row.time)
-                    for _, row in retractions
-                ]
-            )
-            self._last_retraction = retractions[-1][0]
-        return messages
+        return [*(message for file in self._files for message in file.update()), *self._withdraw()]
 
-    def update(self) -> list[str]:
-        """Bring both files in step, without the preference pairs."""
-        return [message for file in self._files for message in file.update()]
+    def _withdraw(self) -> list[str]:
+        """Withdraw the pairs of decisions that were retracted since the last call."""
+        retractions = self.ledger.retractions(self._last_retraction)
+        if not retractions:
+            return []
+        withdrawals = [
+            Withdrawal("", row.proposal, f"its KEEP was retracted: {row.reason}", row.time) for _, row in retractions
+        ]
+        try:
+            self._stores.withdraw_all(withdrawals)
+        except (BadInput, OSError) as error:
+            if isinstance(error, OSError) and is_full_disk(error):
+                raise
+            known = self._trouble
+            self._trouble = describe_file_error(error) if isinstance(error, OSError) else str(error)
+            message = (
+                f"the pairs of retracted decisions cannot be withdrawn ({self._trouble}); correct that, and the "
+                "session or nightlane report will withdraw them"
+            )
+            return [] if known == self._trouble else [message]
+        self._last_retraction = retractions[-1][0]
+        known, self._trouble = self._trouble, ""
+        return ["the pairs of retracted decisions are withdrawn"] if known else []
 
 
 class _Lines(Protocol):
@@ -188,7 +198,7 @@ class _ResultFile:
             messages = self._verify() if self._state is None or self._stat() != self._state else []
             self._append(list(self.lines.after(self._number)))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_full_disk(error):
                 raise
             self._state = None
             known, self._trouble = self._trouble, error.strerror or str(error)

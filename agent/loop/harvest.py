@@ -14,6 +14,7 @@ from agent.loop.measurements import Measurements
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
+from common.files import describe_file_error
 from common.interrupts import uninterrupted
 from preferences.collection.pairing import (
     INDEPENDENT,
@@ -55,12 +56,13 @@ class _HarvestItem:
 @dataclass
 class Harvest:
     """Of one session. ``_waiting``: decisions to harvest; ``_last_decision``: the number of the last one that was read;
-    ``_harvested_probes``: by session."""
+    ``_harvested_probes``: by session; ``_refusal``: why the stores refused the last harvest, which is logged once."""
 
     measurements: Measurements
     _waiting: dict[str, tuple[DecisionRow, ProposalRow]] = field(default_factory=dict)
     _last_decision: int = 0
     _harvested_probes: dict[str, set[str]] = field(default_factory=dict)
+    _refusal: str = ""
 
     def harvest_decisions(self) -> None:
         """Make the pairs of every resolved decision that has none yet, as far as the budget goes."""
@@ -77,7 +79,7 @@ class Harvest:
         for item in items:
             try:
                 self._record(item.decision, HARVEST, self._make_pairs(item))
-            except BadInput as error:  # a damaged file, or rows of another form: no reason to end a night
+            except BadInput as error:  # a damaged or unwritable file, or rows of another form: a night goes on
                 self._record(item.decision, REFUSED, {"failure": str(error)})
 
     @cached_property
@@ -129,12 +131,18 @@ class Harvest:
         """Add the rows to the stores, and count them; rows that were added before a kill count too. BadInput if the
         stores refuse them."""
         stores = self._stores
-        with uninterrupted(), full_disk_reported(self.measurements.workspace):
-            stores.reserve(self.measurements.study.material.all_prompts)
-            reserved, rows_made = stores.reserved(), self._rows(item)
-            clean = [row for row in rows_made if reserved.overlap(row.prompt) is None]  # of another study, say
-            rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
-            stores.add(rows, reserved)
+        try:
+            with uninterrupted(), full_disk_reported(self.measurements.workspace):
+                stores.reserve(self.measurements.study.material.all_prompts)
+                reserved, rows_made = stores.reserved(), self._rows(item)
+                clean = [row for row in rows_made if reserved.overlap(row.prompt) is None]  # of another study, say
+                rows = without_repetitions(clean, *(stores.index(kind).exact for kind in INDEPENDENT))
+                stores.add(rows, reserved)
+        except OSError as error:
+            raise BadInput(
+                f"the pairs cannot be written ({describe_file_error(error)}); correct that, and this session or the "
+                "next one makes them up"
+            ) from None
         counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
         left_out = len({row.prompt for row in rows_made}) - len({row.prompt for row in clean})
         return counts | {"reserved": left_out, "probes": [probe.id for probe in item.sides]}
@@ -204,6 +212,9 @@ class Harvest:
             self.measurements.ledger.record_checks(
                 CheckRow(session=decision.session, kind=kind, subject=decision.id, time=now(), data=data)
             )
+        known, self._refusal = self._refusal, message if kind == REFUSED else ""
+        if known and self._refusal == known:
+            return
         self.measurements.log(f"HARVEST {decision.id[-3:]}: {message or 'no answers that differ enough'}")
 
 

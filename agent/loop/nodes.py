@@ -28,6 +28,7 @@ from agent.study.load import Study
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BudgetSpent, MissingRequirement
+from common.files import describe_file_error, is_full_disk
 from common.interrupts import uninterrupted
 from lanes import show
 
@@ -134,12 +135,22 @@ class Session:
         self.close(f"{reason}; {unfit}" if unfit else reason)
 
     def close(self, reason: str) -> None:
-        """Close the session and write its report. Only ``finished`` in the ledger says that a session has ended."""
+        """Close the session and write its report. Only ``finished`` in the ledger says that a session has ended, so a
+        report that cannot be written is logged and written later."""
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
             self._ledger.record_event(f"{self.row.id}-end", self.row.id, now(), f"END {reason}")
             self._ledger.finish(self.row.id, now(), reason)
         self.measurements.publish()
-        self.write_report(self.row.id)
+        try:
+            self.write_report(self.row.id)
+        except OSError as error:
+            if is_full_disk(error):
+                raise
+            self.measurements.log(
+                f"the report cannot be written ({describe_file_error(error)}); correct that, then: nightlane report "
+                f"{self.row.id}"
+            )
+            self.measurements.publish()
 
     # when the session ends
 

@@ -200,7 +200,8 @@ def test_what_a_damaged_store_refused_is_made_up_for_in_the_next_night(tmp_path:
     assert waiting == resolved(tmp_path)
     assert checks(tmp_path) == {}
     log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
-    assert log.count(" HARVEST ") == len(waiting), "said once each"
+    assert len(waiting) > 1
+    assert log.count(" HARVEST ") == 1, "logged once"
     damaged.unlink()
     night(made, tmp_path)
     assert waiting <= set(checks(tmp_path))
