@@ -9,6 +9,7 @@ from common.errors import BadInput
 from probes.inputs.rows.turns import Turns, messages
 from probes.inputs.settings import ModelSettings
 from probes.rendering.marked_parts import MarkedParts, structure
+from probes.rendering.same_text import excerpts
 from probes.scoring.thoughts import without_thoughts
 
 ANSWER = "Kumquats zigzag."  # a sample answer, to see what a template writes around one
@@ -140,11 +141,9 @@ def _is_rendered(part: str, text: str) -> bool:
 
 def question_is_no_prefix(question: str, whole: str) -> str:
     """The message for a template that renders a question differently when its answer follows, with both renderings."""
-    pairs = enumerate(zip(question, whole, strict=False))
-    at = next((place for place, (one, other) in pairs if one != other), min(len(question), len(whole)))
-    shown = [repr(text[max(0, at - 60) : at + 60]) for text in (question, whole)]
+    asked, trained = excerpts(question, whole)
     return (
-        f"the chat template asks with ...{shown[0]}... and renders the row as ...{shown[1]}..., so what is trained is "
+        f"the chat template asks with ...{asked}... and renders the row as ...{trained}..., so what is trained is "
         "never asked; set chat_template_kwargs under [model] (say enable_thinking = false), or chat_template"
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import takewhile
 from typing import Any
 
 from probes.inputs.rows.turns import Turns
@@ -21,9 +21,10 @@ from probes.inputs.training_rows import Pair
 from probes.rendering.chat_template import ChatTemplate, texts_of
 from probes.rendering.chat_template import Unrenderable as Unrenderable
 from probes.rendering.rendered_texts import is_transcript, marker_in
-from probes.rendering.tokenizer import Ids, Tokens
+from probes.rendering.same_text import contents, difference, text_changes
+from probes.rendering.tokenizer import Ids, Tokens, any_of
 
-BATCH = 512  # rows that are tokenised together
+BATCH = 128  # rows that are tokenised together; larger batches are slower, because they exceed the processor's cache
 LONGEST = 4_000_000  # characters of a row; a tokenizer needs a gigabyte for each ten million
 ANCHORS = ("\n", "x", ".")  # texts after which an answer is tokenised as a continuation
 
@@ -58,8 +59,20 @@ class Stop:
     texts: tuple[str, ...] = ()
 
 
-_RowTexts = tuple[str, str, str]
-_Batch = tuple[Sequence[_RowTexts | Unrenderable], "Future[list[Ids]]"]
+@dataclass(frozen=True, slots=True)
+class _RowTexts:
+    """A rendered row: the question, and both answers, which continue it."""
+
+    pair: Pair
+    question: str
+    answers: tuple[str, str]
+
+
+_Side = tuple[Ids, str] | None
+"""The ids that continue the question, and their text; None if a token would contain characters of both."""
+_Encoded = tuple[Ids, list[_Side]]
+"""The ids of a question, and both sides."""
+_Batch = tuple[Sequence[_RowTexts | Unrenderable], "Future[list[_Encoded]]"]
 """Rendered rows, and the future ids of those without an error."""
 
 
@@ -108,20 +121,19 @@ class Renderer:
             for start in range(0, len(pairs), BATCH):
                 texts = [self._row_texts(pair) for pair in pairs[start : start + BATCH]]
                 valid = [row for row in texts if not isinstance(row, Unrenderable)]
-                flat = list(chain.from_iterable((p, p + c, p + r) for p, c, r in valid))
-                before, batch = batch, (texts, pool.submit(self.tokens.ids, flat))
+                before, batch = batch, (texts, pool.submit(self._encoded, valid))
                 yield from self._token_rows(before)
             yield from self._token_rows(batch)
 
     def _token_rows(self, batch: "_Batch | None") -> Iterator[TokenRow | Unrenderable]:
-        texts, ids = ((), iter(())) if batch is None else (batch[0], iter(batch[1].result()))
+        texts, encoded = ((), iter(())) if batch is None else (batch[0], iter(batch[1].result()))
         for row in texts:
             if isinstance(row, Unrenderable):
                 yield row
                 continue
-            prompt, chosen, rejected = next(ids), next(ids), next(ids)
+            prompt, sides = next(encoded)
             try:
-                yield self._token_row(row, prompt, chosen, rejected)
+                yield self._token_row(row, prompt, sides)
             except Unrenderable as error:
                 yield error
 
@@ -131,36 +143,64 @@ class Renderer:
             return Unrenderable(f"it has {pair.length} characters, and a row has at most {LONGEST}; shorten it")
         try:
             question = self.question_text(pair.prompt, pair.tools)
-            return question, self._answer(pair, pair.chosen, question), self._answer(pair, pair.rejected, question)
+            answers = self._answer(pair, pair.chosen, question), self._answer(pair, pair.rejected, question)
         except Unrenderable as error:
             return error
+        return _RowTexts(pair, question, answers)
 
     def _answer(self, pair: Pair, side: Turns, question: str) -> str:
         self._require_unrendered(side)
         return self._template.answer(pair.prompt, side, pair.tools, question) if self.chat else self._plain(side)
 
-    def _token_row(self, texts: _RowTexts, prompt: Ids, chosen: Ids, rejected: Ids) -> TokenRow:
-        sides = [
-            self._ended(self._continued(prompt, answer, whole))
-            for answer, whole in zip(texts[1:], (chosen, rejected), strict=True)
+    def _encoded(self, rows: Sequence[_RowTexts]) -> list[_Encoded]:
+        """The ids of rows, and the texts of these ids. An answer is tokenised after the end of its question alone, so
+        that the question is tokenised once."""
+        bare = self.tokens.bare([row.question for row in rows])
+        prompts = [self.tokens.with_bos(ids) for ids in bare]
+        tails = [self.tokens.tail(row.question, ids) for row, ids in zip(rows, bare, strict=True)]
+        answers = [
+            (prompt, tail, answer)
+            for row, prompt, tail in zip(rows, prompts, tails, strict=True)
+            for answer in row.answers
         ]
-        if not self.chat and any(token in self.stop.ids for side in sides for token in side[:-1]):
+        encoded = self.tokens.bare([tail + answer for _, (tail, _), answer in answers])
+        continued = [
+            both[len(head) :] if both[: len(head)] == head else None
+            for (_, (_, head), _), both in zip(answers, encoded, strict=True)
+        ]
+        pairs = [(prompt, ids) for (prompt, *_), ids in zip(answers, continued, strict=True) if ids is not None]
+        texts = iter(self.tokens.continuations(pairs))
+        sides = [None if ids is None else (ids, next(texts)) for ids in continued]
+        return [(prompt, sides[2 * number : 2 * number + 2]) for number, prompt in enumerate(prompts)]
+
+    def _token_row(self, texts: _RowTexts, prompt: Ids, encoded: Sequence[_Side]) -> TokenRow:
+        pair = texts.pair
+        sides = zip(texts.answers, (pair.chosen, pair.rejected), encoded, strict=True)
+        chosen, rejected = (self._ended(self._continued(prompt, *side)) for side in sides)
+        if not self.chat and any(token in self.stop.ids for side in (chosen, rejected) for token in side[:-1]):
             raise Unrenderable("an end of text stands in the middle of its answer, where answering stops; take it out")
-        if sides[0] == sides[1]:
+        if chosen == rejected:
             raise Unrenderable(
                 "chosen and rejected are the same tokens once they are rendered; a pair needs a difference"
             )
-        return TokenRow(prompt, sides[0], sides[1])
+        return TokenRow(prompt, chosen, rejected)
 
-    def _continued(self, prompt: Ids, answer: str, whole: Ids) -> Ids:
-        """The ids of the answer after the prompt's ids; Unrenderable if a token would contain characters of both."""
+    def _continued(self, prompt: Ids, answer: str, turns: Turns, encoded: _Side) -> Ids:
+        """The ids of the answer after the prompt's ids. Unrenderable if a token would contain characters of both, or if
+        the text of the ids is not the answer."""
         unknown = prompt[-1:] == [self.tokenizer.unk_token_id]  # the unknown token may cover a part of the answer
-        if whole[: len(prompt)] == prompt and not unknown:
-            return whole[len(prompt) :]
+        if encoded is not None:
+            ids, text = encoded
+            differs = self._difference(answer, self.tokens.without_own_blanks(prompt, text), turns)
+            if differs is None:
+                return ids
+            if not unknown:
+                raise Unrenderable(text_changes(*differs))
         for anchor in ("", *ANCHORS):
             head, both = (self.tokens.bare([text])[0] for text in (anchor, anchor + answer))
             ids = both[len(head) :]
-            if both[: len(head)] == head and self.tokens.continuation(prompt, ids) == answer:
+            text = self.tokens.without_own_blanks(prompt, self.tokens.continuation(prompt, ids))
+            if both[: len(head)] == head and text == answer:
                 return ids
         raise Unrenderable(
             "its answer has characters that the tokenizer does not know where it meets the prompt, so no ids continue "
@@ -169,10 +209,19 @@ class Renderer:
             else "its answer and its prompt merge into one token, so no ids continue the question"
         )
 
+    def _difference(self, answer: str, decoded: str, turns: Turns) -> tuple[str, str] | None:
+        """Where a rendered answer and the text of its ids differ, or None. White space of the template that the
+        tokenizer removes beside special tokens is no difference."""
+        if decoded == answer:
+            return None
+        first = [self.content(self._ends.split(text, maxsplit=1)[0]) for text in (answer, decoded)]
+        row = contents(turns) if self.chat else [answer]
+        return difference((first[0], first[1]), (answer, decoded), row, self.tokens.split_pattern)
+
     def _ended(self, answer: Ids) -> Ids:
         """The answer up to its end, without what a template writes after that; with eos if it has no end."""
         ends, start = self.stop.ids, len(answer)
-        while start and (answer[start - 1] in ends or not self.tokens.text([answer[start - 1]]).strip()):
+        while start and (answer[start - 1] in ends or self.tokens.is_white(answer[start - 1])):
             start -= 1
         end = next((place for place in range(start, len(answer)) if answer[place] in ends), None)
         if end is not None:
@@ -199,14 +248,22 @@ class Renderer:
             text = "" if special else written.rstrip()
         return Stop(tuple(dict.fromkeys(ids)), (text,) if text else ())
 
+    @cached_property
+    def _ends(self) -> re.Pattern[str]:
+        return any_of(self.tokens.text([token]) for token in self.stop.ids)
+
     def answer(self, question: Question, ids: Sequence[int]) -> str:
         """The text of generated tokens up to the stop, without special tokens except those that mark thoughts.
 
         They are decoded together with the question, because a decoder removes the first blank of a text.
         """
-        control = set(self.tokens.control.values())
-        drawn = [token for token in takewhile(lambda token: token not in self.stop.ids, ids) if token not in control]
-        return self.content(self.tokens.continuation(list(question.ids), drawn))
+        drawn = list(takewhile(lambda token: token not in self.stop.ids, ids))
+        return self.answer_text(question, self.tokens.continuation(list(question.ids), drawn))
+
+    def answer_text(self, question: Question, text: str) -> str:
+        """The answer in the decoded tokens that follow a question, which may come from a server: the text that the
+        tokenizer would encode as these tokens, without what the template writes."""
+        return self.content(self.tokens.without_own_blanks(question.ids, text))
 
     def content(self, text: str) -> str:
         """The answer in a text that continues a question, without what the template writes."""

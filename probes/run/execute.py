@@ -223,7 +223,8 @@ class _Measurement:
         if server is not None:
             with _adapter_for_server(base, adapter, self.directory(probe.id)) as served:
                 answers = server.answers(probe.id, served, questions, base.renderer.stop, sampling, note)
-            return [[base.renderer.content(text) for text in own] for own in answers]
+            asked = zip(questions, answers, strict=True)
+            return [[base.renderer.answer_text(question, text) for text in own] for question, own in asked]
         from probes.generate.sampler import generate
         from probes.model.adapter import adapted
 

@@ -52,6 +52,10 @@ TOOLS = (
     "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+DIRECT = (  # an answer directly after a special token
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 WORDS_END_IT = (  # an end of turn that is not a token
     "{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n### End\n{% endfor %}"
     "{% if add_generation_prompt %}### assistant:\n{% endif %}"
@@ -61,6 +65,7 @@ CHAT = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 LLAMA = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 SENTENCES = ("<s>", "</s>")
 GEMMA = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", "<pad>")
+DIRECT_TOKENS = ("<s>", "</s>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>")
 PHI_TOKENS = ("<s>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>")
 
 
@@ -107,6 +112,38 @@ def metaspace(special: tuple[str, ...], prefix: str = "first", bos: bool = True)
     return made
 
 
+def legacy(special: tuple[str, ...]) -> Any:
+    """Like ``metaspace``, but a normalizer writes a blank before each text, also after a special token (Llama 2 and
+    Phi-3)."""
+    import json
+
+    from tokenizers import Tokenizer, normalizers
+
+    state = json.loads(metaspace(special, "never").to_str())
+    state["pre_tokenizer"] = None
+    made = Tokenizer.from_str(json.dumps(state))
+    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    return made
+
+
+def taking_white_space(made: Any, *special: str, left: bool = False) -> Any:
+    """The tokenizer with special tokens that remove the white space after them (Phi-3), or before them."""
+    from tokenizers import AddedToken
+
+    made.add_special_tokens(
+        [AddedToken(token, special=True, rstrip=not left, lstrip=left, normalized=False) for token in special]
+    )
+    return made
+
+
+def composing(made: Any) -> Any:
+    """The tokenizer with NFC as its normalizer, like Qwen's."""
+    from tokenizers import normalizers
+
+    made.normalizer = normalizers.NFC()
+    return made
+
+
 def wrapped(made: Any, template: str | None = None, special: tuple[str, ...] = (), **named: str) -> Any:
     """The tokenizer as transformers loads it. ``special``: further special tokens in its settings; Llama 3 lists
     none, although its tokenizer marks them. ``named``: bos_token, eos_token, pad_token."""
@@ -147,6 +184,23 @@ KINDS: Mapping[str, Callable[[], Any]] = {
     "eos behind the end": lambda: wrapped(
         metaspace(PHI_TOKENS), PHI, PHI_TOKENS, bos_token="<s>", eos_token="<|endoftext|>"
     ),
+    "plain, a blank of its own": lambda: wrapped(legacy(SENTENCES), bos_token="<s>", eos_token="</s>"),
+    "a blank of its own (Llama 2)": lambda: wrapped(
+        legacy(DIRECT_TOKENS), DIRECT, DIRECT_TOKENS, bos_token="<s>", eos_token="</s>"
+    ),
+    "a blank of its own if there is none": lambda: wrapped(
+        metaspace(DIRECT_TOKENS, "always"), DIRECT, DIRECT_TOKENS, bos_token="<s>", eos_token="</s>"
+    ),
+    "white space taken off (Phi-3)": lambda: wrapped(
+        taking_white_space(legacy(SENTENCES), *PHI_TOKENS[1:]), PHI, bos_token="<s>", eos_token="<|endoftext|>"
+    ),
+    "white space taken off, byte-level": lambda: wrapped(
+        taking_white_space(byte_level(("<eos>",)), *PHI_TOKENS[1:]), PHI, eos_token="<|endoftext|>"
+    ),
+    "white space taken off before the end": lambda: wrapped(
+        taking_white_space(byte_level((CHAT[0], CHAT[2])), CHAT[1], left=True), CHATML, eos_token="<|endoftext|>"
+    ),
+    "characters composed (Qwen)": lambda: wrapped(composing(byte_level(CHAT)), CHATML, CHAT, eos_token=CHAT[1]),
     "thoughts": lambda: chatml(THOUGHTS, eos_token="<|im_end|>"),
     "tools": lambda: chatml(TOOLS, eos_token="<|im_end|>"),
     "an end that is no token": lambda: chatml(WORDS_END_IT),

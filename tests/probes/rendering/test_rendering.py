@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import re
+import unicodedata
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,21 @@ import pytest
 import row_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers_of_all_kinds import CHATML, HEADERS, KINDS, LLAMA, OPENS_A_THOUGHT, TOOLS, byte_level, chatml, wrapped
+from tokenizers_of_all_kinds import (
+    CHAT,
+    CHATML,
+    DIRECT,
+    DIRECT_TOKENS,
+    HEADERS,
+    KINDS,
+    LLAMA,
+    OPENS_A_THOUGHT,
+    TOOLS,
+    byte_level,
+    chatml,
+    legacy,
+    wrapped,
+)
 
 from common.errors import BadInput
 from probes.inputs.rows.turns import Turn, plain
@@ -47,6 +63,12 @@ FORMS = {
         tools='[{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]',
     ),
 }
+CHANGED = {  # what a tokenizer changes, beside a special token
+    "a blank of its own if there is none": ("first blank",),
+    "white space taken off (Phi-3)": ("first blank", "indented"),
+    "white space taken off, byte-level": ("first blank", "indented"),
+    "white space taken off before the end": ("code", "indented"),
+}
 NO_SYSTEM = ("bos by template", "strictly alternating", "without system turns")
 TRIMS = ("bos by both", "bos by template", "today's date", "without system turns")
 
@@ -63,6 +85,8 @@ def kind(request: pytest.FixtureRequest) -> tuple[str, Renderer]:
 def taken(kind: str, form: str) -> bool:
     if kind.startswith("plain"):
         return isinstance(FORMS[form].prompt, str)
+    if form in CHANGED.get(kind, ()):
+        return False
     return kind == "tools" if form == "a call" else form != "system" or kind not in NO_SYSTEM
 
 
@@ -70,7 +94,8 @@ def check_ids(asking: Renderer, pair: Pair, row: TokenRow) -> None:
     """What is asked is what is trained as prompt, with one BOS where there is one, and both sides end."""
     question, tokenizer = asking.question(pair.prompt, pair.tools), asking.tokenizer
     assert row.prompt == list(question.ids)
-    assert tokenizer.decode(row.prompt).endswith(question.text[-5:])
+    shown, text = ("".join(text.split()) for text in (tokenizer.decode(row.prompt), question.text))
+    assert shown.endswith(text[-5:])
     written = question.text.startswith(str(tokenizer.bos_token)) and asking.chat
     bos = asking.tokens.bos or ([tokenizer.bos_token_id] if written else [])
     assert row.prompt[: len(bos)] == bos
@@ -112,8 +137,107 @@ def test_any_texts(kind: tuple[str, Renderer], prompt: str, chosen: str, rejecte
         return
     assert row.prompt == list(asking.question(prompt).ids)
     question = asking.question(prompt)
-    if name not in TRIMS and asking.tokenizer.unk_token_id not in row.chosen and asking.tokenizer.decode(row.prompt):
-        assert asking.answer(question, row.chosen).rstrip() == plain(chosen).partition("\n### End")[0].rstrip()
+    if asking.tokenizer.decode(row.prompt):
+        read = unicodedata.normalize("NFC", asking.answer(question, row.chosen))
+        meant = unicodedata.normalize("NFC", chosen)
+        assert read == meant or (name in TRIMS and read == meant.strip()), (read, meant)
+
+
+@settings(max_examples=15)
+@given(TEXTS, TEXTS, TEXTS)
+def test_an_answer_has_the_ids_that_it_has_behind_the_whole_question(
+    kind: tuple[str, Renderer], prompt: str, chosen: str, rejected: str
+) -> None:
+    """It is tokenised behind the question's end alone, which takes less time."""
+    _, asking = kind
+    own = Renderer(asking.tokenizer, ModelSettings(path="none"))
+    own.tokens.tail = lambda text, ids: (text, ids)  # type: ignore[method-assign]
+    for pair in (Pair(prompt, chosen, rejected, "s", 1), *FORMS.values()):
+        (short,), (whole,) = asking.rows([pair]), own.rows([pair])
+        assert (str(short) if isinstance(short, Unrenderable) else short) == (
+            str(whole) if isinstance(whole, Unrenderable) else whole
+        )
+
+
+KEPT = ("def double(x):\n    return x * 2\n", "It is four.")
+
+
+@pytest.mark.parametrize("answer", KEPT)
+@pytest.mark.parametrize("kind", [name for name in KINDS if "of its own" in name or "(Phi-3)" in name])
+def test_a_blank_of_the_tokenizers_own_is_no_part_of_an_answer(kind: str, answer: str) -> None:
+    asking = renderer(kind)
+    question = asking.question(PAIR.prompt)
+    row = asking.row(replace(PAIR, chosen=answer))
+    assert asking.answer(question, row.chosen) == answer
+    served = asking.tokens.continuation(row.prompt, row.chosen)  # as a server decodes them
+    assert served.startswith(" ") == asking.chat
+    assert asking.answer_text(question, served) == answer
+
+
+def test_a_blank_of_the_answers_own_stays() -> None:
+    for kind, indented in (
+        ("a blank of its own (Llama 2)", " It is."),
+        ("a blank of its own if there is none", "  It."),
+    ):
+        asking = renderer(kind)
+        row = asking.row(replace(PAIR, chosen=indented))
+        assert asking.answer(asking.question(PAIR.prompt), row.chosen) == indented
+
+
+def test_a_blank_behind_the_mark_of_a_thought_may_be_the_tokenizers_own() -> None:
+    special = (*DIRECT_TOKENS, "[THINK]", "[/THINK]")
+    asking = Renderer(wrapped(legacy(special), DIRECT, bos_token="<s>", eos_token="</s>"), ModelSettings(path="none"))
+    pair = replace(PAIR, chosen="[THINK]Two and two.[/THINK]It is four.")
+    check_law(asking, pair, asking.row(pair))
+
+
+def test_tokens_that_no_text_has_lose_the_blank_of_the_tokenizers_own() -> None:
+    asking = renderer("white space taken off (Phi-3)")
+    vocabulary = asking.tokenizer.get_vocab()
+    ids = [vocabulary[piece] for piece in ("▁", "▁", "It")]
+    assert asking.answer(asking.question(PAIR.prompt), ids) == " It"
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "trained"),
+    [
+        ("white space taken off (Phi-3)", "    return x * 2\n", "'return x"),
+        ("white space taken off, byte-level", "    return x * 2\n", "'return x"),
+        ("white space taken off, byte-level", "\nIt is four.", "'It is four."),
+        ("white space taken off before the end", "It is four.\n", r"'It is four\.'"),
+        ("a blank of its own if there is none", " It is four.", "'It is four."),
+    ],
+)
+def test_an_answer_that_the_tokenizer_changes_is_refused_with_both_texts(kind: str, answer: str, trained: str) -> None:
+    for chosen in (answer, said(answer), (*said("Yes."), USER, *said(answer))):
+        with pytest.raises(Unrenderable, match=r"the tokenizer changes its answer: \.\.\..*") as refused:
+            renderer(kind).row(replace(PAIR, chosen=chosen))
+        given, read = str(refused.value).split(" would be trained as ")
+        assert repr(answer)[1:-1] in given
+        assert re.search(trained[1:], read)
+
+
+@pytest.mark.parametrize("name", ["NFKC", "Lowercase", "Strip"])
+def test_a_normalizer_that_changes_answers_is_told(name: str) -> None:
+    from tokenizers import normalizers
+
+    made = byte_level(CHAT)
+    made.normalizer = getattr(normalizers, name)()
+    asking = Renderer(wrapped(made, CHATML, CHAT, eos_token=CHAT[1]), ModelSettings(path="none"))
+    with pytest.raises(Unrenderable, match="the tokenizer changes its answer"):
+        asking.row(replace(PAIR, prompt="x", chosen="Ｘ Y\n", rejected="x"))
+
+
+def test_white_space_of_the_template_may_be_taken_off() -> None:
+    asking = renderer("white space taken off (Phi-3)")
+    several = replace(PAIR, chosen=(*said("Are you sure?"), USER, *said("It is four.")))
+    assert asking.tokenizer.decode(asking.row(several).chosen).count("<|end|>") == 3
+
+
+def test_an_answer_that_a_tokenizer_composes_is_taken() -> None:
+    asking = renderer("characters composed (Qwen)")
+    row = asking.row(replace(PAIR, chosen="cafe\u0301"))
+    assert asking.answer(asking.question(PAIR.prompt), row.chosen) == "caf\u00e9"
 
 
 # against TRL alone
@@ -150,12 +274,19 @@ NEW_LINE_BEHIND = (
     "tools",
     "bos by post-processor alone",
     "eos behind the end",
+    "white space taken off (Phi-3)",
+    "white space taken off, byte-level",
+    "white space taken off before the end",
+    "characters composed (Qwen)",
 )
 REASONS = {
     **{(name, objective): {BEHIND_THE_END} for name in NEW_LINE_BEHIND for objective in ("dpo", "orpo")},
     ("plain, eos is bos (GPT-2)", "orpo"): {BOS_OF_ITS_OWN},
     ("bos by post-processor alone", "dpo"): {BEHIND_THE_END, BOS_LEFT_OUT},
     ("eos behind the end", "dpo"): {BEHIND_THE_END, BOS_LEFT_OUT},
+    ("white space taken off (Phi-3)", "dpo"): {BEHIND_THE_END, BOS_LEFT_OUT},
+    ("a blank of its own (Llama 2)", "orpo"): {BEHIND_THE_END},
+    ("a blank of its own if there is none", "orpo"): {BEHIND_THE_END},
     ("an end that is no token", "dpo"): {NO_END},
 }
 
@@ -232,6 +363,7 @@ REFUSALS = (
     "it holds '<|",
     "the chat template leaves its ",
     "its prompt is a dialogue in one text",
+    "the tokenizer changes its answer",
 )
 
 
