@@ -10,7 +10,7 @@ from agent.ledger.result_files import catch_up
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.harvest import HARVEST, REFUSED
-from agent.loop.start import Overrides, begin
+from agent.loop.begin_or_resume import Overrides, begin
 from agent.study.load import Study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
