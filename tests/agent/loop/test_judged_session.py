@@ -195,8 +195,8 @@ def test_a_session_whose_epoch_ended_meanwhile_is_closed_and_says_so(
         session = judged.go_on(tmp_path / "one")
     record = load_record(Workspace(tmp_path / "one"), session)
     assert record.session.finish_reason == (
-        "comparison epoch 1 ended (another session found that the judge had changed) and epoch 2 began, with which "
-        "nothing of this session can be compared"
+        "comparison epoch 1 ended (another session found that the judge had changed), and nothing of this session can "
+        "be compared with epoch 2"
     )
     assert len(record.decisions_on_changes) == 1
 
