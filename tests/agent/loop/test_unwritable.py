@@ -9,8 +9,8 @@ import settings_nights as nights
 from agent.ledger.result_files import catch_up
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.begin_or_resume import Overrides, begin
+from agent.loop.harvest import HARVEST, REFUSED
 from agent.study.load import Study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace

@@ -76,7 +76,8 @@ def test_an_answer_that_never_comes_is_a_failure_without_a_score(
 ) -> None:
     """The base keeps nothing of it: the next probe measures what it would have."""
     server.replies[:] = [server.replies[0]] * 3
-    server.replies += [server.replies[0].model_copy(update={"answer": None, "content": "a", "finish_reason": "abort"})] * 60
+    broken = {"answer": None, "content": "a", "finish_reason": "abort"}
+    server.replies += [server.replies[0].model_copy(update=broken)] * 60
     failure = run(bench, tmp_path)
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.retryable, failure.permanent) == ("server", True, False)
