@@ -49,7 +49,9 @@ def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) ->
             tokenizer.pad_token = tokenizer.eos_token
         if template is None and settings.chat == "auto" and tokenizer.chat_template is not None:
             require_jinja(tokenizer.get_chat_template(), f"the chat template of [model] path={settings.path!r}")
-        return Renderer(tokenizer, settings, template)
+        renderer = Renderer(tokenizer, settings, template)
+    renderer.require_known_kwargs()
+    return renderer
 
 
 def _template(settings: ModelSettings, folder: Path) -> str | None:

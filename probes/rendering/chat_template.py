@@ -59,6 +59,18 @@ class ChatTemplate:
             why = f"it changes an answer {ANSWER!r} into something else; set chat_template under [model]"
         raise BadInput(f"a chat template renders a question and its answer, and of this one: {why}")
 
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names that the template reads and does not set itself; those of all templates of the tokenizer."""
+        from jinja2.meta import find_undeclared_variables
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        own = self._own or self._tokenizer.chat_template or ""
+        names: set[str] = set()
+        for template in own.values() if isinstance(own, dict) else (own,):
+            names |= find_undeclared_variables(_compile_jinja_template(template).environment.parse(template))
+        return frozenset(names)
+
     @property
     def around(self) -> tuple[str, str]:
         """What the template writes between a question and its answer, and after the answer."""

@@ -15,8 +15,10 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
+from common.errors import BadInput
+from common.wording import nearest
 from probes.inputs.rows.turns import Turns
-from probes.inputs.settings import ModelSettings
+from probes.inputs.settings import RENDERING, ModelSettings
 from probes.inputs.training_rows import Pair
 from probes.rendering.chat_template import ChatTemplate, texts_of
 from probes.rendering.chat_template import Unrenderable as Unrenderable
@@ -93,7 +95,9 @@ class Renderer:
         known = self._questions.get((asked, tools))
         if known is None:
             text = self.question_text(asked, tools)
-            known = self._questions[asked, tools] = Question(text, tuple(self.tokens.ids([text])[0]))
+            known = Question(text, tuple(self.tokens.ids([text])[0]))
+            self._require_one_bos(asked, known.ids)
+            self._questions[asked, tools] = known
         return known
 
     def question_text(self, asked: Turns, tools: str = "") -> str:
@@ -175,6 +179,7 @@ class Renderer:
 
     def _token_row(self, texts: _RowTexts, prompt: Ids, encoded: Sequence[_Side]) -> TokenRow:
         pair = texts.pair
+        self._require_one_bos(pair.prompt, prompt)
         sides = zip(texts.answers, (pair.chosen, pair.rejected), encoded, strict=True)
         chosen, rejected = (self._ended(self._continued(prompt, *side)) for side in sides)
         if not self.chat and any(token in self.stop.ids for side in (chosen, rejected) for token in side[:-1]):
@@ -274,6 +279,54 @@ class Renderer:
         return text.removeprefix(self._template.around[0]) if self.chat else text
 
     # refusals
+
+    def require_known_kwargs(self) -> None:
+        """BadInput for a key of chat_template_kwargs that has no effect."""
+        for name in self._settings.chat_template_kwargs:
+            if not self.chat:
+                raise BadInput(
+                    f"[model] chat_template_kwargs has {name!r}, and no chat template is used; take it out, or give one"
+                )
+            if name not in self._template.variables:
+                known = sorted(self._template.variables - RENDERING - set(self.tokenizer.special_tokens_map))
+                hint = nearest(name, known) if known else "; it reads none"
+                raise BadInput(
+                    f"[model] chat_template_kwargs has {name!r}, which the chat template never reads{hint}; rename it, "
+                    "or take it out"
+                )
+
+    def _require_one_bos(self, asked: Turns, ids: Sequence[int]) -> None:
+        """Unrenderable for a question of a template with two BOS at its beginning, or with one behind other text.
+
+        The second may follow an earlier answer and its eos, as in Llama 2. A token that opens every turn may be called
+        bos (SmolLM2): then neither the tokenizer nor the template writes it as BOS.
+        """
+        bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        if not self.chat or bos is None or not ids or (ids[0] == bos and ids.count(bos) == 1):
+            return
+        places = [place for place, token in enumerate(ids) if token == bos]
+        doubled = len(places) > 1 and not self._has_text(ids[: places[1]])
+        written = bos in self.tokens.bos or "bos_token" in self._template.variables
+        answers = 0 if isinstance(asked, str) else sum(turn.role == "assistant" for turn in asked)
+        later = [place for place in places if place]
+        fits = len(later) <= answers and all(self._follows(ids, place, eos) for place in later)
+        if doubled or (written and bos != eos and not fits):
+            shown = self.tokens.text(ids[max(0, later[0] - 20) : later[0] + 10])
+            where = "twice at the beginning of the prompt" if doubled else "within the prompt"
+            raise Unrenderable(
+                f"the BOS {self.tokenizer.bos_token!r} is written {where} ({shown!r}), and models are trained with one "
+                "at its beginning; set a chat_template under [model] that writes it once, before all else"
+            )
+
+    def _has_text(self, ids: Sequence[int]) -> bool:
+        """Whether ids hold more than white space and BOS."""
+        bos = self.tokenizer.bos_token_id
+        return bool(self.tokens.text([token for token in ids if token != bos]).strip())
+
+    def _follows(self, ids: Sequence[int], place: int, eos: int | None) -> bool:
+        """Whether the last token before a place is eos, white space aside."""
+        before = list(takewhile(lambda token: token != eos, reversed(ids[:place])))
+        return len(before) < place and not self.tokens.text(before[::-1]).strip()
 
     def _plain(self, text: Turns) -> str:
         if isinstance(text, str):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers_of_all_kinds import KINDS
+from tokenizers_of_all_kinds import HEADERS, KINDS
 
 from agent.study.load import Study, load_study, reload_study
 from agent.study.material_check import CheckedStudy, check_study
@@ -144,6 +144,17 @@ def test_a_row_that_cannot_be_trained_is_refused_by_its_line_or_left_out(
     assert [pair.line for pair in found.study.material.sources["good"]] == [1, 3]
     (told,) = found.study.material.left_out
     assert told.startswith("source good: 1 of 3 rows left out (line 2: ")
+
+
+def test_a_key_that_the_template_never_reads_and_a_second_bos_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="has 'enable_thinkin', which the chat template never reads; did you mean"):
+        check_written(
+            written(tmp_path, "thoughts", [row(1)], model="chat_template_kwargs = { enable_thinkin = false }")
+        )
+    (tmp_path / "twice.jinja").write_text("{{ bos_token }}" + HEADERS, encoding="utf-8")
+    study = written(tmp_path, "bos by both", [row(1)], model='chat_template = "twice.jinja"')
+    with pytest.raises(BadInput, match=r"prompts\.jsonl, line 1: .* the BOS '<.*>' is written twice at the beginning"):
+        check_written(study)
 
 
 def test_no_row_that_can_be_trained_is_refused_either_way(tmp_path: Path) -> None:
