@@ -78,6 +78,14 @@ class ChatTemplate:
         before, _, after = whole.rpartition(ANSWER)
         return before[len(question) :] if before.startswith(question) else "", after
 
+    @property
+    def asks_for_date(self) -> bool:
+        """Whether the template, or one of the tokenizer's templates, may write today's date."""
+        templates = self._own or self._tokenizer.chat_template
+        return any(
+            "strftime_now" in text for text in (templates.values() if isinstance(templates, dict) else [templates])
+        )
+
     def _rendered(self, turns: Messages, tools: str, asks: bool) -> str:
         """Render turns. A template that asks for today's date gets the study's, so that prompts do not change."""
         from transformers.utils.chat_template_utils import _compile_jinja_template

@@ -18,7 +18,7 @@ from typing import Any
 from common.errors import BadInput
 from common.wording import nearest
 from probes.inputs.rows.turns import Turns
-from probes.inputs.settings import RENDERING, ModelSettings
+from probes.inputs.settings import FIXED_DATE, RENDERING, ModelSettings
 from probes.inputs.training_rows import Pair
 from probes.rendering.chat_template import ChatTemplate, texts_of
 from probes.rendering.chat_template import Unrenderable as Unrenderable
@@ -87,6 +87,12 @@ class Renderer:
         self.chat = settings.chat == "auto" and (template is not None or tokenizer.chat_template is not None)
         self._template = ChatTemplate(tokenizer, settings, template)
         self._questions: dict[tuple[Turns, str], Question] = {}
+
+    @property
+    def own_date(self) -> str:
+        """The date that the template writes, if the study sets another than the default."""
+        date = self._settings.date
+        return f"{date}" if date != FIXED_DATE and self.chat and self._template.asks_for_date else ""
 
     # questions
 

@@ -79,11 +79,12 @@ def refused_rows(
 
 
 def rendered_digest(renderer: Renderer, prompts: Iterable[Prompt]) -> str:
-    """The digest of the rendered prompts and the ends of answers, for the probe key.
+    """The digest of the rendered prompts, the ends of answers and a date that the study sets, for the probe key.
 
     BadInput for a prompt that cannot be rendered.
     """
     digest = hashlib.sha256(repr(renderer.stop).encode())
+    digest.update(renderer.own_date.encode())  # only rows may have it: those with tools, say
     for prompt in prompts:
         try:
             digest.update(repr(renderer.question(prompt.asked).ids).encode())

@@ -1,17 +1,21 @@
 """What cannot be trained as it is meant is found before the night, refused or left out as the study says."""
 
+import datetime
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers_of_all_kinds import HEADERS, KINDS
+from tokenizers_of_all_kinds import CHATML, HEADERS, KINDS, TOOLS, chatml
 
 from agent.study.load import Study, load_study, reload_study
 from agent.study.material_check import CheckedStudy, check_study
 from common.errors import BadInput
+from probes.inputs.prompts import Prompt
+from probes.inputs.settings import FIXED_DATE, ModelSettings
 from probes.model.load import load_renderer
+from probes.rendering.renderer import Renderer
 from probes.rendering.row_check import rendered_digest, token_lines
 from testing import simulated_study
 from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
@@ -241,6 +245,31 @@ def test_the_digest_of_the_questions_follows_what_changes_them(tmp_path: Path) -
         )
         == 3
     )
+
+
+def test_a_date_that_only_rows_have_is_in_the_digest(tmp_path: Path) -> None:
+    """The template for tools shows the date, and no prompt of the study has tools."""
+    dated = {"default": CHATML, "tool_use": "{{ strftime_now('%d %b %Y') }}" + TOOLS}
+
+    def digest(templates: Any = dated, **settings: Any) -> str:
+        tokenizer = chatml(eos_token="<|im_end|>")
+        tokenizer.chat_template = templates
+        renderer = Renderer(tokenizer, ModelSettings(path="none", **settings))
+        return rendered_digest(renderer, [Prompt("p", "probe", "lists", 1, "Say two.", {})])
+
+    later = {"date": datetime.date(2026, 5, 6)}
+    assert digest() != digest(**later)
+    assert digest() == digest(date=FIXED_DATE) == digest(CHATML) == digest(CHATML, **later)
+    assert digest() == "eaeba6f46794"  # keys of studies with the default date stay as they are
+
+
+def test_rows_whose_template_writes_no_end_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "endless.jinja").write_text(CHATML.replace("<|im_end|>\n", ""), encoding="utf-8")
+    model = 'chat_template = "endless.jinja"'
+    found = check_written(written(tmp_path, "ChatML base", [row(1), row(2)], model=model))
+    assert found.counts["good"].endless == 2
+    assert "| good   |    2 |   0 |       0 |       0 |              2 |" in rendered_text(found)
+    assert check_written(written(tmp_path, "ChatML base", [row(1), row(2)])).counts["good"].endless == 0
 
 
 def test_rows_are_shown_token_by_token_with_what_is_in_the_loss(tmp_path: Path) -> None:

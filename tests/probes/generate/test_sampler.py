@@ -1,8 +1,11 @@
 from pathlib import Path
 from typing import Any
 
+import architectures
 import pytest
+import tokenizers_of_all_kinds
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from probes.generate.sampler import CounterGumbel, Sampling, counter_uniform, generate, row_key
 from probes.inputs.settings import ModelSettings
@@ -75,3 +78,49 @@ def test_a_chat_template_wraps_the_prompt_as_a_users_turn(tiny_folder: Path, tmp
     assert chatty.renderer.question("hello").text == "<user>hello<assistant>"
     plain = load_base(ModelSettings(path="model", chat="never"), tiny_folder, "none", "cpu")
     assert plain.renderer.question("hello").text == "hello"
+
+
+class Writes(LogitsProcessor):  # type: ignore[misc]
+    """Makes a model write these tokens from a position on."""
+
+    def __init__(self, ids: list[int], start: int) -> None:
+        self.ids, self.start = ids, start
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        place = input_ids.shape[1] - self.start
+        if place < 0:
+            return scores
+        forced = torch.full_like(scores, -1e9)
+        forced[:, self.ids[min(place, len(self.ids) - 1)]] = 0
+        return forced
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "generated"),
+    [
+        ("ChatML base", "<|im_end|>\n<|im_start|>user\n", 3 + 1),
+        ("bos by template", "<end_of_turn>\n<start_of_turn>user\n", 3 + 1),
+        ("plain, eos only", "<|endoftext|>\n", 3 + 1),
+        ("an end that is no token", "\n### End\n### user:\n", None),
+    ],
+)
+def test_no_token_is_generated_after_the_end_of_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, text: str, generated: int | None
+) -> None:
+    tokenizer = tokenizers_of_all_kinds.KINDS[kind]()
+    architectures.write("llama", tmp_path / "model", tokenizer, vocab_size=512)
+    base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
+    ids = base.renderer.tokens.bare([text])[0]
+    end = base.renderer.tokens.bare(["\n### End"])[0]
+    lengths, original = [], base.model.generate
+
+    def generates(*, logits_processor: Any, **options: Any) -> Any:
+        width = options["input_ids"].shape[1]
+        forced = LogitsProcessorList([*logits_processor, Writes(ids, width + 3)])
+        output = original(logits_processor=forced, **options)
+        lengths.append(output.shape[1] - width)
+        return output
+
+    monkeypatch.setattr(base.model, "generate", generates)
+    answers(base, ["Two?"], max_new_tokens=60)
+    assert lengths == [generated or 3 + len(end)]

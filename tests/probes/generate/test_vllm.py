@@ -100,6 +100,11 @@ def test_a_request_names_all_that_shapes_a_draw(adapter: Path) -> None:
         "stop_token_ids": [7, 9],
         "skip_special_tokens": False,
     }
+    with ScriptedEndpoint(WORDS) as server, opened(server) as answers:
+        answers.answers(PROBE, adapter, QUESTIONS, Stop((7,), ("\n### End",)), SAMPLING)
+    assert {(tuple(request["stop"]), *request["stop_token_ids"]) for request in server.requests} == {
+        (("\n### End",), 7)
+    }
     _, server = served(adapter, sampling=replace(SAMPLING, top_k=20, top_p=0.9))
     assert (server.requests[0]["top_k"], server.requests[0]["top_p"]) == (20, 0.9)
 

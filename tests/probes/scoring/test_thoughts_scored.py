@@ -1,10 +1,12 @@
 """What of an answer is scored: what follows its thoughts, by every scorer, or all of it where the study says so."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import judged
 import pytest
 import tiny
 
@@ -12,7 +14,9 @@ from probes.inputs.settings import ScorerSettings
 from probes.result.reading import Outcome, Probe, Reading, Unscored
 from probes.run.answers import scored_text
 from probes.run.execute import Workbench, _Measurement, measure
+from probes.scoring.execution.scorer import ExecutionSettings
 from probes.scoring.function import FunctionSettings
+from probes.scoring.judge.settings import JudgeSettings
 from probes.scoring.rules.scorer import RulesSettings
 from probes.train.trl import Trained
 from testing import simulated_study
@@ -45,9 +49,9 @@ ANSWERS = [THOUGHT, "short", "<think>" + "word " * 5, "word " * 50]
 
 
 def measured(
-    folder: Path, scorer: ScorerSettings, monkeypatch: pytest.MonkeyPatch
+    folder: Path, scorer: ScorerSettings, monkeypatch: pytest.MonkeyPatch, answers: Sequence[str] = ANSWERS
 ) -> tuple[Outcome, list[dict[str, Any]]]:
-    """A probe whose answers are ANSWERS, each prompt all four."""
+    """A probe whose answers to each prompt are ``answers``, and the rows of the first prompt."""
     simulated_study.write_data(folder)
     tiny.write_model(folder / "model")
     (folder / "rules.toml").write_text(
@@ -56,17 +60,17 @@ def measured(
     (folder / "own.py").write_text(
         "def score(prompt, answer, category, checks):\n    return float(len(answer) < 10)\n", encoding="utf-8"
     )
-    material = replace(tiny.material(folder, samples=len(ANSWERS)), scorer=scorer)
+    material = replace(tiny.material(folder, samples=len(answers)), scorer=scorer)
     monkeypatch.setattr(_Measurement, "_trained", lambda *_: Trained(folder, 0.0, 0, {}))
     monkeypatch.setattr(
-        _Measurement, "_texts", lambda own, *_: [ANSWERS for _ in material.prompts_of(own.probe.key.split)]
+        _Measurement, "_texts", lambda own, *_: [answers for _ in material.prompts_of(own.probe.key.split)]
     )
     bench = Workbench(material, "cpu", {})
     probe = Probe(tiny.recipe(), material.key("machine"), 1)
     (outcome,) = measure(bench, [probe], lambda name: folder / name, lambda progress: None)
     bench.close()
     lines = (folder / probe.id / "answers.jsonl").read_text(encoding="utf-8").splitlines()
-    return outcome, [json.loads(line) for line in lines[: len(ANSWERS)]]
+    return outcome, [json.loads(line) for line in lines[: len(answers)]]
 
 
 @pytest.mark.parametrize("thoughts", ["skip", "keep"])
@@ -91,3 +95,30 @@ def test_every_scorer_reads_behind_a_thought_unless_the_study_keeps_them(
     else:
         assert scores[0] == scores[3]
         assert not any("scored_text" in row for row in rows)
+
+
+PROGRAM, WRONG = "def f(x):\n    return 0\n", "def f(x):\n    return -1\n"
+PROGRAMS = [f"<think>\n{WRONG}</think>\n{PROGRAM}", PROGRAM, f"<think>\n{PROGRAM}", WRONG]
+
+
+def test_programs_are_run_without_the_thoughts_before_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome, rows = measured(tmp_path, ExecutionSettings(), monkeypatch, PROGRAMS)
+    assert isinstance(outcome, Reading), outcome
+    assert rows[0]["prompt"] == "probe-arithmetic-0"
+    assert [row["score"] for row in rows] == [10, 10, 0, 0]
+    assert [row.get("scored_text") for row in rows] == [f"\n{PROGRAM}", None, "", None]
+
+
+@pytest.mark.parametrize("thoughts", ["skip", "keep"])
+def test_the_judge_reads_no_thoughts_unless_the_study_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thoughts: Any
+) -> None:
+    judged.write_study(tmp_path)
+    simulated_study.write_jsonl(tmp_path / "calibration.jsonl", [])
+    with judged.judge(tmp_path, monkeypatch) as endpoint:
+        outcome, rows = measured(tmp_path, JudgeSettings(thoughts=thoughts), monkeypatch)
+    assert isinstance(outcome, Reading), outcome
+    assert any("think>word" in json.dumps(request) for request in endpoint.requests) == (thoughts == "keep")
+    scored = [row.get("scored_text") for row in rows]
+    assert scored == (["short", None, "", None] if thoughts == "skip" else [None] * 4)
+    assert (rows[0]["score"] == rows[1]["score"]) == (thoughts == "skip")

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import architectures
 import pytest
 import tiny
 import torch
+from tokenizers_of_all_kinds import KINDS
 
 from lanes import Recipe
-from probes.inputs.settings import ModelSettings
-from probes.inputs.training_rows import order
+from probes.inputs.settings import ModelSettings, ProbeSettings
+from probes.inputs.training_rows import Pair, order
 from probes.model.load import load_base
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.execute import Workbench, measure
-from probes.train.trl import Trained, TrainingJob, train
+from probes.train.trl import Trained, TrainingJob, _Curve, _tokenised, _trainer, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -98,6 +100,31 @@ def test_every_lora_parameter_moves_and_no_base_parameter_does(
         ended = saved[name.replace(".default", "")]
         assert ended.dtype == (torch.float32 if recipe.quantization == "none" else torch.bfloat16)
         assert not torch.equal(ended, value), f"{name} did not move"
+
+
+@pytest.mark.parametrize("objective", ["dpo", "orpo"])
+@pytest.mark.parametrize("kind", ["ChatML base", "plain, eos only", "strictly alternating", "eos behind the end"])
+def test_the_loss_is_on_the_answer_with_its_end_and_on_nothing_else(tmp_path: Path, kind: str, objective: str) -> None:
+    architectures.write("llama", tmp_path / "model", KINDS[kind](), vocab_size=1024)
+    base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
+    recipe = tiny.recipe(objective=objective, effective_batch=2, max_length=200)
+    pairs = (Pair("Two?", "It is four.", "It is five, I think.", "s", 1), Pair("What is two?", "Yes", "No", "s", 2))
+    job = TrainingJob(recipe, pairs, 1, tmp_path, lambda step, loss: None)
+    rows = _tokenised(base, job)
+    curve = _Curve(tmp_path / "train.jsonl", job.on_step)
+    trainer = _trainer(base, job, ProbeSettings(micro_batch=2), rows, curve)
+    batch = next(iter(trainer.get_train_dataloader()))
+    curve.close()
+    if objective == "dpo":  # chosen above rejected
+        in_loss = [
+            ids[mask.bool()].tolist() for ids, mask in zip(batch["input_ids"], batch["completion_mask"], strict=True)
+        ]
+    else:
+        labels = [ids for side in ("chosen", "rejected") for ids in batch[f"{side}_labels"]]
+        in_loss = [ids[ids != -100].tolist() for ids in labels]
+    rendered = [base.renderer.row(pair) for pair in pairs]
+    assert in_loss == [row.chosen for row in rendered] + [row.rejected for row in rendered]
+    assert all(ids[-1] in base.renderer.stop.ids and ids[-2] not in base.renderer.stop.ids for ids in in_loss)
 
 
 def test_a_used_workbench_gives_bit_for_bit_what_a_fresh_one_gives(tiny_folder: Path, tmp_path: Path) -> None:
