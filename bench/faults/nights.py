@@ -167,7 +167,7 @@ NIGHTS = (
         _redundant,
         4,
         policy=NO_SURVEY,
-        lanes="[lanes.mixture]\n" + ONLY_CURRICULUM,
+        lanes=ONLY_CURRICULUM + "[lanes.mixture]\n",
         noise=0.1,
     ),
     night("second night in a workspace", _by_order, 2, policy=PLAIN, nights=2),
