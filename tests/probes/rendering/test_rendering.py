@@ -1,13 +1,17 @@
 """The ids that are trained are the ids that are asked: over tokenizers, templates and rows, and against TRL alone."""
 
 import datetime
+import gzip
 import json
 import re
 import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+import pandas
 import pytest
 import row_cases
 from hypothesis import given, settings
@@ -291,29 +295,39 @@ REASONS = {
 }
 
 
-def by_dpo(tokenizer: Any, pair: Pair) -> TokenRow:
+def by_dpo(tokenizer: Any, rows: Sequence[Mapping[str, Any]]) -> list[TokenRow | None]:
     from datasets import Dataset
     from trl import DPOTrainer
 
     own = SimpleNamespace(_tokenizer=tokenizer)
     args = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
-    (row,) = DPOTrainer._prepare_dataset(own, Dataset.from_list([columns(tokenizer, pair)]), tokenizer, args, "train")
-    return TokenRow(row["prompt_ids"], row["chosen_ids"], row["rejected_ids"])
+    found = DPOTrainer._prepare_dataset(own, Dataset.from_list(rows), tokenizer, args, "train")
+    return [TokenRow(row["prompt_ids"], row["chosen_ids"], row["rejected_ids"]) for row in found]
 
 
-def by_orpo(tokenizer: Any, pair: Pair) -> TokenRow | None:
+def by_orpo(tokenizer: Any, rows: Sequence[Mapping[str, Any]]) -> list[TokenRow | None]:
     """None where more than one token merges, which it refuses."""
-    from trl import maybe_apply_chat_template
+    return [_by_orpo(tokenizer, row) for row in rows]
+
+
+def _by_orpo(tokenizer: Any, row: Mapping[str, Any]) -> TokenRow | None:
+    from trl import maybe_apply_chat_template, maybe_extract_prompt
     from trl.experimental.orpo import ORPOTrainer
 
     own = SimpleNamespace(processing_class=tokenizer, is_encoder_decoder=False, max_length=10_000, padding_value=0)
     own.build_tokenized_answer = lambda *given: ORPOTrainer.build_tokenized_answer(own, *given)
     try:
-        row = ORPOTrainer.tokenize_row(own, maybe_apply_chat_template(columns(tokenizer, pair), tokenizer))
+        found = ORPOTrainer.tokenize_row(own, maybe_apply_chat_template(maybe_extract_prompt(dict(row)), tokenizer))
     except ValueError:
         return None
-    prompt = row["prompt_input_ids"]
-    return TokenRow(prompt, *(row[f"{side}_input_ids"][len(prompt) :] for side in ("chosen", "rejected")))
+    prompt = found["prompt_input_ids"]
+    return TokenRow(prompt, *(found[f"{side}_input_ids"][len(prompt) :] for side in ("chosen", "rejected")))
+
+
+BY: Mapping[str, Callable[[Any, Sequence[Mapping[str, Any]]], list[TokenRow | None]]] = {
+    "dpo": by_dpo,
+    "orpo": by_orpo,
+}
 
 
 def columns(tokenizer: Any, pair: Pair) -> dict[str, Any]:
@@ -338,11 +352,10 @@ def merges(asking: Renderer, pair: Pair) -> bool:
     return any(asking.tokens.ids([text])[0][: len(question.ids)] != list(question.ids) for text in wholes)
 
 
-def check_against_trl(name: str, asking: Renderer, pair: Pair, objective: str) -> None:
+def check_against_trl(name: str, asking: Renderer, pair: Pair, theirs: TokenRow | None, objective: str) -> None:
     if objective == "orpo":
         pair = replace(pair, tools="")  # ORPOTrainer passes that column over
-    mine, theirs = asking.row(pair), (by_dpo if objective == "dpo" else by_orpo)(KINDS[name](), pair)
-    bos = asking.tokenizer.bos_token_id
+    mine, bos = asking.row(pair), asking.tokenizer.bos_token_id
     if theirs is None or sum(token != bos for token in theirs.prompt) < sum(token != bos for token in mine.prompt):
         assert merges(asking, pair), MERGED
     elif mine != theirs:
@@ -354,7 +367,9 @@ def check_against_trl(name: str, asking: Renderer, pair: Pair, objective: str) -
 def test_trl_alone_has_the_same_ids_or_there_is_a_reason(kind: tuple[str, Renderer], form: str, objective: str) -> None:
     name, asking = kind
     if taken(name, form) and name != "today's date":  # which TRL alone tells the day of the test
-        check_against_trl(name, asking, FORMS[form], objective)
+        pair = FORMS[form] if objective == "dpo" else replace(FORMS[form], tools="")
+        (theirs,) = BY[objective](KINDS[name](), [columns(asking.tokenizer, pair)])
+        check_against_trl(name, asking, pair, theirs, objective)
 
 
 REFUSALS = (
@@ -367,18 +382,90 @@ REFUSALS = (
 )
 
 
+WHOLE = "TRL trains the question as part of the answer where whole conversations stand beside their prompt, or fails"
+NOT_TAKEN = {
+    **dict.fromkeys((("prompt_list_and_full.jsonl", "dpo"), ("prompt_list_and_full.jsonl", "orpo")), WHOLE),
+    ("ultrafeedback.jsonl", "dpo"): WHOLE,
+    **{
+        (file, objective): reason
+        for objective in BY
+        for file, reason in {
+            "chosen_dict.jsonl": "TRL takes an answer of turns as a list of them",
+            "orca_prompt.jsonl": "TRL passes the column system over",
+            "sharegpt.jsonl": "TRL takes turns with role and content",
+        }.items()
+    },
+}
+"""Files whose rows TRL does not take as they are meant, and why."""
+
+
+@cache
+def raw_rows(file: str) -> Sequence[Mapping[str, Any]]:
+    """The columns that TRL reads, of every row, as ``datasets`` reads them from the file, without our loader."""
+    path = row_cases.CASES / file
+    if file.endswith((".csv", ".parquet")):
+        table = pandas.read_csv(path) if file.endswith(".csv") else pandas.read_parquet(path)
+        rows = table.to_dict("records")
+    else:
+        text = (gzip.decompress(path.read_bytes()) if file.endswith(".gz") else path.read_bytes()).decode("utf-8-sig")
+        whole = text.lstrip().startswith("[")
+        rows = json.loads(text) if whole else [json.loads(line) for line in text.split("\n") if line.strip()]
+    return [{name: row[name] for name in ("prompt", "chosen", "rejected", "tools") if name in row} for row in rows]
+
+
+def takes(tokenizer: Any, file: str, objective: str, row: Mapping[str, Any]) -> bool:
+    """Whether TRL takes the row as it is in its file. It leaves texts bare where there is a chat template, and we ask
+    and train them as turns, so that both are in the form that the model knows."""
+    from trl import is_conversational
+
+    return (file, objective) not in NOT_TAKEN and (tokenizer.chat_template is None or is_conversational(row))
+
+
 @pytest.mark.parametrize("file", row_cases.GOOD)
 def test_the_forms_that_people_have_are_asked_as_they_are_trained(kind: tuple[str, Renderer], file: str) -> None:
     name, asking = kind
-    pair = load_source("s", row_cases.CASES / file, "leave_out")[0]
-    (row,) = asking.rows([pair])
-    if isinstance(row, Unrenderable):
-        assert str(row).startswith(REFUSALS)
+    pairs, raw = load_source("s", row_cases.CASES / file, "leave_out"), raw_rows(file)
+    given: list[tuple[Pair, Mapping[str, Any]]] = []
+    for pair, row, record in zip(pairs, asking.rows(pairs), raw, strict=True):
+        if isinstance(row, Unrenderable):
+            assert str(row).startswith(REFUSALS)
+        else:
+            check_ids(asking, pair, row)
+            given.append((pair, record))
+    if name == "today's date" or not given:
         return
-    check_ids(asking, pair, row)
-    if name != "today's date":
-        for objective in ("dpo", "orpo"):
-            check_against_trl(name, asking, pair, objective)
+    for objective, prepare in BY.items():
+        hidden = () if objective == "dpo" else ("tools",)
+        rows = []
+        for pair, record in given:
+            taken = takes(asking.tokenizer, file, objective, record)
+            given_row = record if taken else columns(asking.tokenizer, pair)
+            rows.append({column: value for column, value in given_row.items() if column not in hidden})
+        alone = len({type(row.get("prompt")) for row in rows}) > 1  # a data set has one form
+        tokenizer = KINDS[name]()
+        found = [prepare(tokenizer, [row])[0] for row in rows] if alone else prepare(tokenizer, rows)
+        for (pair, _), theirs in zip(given, found, strict=True):
+            check_against_trl(name, asking, pair, theirs, objective)
+
+
+@pytest.mark.parametrize(("file", "objective"), NOT_TAKEN)
+def test_what_trl_alone_does_not_take_is_given_to_it_in_its_own_form(file: str, objective: str) -> None:
+    asking = renderer("ChatML base")
+    for pair, record in zip(load_source("s", row_cases.CASES / file), raw_rows(file), strict=True):
+        try:
+            (theirs,) = BY[objective](KINDS["ChatML base"](), [record])
+        except (AttributeError, KeyError, TypeError):
+            continue
+        mine = asking.row(pair)
+        assert theirs is None or theirs.prompt != mine.prompt or theirs.chosen[:3] != mine.chosen[:3]
+
+
+def test_trl_alone_leaves_texts_bare_under_a_chat_template() -> None:
+    asking = renderer("ChatML base")
+    (theirs,) = by_dpo(KINDS["ChatML base"](), raw_rows("plain.parquet")[:1])
+    assert theirs is not None
+    assert asking.tokenizer.decode(theirs.prompt) == row_cases.TWO
+    assert asking.tokenizer.decode(asking.row(PAIR).prompt).startswith(f"<|im_start|>user\n{row_cases.TWO}")
 
 
 # templates
