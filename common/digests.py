@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _cache: dict[tuple[str, int, int], str] = {}
 
 
 def digest_of(value: object) -> str:
     """Sixteen hex digits that identify a JSON value, independent of the order of its keys."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()[:16]
 
 
 def file_digest(path: Path) -> str:

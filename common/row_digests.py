@@ -49,6 +49,7 @@ def checking_row_factory(
 ) -> Callable[[sqlite3.Cursor, tuple[Any, ...]], sqlite3.Row]:
     """A row factory that checks rows with all columns of their table. For a row without a stored digest it raises what
     ``wrong`` returns, given the table and the value of the row's first column."""
+    database.create_function("row_digest", -1, _digest, deterministic=True)
     tables = {names: table for table, names in columns(database).items()} if has_digests(database) else {}
 
     def made(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> sqlite3.Row:
@@ -65,6 +66,19 @@ def is_unaltered(database: sqlite3.Connection, table: str, row: Mapping[str, Any
     """Whether a row is as it was written."""
     digest = digest_of_row(table, row)
     return database.execute(f"SELECT 1 FROM {TABLE} WHERE digest = ?", (digest,)).fetchone() is not None
+
+
+def altered(
+    database: sqlite3.Connection, table: str, names: Sequence[str], condition: str, values: Sequence[Any]
+) -> list[str]:
+    """The first column of every row of a table that meets a condition and changed since it was written. ``names``: of
+    all columns. For a connection with ``checking_row_factory``; one statement checks many rows faster than that does.
+    """
+    if not has_digests(database):
+        return []
+    known = f"SELECT 1 FROM {TABLE} WHERE digest = {_call(table, names, f'{table}.')}"
+    found = database.execute(f"SELECT {names[0]} FROM {table} WHERE {condition} AND NOT EXISTS ({known})", values)
+    return [str(row[0]) for row in found.fetchall()]
 
 
 def _is_there(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> bool:

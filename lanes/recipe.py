@@ -1,7 +1,9 @@
 """A recipe: every parameter of one preference-tuning run, immutable, with a digest and a TOML round trip."""
 
+import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -126,4 +128,23 @@ class Recipe(BaseModel):
     @classmethod
     def from_toml(cls, text: str) -> "Recipe":
         """Raises tomllib.TOMLDecodeError or pydantic.ValidationError."""
-        return cls.model_validate(tomllib.loads(text))
+        return cls.model_validate(_parse(text))
+
+
+def _parse(text: str) -> Mapping[str, Any]:
+    """``tomllib.loads``. Recipes have most of their lines in common, so a text by ``to_toml`` is parsed key by key and
+    each line that came before is not parsed again."""
+    keys, _, mixture = text.partition("\n[mixture]\n")
+    try:
+        parts = [_parse_part(key) for key in re.split(r"\n(?=\w)", keys)]
+        values = {name: value for part in parts for name, value in part.items()}
+        if len(values) == len(parts) and all(len(part) == 1 for part in parts) and mixture and "[" not in mixture:
+            return {**values, "mixture": _parse_part(mixture)}
+    except tomllib.TOMLDecodeError:
+        pass
+    return tomllib.loads(text)
+
+
+@lru_cache(maxsize=1024)
+def _parse_part(text: str) -> Mapping[str, Any]:
+    return tomllib.loads(text)

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from agent.ledger.store import Ledger
-from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
+from agent.ledger.tables import CheckRow, DecisionRow, PastDecision, ProposalRow
 from agent.loop.survey import SURVEYED
 from lanes import Recipe
 
@@ -25,12 +25,18 @@ class PastLedger:
     def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
         return [row for row in self.ledger.proposals(clause, values) if self.ledger.decision_number(row.id) < self._end]
 
-    def history(self, question: str, key: str, after: int = 0) -> list[tuple[int, ProposalRow, DecisionRow]]:
+    def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
         """The decisions before the first one of this turn or a later one."""
-        return [row for row in self.ledger.history(question, key, after) if row[0] < self._end]
+        return [past for past in self.ledger.history(question, key, after) if past.number < self._end]
+
+    def decision(self, decision_id: str) -> DecisionRow | None:
+        return self.ledger.decision(decision_id)
 
     def recipe(self, digest: str) -> Recipe:
         return self.ledger.recipe(digest)
+
+    def effect(self, digest: str) -> str:
+        return self.ledger.effect(digest)
 
     def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
         return self.ledger.checks(session_id, kind)

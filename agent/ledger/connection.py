@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +32,12 @@ class LedgerConnection(sqlite3.Connection):
 
     def execute(self, *arguments: Any) -> "_Cursor":
         return self.cursor().execute(*arguments)
+
+    def tuples(self, *arguments: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query as tuples: many of them cost less than rows that are checked one by one."""
+        cursor = self.cursor()
+        cursor.row_factory = None
+        return cursor.execute(*arguments).fetchall()
 
 
 class _Cursor(sqlite3.Cursor):
@@ -99,6 +106,15 @@ class LedgerDatabase:
 
     def _changed_row(self, table: str, name: str) -> BadInput:
         return damage_error(self.path, f"the row of {name} in {table} is not as it was written")
+
+    def _require_unaltered(self, table: str, condition: str, values: tuple[Any, ...]) -> None:
+        """Check all rows of a table that meet a condition at once, before some of their columns are read."""
+        for name in row_digests.altered(self._db, table, self._columns[table], condition, values):
+            raise self._changed_row(table, name)
+
+    @cached_property
+    def _columns(self) -> Mapping[str, tuple[str, ...]]:
+        return row_digests.columns(self._db)
 
     def close(self) -> None:
         self._db.close()

@@ -1,5 +1,6 @@
 """The row of results.tsv and the line of progress.log of a decision."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,11 @@ def value_of(stored: Any) -> Value:
     """A knob's value from the ledger's JSON, which stores a tuple as a list."""
     value: Value = tuple(stored) if isinstance(stored, list) else stored
     return value
+
+
+def stored_value(text: str) -> Value:
+    """A knob's value from the JSON text of the ledger."""
+    return value_of(json.loads(text))
 
 
 def baseline_row(

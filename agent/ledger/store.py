@@ -7,6 +7,7 @@ it twice changes nothing. ``results.tsv`` and ``progress.log`` follow it (agent/
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from agent.ledger.tables import (
     CheckRow,
     DecisionRow,
     ExaminationRow,
+    PastDecision,
     ProbeRow,
     ProposalRow,
     SessionRow,
@@ -25,13 +27,23 @@ from agent.ledger.tables import (
 from lanes import Recipe
 from probes.result.reading import Failure, Outcome, Probe
 
+_SAME_QUESTION = "(SELECT id FROM sessions WHERE question = ? AND key = ?)"
+_HISTORY = """
+SELECT decisions.rowid, decisions.id, decisions.session, status, reason, lane, knob, before, after, parent, child,
+    json_extract(row, '$.shrunk', '$.shrunk'), comparison
+FROM decisions JOIN proposals ON proposals.id = decisions.id"""
+"""The columns of PastDecision. Of two paths SQLite returns a list as text, so a figure keeps all its digits."""
+
 
 class Ledger(LedgerDatabase):
     """Open with ``Ledger(path)``; ``read_only`` never creates or locks anything."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         super().__init__(path, read_only)
-        self._recipes: dict[str, Recipe] = {}  # by digest
+        # by digest
+        self._recipes: dict[str, Recipe] = {}
+        self._recipe_texts: dict[str, str] = {}
+        self._effects: dict[str, str] = {}
 
     # sessions
 
@@ -237,18 +249,28 @@ class Ledger(LedgerDatabase):
         ).fetchone()
         return int(json.loads(row["data"])["samples"]) if row else None
 
-    def history(self, question: str, key: str, after: int = 0) -> Iterator[tuple[int, ProposalRow, DecisionRow]]:
-        """Numbered decisions on proposals under one question and probe key, of all sessions, oldest first, from the
-        one after ``after``."""
-        same_question = "session IN (SELECT id FROM sessions WHERE question = ? AND key = ?)"
+    def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
+        """The decisions on proposals under one question and probe key, of all sessions, oldest first, from the one
+        after the number ``after``. The texts of the candidates' recipes are read with them."""
         plus = "+" if after else ""  # which index SQLite takes: a few last rows by number, all rows by session
+        decisions = f"decisions.rowid > ? AND decisions.turn > 0 AND {plus}decisions.session IN {_SAME_QUESTION}"
+        values = (after, question, key)
+        proposals = f"proposals.id IN (SELECT id FROM decisions WHERE {decisions})"
+        recipes = f"recipes.digest IN (SELECT child FROM proposals WHERE {proposals})"
+        for table, rows in (("decisions", decisions), ("proposals", proposals), ("recipes", recipes)):
+            self._require_unaltered(table, rows, values)
+        self._recipe_texts.update(self._db.tuples(f"SELECT digest, toml FROM recipes WHERE {recipes}", values))
+        found = [PastDecision(*columns) for columns in self._db.tuples(f"{_HISTORY} WHERE {decisions}", values)]
+        return sorted(found, key=attrgetter("number"))
+
+    def comparisons(self, question: str, key: str) -> Iterator[Mapping[str, Any]]:
+        """The comparisons of all decisions on proposals under one question and probe key, oldest first."""
         rows = self._db.execute(
-            f"SELECT rowid, id FROM decisions WHERE rowid > ? AND turn > 0 AND {plus}{same_question} ORDER BY rowid",
-            (after, question, key),
-        ).fetchall()
-        for row in rows:
-            for proposal in self.proposals("WHERE id = ?", (row["id"],)):
-                yield row["rowid"], proposal, self._load_decision(row["id"])
+            "SELECT comparison FROM decisions WHERE turn > 0 AND comparison IS NOT NULL AND "
+            f"session IN {_SAME_QUESTION} ORDER BY rowid",
+            (question, key),
+        )
+        return (json.loads(row["comparison"]) for row in rows)
 
     def decisions_after(self, session_id: str, number: int) -> list[tuple[int, DecisionRow]]:
         """Numbered decisions of a session after a number, oldest first."""
@@ -362,11 +384,22 @@ class Ledger(LedgerDatabase):
 
     def recipe(self, digest: str) -> Recipe:
         if digest not in self._recipes:
+            self._recipes[digest] = Recipe.from_toml(self._recipe_text(digest))
+        return self._recipes[digest]
+
+    def effect(self, digest: str) -> str:
+        """The effect (``Recipe.effect``) of the recipe with this digest. The recipe itself is not kept in memory."""
+        if digest not in self._effects:
+            self._effects[digest] = Recipe.from_toml(self._recipe_text(digest)).effect
+        return self._effects[digest]
+
+    def _recipe_text(self, digest: str) -> str:
+        if digest not in self._recipe_texts:
             row = self._db.execute("SELECT * FROM recipes WHERE digest = ?", (digest,)).fetchone()
             if row is None:
                 raise damage_error(self.path, f"its recipe {digest} is gone")
-            self._recipes[digest] = Recipe.from_toml(row["toml"])
-        return self._recipes[digest]
+            self._recipe_texts[digest] = row["toml"]
+        return self._recipe_texts[digest]
 
     def record_recipe(self, recipe: Recipe) -> None:
         """Record a recipe that becomes the incumbent without having been proposed."""

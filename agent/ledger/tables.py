@@ -112,6 +112,29 @@ class DecisionRow:
         return self.id.removesuffix(RETRACTION)
 
 
+@dataclass(frozen=True, slots=True)
+class PastDecision:
+    """A decision on a proposal as a later search reads it. ``number``: its place in the order of all decisions.
+
+    ``before``, ``after``, ``comparison`` and ``shrunk`` (a list that begins with the figure) are JSON: most of them are
+    never decoded.
+    """
+
+    number: int
+    id: str
+    session: str
+    status: str
+    reason: str
+    lane: str
+    knob: str
+    before: str
+    after: str
+    parent: str
+    child: str
+    shrunk: str
+    comparison: str | None
+
+
 BAD_ROWS = "bad_rows"
 
 

@@ -1,17 +1,20 @@
 """The context of a proposal: the turn's lane, its legal moves and what was learnt so far; and when a search ends."""
 
+import json
 import random
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any, overload
 
 from agent.ledger.as_of import PastLedger
-from agent.ledger.result_rows import value_of
+from agent.ledger.result_rows import stored_value, value_of
 from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
+from agent.ledger.tables import PastDecision, ProposalRow, SessionRow
 from agent.loop.survey import SURVEY, Surveyed, surveyed
 from agent.policy.effect_model import Move, Response, move_of
-from agent.policy.session_statistics import account_from, recent, responses_of, tells
+from agent.policy.session_statistics import Account, account_from, recent, responses_of, tells
 from agent.proposers import Situation, Suggestion, Tried
 from agent.proposers.dead_ends import DeadEnds
 from agent.study.load import Study
@@ -22,6 +25,27 @@ CALIBRATION = "calibration"
 """The lane, and the proposer, of A/A candidates: the incumbent itself under other seeds."""
 WIDER_REACH = 3
 """How many times as far a mutation may reach on a plateau."""
+
+
+class History(Sequence[Tried]):
+    """The first ``count`` decisions of a search; ``decode`` is called for those that a proposer looks at."""
+
+    def __init__(self, count: int, decode: Callable[[int], Tried]) -> None:
+        self._count, self._decode = count, decode
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Tried: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Tried]: ...
+    def __getitem__(self, place: int | slice) -> Tried | Sequence[Tried]:
+        places = range(self._count)[place]
+        return self._decode(places) if isinstance(places, int) else [self._decode(number) for number in places]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
 
 
 class Search:
@@ -44,10 +68,10 @@ class Search:
         self._decided_lanes: list[str] = []
         self._unconfirmed_in_a_row = 0
         # of all sessions
-        self._tried: list[Tried] = []
+        self._decided: list[tuple[PastDecision, float]] = []
+        self._tried = cache(self._as_tried)
         self._levels: dict[str, float] = {}
         self._accounts = recent()
-        self._effects: dict[str, str] = {}
         self._estimates: tuple[Response, dict[str, Response]] | None = None
         self.catch_up()
 
@@ -59,49 +83,66 @@ class Search:
             if proposal.lane != CALIBRATION:
                 self._proposer_names.add(proposal.proposer)
                 self._pending[proposal.id] = proposal
-        for number, proposal, decision in self.ledger.history(self.row.question, self.row.key, self._last_decision):
-            self._last_decision = number
-            if proposal.lane != CALIBRATION:
-                self._add(proposal, decision)
+        decided = self.ledger.history(self.row.question, self.row.key, self._last_decision)
+        candidates = [past for past in decided if past.lane != CALIBRATION]
+        for past in candidates:
+            self._add(past)
+        self._add_accounts(candidates)
+        self._last_decision = decided[-1].number if decided else self._last_decision
 
-    def _add(self, proposal: ProposalRow, decision: DecisionRow) -> None:
-        self.dead_ends.add(proposal, decision, self._effect(proposal.parent), self._effect(proposal.child))
-        self._tried.append(self._as_tried(proposal, decision))
-        if decision.course:
-            account = replace(account_from(decision.course["account"]), move=self.move(proposal))
-            if tells(account):
-                self._accounts.append(account)
-                self._estimates = None
-        if decision.session == self.row.id:
-            self._add_own(proposal, decision)
+    def _add(self, past: PastDecision) -> None:
+        self.dead_ends.add(past, self.ledger.effect(past.parent), self.ledger.effect(past.child))
+        level = self._levels.get(past.parent, 0.0)
+        self._decided.append((past, level))
+        if past.status == "KEEP" and (shrunk := json.loads(past.shrunk)[0]) is not None:
+            self._levels[past.child] = level + shrunk
+        if past.session == self.row.id:
+            self._add_own(past)
 
-    def _add_own(self, proposal: ProposalRow, decision: DecisionRow) -> None:
-        course = decision.course or {}
-        self._pending.pop(proposal.id, None)
-        self._decided_lanes.append(proposal.lane)
+    def _add_own(self, past: PastDecision) -> None:
+        (proposal,), course = self.ledger.proposals("WHERE id = ?", (past.id,)), self._course(past)
+        self._pending.pop(past.id, None)
+        self._decided_lanes.append(past.lane)
         confirmed = bool(course.get("account", {}).get("error"))
         self._unconfirmed_in_a_row = 0 if confirmed else self._unconfirmed_in_a_row + 1
-        if decision.reason == "overtaken":
+        if past.reason == "overtaken":
             self._overtaken.append(proposal)
-        screened = self._screened[proposal.parent, self._effect(proposal.child)]
-        screened += [(proposal.id, seed) for _, seed in course.get("seeds", {}).get("screening", ())]
+        screened = self._screened[past.parent, self.ledger.effect(past.child)]
+        screened += [(past.id, seed) for _, seed in course.get("seeds", {}).get("screening", ())]
 
-    def _as_tried(self, proposal: ProposalRow, decision: DecisionRow) -> Tried:
+    def _add_accounts(self, candidates: Sequence[PastDecision]) -> None:
+        """Add the accounts that say something of a move. Only the last ones count, so earlier ones are not decoded."""
+        accounts: list[Account] = []
+        for past in reversed(candidates):
+            if len(accounts) == self._accounts.maxlen:
+                break
+            if course := self._course(past):
+                move = self._move(past.knob, stored_value(past.before), stored_value(past.after))
+                account = replace(account_from(course["account"]), move=move)
+                accounts += [account] if tells(account) else []
+        if accounts:
+            self._accounts.extend(reversed(accounts))
+            self._estimates = None
+
+    def _course(self, past: PastDecision) -> Mapping[str, Any]:
+        decision = self.ledger.decision(past.id)
+        return (decision.course if decision else None) or {}
+
+    def _as_tried(self, place: int) -> Tried:
         """A decision as proposers see it. Levels are counted from where the search began."""
-        level, shrunk = self._levels.get(proposal.parent, 0.0), decision.row.get("shrunk")
-        if decision.status == "KEEP" and shrunk is not None:
-            self._levels[proposal.child] = level + shrunk
-        differences = (decision.comparison or {}).get("differences", {})
+        past, level = self._decided[place]
+        shrunk = json.loads(past.shrunk)[0]
+        differences = json.loads(past.comparison)["differences"] if past.comparison else {}
         effect = differences.get(self.study.target, {})
         guards = [-(differences[name]["delta"] + margin) for name, margin in self.study.guards.items() if differences]
         return Tried(
-            recipe=self.ledger.recipe(proposal.child),
-            lane=proposal.lane,
-            knob=proposal.knob,
-            before=value_of(proposal.before),
-            after=value_of(proposal.after),
-            status=decision.status,
-            reason=decision.reason,
+            recipe=self.ledger.recipe(past.child),
+            lane=past.lane,
+            knob=past.knob,
+            before=stored_value(past.before),
+            after=stored_value(past.after),
+            status=past.status,
+            reason=past.reason,
             delta=effect.get("delta"),
             low=effect.get("low"),
             high=effect.get("high"),
@@ -135,7 +176,7 @@ class Search:
             incumbent=incumbent,
             moves=moves,
             space=self.space,
-            history=list(self._tried),
+            history=History(len(self._decided), self._tried),
             target=self.study.target,
             guards=self.study.guards,
             program=self.study.program,
@@ -173,7 +214,7 @@ class Search:
     def barred(self) -> set[str]:
         """The effects of recipes that are not tried again: dead ends, and the session's proposals that are undecided
         yet."""
-        return self.dead_ends.effects | {self._effect(proposal.child) for proposal in self._pending.values()}
+        return self.dead_ends.effects | {self.ledger.effect(proposal.child) for proposal in self._pending.values()}
 
     def _open_moves(self, incumbent: Recipe, lane: str) -> dict[str, tuple[Value, ...]]:
         """The legal moves of a lane that are no dead end and lead to no barred recipe, whatever its incumbent was."""
@@ -194,7 +235,7 @@ class Search:
 
     def screened(self, proposal: ProposalRow) -> frozenset[int]:
         """The seeds under which the same change of the same incumbent was screened before."""
-        before = self._screened.get((proposal.parent, self._effect(proposal.child)), ())
+        before = self._screened.get((proposal.parent, self.ledger.effect(proposal.child)), ())
         return frozenset(seed for name, seed in before if name != proposal.id)
 
     def move(self, proposal: ProposalRow) -> Move | None:
@@ -209,14 +250,12 @@ class Search:
                 return None
             name = chance.choice(sorted(moves))
             before, after = lanes.knob(name).read(incumbent), chance.choice(moves[name])
-        if name not in {knob.name for knob in lanes.knobs}:
-            return None
-        return move_of(lanes.knob(name), value_of(before), value_of(after))
+        return self._move(name, value_of(before), value_of(after))
 
-    def _effect(self, digest: str) -> str:
-        if digest not in self._effects:
-            self._effects[digest] = self.ledger.recipe(digest).effect
-        return self._effects[digest]
+    def _move(self, name: str, before: Value, after: Value) -> Move | None:
+        """The move of a knob; None if the study does not have it any more."""
+        knob = next((knob for knob in self.study.lanes.knobs if knob.name == name), None)
+        return move_of(knob, before, after) if knob else None
 
     # plateau
 

@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from agent.ledger.result_rows import value_of
-from agent.ledger.tables import DecisionRow, ProposalRow
+from agent.ledger.result_rows import stored_value
+from agent.ledger.tables import PastDecision
 from lanes import Knob, SearchSpace, Value
 from probes.run.failures import crash_meaning
 
@@ -44,11 +44,11 @@ class DeadEnds:
     _undecided: Counter[str] = field(default_factory=Counter)
     _harmful: dict[str, "_HarmfulMoves"] = field(default_factory=dict)
 
-    def add(self, proposal: ProposalRow, decision: DecisionRow, parent: str, child: str) -> None:
+    def add(self, past: PastDecision, parent: str, child: str) -> None:
         """Take in a decision. ``parent``, ``child``: the effects of the proposal's two recipes."""
-        own, reason = decision.session == self.session, decision.reason
+        own, reason = past.session == self.session, past.reason
         if own and _did_harm(reason):
-            self._harmful.setdefault(proposal.knob, _HarmfulMoves()).add(self.space, proposal, reason)
+            self._harmful.setdefault(past.knob, _HarmfulMoves()).add(self.space, past)
         if not own and is_machine_fault(reason):
             return
         self.effects.add(parent)
@@ -72,11 +72,11 @@ class _HarmfulMoves:
     up: float = math.inf
     down: float = -math.inf
 
-    def add(self, space: SearchSpace, proposal: ProposalRow, reason: str) -> None:
-        before, after = value_of(proposal.before), value_of(proposal.after)
+    def add(self, space: SearchSpace, past: PastDecision) -> None:
+        before, after = stored_value(past.before), stored_value(past.after)
         self.moves.add((before, after))
-        knob = space.knob(proposal.knob)
-        if knob.ordered and reason != "worse":
+        knob = space.knob(past.knob)
+        if knob.ordered and past.reason != "worse":
             start, end = float(knob.place(before)), float(knob.place(after))
             self.up = min(self.up, end) if end >= start else self.up
             self.down = max(self.down, end) if end <= start else self.down

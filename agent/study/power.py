@@ -10,13 +10,13 @@ It leaves out that a change helps some prompts and harms others, so the real err
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow, SessionRow
+from agent.ledger.tables import SessionRow
 from agent.policy.alpha_spending import levels
 from agent.policy.decision_rule import FIRST_LOOK
 from agent.policy.settings import Policy
@@ -133,18 +133,18 @@ class PowerAnalysis:
 
 def analyse_power(study: Study, workspace: Workspace) -> PowerAnalysis:
     """What a confirmation of this study can detect, per category and overall."""
-    decisions = _comparisons(study, workspace)
     designs, policy = _designs(study), study.file.policy
     noise = replace(ASSUMED, judgement=ASSUMED_JUDGEMENT) if study.scorer.judge else ASSUMED
     level = _level(policy)
-    measured = {name: _measured(decisions, name, policy.confirming_seeds, level) for name in designs}
+    count, spreads = _spreads(study, workspace, designs)
+    measured = {name: _measured(spreads[name], policy.confirming_seeds, level) for name in designs}
     if any(resolution is None for resolution in measured.values()):
-        decisions, measured = [], {}
+        count, measured = 0, {}
     resolutions = {
         name: measured.get(name) or predict_resolution(design, noise, policy.confidence, level)
         for name, design in designs.items()
     }
-    return PowerAnalysis(designs, noise, resolutions, policy.smallest_effect, len(decisions))
+    return PowerAnalysis(designs, noise, resolutions, policy.smallest_effect, count)
 
 
 def require_power(study: Study, workspace: Workspace) -> None:
@@ -188,14 +188,8 @@ def _level(policy: Policy) -> float:
     return levels(policy.night_error * policy.spend, policy.confirming_seeds, FIRST_LOOK)[-1]
 
 
-def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level: float) -> Resolution | None:
+def _measured(spreads: Sequence[Spread], pairs: int, level: float) -> Resolution | None:
     """The resolution by the variance between seeds of earlier comparisons; None if too few of them changed anything."""
-    comparisons = [row.comparison for row in decisions if row.comparison]
-    spreads = [
-        Spread(comparison["differences"][category].get("variance", 0.0), len(comparison["seeds"]) - 1)
-        for comparison in comparisons
-    ]
-    spreads = [spread for spread in spreads if spread.variance > 0]
     if len(spreads) < FEWEST_COMPARISONS:
         return None
     error = math.sqrt(pooled(spreads).variance / pairs)
@@ -203,16 +197,24 @@ def _measured(decisions: Sequence[DecisionRow], category: str, pairs: int, level
     return Resolution(error, normal.inv_cdf(0.975) * error, -normal.inv_cdf(level) * error)
 
 
-def _comparisons(study: Study, workspace: Workspace) -> list[DecisionRow]:
-    """The decisions with a comparison under this question and under the probe key that the files give now."""
+def _spreads(study: Study, workspace: Workspace, categories: Collection[str]) -> tuple[int, dict[str, list[Spread]]]:
+    """The number of comparisons under this question and under the probe key that the files give now; and by category
+    the variance between seeds of those that changed anything."""
+    count, spreads = 0, {name: list[Spread]() for name in categories}
     if not holds_sessions(workspace.ledger):
-        return []
+        return count, spreads
     with Ledger(workspace.ledger, read_only=True) as ledger:
         sessions = [session for name in ledger.sessions() if (session := ledger.session(name))]
         same = [session for session in sessions if session.question == study.question]
         if not same or not _key_unchanged(study, ledger, same[-1], ProbeStore(workspace.runs)):
-            return []
-        return [row for *_, row in ledger.history(study.question, same[-1].key) if row.comparison]
+            return count, spreads
+        for comparison in ledger.comparisons(study.question, same[-1].key):
+            count, freedom = count + 1, len(comparison["seeds"]) - 1
+            for name in categories:
+                variance = comparison["differences"][name].get("variance", 0.0)
+                if variance > 0:
+                    spreads[name].append(Spread(variance, freedom))
+    return count, spreads
 
 
 def _key_unchanged(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:

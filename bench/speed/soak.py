@@ -41,8 +41,6 @@ from view.terminal.status import session_status
 COMMAND = [sys.executable, "-m", "cli.main"]
 SESSION_DECISIONS = 100
 """Decisions of each session that a ledger is filled with."""
-SAME_QUESTION = 10
-"""One in so many of these sessions has the same question as the run that is timed."""
 SETTLED = 0.3
 """The share of the decisions after which the effect model stops growing; the limits apply from in_large."""
 LANES = """\
@@ -169,30 +167,26 @@ def _used() -> tuple[int, int, int]:
 
 
 def measure_large_workspace(study: Study, folder: Path, size: Size) -> list[Figure]:
-    new, large, same = folder / "new", folder / "large", folder / "same"
+    new, large = folder / "new", folder / "large"
     fresh = Timed.run("run", study.path, "--workspace", new, "--decisions", size.timed)
-    fill(new, large, size.filled, 0)
-    fill(new, same, size.filled, SAME_QUESTION)
+    fill(new, large, size.filled)
     for root in (new, large):  # the first round imports modules, and only the second counts
         status_seconds = _seconds(partial(session_status, Workspace(root), None))
         report_seconds = _seconds(partial(_report, Workspace(root)))
     start_seconds = _start_seconds(study, large)
     status = Timed.run("status", "--workspace", large)
     new_status = Timed.run("status", "--workspace", new)
-    in_large, in_same = (
-        Timed.run("run", study.path, "--workspace", root, "--decisions", size.timed) for root in (large, same)
-    )
-    commands = (fresh, in_large, in_same, status, new_status, run_and_kill(study, large))
+    in_large = Timed.run("run", study.path, "--workspace", large, "--decisions", size.timed)
+    commands = (fresh, in_large, status, new_status, run_and_kill(study, large))
     return [
         Figure(f"status at {size.filled}", status_seconds, "s", 1.0),
-        Figure("the command, with its imports, by the clock", status.seconds, "s"),
-        Figure("the same in a new workspace", new_status.seconds, "s"),
+        Figure("the command, with its imports", status.processor, "s"),
+        Figure("the same in a new workspace", new_status.processor, "s"),
         Figure(f"report at {size.filled}", report_seconds, "s", 1.0),
         Figure(f"start of a run at {size.filled}", start_seconds, "s", 1.0),
-        Figure(f"a run at {size.filled} to a fresh one, time", in_large.processor / fresh.processor, "", 1.2),
-        Figure(f"a run at {size.filled} to a fresh one, memory", in_large.memory / fresh.memory, "", 1.2),
-        Figure(f"the same, a {SAME_QUESTION}th under its question, time", in_same.processor / fresh.processor, ""),
-        Figure(f"the same, a {SAME_QUESTION}th under its question, memory", in_same.memory / fresh.memory, ""),
+        Figure(f"a run of {size.timed} decisions in a new workspace", fresh.processor, "s"),
+        Figure(f"a run at {size.filled} to that, time", in_large.processor / fresh.processor, "", 1.2),
+        Figure(f"a run at {size.filled} to that, memory", in_large.memory / fresh.memory, "", 1.2),
         Figure("processes left behind", sum(command.left_behind for command in commands), "", 0.0),
     ]
 
@@ -275,11 +269,9 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def fill(source: Path, target: Path, number: int, same: int) -> None:
-    """Write a workspace with so many decisions: copies of the source's rows in sessions with other questions.
-
-    One in ``same`` sessions has the source's own question; none if it is 0.
-    """
+def fill(source: Path, target: Path, number: int) -> None:
+    """Write a workspace with so many decisions on the source's question: copies of its rows, each with a recipe of its
+    own, in sessions of SESSION_DECISIONS. One probe is copied, by which a run sees that the question is the same."""
     with (
         Ledger(source / "runs" / "ledger.sqlite", read_only=True) as ledger,
         Ledger(target / "runs" / "ledger.sqlite") as filled,
@@ -287,28 +279,30 @@ def fill(source: Path, target: Path, number: int, same: int) -> None:
         session = ledger.session()
         if session is None:
             raise SystemExit(f"{source} holds no session")
-        pairs = [(proposal, decision) for _, proposal, decision in ledger.history(session.question, session.key)]
+        proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
+        decisions = ledger.decisions("WHERE session = ? AND turn > 0", (session.id,))
+        pairs = [(proposals[decision.id], decision) for decision in decisions if decision.id in proposals]
         readings = (ProbeStore(source / "runs").read(row.id) for row in ledger.probes(session.id))
         probes = [
             (Probe(ledger.recipe(reading.recipe), reading.key, reading.seed), reading)
             for reading in readings
             if isinstance(reading, Reading)
         ]
+        ProbeStore(target / "runs").put(*probes[0])
         for night in range(number // SESSION_DECISIONS):
             name = f"20250101-{night:06d}"
-            has_same_question = same and night % same == 0
-            question = session.question if has_same_question else f"{night % 7} {session.question}"
-            filled.begin(
-                replace(
-                    session, id=name, question=question, started=f"2025-01-01T00:{night // 60:02d}:{night % 60:02d}Z"
-                ),
-                ledger.recipe(session.start),
-            )
+            started = f"2025-01-01T00:{night // 60:02d}:{night % 60:02d}Z"
+            filled.begin(replace(session, id=name, started=started), ledger.recipe(session.start))
             rows = []
             for turn in range(1, SESSION_DECISIONS + 1):
                 proposal, decision = pairs[turn % len(pairs)]
-                proposal = replace(proposal, id=f"{name}-{turn:03d}", session=name, turn=turn)
-                filled.record_proposal(proposal, ledger.recipe(proposal.child))
+                child = ledger.recipe(proposal.child)
+                filled.record_recipe(child)
+                if decision.status != "KEEP":  # what was kept is the parent of later candidates
+                    norm = child.max_grad_norm + (night * SESSION_DECISIONS + turn) / 1e6
+                    child = child.model_copy(update={"max_grad_norm": norm})
+                proposal = replace(proposal, id=f"{name}-{turn:03d}", session=name, turn=turn, child=child.digest)
+                filled.record_proposal(proposal, child)
                 filled.record_probe(name, *probes[turn % len(probes)], proposal.time)
                 row = {**decision.row, "session": name, "id": proposal.id}
                 rows.append((replace(decision, id=proposal.id, session=name, turn=turn, row=row), f"line {turn}"))

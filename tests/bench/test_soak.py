@@ -17,7 +17,7 @@ def test_a_long_night_is_measured_and_its_rows_fill_another_ledger(tmp_path: Pat
     figures = {figure.name: figure for figure in measure_long_night(study, new, Size(10, 0, 0))}
     assert figures["descriptors, growth"].value == figures["threads, growth"].value == 0
     assert figures["a decision, the last tenth"].value > 0
-    fill(new, old, 2 * SESSION_DECISIONS, 2)
+    fill(new, old, 2 * SESSION_DECISIONS)
     assert len(read_results(old / "results.tsv")) == 2 * SESSION_DECISIONS
     assert session_status(Workspace(old), None)["decisions"]["DISCARD"] > 0
     assert len(load_record(Workspace(old), None).proposals) == SESSION_DECISIONS
