@@ -21,6 +21,8 @@ from lanes import Knob, Recipe, Value, show
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STARTUP_TRIALS = 5
+RECENT = 1000
+"""TPE looks at so many last decisions, so that a turn in a workspace with many of them costs no more."""
 
 
 class TpeProposer:
@@ -41,14 +43,14 @@ class TpeProposer:
 
     def _knob(self, situation: Situation) -> str:
         """The knob tried least; among equals, as the study lists them."""
-        tries = Counter(tried.knob for tried in situation.history)
+        tries = Counter(tried.knob for tried in situation.history[-RECENT:])
         return min(situation.moves, key=lambda name: tries[name])
 
     def _value(self, situation: Situation, knob: Knob, seed: int) -> Value:
         space = {k.name: _distribution(k, situation) for k in situation.space.knobs}
         fixed = {k.name: _encode(k, situation.incumbent) for k in situation.space.knobs if k.name != knob.name}
         study = optuna.create_study(direction="maximize", sampler=_sampler(fixed, seed))
-        for tried in situation.history:
+        for tried in situation.history[-RECENT:]:
             study.add_trial(_trial(tried, situation, space))
         return _decode(knob, study.ask(space).params[knob.name])
 
@@ -62,7 +64,7 @@ def _sampler(fixed: Mapping[str, Any], seed: int) -> PartialFixedSampler:
 def _distribution(knob: Knob, situation: Situation) -> BaseDistribution:
     if knob.ordered:
         return IntDistribution(0, max(1, len(knob.values) - 1))
-    seen = [situation.incumbent, *(tried.recipe for tried in situation.history)]
+    seen = [situation.incumbent, *(tried.recipe for tried in situation.history[-RECENT:])]
     names = dict.fromkeys([*map(show, knob.values), *(show(knob.read(recipe)) for recipe in seen)])
     return CategoricalDistribution(list(names))
 

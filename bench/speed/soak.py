@@ -3,9 +3,10 @@
     nightlane bench soak [--quick] [--json]
 
 Plays sessions with the simulated runner in one process until 2,000 decisions are made, and compares the processor time
-per decision, memory, descriptors and threads at the beginning and at the end. Then fills the ledger of another
-workspace with 10,000 rows, times status, report and the start of a run there, and compares a run there with one in a
-new workspace. Exit status 1: a limit is exceeded, or a command leaves a process behind.
+per decision, memory, descriptors and threads at the beginning and at the end: memory from the first decision on. Then
+fills the ledger of another workspace with 10,000 decisions on the same question, times status, report and the start of
+a run there, and compares a run there with one in a new workspace. Exit status 1: a limit is exceeded, or a command
+leaves a process behind.
 """
 
 import contextlib
@@ -42,7 +43,7 @@ COMMAND = [sys.executable, "-m", "cli.main"]
 SESSION_DECISIONS = 100
 """Decisions of each session that a ledger is filled with."""
 SETTLED = 0.3
-"""The share of the decisions after which the effect model stops growing; the limits apply from in_large."""
+"""The share of the decisions after which the effect model stops growing; the limit on time applies from there on."""
 LANES = """\
 [lanes.hyperparameters]
 share = 4.0
@@ -143,7 +144,7 @@ def measure_long_night(study: Study, root: Path, size: Size) -> list[Figure]:
     first, middle, last = (
         1000 * (usage[start + tenth][0] - usage[start][0]) / tenth for start in (0, settled, len(usage) - tenth - 1)
     )
-    memory, descriptors, threads = (usage[-1][column] - usage[settled][column] for column in (1, 2, 3))
+    memory, descriptors, threads = (usage[-1][column] - usage[0][column] for column in (1, 2, 3))
     return [
         Figure("sessions", seed, ""),
         Figure("a decision, the first tenth", first, "ms"),
@@ -287,7 +288,7 @@ def fill(source: Path, target: Path, number: int) -> None:
             (Probe(ledger.recipe(reading.recipe), reading.key, reading.seed), reading)
             for reading in readings
             if isinstance(reading, Reading)
-        ]
+        ][:SESSION_DECISIONS]
         ProbeStore(target / "runs").put(*probes[0])
         for night in range(number // SESSION_DECISIONS):
             name = f"20250101-{night:06d}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from agent.ledger.store import Ledger
 from agent.study.load import load_study
+from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
 from bench.speed.soak import SESSION_DECISIONS, STUDY, Figure, Size, fill, measure_long_night
 from testing.simulated_study import write_study
@@ -23,7 +24,8 @@ def test_a_long_night_is_measured_and_its_rows_fill_another_ledger(tmp_path: Pat
     assert len(load_record(Workspace(old), None).proposals) == SESSION_DECISIONS
     with Ledger(old / "runs" / "ledger.sqlite", read_only=True) as ledger:
         questions = [session.question for name in ledger.sessions() if (session := ledger.session(name))]
-    assert questions.count(study.question) == 1
+    assert questions == [study.question] * 2
+    assert analyse_power(study, Workspace(old)).measured > SESSION_DECISIONS, "a run reads the copies as its own"
 
 
 def test_a_figure_misses_its_limit_only_above_it() -> None:
