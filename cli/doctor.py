@@ -22,11 +22,11 @@ def doctor(
 
     Exit code 2 if a file is damaged, 6 if the machine lacks something."""
     from agent.workspace.check import check, repair
-    from cli.machine import examine, file_lines
+    from cli.machine import check_full_length_runs, examine, file_lines
 
     folder = workspace_at(workspace)
     repaired = repair(folder) if with_repair else []
-    statuses = check(folder)
+    statuses = [*check(folder), *check_full_length_runs(folder)]
     lines, healthy = examine(folder)
     if as_json:
         files = [{"what": file.path, "whole": file.intact, "says": file.message} for file in statuses]

@@ -5,12 +5,15 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from agent.workspace.file_status import FileStatus
 from agent.workspace.folder import Workspace
+from common.errors import BadInput
 from common.redaction import redacted_address
+from finetune.manifest import COMBINED, require_whole
+from finetune.manifest import NAME as MANIFEST
 from probes.run.local_workers import visible_devices
 from sandbox import diagnose, remedy
 
@@ -32,6 +35,18 @@ PACKAGES = (
 def file_lines(statuses: Sequence[FileStatus]) -> list[str]:
     """A line for each file or group of files of a workspace."""
     return [f"{'ok' if file.intact else 'damaged':<8} {file.path}: {file.message}" for file in statuses]
+
+
+def check_full_length_runs(workspace: Workspace) -> Iterator[FileStatus]:
+    """The full-length runs that lie in the workspace."""
+    for path in sorted(workspace.root.glob(f"*/{MANIFEST}")):
+        try:
+            for adapter in (path.parent / "adapter", path.parent / COMBINED):
+                if adapter.exists():
+                    require_whole(adapter)
+            yield FileStatus(str(path.parent), True, "a full-length run, as it was saved")
+        except BadInput as error:
+            yield FileStatus(str(path.parent), False, str(error))
 
 
 def examine(workspace: Workspace) -> tuple[list[str], bool]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 MEBIBYTE = 1 << 20
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+OWN_DIGEST = ', "sha256": "'
 _cache: dict[tuple[str, int, int], str] = {}
 
 
@@ -39,3 +40,17 @@ def folder_digest(paths: Sequence[Path]) -> str:
     """One digest over the names and contents of some files."""
     parts = [f"{path.name}:{file_digest(path)}" for path in paths if path.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def with_own_digest(text: str) -> str:
+    """A JSON object's text, with the digest of that text as its last key."""
+    text = text.rstrip()
+    return f'{text[:-1]}{OWN_DIGEST}{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
+
+
+def require_own_digest(text: str) -> None:
+    """ValueError unless a text that ends with its own digest is as it was written. One without a digest, of an older
+    version, is accepted."""
+    head, mark, tail = text.rpartition(OWN_DIGEST)
+    if mark and tail.rstrip() != f'{hashlib.sha256((head + "}").encode()).hexdigest()}"}}':
+        raise ValueError("it is not as it was written")

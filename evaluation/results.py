@@ -1,10 +1,17 @@
 """The results of an evaluation: one per answer, grouped by side."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from common.digests import file_digest, require_own_digest, with_own_digest
+from common.files import sync, write_durably
 from evaluation.problems import Refused
+
+FIGURES = "evaluation.json"
+"""Written last, with the digests of the other files of an evaluation's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +69,30 @@ class Evaluation:
     def __post_init__(self) -> None:
         if len(self.sides) not in (1, 2):
             raise ValueError(f"an evaluation has one side, or before and after, and not {len(self.sides)}")
+
+
+def write_figures(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Write evaluation.json, with the digest of each other file of the folder and of itself."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != FIGURES]
+    for path in files:
+        sync(path)
+    digests = {path.name: file_digest(path) for path in files}
+    write_durably(folder / FIGURES, with_own_digest(json.dumps({**figures, "files": digests}, indent=1)))
+
+
+def altered_files(folder: Path) -> list[str]:
+    """The files of an evaluation that are not as they were written; none of one that was cut off, or of an older
+    version, which has no digests."""
+    try:
+        text = (folder / FIGURES).read_text(encoding="utf-8")
+        require_own_digest(text)
+        digests = dict(json.loads(text).get("files", {}))
+        return [name for name, digest in digests.items() if not _is_as_written(folder / name, digest)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return [FIGURES]
+
+
+def _is_as_written(path: Path, digest: str) -> bool:
+    return path.is_file() and file_digest(path) == digest

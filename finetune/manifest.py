@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from common.digests import file_digest
+from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import sync, write_durably
 from finetune.plan import Plan, Source
@@ -72,7 +72,7 @@ def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    write_durably(folder / NAME, json.dumps(asdict(manifest), indent=1, allow_nan=False) + "\n")
+    write_durably(folder / NAME, with_own_digest(json.dumps(asdict(manifest), indent=1, allow_nan=False)))
 
 
 def is_complete(folder: Path) -> bool:
@@ -93,7 +93,9 @@ def require_whole(adapter: Path) -> None:
     if not path.exists():
         return
     try:
-        files = dict(json.loads(path.read_text(encoding="utf-8")).get(_manifest_key(adapter), {}))
+        text = path.read_text(encoding="utf-8")
+        require_own_digest(text)
+        files = dict(json.loads(text).get(_manifest_key(adapter), {}))
         changed = [name for name, digest in files.items() if file_digest(adapter / name) != digest]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(

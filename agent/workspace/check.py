@@ -8,7 +8,11 @@ from agent.workspace.check_sessions import check_probes, check_sessions
 from agent.workspace.check_stores import check_judging, check_stores
 from agent.workspace.file_status import FileStatus, is_json
 from agent.workspace.folder import Workspace
+from common.errors import BadInput
 from common.wording import count
+from evaluation.results import altered_files
+from preferences.export.record import NAME as EXPORT_RECORD
+from preferences.export.record import record_of
 
 
 def check(workspace: Workspace) -> list[FileStatus]:
@@ -24,6 +28,7 @@ def check(workspace: Workspace) -> list[FileStatus]:
         *check_stores(workspace),
         *check_judging(workspace, content),
         *_check_evaluations(workspace),
+        *_check_exports(workspace),
         *_check_leftovers(workspace),
     ]
 
@@ -44,9 +49,19 @@ def repair(workspace: Workspace) -> list[str]:
 
 def _check_evaluations(workspace: Workspace) -> Iterator[FileStatus]:
     for folder in sorted(workspace.runs.glob("evaluation-*")):
-        bad = [path.name for path in sorted(folder.glob("*.json*")) if not is_json(path)]
-        message = f"{', '.join(bad)} cannot be read; evaluate again" if bad else "whole"
+        bad = [path.name for path in sorted(folder.glob("*.json*")) if not is_json(path)] or altered_files(folder)
+        message = f"{', '.join(bad)} cannot be read or changed since: evaluate again" if bad else "whole"
         yield FileStatus(str(folder), not bad, message)
+
+
+def _check_exports(workspace: Workspace) -> Iterator[FileStatus]:
+    """The exports that lie in the workspace."""
+    for path in sorted(workspace.root.glob(f"*/{EXPORT_RECORD}")):
+        try:
+            rows = sum(len(record.rows) for file in path.parent.glob("train.*") if (record := record_of(file)))
+            yield FileStatus(str(path.parent), True, f"an export of {count(rows, 'row')}, as it was written")
+        except (BadInput, OSError) as error:
+            yield FileStatus(str(path.parent), False, str(error))
 
 
 def _check_leftovers(workspace: Workspace) -> Iterator[FileStatus]:

@@ -28,13 +28,15 @@ from common.wording import count
 @dataclass(frozen=True)
 class LedgerContent:
     """What the other files of a workspace are compared with. ``studies``: path and text by session; ``rows``: the lines
-    of results.tsv; ``events``: those of progress.log; ``readings``: ids of probes."""
+    of results.tsv; ``events``: those of progress.log; ``readings``: ids of probes;
+    ``recipes``: digests."""
 
     studies: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     finished: frozenset[str] = frozenset()
     rows: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     readings: frozenset[str] = frozenset()
+    recipes: frozenset[str] = frozenset()
 
 
 def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
@@ -76,6 +78,7 @@ def _content(database: sqlite3.Connection) -> LedgerContent:
         tuple(map(row_text, rows)),
         tuple(one_line(" ".join(event)) for event in events),
         frozenset(row[0] for row in readings),
+        frozenset(row[0] for row in database.execute("SELECT digest FROM recipes")),
     )
 
 

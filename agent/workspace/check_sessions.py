@@ -18,8 +18,8 @@ from agent.workspace.file_status import (
 )
 from agent.workspace.folder import Workspace
 from lanes import Recipe
-from probes.result.reading import outcome_from_json
-from probes.run.store import ProbeStore
+from probes.result.reading import Failure, outcome_from_json
+from probes.run.store import ADAPTER, ANSWERS, is_whole, read_manifest
 
 
 def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[FileStatus]:
@@ -31,9 +31,15 @@ def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[Fil
             problems.append("study.toml is not the study that the ledger has")
             repairs.append(writing(folder / "study.toml", study))
         if session in content.finished:
-            for file in ("report.md", "recipe.toml"):
-                if not _text(folder / file) or (file == "recipe.toml" and not _is_recipe(folder / file)):
-                    problems.append(f"{file} cannot be read: nightlane report {session} writes it again")
+            recipe = _recipe_digest(folder / "recipe.toml")
+            if recipe not in content.recipes:
+                state = "is a recipe that the ledger does not have" if recipe else "cannot be read"
+                problems.append(f"recipe.toml {state}: nightlane report {session} writes it again")
+            if not _text(folder / "report.md"):
+                problems.append(f"report.md cannot be read: nightlane report {session} writes it again")
+            repairs += [
+                setting_aside(folder / file) for file in ("report.md", "recipe.toml") if (folder / file).is_dir()
+            ]
         else:
             checkpoint = folder / "checkpoint.sqlite"
             if checkpoint.exists() and (why := database_problem(checkpoint)):
@@ -51,16 +57,18 @@ def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[Fil
 def check_probes(workspace: Workspace, content: LedgerContent) -> FileStatus:
     """The folders of all probes. One without an outcome was cut off and runs again when it is needed, unless the ledger
     has a reading of it."""
-    store, damaged, cut_off = ProbeStore(workspace.runs), [], 0
+    damaged, cut_off = list[Path](), 0
     folders = {path.name.removeprefix("probe-"): path for path in sorted(workspace.runs.glob("probe-*"))}
     for name, path in folders.items():
         if name not in content.readings and not (path / "outcome.json").exists():
             cut_off += 1
-        elif not probe_is_intact(store, name):
+        elif not probe_is_intact(path, name):
             damaged.append(path)
+        elif (path / ADAPTER).exists() and not is_whole(path, ADAPTER):
+            damaged.append(path / ADAPTER)
     path_pattern, lost = str(workspace.runs / "probe-*"), len(content.readings - folders.keys())
     if damaged:
-        names = ", ".join(path.name for path in damaged[:3])
+        names = ", ".join(str(path.relative_to(workspace.runs)) for path in damaged[:3])
         message = f"{len(damaged)} are damaged ({names}): set them aside, and those that are needed run again"
         return FileStatus(path_pattern, False, message, together([setting_aside(path) for path in damaged]))
     message = f"{len(folders)} folders"
@@ -69,20 +77,19 @@ def check_probes(workspace: Workspace, content: LedgerContent) -> FileStatus:
     return FileStatus(path_pattern, True, message)
 
 
-def probe_is_intact(store: ProbeStore, probe: str) -> bool:
-    """Whether the folder of a probe has its outcome, its recipe and its answers, and they belong together."""
-    folder = store.directory(probe)
+def probe_is_intact(folder: Path, probe: str) -> bool:
+    """Whether the folder of a probe has its outcome, its recipe and its answers, as they were written, and they belong
+    together. A person may have removed the answers."""
     try:
         named = json.loads((folder / "probe.json").read_text(encoding="utf-8"))
-        outcome = outcome_from_json(json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
+        outcome = outcome_from_json(read_manifest(folder))
         recipe = Recipe.from_toml((folder / "recipe.toml").read_text(encoding="utf-8"))
-        answers = folder / "answers.jsonl"
-        lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
+        logs = [path for path in (folder / "levels.json", folder / "train.jsonl") if path.exists()]
         return (
             (named["id"], named["recipe"], named["seed"]) == (probe, recipe.digest, outcome.seed)
             and outcome.probe == probe
-            and all(isinstance(json.loads(line), dict) for line in lines)
-            and len(store.answers(probe)) == len(lines)
+            and (not (folder / ANSWERS).exists() or (is_whole(folder, ANSWERS) and is_json(folder / ANSWERS)))
+            and (isinstance(outcome, Failure) or all(map(is_json, logs)))
         )
     except UNREADABLE:
         return False
@@ -95,9 +102,8 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _is_recipe(path: Path) -> bool:
+def _recipe_digest(path: Path) -> str | None:
     try:
-        Recipe.from_toml(path.read_text(encoding="utf-8"))
+        return Recipe.from_toml(path.read_text(encoding="utf-8")).digest
     except UNREADABLE:
-        return False
-    return True
+        return None

@@ -11,7 +11,7 @@ from agent.ledger.file import require_sound
 from common import row_digests
 from common.files import set_aside, set_database_aside, write_durably
 
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a garbled file may raise."""
 Repair = Callable[[], str]
 """Repairs a file and returns what was done."""

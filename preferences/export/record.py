@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from common.digests import file_digest
+from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import write_durably
 from preferences.store.rows import KINDS, Kind
@@ -34,7 +34,7 @@ class ExportRecord:
 
 
 def write_record(folder: Path, record: ExportRecord) -> None:
-    write_durably(folder / NAME, json.dumps(asdict(record), indent=1) + "\n")
+    write_durably(folder / NAME, with_own_digest(json.dumps(asdict(record), indent=1)))
 
 
 def record_of(file: Path) -> ExportRecord | None:
@@ -49,8 +49,10 @@ def record_of(file: Path) -> ExportRecord | None:
         _require_own(file)
         return None
     try:
-        record = TypeAdapter(ExportRecord).validate_json(path.read_bytes(), strict=True)
-    except (ValidationError, OSError):
+        text = path.read_text(encoding="utf-8")
+        require_own_digest(text)
+        record = TypeAdapter(ExportRecord).validate_json(text, strict=True)
+    except (ValidationError, ValueError, OSError):
         raise BadInput(
             f"{path} records what was exported and is damaged; export again, or keep your own data in a folder "
             "without such a file"

@@ -13,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from common.digests import require_own_digest, with_own_digest
 from common.errors import UnlikeReadings
 from common.files import sync, write_durably, write_flushed
 from probes.result.reading import Outcome, Probe, ProbeKey, Reading, outcome_from_json, outcome_to_json
 
 IDENTITY, MANIFEST, ANSWERS, ADAPTER = "probe.json", "outcome.json", "answers.jsonl", "adapter"
-OWN_DIGEST = ', "sha256": "'
-DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """Raised when a file is missing, cut off or damaged."""
 
 
@@ -95,8 +95,7 @@ class ProbeStore:
             sync(path)
         digests = {str(path.relative_to(directory)): _size_and_digest(path) for path in files}
         text = json.dumps({**outcome_to_json(outcome), "files": digests})
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        write_durably(directory / MANIFEST, f'{text[:-1]}{OWN_DIGEST}{digest}"}}\n')
+        write_durably(directory / MANIFEST, with_own_digest(text))
 
     @staticmethod
     def _identity(probe: Probe) -> dict[str, Any]:
@@ -121,9 +120,7 @@ def require_own(probe: Probe, outcome: Outcome) -> None:
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The content of outcome.json. Raises one of ``DAMAGED`` if it is missing or damaged."""
     text = (directory / MANIFEST).read_text(encoding="utf-8")
-    head, mark, tail = text.rpartition(OWN_DIGEST)
-    if mark and tail.rstrip() != f'{hashlib.sha256((head + "}").encode()).hexdigest()}"}}':
-        raise ValueError(f"{directory / MANIFEST} is damaged")
+    require_own_digest(text)
     found: dict[str, Any] = json.loads(text)
     if not isinstance(found, dict):
         raise TypeError(f"{directory / MANIFEST} holds no object")
@@ -134,8 +131,10 @@ def is_whole(directory: Path, name: str) -> bool:
     """Whether a file or folder exists and its files have the digests of the manifest. Raises one of ``DAMAGED`` without
     a manifest."""
     files = _files(read_manifest(directory))
-    own = {path: mark for path, mark in files.items() if path == name or path.startswith(f"{name}/")}
-    return (directory / name).exists() and all(_size_and_digest(directory / path) == mark for path, mark in own.items())
+    own = {directory / path: mark for path, mark in files.items() if path == name or path.startswith(f"{name}/")}
+    return (directory / name).exists() and all(
+        path.is_file() and _size_and_digest(path) == mark for path, mark in own.items()
+    )
 
 
 def has_whole_adapter(directory: Path) -> bool:

@@ -1,6 +1,5 @@
 """The report of an evaluation: Markdown for people, JSON values for scripts."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from common.files import write_durably
 from common.printable import printable
 from evaluation.breakdown import Breakdown, Change, break_down, count_classes
-from evaluation.results import Evaluation, Result, Side
+from evaluation.results import Evaluation, Result, Side, write_figures
 from evaluation.statistics import pass_rates
 from view.templating import render
 
@@ -38,7 +37,7 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """report.md and evaluation.json, next to results.jsonl."""
     write_durably(folder / "report.md", printable(evaluation_markdown(evaluation)))
-    write_durably(folder / "evaluation.json", json.dumps(evaluation_data(evaluation), indent=1) + "\n")
+    write_figures(folder, evaluation_data(evaluation))
 
 
 def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:

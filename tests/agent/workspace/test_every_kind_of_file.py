@@ -1,0 +1,182 @@
+"""``nightlane doctor`` finds a flipped bit, a cut and an empty file in every kind of file that has digests."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import settings_nights as nights
+
+from agent.ledger.store import Ledger
+from agent.loop.begin_or_resume import Overrides, begin
+from agent.workspace.check import check, repair
+from agent.workspace.folder import Workspace
+from cli.machine import check_full_length_runs
+from common.digests import file_digest
+from evaluation.results import altered_files, write_figures
+from finetune.manifest import Manifest, saved, write_manifest
+from preferences.export.record import ExportRecord, write_record
+from probes.result.reading import Probe, Reading
+from probes.run.store import ProbeStore
+from view.report.report import write_report
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+DAMAGES = (flip, cut, empty)
+every_damage = pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__ for damage in DAMAGES])
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A night with an adapter, a failed probe and an evaluation."""
+    folder = tmp_path_factory.mktemp("night")
+    study = nights.study(folder / "study", {"lanes.curriculum": None})
+    workspace = Workspace(folder / "night")
+    runner = nights.Runner(study, workspace.runs, 1)
+    begin(study, workspace, Overrides(), nights.Silent(), write_report, runner=runner)
+    store = ProbeStore(workspace.runs)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        session = ledger.session()
+        assert session is not None
+        for row in ledger.probes(session.id):
+            outcome = store.read(row.id)
+            if isinstance(outcome, Reading):
+                adapter = store.directory(row.id) / "adapter"
+                adapter.mkdir()
+                (adapter / "adapter_config.json").write_text("{}", encoding="utf-8")
+                (adapter / "adapter_model.safetensors").write_bytes(b"weights" * 99)
+                store.put(Probe(ledger.recipe(row.recipe), outcome.key, row.seed), outcome)
+                break
+    evaluation = workspace.runs / "evaluation-1"
+    evaluation.mkdir()
+    for name in ("results.jsonl", "answers-1.jsonl"):
+        (evaluation / name).write_text('{"problem": "T/1"}\n' * 9, encoding="utf-8")
+    (evaluation / "report.md").write_text("# All is well\n", encoding="utf-8")
+    write_figures(evaluation, {"problems": 1})
+    export = workspace.root / "mined"
+    export.mkdir()
+    (export / "train.jsonl").write_text('{"prompt": "one"}\n' * 9, encoding="utf-8")
+    write_record(
+        export,
+        ExportRecord(
+            kind="dpo",
+            set_digest="0123",
+            in_use=1,
+            file="train.jsonl",
+            file_digest=file_digest(export / "train.jsonl"),
+            rows=("a row",) * 9,
+            flipped=(),
+            reviewed=True,
+        ),
+    )
+    model = workspace.root / "model"
+    (model / "adapter").mkdir(parents=True)
+    (model / "adapter" / "adapter_model.safetensors").write_bytes(b"weights" * 99)
+    files = saved(model / "adapter")
+    write_manifest(
+        model,
+        Manifest(
+            study="a study",
+            recipe="a recipe",
+            origin="the study",
+            seed=1,
+            steps=2,
+            sources=(),
+            base="a base",
+            final={},
+            seconds=1.0,
+            tokens=1,
+            files=files,
+        ),
+    )
+    assert damaged(workspace) == []
+    return workspace
+
+
+def damaged(workspace: Workspace) -> list[str]:
+    statuses = [*check(workspace), *check_full_length_runs(workspace)]
+    return [status.message for status in statuses if not status.intact]
+
+
+def failed_probe(workspace: Workspace) -> Path:
+    outcomes = workspace.runs.glob("probe-*/outcome.json")
+    return next(path for path in outcomes if "reading" not in json.loads(path.read_text(encoding="utf-8")))
+
+
+FILES: dict[str, Callable[[Workspace], Path]] = {
+    "an adapter": lambda workspace: next(workspace.runs.glob("probe-*/adapter/*.safetensors")),
+    "answers": lambda workspace: next(workspace.runs.glob("probe-*/answers.jsonl")),
+    "a reading": lambda workspace: next(workspace.runs.glob("probe-*/adapter")).with_name("outcome.json"),
+    "a failure": failed_probe,
+    "a session's recipe": lambda workspace: next(workspace.runs.glob("session-*/recipe.toml")),
+    "results of an evaluation": lambda workspace: workspace.runs / "evaluation-1" / "results.jsonl",
+    "answers of an evaluation": lambda workspace: workspace.runs / "evaluation-1" / "answers-1.jsonl",
+    "a report of an evaluation": lambda workspace: workspace.runs / "evaluation-1" / "report.md",
+    "figures of an evaluation": lambda workspace: workspace.runs / "evaluation-1" / "evaluation.json",
+    "checksums of the stores": lambda workspace: workspace.runs / "rl_data" / "sums.json",
+    "a store": lambda workspace: workspace.runs / "rl_data" / "dpo.jsonl",
+    "an export": lambda workspace: workspace.root / "mined" / "train.jsonl",
+    "the record of an export": lambda workspace: workspace.root / "mined" / "export.json",
+    "a full-length run": lambda workspace: workspace.root / "model" / "adapter" / "adapter_model.safetensors",
+    "the record of a full-length run": lambda workspace: workspace.root / "model" / "finetune.json",
+    "withdrawals": lambda workspace: workspace.runs / "rl_data" / "withdrawals.jsonl",
+}
+
+
+@every_damage
+@pytest.mark.parametrize("file", FILES)
+def test_damage_is_found(night: Workspace, file: str, damage: Callable[[Path], None]) -> None:
+    path = FILES[file](night)
+    content = path.read_bytes()
+    try:
+        damage(path)
+        messages = damaged(night)
+        assert messages
+        assert all("Traceback" not in message and "\n" not in message for message in messages)
+    finally:
+        path.write_bytes(content)
+    assert damaged(night) == []
+
+
+def test_a_changed_value_in_a_sessions_recipe_is_found(night: Workspace) -> None:
+    path = FILES["a session's recipe"](night)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("beta = 0.1", "beta = 0.15"), encoding="utf-8")
+    (message,) = damaged(night)
+    path.write_text(text, encoding="utf-8")
+    assert "a recipe that the ledger does not have" in message
+    assert "nightlane report" in message
+
+
+def test_only_the_damaged_adapter_of_a_probe_is_set_aside(night: Workspace) -> None:
+    path = FILES["an adapter"](night)
+    outcome = path.parents[1] / "outcome.json"
+    content = path.read_bytes()
+    flip(path)
+    repair(night)
+    assert damaged(night) == []
+    assert outcome.exists()
+    aside = path.parents[1] / "adapter.damaged"
+    aside.rename(path.parent)
+    path.write_bytes(content)
+
+
+def test_an_evaluation_without_digests_is_of_an_older_version(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text("{}\n", encoding="utf-8")
+    assert altered_files(tmp_path) == []
+    (tmp_path / "evaluation.json").write_text('{"problems": 1}\n', encoding="utf-8")
+    assert altered_files(tmp_path) == []
