@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from unittest.mock import patch
 
 from agent.ledger.store import Ledger
 from bench.faults.cases import Outcome, scratch
 from bench.faults.nights import NIGHTS, use_harvest_world
 from bench.faults.supervisor import Fault, Supervisor
+from testing.workspace_files import add_files_with_digests
 
 Damage = Callable[[Path], None]
 ShowProgress = Callable[[str], None]
@@ -73,6 +74,18 @@ DAMAGES: Mapping[str, Damage] = {
     "unreadable": lambda path: path.chmod(0),
 }
 
+WITH_DIGESTS = (
+    "runs/probe-*/outcome.json",
+    "runs/probe-*/answers.jsonl",
+    "runs/probe-*/adapter/*",
+    "runs/rl_data/*",
+    "runs/evaluation-*/*",
+    "mined/*",
+    "model/*",
+    "model/adapter/*",
+)
+"""The files of which ``doctor`` must find every change."""
+ROUNDS = ("a bit flipped", "cut", "empty")
 SESSIONS = ("status", "report", "explain", "check", "run", "resume", "doctor")
 PAIRS = ("pairs list", "pairs show", "pairs audit", "pairs export", "pairs vote", "pairs review", "doctor", "resume")
 READERS: Mapping[str, tuple[str, ...]] = {
@@ -92,6 +105,16 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "runs/probe-*/recipe.toml": ("report", "resume", "doctor"),
     "runs/probe-*/answers.jsonl": ("report", "explain", "resume", "doctor"),
     "runs/rl_data/*.jsonl": PAIRS,
+    "runs/probe-*/adapter/*": ("resume", "doctor"),
+    "runs/rl_data/sums.json": ("pairs list", "pairs vote", "doctor", "resume"),
+    "runs/evaluation-*/results.jsonl": ("doctor",),
+    "runs/evaluation-*/answers-*.jsonl": ("doctor",),
+    "runs/evaluation-*/report.md": ("doctor",),
+    "runs/evaluation-*/evaluation.json": ("doctor",),
+    "*/export.json": ("doctor",),
+    "mined/train.*": ("doctor",),
+    "*/finetune.json": ("doctor",),
+    "model/adapter/*": ("doctor",),
     "runs/worker-*.log": ("resume", "doctor"),
 }
 """The files of a workspace, and the commands that read them. A pattern stands for its last file, except that of the
@@ -126,16 +149,15 @@ class Table:
 
     @property
     def unnoticed(self) -> tuple[Case, ...]:
-        """Cases whose output changed without a message and whose damage ``doctor`` does not find either."""
+        """Cases whose output changed without a message and whose damage ``doctor`` does not find either; and those of
+        ``doctor`` on a changed file that has a digest."""
         found_by_doctor = {(case.file, case.damage) for case in self.cases if case.command == "doctor" and case.code}
         return tuple(
             case
             for case in self.cases
-            if case.command != "doctor"
-            and case.changed
-            and case.code == 0
-            and not case.says
+            if case.code == 0
             and (case.file, case.damage) not in found_by_doctor
+            and (_has_digest(case) if case.command == "doctor" else case.changed and not case.says)
         )
 
     def lines(self) -> Iterator[str]:
@@ -151,6 +173,10 @@ class Table:
                 f"| {file} | {damage} | {len(tracebacks.intersection(own))} | {len(unnoticed.intersection(own))} "
                 f"| {codes} |"
             )
+
+
+def _has_digest(case: Case) -> bool:
+    return case.damage != "deleted" and any(PurePath(case.file).match(pattern) for pattern in WITH_DIGESTS)
 
 
 def damage_table(
@@ -178,7 +204,7 @@ def damage_table(
         undamaged = {name: _run(workspace, copy, commands[name])[1] for name in chosen if name not in WRITING}
         for number, (file, readers) in enumerate(_files(workspace).items()):
             show_progress(file)
-            names = list(damages) if round_of is None else [list(damages)[(number + 5 * round_of) % len(damages)]]
+            names = list(damages) if round_of is None else [_damage_of_round(round_of, number, tuple(damages))]
             for damage in names:
                 for command in (command for command in readers if command in chosen):
                     code, stdout, message = _run(
@@ -188,6 +214,14 @@ def damage_table(
                     cases.append(Case(file, damage, command, code, changed, message))
     shutil.rmtree(copy, ignore_errors=True)
     return Table(tuple(cases))
+
+
+def _damage_of_round(round_of: int, number: int, damages: Sequence[str]) -> str:
+    """Four rounds give every file a flip, a cut, the loss of all its content, and something else."""
+    kinds = [[name for name in damages if name.startswith(kind)] for kind in ROUNDS]
+    others = [name for name in damages if not any(name in kind for kind in kinds)]
+    names = (*kinds, others)[round_of % (1 + len(ROUNDS))]
+    return names[(number + round_of // (1 + len(ROUNDS))) % len(names)]
 
 
 def play_damaged(number: int) -> Outcome:
@@ -203,6 +237,7 @@ def play_damaged(number: int) -> Outcome:
     def damage() -> int:
         os.environ["TMPDIR"] = str(folder)
         use_harvest_world()
+        add_files_with_digests(root)
         table = damage_table(root, root / "study" / "study.toml", round_of=number)
         found = {
             "faults": len({(case.file, case.damage) for case in table.cases}),

@@ -17,6 +17,7 @@ from preferences.store.annotations import Vote
 from preferences.store.stores import Stores
 from probes.endpoint.spending import Allowance, SpendingMeter, Usage
 from testing import simulated_study
+from testing.workspace_files import add_files_with_digests
 from view.report.report import write_report
 from view.terminal.live import PlainWatcher
 
@@ -39,6 +40,7 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
     with contextlib.suppress(KeyboardInterrupt):
         leaving = Leaving(Console(quiet=True))
         begin(load_study(path), Workspace(made), Overrides(), leaving, write_report)
+    add_files_with_digests(made)
     stores = Stores(made / "runs" / "rl_data")
     row = stores.rows("dpo")[0]
     stores.vote([Vote(row.id, "up", "somebody", "2026-01-01T00:00:00Z")])

@@ -8,17 +8,12 @@ from pathlib import Path
 import pytest
 import settings_nights as nights
 
-from agent.ledger.store import Ledger
 from agent.loop.begin_or_resume import Overrides, begin
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
 from cli.machine import check_full_length_runs
-from common.digests import file_digest
-from evaluation.results import altered_files, write_figures
-from finetune.manifest import Manifest, saved, write_manifest
-from preferences.export.record import ExportRecord, write_record
-from probes.result.reading import Probe, Reading
-from probes.run.store import ProbeStore
+from evaluation.results import altered_files
+from testing.workspace_files import add_files_with_digests
 from view.report.report import write_report
 
 
@@ -48,61 +43,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(folder / "night")
     runner = nights.Runner(study, workspace.runs, 1)
     begin(study, workspace, Overrides(), nights.Silent(), write_report, runner=runner)
-    store = ProbeStore(workspace.runs)
-    with Ledger(workspace.ledger, read_only=True) as ledger:
-        session = ledger.session()
-        assert session is not None
-        for row in ledger.probes(session.id):
-            outcome = store.read(row.id)
-            if isinstance(outcome, Reading):
-                adapter = store.directory(row.id) / "adapter"
-                adapter.mkdir()
-                (adapter / "adapter_config.json").write_text("{}", encoding="utf-8")
-                (adapter / "adapter_model.safetensors").write_bytes(b"weights" * 99)
-                store.put(Probe(ledger.recipe(row.recipe), outcome.key, row.seed), outcome)
-                break
-    evaluation = workspace.runs / "evaluation-1"
-    evaluation.mkdir()
-    for name in ("results.jsonl", "answers-1.jsonl"):
-        (evaluation / name).write_text('{"problem": "T/1"}\n' * 9, encoding="utf-8")
-    (evaluation / "report.md").write_text("# All is well\n", encoding="utf-8")
-    write_figures(evaluation, {"problems": 1})
-    export = workspace.root / "mined"
-    export.mkdir()
-    (export / "train.jsonl").write_text('{"prompt": "one"}\n' * 9, encoding="utf-8")
-    write_record(
-        export,
-        ExportRecord(
-            kind="dpo",
-            set_digest="0123",
-            in_use=1,
-            file="train.jsonl",
-            file_digest=file_digest(export / "train.jsonl"),
-            rows=("a row",) * 9,
-            flipped=(),
-            reviewed=True,
-        ),
-    )
-    model = workspace.root / "model"
-    (model / "adapter").mkdir(parents=True)
-    (model / "adapter" / "adapter_model.safetensors").write_bytes(b"weights" * 99)
-    files = saved(model / "adapter")
-    write_manifest(
-        model,
-        Manifest(
-            study="a study",
-            recipe="a recipe",
-            origin="the study",
-            seed=1,
-            steps=2,
-            sources=(),
-            base="a base",
-            final={},
-            seconds=1.0,
-            tokens=1,
-            files=files,
-        ),
-    )
+    add_files_with_digests(workspace.root)
     assert damaged(workspace) == []
     return workspace
 

@@ -1,0 +1,82 @@
+"""Files of every kind that has digests, put into a workspace to damage them.
+
+add_files_with_digests(workspace)
+"""
+
+from pathlib import Path
+
+from common.digests import file_digest
+from evaluation.results import write_figures
+from finetune.manifest import Manifest, saved, write_manifest
+from lanes import Recipe
+from preferences.export.record import ExportRecord, write_record
+from probes.result.reading import Probe, Reading
+from probes.run.store import ProbeStore
+
+
+def add_files_with_digests(workspace: Path) -> None:
+    """Add the adapter of a probe, an evaluation, an export (``mined``) and a full-length run (``model``)."""
+    _add_adapter(ProbeStore(workspace / "runs"))
+    evaluation = workspace / "runs" / "evaluation-1"
+    evaluation.mkdir()
+    for name in ("results.jsonl", "answers-1.jsonl"):
+        (evaluation / name).write_text('{"problem": "T/1"}\n' * 9, encoding="utf-8")
+    (evaluation / "report.md").write_text("# All answers passed\n", encoding="utf-8")
+    write_figures(evaluation, {"problems": 1})
+    _add_export(workspace / "mined")
+    _add_full_length_run(workspace / "model")
+
+
+def _add_adapter(store: ProbeStore) -> None:
+    """An adapter beside the first reading of a probe that was trained."""
+    for folder in sorted(store.runs.glob("probe-*")):
+        outcome = store.read(folder.name.removeprefix("probe-"))
+        if not isinstance(outcome, Reading):
+            continue
+        recipe = Recipe.from_toml((folder / "recipe.toml").read_text(encoding="utf-8"))
+        probe = Probe(recipe, outcome.key, outcome.seed)
+        if probe.id == outcome.probe:
+            _write_weights(folder / "adapter")
+            store.put(probe, outcome)
+            return
+
+
+def _add_export(folder: Path) -> None:
+    folder.mkdir()
+    data = folder / "train.jsonl"
+    data.write_text('{"prompt": "one"}\n' * 9, encoding="utf-8")
+    record = ExportRecord(
+        kind="dpo",
+        set_digest="0123",
+        in_use=9,
+        file=data.name,
+        file_digest=file_digest(data),
+        rows=("a row",) * 9,
+        flipped=(),
+        reviewed=True,
+    )
+    write_record(folder, record)
+
+
+def _add_full_length_run(folder: Path) -> None:
+    _write_weights(folder / "adapter")
+    manifest = Manifest(
+        study="a study",
+        recipe="a recipe",
+        origin="the study",
+        seed=1,
+        steps=2,
+        sources=(),
+        base="a base",
+        final={},
+        seconds=1.0,
+        tokens=1,
+        files=saved(folder / "adapter"),
+    )
+    write_manifest(folder, manifest)
+
+
+def _write_weights(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+    (folder / "adapter_model.safetensors").write_bytes(b"weights" * 99)
