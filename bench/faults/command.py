@@ -29,7 +29,14 @@ BATCH = 25
 FEW = 500
 """Fewer cases than this are not divided into batches."""
 Batch = list[tuple[str, int]]
-QUICK_SCENARIOS = ("night with a harvest", "pairs vote", "pairs export, then finetune", "labs build", "init")
+QUICK_SCENARIOS = (
+    "night with a harvest",
+    "pairs vote",
+    "pairs export, then finetune",
+    "doctor --repair",
+    "labs build",
+    "init",
+)
 """The scenarios of --quick, because preparing all of them takes too long."""
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",

@@ -1,21 +1,27 @@
 """The scenarios of all commands that write. A person whose command was interrupted repeats it. If the command refuses
 the output folder because it is not empty, they choose another one; here it is the same folder, emptied."""
 
+import contextlib
 import json
 import shutil
 import signal
+import sqlite3
 import sys
+import tempfile
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from agent.ledger.result_files import publish
+from agent.ledger.store import Ledger
 from bench.faults.nights import PLAIN, night
 from bench.faults.nights import observe as observe_night
-from bench.faults.observe import Observed, lines_of, rows_of, without_times
+from bench.faults.observe import Observed, lines_of, read_tables, rows_of, without_times
 from bench.faults.scenario import Command, Misbehaved, Run, Scenario, nightlane, repeat
 from bench.faults.supervisor import ProcessResult
+from cli import machine
 from cli import main as command_line
 from lanes import Recipe
 from testing.simulated_study import write_jsonl, write_study
@@ -278,6 +284,39 @@ def _with_stores(observe: Callable[[Path], Observed]) -> Callable[[Path], Observ
     return lambda root: {**observe(root), **_stores(root)}
 
 
+def _damage(root: Path, run: Run) -> None:
+    """A night and stores with a damaged row each. The ledger's last events are only in its write-ahead log."""
+    _write_stores(root, run)
+    _run_night(root, run)
+    with (root / "runs" / "rl_data" / "dpo.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"torn": tru\n')
+    path = root / "runs" / "ledger.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE proposals SET hypothesis = 'changed' WHERE rowid = 1")
+    with tempfile.TemporaryDirectory() as folder:
+        with Ledger(path) as ledger:
+            for number in range(20):
+                session = ledger.sessions()[0]
+                ledger.record_event(f"event {number}", session, "2026-01-01T00:00:00Z", f"event {number}")
+            publish(ledger, root)
+            shutil.copytree(path.parent, folder, dirs_exist_ok=True)
+        for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+            shutil.copy(Path(folder) / name, path.parent)
+
+
+def _repair(root: Path) -> Command:
+    def leave_machine_out() -> None:
+        machine.examine = lambda workspace: ([], True)
+
+    return nightlane("doctor", "--repair", "--workspace", root, before=leave_machine_out)
+
+
+def _repaired(root: Path) -> Observed:
+    """What a night and the stores left, and the events of the ledger."""
+    events = read_tables(root / "runs" / "ledger.sqlite", ["events"]).get("events", [])
+    return {**observe_night(root), "events": sorted(str(event["text"]) for event in events)}
+
+
 def _nothing(root: Path, run: Run) -> None:
     """The command needs no files."""
 
@@ -326,6 +365,7 @@ COMMANDS = (
         weight=8,
     ),
     Scenario("report", _run_night, _report, repeat(_report), observe_night, weight=5),
+    Scenario("doctor --repair", _damage, _repair, repeat(_repair), _repaired, weight=8),
     Scenario("evaluate", _write_problems, _evaluate, repeat(_evaluate), _last_evaluation, weight=1),
     Scenario("labs build", _nothing, _build_lab, repeat(_build_lab), _files("build"), weight=8),
 )
