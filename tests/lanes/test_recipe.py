@@ -1,4 +1,5 @@
 import pickle
+import tomllib
 
 import pytest
 import tiny
@@ -72,3 +73,26 @@ def test_a_recipe_survives_pickling() -> None:
 def test_a_value_outside_its_bounds_cannot_be_built(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         tiny.recipe(**bad)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("objective =", "# a comment\nobjective ="),
+        ('objective = "orpo"', 'objective = """\norpo"""'),
+        ("\n[mixture]\n", "\n\n[ mixture ] # shares\n"),
+        ("[mixture]\n", "[mixture]\n# a comment\n"),
+    ],
+)
+def test_a_recipe_is_read_however_its_toml_is_written(changed: tuple[str, str]) -> None:
+    recipe = tiny.recipe()
+    text = recipe.to_toml()
+    assert changed[0] in text
+    assert Recipe.from_toml(text.replace(*changed)) == recipe
+
+
+@pytest.mark.parametrize("line", ["warmup = 0.2", "[other]\nwarmup = 0.2", "warmup.more = 0.2", "warmup ="])
+def test_toml_with_a_key_too_many_is_refused_as_a_whole(line: str) -> None:
+    text = tiny.recipe().to_toml().replace("\n[mixture]", f"{line}\n\n[mixture]")
+    with pytest.raises((tomllib.TOMLDecodeError, ValidationError)):
+        Recipe.from_toml(text)

@@ -39,6 +39,11 @@ def edit(path: Path, statement: str) -> None:
     database.close()
 
 
+def history(ledger: Ledger) -> Any:
+    session = ledger.session("s1")
+    return session and ledger.history(session.question, session.key)
+
+
 def test_every_row_that_is_written_changed_or_deleted_keeps_its_checksum(tmp_path: Path) -> None:
     with Ledger(filled(tmp_path)) as ledger:
         assert list(row_digests.altered_rows(ledger._db)) == []
@@ -56,6 +61,9 @@ def test_every_row_that_is_written_changed_or_deleted_keeps_its_checksum(tmp_pat
         ("UPDATE proposals SET turn = 9 WHERE turn = 2", lambda one: one.proposals()),
         ("UPDATE recipes SET toml = toml || ' ' WHERE rowid = 1", lambda one: one.recipe(tiny.recipe().digest)),
         ("DELETE FROM recipes WHERE rowid = 1", lambda one: one.recipe(tiny.recipe().digest)),
+        ("UPDATE decisions SET row = replace(row, '0.5', '0.7') WHERE id = 's1-002'", history),
+        ("UPDATE decisions SET comparison = '{' WHERE id = 's1-002'", history),
+        ("UPDATE proposals SET knob = 'warmup' WHERE turn = 2", history),
     ],
 )
 def test_content_that_changed_on_the_disk_is_said_with_the_way_out(
