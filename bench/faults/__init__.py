@@ -6,6 +6,7 @@ supervisor        runs one command in a forked process; counts, records, fails o
 disk              what a power cut leaves of recorded calls
 scenario          a command, how a person recovers after a fault, and what must exist at the end
 nights, commands  the scenarios
+judged_night      a night with a judge
 observe           what a command leaves, and the differences to a run without a fault
 cases             one case, by its kind and number
 damaged_files     damaged files of a workspace

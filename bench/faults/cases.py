@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench.faults.commands import COMMANDS
 from bench.faults.disk import Disk
+from bench.faults.judged_night import JUDGED_NIGHT
 from bench.faults.nights import NIGHTS, REAL
 from bench.faults.observe import Observed, differences
 from bench.faults.scenario import Command, Misbehaved, Run, Scenario, problem_of
@@ -73,7 +74,7 @@ def play(kind: str, number: int) -> Outcome:
 @cache
 def _slots() -> Sequence[Scenario]:
     """The scenarios, each as often as its weight, in a random order."""
-    slots = [scenario for scenario in (*NIGHTS, *COMMANDS) for _ in range(scenario.weight)]
+    slots = [scenario for scenario in (*NIGHTS, JUDGED_NIGHT, *COMMANDS) for _ in range(scenario.weight)]
     random.Random("slots").shuffle(slots)
     return slots
 

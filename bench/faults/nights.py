@@ -26,7 +26,7 @@ ONLY_CURRICULUM = "[lanes.curriculum]\n"
 Effect = Callable[[Recipe, str], float]
 
 
-def _by_order(recipe: Recipe, split: str) -> float:
+def by_order(recipe: Recipe, split: str) -> float:
     return {"easy_first": 2.0, "short_first": 1.5, "hard_first": -2.0}.get(recipe.curriculum, 0.0)
 
 
@@ -35,7 +35,7 @@ def _one_good_order(recipe: Recipe, split: str) -> float:
 
 
 def _only_on_probe_prompts(recipe: Recipe, split: str) -> float:
-    return _by_order(recipe, split) * (1 if split == "probe" else -1)
+    return by_order(recipe, split) * (1 if split == "probe" else -1)
 
 
 def _redundant(recipe: Recipe, split: str) -> float:
@@ -151,11 +151,11 @@ def _results(path: Path, sessions: Sequence[str]) -> list[str]:
 
 NO_SURVEY = "disguised = 0.0\nsurvey = 0\n"
 PLAIN = NO_SURVEY + "holdout_seeds = 0\n"
-use_harvest_world = _use_world(_by_order, answering=True)
+use_harvest_world = _use_world(by_order, answering=True)
 NIGHTS = (
     night(
         "night with a harvest",
-        _by_order,
+        by_order,
         5,
         policy="disguised = 0.3\nholdout_seeds = 0\nsurvey = 0\n",
         more="[harvest]\n",
@@ -170,7 +170,7 @@ NIGHTS = (
         lanes=ONLY_CURRICULUM + "[lanes.mixture]\n",
         noise=0.1,
     ),
-    night("second night in a workspace", _by_order, 2, policy=PLAIN, nights=2),
+    night("second night in a workspace", by_order, 2, policy=PLAIN, nights=2),
     night(
         "night in rounds of three with a survey",
         _one_good_order,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults.cases import Outcome, Stage
+from bench.faults.cases import Outcome, Stage, scenario_of
 from bench.faults.command import QUICK, QUICK_SCENARIOS, main
 from bench.faults.disk import Change, Disk
 from bench.faults.observe import differences, lines_of
@@ -158,6 +158,11 @@ def test_lost_doubled_and_different_lines_are_distinguished() -> None:
     found = differences({"rows": ["a", "b", "c"]}, {"rows": ["a", "a", "B", "b"]})
     assert (found.lost, found.doubled, found.different) == ((), ("rows: a",), ("rows: B",))
     assert differences({"rows": ["a", "b"]}, {}).lost == ("rows: a", "rows: b")
+
+
+@pytest.mark.parametrize("name", ["doctor --repair", "night with a judge"])
+def test_repairs_and_judged_nights_are_among_the_scenarios(name: str) -> None:
+    assert name in {scenario_of("kill", number).name for number in range(200)}
 
 
 @pytest.mark.slow
