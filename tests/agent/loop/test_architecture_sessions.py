@@ -69,6 +69,13 @@ CASES = (
     Case("qwen3_moe", "an end that is no token", "dpo"),
     Case("qwen3_moe", "tools", "dpo", "nf4"),
     Case("mixtral", "bos by post-processor alone", "orpo"),
+    Case("llama", "plain, a blank of its own", "dpo"),
+    Case("llama", "a blank of its own (Llama 2)", "orpo"),
+    Case("mistral", "a blank of its own if there is none", "dpo"),
+    Case("phi3", "white space taken off (Phi-3)", "orpo"),
+    Case("phi3", "white space taken off, byte-level", "dpo"),
+    Case("qwen2", "white space taken off before the end", "dpo"),
+    Case("qwen2", "characters composed (Qwen)", "orpo"),
 )
 WITHOUT_SYSTEM = ("bos by template", "strictly alternating", "without system turns")
 WITHOUT_BOS = (
@@ -80,6 +87,9 @@ WITHOUT_BOS = (
     "thoughts",
     "tools",
     "an end that is no token",
+    "white space taken off, byte-level",
+    "white space taken off before the end",
+    "characters composed (Qwen)",
 )
 
 STUDY = """
