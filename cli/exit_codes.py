@@ -10,7 +10,7 @@ import typer
 
 from common.errors import NightlaneError
 from common.files import is_full_disk
-from common.printable import print_message
+from common.printable import discard_output, print_message
 
 INTERRUPTED = 130  # what typer gives a KeyboardInterrupt, too
 
@@ -47,12 +47,19 @@ def exit_code(error: Exception) -> int:
     if isinstance(error, NightlaneError):
         print_message(f"nightlane: {error}")
         return error.exit_code
+    if isinstance(error, BrokenPipeError):  # the reader of a pipe has enough, as head does
+        discard_output()
+        return 0
     if isinstance(error, OSError):
         return _file_error(error)
     if isinstance(error, sqlite3.DatabaseError):
         return _database_error(error)
     if format_message := getattr(error, "format_message", None):  # a wrong command line
-        print_message(f"nightlane: {format_message().rstrip('.')}; see nightlane --help")
+        why, context = format_message().rstrip("."), getattr(error, "ctx", None)
+        if why.startswith("Usage:"):  # a group of commands without a command
+            print_message(why)
+        else:
+            print_message(f"nightlane: {why}; see {context.command_path if context else 'nightlane'} --help")
         return 2
     return _defect(error)
 

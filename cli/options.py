@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common.errors import BadInput
 from common.printable import print_data, print_json
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def example(arguments: str) -> str:
 def workspace_at(folder: Path) -> "Workspace":
     from agent.workspace.folder import Workspace
 
+    if folder.is_file():
+        raise BadInput(f"--workspace {folder} is a file; give the folder that holds results.tsv and runs/")
     return Workspace(folder)
 
 

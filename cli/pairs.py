@@ -151,7 +151,7 @@ def export_pairs(
     from agent.workspace.pair_stores import open_stores
     from preferences.export.dataset import PROPOSER, Exported, export, format_of
     from preferences.store.rows import kind_of
-    from view.pairs.dataset_card import card_markdown, export_data
+    from view.pairs.dataset_card import card_markdown, export_data, export_warnings
 
     if kind == PROPOSER:
         if downvoted or study is not None:
@@ -166,6 +166,8 @@ def export_pairs(
 
     stores = open_stores(workspace_at(workspace), study)
     done = export(stores, kind_of(kind), format_of(form), folder, downvoted, card)
+    for warning in export_warnings(done):
+        print_message(warning)
     print_result(export_data(done) if as_json else str(done.file))
 
 

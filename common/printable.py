@@ -91,10 +91,12 @@ class Outlet:
         except OSError as error:
             if error.errno not in _LOST_READER:
                 raise
-            self._discard_output()
+            discard_output(self._stream)
 
-    def _discard_output(self) -> None:
-        """Redirect to the null device, so that buffered output does not fail again when Python ends."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno() if self._stream is not None else nowhere)
-        os.close(nowhere)
+
+def discard_output(stream: TextIO | None = None) -> None:
+    """Redirect a stream, standard output by default, to the null device: else what is buffered fails again when Python
+    ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, (stream or sys.stdout).fileno())
+    os.close(nowhere)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from common.errors import BadInput
 from preferences.export.record import ExportRecord, record_of
-from preferences.store.annotations import ENOUGH_REVIEWS, AnnotatedRow, has_enough_reviews, reviewed_ids, set_digest
+from preferences.store.annotations import (
+    ENOUGH_REVIEWS,
+    AnnotatedRow,
+    has_enough_reviews,
+    judged_bad,
+    reviewed_ids,
+    set_digest,
+)
 from preferences.store.stores import Stores
 from probes.inputs.files.records import data_files
 from probes.inputs.files.where import Where
@@ -40,7 +47,7 @@ def review_state(source: str, where: Where, stores: Stores) -> ReviewState:
     judged = reviewed_ids(stores.reviews(), record.set_digest)
     reviewed = record.reviewed or has_enough_reviews(judged, record.in_use)
     stale = set_digest(stored.values()) != record.set_digest
-    return ReviewState(source, record, reviewed, len(judged), _judged_bad(exported), stale)
+    return ReviewState(source, record, reviewed, len(judged), judged_bad(exported), stale)
 
 
 def _require_unchanged(source: str, record: ExportRecord, exported: Sequence[AnnotatedRow]) -> None:
@@ -73,11 +80,3 @@ def require_reviewed(state: ReviewState, unreviewed: bool) -> None:
 def describe_export(record: ExportRecord) -> str:
     """An export in words."""
     return f"an export of {len(record.rows)} {record.kind} row{'s' if len(record.rows) != 1 else ''}"
-
-
-def _judged_bad(exported: Sequence[AnnotatedRow]) -> tuple[str, ...]:
-    """Ids of rows that some reviewer's last judgement calls bad, in whichever set it was made."""
-    last = {
-        row.id: {review.by: review.verdict for review in row.reviews if review.verdict != "skip"} for row in exported
-    }
-    return tuple(row for row, verdicts in last.items() if "bad" in verdicts.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.errors import BadInput
 from common.files import remove_log, set_aside, sync
+from common.shared_sqlite import open_to_read
 
 SMALLEST = 512
 """Bytes of the smallest SQLite file with a table. A shorter file was cut off while it was created and holds nothing."""
@@ -40,11 +41,11 @@ def holds_sessions(path: Path) -> bool:
     try:
         if path.stat().st_size < SMALLEST:
             return False
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(open_to_read(path, sqlite3.Connection)) as database:
             return database.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone() is not None
     except FileNotFoundError:
         return False
-    except (OSError, sqlite3.Error):
+    except (OSError, sqlite3.Error, BadInput):
         return True  # opening it reports what is wrong
 
 
@@ -67,9 +68,9 @@ def session_ids(path: Path) -> set[str] | None:
     if not holds_sessions(path):
         return set()
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(open_to_read(path, sqlite3.Connection)) as database:
             return {name for (name,) in database.execute("SELECT id FROM sessions")}
-    except sqlite3.Error:
+    except (sqlite3.Error, BadInput):
         return None
 
 
@@ -138,7 +139,7 @@ def create_ledger(path: Path, schema: str) -> None:
 
 def require_sound(path: Path) -> None:
     """Read a whole database; sqlite3.DatabaseError if it is damaged."""
-    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+    with contextlib.closing(open_to_read(path, sqlite3.Connection)) as database:
         if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(found)
 

@@ -17,13 +17,15 @@ def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> 
     section = f"[{'.'.join(where[:-1])}] " if len(where) > 1 else "[recipe] " if error.title == "Recipe" else ""
     section = "[scorer] " if scorer else section
     name, kind = where[-1] if where else "", problem["type"]
+    if kind == "extra_forbidden" and not section:
+        return f"{name!r} is no key or table of a study{nearest(name, list(StudyFile.model_fields))}"
     if kind == "extra_forbidden":
         return f"{section}has no key {name!r}{nearest(name, _known_keys(error.title, where[:-1], scorer))}"
     if kind == "missing":
         return f"{section}{name} is missing; add it"
     message = problem["msg"].removeprefix("Value error, ")
     if kind == "value_error":
-        return f"[{'.'.join(where)}] {message}"
+        return f"{section}{message}" if message.startswith(f"{name}=") else f"[{'.'.join(where)}] {message}"
     if kind == "model_type":
         return f"{section}{name}={problem['input']!r} is refused: it is a table of keys; write {name} = {{ ... }}"
     return f"{section}{name}={problem['input']!r} is refused: {lower_first(message)}; give such a value"

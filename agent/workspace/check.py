@@ -22,7 +22,7 @@ def check(workspace: Workspace) -> list[FileStatus]:
     ledger, content = check_ledger(workspace)
     return [
         ledger,
-        *(check_result_files(workspace, content) if holds_sessions(workspace.ledger) else ()),
+        *(check_result_files(workspace, content) if content.known and holds_sessions(workspace.ledger) else ()),
         *check_sessions(workspace, content),
         check_probes(workspace, content),
         *check_stores(workspace),

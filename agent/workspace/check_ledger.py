@@ -22,14 +22,18 @@ from agent.ledger.results_sheet import one_line, row_text
 from agent.workspace.file_status import UNREADABLE, FileStatus
 from agent.workspace.folder import Workspace
 from common import row_digests
+from common.errors import BadInput
+from common.shared_sqlite import open_to_read
 from common.wording import count
+
+_IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY)
 
 
 @dataclass(frozen=True)
 class LedgerContent:
     """What the other files of a workspace are compared with. ``studies``: path and text by session; ``rows``: the lines
     of results.tsv; ``events``: those of progress.log; ``readings``: ids of probes;
-    ``recipes``: digests."""
+    ``recipes``: digests. ``known``: whether the ledger could be read."""
 
     studies: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     finished: frozenset[str] = frozenset()
@@ -37,6 +41,7 @@ class LedgerContent:
     events: tuple[str, ...] = ()
     readings: frozenset[str] = frozenset()
     recipes: frozenset[str] = frozenset()
+    known: bool = True
 
 
 def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
@@ -50,12 +55,17 @@ def check_ledger(workspace: Workspace) -> tuple[FileStatus, LedgerContent]:
         return FileStatus(name, not lost, message), LedgerContent()
     try:
         require_sound(path)
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(open_to_read(path, sqlite3.Connection)) as database:
             altered = list(row_digests.altered_rows(database)) if row_digests.has_digests(database) else []
             content = _content(database)
+    except BadInput as error:  # no permission to read it
+        return FileStatus(name, False, str(error)), LedgerContent(known=False)
     except (sqlite3.Error, *UNREADABLE) as error:
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _IN_USE:
+            message = f"cannot be read now ({error}), which says nothing of its content; try again later"
+            return FileStatus(name, False, message), LedgerContent(known=False)
         message = f"is damaged ({error}); restore it, or {repair_hint(path)}"
-        return FileStatus(name, False, message, lambda: salvage(path)), LedgerContent()
+        return FileStatus(name, False, message, lambda: salvage(path)), LedgerContent(known=False)
     if altered:
         named = [f"{row} of {table}" if row else f"one of {table}, which is gone" for table, row in altered[:3]]
         problem = f"{len(altered)} of its rows are not as they were written ({', '.join(named)})"

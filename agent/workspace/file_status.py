@@ -9,7 +9,9 @@ from pathlib import Path
 
 from agent.ledger.file import require_sound
 from common import row_digests
+from common.errors import BadInput
 from common.files import set_aside, set_database_aside, write_durably
+from common.shared_sqlite import open_to_read
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a garbled file may raise."""
@@ -44,13 +46,13 @@ def database_problem(path: Path, tables: Iterable[str] = (), rows_may_vanish: bo
     altered rows count, missing ones do not."""
     try:
         require_sound(path)
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(open_to_read(path, sqlite3.Connection)) as database:
             if tables and row_digests.has_digests(database):
                 altered = [
                     name for _, name in row_digests.altered_rows(database, tuple(tables)) if name or not rows_may_vanish
                 ]
                 return f"{len(altered)} of its rows are not as they were written" if altered else None
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, BadInput) as error:
         return str(error)
     return None
 

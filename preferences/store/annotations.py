@@ -278,3 +278,9 @@ def reviewed_ids(reviews: Iterable[Review], digest: str) -> frozenset[str]:
 def is_judged(row: AnnotatedRow, digest: str) -> bool:
     """Whether a row was judged good or bad as part of the set with this digest."""
     return bool(reviewed_ids(row.reviews, digest))
+
+
+def judged_bad(rows: Iterable[AnnotatedRow]) -> tuple[str, ...]:
+    """Ids of rows that some reviewer's last judgement calls bad, in whichever set it was made."""
+    last = {row.id: {review.by: review.verdict for review in row.reviews if review.verdict != "skip"} for row in rows}
+    return tuple(row for row, verdicts in last.items() if "bad" in verdicts.values())

@@ -234,7 +234,8 @@ class RunnerSettings(Section):
     """``[runner]``: where probes run."""
 
     kind: str = LOCAL_WORKERS
-    """Which runner: resident (worker processes on this machine), or one of a plug-in."""
+    """Which runner: resident (worker processes on this machine), simulated (invented scores within seconds, to try
+    nightlane without a model), or one of a plug-in."""
     workers: int = Field(0, ge=0)
     """Worker processes; 0 means one per GPU, or one per core without a GPU."""
     threads: int = Field(0, ge=0)

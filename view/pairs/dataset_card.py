@@ -8,6 +8,7 @@ from typing import Any
 
 from preferences.export.dataset import Exported
 from preferences.export.record import tags
+from preferences.store.annotations import judged_bad
 from preferences.store.audit import CONFIDENCE
 from preferences.store.rows import SIDES
 from view.templating import render
@@ -24,8 +25,20 @@ def export_data(exported: Exported) -> dict[str, Any]:
         "rows": len(exported.rows),
         "held_back": exported.held_back,
         "repeated": exported.repeated,
+        "reviewed": exported.audit.reviewed,
+        "judged_bad": list(judged_bad(exported.rows)),
         "ids": [row.id for row in exported.rows],
     }
+
+
+def export_warnings(exported: Exported) -> list[str]:
+    """What a person should know before training on an export, a sentence each."""
+    warnings = []
+    if not exported.audit.reviewed:
+        warnings.append(f"nobody has reviewed this set; run nightlane pairs review --kind {exported.kind}")
+    for row in judged_bad(exported.rows):
+        warnings.append(f"a reviewer judged row {row} bad; nightlane pairs vote {row} drop takes it out")
+    return warnings
 
 
 def card_markdown(exported: Exported, licence: str) -> str:

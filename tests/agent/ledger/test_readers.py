@@ -130,6 +130,20 @@ def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(
     outcome.chmod(0o644)
 
 
+@as_root
+def test_doctor_finds_a_finished_workspace_whole_for_somebody_who_may_only_read_it(imported: None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder)
+        workspace.chmod(0o755)
+        study = simulated_study.write_study(workspace / "study")
+        command = [sys.executable, "-m", "cli.main", "run", str(study), "--workspace", folder, "--decisions", "1"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        assert not (workspace / "runs" / "ledger.sqlite-wal").exists()
+        _, shown = typed(workspace, "doctor")
+    assert "every row as it was written" in shown
+    assert "damaged" not in shown
+
+
 @pytest.fixture
 def shared() -> Iterator[Path]:
     """A database in a folder that all may read."""

@@ -41,12 +41,17 @@ def decisions(workspace: Path) -> list[tuple[Any, ...]]:
             return []
 
 
+def has_ended(workspace: Path) -> bool:
+    with sqlite3.connect(f"file:{workspace / 'runs' / 'ledger.sqlite'}?mode=ro", uri=True) as db:
+        return db.execute("SELECT COUNT(*) FROM sessions WHERE finished IS NOT NULL").fetchone() == (1,)
+
+
 def table(workspace: Path) -> pandas.DataFrame:
     return read_results(workspace / "results.tsv")
 
 
 def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 20").replace(
+    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 30").replace(
         'kind = "simulated"', 'kind = "simulated"\nsimulated_seconds = 0.05'
     )
     text = text.replace("beta = true", "beta = true\nweight_decay = true\nlora_dropout = true\nlora_rank = true")
@@ -72,10 +77,8 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
         seen = now
         begun = (cut / "runs" / "ledger.sqlite").exists() and decisions_possible(cut)
         process = Command(*(("resume",) if begun else ("run", path)), "--workspace", str(cut))
-        if len(seen) >= 20:
-            break
     code, errors = finish(process)
-    assert code == 0, errors
+    assert code == 0 or (has_ended(cut) and "begin a new one" in errors), errors  # the last kill may come after its end
     assert kills == KILLS
     assert decisions(cut)[: len(seen)] == seen
     one, other = table(whole)[COLUMNS], table(cut)[COLUMNS]
