@@ -3,6 +3,7 @@
 preference, dpo, orpo   prompt, chosen, rejected        reward   prompt, completion
 """
 
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -25,7 +26,9 @@ SIDES: Mapping[Kind, tuple[str, ...]] = {"preference": PAIR, "reward": ("complet
 
 def kind_of(text: str) -> Kind:
     if text not in KINDS:
-        raise BadInput(f"there is no store {text!r}; use one of {', '.join(KINDS)}")
+        close = difflib.get_close_matches(text, KINDS, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise BadInput(f"there is no store {text!r}; use one of {', '.join(KINDS)}{hint}")
     return text
 
 

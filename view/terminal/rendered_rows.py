@@ -1,21 +1,27 @@
 """The part of `nightlane check` on rows and prompts as the tokenizer renders them."""
 
 from agent.study.material_check import CheckedStudy
+from probes.inputs.settings import LOCAL_WORKERS
 from probes.inputs.sources import Source
 from probes.rendering.renderer import Unrenderable
 from probes.rendering.row_check import SourceCounts, token_lines
 from view.markdown import plain, table
 
 HEADINGS = ("source", "rows", "cut", "no room", "refused", "without an end", "longest", "mean")
-NOT_RENDERED = (
-    "Rows and prompts were not rendered: the model is simulated, or not at hand (in no folder and not in the cache), "
-    "or it cannot be built without its weights."
-)
 
 
 def unchecked_text(study: CheckedStudy) -> str:
-    """The note that nothing was rendered; "" if the rows were."""
-    return f"{NOT_RENDERED}\n" if study.renderer is None else ""
+    """The note that nothing was rendered, and why; "" if the rows were."""
+    if study.renderer is not None:
+        return ""
+    file = study.study.file
+    if file.runner.kind != LOCAL_WORKERS:
+        return f"Rows and prompts were not rendered, since the runner is {file.runner.kind}.\n"
+    return (
+        f"Rows and prompts were not rendered: [model] path={file.model.path!r} is no folder and not in this machine's "
+        "cache of hub models, or cannot be built without its weights; download it (hf download), then check again to "
+        "see every row as tokens. run loads it, too.\n"
+    )
 
 
 def rendered_text(study: CheckedStudy) -> str:

@@ -43,7 +43,7 @@ def decisions(workspace: Path) -> list[tuple[Any, ...]]:
 
 def has_ended(workspace: Path) -> bool:
     with sqlite3.connect(f"file:{workspace / 'runs' / 'ledger.sqlite'}?mode=ro", uri=True) as db:
-        return db.execute("SELECT COUNT(*) FROM sessions WHERE finished IS NOT NULL").fetchone() == (1,)
+        return bool(db.execute("SELECT COUNT(*) FROM sessions WHERE finished IS NOT NULL").fetchone()[0])
 
 
 def table(workspace: Path) -> pandas.DataFrame:

@@ -296,7 +296,7 @@ def test_what_is_cut_at_max_length_is_shown_outside_of_the_loss(tmp_path: Path) 
 
 def test_a_model_that_was_not_looked_at_is_said_first(tmp_path: Path) -> None:
     study = written(tmp_path, "ChatML base", [row(1)])
-    assert unchecked_text(CheckedStudy(study)).startswith("Rows and prompts were not rendered: the model is simulated")
+    assert unchecked_text(CheckedStudy(study)).startswith("Rows and prompts were not rendered")
     assert not rendered_text(CheckedStudy(study))
     assert not unchecked_text(check_written(study))
 
