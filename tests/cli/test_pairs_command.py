@@ -154,7 +154,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     simulated_study.write_jsonl(file, [{"prompt": "p", "chosen": "c", "rejected": "r"}])
     for arguments, message in (
-        (("list", "--kind", "dop"), "there is no store 'dop'; use one of preference, reward, dpo, orpo; did you mean 'dpo'?"),
+        (("list", "--kind", "dop"), "there is no store 'dop'; use one of preference, reward, dpo, orpo; did you mean"),
         (("list", "--state", "dead"), "use one of live, withdrawn, all"),
         (("show", "ffff"), "there is no row 'ffff'"),
         (("vote", pair(0).id, "sideways"), "use one of up, down, flip, drop, clear"),
