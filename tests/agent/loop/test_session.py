@@ -418,7 +418,7 @@ def test_a_search_that_took_decisions_up_one_by_one_knows_what_a_new_one_does(
     catch_up, compared = Search.catch_up, []
 
     def known(search: Search) -> dict[str, Any]:
-        cached = ("_effects", "_estimates", "_surveyed", "_wider_space")
+        cached = ("_estimates", "_surveyed", "_tried", "_wider_space")
         return {name: value for name, value in vars(search).items() if name not in cached}
 
     def caught_up(search: Search) -> None:
