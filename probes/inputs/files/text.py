@@ -66,6 +66,8 @@ def decoded(path: Path, content: bytes) -> str:
     wide = next((name for mark, name in _WIDE.items() if content.startswith(mark)), None) or _unmarked(content[:16])
     if wide is not None:
         raise BadInput(f"{path} cannot be read as UTF-8 text, since it is {wide}; convert it: {_iconv(wide, path)}")
+    if content.startswith(GZIP):
+        raise BadInput(f"{path} is packed with gzip and is not named so; rename it to {path.name}.gz")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
