@@ -83,10 +83,10 @@ def test_a_session_killed_at_random_moments_ends_as_one_that_was_not(tmp_path: P
     assert decisions(cut)[: len(seen)] == seen
     one, other = table(whole)[COLUMNS], table(cut)[COLUMNS]
     pandas.testing.assert_frame_equal(one, other)
-    assert len(set(table(cut)["id"])) == 21
+    assert len(set(table(cut)["id"])) == 31
     log = (cut / "runs" / "progress.log").read_text(encoding="utf-8").splitlines()
     decided = [line for line in log if line.split(" ")[2] in ("KEEP", "DISCARD", "CRASH", "BASELINE")]
-    assert len(decided) == 21
+    assert len(decided) == 31
 
 
 def decisions_possible(workspace: Path) -> bool:
