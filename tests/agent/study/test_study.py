@@ -23,7 +23,7 @@ def study(folder: Path, *changes: tuple[str, str]) -> Study:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("[target]", "[tarket]"), "has no key 'tarket'; did you mean 'target'"),
+        (("[target]", "[tarket]"), "'tarket' is no key or table of a study; did you mean 'target'"),
         (("steps = 20", "stepps = 20"), "[probe] has no key 'stepps'; did you mean 'steps'"),
         (
             ("learning_rate = 1e-4", "lerning_rate = 1e-4"),
