@@ -23,9 +23,9 @@ def _number(name: str, meaning: str, *, unit: str, example: str) -> Column:
 
 
 DEFINITIONS = (
-    _text("time", "When the decision was made.", unit="ISO 8601, UTC", example="2026-11-22T01:43:03Z"),
-    _text("session", "The session that made it.", example="20261122-014103"),
-    _text("id", "The decision: its session and its turn, or baseline.", example="20261122-014103-001"),
+    _text("time", "When the decision was made.", unit="ISO 8601, UTC", example="2026-11-29T13:29:54Z"),
+    _text("session", "The session that made it.", example="20261129-132716"),
+    _text("id", "The decision: its session and its turn, or baseline.", example="20261129-132716-001"),
     _text(
         "status",
         "BASELINE, KEEP, DISCARD, CRASH (a probe failed for good; no score), or RETRACT (a KEEP is taken back).",
@@ -49,9 +49,9 @@ DEFINITIONS = (
     _number("worst_guard_delta", "The difference in that category.", unit="points", example="0.149306"),
     _text("guards_ok", "Whether every guard is within its margin.", unit="yes or no", example="yes"),
     _number("critical_failures", "Answers with a critical failure.", unit="answers", example="0"),
-    _number("probe_seconds", "Time of the candidate's probes together.", unit="seconds", example="77.32"),
-    _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="5824.6"),
-    _number("peak_gb", "Largest memory of a probe.", unit="GB", example="0.814"),
+    _number("probe_seconds", "Time of the candidate's probes together.", unit="seconds", example="104.75"),
+    _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="4658.7"),
+    _number("peak_gb", "Largest memory of a probe.", unit="GB", example="0.851"),
     _number("cost_usd", "Cost of the decision, if prices are set.", unit="US dollars", example="0.04"),
     _text("proposer", "Who proposed.", example="optuna"),
     _text("reason", "Why it was decided so: a code of the table below.", example="improved"),

@@ -308,10 +308,10 @@ def test_a_ledger_that_was_copied_without_its_log_is_found_by_every_command(
 
 
 def test_a_recorded_session_is_no_session_of_a_ledger_that_was_lost(tmp_path: Path) -> None:
-    (tmp_path / "runs" / "session-20261122-014103").mkdir(parents=True)
+    (tmp_path / "runs" / "session-20261129-132716").mkdir(parents=True)
     with pytest.raises(
         BadInput,
-        match=r"no session here \(session-20261122-014103 is a record to read, without a ledger\); start one with",
+        match=r"no session here \(session-20261129-132716 is a record to read, without a ledger\); start one with",
     ):
         Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True)
 
