@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -135,6 +136,7 @@ def test_shells_complete_commands(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: str, asked: dict[str, str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["nightlane"])
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)  # else the name is that of python -m pytest
     for name, value in {"_NIGHTLANE_COMPLETE": f"complete_{shell}", **asked}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit):
