@@ -30,7 +30,7 @@ ON_REQUEST = frozenset({"architectures", "make_run", "real"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with slow tests first: two workers then end at about the same time."""
+    """Files with slow tests first: all workers then end at about the same time."""
     unasked = [name for name in ON_REQUEST if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     config.hook.pytest_deselected(items=left_out)

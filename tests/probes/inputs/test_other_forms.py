@@ -19,7 +19,6 @@ import pytest
 from pyarrow import orc
 
 from common.errors import BadInput
-from probes.inputs.files.other_forms import require_readable
 from probes.inputs.files.records import records
 
 ROWS = [{"prompt": "Is it?", "chosen": "Yes.", "rejected": "No."}, {"prompt": "4?", "chosen": "5", "rejected": "6"}]
@@ -132,5 +131,7 @@ def test_a_table_with_pipes_is_read_and_its_line_ends_are_kept(tmp_path: Path) -
     assert list(records(path)) == [(3, {"prompt": "a\rb", "chosen": "c"}), (5, {"prompt": "d", "chosen": "e"})]
 
 
-def test_a_text_that_begins_like_a_table_of_another_kind_is_no_such_table() -> None:
-    require_readable(Path("rows.csv"), b"ORC,prompt\na,b\n")
+def test_a_text_that_begins_like_a_table_of_another_kind_is_no_such_table(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"ORC,prompt\na,b\n")
+    assert list(records(path)) == [(2, {"ORC": "a", "prompt": "b"})]
