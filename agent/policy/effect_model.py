@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from itertools import product
+from operator import itemgetter
 
 import numpy
 from numpy.typing import NDArray
@@ -184,17 +185,41 @@ def _scales(seen: tuple[Seen, ...], settled: tuple[tuple[Named, Scales], ...]) -
     for knob, part in parts.items():
         if knob not in found:
             rest = total - _placed(part, size, ordinary(knob))
-            grid = NAMED_GRID if knob[1] else ORDERED_GRID
-            shapes = {length: _placed(part, size, (length, 1.0)) for length, _ in grid}
-            found[knob] = max(grid, key=partial(_likelihood_of, rest, shapes, deltas, ordinary(knob)))
-            total = rest + found[knob][1] ** 2 * shapes[found[knob][0]]
+            found[knob] = _likeliest(knob, part, rest, deltas)
+            total = rest + _placed(part, size, found[knob])
     return found
 
 
-def _likelihood_of(rest: Table, shapes: Mapping[float, Table], deltas: Table, usual: Scales, scales: Scales) -> float:
-    """The logarithm, of a knob's scales beside the ``rest`` of the covariance, less what it costs to be unusual."""
-    unusual = math.fsum(math.log(own / other) ** 2 for own, other in zip(scales, usual, strict=True))
-    return _likelihood(rest + scales[1] ** 2 * shapes[scales[0]], deltas) - DRAWN * unusual
+def _likeliest(knob: Named, part: tuple[list[int], list[Move]], rest: Table, deltas: Table) -> Scales:
+    """A knob's scales beside the ``rest`` of the covariance. A knob has few values, so the rest is taken apart once,
+    and a pair of scales then costs what a matrix of those values does (Woodbury, ibid. A.3)."""
+    from scipy.linalg import solve_triangular
+
+    rows, moves = part
+    values = list(dict.fromkeys(value for move in moves for value in (move.after, move.before)))
+    steps = numpy.zeros((len(deltas), len(values)))
+    steps[rows, [values.index(move.after) for move in moves]] += 1
+    steps[rows, [values.index(move.before) for move in moves]] -= 1
+    lower = numpy.linalg.cholesky(rest)
+    white = solve_triangular(lower, numpy.column_stack([steps, deltas]), lower=True, check_finite=False)
+    short = numpy.linalg.qr(white).R  # turned so that what the knob cannot explain is one figure
+    best: tuple[float, Scales] = (-math.inf, ordinary(knob))
+    grid = NAMED_GRID if knob[1] else ORDERED_GRID
+    for length in dict.fromkeys(length for length, _ in grid):
+        parted, axes = numpy.linalg.eigh(_alike(values, values, length))
+        turned, strength, _ = numpy.linalg.svd(short[:, :-1] @ (axes * numpy.sqrt(numpy.maximum(parted, 0))))
+        strengths, along = numpy.zeros(len(short)), (short[:, -1] @ turned) ** 2
+        strengths[: len(strength)] = strength**2
+        for scales in (scales for scales in grid if scales[0] == length):
+            spread = 1 + scales[1] ** 2 * strengths
+            likelihood = -0.5 * float((along / spread + numpy.log(spread)).sum())
+            best = max(best, (likelihood - _unusual(scales, ordinary(knob)), scales), key=itemgetter(0))
+    return best[1]
+
+
+def _unusual(scales: Scales, usual: Scales) -> float:
+    """The log likelihood that it costs to be unusual."""
+    return DRAWN * math.fsum(math.log(own / other) ** 2 for own, other in zip(scales, usual, strict=True))
 
 
 def _likelihood(covariance: Table, deltas: Table) -> float:
@@ -254,12 +279,17 @@ def _covariance(ours: Sequence[Move], theirs: Sequence[Move], scales: Scales) ->
     """Of the effects of moves of one knob."""
     length, deviation = scales
     mine, other = ([*(m.after for m in side), *(m.before for m in side)] for side in (ours, theirs))
-    if ours[0].named:
-        alike: Table = numpy.equal.outer(mine, other).astype(float)
-    else:
-        gaps = numpy.subtract.outer(numpy.array(mine, dtype=float), numpy.array(other, dtype=float))
-        alike = numpy.exp((-0.5 / length**2) * gaps * gaps)
-    rows, columns = len(ours), len(theirs)
+    alike, rows, columns = _alike(mine, other, length), len(ours), len(theirs)
     total = alike[:rows, :columns] + alike[rows:, columns:] - alike[:rows, columns:] - alike[rows:, :columns]
     scaled: Table = deviation**2 * total
     return scaled
+
+
+def _alike(ours: Sequence[float | str], theirs: Sequence[float | str], length: float) -> Table:
+    """The correlation of a knob's response at its values: places on its ladder, or names."""
+    if isinstance(ours[0], str):
+        same: Table = numpy.equal.outer(ours, theirs).astype(float)
+        return same
+    gaps = numpy.subtract.outer(numpy.array(ours, dtype=float), numpy.array(theirs, dtype=float))
+    near: Table = numpy.exp((-0.5 / length**2) * gaps * gaps)
+    return near

@@ -9,7 +9,7 @@ import situations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.policy.effect_model import NAMED, ORDERED, Move, Response, Seen, move_of
+from agent.policy.effect_model import DRAWN, NAMED, ORDERED, ORDERED_GRID, Move, Response, Seen, move_of
 from agent.policy.session_statistics import Knowledge
 from agent.proposers import Situation, Suggestion
 from agent.proposers.prompt import briefing
@@ -189,3 +189,27 @@ def test_draws_are_repeatable_and_differ_by_turn() -> None:
     )
     assert once == twice
     assert any(one != other for one, other in pairwise(once))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_scales_of_each_knob_are_the_likeliest_by_the_whole_covariance(seed: int) -> None:
+    """Of a knob's few values the likelihood is told by a small matrix; it is that of all comparisons' covariance."""
+    chance = numpy.random.default_rng(seed)
+    found = [
+        seen(float(chance.integers(0, 14)), float(delta), 0.3, knob, held)
+        for knob in ("beta", "warmup")
+        for delta in chance.normal(0, 0.6, 12)
+        for held in ["parent" if chance.random() < 0.5 else None]
+    ]
+    response = Response(tuple(found))
+    first, second = (("beta", False), ("warmup", False))
+
+    def likelihood(scales: dict[tuple[str, bool], tuple[float, float]]) -> float:
+        covariance = Response(tuple(found), scales)._observed
+        fit = response._deltas @ numpy.linalg.solve(covariance, response._deltas)
+        unusual = sum(math.log(a / b) ** 2 for own in scales.values() for a, b in zip(own, ORDERED, strict=True))
+        return float(-0.5 * fit - 0.5 * numpy.linalg.slogdet(covariance)[1] - DRAWN * unusual)
+
+    beta = max(ORDERED_GRID, key=lambda scales: likelihood({first: scales, second: ORDERED}))
+    warmup = max(ORDERED_GRID, key=lambda scales: likelihood({first: beta, second: scales}))
+    assert response.scales == {first: beta, second: warmup}
