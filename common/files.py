@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import filecmp
+import itertools
 import os
 import shutil
 import tempfile
@@ -97,7 +98,8 @@ def remove_log(path: Path) -> None:
 
 def names_aside(path: Path) -> Iterator[Path]:
     """The names that a damaged file may be kept under, in order."""
-    return (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 10_000))))
+    numbers = itertools.chain([""], (f"-{n}" for n in range(2, 10_000)))
+    return (path.with_name(f"{path.name}.damaged{number}") for number in numbers)
 
 
 def _is_copy(copy: Path, path: Path) -> bool:

@@ -179,7 +179,11 @@ def _texts(row: Row, column: str) -> list[str]:
 
 
 def _broken(text: str) -> bool:
-    return any(0xD800 <= ord(char) <= 0xDFFF for char in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _compiled(source: str, what: str) -> ast.Module:

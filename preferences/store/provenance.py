@@ -79,5 +79,7 @@ def require_types(row: object, types: Mapping[str, Any]) -> None:
 
 
 def require_utf8(name: str, text: str) -> None:
-    if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
-        raise BadInput(f"{name} holds half a character that cannot be written as UTF-8; mend it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{name} holds half a character that cannot be written as UTF-8; mend it") from None
