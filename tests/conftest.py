@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -27,6 +28,21 @@ for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWE
 
 ON_REQUEST = frozenset({"architectures", "make_run", "real"})
 """Markers of tests that run only where -m names them."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A process of pytest-xdist is about to start: all have their commands from one server."""
+    import commands
+
+    node.workerinput["commands"] = commands.lend()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    import commands
+
+    if address := getattr(config, "workerinput", {}).get("commands"):
+        commands.borrow(address)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,8 +1,9 @@
 """The nightlane command in a process of its own, without the ten seconds in which a new one imports its libraries.
 
-A server imports them once per pytest process and forks for every command and every worker. What a command has of its
-own is all that a process started from a shell has: process id, signals, environment, folder, standard streams, exit
-code. Only the seed of ``hash`` is the server's. ``command`` is for a test that needs a new interpreter.
+A server imports them once, for all processes of pytest-xdist too, and forks for every command and every worker. What a
+command has of its own is all that a process started from a shell has: process id, signals, environment, folder,
+standard streams, exit code. Only the seed of ``hash`` is the server's. ``command`` is for a test that needs a new
+interpreter.
 """
 
 import atexit
@@ -42,8 +43,8 @@ IMPORTED = (
     "testing.simulated_runner",
     "view.data.cost",
     "view.explain.text",
+    "view.report.evaluation",
     "view.report.report",
-    "view.terminal.evaluation",
     "view.terminal.finetune",
     "view.terminal.live",
     "view.terminal.rendered_rows",
@@ -124,13 +125,36 @@ def server() -> ForkServerContext:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))
         patch.setenv("NIGHTLANE_TESTS_IMPORT", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
-        forkserver.ensure_running()
+        forkserver._forkserver.ensure_running()
     return context
+
+
+def lend() -> str:
+    """Start the server; its address, for ``borrow`` in another process. It runs for as long as this process."""
+    server()
+    address = forkserver._forkserver._forkserver_address  # type: ignore[attr-defined]
+    assert isinstance(address, str)
+    return address
+
+
+def borrow(address: str) -> None:
+    """Use the server of another process from now on."""
+    ours = forkserver._forkserver
+    ours._forkserver_address = address  # type: ignore[attr-defined]
+    ours._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # type: ignore[attr-defined]  # the lender has the real
+    _never_start_another()
+
+
+def _never_start_another() -> None:
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
 
 
 if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
     for _name in IMPORTED:
-        importlib.import_module(_name)
+        try:
+            importlib.import_module(_name)
+        except ImportError as error:  # which the server would pass over, and with it all that follows
+            raise RuntimeError(f"the server of commands imports {_name}") from error
     gc.collect()
     gc.freeze()  # imported objects are never garbage, so collections skip them
 
@@ -175,5 +199,5 @@ def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[s
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["nightlane", *arguments]
     local_workers.CONTEXT = WorkerContext()
-    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]  # the one that forked this
+    _never_start_another()
     main()
