@@ -1,17 +1,22 @@
 """A command on a workspace with a damaged file prints one sentence, never a traceback, and damage is noticed."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePath
 
 import pytest
 from damaged import workspace_and_study
 
+import cli.machine
+import sandbox
 from bench.faults.damaged_files import FAST, WITH_DIGESTS, Case, Table, damage_table
 
 pytestmark = pytest.mark.slow
 
 
-def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path) -> None:
+def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine, which doctor examines too, is the same each time."""
+    monkeypatch.setattr(cli.machine, "diagnose", cache(sandbox.diagnose))
     workspace, study = workspace_and_study(tmp_path)
     cases = [
         case
