@@ -11,7 +11,7 @@ from worlds import go_on, looks, play, recorded, study_of
 from agent.ledger.store import Ledger
 from agent.proposers.context import CALIBRATION
 from agent.proposers.dead_ends import HARM, MOST_TRIES, UNDECIDED
-from agent.study.load import Study
+from agent.study.load import Study, load_study
 from lanes import Recipe
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Row
@@ -252,14 +252,21 @@ def test_a_confirmation_has_a_fifth_of_the_night_at_most(tmp_path: Path) -> None
         assert len(ledger.probes(session)) <= 100
 
 
-@pytest.mark.parametrize("after", [5, 9, 14, 22, 30, 37, 44])
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study and of a night of it, without an interruption."""
+    folder = tmp_path_factory.mktemp("uncut")
+    study = study_of(folder, "disguised = 0.2\nround = 2\nsurvey = 21", "decisions = 9")
+    play(study, folder / "whole", EffectWorld(order_helps, 0.3), width=2)
+    return folder
+
+
+@pytest.mark.parametrize("after", [5, 14, 22, 30, 37, 44])
 def test_a_session_cut_anywhere_ends_as_if_it_had_not_been(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    uncut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     """Survey, screening, confirmation, the checks at the end: the same decisions and probes, each run once."""
-    study = study_of(tmp_path, "disguised = 0.2\nround = 2\nsurvey = 21", "decisions = 9")
-    world = EffectWorld(order_helps, 0.3)
-    play(study, tmp_path / "whole", world, width=2)
+    study, world = load_study(uncut / "study" / "study.toml"), EffectWorld(order_helps, 0.3)
     ran: list[str] = []
     original = SimulatedRunner._run_one
 
@@ -276,8 +283,8 @@ def test_a_session_cut_anywhere_ends_as_if_it_had_not_been(
     except KeyboardInterrupt:
         go_on(study, tmp_path / "cut", world, monkeypatch)
     gists = []
-    for name in ("whole", "cut"):
-        with Ledger(tmp_path / name / "runs" / "ledger.sqlite", read_only=True) as ledger:
+    for workspace in (uncut / "whole", tmp_path / "cut"):
+        with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
             session = ledger.sessions()[0]
             rows = [(d.status, d.reason, d.row.get("delta"), d.row.get("error_spent")) for d in ledger.decisions()]
             checks = [(c.kind, c.data.get("verdict"), c.data.get("moves")) for c in ledger.checks(session)]
