@@ -45,15 +45,16 @@ def answer_of(text: Text) -> AnswerUnderTest:
     return answers_under_test([standing(text)])[0]
 
 
-def receipts(texts: Sequence[Text]) -> list[Mapping[str, Receipt]]:
-    """The receipts of each row of a set, by layer."""
-    rows = [standing(text, number) for number, text in enumerate(texts)]
-    return [{receipt.layer: receipt for receipt in certify(answer).receipts} for answer in answers_under_test(rows)]
+def receipts(texts: Sequence[Text], places: Sequence[int] | None = None) -> list[Mapping[str, Receipt]]:
+    """The receipts of each row of a set, or of those at some places of it, by layer."""
+    answers = answers_under_test([standing(text, number) for number, text in enumerate(texts)])
+    asked = answers if places is None else [answers[place] for place in places]
+    return [{receipt.layer: receipt for receipt in certify(answer).receipts} for answer in asked]
 
 
-def refusals(texts: Sequence[Text]) -> list[tuple[str, ...]]:
-    """The layers that refuse each row of a set."""
-    return [tuple(layer for layer, found in row.items() if not found.passed) for row in receipts(texts)]
+def refusals(texts: Sequence[Text], places: Sequence[int] | None = None) -> list[tuple[str, ...]]:
+    """The layers that refuse each row of a set, or those at some places of it."""
+    return [tuple(layer for layer, found in row.items() if not found.passed) for row in receipts(texts, places)]
 
 
 def everyday() -> list[Text]:

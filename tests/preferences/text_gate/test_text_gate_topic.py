@@ -52,7 +52,7 @@ def test_most_answers_that_stand_with_another_prompt_too_are_caught(both: bool, 
         for step in (7, 19):
             found = list(texts)
             found[place] = given(text, texts[(place + step) % len(texts)], both)
-            caught.append("topic" in refusals(found)[place])
+            caught.append("topic" in refusals(found, [place])[0])
     assert len(caught) == 80
     assert np.mean(caught) >= bound
 
@@ -62,8 +62,7 @@ def test_of_answers_that_changed_places_words_alone_catch_near_half() -> None:
     for place, text in enumerate(texts):
         found, other = list(texts), (place + 7) % len(texts)
         found[place], found[other] = given(text, texts[other], False), given(texts[other], text, False)
-        refused = refusals(found)
-        caught += ["topic" in refused[k] for k in (place, other)]
+        caught += ["topic" in layers for layers in refusals(found, [place, other])]
     assert len(caught) == 80
     assert np.mean(caught) >= 0.45
 
