@@ -20,6 +20,7 @@ from sandbox.kernel import landlock, seccomp, system
 
 CHANNEL = 3  # the only descriptor besides three of /dev/null
 EXIT_MEMORY = 77  # there was no memory to send the frame that says so
+_READY, _LOADED = protocol.pack(["ready"]), protocol.pack(["loaded"])
 _MEMORY = protocol.pack(["ended", "memory", "no memory was left to say what was raised"])
 _NAME, _MESSAGE = 100, 500  # characters of an exception that are sent
 _STACK = 8 << 20
@@ -29,19 +30,19 @@ _STACK = 8 << 20
 class Confinement:
     """How a program is confined: no capabilities, resource limits, Landlock if there is a ruleset, seccomp."""
 
-    seconds: float
-    memory_mb: int
+    limits: tuple[tuple[int, int], ...]
     ruleset: landlock.Ruleset | None
-    kept_capabilities: int
+    capabilities: system.KeptCapabilities
     filter: seccomp.Filter
 
     def enter(self, zygote: int) -> None:
         """Confine this process for good; OSError if any part fails."""
-        system.keep_capabilities(self.kept_capabilities)  # it has all capabilities over its own namespaces
+        self.capabilities.enter()  # it has all capabilities over its own namespaces
         system.prctl(system.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != zygote:
             raise OSError("the zygote is gone")
-        self._set_limits()
+        for kind, limit in self.limits:
+            resource.setrlimit(kind, (limit, limit))
         system.prctl(system.PR_SET_DUMPABLE, 0)
         self.restrict_files()  # nested in the zygote's ruleset, so that signals to the zygote are out of scope
         os.closerange(CHANNEL + 1, 1 << 20)
@@ -53,23 +54,26 @@ class Confinement:
         if self.ruleset is not None:
             self.ruleset.enter()
 
-    def _set_limits(self) -> None:
-        memory = self.memory_mb << 20
-        seconds = int(self.seconds) + 2  # whole seconds only; the zygote watches the fraction
-        for kind, limit in (
-            (resource.RLIMIT_AS, memory),
-            (resource.RLIMIT_STACK, min(_STACK, memory)),
-            (resource.RLIMIT_CPU, seconds),
-            (resource.RLIMIT_FSIZE, 0),
-            (resource.RLIMIT_NOFILE, 64),
-            (resource.RLIMIT_NPROC, 1),
-            (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_MEMLOCK, 0),
-            (resource.RLIMIT_MSGQUEUE, 0),
-        ):
-            hard = resource.getrlimit(kind)[1]
-            allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.setrlimit(kind, (allowed, allowed))
+
+def resource_limits(seconds: float, memory_mb: int) -> tuple[tuple[int, int], ...]:
+    """The resource limits of a program, none above those of this process."""
+    memory = memory_mb << 20
+    wanted = (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_STACK, min(_STACK, memory)),
+        (resource.RLIMIT_CPU, int(seconds) + 2),  # whole seconds only; the zygote watches the fraction
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NPROC, 1),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+    )
+    return tuple((kind, _at_most(resource.getrlimit(kind)[1], limit)) for kind, limit in wanted)
+
+
+def _at_most(hard: int, limit: int) -> int:
+    return limit if hard == resource.RLIM_INFINITY else min(limit, hard)
 
 
 def run(channel: int, zygote: int, confinement: Confinement, output_bytes: int) -> NoReturn:
@@ -84,7 +88,7 @@ def run(channel: int, zygote: int, confinement: Confinement, output_bytes: int) 
             protocol.write_all(CHANNEL, protocol.pack(["broken", f"{type(trouble).__name__}: {trouble}"]))
             _leave(1)
         random.seed(0)
-        protocol.write_all(CHANNEL, protocol.pack(["ready"]))
+        protocol.write_all(CHANNEL, _READY)
         _serve(output_bytes)
     except MemoryError:
         _leave(EXIT_MEMORY)
@@ -107,7 +111,7 @@ def _serve(output_bytes: int) -> None:
         return
     (names,) = loaded
     del request
-    protocol.write_all(CHANNEL, protocol.pack(["loaded"]))
+    protocol.write_all(CHANNEL, _LOADED)
     while (call := protocol.read_frame(CHANNEL)) is not None:
         answer = _attempt(functools.partial(_call, names, call, output_bytes))
         protocol.write_all(CHANNEL, answer if isinstance(answer, bytes) else answer[0])

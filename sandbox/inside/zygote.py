@@ -109,10 +109,11 @@ class Zygote:
         self.settings = settings
         paths = settings["landlock"]
         self.confinement = child.Confinement(
-            seconds=settings["seconds"],
-            memory_mb=settings["memory_mb"],
+            limits=child.resource_limits(settings["seconds"], settings["memory_mb"]),
             ruleset=None if paths is None else landlock.Ruleset(paths["files"], paths["listings"]),
-            kept_capabilities=1 << system.CAP_DAC_READ_SEARCH if settings["keep_read_search"] else 0,
+            capabilities=system.KeptCapabilities(
+                1 << system.CAP_DAC_READ_SEARCH if settings["keep_read_search"] else 0
+            ),
             filter=seccomp.Filter(),
         )
         self.namespaces = False

@@ -106,7 +106,7 @@ _ABSENT = (435, 437)  # clone3 and openat2: "no such call" makes the C library f
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _JUMP, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x05, 0x06
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _MODE_FILTER = 2
@@ -130,32 +130,42 @@ class Filter:
 
 
 def instructions(machine: str) -> list[bytes]:
-    """The filter in BPF, one instruction of eight bytes each."""
-    column = 0 if machine == "x86_64" else 1
+    """The filter in BPF, one instruction of eight bytes each.
+
+    The number is searched by halves: the kernel runs each new filter on all numbers before it lets a process go on.
+    """
     code = [_do(_LOAD, _ARCH), _do(_EQUAL, _AUDIT_ARCH[machine], 1, 0), _do(_RETURN, _KILL), _do(_LOAD, _NUMBER)]
     if machine == "x86_64":
         code += [_do(_AT_LEAST, _X32_BIT, 0, 1), _do(_RETURN, _KILL)]
-    for numbers in _ALLOWED.values():
-        if (number := numbers[column]) is not None:
-            code += [_do(_EQUAL, number, 0, 1), _do(_RETURN, _ALLOW)]
+    judged = _judged(0 if machine == "x86_64" else 1)
+    ends = {number + 1: [_refuse()] for number in judged}
+    return code + _searched([(0, [_refuse()]), *sorted((ends | judged).items())])
+
+
+def _judged(column: int) -> dict[int, list[bytes]]:
+    """What judges each system call that is not simply refused: instructions that end in a return."""
+    found: dict[int | None, list[bytes]] = {numbers[column]: [_do(_RETURN, _ALLOW)] for numbers in _ALLOWED.values()}
     for pair, index, values in _BY_VALUE.values():
         body = [_argument(index)]
         for value in values:
             body += [_do(_EQUAL, value, 0, 1), _do(_RETURN, _ALLOW)]
-        code += _branch(pair[column], body)
+        found[pair[column]] = [*body, _refuse()]
     for numbers, index in _OPEN.values():
-        if (number := numbers[column]) is not None:
-            code += _branch(number, [_argument(index), _do(_ANY_BIT, _WRITING, 1, 0), _do(_RETURN, _ALLOW)])
+        found[numbers[column]] = [_argument(index), _do(_ANY_BIT, _WRITING, 1, 0), _do(_RETURN, _ALLOW), _refuse()]
     own = [_argument(0), _do(_EQUAL, 0, 1, 0), _refuse(), *_unless_zero(2), *_unless_zero(2, high=True)]
-    code += _branch(_READ_LIMITS[column], [*own, _do(_RETURN, _ALLOW)])
-    for number in _ABSENT:
-        code += [_do(_EQUAL, number, 0, 1), _do(_RETURN, _fail(errno.ENOSYS))]
-    return [*code, _refuse()]
+    found[_READ_LIMITS[column]] = [*own, _do(_RETURN, _ALLOW)]
+    found.update({number: [_do(_RETURN, _fail(errno.ENOSYS))] for number in _ABSENT})
+    return {number: body for number, body in found.items() if number is not None}
 
 
-def _branch(number: int, body: list[bytes]) -> list[bytes]:
-    """`body` for system call `number`, ending in EPERM where it did not allow; other calls jump over it."""
-    return [_do(_EQUAL, number, 0, len(body) + 1), *body, _refuse()]
+def _searched(intervals: list[tuple[int, list[bytes]]]) -> list[bytes]:
+    """The body of the interval that the loaded number lies in. The intervals are sorted, each with its first number."""
+    firsts = [at for at, (_, body) in enumerate(intervals) if at == 0 or body != intervals[at - 1][1]]
+    if len(firsts) == 1:
+        return intervals[0][1]
+    middle = firsts[len(firsts) // 2]
+    below = _searched(intervals[:middle])
+    return [_do(_AT_LEAST, intervals[middle][0], 0, 1), _do(_JUMP, len(below)), *below, *_searched(intervals[middle:])]
 
 
 def _argument(index: int, high: bool = False) -> bytes:

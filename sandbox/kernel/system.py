@@ -1,14 +1,23 @@
 """System calls that Python does not offer, by ctypes. Runs inside the jail; x86_64 and aarch64 only."""
 
 import ctypes
+import functools
 import os
 import platform
 import signal
 
+_WORDS = 7  # the number of a system call, and its arguments
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
+_LIBC.syscall.argtypes = [ctypes.c_long] * _WORDS
+_LIBC.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 _HOLDING_GIL = ctypes.PyDLL(None, use_errno=True)  # else a forked child could find the lock taken
 _HOLDING_GIL.syscall.restype = ctypes.c_long
+_HOLDING_GIL.syscall.argtypes = [ctypes.c_long] * _WORDS
+# Looked up here once, since a program's process would have to look them up each time.
+_BEFORE_FORK = ctypes.pythonapi.PyOS_BeforeFork
+_AFTER_FORK_IN_CHILD = ctypes.pythonapi.PyOS_AfterFork_Child
+_AFTER_FORK_IN_PARENT = ctypes.pythonapi.PyOS_AfterFork_Parent
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -26,6 +35,7 @@ every signal with the default action, alarms included. Not the network, which ta
 one, and no program has a socket."""
 
 
+@functools.cache
 def machine() -> str:
     """x86_64 or aarch64; NotImplementedError for others, whose system call numbers differ."""
     name = platform.machine()
@@ -34,26 +44,27 @@ def machine() -> str:
     return name
 
 
-def syscall(number: int, *arguments: int | ctypes.c_void_p) -> int:
+def syscall(number: int, *arguments: int) -> int:
     """Call the kernel; OSError if it refuses."""
-    wide = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
-    result = int(_LIBC.syscall(ctypes.c_long(number), *wide))
+    result = int(_LIBC.syscall(number, *arguments, *_ZEROS[len(arguments) :]))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
     return result
 
 
-def prctl(option: int, argument: int | ctypes.c_void_p, third: int | ctypes.c_void_p = 0) -> None:
+_ZEROS = (0,) * (_WORDS - 1)
+
+
+def prctl(option: int, argument: int, third: int = 0) -> None:
     """prctl(2); OSError if the kernel refuses."""
-    words = [ctypes.c_ulong(item) if isinstance(item, int) else item for item in (argument, third, 0, 0)]
-    if _LIBC.prctl(ctypes.c_int(option), *words) != 0:
+    if _LIBC.prctl(option, argument, third, 0, 0) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
 
 
-def address(buffer: ctypes.Array[ctypes.c_char] | ctypes.Structure) -> ctypes.c_void_p:
-    return ctypes.c_void_p(ctypes.addressof(buffer))
+def address(buffer: ctypes.Array[ctypes.c_char] | ctypes.Structure) -> int:
+    return ctypes.addressof(buffer)
 
 
 def become(uid: int, keep_read_search: bool) -> None:
@@ -68,15 +79,20 @@ def become(uid: int, keep_read_search: bool) -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     if keep_read_search:
-        keep_capabilities(1 << CAP_DAC_READ_SEARCH)
+        KeptCapabilities(1 << CAP_DAC_READ_SEARCH).enter()
 
 
-def keep_capabilities(kept: int) -> None:
-    """Give up all capabilities of this process except those in the bits of `kept`."""
-    header = ctypes.create_string_buffer(_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4), 8)
-    bits = kept.to_bytes(4, "little")
-    sets = ctypes.create_string_buffer(bits + bits + bytes(16), 24)
-    syscall(_CAPSET[machine()], address(header), address(sets))
+class KeptCapabilities:
+    """Gives up all capabilities of a process except those in the bits of `kept`. Made once, for many processes."""
+
+    def __init__(self, kept: int) -> None:
+        bits = kept.to_bytes(4, "little")
+        self._header = ctypes.create_string_buffer(_CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4), 8)
+        self._sets = ctypes.create_string_buffer(bits + bits + bytes(16), 24)
+        self._call = (_CAPSET[machine()], address(self._header), address(self._sets))
+
+    def enter(self) -> None:
+        syscall(*self._call)
 
 
 def fork_into_namespaces() -> int:
@@ -84,14 +100,14 @@ def fork_into_namespaces() -> int:
 
     The child has all capabilities over its own, empty namespaces until it gives them up.
     """
-    flags = ctypes.c_long(_OWN_NAMESPACES | signal.SIGCHLD)
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid = int(_HOLDING_GIL.syscall(ctypes.c_long(_CLONE[machine()]), flags, *[ctypes.c_long(0)] * 4))
-    error = ctypes.get_errno()
+    number, flags = _CLONE[machine()], _OWN_NAMESPACES | signal.SIGCHLD
+    _BEFORE_FORK()
+    pid: int = _HOLDING_GIL.syscall(number, flags, 0, 0, 0, 0, 0)
     if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
+        _AFTER_FORK_IN_CHILD()
         return 0
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    error = ctypes.get_errno()
+    _AFTER_FORK_IN_PARENT()
     if pid < 0:
         raise OSError(error, os.strerror(error))
     return pid
