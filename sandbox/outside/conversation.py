@@ -113,7 +113,9 @@ class Conversation:
                     self._jail.close()
 
     def _exchange(self) -> None:
-        """Wait until data can be sent or read and do that; then check the program's time."""
+        """Send what can be sent, wait until more can be sent or read and do that; then check the program's time."""
+        if self._unsent:
+            self._send_some()
         self._poll.modify(self._channel, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         begun = time.monotonic()
         ready = dict(self._poll.poll(1000 * max(_TICK, self._limits.seconds - self._waited)))

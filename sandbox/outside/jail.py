@@ -1,6 +1,8 @@
 """Starts one zygote under a back end, gives it programs, and ends it with all that it started."""
 
 import contextlib
+import functools
+import marshal
 import os
 import signal
 import socket
@@ -18,7 +20,7 @@ _SHARED = ("set_order", "values", "protocol", "raising")
 _OWN = ("kernel.system", "kernel.seccomp", "kernel.landlock", "inside.child", "inside.zygote")
 _PACKAGES = ("sandbox", "sandbox.kernel", "sandbox.inside")
 _BOOT = """
-import json, os, sys, types
+import json, marshal, os, sys, types
 def read(size):
     data = b""
     while len(data) < size:
@@ -28,12 +30,12 @@ def read(size):
         data += part
     return data
 message = json.loads(read(int.from_bytes(read(4), "big")))
-for name, text in message["modules"]:
+for name, code in message["modules"]:
     module = sys.modules[name] = types.ModuleType(name)
     package, _, own_name = name.rpartition(".")
     if package:
         setattr(sys.modules[package], own_name, module)
-    exec(compile(text, "<" + name + ">", "exec"), module.__dict__)
+    exec(marshal.loads(bytes.fromhex(code)), module.__dict__)
 sys.modules["sandbox.inside.zygote"].main(0, message["settings"])
 """
 _START_SECONDS = 30.0
@@ -77,18 +79,13 @@ class Jail:
                 raise CannotStart(lines[-1] if lines else str(trouble)) from None
 
     def _greet(self, launch: Launch, limits: Limits) -> None:
-        folder = Path(__file__).parents[1]
-        modules = [(name, "") for name in _PACKAGES]
-        for name in (*_SHARED, *_OWN):
-            path = folder.joinpath(*name.split(".")).with_suffix(".py")
-            modules.append((f"sandbox.{name}", path.read_text(encoding="utf-8")))
         settings = launch.settings | {
             "seconds": limits.seconds,
             "memory_mb": limits.memory_mb,
             "output_bytes": limits.output_bytes,
         }
         self.control.settimeout(_START_SECONDS)
-        self.control.sendall(protocol.pack({"modules": modules, "settings": settings}))
+        self.control.sendall(protocol.pack({"modules": _compiled(), "settings": settings}))
         self.namespaces = bool(self.receive()["namespaces"])
 
     @property
@@ -166,3 +163,15 @@ class Jail:
         with contextlib.suppress(OSError):
             while self.control.recv(1 << 16):
                 continue
+
+
+@functools.cache
+def _compiled() -> list[tuple[str, str]]:
+    """The names and the code of our modules that run inside, in hexadecimal. The Python there is the one of here, and
+    would take a fifth of its start to compile them."""
+    folder = Path(__file__).parents[1]
+    texts = [(name, "") for name in _PACKAGES]
+    for name in (*_SHARED, *_OWN):
+        path = folder.joinpath(*name.split(".")).with_suffix(".py")
+        texts.append((f"sandbox.{name}", path.read_text(encoding="utf-8")))
+    return [(name, marshal.dumps(compile(text, f"<{name}>", "exec", dont_inherit=True)).hex()) for name, text in texts]
