@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Protocol
 from common.errors import BadInput
 from evaluation.problems import Problem
 from probes.inputs.settings import ModelSettings
-from probes.model.adapter_files import require_base_adapter, require_prompt_format
-from probes.model.load import Base, load_base, load_quietly, use_few_threads
 
-if TYPE_CHECKING:
-    from probes.endpoint.client import Endpoint  # importing it takes longer than to judge a hundred answers
+if TYPE_CHECKING:  # importing these takes longer than to judge a hundred answers, which may be in a file
+    from probes.endpoint.client import Endpoint
+    from probes.model.load import Base
 
 OnProgress = Callable[[int], None]
 """Called with the number of problems that were answered since the last call."""
@@ -61,7 +60,7 @@ class LocalModel:
     """A loaded base model, and the folder of a LoRA adapter for it."""
 
     name: str
-    base: Base
+    base: "Base"
     adapter: Path | None = None
 
     def answers(
@@ -123,6 +122,8 @@ class ServedModel:
 
 def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path | None) -> list[LocalModel]:
     """Load the base, and the base with the adapter if there is one; BadInput for a bad adapter."""
+    from probes.model.adapter_files import require_base_adapter, require_prompt_format
+    from probes.model.load import load_base, load_quietly, use_few_threads
     from probes.run.local_workers import visible_devices
 
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
