@@ -66,11 +66,13 @@ class CheckResult:
 class Sandboxes:
     """The sandbox for programs, one for test code (opened when a prompt has some), and the parser of answers."""
 
-    def __init__(self, limits: Limits) -> None:
-        """SandboxUnavailable when no sandbox works on this machine."""
+    def __init__(self, limits: Limits, parser: Parser | None = None) -> None:
+        """parser: one that others use, too, and that they close. SandboxUnavailable when no sandbox works on this
+        machine."""
         self.programs = open_sandbox(replace(limits, output_bytes=VALUE_BYTES))
         self._tests: dict[tuple[str, ...], Sandbox] = {}
-        self.parser = Parser()
+        self.parser = parser or Parser()
+        self._shares_parser = parser is not None
         self._interrupted = False
 
     def tests(self, packages: tuple[str, ...] = ()) -> Sandbox:
@@ -92,7 +94,8 @@ class Sandboxes:
             sandbox.interrupt()
 
     def close(self) -> None:
-        self.parser.close()
+        if not self._shares_parser:
+            self.parser.close()
         self.programs.close()
         for sandbox in self._tests.values():
             sandbox.close()

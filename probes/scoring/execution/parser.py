@@ -8,10 +8,8 @@ a text; it has this one call a function of ours on it.
     parser.ask(count_classes, text)        # or Unread, when the text took too much
 """
 
-import importlib
 import json
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -19,30 +17,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from common.errors import MissingRequirement
 from probes.scoring.execution import extraction
 from probes.scoring.execution.extraction import Extracted
+from probes.scoring.execution.parser_process import READY
 from sandbox import protocol
-from sandbox.outside.process_stats import peak_mb
 
-MEMORY_MB = 256  # address space of the process, of which Python and the modules of ours take 20 to 80
 SECONDS = 3.0  # processor time of one question
 DEADLINE = 60.0  # wall-clock seconds of one question, for a busy machine
 LONGEST = 1 << 20  # characters; a longer text is not read
 START_SECONDS = 120.0  # on the clock, until the process says that it is ready
-READY = "ready"  # the first frame of the process
-_WORN_MB = 150  # a process with a higher peak is replaced, since Python keeps most of its memory
 
 _BOOT = """
-import json, sys
+import json, os, sys, types
 sys.path[:] = json.loads(sys.argv[1])
-from probes.scoring.execution import parser
-parser.serve(float(sys.argv[2]))
+bare = json.loads(sys.argv[3])
+for name in bare:
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [os.path.join(sys.path[0], *name.split("."))]
+from probes.scoring.execution import extraction, parser_process
+parser_process.serve(float(sys.argv[2]), bare)
 """
+_BARE = ("probes", "probes.scoring", "probes.scoring.execution", "sandbox", "sandbox.outside")
+"""Packages of which the process imports modules, but not what their ``__init__.py`` imports: the other scorers, say."""
 _PACKAGES = str(Path(__file__).parents[3])
 """Where our packages lie. An editable install makes them known by a finder, which the process does not have."""
 
@@ -120,7 +120,7 @@ class Parser:
     def _start(self) -> "subprocess.Popen[bytes]":
         path = json.dumps([_PACKAGES, *map(os.path.abspath, sys.path)])
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-c", _BOOT, path, str(self._seconds)],
+            [sys.executable, "-I", "-S", "-B", "-c", _BOOT, path, str(self._seconds), json.dumps(_BARE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -151,30 +151,6 @@ class Parser:
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
     process.communicate()  # closes the streams, and waits
-
-
-def serve(seconds: float) -> None:
-    """In the process of a Parser: answer questions on the standard streams until they end."""
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    wanted = MEMORY_MB << 20
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (allowed, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    protocol.write_all(1, protocol.pack(READY))
-    while (question := protocol.read_frame(0)) is not None:
-        module, name, arguments = question
-        function = getattr(importlib.import_module(module), name)
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process even inside the compiler
-        try:
-            value = function(*arguments)
-            answer = {"value": asdict(value) if is_dataclass(value) else value}  # type: ignore[arg-type]
-        except MemoryError:
-            answer = {"unread": f"it took more than {MEMORY_MB} MiB to parse"}
-        except RecursionError:
-            answer = {"unread": "it is nested too deeply to be parsed"}
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        last = peak_mb() > _WORN_MB
-        protocol.write_all(1, protocol.pack({"answer": answer, "last": last}))
 
 
 def _read(descriptor: int, deadline: float) -> Any:

@@ -17,6 +17,7 @@ from common.parallel import TaskPool, free_cores
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import ScorerSettings
 from probes.scoring.execution.checks import CaseChecks, CheckResult, Sandboxes, TestChecks, TestsBroken, parse_checks
+from probes.scoring.execution.parser import Parser
 from probes.scoring.protocol import Answer, ChecksBroken, Context, Mark, ScorerBroken
 from sandbox import Limits, SandboxBroken, SandboxUnavailable
 
@@ -45,24 +46,36 @@ class ExecutionScorer:
         self._limits = Limits(seconds=settings.seconds, memory_mb=settings.memory_mb)
         self._here = threading.local()
         self._opened: list[Sandboxes] = []
+        self._unused: list[Sandboxes] = []
+        self._parser = Parser()  # one for all threads, since its start takes as long as it takes to read 500 answers
         self._closing = False
-        self._about = f"sandbox: {self._sandboxes.programs.why}"
+        self._about = f"sandbox: {self._open().programs.why}"
+        self._unused += self._opened
         self._parsed: dict[str, CaseChecks | TestChecks] = {}
         self._reading = threading.Lock()  # switching Python's warnings off concerns all threads
         self._tasks = TaskPool(self._mark)
 
     @property
     def _sandboxes(self) -> Sandboxes:
-        """This thread's own, since a sandbox serves the thread that opened it."""
+        """This thread's own. The first thread that judges gets those that the constructor opened. If the thread of the
+        constructor ends, so do their processes, and the next program starts new ones."""
         sandboxes: Sandboxes | None = getattr(self._here, "sandboxes", None)
         if sandboxes is None:
             try:
-                sandboxes = self._here.sandboxes = Sandboxes(self._limits)
-            except SandboxUnavailable as error:
-                raise MissingRequirement(str(error)) from None
-            self._opened.append(sandboxes)
-            if self._closing:
-                sandboxes.interrupt()
+                sandboxes = self._unused.pop()
+            except IndexError:
+                sandboxes = self._open()
+            self._here.sandboxes = sandboxes
+        return sandboxes
+
+    def _open(self) -> Sandboxes:
+        try:
+            sandboxes = Sandboxes(self._limits, self._parser)
+        except SandboxUnavailable as error:
+            raise MissingRequirement(str(error)) from None
+        self._opened.append(sandboxes)
+        if self._closing:
+            sandboxes.interrupt()
         return sandboxes
 
     @property
@@ -105,6 +118,7 @@ class ExecutionScorer:
             self._tasks.close()
         for sandboxes in self._opened:
             sandboxes.close()
+        self._parser.close()
         self._tasks.close()
 
     def _mark(self, answer: Answer) -> Mark:
@@ -112,13 +126,13 @@ class ExecutionScorer:
         with self._reading:
             if (checks := self._parsed.get(answer.prompt.id)) is None:
                 checks = self._parsed[answer.prompt.id] = parse_checks(answer.prompt.checks)
-        found = self._sandboxes.parser.extract(answer.text, checks.entry_point, stub)
+        found = self._parser.extract(answer.text, checks.entry_point, stub)
         if found.form in ("none", "refusal"):
             return Mark(0.0, {"pass": 0.0}, outcome="NO_CODE" if found.form == "none" else "REFUSAL")
         try:
             verdict = self._run(checks, found.source)
             format_only = not verdict.loaded and self._passes(
-                checks, self._sandboxes.parser.salvage(answer.text, found.source, checks.entry_point, stub)
+                checks, self._parser.salvage(answer.text, found.source, checks.entry_point, stub)
             )
         except SandboxBroken as error:
             raise ScorerBroken(f"prompt {answer.prompt.id!r}: {error}") from None

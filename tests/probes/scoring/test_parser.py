@@ -14,7 +14,8 @@ import pytest
 from common.errors import MissingRequirement
 from probes.scoring.execution import parser as module
 from probes.scoring.execution.extraction import Extracted, extract
-from probes.scoring.execution.parser import LONGEST, MEMORY_MB, Parser, Unread
+from probes.scoring.execution.parser import LONGEST, Parser, Unread
+from probes.scoring.execution.parser_process import MEMORY_MB
 
 WHOLE = "def f(x):\n    return x + 1\n"
 
