@@ -58,6 +58,13 @@ def test_marks_and_their_order_do_not_depend_on_how_many_are_judged_at_once(scor
     assert scorer.score([]) == []
 
 
+def test_threads_have_sandboxes_of_their_own_and_none_is_opened_that_no_thread_uses(scorer: ExecutionScorer) -> None:
+    marks(scorer, [Answer(PROMPT, TEXTS[0])] * 12, 3)
+    assert 1 <= len(scorer._opened) <= 3
+    assert not scorer._unused
+    assert len({id(sandboxes.parser) for sandboxes in scorer._opened}) == 1
+
+
 def test_answers_that_break_the_sandbox_fail_by_themselves_and_the_others_are_judged(
     scorer: ExecutionScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
