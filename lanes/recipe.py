@@ -131,18 +131,31 @@ class Recipe(BaseModel):
         return cls.model_validate(_parse(text))
 
 
+_KEY = re.compile(r"\n(?=\w)")
+_NUMBER = re.compile(r"([a-z_]+) = (-?(?:0|[1-9][0-9]*)\.[0-9]+)")
+
+
 def _parse(text: str) -> Mapping[str, Any]:
     """``tomllib.loads``. Recipes have most of their lines in common, so a text by ``to_toml`` is parsed key by key and
     each line that came before is not parsed again."""
     keys, _, mixture = text.partition("\n[mixture]\n")
     try:
-        parts = [_parse_part(key) for key in re.split(r"\n(?=\w)", keys)]
-        values = {name: value for part in parts for name, value in part.items()}
-        if len(values) == len(parts) and all(len(part) == 1 for part in parts) and mixture and "[" not in mixture:
+        lines = _KEY.split(keys)
+        values = dict(map(_parse_key, lines))
+        if len(values) == len(lines) and mixture and "[" not in mixture:
             return {**values, "mixture": _parse_part(mixture)}
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # also a line with several keys or none
         pass
     return tomllib.loads(text)
+
+
+@lru_cache(maxsize=1024)
+def _parse_key(text: str) -> tuple[str, Any]:
+    """A key and its value; ValueError if there is not exactly one. Most lines that are new have a number."""
+    if number := _NUMBER.fullmatch(text):
+        return number[1], float(number[2])
+    (pair,) = tomllib.loads(text).items()
+    return pair
 
 
 @lru_cache(maxsize=1024)

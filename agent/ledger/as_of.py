@@ -1,6 +1,7 @@
 """The ledger as it was at an earlier turn, so that a search can be repeated with what it knew then."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +32,9 @@ class PastLedger:
 
     def decision(self, decision_id: str) -> DecisionRow | None:
         return self.ledger.decision(decision_id)
+
+    def comparison(self, decision_id: str) -> Mapping[str, Any] | None:
+        return self.ledger.comparison(decision_id)
 
     def recipe(self, digest: str) -> Recipe:
         return self.ledger.recipe(digest)

@@ -30,7 +30,7 @@ from probes.result.reading import Failure, Outcome, Probe
 _SAME_QUESTION = "(SELECT id FROM sessions WHERE question = ? AND key = ?)"
 _HISTORY = """
 SELECT decisions.rowid, decisions.id, decisions.session, status, reason, lane, knob, before, after, parent, child,
-    json_extract(row, '$.shrunk', '$.shrunk'), comparison
+    json_extract(row, '$.shrunk', '$.shrunk')
 FROM decisions JOIN proposals ON proposals.id = decisions.id"""
 """The columns of PastDecision. Of two paths SQLite returns a list as text, so a figure keeps all its digits."""
 
@@ -42,7 +42,6 @@ class Ledger(LedgerDatabase):
         super().__init__(path, read_only)
         # by digest
         self._recipes: dict[str, Recipe] = {}
-        self._recipe_texts: dict[str, str] = {}
         self._effects: dict[str, str] = {}
 
     # sessions
@@ -251,7 +250,7 @@ class Ledger(LedgerDatabase):
 
     def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
         """The decisions on proposals under one question and probe key, of all sessions, oldest first, from the one
-        after the number ``after``. The texts of the candidates' recipes are read with them."""
+        after the number ``after``. The effects of the candidates' recipes are read with them."""
         plus = "+" if after else ""  # which index SQLite takes: a few last rows by number, all rows by session
         decisions = f"decisions.rowid > ? AND decisions.turn > 0 AND {plus}decisions.session IN {_SAME_QUESTION}"
         values = (after, question, key)
@@ -259,9 +258,18 @@ class Ledger(LedgerDatabase):
         recipes = f"recipes.digest IN (SELECT child FROM proposals WHERE {proposals})"
         for table, rows in (("decisions", decisions), ("proposals", proposals), ("recipes", recipes)):
             self._require_unaltered(table, rows, values)
-        self._recipe_texts.update(self._db.tuples(f"SELECT digest, toml FROM recipes WHERE {recipes}", values))
-        found = [PastDecision(*columns) for columns in self._db.tuples(f"{_HISTORY} WHERE {decisions}", values)]
+        for digest, text in self._db.tuples(f"SELECT digest, toml FROM recipes WHERE {recipes}", values):
+            if digest not in self._effects:
+                self._effects[digest] = Recipe.from_toml(text).effect
+        known: dict[Any, Any] = {}  # most texts are those of other decisions, too: one of each is kept in memory
+        rows = self._db.tuples(f"{_HISTORY} WHERE {decisions}", values)
+        found = [PastDecision(*(known.setdefault(value, value) for value in columns)) for columns in rows]
         return sorted(found, key=attrgetter("number"))
+
+    def comparison(self, decision_id: str) -> Mapping[str, Any] | None:
+        """The comparison of a decision; None if it has none."""
+        row = self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone()
+        return json.loads(row["comparison"]) if row and row["comparison"] is not None else None
 
     def comparisons(self, question: str, key: str) -> Iterator[Mapping[str, Any]]:
         """The comparisons of all decisions on proposals under one question and probe key, oldest first."""
@@ -394,12 +402,10 @@ class Ledger(LedgerDatabase):
         return self._effects[digest]
 
     def _recipe_text(self, digest: str) -> str:
-        if digest not in self._recipe_texts:
-            row = self._db.execute("SELECT * FROM recipes WHERE digest = ?", (digest,)).fetchone()
-            if row is None:
-                raise damage_error(self.path, f"its recipe {digest} is gone")
-            self._recipe_texts[digest] = row["toml"]
-        return self._recipe_texts[digest]
+        row = self._db.execute("SELECT * FROM recipes WHERE digest = ?", (digest,)).fetchone()
+        if row is None:
+            raise damage_error(self.path, f"its recipe {digest} is gone")
+        return str(row["toml"])
 
     def record_recipe(self, recipe: Recipe) -> None:
         """Record a recipe that becomes the incumbent without having been proposed."""

@@ -116,8 +116,7 @@ class DecisionRow:
 class PastDecision:
     """A decision on a proposal as a later search reads it. ``number``: its place in the order of all decisions.
 
-    ``before``, ``after``, ``comparison`` and ``shrunk`` (a list that begins with the figure) are JSON: most of them are
-    never decoded.
+    ``before``, ``after`` and ``shrunk`` (a list that begins with the figure) are JSON: most of them are never decoded.
     """
 
     number: int
@@ -132,7 +131,6 @@ class PastDecision:
     parent: str
     child: str
     shrunk: str
-    comparison: str | None
 
 
 BAD_ROWS = "bad_rows"

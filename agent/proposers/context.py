@@ -132,7 +132,7 @@ class Search:
         """A decision as proposers see it. Levels are counted from where the search began."""
         past, level = self._decided[place]
         shrunk = json.loads(past.shrunk)[0]
-        differences = json.loads(past.comparison)["differences"] if past.comparison else {}
+        differences = (self.ledger.comparison(past.id) or {}).get("differences", {})
         effect = differences.get(self.study.target, {})
         guards = [-(differences[name]["delta"] + margin) for name, margin in self.study.guards.items() if differences]
         return Tried(
