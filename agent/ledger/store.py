@@ -262,9 +262,9 @@ class Ledger(LedgerDatabase):
             if digest not in self._effects:
                 self._effects[digest] = Recipe.from_toml(text).effect
         known: dict[Any, Any] = {}  # most texts are those of other decisions, too: one of each is kept in memory
-        rows = self._db.tuples(f"{_HISTORY} WHERE {decisions}", values)
-        found = [PastDecision(*(known.setdefault(value, value) for value in columns)) for columns in rows]
-        return sorted(found, key=attrgetter("number"))
+        found = self._db.tuples(f"{_HISTORY} WHERE {decisions}", values)
+        past = [PastDecision(*(known.setdefault(value, value) for value in columns)) for columns in found]
+        return sorted(past, key=attrgetter("number"))
 
     def comparison(self, decision_id: str) -> Mapping[str, Any] | None:
         """The comparison of a decision; None if it has none."""

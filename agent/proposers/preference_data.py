@@ -135,7 +135,8 @@ def _context(ledger: Ledger, session: SessionRow, first: ProposalRow, lane: str)
     """What a proposer in this lane would have been shown in place of the ``first`` proposal against an incumbent."""
     study = parse_study(Path(session.study_path), session.study_text)
     search = Search(session, _without_instructions(study), PastLedger(ledger, session.id, first.turn))
-    return search.in_lane(lane, first.turn, ledger.recipe(first.parent), _budget_left(ledger, session, study, first))
+    found = search.in_lane(lane, first.turn, ledger.recipe(first.parent), _budget_left(ledger, session, study, first))
+    return found and replace(found, history=list(found.history))  # it is read after the ledger is closed
 
 
 def _without_instructions(study: Study) -> Study:

@@ -32,7 +32,7 @@ class Noting:
     name: str = "noting"
 
     def propose(self, situation: Situation) -> Suggestion | Declined:
-        self.shown.append(situation)
+        self.shown.append(replace(situation, history=list(situation.history)))  # while the ledger is open
         return self.asked.propose(situation)
 
 
