@@ -1,6 +1,6 @@
 """Runs every program of testing/attacks in the sandbox and watches the host.
 
-    python -m testing.hostile_suite --backend bubblewrap [--json] [--only TEXT]
+    python -m testing.hostile_suite --backend bubblewrap [--json] [--only TEXT] [--every 3]
 
 All have the same task: to return a keyed hash of three inputs without the key. That is impossible, so any check that
 passes is a false pass. After each program an ordinary one must work, and no process may be left running. Imports the
@@ -216,14 +216,23 @@ def run_suite(backend: str, attacks: tuple[Attack, ...] = ATTACKS, opening: Open
     )
 
 
-def as_ordinary_user(backend: str) -> SuiteResult | str:
-    """Run the suite as a user without rights; a string says why that was not possible.
+def one_in(every: int, attacks: tuple[Attack, ...] = ATTACKS) -> tuple[Attack, ...]:
+    """Each ``every``-th attack of each group, from its first on."""
+    groups: dict[str, list[Attack]] = {}
+    for attack in attacks:
+        groups.setdefault(attack.group, []).append(attack)
+    return tuple(attack for group in groups.values() for attack in group[::every])
+
+
+def as_ordinary_user(backend: str, every: int = 1) -> SuiteResult | str:
+    """Run the suite as a user without rights; a string says why that was not possible. ``every``: 3 for a
+    third of each group.
 
     Root runs a copy as uid 65534, with this Python or, if others may not use it, the system's. Any other user is an
     ordinary one already. SandboxUnavailable if the back end does not work for that user.
     """
     if os.geteuid() != 0:
-        return run_suite(backend)
+        return run_suite(backend, one_in(every))
     python = next(filter(_usable, (sys.executable, "/usr/bin/python3")), None)
     if python is None:
         return f"no Python of 3.11 or later that uid {NOBODY} may run; install the system's python3"
@@ -234,7 +243,7 @@ def as_ordinary_user(backend: str) -> SuiteResult | str:
             shutil.copy(REPOSITORY / file, Path(folder, file))
         for path in (Path(folder), *Path(folder).rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        command = [python, "-B", "-m", "testing.hostile_suite", "--backend", backend, "--json"]
+        command = [python, "-B", "-m", "testing.hostile_suite", "--backend", backend, "--json", "--every", str(every)]
         done = _as_nobody(command, folder)
     if done.returncode == _UNAVAILABLE:
         raise SandboxUnavailable(done.stderr.strip())
@@ -320,10 +329,11 @@ def main() -> int:
     parser.add_argument("--backend", required=True)
     parser.add_argument("--json", action="store_true", help="the SuiteResult")
     parser.add_argument("--only", default="", metavar="TEXT", help="attacks whose name or group has TEXT in it")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th of each group, from its first on")
     arguments = parser.parse_args()
     attacks = tuple(attack for attack in ATTACKS if arguments.only in f"{attack.group}: {attack.name}")
     try:
-        suite = run_suite(arguments.backend, attacks)
+        suite = run_suite(arguments.backend, one_in(arguments.every, attacks))
     except SandboxUnavailable as trouble:
         print(trouble, file=sys.stderr)
         return _UNAVAILABLE
