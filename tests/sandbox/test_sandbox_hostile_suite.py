@@ -33,6 +33,7 @@ def test_a_hostile_program_gets_nothing_and_the_next_one_is_served(suite: Suite,
     assert result.harmless, str(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_sandbox_holds_for_a_user_without_rights(backend: str) -> None:
     """``nightlane bench sandbox`` runs all of them as one."""
