@@ -16,7 +16,7 @@ from labs._build import command
 from labs._build.files import write_rows
 from labs._build.material import MANIFEST, Progress
 from labs._build.pairs import Reserved
-from labs.smollm import stages, weights
+from labs.smollm import weights
 from labs.smollm.material import LAB as MATERIAL
 from labs.smollm.material import Size, build, is_complete
 from labs.smollm.sources import STYLES, pairs
@@ -48,8 +48,8 @@ def fake_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (folder / "model.safetensors").write_bytes(found.path.read_bytes())
         return 7
 
-    monkeypatch.setattr(stages, "find_weights", lambda: Weights(tmp_path / "weights.gguf", "1"))
-    monkeypatch.setattr(stages, "make_base", make_base)
+    monkeypatch.setattr("labs.smollm.stages.find_weights", lambda: Weights(tmp_path / "weights.gguf", "1"))
+    monkeypatch.setattr("labs.smollm.stages.make_base", make_base)
 
 
 def test_every_split_has_every_category_and_the_probe_split_the_most() -> None:

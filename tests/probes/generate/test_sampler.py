@@ -1,15 +1,20 @@
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import architectures
 import pytest
 import tokenizers_of_all_kinds
-import torch
-from transformers import LogitsProcessor, LogitsProcessorList
+from lazily import Lazily
 
-from probes.generate.sampler import CounterGumbel, Sampling, counter_uniform, generate, row_key
 from probes.inputs.settings import ModelSettings
 from probes.model.load import Base, load_base
+
+if TYPE_CHECKING:
+    import torch
+
+    from probes.generate import sampler
+else:
+    torch, sampler = Lazily("torch"), Lazily("probes.generate.sampler")
 
 PROMPTS = ["# double\n", "# a much longer prompt, so that the batch pads\n", "# x\n"]
 
@@ -21,11 +26,11 @@ def base(tiny_folder: Path) -> Base:
 
 
 def answers(base: Base, prompts: list[str], **changes: Any) -> list[list[str]]:
-    return generate(
+    return sampler.generate(
         base.model,
         base.renderer,
         list(map(base.renderer.question, prompts)),
-        Sampling(**{"max_new_tokens": 8, **changes}),
+        sampler.Sampling(**{"max_new_tokens": 8, **changes}),
     )
 
 
@@ -50,15 +55,15 @@ def test_samples_of_one_prompt_differ_and_more_samples_keep_the_first(base: Base
 def test_sampling_follows_the_softmax() -> None:
     logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
     rows = 20_000
-    keys = torch.tensor([row_key(0, f"prompt {i}", 0) for i in range(rows)])
-    drawn = CounterGumbel(keys, 3)(torch.zeros(rows, 5, dtype=torch.long), logits.expand(rows, 4)).argmax(-1)
+    keys = torch.tensor([sampler.row_key(0, f"prompt {i}", 0) for i in range(rows)])
+    drawn = sampler.CounterGumbel(keys, 3)(torch.zeros(rows, 5, dtype=torch.long), logits.expand(rows, 4)).argmax(-1)
     shares = torch.bincount(drawn, minlength=4) / rows
     assert torch.allclose(shares, logits.exp(), atol=0.012)
 
 
 def test_the_noise_is_uniform_and_differs_by_row_position_and_token() -> None:
-    keys, tokens = torch.tensor([row_key(0, str(i), 0) for i in range(200)]), torch.arange(500)
-    first, second = counter_uniform(keys, 0, tokens), counter_uniform(keys, 1, tokens)
+    keys, tokens = torch.tensor([sampler.row_key(0, str(i), 0) for i in range(200)]), torch.arange(500)
+    first, second = sampler.counter_uniform(keys, 0, tokens), sampler.counter_uniform(keys, 1, tokens)
     assert 0 < float(first.min()) < 1e-3
     assert 0.999 < float(first.max()) < 1
     assert abs(float(first.mean()) - 0.5) < 0.005
@@ -80,19 +85,20 @@ def test_a_chat_template_wraps_the_prompt_as_a_users_turn(tiny_folder: Path, tmp
     assert plain.renderer.question("hello").text == "hello"
 
 
-class Writes(LogitsProcessor):  # type: ignore[misc]
+def writes(ids: list[int], start: int) -> Any:
     """Makes a model write these tokens from a position on."""
+    from transformers import LogitsProcessor
 
-    def __init__(self, ids: list[int], start: int) -> None:
-        self.ids, self.start = ids, start
+    class Writes(LogitsProcessor):  # type: ignore[misc]
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            place = input_ids.shape[1] - start
+            if place < 0:
+                return scores
+            forced = torch.full_like(scores, -1e9)
+            forced[:, ids[min(place, len(ids) - 1)]] = 0
+            return forced
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        place = input_ids.shape[1] - self.start
-        if place < 0:
-            return scores
-        forced = torch.full_like(scores, -1e9)
-        forced[:, self.ids[min(place, len(self.ids) - 1)]] = 0
-        return forced
+    return Writes()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +113,8 @@ class Writes(LogitsProcessor):  # type: ignore[misc]
 def test_no_token_is_generated_after_the_end_of_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, text: str, generated: int | None
 ) -> None:
+    from transformers import LogitsProcessorList
+
     tokenizer = tokenizers_of_all_kinds.KINDS[kind]()
     architectures.write("llama", tmp_path / "model", tokenizer, vocab_size=512)
     base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
@@ -116,7 +124,7 @@ def test_no_token_is_generated_after_the_end_of_turn(
 
     def generates(*, logits_processor: Any, **options: Any) -> Any:
         width = options["input_ids"].shape[1]
-        forced = LogitsProcessorList([*logits_processor, Writes(ids, width + 3)])
+        forced = LogitsProcessorList([*logits_processor, writes(ids, width + 3)])
         output = original(logits_processor=forced, **options)
         lengths.append(output.shape[1] - width)
         return output

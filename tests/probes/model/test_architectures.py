@@ -2,23 +2,28 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import architectures
 import pytest
 import tiny
-import torch
 from architectures import MIXTURES_OF_EXPERTS, NAMES
-from safetensors.torch import load_file
+from lazily import Lazily
 
 from lanes import Recipe
 from probes.inputs.settings import ModelSettings
 from probes.inputs.training_rows import order
-from probes.model.adapter import adapted
 from probes.model.load import Base, load_base
-from probes.model.target_modules import linear_layers, problem, resolved
-from probes.train.trl import Trained, TrainingJob, Untrainable, train
 from testing import simulated_study
+
+if TYPE_CHECKING:
+    import torch
+
+    from probes.model import adapter, target_modules
+    from probes.train import trl
+else:
+    torch, trl = Lazily("torch"), Lazily("probes.train.trl")
+    adapter, target_modules = Lazily("probes.model.adapter"), Lazily("probes.model.target_modules")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TEXT = "# double with 3 (good)\ndef double(x):\n"
@@ -52,42 +57,44 @@ def recipe(name: str, **changes: Any) -> Recipe:
     return tiny.recipe(**given)
 
 
-def trained(base: Base, models: Path, wanted: Recipe, folder: Path) -> Trained | Exception:
+def trained(base: Base, models: Path, wanted: Recipe, folder: Path) -> "trl.Trained | Exception":
     """After two steps."""
     material = tiny.material(models)
     folder.mkdir(parents=True, exist_ok=True)
     rows = order(wanted, material.sources, 8, 1)
-    return train(base, [TrainingJob(wanted, rows, 1, folder, lambda step, loss: None)], material.probe)[0]
+    return trl.train(base, [trl.TrainingJob(wanted, rows, 1, folder, lambda step, loss: None)], material.probe)[0]
 
 
-def logits(base: Base, model: Any = None) -> torch.Tensor:
+def logits(base: Base, model: Any = None) -> "torch.Tensor":
     ids = base.renderer.tokenizer(TEXT, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         found: torch.Tensor = (model or base.model)(input_ids=ids).logits
     return found
 
 
-def contents(base: Base) -> dict[str, torch.Tensor]:
+def contents(base: Base) -> "dict[str, torch.Tensor]":
     return {name: value.clone() for name, value in base.model.state_dict().items()}
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+def same(one: "dict[str, torch.Tensor]", other: "dict[str, torch.Tensor]") -> bool:
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_linear_layers_are_trained_and_taken_off_without_a_trace(models: Path, tmp_path: Path, name: str) -> None:
+    from safetensors.torch import load_file
+
     base = loaded(models, name)
     before, modules, bare = contents(base), [*base.model.named_modules()], logits(base)
     for objective in ("dpo", "orpo"):
         result = trained(base, models, recipe(name, objective=objective), tmp_path / objective)
-        assert isinstance(result, Trained), result
+        assert isinstance(result, trl.Trained), result
         saved = load_file(result.adapter / "adapter_model.safetensors")
         assert {key.split(".lora_")[0].rpartition(".")[2] for key in saved} == ADAPTED.get(name, SIX)
         assert not any(part in key for key in saved for part in ("vision", "projector", "lm_head"))
-        with adapted(base, result.adapter) as model:
+        with adapter.adapted(base, result.adapter) as model:
             found = logits(base, model)
-        with adapted(base, result.adapter) as model:
+        with adapter.adapted(base, result.adapter) as model:
             assert torch.equal(found, logits(base, model)), "loaded again, it answers as before"
         assert not torch.allclose(found, bare, atol=1e-3), "it does something"
         assert same(before, contents(base))
@@ -100,13 +107,15 @@ def test_all_linear_layers_are_trained_and_taken_off_without_a_trace(models: Pat
 def test_nf4_computes_in_bfloat16_and_a_used_base_trains_as_a_fresh_one(
     models: Path, tmp_path: Path, name: str, objective: str
 ) -> None:
+    from safetensors.torch import load_file
+
     wanted = recipe(name, objective=objective, quantization="nf4")
     base = loaded(models, name, "nf4")
     before, bare = contents(base), logits(base)
     first = trained(base, models, wanted, tmp_path / "first")
-    assert isinstance(first, Trained), first
+    assert isinstance(first, trl.Trained), first
     assert same(before, contents(base))
-    with adapted(base, first.adapter) as model:
+    with adapter.adapted(base, first.adapter) as model:
         assert not wide(base, model)
         assert not torch.allclose(logits(base, model), bare, atol=1e-3)
     saved = (first.adapter / "adapter_model.safetensors").read_bytes()
@@ -116,7 +125,7 @@ def test_nf4_computes_in_bfloat16_and_a_used_base_trains_as_a_fresh_one(
     said = json.loads((first.adapter / "adapter_config.json").read_text())
     assert (said["base_model_name_or_path"], said["task_type"]) == (str(models / name), "CAUSAL_LM")
     again = trained(base, models, wanted, tmp_path / "again")
-    assert isinstance(again, Trained), again
+    assert isinstance(again, trl.Trained), again
     assert (again.adapter / "adapter_model.safetensors").read_bytes() == saved
     assert again.final == first.final
 
@@ -155,17 +164,17 @@ def test_targets_that_a_model_has_not_are_refused_by_name(
     models: Path, tmp_path: Path, name: str, targets: tuple[str, ...], told: str
 ) -> None:
     result = trained(loaded(models, name), models, recipe(name, lora_targets=targets, lora_dropout=0.0), tmp_path)
-    assert isinstance(result, Untrainable)
+    assert isinstance(result, trl.Untrainable)
     assert told in str(result)
 
 
 def test_experts_take_no_dropout_and_their_attention_does(models: Path, tmp_path: Path) -> None:
     base = loaded(models, "mixtral")
     refused = trained(base, models, recipe("mixtral", lora_dropout=0.1), tmp_path)
-    assert isinstance(refused, Untrainable)
+    assert isinstance(refused, trl.Untrainable)
     assert "lora_dropout = 0" in str(refused)
     fine = recipe("mixtral", lora_dropout=0.1, lora_targets=("q_proj", "v_proj"))
-    assert isinstance(trained(base, models, fine, tmp_path), Trained)
+    assert isinstance(trained(base, models, fine, tmp_path), trl.Trained)
 
 
 def test_a_start_that_fails_in_the_middle_leaves_nothing_on_a_mixture_of_experts(
@@ -191,7 +200,7 @@ def test_a_start_that_fails_in_the_middle_leaves_nothing_on_a_mixture_of_experts
 
 def test_a_named_layer_is_found_in_the_language_model_alone(models: Path) -> None:
     model = loaded(models, "gemma3_vision").model
-    names = resolved(model, ("q_proj",))
+    names = target_modules.resolved(model, ("q_proj",))
     assert names == [f"model.language_model.layers.{layer}.self_attn.q_proj" for layer in (0, 1)]
-    assert not problem(model, ("self_attn.q_proj", "mlp.down_proj"), 0.1)
-    assert all(".language_model." in layer for layer in linear_layers(model))
+    assert not target_modules.problem(model, ("self_attn.q_proj", "mlp.down_proj"), 0.1)
+    assert all(".language_model." in layer for layer in target_modules.linear_layers(model))

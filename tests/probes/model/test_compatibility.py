@@ -20,7 +20,6 @@ from probes.inputs.settings import ModelSettings
 from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.compatibility import Requirements, require_fit
 from probes.model.load import load_base
-from probes.model.sft_adapter import _extra_settings
 from testing import simulated_study
 
 
@@ -285,6 +284,8 @@ def test_an_adapter_of_a_variant_that_is_more_than_lora_is_refused(changes: dict
     config = LoraConfig(r=2)
     for name, value in changes.items():
         setattr(config, name, value)
+    from probes.model.sft_adapter import _extra_settings
+
     assert told in _extra_settings(config)
     assert bool(_extra_settings(config)) == bool(told)
 

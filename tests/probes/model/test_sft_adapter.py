@@ -3,27 +3,34 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import architectures
 import pytest
 import tiny
-import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file
+from lazily import Lazily
 
 from common.errors import BadInput, NightlaneError
 from evaluation.answering import load
 from probes.inputs.settings import ModelSettings, ServingSettings
 from probes.inputs.training_rows import order
-from probes.model.adapter import adapted
 from probes.model.adapter_files import require_base_adapter
 from probes.model.load import Base, base_digest, load_base
-from probes.model.merged_adapter import combine, distance, require_alike
 from probes.result.reading import Probe, Reading
 from probes.run.execute import Workbench, measure
-from probes.train.trl import Trained, TrainingJob, train
 from testing import simulated_study
+
+if TYPE_CHECKING:
+    import peft
+    import torch
+
+    from probes.model import adapter as adapters
+    from probes.model import merged_adapter as merged
+    from probes.train import trl
+else:
+    peft, torch = Lazily("peft"), Lazily("torch")
+    adapters, merged = Lazily("probes.model.adapter"), Lazily("probes.model.merged_adapter")
+    trl = Lazily("probes.train.trl")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 TEXTS = ["# double with 3 (good)\ndef double(x):\n", "# half\n"]
@@ -48,7 +55,7 @@ def write_adapter(models: Path, folder: Path, name: str, **config: Any) -> None:
     torch.manual_seed(1)
     ranks = {"q_proj": 2} if "q_proj" in config["target_modules"] else {}
     given = {"r": 3, "lora_alpha": 5, "rank_pattern": ranks, "fan_in_fan_out": name == "gpt2", **config}
-    model = get_peft_model(base.model, LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **given))
+    model = peft.get_peft_model(base.model, peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **given))
     model.save_pretrained(folder)
 
 
@@ -56,13 +63,13 @@ def trained(base: Base, models: Path, folder: Path, **changes: Any) -> Path:
     recipe = tiny.recipe(**{"learning_rate": 0.02, "warmup": 0.0, "lora_dropout": 0.0, **changes})
     folder.mkdir(parents=True, exist_ok=True)
     material = tiny.material(models)
-    job = TrainingJob(recipe, order(recipe, material.sources, 8, 1), 1, folder, lambda step, loss: None)
-    result = train(base, [job], material.probe)[0]
-    assert isinstance(result, Trained), result
+    job = trl.TrainingJob(recipe, order(recipe, material.sources, 8, 1), 1, folder, lambda step, loss: None)
+    result = trl.train(base, [job], material.probe)[0]
+    assert isinstance(result, trl.Trained), result
     return result.adapter
 
 
-def logits(base: Base, model: Any = None) -> torch.Tensor:
+def logits(base: Base, model: Any = None) -> "torch.Tensor":
     ids = base.renderer.tokenizer(TEXTS[0], return_tensors="pt")["input_ids"]
     with torch.no_grad():
         found: torch.Tensor = (model or base.model)(input_ids=ids).logits
@@ -73,7 +80,7 @@ def logits(base: Base, model: Any = None) -> torch.Tensor:
 def test_the_base_answers_as_peft_has_the_adapter_answer(models: Path, name: str, adapter: str) -> None:
     base = load_base(ModelSettings(path=name, adapter=adapter), models, "none", "cpu")
     bare = load_base(ModelSettings(path=name), models, "none", "cpu")
-    expected = logits(bare, PeftModel.from_pretrained(bare.model, str(models / adapter)).eval())
+    expected = logits(bare, peft.PeftModel.from_pretrained(bare.model, str(models / adapter)).eval())
     assert torch.allclose(logits(base), expected, atol=1e-5)
     with base.adapter.disabled():
         assert torch.equal(logits(base), logits(load_base(ModelSettings(path=name), models, "none", "cpu")))
@@ -91,22 +98,24 @@ def test_training_leaves_it_in_place_and_one_adapter_holds_both(
     before = logits(base)
     adapter = trained(base, models, tmp_path, objective=objective, quantization=quantization)
     assert torch.equal(logits(base), before)
-    with adapted(base, adapter) as model:
+    with adapters.adapted(base, adapter) as model:
         assert not torch.allclose(logits(base, model), before, atol=1e-3)
         with model.disable_adapter():
             assert torch.equal(logits(base, model), before), "the reference has the SFT adapter on"
     assert torch.equal(logits(base), before)
-    combine(base, adapter, tmp_path / "combined")
-    require_alike(base, adapter, tmp_path / "combined", TEXTS)
-    assert distance(base, adapter, adapter, TEXTS) > 0.05, "the adapter alone is not both"
+    merged.combine(base, adapter, tmp_path / "combined")
+    merged.require_alike(base, adapter, tmp_path / "combined", TEXTS)
+    assert merged.distance(base, adapter, adapter, TEXTS) > 0.05, "the adapter alone is not both"
     assert torch.equal(logits(base), before)
 
 
 @pytest.mark.parametrize("objective", ["dpo", "orpo"])
 def test_training_on_top_is_training_on_the_merged_model(models: Path, tmp_path: Path, objective: str) -> None:
+    from safetensors.torch import load_file
+
     bare = load_base(BARE, models, "none", "cpu")
-    merged = PeftModel.from_pretrained(bare.model, str(models / "sft")).merge_and_unload()
-    merged.save_pretrained(tmp_path / "merged")
+    whole = peft.PeftModel.from_pretrained(bare.model, str(models / "sft")).merge_and_unload()
+    whole.save_pretrained(tmp_path / "merged")
     bare.renderer.tokenizer.save_pretrained(tmp_path / "merged")
     found: list[Any] = []
     for settings in (WITH, ModelSettings(path=str(tmp_path / "merged")), BARE):
@@ -121,29 +130,29 @@ def test_training_on_top_is_training_on_the_merged_model(models: Path, tmp_path:
 def test_the_combined_adapter_is_plain_peft_of_one_rank_for_the_bare_model(models: Path, tmp_path: Path) -> None:
     base = load_base(WITH, models, "none", "cpu")
     adapter = trained(base, models, tmp_path, lora_targets=("q_proj", "v_proj"))
-    with adapted(base, adapter) as model:
+    with adapters.adapted(base, adapter) as model:
         both = logits(base, model)
-    combine(base, adapter, tmp_path / "combined")
+    merged.combine(base, adapter, tmp_path / "combined")
     config = json.loads((tmp_path / "combined" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"], config["rank_pattern"]) == (7, 7, {})
     assert config["target_modules"] == ["q_proj", "up_proj", "v_proj"]
     bare = load_base(BARE, models, "none", "cpu")
-    model = PeftModel.from_pretrained(bare.model, str(tmp_path / "combined")).eval()
+    model = peft.PeftModel.from_pretrained(bare.model, str(tmp_path / "combined")).eval()
     assert torch.allclose(logits(bare, model), both, atol=1e-5)
 
 
 def test_what_is_trained_on_experts_is_held_too(models: Path, tmp_path: Path) -> None:
     base = load_base(ModelSettings(path="mixtral", adapter="sft-mixtral"), models, "none", "cpu")
     adapter = trained(base, models, tmp_path)
-    combine(base, adapter, tmp_path / "combined")
-    require_alike(base, adapter, tmp_path / "combined", TEXTS)
+    merged.combine(base, adapter, tmp_path / "combined")
+    merged.require_alike(base, adapter, tmp_path / "combined", TEXTS)
 
 
 def test_one_that_does_not_hold_both_is_refused(models: Path, tmp_path: Path) -> None:
     base = load_base(WITH, models, "none", "cpu")
     adapter = trained(base, models, tmp_path)
     with pytest.raises(NightlaneError, match="of their size away"):
-        require_alike(base, adapter, adapter, TEXTS)
+        merged.require_alike(base, adapter, adapter, TEXTS)
 
 
 def test_its_files_are_in_the_digest_of_the_base_and_nothing_is_where_there_is_none(
@@ -160,7 +169,7 @@ def test_its_files_are_in_the_digest_of_the_base_and_nothing_is_where_there_is_n
 def test_an_adapter_knows_what_it_stands_on(models: Path, tmp_path: Path) -> None:
     base = load_base(WITH, models, "none", "cpu")
     adapter, combined = trained(base, models, tmp_path), tmp_path / "combined"
-    combine(base, adapter, combined)
+    merged.combine(base, adapter, combined)
     require_base_adapter(adapter, WITH, models)
     require_base_adapter(combined, BARE, models)
     with pytest.raises(BadInput, match="the model has none on"):
@@ -218,7 +227,7 @@ class Recording:
 
     def answers(self, probe: str, adapter: Path, asked: Any, stop: Any, sampling: Any, note: Any) -> list[list[str]]:
         bare = load_base(BARE, self.models, "none", "cpu")
-        self.logits.append(logits(bare, PeftModel.from_pretrained(bare.model, str(adapter)).eval()))
+        self.logits.append(logits(bare, peft.PeftModel.from_pretrained(bare.model, str(adapter)).eval()))
         return [["x"] * sampling.samples for _ in asked]
 
     def close(self) -> None:
@@ -232,7 +241,7 @@ def test_a_server_of_the_bare_model_is_given_an_adapter_that_holds_both(models: 
     probe = Probe(tiny.recipe(learning_rate=0.02), material.key("test"), 42)
     reading = measure(bench, [probe], lambda name: tmp_path / name, lambda progress: None)[0]
     assert isinstance(reading, Reading), reading
-    with adapted(bench.base("none"), tmp_path / probe.id / "adapter") as model:
+    with adapters.adapted(bench.base("none"), tmp_path / probe.id / "adapter") as model:
         both = logits(bench.base("none"), model)
     bench.close()
     assert torch.allclose(server.logits[0], both, atol=1e-5)

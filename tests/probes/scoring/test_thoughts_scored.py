@@ -18,7 +18,6 @@ from probes.scoring.execution.scorer import ExecutionSettings
 from probes.scoring.function import FunctionSettings
 from probes.scoring.judge.settings import JudgeSettings
 from probes.scoring.rules.scorer import RulesSettings
-from probes.train.trl import Trained
 from testing import simulated_study
 
 SKIP, KEEP = ScorerSettings(), ScorerSettings(thoughts="keep")
@@ -52,6 +51,8 @@ def measured(
     folder: Path, scorer: ScorerSettings, monkeypatch: pytest.MonkeyPatch, answers: Sequence[str] = ANSWERS
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     """A probe whose answers to each prompt are ``answers``, and the rows of the first prompt."""
+    from probes.train.trl import Trained
+
     simulated_study.write_data(folder)
     tiny.write_model(folder / "model")
     (folder / "rules.toml").write_text(

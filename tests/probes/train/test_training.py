@@ -6,12 +6,12 @@ import math
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import architectures
 import pytest
 import tiny
-import torch
+from lazily import Lazily
 from tokenizers_of_all_kinds import KINDS
 
 from lanes import Recipe
@@ -20,7 +20,13 @@ from probes.inputs.training_rows import Pair, order
 from probes.model.load import load_base
 from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.execute import Workbench, measure
-from probes.train.trl import Trained, TrainingJob, _Curve, _tokenised, _trainer, train
+
+if TYPE_CHECKING:
+    import torch
+
+    from probes.train import trl
+else:
+    torch, trl = Lazily("torch"), Lazily("probes.train.trl")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -87,8 +93,8 @@ def test_every_lora_parameter_moves_and_no_base_parameter_does(
 
     monkeypatch.setattr(_BaseTrainer, "train", spy)
     rows = order(recipe, material.sources, 16, 1)
-    trained = train(base, [TrainingJob(recipe, rows, 1, tmp_path, lambda step, loss: None)], material.probe)[0]
-    assert isinstance(trained, Trained)
+    trained = trl.train(base, [trl.TrainingJob(recipe, rows, 1, tmp_path, lambda step, loss: None)], material.probe)[0]
+    assert isinstance(trained, trl.Trained)
     after = base.model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -109,10 +115,10 @@ def test_the_loss_is_on_the_answer_with_its_end_and_on_nothing_else(tmp_path: Pa
     base = load_base(ModelSettings(path="model"), tmp_path, "none", "cpu")
     recipe = tiny.recipe(objective=objective, effective_batch=2, max_length=200)
     pairs = (Pair("Two?", "It is four.", "It is five, I think.", "s", 1), Pair("What is two?", "Yes", "No", "s", 2))
-    job = TrainingJob(recipe, pairs, 1, tmp_path, lambda step, loss: None)
-    rows = _tokenised(base, job)
-    curve = _Curve(tmp_path / "train.jsonl", job.on_step)
-    trainer = _trainer(base, job, ProbeSettings(micro_batch=2), rows, curve)
+    job = trl.TrainingJob(recipe, pairs, 1, tmp_path, lambda step, loss: None)
+    rows = trl._tokenised(base, job)
+    curve = trl._Curve(tmp_path / "train.jsonl", job.on_step)
+    trainer = trl._trainer(base, job, ProbeSettings(micro_batch=2), rows, curve)
     batch = next(iter(trainer.get_train_dataloader()))
     curve.close()
     if objective == "dpo":  # chosen above rejected
