@@ -5,7 +5,7 @@ import gzip
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
@@ -324,6 +324,23 @@ def _by_orpo(tokenizer: Any, row: Mapping[str, Any]) -> TokenRow | None:
     return TokenRow(prompt, *(found[f"{side}_input_ids"][len(prompt) :] for side in ("chosen", "rejected")))
 
 
+@cache
+def of_trl(kind: str) -> Any:
+    """A tokenizer that nothing of ours touches."""
+    return KINDS[kind]()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_fingerprints() -> Iterator[None]:
+    """They name a data set's files in a cache, and rows in memory have none. To hash them takes half of TRL's time."""
+    from datasets import arrow_dataset, fingerprint
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("generate_fingerprint", "update_fingerprint"):
+            patch.setattr(arrow_dataset, name, lambda *_: fingerprint.generate_random_fingerprint())
+        yield
+
+
 BY: Mapping[str, Callable[[Any, Sequence[Mapping[str, Any]]], list[TokenRow | None]]] = {
     "dpo": by_dpo,
     "orpo": by_orpo,
@@ -368,7 +385,7 @@ def test_trl_alone_has_the_same_ids_or_there_is_a_reason(kind: tuple[str, Render
     name, asking = kind
     if taken(name, form) and name != "today's date":  # which TRL alone tells the day of the test
         pair = FORMS[form] if objective == "dpo" else replace(FORMS[form], tools="")
-        (theirs,) = BY[objective](KINDS[name](), [columns(asking.tokenizer, pair)])
+        (theirs,) = BY[objective](of_trl(name), [columns(asking.tokenizer, pair)])
         check_against_trl(name, asking, pair, theirs, objective)
 
 
@@ -442,7 +459,7 @@ def test_the_forms_that_people_have_are_asked_as_they_are_trained(kind: tuple[st
             given_row = record if taken else columns(asking.tokenizer, pair)
             rows.append({column: value for column, value in given_row.items() if column not in hidden})
         alone = len({type(row.get("prompt")) for row in rows}) > 1  # a data set has one form
-        tokenizer = KINDS[name]()
+        tokenizer = of_trl(name)
         found = [prepare(tokenizer, [row])[0] for row in rows] if alone else prepare(tokenizer, rows)
         for (pair, _), theirs in zip(given, found, strict=True):
             check_against_trl(name, asking, pair, theirs, objective)
@@ -453,7 +470,7 @@ def test_what_trl_alone_does_not_take_is_given_to_it_in_its_own_form(file: str, 
     asking = renderer("ChatML base")
     for pair, record in zip(load_source("s", row_cases.CASES / file), raw_rows(file), strict=True):
         try:
-            (theirs,) = BY[objective](KINDS["ChatML base"](), [record])
+            (theirs,) = BY[objective](of_trl("ChatML base"), [record])
         except (AttributeError, KeyError, TypeError):
             continue
         mine = asking.row(pair)
@@ -462,7 +479,7 @@ def test_what_trl_alone_does_not_take_is_given_to_it_in_its_own_form(file: str, 
 
 def test_trl_alone_leaves_texts_bare_under_a_chat_template() -> None:
     asking = renderer("ChatML base")
-    (theirs,) = by_dpo(KINDS["ChatML base"](), raw_rows("plain.parquet")[:1])
+    (theirs,) = by_dpo(of_trl("ChatML base"), raw_rows("plain.parquet")[:1])
     assert theirs is not None
     assert asking.tokenizer.decode(theirs.prompt) == row_cases.TWO
     assert asking.tokenizer.decode(asking.row(PAIR).prompt).startswith(f"<|im_start|>user\n{row_cases.TWO}")
