@@ -22,6 +22,8 @@ from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
 from testing.simulated_runner import EffectWorld, SimulatedRunner
 
+pytestmark = pytest.mark.in_memory
+
 
 def order_helps(recipe: Recipe, split: str) -> float:
     """Three orders are better than shuffling, by as much as can be seen at once."""

@@ -24,6 +24,8 @@ from testing import simulated_study
 from testing.simulated_runner import SimulatedRunner
 from view.data.results import read_results
 
+pytestmark = pytest.mark.in_memory
+
 
 def test_a_session_decides_over_all_lanes_and_leaves_rows_lines_directories_and_a_report(
     study: Study, tmp_path: Path

@@ -30,6 +30,8 @@ from view.data.session_record import load_record
 from view.data.survey import survey_figures
 from view.report.report import report_markdown
 
+pytestmark = pytest.mark.in_memory
+
 SPACE = situations.space()
 START = situations.start()
 
