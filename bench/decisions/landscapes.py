@@ -7,7 +7,7 @@ correlation 0 with 4 answers; known: 0.63).
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -49,23 +49,23 @@ class Bowl:
 
 def smooth(night: int) -> Planted:
     """Eight ordered knobs: three do nothing, and the effects of the others are parabolas that add up."""
-    random = _random("smooth", night)
-    return Planted(family="smooth", lanes=lanes_of(*ORDERED), tables=_tables(_bowls(random)))
+    random = random_of("smooth", night)
+    return Planted(family="smooth", lanes=lanes_of(*ORDERED), tables=tables_of(bowls_of(random)))
 
 
 def additive(night: int) -> Planted:
     """Data, curriculum and other named choices, with independent effects without an order; few of them are good."""
-    random = _random("additive", night)
-    tables = {name: _named(random, name, lambda: _choice(random)) for name in NAMED}
+    random = random_of("additive", night)
+    tables = {name: named_table(random, name, lambda: _choice(random)) for name in NAMED}
     return Planted(family="additive", lanes=lanes_of(*NAMED), tables=tables)
 
 
 def cliffs(night: int) -> Planted:
     """Smooth, but beyond the best value of one knob the score falls by 2, and beyond that of another, runs crash."""
-    random = _random("cliffs", night)
-    bowls = _bowls(random)
+    random = random_of("cliffs", night)
+    bowls = bowls_of(random)
     falls, diverges = bowls[random.permutation(ACTIVE)[0]], bowls[-1]
-    tables = _tables(bowls)
+    tables = tables_of(bowls)
     tables[falls.knob] = {
         value: effects - (2.0 if away < -0.01 else 0.0)
         for (value, effects), away in zip(tables[falls.knob].items(), falls.away().values(), strict=True)
@@ -76,36 +76,35 @@ def cliffs(night: int) -> Planted:
 
 def traps(night: int) -> Planted:
     """Four ordered knobs and four named ones; four named values raise five categories and lower one by 0.8."""
-    random = _random("traps", night)
+    random = random_of("traps", night)
     ordered, named = list(ORDERED)[:4], ["manifest", "curriculum", "scheduler", "lora_targets"]
-    tables: dict[str, Table] = _tables(_bowls(random, ordered, 3, 0.6), ordered)
+    tables: dict[str, Table] = tables_of(bowls_of(random, ordered, 3, 0.6), ordered)
     for name in named:
-        tables[name] = _named(random, name, lambda: _choice(random), trap=_trap(random))
+        tables[name] = named_table(random, name, lambda: _choice(random), special=_trap(random))
     return Planted(family="traps", lanes=lanes_of(*ordered, *named), tables=tables)
 
 
 def null(night: int) -> Planted:
     """Four ordered knobs and four named ones, none of which does anything."""
     names = [*list(ORDERED)[:4], "manifest", "curriculum", "scheduler", "lora_targets"]
-    tables = {name: dict.fromkeys(space_of(name).knobs[0].values, numpy.zeros(len(CATEGORIES))) for name in names}
-    return Planted(family="null", lanes=lanes_of(*names), tables=tables)
+    return Planted(family="null", lanes=lanes_of(*names), tables=null_tables(names))
 
 
 def drift(night: int) -> Planted:
     """Smooth; somewhere in the middle third of the night every score rises (or, every second night, falls) by 0.7."""
-    random = _random("drift", night)
+    random = random_of("drift", night)
     moment = (random.uniform(1 / 3, 2 / 3), 0.7 if night % 2 else -0.7)
-    return Planted(family="drift", lanes=lanes_of(*ORDERED), tables=_tables(_bowls(random)), drift=moment)
+    return Planted(family="drift", lanes=lanes_of(*ORDERED), tables=tables_of(bowls_of(random)), drift=moment)
 
 
 def clipped(night: int) -> Planted:
     """Smooth, in whole numbers from 0 to 10 on prompts of unequal difficulty; a quarter of a probe shows half of it."""
-    random = _random("clipped", night)
+    random = random_of("clipped", night)
     ease = random.normal(0, 2, len(PROMPTS))
     return Planted(
         family="clipped",
         lanes=lanes_of(*ORDERED),
-        tables=_tables(_bowls(random)),
+        tables=tables_of(bowls_of(random)),
         whole_numbers=True,
         ease=ease - ease.mean(),
         early=2.0,
@@ -114,16 +113,16 @@ def clipped(night: int) -> Planted:
 
 def interacting(night: int) -> Planted:
     """Smooth, but two pairs of the five knobs depend on each other, either way."""
-    random = _random("interacting", night)
-    plain = _bowls(random)
+    random = random_of("interacting", night)
+    plain = bowls_of(random)
     couplings = [random.choice([-1, 1]) * random.uniform(0.3, 0.6) for _ in range(2)]
     coupled = [(plain[1], plain[3], couplings[0]), (plain[2], plain[4], couplings[1])]
     total = sum(bowl.gain for bowl in plain)
     scale = total / (total + sum(2 * r * (a.gain * b.gain) ** 0.5 for a, b, r in coupled))
     bowls = [Bowl(bowl.knob, bowl.gain * scale, bowl.distance, bowl.by_category) for bowl in plain]
-    pairs = tuple(_pair(bowls[plain.index(a)], bowls[plain.index(b)], r) for a, b, r in coupled)
+    pairs = tuple(pair_of(bowls[plain.index(a)], bowls[plain.index(b)], r) for a, b, r in coupled)
     summit = START.model_copy(update={bowl.knob: bowl.best for bowl in bowls})
-    return Planted(family="interacting", lanes=lanes_of(*ORDERED), tables=_tables(bowls), pairs=pairs, summit=summit)
+    return Planted(family="interacting", lanes=lanes_of(*ORDERED), tables=tables_of(bowls), pairs=pairs, summit=summit)
 
 
 FAMILIES: tuple[Family, ...] = (smooth, additive, cliffs, traps, null, drift, clipped, interacting)
@@ -138,7 +137,7 @@ class _Crash:
         return getattr(recipe, self.knob) in self.values
 
 
-def _bowls(
+def bowls_of(
     random: Random, names: Sequence[str] = tuple(ORDERED), active: int = ACTIVE, share: float = 1.0
 ) -> list[Bowl]:
     """The active knobs with their unequal gains, the largest first."""
@@ -146,7 +145,7 @@ def _bowls(
     weights = numpy.sort(random.dirichlet(numpy.full(active, 2.0)))[::-1]
     chosen = [names[place] for place in random.permutation(len(names))[:active]]
     return [
-        Bowl(name, float(headroom * weight), _distance(random, name), _by_category(random))
+        Bowl(name, float(headroom * weight), _distance(random, name), centred_effects(random))
         for name, weight in zip(chosen, weights, strict=True)
     ]
 
@@ -159,39 +158,43 @@ def _distance(random: Random, name: str) -> int:
     return int(random.choice(fits))
 
 
-def _by_category(random: Random) -> Array:
+def centred_effects(random: Random) -> Array:
     """The effect in each category: up to a fifth more or less than the mean."""
     factors = random.uniform(-0.2, 0.2, len(CATEGORIES))
     centred: Array = 1 + factors - factors.mean()
     return centred
 
 
-def _tables(bowls: Sequence[Bowl], names: Sequence[str] = tuple(ORDERED)) -> dict[str, Table]:
+def tables_of(bowls: Sequence[Bowl], names: Sequence[str] = tuple(ORDERED)) -> dict[str, Table]:
+    return null_tables(names) | {bowl.knob: bowl.table() for bowl in bowls}
+
+
+def null_tables(names: Iterable[str]) -> dict[str, Table]:
+    """Of knobs that do nothing."""
     nothing = numpy.zeros(len(CATEGORIES))
-    tables: dict[str, Table] = {name: dict.fromkeys(space_of(name).knobs[0].values, nothing) for name in names}
-    return tables | {bowl.knob: bowl.table() for bowl in bowls}
+    return {name: dict.fromkeys(space_of(name).knobs[0].values, nothing) for name in names}
 
 
-def _pair(one: Bowl, other: Bowl, coupling: float) -> Pair:
+def pair_of(one: Bowl, other: Bowl, coupling: float) -> Pair:
     weight = coupling * (one.gain * other.gain) ** 0.5 * (one.by_category + other.by_category) / 2
     return Pair(weight, ((one.knob, one.away()), (other.knob, other.away())))
 
 
-def _named(random: Random, name: str, draw: Callable[[], Array], trap: Array | None = None) -> Table:
-    """The effect of each value of a named knob: 0 for the start's value, and one of the others may be a trap."""
+def named_table(random: Random, name: str, draw: Callable[[], Array], special: Array | None = None) -> Table:
+    """The effect of each value of a named knob: 0 for the start's value, and one of the others may be ``special``."""
     knob = space_of(name).knob(name)
     nothing = numpy.zeros(len(CATEGORIES))
     others = [value for value in knob.values if value != knob.read(START)]
     order = [others[place] for place in random.permutation(len(others))]
     worth = {value: draw() for value in order}
-    return {knob.read(START): nothing} | worth | ({} if trap is None else {order[0]: trap})
+    return {knob.read(START): nothing} | worth | ({} if special is None else {order[0]: special})
 
 
 def _choice(random: Random) -> Array:
     """A random effect: none with chance 0.3, a loss with chance 0.45, a gain of 0.2 to 0.6 with chance 0.25."""
     kind = random.random()
     size = 0.0 if kind < 0.3 else random.uniform(0.2, 0.6) if kind > 0.75 else -random.uniform(0.02, 0.6)
-    return size * _by_category(random)
+    return size * centred_effects(random)
 
 
 def _trap(random: Random) -> Array:
@@ -201,6 +204,6 @@ def _trap(random: Random) -> Array:
     return effects
 
 
-def _random(family: str, night: int) -> Random:
+def random_of(family: str, night: int) -> Random:
     digest = hashlib.blake2b(f"{family} {night}".encode(), digest_size=16).digest()
     return numpy.random.default_rng(int.from_bytes(digest, "little"))

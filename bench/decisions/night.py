@@ -112,6 +112,10 @@ class Landscape(ABC):
         """
         return float(share**0.5)
 
+    def noise_factor(self, recipe: Recipe) -> float:
+        """How many times noisier than the start the recipe is."""
+        return 1.0
+
     def shape(self, scores: Array) -> Array:
         """The scorer's transformation of single scores (whole numbers, bounds), which never decreases."""
         return scores
@@ -263,7 +267,7 @@ class Night:
         own = self._parts(self._generator("own", recipe.digest, seed, share))
         correlation = self._noise.correlation
         total: Array = correlation**0.5 * common + (1 - correlation) ** 0.5 * own
-        return total
+        return self.landscape.noise_factor(recipe) * total
 
     def _parts(self, generator: numpy.random.Generator) -> Array:
         run = self._noise.run * generator.standard_normal()

@@ -99,7 +99,8 @@ class Planted(Landscape):
     """``tables``: knob -> value -> effect in each category. ``summit``: the best recipe, if effects do not add up.
 
     ``crash``: a recipe crashes if its places on all of these ladders are at or beyond the bounds.
-    ``drift``: (moment, points). ``whole_numbers``: scores are 0, 1 .. 10. ``ease``: the offset of each prompt.
+    ``drift``: (moment, points). ``whole_numbers``: scores are 0, 1 .. 10. ``passes_at``: scores are 0 below it, else 10.
+    ``noisier``: how many times noisier than the start a recipe is. ``ease``: the offset of each prompt.
     ``early``: how early an effect is visible within a probe; larger is earlier.
     """
 
@@ -111,6 +112,8 @@ class Planted(Landscape):
     crash: Callable[[Recipe], bool] | None = None
     drift: tuple[float, float] = (2.0, 0.0)
     whole_numbers: bool = False
+    passes_at: float | None = None
+    noisier: Callable[[Recipe], float] | None = None
     ease: Array = field(default_factory=lambda: numpy.zeros(len(PROMPTS)))
     early: float | None = None
 
@@ -138,7 +141,12 @@ class Planted(Landscape):
             return super().fidelity(share)
         return float(numpy.expm1(-self.early * share) / numpy.expm1(-self.early))
 
+    def noise_factor(self, recipe: Recipe) -> float:
+        return 1.0 if self.noisier is None else self.noisier(recipe)
+
     def shape(self, scores: Array) -> Array:
+        if self.passes_at is not None:
+            return numpy.where(scores >= self.passes_at, 10.0, 0.0)
         return _whole(scores) if self.whole_numbers else scores
 
     def offsets(self) -> Array:

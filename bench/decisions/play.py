@@ -73,9 +73,10 @@ def families(landscapes: str | None = None) -> dict[str, Family]:
     if landscapes is not None:
         found = _loaded(landscapes)
         return {_name(family): family for family in (found if isinstance(found, tuple | list) else (found,))}
+    from bench.decisions.hard_landscapes import HARD_FAMILIES
     from bench.decisions.landscapes import FAMILIES
 
-    named = {_name(family): family for family in FAMILIES}
+    named = {_name(family): family for family in (*FAMILIES, *HARD_FAMILIES)}
     return named | {name: point.load() for name, point in plugins("landscapes").items()}
 
 
