@@ -99,7 +99,7 @@ class Planted(Landscape):
     """``tables``: knob -> value -> effect in each category. ``summit``: the best recipe, if effects do not add up.
 
     ``crash``: a recipe crashes if its places on all of these ladders are at or beyond the bounds.
-    ``drift``: (moment, points). ``whole_numbers``: scores are 0, 1 .. 10. ``passes_at``: scores are 0 below it, else 10.
+    ``drift``: (moment, points). ``whole_numbers``: scores are 0, 1 .. 10. ``passes_at``: scores are 0 below, else 10.
     ``noisier``: how many times noisier than the start a recipe is. ``ease``: the offset of each prompt.
     ``early``: how early an effect is visible within a probe; larger is earlier.
     """
