@@ -23,7 +23,11 @@ def sandbox(as_json: AsJson = False) -> None:
 
 @commands.command(epilog=example("bench decisions --quick"))
 def decisions(
-    quick: Annotated[bool, typer.Option("--quick", help="A few nights, in under two minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A few nights, in about two minutes.")] = False,
+    probes: Annotated[
+        str | None,
+        typer.Option("--probes", metavar="LIST", help="Probes per night, separated by commas; default 24,48,96,200."),
+    ] = None,
     as_json: AsJson = False,
     landscapes: Annotated[
         str | None, typer.Option("--landscapes", metavar="MODULE:NAME", help="Use your own landscapes instead.")
@@ -38,7 +42,7 @@ def decisions(
     one_thread()
     from bench.decisions.command import main
 
-    raise typer.Exit(main(quick, as_json, landscapes, output))
+    raise typer.Exit(main(quick, as_json, landscapes, output, probes))
 
 
 @commands.command(epilog=example("bench faults --kind kill --minutes 5"))

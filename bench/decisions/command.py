@@ -1,6 +1,6 @@
 """Plays planted nights with every policy: its KEEPs, the wrong ones among them, and its share of the headroom.
 
-    nightlane bench decisions [--quick] [--json] [--landscapes MODULE:NAME] [--output DIR]
+    nightlane bench decisions [--quick] [--probes 24,48,96,200] [--json] [--landscapes MODULE:NAME] [--output DIR]
 
 The table goes to stdout (JSON with --json), progress to stderr. --output writes decisions.md and decisions.json too.
 Exit status 0: the nights were played. The table shows whether the targets are met.
@@ -17,16 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from bench.decisions.figures import by_family
-from bench.decisions.play import FULL, QUICK, Cell, played, tasks
+from bench.decisions.play import BUDGETS, Cell, full, played, quick, tasks
 from bench.decisions.record import NightRecord
 from bench.decisions.table import Results, markdown, targets
+from common.errors import BadInput
+
+FEWEST = 16
+"""Probes of a night in which every rival makes its first step."""
 
 
-def main(quick: bool = False, as_json: bool = False, landscapes: str | None = None, output: Path | None = None) -> int:
+def main(
+    few: bool = False,
+    as_json: bool = False,
+    landscapes: str | None = None,
+    output: Path | None = None,
+    probes: str | None = None,
+) -> int:
+    """``few``: a few nights only; ``probes``: the budgets of the nights, with commas between them."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # so that --landscapes finds a file in the current folder
     begun = time.perf_counter()
-    results = measure(QUICK if quick else FULL, landscapes)
+    results = measure((quick if few else full)(budgets_of(probes)), landscapes)
     data = as_data(results, time.perf_counter() - begun)
     text = "\n".join(markdown(results))
     if output is not None:
@@ -35,6 +46,19 @@ def main(quick: bool = False, as_json: bool = False, landscapes: str | None = No
         (output / "decisions.md").write_text(text + "\n", encoding="utf-8")
     print(json.dumps(data) if as_json else text)
     return 0
+
+
+def budgets_of(probes: str | None) -> tuple[int, ...]:
+    """The budgets that an option names; BadInput unless they are numbers of FEWEST probes or more."""
+    if probes is None:
+        return BUDGETS
+    try:
+        found = tuple(dict.fromkeys(int(part) for part in probes.split(",")))
+    except ValueError:
+        found = ()
+    if not found or min(found) < FEWEST:
+        raise BadInput(f"--probes takes whole numbers of {FEWEST} or more and was {probes!r}; write 24,48,96,200")
+    return found
 
 
 def measure(cells: Sequence[Cell], landscapes: str | None = None, processes: int | None = None) -> list[Results]:
@@ -74,7 +98,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 5) if math.isfinite(value) else None
     return value
-
-
-def _progress(what: str) -> None:
-    print(f"bench decisions: {what} ...", file=sys.stderr, flush=True)

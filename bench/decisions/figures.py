@@ -11,6 +11,8 @@ NULL, HARM = 1e-9, -0.05
 """A KEEP has no true gain if that is at most NULL (0 with rounding), and is harmful below HARM points."""
 CURVE = tuple(tenth / 10 for tenth in range(1, 11))
 POOLED = "pooled"
+NO_EFFECT = "null nights"
+"""All nights in which nothing can be won."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class Figures:
     """The figures of one policy on one family. KEEPs are those that hold at the end, unless they are "made".
 
     Per night: ``keeps``, ``made``, ``missed``, ``violations`` (a KEEP whose worst category truly loses over 0.3).
-    Shares of the KEEPs: ``null``, ``harmful``; of those made: ``null_made``, ``harmful_made``. Shares of the nights:
+    Shares of the kept rows, one per member of a stack: ``null``, ``harmful``; of those made: ``null_made``,
+    ``harmful_made``. Shares of the nights:
     ``ends_worse`` (by more than 0.05), ``any_keep``. Shares of the headroom: ``won`` at the end, ``area`` over the
     night's probes, ``curve`` at each tenth of them. ``claim_error``: claimed minus true gain of the KEEPs, in points.
     ``seconds``: computing time of a night.
@@ -82,6 +85,9 @@ def by_family(nights: Iterable[NightRecord]) -> list[Figures]:
     for policy, families in groups.items():
         found += [figures(policy, family, records) for family, records in families.items()]
         found.append(figures(policy, POOLED, pooled(families.values())))
+        null = [night for records in families.values() for night in records if night.headroom <= NULL]
+        if null:
+            found.append(figures(policy, NO_EFFECT, null))
     return found
 
 
@@ -93,8 +99,8 @@ def pooled(families: Iterable[Sequence[NightRecord]]) -> list[NightRecord]:
 
 
 def _share(keeps: Sequence[Event], bound: float) -> Figure:
-    below = sum(keep.gain <= bound if bound >= 0 else keep.gain < bound for keep in keeps)
-    return proportion(below, len(keeps))
+    gains = [gain for keep in keeps for gain in keep.rows]
+    return proportion(sum(gain <= bound if bound >= 0 else gain < bound for gain in gains), len(gains))
 
 
 def _violations(keeps: Sequence[Event], nights: int) -> Figure:

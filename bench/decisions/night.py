@@ -42,7 +42,8 @@ from numpy.typing import NDArray
 
 from bench.decisions.record import Event, NightRecord, stands
 from bench.decisions.truth import MARGIN, ExpectedScore, climb
-from lanes import LaneSettings, Recipe, SearchSpace, Value, build_lanes
+from common.errors import IllegalRecipe
+from lanes import LaneSettings, Recipe, SearchSpace, Value, build_lanes, check_recipe
 
 Array = NDArray[numpy.float64]
 Lanes = Mapping[str, LaneSettings]
@@ -246,8 +247,23 @@ class Night:
         moved = {name: (before.get(name, 0.0), value) for name, value in after.items() if before.get(name) != value}
         moved |= {name: (value, 0.0) for name, value in before.items() if name not in after}
         level = float(self.truth(recipe).mean())
-        self._events.append(Event(self.spent, kind, claimed, gain, guard, level, moved, after))
+        members = self._members(recipe)
+        self._events.append(Event(self.spent, kind, claimed, gain, guard, level, moved, after, members=members))
         self.standing = recipe
+
+    def _members(self, recipe: Recipe) -> tuple[float, ...]:
+        """The true gain of each knob that this recipe moves from what stands, with the others where they are now;
+        without those that cannot be moved back alone."""
+        whole, found = self.truth(recipe).mean(), []
+        for knob in self.space.knobs:
+            if knob.read(recipe) != knob.read(self.standing):
+                try:
+                    without = knob.write(recipe, knob.read(self.standing))
+                    check_recipe(without)
+                except IllegalRecipe:
+                    continue
+                found.append(float(whole - self.truth(without).mean()))
+        return tuple(found)
 
     def _note_improvement(self, recipe: Recipe) -> None:
         if recipe == self.standing or (self.standing, recipe) in self._compared:

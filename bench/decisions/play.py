@@ -20,12 +20,15 @@ from common.plugins import plugins
 from common.threads import one_thread
 from sandbox.kernel import system
 
-BUDGET = 200
+BUDGETS = (24, 48, 96, 200)
+"""Probes of a night: those that an 8B model on one GPU gives, up to those of a small model."""
+BUDGET = BUDGETS[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Nights with one kind of noise: ``nights`` of each family, ``null_nights`` of the null family."""
+    """Nights of ``budget`` probes with one kind of noise: ``nights`` of each family, ``null_nights`` of each family
+    without an effect."""
 
     factor: float
     correlation: float
@@ -33,6 +36,7 @@ class Cell:
     nights: int
     null_nights: int
     only: tuple[str, ...] = ()
+    budget: int = BUDGET
 
     @property
     def noise(self) -> Noise:
@@ -41,20 +45,33 @@ class Cell:
     @property
     def name(self) -> str:
         where = f", {', '.join(self.only)} only" if self.only else ""
-        return f"noise x {self.factor:g}, correlation {self.correlation:g}, {self.samples} answers{where}"
+        noise = f"noise x {self.factor:g}, correlation {self.correlation:g}"
+        return f"{self.budget} probes, {noise}, {self.samples} answers{where}"
 
 
-MAIN = Cell(1.0, 0.5, 4, 24, 100)
+MAIN = Cell(1.0, 0.5, 4, 8, 40)
 SMOOTH = Cell(1.0, 0.8, 8, 24, 0, ("smooth",))
-TWICE = Cell(2.0, 0.5, 4, 10, 40)
+TWICE = Cell(2.0, 0.5, 4, 3, 20)
 REST = tuple(
-    Cell(factor, correlation, 4, 3, 6)
+    Cell(factor, correlation, 4, 1, 2)
     for factor in (0.5, 1.0, 2.0)
     for correlation in (0.0, 0.5, 0.8)
     if (factor, correlation) not in ((1.0, 0.5), (2.0, 0.5))
 )
-FULL = (MAIN, SMOOTH, TWICE, *REST)
-QUICK = (replace(MAIN, nights=2, null_nights=4), replace(SMOOTH, nights=2))
+NULL = ("null", "unequal_null")
+"""The families in which nothing has an effect."""
+
+
+def full(budgets: Sequence[int]) -> list[Cell]:
+    """Every kind of noise at the largest budget, and the ordinary and the doubled noise at each."""
+    largest = max(budgets)
+    each = [replace(cell, budget=budget) for budget in sorted(budgets, reverse=True) for cell in (MAIN, TWICE)]
+    return [*each, *(replace(cell, budget=largest) for cell in (SMOOTH, *REST))]
+
+
+def quick(budgets: Sequence[int]) -> list[Cell]:
+    """One night of each family at each budget."""
+    return [replace(MAIN, nights=1, null_nights=2, budget=budget) for budget in sorted(budgets, reverse=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +113,9 @@ def _own() -> list[Policy]:
         if error.name != "bench.decisions.nightlane":
             raise
         return []
-    policy: Policy = module.Nightlane()
-    return [policy]
+    from bench.decisions.waves import Waves
+
+    return [module.Nightlane(), Waves(), Waves(name="waves_single", most=1)]
 
 
 def _name(family: Callable[..., Any]) -> str:
@@ -122,7 +140,7 @@ def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[Task]:
         for cell in cells
         for family in names
         if not cell.only or family in cell.only or landscapes is not None
-        for number in range(cell.null_nights if family == "null" else cell.nights)
+        for number in range(cell.null_nights if family in NULL else cell.nights)
         for policy in players
     ]
 
@@ -131,7 +149,7 @@ def play(task: Task) -> NightRecord:
     """Play a night. It depends only on the task, not on order or process."""
     players, landscapes = _known(task.landscapes)
     seed = zlib.crc32(f"{task.family} {task.number}".encode())
-    night = Night(landscapes[task.family](task.number), task.cell.noise, task.cell.samples, BUDGET, seed)
+    night = Night(landscapes[task.family](task.number), task.cell.noise, task.cell.samples, task.cell.budget, seed)
     begun = time.perf_counter()
     with contextlib.suppress(NightOver):
         players[task.policy].play(night)

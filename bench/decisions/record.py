@@ -10,9 +10,10 @@ from lanes import Value
 class Event:
     """A KEEP or a retraction ("keep", "retract") after ``spent`` probes.
 
-    ``gain`` and ``guard``: the true change of the target and of the worst category, compared with the incumbent before.
-    ``level``: the true gain of the new incumbent over the start. ``moved``: parameter -> before and after. ``values``:
-    the recipe. ``standing``: the KEEP still holds at the end of the night.
+    ``gain`` and ``guard``: the true change of the target and of the worst category, compared with the incumbent
+    before. ``level``: the true gain of the new incumbent over the start. ``members``: the true gain of each knob that
+    was moved, with the others where they are now. ``moved``: parameter -> before and after. ``values``: the recipe.
+    ``standing``: the KEEP still holds at the end of the night.
     """
 
     spent: float
@@ -24,6 +25,12 @@ class Event:
     moved: Mapping[str, tuple[Value, Value]] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     standing: bool = True
+    members: tuple[float, ...] = ()
+
+    @property
+    def rows(self) -> tuple[float, ...]:
+        """The true gain of each row of results.tsv: one per member of a stack."""
+        return self.members or (self.gain,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,22 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.decisions.figures import CURVE, POOLED, Figures
+from bench.decisions.figures import CURVE, NO_EFFECT, POOLED, Figures
 from bench.decisions.intervals import Figure
 from bench.decisions.play import MAIN, SMOOTH, TWICE, Cell
 
 OURS, REFERENCE = "nightlane", ("oracle",)
-MOST_HARMFUL, MOST_VIOLATIONS, MOST_FALSE_NIGHTS, LEAST_SMOOTH = 0.02, 0.01, 0.05, 0.65
+MOST_HARMFUL, MOST_NULL, MOST_VIOLATIONS, MOST_WORSE, MOST_FALSE_NIGHTS = 0.02, 0.10, 0.01, 0.01, 0.05
+LEAST_WON = {24: 0.32, 48: 0.60, 96: 0.75, 200: 0.85}
+"""The share of the headroom to win, by probes of a night."""
+LEAST_SMOOTH = 0.65
 NOTE = (
-    "KEEPs are those that stand at the end of a night; made: before retractions. null: no true gain; harmful: it truly "
-    "loses more than 0.05 points; guards/night: KEEPs whose worst category truly loses more than 0.3; missed: "
-    "improvements of 0.2 or more, measured one knob from what stood and never kept, per night; won: share at the end "
-    "of the headroom, which is what can be won with every guard fine (breaking them wins more); area: over the night; "
-    "worse: nights that end below their start; any: nights with a KEEP. Intervals: 95 %."
+    "KEEPs are those that stand at the end of a night; made: before retractions. null: rows kept without a true gain, "
+    "one row per member of a stack; harmful: rows that truly lose more than 0.05 points; guards/night: KEEPs whose "
+    "worst category truly loses more than 0.3; missed: improvements of 0.2 or more, measured one knob from what stood "
+    "and never kept, per night; won: share at the end of the headroom, which is what can be won with every guard fine "
+    "(breaking them wins more); area: over the night; worse: nights that end below their start; any: nights with a "
+    "KEEP. Intervals: 95 %."
 )
 
 
@@ -47,13 +51,13 @@ def same(cell: Cell, other: Cell) -> bool:
 def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
     """The targets for a policy in the cells that were played."""
     found: list[Target] = []
-    for cell, where in ((MAIN, ""), (TWICE, ", twice the noise")):
-        result = next((r for r in results if same(r.cell, cell)), None)
-        if result is not None:
-            found += _safety(result, policy, where)
-    main = next((r for r in results if same(r.cell, MAIN)), None)
-    if main is not None:
-        found += _won(main, policy)
+    for result in results:
+        for cell, noise in ((MAIN, ""), (TWICE, ", twice the noise")):
+            if same(result.cell, cell):
+                where = f", {result.cell.budget} probes{noise}"
+                found += [Target(name + where, *rest) for name, *rest in safe(result, policy)]
+                if cell is MAIN:
+                    found += _won(result, policy, where)
     smooth = next((r for r in results if same(r.cell, SMOOTH)), None)
     own = smooth.of(policy, "smooth") if smooth else None
     if own is not None:
@@ -63,46 +67,40 @@ def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
 
 
 def safe(result: Results, policy: str) -> list[tuple[str, str, Figure, bool]]:
-    """The three safety figures of a policy: name, target, figure, and whether the target is met."""
-    whole, null = result.of(policy), result.of(policy, "null")
-    found = []
-    if whole is not None:
-        harmful, kept = whole.harmful, whole.harmful.n
-        found += [
-            ("harmful KEEPs", f"<= {MOST_HARMFUL:.0%}", harmful, not kept or harmful.value <= MOST_HARMFUL),
-            (
-                "guard violations per night",
-                f"<= {MOST_VIOLATIONS}",
-                whole.violations,
-                whole.violations.value <= MOST_VIOLATIONS,
-            ),
-        ]
-    if null is not None:
-        any_keep = null.any_keep
-        found.append(
-            ("null nights with a KEEP", f"<= {MOST_FALSE_NIGHTS:.0%}", any_keep, any_keep.value <= MOST_FALSE_NIGHTS)
-        )
-    return found
+    """The safety figures of a policy: name, target, figure, and whether the target is met."""
+    whole, null = result.of(policy), result.of(policy, NO_EFFECT)
+    limits: list[tuple[str, str, Figure | None, float]] = [
+        ("harmful KEEP rows", f"<= {MOST_HARMFUL:.0%}", whole and whole.harmful, MOST_HARMFUL),
+        ("KEEP rows without a true gain", f"<= {MOST_NULL:.0%}", whole and whole.null, MOST_NULL),
+        ("guard violations per night", f"<= {MOST_VIOLATIONS}", whole and whole.violations, MOST_VIOLATIONS),
+        ("nights that end below their start", f"<= {MOST_WORSE:.0%}", whole and whole.ends_worse, MOST_WORSE),
+        ("null nights with a KEEP", f"<= {MOST_FALSE_NIGHTS:.0%}", null and null.any_keep, MOST_FALSE_NIGHTS),
+    ]
+    return [
+        (name, wanted, figure, not figure.n or figure.value <= most)
+        for name, wanted, figure, most in limits
+        if figure is not None
+    ]
 
 
-def _safety(result: Results, policy: str, where: str) -> list[Target]:
-    return [Target(name + where, wanted, figure, met) for name, wanted, figure, met in safe(result, policy)]
-
-
-def _won(result: Results, policy: str) -> list[Target]:
-    """The target of winning more than every rival that meets two of the three safety targets."""
+def _won(result: Results, policy: str, where: str) -> list[Target]:
+    """The targets of winning so much, and more than every rival that is as safe."""
     own = result.of(policy)
     if own is None:
         return []
+    found = []
+    least = LEAST_WON.get(result.cell.budget)
+    if least is not None:
+        found.append(Target("headroom won, pooled" + where, f">= {least:.2f}", own.won, own.won.value >= least))
     names = dict.fromkeys(f.policy for f in result.figures if f.policy not in (policy, *REFERENCE))
-    rivals = [(f.won.value, name) for name in names if (f := result.of(name)) and _two_of_three(result, name)]
+    rivals = [(f.won.value, name) for name in names if (f := result.of(name)) and _as_safe(result, name)]
     best, name = max(rivals, default=(-math.inf, "none"))
-    wanted = f"> {best:.2f} ({name})" if rivals else "no rival meets two of three"
-    return [Target("headroom won, pooled", wanted, own.won, own.won.value > best)]
+    wanted = f"> {best:.2f} ({name})" if rivals else "no rival is as safe"
+    return [*found, Target("more than every rival as safe" + where, wanted, own.won, own.won.value > best)]
 
 
-def _two_of_three(result: Results, policy: str) -> bool:
-    return sum(met for _, _, _, met in safe(result, policy)) >= 2
+def _as_safe(result: Results, policy: str) -> bool:
+    return all(met for _, _, _, met in safe(result, policy))
 
 
 def markdown(results: Sequence[Results]) -> Iterator[str]:

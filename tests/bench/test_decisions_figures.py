@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.decisions import command, play
-from bench.decisions.figures import by_family, figures
+from bench.decisions.figures import NO_EFFECT, by_family, figures
 from bench.decisions.intervals import mean, proportion, rate
 from bench.decisions.play import Cell
 from bench.decisions.record import Event, NightRecord, stands
@@ -93,11 +93,38 @@ def test_targets_say_what_is_met_and_compare_with_rivals_that_are_safe() -> None
     rivals = nights("careful", 0.5, False) + nights("rash", -0.1, True) + nights("oracle", 1.0, False)
     result = Results(play.MAIN, tuple(by_family(nights("nightlane", 0.6, True) + rivals)))
     found = {target.name: target for target in targets([result])}
-    assert found["harmful KEEPs"].met
-    assert not found["null nights with a KEEP"].met
-    assert found["headroom won, pooled"].wanted == "> 0.50 (careful)"
-    assert found["headroom won, pooled"].met
-    assert "| null nights with a KEEP | <= 5% | 1.00 |" in "\n".join(markdown([result]))
+    where = ", 200 probes"
+    assert found["harmful KEEP rows" + where].met
+    assert not found["null nights with a KEEP" + where].met
+    assert not found["headroom won, pooled" + where].met  # 0.60 of 0.85
+    assert found["more than every rival as safe" + where].wanted == "> 0.50 (careful)"
+    assert found["more than every rival as safe" + where].met
+    assert "| null nights with a KEEP, 200 probes | <= 5% | 1.00 |" in "\n".join(markdown([result]))
+
+
+def test_a_kept_stack_counts_as_a_row_for_each_of_its_members() -> None:
+    stack = Event(9, "keep", None, 0.5, 0.0, 0.5, members=(0.6, 0.0, -0.1))
+    found = figures("somebody", "smooth", [night(stack)])
+    assert found.keeps.value == 1
+    assert (found.null.value, found.harmful.value) == pytest.approx((2 / 3, 1 / 3))
+    assert found.null.n == 3
+
+
+def test_nights_without_an_effect_are_pooled_over_their_families() -> None:
+    false = night(keep(9, 0.0, 0.0), family="unequal_null", headroom=0)
+    found = by_family([night(family="null", headroom=0), false, night(keep(1, 1.0, 1.0))])
+    null = next(own for own in found if own.family == NO_EFFECT)
+    assert (null.nights, null.any_keep.value) == (2, 0.5)
+
+
+def test_budgets_are_read_from_the_option_and_others_are_refused() -> None:
+    assert command.budgets_of(None) == play.BUDGETS
+    assert command.budgets_of("48,24,48") == (48, 24)
+    for wrong in ("", "many", "4", "24;48"):
+        with pytest.raises(BadInput, match="--probes takes whole numbers"):
+            command.budgets_of(wrong)
+    assert {cell.budget for cell in play.full((24, 48))} == {24, 48}
+    assert {cell.budget for cell in play.full((24, 48)) if cell.factor == 0.5} == {48}
 
 
 MODULE = """
@@ -130,7 +157,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_landscapes_of_somebody_else_are_played_instead(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "QUICK", (Cell(1.0, 0.5, 4, 2, 2),))
+    monkeypatch.setattr(command, "quick", lambda budgets: [Cell(1.0, 0.5, 4, 2, 2)])
     monkeypatch.setattr(play, "_own", list)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert command.main(True, True, "own_landscapes:several", own / "out") == 0

@@ -49,7 +49,7 @@ SURFACE = {
     "pairs review": "--kind --rows --by --workspace --json",
     "bench": "",
     "bench sandbox": "--json",
-    "bench decisions": "--quick --json --landscapes --output",
+    "bench decisions": "--quick --probes --json --landscapes --output",
     "bench faults": "--quick --minutes --kind --case --json --output",
     "bench soak": "--quick --json",
 }

@@ -1,7 +1,7 @@
 """The rivals: each is one entry here. What they are and where they come from is in their docstrings."""
 
 from bench.decisions.night import Policy
-from bench.decisions.rivals.gaussian_process import GaussianTopTwo
+from bench.decisions.rivals.gaussian_process import GaussianConfirmed, GaussianTopTwo
 from bench.decisions.rivals.greedy import GreedyFresh, GreedyStale, MadConfidence
 from bench.decisions.rivals.paired import MeanOfThree, Race, SequentialTest
 from bench.decisions.rivals.sampling import Asha, Oracle, RandomSearch
@@ -17,6 +17,7 @@ RIVALS: tuple[Policy, ...] = (
     Tpe(),
     TpeConfirmed(),
     GaussianTopTwo(),
+    GaussianConfirmed(),
     Asha(),
     RandomSearch(),
     Oracle(),

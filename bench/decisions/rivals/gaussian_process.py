@@ -5,6 +5,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bench.decisions.night import Array, Night
 from bench.decisions.rivals.coordinates import Coordinates, Point
+from bench.decisions.rivals.finalists import confirm_best
 
 CANDIDATES = 80
 FIRST = 16
@@ -25,64 +26,72 @@ class GaussianTopTwo:
     name = "gp"
 
     def play(self, night: Night) -> None:
-        random, coordinates = night.random(self.name), Coordinates(night)
-        points: list[Point] = []
-        raw: list[float] = []
-        values: list[float] = []
-        setting = (SCALES[2], NOISES[2])
-        for seed in range(int(night.budget)):
-            if seed < FIRST:
-                point = coordinates.start if seed == 0 else coordinates.nearby(random, coordinates.start)
-            else:
-                if (seed - FIRST) % REFIT == 0:
-                    setting = _fitted(coordinates.features(points), numpy.array(values))
-                point = self._choose(coordinates, random, points, values, setting)
-            recipe = coordinates.recipe(point)
-            scores = None if recipe is None else night.measure(recipe, seed)
-            points.append(point)
-            raw.append(min(raw, default=0.0) if scores is None else float(scores.mean()))
-            values = _winsorised(raw)
-        self._keep(night, coordinates, points, values, setting)
+        ranked, means, start = search(night, self.name, int(night.budget))
+        recipe = Coordinates(night).recipe(ranked[0])
+        if ranked[0] != Coordinates(night).start and recipe is not None:
+            night.keep(recipe, float(means[0] - start))
 
-    def _choose(
-        self,
-        coordinates: Coordinates,
-        random: numpy.random.Generator,
-        points: list[Point],
-        values: list[float],
-        setting: tuple[float, float],
-    ) -> Point:
-        """The best of one draw of the posterior, or, half of the time, the best of another that disagrees."""
-        known = list(dict.fromkeys(points))
-        model = _Model(coordinates.features(points), numpy.array(values), setting)
-        mean = model.mean(coordinates.features(known))
-        leaders = [known[place] for place in numpy.argsort(mean)[::-1][:8]]
-        around = [leaders[int(random.integers(len(leaders)))] for _ in range(CANDIDATES - len(leaders))]
-        options = list(dict.fromkeys(leaders + [coordinates.nearby(random, point, 2, False) for point in around]))
-        mean, cover = model.joint(coordinates.features(options))
-        root = numpy.linalg.cholesky(cover + 1e-8 * numpy.eye(len(options)))
-        draws = mean[:, None] + root @ random.standard_normal((len(options), 20))
-        winners = draws.argmax(axis=0)
-        others = winners[winners != winners[0]]
-        chosen: Point = options[int(others[0] if random.random() < 0.5 and len(others) else winners[0])]
-        return chosen
 
-    def _keep(
-        self,
-        night: Night,
-        coordinates: Coordinates,
-        points: list[Point],
-        raw: list[float],
-        setting: tuple[float, float],
-    ) -> None:
-        known = list(dict.fromkeys(points))
-        model = _Model(coordinates.features(points), numpy.array(_winsorised(raw)), setting)
-        mean = model.mean(coordinates.features(known))
-        best = known[int(mean.argmax())]
-        recipe = coordinates.recipe(best)
-        if best != coordinates.start and recipe is not None:
-            start = numpy.mean([value for point, value in zip(points, raw, strict=True) if point == coordinates.start])
-            night.keep(recipe, float(mean.max() - start))
+class GaussianConfirmed:
+    """The same for seven tenths of the night; then the five best by their posterior means are confirmed as
+    `TpeConfirmed` does."""
+
+    name = "gp_confirmed"
+    share, finalists, error = 0.7, 5, 0.05
+
+    def play(self, night: Night) -> None:
+        ranked, _, _ = search(night, self.name, int(self.share * night.budget))
+        confirm_best(night, ranked, self.finalists, self.error)
+
+
+def search(night: Night, name: str, budget: int) -> tuple[list[Point], list[float], float]:
+    """The measured points, the best first, their posterior means, and the mean of the start's own runs."""
+    random, coordinates = night.random(name), Coordinates(night)
+    points: list[Point] = []
+    raw: list[float] = []
+    values: list[float] = []
+    setting = (SCALES[2], NOISES[2])
+    first = min(FIRST, budget // 2)
+    for seed in range(budget):
+        if seed < first:
+            point = coordinates.start if seed == 0 else coordinates.nearby(random, coordinates.start)
+        else:
+            if (seed - first) % REFIT == 0:
+                setting = _fitted(coordinates.features(points), numpy.array(values))
+            point = _choose(coordinates, random, points, values, setting)
+        recipe = coordinates.recipe(point)
+        scores = None if recipe is None else night.measure(recipe, seed)
+        points.append(point)
+        raw.append(min(raw, default=0.0) if scores is None else float(scores.mean()))
+        values = _winsorised(raw)
+    known = list(dict.fromkeys(points))
+    mean = _Model(coordinates.features(points), numpy.array(values), setting).mean(coordinates.features(known))
+    order = [int(place) for place in numpy.argsort(-mean)]
+    start = numpy.mean([value for point, value in zip(points, values, strict=True) if point == coordinates.start])
+    return [known[place] for place in order], [float(mean[place]) for place in order], float(start)
+
+
+def _choose(
+    coordinates: Coordinates,
+    random: numpy.random.Generator,
+    points: list[Point],
+    values: list[float],
+    setting: tuple[float, float],
+) -> Point:
+    """The best of one draw of the posterior, or, half of the time, the best of another that disagrees."""
+    known = list(dict.fromkeys(points))
+    model = _Model(coordinates.features(points), numpy.array(values), setting)
+    mean = model.mean(coordinates.features(known))
+    leaders = [known[place] for place in numpy.argsort(mean)[::-1][:8]]
+    around = [leaders[int(random.integers(len(leaders)))] for _ in range(CANDIDATES - len(leaders))]
+    options = list(dict.fromkeys(leaders + [coordinates.nearby(random, point, 2, False) for point in around]))
+    mean, cover = model.joint(coordinates.features(options))
+    root = numpy.linalg.cholesky(cover + 1e-8 * numpy.eye(len(options)))
+    draws = mean[:, None] + root @ random.standard_normal((len(options), 20))
+    winners = draws.argmax(axis=0)
+    others = winners[winners != winners[0]]
+    chosen: Point = options[int(others[0] if random.random() < 0.5 and len(others) else winners[0])]
+    return chosen
 
 
 def _winsorised(values: list[float]) -> list[float]:

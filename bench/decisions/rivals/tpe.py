@@ -1,13 +1,10 @@
 """Optuna's tree-structured Parzen estimator over the whole space, with and without a confirmation."""
 
-from itertools import count
-
 import optuna
-from scipy.stats import t as student
 
-from bench.decisions.night import Array, Night
+from bench.decisions.night import Night
 from bench.decisions.rivals.coordinates import Coordinates, Point
-from bench.decisions.rivals.walk import Paired, scored
+from bench.decisions.rivals.finalists import confirm_best
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -39,30 +36,8 @@ class TpeConfirmed:
     share, finalists, error = 0.7, 5, 0.05
 
     def play(self, night: Night) -> None:
-        coordinates = Coordinates(night)
         seen = search(night, self.name, self.share * night.budget)
-        best = [point for point in dict.fromkeys(point for _, point in seen) if point != coordinates.start]
-        runs: dict[Point, list[Array]] = {point: [] for point in best[: self.finalists]}
-        baseline: list[Array] = []
-        for seed in count(10**6):
-            if night.left < 1 + len(runs) or not runs:
-                break
-            baseline.append(scored(night, night.start, seed))
-            for point, measured in runs.items():
-                measured.append(scored(night, coordinates.recipe(point) or night.start, seed))
-        self._keep(night, coordinates, runs, baseline)
-
-    def _keep(
-        self, night: Night, coordinates: Coordinates, runs: dict[Point, list[Array]], baseline: list[Array]
-    ) -> None:
-        if len(baseline) < 2:
-            return
-        bound = student.ppf(1 - self.error, len(baseline) - 1)
-        tested = {point: Paired.of(measured, baseline) for point, measured in runs.items()}
-        good = [(p.mean, point) for point, p in tested.items() if p.t > bound and p.guards_hold(night.margin)]
-        if good:
-            gain, point = max(good)
-            night.keep(coordinates.recipe(point) or night.start, gain)
+        confirm_best(night, [point for _, point in seen], self.finalists, self.error)
 
 
 def search(night: Night, name: str, budget: float) -> list[tuple[float, Point]]:

@@ -1,0 +1,344 @@
+"""What the readings of a night say of every knob: a model of the score as a sum of what each knob does.
+
+A Gaussian process (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, ch. 2) per knob, knobs adding up
+(Duvenaud, Nickisch & Rasmussen 2011), one level per training seed, and noise. A recipe that moves several knobs thereby
+says something of each of them. Three things are learnt beside the effects:
+
+- how large a knob's effects are, nothing at all included (a spike and a slab over a grid; Mitchell & Beauchamp 1988),
+  knob after knob while the others stay at their mean (mean field; Bishop 2006, ch. 10);
+- how noisy readings are, and how many times noisier where a knob was moved to one side, or to one name;
+- how fast scores fall with the distance from the start: most changes of a sensible recipe make it worse.
+
+It says where to look, which changes to confirm together, and what each of them is worth. A confirmation alone decides.
+Everything is a function of its arguments.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.special import ndtr
+
+Table = NDArray[numpy.float64]
+Place = float | str
+"""Where a knob's value is: a place on its ladder, or a name."""
+Places = Mapping[str, Place]
+"""A recipe: the place of each knob that is searched."""
+
+COLLAPSED = 3.0
+"""Points below the start from which on a reading says only that the recipe is bad."""
+SLACK = 0.5
+"""Standard deviation of what a collapsed reading says, per point that it lies further down."""
+MOST_SLACK = 2.0
+LEVEL = 3.0
+"""Standard deviation of the level of the scores."""
+JITTER = 1e-9
+SWEEPS = 3
+"""Rounds over all that is learnt; each begins with what the one before found."""
+FEWEST_NOISY = 2
+"""Readings on a side of a knob before it can be called noisier."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A knob that is searched: its ``start``, and the places within reach. ``reach``: of an ordered knob, the furthest
+    distance of these from the start."""
+
+    knob: str
+    start: Place
+    options: tuple[Place, ...]
+
+    @property
+    def ordered(self) -> bool:
+        return not isinstance(self.start, str)
+
+    @property
+    def reach(self) -> float:
+        return max((abs(float(place) - float(self.start)) for place in self.options), default=1.0) or 1.0
+
+    def side(self, place: Place) -> Place | None:
+        """What is noisy together: all places above the start, all below it, or one name; None at the start."""
+        if place == self.start:
+            return None
+        return place if isinstance(place, str) else math.copysign(1.0, place - float(self.start))
+
+    def distance(self, places: Sequence[Place]) -> Table:
+        """From the start, in units of the reach for an ordered knob; 1 for any other name."""
+        if self.ordered:
+            return (numpy.array(places, dtype=float) - float(self.start)) / self.reach
+        return numpy.array([float(place != self.start) for place in places])
+
+
+@dataclass(frozen=True)
+class Priors:
+    """What is assumed before a reading, in points.
+
+    ``effects``: standard deviations of a knob's effects, and ``chances`` how likely each is; ``length``: over which
+    distance an ordered knob's effects change, in units of its reach; ``fall``, ``names_fall``: mean and standard
+    deviation of what an ordered knob loses at its reach, and of what any other name loses; ``noise``, ``seed``:
+    standard deviations of a reading and of a seed's level, which count for ``worth`` readings; ``noisier``: how many
+    times noisier a side may be, as a variance, and ``noisier_chances`` how likely each is.
+    """
+
+    effects: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
+    chances: tuple[float, ...] = (0.35, 0.15, 0.2, 0.2, 0.1)
+    length: float = 0.5
+    fall: tuple[float, float] = (0.7, 0.5)
+    names_fall: tuple[float, float] = (0.12, 0.15)
+    noise: float = 0.27
+    seed: float = 0.3
+    worth: float = 4.0
+    noisier: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0)
+    noisier_chances: tuple[float, ...] = (0.85, 0.07, 0.05, 0.03)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A reading: the recipe, its training seed, and a figure per column, in points."""
+
+    places: Places
+    seed: int
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What moving one knob is worth, for each (knob, place) of ``moves``: mean [columns, moves], and covariance
+    [moves, moves], the same for all columns. ``chance`` [moves]: that it is worth more than nothing in the first
+    column, with mean ``likely`` and variance ``spread``, over all sizes that the knob's effects may have."""
+
+    moves: tuple[tuple[str, Place], ...]
+    mean: Table
+    covariance: Table
+    chance: Table
+    likely: Table
+    spread: Table
+
+
+class KnobModel:
+    """The model after some readings. ``columns`` of one model share scales and noise, so their figures should be alike
+    (the deviations of each category from the mean, say)."""
+
+    def __init__(self, axes: Sequence[Axis], observed: Sequence[Observed], priors: Priors | None = None) -> None:
+        self.axes, self.observed, self.priors = tuple(axes), tuple(observed), priors or Priors()
+        self._learn()
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a reading around its recipe and its seed, where nothing makes it noisier."""
+        return math.sqrt(self._noise)
+
+    def noisier(self, places: Places) -> float:
+        """How many times the variance of the start's readings a recipe's have."""
+        sides = [(axis.knob, axis.side(places[axis.knob])) for axis in self.axes]
+        return math.prod(self._noisier.get(side, 1.0) for side in sides)
+
+    def effects(self, base: Places) -> Effects:
+        """Of moving each knob of this recipe to each of its other places."""
+        moves, own, parts, falls = self._moves(base)
+        across = numpy.vstack([size * rows for size, (rows, _) in zip(self._sizes, own, strict=True)])
+        across += (falls * self._fall_variance) @ self._falls.T
+        prior = numpy.zeros((len(moves), len(moves)))
+        begin = 0
+        for size, (_, among) in zip(self._sizes, own, strict=True):
+            end = begin + len(among)
+            prior[begin:end, begin:end] = size * among
+            begin = end
+        prior += (falls * self._fall_variance) @ falls.T
+        white = solve_triangular(self._root, across.T, lower=True, check_finite=False)
+        mean = (across @ self._weights + (falls @ self._fall_mean)[:, None]).T
+        return Effects(tuple(moves), mean, prior - white.T @ white, *self._chances(own, parts, falls))
+
+    # what is learnt
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Place]]:
+        return {axis.knob: [one.places[axis.knob] for one in self.observed] for axis in self.axes}
+
+    def _learn(self) -> None:
+        priors, number = self.priors, len(self.observed)
+        values = numpy.array([one.values for one in self.observed])
+        level = numpy.median(values, axis=0)
+        short = numpy.maximum(0.0, level - COLLAPSED - values)
+        # a collapsed reading counts as bad, not as exactly how bad
+        values = numpy.where(short > 0, level - COLLAPSED - 0.5 * numpy.log1p(short), values)
+        slack = numpy.where(short > 0, numpy.minimum(SLACK * (0.5 + short), MOST_SLACK), 0.0).max(axis=1) ** 2
+        self._kernels = [self._kernel(axis, self._columns[axis.knob]) for axis in self.axes]
+        self._falls = sum((self._fall(axis, self._columns[axis.knob]) for axis in self.axes), numpy.zeros((number, 2)))
+        self._fall_mean = -numpy.array([priors.fall[0], priors.names_fall[0]])
+        self._fall_variance = numpy.array([priors.fall[1], priors.names_fall[1]]) ** 2
+        self._values = values - level - (self._falls @ self._fall_mean)[:, None]
+        seeds = numpy.array([one.seed for one in self.observed])
+        self._same_seed = (seeds[:, None] == seeds).astype(float)
+        self._sides = self._noisy_sides()
+        self._noisier = dict.fromkeys(self._sides, 1.0)
+        self._squares = numpy.array(priors.effects) ** 2
+        self._sizes = numpy.full(len(self.axes), float(self._squares @ numpy.array(priors.chances)))
+        self._likely_sizes = [numpy.array(priors.chances)] * len(self.axes)
+        self._noise, self._seed, self._slack = priors.noise**2, priors.seed**2, slack
+        for _ in range(SWEEPS):
+            self._learn_sizes()
+            self._learn_noise()
+        covariance = self._covariance()
+        self._root = numpy.linalg.cholesky(covariance)
+        self._weights = cho_solve((self._root, True), self._values, check_finite=False)
+
+    def _covariance(self) -> Table:
+        total: Table = LEVEL**2 + self._seed * self._same_seed + (self._falls * self._fall_variance) @ self._falls.T
+        for size, (table, _, _) in zip(self._sizes, self._kernels, strict=True):
+            total += size * table
+        total[numpy.diag_indices(len(total))] += self._own_noise() + JITTER
+        return total
+
+    def _own_noise(self) -> Table:
+        factor = numpy.ones(len(self.observed))
+        for side, rows in self._sides.items():
+            factor[rows] *= self._noisier[side]
+        return self._noise * factor + self._slack
+
+    def _learn_sizes(self) -> None:
+        """Of one knob after the other, while the rest stays: the covariance changes by few values of the knob only, so
+        each size costs a table of these (the matrix determinant lemma)."""
+        total = self._covariance()
+        chances = numpy.log(numpy.array(self.priors.chances))
+        columns = self._values.shape[1]
+        for number, (table, root, rows) in enumerate(self._kernels):
+            rest = total - self._sizes[number] * table
+            lower = numpy.linalg.cholesky(rest)
+            white = solve_triangular(lower, numpy.hstack([rows @ root, self._values]), lower=True, check_finite=False)
+            basis, data = white[:, : root.shape[1]], white[:, root.shape[1] :]
+            inner, cross = basis.T @ basis, basis.T @ data
+            eigen, vectors = numpy.linalg.eigh(inner)
+            eigen, turned = numpy.maximum(eigen, 0.0), ((vectors.T @ cross) ** 2).sum(axis=1)
+            scaled = self._squares[:, None]
+            gain = 0.5 * (scaled * turned / (1 + scaled * eigen)).sum(axis=1)
+            cost = 0.5 * columns * numpy.log1p(scaled * eigen).sum(axis=1)
+            likely = gain - cost + chances
+            weights = numpy.exp(likely - likely.max())
+            self._likely_sizes[number] = weights / weights.sum()
+            self._sizes[number] = float(self._likely_sizes[number] @ self._squares)
+            total = rest + self._sizes[number] * table
+
+    def _learn_noise(self) -> None:
+        """Of readings, of seeds and of noisy sides, from what the effects leave over (variational EM; Bishop 2006,
+        10.3)."""
+        priors, covariance = self.priors, self._covariance()
+        inverse = numpy.linalg.inv(covariance)
+        weights, own = inverse @ self._values, self._own_noise()
+        columns = self._values.shape[1]
+        left = (own[:, None] * weights) ** 2
+        squares = left.mean(axis=1) + numpy.maximum(own - own**2 * numpy.diag(inverse), 0.0)
+        seed_left = ((self._seed * self._same_seed @ weights) ** 2).mean(axis=1)
+        seed_spread = self._seed - self._seed**2 * numpy.einsum(
+            "ij,jk,ki->i", self._same_seed, inverse, self._same_seed
+        )
+        per_seed = 1 / self._same_seed.sum(axis=1)
+        seeds = per_seed.sum()
+        self._seed = float(
+            (priors.worth * priors.seed**2 + per_seed @ (seed_left + numpy.maximum(seed_spread, 0.0)))
+            / (priors.worth + seeds)
+        )
+        options = numpy.array(priors.noisier)
+        for side, rows in self._sides.items():
+            others = (own - self._slack)[rows] / self._noisier[side]
+            scaled = squares[rows] / numpy.maximum(others, JITTER)
+            likely = numpy.log(priors.noisier_chances) - 0.5 * columns * (
+                len(rows) * numpy.log(options) + scaled.sum() / options
+            )
+            chances = numpy.exp(likely - likely.max())
+            found = float(1 / (chances / chances.sum() @ (1 / options)))
+            own[rows] = self._slack[rows] + others * found
+            self._noisier[side] = found
+        factor = (own - self._slack) / self._noise
+        clear = self._slack == 0
+        total = float((squares[clear] / factor[clear]).sum())
+        self._noise = (priors.worth * priors.noise**2 + total) / (priors.worth + clear.sum())
+
+    def _noisy_sides(self) -> dict[tuple[str, Place | None], NDArray[numpy.intp]]:
+        found: dict[tuple[str, Place | None], list[int]] = {}
+        for axis in self.axes:
+            for row, place in enumerate(self._columns[axis.knob]):
+                if (side := axis.side(place)) is not None:
+                    found.setdefault((axis.knob, side), []).append(row)
+        return {side: numpy.array(rows) for side, rows in found.items() if len(rows) >= FEWEST_NOISY}
+
+    # kernels
+
+    def _kernel(self, axis: Axis, places: Sequence[Place]) -> tuple[Table, Table, Table]:
+        """The covariance of readings by this knob at size 1; and a root of that of its distinct places, with which
+        reading has which."""
+        distinct = list(dict.fromkeys(places))
+        rows = numpy.array([[float(place == one) for one in distinct] for place in places])
+        among = self._alike(axis, distinct, distinct)
+        values, vectors = numpy.linalg.eigh(among)
+        root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
+        return rows @ among @ rows.T, root, rows
+
+    def _alike(self, axis: Axis, ours: Sequence[Place], theirs: Sequence[Place]) -> Table:
+        if not axis.ordered:
+            return numpy.array([[float(one == other) for other in theirs] for one in ours])
+        gaps = numpy.subtract.outer(axis.distance(ours), axis.distance(theirs)) / self.priors.length
+        found: Table = numpy.exp(-0.5 * gaps * gaps)
+        return found
+
+    @staticmethod
+    def _fall(axis: Axis, places: Sequence[Place]) -> Table:
+        """[places, 2] By how much the fall with distance applies: of ordered knobs, and of names."""
+        away = axis.distance(places)
+        nothing = numpy.zeros(len(away))
+        return numpy.stack([away**2, nothing] if axis.ordered else [nothing, away], axis=1)
+
+    def _moves(self, base: Places) -> tuple[list[tuple[str, Place]], list[tuple[Table, Table]], list[slice], Table]:
+        """The moves from this recipe; per knob, at size 1, their covariance with the readings and among themselves; the
+        part of each knob; and how the fall applies."""
+        moves: list[tuple[str, Place]] = []
+        own, parts, falls = [], [], []
+        for axis in self.axes:
+            here = base[axis.knob]
+            others = [place for place in axis.options if place != here]
+            places = [*others, here]
+            rows = self._alike(axis, places, self._columns[axis.knob])
+            among = self._alike(axis, places, places)
+            own.append((rows[:-1] - rows[-1], among[:-1, :-1] - among[:-1, -1:] - among[-1:, :-1] + among[-1, -1]))
+            fall = self._fall(axis, places)
+            falls.append(fall[:-1] - fall[-1])
+            parts.append(slice(len(moves), len(moves) + len(others)))
+            moves += [(axis.knob, place) for place in others]
+        return moves, own, parts, numpy.vstack(falls)
+
+    def _chances(
+        self, own: Sequence[tuple[Table, Table]], parts: Sequence[slice], falls: Table
+    ) -> tuple[Table, Table, Table]:
+        """Per move, over the sizes of its knob: the chance of more than nothing, mean and variance."""
+        total = self._root @ self._root.T
+        size = parts[-1].stop if parts else 0
+        chance, likely, square = numpy.zeros(size), numpy.zeros(size), numpy.zeros(size)
+        shared = falls * self._fall_variance
+        for number, ((rows, among), part) in enumerate(zip(own, parts, strict=True)):
+            if part.start == part.stop:
+                continue
+            rest = total - self._sizes[number] * self._kernels[number][0]
+            fall, mine = falls[part], shared[part]
+            for squared, weight in zip(self._squares, self._likely_sizes[number], strict=True):
+                if weight < 0.01:
+                    continue
+                lower = numpy.linalg.cholesky(rest + squared * self._kernels[number][0])
+                across = squared * rows + mine @ self._falls.T
+                white = solve_triangular(
+                    lower, numpy.hstack([across.T, self._values[:, :1]]), lower=True, check_finite=False
+                )
+                basis, data = white[:, :-1], white[:, -1]
+                mean = basis.T @ data + fall @ self._fall_mean
+                variance = squared * numpy.diag(among) + (mine * fall).sum(axis=1) - (basis**2).sum(axis=0)
+                variance = numpy.maximum(variance, JITTER)
+                if squared == 0:  # a knob that does nothing gains nothing
+                    mean = numpy.minimum(mean, 0.0)
+                else:
+                    chance[part] += weight * ndtr(mean / numpy.sqrt(variance))
+                likely[part] += weight * mean
+                square[part] += weight * (variance + mean**2)
+        return chance, likely, numpy.maximum(square - likely**2, JITTER)

@@ -1,0 +1,131 @@
+"""How the probes that are left are best spent: how many on looking for changes, how many pairs on confirming a stack.
+Pure functions.
+
+The gain that a night can expect is what the best stack is expected to be worth after so many more readings, times the
+chance that its confirmation then passes (the power of its last look). More readings make a better stack and leave
+fewer pairs. What they add to the best stack is told by draws of the effects: after w more readings of noise s, the
+expectation of a move's effect, of variance v now, will have moved by a share v / (v + 4 s^2 / w) of that variance, if
+the move is in about half of the recipes (the two-level factorial of Box, Hunter & Hunter 2005, ch. 5).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy
+from scipy.special import ndtr, stdtrit
+
+from agent.policy.alpha_spending import levels
+from agent.policy.knob_model import Effects
+from agent.policy.stack import Stack
+
+DRAWS = 200
+FIRST_LOOK = 2
+PAIR_COST = 0.002
+"""Share of the gain that a pair must add: what is left after a confirmation is worth something."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations of a reading: of the target, and of a guard's deviation from it. ``target_freedom``,
+    ``guard_freedom``: degrees of freedom that a confirmation takes from them."""
+
+    target: float
+    guard: float
+    target_freedom: float
+    guard_freedom: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``look``: probes to spend on looking first; ``pairs``: those of the confirmation after it; ``expected``: what the
+    stack is worth then; ``power``: the chance that it passes."""
+
+    look: int
+    pairs: int
+    expected: float
+    power: float
+
+    @property
+    def gain(self) -> float:
+        return self.expected * self.power
+
+
+def power(
+    expected: float,
+    variance: float,
+    pairs: int,
+    errors: tuple[float, float],
+    noise: Noise,
+    noisier: float = 1.0,
+    guards: Mapping[str, tuple[float, float]] | None = None,
+    margins: Mapping[str, float] | None = None,
+) -> float:
+    """The chance that the last look of so many pairs passes, of the target and of the guard that is least likely to.
+    ``errors``: that of the target and that of a guard; ``guards``: mean and variance of their expected changes."""
+    if pairs < FIRST_LOOK or expected <= 0:
+        return 0.0
+    own, theirs = (levels(round(error, 12), pairs, FIRST_LOOK)[-1] for error in errors)
+    each = (1 + noisier) * noise.target**2
+    needed = stdtrit(max(pairs - 1 + noise.target_freedom, 1.0), 1 - own) * math.sqrt(each / pairs)
+    passes = float(ndtr((expected - needed) / math.sqrt(variance + each / pairs)))
+    each += (1 + noisier) * noise.guard**2
+    for name, (mean, spread) in (guards or {}).items():
+        error = combined_error(each / pairs, spread)
+        needed = stdtrit(max(pairs - 1 + noise.guard_freedom, 1.0), 1 - theirs) * error
+        room = mean + (margins or {})[name] - needed
+        passes = min(passes, float(ndtr(room / math.sqrt(spread + each / pairs))))
+    return passes
+
+
+EXPECTATION_DOUBT = 1.5
+"""How many times larger than stated the standard error of what waves let expect of a guard is taken to be."""
+
+
+def combined_error(variance: float, expected: float) -> float:
+    """The standard error of a guard's change by its confirmation and by what waves let expect, together."""
+    prior = EXPECTATION_DOUBT**2 * expected
+    return math.sqrt(variance * prior / (variance + prior)) if prior > 0 else math.sqrt(variance)
+
+
+def plan(
+    effects: Effects,
+    stack: Stack | None,
+    left: int,
+    wave: int,
+    fewest_pairs: int,
+    most_pairs: int,
+    chance: float,
+    errors: tuple[float, float],
+    noise: Noise,
+    margins: Mapping[str, float],
+    random: numpy.random.Generator,
+) -> Plan:
+    """The best plan for the ``left`` probes, looking in waves of so many. ``chance``: that a member of a stack must
+    have to be worth more than nothing."""
+    values, vectors = numpy.linalg.eigh(effects.covariance)
+    draws = random.standard_normal((DRAWS, len(values))) @ (vectors * numpy.sqrt(numpy.maximum(values, 0.0))).T
+    own = numpy.maximum(numpy.diag(effects.covariance), 1e-9)
+    knobs = [knob for knob, _ in effects.moves]
+    parts = [[at for at, knob in enumerate(knobs) if knob == one] for one in dict.fromkeys(knobs)]
+    best = Plan(0, 0, 0.0, 0.0)
+    variance = stack.variance if stack else 0.0
+    for look in range(0, max(1, left - 2 * fewest_pairs + 1), wave):
+        if look == 0:
+            expected, spread = (stack.expected, variance) if stack else (0.0, 0.0)
+        else:
+            share = own / (own + 4 * noise.target**2 / look)
+            means = effects.mean[0] + numpy.sqrt(share) * draws
+            rest = numpy.sqrt(numpy.maximum(own * (1 - share), 1e-9))
+            means = numpy.where(ndtr(means / rest) >= chance, means, 0.0)
+            expected = float(sum(numpy.maximum(means[:, part].max(axis=1), 0.0).mean() for part in parts))
+            spread = variance / 2
+        shift = expected - (stack.expected if stack else 0.0)
+        guards = {name: (mean + shift, own) for name, (mean, own) in (stack.guards if stack else {}).items()}
+        noisier = stack.noisier if stack else 1.0
+        for pairs in range(fewest_pairs, min(most_pairs, (left - look) // 2) + 1):
+            passes = power(expected, spread, pairs, errors, noise, noisier, guards, margins)
+            found = Plan(look, pairs, expected, passes)
+            if found.gain * (1 - PAIR_COST * pairs) > best.gain * (1 - PAIR_COST * best.pairs):
+                best = found
+    return best

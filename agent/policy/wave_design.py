@@ -1,0 +1,118 @@
+"""Which recipes a wave measures: around the incumbent, several knobs moved at once, so that one reading says something
+of each of them (Box, Hunter & Hunter 2005, Statistics for Experimenters, ch. 5 and 6). Pure functions.
+
+The first wave is spread: every knob is moved in three quarters of its recipes, to near places on both sides about as
+often. Later waves are drawn: each recipe takes, knob by knob, the best of one draw of what the moves may be worth
+(Thompson 1933), and leaves out some of them, so that the effects of the rest can be told apart.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy
+
+from agent.policy.knob_model import Axis, Effects, Place, Places
+
+MOVED = 0.75
+"""Share of a first wave's recipes that move a knob."""
+NEAR = 0.5
+"""Share of its reach that an ordered knob moves in a first wave at most."""
+LEFT_OUT = 0.3
+"""Chance that a drawn recipe leaves a move out."""
+TRIES = 6
+"""Draws per recipe that is wanted: some are illegal, or were drawn before."""
+Usable = Callable[[Places], bool]
+"""Whether a probe may run a recipe."""
+
+
+def spread_wave(
+    axes: Sequence[Axis], size: int, base: Places, usable: Usable, random: numpy.random.Generator
+) -> list[Places]:
+    """At most ``size`` recipes of a first wave."""
+    rows: list[dict[str, Place]] = [dict(base) for _ in range(size)]
+    for axis in axes:
+        near = _near(axis, base[axis.knob])
+        if not near:
+            continue
+        order = [near[place] for place in random.permutation(len(near))]
+        moved = random.permutation(size)[: max(1, round(size * MOVED))]
+        for turn, row in enumerate(moved):
+            rows[row][axis.knob] = order[turn % len(order)]
+    return _distinct([_allowed(row, base, usable, random) for row in rows], base)
+
+
+def drawn_wave(
+    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator
+) -> list[Places]:
+    """At most ``size`` recipes, each by a draw of its own."""
+    values, vectors = numpy.linalg.eigh(effects.covariance)
+    root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
+    found: list[Places] = []
+    for _ in range(TRIES * size):
+        if len(found) == size:
+            break
+        worth = effects.mean[0] + root @ random.standard_normal(len(values))
+        best: dict[str, tuple[float, Place]] = {}
+        for (knob, place), own in zip(effects.moves, worth, strict=True):
+            if own > best.get(knob, (0.0, place))[0]:
+                best[knob] = (float(own), place)
+        row = {**base, **{knob: place for knob, (_, place) in best.items() if random.random() >= LEFT_OUT}}
+        found = _distinct([*found, _allowed(row, base, usable, random)], base)
+    return found
+
+
+def _near(axis: Axis, here: Place) -> list[Place]:
+    others = [place for place in axis.options if place != here]
+    if isinstance(here, str):
+        return others
+    within = [place for place in others if abs(float(place) - here) <= NEAR * axis.reach]
+    return within or sorted(others, key=lambda place: abs(float(place) - here))[:2]
+
+
+def _allowed(row: dict[str, Place], base: Places, usable: Usable, random: numpy.random.Generator) -> Places:
+    """The row with as many moves taken back, in a random order, as a probe needs to run it."""
+    moved = [knob for knob, place in row.items() if place != base[knob]]
+    for place in random.permutation(len(moved)):
+        if usable(row):
+            break
+        row[moved[place]] = base[moved[place]]
+    return row
+
+
+def _distinct(rows: Sequence[Places], base: Places) -> list[Places]:
+    found: list[Places] = []
+    for row in rows:
+        if row not in found and row != base:
+            found.append(row)
+    return found
+
+
+@dataclass(frozen=True)
+class Crashes:
+    """What crashes taught: recipes that ``ran`` and recipes that ``crashed`` for good."""
+
+    axes: tuple[Axis, ...]
+    ran: tuple[Places, ...]
+    crashed: tuple[Places, ...]
+
+    def suspected(self, places: Places) -> bool:
+        """Whether a recipe takes all the moves that may have made another one crash, or all but one where there are
+        several."""
+        for one in self.crashed:
+            suspects = [axis for axis in self.axes if not self._cleared(axis, one[axis.knob])]
+            shared = sum(self._as_far(axis, places[axis.knob], one[axis.knob]) for axis in suspects)
+            if suspects and shared >= max(1, len(suspects) - 1):
+                return True
+        return False
+
+    def _cleared(self, axis: Axis, place: Place) -> bool:
+        """Whether this place, or one further out on the same side, ran."""
+        return place == axis.start or any(self._as_far(axis, one[axis.knob], place) for one in self.ran)
+
+    @staticmethod
+    def _as_far(axis: Axis, place: Place, limit: Place) -> bool:
+        """Whether a place is as far from the start as another, or further, on the same side."""
+        if isinstance(place, str) or isinstance(limit, str) or isinstance(axis.start, str):
+            return place == limit
+        away, bound = place - axis.start, limit - axis.start
+        return away * bound > 0 and abs(away) >= abs(bound)
