@@ -7,4 +7,11 @@ session_statistics.py   what earlier decisions teach: noise, how large effects a
 effect_model.py         what survey and comparisons together say of a move: where to look and whom to confirm
 predictive_power.py     the chance that a candidate will be kept in the end
 retraction.py           what is tested at the end, and what is retracted
+
+For nights of waves and stacks, which the benchmark plays and a session does not yet:
+
+knob_model.py           what readings of recipes that move several knobs say of each knob
+wave_design.py          which recipes a wave measures
+stack.py                which changes are confirmed together
+night_plan.py           how many probes go to looking, and how many to confirming
 """

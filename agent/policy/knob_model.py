@@ -37,7 +37,7 @@ MOST_SLACK = 2.0
 LEVEL = 3.0
 """Standard deviation of the level of the scores."""
 JITTER = 1e-9
-SWEEPS = 3
+SWEEPS = 5
 """Rounds over all that is learnt; each begins with what the one before found."""
 FEWEST_NOISY = 2
 """Readings on a side of a knob before it can be called noisier."""
@@ -92,8 +92,8 @@ class Priors:
     noise: float = 0.27
     seed: float = 0.3
     worth: float = 4.0
-    noisier: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0)
-    noisier_chances: tuple[float, ...] = (0.85, 0.07, 0.05, 0.03)
+    noisier: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0, 256.0)
+    noisier_chances: tuple[float, ...] = (0.85, 0.06, 0.04, 0.03, 0.02)
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,8 @@ class KnobModel:
         self._likely_sizes = [numpy.array(priors.chances)] * len(self.axes)
         self._noise, self._seed, self._slack = priors.noise**2, priors.seed**2, slack
         for _ in range(SWEEPS):
-            self._learn_sizes()
             self._learn_noise()
+            self._learn_sizes()
         covariance = self._covariance()
         self._root = numpy.linalg.cholesky(covariance)
         self._weights = cho_solve((self._root, True), self._values, check_finite=False)
@@ -198,7 +198,8 @@ class KnobModel:
         factor = numpy.ones(len(self.observed))
         for side, rows in self._sides.items():
             factor[rows] *= self._noisier[side]
-        return self._noise * factor + self._slack
+        own: Table = self._noise * factor + self._slack
+        return own
 
     def _learn_sizes(self) -> None:
         """Of one knob after the other, while the rest stays: the covariance changes by few values of the knob only, so

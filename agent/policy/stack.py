@@ -1,7 +1,7 @@
 """A stack: the changes that are confirmed together, and what the readings let expect of it. Pure functions."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -9,7 +9,7 @@ import numpy
 from agent.policy.knob_model import Effects, KnobModel, Place, Places
 from agent.policy.wave_design import Usable
 
-GUARD_SLACK = 0.5
+GUARD_SLACK = 1.0
 """Standard deviations that a guard's expected change stays above its margin."""
 
 
@@ -35,46 +35,42 @@ def best_stack(
     cumulative: Mapping[str, tuple[float, float]],
     usable: Usable,
     chance: float,
+    worth: Callable[[Stack], float] = lambda stack: stack.expected,
     most: int = 0,
 ) -> Stack | None:
-    """The stack with the largest expected gain: of every knob at most one move, that has at least this ``chance`` to be
-    worth more than nothing, while the expected guards hold. None where no move does.
+    """The stack that is worth most, found by adding one member after the other: of every knob at most one move, that
+    has at least this ``chance`` to be worth more than nothing, while the expected guards hold. None where no move does.
 
     ``deviations``: of each guard, in the order of ``margins``, from the target. ``cumulative``: per guard, (change,
-    variance) of what was kept before. ``most``: members at most; 0 for any number.
+    variance) of what was kept before. ``worth``: of a stack, its expected gain times its power, say. ``most``: members
+    at most; 0 for any number.
     """
     effects = target.effects(base)
     apart = deviations.effects(base) if deviations is not None else None
     left = [at for at in range(len(effects.moves)) if effects.likely[at] > 0 and effects.chance[at] >= chance]
-    left.sort(key=lambda at: -effects.likely[at])
-    chosen: list[int] = []
-    places = dict(base)
+
+    def stack_of(chosen: Sequence[int]) -> Stack | None:
+        """None where a probe may not run it, or a guard is not expected to hold."""
+        places = {**base, **dict(effects.moves[at] for at in chosen)}
+        guards = _guards(effects, apart, chosen, margins)
+        if not usable(places) or not _guards_hold(guards, margins, cumulative):
+            return None
+        members = tuple(effects.moves[at] for at in chosen)
+        noisier = target.noisier(places) / target.noisier(base)
+        gain = float(effects.likely[list(chosen)].sum())
+        return Stack(members, places, gain, _variance(effects, chosen), guards, noisier)
+
+    best, chosen = None, list[int]()
     while left and (not most or len(chosen) < most):
-        found = next(
-            (
-                at
-                for at in left
-                if usable({**places, effects.moves[at][0]: effects.moves[at][1]})
-                and _guards_hold(_guards(effects, apart, [*chosen, at], margins), margins, cumulative)
-            ),
-            None,
-        )
-        if found is None:
+        made = [(at, stack) for at in left if (stack := stack_of([*chosen, at])) is not None]
+        if not made:
             break
-        knob, place = effects.moves[found]
-        chosen.append(found)
-        places[knob] = place
-        left = [at for at in left if effects.moves[at][0] != knob]
-    if not chosen:
-        return None
-    return Stack(
-        tuple(effects.moves[at] for at in chosen),
-        places,
-        float(effects.likely[chosen].sum()),
-        _variance(effects, chosen),
-        _guards(effects, apart, chosen, margins),
-        target.noisier(places) / target.noisier(base),
-    )
+        at, stack = max(made, key=lambda found: worth(found[1]))
+        if best is not None and worth(stack) <= worth(best):
+            break
+        best, chosen = stack, [*chosen, at]
+        left = [other for other in left if effects.moves[other][0] != effects.moves[at][0]]
+    return best
 
 
 def _variance(effects: Effects, chosen: Sequence[int]) -> float:
@@ -85,12 +81,13 @@ def _guards(
     effects: Effects, apart: Effects | None, chosen: Sequence[int], margins: Mapping[str, float]
 ) -> dict[str, tuple[float, float]]:
     """Mean and variance of each guard's expected change: the target's, and the guard's deviation from it."""
-    gain, variance = float(effects.likely[chosen].sum()), _variance(effects, chosen)
+    gain, variance = float(effects.likely[list(chosen)].sum()), _variance(effects, chosen)
     if apart is None:
         return {}
     own = _variance(apart, chosen)
     return {
-        name: (gain + float(apart.mean[column][chosen].sum()), variance + own) for column, name in enumerate(margins)
+        name: (gain + float(apart.mean[column][list(chosen)].sum()), variance + own)
+        for column, name in enumerate(margins)
     }
 
 

@@ -82,7 +82,7 @@ def ridge(night: int) -> Planted:
     high = [Bowl(bowl.knob, bowl.gain * scale, bowl.distance, bowl.by_category) for bowl in equal]
     bowls = [*high, *plain[2:]]
     summit = START.model_copy(update={bowl.knob: bowl.best for bowl in bowls})
-    pairs = (pair_of(*high, coupling),)
+    pairs = (pair_of(high[0], high[1], coupling),)
     return Planted(family="ridge", lanes=lanes_of(*ORDERED), tables=tables_of(bowls), pairs=pairs, summit=summit)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.decisions.figures import CURVE, NO_EFFECT, POOLED, Figures
 from bench.decisions.intervals import Figure
@@ -55,7 +55,7 @@ def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
         for cell, noise in ((MAIN, ""), (TWICE, ", twice the noise")):
             if same(result.cell, cell):
                 where = f", {result.cell.budget} probes{noise}"
-                found += [Target(name + where, *rest) for name, *rest in safe(result, policy)]
+                found += [replace(target, name=target.name + where) for target in safe(result, policy)]
                 if cell is MAIN:
                     found += _won(result, policy, where)
     smooth = next((r for r in results if same(r.cell, SMOOTH)), None)
@@ -66,21 +66,24 @@ def targets(results: Sequence[Results], policy: str = OURS) -> list[Target]:
     return found
 
 
-def safe(result: Results, policy: str) -> list[tuple[str, str, Figure, bool]]:
-    """The safety figures of a policy: name, target, figure, and whether the target is met."""
+def safe(result: Results, policy: str) -> list[Target]:
+    """The safety targets of a policy."""
+    found = []
     whole, null = result.of(policy), result.of(policy, NO_EFFECT)
-    limits: list[tuple[str, str, Figure | None, float]] = [
-        ("harmful KEEP rows", f"<= {MOST_HARMFUL:.0%}", whole and whole.harmful, MOST_HARMFUL),
-        ("KEEP rows without a true gain", f"<= {MOST_NULL:.0%}", whole and whole.null, MOST_NULL),
-        ("guard violations per night", f"<= {MOST_VIOLATIONS}", whole and whole.violations, MOST_VIOLATIONS),
-        ("nights that end below their start", f"<= {MOST_WORSE:.0%}", whole and whole.ends_worse, MOST_WORSE),
-        ("null nights with a KEEP", f"<= {MOST_FALSE_NIGHTS:.0%}", null and null.any_keep, MOST_FALSE_NIGHTS),
-    ]
-    return [
-        (name, wanted, figure, not figure.n or figure.value <= most)
-        for name, wanted, figure, most in limits
-        if figure is not None
-    ]
+    if whole is not None:
+        found += [
+            _at_most("harmful KEEP rows", whole.harmful, MOST_HARMFUL, f"{MOST_HARMFUL:.0%}"),
+            _at_most("KEEP rows without a true gain", whole.null, MOST_NULL, f"{MOST_NULL:.0%}"),
+            _at_most("guard violations per night", whole.violations, MOST_VIOLATIONS, f"{MOST_VIOLATIONS}"),
+            _at_most("nights that end below their start", whole.ends_worse, MOST_WORSE, f"{MOST_WORSE:.0%}"),
+        ]
+    if null is not None:
+        found.append(_at_most("null nights with a KEEP", null.any_keep, MOST_FALSE_NIGHTS, f"{MOST_FALSE_NIGHTS:.0%}"))
+    return found
+
+
+def _at_most(name: str, figure: Figure, most: float, shown: str) -> Target:
+    return Target(name, f"<= {shown}", figure, not figure.n or figure.value <= most)
 
 
 def _won(result: Results, policy: str, where: str) -> list[Target]:
@@ -100,7 +103,7 @@ def _won(result: Results, policy: str, where: str) -> list[Target]:
 
 
 def _as_safe(result: Results, policy: str) -> bool:
-    return all(met for _, _, _, met in safe(result, policy))
+    return all(target.met for target in safe(result, policy))
 
 
 def markdown(results: Sequence[Results]) -> Iterator[str]:

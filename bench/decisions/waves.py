@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from agent.policy.alpha_spending import levels
 from agent.policy.knob_model import Axis, KnobModel, Observed, Places, Priors
-from agent.policy.night_plan import FIRST_LOOK, Noise, Plan, combined_error, plan
+from agent.policy.night_plan import EXPECTATION_DOUBT, FIRST_LOOK, Noise, Plan, combined_error, plan, power
 from agent.policy.settings import Policy
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, drawn_wave, spread_wave
@@ -25,7 +25,8 @@ from probes.result.comparison import quantile, standard_error
 from probes.result.variance_pooling import UNKNOWN, Spread
 
 DEVIATIONS = Priors(
-    effects=(0.0, 0.05, 0.1, 0.2, 0.4),
+    effects=(0.25,),
+    chances=(1.0,),
     fall=(0.0, 0.05),
     names_fall=(0.0, 0.05),
     noise=0.25,
@@ -49,8 +50,8 @@ class Waves:
     wave can follow. ``most``: members of a stack, 0 for any number."""
 
     name: str = "waves"
-    chance: float = 0.5
-    last_chance: float = 0.35
+    chance: float = 0.65
+    last_chance: float = 0.55
     wave: int = 6
     fewest_pairs: int = 4
     most_pairs: int = 20
@@ -155,8 +156,25 @@ class _Game:
             self.cumulative,
             self.usable,
             chance,
+            self.worth,
             self.rules.most,
         )
+
+    def worth(self, stack: Stack) -> float:
+        """What a confirmation of this stack with half of the probes that are left can be expected to gain; a little
+        even where it has no chance, so that stacks without one are ranked, too."""
+        pairs = min(self.rules.most_pairs, max(self.rules.fewest_pairs, int(self.night.left) // 4))
+        errors = self.error, self.rules.policy.guard_error
+        guards = {
+            name: (min(mean, mean + self.cumulative.get(name, (0.0, 0.0))[0]), variance)
+            for name, (mean, variance) in stack.guards.items()
+        }
+        passes = power(stack.expected, stack.variance, pairs, errors, self.noise, stack.noisier, guards, self.margins)
+        return stack.expected * (passes + 0.01)
+
+    @property
+    def noise(self) -> Noise:
+        return Noise(self.target.noise, self.deviations.noise, self.rules.target_freedom, self.rules.guard_freedom)
 
     @property
     def error(self) -> float:
@@ -174,7 +192,7 @@ class _Game:
             self.rules.most_pairs,
             self.rules.chance,
             (self.error, self.rules.policy.guard_error),
-            Noise(self.target.noise, self.deviations.noise, self.rules.target_freedom, self.rules.guard_freedom),
+            self.noise,
             self.margins,
             self.random,
         )
@@ -232,7 +250,7 @@ class _Game:
             error = math.sqrt(variance)
             expected, spread = stack.guards[name]
             joint = combined_error(variance, spread)
-            if joint < error and abs(change - expected) < 2 * math.sqrt(variance + (error * joint) ** 2):
+            if joint < error and abs(change - expected) < 2 * math.sqrt(variance + EXPECTATION_DOUBT**2 * spread):
                 share = joint**2 / variance
                 change, error = share * change + (1 - share) * expected, joint
             before, more = self.cumulative.get(name, (0.0, 0.0))

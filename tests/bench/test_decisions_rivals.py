@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from bench.decisions.hard_landscapes import HARD_FAMILIES
 from bench.decisions.landscapes import FAMILIES, additive, cliffs, smooth
 from bench.decisions.night import Family, Night, NightOver, Noise, Policy
 from bench.decisions.rivals import RIVALS
@@ -43,7 +44,7 @@ def test_without_noise_a_rival_finds_improvements_and_keeps_no_harm(name: str) -
     assert record.level > 0
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+@pytest.mark.parametrize("family", [*FAMILIES, *HARD_FAMILIES], ids=lambda family: family.__name__)
 def test_the_oracle_wins_the_headroom(family: Family) -> None:
     night = play(BY_NAME["oracle"], family)
     assert night.record("oracle").level >= 0.95 * night.headroom
