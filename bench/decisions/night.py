@@ -151,7 +151,10 @@ Family = Callable[[int], Landscape]
 class Policy(Protocol):
     """A decision procedure. It plays many nights, so keep what it learns in one in local variables of `play`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """In the tables."""
+        ...
 
     def play(self, night: "Night") -> None:
         """Play the night. It may return, or end with the NightOver that `measure` raises."""

@@ -6,12 +6,12 @@ import pytest
 
 from bench.decisions.hard_landscapes import HARD_FAMILIES, erosion, unequal_noise, unequal_null
 from bench.decisions.landscapes import FAMILIES, additive, cliffs, smooth, traps
-from bench.decisions.night import Family, Night, NightOver, Noise, Policy
+from bench.decisions.night import Family, Night, NightOver, Noise
 from bench.decisions.planted import START
 from bench.decisions.waves import Waves
 
 
-def play(policy: Policy, family: Family, number: int, budget: float = 48) -> Night:
+def play(policy: Waves, family: Family, number: int, budget: float = 48) -> Night:
     night = Night(family(number), Noise(), 4, budget, number)
     with contextlib.suppress(NightOver):
         policy.play(night)
@@ -30,7 +30,7 @@ def test_a_night_is_played_the_same_way_twice() -> None:
 
 
 def test_small_nights_win_what_can_be_won_and_a_stack_wins_more_than_single_changes() -> None:
-    def won(policy: Policy, budget: float) -> float:
+    def won(policy: Waves, budget: float) -> float:
         nights = [play(policy, family, number, budget) for family in (smooth, additive) for number in range(4)]
         return sum(night.record("").level / night.headroom for night in nights) / len(nights)
 
