@@ -32,6 +32,43 @@ ON_REQUEST = frozenset({"architectures", "make_run", "real"})
 """Markers of tests that run only where -m names them."""
 
 
+WITH_TORCH = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "probes/rendering/test_rendering",
+        "probes/train/test_training",
+        "probes/model/test_compatibility",
+        "finetune/test_full_run",
+        "probes/model/test_architectures",
+        "probes/model/test_sft_adapter",
+        "probes/generate/test_sampler",
+        "probes/scoring/test_thoughts_scored",
+        "probes/generate/test_lent_adapter",
+        "probes/generate/test_served_probe",
+        "preferences/export/test_exports",
+        "preferences/store/test_stores_train",
+        "labs/test_microcoder_material",
+        "labs/test_persona_material",
+    )
+)
+"""Files whose tests import torch and TRL, ten seconds in each process: two processes run them all."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By file, as --dist loadfile does, but for those with torch."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return f"torch {WITH_TORCH.index(file) % 2}" if file in WITH_TORCH else file
+
+    return ByFile(config, log)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """A process of pytest-xdist is about to start: all have their commands from one server."""
@@ -48,13 +85,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with slow tests first: all workers then end at about the same time."""
+    """Files with torch, then those with slow tests, then the rest: all workers then end at about the same time."""
     unasked = [name for name in ON_REQUEST if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not item.nodeid.startswith(WITH_TORCH), item.path not in slow))
 
 
 MEMORY = Path("/dev/shm")
