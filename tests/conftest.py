@@ -59,14 +59,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """By file, as --dist loadfile does, but for those with torch."""
     if config.option.dist != "loadfile":
         return None
-    from xdist.scheduler import LoadFileScheduling
+    scheduler = importlib.import_module("xdist.scheduler").LoadFileScheduling(config, log)
 
-    class ByFile(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::", 1)[0]
-            return f"torch {WITH_TORCH.index(file) % 2}" if file in WITH_TORCH else file
+    def scope(nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return f"torch {WITH_TORCH.index(file) % 2}" if file in WITH_TORCH else file
 
-    return ByFile(config, log)
+    scheduler._split_scope = scope
+    return scheduler
 
 
 @pytest.hookimpl(optionalhook=True)
