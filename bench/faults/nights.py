@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import agent.loop.begin_or_resume
+from agent.loop.harvest import HARVEST, REFUSED
 from bench.faults.observe import VARYING_COLUMNS, Observed, lines_of, read_tables, rows_of, without_times
 from bench.faults.scenario import Command, Run, Scenario, nightlane
 from bench.faults.supervisor import ProcessResult
@@ -117,9 +118,13 @@ def stored_decisions(root: Path) -> set[str]:
 
 
 def observe(root: Path) -> Observed:
-    """Everything that a night leaves, without times."""
+    """Everything that a night leaves, without times, and without refused harvests that were made up for later."""
     tables = read_tables(root / "runs" / "ledger.sqlite", TABLES)
     sessions = [str(row["id"]) for row in tables.get("sessions", [])]
+    if checks := tables.get("checks"):
+        harvested = {row["subject"] for row in checks if row["kind"] == HARVEST}
+        made_up = [row for row in checks if row["kind"] == REFUSED and row["subject"] in harvested]
+        tables["checks"] = [row for row in checks if row not in made_up]
 
     def text(row: dict[str, object]) -> str:
         fields = {name: value for name, value in row.items() if name not in VARYING_FIELDS}
