@@ -22,6 +22,8 @@ from view.explain.explanation import explain
 from view.report.report import report_markdown, write_report
 from view.terminal.status import session_status, status_text
 
+pytestmark = pytest.mark.in_memory
+
 Usage = namedtuple("Usage", "total used free")
 WIDTH = 6
 FIRST = 2

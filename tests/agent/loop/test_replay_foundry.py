@@ -21,6 +21,8 @@ from probes.result.comparison import OVERALL, compare
 from probes.result.reading import ProbeKey, Reading, Score, Timing
 from testing import simulated_study
 
+pytestmark = pytest.mark.in_memory
+
 KEY = ProbeKey(300, "qwen3-32b", "v6", "probe-prompts", "judge", 1, "a100")
 SEEDS = (42, 123, 7)
 TARGET, OTHERS = "ground_truth", "the_others"
