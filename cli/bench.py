@@ -23,7 +23,9 @@ def sandbox(as_json: AsJson = False) -> None:
 
 @commands.command(epilog=example("bench decisions --quick"))
 def decisions(
-    quick: Annotated[bool, typer.Option("--quick", help="A few nights, in about two minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One night of each family, of 24 and 48 probes, in half a minute.")
+    ] = False,
     probes: Annotated[
         str | None,
         typer.Option("--probes", metavar="LIST", help="Probes per night, separated by commas; default 24,48,96,200."),

@@ -22,6 +22,8 @@ from bench.decisions.record import NightRecord
 from bench.decisions.table import Results, markdown, targets
 from common.errors import BadInput
 
+SHORT = BUDGETS[:2]
+"""Probes of the nights that --quick plays."""
 FEWEST = 16
 """Probes of a night in which every rival makes its first step."""
 
@@ -37,7 +39,7 @@ def main(
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # so that --landscapes finds a file in the current folder
     begun = time.perf_counter()
-    results = measure((quick if few else full)(budgets_of(probes)), landscapes)
+    results = measure(quick(budgets_of(probes, SHORT)) if few else full(budgets_of(probes, BUDGETS)), landscapes)
     data = as_data(results, time.perf_counter() - begun)
     text = "\n".join(markdown(results))
     if output is not None:
@@ -48,10 +50,10 @@ def main(
     return 0
 
 
-def budgets_of(probes: str | None) -> tuple[int, ...]:
-    """The budgets that an option names; BadInput unless they are numbers of FEWEST probes or more."""
+def budgets_of(probes: str | None, default: tuple[int, ...]) -> tuple[int, ...]:
+    """The budgets that an option names, or the default; BadInput unless they are numbers of FEWEST probes or more."""
     if probes is None:
-        return BUDGETS
+        return default
     try:
         found = tuple(dict.fromkeys(int(part) for part in probes.split(",")))
     except ValueError:

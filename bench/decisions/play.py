@@ -107,15 +107,10 @@ def policies() -> dict[str, Policy]:
 
 
 def _own() -> list[Policy]:
-    try:
-        module = import_module("bench.decisions.nightlane")
-    except ModuleNotFoundError as error:
-        if error.name != "bench.decisions.nightlane":
-            raise
-        return []
+    from bench.decisions.nightlane import Nightlane
     from bench.decisions.waves import Waves
 
-    return [module.Nightlane(), Waves(), Waves(name="waves_single", most=1)]
+    return [Nightlane(), Waves(), Waves(name="waves_single", most=1)]
 
 
 def _name(family: Callable[..., Any]) -> str:

@@ -1,8 +1,8 @@
 """Waves and stacks as a policy: what agent/policy/knob_model.py, wave_design.py, stack.py and night_plan.py reach.
 
-It plays the night by itself, without a ledger: the loop of a session does not take these parts up yet. Half of the
-first probes are a spread wave; then waves are drawn from the model until the plan says that the best stack should be
-confirmed, on fresh seeds, look by look, under the night's error spending.
+It plays the night by itself, without a ledger: sessions do not use these parts yet. The first wave is spread, with four
+recipes more than there are knobs, and at most half of the night. Further waves are drawn from the model, until the plan
+says that the best stack should be confirmed: on fresh seeds, look by look, under the night's error spending.
 """
 
 import math

@@ -118,11 +118,11 @@ def test_nights_without_an_effect_are_pooled_over_their_families() -> None:
 
 
 def test_budgets_are_read_from_the_option_and_others_are_refused() -> None:
-    assert command.budgets_of(None) == play.BUDGETS
-    assert command.budgets_of("48,24,48") == (48, 24)
+    assert command.budgets_of(None, play.BUDGETS) == play.BUDGETS
+    assert command.budgets_of("48,24,48", play.BUDGETS) == (48, 24)
     for wrong in ("", "many", "4", "24;48"):
         with pytest.raises(BadInput, match="--probes takes whole numbers"):
-            command.budgets_of(wrong)
+            command.budgets_of(wrong, play.BUDGETS)
     assert {cell.budget for cell in play.full((24, 48))} == {24, 48}
     assert {cell.budget for cell in play.full((24, 48)) if cell.factor == 0.5} == {48}
 
