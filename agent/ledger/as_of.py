@@ -1,14 +1,12 @@
 """The ledger as it was at an earlier turn, so that a search can be repeated with what it knew then."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from agent.ledger.store import Ledger
-from agent.ledger.tables import CheckRow, DecisionRow, PastDecision, ProposalRow
-from agent.loop.survey import SURVEYED
+from agent.ledger.tables import DecisionRow, PastDecision, ProposalRow
 from lanes import Recipe
 
 
@@ -16,7 +14,7 @@ from lanes import Recipe
 class PastLedger:
     """The part of the ledger that a search reads (agent/proposers/context.py), without what was decided from a turn on.
 
-    The turn must be the first of its round.
+    The turn must be the first against its incumbent.
     """
 
     ledger: Ledger
@@ -33,21 +31,11 @@ class PastLedger:
     def decision(self, decision_id: str) -> DecisionRow | None:
         return self.ledger.decision(decision_id)
 
-    def comparison(self, decision_id: str) -> Mapping[str, Any] | None:
-        return self.ledger.comparison(decision_id)
-
     def recipe(self, digest: str) -> Recipe:
         return self.ledger.recipe(digest)
 
     def effect(self, digest: str) -> str:
         return self.ledger.effect(digest)
-
-    def checks(self, session_id: str, kind: str | None = None) -> list[CheckRow]:
-        return self.ledger.checks(session_id, kind)
-
-    def survey_session(self, question: str, key: str) -> str | None:
-        """The session whose survey this one used. A later session may have completed another survey since."""
-        return next((row.subject for row in self.ledger.checks(self.session, SURVEYED)), None)
 
     @cached_property
     def _end(self) -> float:

@@ -2,23 +2,31 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 from agent.ledger.tables import CheckRow, DecisionRow, ExaminationRow, ProbeRow, ProposalRow, SessionRow
+from agent.policy.course import course_from
+from probes.result.comparison import comparison_from
 
 Row = SessionRow | ProposalRow | DecisionRow | CheckRow | ProbeRow | ExaminationRow
 AnyRow = TypeVar("AnyRow", SessionRow, ProposalRow, DecisionRow, CheckRow, ProbeRow, ExaminationRow)
 
-JSON_FIELDS: Mapping[type, tuple[str, ...]] = {
-    SessionRow: ("limits",),
-    ProposalRow: ("before", "after"),
-    DecisionRow: ("comparison", "policy", "row", "course"),
-    CheckRow: ("data",),
-    ExaminationRow: ("data",),
-    ProbeRow: (),
+
+def _plain(data: Any) -> Any:
+    return data
+
+
+JSON_FIELDS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
+    SessionRow: {"limits": _plain},
+    ProposalRow: {"before": _plain, "after": _plain},
+    DecisionRow: {"comparison": comparison_from, "policy": _plain, "row": _plain, "course": course_from},
+    CheckRow: {"data": _plain},
+    ExaminationRow: {"data": _plain},
+    ProbeRow: {},
 }
+"""By kind of row: the fields that are stored as JSON, and what makes the field of it."""
 
 
 def encode(row: Row) -> dict[str, Any]:
@@ -31,7 +39,9 @@ def encode(row: Row) -> dict[str, Any]:
 def decode(kind: type[AnyRow], row: sqlite3.Row) -> AnyRow:
     """A row of this kind. A ledger from before a column was added gives the default of its field."""
     values = dict(row)
-    values |= {name: json.loads(values[name]) for name in JSON_FIELDS[kind] if values.get(name) is not None}
+    values |= {
+        name: made(json.loads(values[name])) for name, made in JSON_FIELDS[kind].items() if values.get(name) is not None
+    }
     if kind is ExaminationRow:
         values["passed"] = bool(values["passed"])
     return kind(**values)

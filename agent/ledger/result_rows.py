@@ -1,17 +1,17 @@
 """The row of results.tsv and the line of progress.log of a decision."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.ledger.tables import DecisionRow, ProposalRow
-from agent.loop.round import Conclusion
-from agent.policy.decision_rule import Look, Verdict
-from agent.policy.session_statistics import Knowledge
+from agent.policy.confirmation import Look, Verdict
+from agent.policy.course import Conclusion, Own
 from agent.study.load import Study
 from common.clock import now
 from lanes import Value, show
-from probes.result.comparison import OVERALL, Comparison
+from probes.result.comparison import OVERALL, Comparison, quantile
 from probes.result.reading import Failure, ProbeKey, Reading
 
 
@@ -37,19 +37,60 @@ def baseline_row(
     return row | {"seeds": _seeds(reading.seed for reading in readings)} | _costs(readings) | means
 
 
-def result_row(study: Study, session: str, key: ProbeKey, conclusion: Conclusion, known: Knowledge) -> dict[str, Any]:
-    """The row of a decision on a proposal: the columns of results.tsv that are not blank, by name."""
-    proposal, comparison = conclusion.proposal, conclusion.comparison
-    row = _row(session, key, conclusion.verdict) | _mutation(proposal) | _costs(conclusion.readings)
+def member_row(
+    study: Study, session: str, key: ProbeKey, conclusion: Conclusion, proposal: ProposalRow, own: Own | None
+) -> dict[str, Any]:
+    """The row of a change that was confirmed in a stack: its own effect, and the stack's figures. What adds up over
+    rows is in that of the first member."""
+    row = _row(session, key, conclusion.verdict) | _mutation(proposal)
+    if conclusion.readings:
+        row |= _costs(conclusion.readings)
+    first = proposal.id == conclusion.course.members[0]
+    if not first:
+        row.pop("probe_seconds", None)
+    row |= {"stack": conclusion.course.number}
     if conclusion.failure is not None:
         return row | {"description": f"{proposal.hypothesis} ({conclusion.failure.message})"}
+    comparison = conclusion.comparison
     if comparison is not None:
-        row |= _comparison(comparison, study.target, conclusion.looks[-1], study.guards)
+        row |= _comparison(comparison, study.target, conclusion.course.looks[-1], study.guards)
         effect = comparison.differences[study.target]
-        row["shrunk"] = known.shrunk(effect.delta, effect.standard_error**2)[0]
-    if conclusion.account.error:
-        row["error_spent"] = conclusion.account.error
+        row |= {"stack_delta": effect.delta, "stack_ci_low": effect.low, "stack_ci_high": effect.high}
+        if own is None:  # an A/A test changes nothing of its own
+            row |= {"delta": effect.delta, "ci_low": effect.low, "ci_high": effect.high}
+    if own is not None:
+        row |= _own(own)
+    if first and conclusion.course.account.error and not conclusion.course.is_aa_test:
+        row["error_spent"] = conclusion.course.account.error
     return row
+
+
+def unconfirmed_row(
+    study: Study, session: str, key: ProbeKey, proposal: ProposalRow, verdict: Verdict, own: Own | None, why: str = ""
+) -> dict[str, Any]:
+    """The row of a change that was measured in waves and not confirmed. ``why``: what made its recipes fail."""
+    row = _row(session, key, verdict) | _mutation(proposal)
+    if why:
+        return row | {"description": f"{proposal.hypothesis} ({why})"}
+    if own is None:
+        return row
+    row |= _own(own)
+    worst = min(own.guards, key=lambda name: own.guards[name][0] + study.guards[name], default=None)
+    if worst is not None:
+        mean, error = own.guards[worst]
+        low = mean - quantile((1 - study.file.policy.confidence) / 2, math.inf) * error
+        row |= {"worst_guard": worst, "worst_guard_delta": mean, "worst_guard_low": low}
+    return row
+
+
+def _own(own: Own) -> dict[str, Any]:
+    return {
+        "delta": own.delta,
+        "ci_low": own.low,
+        "ci_high": own.high,
+        "shrunk": own.delta,
+        "chance": own.chance,
+    }
 
 
 def retraction_row(
@@ -62,7 +103,9 @@ def retraction_row(
     description = {"description": f"{kept.id} does not hold: {what}"}
     row = {key: kept.row.get(key) for key in ("session", "steps", "samples")}
     row |= {"time": now(), "status": verdict.status, "reason": verdict.reason}
-    return row | mutation | reversal | description | _figures(comparison, study.target)
+    effect = comparison.differences[study.target]
+    change = {"delta": effect.delta, "ci_low": effect.low, "ci_high": effect.high}
+    return row | mutation | reversal | description | _figures(comparison, study.target) | change
 
 
 def _row(session: str, key: ProbeKey, verdict: Verdict) -> dict[str, Any]:
@@ -109,9 +152,6 @@ def _figures(comparison: Comparison, target: str) -> dict[str, Any]:
         "seeds": _seeds(comparison.seeds),
         "target": effect.candidate,
         "baseline": effect.baseline,
-        "delta": effect.delta,
-        "ci_low": effect.low,
-        "ci_high": effect.high,
         "overall": overall.candidate,
         "overall_delta": overall.delta,
     }

@@ -30,9 +30,9 @@ from probes.result.reading import Failure, Outcome, Probe
 _SAME_QUESTION = "(SELECT id FROM sessions WHERE question = ? AND key = ?)"
 _HISTORY = """
 SELECT decisions.rowid, decisions.id, decisions.session, status, reason, lane, knob, before, after, parent, child,
-    json_extract(row, '$.shrunk', '$.shrunk')
+    incumbent, json_extract(row, '$.delta')
 FROM decisions JOIN proposals ON proposals.id = decisions.id"""
-"""The columns of PastDecision. Of two paths SQLite returns a list as text, so a figure keeps all its digits."""
+"""The columns of PastDecision."""
 
 
 class Ledger(LedgerDatabase):
@@ -181,12 +181,30 @@ class Ledger(LedgerDatabase):
         )
         return [decode(ProbeRow, row) for row in rows]
 
+    def probes_after(self, question: str, key: str, number: int) -> list[tuple[int, ProbeRow]]:
+        """Numbered probes of all sessions under one question and probe key after a number, in their order."""
+        found = self._db.execute(
+            f"SELECT rowid FROM probes WHERE key = ? AND session IN {_SAME_QUESTION} AND rowid > ? ORDER BY rowid",
+            (key, question, key, number),
+        ).fetchall()
+        return [(row["rowid"], decode(ProbeRow, self._row_at("probes", row["rowid"]))) for row in found]
+
+    def _row_at(self, table: str, number: int) -> Any:
+        return self._db.execute(f"SELECT * FROM {table} WHERE rowid = ?", (number,)).fetchone()
+
     def record_decisions(self, decided: Sequence[tuple[DecisionRow, str]]) -> None:
         """Make decisions durable, each with its line of the progress log: all of a round, or none."""
         with self._transaction():
             for decision, event in decided:
                 self._insert("decisions", encode(decision))
                 self._insert_event(decision.id, decision.session, decision.time, event)
+
+    def record_design(self, check: CheckRow, recipes: Sequence[Recipe]) -> None:
+        """Record a wave or a stack with the recipes it will measure, all or none; one that exists stays as it is."""
+        with self._transaction():
+            for recipe in recipes:
+                self._insert_recipe(recipe)
+            self._insert("checks", encode(check))
 
     def record_checks(self, *checks: CheckRow) -> None:
         """Record checks, all or none; a check that exists stays as it is."""
@@ -220,16 +238,15 @@ class Ledger(LedgerDatabase):
         )
         return [row["subject"] for row in found]
 
-    def survey_session(self, question: str, key: str) -> str | None:
-        """The first session that completed a survey under one question and probe key."""
-        if not self._has_table("checks"):
-            return None
-        row = self._db.execute(
-            "SELECT c.subject FROM checks c JOIN sessions s ON s.id = c.session JOIN checks r ON r.session = c.subject "
-            "WHERE c.kind = 'surveyed' AND r.kind = 'survey' AND s.question = ? AND s.key = ? ORDER BY c.rowid LIMIT 1",
-            (question, key),
-        ).fetchone()
-        return str(row["subject"]) if row else None
+    def checks_after(self, question: str, key: str, kinds: Sequence[str], number: int) -> list[tuple[int, CheckRow]]:
+        """Numbered checks of these kinds, of all sessions under one question and probe key, after a number."""
+        marks = ", ".join("?" * len(kinds))
+        found = self._db.execute(
+            f"SELECT rowid FROM checks WHERE kind IN ({marks}) AND session IN {_SAME_QUESTION} AND rowid > ? "
+            "ORDER BY rowid",
+            (*kinds, question, key, number),
+        ).fetchall()
+        return [(row["rowid"], decode(CheckRow, self._row_at("checks", row["rowid"]))) for row in found]
 
     def record_noise_floor(self, floor: CheckRow, key: str) -> None:
         """Record the noise floor of a session together with the probe key that follows from it."""
@@ -266,11 +283,6 @@ class Ledger(LedgerDatabase):
         past = [PastDecision(*(known.setdefault(value, value) for value in columns)) for columns in found]
         return sorted(past, key=attrgetter("number"))
 
-    def comparison(self, decision_id: str) -> Mapping[str, Any] | None:
-        """The comparison of a decision; None if it has none."""
-        row = self._db.execute("SELECT * FROM decisions WHERE id = ?", (decision_id,)).fetchone()
-        return json.loads(row["comparison"]) if row and row["comparison"] is not None else None
-
     def comparisons(self, question: str, key: str) -> Iterator[Mapping[str, Any]]:
         """The comparisons of all decisions on proposals under one question and probe key, oldest first."""
         rows = self._db.execute(
@@ -292,17 +304,6 @@ class Ledger(LedgerDatabase):
         """The place of a decision in the order in which they were made; infinite if it does not exist."""
         row = self._db.execute("SELECT rowid FROM decisions WHERE id = ?", (decision_id,)).fetchone()
         return int(row[0]) if row else math.inf
-
-    def count_keeps(self, session_id: str) -> tuple[int, int]:
-        """The number of KEEPs of a session, and of its decisions on proposals since the last KEEP."""
-        kept, last = self._db.execute(
-            "SELECT COUNT(*), COALESCE(MAX(rowid), 0) FROM decisions WHERE session = ? AND status = 'KEEP'",
-            (session_id,),
-        ).fetchone()
-        since = self._db.execute(
-            "SELECT COUNT(*) FROM decisions WHERE session = ? AND turn > 0 AND rowid > ?", (session_id, last)
-        ).fetchone()
-        return int(kept), int(since[0])
 
     def last_reasons(self, session_id: str, number: int) -> list[str]:
         """The reasons of the last ``number`` decisions on proposals of a session, oldest first."""

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from agent.policy.course import Course
+from probes.result.comparison import Comparison
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY, study TEXT NOT NULL, study_path TEXT NOT NULL, question TEXT NOT NULL,
@@ -90,8 +93,8 @@ RETRACTION = "-retract"
 class DecisionRow:
     """A decision with its figures.
 
-    ``row``: its line of results.tsv. ``incumbent``: the digest of the incumbent after it. ``course``: every look at the
-    comparison that led to it, and what it adds to the session's statistics (agent/policy/).
+    ``row``: its line of results.tsv. ``incumbent``: the digest of the incumbent after it. ``comparison``: of its stack
+    or its re-test. ``course``: how it was come to; None of a baseline, a RETRACT, and of older versions.
     """
 
     id: str
@@ -100,11 +103,11 @@ class DecisionRow:
     status: str
     reason: str
     incumbent: str
-    comparison: Mapping[str, Any] | None
+    comparison: Comparison | None
     policy: Mapping[str, Any]
     row: Mapping[str, Any]
     time: str
-    course: Mapping[str, Any] | None = None
+    course: Course | None = None
 
     @property
     def proposal(self) -> str:
@@ -116,7 +119,8 @@ class DecisionRow:
 class PastDecision:
     """A decision on a proposal as a later search reads it. ``number``: its place in the order of all decisions.
 
-    ``before``, ``after`` and ``shrunk`` (a list that begins with the figure) are JSON: most of them are never decoded.
+    ``before`` and ``after`` are JSON: most of them are never decoded. ``delta``: as in results.tsv. ``incumbent``: the
+    digest of the incumbent after it.
     """
 
     number: int
@@ -130,10 +134,12 @@ class PastDecision:
     after: str
     parent: str
     child: str
-    shrunk: str
+    incumbent: str
+    delta: float | None
 
 
 BAD_ROWS = "bad_rows"
+WAVE, STACK = "wave", "stack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +149,8 @@ class CheckRow:
     | kind | subject | what |
     |---|---|---|
     | floor | | the noise floor, at the start |
-    | survey | place | one recipe of the survey |
-    | surveyed | session | the survey that the session uses, and which session took it |
+    | wave | number | the recipes of a wave, before it is measured (agent/loop/waves.py) |
+    | stack | number | a stack and its plan, before it is confirmed (agent/loop/confirmations.py) |
     | leave_one_out | decision | a KEEP re-tested by leaving it out, at the end |
     | holdout | | the last recipe against the first on the holdout prompts, at the end |
     | bad_rows | source | the bad rows of a source that were left out (``Source.gaps``) |

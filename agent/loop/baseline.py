@@ -2,23 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from agent.ledger.tables import CheckRow
+from agent.loop.evidence import Evidence
 from agent.loop.measurements import Measurements
-from agent.loop.noise_floor import floor_data, noise_message, settle_noise_floor, visible_effect
+from agent.loop.noise_floor import floor_data, noise_message, settle_noise_floor
 from agent.loop.seeds import Seeds
-from agent.policy.session_statistics import baseline_spreads
+from agent.policy.confirmation import Standing
+from agent.policy.night_power import in_words, night_power
 from common.clock import now
 from lanes import Recipe
-from probes.result.comparison import OVERALL
 from probes.result.reading import Outcome, Probe, Reading
 from probes.result.variance_components import estimate_components
-from probes.result.variance_pooling import Spread
 
 FLOOR = "floor"
+FEWEST_REPEATS = 2
+PROBES_PER_REPEAT = 16
+"""A session with a budget of probes repeats its start once for so many of them."""
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Baseline:
 
     measurements: Measurements
     seeds: Seeds
+    evidence: Evidence
 
     def measure(self) -> list[Outcome]:
         """Measure the repeats and settle the noise floor from them, once per session.
@@ -50,44 +53,36 @@ class Baseline:
         """The noise floor as the ledger has it; see ``floor_data``."""
         return self.measurements.ledger.checks(self.measurements.row.id, FLOOR)[0].data
 
-    @cached_property
-    def spreads(self) -> dict[str, Spread]:
-        """The noise of a difference by category, from the repeats under the settled probe key."""
-        outcomes = (self.measurements.outcome(probe) for probe in self._probes())
-        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
-        return baseline_spreads(readings, [*sorted({score.category for score in readings[0].scores}), OVERALL])
-
     def _repeats(self) -> list[Outcome]:
         probes = self._probes()
         self.measurements.measure("baseline", probes)
         return [self.measurements.outcome(probe) for probe in probes]
 
     def _probes(self) -> list[Probe]:
-        """One probe per seed of the study; with fresh seeds if an earlier session used the study's own."""
-        number = len(self.measurements.study.file.probe.seeds)
-        seeds = islice(self.seeds.screening(0), number)
+        """One probe per seed of the study, fewer in a short session; with fresh seeds if an earlier session used the
+        study's own."""
+        number, probes = len(self.measurements.study.file.probe.seeds), self.measurements.budget.probes
+        if probes is not None:
+            number = min(number, max(FEWEST_REPEATS, probes // PROBES_PER_REPEAT))
+        seeds = islice(self.seeds.looking(), number)
         return [Probe(self.start, self.measurements.key, seed) for seed in seeds]
 
     def _settle_noise_floor(self, readings: Sequence[Reading]) -> None:
-        """Decide on answers per prompt, confirmation pairs and survey size, and record that with its reasons."""
+        """Decide on the answers per prompt, and record that with its reason and what the session can show."""
         measurements, study = self.measurements, self.measurements.study
         ledger, policy, scorer = measurements.ledger, study.file.policy, study.scorer
         of_judge = next((row.data["spread"] for row in ledger.examinations(measurements.row.id)), None)
-        chooses = scorer.chooses  # then there are no scores, from which noise is estimated and which a survey compares
+        chooses = scorer.chooses  # then there are no scores, from which noise is estimated
         components = None if chooses else estimate_components(readings, study.target, of_judge, scorer.judgements)
-        floor = settle_noise_floor(
-            readings,
-            components,
-            policy,
-            measurements.budget,
-            width=measurements.runner.width,
-            samples_before=ledger.chosen_samples(measurements.row.question),
-            knobs=0 if chooses else len(study.lanes.moves(self.start)),
-        )
-        visible = visible_effect(readings, components, study.target, floor, policy)
-        self._record(floor.samples, floor_data(floor, components, visible))
-        measurements.log(noise_message(components, study.target, visible))
+        before = ledger.chosen_samples(measurements.row.question)
+        floor = settle_noise_floor(readings, components, policy, before)
+        left = measurements.probes_left()
+        known = self.evidence.known(self.start, Standing(policy.night_error, {}), 0)
+        power = night_power(known.noise, left + len(readings), policy)
+        self._record(floor.samples, floor_data(floor, components, power))
+        measurements.log(noise_message(components, study.target))
         measurements.log(f"FLOOR {floor.why}")
+        measurements.log(f"POWER {in_words(power)}")
 
     def _record(self, samples: int, data: Mapping[str, Any]) -> None:
         """Record the noise floor; from here on the probe key has its number of answers."""

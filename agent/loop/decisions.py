@@ -1,58 +1,48 @@
-"""The decisions of a session: their rows in the ledger, and what they teach about noise, effects and error so far."""
+"""The decisions of a session: their rows in the ledger, and what confirmations leave of the night's error."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from agent.ledger.result_rows import baseline_row, event_text, result_row, retraction_row
+from agent.ledger.result_rows import baseline_row, event_text, member_row, retraction_row, unconfirmed_row, value_of
 from agent.ledger.tables import RETRACTION, DecisionRow, ProposalRow
 from agent.loop.baseline import Baseline
 from agent.loop.budget import has_prices
+from agent.loop.evidence import Evidence
 from agent.loop.final_checks import Retraction
 from agent.loop.measurements import Measurements
-from agent.loop.round import Conclusion
-from agent.loop.survey import Surveyed, closed
-from agent.policy.decision_rule import Terms, Verdict, crash
-from agent.policy.session_statistics import Account, Knowledge, Lessons, account_from
+from agent.policy.confirmation import Account, Standing, Terms, Verdict, crash, standing
+from agent.policy.course import Conclusion, Course, Own
+from agent.policy.night import Known
+from agent.policy.own_effects import own_effect, unconfirmed_verdict
 from agent.workspace.full_disk import full_disk_reported
 from common.digests import digest_of
 from common.interrupts import uninterrupted
-from lanes import Recipe
 from probes.result.comparison import Comparison
 from probes.result.reading import Failure, Outcome, Reading
 
 
 @dataclass
 class Decisions:
-    """Makes decisions durable, and keeps in step with the ledger what they teach. ``_learnt``: the number of the last
-    decision that was learnt from."""
+    """Makes decisions durable. Each is derived from the ledger alone, so a kill changes none."""
 
     measurements: Measurements
     baseline: Baseline
-    _lessons: Lessons | None = field(default=None, init=False)
-    _learnt: int = field(default=0, init=False)
-
-    @property
-    def terms(self) -> Terms:
-        study = self.measurements.study
-        return Terms(study.file.policy, study.target, study.guards, int(self.baseline.floor["pairs"]))
-
-    def known(self, undecided: Sequence[Account] = ()) -> Knowledge:
-        """What the session has learnt from its decisions, and from a round's conclusions that are not recorded yet."""
-        study, session = self.measurements.study, self.measurements.row.id
-        if self._lessons is None:
-            policy, surveyed = study.file.policy, self._surveyed.of
-            self._lessons = Lessons(self.baseline.spreads, study.target, policy, study.guards, surveyed)
-        for number, decision in self.measurements.ledger.decisions_after(session, self._learnt):
-            self._learnt = number
-            if decision.turn > 0 and decision.course:
-                self._lessons.take(account_from(decision.course["account"]))
-        return self._lessons.with_more(undecided).knowledge()
+    evidence: Evidence
 
     @cached_property
-    def _surveyed(self) -> Surveyed:
-        """The survey, once it was taken; empty for a session of a version without surveys."""
-        return closed(self.measurements.ledger.checks(self.measurements.row.id)) or Surveyed()
+    def terms(self) -> Terms:
+        study = self.measurements.study
+        return Terms(study.file.policy, study.target, study.guards)
+
+    def standing(self) -> Standing:
+        """What the session's confirmations left of its error, and did to its guards."""
+        accounts = dict[int, Account]()
+        for _, decision in self.measurements.ledger.decisions_after(self.measurements.row.id, 0):
+            stack = decision.course.stack if decision.course else None
+            if decision.turn > 0 and stack is not None and not stack.is_aa_test:
+                accounts[stack.number] = stack.account
+        return standing([accounts[number] for number in sorted(accounts)], self.terms.policy)
 
     # recording
 
@@ -63,11 +53,21 @@ class Decisions:
         verdict = crash(failure) if failure else Verdict("BASELINE", "baseline")
         session, key = self.measurements.row.id, self.measurements.key
         figures = baseline_row(self.measurements.study, session, key, verdict, readings, failure)
-        self._record([self._row(decision_id, 0, verdict, self.baseline.start, figures)])
+        self._record([self._row(decision_id, 0, verdict, self.baseline.start.digest, figures)])
 
-    def record_round(self, conclusions: Sequence[Conclusion]) -> None:
-        """Record the decisions of a round, all or none."""
-        self._record([self._concluded(conclusion) for conclusion in conclusions])
+    def record_stack(
+        self, conclusion: Conclusion, members: Sequence[ProposalRow], others: Sequence[ProposalRow], known: Known
+    ) -> None:
+        """Record a confirmation: a row for each member, all or none. After a KEEP, ``others``, the open changes of the
+        incumbent that was replaced, are decided on, too. ``known``: with this confirmation's readings."""
+        rows = [self._member(conclusion, proposal, known) for proposal in members]
+        if conclusion.verdict.status == "KEEP":
+            rows += self._unconfirmed(others, known, conclusion.course.recipe, at_end=False)
+        self._record(rows)
+
+    def record_rest(self, proposals: Sequence[ProposalRow], known: Known) -> None:
+        """Record what the session leaves unconfirmed at its end. A change that no reading tells of gets no row."""
+        self._record(self._unconfirmed(proposals, known, None, at_end=True))
 
     def retract(self, retraction: Retraction) -> None:
         """Take a KEEP back, unless that was done before a kill."""
@@ -75,34 +75,60 @@ class Decisions:
         if self.measurements.ledger.decision(kept.id + RETRACTION):
             return
         figures = retraction_row(self.measurements.study, kept, retraction.proposal, verdict, comparison)
-        row = self._row(kept.id + RETRACTION, -kept.turn, verdict, retraction.incumbent, figures, comparison)
         with uninterrupted():
             self.measurements.ledger.record_recipe(retraction.incumbent)
-        self._record([row])
+        digest = retraction.incumbent.digest
+        self._record([self._row(kept.id + RETRACTION, -kept.turn, verdict, digest, figures, comparison)])
         self.measurements.publish()
 
-    def _concluded(self, conclusion: Conclusion) -> DecisionRow:
-        proposal, verdict = conclusion.proposal, conclusion.verdict
-        course = {
-            "looks": [asdict(look) for look in conclusion.looks],
-            "account": asdict(conclusion.account),
-            "seeds": dict(conclusion.seeds),
-            "given": dict(conclusion.given),
-        }
+    def _member(self, conclusion: Conclusion, proposal: ProposalRow, known: Known) -> DecisionRow:
+        own = None if conclusion.course.is_aa_test or conclusion.failure else self._own(proposal, known)
         study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
-        figures = result_row(study, session, key, conclusion, self.known([conclusion.account]))
-        incumbent = self.measurements.ledger.recipe(_incumbent_after(proposal, verdict))
-        row = self._row(proposal.id, proposal.turn, verdict, incumbent, figures, conclusion.comparison)
-        return replace(row, course=course)
+        figures = member_row(study, session, key, conclusion, proposal, own)
+        kept = conclusion.verdict.status == "KEEP"
+        incumbent = conclusion.course.recipe if kept else proposal.parent
+        course = Course(own, conclusion.course)
+        return self._row(
+            proposal.id, proposal.turn, conclusion.verdict, incumbent, figures, conclusion.comparison, course
+        )
+
+    def _unconfirmed(
+        self, proposals: Sequence[ProposalRow], known: Known, incumbent: str | None, at_end: bool
+    ) -> list[DecisionRow]:
+        study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
+        failures, rows = self._failures(proposals), []
+        for proposal in proposals:
+            own, failure = self._own(proposal, known), failures.get(proposal.id)
+            verdict, why = None, ""
+            if own is not None and own.recipes:
+                verdict = unconfirmed_verdict(own, known, at_end)
+            elif failure is not None:
+                own, verdict, why = None, crash(failure), failure.message
+            if verdict is not None:
+                figures = unconfirmed_row(study, session, key, proposal, verdict, own, why)
+                course = Course(own, None)
+                stands = incumbent or proposal.parent
+                rows.append(self._row(proposal.id, proposal.turn, verdict, stands, figures, None, course))
+        return rows
+
+    def _own(self, proposal: ProposalRow, known: Known) -> Own | None:
+        knob = self.measurements.study.lanes.knob(proposal.knob)
+        return own_effect(known, proposal.knob, knob.place(value_of(proposal.after)))
+
+    def _failures(self, proposals: Sequence[ProposalRow]) -> Mapping[str, Failure]:
+        """By proposal: a failure of a recipe that carried it."""
+        wanted = {proposal.id for proposal in proposals}
+        return {name: failure for name, failure in self.evidence.failures().items() if name in wanted}
 
     def _row(
         self,
         decision_id: str,
         turn: int,
         verdict: Verdict,
-        incumbent: Recipe,
+        incumbent: str,
         figures: dict[str, object],
         comparison: Comparison | None = None,
+        course: Course | None = None,
     ) -> DecisionRow:
         study = self.measurements.study
         policy = {
@@ -117,11 +143,12 @@ class Decisions:
             turn=turn,
             status=verdict.status,
             reason=verdict.reason,
-            incumbent=incumbent.digest,
-            comparison=asdict(comparison) if comparison else None,
+            incumbent=incumbent,
+            comparison=comparison,
             policy=policy,
             row={"id": decision_id, **figures, "policy": policy["digest"]},
             time=str(figures["time"]),
+            course=course,
         )
 
     def _record(self, rows: list[DecisionRow]) -> None:
@@ -140,7 +167,3 @@ class Decisions:
             return None
         recorded = self.measurements.ledger.recorded_cost(self.measurements.row.id)
         return round(self.measurements.spent().dollars - recorded, 6)
-
-
-def _incumbent_after(proposal: ProposalRow, verdict: Verdict) -> str:
-    return proposal.child if verdict.status == "KEEP" else proposal.parent

@@ -1,7 +1,7 @@
 """The checks at the end of a session: each KEEP re-tested by leaving it out, and the last recipe compared with the
 first on the holdout prompts."""
 
-from collections import Counter
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -11,16 +11,14 @@ from typing import Any
 from agent.ledger.result_rows import value_of
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
-from agent.loop.round import Pair
 from agent.loop.seeds import Seeds
-from agent.policy.decision_rule import Terms, Verdict
+from agent.policy.confirmation import Terms, Verdict
 from agent.policy.retraction import Kept, held_out, left_out, standing_claim, still_shown, without
-from agent.policy.session_statistics import Knowledge
 from common.clock import now
 from common.errors import BudgetSpent
 from lanes import Recipe
-from probes.result.comparison import Comparison, Difference, compare, comparison_from
-from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading
+from probes.result.comparison import Comparison, compare, comparison_from, quantile
+from probes.result.reading import Failure, Outcome, Pair, Probe, ProbeKey, Reading
 
 Keeps = Sequence[tuple[DecisionRow, ProposalRow]]
 
@@ -44,7 +42,6 @@ class FinalChecks:
     measurements: Measurements
     seeds: Seeds
     terms: Terms
-    known: Knowledge
 
     def retractions(self, keeps: Keeps, start: Recipe) -> Iterator[Retraction]:
         """The KEEPs that a check does not confirm, as far as the budget goes."""
@@ -81,9 +78,9 @@ class FinalChecks:
         comparison = self._compare(title, whole, reduced, self.measurements.key, seeds)
         if isinstance(comparison, Failure):
             return {"verdict": "not measured", "failure": comparison.message}
-        effect, bound = still_shown(keep, comparison, self.terms)
+        effect, chance = still_shown(keep, comparison, self.terms)
         verdict = "retracted" if left_out(keep, comparison, self.terms) else "holds"
-        return {"verdict": verdict, "effect": effect, "bound": bound, "comparison": asdict(comparison)}
+        return {"verdict": verdict, "effect": effect, "chance": chance, "comparison": asdict(comparison)}
 
     # holdout
 
@@ -126,12 +123,7 @@ class FinalChecks:
         if isinstance(choices, Failure):
             return choices
         candidates, baselines = (_readings(side) for side in zip(*outcomes, strict=True))
-        spreads = self.known.spreads if self._sizes(key.split) == self._sizes("probe") else None
-        return compare(candidates, baselines, self.terms.policy.confidence, choices, spreads)
-
-    def _sizes(self, split: str) -> Counter[str]:
-        """Prompts per category. Known noise applies only to means over as many prompts as the deciding split has."""
-        return Counter(prompt.category for prompt in self.measurements.study.material.prompts_of(split))
+        return compare(candidates, baselines, self.terms.policy.confidence, choices)
 
     def _once(self, kind: str, subject: str, make: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         """The result of a check from the ledger, or made and recorded now."""
@@ -151,16 +143,17 @@ def _readings(outcomes: Sequence[Outcome]) -> list[Reading]:
 
 
 def _kept(decision: DecisionRow, proposal: ProposalRow) -> Kept:
-    account = (decision.course or {})["account"]
-    confirmed = Difference(**account["confirmation"][decision.policy["target"]])
+    row = decision.row
     return Kept(
         id=decision.id,
         turn=decision.turn,
         knob=proposal.knob,
         before=value_of(proposal.before),
         after=value_of(proposal.after),
-        confirmed=confirmed,
-        pairs=account["confirming_seeds"],
+        own=(
+            row["delta"],
+            (row["ci_high"] - row["ci_low"]) / (2 * quantile((1 - decision.policy["confidence"]) / 2, math.inf)),
+        ),
     )
 
 

@@ -1,4 +1,5 @@
-"""The loop: propose, measure, decide, record, harvest, until the budget ends, then check what was kept, and report.
+"""The loop: plan, then look (a wave) or confirm (a stack), record and harvest, until the budget ends; then settle what
+is open, check what was kept, and report.
 
 A LangGraph StateGraph whose checkpoints go to the session's own SQLite file before each next step (durability "sync").
 A node may run twice after a kill; what it does is keyed (agent/loop/nodes.py). The state is small: ids and counters.
@@ -20,27 +21,27 @@ from agent.ledger.tables import SessionRow, last_incumbent
 from agent.loop.nodes import Session
 from common.files import set_database_aside
 
-NODES_PER_TURN = 5
-MOST_TURNS = 100_000
+MOST_NODES = 1_000_000
 
 
 class State(TypedDict):
-    turn: int
+    """``step``: what the plan asks for, "look", "confirm" or "end"; ``decided``: rows of the session so far."""
+
+    step: str
     incumbent: str
-    proposals: list[str]
+    decided: int
     ending: str | None
-    answered: int | None
 
 
 def run_loop(session: Session, checkpoints: Path) -> None:
     """Run the session to its end, from its last checkpoint. Raises what a node raises; the session is resumable then.
 
     Checkpoints that cannot be read, or disagree with the ledger, are set aside: the ledger knows every proposal and
-    decision, so the loop goes on with the round after the last that was decided.
+    decision, and every wave and stack that was begun, so the loop goes on from there.
     """
     thread: RunnableConfig = {
         "configurable": {"thread_id": session.row.id},
-        "recursion_limit": NODES_PER_TURN * MOST_TURNS,
+        "recursion_limit": MOST_NODES,
     }
     ledger, row = session.measurements.ledger, session.row
     if problem := _problem(checkpoints, thread, ledger, row):
@@ -67,63 +68,49 @@ def _problem(checkpoints: Path, thread: RunnableConfig, ledger: Ledger, row: Ses
 
 
 def _agrees(state: Mapping[str, Any], ledger: Ledger, row: SessionRow) -> bool:
-    """Whether a checkpointed state agrees with the ledger: the ledger has the proposals up to this turn, and the
-    decisions on all of them before the last round, which left this incumbent."""
-    turn, last_round = state.get("turn", 0), state.get("proposals", [])
-    if not (isinstance(turn, int) and isinstance(last_round, list)):
-        return False
-    proposed = ledger.proposals("WHERE session = ? AND turn <= ?", (row.id, turn))
+    """Whether a checkpointed state agrees with the ledger, which has at least the rows that the state counted, and the
+    incumbent that they left, or the next one."""
     decided = ledger.decisions("WHERE session = ? AND turn > 0", (row.id,))
-    before = [decision for decision in decided if decision.id not in last_round]
-    incumbents = [last_incumbent(row, decisions) for decisions in (before, decided)]
-    complete = len(proposed) >= turn and len(before) >= turn - len(last_round)
-    return complete and state.get("incumbent", row.start) in incumbents
+    number = state.get("decided", 0)
+    if not isinstance(number, int) or number > len(decided):
+        return False
+    incumbents = [last_incumbent(row, rows) for rows in (decided[:number], decided)]
+    return state.get("incumbent", row.start) in incumbents
 
 
 def _state_by_ledger(ledger: Ledger, row: SessionRow) -> State:
-    """The state after the last turn with a decision."""
-    decided = ledger.decisions("WHERE session = ?", (row.id,))
-    turn = max((decision.turn for decision in decided), default=0)
-    return {
-        "turn": turn,
-        "incumbent": last_incumbent(row, decided),
-        "proposals": [],
-        "ending": None,
-        "answered": None,
-    }
+    """The state after the last decision."""
+    decided = ledger.decisions("WHERE session = ? AND turn > 0", (row.id,))
+    return {"step": "", "incumbent": last_incumbent(row, decided), "decided": len(decided), "ending": None}
 
 
 def build(session: Session) -> StateGraph[State]:
     def baseline(state: State) -> dict[str, object]:
         return {"ending": session.measure_start()}
 
-    def propose(state: State) -> dict[str, object]:
-        turn = state["turn"] + 1
-        ending = None if session.has_proposal(turn) else session.reason_to_end(turn)
-        proposals = [] if ending else session.propose_round(turn, state["incumbent"])
-        return {
-            "turn": state["turn"] + len(proposals),
-            "proposals": proposals,
-            "ending": ending or (None if proposals else "no move is left to try"),
-        }
+    def plan(state: State) -> dict[str, object]:
+        step, ending = session.plan()
+        return {"step": step, "ending": ending}
 
-    def measure(state: State) -> dict[str, object]:
-        ending, answered = session.measure(state["proposals"])
-        return {"ending": ending, "answered": answered}
+    def look(state: State) -> dict[str, object]:
+        return {"ending": session.look()}
 
-    def decide(state: State) -> dict[str, object]:
-        session.decide(state["proposals"], state.get("answered"))
-        return {}
+    def confirm(state: State) -> dict[str, object]:
+        return {"ending": session.confirm()}
 
     def record(state: State) -> dict[str, object]:
-        return {"incumbent": session.record(state["proposals"], state["incumbent"])}
+        return {"incumbent": session.record(), "decided": session.decided()}
 
     def harvest(state: State) -> dict[str, object]:
         session.harvest()
         return {}
 
-    def check(state: State) -> dict[str, object]:
+    def settle(state: State) -> dict[str, object]:
+        session.settle()
         session.harvest()
+        return {"decided": session.decided()}
+
+    def check(state: State) -> dict[str, object]:
         session.check_keeps()
         return {}
 
@@ -131,19 +118,23 @@ def build(session: Session) -> StateGraph[State]:
         session.end(str(state["ending"]))
         return {}
 
+    def planned(state: State) -> str:
+        return "settle" if state["ending"] else state["step"]
+
     def ended(state: State) -> str:
-        return "report" if state["ending"] else "go on"
+        return "end" if state["ending"] else "go on"
 
     graph = StateGraph(State)
-    for node in (baseline, propose, measure, decide, record, harvest, check, report):
+    for node in (baseline, plan, look, confirm, record, harvest, settle, check, report):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "baseline")
-    graph.add_conditional_edges("baseline", ended, {"report": "report", "go on": "propose"})
-    graph.add_conditional_edges("propose", ended, {"report": "check", "go on": "measure"})
-    graph.add_edge("measure", "decide")
-    graph.add_edge("decide", "record")
-    graph.add_conditional_edges("record", ended, {"report": "check", "go on": "harvest"})
-    graph.add_edge("harvest", "propose")
+    graph.add_conditional_edges("baseline", ended, {"end": "report", "go on": "plan"})
+    graph.add_conditional_edges("plan", planned, {"look": "look", "confirm": "confirm", "settle": "settle"})
+    graph.add_conditional_edges("look", ended, {"end": "settle", "go on": "plan"})
+    graph.add_edge("confirm", "record")
+    graph.add_conditional_edges("record", ended, {"end": "settle", "go on": "harvest"})
+    graph.add_edge("harvest", "plan")
+    graph.add_edge("settle", "check")
     graph.add_edge("check", "report")
     graph.add_edge("report", END)
     return graph

@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
+from agent.policy.course import Confirmed
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
@@ -59,7 +60,7 @@ class Harvest:
     ``_harvested_probes``: by session; ``_refusal``: why the stores refused the last harvest, which is logged once."""
 
     measurements: Measurements
-    _waiting: dict[str, tuple[DecisionRow, ProposalRow]] = field(default_factory=dict)
+    _waiting: dict[str, tuple[DecisionRow, Confirmed, ProposalRow]] = field(default_factory=dict)
     _last_decision: int = 0
     _harvested_probes: dict[str, set[str]] = field(default_factory=dict)
     _refusal: str = ""
@@ -99,23 +100,25 @@ class Harvest:
             self._last_decision = number
             if not ledger.has_check(row.id, HARVEST, decision.id):
                 self._enqueue(decision)
-        return [self._item(decision, proposal) for decision, proposal in self._waiting.values()]
+        return [self._item(*waiting) for waiting in self._waiting.values()]
 
     def _enqueue(self, decision: DecisionRow | None) -> None:
-        proposals = self.measurements.ledger.proposals("WHERE id = ?", (decision.id,)) if decision else []
-        if decision and proposals and _ruling(decision, proposals[0]).resolved:
-            self._waiting[decision.id] = (decision, proposals[0])
+        """A stack is harvested once, by the decision on its first member."""
+        stack = decision.course.stack if decision and decision.course else None
+        if decision is None or stack is None or stack.is_aa_test or not stack.seeds or decision.id != stack.members[0]:
+            return
+        (proposal,) = self.measurements.ledger.proposals("WHERE id = ?", (decision.id,))
+        if _ruling(decision, stack, proposal).resolved:
+            self._waiting[decision.id] = (decision, stack, proposal)
 
-    def _item(self, decision: DecisionRow, proposal: ProposalRow) -> "_HarvestItem":
+    def _item(self, decision: DecisionRow, stack: Confirmed, proposal: ProposalRow) -> "_HarvestItem":
         """With the adapters of the first pair that the decision rests on."""
         ledger, key = self.measurements.ledger, self.measurements.key
-        seeds = (decision.course or {})["seeds"]
-        pair = (seeds.get("screening") or seeds["confirmation"])[0]
-        recipes = (ledger.recipe(proposal.child), ledger.recipe(proposal.parent))
-        trained = [Probe(recipe, key, seed) for recipe, seed in zip(recipes, pair, strict=True)]
+        recipes = (ledger.recipe(stack.recipe), ledger.recipe(proposal.parent))
+        trained = [Probe(recipe, key, seed) for recipe, seed in zip(recipes, stack.seeds[0], strict=True)]
         harvest_key = self.measurements.study.material.harvest_key(key)
         child, parent = (Probe(probe.recipe, harvest_key, probe.seed, probe.id) for probe in trained)
-        return _HarvestItem(decision, _ruling(decision, proposal), child, parent)
+        return _HarvestItem(decision, _ruling(decision, stack, proposal), child, parent)
 
     def _make_pairs(self, item: "_HarvestItem") -> dict[str, Any]:
         """The number of new rows of each kind, or why there are none."""
@@ -218,8 +221,8 @@ class Harvest:
         self.measurements.log(f"HARVEST {decision.id[-3:]}: {message or 'no answers that differ enough'}")
 
 
-def _ruling(decision: DecisionRow, proposal: ProposalRow) -> DecidedPair:
-    better, worse = proposal.child, proposal.parent
+def _ruling(decision: DecisionRow, stack: Confirmed, proposal: ProposalRow) -> DecidedPair:
+    better, worse = stack.recipe, proposal.parent
     if decision.status != "KEEP":
         better, worse = worse, better
     return DecidedPair(

@@ -1,5 +1,6 @@
 """The probes of a session: run when they are needed, each once, and durable as soon as they have an outcome."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -11,7 +12,6 @@ from agent.ledger.tables import SessionRow
 from agent.loop.budget import Spent, exhausted, judging_allowance, spent_by
 from agent.loop.judge_monitor import JudgeMonitor
 from agent.loop.pairwise_choices import Choices
-from agent.loop.round import Pair
 from agent.loop.session_log import SessionLog
 from agent.study.load import Study, reload_study
 from agent.study.schema import Budget
@@ -22,7 +22,7 @@ from common.errors import BadInput, BudgetSpent, DiskFull, StudyChanged
 from common.interrupts import uninterrupted
 from probes.endpoint.spending import Allowance
 from probes.result.comparison import Choice
-from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading
+from probes.result.reading import Failure, Outcome, Pair, Probe, ProbeKey, Reading
 from probes.run.protocol import Progress, Runner
 from probes.run.store import ProbeStore
 
@@ -106,6 +106,10 @@ class Measurements:
             raise RuntimeError(f"probe {probe.id} was run and has no outcome")
         return outcome
 
+    def has_outcome(self, probe: Probe) -> bool:
+        """Whether a probe was run and its outcome is there, a failure included."""
+        return self._stored_outcome(probe) is not None
+
     def chosen(self, pairs: Sequence[Pair]) -> Sequence[Choice] | Failure | None:
         """The choices between the answers of measured pairs; None if decisions rest on scores."""
         return self.choices.read(pairs) if self.judge_monitor.chooses else None
@@ -176,6 +180,18 @@ class Measurements:
     def over_budget(self) -> str | None:
         """The limit that ends the search, in words, or None; probes kept back for the end count as spent."""
         return exhausted(self.budget, self.spent(), self.reserve, self._expected_hours(self.reserve))
+
+    def probes_left(self) -> float:
+        """How many probes the budget still allows, those kept back for the end not counted; infinite without a limit
+        of probes, or of hours or dollars and a probe that took time."""
+        spent, budget = self.spent(), self.budget
+        limits = [] if budget.probes is None else [float(budget.probes - spent.probes)]
+        hours = [] if budget.hours is None else [budget.hours - spent.hours]
+        if budget.dollars is not None and budget.dollars_per_hour:
+            hours.append((budget.dollars - spent.dollars) / budget.dollars_per_hour)
+        each = self._expected_hours(1)
+        limits += [left / each for left in hours if each > 0]
+        return max(0.0, min(limits, default=math.inf) - self.reserve)
 
     def _require_budget(self, more: int = 0) -> None:
         """BudgetSpent if ``more`` probes exceed the budget. The limit of decisions is checked before a proposal."""

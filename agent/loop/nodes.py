@@ -1,28 +1,33 @@
-"""What the nodes of the graph do: propose, measure, decide, record. The loop itself is in agent/loop/graph.py.
+"""What the nodes of the graph do: plan, look, confirm, record. The loop itself is in agent/loop/graph.py.
 
 Every method may be called again after a kill: side effects are keyed, so what was done is not repeated.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from agent.ledger.result_rows import value_of
+import numpy
+
 from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
+from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
 from agent.loop.baseline import Baseline
+from agent.loop.confirmations import Confirmations
 from agent.loop.decisions import Decisions
+from agent.loop.evidence import Evidence
 from agent.loop.final_checks import FinalChecks
 from agent.loop.harvest import Harvest
 from agent.loop.judge_monitor import JudgeMonitor, examine_at_end
 from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
-from agent.loop.round import Candidate, Conclusion, Round
 from agent.loop.seeds import Seeds
-from agent.loop.survey import Survey
+from agent.loop.waves import Waves
+from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, next_step
+from agent.policy.night_power import MOST_PROBES
 from agent.proposers import Chain
-from agent.proposers.context import CALIBRATION
 from agent.proposers.dead_ends import is_machine_fault
 from agent.study.load import Study
 from agent.workspace.full_disk import full_disk_reported
@@ -30,10 +35,12 @@ from common.clock import now
 from common.errors import BudgetSpent, MissingRequirement
 from common.files import describe_file_error, is_full_disk
 from common.interrupts import uninterrupted
-from lanes import show
+from lanes import Recipe
+from probes.result.reading import Failure
 
 MAX_MACHINE_FAULTS = 3
 BASELINE_FAILED = "the starting recipe could not be measured"
+Step = Literal["look", "confirm", "end"]
 
 
 @dataclass
@@ -60,64 +67,75 @@ class Session:
         decision = self._ledger.decision(decision_id)
         if decision is not None and decision.status == "CRASH":
             return f"{BASELINE_FAILED}: {decision.row['description']}"
-        survey = Survey(self.measurements, self.seeds, self._baseline.spreads)
-        survey.take(self._baseline.start, int(self._baseline.floor.get("survey", 0)))
         return None
 
-    def propose_round(self, turn: int, incumbent: str) -> list[str]:
-        """The ids of the proposals of the round that begins with this turn; none if no legal move is left."""
-        width = self.study.file.policy.round or self.measurements.runner.width
-        if (decisions := self.measurements.budget.decisions) is not None:
-            width = min(width, decisions - self._decided())
-        proposals = []
-        for place in range(width):
-            proposal = self._proposals.propose(turn + place, incumbent)
-            if proposal is None:
-                break
-            proposals.append(proposal)
-        return proposals
+    def plan(self) -> tuple[Step, str | None]:
+        """What comes next, recorded before it begins; with why the session ends."""
+        if self._unmeasured_wave():
+            return "look", None
+        if self._open_stack():
+            return "confirm", None
+        if reason := self._reason_to_end():
+            return "end", reason
+        incumbent, stacks = self._incumbent(), self._confirmations.recorded()
+        if stacks and self._affords_aa_test(stacks):
+            self._confirmations.begin_aa_test(stacks[-1], incumbent)
+            return "confirm", None
+        known, waves = self._known(incumbent), len(self._waves.recorded())
+        name = f"{self.row.seed}|plan {waves} {len(stacks)}"
+        step = next_step(known, numpy.random.default_rng(random.Random(name).getrandbits(64)))
+        if isinstance(step, Look):
+            self._waves.design(step, known, incumbent)
+            return "look", None
+        if isinstance(step, Confirm):
+            self._confirmations.begin(step, known, incumbent)
+            return "confirm", None
+        return "end", step.reason
 
-    def measure(self, proposals: Sequence[str]) -> tuple[str | None, int | None]:
-        """Measure what the round's candidates and their baseline need until each can be decided on.
-
-        Returns (None, None), or, if the budget ends first, why the session ends and how many of the round's requests
-        were answered.
-        """
-        current, answered = self._round(proposals), 0
-        if current is None:
-            return None, None
+    def look(self) -> str | None:
+        """Measure the last wave; returns why the session ends if the budget does."""
+        wave = self._unmeasured_wave()
         try:
-            for pairs in current.course():
-                self.measurements.measure_pairs(self._title(current.candidates), pairs)
-                answered += 1
+            if wave is not None:
+                self._waves.measure(wave)
         except BudgetSpent as error:
-            return str(error), answered
-        self._require_sound(current.conclusions)
-        return None, None
+            return str(error)
+        self.measurements.publish()
+        return None
 
-    def decide(self, proposals: Sequence[str], answered: int | None) -> None:
-        """Derive the round's conclusions from what was measured, and make them durable together.
+    def confirm(self) -> str | None:
+        """Measure the last stack until it is decided on, and make its rows durable; returns why the session ends if the
+        budget does."""
+        stack = self._open_stack()
+        if stack is None:
+            return None
+        conclusion, ending = self._confirmations.conclude(stack)
+        if conclusion.course.is_aa_test and conclusion.verdict.reason == "budget":
+            return ending  # what it would have come to, nobody can say
+        incumbent = self._ledger.recipe(stack.data["incumbent"])
+        members = [self._proposal(name) for name in stack.data["members"]]
+        inside = set(stack.data["members"])
+        others = [row for row in self._proposals.open(incumbent).values() if row.id not in inside]
+        self._require_sound(conclusion.failure, conclusion.verdict.reason)
+        self._decisions.record_stack(conclusion, members, others, self._known(incumbent))
+        return ending
 
-        ``answered``: the number of the round's requests that were answered, if the budget ended before the last one.
-        """
-        current = self._round(proposals)
-        if current is None or (answered is not None and len(current.candidates) < len(proposals)):
-            return  # a round that was cut short is recorded already; the rest has no comparison
-        for number, _ in enumerate(current.course()):
-            if number == answered:
-                current.cut_short()
-                break
-        self._decisions.record_round(current.conclusions)
-
-    def record(self, proposals: Sequence[str], incumbent: str) -> str:
+    def record(self) -> str:
         """Bring results.tsv and progress.log in step; returns the digest of the incumbent."""
         self.measurements.publish()
-        decisions = [self._ledger.decision(proposal) for proposal in proposals]
-        return next((row.incumbent for row in decisions if row and row.status == "KEEP"), incumbent)
+        return self._incumbent().digest
 
     def harvest(self) -> None:
         """Make preference pairs of the decisions."""
         self._harvest.harvest_decisions()
+        self.measurements.publish()
+
+    def settle(self) -> None:
+        """Decide on what was measured and not confirmed when the search ends."""
+        incumbent = self._incumbent()
+        open_ones = list(self._proposals.open(incumbent).values())
+        if open_ones:
+            self._decisions.record_rest(open_ones, self._known(incumbent))
         self.measurements.publish()
 
     def check_keeps(self) -> None:
@@ -125,13 +143,13 @@ class Session:
         keeps = self._keeps()
         if not keeps or not self.study.file.policy.holdout_seeds:
             return
-        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms, self._decisions.known())
+        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms)
         for retraction in checks.retractions(keeps, self._baseline.start):
             self._decisions.retract(retraction)
 
     def end(self, reason: str) -> None:
         """Examine the scorer a last time, close the session and write its report."""
-        unfit = examine_at_end(self.judge_monitor, self._ledger, self.row.id, self._decided())
+        unfit = examine_at_end(self.judge_monitor, self._ledger, self.row.id, self.decided())
         self.close(f"{reason}; {unfit}" if unfit else reason)
 
     def close(self, reason: str) -> None:
@@ -152,22 +170,59 @@ class Session:
             )
             self.measurements.publish()
 
+    # what is in flight, by the ledger
+
+    def _unmeasured_wave(self) -> CheckRow | None:
+        """The last wave, if it is not measured to its end."""
+        waves = self._waves.recorded()
+        return waves[-1] if waves and not self._waves.is_measured(waves[-1]) else None
+
+    def _open_stack(self) -> CheckRow | None:
+        """The last stack, if it is not decided on."""
+        stacks = self._confirmations.recorded()
+        return stacks[-1] if stacks and not self._confirmations.is_concluded(stacks[-1]) else None
+
+    def _known(self, incumbent: Recipe) -> Known:
+        room, open_ones = self._proposals.room, set(self._proposals.open(incumbent))
+        space = self.study.lanes
+
+        def allowed(knob: str, place: float | str) -> bool:
+            """Whether a stack may have this change: it has a proposal, or there is room for one."""
+            return (
+                room is None
+                or room >= len(space.knobs)
+                or (knob, self._evidence.value(incumbent, knob, place)) in (open_ones)
+            )
+
+        return self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), allowed)
+
+    def _probes_left(self) -> int:
+        """Probes that the search may plan with. Without a limit, each stack is planned within MOST_PROBES."""
+        stacks = self._confirmations.recorded()
+        since = stacks[-1].time if stacks else ""
+        looked = sum(len(wave.data["recipes"]) for wave in self._waves.recorded() if wave.time >= since)
+        return int(min(self.measurements.probes_left(), max(0, MOST_PROBES - looked)))
+
+    def _affords_aa_test(self, stacks: Sequence[CheckRow]) -> bool:
+        """Whether one more A/A test keeps their share of the session's probes."""
+        share, left = self.study.file.policy.disguised, self.measurements.probes_left()
+        tests = sum(stack.data["recipes"][0]["recipe"] == stack.data["incumbent"] for stack in stacks)
+        spent = self._ledger.totals(self.row.id).probes
+        return 2 * FEWEST_PAIRS * (tests + 1) <= share * spent and left >= 4 * FEWEST_PAIRS
+
     # when the session ends
 
-    def has_proposal(self, turn: int) -> bool:
-        """Whether this turn has a proposal already, because its round began before the session was resumed."""
-        return self._proposals.recorded(turn) is not None
-
-    def reason_to_end(self, turn: int) -> str | None:
-        """Why the session should end before this turn: the budget, a long plateau, or an unfit scorer; or None."""
-        return self.measurements.over_budget() or self._proposals.search.plateau() or self._examine_if_due(turn)
+    def _reason_to_end(self) -> str | None:
+        """Why the session should end: the budget, or an unfit scorer; or None."""
+        return self.measurements.over_budget() or self._examine_if_due()
 
     def examine_resumed(self) -> str | None:
         """Examine the scorer of a resumed session; returns why it must end, or None. A new session just did it."""
-        return None if self.judge_monitor.first_examination is not None else self._examine(self._decided())
+        return None if self.judge_monitor.first_examination is not None else self._examine(self.decided())
 
-    def _examine_if_due(self, turn: int) -> str | None:
-        return self._examine(turn - 1) if self.judge_monitor.due(self._ledger, self.row.id, turn) else None
+    def _examine_if_due(self) -> str | None:
+        decided = self.decided()
+        return self._examine(decided) if self.judge_monitor.due(self._ledger, self.row.id, decided + 1) else None
 
     def _examine(self, decisions: int) -> str | None:
         try:
@@ -175,16 +230,14 @@ class Session:
         except BudgetSpent as error:
             return str(error)
 
-    def _require_sound(self, conclusions: Sequence[Conclusion]) -> None:
-        """MissingRequirement if the machine, and not a recipe, makes several proposals fail in a row."""
-        reasons = [
-            *self._ledger.last_reasons(self.row.id, MAX_MACHINE_FAULTS),
-            *(conclusion.verdict.reason for conclusion in conclusions),
-        ]
-        failure = conclusions[-1].failure if conclusions else None
-        if len(reasons) >= MAX_MACHINE_FAULTS and all(map(is_machine_fault, reasons[-MAX_MACHINE_FAULTS:])) and failure:
+    def _require_sound(self, failure: Failure | None, reason: str) -> None:
+        """MissingRequirement if the machine, and not a recipe, makes confirmations fail in a row."""
+        reasons = [*self._ledger.last_reasons(self.row.id, MAX_MACHINE_FAULTS), reason]
+        if failure is None or len(reasons) < MAX_MACHINE_FAULTS:
+            return
+        if all(map(is_machine_fault, reasons[-MAX_MACHINE_FAULTS:])):
             raise MissingRequirement(
-                f"{MAX_MACHINE_FAULTS} proposals in a row failed because of the machine (the last: {failure.kind}, "
+                f"{MAX_MACHINE_FAULTS} changes in a row failed because of the machine (the last: {failure.kind}, "
                 f"{failure.message}); see runs/worker-*.log, correct the machine, then: "
                 f"{self.measurements.workspace.resume_command}"
             )
@@ -208,58 +261,45 @@ class Session:
         return self.measurements.ledger
 
     @cached_property
+    def _evidence(self) -> Evidence:
+        return Evidence(self.measurements)
+
+    @cached_property
     def _baseline(self) -> Baseline:
-        return Baseline(self.measurements, self.seeds)
+        return Baseline(self.measurements, self.seeds, self._evidence)
 
     @cached_property
     def _proposals(self) -> Proposals:
-        return Proposals(self.measurements, self.proposers, self.seeds)
+        return Proposals(self.measurements, self.proposers)
+
+    @cached_property
+    def _waves(self) -> Waves:
+        return Waves(self.measurements, self.seeds, self._evidence, self._proposals)
+
+    @cached_property
+    def _confirmations(self) -> Confirmations:
+        return Confirmations(self.measurements, self.seeds, self._evidence, self._proposals, self._decisions.terms)
 
     @cached_property
     def _decisions(self) -> Decisions:
-        return Decisions(self.measurements, self._baseline)
+        return Decisions(self.measurements, self._baseline, self._evidence)
 
     @cached_property
     def _harvest(self) -> Harvest:
         return Harvest(self.measurements)
 
-    def _round(self, proposals: Sequence[str]) -> Round | None:
-        """The round of those that are not decided yet; None when all are."""
-        waiting = [self._proposal(proposal) for proposal in proposals if self._ledger.decision(proposal) is None]
-        if not waiting:
-            return None
-        keeps, met = self._ledger.count_keeps(self.row.id)
-        search, recipe = self._proposals.search, self._ledger.recipe
-        candidates = [
-            Candidate(row, recipe(row.child), row.lane == CALIBRATION, search.move(row), search.screened(row))
-            for row in waiting
-        ]
-        return Round(
-            candidates=candidates,
-            incumbent=recipe(waiting[0].parent),
-            keeps=keeps,
-            met=met,
-            key=self.measurements.key,
-            seeds=self.seeds,
-            terms=self._decisions.terms,
-            known=self._decisions.known,
-            outcome=self.measurements.outcome,
-            chosen=self.measurements.chosen,
-        )
+    def _incumbent(self) -> Recipe:
+        decided = self._ledger.decisions("WHERE session = ? AND status = 'KEEP'", (self.row.id,))
+        return self._ledger.recipe(last_incumbent(self.row, decided))
 
     def _keeps(self) -> list[tuple[DecisionRow, ProposalRow]]:
         """The KEEPs of this session, including those that were retracted."""
         rows = self._ledger.decisions("WHERE session = ? AND status = 'KEEP'", (self.row.id,))
         return [(row, self._proposal(row.id)) for row in rows]
 
-    def _decided(self) -> int:
+    def decided(self) -> int:
+        """The number of decisions on proposals."""
         return self._ledger.totals(self.row.id).decisions
 
     def _proposal(self, proposal_id: str) -> ProposalRow:
         return self._ledger.proposals("WHERE id = ?", (proposal_id,))[0]
-
-    def _title(self, candidates: Sequence[Candidate]) -> str:
-        rows = [candidate.proposal for candidate in candidates]
-        return ", ".join(
-            f"{row.id[-3:]} {row.knob} {show(value_of(row.before))} -> {show(value_of(row.after))}" for row in rows
-        )

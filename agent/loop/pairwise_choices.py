@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.loop.judge_monitor import JudgeMonitor
-from agent.loop.round import Pair
 from agent.study.load import Study
 from common.errors import MissingRequirement
 from common.files import write_durably
 from probes.result.comparison import Choice
-from probes.result.reading import Failure, Probe
+from probes.result.reading import Failure, Pair, Probe
 from probes.run.store import DAMAGED, ProbeStore
 from probes.scoring import AnswerPair, Missing
 from probes.scoring.protocol import too_many_missing

@@ -1,29 +1,32 @@
-"""The proposals of a session: who makes the next one, and its row in the ledger."""
+"""The proposals of a session: single changes of the incumbent, each made once and recorded before it is measured."""
 
 from dataclasses import dataclass, field
 
+from agent.ledger.result_rows import value_of
 from agent.ledger.tables import ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
-from agent.loop.seeds import Seeds
 from agent.proposers import Chain, Suggestion
 from agent.proposers.context import CALIBRATION, Search
+from agent.proposers.protocol import Expected, Move
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.interrupts import uninterrupted
 from lanes import Recipe
 
-AA_HYPOTHESIS = "the incumbent under other seeds, decided on like any other candidate: nothing can be kept"
+AA_HYPOTHESIS = "the incumbent against itself under other seeds, decided on like a stack: nothing can be kept"
+Expectations = dict[Move, Expected]
 
 
 @dataclass
 class Proposals:
-    """Makes the proposal of each turn once: an A/A test, a candidate that another KEEP overtook, or a proposer's."""
+    """``_search``: what was proposed and decided; ``_dollars``: cost of requests without a suggestion, which the next
+    proposal carries."""
 
     measurements: Measurements
     proposers: Chain
-    seeds: Seeds
     _search: Search | None = field(default=None, init=False)
+    _dollars: float = field(default=0.0, init=False)
 
     @property
     def search(self) -> Search:
@@ -34,35 +37,52 @@ class Proposals:
             self._search.catch_up()
         return self._search
 
-    def recorded(self, turn: int) -> ProposalRow | None:
-        return self.measurements.ledger.proposal(self.measurements.row.id, turn)
+    def open(self, incumbent: Recipe) -> dict[Move, ProposalRow]:
+        """The undecided changes of this incumbent, by knob and value."""
+        pending = self.search.pending
+        return {(row.knob, value_of(row.after)): row for row in pending if row.parent == incumbent.digest}
 
-    def propose(self, turn: int, incumbent: str) -> str | None:
-        """The id of the turn's proposal, which is made and recorded unless it was before; None if no legal move is
-        left."""
-        recorded = self.recorded(turn)
-        if recorded is not None:
-            return recorded.id
-        parent = self.measurements.ledger.recipe(incumbent)
-        if self.seeds.is_aa_test(turn, self.measurements.study.file.policy.disguised):
-            aa_test = Suggestion("baseline", "incumbent", AA_HYPOTHESIS, 0.0, CALIBRATION)
-            return self._record(turn, parent, parent, CALIBRATION, "incumbent", aa_test)
-        search = self.search
-        suggested = search.overtaken(parent) or self._ask_proposers(search, turn, parent)
-        if suggested is None:
-            return None
-        lane, suggestion = suggested
-        mutation, child = search.space.mutate(parent, suggestion.knob, suggestion.value)
-        return self._record(turn, parent, child, lane, mutation.before, suggestion)
+    @property
+    def room(self) -> int | None:
+        """How many more proposals the budget of decisions allows; None without such a budget."""
+        most = self.measurements.budget.decisions
+        return None if most is None else max(0, most - self.search.proposed)
 
-    def _ask_proposers(self, search: Search, turn: int, parent: Recipe) -> tuple[str, Suggestion] | None:
-        """The turn's lane and a suggestion in it; None if no legal move is left."""
-        situation = search.situation(turn, parent, budget_left(self.measurements.budget, self.measurements.spent()))
-        return None if situation is None else (situation.lane, self.proposers.propose(situation))
+    def asked(self, first_turn: int, turns: int, incumbent: Recipe, expected: Expectations) -> dict[int, ProposalRow]:
+        """What the study's own proposer (a language model, say) suggests in its turns among these, by their place."""
+        made: dict[int, ProposalRow] = {}
+        for place in range(turns):
+            if not self.proposers.is_turn_of_first(first_turn + place) or self.room == 0:
+                continue
+            left = budget_left(self.measurements.budget, self.measurements.spent())
+            situation = self.search.situation(first_turn + place, incumbent, left, expected)
+            if situation is None:
+                break
+            answer = self.proposers.ask_first(situation)
+            if isinstance(answer, Suggestion):
+                made[place] = self.make(incumbent, answer)
+            else:
+                self._dollars += answer.dollars
+        return made
 
-    def _record(
-        self, turn: int, parent: Recipe, child: Recipe, lane: str, before: object, suggestion: Suggestion
-    ) -> str:
+    def make(self, incumbent: Recipe, suggestion: Suggestion) -> ProposalRow:
+        """Record a proposal of this change, unless there is an open one."""
+        found = self.open(incumbent).get((suggestion.knob, suggestion.value))
+        if found is not None:
+            return found
+        mutation, child = self.search.space.mutate(incumbent, suggestion.knob, suggestion.value)
+        lane = self.search.space.knob(suggestion.knob).lane
+        return self._record(incumbent, child, lane, mutation.before, suggestion)
+
+    def make_aa_test(self, incumbent: Recipe) -> ProposalRow:
+        """Record the proposal of an A/A test, unless there is an open one."""
+        for row in self.search.pending_aa_tests:
+            return row
+        suggestion = Suggestion("baseline", "incumbent", AA_HYPOTHESIS, 0.0, CALIBRATION)
+        return self._record(incumbent, incumbent, CALIBRATION, "incumbent", suggestion)
+
+    def _record(self, parent: Recipe, child: Recipe, lane: str, before: object, suggestion: Suggestion) -> ProposalRow:
+        turn = self.search.last_turn + 1
         proposal = ProposalRow(
             id=f"{self.measurements.row.id}-{turn:03d}",
             session=self.measurements.row.id,
@@ -76,8 +96,10 @@ class Proposals:
             hypothesis=" ".join(suggestion.hypothesis.split())[:1000],
             predicted=suggestion.predicted,
             proposer=suggestion.proposer,
-            dollars=suggestion.dollars,
+            dollars=suggestion.dollars + self._dollars,
             time=now(),
         )
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
-            return self.measurements.ledger.record_proposal(proposal, child).id
+            recorded = self.measurements.ledger.record_proposal(proposal, child)
+        self._dollars = 0.0
+        return recorded

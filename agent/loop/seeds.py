@@ -1,8 +1,7 @@
 """The training seeds of a session, by use. Fresh seeds are derived from the study's own, so a session can be repeated.
 
-Screening against the first incumbent, and the survey around it, use the study's seeds first. Every other use, and every
-later incumbent, has seeds of its own. So the score that made a recipe win is never used again, and a confirmation is
-independent of the screening that selected its candidate.
+The repeats of the starting recipe and the waves use the study's seeds first, one for each wave. Every confirmation and
+every check has seeds of its own, so that it is independent of what selected its stack.
 """
 
 from collections.abc import Iterator
@@ -21,28 +20,24 @@ class Seeds:
     night: int
     chance: int
 
-    def screening(self, keeps: int) -> Iterator[int]:
-        """Shared by all candidates that are compared with the incumbent after so many KEEPs."""
-        if keeps == 0 and self.night == 0:
+    def looking(self) -> Iterator[int]:
+        """One for each repeat of the starting recipe, and one for each wave, which share them."""
+        if self.night == 0:
             yield from self.own
-        yield from self._fresh("screening", keeps)
+        yield from self._fresh("screening", 0)  # the text enters the seeds, so it stays
 
-    def confirming(self, turn: int) -> Iterator[int]:
-        return self._fresh("confirming", turn)
+    def confirming(self, stack: int) -> Iterator[int]:
+        return self._fresh("confirming", stack)
 
-    def aa_candidate(self, turn: int, stage: str) -> Iterator[int]:
-        """The seeds of an A/A candidate: the incumbent trained again."""
-        return self._fresh(f"disguise of {stage}", turn)  # the text enters the seeds, so it stays
+    def aa_candidate(self, stack: int) -> Iterator[int]:
+        """The seeds of the second side of an A/A test: the incumbent trained again."""
+        return self._fresh("A/A test", stack)
 
     def leave_one_out(self, turn: int) -> Iterator[int]:
         return self._fresh("leaving out", turn)
 
     def holdout(self) -> Iterator[int]:
         return self._fresh("holdout", 0)
-
-    def is_aa_test(self, turn: int, share: float) -> bool:
-        """Whether this turn is an A/A test."""
-        return self._number("disguised", turn, 0) / 2**31 < share
 
     def _fresh(self, use: str, which: int) -> Iterator[int]:
         return (self._number(use, which, place) for place in count())

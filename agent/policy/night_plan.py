@@ -16,11 +16,11 @@ import numpy
 from scipy.special import ndtr, stdtrit
 
 from agent.policy.alpha_spending import levels
+from agent.policy.confirmation import FIRST_LOOK, combined_error
 from agent.policy.knob_model import Effects
 from agent.policy.stack import Stack
 
 DRAWS = 200
-FIRST_LOOK = 2
 PAIR_COST = 0.002
 """Share of the gain that a pair must add: what is left after a confirmation is worth something."""
 
@@ -76,16 +76,6 @@ def power(
         room = mean + (margins or {})[name] - needed
         passes = min(passes, float(ndtr(room / math.sqrt(spread + each / pairs))))
     return passes
-
-
-EXPECTATION_DOUBT = 1.5
-"""How many times larger than stated the standard error of what waves let expect of a guard is taken to be."""
-
-
-def combined_error(variance: float, expected: float) -> float:
-    """The standard error of a guard's change by its confirmation and by what waves let expect, together."""
-    prior = EXPECTATION_DOUBT**2 * expected
-    return math.sqrt(variance * prior / (variance + prior)) if prior > 0 else math.sqrt(variance)
 
 
 def plan(

@@ -1,32 +1,34 @@
 """What is tested at the end of a session, and what does not hold. Pure functions.
 
 Each KEEP is left out of the recipe that stands, and that recipe is compared with the whole on fresh seeds. It holds
-while its confirmation and this re-test, taken together, still show it. On the holdout prompts, which chose nothing,
+while its own effect, by all readings, and this re-test together still give it the chance that a stack's member needs. On the holdout prompts, which chose nothing,
 what stands is compared with what the session began with; when that shows no improvement, or a guard below its margin,
 no KEEP holds.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.policy.decision_rule import Terms, Verdict
+from agent.policy.confirmation import Estimate, Terms, Verdict, normal
 from common.errors import IllegalRecipe
 from lanes import Recipe, SearchSpace
 from lanes.knobs import Value
-from probes.result.comparison import Comparison, Difference, quantile
+from probes.result.comparison import Comparison, Difference
+
+SMALLEST_ERROR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A KEEP that stands: its decision, what it set, and the confirmation that it passed with so many pairs."""
+    """A KEEP that stands: its decision, what it set, and its own effect with its standard error."""
 
     id: str
     turn: int
     knob: str
     before: Value
     after: Value
-    confirmed: Difference
-    pairs: int
+    own: Estimate
 
 
 def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpace) -> Recipe | None:
@@ -43,18 +45,17 @@ def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpa
 
 
 def still_shown(kept: Kept, again: Comparison, terms: Terms) -> tuple[float, float]:
-    """Of a KEEP's confirmation and its re-test, taken together by their pairs: the effect and its lower bound."""
-    second, pairs = again.differences[terms.target], len(again.seeds)
-    total = kept.pairs + pairs
-    effect = (kept.confirmed.delta * kept.pairs + second.delta * pairs) / total
-    variance = (kept.confirmed.standard_error * kept.pairs) ** 2 + (second.standard_error * pairs) ** 2
-    level = (1 - terms.policy.confidence) / 2
-    return effect, effect - quantile(level, second.freedom) * variance**0.5 / total
+    """Of a KEEP's own effect and its re-test, weighted by their precision: the effect, and the chance that it is worth
+    more than the smallest effect."""
+    (effect, error), second = kept.own, again.differences[terms.target]
+    weights = [1 / max(one, SMALLEST_ERROR) ** 2 for one in (error, second.standard_error)]
+    together = (effect * weights[0] + second.delta * weights[1]) / sum(weights)
+    return together, normal((together - terms.policy.smallest_effect) * math.sqrt(sum(weights)))
 
 
 def left_out(kept: Kept, again: Comparison, terms: Terms) -> Verdict | None:
-    """RETRACT when a KEEP is no longer shown."""
-    holds = still_shown(kept, again, terms)[1] > terms.policy.smallest_effect
+    """RETRACT when a KEEP is no longer likely enough."""
+    holds = still_shown(kept, again, terms)[1] >= terms.policy.member_chance
     return None if holds else Verdict("RETRACT", "leave_one_out")
 
 

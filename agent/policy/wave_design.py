@@ -6,7 +6,7 @@ often. Later waves are drawn: each recipe takes, knob by knob, the best of one d
 (Thompson 1933), and leaves out some of them, so that the effects of the rest can be told apart.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -21,24 +21,32 @@ LEFT_OUT = 0.3
 """Chance that a drawn recipe leaves a move out."""
 TRIES = 6
 """Draws per recipe that is wanted: some are illegal, or were drawn before."""
+NAMED_BY_OTHERS = 0.5
+"""Chance that a recipe takes a move that was proposed for another one of its wave."""
 Usable = Callable[[Places], bool]
 """Whether a probe may run a recipe."""
 
 
 def spread_wave(
-    axes: Sequence[Axis], size: int, base: Places, usable: Usable, random: numpy.random.Generator
+    axes: Sequence[Axis],
+    size: int,
+    base: Places,
+    usable: Usable,
+    random: numpy.random.Generator,
+    near: Mapping[str, Sequence[Place]] | None = None,
 ) -> list[Places]:
-    """At most ``size`` recipes of a first wave."""
+    """At most ``size`` recipes of a first wave. ``near``: the places that each knob may be moved to, by default those
+    of ``near_places``."""
     rows: list[dict[str, Place]] = [dict(base) for _ in range(size)]
     for axis in axes:
-        near = _near(axis, base[axis.knob])
-        if not near:
+        places = near_places(axis, base[axis.knob]) if near is None else near.get(axis.knob, ())
+        if not places:
             continue
-        order = [near[place] for place in random.permutation(len(near))]
+        order = [places[place] for place in random.permutation(len(places))]
         moved = random.permutation(size)[: max(1, round(size * MOVED))]
         for turn, row in enumerate(moved):
             rows[row][axis.knob] = order[turn % len(order)]
-    return _distinct([_allowed(row, base, usable, random) for row in rows], base)
+    return distinct([allowed(row, base, usable, random) for row in rows], base)
 
 
 def drawn_wave(
@@ -57,11 +65,35 @@ def drawn_wave(
             if own > best.get(knob, (0.0, place))[0]:
                 best[knob] = (float(own), place)
         row = {**base, **{knob: place for knob, (_, place) in best.items() if random.random() >= LEFT_OUT}}
-        found = _distinct([*found, _allowed(row, base, usable, random)], base)
+        found = distinct([*found, allowed(row, base, usable, random)], base)
     return found
 
 
-def _near(axis: Axis, here: Place) -> list[Place]:
+def with_proposed(
+    rows: Sequence[Places],
+    proposed: Mapping[int, tuple[str, Place]],
+    base: Places,
+    usable: Usable,
+    random: numpy.random.Generator,
+) -> list[Places]:
+    """The recipes of a wave with the moves that somebody proposed, by the place of the recipe that must carry each. The
+    others take each by chance, so that its effect can be told from those of the moves beside it."""
+    found = []
+    for place in range(max([len(rows), *(one + 1 for one in proposed)])):
+        row: dict[str, Place] = dict(rows[place] if place < len(rows) else base)
+        for other, (knob, value) in proposed.items():
+            if other != place and random.random() < NAMED_BY_OTHERS:
+                row[knob] = value
+        row = dict(allowed(row, base, usable, random))
+        if place in proposed:
+            knob, value = proposed[place]
+            row = {**row, knob: value} if usable({**row, knob: value}) else {**base, knob: value}
+        found.append(row)
+    return distinct([row for row in found if usable(row)], base)
+
+
+def near_places(axis: Axis, here: Place) -> list[Place]:
+    """Where a first wave moves a knob: within a share of its reach, or to any other name."""
     others = [place for place in axis.options if place != here]
     if isinstance(here, str):
         return others
@@ -69,7 +101,7 @@ def _near(axis: Axis, here: Place) -> list[Place]:
     return within or sorted(others, key=lambda place: abs(float(place) - here))[:2]
 
 
-def _allowed(row: dict[str, Place], base: Places, usable: Usable, random: numpy.random.Generator) -> Places:
+def allowed(row: dict[str, Place], base: Places, usable: Usable, random: numpy.random.Generator) -> Places:
     """The row with as many moves taken back, in a random order, as a probe needs to run it."""
     moved = [knob for knob, place in row.items() if place != base[knob]]
     for place in random.permutation(len(moved)):
@@ -79,7 +111,8 @@ def _allowed(row: dict[str, Place], base: Places, usable: Usable, random: numpy.
     return row
 
 
-def _distinct(rows: Sequence[Places], base: Places) -> list[Places]:
+def distinct(rows: Sequence[Places], base: Places) -> list[Places]:
+    """Each recipe once, without the incumbent."""
     found: list[Places] = []
     for row in rows:
         if row not in found and row != base:

@@ -1,4 +1,4 @@
-"""Who proposes: Thompson sampling with Optuna, a language model, both by turns, or a proposer of another package.
+"""Who proposes: Thompson sampling with Optuna, a language model beside it, or a proposer of another package.
 
 A built-in proposer is one file here and one branch of ``choose``. Another package adds one by an entry point of
 ``nightlane.proposers`` that names an OpenProposer; all that it needs can be imported from here.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from agent.proposers.protocol import Declined, Proposer, Situation, Suggestion, Tried
+from agent.proposers.protocol import Declined, Expected, Proposer, Situation, Suggestion, Tried
 from agent.study.schema import PROPOSERS, ProposerSettings
 from common.errors import BadInput
 from common.plugins import plugins
@@ -16,6 +16,7 @@ from common.plugins import plugins
 __all__ = [
     "Chain",
     "Declined",
+    "Expected",
     "OpenProposer",
     "Proposer",
     "ProposerSettings",
@@ -34,13 +35,14 @@ class OpenProposer(Protocol):
     ) -> Proposer:
         """Open a proposer; BadInput when a setting or an environment variable is missing.
 
-        ``note`` writes a line into the session's log. When the proposer declines a turn, Thompson sampling proposes.
+        ``note`` writes a line into the session's log. When the proposer declines a turn, the wave is drawn without it.
         """
 
 
 @dataclass(frozen=True)
 class Chain:
-    """``first`` proposes in its ``share`` of the turns, ``last`` in all others, and where the first declines.
+    """``first`` proposes in its ``share`` of the turns, one for each recipe of a wave. All other moves of a wave are
+    drawn from what the readings let expect; where nothing is known of a knob, ``last`` chooses among its values.
 
     ``description``: one line for the log.
     """
@@ -50,35 +52,26 @@ class Chain:
     share: float
     description: str
 
-    def propose(self, situation: Situation) -> Suggestion:
-        """The first suggestion, with the dollars of all proposers that were asked."""
-        spent = 0.0
-        for proposer in self._order(situation.turn):
-            answer = proposer.propose(situation)
-            if isinstance(answer, Suggestion):
-                return replace(answer, dollars=spent + answer.dollars)
-            spent += answer.dollars
-        raise RuntimeError("the last proposer always answers while there is a legal move")
-
-    def _order(self, turn: int) -> Sequence[Proposer]:
+    def is_turn_of_first(self, turn: int) -> bool:
         """Turns are spread evenly: turn t is the first one's if floor(share t) is larger than floor(share (t - 1))."""
-        is_turn_of_first = int(self.share * turn + 1e-9) > int(self.share * (turn - 1) + 1e-9)
-        return [self.first, self.last] if self.first is not None and is_turn_of_first else [self.last]
+        return self.first is not None and int(self.share * turn + 1e-9) > int(self.share * (turn - 1) + 1e-9)
+
+    def ask_first(self, situation: Situation) -> Suggestion | Declined:
+        return self.first.propose(situation) if self.first is not None else Declined()
 
 
 def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Callable[[str], None]) -> Chain:
     """The proposers of a study; EndpointUnavailable if it names a language model that cannot be reached."""
-    from agent.proposers.thompson import ThompsonProposer
     from agent.proposers.tpe import TpeProposer
 
-    thompson = ThompsonProposer(TpeProposer())
+    tpe = TpeProposer()
     if settings.kind not in PROPOSERS:
         opened: OpenProposer = plugins("proposers")[settings.kind].load()
-        return Chain(opened(settings, environment, note), thompson, 1.0, f"proposer: {settings.kind}, then optuna")
+        return Chain(opened(settings, environment, note), tpe, 1.0, f"proposer: {settings.kind}, then optuna")
     model = settings.model or environment.get("OPENAI_MODEL", "")
     has_endpoint = bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
     if settings.kind == "optuna" or (settings.kind == "auto" and not (has_endpoint and model)):
-        return Chain(None, thompson, 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
+        return Chain(None, tpe, 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
     if not has_endpoint or not model:
         missing = "OPENAI_BASE_URL or OPENAI_API_KEY" if not has_endpoint else "a model"
         raise BadInput(
@@ -91,7 +84,7 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
     language_model.check()
     share = 1.0 if settings.kind == "language_model" else settings.share
     kind = "language model, then optuna" if share == 1 else f"hybrid, language model in {share:.0%} of the turns"
-    return Chain(language_model, thompson, share, f"proposer: {kind} ({model})")
+    return Chain(language_model, tpe, share, f"proposer: {kind} ({model})")
 
 
 def _why_optuna(settings: ProposerSettings, has_endpoint: bool) -> str:

@@ -3,7 +3,7 @@
 They come from the ledger alone. The context is what a language model would have been shown (agent/proposers/prompt.py)
 at the first proposal against the incumbent of both: it holds nothing that was decided later, since that would give the
 answer away. A turn belongs to one lane, so both proposals are of one lane, and both are legal moves in that context.
-The context has no user instructions and no dollars left, since the ledger does not hold them.
+The context has no user instructions, no dollars left and no expected effects, since the ledger does not hold them.
 """
 
 from collections.abc import Callable, Iterator
@@ -93,14 +93,10 @@ def proposer_pairs(ledger: Ledger) -> tuple[ProposerPair, ...]:
 def reply(context: Situation, proposal: ProposalRow) -> str:
     """The proposal as a language model's reply (agent/proposers/reply.py), with the proposer's own hypothesis.
 
-    If the proposer predicted nothing, predicted_delta is the effect that the comparisons in the context let expect,
-    never the one that was measured.
+    If the proposer predicted nothing, predicted_delta is 0, never the effect that was measured.
     """
     value, predicted = value_of(proposal.after), proposal.predicted
-    if predicted is None:
-        moves, mean, _ = context.expected()
-        predicted = round(float(mean[moves.index((proposal.knob, value))]), 3)
-    return reply_text(proposal.knob, value, proposal.hypothesis, predicted)
+    return reply_text(proposal.knob, value, proposal.hypothesis, predicted or 0.0)
 
 
 def _of_session(ledger: Ledger, session: SessionRow, retracted: set[str]) -> Iterator[ProposerPair]:
@@ -135,7 +131,9 @@ def _context(ledger: Ledger, session: SessionRow, first: ProposalRow, lane: str)
     """What a proposer in this lane would have been shown in place of the ``first`` proposal against an incumbent."""
     study = parse_study(Path(session.study_path), session.study_text)
     search = Search(session, _without_instructions(study), PastLedger(ledger, session.id, first.turn))
-    found = search.in_lane(lane, first.turn, ledger.recipe(first.parent), _budget_left(ledger, session, study, first))
+    found = search.in_lane(
+        lane, first.turn, ledger.recipe(first.parent), _budget_left(ledger, session, study, first), {}
+    )
     return found and replace(found, history=list(found.history))  # it is read after the ledger is closed
 
 

@@ -15,7 +15,8 @@ SYSTEM = (
     "You propose the next experiment in a search for a better preference-tuning recipe. Reply with one JSON object and "
     'nothing else: {"knob": NAME, "value": VALUE, "hypothesis": TEXT, "predicted_delta": NUMBER}. Choose exactly one '
     "knob and one value from the legal moves listed. predicted_delta is the change you expect in the target category, "
-    "on a scale from 0 to 10. Effects smaller than the intervals in the history are noise. A move whose interval lies "
+    "on a scale from 0 to 10. Your change is measured beside others, in recipes that move several knobs, and its own "
+    "effect is told apart. Effects smaller than the intervals in the history are noise. A move whose interval lies "
     "below 0, or whose reason names a guard, is a dead end."
 )
 
@@ -36,7 +37,7 @@ def briefing(situation: Situation) -> str:
         f"# Lanes\n{lanes}. This turn belongs to the lane {situation.lane!r}.\n\n"
         f"# Incumbent\n{incumbent}\n\n"
         f"{MOVES_HEADING}\n{moves}\n\n"
-        f"# Expected effects, estimated from all comparisons together, best first\n{_expected(situation)}\n\n"
+        f"# Expected effects, estimated from all readings together, best first\n{_expected(situation)}\n\n"
         f"# History\n{_history(situation)}\n\n"
         f"# Budget left\n{situation.budget_left}\n"
     )
@@ -65,17 +66,19 @@ def response_format(situation: Situation) -> dict[str, Any]:
 
 
 def _expected(situation: Situation) -> str:
-    """A table of the best moves of the knobs that were compared."""
-    moves, mean, covariance = situation.expected()
-    known = [place for place, (knob, _) in enumerate(moves) if knob in situation.response.moved]
-    best = sorted(known, key=lambda place: -mean[place])[:EXPECTED_ROWS]
-    if not best:
+    """A table of this turn's best moves."""
+    moves = [(knob, value) for knob, values in situation.moves.items() for value in values]
+    known = [(move, situation.expected[move]) for move in moves if move in situation.expected]
+    if not known:
         return "(nothing yet)"
+    best = sorted(known, key=lambda found: -found[1].delta)[:EXPECTED_ROWS]
     rows = [
-        f"| {moves[place][0]} | {show(moves[place][1])} | {mean[place]:+.2f} | {covariance[place, place] ** 0.5:.2f} |"
-        for place in best
+        f"| {knob} | {show(value)} | {found.delta:+.2f} | {found.deviation:.2f} | {found.chance:.0%} | "
+        f"{found.safe:.0%} |"
+        for (knob, value), found in best
     ]
-    return "\n".join(["| knob | value | target delta | standard deviation |", "|---|---|---|---|", *rows])
+    headings = "| knob | value | target delta | standard deviation | chance of a gain | chance that guards hold |"
+    return "\n".join([headings, "|---|---|---|---|---|---|", *rows])
 
 
 def _history(situation: Situation) -> str:

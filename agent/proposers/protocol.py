@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.policy.effect_model import Move, Response, Table, move_of, safe
 from lanes import Recipe, SearchSpace, Value
+
+Move = tuple[str, Value]
+"""A knob and the value that it is set to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
     """One earlier decision under the same question: figures from code, on the 0 to 10 scale.
 
-    ``standard_error``: of ``delta``. ``score``: the candidate's target, counted from where the search began and shrunk
-    for its noise. ``guard_excess``: how far the worst guard was below its margin; at most 0 if none was. All figures
-    are None for a CRASH.
+    ``delta``: the change's own effect, by all readings together, with ``standard_error``. ``score``: the target with
+    it, counted from where the search began. ``guard_excess``: how far the worst guard was below its margin; at most 0
+    if none was. All figures are None for a CRASH.
     """
 
     recipe: Recipe
@@ -32,12 +34,23 @@ class Tried:
     guard_excess: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What all readings together let expect of a move: its effect on the target with the standard deviation of that,
+    the chance that it is worth more than nothing, and the chance that it breaks no guard."""
+
+    delta: float
+    deviation: float
+    chance: float
+    safe: float
+
+
 @dataclass(frozen=True)
 class Situation:
     """Everything a proposal may depend on.
 
-    ``moves``: the values per knob of this turn's lane that may be tried. ``response``, ``guard_responses``: what moves
-    do to the target and to each guard, by all comparisons.
+    ``moves``: the values per knob of this turn's lane that may be tried. ``expected``: of the moves from the incumbent;
+    empty before anything was measured.
     """
 
     turn: int
@@ -51,27 +64,7 @@ class Situation:
     guards: Mapping[str, float]
     program: str
     budget_left: str
-    response: Response
-    guard_responses: Mapping[str, Response]
-
-    def expected(self) -> tuple[list[tuple[str, Value]], Table, Table]:
-        """The moves one by one, and the mean [moves] and covariance [moves, moves] of their expected effects."""
-        moves = [(name, value) for name, values in self.moves.items() for value in values]
-        return moves, *self.response.expected(self.ladder_moves)
-
-    def safe(self) -> Table:
-        """For each move, in the same order, the chance that the guard most at risk stays within its margin."""
-        return safe(self.ladder_moves, self.guard_responses, self.guards)
-
-    @property
-    def ladder_moves(self) -> list[Move]:
-        """The moves in the same order, as places on their knobs' ladders."""
-        knobs = {name: self.space.knob(name) for name in self.moves}
-        return [
-            move_of(knobs[name], knobs[name].read(self.incumbent), value)
-            for name, values in self.moves.items()
-            for value in values
-        ]
+    expected: Mapping[Move, Expected]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.policy.alpha_spending import levels
-from agent.policy.decision_rule import FIRST_LOOK
+from agent.policy.confirmation import FIRST_LOOK
 from agent.policy.settings import Policy
 from agent.study.load import Study
 from agent.workspace.folder import Workspace

@@ -62,9 +62,10 @@ class Listener:
         """Ignored: the night counts its probes."""
 
     def decided(self, decision: DecisionRow) -> None:
+        """A stack has a row for each member; it is kept once."""
         stands = self.world.recipes[decision.incumbent]
-        if decision.status == "KEEP":
-            self.world.night.keep(stands, decision.row["shrunk"])
+        if decision.status == "KEEP" and stands != self.world.night.standing:
+            self.world.night.keep(stands, decision.row["stack_delta"])
         elif decision.status == "RETRACT":
             self.world.night.retract(stands)
 

@@ -126,7 +126,8 @@ def compare(
 
 def comparison_from(data: Mapping[str, Any]) -> Comparison:
     """The inverse of ``dataclasses.asdict``, and of what JSON makes of it."""
-    found = {name: Difference(**own) for name, own in data["differences"].items()}
+    unknown = {"variance": 0.0, "freedom": 0.0, "standard_error": 0.0}  # what older versions did not store
+    found = {name: Difference(**{**unknown, **own}) for name, own in data["differences"].items()}
     tally = Tally(**data["tally"]) if data.get("tally") else None
     return Comparison(**{**data, "differences": found, "seeds": tuple(data["seeds"]), "tally": tally})
 
@@ -211,22 +212,23 @@ def _difference(category: str, mine: Table, theirs: Table, confidence: float, kn
 def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, float]:
     """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
 
-    The variance between seeds is shrunk towards what is known of it (variance_pooling.py), and is at least
-    MS_rest / prompts. A recipe that helps some prompts and harms others adds the component of a two-way crossed design
+    The variance between seeds is raised towards what is known of it (variance_pooling.py), never lowered, since recipes
+    are not equally noisy; and is at least MS_rest / prompts. A recipe that helps some prompts and harms others adds the component of a two-way crossed design
     without replication (Searle, Casella & McCulloch 1992, ch. 4): (MS_prompts - MS_rest) / seeds, or 0 if negative.
     """
     seeds, prompts = differences.shape
     if seeds == 1:
         return math.sqrt(known.variance), min(known.freedom, MOST_FREEDOM)
     by_seed, by_prompt = differences.mean(axis=1), differences.mean(axis=0)
-    spread = known.with_own(float(by_seed.var(ddof=1)), seeds - 1)
+    own = float(by_seed.var(ddof=1))
+    spread = known.with_own(own, seeds - 1)
     if prompts == 1:
-        return math.sqrt(spread.variance / seeds), spread.freedom
+        return math.sqrt(max(own, spread.variance) / seeds), spread.freedom
     grand = differences.mean()
     ms_prompts = seeds * float(((by_prompt - grand) ** 2).sum()) / (prompts - 1)
     rest = differences - by_seed[:, None] - by_prompt[None, :] + grand
     ms_rest = float((rest**2).sum()) / ((seeds - 1) * (prompts - 1))
-    between = max(spread.variance, ms_rest / prompts)
+    between = max(own, spread.variance, ms_rest / prompts)
     return math.sqrt((between + max(0.0, ms_prompts - ms_rest) / prompts) / seeds), spread.freedom
 
 

@@ -64,6 +64,14 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """A probe of a candidate and one of the incumbent, of the same seed but in an A/A test."""
+
+    candidate: Probe
+    baseline: Probe
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One answer's score on the 0 to 10 scale."""
 
@@ -153,6 +161,10 @@ class Failure:
     def permanent(self) -> bool:
         """Whether the same recipe and seed would fail again."""
         return MEANINGS[self.kind].permanent
+
+    @property
+    def recipe_at_fault(self) -> bool:
+        return MEANINGS[self.kind].recipe_at_fault
 
     @property
     def retryable(self) -> bool:

@@ -1,0 +1,197 @@
+"""Confirmations: a stack is measured beside the incumbent on fresh seeds, pair by pair, until the rule decides.
+
+A stack is recorded before its first pair runs, with all that the rule is given, so a session that was killed goes on
+with the same confirmation. Pairs are measured several ahead, to keep every worker busy, and looked at in their order.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+
+from agent.ledger.tables import STACK, CheckRow, ProposalRow
+from agent.loop.evidence import Evidence
+from agent.loop.measurements import Measurements
+from agent.loop.proposals import Proposals
+from agent.loop.seeds import Seeds
+from agent.loop.waves import drawn
+from agent.policy.confirmation import FIRST_LOOK, Given, Look, Terms, Verdict, account_of, crash, look, next_step
+from agent.policy.course import Conclusion, Confirmed, given_from
+from agent.policy.knob_model import Places
+from agent.policy.night import FEWEST_PAIRS, Confirm, Known
+from agent.policy.own_effects import expected_of
+from common.clock import now
+from common.errors import BaselineFailed, BudgetSpent
+from lanes import Recipe
+from probes.result.comparison import Comparison, compare
+from probes.result.reading import Failure, Pair, Probe, Reading
+
+MOST_LOST = 3
+"""Seeds under which the incumbent itself may fail for good in one confirmation."""
+
+
+@dataclass
+class Confirmations:
+    measurements: Measurements
+    seeds: Seeds
+    evidence: Evidence
+    proposals: Proposals
+    terms: Terms
+
+    def recorded(self) -> list[CheckRow]:
+        """The session's stacks, oldest first."""
+        return self.measurements.ledger.checks(self.measurements.row.id, STACK)
+
+    def begin(self, step: Confirm, known: Known, incumbent: Recipe) -> None:
+        """Record a stack: its members' proposals, its recipe, and what the rule is given."""
+        recipe = self.evidence.recipe(incumbent, known.base, step.stack.places)
+        if recipe is None:
+            raise RuntimeError(f"a stack has a recipe that no probe may run: {step.stack.places}")
+        expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
+        open_ones, members = self.proposals.open(incumbent), list[ProposalRow]()
+        for knob, place in step.stack.members:
+            value = self.evidence.value(incumbent, knob, place)
+            member = open_ones.get((knob, value))
+            suggestion = drawn(self.proposals, incumbent, knob, value, False, expected)
+            members.append(member or self.proposals.make(incumbent, suggestion))
+        given = known.given(step.stack, step.pairs, self.terms.target)
+        data = {"plan": asdict(step.plan), "noisier": step.stack.noisier}
+        self._record(incumbent, recipe, step.stack.places, members, given, data)
+        self.measurements.log(
+            f"STACK {len(self.recorded())}: {len(members)} changes, expected {step.stack.expected:+.2f} give or take "
+            f"{math.sqrt(step.stack.variance):.2f}, at most {step.pairs} pairs"
+        )
+
+    def begin_aa_test(self, last: CheckRow, incumbent: Recipe) -> None:
+        """Record an A/A test that is decided on like the last stack."""
+        given = replace(given_from(last.data["given"]), cumulative={}, guards={})
+        given = replace(given, pairs=min(given.pairs, FEWEST_PAIRS))
+        member = self.proposals.make_aa_test(incumbent)
+        self._record(incumbent, incumbent, self.evidence.places(incumbent), [member], given, {})
+
+    def _record(
+        self,
+        incumbent: Recipe,
+        recipe: Recipe,
+        places: Places,
+        members: Sequence[ProposalRow],
+        given: Given,
+        more: dict[str, object],
+    ) -> None:
+        measurements = self.measurements
+        data = {
+            "incumbent": incumbent.digest,
+            "recipes": [{"recipe": recipe.digest, "places": dict(places)}],
+            "members": [row.id for row in members],
+            "given": asdict(given),
+            **more,
+        }
+        number = len(self.recorded()) + 1
+        check = CheckRow(session=measurements.row.id, kind=STACK, subject=str(number), time=now(), data=data)
+        measurements.ledger.record_design(check, [recipe])
+
+    def is_concluded(self, check: CheckRow) -> bool:
+        return self.measurements.ledger.decision(check.data["members"][0]) is not None
+
+    def conclude(self, check: CheckRow) -> tuple[Conclusion, str | None]:
+        """Measure pairs until the rule decides or the budget ends; with why it ended."""
+        given, pairs = given_from(check.data["given"]), self._pairs(check)
+        ahead, looks, seen = max(1, math.ceil(self.measurements.runner.width / 2)), list[Look](), None
+        verdict: Verdict | None = None
+        title = f"stack {check.subject}, {len(check.data['members'])} changes"
+        while not isinstance(step := next_step(looks, given, verdict, ahead), Verdict):
+            try:
+                measured = self._measured(title, pairs, step)
+            except BudgetSpent as error:
+                return self._conclusion(check, given, looks, seen, pairs, Verdict("DISCARD", "budget")), str(error)
+            for number in range(len(looks) + FIRST_LOOK, step + 1):
+                found = self._compared(measured[:number], given)
+                if isinstance(found, Failure):
+                    return self._conclusion(check, given, looks, seen, pairs, crash(found), found), None
+                seen = found
+                one, verdict = look(seen, given, self.terms)
+                looks.append(one)
+                if verdict is not None:
+                    break
+        return self._conclusion(check, given, looks, seen, pairs, step), None
+
+    def _pairs(self, check: CheckRow) -> list[Pair]:
+        """More pairs than the confirmation may have, since the incumbent may fail under some seeds."""
+        ledger, key, number = self.measurements.ledger, self.measurements.key, int(check.subject)
+        incumbent = ledger.recipe(check.data["incumbent"])
+        recipe = ledger.recipe(check.data["recipes"][0]["recipe"])
+        wanted = int(check.data["given"]["pairs"]) + MOST_LOST
+        theirs = list(islice(self.seeds.confirming(number), wanted))
+        mine = list(islice(self.seeds.aa_candidate(number), wanted)) if recipe.digest == incumbent.digest else theirs
+        return [
+            Pair(Probe(recipe, key, own), Probe(incumbent, key, seed)) for own, seed in zip(mine, theirs, strict=True)
+        ]
+
+    def _measured(self, title: str, pairs: Sequence[Pair], number: int) -> list[Pair]:
+        """The first so many pairs whose baseline has a reading, measured. BaselineFailed if the incumbent fails too
+        often, or because of the machine."""
+        lost = 0
+        while True:
+            chosen = pairs[: number + lost]
+            self.measurements.measure_pairs(title, chosen)
+            sound = []
+            for pair in chosen:
+                found = self.measurements.outcome(pair.baseline)
+                if isinstance(found, Reading):
+                    sound.append(pair)
+                elif not found.permanent or len(chosen) - len(sound) > lost + MOST_LOST:
+                    raise BaselineFailed(
+                        f"the incumbent's probe {found.probe} was measured before under other seeds and failed now "
+                        f"({found.kind}: {found.message}); mend the cause, then resume the session"
+                    )
+            if len(sound) >= number or number + lost >= len(pairs):
+                return sound[:number]
+            lost += number - len(sound)
+
+    def _compared(self, pairs: Sequence[Pair], given: Given) -> Comparison | Failure:
+        mine = [self.measurements.outcome(pair.candidate) for pair in pairs]
+        failure = next((outcome for outcome in mine if isinstance(outcome, Failure)), None)
+        if failure is not None:
+            return failure
+        chosen = self.measurements.chosen(pairs)
+        if isinstance(chosen, Failure):
+            return chosen
+        baseline = [
+            outcome for pair in pairs if isinstance(outcome := self.measurements.outcome(pair.baseline), Reading)
+        ]
+        posed = [
+            replace(reading, seed=pair.baseline.seed)
+            for reading, pair in zip(mine, pairs, strict=True)
+            if isinstance(reading, Reading)
+        ]
+        return compare(posed, baseline, self.terms.policy.confidence, chosen, given.spreads)
+
+    def _conclusion(
+        self,
+        check: CheckRow,
+        given: Given,
+        looks: Sequence[Look],
+        seen: Comparison | None,
+        pairs: Sequence[Pair],
+        verdict: Verdict,
+        failure: Failure | None = None,
+    ) -> Conclusion:
+        is_aa_test = check.data["recipes"][0]["recipe"] == check.data["incumbent"]
+        if is_aa_test and verdict.status != "CRASH" and verdict.reason != "budget":
+            verdict = Verdict("DISCARD", "false_alarm" if verdict.status == "KEEP" else "calibration")
+        by_seed = {pair.baseline.seed: pair for pair in pairs}
+        used = [by_seed[seed] for seed in (pair.baseline.seed for pair in pairs) if seen and seed in seen.seeds]
+        readings = [
+            outcome for pair in used if isinstance(outcome := self.measurements.outcome(pair.candidate), Reading)
+        ]
+        course = Confirmed(
+            number=int(check.subject),
+            members=tuple(check.data["members"]),
+            recipe=check.data["recipes"][0]["recipe"],
+            given=given,
+            looks=tuple(looks),
+            seeds=tuple((pair.candidate.seed, pair.baseline.seed) for pair in used),
+            account=account_of(seen, given, verdict, self.terms),
+            is_aa_test=is_aa_test,
+        )
+        return Conclusion(verdict, course, seen, tuple(readings), failure)

@@ -1,0 +1,185 @@
+"""What was measured under a session's probe key, by earlier sessions too, as the policy reads it: places and scores.
+
+A recipe is described by the place of every searched knob. Of a recipe that a wave or a stack made, these are the places
+that it was designed with: knobs may share a field (a manifest and a source's weight), so that reading them back would
+show a knob as moved that nothing moved.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from agent.ledger.tables import STACK, WAVE, ProbeRow
+from agent.loop.measurements import Measurements
+from agent.policy.confirmation import Standing
+from agent.policy.knob_model import Axis, Observed, Place, Places
+from agent.policy.night import Known
+from common.errors import IllegalRecipe
+from lanes import Recipe, Value, check_recipe, inert
+from probes.result.reading import Failure, Reading
+from probes.run.failures import CRASH, UNKNOWN, Meaning, crash_meaning
+
+RECENT = 256
+"""Readings that count, the last ones: the work of the model grows with their third power."""
+Figures = Mapping[str, float]
+"""Means by category."""
+
+
+@dataclass
+class Evidence:
+    """Of one session. ``_last_probe``, ``_last_check``: the numbers of the last rows that were read."""
+
+    measurements: Measurements
+    _last_probe: int = 0
+    _last_check: int = 0
+    _rows: dict[str, ProbeRow] = field(default_factory=dict)
+    _figures: dict[str, Figures] = field(default_factory=dict)
+    _designed: dict[str, Places] = field(default_factory=dict)
+    _carried: dict[str, set[str]] = field(default_factory=dict)
+    _out_of_memory: set[str] = field(default_factory=set)
+    _ladders: dict[str, dict[str, dict[Place, Value]]] = field(default_factory=dict)
+
+    def known(
+        self,
+        incumbent: Recipe,
+        standing: Standing,
+        left: int,
+        allowed: Callable[[str, Place], bool] = lambda knob, place: True,
+    ) -> Known:
+        """What the policy knows now. ``left``: probes; ``allowed``: whether a knob may be moved to a place."""
+        self._catch_up()
+        study = self.measurements.study
+        base = self.places(incumbent)
+        axes = self._axes_around(incumbent, base)
+        margins = dict(study.guards)
+        target, deviations, ran, crashed = [], [], [], []
+        for row in sorted([*self._rows.values()][-RECENT:], key=lambda row: row.id):
+            places = self._placed(row.recipe)
+            if row.kind != "reading":
+                crashed += [places] if self._meaning(row).permanent else []
+                continue
+            ran.append(places)
+            if (figures := self._read(row)) is not None:
+                score = figures[study.target]
+                target.append(Observed(places, row.seed, (score,)))
+                deviations.append(Observed(places, row.seed, tuple(figures[name] - score for name in margins)))
+
+        def legal(places: Places) -> bool:
+            if not all(allowed(knob, place) for knob, place in self.moves(base, places).items()):
+                return False
+            recipe = self.recipe(incumbent, base, places)
+            return recipe is not None and recipe.digest not in self._out_of_memory
+
+        return Known(
+            policy=study.file.policy,
+            axes=axes,
+            base=base,
+            target=target,
+            deviations=deviations,
+            ran=tuple(ran),
+            crashed=tuple(crashed),
+            margins=margins,
+            standing=standing,
+            left=left,
+            width=self.measurements.runner.width,
+            legal=legal,
+        )
+
+    def failures(self) -> dict[str, Failure]:
+        """By proposal of this session: the last failure of a recipe that carried it."""
+        self._catch_up()
+        found = {}
+        for row in self._rows.values():
+            for name in self._carried.get(row.recipe, ()):
+                if row.kind != "reading":
+                    found[name] = Failure(row.id, row.seed, row.kind, row.message)  # type: ignore[arg-type]
+        return found
+
+    # recipes and places
+
+    @staticmethod
+    def moves(base: Places, places: Places) -> dict[str, Place]:
+        """Where a recipe differs from the incumbent: knob -> place."""
+        return {knob: place for knob, place in places.items() if place != base.get(knob)}
+
+    def places(self, recipe: Recipe) -> dict[str, Place]:
+        """The place of each searched knob of a recipe, as it reads."""
+        return {knob.name: knob.place(knob.read(recipe)) for knob in self.measurements.study.lanes.knobs}
+
+    def value(self, incumbent: Recipe, knob: str, place: Place) -> Value:
+        """The value of a knob at a place that a move of the incumbent may reach."""
+        return self._values(incumbent)[knob][place]
+
+    def recipe(self, incumbent: Recipe, base: Places, places: Places) -> Recipe | None:
+        """The incumbent with these moves; None where no probe may run it: it breaks a law, or a move is undone by
+        another one or has no effect beside it."""
+        space, recipe = self.measurements.study.lanes, incumbent
+        values, moved = self._values(incumbent), self.moves(base, places)
+        try:
+            for name, place in moved.items():
+                recipe = space.knob(name).write(recipe, values[name][place])
+            check_recipe(recipe, space.micro_batch)
+        except (IllegalRecipe, KeyError):
+            return None
+        holds = all(space.knob(name).read(recipe) == values[name][place] for name, place in moved.items())
+        return recipe if holds and not any(inert(recipe, name) for name in moved) else None
+
+    def _axes_around(self, incumbent: Recipe, base: Places) -> tuple[Axis, ...]:
+        """Every knob of a lane with a share that the incumbent can move, with where the session began."""
+        values, start = self._values(incumbent), self.places(self._start)
+        space = self.measurements.study.lanes
+        return tuple(
+            Axis(knob.name, start[knob.name], tuple(dict.fromkeys((base[knob.name], *values[knob.name]))))
+            for knob in space.knobs
+            if knob.lane in space.shares and len(values[knob.name]) > 1
+        )
+
+    def _values(self, incumbent: Recipe) -> dict[str, dict[Place, Value]]:
+        """Per knob, its values by place: the incumbent's own, and those that one move may set."""
+        if incumbent.digest not in self._ladders:
+            moves = self.measurements.study.lanes.moves(incumbent)
+            self._ladders[incumbent.digest] = {
+                knob.name: {knob.place(value): value for value in (knob.read(incumbent), *moves.get(knob.name, ()))}
+                for knob in self.measurements.study.lanes.knobs
+            }
+        return self._ladders[incumbent.digest]
+
+    @cached_property
+    def _start(self) -> Recipe:
+        return self.measurements.ledger.recipe(self.measurements.row.start)
+
+    def _placed(self, digest: str) -> Places:
+        """The places of a measured recipe. A knob that an earlier session did not search is where the start has it."""
+        if digest not in self._designed:
+            self._designed[digest] = self.places(self.measurements.ledger.recipe(digest))
+        found = self._designed[digest]
+        return {name: found.get(name, place) for name, place in self.places(self._start).items()}
+
+    # readings
+
+    def _catch_up(self) -> None:
+        ledger, row = self.measurements.ledger, self.measurements.row
+        for number, probe in ledger.probes_after(row.question, row.key, self._last_probe):
+            self._last_probe = number
+            self._rows.pop(probe.id, None)  # one that ran again is the last
+            self._rows[probe.id] = probe
+            if probe.kind != "reading" and self._meaning(probe).recipe_at_fault:
+                self._out_of_memory.add(probe.recipe)
+        for number, check in ledger.checks_after(row.question, row.key, (WAVE, STACK), self._last_check):
+            self._last_check = number
+            for made in check.data["recipes"]:
+                self._designed[made["recipe"]] = made["places"]
+                self._carried.setdefault(made["recipe"], set()).update(made.get("proposals", ()))
+
+    @staticmethod
+    def _meaning(row: ProbeRow) -> Meaning:
+        return crash_meaning(CRASH + row.kind) or UNKNOWN
+
+    def _read(self, row: ProbeRow) -> Figures | None:
+        """The means of a probe; None if its directory is gone."""
+        if row.id not in self._figures:
+            outcome, study = self.measurements.store.read(row.id), self.measurements.study
+            if not isinstance(outcome, Reading) or (outcome.seed, outcome.key.digest) != (row.seed, row.key):
+                return None
+            self._figures[row.id] = {name: outcome.mean(name) for name in {study.target, *study.guards}}
+        return self._figures[row.id]

@@ -1,0 +1,193 @@
+"""Waves: proposals are made, carried together by recipes around the incumbent, and measured under one seed.
+
+A wave is recorded before its first probe runs, with its recipes and their proposals, so a session that was killed
+measures the same recipes when it is resumed.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+import numpy
+
+from agent.ledger.tables import WAVE, CheckRow, ProposalRow
+from agent.loop.budget import budget_left
+from agent.loop.evidence import Evidence
+from agent.loop.measurements import Measurements
+from agent.loop.proposals import Expectations, Proposals
+from agent.loop.seeds import Seeds
+from agent.policy.knob_model import Place, Places
+from agent.policy.night import Known, Look
+from agent.policy.own_effects import expected_of
+from agent.policy.wave_design import allowed, distinct, drawn_wave, near_places, spread_wave, with_proposed
+from agent.proposers import Suggestion
+from common.clock import now
+from common.errors import MissingRequirement
+from lanes import Recipe, Value, show
+from probes.result.reading import Failure, Pair, Probe
+
+MOST_NEAR = 4
+"""Values of a knob in a first wave; among more, Optuna's TPE chooses."""
+
+
+@dataclass
+class Waves:
+    measurements: Measurements
+    seeds: Seeds
+    evidence: Evidence
+    proposals: Proposals
+
+    def recorded(self) -> list[CheckRow]:
+        """The session's waves, oldest first."""
+        return self.measurements.ledger.checks(self.measurements.row.id, WAVE)
+
+    def design(self, step: Look, known: Known, incumbent: Recipe) -> None:
+        """Make the proposals of the next wave and record it."""
+        measurements, done = self.measurements, self.recorded()
+        number, turns = len(done) + 1, sum(len(check.data["recipes"]) for check in done) + 1
+        chance = numpy.random.default_rng(random.Random(f"{measurements.row.seed}|wave {number}").getrandbits(64))
+        expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
+        asked = self.proposals.asked(turns, step.size, incumbent, expected)
+        named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
+        if step.first:
+            near = self._near(known, incumbent)
+            rows = spread_wave(known.axes, step.size, known.base, known.usable, chance, near)
+        else:
+            rows = drawn_wave(known.effects, step.size, known.base, known.usable, chance)
+        rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows
+        rows = self._within_room(rows, known, incumbent, chance)
+        recipes, found = [], []
+        for places in rows:
+            recipe = self.evidence.recipe(incumbent, known.base, places)
+            if recipe is None:
+                raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
+            carried = [
+                self._proposal(incumbent, knob, place, step.first, expected).id
+                for knob, place in self.evidence.moves(known.base, places).items()
+            ]
+            recipes.append(recipe)
+            found.append({"recipe": recipe.digest, "places": dict(places), "proposals": carried})
+        data = {
+            "incumbent": incumbent.digest,
+            "seed": self._seed(number),
+            "design": "spread" if step.first else "drawn",
+            "plan": asdict(step.plan),
+            "recipes": found,
+        }
+        check = CheckRow(session=measurements.row.id, kind=WAVE, subject=str(number), time=now(), data=data)
+        measurements.ledger.record_design(check, recipes)
+        moved = len({name for one in found for name in one["proposals"]})
+        measurements.log(f"WAVE {number}: {len(found)} recipes carry {moved} changes")
+
+    def probes(self, check: CheckRow) -> list[Probe]:
+        """The probes of a wave; with the incumbent's where decisions rest on choices between its answers and theirs."""
+        ledger, key, seed = self.measurements.ledger, self.measurements.key, int(check.data["seed"])
+        recipes = [ledger.recipe(made["recipe"]) for made in check.data["recipes"]]
+        return [Probe(recipe, key, seed) for recipe in recipes]
+
+    def measure(self, check: CheckRow) -> None:
+        """Measure a wave. MissingRequirement if every probe failed without a fault of its recipe."""
+        measurements, probes = self.measurements, self.probes(check)
+        title = f"wave {check.subject}, {len(probes)} recipes around the incumbent"
+        if measurements.judge_monitor.chooses:
+            base = Probe(measurements.ledger.recipe(check.data["incumbent"]), measurements.key, probes[0].seed)
+            measurements.measure_pairs(title, [Pair(probe, base) for probe in probes])
+        else:
+            measurements.measure(title, probes)
+        outcomes = [measurements.outcome(probe) for probe in probes]
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+        faults = [outcome for outcome in failures if not outcome.recipe_at_fault]
+        if faults and len(faults) == len(outcomes):
+            raise MissingRequirement(
+                f"every probe of wave {check.subject} failed because of the machine (the last: {faults[-1].kind}, "
+                f"{faults[-1].message}); see runs/worker-*.log, correct the machine, then: "
+                f"{measurements.workspace.resume_command}"
+            )
+        if failures:
+            kinds = ", ".join(sorted({failure.kind for failure in failures}))
+            measurements.log(f"WAVE {check.subject}: {len(failures)} of {len(outcomes)} probes failed ({kinds})")
+
+    def is_measured(self, check: CheckRow) -> bool:
+        return all(self.measurements.has_outcome(probe) for probe in self.probes(check))
+
+    def _seed(self, number: int) -> int:
+        """The seed of a wave: those under which the start was measured come first."""
+        return next(islice(self.seeds.looking(), number - 1, None))
+
+    # proposals
+
+    def _within_room(
+        self, rows: list[Places], known: Known, incumbent: Recipe, chance: numpy.random.Generator
+    ) -> list[Places]:
+        """The recipes without the changes that the budget of decisions has no room for."""
+        room = self.proposals.room
+        if room is None:
+            return rows
+        taken = {(knob, self._place(row)) for (knob, _), row in self.proposals.open(incumbent).items()}
+        found = []
+        for row in rows:
+            fitting: dict[str, Place] = dict(row)
+            for knob, place in self.evidence.moves(known.base, row).items():
+                if (knob, place) not in taken and room == 0:
+                    fitting[knob] = known.base[knob]
+                elif (knob, place) not in taken:
+                    room -= 1
+                    taken.add((knob, place))
+            found.append(allowed(fitting, known.base, known.usable, chance))
+        return distinct(found, known.base)
+
+    def _proposal(self, incumbent: Recipe, knob: str, place: Place, first: bool, expected: Expectations) -> ProposalRow:
+        """The proposal of a change that a recipe carries: the open one, or a new one."""
+        value = self.evidence.value(incumbent, knob, place)
+        open_one = self.proposals.open(incumbent).get((knob, value))
+        return open_one or self.proposals.make(
+            incumbent, drawn(self.proposals, incumbent, knob, value, first, expected)
+        )
+
+    def _place(self, row: ProposalRow) -> Place:
+        knob = self.measurements.study.lanes.knob(row.knob)
+        return knob.place(_value(row))
+
+    def _near(self, known: Known, incumbent: Recipe) -> Mapping[str, list[Place]]:
+        """The places that a first wave moves each knob to."""
+        found = {}
+        for axis in known.axes:
+            places = near_places(axis, known.base[axis.knob])
+            found[axis.knob] = places if len(places) <= MOST_NEAR else self._chosen(axis.knob, places, incumbent)
+        return found
+
+    def _chosen(self, name: str, places: list[Place], incumbent: Recipe) -> list[Place]:
+        """MOST_NEAR of these, by Optuna's TPE, which proposes them."""
+        measurements, search = self.measurements, self.proposals.search
+        knob = measurements.study.lanes.knob(name)
+        values = {self.evidence.value(incumbent, name, place): place for place in places}
+        left = budget_left(measurements.budget, measurements.spent())
+        chosen: list[Place] = []
+        while len(chosen) < MOST_NEAR and values and self.proposals.room != 0:
+            turn = search.last_turn + len(chosen) + 1
+            situation = search.shown(knob.lane, turn, incumbent, left, {}, {name: tuple(values)})
+            suggestion = self.proposals.proposers.last.propose(situation)
+            if not isinstance(suggestion, Suggestion):
+                break
+            self.proposals.make(incumbent, suggestion)
+            chosen.append(values.pop(suggestion.value))
+        return chosen
+
+
+def drawn(
+    proposals: Proposals, incumbent: Recipe, knob: str, value: Value, first: bool, expected: Expectations
+) -> Suggestion:
+    """A change that no proposer named: of a first wave, or drawn from what the readings let expect."""
+    now_at = show(proposals.search.space.knob(knob).read(incumbent))
+    move = f"{knob} {now_at} -> {show(value)}"
+    found = expected.get((knob, value))
+    if first or found is None:
+        return Suggestion(knob, value, f"{move}: a first wave tries each knob on both sides", None, "factorial")
+    told = f"{found.delta:+.2f}, give or take {found.deviation:.2f}, by all readings"
+    return Suggestion(knob, value, f"{move}: {told}", round(found.delta, 3), "thompson")
+
+
+def _value(row: ProposalRow) -> Value:
+    value: Value = tuple(row.after) if isinstance(row.after, list) else row.after
+    return value

@@ -1,0 +1,250 @@
+"""What a night does next: one more wave, the confirmation of a stack, or nothing. A pure function of what is known.
+
+The first wave is spread: every knob is moved in most of its recipes. Later waves are drawn from the model of the knobs,
+until the plan says that the best stack should be confirmed. It is asked again after every wave and every confirmation.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy
+
+from agent.policy.confirmation import Estimate, Given, Standing
+from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Places, Priors
+from agent.policy.night_plan import Noise, Plan, plan, power
+from agent.policy.settings import Policy
+from agent.policy.stack import GUARD_SLACK, Stack, best_stack
+from agent.policy.wave_design import Crashes, Usable
+from probes.result.comparison import OVERALL
+from probes.result.variance_pooling import Spread
+
+DEVIATIONS = Priors(
+    effects=(0.25,),
+    chances=(1.0,),
+    fall=(0.0, 0.05),
+    names_fall=(0.0, 0.05),
+    noise=0.25,
+    seed=0.1,
+    noisier=(1.0,),
+    noisier_chances=(1.0,),
+)
+"""Of the deviation of a guard's category from the target."""
+FEWEST_PAIRS = 4
+"""Pairs that a confirmation is given at least."""
+EXTRA = 3
+"""Recipes of a first wave beside one per knob."""
+LAST_CHANCE = 0.55
+"""``member_chance`` when no wave can follow: what is not confirmed now never is."""
+HORIZON = 60
+"""A night with more probes left plans one stack in half of them."""
+ALL_ERROR, ENOUGH = 0.95, 40
+"""Share of the error for a confirmation after which fewer than ENOUGH probes are left."""
+LEAST_ERROR = 1e-4
+"""A night with less error left confirms nothing more."""
+TARGET_FREEDOM, GUARD_FREEDOM = 4.0, 8.0
+"""Degrees of freedom for which the noise that the model tells counts in a confirmation."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a night has measured and may still spend.
+
+    ``base``: the incumbent. ``target``: readings of the target; ``deviations``: of each guard, less the target, in the
+    order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good. ``left``:
+    probes. ``width``: of them that run side by side. ``legal``: whether a probe may run a recipe.
+    """
+
+    policy: Policy
+    axes: tuple[Axis, ...]
+    base: Places
+    target: Sequence[Observed]
+    deviations: Sequence[Observed]
+    ran: tuple[Places, ...]
+    crashed: tuple[Places, ...]
+    margins: Mapping[str, float]
+    standing: Standing
+    left: int
+    width: int
+    legal: Usable
+
+    # models
+
+    @cached_property
+    def model(self) -> KnobModel:
+        return KnobModel(self.axes, self.target)
+
+    @cached_property
+    def guards(self) -> KnobModel | None:
+        return KnobModel(self.axes, self.deviations, DEVIATIONS) if self.margins else None
+
+    @cached_property
+    def effects(self) -> Effects:
+        """Of moving one knob of the incumbent, on the target."""
+        return self.model.effects(self.base)
+
+    @cached_property
+    def apart(self) -> Effects | None:
+        """The same on each guard's deviation from the target."""
+        return self.guards.effects(self.base) if self.guards else None
+
+    @property
+    def explored(self) -> bool:
+        """Whether a recipe that moves something was measured."""
+        return any(one.places != self.base for one in self.target)
+
+    @property
+    def noise(self) -> Noise:
+        apart = self.guards.noise if self.guards else 0.0
+        return Noise(self.model.noise, apart, TARGET_FREEDOM, GUARD_FREEDOM)
+
+    @property
+    def wave(self) -> int:
+        """Recipes of a wave."""
+        return self.filling(self.policy.wave)
+
+    def filling(self, probes: int) -> int:
+        """So many probes, rounded up to keep every worker busy."""
+        return math.ceil(probes / self.width) * self.width
+
+    def usable(self, places: Places) -> bool:
+        return self.legal(places) and not Crashes(self.axes, self.ran, self.crashed).suspected(places)
+
+    def single(self, move: int) -> dict[str, Estimate]:
+        """What one move of ``effects`` does to each guard."""
+        if self.apart is None:
+            return {}
+        mean, variance = float(self.effects.likely[move]), float(self.effects.spread[move])
+        own = float(self.apart.covariance[move, move])
+        return {
+            name: (mean + float(self.apart.mean[column, move]), math.sqrt(max(variance + own, 0.0)))
+            for column, name in enumerate(self.margins)
+        }
+
+    # what a confirmation is given
+
+    @property
+    def error(self) -> float:
+        """What the next confirmation may spend."""
+        return self.standing.error_left * (self.policy.spend if self.left >= ENOUGH else ALL_ERROR)
+
+    def given(self, stack: Stack, pairs: int, target: str) -> Given:
+        """What the rule is given of a confirmation of this stack."""
+        each = 1 + stack.noisier
+        spread = Spread(each * self.noise.target**2, TARGET_FREEDOM)
+        spreads = dict.fromkeys((target, OVERALL), spread)
+        spreads |= dict.fromkeys(
+            (name for name in self.margins if name != target),
+            Spread(spread.variance + each * self.noise.guard**2, GUARD_FREEDOM),
+        )
+        return Given(
+            pairs,
+            self.error,
+            self.standing.error_left,
+            (stack.expected, math.sqrt(stack.variance)),
+            {name: (mean, math.sqrt(variance)) for name, (mean, variance) in stack.guards.items()},
+            {name: self.standing.cumulative[name] for name in self.margins if name in self.standing.cumulative},
+            spreads,
+        )
+
+    # stacks and plans
+
+    def stack(self, chance: float) -> Stack | None:
+        """The stack that is worth confirming most, of members with at least this chance to be worth something."""
+        cumulative = {name: (change, error**2) for name, (change, error) in self.standing.cumulative.items()}
+        most = 1 if self.policy.confirm == "single" else 0
+        return best_stack(
+            self.model,
+            self.guards,
+            self.base,
+            self.margins,
+            cumulative,
+            self.usable,
+            chance,
+            self._worth,
+            most,
+        )
+
+    def _worth(self, stack: Stack) -> float:
+        """What a confirmation of this stack with half of the probes that are left can be expected to gain; a little
+        even where it has no chance, so that stacks without one are ranked, too."""
+        pairs = min(self.policy.confirming_seeds, max(FEWEST_PAIRS, self.left // 4))
+        before = self.standing.cumulative
+        guards = {
+            name: (min(mean, mean + before.get(name, (0.0, 0.0))[0]), variance)
+            for name, (mean, variance) in stack.guards.items()
+        }
+        errors = self.error, self.policy.guard_error
+        passes = power(stack.expected, stack.variance, pairs, errors, self.noise, stack.noisier, guards, self.margins)
+        return stack.expected * (passes + 0.01)
+
+    def plan(self, stack: Stack | None, random: numpy.random.Generator) -> Plan:
+        return plan(
+            self.effects,
+            stack,
+            self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
+            self.wave,
+            FEWEST_PAIRS,
+            self.policy.confirming_seeds,
+            self.policy.member_chance,
+            (self.error, self.policy.guard_error),
+            self.noise,
+            self.margins,
+            random,
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """Measure a wave of at most ``size`` recipes; the ``first`` is spread, later ones are drawn."""
+
+    size: int
+    first: bool
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Confirm a stack with at most so many ``pairs``."""
+
+    stack: Stack
+    pairs: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Nothing more can be confirmed; ``reason``: for people."""
+
+    reason: str
+
+
+def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | Stop:
+    """What to do with the probes that are left. ``random``: for the draws of the plan."""
+    left, policy = known.left, known.policy
+    if left < 2 * FEWEST_PAIRS:
+        return Stop(f"{left} probes are left, too few for a confirmation")
+    if not known.explored:
+        size = min(known.filling(len(known.axes) + EXTRA), max(2, left // 2))
+        return Look(size, True, Plan(size, 0, 0.0, 0.0))
+    if known.standing.error_left < LEAST_ERROR:
+        return Stop("the error that the night may spend is used up")
+    last = left - known.wave < 2 * FEWEST_PAIRS
+    stack = known.stack(LAST_CHANCE if last else policy.member_chance)
+    planned = known.plan(stack, random)
+    if not last and (planned.look > 0 or stack is None or planned.pairs == 0):
+        return Look(known.wave, False, planned)
+    if stack is None:
+        return Stop("no change is likely enough to be an improvement")
+    pairs = planned.pairs
+    if last or left - 2 * pairs < 2 * FEWEST_PAIRS + known.wave:
+        pairs = min(policy.confirming_seeds, left // 2)
+    return Confirm(stack, pairs, planned)
+
+
+def likely_breaks(guards: Mapping[str, Estimate], margins: Mapping[str, float]) -> str | None:
+    """The guard that a change is expected to break; None if all are expected to hold."""
+    rooms = {name: mean + margins[name] - GUARD_SLACK * error for name, (mean, error) in guards.items()}
+    worst = min(rooms, key=lambda name: rooms[name], default=None)
+    return worst if worst is not None and guards[worst][0] < -margins[worst] else None

@@ -1,0 +1,55 @@
+"""What all readings together say of one change. Pure functions."""
+
+import math
+from collections.abc import Callable
+
+from agent.policy.confirmation import Verdict, normal
+from agent.policy.course import Own
+from agent.policy.knob_model import Place
+from agent.policy.night import Known, likely_breaks
+from agent.proposers.protocol import Expected
+from lanes import Value
+from probes.result.comparison import quantile
+
+
+def own_effect(known: Known, knob: str, place: Place) -> Own | None:
+    """Of moving one knob of the incumbent to a place; None if no reading tells of it."""
+    if (knob, place) not in known.effects.moves:
+        return None
+    recipes = len({tuple(sorted(one.places.items())) for one in known.target if one.places[knob] == place})
+    move = known.effects.moves.index((knob, place))
+    mean, deviation = float(known.effects.likely[move]), math.sqrt(float(known.effects.spread[move]))
+    half = quantile((1 - known.policy.confidence) / 2, math.inf) * deviation
+    chance = float(known.effects.chance[move])
+    return Own(mean, mean - half, mean + half, chance, known.single(move), recipes)
+
+
+def unconfirmed_verdict(own: Own, known: Known, at_end: bool) -> Verdict:
+    """On a change that was measured and not confirmed. ``at_end``: the session ends; else another stack was kept."""
+    policy = known.policy
+    if own.high < 0:
+        return Verdict("DISCARD", "worse")
+    if guard := likely_breaks(own.guards, known.margins):
+        return Verdict("DISCARD", f"guard:{guard}")
+    if own.high <= policy.smallest_effect:
+        return Verdict("DISCARD", "no_effect")
+    if own.chance < policy.member_chance:
+        return Verdict("DISCARD", "unpromising")
+    return Verdict("DISCARD", "budget" if at_end else "overtaken")
+
+
+def expected_of(known: Known, value: Callable[[str, Place], Value]) -> dict[tuple[str, Value], Expected]:
+    """What every move from the incumbent is expected to do; empty before anything was measured around it."""
+    if not known.explored:
+        return {}
+    found = {}
+    for move, (knob, place) in enumerate(known.effects.moves):
+        deviation = math.sqrt(float(known.effects.spread[move]))
+        rooms = [(mean + known.margins[name]) / max(error, 1e-9) for name, (mean, error) in known.single(move).items()]
+        found[knob, value(knob, place)] = Expected(
+            float(known.effects.likely[move]),
+            deviation,
+            float(known.effects.chance[move]),
+            normal(min(rooms, default=9.0)),
+        )
+    return found
