@@ -60,7 +60,7 @@ DEFINITIONS = (
     _number("overall_delta", "The difference of the overall means.", unit="points", example="0.171244"),
     _text(
         "worst_guard",
-        "The guarded category that is nearest to its margin: of the stack, or of the change where it was not confirmed.",
+        "The guarded category nearest to its margin, by the stack's pairs or, unconfirmed, by the readings.",
         example="conditions",
     ),
     _number("worst_guard_delta", "The difference in that category.", unit="points", example="0.149306"),

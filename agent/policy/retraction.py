@@ -1,9 +1,9 @@
 """What is tested at the end of a session, and what does not hold. Pure functions.
 
 Each KEEP is left out of the recipe that stands, and that recipe is compared with the whole on fresh seeds. It holds
-while its own effect, by all readings, and this re-test together still give it the chance that a stack's member needs. On the holdout prompts, which chose nothing,
-what stands is compared with what the session began with; when that shows no improvement, or a guard below its margin,
-no KEEP holds.
+while its own effect, by all readings, and this re-test together still give it the chance that a stack's member needs.
+On the holdout prompts, which chose nothing, what stands is compared with what the session began with; when that shows
+no improvement, or a guard below its margin, no KEEP holds.
 """
 
 import math

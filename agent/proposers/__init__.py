@@ -4,8 +4,8 @@ A built-in proposer is one file here and one branch of ``choose``. Another packa
 ``nightlane.proposers`` that names an OpenProposer; all that it needs can be imported from here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from agent.proposers.protocol import Declined, Expected, Proposer, Situation, Suggestion, Tried

@@ -213,8 +213,9 @@ def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, 
     """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
 
     The variance between seeds is raised towards what is known of it (variance_pooling.py), never lowered, since recipes
-    are not equally noisy; and is at least MS_rest / prompts. A recipe that helps some prompts and harms others adds the component of a two-way crossed design
-    without replication (Searle, Casella & McCulloch 1992, ch. 4): (MS_prompts - MS_rest) / seeds, or 0 if negative.
+    are not equally noisy; and is at least MS_rest / prompts. A recipe that helps some prompts and harms others adds the
+    component of a two-way crossed design without replication (Searle, Casella & McCulloch 1992, ch. 4):
+    (MS_prompts - MS_rest) / seeds, or 0 if negative.
     """
     seeds, prompts = differences.shape
     if seeds == 1:
