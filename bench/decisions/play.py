@@ -108,9 +108,8 @@ def policies() -> dict[str, Policy]:
 
 def _own() -> list[Policy]:
     from bench.decisions.nightlane import Nightlane
-    from bench.decisions.waves import Waves
 
-    return [Nightlane(), Waves(), Waves(name="waves_single", most=1)]
+    return [Nightlane(), Nightlane("nightlane_single", {"confirm": "single"})]
 
 
 def _name(family: Callable[..., Any]) -> str:
