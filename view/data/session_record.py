@@ -6,9 +6,18 @@ from functools import cached_property
 
 from agent.ledger.file import no_session_error
 from agent.ledger.store import Ledger
-from agent.ledger.tables import CheckRow, DecisionRow, ExaminationRow, ProbeRow, ProposalRow, SessionRow, last_incumbent
+from agent.ledger.tables import (
+    STACK,
+    WAVE,
+    CheckRow,
+    DecisionRow,
+    ExaminationRow,
+    ProbeRow,
+    ProposalRow,
+    SessionRow,
+    last_incumbent,
+)
 from agent.loop.budget import Spent, has_prices, spent_by, with_overrides
-from agent.loop.survey import Surveyed, closed
 from agent.proposers.context import CALIBRATION
 from agent.study.load import Study, parse_study
 from agent.study.schema import Budget
@@ -27,9 +36,8 @@ class SessionRecord:
 
     ``probes`` are those that this session measured, ``borrowed`` those of its recipes that earlier sessions did.
     ``outcomes`` has what their directories still contain, by probe id, and reads it on demand. ``holder`` is the
-    process that runs this session now. ``recipes`` has every recipe that was the incumbent, by digest. ``surveyed``:
-    the results of the survey that the session used. ``study_aa_tests``: decisions on A/A tests, of all sessions of
-    the study.
+    process that runs this session now. ``recipes`` has every recipe that was the incumbent, by digest.
+    ``study_aa_tests``: decisions on A/A tests, of all sessions of the study.
     """
 
     session: SessionRow
@@ -45,7 +53,6 @@ class SessionRecord:
     recipes: Mapping[str, Recipe]
     examinations: tuple[ExaminationRow, ...]
     checks: tuple[CheckRow, ...]
-    surveyed: Surveyed
     study_aa_tests: tuple[DecisionRow, ...]
     judging_dollars: float
     active_seconds: float
@@ -89,9 +96,28 @@ class SessionRecord:
         return next((check for check in self.checks if check.kind == kind), None)
 
     @property
+    def waves(self) -> tuple[CheckRow, ...]:
+        """Oldest first."""
+        return tuple(check for check in self.checks if check.kind == WAVE)
+
+    @property
+    def stacks(self) -> tuple[CheckRow, ...]:
+        """With those that are not decided on and with A/A tests, oldest first."""
+        return tuple(check for check in self.checks if check.kind == STACK)
+
+    @cached_property
+    def carriers(self) -> Mapping[str, tuple[str, ...]]:
+        """By proposal: the digests of the recipes of this session's waves that carried it, each once."""
+        found: dict[str, dict[str, None]] = {}
+        for made in (made for wave in self.waves for made in wave.data["recipes"]):
+            for proposal in made["proposals"]:
+                found.setdefault(proposal, {})[made["recipe"]] = None
+        return {proposal: tuple(recipes) for proposal, recipes in found.items()}
+
+    @property
     def in_flight(self) -> tuple[ProposalRow, ...]:
-        """Proposals without a decision: of the round of a session that runs or was interrupted, or of which nothing was
-        compared when the budget ended."""
+        """Proposals without a decision: of a session that runs or was interrupted, or of which nothing was measured
+        when the budget ended."""
         known = {decision.id for decision in self.decisions}
         return tuple(proposal for proposal in self.proposals.values() if proposal.id not in known)
 
@@ -142,11 +168,12 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         decisions = tuple(ledger.decisions("WHERE session = ?", (session.id,)))
         proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
         incumbents = {session.start, *(decision.incumbent for decision in decisions)}
-        recipes = incumbents | {row.child for row in proposals.values()} | {row.parent for row in proposals.values()}
         probes = tuple(ledger.probes(session.id))
         budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
         checks = tuple(ledger.checks(session.id))
-        borrowed = _borrowed(ledger, session, recipes, study.file.probe.seeds, probes)
+        designed = {made["recipe"] for check in checks if check.kind in (WAVE, STACK) for made in check.data["recipes"]}
+        moved = {digest for row in proposals.values() for digest in (row.parent, row.child)}
+        borrowed = _borrowed(ledger, session, incumbents | designed | moved, study.file.probe.seeds, probes)
         store = ProbeStore(workspace.runs)
         return SessionRecord(
             session=session,
@@ -162,7 +189,6 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
             recipes={digest: ledger.recipe(digest) for digest in sorted(incumbents)},
             examinations=tuple(ledger.examinations(session.id)),
             checks=checks,
-            surveyed=closed(checks) or Surveyed(),
             study_aa_tests=_study_aa_tests(ledger, session),
             judging_dollars=spent_on_judging(workspace.judging, session.id),
             active_seconds=ledger.active_seconds(session.id),
