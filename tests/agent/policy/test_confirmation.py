@@ -1,0 +1,227 @@
+"""The rule: its boundary, its looks, what it leaves for later confirmations, and what is retracted at the end."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.policy.alpha_spending import levels
+from agent.policy.confirmation import (
+    FIRST_LOOK,
+    Account,
+    Given,
+    Terms,
+    Verdict,
+    account_of,
+    crash,
+    look,
+    next_step,
+    standing,
+)
+from agent.policy.course import Confirmed, Course, Own, course_from
+from agent.policy.retraction import Kept, held_out, left_out, still_shown
+from agent.policy.settings import Policy
+from probes.result.comparison import Comparison, Difference, quantile
+from probes.result.reading import Failure
+from probes.result.variance_pooling import Spread
+
+POLICY = Policy()
+GUARDS = {"lists": 0.5, "strings": 1.0}
+TERMS = Terms(POLICY, "imports", GUARDS)
+
+
+def difference(
+    category: str, delta: float, error: float = 0.1, freedom: float = 16.0, variance: float = 0.08
+) -> Difference:
+    half = quantile(0.025, freedom) * error
+    return Difference(
+        category=category,
+        n=10,
+        candidate=5 + delta,
+        baseline=5.0,
+        delta=delta,
+        standard_error=error,
+        low=delta - half,
+        high=delta + half,
+        variance=variance,
+        freedom=freedom,
+    )
+
+
+def comparison(pairs: int = 4, error: float = 0.1, **deltas: float) -> Comparison:
+    found = {name: difference(name, deltas.get(name, 0.0), error) for name in ("imports", "lists", "strings")}
+    return Comparison(
+        differences=found, seeds=tuple(range(pairs)), confidence=0.95, critical_candidate=0, critical_baseline=0
+    )
+
+
+UNLIKELY = dict.fromkeys(GUARDS, (0.0, 10.0))
+"""An expectation of the guards that says nothing."""
+GIVEN = Given(8, 0.0125, 0.05, (0.5, 0.2), UNLIKELY, {}, {})
+
+
+def decide(seen: Comparison, given: Given = GIVEN, terms: Terms = TERMS) -> Verdict | None:
+    return look(seen, given, terms)[1]
+
+
+@pytest.mark.parametrize(("alpha", "looks", "first"), [(0.0125, 8, 2), (0.05, 5, 2), (0.3, 4, 1), (0.001, 8, 2)])
+def test_looking_after_every_replicate_errs_as_often_as_is_spent(alpha: float, looks: int, first: int) -> None:
+    from scipy.stats import norm
+
+    generator, trials = numpy.random.default_rng(0), 200_000
+    sums = generator.normal(size=(trials, looks)).cumsum(axis=1) / numpy.sqrt(numpy.arange(1, looks + 1))
+    cuts = norm.isf(levels(alpha, looks, first))
+    crossed = (sums[:, first - 1 :] > cuts).any(axis=1).mean()
+    assert crossed == pytest.approx(alpha, rel=0.12, abs=4e-4)
+
+
+def test_levels_grow_look_by_look_and_stay_below_what_is_spent() -> None:
+    found = levels(0.02, 8, 2)
+    assert len(found) == 7
+    assert list(found) == sorted(found)
+    assert found[-1] < 0.02
+
+
+def test_a_confirmation_errs_no_more_than_it_spends_although_its_noise_is_estimated() -> None:
+    """Whole courses without any effect: pairs drawn one by one, the variance pooled with what 12 others have shown."""
+    generator, kept, nights = numpy.random.default_rng(4), 0, 6000
+    for _ in range(nights):
+        pool = float(generator.chisquare(12) / 12)
+        draws = generator.normal(0, 1, 8)
+        for pairs in range(2, 9):
+            own = Spread(pool, 12).with_own(float(draws[:pairs].var(ddof=1)), pairs - 1)
+            error, delta = (own.variance / pairs) ** 0.5, float(draws[:pairs].mean())
+            found = difference("imports", delta, error, own.freedom)
+            if found.bound(levels(0.0125, 8, 2)[pairs - 2]) > 0:
+                kept += 1
+                break
+    assert kept / nights < 0.0125 + 3 * (0.0125 / nights) ** 0.5
+
+
+def test_a_clear_improvement_with_quiet_guards_is_kept() -> None:
+    found, verdict = look(comparison(imports=0.6), GIVEN, TERMS)
+    assert verdict == Verdict("KEEP", "improved")
+    assert found.bound > 0
+    assert all(found.guards[name] > -margin for name, margin in GUARDS.items())
+    assert found.level == levels(0.0125, 8, 2)[2]
+
+
+@given(st.floats(-1, 1), st.floats(-2, 1), st.floats(-2, 1), st.integers(2, 8), st.floats(0, 0.5))
+@settings(deadline=None)
+def test_a_keep_always_has_all_its_bounds(a: float, b: float, c: float, pairs: int, smallest: float) -> None:
+    terms = replace(TERMS, policy=Policy(smallest_effect=smallest))
+    past = replace(GIVEN, cumulative={"lists": (-0.2, 0.1)})
+    found, verdict = look(comparison(pairs, imports=a, lists=b, strings=c), past, terms)
+    held = all(found.guards[n] > -m and found.cumulative[n] > -m for n, m in GUARDS.items())
+    assert (verdict == Verdict("KEEP", "improved")) == (found.bound > smallest and held)
+    if pairs == 8:
+        assert verdict is not None
+
+
+def test_a_guard_that_falls_stops_a_keep_by_itself_or_with_those_before_it() -> None:
+    last = comparison(8, imports=0.9, lists=-0.45)
+    assert decide(last) == Verdict("DISCARD", "guard:lists")
+    mild = comparison(8, imports=0.9, lists=-0.1)
+    assert decide(mild) == Verdict("KEEP", "improved")
+    fallen = replace(GIVEN, cumulative={"lists": (-0.3, 0.1)})
+    assert decide(mild, fallen) == Verdict("DISCARD", "cumulative:lists")
+
+
+def test_an_expectation_narrows_a_guards_bound_unless_the_pairs_disagree_with_it() -> None:
+    seen = comparison(8, imports=0.9, lists=-0.3)
+    alone = look(seen, GIVEN, TERMS)[0].guards["lists"]
+    agreeing = replace(GIVEN, guards={**UNLIKELY, "lists": (-0.25, 0.05)})
+    assert look(seen, agreeing, TERMS)[0].guards["lists"] > alone
+    hopeful = replace(GIVEN, guards={**UNLIKELY, "lists": (1.0, 0.05)})
+    assert look(seen, hopeful, TERMS)[0].guards["lists"] == pytest.approx(alone, abs=1e-3)
+
+
+def test_a_confirmation_goes_on_while_it_is_open_and_is_given_up_when_hopeless() -> None:
+    assert decide(comparison(3, imports=0.2)) is None
+    assert decide(comparison(8, imports=0.1)) == Verdict("DISCARD", "unconfirmed")
+    assert decide(comparison(3, imports=-0.6)) == Verdict("DISCARD", "worse")
+    assert decide(comparison(2, imports=-0.6)) is None, "two pairs do not show their own noise"
+
+
+def test_without_guards_the_target_decides() -> None:
+    alone = Terms(POLICY, "imports", {})
+    assert decide(comparison(imports=0.6, lists=-5.0), GIVEN, alone) == Verdict("KEEP", "improved")
+
+
+def test_pairs_are_asked_for_ahead_of_the_looks_and_never_more_than_are_planned() -> None:
+    assert next_step([], GIVEN, None, 1) == FIRST_LOOK
+    assert next_step([], GIVEN, None, 4) == 5
+    looked = [look(comparison(pairs, imports=0.2), GIVEN, TERMS)[0] for pairs in range(2, 8)]
+    assert next_step(looked, GIVEN, None, 4) == 8
+    assert next_step(looked, GIVEN, Verdict("KEEP", "improved"), 4) == Verdict("KEEP", "improved")
+
+
+def confirmed(error: float, kept: bool, lists: float = -0.1) -> Account:
+    verdict = Verdict("KEEP", "improved") if kept else Verdict("DISCARD", "unconfirmed")
+    return account_of(comparison(imports=0.5, lists=lists), replace(GIVEN, error=error), verdict, TERMS)
+
+
+def test_the_error_of_the_night_is_never_overdrawn_and_a_keep_makes_it_good() -> None:
+    accounts: list[Account] = []
+    for _ in range(40):
+        left = standing(accounts, POLICY).error_left
+        accounts.append(confirmed(left * POLICY.spend, kept=False))
+    assert sum(account.error for account in accounts) < POLICY.night_error
+    assert standing([*accounts, confirmed(1e-6, kept=True)], POLICY).error_left == POLICY.later_error
+
+
+def test_the_cumulative_change_of_a_guard_is_the_sum_over_keeps() -> None:
+    found = standing([confirmed(0.01, True), confirmed(0.01, False, -3.0), confirmed(0.01, True)], POLICY)
+    change, error = found.cumulative["lists"]
+    assert change == pytest.approx(-0.2, abs=0.01)
+    assert error == pytest.approx(0.1 * 2**0.5, rel=0.01)
+    assert found.kept == 2
+
+
+def test_a_course_survives_the_ledger() -> None:
+    looks = (look(comparison(imports=0.6), GIVEN, TERMS)[0],)
+    given = replace(GIVEN, cumulative={"lists": (-0.2, 0.1)}, spreads={"imports": Spread(0.2, 4)})
+    stack = Confirmed(2, ("a", "b"), "digest", given, looks, ((3, 3), (4, 4)), confirmed(0.01, True))
+    course = Course(Own(0.3, 0.1, 0.5, 0.99, {"lists": (0.1, 0.2)}, 4), stack)
+    assert course_from(json.loads(json.dumps(asdict(course)))) == course
+    assert course_from({"looks": [], "account": {}}) is None, "an older version wrote this"
+
+
+KEPT = Kept("x", 1, "beta", 0.1, 0.2, (0.5, 0.1))
+
+
+def test_a_keep_is_retracted_when_it_and_its_retest_together_no_longer_show_it() -> None:
+    assert left_out(KEPT, comparison(3, imports=0.4), TERMS) is None
+    assert left_out(KEPT, comparison(3, imports=-1.2), TERMS) == Verdict("RETRACT", "leave_one_out")
+    effect, chance = still_shown(KEPT, comparison(3, imports=0.2), TERMS)
+    assert effect == pytest.approx(0.35)
+    assert 0.99 < chance < 1
+
+
+def test_the_holdout_retracts_what_it_contradicts_and_nothing_that_it_leaves_open() -> None:
+    assert held_out(comparison(3, imports=0.5), TERMS) is None
+    assert held_out(comparison(3, 1.0, imports=-0.1), TERMS) is None
+    assert held_out(comparison(3, imports=-0.5), TERMS) == Verdict("RETRACT", "holdout")
+    assert held_out(comparison(3, imports=0.5, lists=-0.9), TERMS) == Verdict("RETRACT", "holdout_guard:lists")
+
+
+def test_a_failure_is_a_crash_of_its_kind() -> None:
+    assert crash(Failure("p", 1, "diverged", "loss is nan")) == Verdict("CRASH", "crash:diverged")
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ({"member_chance": 0.4}, "greater than 0.5"),
+        ({"confirm": "both"}, "'stack' or 'single'"),
+        ({"holdout_seeds": 1}, "2 or more"),
+        ({"night_error": 0.6}, "less than 0.5"),
+        ({"confirming_seeds": 1}, "greater than or equal to 2"),
+    ],
+)
+def test_thresholds_that_make_no_sense_are_refused(bad: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Policy.model_validate(bad)
