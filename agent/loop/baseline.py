@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from agent.ledger.tables import CheckRow
-from agent.loop.evidence import Evidence
+from agent.loop.evidence import evidence_of
 from agent.loop.measurements import Measurements
 from agent.loop.noise_floor import floor_data, noise_message, settle_noise_floor
 from agent.loop.seeds import Seeds
@@ -29,7 +29,6 @@ class Baseline:
 
     measurements: Measurements
     seeds: Seeds
-    evidence: Evidence
 
     def measure(self) -> list[Outcome]:
         """Measure the repeats and settle the noise floor from them, once per session.
@@ -77,7 +76,7 @@ class Baseline:
         before = ledger.chosen_samples(measurements.row.question)
         floor = settle_noise_floor(readings, components, policy, before)
         left = measurements.probes_left()
-        known = self.evidence.known(self.start, Standing(policy.night_error, {}), 0)
+        known = evidence_of(measurements).known(self.start, Standing(policy.night_error, {}), 0)
         power = night_power(known.noise, left + len(readings), policy)
         self._record(floor.samples, floor_data(floor, components, power))
         measurements.log(noise_message(components, study.target))

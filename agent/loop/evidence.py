@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from agent.ledger.tables import STACK, WAVE, ProbeRow
+from agent.ledger.store import Ledger
+from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
 from agent.loop.measurements import Measurements
 from agent.policy.confirmation import Standing
 from agent.policy.knob_model import Axis, Observed, Place, Places
 from agent.policy.night import Known
+from agent.study.load import Study
 from common.errors import IllegalRecipe
 from lanes import Recipe, Value, check_recipe, inert
 from probes.result.reading import Failure, Reading
 from probes.run.failures import CRASH, UNKNOWN, Meaning, crash_meaning
+from probes.run.store import ProbeStore
 
 RECENT = 256
 """Readings that count, the last ones: the work of the model grows with their third power."""
@@ -27,9 +30,18 @@ Figures = Mapping[str, float]
 
 @dataclass
 class Evidence:
-    """Of one session. ``_last_probe``, ``_last_check``: the numbers of the last rows that were read."""
+    """Of one session, under the probe key that its ``row`` has. ``width``: probes that run side by side; ``until``: the
+    time of the last probe that counts, "" for any.
 
-    measurements: Measurements
+    ``_last_probe``, ``_last_check``: the numbers of the last rows that were read.
+    """
+
+    study: Study
+    ledger: Ledger
+    store: ProbeStore
+    row: SessionRow
+    width: int = 1
+    until: str = ""
     _last_probe: int = 0
     _last_check: int = 0
     _rows: dict[str, ProbeRow] = field(default_factory=dict)
@@ -48,7 +60,7 @@ class Evidence:
     ) -> Known:
         """What the policy knows now. ``left``: probes; ``allowed``: whether a knob may be moved to a place."""
         self._catch_up()
-        study = self.measurements.study
+        study = self.study
         base = self.places(incumbent)
         axes = self._axes_around(incumbent, base)
         margins = dict(study.guards)
@@ -81,7 +93,7 @@ class Evidence:
             margins=margins,
             standing=standing,
             left=left,
-            width=self.measurements.runner.width,
+            width=self.width,
             legal=legal,
         )
 
@@ -104,7 +116,7 @@ class Evidence:
 
     def places(self, recipe: Recipe) -> dict[str, Place]:
         """The place of each searched knob of a recipe, as it reads."""
-        return {knob.name: knob.place(knob.read(recipe)) for knob in self.measurements.study.lanes.knobs}
+        return {knob.name: knob.place(knob.read(recipe)) for knob in self.study.lanes.knobs}
 
     def value(self, incumbent: Recipe, knob: str, place: Place) -> Value:
         """The value of a knob at a place that a move of the incumbent may reach."""
@@ -113,7 +125,7 @@ class Evidence:
     def recipe(self, incumbent: Recipe, base: Places, places: Places) -> Recipe | None:
         """The incumbent with these moves; None where no probe may run it: it breaks a law, or a move is undone by
         another one or has no effect beside it."""
-        space, recipe = self.measurements.study.lanes, incumbent
+        space, recipe = self.study.lanes, incumbent
         values, moved = self._values(incumbent), self.moves(base, places)
         try:
             for name, place in moved.items():
@@ -127,7 +139,7 @@ class Evidence:
     def _axes_around(self, incumbent: Recipe, base: Places) -> tuple[Axis, ...]:
         """Every knob of a lane with a share that the incumbent can move, with where the session began."""
         values, start = self._values(incumbent), self.places(self._start)
-        space = self.measurements.study.lanes
+        space = self.study.lanes
         return tuple(
             Axis(knob.name, start[knob.name], tuple(dict.fromkeys((base[knob.name], *values[knob.name]))))
             for knob in space.knobs
@@ -137,30 +149,32 @@ class Evidence:
     def _values(self, incumbent: Recipe) -> dict[str, dict[Place, Value]]:
         """Per knob, its values by place: the incumbent's own, and those that one move may set."""
         if incumbent.digest not in self._ladders:
-            moves = self.measurements.study.lanes.moves(incumbent)
+            moves = self.study.lanes.moves(incumbent)
             self._ladders[incumbent.digest] = {
                 knob.name: {knob.place(value): value for value in (knob.read(incumbent), *moves.get(knob.name, ()))}
-                for knob in self.measurements.study.lanes.knobs
+                for knob in self.study.lanes.knobs
             }
         return self._ladders[incumbent.digest]
 
     @cached_property
     def _start(self) -> Recipe:
-        return self.measurements.ledger.recipe(self.measurements.row.start)
+        return self.ledger.recipe(self.row.start)
 
     def _placed(self, digest: str) -> Places:
         """The places of a measured recipe. A knob that an earlier session did not search is where the start has it."""
         if digest not in self._designed:
-            self._designed[digest] = self.places(self.measurements.ledger.recipe(digest))
+            self._designed[digest] = self.places(self.ledger.recipe(digest))
         found = self._designed[digest]
         return {name: found.get(name, place) for name, place in self.places(self._start).items()}
 
     # readings
 
     def _catch_up(self) -> None:
-        ledger, row = self.measurements.ledger, self.measurements.row
+        ledger, row = self.ledger, self.row
         for number, probe in ledger.probes_after(row.question, row.key, self._last_probe):
             self._last_probe = number
+            if self.until and probe.time > self.until:
+                continue
             self._rows.pop(probe.id, None)  # one that ran again is the last
             self._rows[probe.id] = probe
             if probe.kind != "reading" and self._meaning(probe).recipe_at_fault:
@@ -178,8 +192,15 @@ class Evidence:
     def _read(self, row: ProbeRow) -> Figures | None:
         """The means of a probe; None if its directory is gone."""
         if row.id not in self._figures:
-            outcome, study = self.measurements.store.read(row.id), self.measurements.study
+            outcome, study = self.store.read(row.id), self.study
             if not isinstance(outcome, Reading) or (outcome.seed, outcome.key.digest) != (row.seed, row.key):
                 return None
             self._figures[row.id] = {name: outcome.mean(name) for name in {study.target, *study.guards}}
         return self._figures[row.id]
+
+
+def evidence_of(measurements: Measurements) -> Evidence:
+    """Of the session, as its probe key is now: the noise floor may change it, and with it what counts."""
+    return Evidence(
+        measurements.study, measurements.ledger, measurements.store, measurements.row, measurements.runner.width
+    )

@@ -17,7 +17,7 @@ from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow, SessionRow, 
 from agent.loop.baseline import Baseline
 from agent.loop.confirmations import Confirmations
 from agent.loop.decisions import Decisions
-from agent.loop.evidence import Evidence
+from agent.loop.evidence import Evidence, evidence_of
 from agent.loop.final_checks import FinalChecks
 from agent.loop.harvest import Harvest
 from agent.loop.judge_monitor import JudgeMonitor, examine_at_end
@@ -262,11 +262,12 @@ class Session:
 
     @cached_property
     def _evidence(self) -> Evidence:
-        return Evidence(self.measurements)
+        """First read after the noise floor is settled, which may change the probe key."""
+        return evidence_of(self.measurements)
 
     @cached_property
     def _baseline(self) -> Baseline:
-        return Baseline(self.measurements, self.seeds, self._evidence)
+        return Baseline(self.measurements, self.seeds)
 
     @cached_property
     def _proposals(self) -> Proposals:
