@@ -39,8 +39,8 @@ class Proposals:
 
     def open(self, incumbent: Recipe) -> dict[Move, ProposalRow]:
         """The undecided changes of this incumbent, by knob and value."""
-        pending = self.search.pending
-        return {(row.knob, value_of(row.after)): row for row in pending if row.parent == incumbent.digest}
+        digest = incumbent.digest
+        return {(row.knob, value_of(row.after)): row for row in self.search.pending if row.parent == digest}
 
     @property
     def room(self) -> int | None:

@@ -234,9 +234,7 @@ class KnobModel:
         left = (own[:, None] * weights) ** 2
         squares = left.mean(axis=1) + numpy.maximum(own - own**2 * numpy.diag(inverse), 0.0)
         seed_left = ((self._seed * self._same_seed @ weights) ** 2).mean(axis=1)
-        seed_spread = self._seed - self._seed**2 * numpy.einsum(
-            "ij,jk,ki->i", self._same_seed, inverse, self._same_seed
-        )
+        seed_spread = self._seed - self._seed**2 * ((self._same_seed @ inverse) * self._same_seed).sum(axis=1)
         per_seed = 1 / self._same_seed.sum(axis=1)
         seeds = per_seed.sum()
         self._seed = float(
