@@ -14,7 +14,6 @@ from agent.loop.evidence import Evidence
 from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
-from agent.loop.waves import drawn
 from agent.policy.confirmation import FIRST_LOOK, Given, Look, Terms, Verdict, account_of, crash, look, next_step
 from agent.policy.course import Conclusion, Confirmed, given_from
 from agent.policy.knob_model import Places
@@ -48,12 +47,10 @@ class Confirmations:
         if recipe is None:
             raise RuntimeError(f"a stack has a recipe that no probe may run: {step.stack.places}")
         expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
-        open_ones, members = self.proposals.open(incumbent), list[ProposalRow]()
-        for knob, place in step.stack.members:
-            value = self.evidence.value(incumbent, knob, place)
-            member = open_ones.get((knob, value))
-            suggestion = drawn(self.proposals, incumbent, knob, value, False, expected)
-            members.append(member or self.proposals.make(incumbent, suggestion))
+        members = [
+            self.proposals.of_move(incumbent, knob, self.evidence.value(incumbent, knob, place), expected)
+            for knob, place in step.stack.members
+        ]
         given = known.given(step.stack, step.pairs, self.terms.target)
         data = {"plan": asdict(step.plan), "noisier": step.stack.noisier}
         self._record(incumbent, recipe, step.stack.places, members, given, data)

@@ -7,12 +7,12 @@ from agent.ledger.tables import ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
 from agent.proposers import Chain, Suggestion
-from agent.proposers.context import CALIBRATION, Search
+from agent.proposers.context import CALIBRATION, FACTORIAL, THOMPSON, Search
 from agent.proposers.protocol import Expected, Move
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.interrupts import uninterrupted
-from lanes import Recipe
+from lanes import Recipe, Value, show
 
 AA_HYPOTHESIS = "the incumbent against itself under other seeds, decided on like a stack: nothing can be kept"
 Expectations = dict[Move, Expected]
@@ -73,6 +73,19 @@ class Proposals:
         mutation, child = self.search.space.mutate(incumbent, suggestion.knob, suggestion.value)
         lane = self.search.space.knob(suggestion.knob).lane
         return self._record(incumbent, child, lane, mutation.before, suggestion)
+
+    def of_move(self, incumbent: Recipe, knob: str, value: Value, expected: Expectations) -> ProposalRow:
+        """The proposal of a change that a wave or a stack takes up by itself: the open one, or a new one. What is
+        expected of it drew it; before anything is expected, a first wave tries every knob."""
+        now_at, found = show(self.search.space.knob(knob).read(incumbent)), expected.get((knob, value))
+        if found is None:
+            why = "a first wave tries every knob on both sides"
+            return self.make(
+                incumbent, Suggestion(knob, value, f"{knob} {now_at} -> {show(value)}: {why}", None, FACTORIAL)
+            )
+        told = f"{found.delta:+.2f}, give or take {found.deviation:.2f}, by all readings"
+        hypothesis = f"{knob} {now_at} -> {show(value)}: {told}"
+        return self.make(incumbent, Suggestion(knob, value, hypothesis, round(found.delta, 3), THOMPSON))
 
     def make_aa_test(self, incumbent: Recipe) -> ProposalRow:
         """Record the proposal of an A/A test, unless there is an open one."""

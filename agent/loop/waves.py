@@ -11,11 +11,12 @@ from itertools import islice
 
 import numpy
 
+from agent.ledger.result_rows import value_of
 from agent.ledger.tables import WAVE, CheckRow, ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.evidence import Evidence
 from agent.loop.measurements import Measurements
-from agent.loop.proposals import Expectations, Proposals
+from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
 from agent.policy.knob_model import Place, Places
 from agent.policy.night import Known, Look
@@ -24,7 +25,7 @@ from agent.policy.wave_design import allowed, distinct, drawn_wave, near_places,
 from agent.proposers import Suggestion
 from common.clock import now
 from common.errors import MissingRequirement
-from lanes import Recipe, Value, show
+from lanes import Recipe
 from probes.result.reading import Failure, Pair, Probe
 
 MOST_NEAR = 4
@@ -63,7 +64,7 @@ class Waves:
             if recipe is None:
                 raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
             carried = [
-                self._proposal(incumbent, knob, place, step.first, expected).id
+                self.proposals.of_move(incumbent, knob, self.evidence.value(incumbent, knob, place), expected).id
                 for knob, place in self.evidence.moves(known.base, places).items()
             ]
             recipes.append(recipe)
@@ -81,7 +82,7 @@ class Waves:
         measurements.log(f"WAVE {number}: {len(found)} recipes carry {moved} changes")
 
     def probes(self, check: CheckRow) -> list[Probe]:
-        """The probes of a wave; with the incumbent's where decisions rest on choices between its answers and theirs."""
+        """One probe for each recipe of a wave, under its seed."""
         ledger, key, seed = self.measurements.ledger, self.measurements.key, int(check.data["seed"])
         recipes = [ledger.recipe(made["recipe"]) for made in check.data["recipes"]]
         return [Probe(recipe, key, seed) for recipe in recipes]
@@ -137,17 +138,9 @@ class Waves:
             found.append(allowed(fitting, known.base, known.usable, chance))
         return distinct(found, known.base)
 
-    def _proposal(self, incumbent: Recipe, knob: str, place: Place, first: bool, expected: Expectations) -> ProposalRow:
-        """The proposal of a change that a recipe carries: the open one, or a new one."""
-        value = self.evidence.value(incumbent, knob, place)
-        open_one = self.proposals.open(incumbent).get((knob, value))
-        return open_one or self.proposals.make(
-            incumbent, drawn(self.proposals, incumbent, knob, value, first, expected)
-        )
-
     def _place(self, row: ProposalRow) -> Place:
         knob = self.measurements.study.lanes.knob(row.knob)
-        return knob.place(_value(row))
+        return knob.place(value_of(row.after))
 
     def _near(self, known: Known, incumbent: Recipe) -> Mapping[str, list[Place]]:
         """The places that a first wave moves each knob to."""
@@ -173,21 +166,3 @@ class Waves:
             self.proposals.make(incumbent, suggestion)
             chosen.append(values.pop(suggestion.value))
         return chosen
-
-
-def drawn(
-    proposals: Proposals, incumbent: Recipe, knob: str, value: Value, first: bool, expected: Expectations
-) -> Suggestion:
-    """A change that no proposer named: of a first wave, or drawn from what the readings let expect."""
-    now_at = show(proposals.search.space.knob(knob).read(incumbent))
-    move = f"{knob} {now_at} -> {show(value)}"
-    found = expected.get((knob, value))
-    if first or found is None:
-        return Suggestion(knob, value, f"{move}: a first wave tries each knob on both sides", None, "factorial")
-    told = f"{found.delta:+.2f}, give or take {found.deviation:.2f}, by all readings"
-    return Suggestion(knob, value, f"{move}: {told}", round(found.delta, 3), "thompson")
-
-
-def _value(row: ProposalRow) -> Value:
-    value: Value = tuple(row.after) if isinstance(row.after, list) else row.after
-    return value

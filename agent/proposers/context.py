@@ -16,7 +16,10 @@ from lanes import Recipe, SearchSpace, Value
 
 CALIBRATION = "calibration"
 """The lane, and the proposer, of A/A tests: the incumbent against itself under other seeds."""
-DESIGNED = ("factorial", "thompson", "optuna")
+FACTORIAL, THOMPSON = "factorial", "thompson"
+"""The proposers of changes that a wave takes up by itself: a first wave, which is a fractional factorial design, and
+later ones, which are drawn from what the readings let expect (Thompson 1933)."""
+DESIGNED = (FACTORIAL, THOMPSON, "optuna")
 """Proposers that fill a wave; others are asked in their turns, lane by lane."""
 
 
