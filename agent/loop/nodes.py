@@ -188,11 +188,9 @@ class Session:
 
         def allowed(knob: str, place: float | str) -> bool:
             """Whether a stack may have this change: it has a proposal, or there is room for one."""
-            return (
-                room is None
-                or room >= len(space.knobs)
-                or (knob, self._evidence.value(incumbent, knob, place)) in (open_ones)
-            )
+            if room is None or room >= len(space.knobs):
+                return True
+            return (knob, self._evidence.value(incumbent, knob, place)) in open_ones
 
         return self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), allowed)
 
