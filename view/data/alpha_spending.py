@@ -3,21 +3,25 @@
 from dataclasses import dataclass
 
 from agent.ledger.tables import DecisionRow
-from agent.policy.session_statistics import Account, Lessons, account_from
+from agent.policy.confirmation import Account, standing
 from agent.policy.settings import Policy
 from view.data.session_record import SessionRecord
+from view.data.stacks import Stack, stacks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What one confirmation spent of the error that was left. A KEEP starts a new budget; an A/A
-    test spends nothing, though it is decided on at the same level."""
+    """What the confirmation of a stack spent of the error that was left. A KEEP starts a new budget. ``level``: the
+    error that it was decided at, which an A/A test does not spend. ``turn``: of its first member."""
 
-    id: str
+    stack: int
     turn: int
+    changes: int
     status: str
     reason: str
+    is_aa_test: bool
     before: float
+    level: float
     spent: float
     after: float
 
@@ -27,37 +31,28 @@ def policy_of(decision: DecisionRow) -> Policy:
     return Policy(**{name: value for name, value in decision.policy.items() if name in Policy.model_fields})
 
 
-def account_of(decision: DecisionRow) -> Account | None:
-    return account_from(decision.course["account"]) if decision.course else None
-
-
-def decisions_before(record: SessionRecord, decision: DecisionRow) -> list[DecisionRow]:
-    """The session's earlier decisions on candidates, in order."""
-    made = [row for row in record.decisions if row.turn > 0]
-    return made[: made.index(decision)]
-
-
 def spendings(record: SessionRecord) -> tuple[Spending, ...]:
-    """Of every confirmation, in order."""
-    found, lessons = [], None
-    for row in (row for row in record.decisions if row.turn > 0):
-        account = account_of(row)
-        if lessons is None:
-            lessons = Lessons({}, row.policy["target"], policy_of(row))
-        if account is None:
-            continue
-        before = lessons.error_left
-        lessons.take(account)
-        if account.error:
-            found.append(
-                Spending(
-                    id=row.id,
-                    turn=row.turn,
-                    status=row.status,
-                    reason=row.reason,
-                    before=before,
-                    spent=account.error,
-                    after=lessons.error_left,
-                )
-            )
+    """Of every confirmation that was decided on, in order."""
+    found, accounts = list[Spending](), list[Account]()
+    for stack in stacks(record):
+        if stack.confirmed is not None and stack.decision is not None:
+            if not stack.is_aa_test:
+                accounts.append(stack.confirmed.account)
+            left = standing(accounts, policy_of(stack.decision)).error_left
+            found.append(_spending(stack, stack.decision, found[-1].after if found else None, left))
     return tuple(found)
+
+
+def _spending(stack: Stack, decision: DecisionRow, before: float | None, after: float) -> Spending:
+    return Spending(
+        stack=stack.number,
+        turn=decision.turn,
+        changes=len(stack.members),
+        status=decision.status,
+        reason=decision.reason,
+        is_aa_test=stack.is_aa_test,
+        before=policy_of(decision).night_error if before is None else before,
+        level=stack.given.error,
+        spent=0.0 if stack.is_aa_test else stack.given.error,
+        after=after,
+    )

@@ -1,13 +1,16 @@
-"""The change of one category with its interval, and a guard's change with its margin."""
+"""The change of one category with its interval, a guard's change with its margin, and a change's own effect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from agent.policy.confirmation import Look
+from agent.policy.course import Own
+from probes.result.comparison import Difference
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A paired difference, candidate minus incumbent, with the interval that is shown of it."""
+    """A difference, candidate minus incumbent, with the interval that is shown of it."""
 
     delta: float
     low: float
@@ -17,7 +20,7 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardChange:
     """``bound``: the lower bound at the level of the look that decided; ``cumulative``: that of the sum of this change
-    and all KEEPs since the session's first baseline, where a confirmation was reached."""
+    and all KEEPs since the session's first baseline, where a look was taken."""
 
     category: str
     change: Change
@@ -32,31 +35,85 @@ class GuardChange:
         return min(self.bound, self.bound if self.cumulative is None else self.cumulative) + self.margin
 
 
-def change_of(difference: Mapping[str, Any] | None) -> Change | None:
-    """From a difference as the ledger keeps it."""
-    return Change(difference["delta"], difference["low"], difference["high"]) if difference else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedGuard:
+    """What the readings let expect of a guard, with its standard deviation."""
+
+    category: str
+    expected: float
+    deviation: float
+    margin: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the expected change is inside the margin."""
+        return self.expected > -self.margin
+
+    @property
+    def room(self) -> float:
+        return self.expected + self.margin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnEffect:
+    """What all readings together say of one change: its effect on the target, the chance that it is worth more than
+    nothing, and its guards, the one nearest to its margin first. ``recipes``: those with a reading that carried it."""
+
+    effect: Change
+    chance: float
+    guards: tuple[ExpectedGuard, ...]
+    recipes: int
+
+
+def change_of(difference: Difference | None) -> Change | None:
+    return Change(difference.delta, difference.low, difference.high) if difference else None
 
 
 def guards_of(
-    differences: Mapping[str, Mapping[str, Any]], margins: Mapping[str, float], look: Mapping[str, Any] | None
+    differences: Mapping[str, Difference], margins: Mapping[str, float], look: Look | None = None
 ) -> tuple[GuardChange, ...]:
     """The guards of a comparison, the one nearest to (or furthest past) its margin first. ``look``: the last of the
     decision's; without one the interval's low end takes the bound's place."""
-    bounds, sums = (look or {}).get("guards", {}), (look or {}).get("cumulative", {})
+    bounds, sums = (look.guards, look.cumulative) if look else ({}, {})
     found = []
     for name, margin in margins.items():
         change = change_of(differences.get(name))
         if change is not None:
-            bound, cumulative = bounds.get(name, change.low), sums.get(name)
-            holds = bound + margin > 0 and (cumulative is None or cumulative + margin > 0)
-            found.append(
-                GuardChange(
-                    category=name,
-                    change=change,
-                    margin=margin,
-                    bound=bound,
-                    cumulative=cumulative,
-                    holds=holds,
-                )
-            )
+            found.append(_guard(name, change, margin, bounds.get(name, change.low), sums.get(name)))
     return tuple(sorted(found, key=lambda guard: guard.room))
+
+
+def whole_guards_of(differences: Mapping[str, Difference], margins: Mapping[str, float]) -> tuple[GuardChange, ...]:
+    """The guards of the holdout, where one fails if its whole interval is below its margin."""
+    changes = {name: change for name in margins if (change := change_of(differences.get(name)))}
+    found = [_guard(name, change, margins[name], change.high, None) for name, change in changes.items()]
+    return tuple(sorted(found, key=lambda guard: guard.room))
+
+
+def own_effect_of(own: Own | None, margins: Mapping[str, float]) -> OwnEffect | None:
+    return (
+        OwnEffect(
+            effect=Change(own.delta, own.low, own.high),
+            chance=own.chance,
+            guards=expected_guards(own.guards, margins),
+            recipes=own.recipes,
+        )
+        if own
+        else None
+    )
+
+
+def expected_guards(
+    expected: Mapping[str, tuple[float, float]], margins: Mapping[str, float]
+) -> tuple[ExpectedGuard, ...]:
+    """The one nearest to (or furthest past) its margin first. ``expected``: by guard, the change and its deviation."""
+    found = [
+        ExpectedGuard(category=name, expected=mean, deviation=deviation, margin=margins[name])
+        for name, (mean, deviation) in expected.items()
+    ]
+    return tuple(sorted(found, key=lambda guard: guard.room))
+
+
+def _guard(name: str, change: Change, margin: float, bound: float, cumulative: float | None) -> GuardChange:
+    holds = bound + margin > 0 and (cumulative is None or cumulative + margin > 0)
+    return GuardChange(category=name, change=change, margin=margin, bound=bound, cumulative=cumulative, holds=holds)

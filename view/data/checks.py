@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.ledger.result_rows import value_of
-from agent.policy.session_statistics import account_from
+from agent.ledger.tables import DecisionRow
 from lanes import show
+from probes.result.comparison import Comparison, Difference, comparison_from
 from probes.result.proportions import proportion_interval
-from view.data.changes import Change, GuardChange, change_of, guards_of
+from view.data.changes import Change, GuardChange, change_of, whole_guards_of
 from view.data.session_record import SessionRecord
 
 
@@ -41,18 +42,19 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AATest:
-    """One A/A test. ``level``: the error level of its confirmation, None where none was begun."""
+    """One A/A test. ``level``: the error level of its confirmation."""
 
     turn: int
     change: Change | None
     pairs: int
-    level: float | None
+    level: float
     alarm: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """``share``: the share of candidates that should be A/A tests."""
+    """``share``: the most of the probes, as a share, that go to A/A tests; ``session``, ``study``: of this session, and
+    of all that decided by this rule."""
 
     share: float
     session: Rate
@@ -60,32 +62,32 @@ class Calibration:
     candidates: tuple[AATest, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """What the session settled on once it knew its noise, and why; ``visible``: what it can resolve."""
+    """What the session settled on once it knew its noise, and why. ``chances``: of a KEEP with so many ``probes`` and
+    up to so many ``pairs``, by what the changes together are worth; empty in an older session. ``visible``: what has an
+    even chance, the minimum detectable effect."""
 
     samples: int
-    pairs: int
     why: str
+    probes: int | None
+    pairs: int
+    chances: tuple[tuple[float, float], ...]
     visible: float
-
-    @property
-    def reasons(self) -> list[str]:
-        """Why so many samples, and why so many pairs: a sentence each, without its full stop."""
-        return [part[:1].upper() + part[1:] for reason in self.why.split(";", 1) if (part := reason.strip())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """The leave-one-out re-test of a KEEP. ``change``: its effect there; ``bound``: the lower bound of that and the
-    confirmation together."""
+    """The leave-one-out re-test of a KEEP. ``change``: its effect there; ``together``: that and its own effect,
+    weighted by their precision, and ``chance``: that it is worth more than the smallest effect; None in an older
+    session."""
 
     kept: str
     turn: int
     verdict: str
     change: Change | None
     together: float | None
-    bound: float | None
+    chance: float | None
     pairs: int
     failure: str | None
 
@@ -127,24 +129,23 @@ def retractions(record: SessionRecord) -> tuple[Retracted, ...]:
 
 
 def calibration(record: SessionRecord) -> Calibration:
-    mine = [row for row in record.study_aa_tests if row.session == record.session.id]
+    known = [row for row in record.study_aa_tests if row.course is not None]
+    mine = [row for row in known if row.session == record.session.id]
     found = []
     for row in mine:
         differences, pairs = _compared(row.comparison)
-        level = _error(row.course) or None
-        change = change_of(differences.get(record.study.target))
         found.append(
             AATest(
                 turn=row.turn,
-                change=change,
+                change=change_of(differences.get(record.study.target)),
                 pairs=pairs,
-                level=level,
+                level=_level(row),
                 alarm=row.reason == "false_alarm",
             )
         )
     rates = [
-        rate(len(rows), sum(row.reason == "false_alarm" for row in rows), sum(_error(row.course) for row in rows))
-        for rows in (mine, record.study_aa_tests)
+        rate(len(rows), sum(row.reason == "false_alarm" for row in rows), sum(map(_level, rows)))
+        for rows in (mine, known)
     ]
     return Calibration(record.study.file.policy.disguised, rates[0], rates[1], tuple(found))
 
@@ -156,14 +157,24 @@ def rate(candidates: int, alarms: int, promised: float = 0.0) -> Rate:
 
 def floor(record: SessionRecord) -> Floor | None:
     check = record.check("floor")
-    return Floor(*(check.data[name] for name in ("samples", "pairs", "why", "visible"))) if check else None
+    if check is None:
+        return None
+    data = check.data
+    return Floor(
+        samples=data["samples"],
+        why=data["why"],
+        probes=data.get("probes"),
+        pairs=data["pairs"],
+        chances=tuple((worth, chance) for worth, chance in data.get("chances", ())),
+        visible=data["visible"],
+    )
 
 
 def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
     found = []
     for check in record.checks:
         if check.kind == "leave_one_out":
-            data, (differences, pairs) = check.data, _compared(check.data.get("comparison"))
+            data, (differences, pairs) = check.data, _compared(_stored(check.data))
             turn = next((row.turn for row in record.decisions if row.id == check.subject), 0)
             found.append(
                 LeftOut(
@@ -172,7 +183,7 @@ def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
                     verdict=data["verdict"],
                     change=change_of(differences.get(record.study.target)),
                     together=data.get("effect"),
-                    bound=data.get("bound"),
+                    chance=data.get("chance"),
                     pairs=pairs,
                     failure=data.get("failure"),
                 )
@@ -185,30 +196,30 @@ def holdout(record: SessionRecord) -> Holdout | None:
     check = record.check("holdout")
     if check is None:
         return None
-    differences, pairs = _compared(check.data.get("comparison"))
+    differences, pairs = _compared(_stored(check.data))
     target = differences.get(record.study.target)
-    start, end = (target["baseline"], target["candidate"]) if target else (None, None)
-    guards = guards_of(differences, record.study.guards, {"guards": _highs(differences, record.study.guards)})
     return Holdout(
         verdict=check.data["verdict"],
         target=change_of(target),
-        start=start,
-        end=end,
-        guards=guards,
+        start=target.baseline if target else None,
+        end=target.candidate if target else None,
+        guards=whole_guards_of(differences, record.study.guards),
         pairs=pairs,
         failure=check.data.get("failure"),
     )
 
 
-def _highs(differences: Mapping[str, Any], guards: Mapping[str, float]) -> dict[str, float]:
-    """A guard fails the holdout where its whole interval is below its margin."""
-    return {name: differences[name]["high"] for name in guards if name in differences}
+def _stored(data: Mapping[str, Any]) -> Comparison | None:
+    """The comparison of a check; None where nothing was compared."""
+    return comparison_from(data["comparison"]) if data.get("comparison") else None
 
 
-def _compared(comparison: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], int]:
+def _compared(comparison: Comparison | None) -> tuple[Mapping[str, Difference], int]:
     """Differences by category, and the number of pairs."""
-    return (comparison["differences"], len(comparison["seeds"])) if comparison else ({}, 0)
+    return (comparison.differences, len(comparison.seeds)) if comparison else ({}, 0)
 
 
-def _error(course: Mapping[str, Any] | None) -> float:
-    return account_from(course["account"]).error if course else 0.0
+def _level(decision: DecisionRow) -> float:
+    """The error that an A/A test was decided at."""
+    stack = decision.course.stack if decision.course else None
+    return stack.given.error if stack else 0.0

@@ -2,17 +2,17 @@
 
 from collections import Counter
 
-from agent.ledger.tables import DecisionRow, ProposalRow
+from agent.ledger.tables import DecisionRow
 from probes.result.comparison import OVERALL
-from view.data.changes import change_of, guards_of
+from view.data.changes import change_of, guards_of, own_effect_of
 from view.data.figures import Crash, DecisionFigures, KnobSearch, LaneSearch, ProposerCount
 from view.data.session_record import SessionRecord
 
 
 def decision_figures(record: SessionRecord, decision: DecisionRow) -> DecisionFigures:
-    proposal, comparison = record.proposals[decision.id], decision.comparison
-    differences = comparison["differences"] if comparison else {}
-    looks = decision.course["looks"] if decision.course else []
+    proposal, comparison, course = record.proposals[decision.id], decision.comparison, decision.course
+    differences = comparison.differences if comparison else {}
+    stack, margins = course.stack if course else None, record.study.guards
     target, retraction = differences.get(record.study.target), record.retractions.get(decision.id)
     return DecisionFigures(
         id=decision.id,
@@ -27,28 +27,32 @@ def decision_figures(record: SessionRecord, decision: DecisionRow) -> DecisionFi
         hypothesis=proposal.hypothesis,
         proposer=proposal.proposer,
         predicted=proposal.predicted,
-        baseline=target["baseline"] if target else None,
-        candidate=target["candidate"] if target else None,
+        own=own_effect_of(course.own if course else None, margins),
+        stack=stack.number if stack else None,
+        baseline=target.baseline if target else None,
+        candidate=target.candidate if target else None,
         target=change_of(target),
         overall=change_of(differences.get(OVERALL)),
-        guards=guards_of(differences, record.study.guards, looks[-1] if looks else None),
-        critical_candidate=comparison["critical_candidate"] if comparison else None,
-        critical_incumbent=comparison["critical_baseline"] if comparison else None,
-        crash=_crash(record, decision, proposal) if decision.status == "CRASH" else None,
-        stage=looks[-1]["stage"] if looks else None,
-        pairs=len(comparison["seeds"]) if comparison else 0,
-        shrunk=decision.row.get("shrunk"),
+        guards=guards_of(differences, margins, stack.looks[-1] if stack and stack.looks else None),
+        critical_candidate=comparison.critical_candidate if comparison else None,
+        critical_incumbent=comparison.critical_baseline if comparison else None,
+        crash=crash_of(record, decision) if decision.status == "CRASH" else None,
+        pairs=len(comparison.seeds) if comparison else 0,
         retracted=retraction.reason if retraction else None,
     )
 
 
-def _crash(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow) -> Crash:
+def crash_of(record: SessionRecord, decision: DecisionRow) -> Crash:
+    """Of the recipe of its stack; of a change that was not confirmed, of the recipes that carried it."""
     kind = decision.reason.partition(":")[2]
-    failures = record.failures(proposal.child)
+    stack = decision.course.stack if decision.course else None
+    alone = record.proposals[decision.id].child
+    recipes = (stack.recipe,) if stack else record.carriers.get(decision.id, (alone,))
+    failures = [failure for recipe in recipes for failure in record.failures(recipe)]
     same = [failure for failure in failures if failure.kind == kind] or failures
     if not same:
         return Crash(kind, "the probe's directory and its message are gone", ())
-    return Crash(kind, same[0].message, tuple(sorted(failure.seed for failure in failures)))
+    return Crash(kind, same[0].message, tuple(sorted({failure.seed for failure in failures})))
 
 
 def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
@@ -72,10 +76,8 @@ def searched(record: SessionRecord) -> tuple[LaneSearch, ...]:
 
 
 def proposer_counts(record: SessionRecord) -> tuple[ProposerCount, ...]:
-    """Decisions by proposer, the busiest first; a re-test counts for its first proposer."""
-    made = [
-        (_proposer(record, record.proposals[decision.id]), decision.status) for decision in record.decisions_on_changes
-    ]
+    """Decisions by proposer, the busiest first."""
+    made = [(record.proposals[decision.id].proposer, decision.status) for decision in record.decisions_on_changes]
     pairs, names = Counter(made), Counter(name for name, _ in made)
     return tuple(
         ProposerCount(
@@ -87,9 +89,3 @@ def proposer_counts(record: SessionRecord) -> tuple[ProposerCount, ...]:
         )
         for name, number in names.most_common()
     )
-
-
-def _proposer(record: SessionRecord, proposal: ProposalRow) -> str:
-    again = proposal.proposer.removeprefix("retest of ")
-    first = record.proposals.get(f"{proposal.session}-{again}") if again != proposal.proposer else None
-    return _proposer(record, first) if first else proposal.proposer

@@ -14,7 +14,7 @@ from lanes import Value, show
 from preferences.store.rows import KINDS
 from probes.result.variance_components import VarianceComponents
 from view.data.alpha_spending import Spending
-from view.data.changes import Change, GuardChange
+from view.data.changes import Change, GuardChange, OwnEffect
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
 from view.data.harvest import DecisionHarvest
 from view.data.judge import Judging
@@ -40,9 +40,10 @@ class Crash:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionFigures:
-    """A decision with its proposal and, unless it crashed, its figures. ``guards``: the worst comes first. ``stage``:
-    screening or confirmation, whichever was reached, None in an older session; ``pairs``: that its figures rest on;
-    ``shrunk``: the effect after shrinking; ``retracted``: why a KEEP does not hold."""
+    """A decision on a change. ``own``: what all readings say of it alone; None in an older session, and if it crashed.
+    ``stack``: the number of that it was confirmed in; None if it was not. From ``baseline`` to ``critical_incumbent``:
+    of that stack, over so many ``pairs``; in an older session, of the candidate. ``guards``: the worst comes first.
+    ``retracted``: why a KEEP does not hold."""
 
     id: str
     turn: int
@@ -56,6 +57,8 @@ class DecisionFigures:
     hypothesis: str
     proposer: str
     predicted: float | None
+    own: OwnEffect | None
+    stack: int | None
     baseline: float | None
     candidate: float | None
     target: Change | None
@@ -64,9 +67,7 @@ class DecisionFigures:
     critical_candidate: int | None
     critical_incumbent: int | None
     crash: Crash | None
-    stage: str | None
     pairs: int
-    shrunk: float | None
     retracted: str | None
 
     @property
@@ -75,9 +76,9 @@ class DecisionFigures:
         return f"{self.knob} {shown(self.before)} -> {shown(self.after)}" in self.hypothesis
 
     @property
-    def tested_for_guards(self) -> bool:
-        """Its guards were decided on: in a confirmation, or when a guard ended its screening."""
-        return self.stage == "confirmation" or self.reason.startswith("guard")
+    def effect(self) -> Change | None:
+        """Its own effect; in an older session, that of its comparison."""
+        return self.own.effect if self.own else self.target
 
     @property
     def critical(self) -> bool:

@@ -37,7 +37,8 @@ class Bias:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
-    """``spent``: of all readings that this session measured. ``tallies``: won, lost and tied per decision."""
+    """``spent``: of all readings that this session measured. ``tallies``: won, lost and tied per stack, or
+    per decision of an older session."""
 
     model: str
     examined: tuple[Examined, ...]
@@ -59,11 +60,6 @@ def judging_figures(record: SessionRecord) -> Judging | None:
         return None
     scores = [score for reading in readings for score in reading.scores]
     missing = sum(len(reading.missing) for reading in readings)
-    tallies = tuple(
-        (f"{decision.turn:03d}", tally["won"], tally["lost"], tally["tied"])
-        for decision in record.decisions_on_changes
-        if (tally := (decision.comparison or {}).get("tally"))
-    )
     return Judging(
         model=record.study.scorer.judge,
         examined=tuple(map(_examined, record.examinations)),
@@ -74,8 +70,17 @@ def judging_figures(record: SessionRecord) -> Judging | None:
         readings=len(readings),
         total_dollars=record.judging_dollars,
         priced=record.study.scorer.priced,
-        tallies=tallies,
+        tallies=_tallies(record),
     )
+
+
+def _tallies(record: SessionRecord) -> tuple[tuple[str, int, int, int], ...]:
+    found = {}
+    for decision in record.decisions_on_changes:
+        if decision.comparison and (tally := decision.comparison.tally):
+            stack = decision.row.get("stack")
+            found[f"stack {stack}" if stack else f"{decision.turn:03d}"] = (tally.won, tally.lost, tally.tied)
+    return tuple((name, *counts) for name, counts in found.items())
 
 
 def _examined(row: ExaminationRow) -> Examined:

@@ -12,7 +12,7 @@ from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
 from view.data.recipe_figures import KnobDifference, Level, Noise, Outcomes, Profile
-from view.data.replicates import screening_seeds
+from view.data.replicates import selecting_seeds
 from view.data.session_record import SessionRecord
 
 
@@ -57,7 +57,7 @@ def noise_sources(record: SessionRecord) -> VarianceComponents | None:
 
 def unselected_readings(record: SessionRecord, recipe: str) -> list[Reading]:
     """The readings that show how good a recipe is, without those that selected it."""
-    chose = screening_seeds(record, recipe)
+    chose = selecting_seeds(record, recipe)
     return [reading for reading in record.readings(recipe) if reading.seed not in chose]
 
 

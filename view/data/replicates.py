@@ -1,11 +1,11 @@
-"""The replicates behind a decision: each seed's paired difference, from the probe directories."""
+"""The replicates behind a stack's decision: each seed's paired difference, from the probe directories."""
 
 from dataclasses import dataclass
 
-from agent.ledger.tables import DecisionRow, ProposalRow
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from view.data.session_record import SessionRecord
+from view.data.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +13,6 @@ class Replicate:
     """A pair of probes; ``candidate_seed`` differs from ``seed`` in an A/A test only. Scores and
     difference are None where a probe directory is gone, or where choices decide."""
 
-    stage: str
     seed: int
     candidate_seed: int
     candidate: float | None
@@ -21,48 +20,32 @@ class Replicate:
     difference: float | None
 
 
-def replicates(record: SessionRecord, decision: DecisionRow) -> tuple[Replicate, ...]:
-    """In the target, screening first."""
-    proposal, course = record.proposals.get(decision.id), decision.course
-    if proposal is None or course is None:
-        return ()
-    return tuple(
-        _replicate(record, proposal, stage, *seeds) for stage, pairs in course["seeds"].items() for seeds in pairs
-    )
+def replicates(record: SessionRecord, stack: Stack) -> tuple[Replicate, ...]:
+    """In the target, in the order that they were looked at."""
+    seeds = stack.confirmed.seeds if stack.confirmed else ()
+    mine, theirs = _by_seed(record, stack.recipe), _by_seed(record, stack.incumbent)
+    return tuple(_replicate(record, seed, own, mine.get(own), theirs.get(seed)) for own, seed in seeds)
 
 
-def screening_seeds(record: SessionRecord, recipe: str) -> set[int]:
-    """The seeds that a recipe was selected by in screening; its scores under them are biased upwards."""
-    rows = [
-        row for row in record.decisions_on_changes if row.status == "KEEP" and record.proposals[row.id].child == recipe
-    ]
-    return {one.seed for row in rows for one in replicates(record, row) if one.stage == "screening"}
+def selecting_seeds(record: SessionRecord, recipe: str) -> set[int]:
+    """Of a recipe that was kept: the seeds of its readings in waves and earlier sessions. They helped to select it, so
+    its scores under them are biased upwards."""
+    if not any(row.status == "KEEP" and row.incumbent == recipe for row in record.decisions):
+        return set()
+    waves = {wave.data["seed"] for wave in record.waves if any(m["recipe"] == recipe for m in wave.data["recipes"])}
+    return waves | {row.seed for row in record.borrowed if row.recipe == recipe}
 
 
-def _reading(record: SessionRecord, recipe: str, seed: int) -> Reading | None:
-    return next((reading for reading in record.readings(recipe) if reading.seed == seed), None)
+def _by_seed(record: SessionRecord, recipe: str) -> dict[int, Reading]:
+    return {reading.seed: reading for reading in record.readings(recipe)}
 
 
-def _replicate(record: SessionRecord, proposal: ProposalRow, stage: str, own: int, seed: int) -> Replicate:
-    sides = _reading(record, proposal.child, own), _reading(record, proposal.parent, seed)
-    if sides[0] is None or sides[1] is None or record.study.scorer.chooses:
-        return Replicate(
-            stage=stage,
-            seed=seed,
-            candidate_seed=own,
-            candidate=None,
-            baseline=None,
-            difference=None,
-        )
-    candidate, baseline = _means(sides[0], sides[1], record.study.target)
-    return Replicate(
-        stage=stage,
-        seed=seed,
-        candidate_seed=own,
-        candidate=candidate,
-        baseline=baseline,
-        difference=candidate - baseline,
-    )
+def _replicate(record: SessionRecord, seed: int, own: int, mine: Reading | None, theirs: Reading | None) -> Replicate:
+    candidate = baseline = difference = None
+    if mine is not None and theirs is not None and not record.study.scorer.chooses:
+        candidate, baseline = _means(mine, theirs, record.study.target)
+        difference = candidate - baseline
+    return Replicate(seed=seed, candidate_seed=own, candidate=candidate, baseline=baseline, difference=difference)
 
 
 def _means(mine: Reading, theirs: Reading, category: str) -> tuple[float, float]:
