@@ -24,7 +24,6 @@ warmup = true
 _POLICY = """\
 disguised = 0.0
 holdout_seeds = 0
-survey = 0
 """
 _TEMPLATE = """
 name = "simulated"

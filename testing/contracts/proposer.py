@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from agent.policy.effect_model import Response, Seen, move_of
-from agent.proposers import Declined, Proposer, Situation, Suggestion, Tried
+from agent.proposers import Declined, Expected, Proposer, Situation, Suggestion, Tried
+from agent.proposers.protocol import Move
 from lanes import LANE_NAMES, LaneSettings, Recipe, SearchSpace, build_lanes
 
 SOURCES = ("curated", "generated")
@@ -123,17 +123,17 @@ def _situation(
         guards={"arithmetic": 1.5},
         program="Prefer small moves of beta.",
         budget_left="7 of 8 decisions",
-        response=Response(tuple(_seen(one, space) for one in history if one.delta is not None)),
-        guard_responses={"arithmetic": Response()},
+        expected=_expected(lane, recipe, space) if history else {},
     )
 
 
-def _seen(tried: Tried, space: SearchSpace) -> Seen:
-    """The evidence of a decision for the effect model."""
-    assert tried.delta is not None
-    assert tried.standard_error is not None
-    move = move_of(space.knob(tried.knob), tried.before, tried.after)
-    return Seen((move,), tried.delta, tried.standard_error**2, None)
+def _expected(lane: str, recipe: Recipe, space: SearchSpace) -> dict[Move, Expected]:
+    """Of every move, once something was measured: the first value of each knob is likely to be an improvement."""
+    return {
+        (name, value): Expected(0.4 - 0.3 * place, 0.3, 0.9 - 0.3 * min(place, 2), 0.95)
+        for name, values in space.moves(recipe, lane).items()
+        for place, value in enumerate(values)
+    }
 
 
 def _tried(recipe: Recipe, space: SearchSpace, turn: int) -> Tried:

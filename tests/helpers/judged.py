@@ -77,14 +77,9 @@ share = 1.0
 learning_rate = { low = 1e-4, high = 1e-1, factor = 10.0 }
 [policy]
 must_see = 10.0
-first_seeds = 2
-screening_seeds = 2
-confirming_seeds = 2
-hopeless = 0.99
-promising = 0.99
+confirming_seeds = 4
 disguised = 0.0
 holdout_seeds = 0
-survey = 0
 [budget]
 decisions = 2
 %s

@@ -53,12 +53,7 @@ PLAIN = {
     "disguised": "0.0",
     "night_error": "0.05",
     "later_error": "0.2",
-    "spend": "0.25",
-    "first_seeds": "2",
-    "screening_seeds": "4",
     "confirming_seeds": "8",
-    "hopeless": "0.25",
-    "promising": "0.5",
 }
 
 
@@ -124,16 +119,7 @@ def _flat(recipe: Recipe, category: str, split: str) -> float:
     return 5.0
 
 
-LOOSE = governed(  # with FLAT and seed 11: two false alarms in four candidates
-    KNOBS,
-    hopeless="0.0",
-    promising="0.001",
-    night_error="0.49",
-    spend="0.5",
-    disguised="0.5",
-    screening_seeds="2",
-    holdout_seeds="0",
-)
+LOOSE = governed(KNOBS, member_chance="0.51", night_error="0.49", spend="0.5", disguised="0.5", holdout_seeds="0")
 LYING = MeanWorld(_lying)  # the effects on the holdout are opposite
 INTERACTING = MeanWorld(_interacting)  # either knob helps alone, and both together less than one
 SUMMING = MeanWorld(_summing)  # each costs the guard less than its margin, both together more

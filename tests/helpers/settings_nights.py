@@ -1,6 +1,6 @@
 """Small nights of any study; the simulated runner also writes answers, as a model would.
 
-Three changes decide the night: ``learning_rate`` to 4e-4 helps, ``beta`` to 0.2 helps and is contradicted when it is
+Three changes decide the night: ``learning_rate`` to 1e-4 helps, ``beta`` to 0.2 helps and is contradicted when it is
 left out at the end, and ``learning_rate`` to 0.6 diverges. The orders of the curriculum do nothing.
 """
 
@@ -28,7 +28,7 @@ Sections = Mapping[str, Mapping[str, str] | None]
 """Sections of a study file that replace the usual ones: key -> value in TOML; None omits the section."""
 USUAL: Sections = {
     "model": {"path": '"nobody/model"'},
-    "recipe": {"learning_rate": "1e-4", "effective_batch": "4", "mixture": '"even"'},
+    "recipe": {"learning_rate": "4e-4", "effective_batch": "4", "mixture": '"even"'},
     "data.sources": {"good": '"good.jsonl"'},
     "data.manifests.even": {"good": "1.0"},
     "prompts": {"file": '"prompts.jsonl"'},
@@ -42,8 +42,8 @@ USUAL: Sections = {
         "beta": "{ choices = [0.1, 0.2] }",
     },
     "lanes.curriculum": {},
-    "policy": {"disguised": "0.0", "survey": "0", "must_see": "10.0", "confirming_seeds": "6", "holdout_seeds": "2"},
-    "budget": {"decisions": "6", "disk_gb": "0"},
+    "policy": {"disguised": "0.0", "must_see": "10.0", "confirming_seeds": "6", "holdout_seeds": "2"},
+    "budget": {"probes": "36", "disk_gb": "0"},
     "runner": {"kind": '"simulated"'},
 }
 
@@ -95,7 +95,7 @@ class World:
 
 
 def _moved(recipe: Recipe, knob: str) -> bool:
-    return recipe.learning_rate > 1e-4 if knob == "learning_rate" else recipe.beta > 0.1
+    return recipe.learning_rate < 4e-4 if knob == "learning_rate" else recipe.beta > 0.1
 
 
 class Runner(AnsweringRunner):

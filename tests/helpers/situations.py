@@ -1,12 +1,12 @@
 """Situations for tests of proposers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tiny
 
-from agent.policy.effect_model import Response
-from agent.proposers import Situation, Tried
+from agent.proposers import Expected, Situation, Tried
+from agent.proposers.protocol import Move
 from lanes import LaneSettings, Recipe, SearchSpace, Value, build_lanes
 
 MANIFESTS = {
@@ -55,7 +55,7 @@ def situation(
     turn: int = 1,
     seed: int = 0,
     program: str = "Prefer small moves of beta.",
-    response: Response | None = None,
+    expected: Mapping[Move, Expected] | None = None,
 ) -> Situation:
     """One turn. As in a session, the moves are those whose recipe is not in the history."""
     recipe, lanes = incumbent or start(), lanes or space()
@@ -77,6 +77,5 @@ def situation(
         {"arithmetic": 1.5},
         program,
         "7 of 8 decisions, 3.00 of 8 hours",
-        response or Response(),
-        {"arithmetic": Response()},
+        expected or {},
     )

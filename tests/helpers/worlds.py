@@ -1,13 +1,13 @@
 """Sessions in worlds with known effects, with the simulated runner."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow, ProposalRow
+from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.begin_or_resume import Overrides, begin, resume
+from agent.policy.course import Confirmed
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.run.store import ProbeStore
@@ -20,8 +20,6 @@ from view.terminal.live import watching
 def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orders: bool = False) -> Study:
     """The simulated study with this policy; ``orders``: only the curriculum may change."""
     text = simulated_study.STUDY.replace("disguised = 0.0\nholdout_seeds = 0", policy or "disguised = 0.0")
-    if "survey" in policy:
-        text = text.replace("survey = 0\n", "")
     if orders:
         text = text[: text.index("[lanes.hyperparameters]")] + "[lanes.curriculum]\n" + text[text.index("[policy]") :]
     return load_study(simulated_study.write_study(folder / "study", text.replace("decisions = 8", budget)))
@@ -43,10 +41,26 @@ def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:
         return [(row, proposals[row.id]) for row in ledger.decisions("WHERE turn > 0")]
 
 
-def looks(decision: DecisionRow) -> list[dict[str, Any]]:
+def stack_of(decision: DecisionRow) -> Confirmed:
+    """The confirmation that a decision rests on."""
     assert decision.course is not None
-    found: list[dict[str, Any]] = decision.course["looks"]
+    assert decision.course.stack is not None
+    return decision.course.stack
+
+
+def confirmed(workspace: Path) -> dict[int, list[tuple[DecisionRow, ProposalRow]]]:
+    """The members of each stack that was decided on, by its number."""
+    found: dict[int, list[tuple[DecisionRow, ProposalRow]]] = {}
+    for decision, proposal in recorded(workspace):
+        if decision.course is not None and decision.course.stack is not None:
+            found.setdefault(decision.course.stack.number, []).append((decision, proposal))
     return found
+
+
+def designs(workspace: Path, kind: str) -> list[CheckRow]:
+    """The waves or stacks that sessions recorded."""
+    with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        return [check for name in ledger.sessions() for check in ledger.checks(name, kind)]
 
 
 def go_on(study: Study, workspace: Path, world: EffectWorld, monkeypatch: pytest.MonkeyPatch) -> None:
