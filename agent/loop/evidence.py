@@ -138,10 +138,9 @@ class Evidence:
 
     def _axes_around(self, incumbent: Recipe, base: Places) -> tuple[Axis, ...]:
         """Every knob of a lane with a share that the incumbent can move, with where the session began."""
-        values, start = self._values(incumbent), self.places(self._start)
-        space = self.study.lanes
+        values, space = self._values(incumbent), self.study.lanes
         return tuple(
-            Axis(knob.name, start[knob.name], tuple(dict.fromkeys((base[knob.name], *values[knob.name]))))
+            Axis(knob.name, self._start[knob.name], tuple(dict.fromkeys((base[knob.name], *values[knob.name]))))
             for knob in space.knobs
             if knob.lane in space.shares and len(values[knob.name]) > 1
         )
@@ -157,15 +156,16 @@ class Evidence:
         return self._ladders[incumbent.digest]
 
     @cached_property
-    def _start(self) -> Recipe:
-        return self.ledger.recipe(self.row.start)
+    def _start(self) -> Places:
+        """The places of the session's start."""
+        return self.places(self.ledger.recipe(self.row.start))
 
     def _placed(self, digest: str) -> Places:
         """The places of a measured recipe. A knob that an earlier session did not search is where the start has it."""
         if digest not in self._designed:
             self._designed[digest] = self.places(self.ledger.recipe(digest))
         found = self._designed[digest]
-        return {name: found.get(name, place) for name, place in self.places(self._start).items()}
+        return {name: found.get(name, place) for name, place in self._start.items()}
 
     # readings
 
