@@ -12,7 +12,7 @@ from agent.ledger.file import lost_sessions, no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import BAD_ROWS, CheckRow, SessionRow
 from agent.loop.baseline import FLOOR
-from agent.loop.budget import judging_allowance, kept_back, spent_by, with_overrides
+from agent.loop.budget import judging_allowance, spent_by, with_overrides
 from agent.loop.graph import run_loop
 from agent.loop.judge_monitor import JudgeMonitor
 from agent.loop.measurements import Measurements
@@ -165,7 +165,7 @@ class _Opened:
             store=ProbeStore(self.workspace.runs),
             judge_monitor=self.judge_monitor,
             log=self.log,
-            reserve=kept_back(self.study.file.policy.holdout_seeds, self.budget),
+            reserve=2 * self.study.file.policy.holdout_seeds,
         )
         seeds = Seeds(self.study.file.probe.seeds, self.ledger.sessions_before(row.id), row.seed)
         return Session(measurements, proposers, lambda session_id: write_report(self.workspace, session_id), seeds)

@@ -12,9 +12,6 @@ from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance, spent_on_judging
 
-RESERVE_SHARE = 0.1
-"""Most of a session's probes that are kept back for its end."""
-
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -80,13 +77,6 @@ def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -
     if spent.free_gb < budget.disk_gb:
         return f"{spent.free_gb:.2f} GB of disk left, the budget keeps {budget.disk_gb:g} free"
     return None
-
-
-def kept_back(holdout_seeds: int, budget: Budget) -> int:
-    """Probes that the search leaves for the holdout comparison at the end; none in a session so short that they would
-    cost it its only stack."""
-    probes = 2 * holdout_seeds
-    return probes if budget.probes is None or probes <= RESERVE_SHARE * budget.probes else 0
 
 
 def budget_left(budget: Budget, spent: Spent) -> str:

@@ -28,6 +28,8 @@ from probes.run.store import ProbeStore
 
 READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
 """Seconds to wait before a study that seems changed is read again."""
+RESERVE_SHARE = 0.1
+"""Most of a session's probes that are kept back for its end."""
 CACHED_READINGS = 256
 """Number of readings that are cached in memory, the last ones used."""
 
@@ -41,7 +43,7 @@ def is_final(outcome: Outcome | None) -> bool:
 class Measurements:
     """The probes of one session, within its budget and under an unchanged study.
 
-    ``key``: the probe key of the deciding split. ``reserve``: probes that are kept back for the checks at the end.
+    ``key``: the probe key of the deciding split. ``reserve``: probes for the checks at the end, which are kept back.
     ``pause``: waits for some seconds. ``period``: when this process began or resumed the session, in epoch seconds, for
     the ledger; ``begun``: the same by the monotonic clock, for the budget.
     """
@@ -179,24 +181,39 @@ class Measurements:
 
     def over_budget(self) -> str | None:
         """The limit that ends the search, in words, or None; probes kept back for the end count as spent."""
-        return exhausted(self.budget, self.spent(), self.reserve, self._expected_hours(self.reserve))
+        spent = self.spent()
+        kept_back = self._kept_back(spent)
+        return exhausted(self.budget, spent, kept_back, self._expected_hours(kept_back))
 
     def probes_left(self) -> float:
         """How many probes the budget still allows, those kept back for the end not counted; infinite without a limit
         of probes, or of hours or dollars and a probe that took time."""
-        spent, budget = self.spent(), self.budget
+        spent = self.spent()
+        return max(0.0, self._affordable(spent) - self._kept_back(spent))
+
+    def _affordable(self, spent: Spent) -> float:
+        """The number of probes that the limits of probes, hours and dollars allow."""
+        budget = self.budget
         limits = [] if budget.probes is None else [float(budget.probes - spent.probes)]
         hours = [] if budget.hours is None else [budget.hours - spent.hours]
         if budget.dollars is not None and budget.dollars_per_hour:
             hours.append((budget.dollars - spent.dollars) / budget.dollars_per_hour)
         each = self._expected_hours(1)
         limits += [left / each for left in hours if each > 0]
-        return max(0.0, min(limits, default=math.inf) - self.reserve)
+        return min(limits, default=math.inf)
+
+    def _kept_back(self, spent: Spent) -> int:
+        """Probes that the search leaves for the checks at the end: the reserve, or none in a session so short that it
+        would cost the only stack."""
+        whole = spent.probes + self._affordable(spent)
+        return self.reserve if self.reserve <= RESERVE_SHARE * whole else 0
 
     def _require_budget(self, more: int = 0) -> None:
         """BudgetSpent if ``more`` probes exceed the budget. The limit of decisions is checked before a proposal."""
         limits = self.budget.model_copy(update={"decisions": None, **({} if more else {"probes": None})})
-        if over := exhausted(limits, self.spent(), more + self.reserve, self._expected_hours(self.reserve)):
+        spent = self.spent()
+        kept_back = self._kept_back(spent)
+        if over := exhausted(limits, spent, more + kept_back, self._expected_hours(kept_back)):
             raise BudgetSpent(over)
 
     def _expected_hours(self, probes: int) -> float:
