@@ -99,8 +99,8 @@ def next_step(looks: Sequence[Look], given: Given, verdict: Verdict | None, ahea
     """The verdict, or the number of pairs that are needed for the next looks, ``ahead`` of the last one at most."""
     if verdict is not None:
         return verdict
-    looked = looks[-1].pairs if looks else FIRST_LOOK - 1
-    return min(given.pairs, looked + max(1, ahead))
+    looked = looks[-1].pairs if looks else 0
+    return min(given.pairs, max(FIRST_LOOK, looked + max(1, ahead)))
 
 
 def look(seen: Comparison, given: Given, terms: Terms) -> tuple[Look, Verdict | None]:

@@ -153,7 +153,7 @@ def test_without_guards_the_target_decides() -> None:
 
 def test_pairs_are_asked_for_ahead_of_the_looks_and_never_more_than_are_planned() -> None:
     assert next_step([], GIVEN, None, 1) == FIRST_LOOK
-    assert next_step([], GIVEN, None, 4) == 5
+    assert next_step([], GIVEN, None, 4) == 4
     looked = [look(comparison(pairs, imports=0.2), GIVEN, TERMS)[0] for pairs in range(2, 8)]
     assert next_step(looked, GIVEN, None, 4) == 8
     assert next_step(looked, GIVEN, Verdict("KEEP", "improved"), 4) == Verdict("KEEP", "improved")
