@@ -1,7 +1,9 @@
-"""Draws the pictures of docs/decisions.md from the decision rule: python -m bench.pictures (with the extra "bench")."""
+"""Draws the pictures of docs/decisions.md with the policy's own functions: python -m bench.pictures (with the extra
+"bench")."""
 
 import gzip
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -17,133 +19,187 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from agent.policy.alpha_spending import levels
-from agent.policy.decision_rule import FIRST_LOOK, Terms, screen
-from agent.policy.session_statistics import Knowledge
+from agent.policy.confirmation import FIRST_LOOK, Account, Given, Look, Terms, Verdict, look, standing
+from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Place, Places
+from agent.policy.night import TARGET_FREEDOM
 from agent.policy.settings import Policy
-from bench.decisions.figures import CURVE
-from bench.decisions.play import BUDGET
-from probes.result.comparison import Comparison, Difference, quantile
+from agent.policy.wave_design import drawn_wave, spread_wave
+from bench.decisions.figures import CURVE, NO_EFFECT, POOLED
+from probes.result.comparison import Comparison, Difference, quantile, standard_error
 from probes.result.variance_pooling import Spread
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 RECORDED = Path(__file__).parent / "results"
 POLICY = Policy()
-TERMS = Terms(POLICY, "target", {}, POLICY.confirming_seeds)
-KNOWN = Knowledge({}, 0.09, POLICY.night_error)
-NOISE = 0.38
-"""The standard deviation of a pair's difference: bench/decisions' default noise, correlation 0.5, 4 answers."""
+TERMS = Terms(POLICY, "target", {})
+NOISE = 0.27
+"""The standard deviation of a reading: bench/decisions' default noise, correlation 0.5, 4 answers."""
+PAIR = NOISE * 2**0.5
 KEPT, DROPPED, QUIET = "#0f766e", "#b91c1c", "#64748b"
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    matplotlib.rcParams.update({"svg.hashsalt": "nightlane", "font.size": 9, "axes.spines.top": False})
-    for name, draw in (("screening", screening), ("confirmation", confirmation), ("error", error), ("won", won)):
+    matplotlib.rcParams.update(
+        {"svg.hashsalt": "nightlane", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    )
+    for name, draw in (("wave", wave), ("confirmation", confirmation), ("error", error), ("won", won)):
         draw()
         pyplot.tight_layout()
         pyplot.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
         pyplot.close()
 
 
-def course(effect: float, seed: int, pairs: int) -> list[Difference]:
-    """The estimates of a candidate after 1, 2, ... pairs, with a variance of 16 degrees of freedom."""
-    draws = numpy.random.default_rng(seed).normal(effect, NOISE, pairs)
-    found = []
-    for count in range(1, pairs + 1):
-        own = float(draws[:count].var(ddof=1)) if count > 1 else 0.0
-        spread = Spread(NOISE**2, 16).with_own(own, count - 1)
-        delta, width = float(draws[:count].mean()), (spread.variance / count) ** 0.5
-        half = quantile(0.025, spread.freedom) * width
-        found.append(
-            Difference(
-                category="target",
-                n=36,
-                candidate=6 + delta,
-                baseline=6.0,
-                delta=delta,
-                standard_error=width,
-                low=delta - half,
-                high=delta + half,
-                variance=own,
-                freedom=spread.freedom,
-            )
-        )
-    return found
+# a wave
+
+PLACES = tuple(float(place) for place in range(-4, 5))
+BEST: Mapping[str, tuple[float, float]] = {
+    "learning_rate": (2.0, 0.4),
+    "beta": (2.0, 0.3),
+    "warmup": (-1.0, 0.1),
+    "lora_rank": (1.0, 0.1),
+    "lora_dropout": (-1.0, 0.05),
+}
+"""The invented truth of the picture: a knob's best place, and what it is worth there."""
+AXES = tuple(Axis(knob, 0.0, PLACES) for knob in BEST)
+START: Places = dict.fromkeys(BEST, 0.0)
+SHOWN = "beta"
 
 
-def screening() -> None:
-    """Draw three candidates: one is hopeless after two pairs, one stays open, one becomes promising."""
-    _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3))
-    for effect, looks, colour, name in (
-        (-0.2, 1, DROPPED, "hopeless"),
-        (0.15, 3, QUIET, "open"),
-        (0.5, 2, KEPT, "promising"),
-    ):
-        seen, hopes = next(found for seed in range(10_000) if len((found := screened(effect, seed))[1]) == looks)
-        pairs = range(POLICY.first_seeds, POLICY.first_seeds + looks)
-        estimates, widths = [one.delta for one in seen], [1.96 * one.standard_error for one in seen]
-        left.errorbar(pairs, estimates, yerr=widths, color=colour, marker="o", capsize=3, label=name)
-        right.plot(pairs, hopes, color=colour, marker="o")
-    left.axhline(0, color="black", linewidth=0.5)
-    right.axhspan(0, POLICY.hopeless, color=DROPPED, alpha=0.08)
-    right.axhspan(POLICY.promising, 1, color=KEPT, alpha=0.08)
-    right.text(1.6, POLICY.hopeless - 0.08, "ends: hopeless", color=DROPPED)
-    right.text(1.6, 0.93, "is confirmed: promising", color=KEPT)
-    left.set_xlim(1.5, POLICY.screening_seeds + 0.5)
-    right.set_xlim(1.5, POLICY.screening_seeds + 0.5)
-    _labelled(left, "difference, points")
-    _labelled(right, "chance to be kept")
-    right.set_ylim(0, 1)
-    left.legend(frameon=False)
+def wave() -> None:
+    """Draw the recipes of a first wave, and the model of one knob after it and after two more waves."""
+    _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.2), width_ratios=(1, 1.2))
+    random = numpy.random.default_rng(5)
+    recipes = spread_wave(AXES, len(AXES) + 3, START, lambda places: True, random)
+    readings = [_reading(START, seed, random) for seed in range(3)]
+    readings += [_reading(recipe, 0, random) for recipe in recipes]
+    first = KnobModel(AXES, readings).effects(START)
+    told = first
+    for seed in (1, 2):
+        drawn = drawn_wave(told, POLICY.wave, START, lambda places: True, random)
+        readings += [_reading(recipe, seed, random) for recipe in drawn]
+        told = KnobModel(AXES, readings).effects(START)
+    _design(left, recipes)
+    _curve(right, first, QUIET, f"after {len(recipes)} recipes")
+    _curve(right, told, KEPT, f"after {len(readings) - 3} recipes")
+    right.plot(PLACES, [_truth(SHOWN, place) for place in PLACES], color="black", linestyle=":", label="truth")
+    right.axhline(0, color="black", linewidth=0.5)
+    right.set(xlabel=f"steps of {SHOWN} from the incumbent", ylabel="effect, points", ylim=(-2.6, 1.1))
+    right.legend(frameon=False, fontsize=8, loc="lower center")
 
 
-def screened(effect: float, seed: int) -> tuple[list[Difference], list[float]]:
-    """The estimates at each look of the screening, and the chance of a KEEP at each."""
-    seen, hopes = course(effect, seed, POLICY.screening_seeds)[POLICY.first_seeds - 1 :], list[float]()
-    for pairs, one in enumerate(seen, start=POLICY.first_seeds):
-        look, step = screen(
-            Comparison(
-                differences={"target": one},
-                seeds=tuple(range(pairs)),
-                confidence=0.95,
-                critical_candidate=0,
-                critical_baseline=0,
-            ),
-            TERMS,
-            KNOWN,
-        )
-        hopes.append(look.chance)
-        if step != "more":
-            break
-    return seen[: len(hopes)], hopes
+def _truth(knob: str, place: float) -> float:
+    best, gain = BEST[knob]
+    return gain * (1 - (1 - place / best) ** 2) if abs(best) > 1 else gain * (1 - (place - best) ** 2 / best**2)
+
+
+def _reading(recipe: Places, seed: int, random: numpy.random.Generator) -> Observed:
+    worth = sum(_truth(knob, float(place)) for knob, place in recipe.items())
+    return Observed(recipe, seed, (6 + worth + float(random.normal(0, NOISE)),))
+
+
+def _design(axes: Axes, recipes: Sequence[Places]) -> None:
+    """A square per recipe and knob: moved up, moved down, or where the incumbent has it."""
+    moved = numpy.array([[float(recipe[knob]) for knob in BEST] for recipe in recipes])
+    axes.imshow(moved, cmap="BrBG", vmin=-4, vmax=4, aspect="auto")
+    for row, column in zip(*numpy.nonzero(moved), strict=True):
+        axes.text(column, row, f"{moved[row, column]:+.0f}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(BEST)), list(BEST), rotation=30, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(recipes)), [str(number + 1) for number in range(len(recipes))], fontsize=8)
+    axes.set(ylabel="recipe of the wave")
+
+
+def _curve(axes: Axes, effects: Effects, colour: str, name: str) -> None:
+    """What the model tells of a knob, with its 95 % band; nothing at the incumbent's own place."""
+    own: dict[Place, tuple[float, float]] = {0.0: (0.0, 0.0)}
+    half = quantile((1 - POLICY.confidence) / 2, float("inf"))
+    for (knob, place), mean, spread in zip(effects.moves, effects.likely, effects.spread, strict=True):
+        if knob == SHOWN:
+            own[place] = (float(mean), half * float(spread) ** 0.5)
+    means, widths = numpy.array([own[place] for place in PLACES]).T
+    axes.plot(PLACES, means, color=colour, marker="o", markersize=3, label=name)
+    axes.fill_between(PLACES, means - widths, means + widths, color=colour, alpha=0.15, linewidth=0)
+
+
+# a confirmation
 
 
 def confirmation() -> None:
-    """Draw the lower bound at each look, for a change with an effect of 0.4 and for one without an effect."""
+    """Draw the estimate and its lower bound at each look, of a stack that is worth 0.5 and of one that is worth
+    nothing."""
     _, axes = pyplot.subplots(figsize=(8, 3))
-    cuts = levels(POLICY.night_error * POLICY.spend, POLICY.confirming_seeds, FIRST_LOOK)
-    for effect, seed, colour, name in ((0.4, 4, KEPT, "helps by 0.4"), (0.0, 12, DROPPED, "does nothing")):
-        seen = course(effect, seed, POLICY.confirming_seeds)[FIRST_LOOK - 1 :]
-        pairs = range(FIRST_LOOK, FIRST_LOOK + len(seen))
-        bounds = [one.bound(level) for one, level in zip(seen, cuts, strict=True)]
-        stop = next((i + 1 for i, bound in enumerate(bounds) if bound > 0), len(bounds))
-        axes.plot(pairs[:stop], [one.delta for one in seen][:stop], color=colour, marker="o", label=f"{name}: estimate")
-        axes.plot(pairs[:stop], bounds[:stop], color=colour, marker="v", linestyle=":", label="its lower bound")
+    for effect, seed, colour, name, away in ((0.5, 7, KEPT, "worth 0.5", 6), (0.0, 29, DROPPED, "worth nothing", -10)):
+        looks, verdict = confirmed(effect, seed)
+        pairs = [one.pairs for one in looks]
+        estimates, bounds = [one.delta for one in looks], [one.bound for one in looks]
+        axes.plot(pairs, estimates, color=colour, marker="o", label=f"{name}: estimate")
+        axes.plot(pairs, bounds, color=colour, marker="v", linestyle=":", label="its lower bound")
+        axes.annotate(
+            f"{verdict.status} {verdict.reason}",
+            (pairs[-1], bounds[-1]),
+            textcoords="offset points",
+            xytext=(8, away),
+            color=colour,
+        )
     axes.axhline(POLICY.smallest_effect, color="black", linewidth=0.8)
-    axes.text(12.3, 0.14, "KEEP when the lower bound passes this line")
-    _labelled(axes, "difference, points")
-    axes.legend(frameon=False, ncols=2, fontsize=8)
+    axes.text(POLICY.confirming_seeds, 0.06, "KEEP when the lower bound passes this line", ha="right")
+    axes.set(xlabel="pairs", ylabel="difference, points", xlim=(1.5, POLICY.confirming_seeds + 0.5))
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes.legend(frameon=False, ncols=2, fontsize=8, loc="lower right")
+
+
+def confirmed(effect: float, seed: int) -> tuple[list[Look], Verdict]:
+    """The looks of a confirmation of a stack that is worth so much, and of which 0.5 was expected."""
+    spread = Spread(PAIR**2, TARGET_FREEDOM)
+    error = POLICY.night_error * POLICY.spend
+    given = Given(POLICY.confirming_seeds, error, POLICY.night_error, (0.5, 0.2), {}, {}, {"target": spread})
+    draws = numpy.random.default_rng(seed).normal(effect, PAIR, given.pairs)
+    looks: list[Look] = []
+    for pairs in range(FIRST_LOOK, given.pairs + 1):
+        one, verdict = look(_comparison(draws[:pairs], spread), given, TERMS)
+        looks.append(one)
+        if verdict is not None:
+            return looks, verdict
+    raise RuntimeError("the last look of a confirmation decides")
+
+
+def _comparison(differences: numpy.ndarray, known: Spread) -> Comparison:
+    """Of so many pairs with these differences."""
+    width, freedom = standard_error(differences[:, None], known)
+    delta, half = float(differences.mean()), quantile((1 - POLICY.confidence) / 2, freedom) * width
+    found = Difference(
+        category="target",
+        n=1,
+        candidate=6 + delta,
+        baseline=6.0,
+        delta=delta,
+        standard_error=width,
+        low=delta - half,
+        high=delta + half,
+        variance=float(differences.var(ddof=1)),
+        freedom=freedom,
+    )
+    return Comparison(
+        differences={"target": found},
+        seeds=tuple(range(len(differences))),
+        confidence=POLICY.confidence,
+        critical_candidate=0,
+        critical_baseline=0,
+    )
+
+
+# the night
 
 
 def error() -> None:
     """Draw the remaining error after each confirmation of a night without a KEEP, and of one that keeps its fourth."""
     _, axes = pyplot.subplots(figsize=(8, 2.6))
     for kept, colour, name in ((None, QUIET, "nothing is kept"), (4, KEPT, "the fourth is kept")):
-        left, purse = [POLICY.night_error], POLICY.night_error
+        accounts = list[Account]()
+        left = [POLICY.night_error]
         for number in range(1, 9):
-            purse = POLICY.later_error if number == kept else purse * (1 - POLICY.spend)
-            left.append(purse)
+            accounts.append(Account(left[-1] * POLICY.spend, number == kept, {}))
+            left.append(standing(accounts, POLICY).error_left)
         axes.step(range(9), left, where="post", color=colour, label=name)
     axes.set_xlabel("confirmations")
     axes.set_ylabel("error left")
@@ -153,16 +209,16 @@ def error() -> None:
 def won() -> None:
     """Draw the gains of the recorded nights of bench/decisions, and their false KEEPs."""
     data = json.loads(gzip.decompress((RECORDED / "decisions.json.gz").read_bytes()))
-    figures = data["cells"][0]["figures"]
-    pooled = [row for row in figures if row["family"] == "pooled" and row["policy"] != "oracle"]
-    null = {row["policy"]: row["any_keep"]["value"] for row in figures if row["family"] == "null"}
+    figures, budget = data["cells"][0]["figures"], data["cells"][0]["cell"]["budget"]
+    pooled = [row for row in figures if row["family"] == POOLED and row["policy"] != "oracle"]
+    null = {row["policy"]: row["any_keep"]["value"] for row in figures if row["family"] == NO_EFFECT}
     _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.4))
     labelled: list[tuple[float, float]] = []
     for row in sorted(pooled, key=lambda row: -row["curve"][-1]):
         ours = row["policy"] == "nightlane"
         colour, width = (KEPT, 2.5) if ours else (QUIET, 0.8)
         x, y = null[row["policy"]], row["curve"][-1]
-        left.plot([0, *(BUDGET * share for share in CURVE)], [0, *row["curve"]], color=colour, linewidth=width)
+        left.plot([0, *(budget * share for share in CURVE)], [0, *row["curve"]], color=colour, linewidth=width)
         right.plot(x, y, "o", color=colour, markersize=7 if ours else 4)
         lower = 9 * sum(abs(x - other) < 0.1 and abs(y - height) < 0.03 for other, height in labelled)
         right.annotate(
@@ -175,15 +231,12 @@ def won() -> None:
             ha="left" if x < 0.5 else "right",
         )
         labelled.append((x, y))
+        if ours:
+            left.annotate(
+                "nightlane", (budget, y), textcoords="offset points", xytext=(-6, 6), ha="right", color=KEPT, fontsize=8
+            )
     left.set(xlabel="probes spent", ylabel="share of the headroom won")
-    left.annotate("nightlane", (95, 0.06), color=KEPT, fontsize=8)
     right.set(xlabel="null nights that end with a KEEP", xlim=(-0.05, 1.1))
-
-
-def _labelled(axes: Axes, what: str) -> None:
-    axes.set_xlabel("pairs")
-    axes.set_ylabel(what)
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
 
 
 if __name__ == "__main__":
