@@ -8,10 +8,10 @@ from typing import Any
 from agent.ledger.tables import CheckRow
 from agent.loop.evidence import evidence_of
 from agent.loop.measurements import Measurements
-from agent.loop.noise_floor import floor_data, noise_message, settle_noise_floor
+from agent.loop.noise_floor import answers_share, floor_data, noise_message, settle_noise_floor
 from agent.loop.seeds import Seeds
 from agent.policy.confirmation import Standing
-from agent.policy.night_power import in_words, night_power
+from agent.policy.night_power import Answers, in_words, night_power
 from common.clock import now
 from lanes import Recipe
 from probes.result.reading import Outcome, Probe, Reading
@@ -77,11 +77,13 @@ class Baseline:
         floor = settle_noise_floor(readings, components, policy, before)
         left = measurements.probes_left()
         known = evidence_of(measurements).known(self.start, Standing(policy.night_error, {}), 0)
-        power = night_power(known.noise, left + len(readings), policy)
+        answers = Answers(floor.samples, answers_share(components)) if components else None
+        power = night_power(known.noise, left + len(readings), policy, answers)
         self._record(floor.samples, floor_data(floor, components, power))
         measurements.log(noise_message(components, study.target))
         measurements.log(f"FLOOR {floor.why}")
-        measurements.log(f"POWER {in_words(power)}")
+        for line in in_words(power):
+            measurements.log(f"POWER {line}")
 
     def _record(self, samples: int, data: Mapping[str, Any]) -> None:
         """Record the noise floor; from here on the probe key has its number of answers."""

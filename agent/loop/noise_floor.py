@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.policy.night_power import NightPower
+from agent.policy.night_power import NightPower, power_data
 from agent.policy.settings import Policy
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents
@@ -65,6 +65,13 @@ def _best_samples(readings: Sequence[Reading], components: VarianceComponents, m
     return best, f"{saved} (a training takes {training:.1f} s, an answer to each prompt {answering:.2f} s)"
 
 
+def answers_share(components: VarianceComponents) -> float:
+    """The share of a reading's variance that comes from its answers, and not from its training."""
+    answers = components.answers**2 / (components.prompts * components.samples)
+    whole = components.seed**2 + components.prompt_by_seed**2 / components.prompts + answers
+    return answers / whole if whole else 0.0
+
+
 def noise_message(components: VarianceComponents | None, category: str) -> str:
     """A line for the log."""
     if components is None:
@@ -80,6 +87,4 @@ def floor_data(floor: NoiseFloor, components: VarianceComponents | None, power: 
     """The noise floor as the ledger stores it."""
     names = ("seed", "prompt_by_seed", "answer", "judgement", "prompts", "seeds", "samples")
     noise = None if components is None else {name: getattr(components, name) for name in names}
-    chances = [[worth, chance] for worth, chance in power.chances.items()]
-    found = {"probes": power.probes, "pairs": power.pairs, "chances": chances, "visible": power.visible}
-    return {**asdict(floor), "noise": noise, **found}
+    return {**asdict(floor), "noise": noise, **power_data(power)}

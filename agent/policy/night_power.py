@@ -1,7 +1,10 @@
-"""What a night can show: the chance that a stack worth so many points is kept. Pure functions."""
+"""What a night can show: the chance that a stack worth so many points is kept, and what would double it. Pure
+functions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from agent.policy.night import ALL_ERROR, ENOUGH, FEWEST_PAIRS
 from agent.policy.night_plan import Noise, power
@@ -12,36 +15,166 @@ WORTH = (0.2, 0.4, 0.8)
 MOST_PROBES = 240
 """Probes that a session without a limit is taken to have."""
 FINEST = 0.01
+ENOUGH_CHANCE = 0.9
+"""A chance that need not be doubled."""
+EVEN = 0.5
+TIMES = 10
+"""How many times as much is tried to double a chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers per prompt, and the share of a reading's variance that comes from them."""
+
+    samples: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """One way to a larger chance: ``what`` is raised from ``now`` to ``needed``, the smallest number that is enough;
+    None where not even ``most`` is. ``pairs``: that the confirmation then has."""
+
+    what: str
+    now: int
+    needed: int | None
+    most: int
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubling:
+    """What raises the ``chance`` of a KEEP for a stack of this ``worth`` to ``wanted``."""
+
+    worth: float
+    chance: float
+    wanted: float
+    raises: tuple[Raise, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NightPower:
-    """``pairs``: of a confirmation; ``chances``: of a KEEP, by what the stack is worth; ``visible``: what has an even
-    chance, the minimum detectable effect, in points."""
+    """``pairs``: of a confirmation; ``most_pairs``: that the policy allows; ``chances``: of a KEEP, by what the stack
+    is worth; ``visible``: what has an even chance, the minimum detectable effect, in points; ``doubling``: of the
+    chance nearest to a half, None where every chance is large."""
 
     probes: int
     pairs: int
+    most_pairs: int
     chances: Mapping[float, float]
     visible: float
+    doubling: Doubling | None = None
 
 
-def night_power(noise: Noise, probes: float, policy: Policy) -> NightPower:
-    """Of the first confirmation of a night with so many probes, of which half go to it. ``noise``: of a reading."""
+def night_power(noise: Noise, probes: float, policy: Policy, answers: Answers | None = None) -> NightPower:
+    """Of the first confirmation of a night with so many probes, of which half go to it, guards not counted. ``noise``:
+    of a reading; ``answers``: None where their part of it is not known."""
     total = int(min(probes, MOST_PROBES))
-    pairs = min(policy.confirming_seeds, max(FEWEST_PAIRS, total // 4))
-    error = policy.night_error * (policy.spend if total - 2 * pairs >= ENOUGH else ALL_ERROR)
-
-    def chance(worth: float) -> float:
-        return power(worth - policy.smallest_effect, 0.0, pairs, (error, policy.guard_error), noise)
-
+    most = policy.confirming_seeds
+    pairs = _pairs(total, most)
+    chances = {worth: _chance(worth, total, pairs, noise, policy) for worth in WORTH}
     low, high = 0.0, 10.0
     while high - low > FINEST:
         middle = (low + high) / 2
-        low, high = (low, middle) if chance(middle) >= 0.5 else (middle, high)
-    return NightPower(total, pairs, {worth: chance(worth) for worth in WORTH}, round(high, 2))
+        low, high = (low, middle) if _chance(middle, total, pairs, noise, policy) >= EVEN else (middle, high)
+    doubling = _doubling(chances, noise, total, policy, answers)
+    return NightPower(total, pairs, most, chances, round(high, 2), doubling)
 
 
-def in_words(found: NightPower) -> str:
-    """One line for people."""
-    chances = ", ".join(f"{worth:g} points {chance:.0%}" for worth, chance in found.chances.items())
-    return f"the chance of a KEEP with {found.probes} probes, for changes that together are worth: {chances}"
+def _pairs(probes: int, most: int) -> int:
+    return min(most, max(FEWEST_PAIRS, probes // 4))
+
+
+def _chance(worth: float, probes: int, pairs: int, noise: Noise, policy: Policy) -> float:
+    error = policy.night_error * (policy.spend if probes - 2 * pairs >= ENOUGH else ALL_ERROR)
+    return power(worth - policy.smallest_effect, 0.0, pairs, (error, policy.guard_error), noise)
+
+
+def _doubling(
+    chances: Mapping[float, float], noise: Noise, probes: int, policy: Policy, answers: Answers | None
+) -> Doubling | None:
+    small = {worth: chance for worth, chance in chances.items() if chance < ENOUGH_CHANCE}
+    if not small:
+        return None
+    worth = min(small, key=lambda one: abs(small[one] - EVEN))
+    chance, most = small[worth], policy.confirming_seeds
+    wanted = min(ENOUGH_CHANCE, max(2 * chance, EVEN))
+
+    def enough(total: int, pairs: int, shrunk: Noise = noise) -> bool:
+        return _chance(worth, total, pairs, shrunk, policy) >= wanted
+
+    def of_probes(total: int) -> bool:
+        return enough(total, _pairs(total, total))
+
+    found, possible, last = list[Raise](), _pairs(probes, probes), min(TIMES * probes, MOST_PROBES)
+    if possible > most:
+        found.append(_raised("confirming_seeds", most, possible, lambda pairs: enough(probes, pairs), lambda own: own))
+    if probes < last and not any(one.needed for one in found):
+        found = [_raised("probes", probes, last, of_probes, lambda total: _pairs(total, total))]
+    if answers is not None and 0 < answers.share <= 1:
+        pairs = _pairs(probes, most)
+
+        def of_answers(samples: int) -> bool:
+            left = math.sqrt(1 - answers.share * (1 - answers.samples / samples))
+            return enough(probes, pairs, replace(noise, target=noise.target * left, guard=noise.guard * left))
+
+        most_answers = TIMES * answers.samples
+        found.append(_raised("answers per prompt", answers.samples, most_answers, of_answers, lambda _: pairs))
+    return Doubling(worth, chance, wanted, tuple(found))
+
+
+def _raised(what: str, now: int, most: int, enough: Callable[[int], bool], pairs: Callable[[int], int]) -> Raise:
+    tried: Iterable[int] = range(now + 1, most + 1)
+    needed = next((number for number in tried if enough(number)), None)
+    return Raise(what, now, needed, most, pairs(most if needed is None else needed))
+
+
+# in words
+
+
+def in_words(found: NightPower) -> list[str]:
+    """Lines for people: the chances, and what would double the one nearest to a half."""
+    chances = ", ".join(f"{worth:g} points {_percent(chance)}" for worth, chance in found.chances.items())
+    lines = [
+        f"the chance of a KEEP with {found.probes} probes, for changes that together are worth: {chances} (guards not "
+        "counted)"
+    ]
+    if found.doubling is None:
+        return lines
+    own = found.doubling
+    ways = [_way(one, found.most_pairs) for one in own.raises if one.needed is not None]
+    vain = [f"{one.what} up to {one.most}" for one in own.raises if one.needed is None]
+    wanted = f"{_percent(own.wanted)} for {own.worth:g} points (now {_percent(own.chance)})"
+    lines.append(f"{wanted} takes {', or '.join(ways)}" if ways else f"{wanted}: nothing reaches that alone")
+    if vain:
+        lines[-1] += f"; not enough: {', '.join(vain)}"
+    return lines
+
+
+def _percent(chance: float) -> str:
+    """Never 0 % or 100 %: no night is certain."""
+    return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
+
+
+def _way(one: Raise, most_pairs: int) -> str:
+    with_pairs = f" with confirming_seeds={one.pairs}" if one.what == "probes" and one.pairs > most_pairs else ""
+    if one.what == "confirming_seeds":
+        return f"confirming_seeds={one.needed} instead of {one.now}"
+    return f"{one.needed} {one.what} instead of {one.now}{with_pairs}"
+
+
+# in the ledger
+
+
+def power_data(found: NightPower) -> dict[str, Any]:
+    """As the ledger stores it."""
+    chances = [[worth, chance] for worth, chance in found.chances.items()]
+    return {**asdict(found), "chances": chances}
+
+
+def power_from(data: Mapping[str, Any]) -> NightPower:
+    """From the ledger's JSON."""
+    own = data["doubling"]
+    doubling = Doubling(**{**own, "raises": tuple(Raise(**one) for one in own["raises"])}) if own else None
+    chances = {worth: chance for worth, chance in data["chances"]}
+    return NightPower(data["probes"], data["pairs"], data["most_pairs"], chances, data["visible"], doubling)

@@ -1,13 +1,14 @@
-"""Power analysis: the smallest effect that a study can detect, before anything is trained.
+"""Power analysis: what a night of this study can show, before anything is trained.
 
-The noise comes from earlier decisions of this workspace, else from assumptions. An answer's score is taken as recipe +
-run + category by run + prompt + answer + judgement; a run is a recipe trained with one seed. The answers of both sides
-have a part in common (the prompt, the random numbers), which cancels. A change is kept on its confirmation, so the
-analysis is about a confirmation with all its fresh pairs, as if the noise were known by then.
+The noise comes from earlier confirmations of this workspace, else from assumptions. An answer's score is taken as
+recipe + run + category by run + prompt + answer + judgement; a run is a recipe trained with one seed. The answers of
+both sides of a pair have a part in common (the prompt, the random numbers), which cancels. What follows from the noise
+is computed as at the start of a session (agent/policy/night_power.py).
 
-It leaves out that a change helps some prompts and harms others, so the real error is larger.
+It leaves out that a change helps some prompts and harms others, so the real noise is larger.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -17,9 +18,12 @@ from statistics import NormalDist
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
+from agent.loop.budget import kept_back
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import FIRST_LOOK
-from agent.policy.settings import Policy
+from agent.policy.night import GUARD_FREEDOM, TARGET_FREEDOM
+from agent.policy.night_plan import Noise as ReadingNoise
+from agent.policy.night_power import Answers, NightPower, in_words, night_power
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -44,10 +48,9 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The size of a comparison: pairs of training seeds, prompts, answers per prompt, categories among the prompts,
-    judgements per answer. ``choices``: whether it compares by pairwise choices, 10 x (share won minus share lost)."""
+    """What a probe asks: prompts, answers per prompt, categories among the prompts, judgements per answer. ``choices``:
+    whether sides are compared by pairwise choices, 10 x (share won minus share lost)."""
 
-    seeds: int
     prompts: int
     samples: int
     categories: int = 1
@@ -56,74 +59,64 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
-    """The standard error of a difference, half the typical width of its interval, and the minimum detectable effect:
-    the true effect that passes with an even chance."""
+class PairNoise:
+    """The standard deviation of a pair's difference, and the ``share`` of its variance that comes from the answers;
+    None where that is not known."""
 
-    standard_error: float
-    half_width: float
-    detectable: float
+    deviation: float
+    share: float | None
 
-
-def predict_resolution(design: Design, noise: Noise, confidence: float, level: float) -> Resolution:
-    """The resolution of a comparison of this design under this noise, which must pass a one-sided ``level``."""
-    by_seed, by_answer = _deviations(design, noise)
-    error = math.sqrt((by_seed**2 + by_answer**2 / (design.prompts * design.samples)) / design.seeds)
-    normal = NormalDist()
-    return Resolution(error, normal.inv_cdf((1 + confidence) / 2) * error, -normal.inv_cdf(level) * error)
+    @property
+    def reading(self) -> float:
+        """Of one side: a reading's own, beside its pair."""
+        return self.deviation / math.sqrt(2)
 
 
-def _deviations(design: Design, noise: Noise) -> tuple[float, float]:
-    """The standard deviations of a difference between seeds, and of one answer.
+def pair_noise(design: Design, noise: Noise) -> PairNoise:
+    """Of a pair of this design under this noise.
 
     A pairwise choice is won where the difference of the scores is above 0. Near a difference of 0, one point more wins
     more often by twice the normal density over the deviation. Without ties a choice is +10 or -10, with deviation 10.
     """
     by_seed = math.sqrt(2 * (noise.run**2 + noise.category_by_run**2 / design.categories))
     by_answer = math.sqrt(2 * ((1 - noise.correlation) * noise.answer**2 + noise.judgement**2 / design.passes))
-    if not design.choices or by_answer == 0:
-        return by_seed, by_answer
-    return by_seed * 10 * 2 * NormalDist().pdf(0) / by_answer, 10.0
-
-
-def improvements(design: Design, noise: Noise, level: float) -> dict[str, float]:
-    """The detectable effect with twice the seeds, prompts, answers or judgements, the smallest first."""
-    twice = {
-        f"confirming_seeds to {2 * design.seeds}": replace(design, seeds=2 * design.seeds),
-        f"prompts to {2 * design.prompts}": replace(design, prompts=2 * design.prompts),
-        f"samples to {2 * design.samples}": replace(design, samples=2 * design.samples),
-    }
-    if noise.judgement and not design.choices:
-        twice[f"passes to {2 * design.passes}"] = replace(design, passes=2 * design.passes)
-    detectable = {name: predict_resolution(doubled, noise, 0.95, level).detectable for name, doubled in twice.items()}
-    return dict(sorted(detectable.items(), key=lambda item: item[1]))
+    if design.choices and by_answer > 0:
+        by_seed, by_answer = by_seed * 10 * 2 * NormalDist().pdf(0) / by_answer, 10.0
+    answers = by_answer**2 / (design.prompts * design.samples)
+    whole = by_seed**2 + answers
+    return PairNoise(math.sqrt(whole), answers / whole if whole else 0.0)
 
 
 ASSUMED = Noise()
-FEWEST_COMPARISONS = 3  # with a change in them, before they replace the assumption
+FEWEST_FREEDOM = 6  # of earlier confirmations together, before they replace the assumption
 ASSUMED_JUDGEMENT = 0.5  # points between two judgements of one answer, until an examination has measured it
 
 
 @dataclass(frozen=True, slots=True)
 class PowerAnalysis:
-    """The design and the resolution of each category, overall last. ``measured``: the number of decisions that the
-    noise comes from; 0 if it is assumed."""
+    """``designs``, ``pairs``: the design and the noise of a pair, by category, overall last. ``night``: what a night
+    can show in the target. ``measured``: the number of confirmations that the noise comes from; 0 if it is assumed."""
 
     designs: dict[str, Design]
+    pairs: dict[str, PairNoise]
     noise: Noise
-    resolutions: dict[str, Resolution]
-    smallest_effect: float
+    night: NightPower
     measured: int
 
-    def detectable(self, category: str) -> float:
-        """The true effect that passes the target's rule with an even chance."""
-        return min(10.0, self.resolutions[category].detectable + self.smallest_effect)
+    def half_width(self, category: str, confidence: float) -> float:
+        """Half the width of an interval after all pairs of a confirmation."""
+        return NormalDist().inv_cdf((1 + confidence) / 2) * self.pairs[category].deviation / math.sqrt(self.night.pairs)
+
+    def lost(self, guard: str, error: float) -> float:
+        """By how much a guard's lower bound is below its change, after all pairs of a confirmation."""
+        level = levels(error, self.night.pairs, FIRST_LOOK)[-1]
+        return -NormalDist().inv_cdf(level) * self.pairs[guard].deviation / math.sqrt(self.night.pairs)
 
     @property
     def source(self) -> str:
         """Where the noise comes from, in words."""
         if self.measured:
-            return f"measured: pooled over {self.measured} comparison{'s' * (self.measured > 1)} under this probe key"
+            return f"measured: pooled over {self.measured} confirmation{'s' * (self.measured > 1)} under this probe key"
         assumed = (
             f"assumed: runs {self.noise.run:g}, category by run {self.noise.category_by_run:g}, answers "
             f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}"
@@ -131,49 +124,45 @@ class PowerAnalysis:
         return f"{assumed}, judgements {self.noise.judgement:.2g}" if self.noise.judgement else assumed
 
 
-def analyse_power(study: Study, workspace: Workspace) -> PowerAnalysis:
-    """What a confirmation of this study can detect, per category and overall."""
+def analyse_power(study: Study, workspace: Workspace, probes: float | None = None) -> PowerAnalysis:
+    """What a night of this study can show. ``probes``: that it has, if another limit than [budget] probes tells."""
     designs, policy = _designs(study), study.file.policy
     noise = replace(ASSUMED, judgement=ASSUMED_JUDGEMENT) if study.scorer.judge else ASSUMED
-    level = _level(policy)
     count, spreads = _spreads(study, workspace, designs)
-    measured = {name: _measured(spreads[name], policy.confirming_seeds, level) for name in designs}
-    if any(resolution is None for resolution in measured.values()):
-        count, measured = 0, {}
-    resolutions = {
-        name: measured.get(name) or predict_resolution(design, noise, policy.confidence, level)
-        for name, design in designs.items()
-    }
-    return PowerAnalysis(designs, noise, resolutions, policy.smallest_effect, count)
+    pairs = {name: pair_noise(design, noise) for name, design in designs.items()}
+    if all(sum(spread.freedom for spread in own) >= FEWEST_FREEDOM for own in spreads.values()):
+        pairs = {name: PairNoise(math.sqrt(pooled(own).variance), None) for name, own in spreads.items()}
+    else:
+        count = 0
+    target = pairs[study.target]
+    reading = ReadingNoise(target.reading, target.reading, TARGET_FREEDOM, GUARD_FREEDOM)
+    answers = None if target.share is None else Answers(designs[study.target].samples, target.share)
+    night = night_power(reading, _probes(study) if probes is None else probes, policy, answers)
+    return PowerAnalysis(designs, pairs, noise, night, count)
 
 
 def require_power(study: Study, workspace: Workspace) -> None:
     """BadInput if ``must_see`` under [policy] is below the smallest detectable effect of the target."""
-    must_see = study.file.policy.must_see
-    analysis = analyse_power(study, workspace)
-    detectable = analysis.detectable(study.target)
-    if must_see < detectable:
+    must_see, analysis = study.file.policy.must_see, analyse_power(study, workspace)
+    if must_see < analysis.night.visible:
+        ways = "; ".join(in_words(analysis.night))
         raise BadInput(
-            f"{study.path}: [policy] must_see={must_see:g} is below {detectable:.2f}, the smallest effect that is "
-            f"visible in {study.target!r} ({analysis.source}); raise {advice(study, analysis)}, or must_see"
+            f"{study.path}: [policy] must_see={must_see:g} is below {analysis.night.visible:.2f}, the improvement of "
+            f"{study.target!r} that has an even chance of a KEEP ({analysis.source}); raise must_see, the prompts of "
+            f"the category or what the last part names: {ways}"
         )
 
 
-def advice(study: Study, analysis: PowerAnalysis) -> str:
-    """What to raise to detect smaller effects in the target: with figures if the noise is assumed."""
-    if analysis.measured:
-        return (
-            "confirming_seeds, which narrow all of the interval, or prompts and samples, which narrow the answers' part"
-        )
-    smaller = improvements(analysis.designs[study.target], analysis.noise, _level(study.file.policy))
-    return " or ".join(f"{name} ({effect + analysis.smallest_effect:.2f})" for name, effect in smaller.items())
+def _probes(study: Study) -> float:
+    """That the budget gives the search."""
+    budget = study.file.budget
+    return math.inf if budget.probes is None else budget.probes - kept_back(study.file.policy.holdout_seeds, budget)
 
 
 def _designs(study: Study) -> dict[str, Design]:
     probe, prompts = study.file.probe, study.material.probe_prompts
     counts = Counter(prompt.category for prompt in prompts)
     one_prompt = Design(
-        seeds=study.file.policy.confirming_seeds,
         prompts=1,
         samples=probe.samples,
         passes=study.scorer.judgements,
@@ -183,38 +172,29 @@ def _designs(study: Study) -> dict[str, Design]:
     return {**designs, OVERALL: replace(one_prompt, prompts=len(prompts), categories=len(counts))}
 
 
-def _level(policy: Policy) -> float:
-    """The one-sided level of the last look at the first confirmation of a session."""
-    return levels(policy.night_error * policy.spend, policy.confirming_seeds, FIRST_LOOK)[-1]
-
-
-def _measured(spreads: Sequence[Spread], pairs: int, level: float) -> Resolution | None:
-    """The resolution by the variance between seeds of earlier comparisons; None if too few of them changed anything."""
-    if len(spreads) < FEWEST_COMPARISONS:
-        return None
-    error = math.sqrt(pooled(spreads).variance / pairs)
-    normal = NormalDist()
-    return Resolution(error, normal.inv_cdf(0.975) * error, -normal.inv_cdf(level) * error)
-
-
-def _spreads(study: Study, workspace: Workspace, categories: Collection[str]) -> tuple[int, dict[str, list[Spread]]]:
-    """The number of comparisons under this question and under the probe key that the files give now; and by category
+def _spreads(
+    study: Study, workspace: Workspace, categories: Collection[str]
+) -> tuple[int, dict[str, Sequence[Spread]]]:
+    """The number of confirmations under this question and under the probe key that the files give now; and by category
     the variance between seeds of those that changed anything."""
-    count, spreads = 0, {name: list[Spread]() for name in categories}
+    spreads = {name: list[Spread]() for name in categories}
+    seen = set[str]()
     if not holds_sessions(workspace.ledger):
-        return count, spreads
+        return 0, dict(spreads)
     with Ledger(workspace.ledger, read_only=True) as ledger:
         sessions = [session for name in ledger.sessions() if (session := ledger.session(name))]
         same = [session for session in sessions if session.question == study.question]
         if not same or not _key_unchanged(study, ledger, same[-1], ProbeStore(workspace.runs)):
-            return count, spreads
+            return 0, dict(spreads)
         for comparison in ledger.comparisons(study.question, same[-1].key):
-            count, freedom = count + 1, len(comparison["seeds"]) - 1
+            if (own := json.dumps(comparison, sort_keys=True)) in seen:
+                continue  # that of another member of the same stack
+            seen.add(own)
             for name in categories:
                 variance = comparison["differences"][name].get("variance", 0.0)
                 if variance > 0:
-                    spreads[name].append(Spread(variance, freedom))
-    return count, spreads
+                    spreads[name].append(Spread(variance, len(comparison["seeds"]) - 1))
+    return len(seen), dict(spreads)
 
 
 def _key_unchanged(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:

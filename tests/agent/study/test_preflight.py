@@ -20,33 +20,43 @@ def must_see(points: str) -> str:
 def test_without_a_measurement_the_noise_is_assumed_and_said_to_be(tmp_path: Path) -> None:
     found = analyse_power(nights.study(tmp_path), Workspace(tmp_path / "workspace"))
     assert found.source.startswith("assumed: runs 0.35")
-    assert list(found.resolutions) == ["arithmetic", "lists", OVERALL]
+    assert list(found.pairs) == ["arithmetic", "lists", OVERALL]
     assert found.designs["lists"].prompts == 32
-    assert found.resolutions[OVERALL].standard_error < found.resolutions["lists"].standard_error
+    assert found.pairs[OVERALL].deviation < found.pairs["lists"].deviation
+    assert found.half_width(OVERALL, 0.95) < found.half_width(OVERALL, 0.99)
 
 
-def test_after_a_session_the_noise_is_that_of_its_comparisons(tmp_path: Path) -> None:
-    workspace = nights.night(tmp_path, decisions=3)
+def test_after_a_night_the_noise_is_that_of_its_confirmations(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, nights.variant(probes="48").replace("decisions = 8\n", ""), decisions=None)
     study = load_study(tmp_path / "study" / "study.toml")
     found = analyse_power(study, workspace)
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        compared = [row.comparison for row in ledger.decisions("WHERE turn > 0") if row.comparison]
-    assert found.measured == len(compared) > 0
-    parts = [(one["differences"]["lists"]["variance"], len(one["seeds"]) - 1) for one in compared]
-    parts = [(variance, freedom) for variance, freedom in parts if variance > 0]
+        stacks = {
+            row.course.stack.number: row.comparison
+            for row in ledger.decisions("WHERE turn > 0")
+            if row.course and row.course.stack and row.comparison
+        }
+    assert found.measured == len(stacks) > 0, "a stack counts once, however many members it has"
+    parts = [(one.differences["lists"].variance, len(one.seeds) - 1) for one in stacks.values()]
     pooled = sum(variance * freedom for variance, freedom in parts) / sum(freedom for _, freedom in parts)
-    assert found.resolutions["lists"].standard_error == pytest.approx(
-        (pooled / study.file.policy.confirming_seeds) ** 0.5
-    )
+    assert found.pairs["lists"].deviation == pytest.approx(pooled**0.5)
     prompts = tmp_path / "study" / "prompts.jsonl"
     prompts.write_text(prompts.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert analyse_power(load_study(study.path), workspace).measured == 0, "another prompt set is another probe key"
 
 
+def test_a_night_has_the_probes_of_the_budget_without_those_kept_back(tmp_path: Path) -> None:
+    for probes, left in ((48, 48), (200, 194)):  # 6 for the holdout, a tenth at most
+        text = nights.variant(probes=str(probes)).replace("decisions = 8\n", "")
+        found = analyse_power(nights.study(tmp_path / str(probes), text), Workspace(tmp_path / "workspace"))
+        assert found.night.probes == left
+    assert analyse_power(nights.study(tmp_path), Workspace(tmp_path / "workspace"), 30.0).night.probes == 30
+
+
 def test_what_must_be_seen_and_cannot_is_refused_with_what_to_raise(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace")
     with pytest.raises(
-        BadInput, match=r"must_see=0\.1 is below .* visible in 'lists' \(assumed.*raise confirming_seeds to 40 \("
+        BadInput, match=r"must_see=0\.1 is below .* of 'lists' that has an even chance of a KEEP \(assumed.* takes \d+"
     ):
         require_power(nights.study(tmp_path, must_see("0.1")), workspace)
     require_power(nights.study(tmp_path, must_see("5.0")), workspace)
