@@ -13,6 +13,10 @@ from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance, spent_on_judging
 
 
+RESERVE_SHARE = 0.1
+"""Most of a session's probes that are kept back for its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """Decisions made, active hours, probes that this session ran, dollars, and free space on the disk.
@@ -77,6 +81,12 @@ def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -
     if spent.free_gb < budget.disk_gb:
         return f"{spent.free_gb:.2f} GB of disk left, the budget keeps {budget.disk_gb:g} free"
     return None
+
+
+def kept_back(reserve: int, probes: float) -> int:
+    """Probes that the search leaves for the checks at the end: the reserve, or none in a session with so few ``probes``
+    that it would cost the only stack."""
+    return reserve if reserve <= RESERVE_SHARE * probes else 0
 
 
 def budget_left(budget: Budget, spent: Spent) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from agent.ledger.result_files import ResultFiles
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
-from agent.loop.budget import Spent, exhausted, judging_allowance, spent_by
+from agent.loop.budget import Spent, exhausted, judging_allowance, kept_back, spent_by
 from agent.loop.judge_monitor import JudgeMonitor
 from agent.loop.pairwise_choices import Choices
 from agent.loop.session_log import SessionLog
@@ -28,8 +28,6 @@ from probes.run.store import ProbeStore
 
 READ_AGAIN_AFTER = (0.1, 0.4, 1.0, 2.0)
 """Seconds to wait before a study that seems changed is read again."""
-RESERVE_SHARE = 0.1
-"""Most of a session's probes that are kept back for its end."""
 CACHED_READINGS = 256
 """Number of readings that are cached in memory, the last ones used."""
 
@@ -182,8 +180,8 @@ class Measurements:
     def over_budget(self) -> str | None:
         """The limit that ends the search, in words, or None; probes kept back for the end count as spent."""
         spent = self.spent()
-        kept_back = self._kept_back(spent)
-        return exhausted(self.budget, spent, kept_back, self._expected_hours(kept_back))
+        reserve = self._kept_back(spent)
+        return exhausted(self.budget, spent, reserve, self._expected_hours(reserve))
 
     def probes_left(self) -> float:
         """How many probes the budget still allows, those kept back for the end not counted; infinite without a limit
@@ -203,17 +201,15 @@ class Measurements:
         return min(limits, default=math.inf)
 
     def _kept_back(self, spent: Spent) -> int:
-        """Probes that the search leaves for the checks at the end: the reserve, or none in a session so short that it
-        would cost the only stack."""
-        whole = spent.probes + self._affordable(spent)
-        return self.reserve if self.reserve <= RESERVE_SHARE * whole else 0
+        """Probes that the search leaves for the checks at the end."""
+        return kept_back(self.reserve, spent.probes + self._affordable(spent))
 
     def _require_budget(self, more: int = 0) -> None:
         """BudgetSpent if ``more`` probes exceed the budget. The limit of decisions is checked before a proposal."""
         limits = self.budget.model_copy(update={"decisions": None, **({} if more else {"probes": None})})
         spent = self.spent()
-        kept_back = self._kept_back(spent)
-        if over := exhausted(limits, spent, more + kept_back, self._expected_hours(kept_back)):
+        reserve = self._kept_back(spent)
+        if over := exhausted(limits, spent, more + reserve, self._expected_hours(reserve)):
             raise BudgetSpent(over)
 
     def _expected_hours(self, probes: int) -> float:

@@ -156,7 +156,9 @@ def require_power(study: Study, workspace: Workspace) -> None:
 def _probes(study: Study) -> float:
     """That the budget gives the search."""
     budget = study.file.budget
-    return math.inf if budget.probes is None else budget.probes - kept_back(study.file.policy.holdout_seeds, budget)
+    if budget.probes is None:
+        return math.inf
+    return budget.probes - kept_back(2 * study.file.policy.holdout_seeds, budget.probes)
 
 
 def _designs(study: Study) -> dict[str, Design]:
