@@ -12,7 +12,6 @@ from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance, spent_on_judging
 
-
 RESERVE_SHARE = 0.1
 """Most of a session's probes that are kept back for its end."""
 
