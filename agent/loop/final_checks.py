@@ -2,6 +2,7 @@
 first on the holdout prompts."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from common.errors import BudgetSpent
 from lanes import Recipe
 from probes.result.comparison import Comparison, compare, comparison_from, quantile
 from probes.result.reading import Failure, Outcome, Pair, Probe, ProbeKey, Reading
+from probes.result.variance_pooling import Spread
 
 Keeps = Sequence[tuple[DecisionRow, ProposalRow]]
 
@@ -37,11 +39,12 @@ class Retraction:
 @dataclass(frozen=True)
 class FinalChecks:
     """The checks of one session. Each is made once: its result is in the ledger before the next begins, and a resumed
-    session uses it. ``known``: what the session has learnt about the noise."""
+    session uses it. ``spreads``: the noise of a pair by category, as the last confirmation was given it."""
 
     measurements: Measurements
     seeds: Seeds
     terms: Terms
+    spreads: Mapping[str, Spread]
 
     def retractions(self, keeps: Keeps, start: Recipe) -> Iterator[Retraction]:
         """The KEEPs that a check does not confirm, as far as the budget goes."""
@@ -123,7 +126,12 @@ class FinalChecks:
         if isinstance(choices, Failure):
             return choices
         candidates, baselines = (_readings(side) for side in zip(*outcomes, strict=True))
-        return compare(candidates, baselines, self.terms.policy.confidence, choices)
+        spreads = self.spreads if self._sizes(key.split) == self._sizes("probe") else None
+        return compare(candidates, baselines, self.terms.policy.confidence, choices, spreads)
+
+    def _sizes(self, split: str) -> Counter[str]:
+        """Prompts per category. Known noise applies only to means over as many prompts as the deciding split has."""
+        return Counter(prompt.category for prompt in self.measurements.study.material.prompts_of(split))
 
     def _once(self, kind: str, subject: str, make: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
         """The result of a check from the ledger, or made and recorded now."""

@@ -143,7 +143,9 @@ class Session:
         keeps = self._keeps()
         if not keeps or not self.study.file.policy.holdout_seeds:
             return
-        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms)
+        last = keeps[-1][0].course
+        spreads = last.stack.given.spreads if last and last.stack else {}
+        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms, spreads)
         for retraction in checks.retractions(keeps, self._baseline.start):
             self._decisions.retract(retraction)
 
