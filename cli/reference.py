@@ -245,9 +245,9 @@ def _ladder(settings: KnobSettings) -> str:
 
 def _reason_rows() -> Iterator[Sequence[str]]:
     yield from ((f"`{name}`", words) for name, words in WORDS.items())
-    yield "`guard:NAME`", "this guard may have lost more than its margin"
-    yield "`cumulative:NAME`", "together with earlier KEEPs, this guard may have lost more than its margin"
-    yield "`holdout_guard:NAME`", "on the holdout prompts, this guard may have lost more than its margin"
+    yield "`guard:NAME`", "this guard was not shown, or is not expected, to stay inside its margin"
+    yield "`cumulative:NAME`", "with all KEEPs so far, this guard was not shown to stay inside its margin"
+    yield "`holdout_guard:NAME`", "on the holdout prompts, this guard fell by more than its margin from start to end"
     yield "`crash:KIND`", "a probe failed for good; the kinds are below"
 
 

@@ -116,19 +116,21 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
 
 @commands.command(epilog=example("explain 007"))
 def explain(
-    decision: Annotated[
-        str,
-        typer.Argument(metavar="ID", help="The id in results.tsv; 007 is the seventh decision of the latest session."),
+    asked: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID", help='The id in results.tsv; 007 and "stack 2" are of the latest session.', show_default=False
+        ),
     ],
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Show the figures behind a decision, and the thresholds that decided."""
+    """Show the figures behind a decision or a stack, and the thresholds that decided."""
     one_thread()
     from view.explain.explanation import explain, explain_data
     from view.explain.text import explain_text
 
-    found = explain(workspace_at(workspace), decision)
+    found = explain(workspace_at(workspace), "-".join(asked))
     print_result(explain_data(found) if as_json else explain_text(found))
 
 

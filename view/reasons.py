@@ -5,37 +5,40 @@ from view.markdown import code, text
 
 WORDS = {
     "baseline": "the recipe that the session starts from",
-    "improved": "a confirmation on fresh seeds showed the improvement, and every guard held",
-    "worse": "the target got worse: the whole interval is below 0",
-    "no_effect": "the whole interval is below the smallest effect that counts",
-    "unpromising": "after a few pairs, the chance that it would be kept in the end was too small",
-    "unconfirmed": "promising in screening, but not confirmed on fresh seeds",
-    "overtaken": "promising, but another candidate of its round was kept first",
-    "budget": "the budget ended before it was decided; a later session may try it again",
+    "improved": "fresh seeds confirmed the improvement of its stack, and every guard held",
+    "worse": "the target got worse: the whole interval of the effect is below 0",
+    "no_effect": "the whole interval of its own effect is below the smallest effect that counts",
+    "unpromising": "by all readings, it is not likely enough to be worth more than nothing",
+    "unconfirmed": "fresh seeds did not confirm the improvement of its stack; it may be proposed again",
+    "overtaken": "likely to be good, but a stack without it was kept first; it may be proposed again",
+    "budget": "the session ended before it could be confirmed; a later session may try it again",
     "calibration": "an A/A test, the incumbent against itself, with no false alarm",
     "false_alarm": "an A/A test, the incumbent against itself, that the rule would have kept",
-    "leave_one_out": "the leave-one-out re-test no longer shows that it helps",
+    "leave_one_out": "left out of the recipe that stands and measured again, it is not likely enough to help",
     "holdout": "the holdout prompts show no improvement from start to end",
-    "inconclusive": "the interval contains the threshold of a KEEP",
+    "inconclusive": "in an older session: the interval contains the threshold of a KEEP",
 }
 
 
 OLDER = {
-    "improved": "the whole interval was above what KEEP needed, and every guard's above minus its margin",
-    "no_effect": "the whole interval was below the smallest effect that counts",
+    "improved": "measured by itself, it improved the target, and every guard held",
+    "unpromising": "after a few pairs, the chance that it would be kept in the end was too small",
+    "unconfirmed": "promising after a few pairs, but not confirmed on fresh seeds",
+    "overtaken": "promising, but another candidate of its round was kept first",
+    "inconclusive": "the interval contains the threshold of a KEEP",
 }
-"""Their meaning in older sessions, where each interval decided by itself."""
+"""Their meaning in older sessions, which measured every change by itself."""
 
 
 def reason(code_word: str, older: bool = False) -> str:
-    """A decision's reason code in words; ``older``: of a session that had no confirmations."""
+    """A decision's reason code in words; ``older``: of a session that confirmed no stacks."""
     word, _, name = code_word.partition(":")
     if older and word == "guard":
-        return f"the target improved, but {code(name)} may have lost more than its margin"
+        return f"{code(name)} may have lost more than its margin"
     if older and word in OLDER:
         return OLDER[word]
     if word == "guard":
-        return f"{code(name)} was not shown, or was unlikely to be shown, to stay inside its margin"
+        return f"{code(name)} was not shown, or is not expected, to stay inside its margin"
     if word == "cumulative":
         return f"with all KEEPs so far, {code(name)} was not shown to stay inside its margin"
     if word == "holdout_guard":

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from agent.ledger.tables import CheckRow, DecisionRow
-from agent.policy.decision_rule import GIVE_UP
+from agent.ledger.tables import DecisionRow
+from agent.policy.confirmation import GIVE_UP, Look
+from agent.policy.course import Own
+from agent.policy.settings import Policy
 from agent.proposers.dead_ends import is_machine_fault
-from view.data.alpha_spending import decisions_before, policy_of
+from common.wording import count
+from view.data.alpha_spending import policy_of
+from view.data.changes import expected_guards
+from view.data.checks import Holdout, LeftOut
+from view.data.decisions import crash_of
 from view.data.session_record import SessionRecord
+from view.data.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,102 +32,129 @@ class Criterion:
         return self.value > self.threshold or (self.unit == "chance" and self.value == self.threshold)
 
 
-def criteria_of(record: SessionRecord, decision: DecisionRow) -> list[Criterion]:
-    """Empty for a baseline, a crash, and a candidate that was never measured."""
-    if decision.turn == 0 or decision.status == "CRASH":
-        return []
-    if decision.status == "RETRACT":
-        return _of_retraction(record, decision)
-    looks = (decision.course or {}).get("looks", ())
-    if not looks:
-        return _of_interval(decision)
-    return _of_look(decision, looks[-1])
+# of a change
 
 
-def _of_look(decision: DecisionRow, look: Mapping[str, Any]) -> list[Criterion]:
-    policy, margins = policy_of(decision), decision.policy["guards"]
-    chance = Criterion("chance to be kept in the end", look["chance"], policy.hopeless, "chance")
-    if look["stage"] != "confirmation":
-        return [chance]
-    found = [Criterion("lower bound of the target", look["bound"], policy.smallest_effect)]
-    for name, margin in margins.items():
-        found += [
-            Criterion(f"lower bound of guard {name}", look["guards"][name], -margin),
-            Criterion(f"the same of all KEEPs and this, guard {name}", look["cumulative"][name], -margin),
-        ]
-    if decision.status == "KEEP" or all(one.met for one in found):
-        return found
-    least = policy.hopeless * GIVE_UP
-    return [*found, Criterion("chance to be kept, to be measured on", look["chance"], least, "chance")]
-
-
-def _of_interval(decision: DecisionRow) -> list[Criterion]:
-    """Of an older session, whose decisions rested on one interval each."""
-    row, margins = decision.row, decision.policy.get("guards", {})
-    if row.get("ci_low") is None:
-        return []
-    small, name = decision.policy.get("smallest_effect", 0.0), row.get("worst_guard")
-    found = [Criterion("low end of the target's interval", row["ci_low"], small)]
-    if name in margins and decision.comparison:
-        low = decision.comparison["differences"][name]["low"]
-        found.append(Criterion(f"low end of guard {name}'s interval", low, -margins[name]))
-    return found
-
-
-def check_of(record: SessionRecord, decision: DecisionRow) -> CheckRow | None:
-    """What a retraction rests on."""
-    subject = decision.proposal if decision.reason == "leave_one_out" else ""
-    kind = "leave_one_out" if subject else "holdout"
-    return next((check for check in record.checks if (check.kind, check.subject) == (kind, subject)), None)
-
-
-def _of_retraction(record: SessionRecord, decision: DecisionRow) -> list[Criterion]:
-    check, small = check_of(record, decision), policy_of(decision).smallest_effect
-    if check is None or "comparison" not in check.data:
-        return []
-    word, _, guard = decision.reason.partition(":")
-    if word == "leave_one_out":
-        return [Criterion("lower bound of the confirmation and the re-test together", check.data["bound"], small)]
-    differences = check.data["comparison"]["differences"]
-    if word == "holdout_guard":
-        margin = decision.policy["guards"][guard]
-        return [Criterion(f"high end of guard {guard}'s interval on the holdout", differences[guard]["high"], -margin)]
-    high = differences[decision.policy["target"]]["high"]
-    return [Criterion("high end of the target's interval on the holdout", high, small)]
+def criteria_of_own(own: Own, policy: Policy, margins: Mapping[str, float]) -> list[Criterion]:
+    """Of a change that was not confirmed."""
+    guards = [
+        Criterion(f"expected change of guard {guard.category}", guard.expected, -guard.margin)
+        for guard in expected_guards(own.guards, margins)
+    ]
+    return [
+        Criterion("high end of its own effect's interval", own.high, policy.smallest_effect),
+        *guards,
+        Criterion("chance to be worth more than nothing", own.chance, policy.member_chance, "chance"),
+    ]
 
 
 def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
-    """Reasons without a threshold, in sentences."""
+    """Of any row, reasons without a threshold, in sentences."""
+    found = []
     if decision.status == "CRASH":
-        return [crash_note(decision.reason)]
-    if decision.reason == "calibration":
-        return ["An A/A test: the candidate was the incumbent itself, which is never kept."]
-    if decision.reason == "false_alarm":
-        return ["An A/A test: the candidate was the incumbent itself. The rule would have kept it, by chance alone."]
-    if decision.reason == "overtaken":
-        return _overtaken(record, decision)
-    looks = (decision.course or {}).get("looks", ())
-    if decision.reason == "budget" and looks:
-        return [
-            f"The budget ended after {looks[-1]['pairs']} pairs of its {looks[-1]['stage']}; with a larger budget it "
-            "would have been measured on. A later session may try it again, and knows what was measured of it."
-        ]
-    return []
+        found.append(crash_note(decision.reason))
+        if decision.turn:
+            crash = crash_of(record, decision)
+            seeds = ", ".join(map(str, crash.seeds))
+            found.append(f"It said: {crash.message}" + (f" (seed {seeds})" if seeds else ""))
+    elif decision.reason == "overtaken" and decision.course:
+        found.append(_overtaken(record, decision))
+    elif decision.reason == "budget" and decision.course and decision.course.stack is None:
+        found.append("It was likely enough for a stack, and the session ended before it was in one.")
+    if taken_back := record.retractions.get(decision.id):
+        found.append(f"It was kept, and taken back at the end of the session: see {_short(taken_back)}.")
+    return found
 
 
 def crash_note(reason: str) -> str:
     if is_machine_fault(reason):
-        return "The machine failed, not the recipe, so nothing was measured. A later session may try it again."
-    return "The recipe itself failed, so nothing was measured. It is not tried again."
+        return "The machine failed, not the recipe, so there is no score. A later session may try it again."
+    return (
+        "The recipe itself failed, so there is no score. The search avoids recipes that share what may have caused it."
+    )
 
 
-def _overtaken(record: SessionRecord, decision: DecisionRow) -> list[str]:
-    """Which candidate was kept first, and whether this one was proposed again."""
-    first = [row for row in decisions_before(record, decision) if row.status == "KEEP"][-1]
-    found = [f"{first.id[-3:]} of the same round had the better chance and was kept first; a round keeps one."]
-    decided = {row.id: row for row in record.decisions}
-    again = [row for row in record.proposals.values() if row.proposer == f"retest of {decision.id[-3:]}"]
-    for row in again:
-        ended = f"{decided[row.id].status} {decided[row.id].reason}" if row.id in decided else "not decided yet"
-        found.append(f"It was proposed again from the recipe that was kept, as {row.id[-3:]}: {ended}.")
-    return found if again else [*found, "It was not proposed again in this session."]
+def _overtaken(record: SessionRecord, decision: DecisionRow) -> str:
+    """Names what was kept instead."""
+    place = record.decisions.index(decision)
+    kept = [row for row in record.decisions[:place] if row.status == "KEEP"]
+    if not kept:
+        return "Another stack was kept first."
+    members = [row for row in kept if row.incumbent == kept[-1].incumbent]
+    names = ", ".join(_short(row) for row in members)
+    proposal = record.proposals[decision.id]
+    same = [row for row in members if record.proposals[row.id].knob == proposal.knob]
+    if same:
+        return (
+            f"It was likely enough for a stack; the stack that was kept ({names}) took another value of "
+            f"{proposal.knob}, by {_short(same[0])}."
+        )
+    return f"It was likely enough for a stack; the stack that was kept ({names}) was worth more without it."
+
+
+# of a stack
+
+
+def criteria_of_stack(stack: Stack, policy: Policy, margins: Mapping[str, float]) -> list[Criterion]:
+    """Of its last look; empty before the first one, and where its recipe failed."""
+    decision = stack.decision
+    if not stack.looks or (decision is not None and decision.status == "CRASH"):
+        return []
+    look = stack.looks[-1]
+    found = [Criterion("lower bound of the target", look.bound, policy.smallest_effect), *_guards(stack, look, margins)]
+    gave_up = decision is not None and decision.reason not in ("improved", "false_alarm", "budget")
+    if gave_up and look.pairs < stack.given.pairs:
+        found.append(Criterion("chance to pass at the last look", look.chance, GIVE_UP, "chance"))
+    return found
+
+
+def _guards(stack: Stack, look: Look, margins: Mapping[str, float]) -> list[Criterion]:
+    found = []
+    for name, margin in margins.items():
+        found.append(Criterion(f"lower bound of guard {name}", look.guards[name], -margin))
+        if name in stack.given.cumulative:
+            found.append(Criterion(f"the same of all KEEPs and this, guard {name}", look.cumulative[name], -margin))
+    return found
+
+
+def notes_of_stack(stack: Stack) -> list[str]:
+    """Reasons without a threshold, in sentences."""
+    decision, pairs = stack.decision, stack.looks[-1].pairs if stack.looks else 0
+    if decision is None:
+        return ["It is not decided yet, or its session ended first."]
+    if decision.reason == "budget":
+        measured = f"after {count(pairs, 'pair')}" if pairs else "before its first look"
+        return [f"The budget ended {measured}. A later session may confirm its changes, and knows what was measured."]
+    if decision.reason == "calibration":
+        return ["An A/A test: the candidate was the incumbent itself, which is never kept."]
+    if decision.reason == "false_alarm":
+        return ["An A/A test: the candidate was the incumbent itself. The rule would have kept it, by chance alone."]
+    return []
+
+
+# of a retraction
+
+
+def criteria_of_retraction(decision: DecisionRow, left_out: LeftOut | None, holdout: Holdout | None) -> list[Criterion]:
+    """Empty where an older version took the KEEP back by another rule."""
+    policy, (word, _, guard) = policy_of(decision), decision.reason.partition(":")
+    if word == "leave_one_out":
+        if left_out is None or left_out.chance is None:
+            return []
+        figure = f"chance to be worth more than {policy.smallest_effect:g}, with the re-test"
+        return [Criterion(figure, left_out.chance, policy.member_chance, "chance")]
+    if holdout is None or holdout.target is None:
+        return []
+    if word == "holdout":
+        return [
+            Criterion("high end of the target's interval on the holdout", holdout.target.high, policy.smallest_effect)
+        ]
+    return [
+        Criterion(f"high end of guard {guard}'s interval on the holdout", one.change.high, -one.margin)
+        for one in holdout.guards
+        if one.category == guard
+    ]
+
+
+def _short(decision: DecisionRow) -> str:
+    return decision.id.removeprefix(f"{decision.session}-")

@@ -1,38 +1,30 @@
 """nightlane explain: one decision as figures that a person can follow, and the thresholds that decided."""
 
-import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.ledger.file import no_session_error
-from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow, ProposalRow
+from agent.ledger.tables import DecisionRow
 from agent.proposers.context import CALIBRATION
 from agent.workspace.folder import Workspace
-from common.errors import BadInput
-from view.data.alpha_spending import Spending, spendings
-from view.data.changes import Change, GuardChange, change_of, guards_of
-from view.data.replicates import Replicate, replicates
+from view.data.alpha_spending import policy_of
+from view.data.changes import OwnEffect, own_effect_of
+from view.data.checks import Floor, Holdout, LeftOut, floor, holdout, left_out
 from view.data.session_record import SessionRecord, load_record
-from view.explain.criteria import Criterion, check_of, criteria_of, notes_of
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """The effect on the target that was decided on, over so many pairs, and what is expected of it after shrinking."""
-
-    effect: Change
-    pairs: int
-    shrunk: float | None
+from view.data.stacks import stacks
+from view.explain.criteria import Criterion, criteria_of_own, criteria_of_retraction, notes_of
+from view.explain.names import STACK_NAME, resolve
+from view.explain.stack import StackExplanation, explain_stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """``stood``, ``stands``: the incumbent before and after. ``looks``: as in the ledger. ``given``: the inputs of the
-    rule, by stage; None in an older ledger. ``check``: what a retraction rests on. ``criteria``: the figures that were
-    tested and their thresholds; ``notes``: what else decided, in sentences."""
+    """``stood``, ``stands``: the incumbent before and after. ``predicted``: by the proposer. ``own``: None of a
+    baseline, an A/A test, a CRASH, a RETRACT. ``waves``: numbers of those that carried it. ``stack``: that it was
+    confirmed in. ``left_out``, ``holdout``: what a RETRACT rests on; of a KEEP, its re-test. ``criteria``: the figures
+    that were tested and their thresholds, those of its stack if it had one; ``notes``: what else decided, in sentences.
+    ``results``: of a decision by an older version, its row of results.tsv, which is all that is known."""
 
     id: str
     session: str
@@ -47,16 +39,16 @@ class Explanation:
     after: Any
     proposer: str
     hypothesis: str
+    predicted: float | None
     stood: str
     stands: str
-    looks: tuple[Mapping[str, Any], ...]
-    given: Mapping[str, Mapping[str, Any]] | None
-    replicates: tuple[Replicate, ...]
-    estimate: Estimate | None
-    guards: tuple[GuardChange, ...]
-    spending: Spending | None
-    check: Mapping[str, Any] | None
-    floor: Mapping[str, Any] | None
+    own: OwnEffect | None
+    waves: tuple[int, ...]
+    stack: StackExplanation | None
+    left_out: LeftOut | None
+    holdout: Holdout | None
+    floor: Floor | None
+    results: Mapping[str, Any] | None
     policy: Mapping[str, Any]
     criteria: tuple[Criterion, ...]
     notes: tuple[str, ...]
@@ -66,19 +58,33 @@ class Explanation:
         return self.id.removeprefix(f"{self.session}-")
 
 
-def explain(workspace: Workspace, asked: str) -> Explanation:
-    """The decision of that id, or of that short name in the latest session; BadInput with the nearest ids."""
-    session, decision_id = _resolve(workspace, asked)
+def explain(workspace: Workspace, asked: str) -> Explanation | StackExplanation:
+    """The decision or stack of that name, or of that short name in the latest session; BadInput with the nearest."""
+    session, name = resolve(workspace.ledger, asked)
     record = load_record(workspace, session)
-    decision = next(row for row in record.decisions if row.id == decision_id)
-    proposal, row = record.proposals.get(decision.proposal), decision.row
-    course, comparison = decision.course or {"looks": []}, decision.comparison
-    target, margins = decision.policy["target"], decision.policy["guards"]
-    differences = comparison["differences"] if comparison else {}
-    effect, check, floor = change_of(differences.get(target)), check_of(record, decision), record.check("floor")
+    if name.startswith(STACK_NAME):
+        stack = next(one for one in stacks(record) if f"{STACK_NAME}{one.number}" == name)
+        return explain_stack(record, stack)
+    return explain_decision(record, next(row for row in record.decisions if row.id == name))
+
+
+def explain_decision(record: SessionRecord, decision: DecisionRow) -> Explanation:
+    proposal, row, course = record.proposals.get(decision.id), decision.row, decision.course
+    own, target = course.own if course else None, decision.policy["target"]
+    confirmed = course.stack if course else None
+    stack = next((one for one in stacks(record) if confirmed and one.number == confirmed.number), None)
+    explained = explain_stack(record, stack) if stack else None
+    again, held, retracted = _left_out(record, decision), holdout(record), decision.status == "RETRACT"
+    criteria, notes = list[Criterion](), notes_of(record, decision)
+    if explained is not None:
+        criteria, notes = list(explained.criteria), list(dict.fromkeys([*explained.notes, *notes]))
+    elif own is not None:
+        criteria = criteria_of_own(own, policy_of(decision), decision.policy["guards"])
+    elif retracted:
+        criteria = criteria_of_retraction(decision, again, held)
     return Explanation(
         id=decision.id,
-        session=session,
+        session=decision.session,
         turn=decision.turn,
         status=decision.status,
         reason=decision.reason,
@@ -89,60 +95,54 @@ def explain(workspace: Workspace, asked: str) -> Explanation:
         before=row.get("before"),
         after=row.get("after"),
         proposer=str(row.get("proposer") or ""),
-        hypothesis=str(row.get("description") or ""),
-        stood=_incumbent_before(record, decision, proposal),
+        hypothesis=proposal.hypothesis if proposal else str(row.get("description") or ""),
+        predicted=proposal.predicted if proposal else None,
+        stood=_incumbent_before(record, decision),
         stands=decision.incumbent,
-        looks=tuple(course["looks"]),
-        given=course.get("given"),
-        replicates=replicates(record, decision),
-        estimate=Estimate(effect, len(comparison["seeds"]), row.get("shrunk")) if effect and comparison else None,
-        guards=guards_of(differences, margins, course["looks"][-1] if course["looks"] else None),
-        spending=next((one for one in spendings(record) if one.id == decision.id), None),
-        check=check.data if check and decision.status == "RETRACT" else None,
-        floor=floor.data if floor and decision.turn == 0 else None,
+        own=own_effect_of(own, decision.policy["guards"]),
+        waves=_waves(record, decision.id),
+        stack=explained,
+        left_out=again,
+        holdout=held if retracted and decision.reason.startswith("holdout") else None,
+        floor=floor(record) if decision.turn == 0 else None,
+        results=_results(decision),
         policy=decision.policy,
-        criteria=tuple(criteria_of(record, decision)),
-        notes=tuple(notes_of(record, decision)),
+        criteria=tuple(criteria),
+        notes=tuple(notes),
     )
 
 
-def explain_data(found: Explanation) -> dict[str, Any]:
+def explain_data(found: Explanation | StackExplanation) -> dict[str, Any]:
     """As plain JSON values."""
     data: dict[str, Any] = json.loads(json.dumps(asdict(found), allow_nan=False))
     return data
 
 
-def _incumbent_before(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow | None) -> str:
+def _left_out(record: SessionRecord, decision: DecisionRow) -> LeftOut | None:
+    """The re-test of a KEEP without it, also of one that was retracted because of it."""
+    if decision.status != "KEEP" and decision.reason != "leave_one_out":
+        return None
+    return next((one for one in left_out(record) if one.kept == decision.proposal), None)
+
+
+def _waves(record: SessionRecord, proposal: str) -> tuple[int, ...]:
+    return tuple(
+        int(wave.subject)
+        for wave in record.waves
+        if any(proposal in made["proposals"] for made in wave.data["recipes"])
+    )
+
+
+def _results(decision: DecisionRow) -> Mapping[str, Any] | None:
+    """None of what this version decided, and of rows that never had a course."""
+    if decision.course is not None or decision.turn <= 0:
+        return None
+    return {name: value for name, value in decision.row.items() if value is not None}
+
+
+def _incumbent_before(record: SessionRecord, decision: DecisionRow) -> str:
+    proposal = record.proposals.get(decision.id)
     if decision.turn > 0 and proposal is not None:
         return proposal.parent
     made = [row for row in record.decisions[: record.decisions.index(decision)] if row.status in ("KEEP", "RETRACT")]
     return made[-1].incumbent if made else record.session.start
-
-
-def _resolve(workspace: Workspace, asked: str) -> tuple[str, str]:
-    """(session, decision id)."""
-    with Ledger(workspace.ledger, read_only=True) as ledger:
-        latest = ledger.session()
-        if latest is None:
-            raise no_session_error(workspace.ledger)
-        short = asked.zfill(3) if asked.isdecimal() else asked
-        for name in (asked, f"{latest.id}-{short}"):
-            if decision := ledger.decision(name):
-                return decision.session, name
-            if ledger.proposals("WHERE id = ?", (name,)):
-                raise BadInput(f"{name} was proposed and is not decided yet; see nightlane status")
-        full = {row.id: row.session for row in ledger.decisions()}
-    own = [name.removeprefix(f"{latest.id}-") for name, session in full.items() if session == latest.id]
-    near = _nearest(short, own) or difflib.get_close_matches(asked, [*full], n=3) or own[-3:]
-    raise BadInput(
-        f"there is no decision {asked!r} in {workspace.ledger}; the nearest are {', '.join(near)}, and nightlane "
-        "report names all"
-    )
-
-
-def _nearest(short: str, known: Sequence[str]) -> list[str]:
-    """By number where one is asked for, else by letters."""
-    if short.isdecimal():
-        numbers = [name for name in known if name.isdecimal()]
-        return sorted(numbers, key=lambda name: abs(int(name) - int(short)))[:3]
-    return difflib.get_close_matches(short, known, n=3, cutoff=0.4)
