@@ -6,24 +6,27 @@ show a knob as moved that nothing moved.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
 from agent.loop.measurements import Measurements
+from agent.loop.pairwise_choices import Choices
 from agent.policy.confirmation import Standing
 from agent.policy.knob_model import Axis, Observed, Place, Places
 from agent.policy.night import Known
 from agent.study.load import Study
 from common.errors import IllegalRecipe
 from lanes import Recipe, Value, check_recipe, inert
-from probes.result.reading import Failure, Reading
+from probes.result.reading import Failure, Pair, Probe, Reading
 from probes.run.failures import CRASH, UNKNOWN, Meaning, crash_meaning
 from probes.run.store import ProbeStore
 
 RECENT = 256
 """Readings that count, the last ones: the work of the model grows with their third power."""
+EVEN = 5.0
+"""The score of a recipe that wins as many choices as it loses."""
 Figures = Mapping[str, float]
 """Means by category."""
 
@@ -48,6 +51,7 @@ class Evidence:
     _figures: dict[str, Figures] = field(default_factory=dict)
     _designed: dict[str, Places] = field(default_factory=dict)
     _carried: dict[str, set[str]] = field(default_factory=dict)
+    _beside: dict[str, dict[str, str]] = field(default_factory=dict)
     _out_of_memory: set[str] = field(default_factory=set)
     _ladders: dict[str, dict[str, dict[Place, Value]]] = field(default_factory=dict)
 
@@ -183,6 +187,7 @@ class Evidence:
             self._last_check = number
             for made in check.data["recipes"]:
                 self._designed[made["recipe"]] = made["places"]
+                self._beside.setdefault(made["recipe"], {})[check.data["incumbent"]] = check.session
                 self._carried.setdefault(made["recipe"], set()).update(made.get("proposals", ()))
 
     @staticmethod
@@ -190,13 +195,43 @@ class Evidence:
         return crash_meaning(CRASH + row.kind) or UNKNOWN
 
     def _read(self, row: ProbeRow) -> Figures | None:
-        """The means of a probe; None if its directory is gone."""
+        """The means of a probe; None if its directory is gone, or if its answers should be compared and were not."""
         if row.id not in self._figures:
             outcome, study = self.store.read(row.id), self.study
             if not isinstance(outcome, Reading) or (outcome.seed, outcome.key.digest) != (row.seed, row.key):
                 return None
-            self._figures[row.id] = {name: outcome.mean(name) for name in {study.target, *study.guards}}
+            means = {name: outcome.mean(name) for name in {study.target, *study.guards}}
+            figures = self._by_choices(outcome) if study.scorer.chooses else means
+            if figures is None:
+                return None
+            self._figures[row.id] = figures
         return self._figures[row.id]
+
+    # choices instead of scores
+
+    def _by_choices(self, reading: Reading) -> Figures | None:
+        """What a recipe has beside the incumbent under the same seed: the incumbent's level, and 10 x (share won -
+        share lost), the difference that confirmations decide on. The incumbent itself has its level."""
+        levels = self._levels()
+        probe = Probe(self.ledger.recipe(reading.recipe), reading.key, reading.seed)
+        for incumbent, session in self._beside.get(reading.recipe, {}).items():
+            choices = Choices(self.store.runs / f"session-{session}", self.store, self.study)
+            lead = choices.lead(Pair(probe, replace(probe, recipe=self.ledger.recipe(incumbent))))
+            if lead is not None:
+                return {name: levels[incumbent][name] + value for name, value in lead.items()}
+        return levels.get(reading.recipe)
+
+    def _levels(self) -> dict[str, Figures]:
+        """Of every incumbent: 5, and what the KEEPs before it were confirmed to be worth."""
+        names = {self.study.target, *self.study.guards}
+        stood = {self.row.start, *(name for beside in self._beside.values() for name in beside)}
+        found = {name: dict.fromkeys(names, EVEN) for name in stood}
+        for past in self.ledger.history(self.row.question, self.row.key):
+            kept = self.ledger.decision(past.id) if past.status == "KEEP" else None
+            if kept is not None and kept.comparison is not None and kept.course is not None and kept.incumbent in found:
+                before, worth = found[past.parent], kept.comparison.differences
+                found[kept.incumbent] = {name: before[name] + worth[name].delta for name in names}
+        return found
 
 
 def evidence_of(measurements: Measurements) -> Evidence:

@@ -110,6 +110,13 @@ class Measurements:
         """Whether a probe was run and its outcome is there, a failure included."""
         return self._stored_outcome(probe) is not None
 
+    def is_measured(self, pair: Pair) -> bool:
+        """Whether both probes were run, and their answers compared if decisions rest on choices."""
+        if not (self.has_outcome(pair.candidate) and self.has_outcome(pair.baseline)):
+            return False
+        to_compare = self.judge_monitor.chooses and self._has_reading(pair.candidate, pair.baseline)
+        return not to_compare or self.choices.is_made(pair)
+
     def chosen(self, pairs: Sequence[Pair]) -> Sequence[Choice] | Failure | None:
         """The choices between the answers of measured pairs; None if decisions rest on scores."""
         return self.choices.read(pairs) if self.judge_monitor.chooses else None

@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from agent.loop.judge_monitor import JudgeMonitor
 from agent.study.load import Study
 from common.errors import MissingRequirement
 from common.files import write_durably
-from probes.result.comparison import Choice
+from probes.result.comparison import OVERALL, Choice
 from probes.result.reading import Failure, Pair, Probe
 from probes.run.store import DAMAGED, ProbeStore
 from probes.scoring import AnswerPair, Missing
@@ -68,6 +69,22 @@ class Choices:
                 return read
             choices += read
         return choices
+
+    def lead(self, pair: Pair) -> dict[str, float] | None:
+        """By category and overall: 10 x (share won - share lost) of the candidate, every prompt counting the same; None
+        if the answers of the pair were not compared."""
+        choices = self._read(pair)
+        if not isinstance(choices, list):
+            return None
+        by_prompt: dict[str, list[float]] = {}
+        for choice in choices:
+            by_prompt.setdefault(choice.prompt, []).append(choice.value)
+        by_category: dict[str, list[float]] = {}
+        for prompt in self.study.material.prompts_of(pair.candidate.key.split):
+            if prompt.id in by_prompt:
+                for category in (prompt.category, OVERALL):
+                    by_category.setdefault(category, []).append(fmean(by_prompt[prompt.id]))
+        return {category: 10 * fmean(values) for category, values in by_category.items()}
 
     def is_made(self, pair: Pair) -> bool:
         """Whether the answers of a pair were compared; a damaged file does not count."""

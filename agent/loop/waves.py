@@ -6,7 +6,7 @@ measures the same recipes when it is resumed.
 
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 import numpy
@@ -82,18 +82,21 @@ class Waves:
         measurements.log(f"WAVE {number}: {len(found)} recipes carry {moved} changes")
 
     def probes(self, check: CheckRow) -> list[Probe]:
-        """One probe for each recipe of a wave, under its seed."""
         ledger, key, seed = self.measurements.ledger, self.measurements.key, int(check.data["seed"])
         recipes = [ledger.recipe(made["recipe"]) for made in check.data["recipes"]]
         return [Probe(recipe, key, seed) for recipe in recipes]
+
+    def _pairs(self, check: CheckRow) -> list[Pair]:
+        """Each probe of a wave with the incumbent's under the same seed."""
+        incumbent, probes = self.measurements.ledger.recipe(check.data["incumbent"]), self.probes(check)
+        return [Pair(probe, replace(probe, recipe=incumbent)) for probe in probes]
 
     def measure(self, check: CheckRow) -> None:
         """Measure a wave. MissingRequirement if every probe failed without a fault of its recipe."""
         measurements, probes = self.measurements, self.probes(check)
         title = f"wave {check.subject}, {len(probes)} recipes around the incumbent"
         if measurements.judge_monitor.chooses:
-            base = Probe(measurements.ledger.recipe(check.data["incumbent"]), measurements.key, probes[0].seed)
-            measurements.measure_pairs(title, [Pair(probe, base) for probe in probes])
+            measurements.measure_pairs(title, self._pairs(check))
         else:
             measurements.measure(title, probes)
         outcomes = [measurements.outcome(probe) for probe in probes]
@@ -110,7 +113,9 @@ class Waves:
             measurements.log(f"WAVE {check.subject}: {len(failures)} of {len(outcomes)} probes failed ({kinds})")
 
     def is_measured(self, check: CheckRow) -> bool:
-        return all(self.measurements.has_outcome(probe) for probe in self.probes(check))
+        if self.measurements.judge_monitor.chooses:
+            return all(map(self.measurements.is_measured, self._pairs(check)))
+        return all(map(self.measurements.has_outcome, self.probes(check)))
 
     def _seed(self, number: int) -> int:
         """The seed of a wave: those under which the start was measured come first."""

@@ -128,16 +128,20 @@ FLAT = MeanWorld(_flat, seed_noise=0.6)  # nothing has an effect
 
 
 class Silent:
-    """A watcher that prints nothing, and interrupts the session after a given decision."""
+    """A watcher that prints nothing, and interrupts the session after the decision of a given turn, or before a given
+    batch of probes, counted from 1."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after = stop_after
+    def __init__(self, stop_after: int | None = None, stop_at: int | None = None) -> None:
+        self.stop_after, self.stop_at, self.batches = stop_after, stop_at, 0
 
     def progress(self, progress: Progress) -> None: ...
 
     def note(self, text: str) -> None: ...
 
-    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+        self.batches += 1
+        if self.batches == self.stop_at:
+            raise KeyboardInterrupt
 
     def decided(self, decision: DecisionRow) -> None:
         if decision.turn == self.stop_after:

@@ -24,8 +24,8 @@ from probes.run.store import ProbeStore
 from testing import simulated_study
 from testing.simulated_runner import AnsweringRunner
 
-Sections = Mapping[str, Mapping[str, str] | None]
-"""Sections of a study file that replace the usual ones: key -> value in TOML; None omits the section."""
+Sections = Mapping[str, Mapping[str, str | None] | None]
+"""Sections of a study file that replace the usual ones: key -> value in TOML; None omits the section, or the key."""
 USUAL: Sections = {
     "model": {"path": '"nobody/model"'},
     "recipe": {"learning_rate": "4e-4", "effective_batch": "4", "mixture": '"even"'},
@@ -54,7 +54,7 @@ def toml(changes: Sections) -> str:
         own = changes.get(name, {})
         if own is not None:
             keys = {**(USUAL.get(name) or {}), **own}
-            lines += [f"[{name}]", *(f"{key} = {value}" for key, value in keys.items())]
+            lines += [f"[{name}]", *(f"{key} = {value}" for key, value in keys.items() if value is not None)]
     return "\n".join(lines) + "\n"
 
 

@@ -31,13 +31,14 @@ EVERYTHING = frozenset({"KEEP", "RETRACT", "CRASH", "harvest"})
 
 @dataclass(frozen=True)
 class Case:
-    """``lacks``: what the setting does not allow; ``stop``: the turn after whose decision the night is interrupted."""
+    """``lacks``: what the setting does not allow; ``stop``: the batch of probes before which the night is
+    interrupted."""
 
     changes: nights.Sections
     lacks: frozenset[str] = frozenset()
     width: int = 1
     prompts: Callable[[dict[str, Any]], bool] = lambda row: True
-    stop: int = 1
+    stop: int = 4
 
 
 def policy(**values: str) -> nights.Sections:
@@ -56,11 +57,9 @@ CASES = {
     "the target overall, with guards": Case({"target": {"category": '"overall"'}}),
     "the target overall, without guards": Case({"target": {"category": '"overall"'}, "guards": None}),
     "one answer per prompt": Case({"probe": {"samples": "1"}}),
-    "two seeds, one pair to begin with": Case(policy(first_seeds="1")),
     "one lane": Case(ONE_LANE),
     "a lane without a share": Case({"lanes.curriculum": {"share": "0.0"}}),
-    "eight workers": Case({"runner": {"workers": "8"}, "budget": {"decisions": "12"}}, width=8),
-    "eight workers, rounds of one": Case(policy(round="1"), width=8),
+    "eight workers": Case({"runner": {"workers": "8"}, "budget": {"probes": "56"}}, width=8),
     "orpo": Case({**ONE_LANE, "recipe": {"objective": '"orpo"'}}),
     "dpo": Case({"recipe": {"objective": '"dpo"'}}),
     "rules": Case({**ONE_LANE, "scorer": {"kind": '"rules"'}}),
@@ -80,17 +79,18 @@ CASES = {
     "no harvest": Case({**ONE_LANE, "harvest": {"prompts": "0"}}, frozenset({"harvest"})),
     "no checks at the end": Case(policy(holdout_seeds="0"), frozenset({"RETRACT"})),
     "answers chosen by the session": Case(policy(most_samples="8")),
-    "a survey": Case(policy(survey="12")),
-    "A/A tests": Case({**policy(disguised="0.5"), "budget": {"decisions": "12"}}),
-    "fewest pairs": Case(policy(confirming_seeds="2", screening_seeds="2")),
-    "nothing hopeless": Case(policy(hopeless="0.0")),
-    "all promising": Case(policy(hopeless="0.0", promising="0.001")),
-    "promising only when sure": Case(policy(promising="1.0")),
+    "A/A tests": Case({**policy(disguised="0.3"), "budget": {"probes": "60"}}),
+    "one change at a time": Case({**policy(confirm='"single"'), "budget": {"probes": "60"}}),
+    "fewest pairs": Case(policy(confirming_seeds="4")),
+    "two recipes in a wave": Case(policy(wave="2")),
+    "anything that may help": Case(policy(member_chance="0.51")),
+    "only what is sure": Case(policy(member_chance="0.99")),
     "a smallest effect": Case(policy(smallest_effect="0.3")),
-    "a plateau at once": Case({**policy(plateau="1"), "lanes.curriculum": None}),
-    "no limit but the moves": Case({"lanes.curriculum": None, "budget": {"decisions": "1000", "hours": "1000.0"}}),
-    "dollars": Case({**ONE_LANE, "budget": {"dollars": "1000.0", "dollars_per_hour": "1.0"}}),
-    "one decision": Case({"budget": {"decisions": "1"}}, frozenset({"CRASH", "RETRACT", "KEEP", "harvest"}), stop=0),
+    "no error after a KEEP": Case(policy(later_error="0.001")),
+    "a budget of decisions": Case({**ONE_LANE, "budget": {"decisions": "4"}}),
+    "hours alone": Case({"budget": {"probes": None, "hours": "0.1"}}),
+    "dollars": Case({**ONE_LANE, "budget": {"dollars": "0.1", "dollars_per_hour": "1.0"}}),
+    "one decision": Case({"budget": {"decisions": "1"}}, frozenset({"CRASH", "RETRACT"}), stop=2),
 }
 
 
@@ -101,7 +101,7 @@ def play(asked: Study, workspace: Workspace, case: Case, monkeypatch: pytest.Mon
         return nights.Runner(asked, workspace.runs, case.width)
 
     with pytest.raises(KeyboardInterrupt):
-        begin(asked, workspace, Overrides(), nights.Silent(case.stop), write_report, runner=runner())
+        begin(asked, workspace, Overrides(), nights.Silent(stop_at=case.stop), write_report, runner=runner())
     monkeypatch.setattr("agent.loop.begin_or_resume.open_runner", lambda *_: runner())
     resume(workspace, None, Overrides(), nights.Silent(), write_report)
 
