@@ -225,7 +225,7 @@ class Evidence:
         """Of every incumbent: 5, and what the KEEPs before it were confirmed to be worth."""
         names = {self.study.target, *self.study.guards}
         stood = {self.row.start, *(name for beside in self._beside.values() for name in beside)}
-        found = {name: dict.fromkeys(names, EVEN) for name in stood}
+        found: dict[str, Figures] = {name: dict.fromkeys(names, EVEN) for name in stood}
         for past in self.ledger.history(self.row.question, self.row.key):
             kept = self.ledger.decision(past.id) if past.status == "KEEP" else None
             if kept is not None and kept.comparison is not None and kept.course is not None and kept.incumbent in found:

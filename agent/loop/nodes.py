@@ -25,7 +25,7 @@ from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
 from agent.loop.waves import Waves
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, next_step
+from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, last_step, next_step
 from agent.policy.night_power import MOST_PROBES
 from agent.proposers import Chain
 from agent.proposers.dead_ends import is_machine_fault
@@ -83,10 +83,12 @@ class Session:
             return "confirm", None
         known, waves = self._known(incumbent), len(self._waves.recorded())
         name = f"{self.row.seed}|plan {waves} {len(stacks)}"
-        step = next_step(known, numpy.random.default_rng(random.Random(name).getrandbits(64)))
+        draws = numpy.random.default_rng(random.Random(name).getrandbits(64))
+        step = next_step(known, draws)
         if isinstance(step, Look):
-            self._waves.design(step, known, incumbent)
-            return "look", None
+            if self._waves.design(step, known, incumbent):
+                return "look", None
+            step = last_step(known, draws)
         if isinstance(step, Confirm):
             self._confirmations.begin(step, known, incumbent)
             return "confirm", None

@@ -43,8 +43,8 @@ class Waves:
         """The session's waves, oldest first."""
         return self.measurements.ledger.checks(self.measurements.row.id, WAVE)
 
-    def design(self, step: Look, known: Known, incumbent: Recipe) -> None:
-        """Make the proposals of the next wave and record it."""
+    def design(self, step: Look, known: Known, incumbent: Recipe) -> bool:
+        """Make the proposals of the next wave and record it; returns whether there is a recipe to measure."""
         measurements, done = self.measurements, self.recorded()
         number, turns = len(done) + 1, sum(len(check.data["recipes"]) for check in done) + 1
         chance = numpy.random.default_rng(random.Random(f"{measurements.row.seed}|wave {number}").getrandbits(64))
@@ -58,6 +58,8 @@ class Waves:
             rows = drawn_wave(known.effects, step.size, known.base, known.usable, chance)
         rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows
         rows = self._within_room(rows, known, incumbent, chance)
+        if not rows:
+            return False
         recipes, found = [], []
         for places in rows:
             recipe = self.evidence.recipe(incumbent, known.base, places)
@@ -80,6 +82,7 @@ class Waves:
         measurements.ledger.record_design(check, recipes)
         moved = len({name for one in found for name in one["proposals"]})
         measurements.log(f"WAVE {number}: {len(found)} recipes carry {moved} changes")
+        return True
 
     def probes(self, check: CheckRow) -> list[Probe]:
         ledger, key, seed = self.measurements.ledger, self.measurements.key, int(check.data["seed"])

@@ -230,17 +230,24 @@ def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | 
         return Look(size, True, Plan(size, 0, 0.0, 0.0))
     if known.standing.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
-    last = left - known.wave < 2 * FEWEST_PAIRS
-    stack = known.stack(LAST_CHANCE if last else policy.member_chance)
+    if left - known.wave < 2 * FEWEST_PAIRS:
+        return last_step(known, random)
+    stack = known.stack(policy.member_chance)
     planned = known.plan(stack, random)
-    if not last and (planned.look > 0 or stack is None or planned.pairs == 0):
+    if planned.look > 0 or stack is None or planned.pairs == 0:
         return Look(known.wave, False, planned)
-    if stack is None:
-        return Stop("no change is likely enough to be an improvement")
     pairs = planned.pairs
-    if last or left - 2 * pairs < 2 * FEWEST_PAIRS + known.wave:
+    if left - 2 * pairs < 2 * FEWEST_PAIRS + known.wave:
         pairs = min(policy.confirming_seeds, left // 2)
     return Confirm(stack, pairs, planned)
+
+
+def last_step(known: Known, random: numpy.random.Generator) -> Confirm | Stop:
+    """What to do where no wave can follow: too few probes are left for one, or no recipe."""
+    stack = known.stack(LAST_CHANCE)
+    if stack is None:
+        return Stop("no change is likely enough to be an improvement")
+    return Confirm(stack, min(known.policy.confirming_seeds, known.left // 2), known.plan(stack, random))
 
 
 def likely_breaks(guards: Mapping[str, Estimate], margins: Mapping[str, float]) -> str | None:
