@@ -19,6 +19,7 @@ from agent.loop.measurements import Measurements
 from agent.loop.nodes import BASELINE_FAILED, Session
 from agent.loop.seeds import Seeds
 from agent.loop.session_log import SessionLog, Watcher
+from agent.policy.night_parts import NightParts
 from agent.proposers import Chain, choose
 from agent.study.load import Study, load_study
 from agent.study.material_check import check_study
@@ -66,11 +67,12 @@ def begin(
     fresh: bool = False,
     runner: Runner | None = None,
     proposers: Chain | None = None,
+    parts: NightParts | None = None,
 ) -> str:
     """Run a new session to its end; returns its id.
 
     ``seed``: of the proposers. ``fresh``: start from the study's recipe, and not from an earlier session's incumbent.
-    ``runner``, ``proposers``: instead of those of the study.
+    ``runner``, ``proposers``: instead of those of the study. ``parts``: instead of those that every session has.
     """
     log = SessionLog(watcher)
     checked = check_study(study, log)
@@ -102,7 +104,7 @@ def begin(
         opened.judge_monitor.record_first_examination(ledger, row.id)
         log(f"BEGIN study {study.name}, {proposers.description}")
         opened.log_runner_and_bad_rows()
-        _run(opened.session(row, key, proposers, write_report))
+        _run(replace(opened.session(row, key, proposers, write_report), parts=parts or NightParts()))
     return row.id
 
 

@@ -5,7 +5,7 @@ Every method may be called again after a kill: side effects are keyed, so what w
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,8 @@ from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
 from agent.loop.waves import Waves
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, last_step, next_step
+from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, last_step
+from agent.policy.night_parts import NightParts
 from agent.policy.night_power import MOST_PROBES
 from agent.proposers import Chain
 from agent.proposers.dead_ends import is_machine_fault
@@ -51,6 +52,7 @@ class Session:
     proposers: Chain
     write_report: Callable[[str], Path]
     seeds: Seeds
+    parts: NightParts = field(default_factory=NightParts)
 
     # the nodes, in the order of the graph
 
@@ -84,7 +86,7 @@ class Session:
         known, waves = self._known(incumbent), len(self._waves.recorded())
         name = f"{self.row.seed}|plan {waves} {len(stacks)}"
         draws = numpy.random.default_rng(random.Random(name).getrandbits(64))
-        step = next_step(known, draws)
+        step = self.parts.next_step(known, draws)
         if isinstance(step, Look):
             if self._waves.design(step, known, incumbent):
                 return "look", None
@@ -196,7 +198,8 @@ class Session:
                 return True
             return (knob, self._evidence.value(incumbent, knob, place)) in open_ones
 
-        return self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), allowed)
+        known = self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), allowed)
+        return self.parts.view(known)
 
     def _probes_left(self) -> int:
         """Probes that the search may plan with. Without a limit, each stack is planned within MOST_PROBES."""
@@ -277,7 +280,7 @@ class Session:
 
     @cached_property
     def _waves(self) -> Waves:
-        return Waves(self.measurements, self.seeds, self._evidence, self._proposals)
+        return Waves(self.measurements, self.seeds, self._evidence, self._proposals, self.parts)
 
     @cached_property
     def _confirmations(self) -> Confirmations:

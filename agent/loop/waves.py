@@ -20,8 +20,9 @@ from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
 from agent.policy.knob_model import Place, Places
 from agent.policy.night import Known, Look
+from agent.policy.night_parts import NightParts
 from agent.policy.own_effects import expected_of
-from agent.policy.wave_design import allowed, distinct, drawn_wave, near_places, spread_wave, with_proposed
+from agent.policy.wave_design import allowed, distinct, near_places, with_proposed
 from agent.proposers import Suggestion
 from common.clock import now
 from common.errors import MissingRequirement
@@ -38,6 +39,7 @@ class Waves:
     seeds: Seeds
     evidence: Evidence
     proposals: Proposals
+    parts: NightParts
 
     def recorded(self) -> list[CheckRow]:
         """The session's waves, oldest first."""
@@ -53,9 +55,9 @@ class Waves:
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
         if step.first:
             near = self._near(known, incumbent)
-            rows = spread_wave(known.axes, step.size, known.base, known.usable, chance, near)
+            rows = self.parts.spread_wave(known.axes, step.size, known.base, known.usable, chance, near)
         else:
-            rows = drawn_wave(known.effects, step.size, known.base, known.usable, chance)
+            rows = self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance)
         rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows
         rows = self._within_room(rows, known, incumbent, chance)
         if not rows:

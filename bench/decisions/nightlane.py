@@ -6,7 +6,7 @@ not know the noise, the correlation or the family.
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import tomli_w
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.begin_or_resume import Overrides, begin
+from agent.policy.night_parts import NightParts
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
 from bench.decisions.night import CATEGORIES, PROMPTS, Landscape, Night
@@ -72,10 +73,11 @@ class Listener:
 
 @dataclass(frozen=True)
 class Nightlane:
-    """nightlane with these settings of [policy] in place of the defaults."""
+    """nightlane with these settings of [policy] in place of the defaults. ``parts``: those of a night's search."""
 
     name: str = "nightlane"
     policy: Mapping[str, Any] = field(default_factory=dict)
+    parts: Callable[[Night], NightParts] = lambda night: NightParts()
 
     def play(self, night: Night) -> None:
         with _folder() as folder:
@@ -91,6 +93,7 @@ class Nightlane:
                 seed=seed,
                 fresh=True,
                 runner=runner,
+                parts=self.parts(night),
             )
 
 

@@ -108,8 +108,9 @@ def policies() -> dict[str, Policy]:
 
 def _own() -> list[Policy]:
     from bench.decisions.nightlane import Nightlane
+    from bench.decisions.parts_out import parts_out
 
-    return [Nightlane(), Nightlane("nightlane_single", {"confirm": "single"})]
+    return [Nightlane(), Nightlane("nightlane_single", {"confirm": "single"}), *parts_out()]
 
 
 def _name(family: Callable[..., Any]) -> str:

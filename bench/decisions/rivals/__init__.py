@@ -5,7 +5,7 @@ from bench.decisions.rivals.gaussian_process import GaussianConfirmed, GaussianT
 from bench.decisions.rivals.greedy import GreedyFresh, GreedyStale, MadConfidence
 from bench.decisions.rivals.paired import MeanOfThree, Race, SequentialTest
 from bench.decisions.rivals.sampling import Asha, Oracle, RandomSearch
-from bench.decisions.rivals.tpe import Tpe, TpeConfirmed
+from bench.decisions.rivals.tpe import GpSampler, Tpe, TpeConfirmed
 
 RIVALS: tuple[Policy, ...] = (
     GreedyStale(),
@@ -16,6 +16,7 @@ RIVALS: tuple[Policy, ...] = (
     Race(),
     Tpe(),
     TpeConfirmed(),
+    GpSampler(),
     GaussianTopTwo(),
     GaussianConfirmed(),
     Asha(),

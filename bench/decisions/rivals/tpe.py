@@ -1,4 +1,5 @@
-"""Optuna's tree-structured Parzen estimator over the whole space, with and without a confirmation."""
+"""Optuna over the whole space: its tree-structured Parzen estimator, with and without a confirmation, and its Gaussian
+process."""
 
 import optuna
 
@@ -7,6 +8,8 @@ from bench.decisions.rivals.coordinates import Coordinates, Point
 from bench.decisions.rivals.finalists import confirm_best
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+STARTUP, PRELIMINARY, LOCAL = 10, 256, 3
+"""Of the Gaussian process: random trials first, points among which its search begins, and local searches."""
 
 
 class Tpe:
@@ -18,7 +21,7 @@ class Tpe:
     name = "tpe"
 
     def play(self, night: Night) -> None:
-        seen = search(night, self.name, night.budget)
+        seen = search(night, _tpe(night, self.name), night.budget)
         gain = seen[0][0] - next(value for value, point in seen if point == Coordinates(night).start)
         recipe = Coordinates(night).recipe(seen[0][1])
         if gain > 0 and recipe is not None:
@@ -36,14 +39,39 @@ class TpeConfirmed:
     share, finalists, error = 0.7, 5, 0.05
 
     def play(self, night: Night) -> None:
-        seen = search(night, self.name, self.share * night.budget)
+        seen = search(night, _tpe(night, self.name), self.share * night.budget)
         confirm_best(night, [point for _, point in seen], self.finalists, self.error)
 
 
-def search(night: Night, name: str, budget: float) -> list[tuple[float, Point]]:
+class GpSampler:
+    """optuna.samplers.GPSampler (a Gaussian process with expected improvement), confirmed like TpeConfirmed.
+
+    Its acquisition is optimized from fewer starts than by default, which takes a third of the time. A night takes so
+    long that it is played up to ``most`` probes only.
+    """
+
+    name = "gp_sampler"
+    share, finalists, error = 0.7, 5, 0.05
+    most = 48
+
+    def play(self, night: Night) -> None:
+        sampler = optuna.samplers.GPSampler(seed=_seed(night, self.name), n_startup_trials=STARTUP)
+        sampler._n_preliminary_samples, sampler._n_local_search = PRELIMINARY, LOCAL
+        seen = search(night, sampler, self.share * night.budget)
+        confirm_best(night, [point for _, point in seen], self.finalists, self.error)
+
+
+def _tpe(night: Night, name: str) -> optuna.samplers.TPESampler:
+    return optuna.samplers.TPESampler(seed=_seed(night, name))
+
+
+def _seed(night: Night, name: str) -> int:
+    return int(night.random(name).integers(2**31))
+
+
+def search(night: Night, sampler: optuna.samplers.BaseSampler, budget: float) -> list[tuple[float, Point]]:
     """The mean score and the point of each trial that did not crash, the best first."""
     coordinates = Coordinates(night)
-    sampler = optuna.samplers.TPESampler(seed=int(night.random(name).integers(2**31)))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.enqueue_trial(_named(coordinates, coordinates.start))
     seen = []

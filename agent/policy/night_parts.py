@@ -1,0 +1,42 @@
+"""The parts of which a night's search is made, in one object, so that a benchmark can take one of them out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy
+
+from agent.policy import night, wave_design
+from agent.policy.knob_model import Axis, Effects, Place, Places
+from agent.policy.night import Confirm, Known, Look, Stop
+from agent.policy.wave_design import Usable
+
+
+class SpreadWave(Protocol):
+    def __call__(
+        self,
+        axes: Sequence[Axis],
+        size: int,
+        base: Places,
+        usable: Usable,
+        random: numpy.random.Generator,
+        near: Mapping[str, Sequence[Place]] | None = None,
+    ) -> list[Places]: ...
+
+
+DrawnWave = Callable[[Effects, int, Places, Usable, numpy.random.Generator], list[Places]]
+
+
+def _as_measured(known: Known) -> Known:
+    return known
+
+
+@dataclass(frozen=True)
+class NightParts:
+    """``view``: what is made of all that is known, the model and the choice of a stack included. ``next_step``: what to
+    do next. ``spread_wave``, ``drawn_wave``: the recipes of the first wave, and of later ones."""
+
+    view: Callable[[Known], Known] = _as_measured
+    next_step: Callable[[Known, numpy.random.Generator], Look | Confirm | Stop] = night.next_step
+    spread_wave: SpreadWave = wave_design.spread_wave
+    drawn_wave: DrawnWave = wave_design.drawn_wave

@@ -1,0 +1,145 @@
+"""nightlane with one part of its search taken out each, to see what the part is worth.
+
+no_waves       each recipe of a wave moves one knob only
+no_model       a change is worth the difference of two means: of the readings that carry it, less those that do not
+no_pruning     every change with a chance above one half is confirmed, whatever that does to power and guards
+no_replanning  half of the probes for looking, then one confirmation with the rest
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from agent.policy.knob_model import JITTER, Axis, Effects, KnobModel, Place, Places, Table
+from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop, next_step
+from agent.policy.night_parts import NightParts
+from agent.policy.night_plan import Plan
+from agent.policy.stack import Stack, best_stack
+from agent.policy.wave_design import Usable, distinct, near_places
+from bench.decisions.nightlane import Nightlane
+
+EVEN = 0.5
+
+
+def parts_out() -> list[Nightlane]:
+    return [
+        Nightlane("no_waves", parts=lambda night: NightParts(spread_wave=spread_alone, drawn_wave=drawn_alone)),
+        Nightlane("no_model", parts=lambda night: NightParts(view=_seen_as(ByMeans))),
+        Nightlane("no_pruning", parts=lambda night: NightParts(view=_seen_as(Unpruned))),
+        Nightlane("no_replanning", parts=lambda night: NightParts(next_step=OnePlan(night.budget / 2))),
+    ]
+
+
+def _seen_as(kind: type[Known]) -> Callable[[Known], Known]:
+    return lambda known: kind(**{field.name: getattr(known, field.name) for field in fields(Known)})
+
+
+# no_waves
+
+
+def spread_alone(
+    axes: Sequence[Axis],
+    size: int,
+    base: Places,
+    usable: Usable,
+    random: numpy.random.Generator,
+    near: Mapping[str, Sequence[Place]] | None = None,
+) -> list[Places]:
+    """The knobs in turn, each to one of its near places."""
+    options = {
+        axis.knob: near_places(axis, base[axis.knob]) if near is None else near.get(axis.knob, ()) for axis in axes
+    }
+    shuffled = {knob: [places[at] for at in random.permutation(len(places))] for knob, places in options.items()}
+    knobs = [axes[at].knob for at in random.permutation(len(axes))]
+    rounds = max(map(len, shuffled.values()), default=0)
+    rows: list[Places] = [
+        {**base, knob: shuffled[knob][turn]} for turn in range(rounds) for knob in knobs if turn < len(shuffled[knob])
+    ]
+    return [row for row in rows if usable(row)][:size]
+
+
+def drawn_alone(
+    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator
+) -> list[Places]:
+    """Each the best move of a draw of its own."""
+    values, vectors = numpy.linalg.eigh(effects.covariance)
+    root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
+    found: list[Places] = []
+    for _ in range(size):
+        worth = effects.mean[0] + root @ random.standard_normal(len(values))
+        rows = ({**base, effects.moves[at][0]: effects.moves[at][1]} for at in numpy.argsort(-worth))
+        row = next((row for row in rows if row not in found and usable(row)), None)
+        found += [row] if row is not None else []
+    return distinct(found, base)
+
+
+# no_model
+
+
+class MeanModel(KnobModel):
+    """The noise of the model, and effects by differences of means. A value that no reading carries is worth nothing,
+    give or take what readings differ."""
+
+    def effects(self, base: Places) -> Effects:
+        modelled = super().effects(base)
+        values = numpy.array([one.values for one in self.observed])
+        found = [
+            _difference(values, numpy.array([one.places[knob] == place for one in self.observed]))
+            for knob, place in modelled.moves
+        ]
+        mean = numpy.array([difference for difference, _ in found]).T
+        variance = numpy.array([spread for _, spread in found])
+        chance = ndtr(mean[0] / numpy.sqrt(variance))
+        return Effects(modelled.moves, mean, numpy.diag(variance), chance, mean[0], variance)
+
+
+def _difference(values: Table, carried: NDArray[numpy.bool_]) -> tuple[Table, float]:
+    """The difference of the means of readings that carry a change and those that do not, with its variance."""
+    spread = float(values.var(axis=0, ddof=1).mean()) if len(values) > 1 else 1.0
+    carrying, others = values[carried], values[~carried]
+    if not len(carrying) or not len(others):
+        return numpy.zeros(values.shape[1]), 2 * spread + JITTER
+    difference: Table = carrying.mean(axis=0) - others.mean(axis=0)
+    return difference, spread * (1 / len(carrying) + 1 / len(others)) + JITTER
+
+
+class ByMeans(Known):
+    @cached_property
+    def model(self) -> KnobModel:
+        return MeanModel(self.axes, self.target)
+
+
+# no_pruning
+
+
+class Unpruned(Known):
+    def stack(self, chance: float) -> Stack | None:
+        """Of every knob the likely best move, if it is more likely than not to be worth something."""
+        free = dict.fromkeys(self.margins, numpy.inf)
+        return best_stack(self.model, self.guards, self.base, free, {}, self.usable, EVEN)
+
+
+# no_replanning
+
+
+@dataclass
+class OnePlan:
+    """Looks until so many probes are ``left``, and confirms once."""
+
+    half: float
+    confirmed: bool = False
+
+    def __call__(self, known: Known, random: numpy.random.Generator) -> Look | Confirm | Stop:
+        if self.confirmed:
+            return Stop("its one stack was confirmed")
+        if not known.explored or known.left - known.wave >= self.half:
+            return next_step(known, random) if not known.explored else Look(known.wave, False, Plan(0, 0, 0.0, 0.0))
+        stack, pairs = known.stack(known.policy.member_chance), known.left // 2
+        if stack is None or pairs < FEWEST_PAIRS:
+            return Stop("no change is likely enough to be an improvement")
+        self.confirmed = True
+        return Confirm(stack, pairs, Plan(0, pairs, stack.expected, 0.0))
