@@ -34,7 +34,7 @@ DEFINITIONS = (
     _text("lane", "The lane of the knob: hyperparameters, mixture or curriculum.", example="hyperparameters"),
     _text("knob", "The parameter that was changed; baseline for an A/A test.", example="learning_rate"),
     _text("before", "The incumbent's value.", example="0.0001"),
-    _text("after", "The candidate's value.", example="0.0004"),
+    _text("after", "The value that it is changed to.", example="0.0004"),
     _number("steps", "Optimizer steps of every probe.", unit="steps", example="60"),
     _text(
         "seeds",

@@ -193,7 +193,7 @@ class Ledger(LedgerDatabase):
         return self._db.execute(f"SELECT * FROM {table} WHERE rowid = ?", (number,)).fetchone()
 
     def record_decisions(self, decided: Sequence[tuple[DecisionRow, str]]) -> None:
-        """Make decisions durable, each with its line of the progress log: all of a round, or none."""
+        """Make decisions durable, each with its line of the progress log: all or none."""
         with self._transaction():
             for decision, event in decided:
                 self._insert("decisions", encode(decision))
@@ -267,7 +267,7 @@ class Ledger(LedgerDatabase):
 
     def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
         """The decisions on proposals under one question and probe key, of all sessions, oldest first, from the one
-        after the number ``after``. The effects of the candidates' recipes are read with them."""
+        after the number ``after``. The effects of the changed recipes are read with them."""
         plus = "+" if after else ""  # which index SQLite takes: a few last rows by number, all rows by session
         decisions = f"decisions.rowid > ? AND decisions.turn > 0 AND {plus}decisions.session IN {_SAME_QUESTION}"
         values = (after, question, key)

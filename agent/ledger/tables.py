@@ -202,7 +202,7 @@ class SessionTotals(NamedTuple):
 def last_incumbent(session: SessionRow, decisions: Sequence[DecisionRow]) -> str:
     """The digest that the last KEEP or RETRACT of a session left, or the digest of its start.
 
-    The last row need not be it: another candidate of the same round may be decided on after the KEEP.
+    The last row need not be it: changes of the incumbent before it are decided on after the KEEP.
     """
     digests = [decision.incumbent for decision in decisions if decision.status in ("KEEP", "RETRACT")]
     return digests[-1] if digests else session.start

@@ -15,7 +15,7 @@ from agent.policy.confirmation import Estimate, Given, Standing
 from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Places, Priors
 from agent.policy.night_plan import Noise, Plan, plan, power
 from agent.policy.settings import Policy
-from agent.policy.stack import GUARD_SLACK, Stack, best_stack
+from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, Usable
 from probes.result.comparison import OVERALL
 from probes.result.variance_pooling import Spread
@@ -40,7 +40,7 @@ LAST_CHANCE = 0.55
 HORIZON = 60
 """A night with more probes left plans one stack in half of them."""
 ALL_ERROR, ENOUGH = 0.95, 40
-"""Share of the error for a confirmation after which fewer than ENOUGH probes are left."""
+"""Share of the error for a confirmation that begins with fewer than ENOUGH probes left."""
 LEAST_ERROR = 1e-4
 """A night with less error left confirms nothing more."""
 TARGET_FREEDOM, GUARD_FREEDOM = 4.0, 8.0
@@ -251,7 +251,7 @@ def last_step(known: Known, random: numpy.random.Generator) -> Confirm | Stop:
 
 
 def likely_breaks(guards: Mapping[str, Estimate], margins: Mapping[str, float]) -> str | None:
-    """The guard that a change is expected to break; None if all are expected to hold."""
-    rooms = {name: mean + margins[name] - GUARD_SLACK * error for name, (mean, error) in guards.items()}
+    """The guard that a change is expected to break by most; None if all are expected to hold."""
+    rooms = {name: mean + margins[name] for name, (mean, _) in guards.items()}
     worst = min(rooms, key=lambda name: rooms[name], default=None)
-    return worst if worst is not None and guards[worst][0] < -margins[worst] else None
+    return worst if worst is not None and rooms[worst] < 0 else None

@@ -19,15 +19,15 @@ class Policy(Section):
     later_error: float = Field(0.2, gt=0, lt=0.5)
     """The same chance for what follows a KEEP, until the next KEEP."""
     spend: float = Field(0.5, gt=0, lt=1)
-    """Share of the remaining error that one confirmation may spend; the last one of a session may spend all."""
+    """Share of the remaining error that a confirmation spends; one that begins with few probes left spends nearly all."""
     guard_error: float = Field(0.05, gt=0, lt=0.5)
     """Chance that a guard that falls by its margin passes a confirmation."""
     confirm: Literal["stack", "single"] = "stack"
-    """Confirm the promising changes together, as a stack, or one change at a time ("single")."""
+    """Confirm the changes that are likely to help together, as a stack, or one change at a time ("single")."""
     wave: int = Field(6, ge=2)
-    """Recipes of a wave, each of which moves several knobs; rounded up to fill the workers."""
+    """Recipes of a wave after the first, each of which moves several knobs; rounded up to fill the workers."""
     member_chance: float = Field(0.65, gt=0.5, lt=1)
-    """A change is confirmed if its chance to be worth more than nothing is at least this."""
+    """A change is confirmed, and a KEEP that is left out at the end holds, if its chance to help is at least this."""
     confirming_seeds: int = Field(20, ge=2)
     """Most fresh pairs of a confirmation; a session plans fewer if that leaves more for the search."""
     disguised: float = Field(0.05, ge=0, le=0.5)

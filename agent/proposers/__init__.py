@@ -1,4 +1,5 @@
-"""Who proposes: Thompson sampling with Optuna, a language model beside it, or a proposer of another package.
+"""Who proposes: waves fill themselves (agent/policy/wave_design.py), Optuna chooses among many near values, and a
+language model, or a proposer of another package, names a move for a recipe in each of its turns.
 
 A built-in proposer is one file here and one branch of ``choose``. Another package adds one by an entry point of
 ``nightlane.proposers`` that names an OpenProposer; all that it needs can be imported from here.

@@ -10,11 +10,11 @@ from lanes import Knob, SearchSpace, Value
 from probes.run.failures import crash_meaning
 
 UNDECIDED = ("unpromising", "unconfirmed")
-"""Reasons of candidates that too few comparisons decided on: they may be tried again, on other seeds."""
+"""Reasons of changes that too few readings decided on: they may be tried again, on other seeds."""
 MOST_TRIES = 6
 """How often a recipe is tried that is undecided each time."""
 NOT_TRIED = ("overtaken", "budget")
-"""Reasons that say nothing about the candidate: it may be tried again as often as that happens."""
+"""Reasons that say nothing about the change: it may be tried again as often as that happens."""
 HARM = ("worse", "guard", "cumulative")
 """Reasons, before their colon, of moves that did harm, besides crashes."""
 

@@ -81,7 +81,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """No suggestion this turn, so that the next proposer is asked; ``dollars``: what the attempt cost."""
+    """No suggestion this turn: the wave is drawn without it. ``dollars``: what the attempt cost."""
 
     dollars: float = 0.0
 

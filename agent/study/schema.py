@@ -34,7 +34,7 @@ class Budget(Section):
     """``[budget]``: a session ends at the first of these limits."""
 
     decisions: int | None = Field(None, ge=1)
-    """Most decisions of a session."""
+    """Most changes that a session proposes."""
     hours: float | None = Field(8.0, gt=0)
     """Most hours of running; a suspended machine costs none."""
     probes: int | None = Field(None, ge=1)
@@ -55,12 +55,13 @@ class ProposerSettings(Section):
     """``[proposer]``: who proposes. An endpoint is set if OPENAI_BASE_URL or OPENAI_API_KEY is."""
 
     kind: str = "auto"
-    """optuna (Thompson sampling and TPE), language_model, hybrid (both by turns), the name of an installed proposer (an
-    entry point of nightlane.proposers), or auto: hybrid if an endpoint and a model are set, else optuna."""
+    """optuna (waves fill themselves, with TPE among many near values), language_model, hybrid (it names a move for a
+    share of the recipes), the name of an installed proposer (an entry point of nightlane.proposers), or auto: hybrid if
+    an endpoint and a model are set, else optuna."""
     model: str = ""
     """Name of the language model; if empty, that of OPENAI_MODEL."""
     share: float = Field(0.5, gt=0, le=1)
-    """The language model's share of the turns of a hybrid."""
+    """The language model's share of the turns of a hybrid; each recipe of a wave is a turn."""
     program: str = ""
     """A text file with your instructions to the language model."""
     timeout: float = Field(60.0, gt=0)

@@ -1,7 +1,7 @@
-"""The variance of a paired difference between training seeds, pooled over the comparisons of a session.
+"""The variance of a paired difference between training seeds, and what is known of it from other readings.
 
-Two or three replicates estimate their own variance badly. So a comparison's own estimate is shrunk towards that of the
-session, as in the moderated t statistic (Smyth 2004, "Linear models and empirical Bayes methods",
+Two or three replicates estimate their own variance badly. So a comparison's own estimate is shrunk towards what is
+known of it, as in the moderated t statistic (Smyth 2004, "Linear models and empirical Bayes methods",
 section 4): s^2 = (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_FREEDOM = 16.0
-"""The pooled variance counts for at most so many degrees of freedom, so that a recipe's own noise has a weight."""
+"""What is known counts for at most so many degrees of freedom, so that a recipe's own noise has a weight."""
 
 
 @dataclass(frozen=True, slots=True)
