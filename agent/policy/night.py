@@ -32,7 +32,7 @@ DEVIATIONS = Priors(
 )
 """Of the deviation of a guard's category from the target."""
 FEWEST_PAIRS = 4
-"""Pairs that a confirmation is given at least."""
+"""Pairs that a confirmation is given at least, unless ``confirming_seeds`` is less."""
 EXTRA = 3
 """Recipes of a first wave beside one per knob."""
 LAST_CHANCE = 0.55
@@ -185,7 +185,7 @@ class Known:
             stack,
             self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
             self.wave,
-            FEWEST_PAIRS,
+            min(FEWEST_PAIRS, self.policy.confirming_seeds),
             self.policy.confirming_seeds,
             self.policy.member_chance,
             (self.error, self.policy.guard_error),

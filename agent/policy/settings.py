@@ -19,7 +19,7 @@ class Policy(Section):
     later_error: float = Field(0.2, gt=0, lt=0.5)
     """The same chance for what follows a KEEP, until the next KEEP."""
     spend: float = Field(0.5, gt=0, lt=1)
-    """Share of the remaining error that a confirmation spends; one that begins with few probes left spends nearly all."""
+    """Share of the error left that a confirmation spends; one that begins with few probes left spends nearly all."""
     guard_error: float = Field(0.05, gt=0, lt=0.5)
     """Chance that a guard that falls by its margin passes a confirmation."""
     confirm: Literal["stack", "single"] = "stack"

@@ -8,7 +8,7 @@ from test_waves_and_stacks import AXES, BASE, MARGINS, anything, readings
 
 from agent.policy.confirmation import Standing, Verdict
 from agent.policy.knob_model import Observed, Places
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop, next_step
+from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop, likely_breaks, next_step
 from agent.policy.night_plan import Noise
 from agent.policy.night_power import night_power
 from agent.policy.own_effects import expected_of, own_effect, unconfirmed_verdict
@@ -58,6 +58,12 @@ def test_what_is_clear_is_confirmed_with_what_is_left() -> None:
     assert isinstance(found, Confirm)
     assert {knob for knob, _ in found.stack.members} == {"learning_rate", "beta", "curriculum"}
     assert found.pairs == FEWEST_PAIRS
+
+
+def test_a_study_of_short_confirmations_plans_them() -> None:
+    found = step(known(60, policy=Policy(confirming_seeds=3)))
+    assert not isinstance(found, Stop)
+    assert found.plan.pairs == 3
 
 
 def test_one_change_at_a_time_is_confirmed_by_the_same_rule() -> None:
@@ -111,6 +117,13 @@ def test_a_changes_own_effect_and_the_verdict_without_a_confirmation() -> None:
     breaks = replace(good, guards={"safety": (-1.0, 0.1)})
     assert unconfirmed_verdict(breaks, night, at_end=True) == Verdict("DISCARD", "guard:safety")
     assert own_effect(night, "learning_rate", 99.0) is None
+
+
+def test_the_guard_that_is_expected_to_break_is_named_beside_an_uncertain_one() -> None:
+    guards = {"uncertain": (-0.2, 2.0), "breaks": (-0.5, 0.05), "fine": (0.1, 0.1)}
+    margins = dict.fromkeys(guards, 0.3)
+    assert likely_breaks(guards, margins) == "breaks"
+    assert likely_breaks({"uncertain": guards["uncertain"]}, margins) is None
 
 
 def test_nothing_is_expected_before_a_wave() -> None:
