@@ -95,6 +95,11 @@ def percent(value: float) -> str:
     return f"{value * 100:.3g} %" if 0 < value < 0.1 else f"{value:.0%}".replace("%", " %")
 
 
+def chance(value: float) -> str:
+    """A chance that is estimated, which is never 0 or 1."""
+    return "under 1 %" if value < 0.01 else "over 99 %" if value > 0.99 else f"{value * 100:.0f} %"
+
+
 def duration(seconds: float) -> str:
     """Seconds in the units that a person would use."""
     if seconds < 60:
@@ -115,8 +120,8 @@ def dollars(amount: float) -> str:
     return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
-def bar(delta: float, low: float, high: float, scale: float, width: int = 33) -> str:
-    """An interval around 0 as one line of text; < and > mark an end beyond the scale."""
+def bar(delta: float, low: float, high: float, scale: float, width: int = 33, mark: str = "●") -> str:
+    """An interval around 0 as one line of text, ``mark`` at its middle; < and > mark an end beyond the scale."""
     middle = width // 2
 
     def place(value: float) -> int:
@@ -127,7 +132,7 @@ def bar(delta: float, low: float, high: float, scale: float, width: int = 33) ->
     for at in range(place(low), place(high) + 1):
         cells[at] = "┼" if at == middle else "─"
     if -scale <= delta <= scale:
-        cells[place(delta)] = "●"
+        cells[place(delta)] = mark
     if low < -scale:
         cells[0] = "<"
     if high > scale:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from view.data.figures import shown
 from view.markdown import (
+    chance,
     code,
     command_block,
     count,
@@ -28,7 +29,7 @@ from view.markdown import (
     text,
 )
 from view.reasons import reason
-from view.report.interval_chart import interval_chart
+from view.report.knob_chart import knob_chart
 
 FOLDERS = tuple(Path(__file__).parent / room / "templates" for room in ("report", "pairs"))
 _TAG = r"\{%(?:(?!%\}).)*%\}|\{#(?:(?!#\}).)*#\}"
@@ -112,6 +113,7 @@ def environment() -> jinja2.Environment:
         extensions=[_LinesOfTags],
     )
     environment.filters |= {
+        "chance": chance,
         "code": lambda value: Markup(_in_cell(code(value))),
         "command_block": lambda commands: Markup("\n".join(command_block(commands))),
         "counted": count,
@@ -120,7 +122,7 @@ def environment() -> jinja2.Environment:
         "excerpt": excerpt,
         "fixed": lambda value, digits=2: "" if value is None else f"{value:.{digits}f}",
         "general": lambda value: f"{value:g}",
-        "interval_chart": lambda decisions: Markup("\n".join(interval_chart(decisions))),
+        "knob_chart": lambda curves: Markup("\n".join(knob_chart(curves))),
         "moment": moment,
         "padded": lambda number: f"{number:03d}",
         "percent": percent,

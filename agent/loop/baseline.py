@@ -12,6 +12,8 @@ from agent.loop.noise_floor import answers_share, floor_data, noise_message, set
 from agent.loop.seeds import Seeds
 from agent.policy.confirmation import Standing
 from agent.policy.night_power import Answers, in_words, night_power
+from agent.study.load import Study
+from agent.study.schema import Budget
 from common.clock import now
 from lanes import Recipe
 from probes.result.reading import Outcome, Probe, Reading
@@ -21,6 +23,12 @@ FLOOR = "floor"
 FEWEST_REPEATS = 2
 PROBES_PER_REPEAT = 16
 """A session with a budget of probes repeats its start once for so many of them."""
+
+
+def repeats(study: Study, budget: Budget) -> int:
+    """Probes of the starting recipe: one per seed of the study, fewer in a short session."""
+    number = len(study.file.probe.seeds)
+    return number if budget.probes is None else min(number, max(FEWEST_REPEATS, budget.probes // PROBES_PER_REPEAT))
 
 
 @dataclass
@@ -58,12 +66,8 @@ class Baseline:
         return [self.measurements.outcome(probe) for probe in probes]
 
     def _probes(self) -> list[Probe]:
-        """One probe per seed of the study, fewer in a short session; with fresh seeds if an earlier session used the
-        study's own."""
-        number, probes = len(self.measurements.study.file.probe.seeds), self.measurements.budget.probes
-        if probes is not None:
-            number = min(number, max(FEWEST_REPEATS, probes // PROBES_PER_REPEAT))
-        seeds = islice(self.seeds.looking(), number)
+        """With fresh seeds if an earlier session used the study's own."""
+        seeds = islice(self.seeds.looking(), repeats(self.measurements.study, self.measurements.budget))
         return [Probe(self.start, self.measurements.key, seed) for seed in seeds]
 
     def _settle_noise_floor(self, readings: Sequence[Reading]) -> None:

@@ -1,14 +1,17 @@
 """What a study asks of the machine: counts from its files, times only from what this workspace has measured."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import median
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
-from agent.policy.alpha_spending import levels
+from agent.loop.baseline import repeats
+from agent.policy.night import EXTRA, FEWEST_PAIRS
+from agent.policy.night_power import in_words
 from agent.study.load import Study
-from agent.study.power import advice, analyse_power
+from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
 from view.markdown import count, plain
 from view.terminal.next_commands import run_command
@@ -19,12 +22,10 @@ class ProbeHistory:
     """Probes of the same question that took time here: seconds of each, and the pace of the sessions that ran them.
 
     ``pace``: active seconds per probe, everything included; below the median where probes run side by side.
-    ``probes_per_decision``: baselines, confirmations and the checks at the end included.
     """
 
     seconds: tuple[float, ...]
     pace: float | None
-    probes_per_decision: float | None = None
 
 
 def cost_text(study: Study, workspace: Workspace) -> str:
@@ -33,10 +34,10 @@ def cost_text(study: Study, workspace: Workspace) -> str:
     lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
     rows = [*_counts(study), *_times(history), *_budget(study, history)]
     if not history.seconds:
-        rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --decisions 1"))
+        rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --hours 0.1"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(
-        [*lines, *(f"{name:<{width}}  {value}" for name, value in rows), "", *_detectable_effects(study, workspace)]
+        [*lines, *(f"{name:<{width}}  {value}" for name, value in rows), "", *_power(study, workspace, history)]
     )
 
 
@@ -45,7 +46,7 @@ def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:
     if not holds_sessions(workspace.ledger):
         return ProbeHistory((), None)
     seconds: list[float] = []
-    active, decided = 0.0, 0
+    active = 0.0
     with Ledger(workspace.ledger, read_only=True) as ledger:
         for session_id in ledger.sessions():
             session = ledger.session(session_id)
@@ -54,9 +55,7 @@ def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:
             found = [row.seconds for row in ledger.probes(session_id) if row.seconds > 0]
             seconds += found
             active += ledger.active_seconds(session_id) if found else 0.0
-            decided += ledger.totals(session_id).decisions
-    pace = active / len(seconds) if seconds and active else None
-    return ProbeHistory(tuple(seconds), pace, len(seconds) / decided if decided else None)
+    return ProbeHistory(tuple(seconds), active / len(seconds) if seconds and active else None)
 
 
 def _guards(study: Study) -> str:
@@ -83,29 +82,35 @@ def _counts(study: Study) -> list[tuple[str, str]]:
             f"{probe.max_new_tokens} tokens",
         ),
         *_judge(study),
-        *_decision(study),
+        *_night(study),
     ]
 
 
-def _decision(study: Study) -> list[tuple[str, str]]:
-    """How many probes a candidate takes, and what the session takes beside them."""
-    policy, beside = study.file.policy, f"{count(len(study.file.probe.seeds), 'probe')} of the starting recipe at first"
+def _night(study: Study) -> list[tuple[str, str]]:
+    """What the probes of a night are for, in their order."""
+    policy, searched = study.file.policy, _searched(study)
+    end = "nothing"
     if policy.holdout_seeds:
-        beside += (
-            f"; at the end {2 * policy.holdout_seeds} on the holdout, and as many for each KEEP as the budget allows"
+        end = (
+            f"{2 * policy.holdout_seeds} probes on the holdout, and up to as many for each KEEP, as far as the budget "
+            "goes; nothing is kept back for them where that were more than a tenth of it"
         )
-    if policy.survey and not study.scorer.chooses:
-        beside += f"; before the first decision up to {policy.survey} for a survey"
+    confirming = f"{2 * FEWEST_PAIRS} to {2 * policy.confirming_seeds} probes, in pairs on fresh seeds"
+    what = "a stack of changes that are likely improvements" if policy.confirm == "stack" else "one change at a time"
     return [
-        (
-            "one decision",
-            f"{policy.first_seeds} to {policy.screening_seeds} probes for screening, the incumbent's are "
-            "shared by its round; where promising, up to "
-            f"{2 * policy.confirming_seeds} fresh ones for a confirmation, the incumbent's among them",
-        ),
-        ("beside those", beside),
+        ("at first", f"{count(repeats(study, study.file.budget), 'probe')} of the starting recipe"),
+        ("waves", f"{searched + EXTRA} recipes in the first ({count(searched, 'knob')} + {EXTRA}), then {policy.wave}"),
+        ("confirmation", f"{confirming}, of {what}; planned by what the readings say"),
+        ("A/A tests", f"at most {policy.disguised:.0%} of the probes"),
+        ("at the end", end),
         *_harvest(study),
     ]
+
+
+def _searched(study: Study) -> int:
+    """Knobs that the starting recipe can move."""
+    legal = study.lanes.moves(study.start)
+    return sum(knob.lane in study.lanes.shares and knob.name in legal for knob in study.lanes.knobs)
 
 
 def _harvest(study: Study) -> list[tuple[str, str]]:
@@ -114,7 +119,7 @@ def _harvest(study: Study) -> list[tuple[str, str]]:
     if not prompts:
         return []
     asked = f"2 x {count(prompts, 'harvest prompt')} x {samples} = {2 * prompts * samples} answers"
-    return [("harvest", f"{asked} after each decision that shows which recipe is better; nothing is trained for it")]
+    return [("harvest", f"{asked} for each stack that shows which recipe is better; nothing is trained for it")]
 
 
 def _judge(study: Study) -> list[tuple[str, str]]:
@@ -136,62 +141,60 @@ def _times(history: ProbeHistory) -> list[tuple[str, str]]:
     return rows
 
 
-def _detectable_effects(study: Study, workspace: Workspace) -> list[str]:
-    """Per category: prompts, the error of a whole confirmation, and the smallest effect that it shows with an even
-    chance."""
-    found = analyse_power(study, workspace)
-    roles = {study.target: "target", **{name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}}
-    width = max(len(name) for name in ("category", *found.resolutions))
-    lines = [f"What can be seen (noise {found.source}):"]
-    lines.append(f"{'category':<{width}}  prompts  standard error  half-width  smallest effect")
-    for name, resolution in found.resolutions.items():
-        figures = f"{resolution.standard_error:>14.2f}  {resolution.half_width:>10.2f}  {found.detectable(name):>15.2f}"
+def _power(study: Study, workspace: Workspace, history: ProbeHistory) -> list[str]:
+    """What a night can show, and the noise of each category that it follows from."""
+    found, policy = analyse_power(study, workspace, _probes(study, history)), study.file.policy
+    night, roles = found.night, {study.target: "target"}
+    roles |= {name: f"guard, may lose {margin:g}" for name, margin in study.guards.items()}
+    chances, *doubling = in_words(night)
+    lines = [f"What a night can show (noise {found.source}):", f"- {chances}.", *(f"- {line}." for line in doubling)]
+    lines.append(f"- An even chance have changes that together are worth {night.visible:.2f} points of {study.target}.")
+    width = max(len(name) for name in ("category", *found.pairs))
+    lines += ["", f"Noise, and half the width of an interval after {night.pairs} pairs of a confirmation:"]
+    lines.append(f"{'category':<{width}}  prompts  noise of a pair  half-width")
+    for name, pair in found.pairs.items():
+        figures = f"{pair.deviation:>15.2f}  {found.half_width(name, policy.confidence):>10.2f}"
         lines.append(f"{name:<{width}}  {found.designs[name].prompts:>7}  {figures}  {roles.get(name, '')}".rstrip())
-    lines += ["", f"To see smaller effects in {study.target}: raise {advice(study, found)}."]
     if study.scorer.chooses:
         lines.append("Decisions rest on choices: an effect is 10 x (share of answers won minus share lost).")
-    policy = study.file.policy
-    level = levels(policy.guard_error, policy.confirming_seeds, policy.first_seeds)[-1]
-    needed = {name: NormalDist().inv_cdf(1 - level) * found.resolutions[name].standard_error for name in study.guards}
-    narrow = {name: need - study.guards[name] for name, need in needed.items() if need > study.guards[name]}
+    lost = {name: found.lost(name, policy.guard_error) for name in study.guards}
+    narrow = {name: loss - study.guards[name] for name, loss in lost.items() if loss > study.guards[name]}
     if narrow:
         better = ", ".join(f"{name} {lacks:+.2f}" for name, lacks in narrow.items())
-        lines.append(
-            f"A guard with so narrow a margin holds only for a candidate measured as much better as: {better}."
-        )
+        lines += [
+            "",
+            "By the pairs of a confirmation alone, a guard with so narrow a margin holds only where it is measured as "
+            f"much better as: {better}.",
+        ]
     return lines
 
 
-def _budget(study: Study, history: ProbeHistory) -> list[tuple[str, str]]:
-    """How many decisions fit: as many as here so far, or at most as many as screening alone allows."""
+def _probes(study: Study, history: ProbeHistory) -> float | None:
+    """That the hours allow, at the pace measured here, where the budget has no number of probes."""
     budget = study.file.budget
+    if budget.probes is not None or not history.pace:
+        return None
+    limits = [] if budget.hours is None else [budget.hours * 3600 / history.pace]
+    if budget.dollars is not None and budget.dollars_per_hour:
+        limits.append(budget.dollars / budget.dollars_per_hour * 3600 / history.pace)
+    return min(limits, default=math.inf)
+
+
+def _budget(study: Study, history: ProbeHistory) -> list[tuple[str, str]]:
+    """The limits, with the probes and the time that they allow."""
+    budget, pace = study.file.budget, history.pace
     rows: list[tuple[str, str]] = []
     if budget.decisions is not None:
-        rows.append(("budget", f"{count(budget.decisions, 'decision')}{_probes(budget.decisions, history)}"))
+        rows.append(("budget", f"{count(budget.decisions, 'change')} to decide on"))
     if budget.probes is not None:
-        rows.append(("budget", f"{budget.probes} probes: {_decisions(budget.probes, study, history)}"))
+        takes = f": about {budget.probes * pace / 3600:.1f} hours at this pace" if pace else ""
+        rows.append(("budget", f"{budget.probes} probes{takes}"))
     if budget.hours is not None:
-        hours = f"{budget.hours:g} hours"
-        if history.pace:
-            hours += f": {_decisions(budget.hours * 3600 / history.pace, study, history)} at this pace"
-        rows.append(("budget", hours))
+        fits = f": about {int(budget.hours * 3600 / pace)} probes at this pace" if pace else ""
+        rows.append(("budget", f"{budget.hours:g} hours{fits}"))
     if budget.dollars is not None or budget.dollars_per_hour:
         rows.append(("dollars", _dollars(study, history)))
     return rows
-
-
-def _probes(decisions: int, history: ProbeHistory) -> str:
-    each = history.probes_per_decision
-    return "" if each is None else f": about {decisions * each:.0f} probes, as many each as here so far"
-
-
-def _decisions(probes: float, study: Study, history: ProbeHistory) -> str:
-    each = history.probes_per_decision
-    if each is not None:
-        return f"about {int(probes / each)} decisions, of {each:.1f} probes each as here so far"
-    beside = len(study.file.probe.seeds) + 2 * study.file.policy.holdout_seeds
-    most = max(0, int((probes - beside) / study.file.policy.first_seeds))
-    return f"at most {most} decisions, fewer where candidates are confirmed"
 
 
 def _dollars(study: Study, history: ProbeHistory) -> str:
@@ -200,8 +203,8 @@ def _dollars(study: Study, history: ProbeHistory) -> str:
     if not budget.dollars_per_hour:
         return f"{limit}machine time is not priced (dollars_per_hour under [budget])"
     priced = f"{limit}${budget.dollars_per_hour:g} per active hour"
-    if not history.pace or history.probes_per_decision is None:
+    if not history.pace:
         return priced
     each = history.pace / 3600 * budget.dollars_per_hour
-    cost = f"{priced} = ${each * history.probes_per_decision:.4g} per decision, the proposer's tokens not counted"
-    return cost if budget.dollars is None else f"{cost}: {_decisions(budget.dollars / each, study, history)}"
+    cost = f"{priced} = ${each:.4g} per probe, the proposer's tokens not counted"
+    return cost if budget.dollars is None else f"{cost}: about {int(budget.dollars / each)} probes"

@@ -18,6 +18,7 @@ from view.data.changes import Change, GuardChange, OwnEffect
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
 from view.data.harvest import DecisionHarvest
 from view.data.judge import Judging
+from view.data.knobs import KnobCurve, Promise
 from view.data.recipe_figures import (
     DifficultyMeans,
     KnobDifference,
@@ -25,9 +26,9 @@ from view.data.recipe_figures import (
     NoisePart,
     Outcomes,
     Profile,
-    SurveyFigures,
     noise_parts,
 )
+from view.data.waves import WaveFigures
 from view.terminal.next_commands import run_command
 
 
@@ -76,14 +77,49 @@ class DecisionFigures:
         return f"{self.knob} {shown(self.before)} -> {shown(self.after)}" in self.hypothesis
 
     @property
+    def is_ended_by_guard(self) -> bool:
+        """It was not confirmed, because a guard was expected to break."""
+        return self.stack is None and self.own is not None and self.reason.startswith("guard")
+
+    @property
     def effect(self) -> Change | None:
         """Its own effect; in an older session, that of its comparison."""
         return self.own.effect if self.own else self.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackFigures:
+    """Changes that were confirmed together. ``expected``: of them together before, with its standard deviation;
+    ``effect`` and what follows: by ``pairs`` pairs on fresh seeds, ``most_pairs`` at most; None where none was
+    compared. ``spent``: of the night's error. ``members``: empty while it is not decided on."""
+
+    number: int
+    changes: int
+    status: str | None
+    reason: str | None
+    expected: float
+    deviation: float
+    most_pairs: int
+    pairs: int
+    effect: Change | None
+    overall: Change | None
+    baseline: float | None
+    candidate: float | None
+    guards: tuple[GuardChange, ...]
+    spent: float
+    critical_candidate: int | None
+    critical_incumbent: int | None
+    members: tuple[DecisionFigures, ...]
 
     @property
     def critical(self) -> bool:
         """An answer of either side was a critical failure."""
         return bool(self.critical_candidate or self.critical_incumbent)
+
+    @property
+    def standing(self) -> tuple[DecisionFigures, ...]:
+        """The members that were kept and not retracted."""
+        return tuple(one for one in self.members if one.status == "KEEP" and one.retracted is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +147,7 @@ class Rule:
     smallest_effect: float
     night_error: float | None
     later_error: float
-    screening_pairs: int
+    member_chance: float
     confirming_pairs: int
     digest: str
 
@@ -161,8 +197,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Everything in a report. ``visible``: the minimum detectable effect; ``sources``: the variance components of the
-    starting recipe's target."""
+    """Everything in a report. ``visible``: the minimum detectable effect; ``power``: what the night could show, in
+    words; ``stacks``: without A/A tests; ``promises``: likely improvements of the incumbent that were not confirmed;
+    ``sources``: the variance components of the starting recipe's target."""
 
     session: str
     study: str
@@ -180,11 +217,15 @@ class Figures:
     differences: tuple[KnobDifference, ...]
     rule: Rule
     visible: float | None
+    power: tuple[str, ...]
+    stacks: tuple[StackFigures, ...]
+    waves: tuple[WaveFigures, ...]
+    curves: tuple[KnobCurve, ...]
+    promises: tuple[Promise, ...]
     retractions: tuple[Retracted, ...]
     calibration: Calibration
     spendings: tuple[Spending, ...]
     floor: Floor | None
-    survey: SurveyFigures | None
     harvests: tuple[DecisionHarvest, ...]
     left_out: tuple[LeftOut, ...]
     holdout: Holdout | None
@@ -249,6 +290,17 @@ class Figures:
     def kept(self) -> tuple[DecisionFigures, ...]:
         """The KEEPs that were not retracted."""
         return tuple(decision for decision in self.with_status("KEEP") if decision.retracted is None)
+
+    @property
+    def not_kept(self) -> tuple[DecisionFigures, ...]:
+        """The DISCARDs, the likeliest improvement first."""
+        found = self.with_status("DISCARD")
+        return tuple(sorted(found, key=lambda one: (-(one.own.chance if one.own else -1.0), one.turn)))
+
+    @property
+    def standing_stacks(self) -> tuple[StackFigures, ...]:
+        """Of which a member stands."""
+        return tuple(stack for stack in self.stacks if stack.standing)
 
 
 def shown(stored: object) -> str:

@@ -1,4 +1,4 @@
-"""Figures of recipes: the noise of the starting recipe, scores by difficulty, outcomes, what the survey expects."""
+"""Figures of recipes: the noise of the starting recipe, scores by difficulty, outcomes."""
 
 import math
 from collections.abc import Mapping
@@ -16,27 +16,6 @@ class Noise:
     by_seed: Mapping[str, float]
     mean: float
     deviation: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SurveyMove:
-    """A move from the starting recipe, and the effect on the target to expect of it by the survey."""
-
-    knob: str
-    before: str
-    after: str
-    expected: float
-    deviation: float
-
-
-@dataclass(frozen=True, slots=True)
-class SurveyFigures:
-    """Recipes measured before the first proposal, how many of them failed, under how many seeds; the best moves."""
-
-    recipes: int
-    failed: int
-    seeds: int
-    moves: tuple[SurveyMove, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,26 @@
 """From a session's record to its figures: each part of view/data/figures.py from where it is found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from agent.ledger.tables import BAD_ROWS
+from agent.loop.baseline import FLOOR
 from agent.loop.budget import budget_left
+from agent.policy.night_power import in_words, power_from
+from probes.result.comparison import OVERALL
 from probes.result.reading import Reading, Timing
 from view.data import checks
 from view.data.alpha_spending import spendings
+from view.data.changes import change_of, guards_of
 from view.data.decisions import decision_figures, proposer_counts, searched
-from view.data.figures import Cost, DecisionFigures, Figures, Question, Rule, shown
+from view.data.figures import Cost, DecisionFigures, Figures, Question, Rule, StackFigures, shown
 from view.data.harvest import harvest_figures
 from view.data.judge import judging_figures
+from view.data.knobs import knob_curves, promises
 from view.data.measurements import breakdown, differences, noise, noise_sources, outcomes, profiles
 from view.data.session_record import SessionRecord
-from view.data.survey import survey_figures
+from view.data.stacks import Stack, stacks
+from view.data.waves import wave_figures
 
 
 def session_figures(record: SessionRecord) -> Figures:
@@ -23,7 +29,7 @@ def session_figures(record: SessionRecord) -> Figures:
         tuple(decision_figures(record, decision) for decision in record.decisions_on_changes),
         record.session,
     )
-    floor, rule = checks.floor(record), _rule(record)
+    floor, rule, curves = checks.floor(record), _rule(record), knob_curves(record)
     return Figures(
         session=session.id,
         study=session.study,
@@ -41,11 +47,15 @@ def session_figures(record: SessionRecord) -> Figures:
         differences=differences(record),
         rule=rule,
         visible=floor.visible if floor else _detectable_in_older_session(decisions, rule),
+        power=_power(record),
+        stacks=_stacks(record, decisions),
+        waves=wave_figures(record),
+        curves=curves,
+        promises=tuple(promises(curves, rule.member_chance, _discarded(decisions))),
         retractions=checks.retractions(record),
         calibration=checks.calibration(record),
         spendings=spendings(record),
         floor=floor,
-        survey=survey_figures(record),
         harvests=harvest_figures(record),
         left_out=checks.left_out(record),
         holdout=checks.holdout(record),
@@ -75,7 +85,7 @@ def _question(record: SessionRecord) -> Question:
     file, floor = record.study.file, checks.floor(record)
     compared = next((decision.comparison for decision in record.decisions_on_changes if decision.comparison), None)
     if compared:
-        prompts = {name: difference["n"] for name, difference in compared["differences"].items()}
+        prompts = {name: difference.n for name, difference in compared.differences.items()}
     else:
         prompts = {item.category: item.prompts for item in noise(record)}
     return Question(
@@ -93,7 +103,7 @@ def _question(record: SessionRecord) -> Question:
 
 def _rule(record: SessionRecord) -> Rule:
     """Sessions without a course took each interval by itself."""
-    policy, floor = record.study.file.policy, checks.floor(record)
+    policy = record.study.file.policy
     older = bool(record.decisions_on_changes) and not any(decision.course for decision in record.decisions_on_changes)
     digest = next((str(row.policy["digest"]) for row in record.decisions if "digest" in row.policy), "")
     return Rule(
@@ -101,9 +111,51 @@ def _rule(record: SessionRecord) -> Rule:
         smallest_effect=policy.smallest_effect,
         night_error=None if older else policy.night_error,
         later_error=policy.later_error,
-        screening_pairs=policy.screening_seeds,
-        confirming_pairs=floor.pairs if floor else policy.confirming_seeds,
+        member_chance=policy.member_chance,
+        confirming_pairs=policy.confirming_seeds,
         digest=digest,
+    )
+
+
+def _power(record: SessionRecord) -> tuple[str, ...]:
+    """What the night could show, as its log has it; empty in an older session."""
+    floor = record.check(FLOOR)
+    return tuple(in_words(power_from(floor.data))) if floor and "doubling" in floor.data else ()
+
+
+def _discarded(decisions: Sequence[DecisionFigures]) -> dict[tuple[str, str], str]:
+    """Why a change was not kept, by its knob and value; the last reason counts."""
+    return {(one.knob, shown(one.after)): one.reason for one in decisions if one.status == "DISCARD"}
+
+
+def _stacks(record: SessionRecord, decisions: Sequence[DecisionFigures]) -> tuple[StackFigures, ...]:
+    """Without A/A tests, which are part of the calibration."""
+    by_id = {one.id: one for one in decisions}
+    return tuple(_stack(record, stack, by_id) for stack in stacks(record) if not stack.is_aa_test)
+
+
+def _stack(record: SessionRecord, stack: Stack, by_id: Mapping[str, DecisionFigures]) -> StackFigures:
+    decision, comparison, margins = stack.decision, stack.comparison, record.study.guards
+    differences = comparison.differences if comparison else {}
+    target = differences.get(record.study.target)
+    return StackFigures(
+        number=stack.number,
+        changes=len(stack.members),
+        status=decision.status if decision else None,
+        reason=decision.reason if decision else None,
+        expected=stack.given.expected[0],
+        deviation=stack.given.expected[1],
+        most_pairs=stack.given.pairs,
+        pairs=len(comparison.seeds) if comparison else 0,
+        effect=change_of(target),
+        overall=change_of(differences.get(OVERALL)),
+        baseline=target.baseline if target else None,
+        candidate=target.candidate if target else None,
+        guards=guards_of(differences, margins, stack.looks[-1] if stack.looks else None),
+        spent=stack.confirmed.account.error if stack.confirmed else 0.0,
+        critical_candidate=comparison.critical_candidate if comparison else None,
+        critical_incumbent=comparison.critical_baseline if comparison else None,
+        members=tuple(by_id[row.id] for row in stack.decisions),
     )
 
 

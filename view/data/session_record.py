@@ -40,6 +40,7 @@ class SessionRecord:
     ``study_aa_tests``: decisions on A/A tests, of all sessions of the study.
     """
 
+    workspace: Workspace
     session: SessionRow
     study: Study
     budget: Budget
@@ -176,6 +177,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         borrowed = _borrowed(ledger, session, incumbents | designed | moved, study.file.probe.seeds, probes)
         store = ProbeStore(workspace.runs)
         return SessionRecord(
+            workspace=workspace,
             session=session,
             study=study,
             budget=budget,

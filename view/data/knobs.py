@@ -1,0 +1,168 @@
+"""What each knob does by all readings, around the recipe that stands now; and what follows for the next session."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.ledger.store import Ledger
+from agent.loop.evidence import Evidence
+from agent.policy.confirmation import Standing
+from agent.policy.knob_model import Axis, Place
+from agent.policy.night import Known, likely_breaks
+from lanes import Knob, show
+from probes.result.comparison import quantile
+from view.data.changes import Change
+from view.data.session_record import SessionRecord
+
+FLAT = 0.05
+"""Points: a knob whose effects are expected to be smaller does nothing that a person need look at."""
+Edge = Literal["bounds", "reach"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnobPlace:
+    """A value of a knob, and what moving there is expected to do to the target, with a band at the policy's confidence.
+    ``chance``: that it is worth more than nothing. ``readings``: of recipes that had it, whatever else they moved.
+    ``breaks``: the guard that it is expected to break."""
+
+    value: str
+    effect: Change
+    chance: float
+    readings: int
+    is_start: bool
+    is_incumbent: bool
+    breaks: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnobCurve:
+    """The values of a knob within reach, in their order. ``edge``: at the end of what the best of them lies."""
+
+    knob: str
+    lane: str
+    places: tuple[KnobPlace, ...]
+    edge: Edge | None
+
+    @property
+    def best(self) -> KnobPlace:
+        """The value that is expected to be worth most; the incumbent's own where no other is."""
+        return max(self.places, key=lambda place: place.effect.delta if place.breaks is None else -math.inf)
+
+    @property
+    def is_flat(self) -> bool:
+        """No value shows an effect, and none is expected to have one that matters."""
+        return all(
+            place.effect.low <= 0 <= place.effect.high and abs(place.effect.delta) < FLAT for place in self.places
+        )
+
+    @property
+    def largest(self) -> float:
+        return max(abs(place.effect.delta) for place in self.places)
+
+    @property
+    def widest(self) -> float:
+        """The largest effect, in either direction, that a band still holds."""
+        return max(max(abs(place.effect.low), abs(place.effect.high)) for place in self.places)
+
+
+def knob_curves(record: SessionRecord) -> tuple[KnobCurve, ...]:
+    """Of every searched knob, the largest effect first; empty before a recipe that moves something was measured."""
+    with Ledger(record.workspace.ledger, read_only=True) as ledger:
+        evidence = Evidence(record.study, ledger, record.store, record.session, until=record.session.finished or "")
+        known = evidence.known(record.incumbent, Standing(record.study.file.policy.night_error, {}), 0)
+        if not known.explored:
+            return ()
+        start = evidence.places(record.start)
+        curves = [_curve(record, evidence, known, axis, start[axis.knob]) for axis in known.axes]
+    return tuple(sorted(curves, key=lambda curve: -curve.largest))
+
+
+def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis, start: Place) -> KnobCurve:
+    readings, here = Counter(one.places[axis.knob] for one in known.target), known.base[axis.knob]
+    found = []
+    for place in sorted(axis.options, key=lambda one: (isinstance(one, str), one)):
+        effect, chance, breaks = _moved(known, axis.knob, place)
+        found.append(
+            KnobPlace(
+                value=show(evidence.value(record.incumbent, axis.knob, place)),
+                effect=effect,
+                chance=chance,
+                readings=readings[place],
+                is_start=place == start,
+                is_incumbent=place == here,
+                breaks=breaks,
+            )
+        )
+    knob = record.study.lanes.knob(axis.knob)
+    return KnobCurve(knob=axis.knob, lane=knob.lane, places=tuple(found), edge=_edge(knob, found, known))
+
+
+def _moved(known: Known, knob: str, place: Place) -> tuple[Change, float, str | None]:
+    """What a move of the incumbent does, the chance that it is worth something, and the guard that it breaks."""
+    if place == known.base[knob]:
+        return Change(0.0, 0.0, 0.0), 0.0, None
+    move = known.effects.moves.index((knob, place))
+    mean, deviation = float(known.effects.likely[move]), math.sqrt(float(known.effects.spread[move]))
+    half = quantile((1 - known.policy.confidence) / 2, math.inf) * deviation
+    breaks = likely_breaks(known.single(move), known.margins)
+    return Change(mean, mean - half, mean + half), float(known.effects.chance[move]), breaks
+
+
+def _edge(knob: Knob, places: Sequence[KnobPlace], known: Known) -> Edge | None:
+    """Whether the best value of an ordered knob is the last one within reach, with some certainty."""
+    if not knob.ordered or len(places) < 2:
+        return None
+    best = max(places, key=lambda place: place.effect.delta)
+    if best not in (places[0], places[-1]):
+        return None
+    inner = [place for place in places if place is not best]
+    sure = known.policy.member_chance
+    if best.is_incumbent and max(place.chance for place in inner) > 1 - sure:
+        return None
+    if not best.is_incumbent and best.chance < sure:
+        return None
+    ends = {show(value) for value in (min(knob.values), max(knob.values))}
+    if best.value in ends:
+        return "bounds"
+    return None if best.is_incumbent else "reach"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A change of the incumbent that is likely an improvement, and was not confirmed. ``tried``: whether it was decided
+    on in this session, and why it was not kept."""
+
+    knob: str
+    before: str
+    after: str
+    effect: Change
+    chance: float
+    readings: int
+    reason: str | None
+
+
+def promises(
+    curves: Sequence[KnobCurve], member_chance: float, reasons: Mapping[tuple[str, str], str]
+) -> list[Promise]:
+    """At most one change of each knob, the largest expected effect first. ``reasons``: of the session's DISCARD rows,
+    by knob and value."""
+    found = []
+    for curve in curves:
+        here = next(place for place in curve.places if place.is_incumbent)
+        best = curve.best
+        if best.chance >= member_chance and best.effect.delta > 0:
+            reason = reasons.get((curve.knob, best.value))
+            found.append(
+                Promise(
+                    knob=curve.knob,
+                    before=here.value,
+                    after=best.value,
+                    effect=best.effect,
+                    chance=best.chance,
+                    readings=best.readings,
+                    reason=reason,
+                )
+            )
+    return sorted(found, key=lambda one: -one.effect.delta)
