@@ -81,9 +81,12 @@ class Baseline:
         floor = settle_noise_floor(readings, components, policy, before)
         left = measurements.probes_left()
         known = evidence_of(measurements).known(self.start, Standing(policy.night_error, {}), 0)
-        answers = Answers(floor.samples, answers_share(components)) if components else None
-        power = night_power(known.noise, left + len(readings), policy, answers)
-        self._record(floor.samples, floor_data(floor, components, power))
+        noise, answers = known.noise, None
+        if components is not None:
+            answers = Answers(components.samples, answers_share(components))
+            answers, noise = answers.raised(floor.samples, noise)
+        power = night_power(noise, left + len(readings), policy, answers)
+        self._record(floor.samples, floor_data(floor, components, power, answers))
         measurements.log(noise_message(components, study.target))
         measurements.log(f"FLOOR {floor.why}")
         for line in in_words(power):

@@ -19,6 +19,7 @@ from agent.policy.night import Known
 from agent.study.load import Study
 from common.errors import IllegalRecipe
 from lanes import Recipe, Value, check_recipe, inert
+from lanes.mixture import LANE as MIXTURE
 from probes.result.reading import Failure, Pair, Probe, Reading
 from probes.run.failures import CRASH, UNKNOWN, Meaning, crash_meaning
 from probes.run.store import ProbeStore
@@ -138,7 +139,12 @@ class Evidence:
         except (IllegalRecipe, KeyError):
             return None
         holds = all(space.knob(name).read(recipe) == values[name][place] for name, place in moved.items())
-        return recipe if holds and not any(inert(recipe, name) for name in moved) else None
+        if not holds or any(inert(recipe, name) for name in moved):
+            return None
+        # of a mixture, one move may undo another: a weight does nothing beside a manifest with one source
+        mixed = [name for name in moved if space.knob(name).lane == MIXTURE]
+        without = (space.knob(name).write(recipe, space.knob(name).read(incumbent)) for name in mixed)
+        return None if any(other.effect == recipe.effect for other in without) else recipe
 
     def _axes_around(self, incumbent: Recipe, base: Places) -> tuple[Axis, ...]:
         """Every knob of a lane with a share that the incumbent can move, with where the session began."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.policy.night_power import NightPower, power_data
+from agent.policy.night_power import Answers, NightPower, power_data
 from agent.policy.settings import Policy
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents
@@ -83,8 +83,10 @@ def noise_message(components: VarianceComponents | None, category: str) -> str:
     )
 
 
-def floor_data(floor: NoiseFloor, components: VarianceComponents | None, power: NightPower) -> dict[str, Any]:
+def floor_data(
+    floor: NoiseFloor, components: VarianceComponents | None, power: NightPower, answers: Answers | None
+) -> dict[str, Any]:
     """The noise floor as the ledger stores it."""
     names = ("seed", "prompt_by_seed", "answer", "judgement", "prompts", "seeds", "samples")
     noise = None if components is None else {name: getattr(components, name) for name in names}
-    return {**asdict(floor), "noise": noise, **power_data(power)}
+    return {**asdict(floor), "noise": noise, "answers": answers and asdict(answers), **power_data(power)}

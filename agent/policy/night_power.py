@@ -29,6 +29,13 @@ class Answers:
     samples: int
     share: float
 
+    def raised(self, samples: int, noise: Noise) -> tuple["Answers", Noise]:
+        """The same with another number of answers, and the noise that is left."""
+        left = 1 - self.share * (1 - self.samples / samples)
+        root = math.sqrt(left)
+        fewer = replace(noise, target=noise.target * root, guard=noise.guard * root)
+        return Answers(samples, self.share * self.samples / samples / left if left else 0.0), fewer
+
 
 @dataclass(frozen=True, slots=True)
 class Raise:
@@ -115,8 +122,7 @@ def _doubling(
         pairs = _pairs(probes, most)
 
         def of_answers(samples: int) -> bool:
-            left = math.sqrt(1 - answers.share * (1 - answers.samples / samples))
-            return enough(probes, pairs, replace(noise, target=noise.target * left, guard=noise.guard * left))
+            return enough(probes, pairs, answers.raised(samples, noise)[1])
 
         most_answers = TIMES * answers.samples
         found.append(_raised("answers per prompt", answers.samples, most_answers, of_answers, lambda _: pairs))
@@ -143,11 +149,11 @@ def in_words(found: NightPower) -> list[str]:
         return lines
     own = found.doubling
     ways = [_way(one, found.most_pairs) for one in own.raises if one.needed is not None]
-    vain = [f"{one.what} up to {one.most}" for one in own.raises if one.needed is None]
-    wanted = f"{_percent(own.wanted)} for {own.worth:g} points (now {_percent(own.chance)})"
-    lines.append(f"{wanted} takes {', or '.join(ways)}" if ways else f"{wanted}: nothing reaches that alone")
+    vain = [f"{one.most} {one.what}" for one in own.raises if one.needed is None]
+    wanted = f"a chance of {_percent(own.wanted)} for {own.worth:g} points (now {_percent(own.chance)})"
+    lines.append(f"{wanted} takes {', or '.join(ways)}" if ways else f"{wanted} takes more than one of these can give")
     if vain:
-        lines[-1] += f"; not enough: {', '.join(vain)}"
+        lines[-1] += f"; not enough would be {' or '.join(vain)}"
     return lines
 
 

@@ -1,26 +1,26 @@
 """Power analysis: what a night of this study can show, before anything is trained.
 
-The noise comes from earlier confirmations of this workspace, else from assumptions. An answer's score is taken as
-recipe + run + category by run + prompt + answer + judgement; a run is a recipe trained with one seed. The answers of
-both sides of a pair have a part in common (the prompt, the random numbers), which cancels. What follows from the noise
-is computed as at the start of a session (agent/policy/night_power.py).
+The noise comes from earlier readings of this workspace, as the next session will read them, else from assumptions. An
+answer's score is then taken as recipe + run + category by run + prompt + answer + judgement; a run is a recipe trained
+with one seed. The answers of both sides of a pair have a part in common (the prompt, the random numbers), which
+cancels. It leaves out that a change helps some prompts and harms others, so the real noise is larger.
 
-It leaves out that a change helps some prompts and harms others, so the real noise is larger.
+What follows from the noise is computed as at the start of a session (agent/policy/night_power.py).
 """
 
-import json
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
+from agent.loop.baseline import FLOOR
 from agent.loop.budget import kept_back
+from agent.loop.evidence import Evidence
 from agent.policy.alpha_spending import levels
-from agent.policy.confirmation import FIRST_LOOK
+from agent.policy.confirmation import FIRST_LOOK, Standing
 from agent.policy.night import GUARD_FREEDOM, TARGET_FREEDOM
 from agent.policy.night_plan import Noise as ReadingNoise
 from agent.policy.night_power import Answers, NightPower, in_words, night_power
@@ -29,7 +29,6 @@ from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
-from probes.result.variance_pooling import Spread, pooled
 from probes.run.store import ProbeStore
 
 
@@ -60,11 +59,10 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class PairNoise:
-    """The standard deviation of a pair's difference, and the ``share`` of its variance that comes from the answers;
-    None where that is not known."""
+    """The standard deviation of a pair's difference, and the ``share`` of its variance that comes from the answers."""
 
     deviation: float
-    share: float | None
+    share: float
 
     @property
     def reading(self) -> float:
@@ -88,68 +86,70 @@ def pair_noise(design: Design, noise: Noise) -> PairNoise:
 
 
 ASSUMED = Noise()
-FEWEST_FREEDOM = 6  # of earlier confirmations together, before they replace the assumption
+FEWEST_READINGS = 12  # of an earlier session, before they replace the assumption
 ASSUMED_JUDGEMENT = 0.5  # points between two judgements of one answer, until an examination has measured it
 
 
 @dataclass(frozen=True, slots=True)
 class PowerAnalysis:
-    """``designs``, ``pairs``: the design and the noise of a pair, by category, overall last. ``night``: what a night
-    can show in the target. ``measured``: the number of confirmations that the noise comes from; 0 if it is assumed."""
+    """``designs``: by category, overall last. ``pairs``: standard deviations of a pair's difference, of these; if they
+    are measured, of the target and the guards. ``assumed``: where nothing was measured. ``night``: what a night can
+    show in the target. ``measured``: the number of readings that the noise comes from; 0 if it is assumed."""
 
     designs: dict[str, Design]
-    pairs: dict[str, PairNoise]
-    noise: Noise
+    pairs: dict[str, float]
+    assumed: Noise
     night: NightPower
     measured: int
 
     def half_width(self, category: str, confidence: float) -> float:
         """Half the width of an interval after all pairs of a confirmation."""
-        return NormalDist().inv_cdf((1 + confidence) / 2) * self.pairs[category].deviation / math.sqrt(self.night.pairs)
+        return NormalDist().inv_cdf((1 + confidence) / 2) * self.pairs[category] / math.sqrt(self.night.pairs)
 
     def lost(self, guard: str, error: float) -> float:
         """By how much a guard's lower bound is below its change, after all pairs of a confirmation."""
         level = levels(error, self.night.pairs, FIRST_LOOK)[-1]
-        return -NormalDist().inv_cdf(level) * self.pairs[guard].deviation / math.sqrt(self.night.pairs)
+        return -NormalDist().inv_cdf(level) * self.pairs[guard] / math.sqrt(self.night.pairs)
 
     @property
     def source(self) -> str:
         """Where the noise comes from, in words."""
         if self.measured:
-            return f"measured: pooled over {self.measured} confirmation{'s' * (self.measured > 1)} under this probe key"
+            return f"measured: {self.measured} readings under this probe key"
         assumed = (
-            f"assumed: runs {self.noise.run:g}, category by run {self.noise.category_by_run:g}, answers "
-            f"{self.noise.answer:g}, correlation of the sides {self.noise.correlation:g}"
+            f"assumed: runs {self.assumed.run:g}, category by run {self.assumed.category_by_run:g}, answers "
+            f"{self.assumed.answer:g}, correlation of the sides {self.assumed.correlation:g}"
         )
-        return f"{assumed}, judgements {self.noise.judgement:.2g}" if self.noise.judgement else assumed
+        return f"{assumed}, judgements {self.assumed.judgement:.2g}" if self.assumed.judgement else assumed
 
 
 def analyse_power(study: Study, workspace: Workspace, probes: float | None = None) -> PowerAnalysis:
     """What a night of this study can show. ``probes``: that it has, if another limit than [budget] probes tells."""
     designs, policy = _designs(study), study.file.policy
-    noise = replace(ASSUMED, judgement=ASSUMED_JUDGEMENT) if study.scorer.judge else ASSUMED
-    count, spreads = _spreads(study, workspace, designs)
-    pairs = {name: pair_noise(design, noise) for name, design in designs.items()}
-    if all(sum(spread.freedom for spread in own) >= FEWEST_FREEDOM for own in spreads.values()):
-        pairs = {name: PairNoise(math.sqrt(pooled(own).variance), None) for name, own in spreads.items()}
-    else:
-        count = 0
-    target = pairs[study.target]
+    total = _probes(study) if probes is None else probes
+    assumed = replace(ASSUMED, judgement=ASSUMED_JUDGEMENT) if study.scorer.judge else ASSUMED
+    if (found := _measured(study, workspace)) is not None:
+        night = night_power(found.noise, total, policy, found.answers)
+        pairs = {
+            name: math.sqrt(2 * _variance(found.noise, name == study.target)) for name in (study.target, *study.guards)
+        }
+        return PowerAnalysis(designs, pairs, assumed, night, found.readings)
+    noises = {name: pair_noise(design, assumed) for name, design in designs.items()}
+    target = noises[study.target]
     reading = ReadingNoise(target.reading, target.reading, TARGET_FREEDOM, GUARD_FREEDOM)
-    answers = None if target.share is None else Answers(designs[study.target].samples, target.share)
-    night = night_power(reading, _probes(study) if probes is None else probes, policy, answers)
-    return PowerAnalysis(designs, pairs, noise, night, count)
+    night = night_power(reading, total, policy, Answers(designs[study.target].samples, target.share))
+    return PowerAnalysis(designs, {name: noise.deviation for name, noise in noises.items()}, assumed, night, 0)
 
 
 def require_power(study: Study, workspace: Workspace) -> None:
     """BadInput if ``must_see`` under [policy] is below the smallest detectable effect of the target."""
     must_see, analysis = study.file.policy.must_see, analyse_power(study, workspace)
     if must_see < analysis.night.visible:
-        ways = "; ".join(in_words(analysis.night))
+        ways = "".join(f" ({line})" for line in in_words(analysis.night)[1:])
         raise BadInput(
             f"{study.path}: [policy] must_see={must_see:g} is below {analysis.night.visible:.2f}, the improvement of "
-            f"{study.target!r} that has an even chance of a KEEP ({analysis.source}); raise must_see, the prompts of "
-            f"the category or what the last part names: {ways}"
+            f"{study.target!r} that has an even chance of a KEEP ({analysis.source}); raise must_see, or ask more "
+            f"prompts of the category{ways}"
         )
 
 
@@ -174,29 +174,38 @@ def _designs(study: Study) -> dict[str, Design]:
     return {**designs, OVERALL: replace(one_prompt, prompts=len(prompts), categories=len(counts))}
 
 
-def _spreads(
-    study: Study, workspace: Workspace, categories: Collection[str]
-) -> tuple[int, dict[str, Sequence[Spread]]]:
-    """The number of confirmations under this question and under the probe key that the files give now; and by category
-    the variance between seeds of those that changed anything."""
-    spreads = {name: list[Spread]() for name in categories}
-    seen = set[str]()
+def _variance(noise: ReadingNoise, is_target: bool) -> float:
+    """Of a reading of the target, or of a guard: the target's, and the guard's deviation from it."""
+    return noise.target**2 + (0.0 if is_target else noise.guard**2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """``noise``: of ``readings``, by the model that a session has of them; ``answers``: their part of it; None where
+    repeats of the start do not tell."""
+
+    noise: ReadingNoise
+    answers: Answers | None
+    readings: int
+
+
+def _measured(study: Study, workspace: Workspace) -> _Measured | None:
+    """By the readings under this question and under the probe key that the files give now; None with too few."""
     if not holds_sessions(workspace.ledger):
-        return 0, dict(spreads)
+        return None
     with Ledger(workspace.ledger, read_only=True) as ledger:
         sessions = [session for name in ledger.sessions() if (session := ledger.session(name))]
-        same = [session for session in sessions if session.question == study.question]
-        if not same or not _key_unchanged(study, ledger, same[-1], ProbeStore(workspace.runs)):
-            return 0, dict(spreads)
-        for comparison in ledger.comparisons(study.question, same[-1].key):
-            if (own := json.dumps(comparison, sort_keys=True)) in seen:
-                continue  # that of another member of the same stack
-            seen.add(own)
-            for name in categories:
-                variance = comparison["differences"][name].get("variance", 0.0)
-                if variance > 0:
-                    spreads[name].append(Spread(variance, len(comparison["seeds"]) - 1))
-    return len(seen), dict(spreads)
+        last = next((session for session in reversed(sessions) if session.question == study.question), None)
+        store = ProbeStore(workspace.runs)
+        if last is None or not _key_unchanged(study, ledger, last, store):
+            return None
+        standing = Standing(study.file.policy.night_error, {})
+        known = Evidence(study, ledger, store, last).known(ledger.recipe(last.start), standing, 0)
+        if len(known.target) < FEWEST_READINGS:
+            return None
+        floor = next(iter(ledger.checks(last.id, FLOOR)), None)
+        answers = floor.data.get("answers") if floor else None
+        return _Measured(known.noise, Answers(**answers) if answers else None, len(known.target))
 
 
 def _key_unchanged(study: Study, ledger: Ledger, session: SessionRow, store: ProbeStore) -> bool:

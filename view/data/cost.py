@@ -152,8 +152,8 @@ def _power(study: Study, workspace: Workspace, history: ProbeHistory) -> list[st
     width = max(len(name) for name in ("category", *found.pairs))
     lines += ["", f"Noise, and half the width of an interval after {night.pairs} pairs of a confirmation:"]
     lines.append(f"{'category':<{width}}  prompts  noise of a pair  half-width")
-    for name, pair in found.pairs.items():
-        figures = f"{pair.deviation:>15.2f}  {found.half_width(name, policy.confidence):>10.2f}"
+    for name, deviation in found.pairs.items():
+        figures = f"{deviation:>15.2f}  {found.half_width(name, policy.confidence):>10.2f}"
         lines.append(f"{name:<{width}}  {found.designs[name].prompts:>7}  {figures}  {roles.get(name, '')}".rstrip())
     if study.scorer.chooses:
         lines.append("Decisions rest on choices: an effect is 10 x (share of answers won minus share lost).")

@@ -16,6 +16,8 @@ from probes.result.comparison import quantile
 from view.data.changes import Change
 from view.data.session_record import SessionRecord
 
+SURE = 0.9
+"""Chance that the best value of a knob is better than those before it, from which on its place at an end is told."""
 FLAT = 0.05
 """Points: a knob whose effects are expected to be smaller does nothing that a person need look at."""
 Edge = Literal["bounds", "reach"]
@@ -96,7 +98,7 @@ def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis, 
             )
         )
     knob = record.study.lanes.knob(axis.knob)
-    return KnobCurve(knob=axis.knob, lane=knob.lane, places=tuple(found), edge=_edge(knob, found, known))
+    return KnobCurve(knob=axis.knob, lane=knob.lane, places=tuple(found), edge=_edge(knob, found))
 
 
 def _moved(known: Known, knob: str, place: Place) -> tuple[Change, float, str | None]:
@@ -110,7 +112,7 @@ def _moved(known: Known, knob: str, place: Place) -> tuple[Change, float, str | 
     return Change(mean, mean - half, mean + half), float(known.effects.chance[move]), breaks
 
 
-def _edge(knob: Knob, places: Sequence[KnobPlace], known: Known) -> Edge | None:
+def _edge(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:
     """Whether the best value of an ordered knob is the last one within reach, with some certainty."""
     if not knob.ordered or len(places) < 2:
         return None
@@ -118,10 +120,9 @@ def _edge(knob: Knob, places: Sequence[KnobPlace], known: Known) -> Edge | None:
     if best not in (places[0], places[-1]):
         return None
     inner = [place for place in places if place is not best]
-    sure = known.policy.member_chance
-    if best.is_incumbent and max(place.chance for place in inner) > 1 - sure:
+    if best.is_incumbent and max(place.chance for place in inner) > 1 - SURE:
         return None
-    if not best.is_incumbent and best.chance < sure:
+    if not best.is_incumbent and best.chance < SURE:
         return None
     ends = {show(value) for value in (min(knob.values), max(knob.values))}
     if best.value in ends:

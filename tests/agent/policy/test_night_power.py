@@ -76,7 +76,8 @@ def test_answers_are_no_way_where_their_part_is_unknown_or_too_small() -> None:
     [_, answers] = doubling(night_power(noise(0.5), 48, POLICY, Answers(4, 0.01))).raises
     assert (answers.needed, answers.most) == (None, 40)
     assert (
-        "not enough: answers per prompt up to 40" in in_words(night_power(noise(0.5), 48, POLICY, Answers(4, 0.01)))[1]
+        "not enough would be 40 answers per prompt"
+        in in_words(night_power(noise(0.5), 48, POLICY, Answers(4, 0.01)))[1]
     )
 
 

@@ -52,7 +52,6 @@ def test_more_of_anything_never_raises_the_noise(prompts: int, samples: int) -> 
 def test_many_prompts_do_not_make_up_for_the_noise_between_runs() -> None:
     few, many = (pair_noise(Design(prompts, 4), NOISE) for prompts in (24, 100_000))
     assert many.deviation == pytest.approx((2 * (NOISE.run**2 + NOISE.category_by_run**2)) ** 0.5, rel=1e-3)
-    assert few.share is not None
     assert many.share == pytest.approx(0, abs=1e-3)
     assert few.deviation**2 * (1 - few.share) == pytest.approx(many.deviation**2, rel=1e-3), "the answers' part"
     assert few.reading == pytest.approx(few.deviation / 2**0.5)
