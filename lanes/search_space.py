@@ -1,7 +1,7 @@
 """The search space of a study: its lanes with their shares, and every legal move from a recipe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -19,12 +19,12 @@ KNOB_NAMES = {lane.LANE: lane.KNOB_NAMES for lane in LANES}
 
 
 class LaneSettings(BaseModel):
-    """``[lanes.NAME]``: its share of the proposals, and the knobs that are searched (by default, the lane's list)."""
+    """``[lanes.NAME]``: its share, and the knobs that are searched (by default, the lane's list)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     share: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """The lane's share of the proposals, relative to the other lanes."""
+    """The lane's share of a language model's turns, relative to the other lanes; 0 leaves the lane out."""
     knobs: dict[str, KnobSettings] = Field(default_factory=dict)
     """The knobs that are searched, each true or a table of bounds; if none is named, all of the lane."""
 
@@ -52,11 +52,6 @@ class SearchSpace:
             if knob.name == name:
                 return knob
         raise IllegalRecipe(f"{name!r} is not a knob of this study{nearest(name, (k.name for k in self.knobs))}")
-
-    def widened(self, factor: int) -> "SearchSpace":
-        """The same search space, in which a mutation may move ``factor`` times as far."""
-        knobs = (replace(knob, reach=knob.reach * factor) if knob.reach else knob for knob in self.knobs)
-        return replace(self, knobs=tuple(knobs))
 
     def moves(self, recipe: Recipe, lane: str | None = None) -> dict[str, tuple[Value, ...]]:
         """Knob -> the values that one mutation of ``recipe`` may set: within reach, legal, and not without effect."""

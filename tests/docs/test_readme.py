@@ -101,8 +101,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 @pytest.mark.make_run
 def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) -> None:
-    """With one decision, which this seed lets end in screening, in the environment that runs the tests, in a workspace
-    of its own."""
+    """With one change, in the environment that runs the tests, in a workspace of its own."""
     prefix = sys.prefix
     command = [
         "make",
@@ -171,7 +170,8 @@ def test_the_rooms_are_the_folders() -> None:
 
 def test_the_policy_names_of_the_method_are_keys() -> None:
     text = page("docs/decisions.md")
-    for name in ("night_error", "later_error", "spend", "hopeless", "promising", "disguised", "survey"):
+    told = ("smallest_effect", "night_error", "later_error", "spend", "guard_error", "wave", "member_chance")
+    for name in (*told, "confirming_seeds", "disguised", "holdout_seeds"):
         assert f"`{name}`" in text
         assert name in Policy.model_fields
 
