@@ -224,7 +224,7 @@ class Evidence:
             choices = Choices(self.store.runs / f"session-{session}", self.store, self.study)
             lead = choices.lead(Pair(probe, replace(probe, recipe=self.ledger.recipe(incumbent))))
             if lead is not None:
-                return {name: levels[incumbent][name] + value for name, value in lead.items()}
+                return {name: level + lead[name] for name, level in levels[incumbent].items()}
         return levels.get(reading.recipe)
 
     def _levels(self) -> dict[str, Figures]:
