@@ -26,6 +26,9 @@ from probes.run.store import ProbeStore
 
 RECENT = 256
 """Readings that count, the last ones: the work of the model grows with their third power."""
+CHOICES = 5.0
+"""Points of the lead in choices that are worth a point of a score: 60 of 100 choices won are a lead of 2 points, and a
+change that is seen so often is worth about 0.4 points."""
 EVEN = 5.0
 """The score of a recipe that wins as many choices as it loses."""
 Figures = Mapping[str, float]
@@ -61,9 +64,9 @@ class Evidence:
         incumbent: Recipe,
         standing: Standing,
         left: int,
-        allowed: Callable[[str, Place], bool] = lambda knob, place: True,
+        affordable: Callable[[Places], bool] = lambda places: True,
     ) -> Known:
-        """What the policy knows now. ``left``: probes; ``allowed``: whether a knob may be moved to a place."""
+        """What the policy knows now. ``left``: probes; ``affordable``: whether a stack may have this recipe."""
         self._catch_up()
         study = self.study
         base = self.places(incumbent)
@@ -82,8 +85,6 @@ class Evidence:
                 deviations.append(Observed(places, row.seed, tuple(figures[name] - score for name in margins)))
 
         def legal(places: Places) -> bool:
-            if not all(allowed(knob, place) for knob, place in self.moves(base, places).items()):
-                return False
             recipe = self.recipe(incumbent, base, places)
             return recipe is not None and recipe.digest not in self._out_of_memory
 
@@ -100,6 +101,9 @@ class Evidence:
             left=left,
             width=self.width,
             legal=legal,
+            affordable=affordable,
+            scale=CHOICES if study.scorer.chooses else 1.0,
+            beside=int(study.scorer.chooses),
         )
 
     def failures(self) -> dict[str, Failure]:

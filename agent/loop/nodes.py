@@ -25,6 +25,7 @@ from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
 from agent.loop.waves import Waves
+from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, last_step
 from agent.policy.night_parts import NightParts
 from agent.policy.night_power import MOST_PROBES
@@ -190,15 +191,15 @@ class Session:
 
     def _known(self, incumbent: Recipe) -> Known:
         room, open_ones = self._proposals.room, set(self._proposals.open(incumbent))
-        space = self.study.lanes
+        base = self._evidence.places(incumbent)
 
-        def allowed(knob: str, place: float | str) -> bool:
-            """Whether a stack may have this change: it has a proposal, or there is room for one."""
-            if room is None or room >= len(space.knobs):
-                return True
-            return (knob, self._evidence.value(incumbent, knob, place)) in open_ones
+        def affordable(places: Places) -> bool:
+            """Whether there is room for the proposals that a stack lacks."""
+            moves = self._evidence.moves(base, places).items()
+            lacking = [move for move in moves if (move[0], self._evidence.value(incumbent, *move)) not in open_ones]
+            return room is None or len(lacking) <= room
 
-        known = self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), allowed)
+        known = self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), affordable)
         return self.parts.view(known)
 
     def _probes_left(self) -> int:

@@ -15,7 +15,7 @@ Everything is a function of its arguments.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy
@@ -29,8 +29,6 @@ Place = float | str
 Places = Mapping[str, Place]
 """A recipe: the place of each knob that is searched."""
 
-COLLAPSED = 3.0
-"""Points below the start from which on a reading says only that the recipe is bad."""
 SLACK = 0.5
 """Standard deviation of what a collapsed reading says, per point that it lies further down."""
 MOST_SLACK = 2.0
@@ -81,7 +79,8 @@ class Priors:
     distance an ordered knob's effects change, in units of its reach; ``fall``, ``names_fall``: mean and standard
     deviation of what an ordered knob loses at its reach, and of what any other name loses; ``noise``, ``seed``:
     standard deviations of a reading and of a seed's level, which count for ``worth`` readings; ``noisier``: how many
-    times noisier a side may be, as a variance, and ``noisier_chances`` how likely each is.
+    times noisier a side may be, as a variance, and ``noisier_chances`` how likely each is; ``collapsed``: below the
+    start, from which on a reading says only that the recipe is bad.
     """
 
     effects: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
@@ -94,6 +93,19 @@ class Priors:
     worth: float = 4.0
     noisier: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0, 256.0)
     noisier_chances: tuple[float, ...] = (0.85, 0.06, 0.04, 0.03, 0.02)
+    collapsed: float = 3.0
+
+    def times(self, factor: float) -> "Priors":
+        """The same, in points of which so many are worth one of these."""
+        return replace(
+            self,
+            effects=tuple(factor * effect for effect in self.effects),
+            fall=(factor * self.fall[0], factor * self.fall[1]),
+            names_fall=(factor * self.names_fall[0], factor * self.names_fall[1]),
+            noise=factor * self.noise,
+            seed=factor * self.seed,
+            collapsed=factor * self.collapsed,
+        )
 
 
 @dataclass(frozen=True)
@@ -163,9 +175,9 @@ class KnobModel:
         priors, number = self.priors, len(self.observed)
         values = numpy.array([one.values for one in self.observed])
         level = numpy.median(values, axis=0)
-        short = numpy.maximum(0.0, level - COLLAPSED - values)
+        short = numpy.maximum(0.0, level - priors.collapsed - values)
         # a collapsed reading counts as bad, not as exactly how bad
-        values = numpy.where(short > 0, level - COLLAPSED - 0.5 * numpy.log1p(short), values)
+        values = numpy.where(short > 0, level - priors.collapsed - 0.5 * numpy.log1p(short), values)
         slack = numpy.where(short > 0, numpy.minimum(SLACK * (0.5 + short), MOST_SLACK), 0.0).max(axis=1) ** 2
         self._kernels = [self._kernel(axis, self._columns[axis.knob]) for axis in self.axes]
         self._falls = sum((self._fall(axis, self._columns[axis.knob]) for axis in self.axes), numpy.zeros((number, 2)))

@@ -53,7 +53,9 @@ class Known:
 
     ``base``: the incumbent. ``target``: readings of the target; ``deviations``: of each guard, less the target, in the
     order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good. ``left``:
-    probes. ``width``: of them that run side by side. ``legal``: whether a probe may run a recipe.
+    probes. ``width``: of them that run side by side. ``legal``: whether a probe may run a recipe; ``affordable``:
+    whether the session has room for the proposals that a stack with this recipe lacks. ``scale``: points of these
+    readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
     """
 
     policy: Policy
@@ -68,16 +70,19 @@ class Known:
     left: int
     width: int
     legal: Usable
+    affordable: Usable = lambda places: True
+    scale: float = 1.0
+    beside: int = 0
 
     # models
 
     @cached_property
     def model(self) -> KnobModel:
-        return KnobModel(self.axes, self.target)
+        return KnobModel(self.axes, self.target, Priors().times(self.scale))
 
     @cached_property
     def guards(self) -> KnobModel | None:
-        return KnobModel(self.axes, self.deviations, DEVIATIONS) if self.margins else None
+        return KnobModel(self.axes, self.deviations, DEVIATIONS.times(self.scale)) if self.margins else None
 
     @cached_property
     def effects(self) -> Effects:
@@ -104,9 +109,9 @@ class Known:
         """Recipes of a wave."""
         return self.filling(self.policy.wave)
 
-    def filling(self, probes: int) -> int:
-        """So many probes, rounded up to keep every worker busy."""
-        return math.ceil(probes / self.width) * self.width
+    def filling(self, recipes: int) -> int:
+        """So many recipes of a wave, or as many more as keep every worker busy."""
+        return math.ceil((recipes + self.beside) / self.width) * self.width - self.beside
 
     def usable(self, places: Places) -> bool:
         return self.legal(places) and not Crashes(self.axes, self.ran, self.crashed).suspected(places)
@@ -160,7 +165,7 @@ class Known:
             self.base,
             self.margins,
             cumulative,
-            self.usable,
+            lambda places: self.affordable(places) and self.usable(places),
             chance,
             self._worth,
             most,
@@ -230,7 +235,7 @@ def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | 
         return Look(size, True, Plan(size, 0, 0.0, 0.0))
     if known.standing.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
-    if left - known.wave < 2 * FEWEST_PAIRS:
+    if left - known.wave - known.beside < 2 * FEWEST_PAIRS:
         return last_step(known, random)
     stack = known.stack(policy.member_chance)
     planned = known.plan(stack, random)

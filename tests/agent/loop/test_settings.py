@@ -72,6 +72,7 @@ CASES = {
             "scorer": {"kind": '"judge"', "pairwise": "true", "calibration": '"calibration.jsonl"'},
             "runner": {"kind": '"resident"'},
             "probe": {"samples": "1"},
+            "budget": {"probes": "56"},
         }
     ),
     "no holdout prompts": Case({}, prompts=lambda row: row["split"] != "holdout"),
@@ -80,7 +81,7 @@ CASES = {
     "no checks at the end": Case(policy(holdout_seeds="0"), frozenset({"RETRACT"})),
     "answers chosen by the session": Case(policy(most_samples="8")),
     "A/A tests": Case({**policy(disguised="0.3"), "budget": {"probes": "60"}}),
-    "one change at a time": Case({**policy(confirm='"single"'), "budget": {"probes": "60"}}),
+    "one change at a time": Case({**policy(confirm='"single"'), "budget": {"probes": "72"}}),
     "fewest pairs": Case(policy(confirming_seeds="4")),
     "two recipes in a wave": Case(policy(wave="2")),
     "anything that may help": Case(policy(member_chance="0.51")),
@@ -90,7 +91,7 @@ CASES = {
     "a budget of decisions": Case({**ONE_LANE, "budget": {"decisions": "4"}}),
     "hours alone": Case({"budget": {"probes": None, "hours": "0.1"}}),
     "dollars": Case({**ONE_LANE, "budget": {"dollars": "0.1", "dollars_per_hour": "1.0"}}),
-    "one decision": Case({"budget": {"decisions": "1"}}, frozenset({"CRASH", "RETRACT"}), stop=2),
+    "one decision": Case({"budget": {"decisions": "1"}}, EVERYTHING, stop=2),
 }
 
 
@@ -137,7 +138,7 @@ def what_happened(workspace: Workspace) -> set[str]:
         assert row is not None
         assert row.finished
         proposals = {proposal.id for proposal in ledger.proposals()}
-        assert {decision.id for decision in ledger.decisions("WHERE turn > 0")} == proposals
+        assert {decision.id for decision in ledger.decisions("WHERE turn > 0")} == proposals, "nothing is left open"
         gathered = [check.data for check in ledger.checks(session, "harvest")]
         assert all("failure" not in data for data in gathered)
         harvest = {"harvest"} if any(data.get("dpo") for data in gathered) else set[str]()
