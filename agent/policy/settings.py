@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from probes.inputs.settings import Section
 
+RETIRED = ("survey", "first_seeds", "screening_seeds", "hopeless", "promising", "plateau", "round")
+"""Keys of older versions."""
+
 
 class Policy(Section):
     """The thresholds of a decision. Those in points are on the scale from 0 to 10."""

@@ -21,7 +21,7 @@ from agent.proposers import Situation
 from agent.proposers.context import Search
 from agent.proposers.prompt import conversation
 from agent.proposers.reply import reply_text
-from agent.study.load import Study, parse_study
+from agent.study.load import Study, recorded_study
 from common.errors import BadInput
 from common.files import whole_folder, write_durably
 from preferences.export.dataset import Format, write_rows
@@ -129,7 +129,7 @@ def _is_legal(context: Situation, proposal: ProposalRow) -> bool:
 
 def _context(ledger: Ledger, session: SessionRow, first: ProposalRow, lane: str) -> Situation | None:
     """What a proposer in this lane would have been shown in place of the ``first`` proposal against an incumbent."""
-    study = parse_study(Path(session.study_path), session.study_text)
+    study = recorded_study(Path(session.study_path), session.study_text)
     search = Search(session, _without_instructions(study), PastLedger(ledger, session.id, first.turn))
     found = search.in_lane(
         lane, first.turn, ledger.recipe(first.parent), _budget_left(ledger, session, study, first), {}

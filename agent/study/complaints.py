@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ValidationError
 
+from agent.policy.settings import RETIRED
 from agent.study.schema import StudyFile
 from common.wording import lower_first, nearest
 from lanes import Recipe
@@ -19,6 +20,8 @@ def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> 
     name, kind = where[-1] if where else "", problem["type"]
     if kind == "extra_forbidden" and not section:
         return f"{name!r} is no key or table of a study{nearest(name, list(StudyFile.model_fields))}"
+    if kind == "extra_forbidden" and where[0] == "policy" and name in RETIRED:
+        return f"{section}{name} is a key of an older version and decides nothing any more; take it out"
     if kind == "extra_forbidden":
         return f"{section}has no key {name!r}{nearest(name, _known_keys(error.title, where[:-1], scorer))}"
     if kind == "missing":

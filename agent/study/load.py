@@ -1,7 +1,7 @@
 """Reads a study file and validates it as a whole, before anything runs."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agent.policy.settings import RETIRED
 from agent.study.complaints import complaint
 from agent.study.schema import StudyFile
 from common.digests import digest_of
@@ -130,10 +131,20 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def parse_study(path: Path, text: str) -> Study:
-    """A study from its text. Relative paths start in the folder of ``path``, which messages name."""
+def recorded_study(path: Path, text: str) -> Study:
+    """The study that a session began with, which may have been one of an older version: keys of [policy] that are gone
+    are passed over."""
+    return parse_study(path, text, passed_over=RETIRED)
+
+
+def parse_study(path: Path, text: str, passed_over: Collection[str] = ()) -> Study:
+    """A study from its text. Relative paths start in the folder of ``path``, which messages name. ``passed_over``: keys
+    of [policy]."""
     try:
-        file = parse_strict(StudyFile, tomllib.loads(text))
+        table = tomllib.loads(text)
+        if passed_over and isinstance(policy := table.get("policy"), dict):
+            table["policy"] = {name: value for name, value in policy.items() if name not in passed_over}
+        file = parse_strict(StudyFile, table)
         mixture = file.recipe.get("mixture", "")
         if mixture == "":
             raise BadInput(f"{path}: [recipe] mixture is missing; name a manifest of [data.manifests]")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from agent.study.load import parse_study
+from agent.study.load import recorded_study
 from agent.workspace.check_ledger import LedgerContent
 from agent.workspace.file_status import FileStatus, database_problem, setting_aside, setting_database_aside
 from agent.workspace.folder import Workspace
@@ -112,7 +112,7 @@ def _judges(workspace: Workspace, content: LedgerContent) -> list[tuple[JudgeSet
     for path, text in content.studies.values():
         study = Path(os.path.normpath(workspace.root.absolute() / path))
         with contextlib.suppress(BadInput):
-            settings = parse_study(study, text).scorer
+            settings = recorded_study(study, text).scorer
             if isinstance(settings, JudgeSettings):
                 judges[cache_folder(settings, study.parent)] = (settings, study.parent)
     return list(judges.values())

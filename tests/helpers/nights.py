@@ -8,8 +8,13 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from numpy.random import Generator
+
 from agent.ledger.tables import DecisionRow
 from agent.loop.begin_or_resume import Overrides, begin
+from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop
+from agent.policy.night_parts import NightParts
+from agent.policy.night_plan import Plan
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -127,6 +132,63 @@ TRAP = MeanWorld(_trap)  # each costs the guard more than its margin
 FLAT = MeanWorld(_flat, seed_noise=0.6)  # nothing has an effect
 
 
+def _overlapping(recipe: Recipe, category: str, split: str) -> float:
+    return {(False, False): 4.0, (True, False): 5.4, (False, True): 6.5, (True, True): 5.9}[moved(recipe)]
+
+
+def _helping(recipe: Recipe, category: str, split: str) -> float:
+    return 5.0 + sum(moved(recipe)) * (1.0 if category == "lists" else -0.3)
+
+
+@dataclass(frozen=True)
+class Diverging:
+    """A world in which some probes diverge."""
+
+    world: World
+    diverges: Callable[[Probe], bool]
+
+    @property
+    def identity(self) -> str:
+        return self.world.identity
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]] | None:
+        return None if self.diverges(probe) else self.world.scores(probe, prompts)
+
+
+OVERLAPPING = MeanWorld(_overlapping)  # both together help, and one of them more
+ADDING = MeanWorld(_helping)  # either knob helps, and both together as much as one and the other
+HELPING = Diverging(ADDING, lambda probe: probe.recipe.learning_rate > 0.5)
+FRAGILE = Diverging(ADDING, lambda probe: all(moved(probe.recipe)) and probe.seed not in (42, 123, 7))
+MANY_KNOBS = """learning_rate = { choices = [1e-4, 4e-4, 6e-1] }
+beta = { choices = [0.1, 0.2] }
+warmup = { choices = [0.1, 0.2] }
+[lanes.curriculum]
+"""
+
+
+Step = Callable[[Known, Generator], Look | Confirm | Stop]
+
+
+def hasty(waves: int = 1, pairs: int = 6) -> Step:
+    """A plan of a night in the place of the product's: the best stack is confirmed after so many waves, and not when
+    that pays most."""
+    looked = 0
+
+    def step(known: Known, random: Generator) -> Look | Confirm | Stop:
+        nonlocal looked
+        if known.left < 2 * FEWEST_PAIRS or looked > waves + 3:
+            return Stop("too few probes are left, or no change is likely")
+        stack = known.stack(known.policy.member_chance) if looked >= waves else None
+        if stack is None:
+            looked += 1
+            first, size = not known.explored, min(known.wave, known.left)
+            return Look(size, first, Plan(size, 0, 0.0, 0.0))
+        looked = 0
+        return Confirm(stack, min(pairs, known.left // 2), Plan(0, pairs, stack.expected, 0.5))
+
+    return step
+
+
 class Silent:
     """A watcher that prints nothing, and interrupts the session after the decision of a given turn, or before a given
     batch of probes, counted from 1."""
@@ -170,14 +232,26 @@ def night(
     stop_after: int | None = None,
     world: World | None = None,
     seed: int = 0,
+    probes: int | None = None,
+    step: Step | None = None,
 ) -> Workspace:
-    """Run a session in ``folder``, in the default world or another one; returns its workspace."""
+    """Run a session in ``folder``, in the default world or another one; returns its workspace. ``probes``: its budget,
+    instead of one of decisions. ``step``: its plan, instead of the product's."""
     workspace = Workspace(folder / "workspace")
+    if probes is not None:
+        text, decisions = text.replace("decisions = 8\n", f"probes = {probes}\n"), None
     asked = study(folder, text, per_category)
     runner = SimulatedRunner(asked.material, ProbeStore(workspace.runs), world=world) if world else None
     try:
         begin(
-            asked, workspace, Overrides(decisions=decisions), Silent(stop_after), write_report, seed=seed, runner=runner
+            asked,
+            workspace,
+            Overrides(decisions=decisions),
+            Silent(stop_after),
+            write_report,
+            seed=seed,
+            runner=runner,
+            parts=NightParts(next_step=step) if step else None,
         )
     except KeyboardInterrupt:
         assert stop_after is not None
@@ -185,7 +259,8 @@ def night(
 
 
 def older(workspace: Workspace) -> None:
-    """Make the ledger one of an older version, without courses of decisions, checks and checksums."""
+    """Make the ledger one of an older version, without courses of decisions, checks and checksums, its study with keys
+    that are gone."""
     database = sqlite3.connect(workspace.ledger)
     with database:
         database.execute("DROP TABLE row_digests")
@@ -196,4 +271,6 @@ def older(workspace: Workspace) -> None:
         )
         database.execute("UPDATE decisions SET policy = ?", (policy,))
         database.execute("DELETE FROM decisions WHERE status = 'RETRACT'")
+        text = "replace(study_text, '[policy]', '[policy]\nsurvey = 60\nhopeless = 0.25')"
+        database.execute(f"UPDATE sessions SET study_text = {text}")
     database.close()

@@ -19,7 +19,7 @@ from agent.ledger.tables import (
 )
 from agent.loop.budget import Spent, has_prices, spent_by, with_overrides
 from agent.proposers.context import CALIBRATION
-from agent.study.load import Study, parse_study
+from agent.study.load import Study, recorded_study
 from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -165,7 +165,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         session = ledger.session(session_id)
         if session is None:
             raise _unknown(workspace, session_id, ledger.sessions())
-        study = parse_study((workspace.root / session.study_path).resolve(), session.study_text)
+        study = recorded_study((workspace.root / session.study_path).resolve(), session.study_text)
         decisions = tuple(ledger.decisions("WHERE session = ?", (session.id,)))
         proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
         incumbents = {session.start, *(decision.incumbent for decision in decisions)}

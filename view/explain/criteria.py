@@ -57,6 +57,8 @@ def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
             crash = crash_of(record, decision)
             seeds = ", ".join(map(str, crash.seeds))
             found.append(f"It said: {crash.message}" + (f" (seed {seeds})" if seeds else ""))
+        if decision.course and decision.course.stack is None:
+            found.append("No recipe that carried it has a reading, so a change beside it may be the cause.")
     elif decision.reason == "overtaken" and decision.course:
         found.append(_overtaken(record, decision))
     elif decision.reason == "budget" and decision.course and decision.course.stack is None:

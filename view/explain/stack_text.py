@@ -28,12 +28,13 @@ def stack_text(stack: StackExplanation) -> str:
 
 def confirmation(stack: StackExplanation) -> list[Part]:
     """What was seen of it and what it spent."""
+    of_it = "" if stack.is_aa_test else " OF THE STACK"
     return [
         ("WHAT THE RULE WAS GIVEN", _given(stack)),
         ("LOOKS", _looks(stack)),
         (f"REPLICATES (target {stack.target})", _replicates(stack)),
-        ("EFFECT OF THE STACK", _effect(stack)),
-        ("GUARDS OF THE STACK", _guards(stack)),
+        (f"EFFECT{of_it}", _effect(stack)),
+        (f"GUARDS{of_it}", _guards(stack)),
         ("ERROR BUDGET", _error(stack)),
     ]
 
@@ -53,6 +54,7 @@ def _head(stack: StackExplanation) -> list[str]:
 
 
 def members(found: Sequence[Member]) -> list[str]:
+    """Nothing for an A/A test, which changes nothing."""
     rows = [
         (
             one.id.rpartition("-")[2],
@@ -64,7 +66,7 @@ def members(found: Sequence[Member]) -> list[str]:
         for one in found
         if one.knob != "baseline"
     ]
-    return grid(("id", "change", "own effect", "chance to be good", "recipes with it"), rows, left=2)
+    return grid(("id", "change", "own effect", "chance to help", "recipes with it"), rows, left=2)
 
 
 def plan(stack: StackExplanation) -> list[str]:
@@ -74,7 +76,7 @@ def plan(stack: StackExplanation) -> list[str]:
     mean, deviation = stack.given.expected
     rows = [
         ("expected", f"{mean:+.2f}, give or take {deviation:.2f} (one standard deviation), by the readings before it"),
-        ("chance", f"{chance(stack.plan.power)} to be kept with {count(stack.plan.pairs, 'pair')}, the session's plan"),
+        ("chance", f"{chance(stack.plan.power)} to be kept, as planned with {count(stack.plan.pairs, 'pair')}"),
         ("allowed", f"at most {count(stack.given.pairs, 'pair')}, each of two fresh trainings"),
     ]
     if stack.plan.look:

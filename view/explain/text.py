@@ -33,7 +33,7 @@ def _decision_text(found: Explanation) -> str:
     parts: list[Part] = [
         ("", _head(found)),
         ("OWN EFFECT", _own(found)),
-        *([(_stack_title(stack), members(stack.members)), *confirmation(stack)] if stack else []),
+        *([(_stack_title(stack), _together(stack)), *confirmation(stack)] if stack else []),
         ("LEFT OUT AT THE END", _left_out(found)),
         ("HOLDOUT", _holdout(found)),
         ("NOISE FLOOR", _floor(found)),
@@ -57,6 +57,8 @@ def _head(found: Explanation) -> list[str]:
         lines += columns([("note", plain(found.hypothesis, 400))])
     if found.predicted is not None and not found.is_aa_test:
         lines.append(f"predicted {found.predicted:+.2f}")
+    if found.own is None and found.waves:
+        lines.append(f"carried   {_waves(found)}")
     if found.turn:
         lines.append(f"recipe    {found.stood} was the incumbent and {_after(found)}")
     return [*lines, f"session   {found.session}"]
@@ -91,14 +93,24 @@ def _own(found: Explanation) -> list[str]:
 
 
 def _carried(found: Explanation, own: OwnEffect) -> str:
-    waves = f", in wave{'s' if len(found.waves) > 1 else ''} {', '.join(map(str, found.waves))}" if found.waves else ""
+    waves = f", {_waves(found)}" if found.waves else ""
     return f"by {count(own.recipes, 'measured recipe')}{waves}"
+
+
+def _waves(found: Explanation) -> str:
+    return f"in wave{'s' if len(found.waves) > 1 else ''} {', '.join(map(str, found.waves))}"
 
 
 def _stack_title(stack: StackExplanation) -> str:
     if stack.is_aa_test:
         return f"CONFIRMATION (stack {stack.number}, an A/A test)"
     return f"STACK {stack.number}, in which it was confirmed (nightlane explain stack {stack.number})"
+
+
+def _together(stack: StackExplanation) -> list[str]:
+    if stack.is_aa_test:
+        return ["decided on like the stack before it, at the same level"]
+    return members(stack.members)
 
 
 def _left_out(found: Explanation) -> list[str]:

@@ -1,62 +1,108 @@
-"""nightlane explain: the figures of a decision, recomputed here, and the thresholds that decided."""
+"""nightlane explain: the figures of a decision and of a stack, recomputed here, and the thresholds that decided."""
 
 import json
-import math
 import re
 import shutil
-import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 import nights
 import pytest
-from scipy.stats import t
+from scipy.stats import norm, t
 from typer.testing import CliRunner
 
 from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow
+from agent.ledger.tables import STACK, WAVE, CheckRow, DecisionRow, ProbeRow
 from agent.policy.alpha_spending import levels
-from agent.policy.session_statistics import Account, account_from, known
+from agent.policy.course import Confirmed
 from agent.workspace.folder import Workspace
 from cli.main import app
 from common.errors import BadInput
-from view.data.session_record import load_record
-from view.explain.criteria import Criterion
+from probes.result.reading import Reading
+from probes.run.store import ProbeStore
 from view.explain.explanation import Explanation, explain, explain_data
+from view.explain.stack import StackExplanation
 from view.explain.text import explain_text
 
-Night = tuple[Workspace, dict[str, DecisionRow]]
+
+@dataclass(frozen=True)
+class Night:
+    """A session as its ledger has it; ``rows``: decisions by their short names."""
+
+    workspace: Workspace
+    rows: dict[str, DecisionRow]
+    checks: list[CheckRow]
+    probes: list[ProbeRow]
+
+    def named(self, *reasons: str) -> list[str]:
+        found = [name for name, row in self.rows.items() if row.reason in reasons]
+        assert found, (reasons, [row.reason for row in self.rows.values()])
+        return found
+
+    def row(self, name: str) -> Explanation:
+        found = explain(self.workspace, name)
+        assert isinstance(found, Explanation)
+        return found
+
+    def stack(self, number: int) -> StackExplanation:
+        found = explain(self.workspace, f"stack-{number}")
+        assert isinstance(found, StackExplanation)
+        return found
+
+    def said(self, name: str) -> str:
+        return explain_text(explain(self.workspace, name))
+
+    def confirmed(self) -> dict[int, Confirmed]:
+        """The stacks that were decided on, by the ledger."""
+        courses = [row.course.stack for row in self.rows.values() if row.course]
+        return {course.number: course for course in courses if course}
+
+    def mean(self, recipe: str, seed: int) -> float:
+        """The mean score in the target, from the probe's own file."""
+        (row,) = (row for row in self.probes if (row.recipe, row.seed, row.kind) == (recipe, seed, "reading"))
+        reading = ProbeStore(self.workspace.runs).read(row.id)
+        assert isinstance(reading, Reading)
+        return fmean(score.value for score in reading.scores if score.category == "lists")
+
+    def recipes(self, kind: str, number: int) -> list[dict[str, object]]:
+        (check,) = (check for check in self.checks if (check.kind, check.subject) == (kind, str(number)))
+        return list(check.data["recipes"])
 
 
-def made(folder: Path, *asked: object, **more: object) -> Night:
-    workspace = nights.night(folder, *asked, **more)  # type: ignore[arg-type]
+def played(folder: Path, text: str, pairs: int = 6, **more: object) -> Night:
+    workspace = nights.night(folder, text, 8, step=nights.hasty(pairs=pairs), **more)  # type: ignore[arg-type]
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        rows = ledger.decisions()
-    return workspace, {row.id.removeprefix(f"{row.session}-"): row for row in rows}
+        session = ledger.sessions()[-1]
+        rows = {row.id.removeprefix(f"{session}-"): row for row in ledger.decisions()}
+        return Night(workspace, rows, ledger.checks(session), ledger.probes(session))
 
 
 @pytest.fixture(scope="module")
-def summing(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A KEEP, and a change that would sum up with it to more than a guard's margin."""
-    return made(tmp_path_factory.mktemp("summing"), nights.governed(nights.TWO_KNOBS), world=nights.SUMMING)
-
-
-@pytest.fixture(scope="module")
-def lying(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    return made(tmp_path_factory.mktemp("lying"), nights.governed(nights.TWO_KNOBS), world=nights.LYING)
+def helped(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A stack of two that is kept, A/A tests, changes that do nothing, a learning rate that diverges."""
+    text = nights.governed(nights.MANY_KNOBS, disguised="0.4", member_chance="0.8")
+    return played(tmp_path_factory.mktemp("helped"), text, world=nights.HELPING, probes=70)
 
 
 @pytest.fixture(scope="module")
 def loose(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A/A tests, false alarms among them, all of them confirmed."""
-    return made(tmp_path_factory.mktemp("loose"), nights.LOOSE, world=nights.FLAT, seed=11)
+    """Nothing has an effect: stacks that are not confirmed, and A/A tests, some of which the rule would keep."""
+    return played(tmp_path_factory.mktemp("loose"), nights.LOOSE, 4, world=nights.FLAT, seed=11, probes=90)
 
 
 @pytest.fixture(scope="module")
-def crowded(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Rounds of three."""
-    text = nights.governed(nights.KNOBS, round="3").replace("learning_rate = 1e-4", "learning_rate = 4e-6")
-    return made(tmp_path_factory.mktemp("crowded"), text, decisions=9)
+def lying(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A stack of two that the holdout takes back."""
+    text = nights.governed(nights.TWO_KNOBS, member_chance="0.52")
+    return played(tmp_path_factory.mktemp("lying"), text, world=nights.LYING, probes=40)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Two stacks of one change each, both kept; a change that has to wait for the second."""
+    text = nights.governed(nights.TWO_KNOBS, confirm='"single"')
+    return played(tmp_path_factory.mktemp("single"), text, world=nights.ADDING, probes=60)
 
 
 def figure(said: str, pattern: str) -> float:
@@ -65,238 +111,336 @@ def figure(said: str, pattern: str) -> float:
     return float(found[1])
 
 
-def test_the_replicates_are_the_pairs_whose_mean_was_pooled(summing: Night, loose: Night, crowded: Night) -> None:
-    for workspace, rows in (summing, loose, crowded):
-        for name, row in rows.items():
-            if row.turn == 0 or not row.course:
-                continue
-            found = explain(workspace, name)
-            for stage in {look["stage"] for look in found.looks} - {"expectation"}:
-                last = [look for look in found.looks if look["stage"] == stage][-1]
-                own = [one for one in found.replicates if one.stage == stage]
-                assert len(own) == last["pairs"]
-                assert fmean(one.difference for one in own if one.difference is not None) == pytest.approx(
-                    last["delta"]
-                )
-            deciding = [one.seed for one in found.replicates if one.stage == found.looks[-1]["stage"]]
-            if found.looks[-1]["stage"] == "expectation":
-                assert (row.reason, row.comparison, found.replicates) == ("overtaken", None, ())
-                continue
-            assert row.comparison is not None
-            assert sorted(deciding) == list(row.comparison["seeds"])
+# a stack
 
 
-def test_screening_and_confirmation_share_no_seed_and_an_aa_test_has_its_own(loose: Night) -> None:
-    workspace, rows = loose
-    aa_tests = [name for name, row in rows.items() if row.reason in ("calibration", "false_alarm")]
-    assert aa_tests
-    for name in aa_tests:
-        found = explain(workspace, name)
-        assert found.is_aa_test
-        assert all(one.seed != one.candidate_seed for one in found.replicates)
-        assert len({one.seed for one in found.replicates}) == len(found.replicates)
+def test_replicates_are_the_pairs_on_disk_and_their_mean_is_what_the_last_look_saw(
+    helped: Night, loose: Night, lying: Night, single: Night
+) -> None:
+    for night in (helped, loose, lying, single):
+        for number, confirmed in night.confirmed().items():
+            found = night.stack(number)
+            mine = [night.mean(found.recipe, one.candidate_seed) for one in found.replicates]
+            theirs = [night.mean(found.stood, one.seed) for one in found.replicates]
+            assert [one.candidate for one in found.replicates] == pytest.approx(mine)
+            assert [one.baseline for one in found.replicates] == pytest.approx(theirs)
+            differences = [one - other for one, other in zip(mine, theirs, strict=True)]
+            assert [one.difference for one in found.replicates] == pytest.approx(differences)
+            for look in found.looks:
+                assert look.delta == pytest.approx(fmean(differences[: look.pairs]))
+            assert len(found.replicates) == found.pairs == confirmed.looks[-1].pairs
+            assert found.effect is not None
+            assert found.effect.delta == pytest.approx(fmean(mine) - fmean(theirs))
 
 
-def test_a_keep_tells_its_bound_its_budget_and_what_it_was_tested_against(summing: Night) -> None:
-    workspace, rows = summing
-    row, found = rows["001"], explain(workspace, "1")
-    assert row.comparison is not None
-    effect, look = row.comparison["differences"]["lists"], found.looks[-1]
-    level = levels(0.0125, 8, 2)[look["pairs"] - 2]
-    bound = effect["delta"] - t.ppf(1 - level, effect["freedom"]) * effect["standard_error"]
-    assert look["bound"] == pytest.approx(bound)
+def test_bounds_are_those_of_student_at_the_level_of_their_look(helped: Night, single: Night) -> None:
+    for night in (helped, single):
+        for number, confirmed in night.confirmed().items():
+            found = night.stack(number)
+            spent = levels(confirmed.given.error, confirmed.given.pairs, 2)
+            for place, look in enumerate(found.looks):
+                freedom = look.pairs - 1 + confirmed.given.spreads["lists"].freedom
+                assert look.level == pytest.approx(spent[place])
+                assert look.bound == pytest.approx(look.delta - t.ppf(1 - look.level, freedom) * look.standard_error)
+
+
+def test_a_kept_stack_says_its_members_its_bounds_and_the_budget_that_it_began(helped: Night) -> None:
+    kept = helped.named("improved")
+    found, said = helped.stack(1), helped.said("stack-1")
+    assert [one.id.rpartition("-")[2] for one in found.members] == kept
+    assert len(kept) == 2
+    assert (found.status, found.reason) == ("KEEP", "improved")
+    assert {helped.rows[name].incumbent for name in kept} == {found.recipe}
+    assert [one.figure for one in found.criteria] == ["lower bound of the target", "lower bound of guard arithmetic"]
+    assert all(one.met for one in found.criteria)
+    bound = figure(said, r"lower bound of the target +([+-][\d.]+) +[+]0.00  yes")
+    assert bound == pytest.approx(found.looks[-1].bound, abs=0.006)
     assert found.spending is not None
-    assert (found.spending.before, found.spending.spent, found.spending.after) == (0.05, 0.0125, 0.2)
-    said = explain_text(found)
-    assert f"001 KEEP improved: {'a confirmation on fresh seeds'}" in said
-    assert figure(said, r"lower bound of the target +([+-][\d.]+) +[+]0.00  yes") == pytest.approx(bound, abs=0.006)
-    assert found.estimate is not None
-    assert found.estimate.shrunk == row.row["shrunk"]
-    assert figure(said, r"shrunk +([+-][\d.]+):") == pytest.approx(row.row["shrunk"], abs=0.006)
-    assert f"policy {row.policy['digest']}" in said
+    assert found.spending.before == 0.05
+    assert found.spending.spent == found.given.error == pytest.approx(0.025)
+    assert found.spending.after == 0.2
+    assert "since a KEEP starts a new budget" in said
+    for one in found.members:
+        assert re.search(rf"{one.id[-3:]}  {one.knob} {one.before} -> {one.after} ", said)
 
 
-def test_what_the_rule_was_given_is_stored_and_is_what_the_decisions_before_teach(summing: Night, loose: Night) -> None:
-    for workspace, _ in (summing, loose):
-        record, accounts = load_record(workspace, None), list[Account]()
-        for decision in (row for row in record.decisions if row.turn > 0 and row.course):
-            taught = known(accounts, {}, "lists", record.study.file.policy, record.study.guards)
-            found = explain(workspace, decision.id)
-            assert found.given is not None
-            given = found.given["screening"]
-            assert given["error_left"] == pytest.approx(taught.error_left)
-            assert given["effect_deviation"] == pytest.approx(taught.effect_variance**0.5)
-            sums = {name: taught.cumulative[name][0] for name in given["guards"]}
-            assert {name: change for name, (change, _) in given["guards"].items()} == pytest.approx(sums)
-            if found.spending is not None:
-                confirmed = found.given["confirmation"]
-                assert (confirmed["error_left"], confirmed["error"]) == (found.spending.before, found.spending.spent)
-            assert f"error left {given['error_left']:.4g}, of which a confirmation spends" in explain_text(found)
-            accounts.append(account_from((decision.course or {})["account"]))
-        assert accounts
+def test_what_was_planned_and_given_is_what_was_recorded_before_the_first_pair(helped: Night, loose: Night) -> None:
+    for night in (helped, loose):
+        for number in night.confirmed():
+            (check,) = (one for one in night.checks if (one.kind, one.subject) == (STACK, str(number)))
+            found, data = explain_data(night.stack(number)), check.data
+            assert found["given"] == json.loads(json.dumps(data["given"]))
+            assert found["plan"] == data.get("plan")
+            expected, deviation = data["given"]["expected"]
+            told = f"expected {expected:+.2f}, standard deviation {deviation:.2f}"
+            assert told in night.said(f"stack-{number}")
 
 
-def test_a_ledger_that_did_not_store_what_the_rule_was_given_says_so(summing: Night, tmp_path: Path) -> None:
-    copied = Workspace(tmp_path / "workspace")
-    shutil.copytree(summing[0].root, copied.root)
-    database = sqlite3.connect(copied.ledger)
-    with database:
-        database.execute("DROP TABLE row_digests")
-        database.execute("UPDATE decisions SET course = json_remove(course, '$.given') WHERE course IS NOT NULL")
-    database.close()
-    found = explain(copied, "001")
-    assert found.given is None
-    assert found.criteria == explain(summing[0], "001").criteria
-    assert "Not stored: an older version" in explain_text(found)
+def test_an_unconfirmed_stack_says_the_bound_that_was_too_low(loose: Night) -> None:
+    for name in loose.named("unconfirmed"):
+        found = loose.row(name)
+        bound = found.criteria[0]
+        assert (bound.figure, bound.threshold, bound.met) == ("lower bound of the target", 0.0, False)
+        assert bound.value == found.stack.looks[-1].bound if found.stack else False
+        given_up = [one for one in found.criteria if one.figure == "chance to pass at the last look"]
+        assert bool(given_up) == (len(found.stack.replicates) < found.stack.given.pairs if found.stack else False)
 
 
-def test_a_sum_over_keeps_is_told_beside_the_margin_that_it_went_past(summing: Night) -> None:
-    workspace, rows = summing
-    assert rows["002"].reason == "cumulative:arithmetic"
-    first, second = (rows[name].course or {} for name in ("001", "002"))
-    kept = first["account"]["confirmation"]["arithmetic"]
-    own = second["account"]["confirmation"]["arithmetic"]
-    error = math.hypot(kept["standard_error"], own["standard_error"])
-    level = levels(0.05, 8, 2)[second["account"]["confirming_seeds"] - 2]
-    bound = kept["delta"] + own["delta"] - t.ppf(1 - level, own["freedom"]) * error
-    failed = [one for one in explain(workspace, "002").criteria if not one.met and one.unit == "points"]
-    assert [one.figure for one in failed] == ["the same of all KEEPs and this, guard arithmetic"]
-    assert failed[0].value == pytest.approx(bound)
-    assert failed[0].threshold == -1.5
+def test_after_a_keep_the_bounds_of_all_keeps_count_too(single: Night) -> None:
+    first, second = single.confirmed()[1], single.confirmed()[2]
+    change, error = first.account.guards["arithmetic"]
+    assert second.given.cumulative["arithmetic"] == pytest.approx((change, error))
+    sums = [one for one in single.stack(2).criteria if "all KEEPs" in one.figure]
+    assert [one.value for one in sums] == [second.looks[-1].cumulative["arithmetic"]]
+    assert sums[0].value < second.looks[-1].guards["arithmetic"]
+    assert f"all KEEPs before changed guard arithmetic by {change:+.2f}" in single.said("stack-2")
+    assert "of all KEEPs and this" in single.said("stack-2")
+    assert "of all KEEPs and this" not in single.said("stack-1")
 
 
-def test_a_guard_that_ends_a_candidate_in_screening_leaves_it_too_small_a_chance(tmp_path: Path) -> None:
-    workspace, rows = made(tmp_path, nights.governed(nights.TWO_KNOBS), decisions=1, world=nights.TRAP)
-    assert rows["001"].reason == "guard:arithmetic"
-    found = explain(workspace, "001")
-    chance = Criterion("chance to be kept in the end", found.looks[-1]["chance"], 0.25, "chance")
-    assert found.criteria == (chance,)
-    assert not chance.met
-    assert not found.guards[0].holds
-
-
-def test_an_unpromising_candidate_says_its_chance_and_the_one_it_needed(crowded: Night) -> None:
-    workspace = crowded[0]
-    asked = [row for row in load_record(workspace, None).decisions_on_changes if row.reason == "unpromising"]
-    assert asked
-    for row in asked:
-        (chance,) = explain(workspace, row.id).criteria
-        assert chance.value < chance.threshold == 0.25
-        assert not chance.met
-
-
-def test_an_unconfirmed_candidate_says_the_bound_that_was_too_low(loose: Night) -> None:
-    workspace, rows = loose
-    name = next(name for name, row in rows.items() if row.reason in ("unconfirmed", "calibration"))
-    row, found = rows[name], explain(workspace, name)
-    effect, look = (row.comparison or {})["differences"]["lists"], found.looks[-1]
-    quantile = t.ppf(1 - look["level"], effect["freedom"])
-    bound = found.criteria[0]
-    assert bound.figure == "lower bound of the target"
-    assert bound.value == pytest.approx(effect["delta"] - quantile * effect["standard_error"])
-    assert not bound.met
-
-
-def test_an_overtaken_candidate_names_the_one_that_came_first_and_what_became_of_it(crowded: Night) -> None:
-    workspace, rows = crowded
-    overtaken = [name for name, row in rows.items() if row.reason == "overtaken"]
-    kept = [name for name, row in rows.items() if row.status == "KEEP"]
-    assert overtaken
-    again = load_record(workspace, None).proposals.values()
-    for name in overtaken:
-        first, second = explain(workspace, name).notes
-        assert figure(first, r"(\d{3}) of the same round") in [float(one) for one in kept]
-        asked = [row.id[-3:] for row in again if row.proposer == f"retest of {name}"]
-        assert ("not proposed again" in second) != bool(asked)
-        assert all(f"as {number}:" in second for number in asked)
+def test_an_aa_test_pairs_other_seeds_and_spends_nothing(helped: Night, loose: Night) -> None:
+    for night in (helped, loose):
+        for name in night.named("calibration"):
+            found, said = night.row(name), night.said(name)
+            assert found.is_aa_test
+            assert found.own is None
+            assert found.stack is not None
+            assert found.stack.recipe == found.stack.stood
+            assert all(one.seed != one.candidate_seed for one in found.stack.replicates)
+            assert found.stack.spending is not None
+            assert found.stack.spending.before == found.stack.spending.after
+            assert found.stack.spending.spent == 0.0
+            assert "an A/A test spends nothing of it" in said
 
 
 def test_a_false_alarm_is_said_to_be_one(loose: Night) -> None:
-    workspace, rows = loose
-    name = next(name for name, row in rows.items() if row.reason == "false_alarm")
-    found = explain(workspace, name)
-    assert found.status == "DISCARD"
-    assert "by chance alone" in found.notes[0]
-    assert "an A/A test spends nothing of it" in explain_text(found)
+    for name in loose.named("false_alarm"):
+        found = loose.row(name)
+        assert found.status == "DISCARD"
+        assert all(one.met for one in found.criteria)
+        assert "by chance alone" in found.notes[0]
+
+
+def test_a_stack_whose_recipe_failed_says_what_it_said(tmp_path: Path) -> None:
+    text = nights.governed(nights.TWO_KNOBS, member_chance="0.52")
+    night = played(tmp_path, text, world=nights.FRAGILE, probes=30)
+    names = night.named("crash:diverged")
+    assert len(names) == 2
+    for name in (*names, "stack-1"):
+        said = night.said(name)
+        assert "The recipe itself failed" in said
+        assert "It said: loss is nan" in said
+        assert not explain(night.workspace, name).criteria
+    assert night.stack(1).looks == ()
+
+
+def test_a_stack_that_is_not_decided_on_says_so(tmp_path: Path) -> None:
+    text = nights.governed(nights.TWO_KNOBS, member_chance="0.52")
+    whole = played(tmp_path, text, world=nights.ADDING, probes=40)
+    with Ledger(whole.workspace.ledger) as ledger:
+        ledger._db.execute("DELETE FROM decisions WHERE status = 'KEEP'")
+    found, said = whole.stack(1), whole.said("stack-1")
+    assert (found.status, found.looks, found.replicates) == (None, (), ())
+    assert "It is not decided yet" in said
+    assert found.members
+
+
+# a row
+
+
+def test_a_changes_own_effect_is_that_of_its_row_with_its_interval_and_chance(helped: Night, single: Night) -> None:
+    for night in (helped, single):
+        for name, row in night.rows.items():
+            own = night.row(name).own
+            if own is None:
+                assert row.status in ("BASELINE", "CRASH") or row.reason == "calibration"
+                continue
+            figures = (own.effect.delta, own.effect.low, own.effect.high, own.chance)
+            assert figures == tuple(row.row[column] for column in ("delta", "ci_low", "ci_high", "chance"))
+            deviation = (own.effect.high - own.effect.delta) / norm.ppf(0.975)
+            assert own.effect.low == pytest.approx(own.effect.delta - norm.ppf(0.975) * deviation)
+            said = night.said(name)
+            assert figure(said, r"effect +([+-][\d.]+) \[") == pytest.approx(own.effect.delta, abs=0.006)
+            assert [guard.category for guard in own.guards] == ["arithmetic"]
+            assert f"{own.guards[0].expected:+.2f}" in said
+
+
+def test_a_change_says_the_waves_and_the_number_of_recipes_that_carried_it(lying: Night) -> None:
+    (stack,) = lying.recipes(STACK, 1)
+    for name in lying.named("improved"):
+        found = lying.row(name)
+        carried = {one["recipe"] for one in lying.recipes(WAVE, 1) if found.id in one["proposals"]}  # type: ignore[operator]
+        assert found.own is not None
+        assert found.own.recipes == len(carried | {stack["recipe"]})
+        assert found.waves == (1,)
+        assert f"by {found.own.recipes} measured recipes, in wave 1" in lying.said(name)
+
+
+def test_an_unpromising_change_says_its_chance_and_the_one_that_it_needed(helped: Night) -> None:
+    for name in helped.named("unpromising"):
+        chance = helped.row(name).criteria[-1]
+        assert chance.value == helped.rows[name].row["chance"] < chance.threshold == 0.8
+        assert not chance.met
+        assert helped.row(name).stack is None
+
+
+def test_a_guard_that_does_not_hold_is_shown_beside_its_margin(tmp_path: Path) -> None:
+    night = played(tmp_path, nights.governed(nights.TWO_KNOBS), world=nights.TRAP, probes=30)
+    confirmed, expected = list[str](), list[str]()
+    for name in night.named("guard:arithmetic"):
+        found = night.row(name)
+        assert found.own is not None
+        figure, value = "expected change of guard arithmetic", found.own.guards[0].expected
+        if found.stack is not None:
+            figure, value = "lower bound of guard arithmetic", found.stack.looks[-1].guards["arithmetic"]
+        assert (figure, value, -1.5) in [
+            (one.figure, one.value, one.threshold) for one in found.criteria if not one.met
+        ]
+        (confirmed if found.stack else expected).append(name)
+    assert confirmed
+    assert expected
+
+
+def test_an_overtaken_change_names_what_was_kept(single: Night) -> None:
+    (name,) = single.named("overtaken")
+    first = single.named("improved")[0]
+    found = single.row(name)
+    assert all(one.met for one in found.criteria)
+    assert f"the stack that was kept ({first})" in found.notes[0]
+    assert found.stands == single.rows[first].incumbent != found.stood
+
+
+def test_a_member_shows_the_stack_that_decided_on_it(helped: Night) -> None:
+    for name in helped.named("improved"):
+        found, stack = helped.row(name), helped.stack(1)
+        assert found.stack == stack
+        assert found.criteria == stack.criteria
+        assert (found.stood, found.stands) == (stack.stood, stack.recipe)
+        assert "STACK 1, in which it was confirmed" in helped.said(name)
+
+
+def test_a_crash_and_a_baseline_have_an_explanation(helped: Night) -> None:
+    for name in helped.named("crash:diverged"):
+        assert "The recipe itself failed" in helped.said(name)
+        assert "No recipe that carried it has a reading" in helped.said(name)
+        assert f"carried   in wave {helped.row(name).waves[0]}" in helped.said(name)
+    said = helped.said("baseline")
+    assert "has an even chance to be kept" in said
+    (floor,) = (check.data for check in helped.checks if check.kind == "floor")
+    assert figure(said, r"a true improvement of ([\d.]+) points") == pytest.approx(floor["visible"], abs=0.006)
+    assert f"with {floor['probes']} probes" in said
 
 
 def test_a_retraction_on_the_holdout_says_the_end_of_the_interval(lying: Night) -> None:
-    workspace, rows = lying
-    found = explain(workspace, "001-retract")
-    effect = (rows["001-retract"].comparison or {})["differences"]["lists"]
-    assert found.reason == "holdout"
-    assert f"{effect['delta']:+.2f} [{effect['low']:+.2f}, {effect['high']:+.2f}]" in explain_text(found)
-    assert [(one.value, one.threshold, one.met) for one in found.criteria] == [(effect["high"], 0.0, False)]
+    kept = lying.named("improved")
+    for name in kept:
+        found, row = lying.row(f"{name}-retract"), lying.rows[f"{name}-retract"]
+        assert row.comparison is not None
+        effect = row.comparison.differences["lists"]
+        assert found.reason == "holdout"
+        assert f"{effect.delta:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]" in lying.said(f"{name}-retract")
+        assert [(one.value, one.threshold, one.met) for one in found.criteria] == [(effect.high, 0.0, False)]
+        assert f"see {name}-retract" in lying.said(name)
 
 
-def test_a_keep_that_was_left_out_says_the_bound_of_both_tests_together(tmp_path: Path) -> None:
-    workspace, rows = made(tmp_path, nights.governed(nights.TWO_KNOBS), decisions=2, world=nights.INTERACTING)
-    assert rows["001-retract"].reason == "leave_one_out"
-    confirmed = (rows["001"].course or {})["account"]["confirmation"]["lists"]
-    pairs = (rows["001"].course or {})["account"]["confirming_seeds"]
-    again = (rows["001-retract"].comparison or {})["differences"]["lists"]
-    found = explain(workspace, "001-retract")
-    error = math.hypot(confirmed["standard_error"] * pairs, again["standard_error"] * 3)
-    bound = confirmed["delta"] * pairs + again["delta"] * 3 - t.ppf(0.975, again["freedom"]) * error
-    assert found.criteria[0].value == pytest.approx(bound / (pairs + 3))
-    assert not found.criteria[0].met
-    assert "the incumbent with this KEEP against the same recipe without it" in explain_text(found)
+def test_a_keep_that_was_left_out_says_the_chance_of_its_effect_and_its_re_test_together(tmp_path: Path) -> None:
+    text = nights.governed(nights.TWO_KNOBS, member_chance="0.52")
+    night = played(tmp_path, text, world=nights.OVERLAPPING, probes=60)
+    (name,) = night.named("leave_one_out")
+    kept, again = night.rows[name.removesuffix("-retract")], night.rows[name]
+    assert again.comparison is not None
+    error = (kept.row["ci_high"] - kept.row["ci_low"]) / 2 / norm.ppf(0.975)
+    second = again.comparison.differences["lists"]
+    precision = 1 / error**2 + 1 / second.standard_error**2
+    together = (kept.row["delta"] / error**2 + second.delta / second.standard_error**2) / precision
+    (chance,) = night.row(name).criteria
+    assert chance.value == pytest.approx(norm.cdf(together * precision**0.5))
+    assert chance.threshold == 0.52
+    assert not chance.met
+    assert f"Together with its own effect: {together:+.2f}" in night.said(name)
+    assert "It does not hold" in night.said(name.removesuffix("-retract"))
 
 
-def test_a_crash_and_a_baseline_have_an_explanation(tmp_path: Path) -> None:
-    workspace, rows = made(tmp_path, nights.CRASHING)
-    crash = next(name for name, row in rows.items() if row.status == "CRASH")
-    assert "The recipe itself failed" in explain_text(explain(workspace, crash))
-    assert "has an even chance to be confirmed" in explain_text(explain(workspace, "baseline"))
+# every row
 
 
-def test_replicates_whose_directories_are_gone_are_said_to_be(summing: Night, tmp_path: Path) -> None:
+def test_every_decision_and_stack_has_text_of_readable_lines_and_json(
+    helped: Night, loose: Night, lying: Night, single: Night
+) -> None:
+    for night in (helped, loose, lying, single):
+        for name, row in night.rows.items():
+            found = night.row(name)
+            assert found == explain(night.workspace, row.id)
+            assert bool(found.criteria or found.notes) == (row.turn != 0)
+            assert found.results is None
+            assert _is_plain(found)
+        for number in night.confirmed():
+            assert _is_plain(night.stack(number))
+
+
+def _is_plain(found: Explanation | StackExplanation) -> bool:
+    data, said = explain_data(found), explain_text(found)
+    assert max(map(len, said.splitlines())) <= 120, said
+    assert not re.search(r"\bnan\b|\binf\b|None", said.replace("loss is nan", "")), said
+    return bool(json.loads(json.dumps(data, allow_nan=False)) == data)
+
+
+def test_replicates_whose_directories_are_gone_are_said_to_be(lying: Night, tmp_path: Path) -> None:
     copied = Workspace(tmp_path / "workspace")
-    shutil.copytree(summing[0].root, copied.root)
+    shutil.copytree(lying.workspace.root, copied.root)
     for folder in copied.runs.glob("probe-*"):
         shutil.rmtree(folder)
-    found = explain(copied, "001")
+    found = explain(copied, "stack-1")
+    assert isinstance(found, StackExplanation)
     assert {one.difference for one in found.replicates} == {None}
     assert "gone" in explain_text(found)
 
 
-def test_an_older_ledgers_decision_is_explained_by_its_interval(summing: Night, tmp_path: Path) -> None:
+def test_a_decision_of_an_older_version_shows_its_row_and_says_that_it_is_one(lying: Night, tmp_path: Path) -> None:
     copied = Workspace(tmp_path / "workspace")
-    shutil.copytree(summing[0].root, copied.root)
+    shutil.copytree(lying.workspace.root, copied.root)
     nights.older(copied)
-    found = explain(copied, "001")
-    assert (found.looks, found.replicates, found.spending) == ((), (), None)
-    row = summing[1]["001"].row
-    assert (found.criteria[0].value, found.criteria[0].threshold) == (row["ci_low"], 0.0)
+    found, row = explain(copied, "001"), lying.rows["001"].row
+    assert isinstance(found, Explanation)
+    assert (found.own, found.stack, found.criteria) == (None, None, ())
+    said = explain_text(found)
+    assert "An older version of nightlane made this decision" in said
+    assert figure(said, r"\nci_low +([-\d.e]+)") == pytest.approx(row["ci_low"], rel=1e-3)
+    assert found.results is not None
+    assert found.results["delta"] == row["delta"]
+    assert _is_plain(found)
 
 
-def test_every_decision_of_every_night_has_text_of_readable_lines_and_json(
-    summing: Night, lying: Night, loose: Night, crowded: Night
-) -> None:
-    for workspace, rows in (summing, lying, loose, crowded):
-        for name, row in rows.items():
-            found: Explanation = explain(workspace, row.id)
-            assert found == explain(workspace, name)
-            assert max(map(len, explain_text(found).splitlines())) <= 120
-            assert bool(found.criteria or found.notes) == (row.turn != 0)
-            data = explain_data(found)
-            assert json.loads(json.dumps(data, allow_nan=False)) == data
+# names
 
 
 @pytest.mark.parametrize(
-    ("asked", "near"), [("77", "001"), ("001-retrakt", "001-retract"), ("basline", "baseline"), ("nothing", "002")]
+    ("asked", "near"),
+    [
+        ("77", "001"),
+        ("001-retrakt", "001-retract"),
+        ("basline", "baseline"),
+        ("stack-9", "stack-1"),
+        ("nothing", "001-retract"),
+    ],
 )
-def test_an_unknown_id_is_one_sentence_with_the_nearest_and_exit_2(lying: Night, asked: str, near: str) -> None:
-    with pytest.raises(BadInput, match=f"there is no decision '{asked}'") as refused:
-        explain(lying[0], asked)
+def test_an_unknown_name_is_one_sentence_with_the_nearest_and_exit_2(lying: Night, asked: str, near: str) -> None:
+    with pytest.raises(BadInput, match=f"there is no decision or stack '{asked}'") as refused:
+        explain(lying.workspace, asked)
     assert near in str(refused.value)
     assert refused.value.exit_code == 2
 
 
-def test_the_command_prints_text_or_json(summing: Night) -> None:
-    where = ["--workspace", str(summing[0].root)]
-    said = CliRunner().invoke(app, ["explain", "001", *where])
-    assert said.exit_code == 0
-    assert "WHAT DECIDED" in said.stdout
-    data = json.loads(CliRunner().invoke(app, ["explain", "001", "--json", *where]).stdout)
-    assert data["status"] == "KEEP"
+def test_a_stack_of_an_earlier_session_has_the_name_of_its_session(lying: Night) -> None:
+    found = lying.stack(1)
+    assert explain(lying.workspace, f"{found.session}-stack-1") == found
+
+
+def test_the_command_prints_text_or_json(lying: Night) -> None:
+    where = ["--workspace", str(lying.workspace.root)]
+    for asked in (["001"], ["stack", "1"], ["stack-1"]):
+        said = CliRunner().invoke(app, ["explain", *asked, *where])
+        assert said.exit_code == 0, said.output
+        assert "WHAT DECIDED" in said.stdout
+        data = json.loads(CliRunner().invoke(app, ["explain", *asked, "--json", *where]).stdout)
+        assert data["status"] == "KEEP"
