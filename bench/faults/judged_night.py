@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.faults.nights import PLAIN, by_order, night
+from bench.faults.nights import by_order, night
 from bench.faults.scenario import Command, Run
 from bench.faults.supervisor import ProcessResult
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
@@ -22,7 +22,7 @@ CALIBRATION: list[dict[str, Any]] = [
     {"id": "bad", "category": "arithmetic", "prompt": "Why?", "answer": "Dunno.", "low": 0, "high": 4},
     {"id": "middling", "category": "lists", "prompt": "How?", "answer": "Somehow, I think.", "low": 3, "high": 7},
 ]
-_NIGHT = night("night with a judge", by_order, 3, policy=PLAIN, more=SCORER, weight=2)
+_NIGHT = night("night with a judge", by_order, 16, more=SCORER, weight=2)
 
 
 def _prepare(root: Path, run: Run) -> None:

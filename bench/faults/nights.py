@@ -1,18 +1,22 @@
-"""Whole nights under faults. The simulated runner plays keeps, discards, a crash, retractions, a survey and a harvest;
-one more night trains a small model in a worker."""
+"""Whole nights under faults. The simulated runner plays waves and stacks that are kept, unconfirmed and retracted, A/A
+tests, crashes and harvests; one more night trains a small model in a worker."""
 
 import csv
 import json
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import agent.loop.begin_or_resume
 from agent.loop.harvest import HARVEST, REFUSED
+from agent.loop.seeds import Seeds
 from bench.faults.observe import VARYING_COLUMNS, Observed, lines_of, read_tables, rows_of, without_times
 from bench.faults.scenario import Command, Run, Scenario, nightlane
 from bench.faults.supervisor import ProcessResult
 from lanes import Recipe
+from probes.inputs.prompts import Prompt
+from probes.result.reading import Probe
 from probes.run.store import ProbeStore
 from testing.simulated_runner import AnsweringRunner, EffectWorld, SimulatedRunner
 from testing.simulated_study import study_text, write_study
@@ -24,6 +28,11 @@ DECISION_LINES = ("BASELINE", "KEEP", "DISCARD", "CRASH", "RETRACT", "END")
 """First words of the lines that progress.log has once each; a resumed session may repeat its other lines."""
 PROBE = "steps = 20\nseeds = [42, 7]\nsamples = 2\n"
 ONLY_CURRICULUM = "[lanes.curriculum]\n"
+WITH_MIXTURE = ONLY_CURRICULUM + "[lanes.mixture]\n"
+RETESTED = frozenset(islice(Seeds((42, 7), 0, 0).leave_one_out(0), 20))
+"""The training seeds with which a first session re-tests what it kept."""
+PLAIN = "disguised = 0.0\nholdout_seeds = 0\n"
+WITH_CHECKS = "disguised = 0.0\nholdout_seeds = 2\n"
 Effect = Callable[[Recipe, str], float]
 
 
@@ -31,29 +40,42 @@ def by_order(recipe: Recipe, split: str) -> float:
     return {"easy_first": 2.0, "short_first": 1.5, "hard_first": -2.0}.get(recipe.curriculum, 0.0)
 
 
-def _one_good_order(recipe: Recipe, split: str) -> float:
-    return {"easy_first": 2.0}.get(recipe.curriculum, -1.0)
-
-
 def _only_on_probe_prompts(recipe: Recipe, split: str) -> float:
     return by_order(recipe, split) * (1 if split == "probe" else -1)
 
 
-def _redundant(recipe: Recipe, split: str) -> float:
-    """An order helps, and less of the broken source helps more; both together help less than the source alone."""
-    if recipe.shares.get("broken", 0.0) < 0.5:
-        return 3.5 if recipe.curriculum == "shuffle" else 2.5
-    return {"easy_first": 1.0, "short_first": 1.0}.get(recipe.curriculum, 0.0)
+def _by_order_and_source(recipe: Recipe, split: str) -> float:
+    return by_order(recipe, split) + (1.0 if recipe.shares.get("broken", 0.0) < 0.4 else 0.0)
 
 
-def _use_world(effect: Effect, noise: float = 0.3, answering: bool = False, width: int = 1) -> Callable[[], None]:
+def _nothing(recipe: Recipe, split: str) -> float:
+    return 0.0
+
+
+class FadingWorld(EffectWorld):
+    """What was kept is harmful under the seeds of its re-test."""
+
+    def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
+        if probe.seed not in RETESTED:
+            return super().scores(probe, prompts)
+        effect = self.effect(probe.recipe, probe.key.split)
+        return EffectWorld(lambda *_: effect and -4 * effect, self.noise).scores(probe, prompts)
+
+
+def _use_world(
+    effect: Effect,
+    noise: float = 0.3,
+    answering: bool = False,
+    width: int = 1,
+    kind_of_world: type[EffectWorld] = EffectWorld,
+) -> Callable[[], None]:
     """A function that makes sessions use the simulated runner; training diverges with the order long_first."""
 
     def effect_or_divergence(recipe: Recipe, split: str) -> float | None:
         return None if recipe.curriculum == "long_first" else effect(recipe, split)
 
     def use() -> None:
-        world = EffectWorld(effect_or_divergence, noise, f"faults {noise}")
+        world = kind_of_world(effect_or_divergence, noise, f"faults {noise}")
         kind = AnsweringRunner if answering else SimulatedRunner
         agent.loop.begin_or_resume.open_runner = lambda study, workspace, *_: kind(
             study.material, ProbeStore(workspace.runs), world=world, width=width
@@ -65,27 +87,30 @@ def _use_world(effect: Effect, noise: float = 0.3, answering: bool = False, widt
 def night(
     name: str,
     effect: Effect,
-    decisions: int,
-    policy: str,
+    probes: int,
+    policy: str = PLAIN,
     lanes: str = ONLY_CURRICULUM,
     more: str = "",
     noise: float = 0.3,
     answering: bool = False,
     width: int = 1,
+    world: type[EffectWorld] = EffectWorld,
     nights: int = 1,
+    seed: int = 0,
     weight: int = 6,
 ) -> Scenario:
     """A session of the simulated study, the last of ``nights`` in one workspace. ``more``: further sections."""
-    use_world = _use_world(effect, noise, answering, width)
+    use_world = _use_world(effect, noise, answering, width, world)
 
     def prepare(root: Path, run: Run) -> None:
-        text = study_text(probe=PROBE, lanes=lanes, policy=policy, decisions=decisions)
+        text = study_text(probe=PROBE, lanes=lanes, policy=policy).replace("decisions = 8", f"probes = {probes}")
         write_study(root / "study", text + more)
         for _ in range(nights - 1):
             run(command(root))
 
     def command(root: Path) -> Command:
-        return nightlane("run", root / "study" / "study.toml", "--workspace", root, before=use_world)
+        study = root / "study" / "study.toml"
+        return nightlane("run", study, "--workspace", root, "--seed", seed, before=use_world)
 
     def recover_night(root: Path, run: Run) -> Sequence[ProcessResult]:
         return recover(root, run, command, nights, use_world)
@@ -154,35 +179,20 @@ def _results(path: Path, sessions: Sequence[str]) -> list[str]:
     return [without_times(json.dumps(row), sessions) for row in shown]
 
 
-NO_SURVEY = "disguised = 0.0\nsurvey = 0\n"
-PLAIN = NO_SURVEY + "holdout_seeds = 0\n"
 use_harvest_world = _use_world(by_order, answering=True)
 NIGHTS = (
     night(
         "night with a harvest",
         by_order,
-        5,
-        policy="disguised = 0.3\nholdout_seeds = 0\nsurvey = 0\n",
+        40,
+        policy="disguised = 0.5\nholdout_seeds = 0\n",
         more="[harvest]\n",
         answering=True,
     ),
-    night("night that retracts on the holdout", _only_on_probe_prompts, 4, policy=NO_SURVEY),
-    night(
-        "night that leaves a KEEP out",
-        _redundant,
-        4,
-        policy=NO_SURVEY,
-        lanes=ONLY_CURRICULUM + "[lanes.mixture]\n",
-        noise=0.1,
-    ),
-    night("second night in a workspace", by_order, 2, policy=PLAIN, nights=2),
-    night(
-        "night in rounds of three with a survey",
-        _one_good_order,
-        5,
-        policy="disguised = 0.0\nround = 3\nholdout_seeds = 0\n",
-        width=3,
-    ),
+    night("night that retracts on the holdout", _only_on_probe_prompts, 30, policy=WITH_CHECKS),
+    night("night that leaves a KEEP out", by_order, 30, policy=WITH_CHECKS, world=FadingWorld),
+    night("second night in a workspace", _by_order_and_source, 20, lanes=WITH_MIXTURE, nights=2),
+    night("night of three workers and no gain", _nothing, 36, lanes=WITH_MIXTURE, noise=0.4, width=3, seed=6),
 )
 
 
@@ -197,7 +207,7 @@ MODEL_SETTINGS = {
 
 
 def _prepare_real_night(root: Path, run: Run) -> None:
-    text = study_text(probe=PROBE, lanes=ONLY_CURRICULUM, policy=PLAIN + "confirming_seeds = 4\n", decisions=2)
+    text = study_text(probe=PROBE, lanes=ONLY_CURRICULUM, policy=PLAIN).replace("decisions = 8", "probes = 14")
     for simulated, real in MODEL_SETTINGS.items():
         text = text.replace(simulated, real)
     write_study(root / "study", text)
