@@ -85,7 +85,7 @@ DEFINITIONS = (
     _number("worst_guard_low", "Lower bound of worst_guard_delta.", unit="points", example="-0.370476"),
     _number(
         "shrunk",
-        "The same as delta; sessions before version 0.9 had an uncorrected delta.",
+        "The same as delta. Of older versions: delta, corrected for having been selected.",
         unit="points",
         example="0.559218",
     ),

@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[2]
 IMPORTED = (
     "agent.loop.begin_or_resume",
     "agent.proposers.llm",
-    "agent.proposers.thompson",
     "agent.proposers.tpe",
     "agent.study.material_check",
     "cli.main",
