@@ -26,15 +26,24 @@ BUDGET = BUDGETS[-1]
 
 
 @dataclass(frozen=True, slots=True)
+class Nights:
+    """``each``: nights of each family; ``null``: of each family without an effect."""
+
+    each: int = 0
+    null: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """Nights of ``budget`` probes with one kind of noise: ``nights`` of each family, ``null_nights`` of each family
-    without an effect."""
+    """Nights of ``budget`` probes with one kind of noise. ``ours``: those that nightlane plays; ``variants``: nightlane
+    with one part changed, and rivals that take as long; ``rivals``: all others."""
 
     factor: float
     correlation: float
     samples: int
-    nights: int
-    null_nights: int
+    ours: Nights
+    variants: Nights = Nights()
+    rivals: Nights = Nights()
     only: tuple[str, ...] = ()
     budget: int = BUDGET
 
@@ -48,30 +57,55 @@ class Cell:
         noise = f"noise x {self.factor:g}, correlation {self.correlation:g}"
         return f"{self.budget} probes, {noise}, {self.samples} answers{where}"
 
+    def nights(self, policy: str, family: str) -> int:
+        """How many nights of a family a policy plays."""
+        if policy in SLOW and self.budget > SLOW[policy]:
+            return 0
+        count = self.ours if policy == OURS else self.variants if policy in VARIANTS else self.rivals
+        return count.null if family in NULL else count.each
 
-MAIN = Cell(1.0, 0.5, 4, 8, 40)
-SMOOTH = Cell(1.0, 0.8, 8, 24, 0, ("smooth",))
-TWICE = Cell(2.0, 0.5, 4, 3, 20)
+
+OURS = "nightlane"
+SLOW = {"gp_sampler": 48}
+"""Rivals that take seconds a night, and the longest nights, in probes, that they play."""
+CHANGED = ("nightlane_single", "no_waves", "no_model", "no_pruning", "no_replanning")
+"""nightlane with one part changed."""
+VARIANTS = (*CHANGED, *SLOW)
+MAIN = Cell(1.0, 0.5, 4, Nights(10, 150), Nights(4, 4), Nights(5, 20))
+LONG = {96: replace(MAIN, ours=Nights(6, 150), variants=Nights(2, 2), rivals=Nights(3, 20), budget=96)}
+"""Long nights take longer, so fewer are played."""
+LONG[200] = replace(MAIN, ours=Nights(4, 150), variants=Nights(1, 1), rivals=Nights(2, 10), budget=200)
+TWICE = Cell(2.0, 0.5, 4, Nights(2, 10))
+SMOOTH = Cell(1.0, 0.8, 8, Nights(12), rivals=Nights(12), only=("smooth",))
 REST = tuple(
-    Cell(factor, correlation, 4, 1, 2)
+    Cell(factor, correlation, 4, Nights(1, 2), rivals=Nights(1, 2))
     for factor in (0.5, 1.0, 2.0)
     for correlation in (0.0, 0.5, 0.8)
     if (factor, correlation) not in ((1.0, 0.5), (2.0, 0.5))
 )
+REST_BUDGET = 48
+"""Probes of the nights with every kind of noise, or the nearest that is asked for."""
 NULL = ("null", "unequal_null")
 """The families in which nothing has an effect."""
 
 
 def full(budgets: Sequence[int]) -> list[Cell]:
-    """Every kind of noise at the largest budget, and the ordinary and the doubled noise at each."""
-    largest = max(budgets)
-    each = [replace(cell, budget=budget) for budget in sorted(budgets, reverse=True) for cell in (MAIN, TWICE)]
-    return [*each, *(replace(cell, budget=largest) for cell in (SMOOTH, *REST))]
+    """The ordinary and the doubled noise at each budget, every kind of noise at one, and smooth landscapes at the
+    largest."""
+    each = [cell for budget in sorted(budgets, reverse=True) for cell in (_main(budget), replace(TWICE, budget=budget))]
+    middle = min(budgets, key=lambda budget: abs(budget - REST_BUDGET))
+    return [*each, replace(SMOOTH, budget=max(budgets)), *(replace(cell, budget=middle) for cell in REST)]
+
+
+def _main(budget: int) -> Cell:
+    nearest = max((long for long in LONG if long <= budget), default=0)
+    return replace(LONG.get(nearest, MAIN), budget=budget)
 
 
 def quick(budgets: Sequence[int]) -> list[Cell]:
     """One night of each family at each budget."""
-    return [replace(MAIN, nights=1, null_nights=2, budget=budget) for budget in sorted(budgets, reverse=True)]
+    few = replace(MAIN, ours=Nights(1, 2), variants=Nights(1), rivals=Nights(1, 1))
+    return [replace(few, budget=budget) for budget in sorted(budgets, reverse=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +169,9 @@ def tasks(cells: Sequence[Cell], landscapes: str | None = None) -> list[Task]:
         for cell in cells
         for family in names
         if not cell.only or family in cell.only or landscapes is not None
-        for number in range(cell.null_nights if family in NULL else cell.nights)
+        for number in range(max(cell.nights(policy, family) for policy in players))
         for policy in players
+        if number < cell.nights(policy, family)
     ]
 
 

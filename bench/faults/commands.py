@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
-from bench.faults.nights import PLAIN, night
+from bench.faults.nights import night
 from bench.faults.nights import observe as observe_night
 from bench.faults.observe import Observed, lines_of, read_tables, rows_of, without_times
 from bench.faults.scenario import Command, Misbehaved, Run, Scenario, nightlane, repeat
@@ -249,8 +249,8 @@ def _require_success(result: ProcessResult) -> None:
 
 
 def _run_night(root: Path, run: Run) -> None:
-    """A night with a DISCARD and then a KEEP, which give a pair for the proposer."""
-    scenario = night("night before", _one_bad_order, 3, policy=PLAIN)
+    """A night with a KEEP and DISCARDs, which give pairs for the proposer."""
+    scenario = night("night before", _one_bad_order, 16)
     scenario.prepare(root, run)
     _require_success(run(scenario.command(root)))
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from bench.decisions import command, play
 from bench.decisions.figures import NO_EFFECT, by_family, figures
 from bench.decisions.intervals import mean, proportion, rate
-from bench.decisions.play import Cell
+from bench.decisions.play import NULL, Cell, Nights
 from bench.decisions.record import Event, NightRecord, stands
 from bench.decisions.table import Results, markdown, targets
 from common.errors import BadInput
@@ -124,7 +126,26 @@ def test_budgets_are_read_from_the_option_and_others_are_refused() -> None:
         with pytest.raises(BadInput, match="--probes takes whole numbers"):
             command.budgets_of(wrong, play.BUDGETS)
     assert {cell.budget for cell in play.full((24, 48))} == {24, 48}
-    assert {cell.budget for cell in play.full((24, 48)) if cell.factor == 0.5} == {48}
+    assert {cell.budget for cell in play.full((24, 96)) if cell.factor == 0.5} == {24}
+
+
+def test_a_cell_says_how_many_nights_each_policy_plays() -> None:
+    cell = Cell(1.0, 0.5, 4, Nights(3, 5), Nights(2, 1), Nights(1, 4), budget=48)
+    counts = Counter((task.policy, task.family) for task in play.tasks([cell]))
+    assert (counts["nightlane", "smooth"], counts["nightlane", "null"]) == (3, 5)
+    assert (counts["no_model", "smooth"], counts["no_model", "null"]) == (2, 1)
+    assert (counts["race", "smooth"], counts["race", "null"]) == (1, 4)
+    assert counts["gp_sampler", "smooth"] == 2
+    assert not any(task.policy == "gp_sampler" for task in play.tasks([replace(cell, budget=49)]))
+
+
+def test_the_whole_benchmark_has_300_nights_without_an_effect_and_a_night_of_every_policy_at_each_budget() -> None:
+    for budget in play.BUDGETS:
+        cell = next(cell for cell in play.full(play.BUDGETS) if cell.budget == budget and cell.factor == 1.0)
+        counts = Counter((task.policy, task.family) for task in play.tasks([cell]))
+        assert sum(counts["nightlane", family] for family in NULL) >= 300
+        slow = {name for name, most in play.SLOW.items() if budget > most}
+        assert {policy for policy, family in counts if family == "smooth"} == set(play.policies()) - slow
 
 
 MODULE = """
@@ -157,7 +178,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_landscapes_of_somebody_else_are_played_instead(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "quick", lambda budgets: [Cell(1.0, 0.5, 4, 2, 2)])
+    monkeypatch.setattr(command, "quick", lambda budgets: [Cell(1.0, 0.5, 4, Nights(2), rivals=Nights(2))])
     monkeypatch.setattr(play, "_own", list)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert command.main(True, True, "own_landscapes:several", own / "out") == 0
@@ -177,7 +198,7 @@ def test_landscapes_that_cannot_be_loaded_are_refused_with_the_remedy() -> None:
 def test_nights_are_the_same_in_other_processes(own: Path) -> None:
     wanted = [
         task
-        for task in play.tasks([Cell(1.0, 0.5, 4, 1, 1)], "own_landscapes:warm")
+        for task in play.tasks([Cell(1.0, 0.5, 4, Nights(1), rivals=Nights(1))], "own_landscapes:warm")
         if task.policy in ("race", "random")
     ]
     alone = [play.play(task) for task in wanted]
