@@ -168,8 +168,8 @@ class Waves:
         left = budget_left(measurements.budget, measurements.spent())
         chosen: list[Place] = []
         while len(chosen) < MOST_NEAR and values and self.proposals.room != 0:
-            turn = search.last_turn + len(chosen) + 1
-            situation = search.shown(knob.lane, turn, incumbent, left, {}, {name: tuple(values)})
+            place = len(chosen) + 1  # not the proposal's number: a session that was killed here chooses the same again
+            situation = search.shown(knob.lane, place, incumbent, left, {}, {name: tuple(values)})
             suggestion = self.proposals.proposers.last.propose(situation)
             if not isinstance(suggestion, Suggestion):
                 break
