@@ -29,12 +29,12 @@ def unconfirmed_verdict(own: Own, known: Known, at_end: bool) -> Verdict:
     policy = known.policy
     if own.high < 0:
         return Verdict("DISCARD", "worse")
-    if guard := likely_breaks(own.guards, known.margins):
-        return Verdict("DISCARD", f"guard:{guard}")
     if own.high <= policy.smallest_effect:
         return Verdict("DISCARD", "no_effect")
     if own.chance < policy.member_chance:
         return Verdict("DISCARD", "unpromising")
+    if guard := likely_breaks(own.guards, known.margins):
+        return Verdict("DISCARD", f"guard:{guard}")
     return Verdict("DISCARD", "budget" if at_end else "overtaken")
 
 

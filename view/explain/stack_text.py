@@ -194,7 +194,7 @@ def _error(stack: StackExplanation) -> list[str]:
         after += ", since a KEEP starts a new budget"
     return columns(
         [
-            ("budget", f"{night:g} until the first KEEP, {later:g} after each: the chance of a KEEP that is none"),
+            ("budget", f"{night:g} until the first KEEP, {later:g} after each: the chance of a false KEEP"),
             ("left before", f"{spent.before:.4g}"),
             ("level", f"{spent.level:.4g} over all looks of this stack"),
             ("left after", after),
