@@ -62,7 +62,10 @@ def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
     elif decision.reason == "overtaken" and decision.course:
         found.append(_overtaken(record, decision))
     elif decision.reason == "budget" and decision.course and decision.course.stack is None:
-        found.append("It was likely enough for a stack, and the session ended before it was in one.")
+        found.append(
+            "It was likely enough for a stack, and the session ended before it was in one. With a larger budget it "
+            "could have been confirmed; a later session may do that, and knows what was measured."
+        )
     if taken_back := record.retractions.get(decision.id):
         found.append(f"It was kept, and taken back at the end of the session: see {_short(taken_back)}.")
     return found
@@ -126,7 +129,10 @@ def notes_of_stack(stack: Stack) -> list[str]:
         return ["It is not decided yet, or its session ended first."]
     if decision.reason == "budget":
         measured = f"after {count(pairs, 'pair')}" if pairs else "before its first look"
-        return [f"The budget ended {measured}. A later session may confirm its changes, and knows what was measured."]
+        return [
+            f"The budget ended {measured}; with a larger budget it would have been measured on. A later session may "
+            "confirm its changes, and knows what was measured."
+        ]
     if decision.reason == "calibration":
         return ["An A/A test: the candidate was the incumbent itself, which is never kept."]
     if decision.reason == "false_alarm":
