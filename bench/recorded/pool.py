@@ -35,6 +35,7 @@ class Pool:
     """The recorded readings. ``content``: the file that record.py writes. Readings are created on demand."""
 
     content: Mapping[str, Any]
+    _effects: dict[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> ProbeKey:
@@ -92,6 +93,49 @@ class Pool:
             peak_gb=row["peak_gb"],
         )
 
+    def members(self, recipe: Recipe) -> tuple[str, ...]:
+        """The recorded recipes whose changes together make this one; none where that cannot be."""
+        start, wanted = self.recipes[START].model_dump(), recipe.model_dump()
+        changed, covered, found = {name for name in wanted if wanted[name] != start[name]}, set[str](), []
+        for name, recorded in self.recipes.items():
+            own = {field: value for field, value in recorded.model_dump().items() if value != start[field]}
+            if own and all(wanted[field] == value for field, value in own.items()):
+                covered |= set(own)
+                found.append(name)
+        return tuple(found) if covered == changed else ()
+
+    def combined(self, names: Sequence[str], split: str, index: int, probe: Probe) -> Outcome:
+        """What several recorded changes together would have given, if they add up: the reading of the first, and, per
+        prompt, the mean effects of the others. A failure of one is theirs; one that was not recorded on the split adds
+        nothing."""
+        recorded = [name for name in names if self.size(name, split)]
+        outcomes = [self.reading(name, split, index % self.size(name, split), probe) for name in recorded]
+        failure = next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
+        first = outcomes[0]
+        if failure is not None or isinstance(first, Failure):
+            return failure or first
+        effects = [self._mean_effects(name, split) for name in recorded[1:]]
+        scores = tuple(
+            replace(score, value=min(10.0, max(0.0, score.value + sum(own[score.prompt] for own in effects))))
+            for score in first.scores
+        )
+        return replace(first, scores=scores)
+
+    def _mean_effects(self, name: str, split: str) -> Mapping[str, float]:
+        """By prompt: the mean over all seeds and answers, less that of the start."""
+        if (name, split) not in self._effects:
+            mine, theirs = (self._means(one, split) for one in (name, START))
+            self._effects[name, split] = {prompt: mine[prompt] - theirs[prompt] for prompt in theirs}
+        return self._effects[name, split]
+
+    def _means(self, name: str, split: str) -> Mapping[str, float]:
+        values: dict[str, list[float]] = {}
+        for index in range(self.size(name, split)):
+            if isinstance(reading := self.reading(name, split, index), Reading):
+                for score in reading.scores:
+                    values.setdefault(score.prompt, []).append(score.value)
+        return {prompt: math.fsum(found) / len(found) for prompt, found in values.items()}
+
     def _scores(self, row: Mapping[str, Any], split: str, samples: int) -> tuple[Score, ...]:
         marks, each = self.content["marks"], self.key.samples
         places = row["scores"]
@@ -119,7 +163,7 @@ class PoolRunner:
 
     Each new training seed of a split gets the next index of the pool in a random order, which the repetition decides.
     All recipes have the same index for the same seed, so both sides of a pair were recorded with one seed. A recipe
-    with fewer recorded seeds (one that fails) starts over.
+    with fewer recorded seeds (one that fails) starts over. Recipes that join recorded changes are those changes added.
     """
 
     pool: Pool
@@ -171,11 +215,12 @@ class PoolRunner:
         self.close()
 
     def _outcome(self, probe: Probe) -> Outcome:
-        name, split = self.pool.names.get(probe.recipe.digest), probe.key.split
-        size = self.pool.size(name, split) if name else 0
-        if not name or not size:
-            what = f"the recipe {name!r} on the split {split!r}" if name else f"the recipe {probe.recipe.digest}"
+        names, split = self.pool.members(probe.recipe), probe.key.split
+        if probe.recipe.digest in self.pool.names:
+            names = (self.pool.names[probe.recipe.digest],)
+        if not any(self.pool.size(name, split) for name in names):
+            what = f"the recipe {names[0]!r} on the split {split!r}" if names else f"the recipe {probe.recipe.digest}"
             known = ", ".join(one for one in self.pool.recipes if self.pool.size(one, split))
             message = f"the pool does not hold {what}; on this split it holds {known}"
             return Failure(probe.id, probe.seed, "error", message)
-        return self.pool.reading(name, split, self.index(split, probe.seed) % size, probe)
+        return self.pool.combined(names, split, self.index(split, probe.seed), probe)

@@ -2,33 +2,38 @@
 
     python -m bench.recorded repeat [--repetitions 20]
 
-Each repetition draws its training seeds from the pool without replacement. The mutations are proposed in a random
-order, `helper` last, because recipes on top of it were not recorded.
+Each repetition draws its training seeds from the pool without replacement. Its lanes have the four mutations and
+nothing else. They were recorded one at a time: a recipe of a wave or a stack that joins several is the recorded reading
+of one of them and the mean effects of the others (bench/recorded/pool.py).
 """
 
 import json
-import random
-import re
 import tempfile
+import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import tomli_w
+
+from agent.ledger.result_rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.begin_or_resume import Overrides, begin
-from agent.proposers import Chain, Situation, Suggestion
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
-from bench.recorded.plan import PLAN, Planned
+from bench.recorded.plan import PLAN
 from bench.recorded.pool import Pool, PoolRunner
+from lanes import Value
 from probes.result.reading import Probe
 from probes.run.protocol import Progress
 
 PROPOSED = ("null", "breaker", "diverging", "helper")
-WANTED = {"helper": (16, 20), "null": (0, 1), "breaker": (0, 0), "diverging": (0, 0)}
+WANTED = {"helper": (16, 20), "null": (0, 2), "breaker": (0, 0), "diverging": (0, 0)}
 """The least and the most KEEPs of 20 repetitions."""
+PROBES = 40
 
 
 class Silent:
@@ -43,21 +48,9 @@ class Silent:
     def decided(self, decision: DecisionRow) -> None: ...
 
 
-@dataclass
-class ScriptedProposer:
-    """Proposes given mutations in their order."""
-
-    planned: Iterator[Planned]
-    name: str = "told"
-
-    def propose(self, situation: Situation) -> Suggestion:
-        one = next(self.planned)
-        return Suggestion(one.knob, one.value, one.name, None, self.name)
-
-
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """The decision on each proposed mutation, and the retractions at the end."""
+    """The last decision on each mutation, what was kept, and the retractions at the end."""
 
     reasons: Mapping[str, str]
     kept: tuple[str, ...]
@@ -70,31 +63,25 @@ def repeat(pool: Pool, repetitions: int) -> list[Repetition]:
 
 
 def _one(pool: Pool, number: int) -> Repetition:
-    order = [*random.Random(f"order {number}").sample(PROPOSED[:-1], len(PROPOSED) - 1), PROPOSED[-1]]
-    planned = {one.name: one for one in PLAN}
+    names: dict[tuple[str, Value], str] = {(one.knob, one.value): one.name for one in PLAN}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        study = _study(folder, pool)
-        chain = Chain(None, ScriptedProposer(iter(planned[one] for one in order)), 0.0, "the planned mutations")
         begin(
-            study,
+            _study(folder, pool),
             Workspace(folder),
-            Overrides(decisions=len(order)),
+            Overrides(),
             Silent(),
             lambda workspace, session: workspace.session(session),
             seed=number,
             fresh=True,
             runner=PoolRunner(pool, number),
-            proposers=chain,
         )
         with Ledger(folder / "runs" / "ledger.sqlite", read_only=True) as ledger:
-            hypotheses = {row.id: row.hypothesis for row in ledger.proposals()}
+            proposed = {row.id: names.get((row.knob, value_of(row.after)), "back") for row in ledger.proposals()}
             decisions = ledger.decisions("WHERE turn > 0")
-            reasons = {hypotheses[row.id]: row.reason for row in decisions}
-            kept = tuple(hypotheses[row.id] for row in decisions if row.status == "KEEP")
             return Repetition(
-                reasons,
-                kept,
+                {proposed[row.id]: row.reason for row in decisions},
+                tuple(proposed[row.id] for row in decisions if row.status == "KEEP"),
                 len(ledger.decisions("WHERE status = 'RETRACT'")),
                 len(ledger.probes(ledger.sessions()[0])),
             )
@@ -110,26 +97,37 @@ def _study(folder: Path, pool: Pool) -> Study:
         for name, category in pool.prompts(split)
     ]
     (folder / "build" / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    study = parse_study(folder / "study.toml", _simulated(pool.study_text))
+    text = tomli_w.dumps(_settings(pool))
+    study = parse_study(folder / "study.toml", text)
     for name, file in study.file.data.sources.items():
         row = {"prompt": f"for {name}", "chosen": "a", "rejected": "b"}
         (folder / file).write_text(f"{json.dumps(row)}\n", encoding="utf-8")
-    (folder / "program.md").write_text("", encoding="utf-8")
-    (folder / "study.toml").write_text(study.text, encoding="utf-8")
+    (folder / "study.toml").write_text(text, encoding="utf-8")
     return study
 
 
-def _simulated(text: str) -> str:
-    """The study for a session over the pool: no lab, no A/A tests and no survey, for which the pool has no seeds or
-    recipes."""
-    text = text.replace('lab = "microcoder"\n', "").replace("[runner]\n", '[runner]\nkind = "simulated"\n')
-    text = re.sub(r"^survey = .*\n", "", text, flags=re.MULTILINE)
-    return text.replace("[policy]\n", "[policy]\ndisguised = 0.0\nsurvey = 0\n")
+def _settings(pool: Pool) -> dict[str, Any]:
+    """The recorded study with lanes of the planned values alone, and without A/A tests, which need twice the seeds."""
+    settings = tomllib.loads(pool.study_text)
+    del settings["lab"]
+    lanes: dict[str, Any] = {"hyperparameters": {}, "mixture": {}}
+    for one in PLAN:
+        if one.name in PROPOSED:
+            lane = "mixture" if one.knob == "manifest" else "hyperparameters"
+            start = settings["recipe"]["mixture" if one.knob == "manifest" else one.knob]
+            lanes[lane].setdefault(one.knob, {"choices": [start]})["choices"].append(one.value)
+    return settings | {
+        "lanes": lanes,
+        "policy": {"disguised": 0.0, "holdout_seeds": 2},
+        "budget": {"probes": PROBES, "disk_gb": 0.0},
+        "proposer": {"kind": "optuna"},
+        "runner": {"kind": "simulated"},
+    }
 
 
 def markdown(found: Sequence[Repetition]) -> str:
     kept = Counter(name for one in found for name in one.kept)
-    lines = ["| mutation | proposed | kept | wanted of 20 | reasons |", "|---|---:|---:|---|---|"]
+    lines = ["| mutation | decided on | kept | wanted of 20 | reasons |", "|---|---:|---:|---|---|"]
     for name in PROPOSED:
         reasons = Counter(one.reasons[name] for one in found if name in one.reasons)
         low, high = WANTED[name]

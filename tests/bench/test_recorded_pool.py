@@ -12,6 +12,7 @@ from bench.recorded.command import POOL, TRUTH
 from bench.recorded.plan import BUNDLED, GUARD, PLAN, START, derived, planted
 from bench.recorded.pool import Pool, PoolExhausted, PoolRunner, load
 from bench.recorded.record import write
+from bench.recorded.repeat import PROBES, repeat
 from bench.recorded.truth import TARGET, categories, effect, failures, markdown, readings
 from lanes import Recipe
 from probes.result.comparison import OVERALL, compare
@@ -171,6 +172,54 @@ def test_what_the_pool_does_not_hold_is_a_failure_that_says_so(pool: Pool) -> No
     assert [outcome.kind for outcome in outcomes if isinstance(outcome, Failure)] == ["error", "error"]
     assert other.digest in outcomes[0].message  # type: ignore[union-attr]
     assert "'breaker' on the split 'holdout'; on this split it holds start, helper" in outcomes[1].message  # type: ignore[union-attr]
+
+
+def joined(pool: Pool, *names: str) -> Recipe:
+    changed: dict[str, Any] = {}
+    start = pool.recipes[START].model_dump()
+    for name in names:
+        changed |= {field: value for field, value in pool.recipes[name].model_dump().items() if value != start[field]}
+    return Recipe.model_validate({**start, **changed})
+
+
+def test_recorded_changes_together_are_a_reading_of_one_and_the_mean_effect_of_the_other(pool: Pool) -> None:
+    recipe = joined(pool, "helper", "breaker")
+    assert pool.members(recipe) == ("helper", "breaker")
+    gained = []
+    for seed in range(40):
+        runner = PoolRunner(pool, 1)
+        both, alone = run(runner, Probe(recipe, pool.key, seed), probe(pool, "helper", seed))
+        assert isinstance(both, Reading)
+        assert isinstance(alone, Reading)
+        assert both.recipe == recipe.digest
+        assert all(0 <= score.value <= 10 for score in both.scores)
+        gained.append(both.mean(GUARD) - alone.mean(GUARD))
+    assert sum(gained) / len(gained) == pytest.approx(effect(pool, "breaker", GUARD).mean, abs=0.25)
+
+
+def test_a_recipe_that_joins_a_failing_change_fails_and_one_with_another_change_is_not_held(pool: Pool) -> None:
+    failing = joined(pool, "null", "diverging")
+    (outcome,) = run(PoolRunner(pool, 0), Probe(failing, pool.key, 1))
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.probe) == ("diverged", Probe(failing, pool.key, 1).id)
+    assert pool.members(joined(pool, "helper").model_copy(update={"beta": 0.5})) == ()
+
+
+def test_a_change_that_was_not_recorded_on_a_split_adds_nothing_there(pool: Pool) -> None:
+    runner = PoolRunner(pool, 0)
+    holdout = replace(pool.key, split="holdout")
+    both, alone = run(runner, *(Probe(joined(pool, *names), holdout, 1) for names in (("helper", "null"), ("helper",))))
+    assert isinstance(both, Reading)
+    assert isinstance(alone, Reading)
+    assert both.scores == alone.scores
+
+
+def test_sessions_over_the_pool_keep_what_helps_and_nothing_that_harms(pool: Pool) -> None:
+    found = repeat(pool, 1)[0]
+    assert found.kept == ("helper",)
+    assert found.reasons["breaker"] == f"guard:{GUARD}"
+    assert found.reasons["diverging"] == "crash:diverged"
+    assert found.probes <= PROBES
 
 
 def test_what_is_written_is_read_back_whole(study: Study, tmp_path: Path) -> None:
