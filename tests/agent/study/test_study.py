@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from agent.study.load import Study, load_study
+from agent.study.load import Study, load_study, recorded_study
 from agent.study.material_check import check_study
 from cli.study import write_example_study
 from common.errors import BadInput
@@ -28,6 +28,10 @@ def study(folder: Path, *changes: tuple[str, str]) -> Study:
         (
             ("learning_rate = 1e-4", "lerning_rate = 1e-4"),
             "[recipe] has no key 'lerning_rate'; did you mean 'learning_rate'",
+        ),
+        (
+            ("[policy]\n", "[policy]\nsurvey = 60\n"),
+            "[policy] survey is a key of an older version and decides nothing any more; take it out",
         ),
         (("beta = true", "betta = true"), "[lanes.hyperparameters] has no knob 'betta'; did you mean 'beta'"),
         (("[lanes.curriculum]", "[lanes.curiculum]"), "there is no lane 'curiculum'; did you mean 'curriculum'"),
@@ -112,6 +116,15 @@ def test_a_model_that_lacks_what_a_lane_may_choose_is_refused_before_anything_is
     assert check_study(study(tmp_path, *asked), quiet).renderer is None
     with pytest.raises(BadInput, match=r"names q_proj, v_proj, and this model .phi3. has no such linear layer"):
         check_study(study(tmp_path, *asked, ('kind = "simulated"', 'kind = "resident"')), quiet)
+
+
+def test_a_session_of_an_older_version_is_read_without_the_keys_that_are_gone(tmp_path: Path) -> None:
+    now = study(tmp_path)
+    older = now.text.replace("[policy]\n", "[policy]\nsurvey = 60\nhopeless = 0.25\n")
+    assert recorded_study(now.path, older).file == now.file
+    assert recorded_study(now.path, older).text == older
+    with pytest.raises(BadInput, match="has no key 'hopless'"):
+        recorded_study(now.path, older.replace("hopeless", "hopless"))
 
 
 def test_a_mixture_may_be_a_table_of_weights(tmp_path: Path) -> None:
