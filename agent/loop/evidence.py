@@ -5,7 +5,7 @@ that it was designed with: knobs may share a field (a manifest and a source's we
 show a knob as moved that nothing moved.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -37,8 +37,8 @@ Figures = Mapping[str, float]
 
 @dataclass
 class Evidence:
-    """Of one session, under the probe key that its ``row`` has. ``width``: probes that run side by side; ``until``: the
-    time of the last probe that counts, "" for any.
+    """Of one session, under the probe key that its ``row`` has. ``width``: probes that run side by side;
+    ``passed_over``: sessions whose probes do not count.
 
     ``_last_probe``, ``_last_check``: the numbers of the last rows that were read.
     """
@@ -48,7 +48,7 @@ class Evidence:
     store: ProbeStore
     row: SessionRow
     width: int = 1
-    until: str = ""
+    passed_over: Collection[str] = ()
     _last_probe: int = 0
     _last_check: int = 0
     _rows: dict[str, ProbeRow] = field(default_factory=dict)
@@ -187,7 +187,7 @@ class Evidence:
         ledger, row = self.ledger, self.row
         for number, probe in ledger.probes_after(row.question, row.key, self._last_probe):
             self._last_probe = number
-            if self.until and probe.time > self.until:
+            if probe.session in self.passed_over:
                 continue
             self._rows.pop(probe.id, None)  # one that ran again is the last
             self._rows[probe.id] = probe

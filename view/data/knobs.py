@@ -72,7 +72,9 @@ class KnobCurve:
 def knob_curves(record: SessionRecord) -> tuple[KnobCurve, ...]:
     """Of every searched knob, the largest effect first; empty before a recipe that moves something was measured."""
     with Ledger(record.workspace.ledger, read_only=True) as ledger:
-        evidence = Evidence(record.study, ledger, record.store, record.session, until=record.session.finished or "")
+        sessions = ledger.sessions()
+        later = sessions[sessions.index(record.session.id) + 1 :]
+        evidence = Evidence(record.study, ledger, record.store, record.session, passed_over=later)
         known = evidence.known(record.incumbent, Standing(record.study.file.policy.night_error, {}), 0)
         if not known.explored:
             return ()
@@ -117,7 +119,7 @@ def _edge(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:
     if not knob.ordered or len(places) < 2:
         return None
     best = max(places, key=lambda place: place.effect.delta)
-    if best not in (places[0], places[-1]):
+    if best.breaks is not None or best not in (places[0], places[-1]):
         return None
     inner = [place for place in places if place is not best]
     if best.is_incumbent and max(place.chance for place in inner) > 1 - SURE:
