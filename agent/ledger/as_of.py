@@ -12,7 +12,8 @@ from lanes import Recipe
 
 @dataclass(frozen=True)
 class PastLedger:
-    """The part of the ledger that a search reads (agent/proposers/context.py), without what was decided from a turn on.
+    """The part of the ledger that a search reads (agent/proposers/context.py), as it was when the session was about to
+    make the proposal of a turn.
 
     The turn must be the first against its incumbent.
     """
@@ -22,11 +23,19 @@ class PastLedger:
     turn: int
 
     def proposals(self, clause: str = "", values: tuple[Any, ...] = ()) -> list[ProposalRow]:
-        return [row for row in self.ledger.proposals(clause, values) if self.ledger.decision_number(row.id) < self._end]
+        """The session's earlier ones. Some are never decided on: no reading tells of them."""
+        found = self.ledger.proposals(clause, values)
+        return [row for row in found if row.session == self.session and row.turn < self.turn]
 
     def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
         """The decisions before the first one of this turn or a later one."""
         return [past for past in self.ledger.history(question, key, after) if past.number < self._end]
+
+    @property
+    def decided(self) -> int:
+        """Decisions on proposals that the session had made."""
+        decisions = self.ledger.decisions_after(self.session, 0)
+        return sum(row.turn > 0 for number, row in decisions if number < self._end)
 
     def decision(self, decision_id: str) -> DecisionRow | None:
         return self.ledger.decision(decision_id)

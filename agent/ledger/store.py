@@ -30,9 +30,10 @@ from probes.result.reading import Failure, Outcome, Probe
 _SAME_QUESTION = "(SELECT id FROM sessions WHERE question = ? AND key = ?)"
 _HISTORY = """
 SELECT decisions.rowid, decisions.id, decisions.session, status, reason, lane, knob, before, after, parent, child,
-    incumbent, json_extract(row, '$.delta')
+    incumbent, json_extract(row, '$.delta'), {with_others}
 FROM decisions JOIN proposals ON proposals.id = decisions.id"""
 """The columns of PastDecision."""
+_WITH_OTHERS = "json_extract(course, '$.stack.members[1]') IS NOT NULL"
 
 
 class Ledger(LedgerDatabase):
@@ -279,7 +280,8 @@ class Ledger(LedgerDatabase):
             if digest not in self._effects:
                 self._effects[digest] = Recipe.from_toml(text).effect
         known: dict[Any, Any] = {}  # most texts are those of other decisions, too: one of each is kept in memory
-        found = self._db.tuples(f"{_HISTORY} WHERE {decisions}", values)
+        others = _WITH_OTHERS if "course" in self._columns["decisions"] else "0"
+        found = self._db.tuples(f"{_HISTORY.format(with_others=others)} WHERE {decisions}", values)
         past = [PastDecision(*(known.setdefault(value, value) for value in columns)) for columns in found]
         return sorted(past, key=attrgetter("number"))
 
@@ -299,11 +301,6 @@ class Ledger(LedgerDatabase):
             (session_id, number),
         ).fetchall()
         return [(row["rowid"], self._load_decision(row["id"])) for row in rows]
-
-    def decision_number(self, decision_id: str) -> float:
-        """The place of a decision in the order in which they were made; infinite if it does not exist."""
-        row = self._db.execute("SELECT rowid FROM decisions WHERE id = ?", (decision_id,)).fetchone()
-        return int(row[0]) if row else math.inf
 
     def last_reasons(self, session_id: str, number: int) -> list[str]:
         """The reasons of the last ``number`` decisions on proposals of a session, oldest first."""

@@ -120,7 +120,7 @@ class PastDecision:
     """A decision on a proposal as a later search reads it. ``number``: its place in the order of all decisions.
 
     ``before`` and ``after`` are JSON: most of them are never decoded. ``delta``: as in results.tsv. ``incumbent``: the
-    digest of the incumbent after it.
+    digest of the incumbent after it. ``with_others``: 1 if other changes were confirmed with it, in one stack.
     """
 
     number: int
@@ -136,6 +136,7 @@ class PastDecision:
     child: str
     incumbent: str
     delta: float | None
+    with_others: int
 
 
 BAD_ROWS = "bad_rows"

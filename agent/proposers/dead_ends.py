@@ -47,14 +47,16 @@ class DeadEnds:
     def add(self, past: PastDecision, parent: str, child: str) -> None:
         """Take in a decision. ``parent``, ``child``: the effects of the proposal's two recipes."""
         own, reason = past.session == self.session, past.reason
-        if own and _did_harm(reason):
+        one_of_many = bool(past.with_others) and past.status != "KEEP"
+        if own and _did_harm(reason) and not one_of_many:
             self._harmful.setdefault(past.knob, _HarmfulMoves()).add(self.space, past)
         if not own and is_machine_fault(reason):
             return
         self.effects.add(parent)
-        if reason in UNDECIDED:
+        undecided = one_of_many or reason in UNDECIDED
+        if undecided:
             self._undecided[child] += 1
-        may_repeat = reason in NOT_TRIED or (reason in UNDECIDED and self._undecided[child] < MOST_TRIES)
+        may_repeat = reason in NOT_TRIED or (undecided and self._undecided[child] < MOST_TRIES)
         if not may_repeat:
             self.effects.add(child)
 

@@ -4,6 +4,10 @@ They come from the ledger alone. The context is what a language model would have
 at the first proposal against the incumbent of both: it holds nothing that was decided later, since that would give the
 answer away. A turn belongs to one lane, so both proposals are of one lane, and both are legal moves in that context.
 The context has no user instructions, no dollars left and no expected effects, since the ledger does not hold them.
+
+Changes are measured side by side and confirmed in stacks, so a KEEP or a DISCARD is that of the whole stack. A pair
+therefore goes by what the readings say of each change itself: the kept one has the larger effect of its own, unless the
+other one broke a guard by itself. Of a change that was proposed more than once, the last decision counts.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,23 +22,26 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from agent.loop.budget import Spent, budget_left, with_overrides
 from agent.proposers import Situation
-from agent.proposers.context import Search
+from agent.proposers.context import DESIGNED, Search
 from agent.proposers.prompt import conversation
 from agent.proposers.reply import reply_text
 from agent.study.load import Study, recorded_study
 from common.errors import BadInput
 from common.files import whole_folder, write_durably
+from lanes import show
 from preferences.export.dataset import Format, write_rows
 
 COMPARED = ("worse", "no_effect", "guard", "cumulative", "unpromising", "unconfirmed")
 """Reasons, before any colon, of a DISCARD that comparisons led to. Not among them: overtaken and budget, which were not
 compared to the end; calibration and false_alarm, the A/A tests."""
+GUARDS = ("guard", "cumulative")
+"""Reasons of a change that may be worth more on the target, and is no better."""
 
 
 @dataclass(frozen=True)
 class ProposerPair:
     """Two proposals in one context. ``kept``: a KEEP that was not retracted; ``discarded``: for a ``reason`` of
-    ``COMPARED``."""
+    ``COMPARED``, and worth less by its own effect or harmful to a guard."""
 
     context: Situation
     kept: ProposalRow
@@ -44,7 +51,7 @@ class ProposerPair:
     def columns(self) -> dict[str, Any]:
         """The row for TRL: prompt, chosen and rejected, each a list of messages."""
         chosen, rejected = (
-            [{"role": "assistant", "content": reply(self.context, proposal)}]
+            [{"role": "assistant", "content": reply(proposal)}]
             for proposal in (self.kept, self.discarded)
         )
         return {"prompt": conversation(self.context), "chosen": chosen, "rejected": rejected}
@@ -90,37 +97,60 @@ def proposer_pairs(ledger: Ledger) -> tuple[ProposerPair, ...]:
     return tuple(pair for session in sessions for pair in _of_session(ledger, session, retracted))
 
 
-def reply(context: Situation, proposal: ProposalRow) -> str:
+def reply(proposal: ProposalRow) -> str:
     """The proposal as a language model's reply (agent/proposers/reply.py), with the proposer's own hypothesis.
 
-    If the proposer predicted nothing, predicted_delta is 0, never the effect that was measured.
+    What a wave took up by itself states readings that the context does not hold, so its reply names the move alone.
     """
-    value, predicted = value_of(proposal.after), proposal.predicted
-    return reply_text(proposal.knob, value, proposal.hypothesis, predicted or 0.0)
+    value, hypothesis = value_of(proposal.after), proposal.hypothesis
+    if proposal.proposer in DESIGNED:
+        hypothesis = f"{proposal.knob} {show(value_of(proposal.before))} -> {show(value)}"
+    return reply_text(proposal.knob, value, hypothesis, prediction(proposal) or 0.0)
+
+
+def prediction(proposal: ProposalRow) -> float | None:
+    """The effect that the proposer predicted; None if it gave none, or the readings gave it, which is never told."""
+    return None if proposal.proposer in DESIGNED else proposal.predicted
 
 
 def _of_session(ledger: Ledger, session: SessionRow, retracted: set[str]) -> Iterator[ProposerPair]:
     proposals = ledger.proposals("WHERE session = ?", (session.id,))
     decisions = {row.id: row for row in ledger.decisions("WHERE session = ? AND turn > 0", (session.id,))}
-    keeps = [row for row in proposals if _is_kept(decisions.get(row.id), retracted)]
-    for kept in keeps:
-        against_same_incumbent = [row for row in proposals if row.parent == kept.parent]
+    by_change = {(row.parent, row.knob, value_of(row.after)): row for row in proposals if row.id in decisions}
+    last = sorted(by_change.values(), key=lambda row: row.turn)
+    for kept in (row for row in last if _is_kept(decisions[row.id], retracted)):
         rivals = [
-            row for row in against_same_incumbent if row.lane == kept.lane and _is_discarded(decisions.get(row.id))
+            row
+            for row in last
+            if (row.parent, row.lane) == (kept.parent, kept.lane) and _lost(decisions[row.id], decisions[kept.id])
         ]
-        context = _context(ledger, session, against_same_incumbent[0], kept.lane) if rivals else None
+        first = next(row for row in proposals if row.parent == kept.parent)
+        context = _context(ledger, session, first, kept.lane) if rivals else None
         if context is not None and _is_legal(context, kept):
             for row in rivals:
                 if _is_legal(context, row):
                     yield ProposerPair(context, kept, row, decisions[row.id].reason)
 
 
-def _is_kept(decision: DecisionRow | None, retracted: set[str]) -> bool:
-    return decision is not None and decision.status == "KEEP" and decision.id not in retracted
+def _is_kept(decision: DecisionRow, retracted: set[str]) -> bool:
+    return decision.status == "KEEP" and decision.id not in retracted
 
 
-def _is_discarded(decision: DecisionRow | None) -> bool:
-    return decision is not None and decision.status == "DISCARD" and decision.reason.partition(":")[0] in COMPARED
+def _lost(decision: DecisionRow, to: DecisionRow) -> bool:
+    """Whether a change was discarded and is worse than a kept one, by the own effects of both."""
+    reason = decision.reason.partition(":")[0]
+    if decision.status != "DISCARD" or reason not in COMPARED:
+        return False
+    if reason in GUARDS and _is_alone(decision):
+        return True
+    own, kept = decision.row.get("delta"), to.row.get("delta")
+    return own is not None and kept is not None and own < kept
+
+
+def _is_alone(decision: DecisionRow) -> bool:
+    """Whether no other change shares the decision's confirmation."""
+    stack = decision.course.stack if decision.course else None
+    return stack is None or len(stack.members) == 1
 
 
 def _is_legal(context: Situation, proposal: ProposalRow) -> bool:
@@ -147,4 +177,5 @@ def _budget_left(ledger: Ledger, session: SessionRow, study: Study, first: Propo
     budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
     hours = ledger.active_seconds(session.id, datetime.fromisoformat(first.time).timestamp()) / 3600
     probes = sum(row.time <= first.time for row in ledger.probes(session.id))
-    return budget_left(budget.model_copy(update={"dollars": None}), Spent(first.turn - 1, hours, probes, 0.0, 0.0))
+    decided = PastLedger(ledger, session.id, first.turn).decided
+    return budget_left(budget.model_copy(update={"dollars": None}), Spent(decided, hours, probes, 0.0, 0.0))

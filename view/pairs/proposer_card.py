@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from agent.ledger.tables import ProposalRow
-from agent.proposers.preference_data import ProposerExport
+from agent.proposers.preference_data import ProposerExport, prediction
 from preferences.export.dataset import PROPOSER
 from preferences.store.rows import PAIR
 from view.pairs.dataset_card import dataset_card, distinct
@@ -39,4 +39,4 @@ def proposer_card(exported: ProposerExport, licence: str) -> str:
 
 
 def _predicted(row: ProposalRow) -> str:
-    return "expected by comparisons" if row.predicted is None else "the proposer's"
+    return "0, for none" if prediction(row) is None else "the proposer's"
