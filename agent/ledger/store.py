@@ -182,11 +182,15 @@ class Ledger(LedgerDatabase):
         )
         return [decode(ProbeRow, row) for row in rows]
 
-    def probes_after(self, question: str, key: str, number: int) -> list[tuple[int, ProbeRow]]:
-        """Numbered probes of all sessions under one question and probe key after a number, in their order."""
+    def has_probe(self, probe_id: str) -> bool:
+        """Whether a session ran this probe."""
+        return self._db.execute("SELECT 1 FROM probes WHERE id = ? LIMIT 1", (probe_id,)).fetchone() is not None
+
+    def probes_after(self, key: str, number: int) -> list[tuple[int, ProbeRow]]:
+        """Numbered probes of all sessions under one probe key after a number, in their order. Sessions that ask other
+        questions are among them: their readings are not measured again."""
         found = self._db.execute(
-            f"SELECT rowid FROM probes WHERE key = ? AND session IN {_SAME_QUESTION} AND rowid > ? ORDER BY rowid",
-            (key, question, key, number),
+            "SELECT rowid FROM probes WHERE key = ? AND rowid > ? ORDER BY rowid", (key, number)
         ).fetchall()
         return [(row["rowid"], decode(ProbeRow, self._row_at("probes", row["rowid"]))) for row in found]
 

@@ -185,7 +185,7 @@ class Evidence:
 
     def _catch_up(self) -> None:
         ledger, row = self.ledger, self.row
-        for number, probe in ledger.probes_after(row.question, row.key, self._last_probe):
+        for number, probe in ledger.probes_after(row.key, self._last_probe):
             self._last_probe = number
             if probe.session in self.passed_over:
                 continue

@@ -82,12 +82,15 @@ class Measurements:
 
         ``with_answers``: the probes whose answers are needed; they run again if the answers are gone or damaged.
         """
-        missing = [
-            probe
-            for probe in dict.fromkeys(probes)
-            if not is_final(outcome := self._stored_outcome(probe))
-            or (probe in with_answers and not self.store.has_answers(outcome))
-        ]
+        missing = []
+        for probe in dict.fromkeys(probes):
+            outcome = self._stored_outcome(probe)
+            if outcome is None or not is_final(outcome):
+                missing.append(probe)
+                continue
+            self._adopt(probe, outcome)
+            if probe in with_answers and not self.store.has_answers(outcome):
+                missing.append(probe)
         if not missing:
             return
         self._require_unchanged()
@@ -165,6 +168,12 @@ class Measurements:
                 self.ledger.record_probe(self.row.id, probe, outcome, now())
             self.store.put(probe, outcome)
         self._readings.pop(probe, None)
+
+    def _adopt(self, probe: Probe, outcome: Outcome) -> None:
+        """Record an outcome that is there and that no session of this ledger ran: an earlier ledger was lost."""
+        if not probe.adapter_of and not self.ledger.has_probe(probe.id):
+            with uninterrupted(), full_disk_reported(self.workspace):
+                self.ledger.record_probe(self.row.id, probe, outcome, now())
 
     def log_and_publish(self, text: str) -> None:
         self.log(text)

@@ -51,8 +51,7 @@ class ProposerPair:
     def columns(self) -> dict[str, Any]:
         """The row for TRL: prompt, chosen and rejected, each a list of messages."""
         chosen, rejected = (
-            [{"role": "assistant", "content": reply(proposal)}]
-            for proposal in (self.kept, self.discarded)
+            [{"role": "assistant", "content": reply(proposal)}] for proposal in (self.kept, self.discarded)
         )
         return {"prompt": conversation(self.context), "chosen": chosen, "rejected": rejected}
 

@@ -32,7 +32,7 @@ def test_header_and_column_order_are_pinned() -> None:
         "time session id status lane knob before after steps seeds samples target baseline delta ci_low ci_high "
         "overall overall_delta worst_guard worst_guard_delta guards_ok critical_failures probe_seconds "
         "tokens_per_second peak_gb cost_usd proposer reason description worst_guard_low "
-        "shrunk error_spent policy"
+        "shrunk error_spent policy chance stack stack_delta stack_ci_low stack_ci_high"
     )
 
 
