@@ -29,6 +29,11 @@ MOST_LOST = 3
 """Seeds under which the incumbent itself may fail for good in one confirmation."""
 
 
+def is_aa_test(check: CheckRow) -> bool:
+    """Whether a recorded stack is the incumbent itself."""
+    return bool(check.data["recipes"][0]["recipe"] == check.data["incumbent"])
+
+
 @dataclass
 class Confirmations:
     measurements: Measurements
@@ -173,8 +178,8 @@ class Confirmations:
         verdict: Verdict,
         failure: Failure | None = None,
     ) -> Conclusion:
-        is_aa_test = check.data["recipes"][0]["recipe"] == check.data["incumbent"]
-        if is_aa_test and verdict.status != "CRASH" and verdict.reason != "budget":
+        aa_test = is_aa_test(check)
+        if aa_test and verdict.status != "CRASH" and verdict.reason != "budget":
             verdict = Verdict("DISCARD", "false_alarm" if verdict.status == "KEEP" else "calibration")
         by_seed = {pair.baseline.seed: pair for pair in pairs}
         used = [by_seed[seed] for seed in (pair.baseline.seed for pair in pairs) if seen and seed in seen.seeds]
@@ -189,6 +194,6 @@ class Confirmations:
             looks=tuple(looks),
             seeds=tuple((pair.candidate.seed, pair.baseline.seed) for pair in used),
             account=account_of(seen, given, verdict, self.terms),
-            is_aa_test=is_aa_test,
+            is_aa_test=aa_test,
         )
         return Conclusion(verdict, course, seen, tuple(readings), failure)

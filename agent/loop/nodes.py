@@ -15,7 +15,7 @@ import numpy
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
 from agent.loop.baseline import Baseline
-from agent.loop.confirmations import Confirmations
+from agent.loop.confirmations import Confirmations, is_aa_test
 from agent.loop.decisions import Decisions
 from agent.loop.evidence import Evidence, evidence_of
 from agent.loop.final_checks import FinalChecks
@@ -204,15 +204,14 @@ class Session:
 
     def _probes_left(self) -> int:
         """Probes that the search may plan with. Without a limit, each stack is planned within MOST_PROBES."""
-        stacks = self._confirmations.recorded()
-        since = stacks[-1].time if stacks else ""
+        since = max((stack.time for stack in self._confirmations.recorded() if not is_aa_test(stack)), default="")
         looked = sum(len(wave.data["recipes"]) for wave in self._waves.recorded() if wave.time >= since)
         return int(min(self.measurements.probes_left(), max(0, MOST_PROBES - looked)))
 
     def _affords_aa_test(self, stacks: Sequence[CheckRow]) -> bool:
         """Whether one more A/A test keeps their share of the session's probes."""
         share, left = self.study.file.policy.disguised, self.measurements.probes_left()
-        tests = sum(stack.data["recipes"][0]["recipe"] == stack.data["incumbent"] for stack in stacks)
+        tests = sum(map(is_aa_test, stacks))
         spent = self._ledger.totals(self.row.id).probes
         return 2 * FEWEST_PAIRS * (tests + 1) <= share * spent and left >= 4 * FEWEST_PAIRS
 
