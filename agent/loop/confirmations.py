@@ -21,6 +21,7 @@ from agent.policy.night import FEWEST_PAIRS, Confirm, Known
 from agent.policy.own_effects import expected_of
 from common.clock import now
 from common.errors import BaselineFailed, BudgetSpent
+from common.wording import count
 from lanes import Recipe
 from probes.result.comparison import Comparison, compare
 from probes.result.reading import Failure, Pair, Probe, Reading
@@ -100,10 +101,9 @@ class Confirmations:
         given, pairs = given_from(check.data["given"]), self._pairs(check)
         ahead, looks, seen = max(1, math.ceil(self.measurements.runner.width / 2)), list[Look](), None
         verdict: Verdict | None = None
-        title = f"stack {check.subject}, {len(check.data['members'])} changes"
         while not isinstance(step := next_step(looks, given, verdict, ahead), Verdict):
             try:
-                measured = self._measured(title, pairs, step)
+                measured = self._measured(_title(check, given, looks, step), pairs, step)
             except BudgetSpent as error:
                 return self._conclusion(check, given, looks, seen, pairs, Verdict("DISCARD", "budget")), str(error)
             for number in range(len(looks) + FIRST_LOOK, step + 1):
@@ -197,3 +197,10 @@ class Confirmations:
             is_aa_test=aa_test,
         )
         return Conclusion(verdict, course, seen, tuple(readings), failure)
+
+
+def _title(check: CheckRow, given: Given, looks: Sequence[Look], number: int) -> str:
+    is_aa_test = check.data["recipes"][0]["recipe"] == check.data["incumbent"]
+    what = "an A/A test" if is_aa_test else count(len(check.data["members"]), "change")
+    pairs = f"pairs {looks[-1].pairs + 1 if looks else 1} to {number}"
+    return f"stack {check.subject}, {what}, {pairs} of at most {given.pairs}"

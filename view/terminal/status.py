@@ -11,6 +11,7 @@ from view.data.alpha_spending import policy_of, spendings
 from view.data.decisions import proposer_counts
 from view.data.figures import shown
 from view.data.measurements import differences
+from view.data.progress import WaveInProgress, in_progress
 from view.data.session_record import SessionRecord, load_record
 from view.markdown import count, moment, plain
 from view.terminal.next_commands import resume_command, run_command, status_command
@@ -33,6 +34,10 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "decisions": {status: statuses[status] for status in ("KEEP", "DISCARD", "CRASH", "RETRACT")},
         "disguised": len(record.aa_tests),
         "last_decision": _last_decision(record),
+        "waves": len(record.waves),
+        "recipes": sum(len(wave.data["recipes"]) for wave in record.waves),
+        "stacks": len(record.stacks),
+        "measuring": _measuring(record),
         "in_flight": [
             {"id": row.id, "knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
             for row in record.in_flight
@@ -69,7 +74,9 @@ def status_text(status: dict[str, Any]) -> str:
         ("started", f"{moment(status['started'])}, active {status['active_hours']:.2f} hours"),
         ("decisions", counts),
         ("last decision", _last_decision_text(status["last_decision"])),
-        *(("not decided" if status["finished"] else "in flight", _move(row)) for row in status["in_flight"]),
+        ("search", _search(status)),
+        *_measuring_rows(status["measuring"]),
+        *(("not decided", _move(row)) for row in status["in_flight"] if status["finished"]),
         ("incumbent", status["incumbent"] + ("" if status["differences"] else ", as at the start")),
         *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
         ("probes run", str(status["probes"])),
@@ -80,6 +87,35 @@ def status_text(status: dict[str, Any]) -> str:
         ("go on", status["go_on"]),
     ]
     return "\n".join(f"{name:<14} {plain(value)}" for name, value in rows)
+
+
+def _search(status: dict[str, Any]) -> str:
+    waves = f"{count(status['waves'], 'wave')} of {count(status['recipes'], 'recipe')}"
+    open_ones = "" if status["finished"] else f", {count(len(status['in_flight']), 'change')} not decided yet"
+    return f"{waves}, {count(status['stacks'], 'stack')}{open_ones}"
+
+
+def _measuring(record: SessionRecord) -> dict[str, Any] | None:
+    """The wave or the stack that is being measured."""
+    found = in_progress(record)
+    if found is None:
+        return None
+    return {"kind": "wave" if isinstance(found, WaveInProgress) else "stack", **asdict(found)}
+
+
+def _measuring_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    if found["kind"] == "wave":
+        done = sum(one["state"] != "waiting" for one in found["recipes"])
+        head = f"wave {found['number']}: {done} of {count(len(found['recipes']), 'recipe')}"
+        return [
+            ("measuring", head),
+            *(("", f"{one['state']}: {', '.join(one['changes'])}") for one in found["recipes"]),
+        ]
+    what = "an A/A test" if found["is_aa_test"] else count(len(found["changes"]), "change")
+    head = f"stack {found['number']}, {what}: {count(found['pairs'], 'pair')} of at most {found['most_pairs']}"
+    return [("measuring", head), *(("", change) for change in found["changes"])]
 
 
 def _state(status: dict[str, Any]) -> str:

@@ -1,0 +1,76 @@
+"""What a session that is not finished is measuring: the recipes of a wave, or the pairs of a stack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.ledger.tables import CheckRow, ProposalRow
+from view.data.figures import shown
+from view.data.session_record import SessionRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveRecipe:
+    """``state``: "measured", "waiting", or the kind of its failure."""
+
+    recipe: str
+    changes: tuple[str, ...]
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveInProgress:
+    number: int
+    recipes: tuple[WaveRecipe, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackInProgress:
+    """``pairs``: measured so far, of at most ``most_pairs``."""
+
+    number: int
+    is_aa_test: bool
+    changes: tuple[str, ...]
+    pairs: int
+    most_pairs: int
+
+
+def in_progress(record: SessionRecord) -> WaveInProgress | StackInProgress | None:
+    """None between two of them, and in a session that is finished."""
+    if record.session.finished:
+        return None
+    if record.stacks and record.stacks[-1].data["members"][0] not in {row.id for row in record.decisions}:
+        return _stack(record, record.stacks[-1])
+    wave = _wave(record, record.waves[-1]) if record.waves else None
+    return wave if wave and any(one.state == "waiting" for one in wave.recipes) else None
+
+
+def _wave(record: SessionRecord, check: CheckRow) -> WaveInProgress:
+    rows = {(row.recipe, row.seed): row for row in (*record.borrowed, *record.probes) if row.key == record.session.key}
+    found = []
+    for made in check.data["recipes"]:
+        row = rows.get((made["recipe"], check.data["seed"]))
+        state = "waiting" if row is None else "measured" if row.kind == "reading" else row.kind
+        changes = tuple(_change(record.proposals, name) for name in made["proposals"])
+        found.append(WaveRecipe(recipe=made["recipe"], changes=changes, state=state))
+    return WaveInProgress(number=int(check.subject), recipes=tuple(found))
+
+
+def _stack(record: SessionRecord, check: CheckRow) -> StackInProgress:
+    recipe, incumbent = check.data["recipes"][0]["recipe"], check.data["incumbent"]
+    looking = {*record.study.file.probe.seeds, *(wave.data["seed"] for wave in record.waves)}
+    fresh = [row for row in record.probes if row.key == record.session.key and row.seed not in looking]
+    since = [row.recipe for row in fresh if row.time >= check.time]
+    is_aa_test = recipe == incumbent
+    pairs = since.count(recipe) // 2 if is_aa_test else min(since.count(recipe), since.count(incumbent))
+    return StackInProgress(
+        number=int(check.subject),
+        is_aa_test=is_aa_test,
+        changes=() if is_aa_test else tuple(_change(record.proposals, name) for name in check.data["members"]),
+        pairs=pairs,
+        most_pairs=check.data["given"]["pairs"],
+    )
+
+
+def _change(proposals: Mapping[str, ProposalRow], name: str) -> str:
+    row = proposals[name]
+    return f"{row.knob} {shown(row.before)} -> {shown(row.after)}"
