@@ -150,7 +150,8 @@ def _replicates(stack: StackExplanation) -> list[str]:
         figures = (pair.candidate, pair.baseline)
         difference = "" if pair.difference is None else f"{pair.difference:+.2f}"
         rows.append((seed, *("gone" if value is None else f"{value:.2f}" for value in figures), difference))
-    return grid(("seed", "stack", "incumbent", "difference"), rows)
+    side = "candidate" if stack.is_aa_test else "stack"
+    return grid(("seed", side, "incumbent", "difference"), rows)
 
 
 def _effect(stack: StackExplanation) -> list[str]:

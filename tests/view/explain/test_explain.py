@@ -431,6 +431,20 @@ def test_an_unknown_name_is_one_sentence_with_the_nearest_and_exit_2(lying: Nigh
     assert refused.value.exit_code == 2
 
 
+def test_a_proposal_without_a_decision_is_said_to_have_none(single: Night, tmp_path: Path) -> None:
+    copied = Workspace(tmp_path / "workspace")
+    shutil.copytree(single.workspace.root, copied.root)
+    (name,) = single.named("overtaken")
+    with Ledger(copied.ledger) as ledger:
+        ledger._db.execute("DELETE FROM decisions WHERE reason = 'overtaken'")
+    with pytest.raises(BadInput, match="the session ended before anything was measured of it"):
+        explain(copied, name)
+    with Ledger(copied.ledger) as ledger:
+        ledger._db.execute("UPDATE sessions SET finished = NULL")
+    with pytest.raises(BadInput, match="is not decided yet"):
+        explain(copied, name)
+
+
 def test_a_stack_of_an_earlier_session_has_the_name_of_its_session(lying: Night) -> None:
     found = lying.stack(1)
     assert explain(lying.workspace, f"{found.session}-stack-1") == found
