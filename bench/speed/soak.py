@@ -43,7 +43,8 @@ COMMAND = [sys.executable, "-m", "cli.main"]
 SESSION_DECISIONS = 100
 """Decisions of each session that a ledger is filled with."""
 SETTLED = 0.3
-"""The share of the decisions after which the effect model stops growing; the limit on time applies from there on."""
+"""The share of the decisions after which the model has as many readings as it takes; the limit on time applies from
+there on."""
 LANES = """\
 [lanes.hyperparameters]
 share = 4.0
@@ -58,7 +59,7 @@ weight_decay = { low = 0.0, high = 0.3, step = 0.003, reach = 60 }
 STUDY = study_text(
     probe="steps = 20\nseeds = [42, 123, 7]\nsamples = 2\n",
     lanes=LANES,
-    policy="survey = 0\nholdout_seeds = 0\nplateau = 1000000\n",
+    policy="holdout_seeds = 0\n",
 ).replace("decisions = 8\n", "")
 
 
