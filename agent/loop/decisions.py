@@ -1,7 +1,7 @@
 """The decisions of a session: their rows in the ledger, and what confirmations leave of the night's error."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from agent.ledger.result_rows import baseline_row, event_text, member_row, retraction_row, unconfirmed_row, value_of
@@ -24,11 +24,16 @@ from probes.result.reading import Failure, Outcome, Reading
 
 @dataclass
 class Decisions:
-    """Makes decisions durable. Each is derived from the ledger alone, so a kill changes none."""
+    """Makes decisions durable. Each is derived from the ledger alone, so a kill changes none.
+
+    ``_accounts``: of the session's confirmations, by number, up to the row ``_last`` of the ledger.
+    """
 
     measurements: Measurements
     baseline: Baseline
     evidence: Evidence
+    _accounts: dict[int, Account] = field(default_factory=dict)
+    _last: int = 0
 
     @cached_property
     def terms(self) -> Terms:
@@ -37,12 +42,11 @@ class Decisions:
 
     def standing(self) -> Standing:
         """What the session's confirmations left of its error, and did to its guards."""
-        accounts = dict[int, Account]()
-        for _, decision in self.measurements.ledger.decisions_after(self.measurements.row.id, 0):
-            stack = decision.course.stack if decision.course else None
+        for number, decision in self.measurements.ledger.decisions_after(self.measurements.row.id, self._last):
+            self._last, stack = number, decision.course.stack if decision.course else None
             if decision.turn > 0 and stack is not None and not stack.is_aa_test:
-                accounts[stack.number] = stack.account
-        return standing([accounts[number] for number in sorted(accounts)], self.terms.policy)
+                self._accounts[stack.number] = stack.account
+        return standing([self._accounts[number] for number in sorted(self._accounts)], self.terms.policy)
 
     # recording
 
