@@ -5,8 +5,13 @@ from pathlib import Path
 
 import nights
 
+from agent.policy.night_power import in_words
+from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
 from view.data.cost import cost_text, probe_history
+from view.data.session_record import load_record
+
+SHORT = nights.STUDY.replace("decisions = 8", "probes = 20")
 
 
 def lines(text: str) -> dict[str, str]:
@@ -21,11 +26,12 @@ def test_an_unmeasured_study_gets_counts_and_no_invented_time(tmp_path: Path) ->
     assert rows["probe prompts"] == "arithmetic 32, lists 32"
     assert rows["pairs"] == "good 32, broken 32"
     assert rows["one probe"].startswith("20 steps x 4 = 80 pairs trained on, then 64 prompts x 4 = 256 answers")
-    assert rows["one decision"].startswith(f"{policy.first_seeds} to {policy.screening_seeds} probes for screening")
-    assert f"up to {2 * policy.confirming_seeds} fresh ones for a confirmation" in rows["one decision"]
-    assert rows["beside those"].startswith("3 probes of the starting recipe at first; at the end 6 on the holdout")
+    assert rows["at first"] == "3 probes of the starting recipe"
+    assert rows["waves"] == f"10 recipes in the first (7 knobs + 3), then {policy.wave}"
+    assert rows["confirmation"].startswith(f"8 to {2 * policy.confirming_seeds} probes, in pairs on fresh seeds")
+    assert rows["at the end"].startswith("6 probes on the holdout")
     assert rows["probe time"] == "not yet measured in this workspace"
-    assert rows["to find out"].endswith("--decisions 1")
+    assert rows["to find out"].endswith("--hours 0.1")
     assert not (tmp_path / "workspace").exists()
 
 
@@ -35,38 +41,61 @@ def test_legal_moves_are_counted_per_lane(tmp_path: Path) -> None:
     assert f"curriculum {number}" in lines(cost_text(study, Workspace(tmp_path)))["legal moves"]
 
 
+def test_what_the_probes_of_a_night_are_for_is_what_the_night_then_does(tmp_path: Path) -> None:
+    text = nights.governed(nights.TWO_KNOBS).replace("decisions = 8", "probes = 40")
+    rows = lines(cost_text(nights.study(tmp_path, text), Workspace(tmp_path / "elsewhere")))
+    workspace = nights.night(tmp_path, text, decisions=None, world=nights.ADDING)
+    record = load_record(workspace, None)
+    at_first = int(rows["at first"].split()[0])
+    assert len([row for row in record.probes if row.recipe == record.session.start][:at_first]) == at_first == 2
+    first = record.waves[0].data["recipes"]
+    assert len(first) <= int(rows["waves"].split()[0]) == 5
+    assert all(8 <= 2 * stack.data["given"]["pairs"] <= 16 for stack in record.stacks)
+    assert rows["confirmation"].startswith("8 to 16 probes")
+
+
 def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(tmp_path: Path) -> None:
     text = nights.variant(hours="1", dollars="9", dollars_per_hour="2")
-    workspace = nights.night(tmp_path, text, decisions=2)
+    workspace = nights.night(tmp_path, text, probes=20)
     study = nights.study(tmp_path, text)
-    rows, measured = lines(cost_text(study, workspace)), probe_history(study, workspace)
-    number = len(list(workspace.runs.glob("probe-*")))
+    said, measured = cost_text(study, workspace), probe_history(study, workspace)
+    rows, number = lines(said), len(list(workspace.runs.glob("probe-*")))
     assert measured.seconds == (0.01,) * number
     assert measured.pace is not None
-    assert measured.probes_per_decision == number / 2
     assert rows["probe time"] == f"0.0 s (median of {number} measured here)"
-    fit = int(3600 / measured.pace / measured.probes_per_decision)
-    assert f"about {fit} decisions" in cost_text(study, workspace)
+    assert rows["budget"] == f"1 hours: about {int(3600 / measured.pace)} probes at this pace"
     assert "$2 per active hour" in rows["dollars"]
+    assert f"about {int(9 / (measured.pace / 3600 * 2))} probes" in rows["dollars"]
+    assert "with 240 probes" in said, "more than a stack is planned with"
 
 
 def test_probes_of_another_question_are_no_measure_of_this_one(tmp_path: Path) -> None:
-    workspace = nights.night(tmp_path, decisions=1)
+    workspace = nights.night(tmp_path, probes=5)
     other = nights.study(tmp_path / "other", nights.STUDY.replace("steps = 20", "steps = 40"))
     assert probe_history(other, workspace).seconds == ()
     assert "not yet measured" in cost_text(other, workspace)
 
 
-def test_what_can_be_seen_is_said_per_category_with_where_the_noise_comes_from(tmp_path: Path) -> None:
+def test_what_a_night_can_show_is_said_with_where_the_noise_comes_from(tmp_path: Path) -> None:
     study = nights.study(tmp_path)
-    said = cost_text(study, Workspace(tmp_path / "workspace"))
-    assert "What can be seen (noise assumed: runs 0.35" in said
+    said, found = cost_text(study, Workspace(tmp_path / "workspace")), analyse_power(study, Workspace(tmp_path))
+    assert "What a night can show (noise assumed: runs 0.35" in said
+    for line in in_words(found.night):
+        assert f"- {line}." in said
+    assert f"worth {found.night.visible:.2f} points of lists" in said
     for name, role in (("arithmetic", "guard, may lose 1.5"), ("lists", "target")):
-        assert re.search(rf"^{name} +32 +0\.\d\d +\d\.\d\d +\d\.\d\d +{role}$", said, re.MULTILINE)
+        assert re.search(rf"^{name} +32 +0\.\d\d +\d\.\d\d +{role}$", said, re.MULTILINE)
     assert re.search(r"^overall +64 ", said, re.MULTILINE)
-    assert "To see smaller effects in lists: raise confirming_seeds to 40 (" in said
     assert "so narrow a margin" not in said
-    narrow = nights.study(tmp_path / "b", nights.STUDY.replace("arithmetic = 1.5", "arithmetic = 0.1"))
+
+
+def test_a_guard_that_a_confirmation_can_hardly_show_to_hold_is_named(tmp_path: Path) -> None:
+    narrow = nights.study(tmp_path, nights.STUDY.replace("arithmetic = 1.5", "arithmetic = 0.1"))
     assert re.search(r"measured as much better as: arithmetic \+\d\.\d\d\.$", cost_text(narrow, Workspace(tmp_path)))
-    workspace = nights.night(tmp_path / "c", decisions=4)
-    assert "noise measured: pooled over" in cost_text(nights.study(tmp_path / "c"), workspace)
+
+
+def test_after_a_night_the_noise_is_measured(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, probes=20)
+    assert re.search(
+        r"noise measured: \d+ readings under this probe key", cost_text(nights.study(tmp_path, SHORT), workspace)
+    )
