@@ -70,7 +70,10 @@ class KnobCurve:
 
 
 def knob_curves(record: SessionRecord) -> tuple[KnobCurve, ...]:
-    """Of every searched knob, the largest effect first; empty before a recipe that moves something was measured."""
+    """Of every searched knob, the largest effect first; empty before a recipe that moves something was measured, and
+    in an older session."""
+    if not record.waves and not record.stacks:
+        return ()
     with Ledger(record.workspace.ledger, read_only=True) as ledger:
         sessions = ledger.sessions()
         later = sessions[sessions.index(record.session.id) + 1 :]
