@@ -15,7 +15,7 @@ class PastLedger:
     """The part of the ledger that a search reads (agent/proposers/context.py), as it was when the session was about to
     make the proposal of a turn.
 
-    The turn must be the first against its incumbent.
+    Nothing may have been decided against the turn's incumbent by then.
     """
 
     ledger: Ledger
@@ -28,7 +28,7 @@ class PastLedger:
         return [row for row in found if row.session == self.session and row.turn < self.turn]
 
     def history(self, question: str, key: str, after: int = 0) -> list[PastDecision]:
-        """The decisions before the first one of this turn or a later one."""
+        """The decisions before the first one against the incumbent of this turn."""
         return [past for past in self.ledger.history(question, key, after) if past.number < self._end]
 
     @property
@@ -48,6 +48,8 @@ class PastLedger:
 
     @cached_property
     def _end(self) -> float:
-        """The number of the session's first decision of this turn or a later one."""
+        """The number of the session's first decision against the incumbent of this turn."""
+        turn = self.ledger.proposals("WHERE session = ? AND turn = ?", (self.session, self.turn))
+        same = {row.id for one in turn for row in self.ledger.proposals("WHERE parent = ?", (one.parent,))}
         decisions = self.ledger.decisions_after(self.session, 0)
-        return next((number for number, row in decisions if row.turn >= self.turn), math.inf)
+        return next((number for number, row in decisions if row.id in same), math.inf)

@@ -1,19 +1,21 @@
 """What a proposer was shown is found again in the ledger, whatever came later."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import tiny
+from ledger_rows import SESSION, proposal, row
 from worlds import runner_of, study_of
 
 from agent.ledger.as_of import PastLedger
 from agent.ledger.store import Ledger
-from agent.ledger.tables import SessionRow
+from agent.ledger.tables import ProposalRow
 from agent.loop.begin_or_resume import Overrides, begin
-from agent.proposers import Chain, Declined, Proposer, Situation, Suggestion
+from agent.proposers import Chain, Declined, Situation, Suggestion
 from agent.proposers.context import Search
 from agent.proposers.prompt import briefing
-from agent.proposers.thompson import ThompsonProposer
 from agent.proposers.tpe import TpeProposer
 from agent.study.load import Study, parse_study
 from agent.workspace.folder import Workspace
@@ -25,38 +27,15 @@ from view.terminal.live import watching
 
 @dataclass
 class Noting:
-    """A proposer that keeps what it was shown."""
+    """TPE, which keeps what it was shown and numbers its suggestions."""
 
-    asked: Proposer
     shown: list[Situation] = field(default_factory=list)
     name: str = "noting"
 
     def propose(self, situation: Situation) -> Suggestion | Declined:
         self.shown.append(replace(situation, history=list(situation.history)))  # while the ledger is open
-        return self.asked.propose(situation)
-
-
-def night(study: Study, workspace: Path, world: EffectWorld, seed: int) -> tuple[str, list[Situation]]:
-    """A session's id, and the situations of its turns."""
-    noting = Noting(ThompsonProposer(TpeProposer()))
-    with watching() as watcher:
-        session = begin(
-            study,
-            Workspace(workspace),
-            Overrides(),
-            watcher,
-            write_report,
-            seed=seed,
-            runner=runner_of(study, workspace, world),
-            proposers=Chain(None, noting, 0.0, "proposer: noting"),
-        )
-    return session, noting.shown
-
-
-def row_of(ledger: Ledger, session: str) -> SessionRow:
-    row = ledger.session(session)
-    assert row is not None
-    return row
+        suggestion = TpeProposer().propose(situation)
+        return replace(suggestion, hypothesis=str(len(self.shown) - 1), proposer=self.name)
 
 
 def bumpy(recipe: Recipe, split: str) -> float:
@@ -65,57 +44,73 @@ def bumpy(recipe: Recipe, split: str) -> float:
     return order + 0.4 * (recipe.learning_rate > 1e-4) - 2.0 * (recipe.learning_rate < 5e-5)
 
 
-@pytest.mark.parametrize(
-    ("policy", "surveyed"),
-    [("disguised = 0.2\nholdout_seeds = 2", False), ("disguised = 0.0\nsurvey = 30\nplateau = 5", True)],
-)
-def test_every_turn_of_two_nights_is_found_as_it_was_shown(tmp_path: Path, policy: str, surveyed: bool) -> None:
-    study = study_of(tmp_path, policy, "decisions = 16")
-    nights = [night(study, tmp_path, EffectWorld(bumpy, 0.2), seed) for seed in (1, 2)]
+def night(study: Study, workspace: Path, seed: int) -> tuple[str, list[Situation]]:
+    """A session's id, and the situations of its turns."""
+    noting = Noting()
+    with watching() as watcher:
+        session = begin(
+            study,
+            Workspace(workspace),
+            Overrides(),
+            watcher,
+            write_report,
+            seed=seed,
+            runner=runner_of(study, workspace, EffectWorld(bumpy, 0.05)),
+            proposers=Chain(noting, TpeProposer(), 1.0, "proposer: noting"),
+        )
+    return session, noting.shown
+
+
+def before_decisions(ledger: Ledger, session: str) -> Iterator[ProposalRow]:
+    """The proposals of a session's first wave."""
+    (first, *_) = ledger.checks(session, "wave")
+    carried = {name for recipe in first.data["recipes"] for name in recipe["proposals"]}
+    return (found for found in ledger.proposals("WHERE session = ?", (session,)) if found.id in carried)
+
+
+def test_every_turn_of_the_first_waves_of_two_nights_is_found_as_it_was_shown(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 2", "probes = 36")
+    nights = [night(study, tmp_path, seed) for seed in (1, 2)]
     with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
-        assert ledger.decisions("WHERE status = 'KEEP'")
-        assert bool(ledger.checks(nights[0][0], "survey")) is surveyed
+        first, second = (ledger.decisions("WHERE session = ? AND turn > 0", (name,)) for name, _ in nights)
+        assert any(decision.status == "KEEP" for decision in first)
+        assert second
         for session, shown in nights:
-            assert len(shown) >= 8
-            row = row_of(ledger, session)
-            for then in shown:
-                search = Search(row, parse_study(study.path, row.study_text), PastLedger(ledger, session, then.turn))
-                found = search.situation(then.turn, then.incumbent, then.budget_left)
+            stored = ledger.session(session)
+            assert stored is not None
+            asked = [found for found in before_decisions(ledger, session) if found.proposer == "noting"]
+            assert len(asked) >= 4
+            for made in asked:
+                then = shown[int(made.hypothesis)]
+                past = PastLedger(ledger, session, made.turn)
+                search = Search(stored, parse_study(study.path, stored.study_text), past)
+                found = search.situation(then.turn, then.incumbent, then.budget_left, then.expected)
                 assert found is not None
                 assert found.history == then.history
-                assert found.response == then.response
+                assert found.moves == then.moves
                 assert briefing(found) == briefing(then)
-        last = nights[1][1][-1]
-        assert len(last.history) > 16, "the first night's decisions are known in the second"
+                assert past.decided == 0
+        changes = [decision for decision in first if decision.row["lane"] != "calibration"]
+        assert len(nights[1][1][0].history) == len(changes), "the first night's decisions are known in the second"
 
 
-def test_a_survey_that_a_later_session_took_is_not_known_before(tmp_path: Path) -> None:
-    short = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0\nsurvey = 0", "decisions = 2")
-    world = EffectWorld(bumpy, 0.2)
-    first, (then, *_) = night(short, tmp_path, world, 1)
-    with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
-        row = row_of(ledger, first)
-        surveyed = next(check for check in ledger.checks(first) if check.kind == "surveyed")
-        assert surveyed.subject == first
-        assert PastLedger(ledger, first, 1).survey_session(row.question, row.key) == first
-        assert not ledger.checks(first, "survey")
-        ledger.begin(SessionRow(**{**vars(row), "id": "later"}), short.start)
-        moves = [{"knob": "beta", "before": 0.1, "after": 0.15}]
-        data = {
-            "wave": 0,
-            "seed": 1,
-            "moves": moves,
-            "differences": {"lists": [0.5, 0.01], "arithmetic": [0.5, 0.01]},
-            "freedom": {"lists": 2.0, "arithmetic": 2.0},
-            "failure": None,
-        }
-        ledger.record_checks(replace(surveyed, session="later", kind="survey", subject="1.1", data=data))
-        ledger.record_checks(replace(surveyed, session="later", subject="later", data={"rows": []}))
-        assert ledger.survey_session(row.question, row.key) == "later"
-        found = Search(row, short, PastLedger(ledger, first, 1)).situation(1, then.incumbent, then.budget_left)
-        now = Search(row, short, ledger).situation(1, then.incumbent, then.budget_left)
-    assert found is not None
-    assert now is not None
-    assert briefing(found) == briefing(then)
-    assert "beta" in now.response.moved
-    assert found.response.seen == ()
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        opened.begin(SESSION, tiny.recipe())
+        yield opened
+
+
+def test_the_first_turn_against_an_incumbent_knows_what_led_to_it_and_what_was_never_decided(ledger: Ledger) -> None:
+    """Turns 1 to 4 are against the first incumbent, and no reading tells of turn 3; turn 5 is against the next one."""
+    for turn in range(1, 6):
+        ledger.record_proposal(proposal(turn, parent="next" if turn == 5 else "first"), tiny.recipe(beta=0.2))
+    ledger.record_decisions([(row(4), "kept"), (row(1), "worse"), (row(2), "overtaken")])
+    ledger.record_decisions([(row(5), "later")])
+    for turn, open_ones, decided in ((1, [], []), (2, [1], []), (5, [1, 2, 3, 4], ["s1-004", "s1-001", "s1-002"])):
+        past = PastLedger(ledger, "s1", turn)
+        assert [found.turn for found in past.proposals()] == open_ones
+        assert [found.id for found in past.history("q", "k")] == decided
+        assert past.decided == len(decided)
+    ledger.record_decisions([(row(3), "at the end")])
+    assert PastLedger(ledger, "s1", 5).decided == 3
