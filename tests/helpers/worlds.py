@@ -17,7 +17,7 @@ from view.report.report import write_report
 from view.terminal.live import watching
 
 
-def study_of(folder: Path, policy: str = "", budget: str = "decisions = 8", orders: bool = False) -> Study:
+def study_of(folder: Path, policy: str = "", budget: str = "probes = 30", orders: bool = False) -> Study:
     """The simulated study with this policy; ``orders``: only the curriculum may change."""
     text = simulated_study.STUDY.replace("disguised = 0.0\nholdout_seeds = 0", policy or "disguised = 0.0")
     if orders:

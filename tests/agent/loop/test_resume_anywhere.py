@@ -2,7 +2,7 @@
 
 One undisturbed night is photographed after each write that reaches the disk; each photograph is what a kill at that
 moment leaves, and is resumed. ``NIGHTLANE_KILLS=1`` takes every photograph, else one of EVERY in each part, and more
-of the checks at the end.
+of the plans and of the checks at the end.
 """
 
 import os
@@ -38,14 +38,17 @@ WRITES = (
     "record_probe",
     "record_decisions",
     "record_checks",
+    "record_design",
     "record_noise_floor",
     "record_examination",
     "record_event",
     "record_recipe",
 )
-PARTS = ("measure_start", "propose_round", "measure", "decide", "record", "harvest", "check_keeps", "end")
+PARTS = ("measure_start", "plan", "look", "confirm", "record", "harvest", "settle", "check_keeps", "end")
 EVERY = int(os.environ.get("NIGHTLANE_KILLS", "31"))
-DENIED = "learning_rate"
+DENIED = "beta"
+EACH_STACK = 24
+"""Probes for each stack of a session without a limit."""
 VARIES = {"time", "cost_usd"}
 
 
@@ -66,7 +69,7 @@ class Camera:
             return
         self.checkpointed = False
         self.writes[self.part] += 1
-        every = max(1, EVERY // 4) if self.part == "check_keeps" else EVERY
+        every = max(1, EVERY // 4) if self.part in ("plan", "check_keeps") else EVERY
         if self.writes[self.part] % every == 1 % every and self.part != "begin":
             target = self.workspace.with_name(f"{self.part}-{self.writes[self.part]:04d}")
             copied(self.workspace, target)
@@ -151,19 +154,19 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    """A survey, rounds of two, A/A tests, a CRASH, two KEEPs of which the second does not hold, harvests."""
+    """Waves, an A/A test, a CRASH, a stack of two KEEPs of which one does not hold, harvests."""
     folder = tmp_path_factory.mktemp("night")
     asked = nights.study(
         folder / "study",
         {
-            "lanes.curriculum": None,
-            "budget": {"decisions": "6"},
-            "policy": {"survey": "6", "disguised": "0.3", "round": "2", "confirming_seeds": "4"},
+            "budget": {"probes": None, "decisions": "16"},
+            "policy": {"disguised": "0.5", "confirming_seeds": "4", "wave": "4"},
         },
     )
     workspace = Workspace(folder / "whole")
     camera = Camera(workspace.root)
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("agent.loop.nodes.MOST_PROBES", EACH_STACK)
         patched.setattr(os, "fsync", camera.after(lambda _: None))
         for owner, names in ((Ledger, WRITES), (SqliteSaver, ("put", "put_writes"))):
             for name in names:
@@ -181,14 +184,15 @@ def test_the_night_has_what_it_is_for(night: Night) -> None:
     assert [statuses.count(name) for name in ("KEEP", "RETRACT")] == [2, 1]
     assert "CRASH" in statuses
     assert "calibration" in {decision["reason"] for decision in night.truth["decisions"]}
-    assert [one[2]["verdict"] for one in night.truth["checks"] if one[0] == "leave_one_out"] == ["holds", "retracted"]
-    assert {"survey", "surveyed", "floor", "harvest", "holdout"} <= {kind for kind, _, _ in night.truth["checks"]}
+    assert [one[2]["verdict"] for one in night.truth["checks"] if one[0] == "leave_one_out"] == ["retracted", "holds"]
+    assert {"floor", "wave", "stack", "harvest", "holdout"} <= {kind for kind, _, _ in night.truth["checks"]}
     assert any(withdrawn for own in night.truth["pairs"].values() for _, withdrawn in own)
     assert set(PARTS) <= set(night.camera.taken.values())
 
 
 def test_a_night_killed_after_any_write_ends_as_one_that_was_not(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr("agent.loop.nodes.MOST_PROBES", EACH_STACK)
     unlike = dict[str, list[str]]()
     for folder in night.camera.taken:
         workspace = Workspace(folder)
