@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
-from agent.ledger.tables import STACK, CheckRow, ProposalRow
+from agent.ledger.tables import STACK, WAVE, CheckRow, ProposalRow
 from agent.loop.evidence import Evidence
 from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
@@ -87,6 +87,7 @@ class Confirmations:
             "recipes": [{"recipe": recipe.digest, "places": dict(places)}],
             "members": [row.id for row in members],
             "given": asdict(given),
+            "waves": len(measurements.ledger.checks(measurements.row.id, WAVE)),
             **more,
         }
         number = len(self.recorded()) + 1

@@ -204,8 +204,9 @@ class Session:
 
     def _probes_left(self) -> int:
         """Probes that the search may plan with. Without a limit, each stack is planned within MOST_PROBES."""
-        since = max((stack.time for stack in self._confirmations.recorded() if not is_aa_test(stack)), default="")
-        looked = sum(len(wave.data["recipes"]) for wave in self._waves.recorded() if wave.time >= since)
+        stacks = [stack for stack in self._confirmations.recorded() if not is_aa_test(stack)]
+        since = stacks[-1].data["waves"] if stacks else 0
+        looked = sum(len(wave.data["recipes"]) for wave in self._waves.recorded()[since:])
         return int(min(self.measurements.probes_left(), max(0, MOST_PROBES - looked)))
 
     def _affords_aa_test(self, stacks: Sequence[CheckRow]) -> bool:

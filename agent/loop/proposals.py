@@ -1,5 +1,6 @@
 """The proposals of a session: single changes of the incumbent, each made once and recorded before it is measured."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from agent.ledger.result_rows import value_of
@@ -7,7 +8,7 @@ from agent.ledger.tables import ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
 from agent.proposers import Chain, Suggestion
-from agent.proposers.context import CALIBRATION, FACTORIAL, THOMPSON, Search
+from agent.proposers.context import CALIBRATION, DESIGNED, FACTORIAL, THOMPSON, Search
 from agent.proposers.protocol import Expected, Move
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
@@ -48,12 +49,23 @@ class Proposals:
         most = self.measurements.budget.decisions
         return None if most is None else max(0, most - self.search.proposed)
 
-    def asked(self, first_turn: int, turns: int, incumbent: Recipe, expected: Expectations) -> dict[int, ProposalRow]:
-        """What the study's own proposer (a language model, say) suggests in its turns among these, by their place."""
+    def asked(
+        self, first_turn: int, turns: int, incumbent: Recipe, expected: Expectations, carried: Collection[str]
+    ) -> dict[int, ProposalRow]:
+        """What the study's own proposer (a language model, say) suggests in its turns among these, by their place.
+
+        ``carried``: the proposals of earlier waves. What it suggested later was for this wave, before a kill.
+        """
         made: dict[int, ProposalRow] = {}
+        waiting = self._waiting(incumbent, carried)
         for place in range(turns):
-            if not self.proposers.is_turn_of_first(first_turn + place) or self.room == 0:
+            if not self.proposers.is_turn_of_first(first_turn + place):
                 continue
+            if waiting:
+                made[place] = waiting.pop(0)
+                continue
+            if self.room == 0:
+                break
             left = budget_left(self.measurements.budget, self.measurements.spent())
             situation = self.search.situation(first_turn + place, incumbent, left, expected)
             if situation is None:
@@ -64,6 +76,14 @@ class Proposals:
             else:
                 self._dollars += answer.dollars
         return made
+
+    def _waiting(self, incumbent: Recipe, carried: Collection[str]) -> list[ProposalRow]:
+        last = max((row.turn for row in self.search.pending if row.id in carried), default=0)
+        return [
+            row
+            for row in self.search.pending
+            if row.turn > last and row.proposer not in DESIGNED and row.parent == incumbent.digest
+        ]
 
     def make(self, incumbent: Recipe, suggestion: Suggestion) -> ProposalRow:
         """Record a proposal of this change, unless there is an open one."""

@@ -51,7 +51,8 @@ class Waves:
         number, turns = len(done) + 1, sum(len(check.data["recipes"]) for check in done) + 1
         chance = numpy.random.default_rng(random.Random(f"{measurements.row.seed}|wave {number}").getrandbits(64))
         expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
-        asked = self.proposals.asked(turns, step.size, incumbent, expected)
+        carried = [name for check in done for made in check.data["recipes"] for name in made["proposals"]]
+        asked = self.proposals.asked(turns, step.size, incumbent, expected, carried)
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
         if step.first:
             near = self._near(known, incumbent)
@@ -167,11 +168,12 @@ class Waves:
         values = {self.evidence.value(incumbent, name, place): place for place in places}
         left = budget_left(measurements.budget, measurements.spent())
         chosen: list[Place] = []
-        while len(chosen) < MOST_NEAR and values and self.proposals.room != 0:
+        while len(chosen) < MOST_NEAR and values:
             place = len(chosen) + 1  # not the proposal's number: a session that was killed here chooses the same again
             situation = search.shown(knob.lane, place, incumbent, left, {}, {name: tuple(values)})
             suggestion = self.proposals.proposers.last.propose(situation)
-            if not isinstance(suggestion, Suggestion):
+            is_made = isinstance(suggestion, Suggestion) and (name, suggestion.value) in self.proposals.open(incumbent)
+            if not isinstance(suggestion, Suggestion) or (self.proposals.room == 0 and not is_made):
                 break
             self.proposals.make(incumbent, suggestion)
             chosen.append(values.pop(suggestion.value))
