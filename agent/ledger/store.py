@@ -246,6 +246,8 @@ class Ledger(LedgerDatabase):
     def checks_after(self, question: str, key: str, kinds: Sequence[str], number: int) -> list[tuple[int, CheckRow]]:
         """Numbered checks of these kinds, of all sessions under one question and probe key, after a number."""
         marks = ", ".join("?" * len(kinds))
+        if not self._has_table("checks"):
+            return []
         found = self._db.execute(
             f"SELECT rowid FROM checks WHERE kind IN ({marks}) AND session IN {_SAME_QUESTION} AND rowid > ? "
             "ORDER BY rowid",

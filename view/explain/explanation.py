@@ -82,6 +82,7 @@ def explain_decision(record: SessionRecord, decision: DecisionRow) -> Explanatio
         criteria = criteria_of_own(own, policy_of(decision), decision.policy["guards"])
     elif retracted:
         criteria = criteria_of_retraction(decision, again, held)
+        notes += [] if criteria else ["An older version of nightlane took it back, by another rule."]
     return Explanation(
         id=decision.id,
         session=decision.session,

@@ -1,5 +1,6 @@
 """An explanation for a terminal: plain text, a block for each part, columns that line up."""
 
+from agent.ledger.result_columns import COLUMNS
 from common.wording import count
 from view.data.changes import OwnEffect
 from view.data.figures import shown
@@ -22,6 +23,9 @@ OLDER = (
     "An older version of nightlane made this decision, by another rule. It is not explained further than by its row of "
     "results.tsv:"
 )
+
+HEAD = {"id", "session", "status", "reason", "lane", "knob", "before", "after", "proposer", "description", "policy"}
+"""Columns that the first lines show already."""
 
 
 def explain_text(found: Explanation | StackExplanation) -> str:
@@ -162,4 +166,5 @@ def _floor(found: Explanation) -> list[str]:
 def _results(found: Explanation) -> list[str]:
     if found.results is None:
         return []
-    return wrapped(OLDER) + columns([(name, plain(shown(value))) for name, value in found.results.items()], 20)
+    told = [name for name in COLUMNS if name in found.results and name not in HEAD]
+    return wrapped(OLDER) + columns([(name, plain(shown(found.results[name]))) for name in told], 20)

@@ -359,6 +359,10 @@ def test_a_keep_that_was_left_out_says_the_chance_of_its_effect_and_its_re_test_
     assert not chance.met
     assert f"Together with its own effect: {together:+.2f}" in night.said(name)
     assert "It does not hold" in night.said(name.removesuffix("-retract"))
+    with Ledger(night.workspace.ledger) as ledger:
+        ledger._db.execute("UPDATE checks SET data = json_remove(data, '$.chance') WHERE kind = 'leave_one_out'")
+    assert night.row(name).criteria == ()
+    assert night.row(name).notes == ("An older version of nightlane took it back, by another rule.",)
 
 
 # every row
@@ -406,6 +410,8 @@ def test_a_decision_of_an_older_version_shows_its_row_and_says_that_it_is_one(ly
     said = explain_text(found)
     assert "An older version of nightlane made this decision" in said
     assert figure(said, r"\nci_low +([-\d.e]+)") == pytest.approx(row["ci_low"], rel=1e-3)
+    assert "\nsession   " in said
+    assert "\nproposer " not in said
     assert found.results is not None
     assert found.results["delta"] == row["delta"]
     assert _is_plain(found)
