@@ -5,7 +5,7 @@ Every method may be called again after a kill: side effects are keyed, so what w
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -200,7 +200,7 @@ class Session:
             return room is None or len(lacking) <= room
 
         known = self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), affordable)
-        return self.parts.view(known)
+        return self.parts.view(replace(known, budget=self.measurements.probes_left()))
 
     def _probes_left(self) -> int:
         """Probes that the search may plan with. Without a limit, each stack is planned within MOST_PROBES."""

@@ -94,9 +94,18 @@ class Proposals:
         lane = self.search.space.knob(suggestion.knob).lane
         return self._record(incumbent, child, lane, mutation.before, suggestion)
 
-    def of_move(self, incumbent: Recipe, knob: str, value: Value, expected: Expectations) -> ProposalRow:
-        """The proposal of a change that a wave or a stack takes up by itself: the open one, or a new one. What is
-        expected of it drew it; before anything is expected, a first wave tries every knob."""
+    def of_move(
+        self,
+        incumbent: Recipe,
+        knob: str,
+        value: Value,
+        expected: Expectations,
+        suggestion: Suggestion | None = None,
+    ) -> ProposalRow:
+        """The proposal of a change that a wave or a stack takes up: the open one, or a new one. Where nobody suggested
+        it, what is expected of it drew it; before anything is expected, a first wave tries every knob."""
+        if suggestion is not None:
+            return self.make(incumbent, suggestion)
         now_at, found = show(self.search.space.knob(knob).read(incumbent)), expected.get((knob, value))
         if found is None:
             why = "a first wave tries every knob on both sides"

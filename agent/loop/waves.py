@@ -5,7 +5,7 @@ measures the same recipes when it is resumed.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
@@ -24,9 +24,10 @@ from agent.policy.night_parts import NightParts
 from agent.policy.own_effects import expected_of
 from agent.policy.wave_design import allowed, distinct, near_places, with_proposed
 from agent.proposers import Suggestion
+from agent.proposers.protocol import Move
 from common.clock import now
 from common.errors import MissingRequirement
-from lanes import Recipe
+from lanes import Recipe, Value
 from probes.result.reading import Failure, Pair, Probe
 
 MOST_NEAR = 4
@@ -54,8 +55,9 @@ class Waves:
         carried = [name for check in done for made in check.data["recipes"] for name in made["proposals"]]
         asked = self.proposals.asked(turns, step.size, incumbent, expected, carried)
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
+        suggested: Mapping[Move, Suggestion] = {}
         if step.first:
-            near = self._near(known, incumbent)
+            near, suggested = self._near(known, incumbent)
             rows = self.parts.spread_wave(known.axes, step.size, known.base, known.usable, chance, near)
         else:
             rows = self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance)
@@ -68,12 +70,13 @@ class Waves:
             recipe = self.evidence.recipe(incumbent, known.base, places)
             if recipe is None:
                 raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
-            carried = [
-                self.proposals.of_move(incumbent, knob, self.evidence.value(incumbent, knob, place), expected).id
+            moves = [
+                (knob, self.evidence.value(incumbent, knob, place))
                 for knob, place in self.evidence.moves(known.base, places).items()
             ]
+            rows_of = [self.proposals.of_move(incumbent, *move, expected, suggested.get(move)) for move in moves]
             recipes.append(recipe)
-            found.append({"recipe": recipe.digest, "places": dict(places), "proposals": carried})
+            found.append({"recipe": recipe.digest, "places": dict(places), "proposals": [row.id for row in rows_of]})
         data = {
             "incumbent": incumbent.digest,
             "seed": self._seed(number),
@@ -153,28 +156,30 @@ class Waves:
         knob = self.measurements.study.lanes.knob(row.knob)
         return knob.place(value_of(row.after))
 
-    def _near(self, known: Known, incumbent: Recipe) -> Mapping[str, list[Place]]:
-        """The places that a first wave moves each knob to."""
-        found = {}
+    def _near(self, known: Known, incumbent: Recipe) -> tuple[dict[str, list[Place]], dict[Move, Suggestion]]:
+        """The places that a first wave moves each knob to, and what was suggested of them: where a knob has more than
+        MOST_NEAR, Optuna's TPE chooses."""
+        near, suggested = dict[str, list[Place]](), dict[Move, Suggestion]()
         for axis in known.axes:
             places = near_places(axis, known.base[axis.knob])
-            found[axis.knob] = places if len(places) <= MOST_NEAR else self._chosen(axis.knob, places, incumbent)
-        return found
+            if len(places) > MOST_NEAR:
+                values = {self.evidence.value(incumbent, axis.knob, place): place for place in places}
+                chosen = self._chosen(axis.knob, tuple(values), incumbent)
+                suggested |= {(axis.knob, suggestion.value): suggestion for suggestion in chosen}
+                places = [values[suggestion.value] for suggestion in chosen]
+            near[axis.knob] = places
+        return near, suggested
 
-    def _chosen(self, name: str, places: list[Place], incumbent: Recipe) -> list[Place]:
-        """MOST_NEAR of these, by Optuna's TPE, which proposes them."""
+    def _chosen(self, name: str, values: Sequence[Value], incumbent: Recipe) -> list[Suggestion]:
+        """MOST_NEAR of these values, by the last proposer of the chain."""
         measurements, search = self.measurements, self.proposals.search
-        knob = measurements.study.lanes.knob(name)
-        values = {self.evidence.value(incumbent, name, place): place for place in places}
-        left = budget_left(measurements.budget, measurements.spent())
-        chosen: list[Place] = []
-        while len(chosen) < MOST_NEAR and values:
-            place = len(chosen) + 1  # not the proposal's number: a session that was killed here chooses the same again
-            situation = search.shown(knob.lane, place, incumbent, left, {}, {name: tuple(values)})
-            suggestion = self.proposals.proposers.last.propose(situation)
-            is_made = isinstance(suggestion, Suggestion) and (name, suggestion.value) in self.proposals.open(incumbent)
-            if not isinstance(suggestion, Suggestion) or (self.proposals.room == 0 and not is_made):
+        lane, left = search.space.knob(name).lane, budget_left(measurements.budget, measurements.spent())
+        chosen: list[Suggestion] = []
+        for turn in range(1, MOST_NEAR + 1):
+            taken = {suggestion.value for suggestion in chosen}
+            rest = tuple(value for value in values if value not in taken)
+            answer = self.proposals.proposers.last.propose(search.shown(lane, turn, incumbent, left, {}, {name: rest}))
+            if not isinstance(answer, Suggestion):
                 break
-            self.proposals.make(incumbent, suggestion)
-            chosen.append(values.pop(suggestion.value))
+            chosen.append(answer)
         return chosen

@@ -53,7 +53,8 @@ class Known:
 
     ``base``: the incumbent. ``target``: readings of the target; ``deviations``: of each guard, less the target, in the
     order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good. ``left``:
-    probes. ``width``: of them that run side by side. ``legal``: whether a probe may run a recipe; ``affordable``:
+    probes that may go to the next stack, and ``budget`` those of the whole session. ``width``: probes that run side by
+    side. ``legal``: whether a probe may run a recipe; ``affordable``:
     whether the session has room for the proposals that a stack with this recipe lacks. ``scale``: points of these
     readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
     """
@@ -73,6 +74,7 @@ class Known:
     affordable: Usable = lambda places: True
     scale: float = 1.0
     beside: int = 0
+    budget: float = math.inf
 
     # models
 
@@ -132,7 +134,7 @@ class Known:
     @property
     def error(self) -> float:
         """What the next confirmation may spend."""
-        return self.standing.error_left * (self.policy.spend if self.left >= ENOUGH else ALL_ERROR)
+        return self.standing.error_left * (self.policy.spend if self.budget >= ENOUGH else ALL_ERROR)
 
     def given(self, stack: Stack, pairs: int, target: str) -> Given:
         """What the rule is given of a confirmation of this stack."""
@@ -181,7 +183,8 @@ class Known:
             for name, (mean, variance) in stack.guards.items()
         }
         errors = self.error, self.policy.guard_error
-        passes = power(stack.expected, stack.variance, pairs, errors, self.noise, stack.noisier, guards, self.margins)
+        shown = stack.expected - self.policy.smallest_effect
+        passes = power(shown, stack.variance, pairs, errors, self.noise, stack.noisier, guards, self.margins)
         return stack.expected * (passes + 0.01)
 
     def plan(self, stack: Stack | None, random: numpy.random.Generator) -> Plan:
@@ -197,6 +200,7 @@ class Known:
             self.noise,
             self.margins,
             random,
+            self.policy.smallest_effect,
         )
 
 

@@ -21,8 +21,8 @@ from agent.policy.knob_model import Effects
 from agent.policy.stack import Stack
 
 DRAWS = 200
-PAIR_COST = 0.002
-"""Share of the gain that a pair must add: what is left after a confirmation is worth something."""
+PROBE_COST = 0.001
+"""Share of the gain that a probe must add: what is left after a confirmation is worth something."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class Plan:
     power: float
 
     @property
-    def gain(self) -> float:
-        return self.expected * self.power
+    def worth(self) -> float:
+        """The gain to expect, less what its probes cost."""
+        return self.expected * self.power * (1 - PROBE_COST * (self.look + 2 * self.pairs))
 
 
 def power(
@@ -90,9 +91,10 @@ def plan(
     noise: Noise,
     margins: Mapping[str, float],
     random: numpy.random.Generator,
+    least: float = 0.0,
 ) -> Plan:
     """The best plan for the ``left`` probes, looking in waves of so many. ``chance``: that a member of a stack must
-    have to be worth more than nothing."""
+    have to be worth more than nothing; ``least``: points that a confirmation must show."""
     values, vectors = numpy.linalg.eigh(effects.covariance)
     draws = random.standard_normal((DRAWS, len(values))) @ (vectors * numpy.sqrt(numpy.maximum(values, 0.0))).T
     own = numpy.maximum(numpy.diag(effects.covariance), 1e-9)
@@ -114,8 +116,8 @@ def plan(
         guards = {name: (mean + shift, own) for name, (mean, own) in (stack.guards if stack else {}).items()}
         noisier = stack.noisier if stack else 1.0
         for pairs in range(fewest_pairs, min(most_pairs, (left - look) // 2) + 1):
-            passes = power(expected, spread, pairs, errors, noise, noisier, guards, margins)
+            passes = power(expected - least, spread, pairs, errors, noise, noisier, guards, margins)
             found = Plan(look, pairs, expected, passes)
-            if found.gain * (1 - PAIR_COST * pairs) > best.gain * (1 - PAIR_COST * best.pairs):
+            if found.worth > best.worth:
                 best = found
     return best

@@ -32,6 +32,7 @@ def known(
         margins=MARGINS,
         standing=Standing(error, {}),
         left=left,
+        budget=left,
         width=width,
         legal=anything,
     )
