@@ -7,14 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nights
 import pytest
 
 from agent.ledger.store import Ledger
+from agent.ledger.tables import WAVE, ProposalRow
 from agent.loop.begin_or_resume import Overrides, begin
-from agent.proposers import Chain, Situation, Suggestion
+from agent.loop.proposals import Proposals
+from agent.policy.night_parts import NightParts
+from agent.proposers import Suggestion
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from cli import main as command_line
+from lanes import Recipe
 from preferences.store.annotations import Review, Vote
 from preferences.store.provenance import Provenance, Side
 from preferences.store.rows import Row
@@ -48,7 +53,9 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("night")
     text = simulated_study.STUDY.replace('category = "lists"', f"category = {json.dumps(NAME)}")
     text = text.replace("arithmetic = 1.5", f"{json.dumps('arithmetic' + NAME)} = 1.5")
-    text = text.replace("decisions = 8", "decisions = 3")
+    text = text.replace("decisions = 8", "decisions = 8\nprobes = 40").replace(
+        "[policy]", "[policy]\nmember_chance = 0.51"
+    )
     text = re.sub(r"^broken = ", lambda _: f"{json.dumps(SOURCE)} = ", text, flags=re.MULTILINE)
     path = simulated_study.write_study(folder / "study", text)
     prompts = path.parent / "prompts.jsonl"
@@ -57,23 +64,26 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         row["category"] = {"lists": NAME, "arithmetic": "arithmetic" + NAME}.get(row["category"], row["category"])
     prompts.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     patch = pytest.MonkeyPatch()
-    propose, run_one = Chain.propose, SimulatedRunner._run_one
+    make, run_one = Proposals.make, SimulatedRunner._run_one
 
-    def hostile(self: Chain, situation: Situation) -> Suggestion:
-        return replace(propose(self, situation), hypothesis=EVIL, proposer=f"model {NAME}")
+    def hostile(self: Proposals, incumbent: Recipe, suggestion: Suggestion) -> ProposalRow:
+        return make(self, incumbent, replace(suggestion, hypothesis=EVIL, proposer=f"model {NAME}"))
 
     def failing(self: SimulatedRunner, probe: Probe, listener: Any) -> Outcome:
+        """Every recipe fails that carries the first proposal."""
         with Ledger(workspace.ledger, read_only=True) as ledger:
-            first = ledger.proposals()[:1]
-        if first and probe.recipe.digest == first[0].child:
-            return Failure(probe.id, probe.seed, "scorer", f"ScorerBroken: {EVIL}\nand more")
+            first = {row.id for row in ledger.proposals()[:1]}
+            designed = [made for wave in ledger.checks(ledger.sessions()[-1], WAVE) for made in wave.data["recipes"]]
+        if any(probe.recipe.digest == made["recipe"] and first & {*made["proposals"]} for made in designed):
+            return Failure(probe.id, probe.seed, "diverged", f"ScorerBroken: {EVIL}\nand more")
         return run_one(self, probe, listener)
 
     workspace = Workspace(folder / "work")
-    patch.setattr(Chain, "propose", hostile)
+    patch.setattr(Proposals, "make", hostile)
     patch.setattr(SimulatedRunner, "_run_one", failing)
     with watching() as watcher:
-        begin(load_study(path), workspace, Overrides(), watcher, write_report)
+        parts = NightParts(next_step=nights.hasty())
+        begin(load_study(path), workspace, Overrides(), watcher, write_report, parts=parts)
     patch.undo()
     stores = Stores(workspace.runs / "rl_data")
     stores.reserve(load_study(path).material.all_prompts)
@@ -123,7 +133,10 @@ def test_what_a_night_leaves_holds_nothing_that_is_obeyed(night: Workspace) -> N
 
 @pytest.mark.parametrize(
     "command",
-    [["status"], ["report"], ["explain", "001"], ["explain", "002"], ["pairs", "list"], ["pairs", "audit"]],
+    [
+        *(["status"], ["report"], ["pairs", "list"], ["pairs", "audit"]),
+        *(["explain", "001"], ["explain", "002"], ["explain", "stack", "1"]),
+    ],
     ids=" ".join,
 )
 @pytest.mark.parametrize("as_json", [False, True])
