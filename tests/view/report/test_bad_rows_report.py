@@ -26,7 +26,7 @@ def test_check_the_log_and_the_report_say_which_rows_are_left_out(tmp_path: Path
     study, workspace = load_study(asked(tmp_path / "study", "leave_out")), Workspace(tmp_path / "workspace")
     told = "source good: 1 of 33 rows left out (line 33: the first has no column 'chosen'"
     assert told in cost_text(study, workspace)
-    name = begin(study, workspace, Overrides(decisions=1), nights.Silent(), write_report)
+    name = begin(study, workspace, Overrides(hours=1e-9), nights.Silent(), write_report)
     assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
     assert "source good: 1 of 33 rows left out" in (workspace.session(name) / "report.md").read_text(encoding="utf-8")
 
@@ -40,7 +40,7 @@ def test_check_and_the_log_name_the_columns_of_a_source_that_mean_nothing(tmp_pa
         )
     told, study = "source good: columns without a meaning here: rating, model", load_study(path)
     assert told in cost_text(study, workspace)
-    begin(study, workspace, Overrides(decisions=1), nights.Silent(), write_report)
+    begin(study, workspace, Overrides(hours=1e-9), nights.Silent(), write_report)
     assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
 
 
@@ -51,7 +51,7 @@ def test_check_and_the_log_say_that_prompts_are_taken_off_answers(tmp_path: Path
     (tmp_path / "study" / "good.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     told, study = "source good: the prompt is taken off the answers of 1 of 1 rows", load_study(path)
     assert told in cost_text(study, workspace)
-    begin(study, workspace, Overrides(decisions=1), nights.Silent(), write_report)
+    begin(study, workspace, Overrides(hours=1e-9), nights.Silent(), write_report)
     assert told in (workspace.runs / "progress.log").read_text(encoding="utf-8")
 
 

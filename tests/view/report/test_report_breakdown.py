@@ -38,7 +38,7 @@ def judge_again(workspace: Workspace, recipe: str, words: Sequence[str]) -> None
 
 
 def test_executed_answers_are_broken_down_from_the_starting_recipe_to_the_incumbent(tmp_path: Path) -> None:
-    workspace = nights.night(tmp_path, nights.CLIMBING, per_category=64, decisions=2)
+    workspace = nights.night(tmp_path, nights.CLIMBING, per_category=64, probes=12, step=nights.hasty())
     record = load_record(workspace, None)
     judge_again(workspace, record.start.digest, ["NAME_ERROR"])
     judge_again(workspace, record.incumbent.digest, ["PASS"])
@@ -51,7 +51,7 @@ def test_executed_answers_are_broken_down_from_the_starting_recipe_to_the_incumb
 
 
 def test_a_failure_that_spreads_while_the_mean_stands_still_is_in_the_summary(tmp_path: Path) -> None:
-    workspace = nights.night(tmp_path, nights.CLIMBING, per_category=64, decisions=2)
+    workspace = nights.night(tmp_path, nights.CLIMBING, per_category=64, probes=12, step=nights.hasty())
     record = load_record(workspace, None)
     judge_again(workspace, record.start.digest, ["PASS", "ASSERTION_FAIL"])
     judge_again(workspace, record.incumbent.digest, ["PASS", "REFUSAL"])

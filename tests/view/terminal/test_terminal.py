@@ -20,7 +20,8 @@ PROBES = [Probe(Recipe(mixture={"good": 1.0}), KEY, seed) for seed in (42, 123, 
 
 @pytest.fixture(scope="module")
 def decisions(tmp_path_factory: pytest.TempPathFactory) -> list[DecisionRow]:
-    workspace = nights.night(tmp_path_factory.mktemp("night"), nights.CRASHING, decisions=6)
+    text, folder = nights.governed(nights.TWO_KNOBS), tmp_path_factory.mktemp("night")
+    workspace = nights.night(folder, text, world=nights.FRAGILE, probes=40, step=nights.hasty())
     with Ledger(workspace.ledger, read_only=True) as ledger:
         return ledger.decisions()
 
@@ -63,7 +64,7 @@ def test_every_decision_takes_one_line_with_its_decision_and_interval(decisions:
     watcher = LiveWatcher(Console(file=io.StringIO()))
     for decision in decisions:
         watcher.decided(decision)
-    watcher.measuring("007 curriculum shuffle -> long_first", PROBES)
+    watcher.measuring("stack 1, 2 changes, pairs 1 to 2 of at most 8", PROBES)
     watcher.progress(Progress(PROBES[0].id, "training", 30, 60, 1.234))
     lines = shown(watcher, width, 24)
     for decision in decisions:
@@ -85,7 +86,7 @@ def test_a_long_night_leaves_room_for_the_bars_on_a_small_terminal(decisions: li
     assert sum(line.startswith("probe ") for line in lines) == 3
 
 
-def test_bars_of_the_round_before_are_gone(decisions: list[DecisionRow]) -> None:
+def test_bars_of_the_probes_before_are_gone(decisions: list[DecisionRow]) -> None:
     watcher = LiveWatcher(Console(file=io.StringIO()))
     watcher.measuring("baseline", PROBES)
     watcher.measuring("001", PROBES[:1])
@@ -94,7 +95,8 @@ def test_bars_of_the_round_before_are_gone(decisions: list[DecisionRow]) -> None
 
 
 def test_a_retraction_has_the_number_of_its_keep_and_is_counted(tmp_path: Path) -> None:
-    workspace = nights.night(tmp_path, nights.governed(nights.TWO_KNOBS), world=nights.LYING)
+    text = nights.governed(nights.TWO_KNOBS, member_chance="0.52")
+    workspace = nights.night(tmp_path, text, world=nights.LYING, probes=60, step=nights.hasty())
     with Ledger(workspace.ledger, read_only=True) as ledger:
         decided = ledger.decisions()
     watcher = LiveWatcher(Console(file=io.StringIO()))
@@ -102,13 +104,13 @@ def test_a_retraction_has_the_number_of_its_keep_and_is_counted(tmp_path: Path) 
         watcher.decided(decision)
     lines = shown(watcher, 120, 24)
     assert sum(line.startswith("001 RETRACT") for line in lines) == 1
-    assert any(line.startswith("3 decisions, 2 kept, 2 retracted") for line in lines)
+    assert any(line.startswith("2 decisions, 2 kept, 2 retracted") for line in lines)
 
 
-def test_a_round_with_more_probes_than_lines_shows_those_that_run_first() -> None:
+def test_a_wave_with_more_probes_than_lines_shows_those_that_run_first() -> None:
     probes = [Probe(PROBES[0].recipe, KEY, seed) for seed in range(40)]
     watcher = LiveWatcher(Console(file=io.StringIO()))
-    watcher.measuring("a round", probes)
+    watcher.measuring("wave 1", probes)
     watcher.progress(Progress(probes[37].id, "training", 20, 60))
     watcher.progress(Progress(probes[0].id, "done", 60, 60))
     lines = shown(watcher, 80, 24)
@@ -117,4 +119,4 @@ def test_a_round_with_more_probes_than_lines_shows_those_that_run_first() -> Non
     assert len(bars) == 10
     assert any("seed 37" in line for line in bars)
     assert not any("seed 0 " in line for line in bars)
-    assert any("measuring a round: 40 probe(s)" in line for line in lines)
+    assert any("measuring wave 1: 40 probe(s)" in line for line in lines)
