@@ -17,8 +17,9 @@ from rich.console import Console
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow
 from agent.loop.begin_or_resume import Overrides, begin, resume
-from agent.study.load import load_study
+from agent.study.load import Study, load_study
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
 from cli.main import main
@@ -142,8 +143,7 @@ def test_a_ledger_without_its_tables_is_completed_and_no_obstacle(tmp_path: Path
     database.execute("CREATE TABLE sessions (id TEXT PRIMARY KEY)")
     database.execute("DROP TABLE sessions")
     database.close()
-    study = load_study(simulated_study.write_study(tmp_path / "study"))
-    begin(study, Workspace(tmp_path), Overrides(decisions=1), PlainWatcher(QUIET), write_report)
+    begin(short_study(tmp_path), Workspace(tmp_path), Overrides(decisions=1), PlainWatcher(QUIET), write_report)
     with Ledger(path, read_only=True) as ledger:
         assert len(ledger.decisions("WHERE turn > 0")) == 1
 
@@ -173,17 +173,22 @@ def test_of_six_starts_at_once_one_runs_and_five_say_busy(tmp_path: Path, monkey
     assert all(found.intact for found in check(Workspace(tmp_path)))
 
 
-def interrupted(folder: Path, decisions: int) -> Workspace:
-    """A session whose person left after so many decisions."""
+def short_study(folder: Path) -> Study:
+    """A night of one wave and one stack."""
+    text = simulated_study.STUDY.replace("decisions = 8", "probes = 24")
+    return load_study(simulated_study.write_study(folder / "study", text))
+
+
+def interrupted(folder: Path) -> Workspace:
+    """A session whose person left when its stack was decided on."""
 
     class Leaving(PlainWatcher):
-        def decided(self, decision: Any) -> None:
-            if decision.turn == decisions:
+        def decided(self, decision: DecisionRow) -> None:
+            if decision.turn > 0:
                 raise KeyboardInterrupt
 
-    study = load_study(simulated_study.write_study(folder / "study"))
     with pytest.raises(KeyboardInterrupt):
-        begin(study, Workspace(folder), Overrides(), Leaving(QUIET), write_report)
+        begin(short_study(folder), Workspace(folder), Overrides(), Leaving(QUIET), write_report)
     return Workspace(folder)
 
 
@@ -197,8 +202,8 @@ def decided(workspace: Workspace) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def undamaged(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    """What a session decides that was interrupted after two decisions and resumed."""
-    workspace = interrupted(tmp_path_factory.mktemp("undamaged"), 2)
+    """What a session decides that was interrupted when its stack was decided on, and resumed."""
+    workspace = interrupted(tmp_path_factory.mktemp("undamaged"))
     resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
     return decided(workspace)
 
@@ -207,7 +212,7 @@ def undamaged(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ..
 def test_a_session_whose_checkpoint_is_damaged_goes_on_by_the_ledger(
     undamaged: list[tuple[object, ...]], tmp_path: Path, damage: str
 ) -> None:
-    cut = interrupted(tmp_path, 2)
+    cut = interrupted(tmp_path)
     (checkpoint,) = cut.runs.glob("session-*/checkpoint.sqlite")
     if damage == "deleted":
         checkpoint.unlink()
@@ -223,16 +228,20 @@ def test_a_session_whose_checkpoint_is_damaged_goes_on_by_the_ledger(
         database.commit()
         database.close()
     else:
+        resume(cut, None, Overrides(), PlainWatcher(QUIET), write_report)
         database = sqlite3.connect(cut.ledger)
         database.execute("PRAGMA journal_mode=DELETE")
-        for table in ("decisions", "proposals"):
-            gone = database.execute(f"DELETE FROM {table} WHERE id LIKE '%-001' OR id LIKE '%-002'")
-            assert gone.rowcount == 2
+        for statement in (
+            "DELETE FROM events WHERE id LIKE '%-end' OR id IN (SELECT id FROM decisions WHERE turn > 0)",
+            "DELETE FROM decisions WHERE turn > 0",
+            "UPDATE sessions SET finished = NULL, finish_reason = NULL",
+        ):
+            assert database.execute(statement).rowcount > 0
         database.execute("DROP TABLE row_digests")
         database.commit()
         database.close()
     resume(cut, None, Overrides(), PlainWatcher(QUIET), write_report)
-    assert len(decided(cut)) == 9
+    assert sorted({str(row[0]) for row in undamaged[1:]}, reverse=True) == ["KEEP", "DISCARD"]
     assert decided(cut) == undamaged
     with Ledger(cut.ledger, read_only=True) as ledger:
         notes = [text for _, _, text in ledger.events()]
@@ -241,8 +250,10 @@ def test_a_session_whose_checkpoint_is_damaged_goes_on_by_the_ledger(
 
 
 def test_what_can_be_read_is_taken_over_and_the_damaged_ledger_kept(tmp_path: Path) -> None:
-    workspace = interrupted(tmp_path, 2)
+    workspace = interrupted(tmp_path)
     resume(workspace, None, Overrides(), PlainWatcher(QUIET), write_report)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        place = [row.id.rpartition("-")[2] for row in ledger.decisions()].index("003")
     before, table = decided(workspace), (tmp_path / "results.tsv").read_bytes()
     edit(workspace.ledger, "UPDATE decisions SET reason = 'improved!' WHERE id LIKE '%-003'")
     (found,) = [one for one in check(workspace) if one.path.endswith("ledger.sqlite")]
@@ -251,7 +262,7 @@ def test_what_can_be_read_is_taken_over_and_the_damaged_ledger_kept(tmp_path: Pa
     (told,) = [text for text in repair(workspace) if "were copied" in text]
     assert "rows lost: 1 of decisions" in told
     assert (tmp_path / "results.tsv").read_bytes() == table
-    assert decided(workspace) == [*before[:3], *before[4:]]
+    assert decided(workspace) == [*before[:place], *before[place + 1 :]]
     assert (workspace.runs / "ledger-damaged" / "results.tsv").read_bytes() == table
     assert all(one.intact for one in check(workspace) if one.path.endswith("ledger.sqlite"))
 
@@ -259,8 +270,9 @@ def test_what_can_be_read_is_taken_over_and_the_damaged_ledger_kept(tmp_path: Pa
 def test_a_ledger_torn_in_its_pages_is_taken_over_as_far_as_it_can_be_read_and_open_sessions_are_closed(
     tmp_path: Path,
 ) -> None:
-    workspace = interrupted(tmp_path, 2)
+    workspace = interrupted(tmp_path)
     with Ledger(workspace.ledger) as ledger:
+        proposals = ledger.proposals()
         ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         page = ledger._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'decisions'").fetchone()[0]
     content = bytearray(workspace.ledger.read_bytes())
@@ -274,13 +286,13 @@ def test_a_ledger_torn_in_its_pages_is_taken_over_as_far_as_it_can_be_read_and_o
         session = ledger.session(name)
         assert session is not None
         assert session.finish_reason == "its ledger was damaged and rows of it are lost"
-        assert len(ledger.proposals()) == 2
+        assert ledger.proposals() == proposals != []
     study = load_study(tmp_path / "study" / "study.toml")
     begin(study, workspace, Overrides(decisions=1), PlainWatcher(QUIET), write_report)
 
 
 def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp_path: Path) -> None:
-    workspace = interrupted(tmp_path, 1)
+    workspace = interrupted(tmp_path)
     for path in workspace.runs.glob("ledger.sqlite*"):
         path.unlink()
     (found,) = [one for one in check(workspace) if one.path.endswith("ledger.sqlite")]
@@ -294,12 +306,16 @@ def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp
     study = load_study(tmp_path / "study" / "study.toml")
     begin(study, workspace, Overrides(decisions=1), PlainWatcher(QUIET), write_report)
     assert "this session begins without it" in (workspace.runs / "progress.log").read_text(encoding="utf-8")
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        (session,) = (row for name in ledger.sessions() if (row := ledger.session(name)))
+        start = [row for row in ledger.probes(session.id) if row.recipe == session.start]
+    assert len(start) == 2, "the readings of the start, which the lost ledger had, are known to this one"
 
 
 def test_a_ledger_that_was_copied_without_its_log_is_found_by_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workspace = interrupted(tmp_path, 1)
+    workspace = interrupted(tmp_path)
     with Ledger(workspace.ledger, read_only=True) as ledger:
         (name,) = ledger.sessions()
     with sqlite3.connect(workspace.ledger) as database:
@@ -339,7 +355,7 @@ def test_a_folder_beside_a_damaged_ledger_is_set_aside(tmp_path: Path, suffix: s
 
 
 def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: Path) -> None:
-    workspace = interrupted(tmp_path, 1)
+    workspace = interrupted(tmp_path)
     (folder,) = workspace.runs.glob("session-*")
     left = [tmp_path / ".results.tsv.tmp", workspace.runs / ".progress.log.tmp", folder / ".report.md.tmp"]
     for path in left:
@@ -351,32 +367,27 @@ def test_half_files_of_killed_writes_are_no_damage_and_are_taken_away(tmp_path: 
 
 
 @pytest.mark.parametrize("hours", [None, 1e-9])
-def test_a_round_stays_together_when_its_checkpoint_is_lost(tmp_path: Path, hours: float | None) -> None:
-    """Rounds of three, five decisions: the second round has two, also when it is taken up from the ledger alone, and
-    when the budget has ended meanwhile."""
+def test_a_stack_is_confirmed_as_it_was_begun_when_its_checkpoint_is_lost(tmp_path: Path, hours: float | None) -> None:
+    """Also when the budget has ended meanwhile."""
 
     class Leaving(PlainWatcher):
-        seen = asked = 0
-
-        def decided(self, decision: Any) -> None:
-            self.seen += decision.turn > 0
-
         def measuring(self, title: str, probes: Sequence[Probe]) -> None:
-            self.asked += self.seen == 3
-            if self.asked == 2:
+            if title.startswith("stack"):
                 raise KeyboardInterrupt
 
-    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 5").replace("[policy]", "[policy]\nround = 3")
-    study = load_study(simulated_study.write_study(tmp_path / "study", text))
-    rows = []
+    found = []
     for name in ("whole", "cut"):
         workspace = Workspace(tmp_path / name)
         with pytest.raises(KeyboardInterrupt):
-            begin(study, workspace, Overrides(), Leaving(QUIET), write_report)
+            begin(short_study(tmp_path), workspace, Overrides(), Leaving(QUIET), write_report)
         for checkpoint in workspace.runs.glob("session-*/checkpoint.sqlite*") if name == "cut" else ():
             checkpoint.unlink()
         resume(workspace, None, Overrides(hours=hours), PlainWatcher(QUIET), write_report)
         with Ledger(workspace.ledger, read_only=True) as ledger:
-            rows.append((decided(workspace), [probe.id for probe in ledger.probes(ledger.sessions()[0])]))
-    assert len(rows[0][0]) == (6 if hours is None else 5)
-    assert rows[0] == rows[1]
+            (session,) = ledger.sessions()
+            stacks = [check.data["recipes"] for check in ledger.checks(session, "stack")]
+            found.append((decided(workspace), stacks, [probe.id for probe in ledger.probes(session)]))
+    rows, stacks, _ = found[0]
+    assert len(stacks) == 1
+    assert any(row[0] == "KEEP" for row in rows) == (hours is None)
+    assert found[0] == found[1]

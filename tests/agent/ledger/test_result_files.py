@@ -386,15 +386,19 @@ def test_a_text_in_a_column_of_numbers_begins_no_quoted_cell() -> None:
 def test_a_night_goes_on_without_its_files_and_report_writes_them_once_they_can_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = load_study(simulated_study.write_study(tmp_path / "study"))
+    text = simulated_study.STUDY.replace("decisions = 8", "probes = 24")
+    study = load_study(simulated_study.write_study(tmp_path / "study", text))
     for path in (table_of(tmp_path), log_of(tmp_path)):
         path.mkdir(parents=True)
     with watching() as watcher:
-        begin(study, Workspace(tmp_path), Overrides(decisions=2), watcher, write_report)
+        begin(study, Workspace(tmp_path), Overrides(), watcher, write_report)
     assert capsys.readouterr().err.count("nothing is lost, the ledger has every line of it") == 2
     for path in (table_of(tmp_path), log_of(tmp_path)):
         path.rmdir()
     assert catch_up(Workspace(tmp_path)) == []
-    assert len(read_results(table_of(tmp_path))) == 3
+    with Ledger(Workspace(tmp_path).ledger, read_only=True) as ledger:
+        rows = [decision.id for decision in ledger.decisions()]
+    assert len(rows) > 3
+    assert list(read_results(table_of(tmp_path))["id"]) == rows
     assert "progress.log cannot be written" in log_of(tmp_path).read_text(encoding="utf-8")
-    assert "END 2 decisions made" in log_of(tmp_path).read_text(encoding="utf-8")
+    assert "END 4 probes are left" in log_of(tmp_path).read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ledger_rows
+import nights
 import pytest
 from commands import nightlane
 from worlds import runner_of
@@ -234,6 +235,12 @@ def test_a_move_that_the_context_does_not_list_makes_none(workspace: Path) -> No
     """A later turn against the same incumbent may reach further than the first."""
     rewrite(workspace, "UPDATE proposals SET after = '0.5' WHERE id = ?", named(workspace, 5))
     assert turns(pairs_of(workspace)) == [(kept, lost, "worse") for kept in (1, 3) for lost in (2, 4)]
+
+
+def test_a_ledger_of_an_older_version_gives_the_pairs_of_its_rows(workspace: Path) -> None:
+    before = pairs_of(workspace)
+    nights.older(Workspace(workspace))
+    assert [pair.columns() for pair in pairs_of(workspace)] == [pair.columns() for pair in before]
 
 
 # its context

@@ -78,7 +78,7 @@ def test_a_file_that_is_whole_again_within_seconds_changed_nothing(
     assert saving.paused == list(READ_AGAIN_AFTER[:3])
     with ledger_of(tmp_path) as ledger:
         assert (row := ledger.session()) is not None
-        assert row.finish_reason == "1 decisions made, the budget"
+        assert row.finish_reason == "no change is likely enough to be an improvement"
 
 
 def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
