@@ -36,8 +36,8 @@ def check(
 ) -> None:
     """Validate a study without training: files, model, rows and prompts.
 
-    Renders every row and prompt with the model's tokenizer. Prints the cost of a probe and the smallest effect that the
-    study can detect."""
+    Renders every row and prompt with the model's tokenizer. Prints the cost of a probe, what a night can show,
+    and what would double its chance."""
     with on_interrupt(lambda: "the study was not checked to its end"):
         _check(study, workspace_at(workspace), rows)
 

@@ -47,11 +47,6 @@ def variant(knobs: str = KNOBS, learning_rate: str = "1e-4", **budget: str) -> s
 UPWARD = "learning_rate = { low = 1e-6, high = 1e-3, factor = 10.0, reach = 1 }\n"
 STUDY = variant()
 CLIMBING = variant(UPWARD, "1e-6")  # every move is a KEEP, whoever proposes
-MIXED = variant(  # a KEEP, and moves that do little
-    UPWARD.replace("1e-6", "1e-5") + "[lanes.curriculum]\n", "1e-5", dollars_per_hour="3600"
-)
-CRASHING = variant("learning_rate = { choices = [0.2, 0.6, 0.7, 0.8] }\n[lanes.curriculum]\n", "0.2")
-FRUITLESS = variant("warmup = true\n")  # four legal moves, none with an effect
 
 
 PLAIN = {
@@ -108,14 +103,6 @@ def _lying(recipe: Recipe, category: str, split: str) -> float:
     return 5.0 + sum(moved(recipe)) * (1.0 if split == "probe" else -1.0)
 
 
-def _interacting(recipe: Recipe, category: str, split: str) -> float:
-    return {(False, False): 4.0, (True, False): 5.0, (False, True): 8.0, (True, True): 6.0}[moved(recipe)]
-
-
-def _summing(recipe: Recipe, category: str, split: str) -> float:
-    return 5.0 + sum(moved(recipe)) * (1.0 if category == "lists" else -0.9)
-
-
 def _trap(recipe: Recipe, category: str, split: str) -> float:
     return 5.0 + sum(moved(recipe)) * (1.0 if category == "lists" else -2.0)
 
@@ -126,8 +113,6 @@ def _flat(recipe: Recipe, category: str, split: str) -> float:
 
 LOOSE = governed(KNOBS, member_chance="0.51", night_error="0.49", spend="0.5", disguised="0.5", holdout_seeds="0")
 LYING = MeanWorld(_lying)  # the effects on the holdout are opposite
-INTERACTING = MeanWorld(_interacting)  # either knob helps alone, and both together less than one
-SUMMING = MeanWorld(_summing)  # each costs the guard less than its margin, both together more
 TRAP = MeanWorld(_trap)  # each costs the guard more than its margin
 FLAT = MeanWorld(_flat, seed_noise=0.6)  # nothing has an effect
 

@@ -1,0 +1,38 @@
+"""What the policy is given of the readings under a session's probe key."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import nights
+
+from agent.ledger.store import Ledger
+from agent.loop.evidence import Evidence
+from agent.policy.confirmation import Standing
+from agent.policy.night import Known
+from probes.run.store import ProbeStore
+from view.data.session_record import SessionRecord, load_record
+
+
+def known(record: SessionRecord, key: str = "", passed_over: tuple[str, ...] = ()) -> Known:
+    with Ledger(record.workspace.ledger, read_only=True) as ledger:
+        row, store = record.session, ProbeStore(record.workspace.runs)
+        row = replace(row, key=key or row.key)
+        return Evidence(record.study, ledger, store, row, passed_over=passed_over).known(
+            record.start, Standing(0.05, {}), 10
+        )
+
+
+def test_readings_of_another_probe_key_or_of_a_session_that_is_passed_over_do_not_count(tmp_path: Path) -> None:
+    text = nights.governed(nights.TWO_KNOBS)
+    record = load_record(nights.night(tmp_path, text, probes=12, step=nights.hasty()), None)
+    assert len(known(record).target) == len(record.probes) > 0
+    assert not known(record, key="another").target
+    assert not known(record, passed_over=(record.session.id,)).target
+
+
+def test_no_recipe_moves_the_weight_of_the_only_source_of_its_manifest(tmp_path: Path) -> None:
+    record = load_record(nights.night(tmp_path, probes=12, step=nights.hasty()), None)
+    found, places = known(record), {knob.name: knob.place(knob.read(record.start)) for knob in record.study.lanes.knobs}
+    assert found.legal({**places, "manifest": "good_only"})
+    assert found.legal({**places, "weight.good": places["weight.good"] + 1})  # type: ignore[operator]
+    assert not found.legal({**places, "manifest": "good_only", "weight.good": places["weight.good"] + 1})  # type: ignore[operator]
