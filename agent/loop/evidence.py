@@ -134,21 +134,32 @@ class Evidence:
     def recipe(self, incumbent: Recipe, base: Places, places: Places) -> Recipe | None:
         """The incumbent with these moves; None where no probe may run it: it breaks a law, or a move is undone by
         another one or has no effect beside it."""
-        space, recipe = self.study.lanes, incumbent
-        values, moved = self._values(incumbent), self.moves(base, places)
+        space, values, moved = self.study.lanes, self._values(incumbent), self.moves(base, places)
         try:
-            for name, place in moved.items():
-                recipe = space.knob(name).write(recipe, values[name][place])
+            changes = {name: values[name][place] for name, place in moved.items()}
+            recipe = self._with(incumbent, changes)
             check_recipe(recipe, space.micro_batch)
         except (IllegalRecipe, KeyError):
             return None
-        holds = all(space.knob(name).read(recipe) == values[name][place] for name, place in moved.items())
-        if not holds or any(inert(recipe, name) for name in moved):
-            return None
-        # of a mixture, one move may undo another: a weight does nothing beside a manifest with one source
-        mixed = [name for name in moved if space.knob(name).lane == MIXTURE]
-        without = (space.knob(name).write(recipe, space.knob(name).read(incumbent)) for name in mixed)
-        return None if any(other.effect == recipe.effect for other in without) else recipe
+        holds = all(space.knob(name).read(recipe) == value for name, value in changes.items())
+        idle = any(inert(recipe, name) for name in moved) or self._is_repeated(incumbent, changes, recipe)
+        return recipe if holds and not idle else None
+
+    def _is_repeated(self, incumbent: Recipe, changes: Mapping[str, Value], recipe: Recipe) -> bool:
+        """Whether the mixture is the same without one of its changes: a weight beside a manifest with one source, or a
+        manifest beside weights that make it."""
+        shared = [name for name in changes if self.study.lanes.knob(name).lane == MIXTURE]
+        return any(
+            self._with(incumbent, {other: value for other, value in changes.items() if other != name}).effect
+            == recipe.effect
+            for name in shared
+        )
+
+    def _with(self, incumbent: Recipe, changes: Mapping[str, Value]) -> Recipe:
+        recipe = incumbent
+        for name, value in changes.items():
+            recipe = self.study.lanes.knob(name).write(recipe, value)
+        return recipe
 
     def _axes_around(self, incumbent: Recipe, base: Places) -> tuple[Axis, ...]:
         """Every knob of a lane with a share that the incumbent can move, with where the session began."""

@@ -1,5 +1,6 @@
 """Sessions in worlds with known effects, with the simulated runner."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.policy.course import Confirmed
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
+from lanes import Recipe
 from probes.run.store import ProbeStore
 from testing import simulated_study
 from testing.simulated_runner import EffectWorld, SimulatedRunner
@@ -69,3 +71,34 @@ def go_on(study: Study, workspace: Path, world: EffectWorld, monkeypatch: pytest
     )
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)
+
+
+FOUR = """[lanes.hyperparameters]
+share = 1.0
+learning_rate = { choices = [5e-5, 1e-4, 2e-4] }
+beta = { choices = [0.05, 0.1, 0.2] }
+warmup = { choices = [0.05, 0.1, 0.15] }
+[lanes.curriculum]
+curriculum = { choices = ["shuffle", "easy_first", "hard_first"] }
+"""
+"""Four knobs, each with two other values."""
+
+
+def small_study(folder: Path, policy: str = "", budget: str = "probes = 36", lanes: str = FOUR) -> Study:
+    """A study of few knobs, with thresholds as usual but for these lines; no A/A tests, no checks at the end."""
+    own = {line.split(" ")[0] for line in policy.splitlines()}
+    usual = "".join(f"{name} = {value}\n" for name, value in USUAL.items() if name not in own)
+    text = simulated_study.study_text(lanes=lanes, policy=f"{usual}{policy}\n")
+    return load_study(simulated_study.write_study(folder / "study", text.replace("decisions = 8", budget)))
+
+
+USUAL = {"disguised": "0.0", "holdout_seeds": "0", "confirming_seeds": "6", "wave": "4", "must_see": "10.0"}
+
+
+def adding(**gains: dict[object, float]) -> Callable[[Recipe, str], float]:
+    """An effect that adds up: knob -> value -> points."""
+
+    def effect(recipe: Recipe, split: str) -> float:
+        return sum(worth.get(getattr(recipe, knob), 0.0) for knob, worth in gains.items())
+
+    return effect
