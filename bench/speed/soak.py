@@ -26,8 +26,9 @@ from pathlib import Path
 
 from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow
+from agent.ledger.tables import STACK, DecisionRow, ProposalRow
 from agent.loop.begin_or_resume import Overrides, begin
+from agent.policy.course import Course
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Reading
@@ -140,6 +141,8 @@ def measure_long_night(study: Study, root: Path, size: Size) -> list[Figure]:
         if remaining <= 0:
             break
         begin(study, Workspace(root), Overrides(decisions=remaining), watcher, write_report, seed=seed)
+        if remaining == size.decisions - len(watcher.usage):
+            raise SystemExit(f"a session of {remaining} decisions made none; widen the lanes of this benchmark")
     usage, tenth = watcher.usage, size.decisions // 10
     settled = int(SETTLED * size.decisions)
     first, middle, last = (
@@ -273,7 +276,7 @@ def _seconds(action: Callable[[], object]) -> float:
 
 def fill(source: Path, target: Path, number: int) -> None:
     """Write a workspace with so many decisions on the source's question: copies of its rows, each with a recipe of its
-    own, in sessions of SESSION_DECISIONS. One probe is copied, by which a run sees that the question is the same."""
+    own, in sessions of SESSION_DECISIONS, with the source's readings and waves."""
     with (
         Ledger(source / "runs" / "ledger.sqlite", read_only=True) as ledger,
         Ledger(target / "runs" / "ledger.sqlite") as filled,
@@ -284,17 +287,13 @@ def fill(source: Path, target: Path, number: int) -> None:
         proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
         decisions = ledger.decisions("WHERE session = ? AND turn > 0", (session.id,))
         pairs = [(proposals[decision.id], decision) for decision in decisions if decision.id in proposals]
-        readings = (ProbeStore(source / "runs").read(row.id) for row in ledger.probes(session.id))
-        probes = [
-            (Probe(ledger.recipe(reading.recipe), reading.key, reading.seed), reading)
-            for reading in readings
-            if isinstance(reading, Reading)
-        ][:SESSION_DECISIONS]
-        ProbeStore(target / "runs").put(*probes[0])
+        checks = [check for check in ledger.checks(session.id) if check.kind != STACK]
+        probes = _copied_probes(ledger, session.id, source, target)
         for night in range(number // SESSION_DECISIONS):
             name = f"20250101-{night:06d}"
             started = f"2025-01-01T00:{night // 60:02d}:{night % 60:02d}Z"
             filled.begin(replace(session, id=name, started=started), ledger.recipe(session.start))
+            filled.record_checks(*(replace(check, session=name) for check in checks))
             rows = []
             for turn in range(1, SESSION_DECISIONS + 1):
                 proposal, decision = pairs[turn % len(pairs)]
@@ -307,7 +306,29 @@ def fill(source: Path, target: Path, number: int) -> None:
                 filled.record_proposal(proposal, child)
                 filled.record_probe(name, *probes[turn % len(probes)], proposal.time)
                 row = {**decision.row, "session": name, "id": proposal.id}
-                rows.append((replace(decision, id=proposal.id, session=name, turn=turn, row=row), f"line {turn}"))
+                course = _alone(decision.course, proposal)
+                copied = replace(decision, id=proposal.id, session=name, turn=turn, row=row, course=course)
+                rows.append((copied, f"line {turn}"))
             filled.record_decisions(rows)
             filled.finish(name, "2025-01-02T00:00:00Z", "filled")
         publish(filled, target)
+
+
+def _copied_probes(ledger: Ledger, session: str, source: Path, target: Path) -> list[tuple[Probe, Reading]]:
+    """The readings of a session, written into the target's runs."""
+    readings = (ProbeStore(source / "runs").read(row.id) for row in ledger.probes(session))
+    probes = [
+        (Probe(ledger.recipe(reading.recipe), reading.key, reading.seed), reading)
+        for reading in readings
+        if isinstance(reading, Reading)
+    ][:SESSION_DECISIONS]
+    for probe, reading in probes:
+        ProbeStore(target / "runs").put(probe, reading)
+    return probes
+
+
+def _alone(course: Course | None, proposal: ProposalRow) -> Course | None:
+    """The course of a copied decision, whose change was confirmed alone."""
+    if course is None or course.stack is None:
+        return course
+    return replace(course, stack=replace(course.stack, number=proposal.turn, members=(proposal.id,)))

