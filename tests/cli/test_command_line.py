@@ -218,7 +218,7 @@ def test_a_wrong_command_line_is_exit_code_2(tmp_path: Path, arguments: tuple[st
         (('good = "good.jsonl"', 'good = "gone.jsonl"'), "gone.jsonl does not exist"),
         (("arithmetic = 1.5", "voice = 1.5"), "no probe prompt in the category 'voice'"),
         (("effective_batch = 4", 'lora_targets = ["lm_head"]'), "take it out"),
-        (("disguised = 0.0", "must_see = 0.1"), "the improvement of 'lists' that has an even chance of a KEEP (assumed"),
+        (("disguised = 0.0", "must_see = 0.1"), "of 'lists' that has an even chance of a KEEP (assumed"),
         (("[target]", '[scorer]\nkind = "rules"\n[target]'), "rules.toml (rules under [scorer]) cannot be read"),
         (("[target]", '[scorer]\nkind = "function"\n[target]'), "[scorer] function is missing; add it"),
     ],
