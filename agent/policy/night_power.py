@@ -142,8 +142,8 @@ def in_words(found: NightPower) -> list[str]:
     """Lines for people: the chances, and what would double the one nearest to a half."""
     chances = ", ".join(f"{worth:g} points {_percent(chance)}" for worth, chance in found.chances.items())
     lines = [
-        f"the chance of a KEEP with {found.probes} probes, for changes that together are worth: {chances} (guards not "
-        "counted)"
+        f"the chance of a KEEP with {found.probes} probes, of which {2 * found.pairs} confirm, for changes that "
+        f"together are worth: {chances} (guards not counted)"
     ]
     if found.doubling is None:
         return lines

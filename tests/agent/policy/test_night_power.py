@@ -85,8 +85,8 @@ def test_a_night_that_sees_everything_needs_nothing_doubled() -> None:
     found = night_power(noise(0.05), 96, POLICY)
     assert found.doubling is None
     assert in_words(found) == [
-        "the chance of a KEEP with 96 probes, for changes that together are worth: 0.2 points over 99%, 0.4 points "
-        "over 99%, 0.8 points over 99% (guards not counted)"
+        "the chance of a KEEP with 96 probes, of which 40 confirm, for changes that together are worth: 0.2 points "
+        "over 99%, 0.4 points over 99%, 0.8 points over 99% (guards not counted)"
     ]
 
 
