@@ -14,7 +14,7 @@ from agent.loop.evidence import Evidence
 from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
-from agent.policy.confirmation import FIRST_LOOK, Given, Look, Terms, Verdict, account_of, crash, look, next_step
+from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, crash, look, next_step
 from agent.policy.course import Conclusion, Confirmed, given_from
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, Confirm, Known
@@ -68,7 +68,8 @@ class Confirmations:
     def begin_aa_test(self, last: CheckRow, incumbent: Recipe) -> None:
         """Record an A/A test that is decided on like the last stack."""
         given = replace(given_from(last.data["given"]), cumulative={}, guards={})
-        given = replace(given, pairs=min(given.pairs, FEWEST_PAIRS))
+        pairs = min(given.pairs, FEWEST_PAIRS)
+        given = replace(given, pairs=pairs, first=min(given.first, pairs))
         member = self.proposals.make_aa_test(incumbent)
         self._record(incumbent, incumbent, self.evidence.places(incumbent), [member], given, {})
 
@@ -107,7 +108,7 @@ class Confirmations:
                 measured = self._measured(_title(check, given, looks, step), pairs, step)
             except BudgetSpent as error:
                 return self._conclusion(check, given, looks, seen, pairs, Verdict("DISCARD", "budget")), str(error)
-            for number in range(len(looks) + FIRST_LOOK, step + 1):
+            for number in range(len(looks) + given.first, step + 1):
                 found = self._compared(measured[:number], given)
                 if isinstance(found, Failure):
                     return self._conclusion(check, given, looks, seen, pairs, crash(found), found), None

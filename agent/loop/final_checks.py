@@ -115,7 +115,8 @@ class FinalChecks:
     def _compare(
         self, title: str, candidate: Recipe, baseline: Recipe, key: ProbeKey, seeds: Iterator[int]
     ) -> Comparison | Failure:
-        number = max(2, self.terms.policy.holdout_seeds)
+        affordable = self.measurements.probes_left() // 2
+        number = int(max(2, min(self.terms.policy.holdout_seeds, affordable)))
         pairs = [Pair(Probe(candidate, key, seed), Probe(baseline, key, seed)) for seed in islice(seeds, number)]
         self.measurements.measure_pairs(title, pairs)
         outcomes = [(self.measurements.outcome(p.candidate), self.measurements.outcome(p.baseline)) for p in pairs]

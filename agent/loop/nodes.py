@@ -24,7 +24,7 @@ from agent.loop.judge_monitor import JudgeMonitor, examine_at_end
 from agent.loop.measurements import Measurements
 from agent.loop.proposals import Proposals
 from agent.loop.seeds import Seeds
-from agent.loop.waves import Waves
+from agent.loop.waves import MAX_MACHINE_FAULTS, Waves
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, last_step
 from agent.policy.night_parts import NightParts
@@ -40,7 +40,6 @@ from common.interrupts import uninterrupted
 from lanes import Recipe
 from probes.result.reading import Failure
 
-MAX_MACHINE_FAULTS = 3
 BASELINE_FAILED = "the starting recipe could not be measured"
 Step = Literal["look", "confirm", "end"]
 
@@ -199,15 +198,16 @@ class Session:
             lacking = [move for move in moves if (move[0], self._evidence.value(incumbent, *move)) not in open_ones]
             return room is None or len(lacking) <= room
 
-        known = self._evidence.known(incumbent, self._decisions.standing(), self._probes_left(), affordable)
-        return self.parts.view(replace(known, budget=self.measurements.probes_left()))
+        budget, looked = self.measurements.probes_left(), self._looked()
+        left = int(min(budget, max(0, MOST_PROBES - looked)))  # without a limit, a stack is planned within MOST_PROBES
+        known = self._evidence.known(incumbent, self._decisions.standing(), left, affordable)
+        return self.parts.view(replace(known, budget=budget, looked=looked))
 
-    def _probes_left(self) -> int:
-        """Probes that the search may plan with. Without a limit, each stack is planned within MOST_PROBES."""
+    def _looked(self) -> int:
+        """Probes of waves since the last stack."""
         stacks = [stack for stack in self._confirmations.recorded() if not is_aa_test(stack)]
         since = stacks[-1].data["waves"] if stacks else 0
-        looked = sum(len(wave.data["recipes"]) for wave in self._waves.recorded()[since:])
-        return int(min(self.measurements.probes_left(), max(0, MOST_PROBES - looked)))
+        return sum(len(wave.data["recipes"]) for wave in self._waves.recorded()[since:])
 
     def _affords_aa_test(self, stacks: Sequence[CheckRow]) -> bool:
         """Whether one more A/A test keeps their share of the session's probes."""

@@ -30,6 +30,8 @@ from common.errors import MissingRequirement
 from lanes import Recipe, Value
 from probes.result.reading import Failure, Pair, Probe
 
+MAX_MACHINE_FAULTS = 3
+"""Probes that may fail in a row because of the machine; then a person has to look at it."""
 MOST_NEAR = 4
 """Values of a knob in a first wave; among more, Optuna's TPE chooses."""
 
@@ -101,7 +103,7 @@ class Waves:
         return [Pair(probe, replace(probe, recipe=incumbent)) for probe in probes]
 
     def measure(self, check: CheckRow) -> None:
-        """Measure a wave. MissingRequirement if every probe failed without a fault of its recipe."""
+        """Measure a wave. MissingRequirement if every probe of several failed without a fault of its recipe."""
         measurements, probes = self.measurements, self.probes(check)
         title = f"wave {check.subject}, {len(probes)} recipes around the incumbent"
         if measurements.judge_monitor.chooses:
@@ -111,7 +113,7 @@ class Waves:
         outcomes = [measurements.outcome(probe) for probe in probes]
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         faults = [outcome for outcome in failures if not outcome.recipe_at_fault]
-        if faults and len(faults) == len(outcomes):
+        if len(faults) == len(outcomes) >= MAX_MACHINE_FAULTS:
             raise MissingRequirement(
                 f"every probe of wave {check.subject} failed because of the machine (the last: {faults[-1].kind}, "
                 f"{faults[-1].message}); see runs/worker-*.log, correct the machine, then: "

@@ -62,7 +62,8 @@ class Given:
 
     ``pairs``: that it may have; ``error``: what it spends of the night's error, and ``error_left`` before it;
     ``expected``: of the stack, by the waves, and ``guards`` the same of each guard; ``cumulative``: of each guard, by
-    all KEEPs since the session's first baseline; ``spreads``: the noise of a pair by category, as known before.
+    all KEEPs since the session's first baseline; ``spreads``: the noise of a pair by category, as known before;
+    ``first``: pairs before the first look.
     """
 
     pairs: int
@@ -72,6 +73,7 @@ class Given:
     guards: Mapping[str, Estimate]
     cumulative: Mapping[str, Estimate]
     spreads: Mapping[str, Spread]
+    first: int = FIRST_LOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +102,14 @@ def next_step(looks: Sequence[Look], given: Given, verdict: Verdict | None, ahea
     if verdict is not None:
         return verdict
     looked = looks[-1].pairs if looks else 0
-    return min(given.pairs, max(FIRST_LOOK, looked + max(1, ahead)))
+    return min(given.pairs, max(given.first, looked + max(1, ahead)))
 
 
 def look(seen: Comparison, given: Given, terms: Terms) -> tuple[Look, Verdict | None]:
     """After ``seen``, the comparison of the first pairs of a confirmation: the decision, or None to go on."""
     pairs, policy, effect = len(seen.seeds), terms.policy, seen.differences[terms.target]
-    own, theirs = _levels(given.error, given.pairs), _levels(policy.guard_error, given.pairs)
-    place = pairs - FIRST_LOOK
+    own, theirs = _levels(given.error, given), _levels(policy.guard_error, given)
+    place = pairs - given.first
     bound = effect.bound(own[place])
     guards = {
         name: _guard_bound(seen.differences[name], given.guards.get(name), theirs[place]) for name in terms.guards
@@ -141,8 +143,8 @@ def failing_guard(
     return worst if worst is not None and not rooms[worst] > 0 else None
 
 
-def _levels(error: float, pairs: int) -> tuple[float, ...]:
-    return levels(round(error, 12), pairs, FIRST_LOOK)
+def _levels(error: float, given: Given) -> tuple[float, ...]:
+    return levels(round(error, 12), given.pairs, given.first)
 
 
 def _guard_bound(own: Difference, expected: Estimate | None, level: float) -> float:

@@ -80,6 +80,7 @@ def given_from(data: Mapping[str, Any]) -> Given:
         guards=_estimates(data["guards"]),
         cumulative=_estimates(data["cumulative"]),
         spreads={name: Spread(**found) for name, found in data["spreads"].items()},
+        first=data["first"],
     )
 
 

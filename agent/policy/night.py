@@ -13,7 +13,7 @@ import numpy
 
 from agent.policy.confirmation import Estimate, Given, Standing
 from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Places, Priors
-from agent.policy.night_plan import Noise, Plan, plan, power
+from agent.policy.night_plan import Noise, Plan, first_look, plan, power
 from agent.policy.settings import Policy
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, Usable
@@ -31,12 +31,16 @@ DEVIATIONS = Priors(
     noisier_chances=(1.0,),
 )
 """Of the deviation of a guard's category from the target."""
-FEWEST_PAIRS = 4
-"""Pairs that a confirmation is given at least, unless ``confirming_seeds`` is less."""
+FEWEST_PAIRS = 3
+"""Pairs that a confirmation is given at least."""
+KEPT_PAIRS, PROBES_PER_PAIR = 5, 8
+"""Pairs at most that a search leaves for its confirmation, one for so many of its probes."""
 EXTRA = 3
 """Recipes of a first wave beside one per knob."""
-LAST_CHANCE = 0.55
+LAST_CHANCE = 0.62
 """``member_chance`` when no wave can follow: what is not confirmed now never is."""
+HALVED = 100
+"""A search with more probes confirms after half of them."""
 HORIZON = 60
 """A night with more probes left plans one stack in half of them."""
 ALL_ERROR, ENOUGH = 0.95, 40
@@ -53,8 +57,8 @@ class Known:
 
     ``base``: the incumbent. ``target``: readings of the target; ``deviations``: of each guard, less the target, in the
     order of ``margins``. ``ran``, ``crashed``: recipes that gave a reading, and those that failed for good. ``left``:
-    probes that may go to the next stack, and ``budget`` those of the whole session. ``width``: probes that run side by
-    side. ``legal``: whether a probe may run a recipe; ``affordable``:
+    probes that may go to the next stack, and ``budget`` those of the whole session; ``looked``: those since the last
+    stack. ``width``: probes that run side by side. ``legal``: whether a probe may run a recipe; ``affordable``:
     whether the session has room for the proposals that a stack with this recipe lacks. ``scale``: points of these
     readings that are worth one point of a score; ``beside``: probes of the incumbent that a wave needs.
     """
@@ -75,6 +79,7 @@ class Known:
     scale: float = 1.0
     beside: int = 0
     budget: float = math.inf
+    looked: int = 0
 
     # models
 
@@ -153,6 +158,7 @@ class Known:
             {name: (mean, math.sqrt(variance)) for name, (mean, variance) in stack.guards.items()},
             {name: self.standing.cumulative[name] for name in self.margins if name in self.standing.cumulative},
             spreads,
+            first_look(pairs, self.left),
         )
 
     # stacks and plans
@@ -187,12 +193,24 @@ class Known:
         passes = power(shown, stack.variance, pairs, errors, self.noise, stack.noisier, guards, self.margins)
         return stack.expected * (passes + 0.01)
 
+    @property
+    def kept_back(self) -> int:
+        """Probes that this search leaves for its confirmation."""
+        return 2 * max(FEWEST_PAIRS, min(KEPT_PAIRS, (self.left + self.looked) // PROBES_PER_PAIR))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the search has looked long enough for one stack."""
+        search = self.left + self.looked
+        return search > HALVED and self.left - self.wave < search // 2
+
     def plan(self, stack: Stack | None, random: numpy.random.Generator) -> Plan:
+        """``look`` is 0 where the search is due."""
         return plan(
             self.effects,
             stack,
             self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
-            self.wave,
+            self.left if self.is_due else self.wave,
             min(FEWEST_PAIRS, self.policy.confirming_seeds),
             self.policy.confirming_seeds,
             self.policy.member_chance,
@@ -235,11 +253,10 @@ def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | 
     if left < 2 * FEWEST_PAIRS:
         return Stop(f"{left} probes are left, too few for a confirmation")
     if not known.explored:
-        size = min(known.filling(len(known.axes) + EXTRA), max(2, left // 2))
-        return Look(size, True, Plan(size, 0, 0.0, 0.0))
+        return Look(_first_size(known), True, Plan(0, 0, 0.0, 0.0))
     if known.standing.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
-    if left - known.wave - known.beside < 2 * FEWEST_PAIRS:
+    if left - known.wave - known.beside < known.kept_back:
         return last_step(known, random)
     stack = known.stack(policy.member_chance)
     planned = known.plan(stack, random)
@@ -249,6 +266,14 @@ def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | 
     if left - 2 * pairs < 2 * FEWEST_PAIRS + known.wave:
         pairs = min(policy.confirming_seeds, left // 2)
     return Confirm(stack, pairs, planned)
+
+
+def _first_size(known: Known) -> int:
+    """At most half of what is left; all but the shortest confirmation where no second wave could follow."""
+    size, confirming = min(known.filling(len(known.axes) + EXTRA), max(2, known.left // 2)), 2 * FEWEST_PAIRS
+    if known.left - size < confirming + known.wave:
+        size = max(size, known.left - confirming)
+    return size
 
 
 def last_step(known: Known, random: numpy.random.Generator) -> Confirm | Stop:

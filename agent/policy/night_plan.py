@@ -21,6 +21,8 @@ from agent.policy.knob_model import Effects
 from agent.policy.stack import Stack
 
 DRAWS = 200
+ENOUGH_FOR_MORE = 14
+"""Probes that an early end of a confirmation must leave to be worth more looks."""
 PROBE_COST = 0.001
 """Share of the gain that a probe must add: what is left after a confirmation is worth something."""
 
@@ -61,12 +63,14 @@ def power(
     noisier: float = 1.0,
     guards: Mapping[str, tuple[float, float]] | None = None,
     margins: Mapping[str, float] | None = None,
+    first: int = FIRST_LOOK,
 ) -> float:
     """The chance that the last look of so many pairs passes, of the target and of the guard that is least likely to.
-    ``errors``: that of the target and that of a guard; ``guards``: mean and variance of their expected changes."""
+    ``errors``: that of the target and that of a guard; ``guards``: mean and variance of their expected changes;
+    ``first``: pairs before the first look."""
     if pairs < FIRST_LOOK or expected <= 0:
         return 0.0
-    own, theirs = (levels(round(error, 12), pairs, FIRST_LOOK)[-1] for error in errors)
+    own, theirs = (levels(round(error, 12), pairs, min(first, pairs))[-1] for error in errors)
     each = (1 + noisier) * noise.target**2
     needed = stdtrit(max(pairs - 1 + noise.target_freedom, 1.0), 1 - own) * math.sqrt(each / pairs)
     passes = float(ndtr((expected - needed) / math.sqrt(variance + each / pairs)))
@@ -77,6 +81,12 @@ def power(
         room = mean + (margins or {})[name] - needed
         passes = min(passes, float(ndtr(room / math.sqrt(spread + each / pairs))))
     return passes
+
+
+def first_look(pairs: int, left: int) -> int:
+    """Pairs before the first look at a confirmation. Looks cost power, and an early end pays only if it leaves enough
+    of the ``left`` probes for another wave and another confirmation."""
+    return FIRST_LOOK if left - 2 * FIRST_LOOK >= ENOUGH_FOR_MORE else pairs
 
 
 def plan(
@@ -116,7 +126,8 @@ def plan(
         guards = {name: (mean + shift, own) for name, (mean, own) in (stack.guards if stack else {}).items()}
         noisier = stack.noisier if stack else 1.0
         for pairs in range(fewest_pairs, min(most_pairs, (left - look) // 2) + 1):
-            passes = power(expected - least, spread, pairs, errors, noise, noisier, guards, margins)
+            first = first_look(pairs, left - look)
+            passes = power(expected - least, spread, pairs, errors, noise, noisier, guards, margins, first)
             found = Plan(look, pairs, expected, passes)
             if found.worth > best.worth:
                 best = found

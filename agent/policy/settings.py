@@ -29,7 +29,7 @@ class Policy(Section):
     """Confirm the changes that are likely to help together, as a stack, or one change at a time ("single")."""
     wave: int = Field(6, ge=2)
     """Recipes of a wave after the first, each of which moves several knobs; rounded up to fill the workers."""
-    member_chance: float = Field(0.65, gt=0.5, lt=1)
+    member_chance: float = Field(0.7, gt=0.5, lt=1)
     """A change is confirmed, and a KEEP that is left out at the end holds, if its chance to help is at least this."""
     confirming_seeds: int = Field(20, ge=2)
     """Most fresh pairs of a confirmation; a session plans fewer if that leaves more for the search."""
