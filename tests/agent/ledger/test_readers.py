@@ -35,7 +35,7 @@ def night() -> Iterator[tuple[Path, "subprocess.Popen[bytes]"]]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         workspace.chmod(0o755)
-        text = simulated_study.STUDY.replace("decisions = 8", "decisions = 500") + "simulated_seconds = 0.2\n"
+        text = simulated_study.STUDY.replace("decisions = 8", "decisions = 500") + "simulated_seconds = 0.1\n"
         study = simulated_study.write_study(workspace / "study", text)
         command = [sys.executable, "-m", "cli.main", "run", str(study), "--workspace", folder]
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
