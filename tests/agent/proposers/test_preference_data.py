@@ -307,10 +307,11 @@ def test_a_study_with_another_question_has_pairs_that_know_nothing_of_the_first(
     assert [pair.columns() for pair in found[: len(before)]] == before
     old, new = found[: len(before)], found[len(before) :]
     assert new
-    for some, margin in ((old, 1.5), (new, 2.5)):
-        for pair in some:
-            assert list(pair.context.history) == []
-            assert f"arithmetic may lose at most {margin}" in briefing(pair.context)
+    own = {row.row["delta"] for row in decisions_of(workspace) if row.session == new[0].kept.session}
+    for pair in new:
+        assert {one.delta for one in pair.context.history} <= own
+        assert "arithmetic may lose at most 2.5" in briefing(pair.context)
+    assert all("arithmetic may lose at most 1.5" in briefing(pair.context) for pair in old)
 
 
 # its replies
