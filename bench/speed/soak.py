@@ -2,8 +2,8 @@
 
     nightlane bench soak [--quick] [--json]
 
-Plays sessions with the simulated runner in one process until 2,000 decisions are made, and compares the processor time
-per decision, memory, descriptors and threads at the beginning and at the end: memory from the first decision on. Then
+Plays sessions with the simulated runner in one process until 300 waves are measured, and compares the processor time
+between two waves, memory, descriptors and threads at the beginning and at the end: memory from the first wave on. Then
 fills the ledger of another workspace with 10,000 decisions on the same question, times status, report and the start of
 a run there, and compares a run there with one in a new workspace. Exit status 1: a limit is exceeded, or a command
 leaves a process behind.
@@ -14,12 +14,13 @@ import gc
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -28,6 +29,7 @@ from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, DecisionRow, ProposalRow
 from agent.loop.begin_or_resume import Overrides, begin
+from agent.loop.evidence import RECENT
 from agent.policy.course import Course
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
@@ -43,9 +45,6 @@ from view.terminal.status import session_status
 COMMAND = [sys.executable, "-m", "cli.main"]
 SESSION_DECISIONS = 100
 """Decisions of each session that a ledger is filled with."""
-SETTLED = 0.3
-"""The share of the decisions after which the model has as many readings as it takes; the limit on time applies from
-there on."""
 LANES = """\
 [lanes.hyperparameters]
 share = 4.0
@@ -66,13 +65,15 @@ STUDY = study_text(
 
 @dataclass(frozen=True)
 class Size:
-    decisions: int
+    """``waves``: of the long night; ``filled``: decisions of the large workspace; ``timed``: probes of a run there."""
+
+    waves: int
     filled: int
     timed: int
 
 
-FULL = Size(2000, 10_000, 20)
-QUICK = Size(60, 400, 6)
+FULL = Size(300, 10_000, 60)
+QUICK = Size(60, 400, 24)
 
 
 @dataclass(frozen=True)
@@ -110,50 +111,70 @@ def main(quick: bool = False, as_json: bool = False) -> int:
 
 
 def measure(folder: Path, size: Size) -> list[Figure]:
-    study = load_study(write_study(folder / "study", STUDY))
-    return [*measure_long_night(study, folder / "long", size), *measure_large_workspace(study, folder, size)]
+    long = load_study(write_study(folder / "long study", STUDY))
+    short = load_study(write_study(folder / "study", limited(size.timed)))
+    return [*measure_long_night(long, folder / "long", size), *measure_large_workspace(short, folder, size)]
+
+
+def limited(probes: int) -> str:
+    """The study for sessions of so many probes."""
+    return STUDY.replace("[budget]\n", f"[budget]\nprobes = {probes}\n")
 
 
 # one long night
 
 
-class UsageWatcher:
-    """Notes the resources of the process at each decision."""
+class Enough(Exception):
+    """The waves that were wanted are measured."""
 
-    def __init__(self) -> None:
-        self.usage: list[tuple[float, int, int, int]] = []
+
+@dataclass
+class UsageWatcher:
+    """Notes the resources of the process before each wave, until there are ``waves`` of them. ``seconds``: since the
+    last probes began; ``probes``: measured before."""
+
+    waves: int = sys.maxsize
+    probes: int = 0
+    last: float = field(default_factory=time.process_time)
+    usage: list[tuple[int, float, int, int, int]] = field(default_factory=list)
 
     def progress(self, progress: Progress) -> None: ...
 
     def note(self, text: str) -> None: ...
 
-    def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+        if title.startswith("wave "):
+            self.usage.append((self.probes, time.process_time() - self.last, *_used()))
+        if len(self.usage) >= self.waves:
+            raise Enough
+        self.probes += len(probes)
+        self.last = time.process_time()
 
-    def decided(self, decision: DecisionRow) -> None:
-        if decision.turn > 0:
-            self.usage.append((time.process_time(), *_used()))
+    def decided(self, decision: DecisionRow) -> None: ...
 
 
 def measure_long_night(study: Study, root: Path, size: Size) -> list[Figure]:
-    watcher = UsageWatcher()
-    for seed in count():
-        remaining = size.decisions - len(watcher.usage)
-        if remaining <= 0:
-            break
-        begin(study, Workspace(root), Overrides(decisions=remaining), watcher, write_report, seed=seed)
-        if remaining == size.decisions - len(watcher.usage):
-            raise SystemExit(f"a session of {remaining} decisions made none; widen the lanes of this benchmark")
-    usage, tenth = watcher.usage, size.decisions // 10
-    settled = int(SETTLED * size.decisions)
+    watcher, seeds = UsageWatcher(size.waves), count()
+    with contextlib.suppress(Enough):
+        for seed in seeds:
+            before = len(watcher.usage)
+            begin(study, Workspace(root), Overrides(), watcher, write_report, seed=seed)
+            if len(watcher.usage) == before:
+                raise SystemExit("a session measured no wave; widen the lanes of this benchmark")
+    usage, tenth = watcher.usage, max(1, size.waves // 10)
+    settled = next((place for place, (probes, *_) in enumerate(usage) if probes >= RECENT), len(usage) - tenth)
     first, middle, last = (
-        1000 * (usage[start + tenth][0] - usage[start][0]) / tenth for start in (0, settled, len(usage) - tenth - 1)
+        1000 * statistics.median(seconds for _, seconds, *_ in usage[start : start + tenth])
+        for start in (1, settled, len(usage) - tenth)
     )
-    memory, descriptors, threads = (usage[-1][column] - usage[0][column] for column in (1, 2, 3))
+    memory, descriptors = (usage[-1][column] - usage[0][column] for column in (2, 3))
+    half = len(usage) // 2  # a session's thread pool starts its threads when it needs them
+    threads = max(row[4] for row in usage[half:]) - max(row[4] for row in usage[: half + 1])
     return [
-        Figure("sessions", seed, ""),
-        Figure("a decision, the first tenth", first, "ms"),
-        Figure(f"a decision, from {settled}", middle, "ms"),
-        Figure("a decision, the last tenth", last, "ms"),
+        Figure("sessions", next(seeds), ""),
+        Figure("a wave, the first tenth", first, "ms"),
+        Figure(f"a wave, from {settled}", middle, "ms"),
+        Figure("a wave, the last tenth", last, "ms"),
         Figure(f"the last tenth to that from {settled}", last / middle, "", 1.5),
         Figure("memory, growth", memory / 1e6, "MB", 50.0),
         Figure("descriptors, growth", descriptors, "", 0.0),
@@ -173,7 +194,7 @@ def _used() -> tuple[int, int, int]:
 
 def measure_large_workspace(study: Study, folder: Path, size: Size) -> list[Figure]:
     new, large = folder / "new", folder / "large"
-    fresh = Timed.run("run", study.path, "--workspace", new, "--decisions", size.timed)
+    fresh = Timed.run("run", study.path, "--workspace", new)
     fill(new, large, size.filled)
     for root in (new, large):  # the first round imports modules, and only the second counts
         status_seconds = _seconds(partial(session_status, Workspace(root), None))
@@ -181,7 +202,7 @@ def measure_large_workspace(study: Study, folder: Path, size: Size) -> list[Figu
     start_seconds = _start_seconds(study, large)
     status = Timed.run("status", "--workspace", large)
     new_status = Timed.run("status", "--workspace", new)
-    in_large = Timed.run("run", study.path, "--workspace", large, "--decisions", size.timed)
+    in_large = Timed.run("run", study.path, "--workspace", large)
     commands = (fresh, in_large, status, new_status, run_and_kill(study, large))
     return [
         Figure(f"status at {size.filled}", status_seconds, "s", 1.0),
@@ -189,7 +210,7 @@ def measure_large_workspace(study: Study, folder: Path, size: Size) -> list[Figu
         Figure("the same in a new workspace", new_status.processor, "s"),
         Figure(f"report at {size.filled}", report_seconds, "s", 1.0),
         Figure(f"start of a run at {size.filled}", start_seconds, "s", 1.0),
-        Figure(f"a run of {size.timed} decisions in a new workspace", fresh.processor, "s"),
+        Figure(f"a run of {size.timed} probes in a new workspace", fresh.processor, "s"),
         Figure(f"a run at {size.filled} to that, time", in_large.processor / fresh.processor, "", 1.2),
         Figure(f"a run at {size.filled} to that, memory", in_large.memory / fresh.memory, "", 1.2),
         Figure("processes left behind", sum(command.left_behind for command in commands), "", 0.0),
@@ -293,7 +314,9 @@ def fill(source: Path, target: Path, number: int) -> None:
             name = f"20250101-{night:06d}"
             started = f"2025-01-01T00:{night // 60:02d}:{night % 60:02d}Z"
             filled.begin(replace(session, id=name, started=started), ledger.recipe(session.start))
-            filled.record_checks(*(replace(check, session=name) for check in checks))
+            for check in checks:
+                recipes = [ledger.recipe(made["recipe"]) for made in check.data.get("recipes", ())]
+                filled.record_design(replace(check, session=name), recipes)
             rows = []
             for turn in range(1, SESSION_DECISIONS + 1):
                 proposal, decision = pairs[turn % len(pairs)]
@@ -315,15 +338,20 @@ def fill(source: Path, target: Path, number: int) -> None:
 
 
 def _copied_probes(ledger: Ledger, session: str, source: Path, target: Path) -> list[tuple[Probe, Reading]]:
-    """The readings of a session, written into the target's runs."""
-    readings = (ProbeStore(source / "runs").read(row.id) for row in ledger.probes(session))
-    probes = [
-        (Probe(ledger.recipe(reading.recipe), reading.key, reading.seed), reading)
-        for reading in readings
-        if isinstance(reading, Reading)
-    ][:SESSION_DECISIONS]
-    for probe, reading in probes:
-        ProbeStore(target / "runs").put(probe, reading)
+    """As many readings as a session reads, written into the target's runs: those of a session, again and again under
+    other seeds."""
+    readings = [
+        reading
+        for row in ledger.probes(session)
+        if isinstance(reading := ProbeStore(source / "runs").read(row.id), Reading)
+    ]
+    probes = []
+    for number in range(RECENT):
+        reading = readings[number % len(readings)]
+        probe = Probe(ledger.recipe(reading.recipe), reading.key, reading.seed + number // len(readings))
+        copied = replace(reading, probe=probe.id, seed=probe.seed)
+        ProbeStore(target / "runs").put(probe, copied)
+        probes.append((probe, copied))
     return probes
 
 
