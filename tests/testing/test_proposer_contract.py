@@ -1,12 +1,11 @@
 """nightlane's own proposers keep the contract that is shipped for those of others."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from agent.proposers import Proposer, ProposerSettings
 from agent.proposers.llm import LanguageModelProposer
-from agent.proposers.thompson import ThompsonProposer
 from agent.proposers.tpe import TpeProposer
 from testing.contracts import ProposerContract
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
@@ -15,14 +14,6 @@ from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 class TestTpe(ProposerContract):
     def proposer(self) -> Proposer:
         return TpeProposer()
-
-
-class TestThompson(ProposerContract):
-    def proposer(self) -> Proposer:
-        return ThompsonProposer(TpeProposer())
-
-    def names(self) -> Collection[str]:
-        return {"thompson", "optuna"}
 
 
 class TestLanguageModel(ProposerContract):

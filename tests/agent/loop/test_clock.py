@@ -24,7 +24,7 @@ DAY = 86400.0
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 8\nhours = 1000")
+    text = simulated_study.STUDY.replace("decisions = 8", "decisions = 8\nprobes = 26\nhours = 1000")
     return load_study(simulated_study.write_study(tmp_path / "study", text))
 
 

@@ -3,27 +3,23 @@ been."""
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import harvests
 import pytest
 import sessions
 
-from agent.ledger.result_rows import value_of
 from agent.loop.harvest import HARVEST, Harvest
 from agent.loop.nodes import Session
 from agent.loop.pairwise_choices import Choices
-from agent.loop.round import Pair
-from agent.proposers.context import Search
 from agent.study.load import Study
 from common.errors import MissingRequirement
-from probes.result.reading import Probe, ProbeKey
+from probes.result.reading import Pair, Probe, ProbeKey
 from probes.run.store import ProbeStore
 from view.data.results import read_results
 
 COLUMNS = ["status", "knob", "before", "after", "delta", "ci_low", "reason"]
-FEW = "decisions = 5"
+FEW = "probes = 26"
 
 
 def interrupt(*_: object) -> None:
@@ -44,10 +40,10 @@ def test_what_a_decision_rests_on_is_run_again_when_it_is_gone_before_the_decisi
 ) -> None:
     """All probes of the session: the noise floor's, which every decision pauses on, too."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    sessions.play(study, whole, decisions=1)
+    sessions.play(study, whole)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Session, "decide", interrupt)
-        sessions.play(study, cut, decisions=1)
+        patched.setattr(Session, "settle", interrupt)
+        sessions.play(study, cut)
     for path in (cut / "runs").glob("probe-*/outcome.json"):
         harm(path)
     sessions.go_on(cut)
@@ -93,29 +89,3 @@ def test_choices_that_are_damaged_are_none_and_a_decision_on_them_says_the_way_o
     assert not choices.is_made(pair)
     with pytest.raises(MissingRequirement, match="nightlane run"):
         choices.read([pair])
-
-
-@pytest.mark.parametrize(("kind", "barred"), [("oom", False), ("diverged", True)])
-def test_out_of_memory_bars_the_recipe_and_no_direction(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, barred: bool
-) -> None:
-    sessions.failing(kind, monkeypatch, study.start)
-    session = sessions.play(study, tmp_path, decisions=4)
-    with sessions.ledger_of(tmp_path) as ledger:
-        row, knobs = ledger.session(session), {knob.name: knob for knob in study.lanes.knobs if knob.ordered}
-        assert row is not None
-        search, later = Search(row, study, ledger), Search(replace(row, id="later"), study, ledger)
-        failed = [one for one in ledger.proposals() if one.knob in knobs]
-        assert failed
-        for one in failed:
-            end, elsewhere = value_of(one.after), study.lanes.moves(study.start)[one.knob][-1]
-            assert search.dead_ends.bars(knobs[one.knob], elsewhere, end) == barred
-            assert ledger.recipe(one.child).effect in search.barred() & later.barred()
-
-
-def test_a_failed_device_is_held_against_no_recipe(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched, pytest.raises(MissingRequirement, match="3 proposals in a row"):
-        sessions.failing("device", patched, study.start)
-        sessions.play(study, tmp_path)

@@ -19,7 +19,7 @@ from common.interrupts import Interrupted, interruptible, uninterrupted
 from testing import simulated_study
 
 ROOT = Path(__file__).parents[3]
-STUDY = simulated_study.STUDY.replace("decisions = 8", "decisions = 3") + "simulated_seconds = 0.1\n"
+STUDY = simulated_study.STUDY.replace("decisions = 8", "decisions = 3\nprobes = 20") + "simulated_seconds = 0.1\n"
 
 
 class Night:

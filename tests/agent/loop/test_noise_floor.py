@@ -1,49 +1,63 @@
-"""What a session says that it can see, from repeats of its starting recipe."""
+"""How many answers per prompt a session chooses, from repeats of its starting recipe."""
 
-import math
+import random
 
 import pytest
 
-from agent.loop.noise_floor import NoiseFloor, visible_effect
+from agent.loop.noise_floor import settle_noise_floor
 from agent.policy.settings import Policy
 from probes.result.reading import ProbeKey, Reading, Score, Timing
-from probes.result.variance_components import estimate_components
+from probes.result.variance_components import VarianceComponents, estimate_components
 
-KEY = ProbeKey(1, "b", "d", "p", "s", 1, "e")
+SAMPLES = 4
 
 
-def reading(seed: int, values: list[float]) -> Reading:
-    """One answer to each prompt."""
-    scores = tuple(Score(f"p{prompt}", 0, "advice", value, {}) for prompt, value in enumerate(values))
+def reading(seed: int, by_answer: float, by_training: float, timing: Timing) -> Reading:
+    """Twelve prompts, whose answers and trainings have these standard deviations."""
+    chance = random.Random(seed)
+    level = 5 + chance.gauss(0, by_training)
+    scores = tuple(
+        Score(f"p{prompt}", sample, "advice", level + chance.gauss(0, by_answer), {})
+        for prompt in range(12)
+        for sample in range(SAMPLES)
+    )
     return Reading(
-        probe="probe",
+        probe=f"probe{seed}",
         recipe="recipe",
-        key=KEY,
+        key=ProbeKey(1, "b", "d", "p", "s", SAMPLES, "e"),
         seed=seed,
         scores=scores,
         final={},
-        timing=Timing(1, 1, 1, 3),
+        timing=timing,
         tokens=1,
         peak_gb=0.1,
     )
 
 
-def visible(*readings: Reading) -> float:
+def components(readings: list[Reading]) -> VarianceComponents:
     found = estimate_components(readings, "advice", None, 1)
     assert found is not None
-    return visible_effect(readings, found, "advice", NoiseFloor(1, 3, 0, ""), Policy())
+    return found
 
 
-def test_two_means_that_agree_by_chance_promise_no_more_than_their_answers_can_show() -> None:
-    agreeing = [reading(1, [2, 8, 2, 8, 2, 8, 2, 8]), reading(2, [8, 2, 8, 2, 8, 2, 8, 2])]
-    assert agreeing[0].mean("advice") == agreeing[1].mean("advice")
-    found = estimate_components(agreeing, "advice", None, 1)
-    assert found is not None
-    error = math.sqrt(found.prompt_by_seed**2 / 8 / 3)  # of a mean difference of three pairs, half cancelled
-    assert visible(*agreeing) > 2 * error > 1
+@pytest.mark.parametrize(
+    ("by_answer", "by_training", "timing", "samples"),
+    [
+        (1.5, 0.0, Timing(100.0, 0.4, 0.0, 100.4), 16),  # answers are noisy, and cheap beside a training
+        (0.1, 1.0, Timing(1.0, 40.0, 0.0, 41.0), 1),  # trainings are noisy, and an answer costs more than one
+        (1.5, 0.0, Timing(0.0, 0.4, 0.0, 0.4), SAMPLES),  # nothing is known of the cost of a training
+    ],
+)
+def test_the_session_buys_answers_where_they_make_the_noise_and_are_cheap(
+    by_answer: float, by_training: float, timing: Timing, samples: int
+) -> None:
+    readings = [reading(seed, by_answer, by_training, timing) for seed in range(3)]
+    floor = settle_noise_floor(readings, components(readings), Policy(most_samples=16), None)
+    assert floor.samples == samples
 
 
-def test_means_that_differ_by_seed_say_what_is_seen() -> None:
-    apart = [reading(1, [4.0] * 8), reading(2, [6.0] * 8)]
-    near = [reading(1, [4.9] * 8), reading(2, [5.1] * 8)]
-    assert visible(*apart) == pytest.approx(10 * visible(*near))
+def test_without_most_samples_the_studys_own_number_stays_and_an_earlier_sessions_choice_stands() -> None:
+    readings = [reading(seed, 1.5, 0.0, Timing(100.0, 0.4, 0.0, 100.4)) for seed in range(3)]
+    found = components(readings)
+    assert settle_noise_floor(readings, found, Policy(), None).samples == SAMPLES
+    assert settle_noise_floor(readings, found, Policy(most_samples=16), 9).samples == 9

@@ -11,8 +11,7 @@ from statistics import fmean
 import pytest
 
 from agent.loop.begin_or_resume import Overrides, begin
-from agent.policy.decision_rule import Terms, Verdict, screen
-from agent.policy.session_statistics import Knowledge
+from agent.policy.confirmation import Given, Terms, look
 from agent.policy.settings import Policy
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
@@ -74,12 +73,12 @@ def test_each_of_the_five_changes_is_discarded_with_the_published_figures(change
     assert effect.delta == pytest.approx(target - BASELINE[0])
     assert comparison.differences[OVERALL].delta == pytest.approx(overall - BASELINE[1])
     assert effect.high - effect.low > 1  # at this noise an effect of half a point cannot be seen
-    terms = Terms(Policy(), TARGET, {OTHERS: 0.5}, 8)
-    look, step = screen(comparison, terms, Knowledge({}, 0.25, 0.05))
-    assert look.chance < 0.25
-    assert isinstance(step, Verdict)
-    assert step.status == "DISCARD"
-    assert step.reason in ("worse", "unpromising")
+    given = Given(8, 0.025, 0.05, (0.2, 0.5), {}, {}, {})
+    seen, verdict = look(comparison, given, Terms(Policy(), TARGET, {OTHERS: 0.5}))
+    assert seen.bound < 0
+    assert verdict is not None, "its chance is too small to go on"
+    assert verdict.status == "DISCARD"
+    assert verdict.reason in ("worse", "unconfirmed")
 
 
 def test_the_replay_swings_as_the_source_says() -> None:
