@@ -239,6 +239,7 @@ def _run(session: Session) -> None:
         if unfit := session.examine_resumed():
             session.end(unfit)
         else:
+            session.restore()
             run_loop(session, folder / "checkpoint.sqlite")
     except Interrupted as interrupt:
         with uninterrupted(), full_disk_reported(workspace):

@@ -38,7 +38,7 @@ from common.errors import BudgetSpent, MissingRequirement
 from common.files import describe_file_error, is_full_disk
 from common.interrupts import uninterrupted
 from lanes import Recipe
-from probes.result.reading import Failure
+from probes.result.reading import Failure, Probe
 
 BASELINE_FAILED = "the starting recipe could not be measured"
 Step = Literal["look", "confirm", "end"]
@@ -53,6 +53,13 @@ class Session:
     write_report: Callable[[str], Path]
     seeds: Seeds
     parts: NightParts = field(default_factory=NightParts)
+
+    def restore(self) -> None:
+        """Run again what a resumed session has measured and whose files are gone or damaged: its rows rest on it."""
+        key = self.measurements.key
+        for row in self._ledger.probes(self.row.id):
+            if row.key == key.digest:
+                self.measurements.outcome(Probe(self._ledger.recipe(row.recipe), key, row.seed))
 
     # the nodes, in the order of the graph
 

@@ -10,7 +10,6 @@ import pytest
 import sessions
 
 from agent.loop.harvest import HARVEST, Harvest
-from agent.loop.nodes import Session
 from agent.loop.pairwise_choices import Choices
 from agent.study.load import Study
 from common.errors import MissingRequirement
@@ -38,19 +37,17 @@ def change_a_figure(path: Path) -> None:
 def test_what_a_decision_rests_on_is_run_again_when_it_is_gone_before_the_decision(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None]
 ) -> None:
-    """All probes of the session: the noise floor's, which every decision pauses on, too."""
+    """All probes of the session: the start's, and those of its waves and of a confirmation."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     sessions.play(study, whole)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Session, "settle", interrupt)
-        sessions.play(study, cut)
-    for path in (cut / "runs").glob("probe-*/outcome.json"):
+    sessions.interrupted(study, cut, monkeypatch, 21)
+    damaged = list((cut / "runs").glob("probe-*/outcome.json"))
+    for path in damaged:
         harm(path)
     sessions.go_on(cut)
+    assert all(ProbeStore(cut / "runs").read(path.parent.name.removeprefix("probe-")) for path in damaged)
     tables = [read_results(folder / "results.tsv")[COLUMNS] for folder in (whole, cut)]
     assert tables[0].equals(tables[1])
-    log = (cut / "runs" / "progress.log").read_text(encoding="utf-8")
-    assert "is gone or damaged" in log
 
 
 def test_answers_that_changed_before_they_were_harvested_are_asked_for_again(
