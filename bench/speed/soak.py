@@ -327,7 +327,8 @@ def fill(source: Path, target: Path, number: int) -> None:
                     child = child.model_copy(update={"max_grad_norm": norm})
                 proposal = replace(proposal, id=f"{name}-{turn:03d}", session=name, turn=turn, child=child.digest)
                 filled.record_proposal(proposal, child)
-                filled.record_probe(name, *probes[turn % len(probes)], proposal.time)
+                measured = probes[(night * SESSION_DECISIONS + turn) % len(probes)]
+                filled.record_probe(name, *measured, proposal.time)
                 row = {**decision.row, "session": name, "id": proposal.id}
                 course = _alone(decision.course, proposal)
                 copied = replace(decision, id=proposal.id, session=name, turn=turn, row=row, course=course)
