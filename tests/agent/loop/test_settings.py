@@ -14,6 +14,8 @@ import settings_nights as nights
 
 from agent.ledger.store import Ledger
 from agent.loop.begin_or_resume import Overrides, begin, resume
+from agent.proposers import Chain, Declined, Situation, Suggestion
+from agent.proposers.tpe import TpeProposer
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -73,7 +75,8 @@ CASES = {
             "runner": {"kind": '"resident"'},
             "probe": {"samples": "1"},
             "budget": {"probes": "56"},
-        }
+        },
+        frozenset({"RETRACT"}),
     ),
     "no holdout prompts": Case({}, prompts=lambda row: row["split"] != "holdout"),
     "no harvest prompts": Case(ONE_LANE, frozenset({"harvest"}), prompts=lambda row: row["split"] != "harvest"),
@@ -156,6 +159,37 @@ def see(workspace: Workspace) -> None:
         found = explain(workspace, decision.id)
         assert f"{decision.status} {decision.reason}" in explain_text(found)
         assert json.dumps(explain_data(found))
+
+
+class Naming:
+    """A proposer of another package: names the last value of a knob in its turns, or declines every time."""
+
+    name = "naming"
+
+    def __init__(self, declines: bool) -> None:
+        self.declines, self.asked = declines, 0
+
+    def propose(self, situation: Situation) -> Suggestion | Declined:
+        self.asked += 1
+        knob, values = next(iter(situation.moves.items()))
+        return Declined(0.01) if self.declines else Suggestion(knob, values[-1], "it may help", 0.1, self.name)
+
+
+@pytest.mark.parametrize(("share", "declines"), [(0.5, False), (1.0, False), (1.0, True)])
+def test_a_proposer_of_another_package_names_changes_in_its_share_of_the_turns_or_declines(
+    tmp_path: Path, share: float, declines: bool
+) -> None:
+    asked, workspace, naming = asked_of(Case({}), tmp_path / "study"), Workspace(tmp_path / "night"), Naming(declines)
+    chain = Chain(naming, TpeProposer(), share, "proposer: naming")
+    runner = nights.Runner(asked, workspace.runs)
+    begin(asked, workspace, Overrides(), nights.Silent(), write_report, runner=runner, proposers=chain)
+    assert what_happened(workspace) >= {"KEEP"}
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        named = [proposal for proposal in ledger.proposals() if proposal.proposer == naming.name]
+        recipes = sum(len(wave.data["recipes"]) for wave in ledger.checks(ledger.sessions()[0], "wave"))
+    assert bool(named) != declines
+    assert naming.asked >= (share * recipes / 2 if declines else 3)
+    see(workspace)
 
 
 def test_one_prompt_is_refused_with_the_remedy(tmp_path: Path) -> None:
