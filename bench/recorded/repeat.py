@@ -31,7 +31,7 @@ from probes.result.reading import Probe
 from probes.run.protocol import Progress
 
 PROPOSED = ("null", "breaker", "diverging", "helper")
-WANTED = {"helper": (16, 20), "null": (0, 2), "breaker": (0, 0), "diverging": (0, 0)}
+WANTED = {"helper": (16, 20), "null": (0, 1), "breaker": (0, 0), "diverging": (0, 0)}
 """The least and the most KEEPs of 20 repetitions."""
 PROBES = 40
 

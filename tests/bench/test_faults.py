@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.ledger.store import Ledger
+from agent.loop.harvest import HARVEST
 from bench.faults import command
 from bench.faults.cases import Outcome, Stage, scenario_of
 from bench.faults.command import QUICK_SCENARIOS, main
 from bench.faults.disk import Change, Disk
+from bench.faults.nights import NIGHTS
 from bench.faults.observe import differences, lines_of
 from bench.faults.scenario import Command, Scenario, repeat
 from bench.faults.supervisor import Fault, Kind, ProcessResult, Supervisor
@@ -164,6 +167,21 @@ def test_lost_doubled_and_different_lines_are_distinguished() -> None:
 @pytest.mark.parametrize("name", ["doctor --repair", "night with a judge"])
 def test_repairs_and_judged_nights_are_among_the_scenarios(name: str) -> None:
     assert name in {scenario_of("kill", number).name for number in range(200)}
+
+
+def test_the_nights_have_what_a_fault_could_spoil(tmp_path: Path) -> None:
+    seen = set()
+    for number, night in enumerate(NIGHTS):
+        root = tmp_path / str(number) / "root"
+        root.mkdir(parents=True)
+        supervisor = Supervisor(root, root.parent, 60)
+        night.prepare(root, supervisor.run)
+        assert supervisor.run(night.command(root)).code == 0
+        with Ledger(root / "runs" / "ledger.sqlite", read_only=True) as ledger:
+            seen |= {decision.reason for decision in ledger.decisions()}
+            seen |= {check.kind for name in ledger.sessions() for check in ledger.checks(name)}
+    assert seen >= {"improved", "overtaken", "unconfirmed", "crash:diverged", "leave_one_out", "holdout", HARVEST}
+    assert seen & {"calibration", "false_alarm"}
 
 
 @pytest.mark.slow
