@@ -138,12 +138,14 @@ class Confirmations:
         while True:
             chosen = pairs[: number + lost]
             self.measurements.measure_pairs(title, chosen)
-            sound = []
+            sound, failed = list[Pair](), 0
             for pair in chosen:
                 found = self.measurements.outcome(pair.baseline)
                 if isinstance(found, Reading):
                     sound.append(pair)
-                elif not found.permanent or len(chosen) - len(sound) > lost + MOST_LOST:
+                    continue
+                failed += 1
+                if not found.permanent or failed > MOST_LOST:
                     raise BaselineFailed(
                         f"the incumbent's probe {found.probe} was measured before under other seeds and failed now "
                         f"({found.kind}: {found.message}); mend the cause, then resume the session"

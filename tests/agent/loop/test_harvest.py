@@ -45,7 +45,15 @@ def probes_counted(workspace: Path) -> int:
 
 
 def resolved(workspace: Path) -> set[str]:
-    return {one.id for one, _ in recorded(workspace) if one.reason.partition(":")[0] in RESOLVED}
+    """The first members of stacks whose confirmation told something."""
+    return {
+        one.id
+        for one, _ in recorded(workspace)
+        if one.course is not None
+        and one.course.stack is not None
+        and one.id == one.course.stack.members[0]
+        and one.reason.partition(":")[0] in RESOLVED
+    }
 
 
 def test_a_resolved_decision_gives_rows_of_the_better_recipe_against_the_worse(tmp_path: Path) -> None:
