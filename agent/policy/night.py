@@ -39,8 +39,6 @@ EXTRA = 3
 """Recipes of a first wave beside one per knob."""
 LAST_CHANCE = 0.62
 """``member_chance`` when no wave can follow: what is not confirmed now never is."""
-HALVED = 100
-"""A search with more probes confirms after half of them."""
 HORIZON = 60
 """A night with more probes left plans one stack in half of them."""
 ALL_ERROR, ENOUGH = 0.95, 40
@@ -198,19 +196,12 @@ class Known:
         """Probes that this search leaves for its confirmation."""
         return 2 * max(FEWEST_PAIRS, min(KEPT_PAIRS, (self.left + self.looked) // PROBES_PER_PAIR))
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the search has looked long enough for one stack."""
-        search = self.left + self.looked
-        return search > HALVED and self.left - self.wave < search // 2
-
     def plan(self, stack: Stack | None, random: numpy.random.Generator) -> Plan:
-        """``look`` is 0 where the search is due."""
         return plan(
             self.effects,
             stack,
             self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
-            self.left if self.is_due else self.wave,
+            self.wave,
             min(FEWEST_PAIRS, self.policy.confirming_seeds),
             self.policy.confirming_seeds,
             self.policy.member_chance,

@@ -21,6 +21,8 @@ from agent.policy.knob_model import Effects
 from agent.policy.stack import Stack
 
 DRAWS = 200
+GROWTH = 0.5
+"""Share of what looking seems to add that is counted: draws of knobs that do nothing add to it, too."""
 ENOUGH_FOR_MORE = 14
 """Probes that an early end of a confirmation must leave to be worth more looks."""
 PROBE_COST = 0.001
@@ -111,18 +113,19 @@ def plan(
     knobs = [knob for knob, _ in effects.moves]
     parts = [[at for at, knob in enumerate(knobs) if knob == one] for one in dict.fromkeys(knobs)]
     best = Plan(0, 0, 0.0, 0.0)
-    variance = stack.variance if stack else 0.0
+    present, variance = (stack.expected, stack.variance) if stack else (0.0, 0.0)
     for look in range(0, max(1, left - 2 * fewest_pairs + 1), wave):
         if look == 0:
-            expected, spread = (stack.expected, variance) if stack else (0.0, 0.0)
+            expected, spread = present, variance
         else:
             share = own / (own + 4 * noise.target**2 / look)
             means = effects.mean[0] + numpy.sqrt(share) * draws
             rest = numpy.sqrt(numpy.maximum(own * (1 - share), 1e-9))
             means = numpy.where(ndtr(means / rest) >= chance, means, 0.0)
             expected = float(sum(numpy.maximum(means[:, part].max(axis=1), 0.0).mean() for part in parts))
+            expected = present + GROWTH * (expected - present)
             spread = variance / 2
-        shift = expected - (stack.expected if stack else 0.0)
+        shift = expected - present
         guards = {name: (mean + shift, own) for name, (mean, own) in (stack.guards if stack else {}).items()}
         noisier = stack.noisier if stack else 1.0
         for pairs in range(fewest_pairs, min(most_pairs, (left - look) // 2) + 1):
