@@ -39,6 +39,8 @@ EXTRA = 3
 """Recipes of a first wave beside one per knob."""
 LAST_CHANCE = 0.62
 """``member_chance`` when no wave can follow: what is not confirmed now never is."""
+LONG, DUE = 100, 0.3
+"""A search with more probes than LONG confirms when this share of them is left, so that another stack can follow."""
 HORIZON = 60
 """A night with more probes left plans one stack in half of them."""
 ALL_ERROR, ENOUGH = 0.95, 40
@@ -196,12 +198,18 @@ class Known:
         """Probes that this search leaves for its confirmation."""
         return 2 * max(FEWEST_PAIRS, min(KEPT_PAIRS, (self.left + self.looked) // PROBES_PER_PAIR))
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a long search has looked enough for one stack."""
+        search = self.left + self.looked
+        return search > LONG and self.left - self.wave < DUE * search
+
     def plan(self, stack: Stack | None, random: numpy.random.Generator) -> Plan:
         return plan(
             self.effects,
             stack,
             self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
-            self.wave,
+            self.left if self.is_due else self.wave,  # then no more looking fits
             min(FEWEST_PAIRS, self.policy.confirming_seeds),
             self.policy.confirming_seeds,
             self.policy.member_chance,
