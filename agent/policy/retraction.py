@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.policy.confirmation import Estimate, Terms, Verdict, normal
+from agent.policy.confirmation import DISAGREE, Estimate, Terms, Verdict, normal
 from common.errors import IllegalRecipe
 from lanes import Recipe, SearchSpace
 from lanes.knobs import Value
@@ -46,11 +46,14 @@ def without(start: Recipe, kept: Sequence[Kept], left_out: str, space: SearchSpa
 
 def still_shown(kept: Kept, again: Comparison, terms: Terms) -> tuple[float, float]:
     """Of a KEEP's own effect and its re-test, weighted by their precision: the effect, and the chance that it is worth
-    more than the smallest effect."""
-    (effect, error), second = kept.own, again.differences[terms.target]
-    weights = [1 / max(one, SMALLEST_ERROR) ** 2 for one in (error, second.standard_error)]
-    together = (effect * weights[0] + second.delta * weights[1]) / sum(weights)
-    return together, normal((together - terms.policy.smallest_effect) * math.sqrt(sum(weights)))
+    more than the smallest effect. Where the two disagree, the re-test counts alone: its seeds chose nothing."""
+    retest = again.differences[terms.target]
+    estimates = [(retest.delta, max(retest.standard_error, SMALLEST_ERROR))]
+    if abs(kept.own[0] - retest.delta) < DISAGREE * math.hypot(kept.own[1], retest.standard_error):
+        estimates.append((kept.own[0], max(kept.own[1], SMALLEST_ERROR)))
+    precision = sum(1 / error**2 for _, error in estimates)
+    together = sum(effect / error**2 for effect, error in estimates) / precision
+    return together, normal((together - terms.policy.smallest_effect) * math.sqrt(precision))
 
 
 def left_out(kept: Kept, again: Comparison, terms: Terms) -> Verdict | None:
