@@ -6,7 +6,7 @@ import itertools
 import numpy
 import pytest
 
-from agent.policy.knob_model import Axis, Observed
+from agent.policy.knob_model import Axis, Observed, Places
 from agent.policy.night_parts import NightParts
 from agent.policy.wave_design import spread_wave
 from bench.decisions.hard_landscapes import HARD_FAMILIES, erosion, unequal_noise
@@ -19,7 +19,7 @@ from bench.decisions.planted import START
 WHOLE = Nightlane()
 OUT = {policy.name: policy for policy in parts_out()}
 AXES = (Axis("beta", 0.0, (-1.0, 0.0, 1.0)), Axis("scheduler", "cosine", ("cosine", "linear")))
-BASE = {"beta": 0.0, "scheduler": "cosine"}
+BASE: Places = {"beta": 0.0, "scheduler": "cosine"}
 
 
 def play(policy: Policy, family: Family, number: int = 1, budget: float = 24, noise: Noise | None = None) -> Night:

@@ -111,7 +111,8 @@ def test_a_study_uses_an_installed_scorer(tmp_path: Path) -> None:
 
 def test_a_study_uses_an_installed_proposer() -> None:
     chain = choose(ProposerSettings(kind="first_move"), {}, print)
-    found = chain.propose(situations.situation())
+    assert chain.is_turn_of_first(1)
+    found = chain.ask_first(situations.situation())
     assert isinstance(found, Suggestion)
     assert (found.proposer, chain.description) == ("first_move", "proposer: first_move, then optuna")
 

@@ -130,9 +130,7 @@ samples = 2
 [lanes.hyperparameters]
 learning_rate = true
 [policy]
-survey = 0
-first_seeds = 1
-screening_seeds = 2
+wave = 2
 confirming_seeds = 2
 holdout_seeds = 0
 disguised = 0.0

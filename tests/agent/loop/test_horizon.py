@@ -1,28 +1,25 @@
-"""How many probes a session without limits plans its next stack with."""
+"""How many probes a session without limits has looked with since its last stack."""
 
-import math
 from types import SimpleNamespace
 from typing import Any
 
 from agent.loop.nodes import Session
-from agent.policy.night_power import MOST_PROBES
 
 
-def designed(time: str, *recipes: str) -> Any:
-    return SimpleNamespace(time=time, data={"incumbent": "start", "recipes": [{"recipe": name} for name in recipes]})
+def designed(*recipes: str, waves: int = 0) -> Any:
+    data = {"incumbent": "start", "waves": waves, "recipes": [{"recipe": name} for name in recipes]}
+    return SimpleNamespace(data=data)
 
 
-def left(waves: list[Any], stacks: list[Any]) -> int:
+def looked(waves: list[Any], stacks: list[Any]) -> object:
     session: Any = SimpleNamespace(
-        measurements=SimpleNamespace(probes_left=lambda: math.inf),
-        _waves=SimpleNamespace(recorded=lambda: waves),
-        _confirmations=SimpleNamespace(recorded=lambda: stacks),
+        _waves=SimpleNamespace(recorded=lambda: waves), _confirmations=SimpleNamespace(recorded=lambda: stacks)
     )
-    return Session._probes_left(session)
+    return Session._looked(session)
 
 
-def test_each_stack_has_as_many_and_an_aa_test_adds_none() -> None:
-    waves = [designed("1", "a", "b"), designed("3", "c", "d", "e")]
-    assert left(waves, []) == MOST_PROBES - 5
-    assert left(waves, [designed("2", "stack")]) == MOST_PROBES - 3
-    assert left(waves, [designed("2", "stack"), designed("4", "start")]) == MOST_PROBES - 3
+def test_each_stack_begins_anew_and_an_aa_test_does_not() -> None:
+    waves = [designed("a", "b"), designed("c", "d", "e")]
+    assert looked(waves, []) == 5
+    assert looked(waves, [designed("stack", waves=1)]) == 3
+    assert looked(waves, [designed("stack", waves=1), designed("start", waves=2)]) == 3

@@ -2,43 +2,15 @@
 
 import numpy
 import pytest
+from knob_readings import AXES, BASE, LADDER, MARGINS, anything, readings, truth
 
-from agent.policy.knob_model import Axis, KnobModel, Observed, Place, Places
-from agent.policy.night_plan import Noise, combined_error, plan, power
+from agent.policy.confirmation import combined_error
+from agent.policy.knob_model import KnobModel, Observed, Place, Places
+from agent.policy.night_plan import Noise, plan, power
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, drawn_wave, spread_wave
 
-LADDER = tuple(float(place) for place in range(-4, 5))
-RATE, BETA, IDLE = (Axis(name, 0.0, LADDER) for name in ("learning_rate", "beta", "idle"))
-ORDER = Axis("curriculum", "shuffled", ("shuffled", "easy_first", "hard_first"))
-AXES = (RATE, BETA, IDLE, ORDER)
-BASE: Places = {axis.knob: axis.start for axis in AXES}
 NOISE = Noise(target=0.27, guard=0.36, target_freedom=4.0, guard_freedom=8.0)
-MARGINS = {"safety": 0.3}
-
-
-def anything(_: Places) -> bool:
-    return True
-
-
-def truth(places: Places) -> float:
-    """The learning rate gains 0.6 at +2, beta gains 0.3 at -2, easy_first gains 0.4, and the rest loses or does
-    nothing."""
-    rate = 0.6 * (1 - (1 - float(places["learning_rate"]) / 2) ** 2)
-    beta = 0.3 * (1 - (1 + float(places["beta"]) / 2) ** 2)
-    return rate + beta + {"shuffled": 0.0, "easy_first": 0.4, "hard_first": -0.4}[str(places["curriculum"])]
-
-
-def readings(noise: float, waves: int = 4, noisy_side: float = 1.0) -> list[Observed]:
-    random = numpy.random.default_rng(5)
-    found = []
-    for seed in range(waves):
-        level = 6 + 0.3 * random.standard_normal()
-        for places in [BASE, *spread_wave(AXES, 11, BASE, anything, random)]:
-            factor = noisy_side if float(places["idle"]) > 0 else 1.0
-            value = level + truth(places) + factor * noise * random.standard_normal()
-            found.append(Observed(places, seed, (value,)))
-    return found
 
 
 def test_the_effect_of_each_knob_is_told_from_recipes_that_move_several() -> None:
