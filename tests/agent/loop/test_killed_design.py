@@ -1,4 +1,4 @@
-"""A first wave whose design is killed while Optuna chooses among the near values of a knob."""
+"""A first wave whose design is killed while the proposals of its recipes are recorded."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from agent.study.load import load_study
 from testing import simulated_study
 
 
-def chosen(workspace: Path) -> list[tuple[str, object]]:
+def proposed(workspace: Path) -> list[tuple[str, object, str]]:
     with ledger_of(workspace) as ledger:
-        return [(row.knob, row.after) for row in ledger.proposals("WHERE proposer = 'optuna'")]
+        return [(row.knob, row.after, row.proposer) for row in ledger.proposals()]
 
 
-def test_a_session_that_was_killed_between_its_choices_goes_on_with_the_same_ones(
+def test_a_session_that_was_killed_between_its_proposals_goes_on_with_the_same_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = simulated_study.study_text(decisions=12).replace("disk_gb", "probes = 20\ndisk_gb")
@@ -33,6 +33,7 @@ def test_a_session_that_was_killed_between_its_choices_goes_on_with_the_same_one
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Proposals, "make", make)
         play(study, tmp_path / "killed")
-    assert len(chosen(tmp_path / "killed")) == 2
+    assert len(proposed(tmp_path / "killed")) == 2
     go_on(tmp_path / "killed")
-    assert chosen(tmp_path / "killed") == chosen(tmp_path / "whole")
+    assert proposed(tmp_path / "killed") == proposed(tmp_path / "whole")
+    assert {"optuna", "factorial"} <= {proposer for _, _, proposer in proposed(tmp_path / "whole")}
