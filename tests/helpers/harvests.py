@@ -1,12 +1,16 @@
 """Sessions with a harvest: the simulated runner also writes answers, as a model would."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+from nights import Step, trying
 from worlds import study_of
 
 from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.harvest import HARVEST
+from agent.loop.nodes import Session
+from agent.policy.night_parts import NightParts
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -53,16 +57,23 @@ def study(folder: Path, policy: str = POLICY, harvest: str = "", budget: str = "
     return load_study(simulated_study.write_study(made.path.parent, made.text + f"\n[harvest]\n{harvest}\n"))
 
 
-def night(study: Study, workspace: Path, world: EffectWorld | None = None, stop: int = 0) -> Answering:
-    runner = Answering(study, workspace, world or EffectWorld(orders, NOISE), stop)
+TRYING = trying(("curriculum", "hard_first"), ("curriculum", "short_first"), ("curriculum", "easy_first"), pairs=6)
+"""A stack that is worse, and two that are kept."""
+
+
+def night(
+    study: Study, workspace: Path, world: EffectWorld | None = None, stop: int = 0, step: Step = TRYING
+) -> Answering:
+    runner, parts = Answering(study, workspace, world or EffectWorld(orders, NOISE), stop), NightParts(next_step=step)
     with watching() as watcher:
-        begin(study, Workspace(workspace), Overrides(), watcher, write_report, runner=runner)
+        begin(study, Workspace(workspace), Overrides(), watcher, write_report, runner=runner, parts=parts)
     return runner
 
 
 def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
     runner = Answering(study, workspace, EffectWorld(orders, NOISE))
     monkeypatch.setattr("agent.loop.begin_or_resume.open_runner", lambda *_: runner)
+    monkeypatch.setattr("agent.loop.begin_or_resume.Session", partial(Session, parts=NightParts(next_step=TRYING)))
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)
     return runner

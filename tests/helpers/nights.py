@@ -12,9 +12,11 @@ from numpy.random import Generator
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.begin_or_resume import Overrides, begin
+from agent.policy.knob_model import Place
 from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop
 from agent.policy.night_parts import NightParts
 from agent.policy.night_plan import Plan
+from agent.policy.stack import Stack
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -170,6 +172,25 @@ def hasty(waves: int = 1, pairs: int = 6) -> Step:
             return Look(size, first, Plan(size, 0, 0.0, 0.0))
         looked = 0
         return Confirm(stack, min(pairs, known.left // 2), Plan(0, pairs, stack.expected, 0.5))
+
+    return step
+
+
+def trying(*moves: tuple[str, Place], pairs: int = 4) -> Step:
+    """A plan of a night: after a first wave, these changes are confirmed one after the other, whatever is expected of
+    them. It goes by the readings alone, so a resumed session plans the same."""
+
+    def step(known: Known, random: Generator) -> Look | Confirm | Stop:
+        if not known.explored:
+            return Look(known.wave, True, Plan(known.wave, 0, 0.0, 0.0))
+        for knob, place in moves:
+            places = {**known.base, knob: place}
+            measured = sum(one.places == places for one in known.target)
+            if places != known.base and measured < FEWEST_PAIRS and known.left >= 2 * FEWEST_PAIRS:
+                guards = dict.fromkeys(known.margins, (0.0, 1.0))
+                stack = Stack(((knob, place),), places, 1.0, 1.0, guards, 1.0)
+                return Confirm(stack, pairs, Plan(0, pairs, 1.0, 0.5))
+        return Stop("all were tried")
 
     return step
 

@@ -43,7 +43,7 @@ USUAL: Sections = {
     },
     "lanes.curriculum": {},
     "policy": {"disguised": "0.0", "must_see": "10.0", "confirming_seeds": "6", "holdout_seeds": "2"},
-    "budget": {"probes": "36", "disk_gb": "0"},
+    "budget": {"probes": "48", "disk_gb": "0"},
     "runner": {"kind": '"simulated"'},
 }
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from harvests import NOISE, Answering, go_on, night, orders, stores, study
-from worlds import play, recorded
+from nights import hasty
+from worlds import adding, confirmed, play, recorded, small_study, stack_of
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
 from agent.loop.begin_or_resume import Overrides, begin
 from agent.loop.harvest import HARVEST, REFUSED
+from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
@@ -25,6 +27,7 @@ from probes.inputs.rows.turns import Turn
 from probes.result.reading import Outcome, Probe, Reading
 from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
+from testing import simulated_study
 from testing.simulated_runner import EffectWorld
 from view.data.session_record import load_record
 from view.report.report import report_markdown, write_report
@@ -59,10 +62,9 @@ def resolved(workspace: Path) -> set[str]:
 def test_a_resolved_decision_gives_rows_of_the_better_recipe_against_the_worse(tmp_path: Path) -> None:
     night(study(tmp_path), tmp_path)
     pairs = {decision.id: (decision, proposal) for decision, proposal in recorded(tmp_path)}
-    reasons = {decision.reason for decision, _ in pairs.values()}
-    assert {"improved", "worse"} <= reasons
     found = stores(tmp_path)
-    assert found["dpo"]
+    reasons = {pairs[one.row.provenance.decision][0].reason for one in found["dpo"]}
+    assert reasons == {"improved", "worse"}
     assert not found["orpo"]
     prompts = {prompt.text for prompt in study(tmp_path).material.prompts_of(HARVEST)}
     for row in (one.row for one in found["dpo"]):
@@ -83,6 +85,20 @@ def test_a_resolved_decision_gives_rows_of_the_better_recipe_against_the_worse(t
         assert row.provenance.decision == ""
         assert len({side.recipe for side in row.provenance.sides}) == 1
     assert {row.row.provenance.decision for row in found["dpo"]} <= resolved(tmp_path) == set(checks(tmp_path))
+
+
+def test_a_stack_of_two_changes_is_harvested_once_with_both_of_them(tmp_path: Path) -> None:
+    gains = adding(curriculum={"easy_first": 1.5}, beta={0.2: 1.5})
+    made = small_study(tmp_path)
+    made = load_study(simulated_study.write_study(made.path.parent, made.text + "\n[harvest]\n"))
+    night(made, tmp_path, EffectWorld(gains, NOISE), step=hasty(2))
+    (members,) = [one for one in confirmed(tmp_path).values() if one[0][0].status == "KEEP"]
+    assert {proposal.knob for _, proposal in members} == {"curriculum", "beta"}
+    assert len(set(checks(tmp_path)) & {decision.id for decision, _ in members}) == 1
+    stack, parent = stack_of(members[0][0]), members[0][1].parent
+    rows = [one.row for one in stores(tmp_path)["dpo"] if one.row.provenance.decision == stack.members[0]]
+    assert rows
+    assert {tuple(side.recipe for side in row.provenance.sides) for row in rows} == {(stack.recipe, parent)}
 
 
 def test_open_decisions_crashes_and_aa_tests_give_nothing(tmp_path: Path) -> None:

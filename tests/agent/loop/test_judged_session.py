@@ -243,11 +243,14 @@ def test_decisions_may_rest_on_choices_between_answers(
     chosen = {(asked["prompt"], asked["first"], asked["second"]) for asked in both if "first" in asked}
     assert chosen
     assert {(prompt, second, first) for prompt, first, second in chosen} == chosen
-    for decision in load_record(Workspace(tmp_path / "night"), session).decisions_on_changes:
-        assert decision.comparison is not None
-        tally, effect = decision.comparison["tally"], decision.comparison["differences"]["overall"]
-        assert sum(tally.values()) == 2 * 16
-        assert effect["delta"] == pytest.approx(10 * (tally["won"] - tally["lost"]) / 32)
-        assert effect["candidate"] + effect["baseline"] == pytest.approx(10)
+    decisions = load_record(Workspace(tmp_path / "night"), session).decisions_on_changes
+    compared = [decision.comparison for decision in decisions if decision.comparison is not None]
+    assert compared
+    for comparison in compared:
+        tally, effect, choices = comparison.tally, comparison.differences["overall"], 16 * len(comparison.seeds)
+        assert tally is not None
+        assert tally.won + tally.lost + tally.tied == choices
+        assert effect.delta == pytest.approx(10 * (tally.won - tally.lost) / choices)
+        assert effect.candidate + effect.baseline == pytest.approx(10)
     report = (tmp_path / "night" / "runs" / f"session-{session}" / "report.md").read_text(encoding="utf-8")
     assert "Choices between the candidate's answers and the incumbent's" in report

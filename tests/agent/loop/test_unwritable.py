@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import settings_nights as nights
+from nights import trying
 
 from agent.ledger.result_files import catch_up
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
 from agent.loop.begin_or_resume import Overrides, begin
 from agent.loop.harvest import HARVEST, REFUSED
+from agent.policy.night_parts import NightParts
 from agent.study.load import Study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
@@ -51,6 +53,9 @@ class Spoiling(nights.Silent):
             self.spoiled.unlink()
 
 
+TRYING = trying(("learning_rate", 0.0), ("beta", 1.0), pairs=6)
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     return nights.study(tmp_path / "study", {"lanes.curriculum": None})
@@ -67,8 +72,9 @@ def spoiled_night(study: Study, workspace: Workspace, path: str, is_folder: bool
 
 
 def play(study: Study, workspace: Workspace, watcher: nights.Silent) -> None:
-    runner = nights.Runner(study, workspace.runs, 1)
-    begin(study, workspace, Overrides(), watcher, write_report, runner=runner)
+    """A night of two stacks, each with one change."""
+    runner, parts = nights.Runner(study, workspace.runs, 1), NightParts(next_step=TRYING)
+    begin(study, workspace, Overrides(), watcher, write_report, runner=runner, parts=parts)
 
 
 def decisions_with(kind: str, workspace: Workspace) -> set[str]:
