@@ -42,8 +42,8 @@ USUAL: Sections = {
         "beta": "{ choices = [0.1, 0.2] }",
     },
     "lanes.curriculum": {},
-    "policy": {"disguised": "0.0", "must_see": "10.0", "confirming_seeds": "6", "holdout_seeds": "2"},
-    "budget": {"probes": "48", "disk_gb": "0"},
+    "policy": {"disguised": "0.0", "must_see": "10.0", "confirming_seeds": "4", "holdout_seeds": "2"},
+    "budget": {"probes": "60", "disk_gb": "0"},
     "runner": {"kind": '"simulated"'},
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from nights import Silent
-from worlds import adding, confirmed, designs, go_on, play, recorded, runner_of, small_study, stack_of
+from worlds import adding, confirmed, designs, go_on, play, recorded, runner_of, small_study, stack_of, study_of
 
 from agent.ledger.result_rows import value_of
 from agent.ledger.store import Ledger
@@ -427,5 +427,5 @@ def busy(study: Study, workspace: Path, width: int, effect: Callable[[Recipe, st
 
 @pytest.mark.parametrize("width", [2, 8])
 def test_no_worker_waits(tmp_path: Path, width: int) -> None:
-    study = small_study(tmp_path, "wave = 6", "probes = 90")
+    study = study_of(tmp_path, "disguised = 0.0\nholdout_seeds = 0", "probes = 90")
     assert busy(study, tmp_path, width, HELPS) >= 0.9
