@@ -88,7 +88,7 @@ def helped(tmp_path_factory: pytest.TempPathFactory) -> Night:
 @pytest.fixture(scope="module")
 def loose(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """Nothing has an effect: stacks that are not confirmed, and A/A tests, some of which the rule would keep."""
-    return played(tmp_path_factory.mktemp("loose"), nights.LOOSE, 4, world=nights.FLAT, seed=11, probes=90)
+    return played(tmp_path_factory.mktemp("loose"), nights.LOOSE, 4, world=nights.FLAT, seed=2, probes=90)
 
 
 @pytest.fixture(scope="module")
