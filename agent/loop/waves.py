@@ -72,6 +72,8 @@ class Waves:
             recipe = self.evidence.recipe(incumbent, known.base, places)
             if recipe is None:
                 raise RuntimeError(f"a wave has a recipe that no probe may run: {places}")
+            if recipe in recipes:
+                continue  # a manifest and a source's weight may make the same mixture
             moves = [
                 (knob, self.evidence.value(incumbent, knob, place))
                 for knob, place in self.evidence.moves(known.base, places).items()
