@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from nights import Step, trying
 from rich.console import Console
 
 from agent.ledger.tables import DecisionRow
 from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.session_log import Watcher
+from agent.policy import night
+from agent.policy.night_parts import NightParts
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint import retry as patience
@@ -82,6 +85,7 @@ disguised = 0.0
 holdout_seeds = 0
 [budget]
 decisions = 2
+probes = 20
 %s
 [runner]
 workers = 1
@@ -165,9 +169,17 @@ class Watching(PlainWatcher):
             self._act()
 
 
-def play(study: Path, workspace: Path, watcher: Watcher | None = None, **overrides: Any) -> str:
+def play(
+    study: Path, workspace: Path, watcher: Watcher | None = None, step: Step = night.next_step, **overrides: Any
+) -> str:
+    """``step``: the plan of the night."""
+    where, parts = Workspace(workspace), NightParts(next_step=step)
     with watching() as usual:
-        return begin(load_study(study), Workspace(workspace), Overrides(**overrides), watcher or usual, write_report)
+        return begin(load_study(study), where, Overrides(**overrides), watcher or usual, write_report, parts=parts)
+
+
+LOWER = trying(("learning_rate", 0.0), pairs=3)
+"""A plan that confirms a lower learning rate, whether it helps or not."""
 
 
 def go_on(workspace: Path) -> str:

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytest
-from nights import Silent
+from nights import Silent, hasty
 from worlds import adding, confirmed, designs, go_on, play, recorded, runner_of, small_study, stack_of, study_of
 
 from agent.ledger.result_rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE
 from agent.loop.begin_or_resume import Overrides, begin
+from agent.loop.seeds import Seeds
+from agent.policy.night_parts import NightParts
 from agent.policy.settings import Policy
 from agent.proposers.context import CALIBRATION
 from agent.study.load import Study
@@ -237,6 +240,36 @@ def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path
         found = ledger.session(session)
         assert found is not None
         assert ledger.incumbent(found.question, found.key) == study.start.digest
+
+
+def test_a_keep_that_its_retest_contradicts_is_retracted_and_the_others_stand(tmp_path: Path) -> None:
+    """The seeds with which the easy first order is left out contradict it."""
+    study = small_study(tmp_path, "holdout_seeds = 2", "probes = 70")
+    again = set(islice(Seeds(study.file.probe.seeds, 0, 0).leave_one_out(0), 20))
+
+    class Contradicting(EffectWorld):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]] | None:
+            found, less = (
+                super().scores(probe, prompts),
+                probe.seed in again and probe.recipe.curriculum == "easy_first",
+            )
+            return [[max(score - 3.0 * less, 0.0) for score in scores] for scores in found] if found else found
+
+    runner, parts = runner_of(study, tmp_path, Contradicting(HELPS)), NightParts(next_step=hasty(2))
+    begin(study, Workspace(tmp_path), Overrides(), Silent(), write_report, runner=runner, parts=parts)
+    kept = {proposal.knob: decision for decision, proposal in recorded(tmp_path) if decision.status == "KEEP"}
+    assert set(kept) == {"curriculum", "learning_rate"}
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (back,) = [row for row in ledger.decisions() if row.status == "RETRACT"]
+        checks = {one.subject: one.data for one in ledger.checks(ledger.sessions()[0], "leave_one_out")}
+        stands = ledger.recipe(back.incumbent)
+    assert (back.id, back.reason) == (f"{kept['curriculum'].id}-retract", "leave_one_out")
+    assert {name: data["verdict"] for name, data in checks.items()} == {
+        kept["curriculum"].id: "retracted",
+        kept["learning_rate"].id: "holds",
+    }
+    assert checks[kept["curriculum"].id]["effect"] < 0 < checks[kept["learning_rate"].id]["effect"]
+    assert (stands.curriculum, stands.learning_rate) == ("shuffle", 2e-4)
 
 
 # failures
