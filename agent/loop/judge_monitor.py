@@ -124,8 +124,8 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
 
 
 def examine_at_end(monitor: JudgeMonitor, ledger: Ledger, session: str, decisions: int) -> str | None:
-    """Examine the scorer at the end of a session whose comparison epoch has not ended. A spent budget or a lost endpoint
-    is noted and does not fail."""
+    """Examine the scorer at the end of a session, unless its comparison epoch has ended. A spent budget or a lost
+    endpoint is noted and does not fail."""
     examined = {row.turn for row in ledger.examinations(session)}
     if monitor.examiner is None or decisions in examined or monitor.ended_epoch(ledger, session):
         return None

@@ -309,7 +309,9 @@ def test_a_ledger_that_is_gone_is_said_when_another_begins_and_by_the_doctor(tmp
     with Ledger(workspace.ledger, read_only=True) as ledger:
         (session,) = (row for name in ledger.sessions() if (row := ledger.session(name)))
         own = [row for row in ledger.probes(session.id) if row.seed in study.file.probe.seeds]
-    assert sum(row.recipe == session.start for row in own) == 2, "the readings of the start, which the lost ledger had, are known to this one"
+    assert sum(row.recipe == session.start for row in own) == 2, (
+        "the readings of the start, which the lost ledger had, are known to this one"
+    )
 
 
 def test_a_ledger_that_was_copied_without_its_log_is_found_by_every_command(
