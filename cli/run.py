@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="Stop after this many decisions.")]
+Decisions = Annotated[int | None, typer.Option("--decisions", min=1, help="Propose at most so many changes.")]
 Hours = Annotated[
     float | None, typer.Option("--hours", min=0.001, help="Stop after this many hours; a suspended machine costs none.")
 ]
+Probes = Annotated[int | None, typer.Option("--probes", min=1, help="Stop after this many probes.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Worker processes; default one per GPU, or one per core.")
 ]
@@ -33,6 +34,7 @@ def run(
     workspace: WorkspaceFolder = Path(),
     decisions: Decisions = None,
     hours: Hours = None,
+    probes: Probes = None,
     workers: Workers = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the proposers.")] = 0,
     fresh: Annotated[
@@ -51,7 +53,7 @@ def run(
     folder = workspace_at(workspace)
     with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
         session = begin(
-            loaded, folder, Overrides(decisions, hours, workers), watcher, _write_report, seed=seed, fresh=fresh
+            loaded, folder, Overrides(decisions, hours, workers, probes), watcher, _write_report, seed=seed, fresh=fresh
         )
     print_result(str(folder.session(session) / "report.md"))
 
@@ -62,6 +64,7 @@ def resume(
     workspace: WorkspaceFolder = Path(),
     decisions: Decisions = None,
     hours: Hours = None,
+    probes: Probes = None,
     workers: Workers = None,
 ) -> None:
     """Continue an interrupted session.
@@ -73,7 +76,7 @@ def resume(
 
     folder = workspace_at(workspace)
     with on_interrupt(_interrupted(folder, begins=False)), watching() as watcher:
-        done = resume(folder, session, Overrides(decisions, hours, workers), watcher, _write_report)
+        done = resume(folder, session, Overrides(decisions, hours, workers, probes), watcher, _write_report)
     print_result(str(folder.session(done) / "report.md"))
 
 

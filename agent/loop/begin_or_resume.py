@@ -49,6 +49,7 @@ class Overrides:
     decisions: int | None = None
     hours: float | None = None
     workers: int | None = None
+    probes: int | None = None
 
     def or_else(self, earlier: Mapping[str, Any]) -> "Overrides":
         """These; where one is not given, that of an earlier command."""
@@ -200,7 +201,7 @@ def _opened(
     A new session's scorer is examined before any worker uses it, since the examination may begin a comparison epoch,
     which is part of the probe key.
     """
-    budget = with_overrides(study.file.budget, overrides.decisions, overrides.hours)
+    budget = with_overrides(study.file.budget, vars(overrides))
     with workspace.held(), interruptible(), full_disk_reported(workspace), Ledger(workspace.ledger) as ledger:
         name = session_id or _new_id(ledger, workspace)
 

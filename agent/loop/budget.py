@@ -102,9 +102,7 @@ def budget_left(budget: Budget, spent: Spent) -> str:
     return ", ".join(parts) or "no limit"
 
 
-def with_overrides(budget: Budget, decisions: int | None, hours: float | None) -> Budget:
-    """The study's budget with the limits of the command line."""
-    update: Mapping[str, Any] = {
-        name: value for name, value in {"decisions": decisions, "hours": hours}.items() if value is not None
-    }
-    return budget.model_copy(update=dict(update))
+def with_overrides(budget: Budget, limits: Mapping[str, Any]) -> Budget:
+    """The study's budget with the limits of the command line, as far as they are given."""
+    given = {name: limits[name] for name in ("decisions", "probes", "hours") if limits.get(name) is not None}
+    return budget.model_copy(update=given)

@@ -173,7 +173,7 @@ def _without_instructions(study: Study) -> Study:
 
 def _budget_left(ledger: Ledger, session: SessionRow, study: Study, first: ProposalRow) -> str:
     """The budget left, in words, when a proposal was about to be made."""
-    budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
+    budget = with_overrides(study.file.budget, session.limits)
     hours = ledger.active_seconds(session.id, datetime.fromisoformat(first.time).timestamp()) / 3600
     probes = sum(row.time <= first.time for row in ledger.probes(session.id))
     decided = PastLedger(ledger, session.id, first.turn).decided

@@ -101,7 +101,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 @pytest.mark.make_run
 def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) -> None:
-    """With one change, in the environment that runs the tests, in a workspace of its own."""
+    """With few probes, in the environment that runs the tests, in a workspace of its own."""
     prefix = sys.prefix
     command = [
         "make",
@@ -111,7 +111,7 @@ def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) 
         "-o",
         f"{prefix}/.installed",
         f"WORKSPACE={tmp_path}",
-        "ARGUMENTS=--decisions 1 --seed 1",
+        "ARGUMENTS=--probes 8 --seed 1",
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)
@@ -124,7 +124,7 @@ def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) 
     assert 0 < float(share[1]) < 100
     rows = (tmp_path / "results.tsv").read_text(encoding="utf-8").splitlines()
     assert rows[1].split("\t")[3] == "BASELINE"
-    assert len(rows) == 3
+    assert len(rows) > 3
     assert (tmp_path / "runs" / "progress.log").exists()
     for folder in (tmp_path / "runs").glob("probe-*"):
         for name in ("recipe.toml", "probe.json", "train.jsonl", "answers.jsonl", "outcome.json", "adapter"):

@@ -170,7 +170,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         proposals = {row.id: row for row in ledger.proposals("WHERE session = ?", (session.id,))}
         incumbents = {session.start, *(decision.incumbent for decision in decisions)}
         probes = tuple(ledger.probes(session.id))
-        budget = with_overrides(study.file.budget, session.limits.get("decisions"), session.limits.get("hours"))
+        budget = with_overrides(study.file.budget, session.limits)
         checks = tuple(ledger.checks(session.id))
         designed = {made["recipe"] for check in checks if check.kind in (WAVE, STACK) for made in check.data["recipes"]}
         moved = {digest for row in proposals.values() for digest in (row.parent, row.child)}

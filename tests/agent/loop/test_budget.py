@@ -24,7 +24,7 @@ def test_a_session_ends_at_the_first_limit_it_reaches(budget: Budget, spent: Spe
 
 
 def test_the_command_line_overrides_the_budget() -> None:
-    given = with_overrides(Budget(decisions=3, hours=2, probes=7), 9, None)
+    given = with_overrides(Budget(decisions=3, hours=2, probes=7), {"decisions": 9, "hours": None, "workers": 2})
     assert (given.decisions, given.hours, given.probes) == (9, 2, 7)
     assert budget_left(given, Spent(4, 0.5, 2, 0, 99)) == "5 of 9 decisions, 1.50 of 2 hours, 5 of 7 probes"
 
