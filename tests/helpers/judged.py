@@ -179,7 +179,8 @@ def play(
 
 
 LOWER = trying(("learning_rate", 0.0), pairs=3)
-"""A plan that confirms a lower learning rate, whether it helps or not."""
+HIGHER = trying(("learning_rate", 2.0), pairs=3)
+"""Plans that confirm a lower or a higher learning rate, whether it helps or not."""
 
 
 def go_on(workspace: Path) -> str:

@@ -238,10 +238,10 @@ def test_decisions_may_rest_on_choices_between_answers(
     judged.run_here(monkeypatch)
     study = judged.write_study(folder, "pairwise = true")
     with judged.judge(folder, monkeypatch) as endpoint:
-        session = judged.play(study, tmp_path / "night", step=judged.LOWER)
+        session = judged.play(study, tmp_path / "night", step=judged.HIGHER)
         both = [json.loads(content.rpartition("\n")[2]) for content in questions(endpoint)]
     chosen = {(asked["prompt"], asked["first"], asked["second"]) for asked in both if "first" in asked}
-    assert chosen, [list(asked) for asked in both][-3:]
+    assert chosen
     assert {(prompt, second, first) for prompt, first, second in chosen} == chosen
     decisions = load_record(Workspace(tmp_path / "night"), session).decisions_on_changes
     compared = [decision.comparison for decision in decisions if decision.comparison is not None]

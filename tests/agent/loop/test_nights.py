@@ -248,7 +248,7 @@ def test_a_keep_that_its_retest_contradicts_is_retracted_and_the_others_stand(tm
     again = set(islice(Seeds(study.file.probe.seeds, 0, 0).leave_one_out(0), 20))
 
     class Contradicting(EffectWorld):
-        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> Sequence[Sequence[float]] | None:
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
             found, less = (
                 super().scores(probe, prompts),
                 probe.seed in again and probe.recipe.curriculum == "easy_first",
