@@ -90,7 +90,7 @@ def status(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
     print_result(found if as_json else status_text(found))
 
 
-@commands.command(epilog=example("report 20261129-132716"))
+@commands.command(epilog=example("report 20261129-232334"))
 def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
     """Write a session's report again and print it.
 

@@ -250,7 +250,7 @@ def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | 
     """What to do with the probes that are left. ``random``: for the draws of the plan."""
     left, policy = known.left, known.policy
     if left < 2 * FEWEST_PAIRS:
-        return Stop(f"{left} probes are left, too few for a confirmation")
+        return Stop(f"{left} probe{'s are' if left != 1 else ' is'} left, too few for a confirmation")
     if not known.explored:
         return Look(_first_size(known), True, Plan(0, 0, 0.0, 0.0))
     if known.standing.error_left < LEAST_ERROR:
