@@ -28,8 +28,8 @@ GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
     "init": "",
     "check": "--workspace --show",
-    "run": "--workspace --decisions --hours --workers --seed --fresh",
-    "resume": "--workspace --decisions --hours --workers",
+    "run": "--workspace --decisions --hours --probes --workers --seed --fresh",
+    "resume": "--workspace --decisions --hours --probes --workers",
     "status": "--workspace --json",
     "report": "--workspace --json",
     "explain": "--workspace --json",
