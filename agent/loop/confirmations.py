@@ -60,9 +60,10 @@ class Confirmations:
         given = known.given(step.stack, step.pairs, self.terms.target)
         data = {"plan": asdict(step.plan), "noisier": step.stack.noisier}
         self._record(incumbent, recipe, step.stack.places, members, given, data)
+        expects = f"{step.stack.expected:+.2f} give or take {math.sqrt(step.stack.variance):.2f}"
         self.measurements.log(
-            f"STACK {len(self.recorded())}: {len(members)} changes, expected {step.stack.expected:+.2f} give or take "
-            f"{math.sqrt(step.stack.variance):.2f}, at most {step.pairs} pairs"
+            f"STACK {len(self.recorded())}: {count(len(members), 'change')}, expected {expects}, at most "
+            f"{count(step.pairs, 'pair')}"
         )
 
     def begin_aa_test(self, last: CheckRow, incumbent: Recipe) -> None:
@@ -126,7 +127,7 @@ class Confirmations:
         recipe = ledger.recipe(check.data["recipes"][0]["recipe"])
         wanted = int(check.data["given"]["pairs"]) + MOST_LOST
         theirs = list(islice(self.seeds.confirming(number), wanted))
-        mine = list(islice(self.seeds.aa_candidate(number), wanted)) if recipe.digest == incumbent.digest else theirs
+        mine = list(islice(self.seeds.aa_candidate(number), wanted)) if is_aa_test(check) else theirs
         return [
             Pair(Probe(recipe, key, own), Probe(incumbent, key, seed)) for own, seed in zip(mine, theirs, strict=True)
         ]
@@ -204,7 +205,6 @@ class Confirmations:
 
 
 def _title(check: CheckRow, given: Given, looks: Sequence[Look], number: int) -> str:
-    is_aa_test = check.data["recipes"][0]["recipe"] == check.data["incumbent"]
-    what = "an A/A test" if is_aa_test else count(len(check.data["members"]), "change")
+    what = "an A/A test" if is_aa_test(check) else count(len(check.data["members"]), "change")
     pairs = f"pairs {looks[-1].pairs + 1 if looks else 1} to {number}"
     return f"stack {check.subject}, {what}, {pairs} of at most {given.pairs}"

@@ -27,6 +27,7 @@ from agent.proposers import Suggestion
 from agent.proposers.protocol import Move
 from common.clock import now
 from common.errors import MissingRequirement
+from common.wording import count
 from lanes import Recipe, Value
 from probes.result.reading import Failure, Pair, Probe
 
@@ -91,7 +92,7 @@ class Waves:
         check = CheckRow(session=measurements.row.id, kind=WAVE, subject=str(number), time=now(), data=data)
         measurements.ledger.record_design(check, recipes)
         moved = len({name for one in found for name in one["proposals"]})
-        measurements.log(f"WAVE {number}: {len(found)} recipes carry {moved} changes")
+        measurements.log(f"WAVE {number}: {count(len(found), 'recipe')} with {count(moved, 'change')}")
         return True
 
     def probes(self, check: CheckRow) -> list[Probe]:
