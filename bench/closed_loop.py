@@ -23,7 +23,7 @@ from typing import Any
 
 import tomli_w
 
-from agent.loop.begin_or_resume import open_runner
+from agent.loop.start.begin_or_resume import open_runner
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe

@@ -46,7 +46,7 @@ def run(
     A session proposes changes of the recipe, tests them in short training runs and keeps the confirmed ones. Prints the
     path of the report."""
     one_thread()
-    from agent.loop.begin_or_resume import Overrides, begin
+    from agent.loop.start.begin_or_resume import Overrides, begin
     from view.terminal.live import watching
 
     loaded = load(study)
@@ -71,7 +71,7 @@ def resume(
 
     No decision is lost or made twice. Prints the path of the report."""
     one_thread()
-    from agent.loop.begin_or_resume import Overrides, resume
+    from agent.loop.start.begin_or_resume import Overrides, resume
     from view.terminal.live import watching
 
     folder = workspace_at(workspace)

@@ -16,7 +16,7 @@ from finetune.plan import Plan, Source
 NAME = "finetune.json"
 COMBINED = "combined"
 REMEDY = "restore the folder, or train again with a new --output"
-Look = Literal["own", "reviewed", "unreviewed"]
+Review = Literal["own", "reviewed", "unreviewed"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TrainedOn:
     digest: str
     rows: int
     drawn: int
-    looked_at: Look
+    looked_at: Review
     judged_bad: tuple[str, ...]
 
 
@@ -64,7 +64,7 @@ def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
             digest=source.digest,
             rows=len(source.pairs),
             drawn=source.drawn,
-            looked_at=_look(source),
+            looked_at=_review(source),
             judged_bad=source.review.bad,
         )
         for source in plan.sources
@@ -110,7 +110,7 @@ def _manifest_key(adapter: Path) -> str:
     return "combined" if adapter.resolve().name == COMBINED else "files"
 
 
-def _look(source: Source) -> Look:
+def _review(source: Source) -> Review:
     if source.review.record is None:
         return "own"
     return "reviewed" if source.review.reviewed else "unreviewed"

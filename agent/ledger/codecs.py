@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from agent.ledger.tables import CheckRow, DecisionRow, ExaminationRow, ProbeRow, ProposalRow, SessionRow
-from agent.policy.course import course_from
+from agent.policy.decision_basis import basis_from
 from probes.result.comparison import comparison_from
 
 Row = SessionRow | ProposalRow | DecisionRow | CheckRow | ProbeRow | ExaminationRow
@@ -21,7 +21,7 @@ def _plain(data: Any) -> Any:
 JSON_FIELDS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     SessionRow: {"limits": _plain},
     ProposalRow: {"before": _plain, "after": _plain},
-    DecisionRow: {"comparison": comparison_from, "policy": _plain, "row": _plain, "course": course_from},
+    DecisionRow: {"comparison": comparison_from, "policy": _plain, "row": _plain, "basis": basis_from},
     CheckRow: {"data": _plain},
     ExaminationRow: {"data": _plain},
     ProbeRow: {},
@@ -29,16 +29,21 @@ JSON_FIELDS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
 """By kind of row: the fields that are stored as JSON, and what makes the field of it."""
 
 
+COLUMNS = {"basis": "course"}
+"""Fields whose column has the name that older versions gave it."""
+
+
 def encode(row: Row) -> dict[str, Any]:
     """The values of a row by column; a structure that is None becomes NULL."""
     values = asdict(row)
-    stored = {name: json.dumps(values[name]) for name in JSON_FIELDS[type(row)] if values[name] is not None}
-    return values | stored
+    values |= {name: json.dumps(values[name]) for name in JSON_FIELDS[type(row)] if values[name] is not None}
+    return {COLUMNS.get(name, name): value for name, value in values.items()}
 
 
 def decode(kind: type[AnyRow], row: sqlite3.Row) -> AnyRow:
     """A row of this kind. A ledger from before a column was added gives the default of its field."""
-    values = dict(row)
+    fields = {column: name for name, column in COLUMNS.items()}
+    values = {fields.get(column, column): value for column, value in dict(row).items()}
     values |= {
         name: made(json.loads(values[name])) for name, made in JSON_FIELDS[kind].items() if values.get(name) is not None
     }

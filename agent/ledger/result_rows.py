@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.policy.confirmation import Look, Verdict
-from agent.policy.course import Conclusion, Own
+from agent.policy.decision_basis import Conclusion, Own
 from agent.study.load import Study
 from common.clock import now
 from lanes import Value, show
@@ -45,23 +45,23 @@ def member_row(
     row = _row(session, key, conclusion.verdict) | _mutation(proposal)
     if conclusion.readings:
         row |= _costs(conclusion.readings)
-    first = proposal.id == conclusion.course.members[0]
+    first = proposal.id == conclusion.confirmed.members[0]
     if not first:
         row.pop("probe_seconds", None)
-    row |= {"stack": conclusion.course.number}
+    row |= {"stack": conclusion.confirmed.number}
     if conclusion.failure is not None:
         return row | {"description": f"{proposal.hypothesis} ({conclusion.failure.message})"}
     comparison = conclusion.comparison
     if comparison is not None:
-        row |= _comparison(comparison, study.target, conclusion.course.looks[-1], study.guards)
+        row |= _comparison(comparison, study.target, conclusion.confirmed.looks[-1], study.guards)
         effect = comparison.differences[study.target]
         row |= {"stack_delta": effect.delta, "stack_ci_low": effect.low, "stack_ci_high": effect.high}
         if own is None:  # an A/A test changes nothing of its own
             row |= {"delta": effect.delta, "ci_low": effect.low, "ci_high": effect.high}
     if own is not None:
         row |= _own(own)
-    if first and conclusion.course.account.error and not conclusion.course.is_aa_test:
-        row["error_spent"] = conclusion.course.account.error
+    if first and conclusion.confirmed.account.error and not conclusion.confirmed.is_aa_test:
+        row["error_spent"] = conclusion.confirmed.account.error
     return row
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from agent.policy.course import Course
+from agent.policy.decision_basis import Basis
 from probes.result.comparison import Comparison
 
 SCHEMA = """
@@ -94,7 +94,7 @@ class DecisionRow:
     """A decision with its figures.
 
     ``row``: its line of results.tsv. ``incumbent``: the digest of the incumbent after it. ``comparison``: of its stack
-    or its re-test. ``course``: how it was come to; None of a baseline, a RETRACT, and of older versions.
+    or its re-test. ``basis``: what it rests on (column "course"); None of a baseline, a RETRACT, and of older versions.
     """
 
     id: str
@@ -107,7 +107,7 @@ class DecisionRow:
     policy: Mapping[str, Any]
     row: Mapping[str, Any]
     time: str
-    course: Course | None = None
+    basis: Basis | None = None
 
     @property
     def proposal(self) -> str:
@@ -150,8 +150,8 @@ class CheckRow:
     | kind | subject | what |
     |---|---|---|
     | floor | | the noise floor, at the start |
-    | wave | number | the recipes of a wave, before it is measured (agent/loop/waves.py) |
-    | stack | number | a stack and its plan, before it is confirmed (agent/loop/confirmations.py) |
+    | wave | number | the recipes of a wave, before it is measured (agent/loop/search/waves.py) |
+    | stack | number | a stack and its plan, before it is confirmed (agent/loop/search/confirmations.py) |
     | leave_one_out | decision | a KEEP re-tested by leaving it out, at the end |
     | holdout | | the last recipe against the first on the holdout prompts, at the end |
     | bad_rows | source | the bad rows of a source that were left out (``Source.gaps``) |

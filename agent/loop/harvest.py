@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
-from agent.policy.course import Confirmed
+from agent.policy.decision_basis import Confirmed
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
 from common.errors import BadInput, BudgetSpent
@@ -104,7 +104,7 @@ class Harvest:
 
     def _enqueue(self, decision: DecisionRow | None) -> None:
         """A stack is harvested once, by the decision on its first member."""
-        stack = decision.course.stack if decision and decision.course else None
+        stack = decision.basis.stack if decision and decision.basis else None
         if decision is None or stack is None or stack.is_aa_test or not stack.seeds or decision.id != stack.members[0]:
             return
         (proposal,) = self.measurements.ledger.proposals("WHERE id = ?", (decision.id,))

@@ -10,8 +10,8 @@ from agent.ledger.result_files import ResultFiles
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.loop.budget import Spent, exhausted, judging_allowance, kept_back, spent_by
-from agent.loop.judge_monitor import JudgeMonitor
-from agent.loop.pairwise_choices import Choices
+from agent.loop.judging.judge_monitor import JudgeMonitor
+from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.session_log import SessionLog
 from agent.study.load import Study, reload_study
 from agent.study.schema import Budget

@@ -14,19 +14,19 @@ import numpy
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
-from agent.loop.baseline import Baseline
-from agent.loop.confirmations import Confirmations, is_aa_test
-from agent.loop.decisions import Decisions
-from agent.loop.evidence import Evidence, evidence_of
 from agent.loop.final_checks import FinalChecks
 from agent.loop.harvest import Harvest
-from agent.loop.judge_monitor import JudgeMonitor, examine_at_end
+from agent.loop.judging.judge_monitor import JudgeMonitor, examine_at_end
 from agent.loop.measurements import Measurements
-from agent.loop.proposals import Proposals
+from agent.loop.search.confirmations import Confirmations, is_aa_test
+from agent.loop.search.decisions import Decisions
+from agent.loop.search.evidence import Evidence, evidence_of
+from agent.loop.search.proposals import Proposals
+from agent.loop.search.waves import MAX_MACHINE_FAULTS, Waves
 from agent.loop.seeds import Seeds
-from agent.loop.waves import MAX_MACHINE_FAULTS, Waves
+from agent.loop.start.baseline import Baseline
 from agent.policy.knob_model import Places
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, last_step
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, last_step
 from agent.policy.night_parts import NightParts
 from agent.policy.night_power import MOST_PROBES
 from agent.proposers import Chain
@@ -94,11 +94,11 @@ class Session:
         name = f"{self.row.seed}|plan {waves} {len(stacks)}"
         draws = numpy.random.default_rng(random.Random(name).getrandbits(64))
         step = self.parts.next_step(known, draws)
-        if isinstance(step, Look):
+        if isinstance(step, MeasureWave):
             if self._waves.design(step, known, incumbent):
                 return "look", None
             step = last_step(known, draws)
-        if isinstance(step, Confirm):
+        if isinstance(step, ConfirmStack):
             self._confirmations.begin(step, known, incumbent)
             return "confirm", None
         return "end", step.reason
@@ -121,7 +121,7 @@ class Session:
         if stack is None:
             return None
         conclusion, ending = self._confirmations.conclude(stack)
-        if conclusion.course.is_aa_test and conclusion.verdict.reason == "budget":
+        if conclusion.confirmed.is_aa_test and conclusion.verdict.reason == "budget":
             return ending  # what it would have come to, nobody can say
         incumbent = self._ledger.recipe(stack.data["incumbent"])
         members = [self._proposal(name) for name in stack.data["members"]]
@@ -154,7 +154,7 @@ class Session:
         keeps = self._keeps()
         if not keeps or not self.study.file.policy.holdout_seeds:
             return
-        last = keeps[-1][0].course
+        last = keeps[-1][0].basis
         spreads = last.stack.given.spreads if last and last.stack else {}
         checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms, spreads)
         for retraction in checks.retractions(keeps, self._baseline.start):

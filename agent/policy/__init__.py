@@ -11,6 +11,6 @@ night_power.py          what a night can show: the minimum detectable effect
 confirmation.py         the rule: KEEP or DISCARD, look by look; and the error that is left
 alpha_spending.py       levels at which one may look after every pair
 own_effects.py          what all readings say of one change, and the decision on one that was not confirmed
-course.py               how a decision was come to, as the ledger keeps it
+decision_basis.py       what a decision rests on, as the ledger keeps it
 retraction.py           what is tested at the end, and what is retracted
 """

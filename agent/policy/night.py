@@ -222,7 +222,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Look:
+class MeasureWave:
     """Measure a wave of at most ``size`` recipes; the ``first`` is spread, later ones are drawn."""
 
     size: int
@@ -231,7 +231,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Confirm:
+class ConfirmStack:
     """Confirm a stack with at most so many ``pairs``."""
 
     stack: Stack
@@ -246,13 +246,13 @@ class Stop:
     reason: str
 
 
-def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | Stop:
+def next_step(known: Known, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
     """What to do with the probes that are left. ``random``: for the draws of the plan."""
     left, policy = known.left, known.policy
     if left < 2 * FEWEST_PAIRS:
         return Stop(f"{left} probe{'s are' if left != 1 else ' is'} left, too few for a confirmation")
     if not known.explored:
-        return Look(_first_size(known), True, Plan(0, 0, 0.0, 0.0))
+        return MeasureWave(_first_size(known), True, Plan(0, 0, 0.0, 0.0))
     if known.standing.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
     if left - known.wave - known.beside < known.kept_back:
@@ -260,11 +260,11 @@ def next_step(known: Known, random: numpy.random.Generator) -> Look | Confirm | 
     stack = known.stack(policy.member_chance)
     planned = known.plan(stack, random)
     if planned.look > 0 or stack is None or planned.pairs == 0:
-        return Look(known.wave, False, planned)
+        return MeasureWave(known.wave, False, planned)
     pairs = planned.pairs
     if left - 2 * pairs < 2 * FEWEST_PAIRS + known.wave:
         pairs = min(policy.confirming_seeds, left // 2)
-    return Confirm(stack, pairs, planned)
+    return ConfirmStack(stack, pairs, planned)
 
 
 def _first_size(known: Known) -> int:
@@ -275,12 +275,12 @@ def _first_size(known: Known) -> int:
     return size
 
 
-def last_step(known: Known, random: numpy.random.Generator) -> Confirm | Stop:
+def last_step(known: Known, random: numpy.random.Generator) -> ConfirmStack | Stop:
     """What to do where no wave can follow: too few probes are left for one, or no recipe."""
     stack = known.stack(LAST_CHANCE)
     if stack is None:
         return Stop("no change is likely enough to be an improvement")
-    return Confirm(stack, min(known.policy.confirming_seeds, known.left // 2), known.plan(stack, random))
+    return ConfirmStack(stack, min(known.policy.confirming_seeds, known.left // 2), known.plan(stack, random))
 
 
 def likely_breaks(guards: Mapping[str, Estimate], margins: Mapping[str, float]) -> str | None:

@@ -8,7 +8,7 @@ import numpy
 
 from agent.policy import night, wave_design
 from agent.policy.knob_model import Axis, Effects, Place, Places
-from agent.policy.night import Confirm, Known, Look, Stop
+from agent.policy.night import ConfirmStack, Known, MeasureWave, Stop
 from agent.policy.wave_design import Usable
 
 
@@ -37,6 +37,6 @@ class NightParts:
     do next. ``spread_wave``, ``drawn_wave``: the recipes of the first wave, and of later ones."""
 
     view: Callable[[Known], Known] = _as_measured
-    next_step: Callable[[Known, numpy.random.Generator], Look | Confirm | Stop] = night.next_step
+    next_step: Callable[[Known, numpy.random.Generator], MeasureWave | ConfirmStack | Stop] = night.next_step
     spread_wave: SpreadWave = wave_design.spread_wave
     drawn_wave: DrawnWave = wave_design.drawn_wave

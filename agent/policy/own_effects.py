@@ -1,14 +1,11 @@
 """What all readings together say of one change. Pure functions."""
 
 import math
-from collections.abc import Callable
 
-from agent.policy.confirmation import Verdict, normal
-from agent.policy.course import Own
+from agent.policy.confirmation import Verdict
+from agent.policy.decision_basis import Own
 from agent.policy.knob_model import Place
 from agent.policy.night import Known, likely_breaks
-from agent.proposers.protocol import Expected
-from lanes import Value
 from probes.result.comparison import quantile
 
 
@@ -36,20 +33,3 @@ def unconfirmed_verdict(own: Own, known: Known, at_end: bool) -> Verdict:
     if guard := likely_breaks(own.guards, known.margins):
         return Verdict("DISCARD", f"guard:{guard}")
     return Verdict("DISCARD", "budget" if at_end else "overtaken")
-
-
-def expected_of(known: Known, value: Callable[[str, Place], Value]) -> dict[tuple[str, Value], Expected]:
-    """What every move from the incumbent is expected to do; empty before anything was measured around it."""
-    if not known.explored:
-        return {}
-    found = {}
-    for move, (knob, place) in enumerate(known.effects.moves):
-        deviation = math.sqrt(float(known.effects.spread[move]))
-        rooms = [(mean + known.margins[name]) / max(error, 1e-9) for name, (mean, error) in known.single(move).items()]
-        found[knob, value(knob, place)] = Expected(
-            float(known.effects.likely[move]),
-            deviation,
-            float(known.effects.chance[move]),
-            normal(min(rooms, default=9.0)),
-        )
-    return found

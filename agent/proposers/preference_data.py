@@ -148,7 +148,7 @@ def _lost(decision: DecisionRow, to: DecisionRow) -> bool:
 
 def _is_alone(decision: DecisionRow) -> bool:
     """Whether no other change shares the decision's confirmation."""
-    stack = decision.course.stack if decision.course else None
+    stack = decision.basis.stack if decision.basis else None
     return stack is None or len(stack.members) == 1
 
 

@@ -16,9 +16,9 @@ from statistics import NormalDist
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
-from agent.loop.baseline import FLOOR
 from agent.loop.budget import kept_back
-from agent.loop.evidence import Evidence
+from agent.loop.search.evidence import Evidence
+from agent.loop.start.baseline import FLOOR
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import FIRST_LOOK, Standing
 from agent.policy.night import GUARD_FREEDOM, TARGET_FREEDOM

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from agent.policy.knob_model import JITTER, Axis, Effects, KnobModel, Place, Places, Table
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop, next_step
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, next_step
 from agent.policy.night_parts import NightParts
 from agent.policy.night_plan import Plan
 from agent.policy.stack import Stack, best_stack
@@ -133,13 +133,15 @@ class OnePlan:
     half: float
     confirmed: bool = False
 
-    def __call__(self, known: Known, random: numpy.random.Generator) -> Look | Confirm | Stop:
+    def __call__(self, known: Known, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
         if self.confirmed:
             return Stop("its one stack was confirmed")
         if not known.explored or known.left - known.wave >= self.half:
-            return next_step(known, random) if not known.explored else Look(known.wave, False, Plan(0, 0, 0.0, 0.0))
+            return (
+                next_step(known, random) if not known.explored else MeasureWave(known.wave, False, Plan(0, 0, 0.0, 0.0))
+            )
         stack, pairs = known.stack(known.policy.member_chance), known.left // 2
         if stack is None or pairs < FEWEST_PAIRS:
             return Stop("no change is likely enough to be an improvement")
         self.confirmed = True
-        return Confirm(stack, pairs, Plan(0, pairs, stack.expected, 0.0))
+        return ConfirmStack(stack, pairs, Plan(0, pairs, stack.expected, 0.0))

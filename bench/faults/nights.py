@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-import agent.loop.begin_or_resume
+import agent.loop.start.begin_or_resume
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.seeds import Seeds
 from bench.faults.observe import VARYING_COLUMNS, Observed, lines_of, read_tables, rows_of, without_times
@@ -77,7 +77,7 @@ def _use_world(
     def use() -> None:
         world = kind_of_world(effect_or_divergence, noise, f"faults {noise}")
         kind = AnsweringRunner if answering else SimulatedRunner
-        agent.loop.begin_or_resume.open_runner = lambda study, workspace, *_: kind(
+        agent.loop.start.begin_or_resume.open_runner = lambda study, workspace, *_: kind(
             study.material, ProbeStore(workspace.runs), world=world, width=width
         )
 

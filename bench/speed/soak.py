@@ -28,9 +28,9 @@ from pathlib import Path
 from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, DecisionRow, ProposalRow
-from agent.loop.begin_or_resume import Overrides, begin
-from agent.loop.evidence import RECENT
-from agent.policy.course import Course
+from agent.loop.search.evidence import RECENT
+from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.policy.decision_basis import Basis
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Reading
@@ -330,8 +330,8 @@ def fill(source: Path, target: Path, number: int) -> None:
                 measured = probes[(night * SESSION_DECISIONS + turn) % len(probes)]
                 filled.record_probe(name, *measured, proposal.time)
                 row = {**decision.row, "session": name, "id": proposal.id}
-                course = _alone(decision.course, proposal)
-                copied = replace(decision, id=proposal.id, session=name, turn=turn, row=row, course=course)
+                basis = _alone(decision.basis, proposal)
+                copied = replace(decision, id=proposal.id, session=name, turn=turn, row=row, basis=basis)
                 rows.append((copied, f"line {turn}"))
             filled.record_decisions(rows)
             filled.finish(name, "2025-01-02T00:00:00Z", "filled")
@@ -356,8 +356,8 @@ def _copied_probes(ledger: Ledger, session: str, source: Path, target: Path) -> 
     return probes
 
 
-def _alone(course: Course | None, proposal: ProposalRow) -> Course | None:
-    """The course of a copied decision, whose change was confirmed alone."""
-    if course is None or course.stack is None:
-        return course
-    return replace(course, stack=replace(course.stack, number=proposal.turn, members=(proposal.id,)))
+def _alone(basis: Basis | None, proposal: ProposalRow) -> Basis | None:
+    """The basis of a copied decision, whose change was confirmed alone."""
+    if basis is None or basis.stack is None:
+        return basis
+    return replace(basis, stack=replace(basis.stack, number=proposal.turn, members=(proposal.id,)))

@@ -26,7 +26,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = (
-    "agent.loop.begin_or_resume",
+    "agent.loop.start.begin_or_resume",
     "agent.proposers.llm",
     "agent.proposers.tpe",
     "agent.study.material_check",

@@ -7,9 +7,9 @@ import pytest
 from nights import Step, trying
 from worlds import study_of
 
-from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.harvest import HARVEST
 from agent.loop.nodes import Session
+from agent.loop.start.begin_or_resume import Overrides, begin, resume
 from agent.policy.night_parts import NightParts
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
@@ -72,8 +72,10 @@ def night(
 
 def go_on(study: Study, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Answering:
     runner = Answering(study, workspace, EffectWorld(orders, NOISE))
-    monkeypatch.setattr("agent.loop.begin_or_resume.open_runner", lambda *_: runner)
-    monkeypatch.setattr("agent.loop.begin_or_resume.Session", partial(Session, parts=NightParts(next_step=TRYING)))
+    monkeypatch.setattr("agent.loop.start.begin_or_resume.open_runner", lambda *_: runner)
+    monkeypatch.setattr(
+        "agent.loop.start.begin_or_resume.Session", partial(Session, parts=NightParts(next_step=TRYING))
+    )
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)
     return runner

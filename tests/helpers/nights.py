@@ -11,9 +11,9 @@ from typing import Any
 from numpy.random import Generator
 
 from agent.ledger.tables import DecisionRow
-from agent.loop.begin_or_resume import Overrides, begin
+from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.policy.knob_model import Place
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop
 from agent.policy.night_parts import NightParts
 from agent.policy.night_plan import Plan
 from agent.policy.stack import Stack
@@ -153,7 +153,7 @@ warmup = { choices = [0.1, 0.2] }
 """
 
 
-Step = Callable[[Known, Generator], Look | Confirm | Stop]
+Step = Callable[[Known, Generator], MeasureWave | ConfirmStack | Stop]
 
 
 def hasty(waves: int = 1, pairs: int = 6) -> Step:
@@ -161,7 +161,7 @@ def hasty(waves: int = 1, pairs: int = 6) -> Step:
     that pays most."""
     looked = 0
 
-    def step(known: Known, random: Generator) -> Look | Confirm | Stop:
+    def step(known: Known, random: Generator) -> MeasureWave | ConfirmStack | Stop:
         nonlocal looked
         if known.left < 2 * FEWEST_PAIRS or looked > waves + 3:
             return Stop("too few probes are left, or no change is likely")
@@ -169,9 +169,9 @@ def hasty(waves: int = 1, pairs: int = 6) -> Step:
         if stack is None:
             looked += 1
             first, size = not known.explored, min(known.wave, known.left)
-            return Look(size, first, Plan(size, 0, 0.0, 0.0))
+            return MeasureWave(size, first, Plan(size, 0, 0.0, 0.0))
         looked = 0
-        return Confirm(stack, min(pairs, known.left // 2), Plan(0, pairs, stack.expected, 0.5))
+        return ConfirmStack(stack, min(pairs, known.left // 2), Plan(0, pairs, stack.expected, 0.5))
 
     return step
 
@@ -180,16 +180,16 @@ def trying(*moves: tuple[str, Place], pairs: int = 4) -> Step:
     """A plan of a night: after a first wave, these changes are confirmed one after the other, whatever is expected of
     them. It goes by the readings alone, so a resumed session plans the same."""
 
-    def step(known: Known, random: Generator) -> Look | Confirm | Stop:
+    def step(known: Known, random: Generator) -> MeasureWave | ConfirmStack | Stop:
         if not known.explored:
-            return Look(known.wave, True, Plan(known.wave, 0, 0.0, 0.0))
+            return MeasureWave(known.wave, True, Plan(known.wave, 0, 0.0, 0.0))
         for knob, place in moves:
             places = {**known.base, knob: place}
             measured = sum(one.places == places for one in known.target)
             if places != known.base and measured < FEWEST_PAIRS and known.left >= 2 * FEWEST_PAIRS:
                 guards = dict.fromkeys(known.margins, (0.0, 1.0))
                 stack = Stack(((knob, place),), places, 1.0, 1.0, guards, 1.0)
-                return Confirm(stack, pairs, Plan(0, pairs, 1.0, 0.5))
+                return ConfirmStack(stack, pairs, Plan(0, pairs, 1.0, 0.5))
         return Stop("all were tried")
 
     return step
@@ -265,8 +265,8 @@ def night(
 
 
 def older(workspace: Workspace) -> None:
-    """Make the ledger one of an older version, without courses of decisions, checks and checksums, its study with keys
-    that are gone."""
+    """Make the ledger one of an older version: what decisions rest on, checks and checksums are missing, and the study
+    has keys that are gone."""
     database = sqlite3.connect(workspace.ledger)
     with database:
         database.execute("DROP TABLE row_digests")

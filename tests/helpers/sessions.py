@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.loop.begin_or_resume import Overrides, begin, resume
+from agent.loop.start.begin_or_resume import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from lanes import Recipe

@@ -7,8 +7,8 @@ import pytest
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
-from agent.loop.begin_or_resume import Overrides, begin, resume
-from agent.policy.course import Confirmed
+from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.policy.decision_basis import Confirmed
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -45,17 +45,17 @@ def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:
 
 def stack_of(decision: DecisionRow) -> Confirmed:
     """The confirmation that a decision rests on."""
-    assert decision.course is not None
-    assert decision.course.stack is not None
-    return decision.course.stack
+    assert decision.basis is not None
+    assert decision.basis.stack is not None
+    return decision.basis.stack
 
 
 def confirmed(workspace: Path) -> dict[int, list[tuple[DecisionRow, ProposalRow]]]:
     """The members of each stack that was decided on, by its number."""
     found: dict[int, list[tuple[DecisionRow, ProposalRow]]] = {}
     for decision, proposal in recorded(workspace):
-        if decision.course is not None and decision.course.stack is not None:
-            found.setdefault(decision.course.stack.number, []).append((decision, proposal))
+        if decision.basis is not None and decision.basis.stack is not None:
+            found.setdefault(decision.basis.stack.number, []).append((decision, proposal))
     return found
 
 
@@ -67,7 +67,7 @@ def designs(workspace: Path, kind: str) -> list[CheckRow]:
 
 def go_on(study: Study, workspace: Path, world: EffectWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "agent.loop.begin_or_resume.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2)
+        "agent.loop.start.begin_or_resume.open_runner", lambda study, where, _: runner_of(study, where.root, world, 2)
     )
     with watching() as watcher:
         resume(Workspace(workspace), None, Overrides(), watcher, write_report)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.policy.confirmation import Look
-from agent.policy.course import Own
+from agent.policy.decision_basis import Own
 from probes.result.comparison import Difference
 
 

@@ -129,7 +129,7 @@ def retractions(record: SessionRecord) -> tuple[Retracted, ...]:
 
 
 def calibration(record: SessionRecord) -> Calibration:
-    known = [row for row in record.study_aa_tests if row.course is not None]
+    known = [row for row in record.study_aa_tests if row.basis is not None]
     mine = [row for row in known if row.session == record.session.id]
     found = []
     for row in mine:
@@ -221,5 +221,5 @@ def _compared(comparison: Comparison | None) -> tuple[Mapping[str, Difference], 
 
 def _level(decision: DecisionRow) -> float:
     """The error that an A/A test was decided at."""
-    stack = decision.course.stack if decision.course else None
+    stack = decision.basis.stack if decision.basis else None
     return stack.given.error if stack else 0.0

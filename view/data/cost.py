@@ -7,7 +7,7 @@ from statistics import median
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
-from agent.loop.baseline import repeats
+from agent.loop.start.baseline import repeats
 from agent.policy.night import EXTRA, FEWEST_PAIRS
 from agent.policy.night_power import in_words
 from agent.study.load import Study

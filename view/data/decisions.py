@@ -10,9 +10,9 @@ from view.data.session_record import SessionRecord
 
 
 def decision_figures(record: SessionRecord, decision: DecisionRow) -> DecisionFigures:
-    proposal, comparison, course = record.proposals[decision.id], decision.comparison, decision.course
+    proposal, comparison, basis = record.proposals[decision.id], decision.comparison, decision.basis
     differences = comparison.differences if comparison else {}
-    stack, margins = course.stack if course else None, record.study.guards
+    stack, margins = basis.stack if basis else None, record.study.guards
     target, retraction = differences.get(record.study.target), record.retractions.get(decision.id)
     return DecisionFigures(
         id=decision.id,
@@ -27,7 +27,7 @@ def decision_figures(record: SessionRecord, decision: DecisionRow) -> DecisionFi
         hypothesis=proposal.hypothesis,
         proposer=proposal.proposer,
         predicted=proposal.predicted,
-        own=own_effect_of(course.own if course else None, margins),
+        own=own_effect_of(basis.own if basis else None, margins),
         stack=stack.number if stack else None,
         baseline=target.baseline if target else None,
         candidate=target.candidate if target else None,
@@ -45,7 +45,7 @@ def decision_figures(record: SessionRecord, decision: DecisionRow) -> DecisionFi
 def crash_of(record: SessionRecord, decision: DecisionRow) -> Crash:
     """Of the recipe of its stack; of a change that was not confirmed, of the recipes that carried it."""
     kind = decision.reason.partition(":")[2]
-    stack = decision.course.stack if decision.course else None
+    stack = decision.basis.stack if decision.basis else None
     alone = record.proposals[decision.id].child
     recipes = (stack.recipe,) if stack else record.carriers.get(decision.id, (alone,))
     failures = [failure for recipe in recipes for failure in record.failures(recipe)]

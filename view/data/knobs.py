@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.ledger.store import Ledger
-from agent.loop.evidence import Evidence
+from agent.loop.search.evidence import Evidence
 from agent.policy.confirmation import Standing
 from agent.policy.knob_model import Axis, Place
 from agent.policy.night import Known, likely_breaks

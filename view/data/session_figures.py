@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from agent.ledger.tables import BAD_ROWS
-from agent.loop.baseline import FLOOR
 from agent.loop.budget import budget_left
+from agent.loop.start.baseline import FLOOR
 from agent.policy.night_power import in_words, power_from
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading, Timing
@@ -102,9 +102,9 @@ def _question(record: SessionRecord) -> Question:
 
 
 def _rule(record: SessionRecord) -> Rule:
-    """Sessions without a course took each interval by itself."""
+    """Sessions without a basis took each interval by itself."""
     policy = record.study.file.policy
-    older = bool(record.decisions_on_changes) and not any(decision.course for decision in record.decisions_on_changes)
+    older = bool(record.decisions_on_changes) and not any(decision.basis for decision in record.decisions_on_changes)
     digest = next((str(row.policy["digest"]) for row in record.decisions if "digest" in row.policy), "")
     return Rule(
         confidence=policy.confidence,

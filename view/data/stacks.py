@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.policy.confirmation import Given, Look
-from agent.policy.course import Confirmed, given_from
+from agent.policy.decision_basis import Confirmed, given_from
 from agent.policy.night_plan import Plan
 from probes.result.comparison import Comparison
 from view.data.session_record import SessionRecord
@@ -29,13 +29,13 @@ class Stack:
 
     @property
     def decision(self) -> DecisionRow | None:
-        """That of the first member: the members of a stack share status, reason, comparison and course."""
+        """That of the first member: the members of a stack share status, reason, comparison and basis."""
         return self.decisions[0] if self.decisions else None
 
     @property
     def confirmed(self) -> Confirmed | None:
-        course = self.decision.course if self.decision else None
-        return course.stack if course else None
+        basis = self.decision.basis if self.decision else None
+        return basis.stack if basis else None
 
     @property
     def comparison(self) -> Comparison | None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent.ledger.tables import DecisionRow
 from agent.policy.confirmation import GIVE_UP, Look
-from agent.policy.course import Own
+from agent.policy.decision_basis import Own
 from agent.policy.settings import Policy
 from agent.proposers.dead_ends import is_machine_fault
 from common.wording import count
@@ -57,11 +57,11 @@ def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
             crash = crash_of(record, decision)
             seeds = ", ".join(map(str, crash.seeds))
             found.append(f"It said: {crash.message}" + (f" (seed {seeds})" if seeds else ""))
-        if decision.course and decision.course.stack is None:
+        if decision.basis and decision.basis.stack is None:
             found.append("No recipe that carried it has a reading, so a change beside it may be the cause.")
-    elif decision.reason == "overtaken" and decision.course:
+    elif decision.reason == "overtaken" and decision.basis:
         found.append(_overtaken(record, decision))
-    elif decision.reason == "budget" and decision.course and decision.course.stack is None:
+    elif decision.reason == "budget" and decision.basis and decision.basis.stack is None:
         found.append(
             "It was likely enough for a stack, and the session ended before it was in one. With a larger budget it "
             "could have been confirmed; a later session may do that, and knows what was measured."

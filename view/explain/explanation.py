@@ -69,9 +69,9 @@ def explain(workspace: Workspace, asked: str) -> Explanation | StackExplanation:
 
 
 def explain_decision(record: SessionRecord, decision: DecisionRow) -> Explanation:
-    proposal, row, course = record.proposals.get(decision.id), decision.row, decision.course
-    own, target = course.own if course else None, decision.policy["target"]
-    confirmed = course.stack if course else None
+    proposal, row, basis = record.proposals.get(decision.id), decision.row, decision.basis
+    own, target = basis.own if basis else None, decision.policy["target"]
+    confirmed = basis.stack if basis else None
     stack = next((one for one in stacks(record) if confirmed and one.number == confirmed.number), None)
     explained = explain_stack(record, stack) if stack else None
     again, held, retracted = _left_out(record, decision), holdout(record), decision.status == "RETRACT"
@@ -135,8 +135,8 @@ def _waves(record: SessionRecord, proposal: str) -> tuple[int, ...]:
 
 
 def _results(decision: DecisionRow) -> Mapping[str, Any] | None:
-    """None of what this version decided, and of rows that never had a course."""
-    if decision.course is not None or decision.turn <= 0:
+    """None of what this version decided, and of rows that never had a basis."""
+    if decision.basis is not None or decision.turn <= 0:
         return None
     return {name: value for name, value in decision.row.items() if value is not None}
 

@@ -99,7 +99,7 @@ def explain_stack(record: SessionRecord, stack: Stack) -> StackExplanation:
 
 
 def _members(stack: Stack, margins: Mapping[str, float]) -> tuple[Member, ...]:
-    own = {row.id: row.course.own for row in stack.decisions if row.course}
+    own = {row.id: row.basis.own for row in stack.decisions if row.basis}
     return tuple(
         Member(row.id, row.knob, row.before, row.after, own_effect_of(own.get(row.id), margins))
         for row in stack.members

@@ -129,7 +129,7 @@ def _state(status: dict[str, Any]) -> str:
 def _error_left(record: SessionRecord) -> dict[str, float] | None:
     """None in an older session, which had no such budget."""
     made = [row for row in record.decisions if row.turn > 0]
-    if not made or not any(row.course for row in made):
+    if not made or not any(row.basis for row in made):
         return None
     policy, kept = policy_of(made[-1]), any(row.status == "KEEP" for row in made)
     budget = policy.later_error if kept else policy.night_error

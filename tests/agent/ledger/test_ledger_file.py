@@ -18,7 +18,7 @@ from rich.console import Console
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.begin_or_resume import Overrides, begin, resume
+from agent.loop.start.begin_or_resume import Overrides, begin, resume
 from agent.study.load import Study, load_study
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace

@@ -11,8 +11,8 @@ from worlds import adding, confirmed, designs, recorded, runner_of, small_study,
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, CheckRow
-from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.nodes import Session
+from agent.loop.start.begin_or_resume import Overrides, begin, resume
 from agent.policy.confirmation import Given, Look, Terms, Verdict, look
 from agent.policy.settings import Policy
 from agent.study.load import Study
@@ -92,8 +92,8 @@ def test_what_a_cut_search_has_measured_has_rows_and_is_not_kept(
     rows = {decision.id: decision for decision, _ in recorded(tmp_path)}
     assert rows.keys() == told
     assert {decision.status for decision in rows.values()} == {"DISCARD"}
-    assert all(decision.course is not None and decision.course.stack is None for decision in rows.values())
-    likely = [d for d in rows.values() if d.course and d.course.own and d.course.own.chance >= Policy().member_chance]
+    assert all(decision.basis is not None and decision.basis.stack is None for decision in rows.values())
+    likely = [d for d in rows.values() if d.basis and d.basis.own and d.basis.own.chance >= Policy().member_chance]
     assert {decision.reason for decision in likely} <= {"budget", "no_effect"}
 
 
@@ -112,7 +112,7 @@ def test_members_of_a_cut_confirmation_say_budget_and_what_was_looked_at_is_kept
             disk.probes = disk.ran + 1
 
     monkeypatch.setattr(Ledger, "record_design", full_after_two_pairs)
-    monkeypatch.setattr("agent.loop.confirmations.look", never_decides)
+    monkeypatch.setattr("agent.loop.search.confirmations.look", never_decides)
     play(study, tmp_path)
     (members,) = confirmed(tmp_path).values()
     assert begun
@@ -143,7 +143,7 @@ def test_a_night_killed_where_its_budget_ended_resumes_to_the_same_rows(
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Session, node, killed)
         play(study, cut)
-    monkeypatch.setattr("agent.loop.begin_or_resume.open_runner", lambda *_: runner_of(study, cut, WORLD))
+    monkeypatch.setattr("agent.loop.start.begin_or_resume.open_runner", lambda *_: runner_of(study, cut, WORLD))
     resume(Workspace(cut), None, Overrides(), Silent(), write_report)
     rows = [[(d.turn, d.status, d.reason, d.row.get("delta")) for d, _ in recorded(w)] for w in (whole, cut)]
     assert rows[0] == rows[1]

@@ -10,7 +10,7 @@ import pytest
 import sessions
 
 from agent.loop.harvest import HARVEST, Harvest
-from agent.loop.pairwise_choices import Choices
+from agent.loop.judging.pairwise_choices import Choices
 from agent.study.load import Study
 from common.errors import MissingRequirement
 from probes.result.reading import Pair, Probe, ProbeKey

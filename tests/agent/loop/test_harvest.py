@@ -12,8 +12,8 @@ from worlds import adding, confirmed, play, recorded, small_study, stack_of
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
-from agent.loop.begin_or_resume import Overrides, begin
 from agent.loop.harvest import HARVEST, REFUSED
+from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -52,9 +52,9 @@ def resolved(workspace: Path) -> set[str]:
     return {
         one.id
         for one, _ in recorded(workspace)
-        if one.course is not None
-        and one.course.stack is not None
-        and one.id == one.course.stack.members[0]
+        if one.basis is not None
+        and one.basis.stack is not None
+        and one.id == one.basis.stack.members[0]
         and one.reason.partition(":")[0] in RESOLVED
     }
 

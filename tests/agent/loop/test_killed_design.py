@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sessions import go_on, ledger_of, play
 
-from agent.loop.proposals import Proposals
+from agent.loop.search.proposals import Proposals
 from agent.study.load import load_study
 from testing import simulated_study
 

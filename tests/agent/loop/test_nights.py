@@ -12,8 +12,8 @@ from worlds import adding, confirmed, designs, go_on, play, recorded, runner_of,
 from agent.ledger.result_rows import value_of
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE
-from agent.loop.begin_or_resume import Overrides, begin
 from agent.loop.seeds import Seeds
+from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.policy.settings import Policy
 from agent.proposers.context import CALIBRATION

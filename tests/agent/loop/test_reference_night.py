@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.loop.begin_or_resume import Overrides, begin
+from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from probes.inputs import material

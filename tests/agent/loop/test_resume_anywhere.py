@@ -22,8 +22,8 @@ import settings_nights as nights
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from agent.ledger.store import Ledger
-from agent.loop.begin_or_resume import Overrides, begin, resume
 from agent.loop.nodes import Session
+from agent.loop.start.begin_or_resume import Overrides, begin, resume
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from preferences.store.stores import Stores
@@ -197,7 +197,7 @@ def test_a_night_killed_after_any_write_ends_as_one_that_was_not(night: Night, m
     for folder in night.camera.taken:
         workspace = Workspace(folder)
         monkeypatch.setattr(
-            "agent.loop.begin_or_resume.open_runner",
+            "agent.loop.start.begin_or_resume.open_runner",
             lambda *_, runs=workspace.runs: nights.Runner(night.asked, runs, denied=DENIED),
         )
         if not finished(workspace):

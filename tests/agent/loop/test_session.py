@@ -8,7 +8,7 @@ import pytest
 from sessions import go_on, interrupted, ledger_of, play
 
 from agent.ledger.store import Ledger
-from agent.loop.begin_or_resume import open_runner
+from agent.loop.start.begin_or_resume import open_runner
 from agent.policy.settings import Policy
 from agent.proposers.context import Search
 from agent.proposers.dead_ends import NOT_TRIED, UNDECIDED
@@ -356,7 +356,7 @@ def test_a_source_that_changes_while_the_workers_start_is_refused(
         return starting(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("agent.loop.begin_or_resume.open_runner", slow)
+        patched.setattr("agent.loop.start.begin_or_resume.open_runner", slow)
         with pytest.raises(StudyChanged, match=r"source good \(.*good\.jsonl\) changed since; run it again"):
             play(found, tmp_path)
     with ledger_of(tmp_path) as ledger:

@@ -10,8 +10,8 @@ from nights import trying
 from agent.ledger.result_files import catch_up
 from agent.ledger.store import Ledger
 from agent.ledger.tables import DecisionRow
-from agent.loop.begin_or_resume import Overrides, begin
 from agent.loop.harvest import HARVEST, REFUSED
+from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.study.load import Study
 from agent.workspace.check import check

@@ -21,7 +21,7 @@ from agent.policy.confirmation import (
     next_step,
     standing,
 )
-from agent.policy.course import Confirmed, Course, Own, course_from
+from agent.policy.decision_basis import Basis, Confirmed, Own, basis_from
 from agent.policy.retraction import Kept, held_out, left_out, still_shown
 from agent.policy.settings import Policy
 from probes.result.comparison import Comparison, Difference, quantile
@@ -86,7 +86,7 @@ def test_levels_grow_look_by_look_and_stay_below_what_is_spent() -> None:
 
 
 def test_a_confirmation_errs_no_more_than_it_spends_although_its_noise_is_estimated() -> None:
-    """Whole courses without any effect: pairs drawn one by one, the variance pooled with what 12 others have shown."""
+    """Confirmations without any effect: pairs drawn one by one, the variance pooled with what 12 others have shown."""
     generator, kept, nights = numpy.random.default_rng(4), 0, 6000
     for _ in range(nights):
         pool = float(generator.chisquare(12) / 12)
@@ -185,9 +185,9 @@ def test_a_course_survives_the_ledger() -> None:
     looks = (look(comparison(imports=0.6), GIVEN, TERMS)[0],)
     given = replace(GIVEN, cumulative={"lists": (-0.2, 0.1)}, spreads={"imports": Spread(0.2, 4)})
     stack = Confirmed(2, ("a", "b"), "digest", given, looks, ((3, 3), (4, 4)), confirmed(0.01, True))
-    course = Course(Own(0.3, 0.1, 0.5, 0.99, {"lists": (0.1, 0.2)}, 4), stack)
-    assert course_from(json.loads(json.dumps(asdict(course)))) == course
-    assert course_from({"looks": [], "account": {}}) is None, "an older version wrote this"
+    basis = Basis(Own(0.3, 0.1, 0.5, 0.99, {"lists": (0.1, 0.2)}, 4), stack)
+    assert basis_from(json.loads(json.dumps(asdict(basis)))) == basis
+    assert basis_from({"looks": [], "account": {}}) is None, "an older version wrote this"
 
 
 KEPT = Kept("x", 1, "beta", 0.1, 0.2, (0.5, 0.1))

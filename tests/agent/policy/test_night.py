@@ -6,12 +6,13 @@ import numpy
 import pytest
 from knob_readings import AXES, BASE, MARGINS, anything, readings
 
+from agent.loop.search.proposals import expected_of
 from agent.policy.confirmation import Standing, Verdict
 from agent.policy.knob_model import Observed, Places
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known, Look, Stop, likely_breaks, next_step
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, likely_breaks, next_step
 from agent.policy.night_plan import Noise
 from agent.policy.night_power import night_power
-from agent.policy.own_effects import expected_of, own_effect, unconfirmed_verdict
+from agent.policy.own_effects import own_effect, unconfirmed_verdict
 from agent.policy.settings import Policy
 
 POLICY = Policy()
@@ -38,26 +39,26 @@ def known(
     )
 
 
-def step(night: Known) -> Look | Confirm | Stop:
+def step(night: Known) -> MeasureWave | ConfirmStack | Stop:
     return next_step(night, numpy.random.default_rng(1))
 
 
 def test_a_night_begins_with_a_spread_wave_of_at_most_half_of_it() -> None:
     start = [Observed(BASE, seed, (6.0,)) for seed in (1, 2)]
     first = step(known(40, start))
-    assert isinstance(first, Look)
+    assert isinstance(first, MeasureWave)
     assert (first.size, first.first) == (len(AXES) + 3, True)
     short = step(known(10, start))
-    assert isinstance(short, Look)
+    assert isinstance(short, MeasureWave)
     assert short.size == 5
     wide = step(known(40, start, width=4))
-    assert isinstance(wide, Look)
+    assert isinstance(wide, MeasureWave)
     assert wide.size == 8
 
 
 def test_what_is_clear_is_confirmed_with_what_is_left() -> None:
     found = step(known(2 * FEWEST_PAIRS))
-    assert isinstance(found, Confirm)
+    assert isinstance(found, ConfirmStack)
     assert {knob for knob, _ in found.stack.members} == {"learning_rate", "beta", "curriculum"}
     assert found.pairs == FEWEST_PAIRS
 
@@ -70,7 +71,7 @@ def test_a_study_of_short_confirmations_plans_them() -> None:
 
 def test_one_change_at_a_time_is_confirmed_by_the_same_rule() -> None:
     found = step(known(2 * FEWEST_PAIRS, policy=Policy(confirm="single")))
-    assert isinstance(found, Confirm)
+    assert isinstance(found, ConfirmStack)
     assert [knob for knob, _ in found.stack.members] == ["learning_rate"]
 
 

@@ -18,7 +18,7 @@ from worlds import runner_of
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import RETRACTION, DecisionRow
-from agent.loop.begin_or_resume import Overrides, begin
+from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.proposers import Chain, Situation, Suggestion
 from agent.proposers.preference_data import COMPARED, ProposerPair, export_pairs, proposer_pairs, reply
 from agent.proposers.prompt import MOVES_HEADING, SYSTEM, briefing
@@ -173,7 +173,7 @@ def test_a_change_that_broke_a_guard_loses_whatever_it_is_worth_unless_others_we
     workspace: Path, members: list[str] | None, pairs: int
 ) -> None:
     kept = next(row for row in decisions_of(workspace) if row.status == "KEEP")
-    assert kept.course is not None
+    assert kept.basis is not None
     name = named(workspace, 2)
     rewrite(workspace, SET_DELTA, 3.0, name)
     rewrite(workspace, "UPDATE decisions SET reason = 'guard:arithmetic' WHERE id = ?", name)
@@ -206,7 +206,7 @@ def test_a_proposal_without_a_decision_makes_none(workspace: Path, turn: int) ->
 def test_a_keep_that_was_retracted_makes_none(workspace: Path, tmp_path: Path) -> None:
     path = workspace / "runs" / "ledger.sqlite"
     for kept, left in zip([row for row in decisions_of(workspace) if row.status == "KEEP"], (3, 0), strict=True):
-        retraction = replace(kept, id=kept.id + RETRACTION, turn=-kept.turn, status="RETRACT", course=None)
+        retraction = replace(kept, id=kept.id + RETRACTION, turn=-kept.turn, status="RETRACT", basis=None)
         with Ledger(path) as ledger:
             ledger.record_decisions([(retraction, "taken back")])
         assert len(pairs_of(workspace)) == left

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, CheckRow, DecisionRow, ProbeRow
 from agent.policy.alpha_spending import levels
-from agent.policy.course import Confirmed
+from agent.policy.decision_basis import Confirmed
 from agent.workspace.folder import Workspace
 from cli.main import app
 from common.errors import BadInput
@@ -55,8 +55,8 @@ class Night:
 
     def confirmed(self) -> dict[int, Confirmed]:
         """The stacks that were decided on, by the ledger."""
-        courses = [row.course.stack for row in self.rows.values() if row.course]
-        return {course.number: course for course in courses if course}
+        confirmed = [row.basis.stack for row in self.rows.values() if row.basis]
+        return {basis.number: basis for basis in confirmed if basis}
 
     def mean(self, recipe: str, seed: int) -> float:
         """The mean score in the target, from the probe's own file."""

@@ -131,7 +131,7 @@ def test_calibration_counts_aa_tests_and_their_false_alarms_with_the_exact_inter
     alarms = sum(row.reason == "false_alarm" for row in mine)
     assert alarms >= 1
     assert (found.session.candidates, found.session.alarms) == (len(mine), alarms)
-    promised = sum(row.course.stack.given.error for row in mine if row.course and row.course.stack)
+    promised = sum(row.basis.stack.given.error for row in mine if row.basis and row.basis.stack)
     assert found.session.promised == pytest.approx(promised)
     interval = binomtest(alarms, len(mine)).proportion_ci(0.95, "exact")
     assert (found.session.low, found.session.high) == pytest.approx((interval.low, interval.high))

@@ -8,7 +8,7 @@ import nights
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.loop.begin_or_resume import Overrides, begin
+from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.workspace.folder import Workspace
 from probes.run.store import ProbeStore

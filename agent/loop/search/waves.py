@@ -14,14 +14,13 @@ import numpy
 from agent.ledger.result_rows import value_of
 from agent.ledger.tables import WAVE, CheckRow, ProposalRow
 from agent.loop.budget import budget_left
-from agent.loop.evidence import Evidence
 from agent.loop.measurements import Measurements
-from agent.loop.proposals import Proposals
+from agent.loop.search.evidence import Evidence
+from agent.loop.search.proposals import Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.knob_model import Place, Places
-from agent.policy.night import Known, Look
+from agent.policy.night import Known, MeasureWave
 from agent.policy.night_parts import NightParts
-from agent.policy.own_effects import expected_of
 from agent.policy.wave_design import allowed, distinct, near_places, with_proposed
 from agent.proposers import Suggestion
 from agent.proposers.protocol import Move
@@ -49,7 +48,7 @@ class Waves:
         """The session's waves, oldest first."""
         return self.measurements.ledger.checks(self.measurements.row.id, WAVE)
 
-    def design(self, step: Look, known: Known, incumbent: Recipe) -> bool:
+    def design(self, step: MeasureWave, known: Known, incumbent: Recipe) -> bool:
         """Make the proposals of the next wave and record it; returns whether there is a recipe to measure."""
         measurements, done = self.measurements, self.recorded()
         number, turns = len(done) + 1, sum(len(check.data["recipes"]) for check in done) + 1

@@ -11,8 +11,8 @@ from functools import cached_property
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
+from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.measurements import Measurements
-from agent.loop.pairwise_choices import Choices
 from agent.policy.confirmation import Standing
 from agent.policy.knob_model import Axis, Observed, Place, Places
 from agent.policy.night import Known
@@ -249,7 +249,7 @@ class Evidence:
         found: dict[str, Figures] = {name: dict.fromkeys(names, EVEN) for name in stood}
         for past in self.ledger.history(self.row.question, self.row.key):
             kept = self.ledger.decision(past.id) if past.status == "KEEP" else None
-            if kept is not None and kept.comparison is not None and kept.course is not None and kept.incumbent in found:
+            if kept is not None and kept.comparison is not None and kept.basis is not None and kept.incumbent in found:
                 before, worth = found[past.parent], kept.comparison.differences
                 found[kept.incumbent] = {name: before[name] + worth[name].delta for name in names}
         return found

@@ -1,12 +1,16 @@
 """The proposals of a session: single changes of the incumbent, each made once and recorded before it is measured."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from agent.ledger.result_rows import value_of
 from agent.ledger.tables import ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
+from agent.policy.confirmation import normal
+from agent.policy.knob_model import Place
+from agent.policy.night import Known
 from agent.proposers import Chain, Suggestion
 from agent.proposers.context import CALIBRATION, DESIGNED, FACTORIAL, THOMPSON, Search
 from agent.proposers.protocol import Expected, Move
@@ -145,3 +149,20 @@ class Proposals:
             recorded = self.measurements.ledger.record_proposal(proposal, child)
         self._dollars = 0.0
         return recorded
+
+
+def expected_of(known: Known, value: Callable[[str, Place], Value]) -> Expectations:
+    """What every move from the incumbent is expected to do; empty before anything was measured around it."""
+    if not known.explored:
+        return {}
+    found = {}
+    for move, (knob, place) in enumerate(known.effects.moves):
+        deviation = math.sqrt(float(known.effects.spread[move]))
+        rooms = [(mean + known.margins[name]) / max(error, 1e-9) for name, (mean, error) in known.single(move).items()]
+        found[knob, value(knob, place)] = Expected(
+            float(known.effects.likely[move]),
+            deviation,
+            float(known.effects.chance[move]),
+            normal(min(rooms, default=9.0)),
+        )
+    return found

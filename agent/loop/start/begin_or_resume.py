@@ -11,14 +11,14 @@ from typing import Any
 from agent.ledger.file import lost_sessions, no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import BAD_ROWS, CheckRow, SessionRow
-from agent.loop.baseline import FLOOR
 from agent.loop.budget import judging_allowance, spent_by, with_overrides
 from agent.loop.graph import run_loop
-from agent.loop.judge_monitor import JudgeMonitor
+from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.loop.measurements import Measurements
 from agent.loop.nodes import BASELINE_FAILED, Session
 from agent.loop.seeds import Seeds
 from agent.loop.session_log import SessionLog, Watcher
+from agent.loop.start.baseline import FLOOR
 from agent.policy.night_parts import NightParts
 from agent.proposers import Chain, choose
 from agent.study.load import Study, load_study

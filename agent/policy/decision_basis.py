@@ -1,4 +1,4 @@
-"""How a decision was come to, as the ledger keeps it: the change's own effect, and the confirmation of its stack."""
+"""What a decision rests on, as the ledger keeps it: the change's own effect, and the confirmation of its stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Confirmed:
 
 
 @dataclass(frozen=True)
-class Course:
+class Basis:
     """``own``: None for an A/A test, and for a change that no reading tells of. ``stack``: None for a change that was
     not confirmed."""
 
@@ -54,18 +54,18 @@ class Conclusion:
     the stack's recipe; ``failure``: that of it which ended the confirmation."""
 
     verdict: Verdict
-    course: Confirmed
+    confirmed: Confirmed
     comparison: Comparison | None
     readings: tuple[Reading, ...]
     failure: Failure | None = None
 
 
-def course_from(data: Mapping[str, Any]) -> Course | None:
+def basis_from(data: Mapping[str, Any]) -> Basis | None:
     """From the ledger's JSON; None for what an older version wrote."""
     if "own" not in data:
         return None
     own, stack = data["own"], data["stack"]
-    return Course(
+    return Basis(
         Own(**{**own, "guards": _estimates(own["guards"])}) if own else None,
         _confirmed(stack) if stack else None,
     )

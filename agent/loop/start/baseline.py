@@ -6,10 +6,10 @@ from itertools import islice
 from typing import Any
 
 from agent.ledger.tables import CheckRow
-from agent.loop.evidence import evidence_of
 from agent.loop.measurements import Measurements
-from agent.loop.noise_floor import answers_share, floor_data, noise_message, settle_noise_floor
+from agent.loop.search.evidence import evidence_of
 from agent.loop.seeds import Seeds
+from agent.loop.start.noise_floor import answers_share, floor_data, noise_message, settle_noise_floor
 from agent.policy.confirmation import Standing
 from agent.policy.night_power import Answers, in_words, night_power
 from agent.study.load import Study

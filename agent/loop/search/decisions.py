@@ -6,13 +6,13 @@ from functools import cached_property
 
 from agent.ledger.result_rows import baseline_row, event_text, member_row, retraction_row, unconfirmed_row, value_of
 from agent.ledger.tables import RETRACTION, DecisionRow, ProposalRow
-from agent.loop.baseline import Baseline
 from agent.loop.budget import has_prices
-from agent.loop.evidence import Evidence
 from agent.loop.final_checks import Retraction
 from agent.loop.measurements import Measurements
+from agent.loop.search.evidence import Evidence
+from agent.loop.start.baseline import Baseline
 from agent.policy.confirmation import Account, Standing, Terms, Verdict, crash, standing
-from agent.policy.course import Conclusion, Course, Own
+from agent.policy.decision_basis import Basis, Conclusion, Own
 from agent.policy.night import Known
 from agent.policy.own_effects import own_effect, unconfirmed_verdict
 from agent.workspace.full_disk import full_disk_reported
@@ -43,7 +43,7 @@ class Decisions:
     def standing(self) -> Standing:
         """What the session's confirmations left of its error, and did to its guards."""
         for number, decision in self.measurements.ledger.decisions_after(self.measurements.row.id, self._last):
-            self._last, stack = number, decision.course.stack if decision.course else None
+            self._last, stack = number, decision.basis.stack if decision.basis else None
             if decision.turn > 0 and stack is not None and not stack.is_aa_test:
                 self._accounts[stack.number] = stack.account
         return standing([self._accounts[number] for number in sorted(self._accounts)], self.terms.policy)
@@ -66,7 +66,7 @@ class Decisions:
         incumbent that was replaced, are decided on, too. ``known``: with this confirmation's readings."""
         rows = [self._member(conclusion, proposal, known) for proposal in members]
         if conclusion.verdict.status == "KEEP":
-            rows += self._unconfirmed(others, known, conclusion.course.recipe, at_end=False)
+            rows += self._unconfirmed(others, known, conclusion.confirmed.recipe, at_end=False)
         self._record(rows)
 
     def record_rest(self, proposals: Sequence[ProposalRow], known: Known) -> None:
@@ -86,14 +86,14 @@ class Decisions:
         self.measurements.publish()
 
     def _member(self, conclusion: Conclusion, proposal: ProposalRow, known: Known) -> DecisionRow:
-        own = None if conclusion.course.is_aa_test or conclusion.failure else self._own(proposal, known)
+        own = None if conclusion.confirmed.is_aa_test or conclusion.failure else self._own(proposal, known)
         study, session, key = self.measurements.study, self.measurements.row.id, self.measurements.key
         figures = member_row(study, session, key, conclusion, proposal, own)
         kept = conclusion.verdict.status == "KEEP"
-        incumbent = conclusion.course.recipe if kept else proposal.parent
-        course = Course(own, conclusion.course)
+        incumbent = conclusion.confirmed.recipe if kept else proposal.parent
+        basis = Basis(own, conclusion.confirmed)
         return self._row(
-            proposal.id, proposal.turn, conclusion.verdict, incumbent, figures, conclusion.comparison, course
+            proposal.id, proposal.turn, conclusion.verdict, incumbent, figures, conclusion.comparison, basis
         )
 
     def _unconfirmed(
@@ -110,9 +110,9 @@ class Decisions:
                 own, verdict, why = None, crash(failure), failure.message
             if verdict is not None:
                 figures = unconfirmed_row(study, session, key, proposal, verdict, own, why)
-                course = Course(own, None)
+                basis = Basis(own, None)
                 stands = incumbent or proposal.parent
-                rows.append(self._row(proposal.id, proposal.turn, verdict, stands, figures, None, course))
+                rows.append(self._row(proposal.id, proposal.turn, verdict, stands, figures, None, basis))
         return rows
 
     def _own(self, proposal: ProposalRow, known: Known) -> Own | None:
@@ -132,7 +132,7 @@ class Decisions:
         incumbent: str,
         figures: dict[str, object],
         comparison: Comparison | None = None,
-        course: Course | None = None,
+        basis: Basis | None = None,
     ) -> DecisionRow:
         study = self.measurements.study
         policy = {
@@ -152,7 +152,7 @@ class Decisions:
             policy=policy,
             row={"id": decision_id, **figures, "policy": policy["digest"]},
             time=str(figures["time"]),
-            course=course,
+            basis=basis,
         )
 
     def _record(self, rows: list[DecisionRow]) -> None:

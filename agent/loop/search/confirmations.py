@@ -10,15 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 from agent.ledger.tables import STACK, WAVE, CheckRow, ProposalRow
-from agent.loop.evidence import Evidence
 from agent.loop.measurements import Measurements
-from agent.loop.proposals import Proposals
+from agent.loop.search.evidence import Evidence
+from agent.loop.search.proposals import Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, crash, look, next_step
-from agent.policy.course import Conclusion, Confirmed, given_from
+from agent.policy.decision_basis import Conclusion, Confirmed, given_from
 from agent.policy.knob_model import Places
-from agent.policy.night import FEWEST_PAIRS, Confirm, Known
-from agent.policy.own_effects import expected_of
+from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known
 from common.clock import now
 from common.errors import BaselineFailed, BudgetSpent
 from common.wording import count
@@ -47,7 +46,7 @@ class Confirmations:
         """The session's stacks, oldest first."""
         return self.measurements.ledger.checks(self.measurements.row.id, STACK)
 
-    def begin(self, step: Confirm, known: Known, incumbent: Recipe) -> None:
+    def begin(self, step: ConfirmStack, known: Known, incumbent: Recipe) -> None:
         """Record a stack: its members' proposals, its recipe, and what the rule is given."""
         recipe = self.evidence.recipe(incumbent, known.base, step.stack.places)
         if recipe is None:
@@ -191,7 +190,7 @@ class Confirmations:
         readings = [
             outcome for pair in used if isinstance(outcome := self.measurements.outcome(pair.candidate), Reading)
         ]
-        course = Confirmed(
+        confirmed = Confirmed(
             number=int(check.subject),
             members=tuple(check.data["members"]),
             recipe=check.data["recipes"][0]["recipe"],
@@ -201,7 +200,7 @@ class Confirmations:
             account=account_of(seen, given, verdict, self.terms),
             is_aa_test=aa_test,
         )
-        return Conclusion(verdict, course, seen, tuple(readings), failure)
+        return Conclusion(verdict, confirmed, seen, tuple(readings), failure)
 
 
 def _title(check: CheckRow, given: Given, looks: Sequence[Look], number: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import nights
 
 from agent.ledger.store import Ledger
-from agent.loop.evidence import Evidence
+from agent.loop.search.evidence import Evidence
 from agent.policy.confirmation import Standing
 from agent.policy.night import Known
 from probes.run.store import ProbeStore

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from agent.loop.judge_monitor import JudgeMonitor
+from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.study.load import Study
 from common.errors import MissingRequirement
 from common.files import write_durably
