@@ -1,7 +1,7 @@
 """The harvest: both recipes of a resolved decision answer the harvest prompts, and their answers become pairs.
 
-Nothing is trained for it: the adapters are those of a pair of probes that the decision rests on. Rows, probes and the
-record of each decision's harvest are keyed, so a kill costs at most the answers in flight.
+Nothing is trained for it: the adapters are those of the first pairs of probes that the decision rests on. Rows, probes
+and the record of each decision's harvest are keyed, so a kill costs at most the answers in flight.
 """
 
 from collections.abc import Sequence
@@ -41,17 +41,17 @@ for now."""
 
 @dataclass(frozen=True)
 class _HarvestItem:
-    """A decision, and the probes whose adapters answer the harvest prompts."""
+    """A decision, and the probes whose adapters answer the harvest prompts: those of the ``kept`` recipe and those of
+    the ``discarded`` one, pair by pair."""
 
     decision: DecisionRow
     ruling: DecidedPair
-    child: Probe
-    parent: Probe
+    kept: tuple[Probe, ...]
+    discarded: tuple[Probe, ...]
 
     @property
-    def sides(self) -> tuple[Probe, Probe]:
-        """The probe of the kept recipe, then that of the discarded one."""
-        return (self.child, self.parent) if self.decision.status == "KEEP" else (self.parent, self.child)
+    def probes(self) -> tuple[Probe, ...]:
+        return (*self.kept, *self.discarded)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Harvest:
             return
         items = self._unharvested()
         turns = ", ".join(item.decision.id[-3:] for item in items)
-        probes = [probe for item in items for probe in item.sides]
+        probes = [probe for item in items for probe in item.probes]
         try:
             self.measurements.measure(f"harvest of {turns}", probes, with_answers=probes)
         except BudgetSpent as error:
@@ -112,17 +112,20 @@ class Harvest:
             self._waiting[decision.id] = (decision, stack, proposal)
 
     def _item(self, decision: DecisionRow, stack: Confirmed, proposal: ProposalRow) -> "_HarvestItem":
-        """With the adapters of the first pair that the decision rests on."""
-        ledger, key = self.measurements.ledger, self.measurements.key
-        recipes = (ledger.recipe(stack.recipe), ledger.recipe(proposal.parent))
-        trained = [Probe(recipe, key, seed) for recipe, seed in zip(recipes, stack.seeds[0], strict=True)]
-        harvest_key = self.measurements.study.material.harvest_key(key)
-        child, parent = (Probe(probe.recipe, harvest_key, probe.seed, probe.id) for probe in trained)
-        return _HarvestItem(decision, _ruling(decision, stack, proposal), child, parent)
+        """With the adapters of the first pairs that the decision rests on."""
+        ledger, key, study = self.measurements.ledger, self.measurements.key, self.measurements.study
+        harvest_key, sides = study.material.harvest_key(key), list[tuple[Probe, ...]]()
+        seeds = zip(*stack.seeds[: study.file.harvest.seeds], strict=True)
+        for recipe, own in zip((stack.recipe, proposal.parent), seeds, strict=True):
+            trained = [Probe(ledger.recipe(recipe), key, seed) for seed in own]
+            sides.append(tuple(Probe(probe.recipe, harvest_key, probe.seed, probe.id) for probe in trained))
+        child, parent = sides
+        kept, discarded = (child, parent) if decision.status == "KEEP" else (parent, child)
+        return _HarvestItem(decision, _ruling(decision, stack, proposal), kept, discarded)
 
     def _make_pairs(self, item: "_HarvestItem") -> dict[str, Any]:
         """The number of new rows of each kind, or why there are none."""
-        for probe in item.sides:
+        for probe in item.probes:
             outcome = self.measurements.outcome(probe)
             if isinstance(outcome, Failure):
                 return {"failure": f"{outcome.kind}: {outcome.message}"}
@@ -148,15 +151,15 @@ class Harvest:
             ) from None
         counts = {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
         left_out = len({row.prompt for row in rows_made}) - len({row.prompt for row in clean})
-        return counts | {"reserved": left_out, "probes": [probe.id for probe in item.sides]}
+        return counts | {"reserved": left_out, "probes": [probe.id for probe in item.probes]}
 
     def _rows(self, item: "_HarvestItem") -> list[Row]:
         """Rows that compare the two recipes, and rows of each by itself, unless an earlier harvest had its answers."""
         study, ruling = self.measurements.study, item.ruling
         batch = BatchSettings(
-            now(), item.child.key.scorer, study.name, study.file.harvest.margin, session=ruling.session
+            now(), item.kept[0].key.scorer, study.name, study.file.harvest.margin, session=ruling.session
         )
-        better, worse = (self._scored(probe) for probe in item.sides)
+        better, worse = ([one for probe in side for one in self._scored(probe)] for side in (item.kept, item.discarded))
         harvested = self._harvested(ruling.session)
         fresh = [answer for answer in (*better, *worse) if answer.side.probe not in harvested]
         return [

@@ -128,6 +128,8 @@ class HarvestSettings(Section):
     """Prompts of the harvest split, spread evenly over its categories; 0 makes no pairs."""
     samples: int = Field(4, ge=1)
     """Answers per prompt."""
+    seeds: int = Field(2, ge=1)
+    """Pairs of a confirmation whose adapters answer, the first that were measured."""
     margin: float = Field(1.0, gt=0, le=10)
     """Points by which a chosen answer must score higher than the rejected one."""
 

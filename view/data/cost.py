@@ -115,10 +115,14 @@ def _searched(study: Study) -> int:
 
 def _harvest(study: Study) -> list[tuple[str, str]]:
     """What making pairs costs; nothing if none are made."""
-    prompts, samples = len(study.material.prompts_of("harvest")), study.file.harvest.samples
+    prompts, harvest = len(study.material.prompts_of("harvest")), study.file.harvest
     if not prompts:
         return []
-    asked = f"2 x {count(prompts, 'harvest prompt')} x {samples} = {2 * prompts * samples} answers"
+    adapters = 2 * harvest.seeds
+    asked = (
+        f"{adapters} adapters x {count(prompts, 'harvest prompt')} x {harvest.samples} = "
+        f"{adapters * prompts * harvest.samples} answers"
+    )
     return [("harvest", f"{asked} for each stack that shows which recipe is better; nothing is trained for it")]
 
 

@@ -101,6 +101,31 @@ def test_a_stack_of_two_changes_is_harvested_once_with_both_of_them(tmp_path: Pa
     assert {tuple(side.recipe for side in row.provenance.sides) for row in rows} == {(stack.recipe, parent)}
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_adapters_of_the_first_pairs_answer_and_each_pair_is_compared_within_itself(
+    tmp_path: Path, seeds: int
+) -> None:
+    made = study(tmp_path, harvest=f"seeds = {seeds}")
+    runner = night(made, tmp_path)
+    key = made.material.key("simulated")
+    pairs: dict[str, set[tuple[str | None, ...]]] = {}
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        for members in confirmed(tmp_path).values():
+            decision, proposal = members[0]
+            stack = stack_of(decision)
+            recipes = ledger.recipe(stack.recipe), ledger.recipe(proposal.parent)
+            first = [zip(recipes, pair, strict=True) for pair in stack.seeds[:seeds]]
+            trained = [tuple(Probe(recipe, key, seed).id for recipe, seed in pair) for pair in first]
+            pairs[decision.id] = {pair if decision.status == "KEEP" else pair[::-1] for pair in trained}
+    harvested = set(checks(tmp_path))
+    expected = {adapter for name in harvested for pair in pairs[name] for adapter in pair}
+    assert {probe.adapter_of for probe in runner.asked} == expected
+    lender = {probe.id: probe.adapter_of for probe in runner.asked}
+    for row in (one.row for one in stores(tmp_path)["dpo"]):
+        sides = tuple(lender[side.probe] for side in row.provenance.sides)
+        assert sides in pairs[row.provenance.decision]
+
+
 def test_open_decisions_crashes_and_aa_tests_give_nothing(tmp_path: Path) -> None:
     """No order makes a difference, but for one with which training diverges."""
 
