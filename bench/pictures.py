@@ -76,7 +76,7 @@ def wave() -> None:
     first = KnobModel(AXES, readings).effects(START)
     told = first
     for seed in (1, 2):
-        drawn = drawn_wave(told, POLICY.wave, START, lambda places: True, random)
+        drawn = drawn_wave(told, POLICY.wave, START, lambda places: True, random, len(readings))
         readings += [_reading(recipe, seed, random) for recipe in drawn]
         told = KnobModel(AXES, readings).effects(START)
     _design(left, recipes)

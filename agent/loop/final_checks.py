@@ -39,7 +39,7 @@ class Retraction:
 @dataclass(frozen=True)
 class FinalChecks:
     """The checks of one session. Each is made once: its result is in the ledger before the next begins, and a resumed
-    session uses it. ``spreads``: the noise of a pair by category, as the last confirmation was given it."""
+    session uses it. ``spreads``: the noise of a pair by category, as the last KEEP showed it."""
 
     measurements: Measurements
     seeds: Seeds
@@ -145,6 +145,19 @@ class FinalChecks:
         about = f" {subject.removeprefix(f'{session}-')}" if subject else ""
         self.measurements.log(f"{kind.upper()}{about}: {data['verdict']}{_figures(data, self.terms.target)}")
         return data
+
+
+def spreads_shown(kept: DecisionRow) -> dict[str, Spread]:
+    """The noise of a pair by category: what was known before this KEEP, and what the pairs of its confirmation add."""
+    stack, comparison = kept.basis.stack if kept.basis else None, kept.comparison
+    if stack is None or comparison is None:
+        return {}
+    found, freedom = comparison.differences, len(comparison.seeds) - 1
+    return {
+        name: spread.with_own(found[name].variance, freedom)
+        for name, spread in stack.given.spreads.items()
+        if name in found
+    }
 
 
 def _readings(outcomes: Sequence[Outcome]) -> list[Reading]:

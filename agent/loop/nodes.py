@@ -14,7 +14,7 @@ import numpy
 
 from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
-from agent.loop.final_checks import FinalChecks
+from agent.loop.final_checks import FinalChecks, spreads_shown
 from agent.loop.harvest import Harvest
 from agent.loop.judging.judge_monitor import JudgeMonitor, examine_at_end
 from agent.loop.measurements import Measurements
@@ -154,9 +154,7 @@ class Session:
         keeps = self._keeps()
         if not keeps or not self.study.file.policy.holdout_seeds:
             return
-        last = keeps[-1][0].basis
-        spreads = last.stack.given.spreads if last and last.stack else {}
-        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms, spreads)
+        checks = FinalChecks(self.measurements, self.seeds, self._decisions.terms, spreads_shown(keeps[-1][0]))
         for retraction in checks.retractions(keeps, self._baseline.start):
             self._decisions.retract(retraction)
 

@@ -33,11 +33,11 @@ DEVIATIONS = Priors(
 """Of the deviation of a guard's category from the target."""
 FEWEST_PAIRS = 3
 """Pairs that a confirmation is given at least."""
-KEPT_PAIRS, PROBES_PER_PAIR = 5, 8
+KEPT_PAIRS, PROBES_PER_PAIR = 8, 8
 """Pairs at most that a search leaves for its confirmation, one for so many of its probes."""
 EXTRA = 3
 """Recipes of a first wave beside one per knob."""
-LAST_CHANCE = 0.62
+LAST_CHANCE = 0.64
 """``member_chance`` when no wave can follow: what is not confirmed now never is."""
 LONG, DUE = 100, 0.3
 """A search with more probes than LONG confirms when this share of them is left, so that another stack can follow."""

@@ -24,7 +24,7 @@ class SpreadWave(Protocol):
     ) -> list[Places]: ...
 
 
-DrawnWave = Callable[[Effects, int, Places, Usable, numpy.random.Generator], list[Places]]
+DrawnWave = Callable[[Effects, int, Places, Usable, numpy.random.Generator, int], list[Places]]
 
 
 def _as_measured(known: Known) -> Known:

@@ -3,7 +3,8 @@ of each of them (Box, Hunter & Hunter 2005, Statistics for Experimenters, ch. 5 
 
 The first wave is spread: every knob is moved in three quarters of its recipes, to near places on both sides about as
 often. Later waves are drawn: each recipe takes, knob by knob, the best of one draw of what the moves may be worth
-(Thompson 1933), and leaves out some of them, so that the effects of the rest can be told apart.
+(Thompson 1933), and leaves out some of them, so that the effects of the rest can be told apart: fewer once many
+recipes were measured, so that later waves are closer to the recipe that will be confirmed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,8 @@ MOVED = 0.75
 """Share of a first wave's recipes that move a knob."""
 NEAR = 0.5
 """Share of its reach that an ordered knob moves in a first wave at most."""
-LEFT_OUT = 0.3
-"""Chance that a drawn recipe leaves a move out."""
+LEFT_OUT, LEFT_OUT_LATER, MANY = 0.3, 0.15, 30
+"""Chance that a drawn recipe leaves a move out, at first and after MANY readings."""
 TRIES = 6
 """Draws per recipe that is wanted: some are illegal, or were drawn before."""
 NAMED_BY_OTHERS = 0.5
@@ -50,9 +51,10 @@ def spread_wave(
 
 
 def drawn_wave(
-    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator
+    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator, readings: int
 ) -> list[Places]:
-    """At most ``size`` recipes, each by a draw of its own."""
+    """At most ``size`` recipes, each by a draw of its own. ``readings``: that the effects rest on."""
+    left_out = LEFT_OUT if readings < MANY else LEFT_OUT_LATER
     values, vectors = numpy.linalg.eigh(effects.covariance)
     root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
     found: list[Places] = []
@@ -64,7 +66,7 @@ def drawn_wave(
         for (knob, place), own in zip(effects.moves, worth, strict=True):
             if own > best.get(knob, (0.0, place))[0]:
                 best[knob] = (float(own), place)
-        row = {**base, **{knob: place for knob, (_, place) in best.items() if random.random() >= LEFT_OUT}}
+        row = {**base, **{knob: place for knob, (_, place) in best.items() if random.random() >= left_out}}
         found = distinct([*found, allowed(row, base, usable, random)], base)
     return found
 

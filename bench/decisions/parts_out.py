@@ -63,9 +63,9 @@ def spread_alone(
 
 
 def drawn_alone(
-    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator
+    effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator, readings: int
 ) -> list[Places]:
-    """Each the best move of a draw of its own."""
+    """Each the best move of a draw of its own, whatever the number of ``readings``."""
     values, vectors = numpy.linalg.eigh(effects.covariance)
     root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
     found: list[Places] = []

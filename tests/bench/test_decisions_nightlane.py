@@ -68,7 +68,7 @@ def test_waves_of_single_changes_move_one_knob_and_ordinary_ones_several() -> No
     assert {moved(row) for row in alone} == {1}
     assert 2 in {moved(row) for row in spread_wave(AXES, 6, BASE, lambda places: True, random)}
     effects = MeanModel(AXES, [Observed(BASE, 1, (0.0,)), Observed({**BASE, "beta": 1.0}, 1, (9.0,))]).effects(BASE)
-    assert {moved(row) for row in drawn_alone(effects, 3, BASE, lambda places: True, random)} == {1}
+    assert {moved(row) for row in drawn_alone(effects, 3, BASE, lambda places: True, random, 2)} == {1}
 
 
 def test_without_the_model_a_change_is_worth_a_difference_of_means() -> None:

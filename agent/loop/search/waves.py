@@ -62,7 +62,8 @@ class Waves:
             near, suggested = self._near(known, incumbent)
             rows = self.parts.spread_wave(known.axes, step.size, known.base, known.usable, chance, near)
         else:
-            rows = self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance)
+            readings = len(known.target)
+            rows = self.parts.drawn_wave(known.effects, step.size, known.base, known.usable, chance, readings)
         rows = with_proposed(rows, named, known.base, known.usable, chance) if named else rows
         rows = self._within_room(rows, known, incumbent, chance)
         if not rows:

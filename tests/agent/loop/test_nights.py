@@ -242,6 +242,22 @@ def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path
         assert ledger.incumbent(found.question, found.key) == study.start.digest
 
 
+def test_the_checks_at_the_end_know_the_noise_that_the_keep_s_own_pairs_showed(tmp_path: Path) -> None:
+    play(small_study(tmp_path, "holdout_seeds = 2", "probes = 44"), tmp_path, EffectWorld(HELPS))
+    kept = [row for row, _ in recorded(tmp_path) if row.status == "KEEP"]
+    stack, comparison = stack_of(kept[-1]), kept[-1].comparison
+    assert comparison is not None
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (check,) = [one for name in ledger.sessions() for one in ledger.checks(name, "holdout")]
+    seen = check.data["comparison"]["differences"]["lists"]
+    known, pairs = stack.given.spreads["lists"], len(comparison.seeds) - 1
+    freedom = known.freedom + pairs
+    variance = (known.freedom * known.variance + pairs * comparison.differences["lists"].variance) / freedom
+    total = (freedom * variance + seen["variance"]) / (freedom + 1)
+    assert seen["freedom"] == pytest.approx(freedom + 1)
+    assert seen["standard_error"] >= (0.99 * total / 2) ** 0.5
+
+
 def test_a_keep_that_its_retest_contradicts_is_retracted_and_the_others_stand(tmp_path: Path) -> None:
     """The seeds with which the easy first order is left out contradict it."""
     study = small_study(tmp_path, "holdout_seeds = 2", "probes = 70")

@@ -64,18 +64,28 @@ def test_illegal_moves_are_taken_back_until_a_recipe_is_legal() -> None:
 
     random = numpy.random.default_rng(1)
     effects = KnobModel(AXES, readings(0.3)).effects(BASE)
-    for wave in (spread_wave(AXES, 12, BASE, legal, random), drawn_wave(effects, 8, BASE, legal, random)):
+    for wave in (spread_wave(AXES, 12, BASE, legal, random), drawn_wave(effects, 8, BASE, legal, random, 12)):
         assert wave
         assert all(legal(places) for places in wave)
 
 
 def test_later_waves_move_the_knobs_that_gain_and_differ_from_each_other() -> None:
     effects = KnobModel(AXES, readings(0.2)).effects(BASE)
-    wave = drawn_wave(effects, 8, BASE, anything, numpy.random.default_rng(1))
+    wave = drawn_wave(effects, 8, BASE, anything, numpy.random.default_rng(1), 12)
     assert len(wave) == len({tuple(sorted(places.items())) for places in wave})
     rates = [float(places["learning_rate"]) for places in wave]
     assert min(rates) >= 0
     assert 4 <= sum(rate > 0 for rate in rates) < len(rates)
+
+
+def test_waves_after_many_readings_leave_fewer_moves_out() -> None:
+    effects = KnobModel(AXES, readings(0.1)).effects(BASE)
+
+    def moves(readings: int) -> int:
+        waves = [drawn_wave(effects, 6, BASE, anything, numpy.random.default_rng(seed), readings) for seed in range(20)]
+        return sum(place != BASE[knob] for wave in waves for row in wave for knob, place in row.items())
+
+    assert moves(60) > 1.1 * moves(12)
 
 
 def test_a_stack_takes_of_every_knob_the_best_move_that_is_likely_to_gain() -> None:
