@@ -17,19 +17,16 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from agent.loop.start.begin_or_resume import open_runner
 from agent.study.load import Study, load_study
-from agent.workspace.folder import Workspace
+from bench.held_out import compared
 from lanes import Recipe
-from probes.result.comparison import OVERALL, Comparison, compare
-from probes.result.reading import Outcome, Probe, Reading
-from probes.run.store import ProbeStore
+from probes.result.comparison import OVERALL, Comparison
 from view.data.results import read_results
 from view.markdown import table
 
@@ -120,30 +117,13 @@ def second_study(folder: Path, first: Path, harvest: Path) -> Path:
 
 
 def held_out(study: Study, folder: Path) -> dict[str, Comparison]:
-    """Compare each new mixture with the starting one on the holdout prompts, with the same three seeds."""
-    workspace = Workspace(folder / "holdout")
-    workspace.prepare()
-    store = ProbeStore(workspace.runs)
+    """Each new mixture minus the starting one."""
     recipes = {name: _mixed(study.start, weights) for name, weights in MANIFESTS.items()}
-    with open_runner(study, workspace, None) as runner:
-        key = replace(study.material.key(runner.environment), split="holdout", samples=SAMPLES)
-        probes = [Probe(recipe, key, seed) for recipe in recipes.values() for seed in SEEDS]
-        runner.run([one for one in probes if store.get(one) is None], lambda _: None, store.put)
-    readings = {
-        name: [_reading(store.get(Probe(recipe, key, seed))) for seed in SEEDS] for name, recipe in recipes.items()
-    }
-    without = readings.pop("even")
-    return {name: compare(own, without, study.file.policy.confidence) for name, own in readings.items()}
+    return compared(study, folder / "holdout", recipes, "even", SEEDS, SAMPLES)
 
 
 def _mixed(recipe: Recipe, weights: dict[str, float]) -> Recipe:
     return Recipe.model_validate({**recipe.model_dump(), "mixture": weights})
-
-
-def _reading(outcome: Outcome | None) -> Reading:
-    if not isinstance(outcome, Reading):
-        raise SystemExit(f"a probe on the holdout failed: {outcome}")
-    return outcome
 
 
 def markdown(result: Found) -> str:
