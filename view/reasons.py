@@ -6,7 +6,7 @@ from view.markdown import code, text
 WORDS = {
     "baseline": "the recipe that the session starts from",
     "improved": "fresh seeds confirmed the improvement of its stack, and every guard held",
-    "worse": "the target got worse: the whole interval of the effect is below 0",
+    "worse": "the target got worse: the whole interval of its own effect, or of its stack's, is below 0",
     "no_effect": "the whole interval of its own effect is below the smallest effect that counts",
     "unpromising": "by all readings, it is not likely enough to be worth more than nothing",
     "unconfirmed": "fresh seeds did not confirm the improvement of its stack; it may be proposed again",

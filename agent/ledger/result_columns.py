@@ -48,7 +48,8 @@ DEFINITIONS = (
     _number("baseline", "The incumbent's mean under the same seeds.", unit="points, 0 to 10", example="5.22569"),
     _number(
         "delta",
-        "The change's own effect on the target, by all readings together, shrunk towards nothing.",
+        "The change's own effect on the target, by all readings together, shrunk towards nothing. Of an A/A test: that "
+        "of its pairs. Of a RETRACT: the effect of having the change, by the re-test.",
         unit="points",
         example="0.89003",
     ),
@@ -64,7 +65,12 @@ DEFINITIONS = (
         example="arithmetic",
     ),
     _number("worst_guard_delta", "The difference in that category.", unit="points", example="0.0694444"),
-    _text("guards_ok", "Whether every guard is within its margin.", unit="yes or no", example="yes"),
+    _text(
+        "guards_ok",
+        "Whether every guard is within its margin, the sum over all KEEPs not counted.",
+        unit="yes or no",
+        example="yes",
+    ),
     _number("critical_failures", "Answers with a critical failure.", unit="answers", example="0"),
     _number(
         "probe_seconds",

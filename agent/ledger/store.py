@@ -219,14 +219,6 @@ class Ledger(SessionRecords):
         ).fetchall()
         return [(row["rowid"], self._load_decision(row["id"])) for row in rows]
 
-    def last_reasons(self, session_id: str, number: int) -> list[str]:
-        """The reasons of the last ``number`` decisions on proposals of a session, oldest first."""
-        found = self._db.execute(
-            "SELECT reason FROM decisions WHERE +session = ? AND turn > 0 ORDER BY rowid DESC LIMIT ?",
-            (session_id, number),
-        )
-        return [row["reason"] for row in found][::-1]
-
     def recorded_cost(self, session_id: str) -> float:
         """The dollars that the result rows of a session add up to."""
         found = self._db.execute(

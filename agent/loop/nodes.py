@@ -195,7 +195,7 @@ class Session:
 
     def _known(self, incumbent: Recipe) -> Known:
         room, open_ones = self._proposals.room, set(self._proposals.open(incumbent))
-        base = self._evidence.places(incumbent)
+        base = self._evidence.base(incumbent)
 
         def affordable(places: Places) -> bool:
             """Whether there is room for the proposals that a stack lacks."""
@@ -243,15 +243,18 @@ class Session:
 
     def _require_sound(self, failure: Failure | None, reason: str) -> None:
         """MissingRequirement if the machine, and not a recipe, makes confirmations fail in a row."""
-        reasons = [*self._ledger.last_reasons(self.row.id, MAX_MACHINE_FAULTS), reason]
-        if failure is None or len(reasons) < MAX_MACHINE_FAULTS:
-            return
-        if all(map(is_machine_fault, reasons[-MAX_MACHINE_FAULTS:])):
+        reasons = [*self._reasons_of_stacks()[1 - MAX_MACHINE_FAULTS :], reason]
+        if failure is not None and len(reasons) == MAX_MACHINE_FAULTS and all(map(is_machine_fault, reasons)):
             raise MissingRequirement(
-                f"{MAX_MACHINE_FAULTS} changes in a row failed because of the machine (the last: {failure.kind}, "
+                f"{MAX_MACHINE_FAULTS} confirmations in a row failed because of the machine (the last: {failure.kind}, "
                 f"{failure.message}); see runs/worker-*.log, correct the machine, then: "
                 f"{self.measurements.workspace.resume_command}"
             )
+
+    def _reasons_of_stacks(self) -> list[str]:
+        """Those of the decisions on the session's stacks, oldest first."""
+        found = (self._ledger.decision(stack.data["members"][0]) for stack in self._confirmations.recorded())
+        return [decision.reason for decision in found if decision is not None]
 
     # parts
 

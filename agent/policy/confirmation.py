@@ -11,7 +11,7 @@ error than they state, unless the two disagree.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,7 @@ from probes.result.variance_pooling import Spread
 from probes.run.failures import CRASH
 
 Status = Literal["BASELINE", "KEEP", "DISCARD", "CRASH", "RETRACT"]
-FIRST_LOOK = 2
+FIRST_LOOK = 3
 """Pairs of a confirmation before it is looked at."""
 EXPECTATION_DOUBT = 1.5
 """How many times larger than stated the standard error of what waves let expect of a guard is taken to be."""
@@ -97,12 +97,11 @@ def crash(failure: Failure) -> Verdict:
     return Verdict("CRASH", CRASH + failure.kind)
 
 
-def next_step(looks: Sequence[Look], given: Given, verdict: Verdict | None, ahead: int) -> int | Verdict:
-    """The verdict, or the number of pairs that are needed for the next looks, ``ahead`` of the last one at most."""
-    if verdict is not None:
-        return verdict
-    looked = looks[-1].pairs if looks else 0
-    return min(given.pairs, max(given.first, looked + max(1, ahead)))
+def pairs_needed(measured: int, given: Given, ahead: int) -> int:
+    """How many pairs are measured next, all together: ``ahead`` more. The first ones show whether the stack's recipe
+    runs at all; then all come that the first look needs."""
+    needed = measured + max(1, ahead)
+    return min(given.pairs, max(given.first, needed) if measured else needed)
 
 
 def look(seen: Comparison, given: Given, terms: Terms) -> tuple[Look, Verdict | None]:

@@ -5,7 +5,7 @@ until the plan says that the best stack should be confirmed. It is asked again a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,10 +35,12 @@ FEWEST_PAIRS = 3
 """Pairs that a confirmation is given at least."""
 KEPT_PAIRS, PROBES_PER_PAIR = 8, 8
 """Pairs at most that a search leaves for its confirmation, one for so many of its probes."""
+FEWEST_RECIPES = 2
+"""Recipes of a first wave at least."""
 EXTRA = 3
 """Recipes of a first wave beside one per knob."""
-LAST_CHANCE = 0.64
-"""``member_chance`` when no wave can follow: what is not confirmed now never is."""
+EASED = 0.06
+"""``member_chance`` is lower by so much when no wave can follow: what is not confirmed now never is."""
 LONG, DUE = 100, 0.3
 """A search with more probes than LONG confirms when this share of them is left, so that another stack can follow."""
 HORIZON = 60
@@ -196,7 +198,7 @@ class Known:
     @property
     def kept_back(self) -> int:
         """Probes that this search leaves for its confirmation."""
-        return 2 * max(FEWEST_PAIRS, min(KEPT_PAIRS, (self.left + self.looked) // PROBES_PER_PAIR))
+        return 2 * kept_pairs(self.left + self.looked)
 
     @property
     def is_due(self) -> bool:
@@ -249,10 +251,13 @@ class Stop:
 def next_step(known: Known, random: numpy.random.Generator) -> MeasureWave | ConfirmStack | Stop:
     """What to do with the probes that are left. ``random``: for the draws of the plan."""
     left, policy = known.left, known.policy
-    if left < 2 * FEWEST_PAIRS:
-        return Stop(f"{left} probe{'s are' if left != 1 else ' is'} left, too few for a confirmation")
+    least = 2 * FEWEST_PAIRS + (0 if known.explored else FEWEST_RECIPES)
+    if left < least:
+        what = "a confirmation" if known.explored else "a wave and a confirmation"
+        return Stop(f"{left} probe{'s are' if left != 1 else ' is'} left, too few for {what}")
     if not known.explored:
-        return MeasureWave(_first_size(known), True, Plan(0, 0, 0.0, 0.0))
+        size = first_size(len(known.axes), left, known.wave, known.filling)
+        return MeasureWave(size, True, Plan(0, 0, 0.0, 0.0))
     if known.standing.error_left < LEAST_ERROR:
         return Stop("the error that the night may spend is used up")
     if left - known.wave - known.beside < known.kept_back:
@@ -267,17 +272,22 @@ def next_step(known: Known, random: numpy.random.Generator) -> MeasureWave | Con
     return ConfirmStack(stack, pairs, planned)
 
 
-def _first_size(known: Known) -> int:
-    """At most half of what is left; all but the shortest confirmation where no second wave could follow."""
-    size, confirming = min(known.filling(len(known.axes) + EXTRA), max(2, known.left // 2)), 2 * FEWEST_PAIRS
-    if known.left - size < confirming + known.wave:
-        size = max(size, known.left - confirming)
-    return size
+def kept_pairs(search: int) -> int:
+    """Pairs that a search of so many probes leaves for its confirmation."""
+    return max(FEWEST_PAIRS, min(KEPT_PAIRS, search // PROBES_PER_PAIR))
+
+
+def first_size(knobs: int, left: int, wave: int, filling: Callable[[int], int] = lambda recipes: recipes) -> int:
+    """Recipes of the first wave: one per knob and EXTRA, at most half of what is left; all but the shortest
+    confirmation where no second ``wave`` could follow. ``filling``: so many recipes, or more that fill the workers."""
+    confirming = 2 * FEWEST_PAIRS
+    size = min(filling(knobs + EXTRA), left // 2)
+    return left - confirming if left - size < confirming + wave else size
 
 
 def last_step(known: Known, random: numpy.random.Generator) -> ConfirmStack | Stop:
     """What to do where no wave can follow: too few probes are left for one, or no recipe."""
-    stack = known.stack(LAST_CHANCE)
+    stack = known.stack(max(0.5, known.policy.member_chance - EASED))
     if stack is None:
         return Stop("no change is likely enough to be an improvement")
     return ConfirmStack(stack, min(known.policy.confirming_seeds, known.left // 2), known.plan(stack, random))

@@ -11,9 +11,10 @@ the move is in about half of the recipes (the two-level factorial of Box, Hunter
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy
-from scipy.special import ndtr, stdtrit
+from scipy.special import chdtr, ndtr, stdtrit
 
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import FIRST_LOOK, combined_error
@@ -73,16 +74,44 @@ def power(
     if pairs < FIRST_LOOK or expected <= 0:
         return 0.0
     own, theirs = (levels(round(error, 12), pairs, min(first, pairs))[-1] for error in errors)
-    each = (1 + noisier) * noise.target**2
-    needed = stdtrit(max(pairs - 1 + noise.target_freedom, 1.0), 1 - own) * math.sqrt(each / pairs)
-    passes = float(ndtr((expected - needed) / math.sqrt(variance + each / pairs)))
-    each += (1 + noisier) * noise.guard**2
+    each = (1 + noisier) * noise.target**2 / pairs
+    passes = sum(
+        case.chance * ndtr((expected - case.quantile * math.sqrt(case.share * each)) / math.sqrt(variance + each))
+        for case in _cases(pairs, noise.target_freedom, own)
+    )
+    each += (1 + noisier) * noise.guard**2 / pairs
+    cases = _cases(pairs, noise.guard_freedom, theirs)
     for name, (mean, spread) in (guards or {}).items():
-        error = combined_error(each / pairs, spread)
-        needed = stdtrit(max(pairs - 1 + noise.guard_freedom, 1.0), 1 - theirs) * error
-        room = mean + (margins or {})[name] - needed
-        passes = min(passes, float(ndtr(room / math.sqrt(spread + each / pairs))))
-    return passes
+        room, deviation = mean + (margins or {})[name], math.sqrt(spread + each)
+        holds = sum(
+            case.chance * ndtr((room - case.quantile * combined_error(case.share * each, spread)) / deviation)
+            for case in cases
+        )
+        passes = min(passes, holds)
+    return float(passes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What an interval's width may rest on. ``chance``: of this case; ``share``: the mean variance then, of the true
+    one; ``quantile``: of Student's t at the level."""
+
+    chance: float
+    share: float
+    quantile: float
+
+
+@cache
+def _cases(pairs: int, known: float, level: float) -> tuple[_Case, ...]:
+    """That so many pairs vary less than is known, with so many degrees of freedom, so that both count, and that they
+    vary more and count alone (probes/result/variance_pooling.py)."""
+    freedom = pairs - 1
+    quiet, mean_quiet = float(chdtr(freedom, freedom)), float(chdtr(freedom + 2, freedom))
+    pooled = (known + freedom * mean_quiet / quiet) / (known + freedom)
+    return (
+        _Case(quiet, pooled, float(stdtrit(known + freedom, 1 - level))),
+        _Case(1 - quiet, (1 - mean_quiet) / (1 - quiet), float(stdtrit(freedom, 1 - level))),
+    )
 
 
 def first_look(pairs: int, left: int) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from agent.policy.night import ALL_ERROR, ENOUGH, FEWEST_PAIRS
-from agent.policy.night_plan import Noise, power
+from agent.policy.night import ALL_ERROR, DUE, ENOUGH, LONG, kept_pairs
+from agent.policy.night_plan import Noise, first_look, power
 from agent.policy.settings import Policy
 
 WORTH = (0.2, 0.4, 0.8)
@@ -74,8 +74,8 @@ class NightPower:
 
 
 def night_power(noise: Noise, probes: float, policy: Policy, answers: Answers | None = None) -> NightPower:
-    """Of the first confirmation of a night with so many probes, of which half go to it, guards not counted. ``noise``:
-    of a reading; ``answers``: None where their part of it is not known."""
+    """Of the first confirmation of a night with so many probes, guards not counted. ``noise``: of a reading;
+    ``answers``: None where their part of it is not known."""
     total = int(min(probes, MOST_PROBES))
     most = policy.confirming_seeds
     pairs = _pairs(total, most)
@@ -89,12 +89,14 @@ def night_power(noise: Noise, probes: float, policy: Policy, answers: Answers | 
 
 
 def _pairs(probes: int, most: int) -> int:
-    return min(most, max(FEWEST_PAIRS, probes // 4))
+    """That a night's search leaves for its confirmation, at most ``most``."""
+    return min(most, int(DUE * probes) // 2 if probes > LONG else kept_pairs(probes))
 
 
 def _chance(worth: float, probes: int, pairs: int, noise: Noise, policy: Policy) -> float:
-    error = policy.night_error * (policy.spend if probes - 2 * pairs >= ENOUGH else ALL_ERROR)
-    return power(worth - policy.smallest_effect, 0.0, pairs, (error, policy.guard_error), noise)
+    left = int(DUE * probes) if probes > LONG else 2 * pairs
+    error, first = policy.night_error * (policy.spend if left >= ENOUGH else ALL_ERROR), first_look(pairs, left)
+    return power(worth - policy.smallest_effect, 0.0, pairs, (error, policy.guard_error), noise, first=first)
 
 
 def _doubling(

@@ -30,7 +30,8 @@ class Policy(Section):
     wave: int = Field(6, ge=2)
     """Recipes of a wave after the first, each of which moves several knobs; rounded up to fill the workers."""
     member_chance: float = Field(0.7, gt=0.5, lt=1)
-    """A change is confirmed, and a KEEP that is left out at the end holds, if its chance to help is at least this."""
+    """A change is confirmed, and a KEEP that is left out at the end holds, if its chance to help is at least this; 0.06
+    less is enough for the last stack of a session."""
     confirming_seeds: int = Field(20, ge=2)
     """Most fresh pairs of a confirmation; a session plans fewer if that leaves more for the search."""
     disguised: float = Field(0.05, ge=0, le=0.5)

@@ -105,9 +105,10 @@ class Study:
         """Check prompts, data, scorer and instructions: everything that can be refused without the model."""
         self.material.check([self.target, *self.guards])
         _ = self.program
-        if not self.lanes.moves(self.start):
+        if not any(self.lanes.moves(self.start, lane) for lane in self.lanes.shares):
             raise BadInput(
-                f"{self.path}: no lane has a legal move from the starting recipe; widen a knob under [lanes]"
+                f"{self.path}: no lane with a share has a legal move from the starting recipe; widen a knob or raise a "
+                "share under [lanes]"
             )
 
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 MOST_FREEDOM = 16.0
 """What is known counts for at most so many degrees of freedom, so that a recipe's own noise has a weight."""
+ALIKE = 1.0
+"""What is known counts while a comparison's own variance is at most so many times as large: recipes are not equally
+noisy, and with degrees of freedom that another noise gave, a noisy recipe would have too narrow an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,8 @@ class Spread:
     freedom: float
 
     def with_own(self, variance: float, freedom: float) -> "Spread":
-        """The moderated variance of a comparison with this estimate of its own."""
-        known = min(self.freedom, MOST_FREEDOM)
+        """The variance of a comparison with this estimate of its own: moderated, or its own where that is larger."""
+        known = min(self.freedom, MOST_FREEDOM) if variance <= ALIKE * self.variance else 0.0
         total = known + freedom
         if total <= 0:
             return Spread(0.0, 0.0)

@@ -8,7 +8,7 @@ from statistics import median
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
 from agent.loop.start.baseline import repeats
-from agent.policy.night import EXTRA, FEWEST_PAIRS
+from agent.policy.night import EXTRA, FEWEST_PAIRS, first_size
 from agent.policy.night_power import in_words
 from agent.study.load import Study
 from agent.study.power import analyse_power
@@ -88,7 +88,7 @@ def _counts(study: Study) -> list[tuple[str, str]]:
 
 def _night(study: Study) -> list[tuple[str, str]]:
     """What the probes of a night are for, in their order."""
-    policy, searched = study.file.policy, _searched(study)
+    policy = study.file.policy
     end = "nothing"
     if policy.holdout_seeds:
         end = (
@@ -99,12 +99,22 @@ def _night(study: Study) -> list[tuple[str, str]]:
     what = "a stack of changes that are likely improvements" if policy.confirm == "stack" else "one change at a time"
     return [
         ("at first", f"{count(repeats(study, study.file.budget), 'probe')} of the starting recipe"),
-        ("waves", f"{searched + EXTRA} recipes in the first ({count(searched, 'knob')} + {EXTRA}), then {policy.wave}"),
+        ("waves", _waves(study)),
         ("confirmation", f"{confirming}, of {what}; planned by what the readings say"),
         ("A/A tests", f"at most {policy.disguised:.0%} of the probes"),
         ("at the end", end),
         *_harvest(study),
     ]
+
+
+def _waves(study: Study) -> str:
+    knobs, policy, probes = _searched(study), study.file.policy, study.file.budget.probes
+    first, whole = knobs + EXTRA, f"{count(knobs, 'knob')} + {EXTRA}"
+    if probes is not None:
+        left = probes - repeats(study, study.file.budget)
+        fitting = first_size(knobs, left, policy.wave)
+        first, whole = fitting, whole if fitting == first else f"{whole}, fitted to {count(left, 'probe')}"
+    return f"{first} recipes in the first ({whole}), then {policy.wave}; a few more where they fill the workers"
 
 
 def _searched(study: Study) -> int:

@@ -81,12 +81,11 @@ def knob_curves(record: SessionRecord) -> tuple[KnobCurve, ...]:
         known = evidence.known(record.incumbent, Standing(record.study.file.policy.night_error, {}), 0)
         if not known.explored:
             return ()
-        start = evidence.places(record.start)
-        curves = [_curve(record, evidence, known, axis, start[axis.knob]) for axis in known.axes]
+        curves = [_curve(record, evidence, known, axis) for axis in known.axes]
     return tuple(sorted(curves, key=lambda curve: -curve.largest))
 
 
-def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis, start: Place) -> KnobCurve:
+def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis) -> KnobCurve:
     readings, here = Counter(one.places[axis.knob] for one in known.target), known.base[axis.knob]
     found = []
     for place in sorted(axis.options, key=lambda one: (isinstance(one, str), one)):
@@ -97,7 +96,7 @@ def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis, 
                 effect=effect,
                 chance=chance,
                 readings=readings[place],
-                is_start=place == start,
+                is_start=place == axis.start,
                 is_incumbent=place == here,
                 breaks=breaks,
             )

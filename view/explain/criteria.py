@@ -8,6 +8,7 @@ from agent.ledger.tables import DecisionRow
 from agent.policy.confirmation import GIVE_UP, Look
 from agent.policy.decision_basis import Own
 from agent.policy.settings import Policy
+from agent.policy.stack import GUARD_SLACK
 from agent.proposers.dead_ends import is_machine_fault
 from common.wording import count
 from view.data.alpha_spending import policy_of
@@ -59,16 +60,32 @@ def notes_of(record: SessionRecord, decision: DecisionRow) -> list[str]:
             found.append(f"It said: {crash.message}" + (f" (seed {seeds})" if seeds else ""))
         if decision.basis and decision.basis.stack is None:
             found.append("No recipe that carried it has a reading, so a change beside it may be the cause.")
-    elif decision.reason == "overtaken" and decision.basis:
-        found.append(_overtaken(record, decision))
-    elif decision.reason == "budget" and decision.basis and decision.basis.stack is None:
-        found.append(
-            "It was likely enough for a stack, and the session ended before it was in one. With a larger budget it "
-            "could have been confirmed; a later session may do that, and knows what was measured."
-        )
+    elif decision.reason in ("overtaken", "budget") and decision.basis and decision.basis.stack is None:
+        found += _unsure_guards(record, decision) or [_not_confirmed(record, decision)]
     if taken_back := record.retractions.get(decision.id):
         found.append(f"It was kept, and taken back at the end of the session: see {_short(taken_back)}.")
     return found
+
+
+def _unsure_guards(record: SessionRecord, decision: DecisionRow) -> list[str]:
+    """The guards because of which no stack took a change."""
+    own = decision.basis.own if decision.basis else None
+    guards = expected_guards(own.guards, record.study.guards) if own else ()
+    return [
+        f"No stack took it: guard {guard.category} was expected to change by {guard.expected:+.2f}, give or take "
+        f"{guard.deviation:.2f}, and must be expected to stay above -{guard.margin:g} by that deviation."
+        for guard in guards
+        if guard.expected - GUARD_SLACK * guard.deviation < -guard.margin
+    ]
+
+
+def _not_confirmed(record: SessionRecord, decision: DecisionRow) -> str:
+    if decision.reason == "overtaken":
+        return _overtaken(record, decision)
+    return (
+        "It was likely enough for a stack, and the session ended before it was in one: its probes, its time or the "
+        "error that it may spend were used up. A later session may confirm it, and knows what was measured."
+    )
 
 
 def crash_note(reason: str) -> str:

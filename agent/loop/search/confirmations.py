@@ -14,7 +14,7 @@ from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Proposals, expected_of
 from agent.loop.seeds import Seeds
-from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, crash, look, next_step
+from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, crash, look, pairs_needed
 from agent.policy.decision_basis import Conclusion, Confirmed, given_from
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known
@@ -71,7 +71,7 @@ class Confirmations:
         pairs = min(given.pairs, FEWEST_PAIRS)
         given = replace(given, pairs=pairs, first=min(given.first, pairs))
         member = self.proposals.make_aa_test(incumbent)
-        self._record(incumbent, incumbent, self.evidence.places(incumbent), [member], given, {})
+        self._record(incumbent, incumbent, self.evidence.base(incumbent), [member], given, {})
 
     def _record(
         self,
@@ -101,13 +101,16 @@ class Confirmations:
     def conclude(self, check: CheckRow) -> tuple[Conclusion, str | None]:
         """Measure pairs until the rule decides or the budget ends; with why it ended."""
         given, pairs = given_from(check.data["given"]), self._pairs(check)
-        ahead, looks, seen = max(1, math.ceil(self.measurements.runner.width / 2)), list[Look](), None
-        verdict: Verdict | None = None
-        while not isinstance(step := next_step(looks, given, verdict, ahead), Verdict):
+        ahead, looks, seen = math.ceil(self.measurements.runner.width / 2), list[Look](), None
+        measured, verdict = list[Pair](), None
+        while verdict is None:
+            step = pairs_needed(len(measured), given, ahead)
             try:
-                measured = self._measured(_title(check, given, looks, step), pairs, step)
+                measured = self._measured(_title(check, given, len(measured), step), pairs, step)
             except BudgetSpent as error:
                 return self._conclusion(check, given, looks, seen, pairs, Verdict("DISCARD", "budget")), str(error)
+            if step < given.first and (failure := self._failure(measured)):
+                return self._conclusion(check, given, looks, seen, pairs, crash(failure), failure), None
             for number in range(len(looks) + given.first, step + 1):
                 found = self._compared(measured[:number], given)
                 if isinstance(found, Failure):
@@ -117,7 +120,7 @@ class Confirmations:
                 looks.append(one)
                 if verdict is not None:
                     break
-        return self._conclusion(check, given, looks, seen, pairs, step), None
+        return self._conclusion(check, given, looks, seen, pairs, verdict), None
 
     def _pairs(self, check: CheckRow) -> list[Pair]:
         """More pairs than the confirmation may have, since the incumbent may fail under some seeds."""
@@ -154,11 +157,15 @@ class Confirmations:
                 return sound[:number]
             lost += number - len(sound)
 
+    def _failure(self, pairs: Sequence[Pair]) -> Failure | None:
+        """The first failure of the stack's recipe."""
+        outcomes = (self.measurements.outcome(pair.candidate) for pair in pairs)
+        return next((outcome for outcome in outcomes if isinstance(outcome, Failure)), None)
+
     def _compared(self, pairs: Sequence[Pair], given: Given) -> Comparison | Failure:
-        mine = [self.measurements.outcome(pair.candidate) for pair in pairs]
-        failure = next((outcome for outcome in mine if isinstance(outcome, Failure)), None)
-        if failure is not None:
+        if failure := self._failure(pairs):
             return failure
+        mine = [self.measurements.outcome(pair.candidate) for pair in pairs]
         chosen = self.measurements.chosen(pairs)
         if isinstance(chosen, Failure):
             return chosen
@@ -203,7 +210,7 @@ class Confirmations:
         return Conclusion(verdict, confirmed, seen, tuple(readings), failure)
 
 
-def _title(check: CheckRow, given: Given, looks: Sequence[Look], number: int) -> str:
+def _title(check: CheckRow, given: Given, measured: int, number: int) -> str:
     what = "an A/A test" if is_aa_test(check) else count(len(check.data["members"]), "change")
-    pairs = f"pairs {looks[-1].pairs + 1 if looks else 1} to {number}"
+    pairs = f"pairs {measured + 1} to {number}" if number > measured + 1 else f"pair {number}"
     return f"stack {check.subject}, {what}, {pairs} of at most {given.pairs}"

@@ -69,7 +69,7 @@ class Evidence:
         """What the policy knows now. ``left``: probes; ``affordable``: whether a stack may have this recipe."""
         self._catch_up()
         study = self.study
-        base = self.places(incumbent)
+        base = self.base(incumbent)
         axes = self._axes_around(incumbent, base)
         margins = dict(study.guards)
         target, deviations, ran, crashed = [], [], [], []
@@ -123,9 +123,10 @@ class Evidence:
         """Where a recipe differs from the incumbent: knob -> place."""
         return {knob: place for knob, place in places.items() if place != base.get(knob)}
 
-    def places(self, recipe: Recipe) -> dict[str, Place]:
-        """The place of each searched knob of a recipe, as it reads."""
-        return {knob.name: knob.place(knob.read(recipe)) for knob in self.study.lanes.knobs}
+    def base(self, incumbent: Recipe) -> Places:
+        """The places of the incumbent: those that its stack was designed with, like those of its readings."""
+        self._catch_up()
+        return self._placed(incumbent.digest)
 
     def value(self, incumbent: Recipe, knob: str, place: Place) -> Value:
         """The value of a knob at a place that a move of the incumbent may reach."""
@@ -163,12 +164,13 @@ class Evidence:
 
     def _axes_around(self, incumbent: Recipe, base: Places) -> tuple[Axis, ...]:
         """Every knob of a lane with a share that the incumbent can move, with where the session began."""
-        values, space = self._values(incumbent), self.study.lanes
-        return tuple(
-            Axis(knob.name, self._start[knob.name], tuple(dict.fromkeys((base[knob.name], *values[knob.name]))))
+        values, space, read = self._values(incumbent), self.study.lanes, self._as_read(incumbent)
+        places = {
+            knob.name: dict.fromkeys((base[knob.name], *(one for one in values[knob.name] if one != read[knob.name])))
             for knob in space.knobs
-            if knob.lane in space.shares and len(values[knob.name]) > 1
-        )
+            if knob.lane in space.shares
+        }
+        return tuple(Axis(name, self._start[name], tuple(own)) for name, own in places.items() if len(own) > 1)
 
     def _values(self, incumbent: Recipe) -> dict[str, dict[Place, Value]]:
         """Per knob, its values by place: the incumbent's own, and those that one move may set."""
@@ -183,12 +185,16 @@ class Evidence:
     @cached_property
     def _start(self) -> Places:
         """The places of the session's start."""
-        return self.places(self.ledger.recipe(self.row.start))
+        return self._as_read(self.ledger.recipe(self.row.start))
+
+    def _as_read(self, recipe: Recipe) -> dict[str, Place]:
+        """The place of each searched knob by the recipe's own fields."""
+        return {knob.name: knob.place(knob.read(recipe)) for knob in self.study.lanes.knobs}
 
     def _placed(self, digest: str) -> Places:
         """The places of a measured recipe. A knob that an earlier session did not search is where the start has it."""
         if digest not in self._designed:
-            self._designed[digest] = self.places(self.ledger.recipe(digest))
+            self._designed[digest] = self._as_read(self.ledger.recipe(digest))
         found = self._designed[digest]
         return {name: found.get(name, place) for name, place in self._start.items()}
 

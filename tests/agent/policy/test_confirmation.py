@@ -18,13 +18,14 @@ from agent.policy.confirmation import (
     account_of,
     crash,
     look,
-    next_step,
+    pairs_needed,
     standing,
 )
 from agent.policy.decision_basis import Basis, Confirmed, Own, basis_from
+from agent.policy.night import TARGET_FREEDOM
 from agent.policy.retraction import Kept, held_out, left_out, still_shown
 from agent.policy.settings import Policy
-from probes.result.comparison import Comparison, Difference, quantile
+from probes.result.comparison import Comparison, Difference, quantile, standard_error
 from probes.result.reading import Failure
 from probes.result.variance_pooling import Spread
 
@@ -85,20 +86,22 @@ def test_levels_grow_look_by_look_and_stay_below_what_is_spent() -> None:
     assert found[-1] < 0.02
 
 
-def test_a_confirmation_errs_no_more_than_it_spends_although_its_noise_is_estimated() -> None:
-    """Confirmations without any effect: pairs drawn one by one, the variance pooled with what 12 others have shown."""
-    generator, kept, nights = numpy.random.default_rng(4), 0, 6000
+@pytest.mark.parametrize(("pairs", "first", "error", "most"), [(3, 3, 0.0475, 0.0475), (6, FIRST_LOOK, 0.025, 0.037)])
+@pytest.mark.parametrize("noisier", [1.0, 2.0, 10.0])
+def test_a_confirmation_errs_hardly_more_than_it_spends_although_its_noise_is_not_known(
+    pairs: int, first: int, error: float, most: float, noisier: float
+) -> None:
+    """Without any effect, on pairs that are so many times as noisy as what is known of the noise says."""
+    generator, nights, kept = numpy.random.default_rng(4), 3000, 0
+    known, at = Spread(1.0, TARGET_FREEDOM), levels(error, pairs, first)
     for _ in range(nights):
-        pool = float(generator.chisquare(12) / 12)
-        draws = generator.normal(0, 1, 8)
-        for pairs in range(2, 9):
-            own = Spread(pool, 12).with_own(float(draws[:pairs].var(ddof=1)), pairs - 1)
-            error, delta = (own.variance / pairs) ** 0.5, float(draws[:pairs].mean())
-            found = difference("imports", delta, error, own.freedom)
-            if found.bound(levels(0.0125, 8, 2)[pairs - 2]) > 0:
+        draws = generator.normal(0, noisier, (pairs, 1))
+        for number in range(first, pairs + 1):
+            width, freedom = standard_error(draws[:number], known)
+            if difference("imports", float(draws[:number].mean()), width, freedom).bound(at[number - first]) > 0:
                 kept += 1
                 break
-    assert kept / nights < 0.0125 + 3 * (0.0125 / nights) ** 0.5
+    assert kept / nights < most + 3 * (most / nights) ** 0.5
 
 
 def test_a_clear_improvement_with_quiet_guards_is_kept() -> None:
@@ -106,7 +109,7 @@ def test_a_clear_improvement_with_quiet_guards_is_kept() -> None:
     assert verdict == Verdict("KEEP", "improved")
     assert found.bound > 0
     assert all(found.guards[name] > -margin for name, margin in GUARDS.items())
-    assert found.level == levels(0.0125, 8, 2)[2]
+    assert found.level == levels(0.0125, 8, FIRST_LOOK)[4 - FIRST_LOOK]
 
 
 @given(st.floats(-1, 1), st.floats(-2, 1), st.floats(-2, 1), st.integers(2, 8), st.floats(0, 0.5))
@@ -142,8 +145,8 @@ def test_an_expectation_narrows_a_guards_bound_unless_the_pairs_disagree_with_it
 def test_a_confirmation_goes_on_while_it_is_open_and_is_given_up_when_hopeless() -> None:
     assert decide(comparison(3, imports=0.2)) is None
     assert decide(comparison(8, imports=0.1)) == Verdict("DISCARD", "unconfirmed")
-    assert decide(comparison(3, imports=-0.6)) == Verdict("DISCARD", "worse")
-    assert decide(comparison(2, imports=-0.6)) is None, "two pairs do not show their own noise"
+    assert decide(comparison(4, imports=-0.6)) == Verdict("DISCARD", "worse")
+    assert decide(comparison(3, imports=-0.6)) is None, "the first look alone ends nothing"
 
 
 def test_without_guards_the_target_decides() -> None:
@@ -151,12 +154,11 @@ def test_without_guards_the_target_decides() -> None:
     assert decide(comparison(imports=0.6, lists=-5.0), GIVEN, alone) == Verdict("KEEP", "improved")
 
 
-def test_pairs_are_asked_for_ahead_of_the_looks_and_never_more_than_are_planned() -> None:
-    assert next_step([], GIVEN, None, 1) == FIRST_LOOK
-    assert next_step([], GIVEN, None, 4) == 4
-    looked = [look(comparison(pairs, imports=0.2), GIVEN, TERMS)[0] for pairs in range(2, 8)]
-    assert next_step(looked, GIVEN, None, 4) == 8
-    assert next_step(looked, GIVEN, Verdict("KEEP", "improved"), 4) == Verdict("KEEP", "improved")
+def test_the_first_pairs_come_alone_and_later_ones_ahead_of_the_looks_but_never_more_than_are_planned() -> None:
+    assert [pairs_needed(0, GIVEN, ahead) for ahead in (1, 4)] == [1, 4]
+    assert pairs_needed(1, GIVEN, 1) == FIRST_LOOK
+    assert pairs_needed(4, GIVEN, 4) == GIVEN.pairs == 8
+    assert pairs_needed(2, replace(GIVEN, first=8), 2) == 8, "the looks begin with the last pair"
 
 
 def confirmed(error: float, kept: bool, lists: float = -0.1) -> Account:

@@ -9,7 +9,16 @@ from knob_readings import AXES, BASE, MARGINS, anything, readings
 from agent.loop.search.proposals import expected_of
 from agent.policy.confirmation import Standing, Verdict
 from agent.policy.knob_model import Observed, Places
-from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known, MeasureWave, Stop, likely_breaks, next_step
+from agent.policy.night import (
+    FEWEST_PAIRS,
+    KEPT_PAIRS,
+    ConfirmStack,
+    Known,
+    MeasureWave,
+    Stop,
+    likely_breaks,
+    next_step,
+)
 from agent.policy.night_plan import Noise
 from agent.policy.night_power import night_power
 from agent.policy.own_effects import own_effect, unconfirmed_verdict
@@ -50,7 +59,7 @@ def test_a_night_begins_with_a_spread_wave_of_at_most_half_of_it() -> None:
     assert (first.size, first.first) == (len(AXES) + 3, True)
     short = step(known(10, start))
     assert isinstance(short, MeasureWave)
-    assert short.size == 5
+    assert short.size == 4, "six probes are left for the shortest confirmation"
     wide = step(known(40, start, width=4))
     assert isinstance(wide, MeasureWave)
     assert wide.size == 8
@@ -151,8 +160,8 @@ def test_a_recipe_that_crashed_is_not_confirmed() -> None:
 def test_a_longer_night_shows_more_and_noise_shows_less() -> None:
     noise = Noise(target=0.3, guard=0.3, target_freedom=4.0, guard_freedom=8.0)
     short, long = night_power(noise, 24, POLICY), night_power(noise, 96, POLICY)
-    assert short.pairs == 6
-    assert long.pairs == POLICY.confirming_seeds
+    assert short.pairs == FEWEST_PAIRS
+    assert long.pairs == KEPT_PAIRS
     for worth in (0.2, 0.4, 0.8):
         assert 0 <= short.chances[worth] <= long.chances[worth] <= 1
     assert long.visible < short.visible

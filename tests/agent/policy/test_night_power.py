@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import t as student
 
 from agent.policy.alpha_spending import levels
-from agent.policy.confirmation import FIRST_LOOK
 from agent.policy.night_plan import Noise
 from agent.policy.night_power import (
     MOST_PROBES,
@@ -20,6 +19,8 @@ from agent.policy.night_power import (
     power_from,
 )
 from agent.policy.settings import Policy
+from probes.result.comparison import standard_error
+from probes.result.variance_pooling import Spread
 
 POLICY = Policy()
 
@@ -35,13 +36,13 @@ def doubling(found: NightPower) -> Doubling:
 
 @pytest.mark.parametrize("worth", [0.2, 0.4])
 def test_the_chance_is_that_of_simulated_confirmations(worth: float) -> None:
-    """Of the last look alone, of which the night's chance is told: earlier looks add a little."""
+    """Of the one look that a night of 48 probes has."""
     found = night_power(noise(0.27), 48, POLICY)
     generator = numpy.random.default_rng(1)
-    pairs = worth + generator.normal(0, 0.27 * 2**0.5, (20_000, found.pairs))
-    last = levels(round(POLICY.night_error * 0.95, 12), found.pairs, FIRST_LOOK)[-1]
-    spread = numpy.sqrt((4 * 2 * 0.27**2 + (found.pairs - 1) * pairs.var(axis=1, ddof=1)) / (4 + found.pairs - 1))
-    bound = pairs.mean(axis=1) - student.ppf(1 - last, found.pairs - 1 + 4) * spread / found.pairs**0.5
+    pairs = worth + generator.normal(0, 0.27 * 2**0.5, (4000, found.pairs))
+    last = levels(round(POLICY.night_error * 0.95, 12), found.pairs, found.pairs)[-1]
+    width, freedom = zip(*(standard_error(own[:, None], Spread(2 * 0.27**2, 4.0)) for own in pairs), strict=True)
+    bound = pairs.mean(axis=1) - student.ppf(1 - last, freedom) * numpy.array(width)
     assert found.chances[worth] == pytest.approx(float((bound > 0).mean()), abs=0.03)
 
 
@@ -52,21 +53,21 @@ def test_the_minimum_detectable_effect_has_an_even_chance() -> None:
     assert night_power(noise(0.25), 48, POLICY).visible == pytest.approx(found.visible / 2, abs=0.02)
 
 
-@pytest.mark.parametrize("probes", [16, 24, 48, 96, 200])
-def test_what_is_named_to_double_the_chance_does(probes: int) -> None:
+@pytest.mark.parametrize(("probes", "deviation"), [(16, 0.5), (24, 0.5), (48, 0.5), (96, 0.5), (200, 0.4)])
+def test_what_is_named_to_double_the_chance_does(probes: int, deviation: float) -> None:
     answers = Answers(4, 0.5)
-    found = doubling(night_power(noise(0.5), probes, POLICY, answers))
+    found = doubling(night_power(noise(deviation), probes, POLICY, answers))
     assert found.wanted >= min(0.9, 2 * found.chance)
     for one in found.raises:
         if one.needed is None:
             continue
-        policy, own, most = POLICY, noise(0.5), probes
+        policy, own, most = POLICY, noise(deviation), probes
         if one.what == "probes":
             policy, most = Policy(confirming_seeds=max(20, one.pairs)), one.needed
         elif one.what == "confirming_seeds":
             policy = Policy(confirming_seeds=one.needed)
         else:
-            own = noise(0.5 * (1 - 0.5 * (1 - 4 / one.needed)) ** 0.5)
+            own = noise(deviation * (1 - 0.5 * (1 - 4 / one.needed)) ** 0.5)
         assert night_power(own, most, policy).chances[found.worth] >= found.wanted
     assert any(one.needed for one in found.raises)
 
@@ -85,14 +86,14 @@ def test_a_night_that_sees_everything_needs_nothing_doubled() -> None:
     found = night_power(noise(0.05), 96, POLICY)
     assert found.doubling is None
     assert in_words(found) == [
-        "the chance of a KEEP with 96 probes, of which 40 confirm, for changes that together are worth: 0.2 points "
+        "the chance of a KEEP with 96 probes, of which 16 confirm, for changes that together are worth: 0.2 points "
         "over 99%, 0.4 points over 99%, 0.8 points over 99% (guards not counted)"
     ]
 
 
 def test_a_night_without_a_limit_is_taken_to_have_as_many_probes_as_it_plans_a_stack_with() -> None:
     assert night_power(noise(0.5), float("inf"), POLICY).probes == MOST_PROBES
-    [pairs] = doubling(night_power(noise(0.5), float("inf"), POLICY)).raises
+    [pairs] = doubling(night_power(noise(0.4), float("inf"), POLICY)).raises
     assert pairs.what == "confirming_seeds"
     assert pairs.needed is not None
     assert pairs.needed > POLICY.confirming_seeds

@@ -119,9 +119,12 @@ def test_an_interval_uses_what_other_comparisons_know_of_the_variance_between_se
     error, freedom = standard_error(lucky, known)
     assert freedom == 13
     assert error > 0.8 * (0.5 * 12 / 13 / 2) ** 0.5
+    assert standard_error(lucky, replace(known, freedom=1000.0))[1] == MOST_FREEDOM + 1
     loud = lucky + numpy.array([[-3.0], [3.0]])
-    assert standard_error(loud, known)[0] > 1.5 * error
-    assert standard_error(loud, replace(known, freedom=1000.0))[1] == MOST_FREEDOM + 1
+    alone = standard_error(loud)
+    assert standard_error(loud, known) == alone, "what is known is of another noise"
+    assert alone[1] == 1
+    assert alone[0] > 1.5 * error
 
 
 def test_a_recipe_that_helps_some_prompts_and_harms_others_is_told_from_one_that_does_nothing() -> None:
