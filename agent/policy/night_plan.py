@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy
-from scipy.special import chdtr, ndtr, stdtrit
+from scipy.special import chdtr, chdtrc, ndtr, stdtrit
 
 from agent.policy.alpha_spending import levels
 from agent.policy.confirmation import FIRST_LOOK, combined_error
 from agent.policy.knob_model import Effects
 from agent.policy.stack import Stack
+from probes.result.variance_pooling import ALIKE
 
 DRAWS = 200
 GROWTH = 0.5
@@ -103,15 +104,15 @@ class _Case:
 
 @cache
 def _cases(pairs: int, known: float, level: float) -> tuple[_Case, ...]:
-    """That so many pairs vary less than is known, with so many degrees of freedom, so that both count, and that they
+    """That so many pairs vary like what is known, with so many degrees of freedom, so that both count, and that they
     vary more and count alone (probes/result/variance_pooling.py)."""
     freedom = pairs - 1
-    quiet, mean_quiet = float(chdtr(freedom, freedom)), float(chdtr(freedom + 2, freedom))
+    quiet, mean_quiet = (float(chdtr(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
+    loud, mean_loud = (float(chdtrc(own, ALIKE * freedom)) for own in (freedom, freedom + 2))
     pooled = (known + freedom * mean_quiet / quiet) / (known + freedom)
-    return (
-        _Case(quiet, pooled, float(stdtrit(known + freedom, 1 - level))),
-        _Case(1 - quiet, (1 - mean_quiet) / (1 - quiet), float(stdtrit(freedom, 1 - level))),
-    )
+    together = _Case(quiet, pooled, float(stdtrit(known + freedom, 1 - level)))
+    alone = _Case(loud, mean_loud / loud, float(stdtrit(freedom, 1 - level))) if loud else None
+    return (together,) if alone is None else (together, alone)
 
 
 def first_look(pairs: int, left: int) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from common.errors import UnlikeReadings
 from probes.result.reading import Reading
-from probes.result.variance_pooling import MOST_FREEDOM, UNKNOWN, Spread
+from probes.result.variance_pooling import MOST_FREEDOM, UNKNOWN, Spread, is_alike
 
 OVERALL = "overall"
 
@@ -109,11 +109,7 @@ def compare(
             "measure two or more seeds on both sides"
         )
     categories = [category for _, category in names]
-    found = {}
-    for category in [OVERALL, *sorted(set(categories))]:
-        chosen = [i for i, own in enumerate(categories) if category in (OVERALL, own)]
-        known = (spreads or {}).get(category, UNKNOWN)
-        found[category] = _difference(category, mine[:, chosen], theirs[:, chosen], confidence, known)
+    found = differences(mine, theirs, categories, confidence, spreads)
     return Comparison(
         differences=found,
         seeds=seeds,
@@ -122,6 +118,24 @@ def compare(
         critical_baseline=sum(reading.critical_failures for reading in baseline),
         tally=None if choices is None else _tally(choices),
     )
+
+
+def differences(
+    mine: Table,
+    theirs: Table,
+    categories: Sequence[str],
+    confidence: float = 0.95,
+    spreads: Mapping[str, Spread] | None = None,
+) -> dict[str, Difference]:
+    """Of the means of both sides, shape [seeds, prompts], with the category of each column: overall, and by category.
+    What is known of the noise counts unless these pairs are noisier on average."""
+    places = {name: [i for i, own in enumerate(categories) if own == name] for name in sorted(set(categories))}
+    variances = {name: _between(mine[:, own] - theirs[:, own]) for name, own in places.items()}
+    known = (spreads or {}) if is_alike(variances, spreads or {}) else {}
+    return {
+        category: _difference(category, mine[:, own], theirs[:, own], confidence, known.get(category, UNKNOWN))
+        for category, own in {OVERALL: list(range(len(categories))), **places}.items()
+    }
 
 
 def comparison_from(data: Mapping[str, Any]) -> Comparison:
@@ -189,9 +203,14 @@ def _means(scores: Mapping[tuple[str, int], float], keys: Collection[tuple[str, 
     return {prompt: math.fsum(own) / len(own) for prompt, own in values.items()}
 
 
+def _between(differences: Table) -> float:
+    """The variance between seeds of a [seeds, prompts] table; 0 for a single seed."""
+    return float(differences.mean(axis=1).var(ddof=1)) if len(differences) > 1 else 0.0
+
+
 def _difference(category: str, mine: Table, theirs: Table, confidence: float, known: Spread) -> Difference:
     table = mine - theirs
-    own = float(table.mean(axis=1).var(ddof=1)) if len(table) > 1 else 0.0
+    own = _between(table)
     error, freedom = standard_error(table, known)
     delta = float(table.mean())
     half = quantile((1 - confidence) / 2, freedom) * error
@@ -212,8 +231,8 @@ def _difference(category: str, mine: Table, theirs: Table, confidence: float, kn
 def standard_error(differences: Table, known: Spread = UNKNOWN) -> tuple[float, float]:
     """Standard error of the grand mean of a [seeds, prompts] table, both random, and its degrees of freedom.
 
-    The variance between seeds is raised towards what is known of it (variance_pooling.py), never lowered, since recipes
-    are not equally noisy; and is at least MS_rest / prompts. A recipe that helps some prompts and harms others adds the
+    The variance between seeds is raised towards what is known of it (variance_pooling.py), never lowered; and is at
+    least MS_rest / prompts. A recipe that helps some prompts and harms others adds the
     component of a two-way crossed design without replication (Searle, Casella & McCulloch 1992, ch. 4):
     (MS_prompts - MS_rest) / seeds, or 0 if negative.
     """

@@ -5,14 +5,15 @@ known of it, as in the moderated t statistic (Smyth 2004, "Linear models and emp
 section 4): s^2 = (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 MOST_FREEDOM = 16.0
 """What is known counts for at most so many degrees of freedom, so that a recipe's own noise has a weight."""
-ALIKE = 1.0
-"""What is known counts while a comparison's own variance is at most so many times as large: recipes are not equally
-noisy, and with degrees of freedom that another noise gave, a noisy recipe would have too narrow an interval."""
+ALIKE, ALIKE_ON_AVERAGE = 2.0, 1.5
+"""What is known counts while a comparison's own variance is at most so many times as large, in one category and on
+average over all of them: recipes are not equally noisy, and with degrees of freedom that another noise gave, a noisy
+recipe would have too narrow an interval. The average tells a noisy recipe by a few pairs already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,13 @@ class Spread:
 
 
 UNKNOWN = Spread(0.0, 0.0)
+
+
+def is_alike(own: Mapping[str, float], known: Mapping[str, Spread]) -> bool:
+    """Whether the variances of a comparison, by category, are on average like those that are known."""
+    shared = [name for name in own if name in known and known[name].freedom > 0 and known[name].variance > 0]
+    ratios = [own[name] / known[name].variance for name in shared]
+    return not ratios or sum(ratios) / len(ratios) <= ALIKE_ON_AVERAGE
 
 
 def pooled(found: Iterable[Spread]) -> Spread:

@@ -109,7 +109,7 @@ def test_members_of_a_cut_confirmation_say_budget_and_what_was_looked_at_is_kept
         original(self, check, *others)  # type: ignore[arg-type]
         if check.kind == STACK:
             begun.append(disk.ran)
-            disk.probes = disk.ran + 1
+            disk.probes = disk.ran + 3
 
     monkeypatch.setattr(Ledger, "record_design", full_after_two_pairs)
     monkeypatch.setattr("agent.loop.search.confirmations.look", never_decides)

@@ -85,7 +85,7 @@ CASES = {
     "no checks at the end": Case(policy(holdout_seeds="0"), frozenset({"RETRACT"})),
     "answers chosen by the session": Case(policy(most_samples="8")),
     "A/A tests": Case({**policy(disguised="0.3"), "budget": {"probes": "60"}}),
-    "one change at a time": Case({**policy(confirm='"single"'), "budget": {"probes": "72"}}),
+    "one change at a time": Case(policy(confirm='"single"')),
     "fewest pairs": Case(policy(confirming_seeds="3")),
     "two recipes in a wave": Case(policy(wave="2", confirming_seeds="3")),
     "anything that may help": Case(policy(member_chance="0.51")),

@@ -28,7 +28,10 @@ def test_an_unmeasured_study_gets_counts_and_no_invented_time(tmp_path: Path) ->
     assert rows["pairs"] == "good 32, broken 32"
     assert rows["one probe"].startswith("20 steps x 4 = 80 pairs trained on, then 64 prompts x 4 = 256 answers")
     assert rows["at first"] == "3 probes of the starting recipe"
-    assert rows["waves"] == f"10 recipes in the first (7 knobs + 3), then {policy.wave}"
+    assert (
+        rows["waves"]
+        == f"10 recipes in the first (7 knobs + 3), then {policy.wave}; a few more where they fill the workers"
+    )
     assert rows["confirmation"].startswith(
         f"{2 * FEWEST_PAIRS} to {2 * policy.confirming_seeds} probes, in pairs on fresh seeds"
     )
