@@ -70,7 +70,7 @@ class Evidence:
         self._catch_up()
         study = self.study
         base = self.base(incumbent)
-        axes = self._axes_around(incumbent, base)
+        axes = self._axes_around(incumbent)
         margins = dict(study.guards)
         target, deviations, ran, crashed = [], [], [], []
         for row in sorted([*self._rows.values()][-RECENT:], key=lambda row: row.id):
@@ -162,22 +162,22 @@ class Evidence:
             recipe = self.study.lanes.knob(name).write(recipe, value)
         return recipe
 
-    def _axes_around(self, incumbent: Recipe, base: Places) -> tuple[Axis, ...]:
+    def _axes_around(self, incumbent: Recipe) -> tuple[Axis, ...]:
         """Every knob of a lane with a share that the incumbent can move, with where the session began."""
-        values, space, read = self._values(incumbent), self.study.lanes, self._as_read(incumbent)
-        places = {
-            knob.name: dict.fromkeys((base[knob.name], *(one for one in values[knob.name] if one != read[knob.name])))
+        values, space = self._values(incumbent), self.study.lanes
+        return tuple(
+            Axis(knob.name, self._start[knob.name], tuple(values[knob.name]))
             for knob in space.knobs
-            if knob.lane in space.shares
-        }
-        return tuple(Axis(name, self._start[name], tuple(own)) for name, own in places.items() if len(own) > 1)
+            if knob.lane in space.shares and len(values[knob.name]) > 1
+        )
 
     def _values(self, incumbent: Recipe) -> dict[str, dict[Place, Value]]:
         """Per knob, its values by place: the incumbent's own, and those that one move may set."""
         if incumbent.digest not in self._ladders:
-            moves = self.study.lanes.moves(incumbent)
+            moves, base = self.study.lanes.moves(incumbent), self.base(incumbent)
             self._ladders[incumbent.digest] = {
-                knob.name: {knob.place(value): value for value in (knob.read(incumbent), *moves.get(knob.name, ()))}
+                knob.name: {knob.place(value): value for value in moves.get(knob.name, ())}
+                | {base[knob.name]: knob.read(incumbent)}
                 for knob in self.study.lanes.knobs
             }
         return self._ladders[incumbent.digest]

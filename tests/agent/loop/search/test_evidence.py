@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import nights
+from worlds import play, small_study
 
 from agent.ledger.store import Ledger
 from agent.loop.search.evidence import Evidence
 from agent.policy.confirmation import Standing
 from agent.policy.night import Known
+from agent.workspace.folder import Workspace
 from probes.run.store import ProbeStore
+from testing.simulated_runner import EffectWorld
 from view.data.session_record import SessionRecord, load_record
 
 
@@ -36,3 +39,19 @@ def test_no_recipe_moves_the_weight_of_the_only_source_of_its_manifest(tmp_path:
     assert found.legal({**places, "manifest": "good_only"})
     assert found.legal({**places, "weight.good": places["weight.good"] + 1})  # type: ignore[operator]
     assert not found.legal({**places, "manifest": "good_only", "weight.good": places["weight.good"] + 1})  # type: ignore[operator]
+
+
+def test_an_incumbent_of_the_mixture_lane_has_the_places_that_its_readings_have(tmp_path: Path) -> None:
+    """A kept manifest moves no weight, although the shares of the sources are others."""
+    study = small_study(tmp_path, budget="probes = 40", lanes="[lanes.mixture]\n")
+    play(study, tmp_path, EffectWorld(lambda recipe, split: 1.5 * (recipe.mixture == {"good": 1.0}), 0.1))
+    record = load_record(Workspace(tmp_path), None)
+    kept = record.incumbent
+    with Ledger(record.workspace.ledger, read_only=True) as ledger:
+        evidence = Evidence(study, ledger, ProbeStore(record.workspace.runs), record.session)
+        found = evidence.known(kept, Standing(0.05, {}), 10)
+        assert evidence.moves(evidence.base(record.start), found.base) == {"manifest": "good_only"}
+        assert found.base in [one.places for one in found.target]
+        assert {axis.knob: evidence.value(kept, axis.knob, found.base[axis.knob]) for axis in found.axes} == {
+            axis.knob: study.lanes.knob(axis.knob).read(kept) for axis in found.axes
+        }
