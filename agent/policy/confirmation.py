@@ -124,8 +124,7 @@ def look(seen: Comparison, given: Given, terms: Terms) -> tuple[Look, Verdict | 
     improved, failing = bound > policy.smallest_effect, failing_guard(guards, cumulative, terms.guards)
     if improved and failing is None:
         return found, Verdict("KEEP", "improved")
-    hopeless = pairs > FIRST_LOOK and chance < GIVE_UP
-    if pairs < given.pairs and not hopeless:
+    if pairs < given.pairs and chance >= GIVE_UP:
         return found, None
     if improved and failing is not None:
         return found, Verdict("DISCARD", failing)

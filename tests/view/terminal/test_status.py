@@ -11,6 +11,7 @@ from agent.ledger.store import Ledger
 from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.workspace.folder import Workspace
+from common.wording import count
 from probes.run.store import ProbeStore
 from testing.simulated_runner import SimulatedRunner
 from view.data.session_record import load_record
@@ -73,13 +74,13 @@ def test_a_wave_in_progress_is_told_recipe_by_recipe(tmp_path: Path) -> None:
 
 
 def test_a_stack_in_progress_is_told_with_its_changes_and_the_pairs_so_far(tmp_path: Path) -> None:
-    for batch, pairs in ((3, 0), (4, 2)):
+    for batch, pairs in ((3, 0), (4, 1)):
         status = stopped(tmp_path / str(batch), batch)
         found = status["measuring"]
         assert (found["kind"], found["number"], found["pairs"]) == ("stack", 1, pairs)
         lines = status_text(status).splitlines()
         [line] = [line for line in lines if line.startswith("measuring ")]
-        assert line.endswith(f"{pairs} pairs of at most {found['most_pairs']}")
+        assert line.endswith(f"{count(pairs, 'pair')} of at most {found['most_pairs']}")
         assert all(f"{'':15}{change}" in lines for change in found["changes"])
         assert f"{len(status['in_flight'])} changes not decided yet" in status_text(status)
 
