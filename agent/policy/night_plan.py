@@ -72,7 +72,7 @@ def power(
     """The chance that the last look of so many pairs passes, of the target and of the guard that is least likely to.
     ``errors``: that of the target and that of a guard; ``guards``: mean and variance of their expected changes;
     ``first``: pairs before the first look."""
-    if pairs < FIRST_LOOK or expected <= 0:
+    if pairs < 2 or expected <= 0:
         return 0.0
     own, theirs = (levels(round(error, 12), pairs, min(first, pairs))[-1] for error in errors)
     each = (1 + noisier) * noise.target**2 / pairs
@@ -118,7 +118,7 @@ def _cases(pairs: int, known: float, level: float) -> tuple[_Case, ...]:
 def first_look(pairs: int, left: int) -> int:
     """Pairs before the first look at a confirmation. Looks cost power, and an early end pays only if it leaves enough
     of the ``left`` probes for another wave and another confirmation."""
-    return FIRST_LOOK if left - 2 * FIRST_LOOK >= ENOUGH_FOR_MORE else pairs
+    return min(FIRST_LOOK, pairs) if left - 2 * FIRST_LOOK >= ENOUGH_FOR_MORE else pairs
 
 
 def plan(

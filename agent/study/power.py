@@ -108,7 +108,7 @@ class PowerAnalysis:
 
     def lost(self, guard: str, error: float) -> float:
         """By how much a guard's lower bound is below its change, after all pairs of a confirmation."""
-        level = levels(error, self.night.pairs, FIRST_LOOK)[-1]
+        level = levels(error, self.night.pairs, min(FIRST_LOOK, self.night.pairs))[-1]
         return -NormalDist().inv_cdf(level) * self.pairs[guard] / math.sqrt(self.night.pairs)
 
     @property
