@@ -7,7 +7,9 @@ from typing import Any
 
 from agent.loop.budget import budget_left
 from agent.workspace.folder import Workspace
+from probes.result.cut_answers import CutAnswers
 from view.data.alpha_spending import policy_of, spendings
+from view.data.cut_answers import cut_by_recipe, cut_text, remedy
 from view.data.decisions import proposer_counts
 from view.data.figures import shown
 from view.data.measurements import differences
@@ -46,6 +48,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "incumbent": record.incumbent.digest,
         "differences": [asdict(difference) for difference in differences(record)],
         "probes": len(record.probes),
+        "cut_answers": {name: value for name, value in asdict(cut_by_recipe(record)).items() if name != "session"},
         "proposers": {item.proposer: item.proposed for item in proposer_counts(record)},
         "error_left": _error_left(record),
         "checks": {
@@ -80,6 +83,7 @@ def status_text(status: dict[str, Any]) -> str:
         ("incumbent", status["incumbent"] + ("" if status["differences"] else ", as at the start")),
         *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
         ("probes run", str(status["probes"])),
+        *_cut_rows(status["cut_answers"]),
         ("proposers", ", ".join(f"{plain(name)} {n}" for name, n in status["proposers"].items()) or "none yet"),
         *([("error left", f"{left['left']:.4f} of {left['budget']:g}")] if left else []),
         *((("checks", _checks(status)),) if status["checks"] else ()),
@@ -93,6 +97,14 @@ def _search(status: dict[str, Any]) -> str:
     waves = f"{count(status['waves'], 'wave')} of {count(status['recipes'], 'recipe')}"
     open_ones = "" if status["finished"] else f", {count(len(status['in_flight']), 'change')} not decided yet"
     return f"{waves}, {count(status['stacks'], 'stack')}{open_ones}"
+
+
+def _cut_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """How many answers of the starting recipe and of the incumbent were cut, as far as that is known."""
+    known = {name: CutAnswers(**found[name]) for name in ("start", "incumbent") if found[name]}
+    limit = found["max_new_tokens"]
+    rows = [f"{cut_text(one)} of the {name} at max_new_tokens = {limit}{remedy(one)}" for name, one in known.items()]
+    return [("" if place else "cut answers", row) for place, row in enumerate(rows)]
 
 
 def _measuring(record: SessionRecord) -> dict[str, Any] | None:
