@@ -1,11 +1,13 @@
 """nightlane status: what a session has done, its incumbent, and the budget left."""
 
 import os
+import time
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from agent.loop.budget import budget_left
+from agent.loop.in_flight import read_in_flight
 from agent.workspace.folder import Workspace
 from probes.result.cut_answers import CutAnswers
 from view.data.alpha_spending import policy_of, spendings
@@ -15,7 +17,7 @@ from view.data.figures import shown
 from view.data.measurements import differences
 from view.data.progress import WaveInProgress, in_progress
 from view.data.session_record import SessionRecord, load_record
-from view.markdown import count, moment, plain
+from view.markdown import count, duration, moment, plain
 from view.terminal.next_commands import resume_command, run_command, status_command
 
 
@@ -40,6 +42,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "recipes": sum(len(wave.data["recipes"]) for wave in record.waves),
         "stacks": len(record.stacks),
         "measuring": _measuring(record),
+        "running": _running(record, workspace),
         "in_flight": [
             {"id": row.id, "knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
             for row in record.in_flight
@@ -79,6 +82,7 @@ def status_text(status: dict[str, Any]) -> str:
         ("last decision", _last_decision_text(status["last_decision"])),
         ("search", _search(status)),
         *_measuring_rows(status["measuring"]),
+        *_running_rows(status["running"]),
         *(("not decided", _move(row)) for row in status["in_flight"] if status["finished"]),
         ("incumbent", status["incumbent"] + ("" if status["differences"] else ", as at the start")),
         *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
@@ -128,6 +132,56 @@ def _measuring_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
     what = "an A/A test" if found["is_aa_test"] else count(len(found["changes"]), "change")
     head = f"stack {found['number']}, {what}: {count(found['pairs'], 'pair')} of at most {found['most_pairs']}"
     return [("measuring", head), *(("", change) for change in found["changes"])]
+
+
+def _running(record: SessionRecord, workspace: Workspace) -> dict[str, Any] | None:
+    """The probes that run now, with the seconds that each and the batch have left, as far as that is known."""
+    found = read_in_flight(workspace.session(record.session.id), record.holder)
+    if found is None:
+        return None
+    now = time.time()
+    return {
+        "title": found.title,
+        "done": found.done,
+        "waiting": found.waiting,
+        "seconds_left": _whole(found.seconds_left(now)),
+        "probes": [
+            {
+                **{name: getattr(probe, name) for name in ("id", "seed", "phase", "step", "steps", "loss")},
+                "training_seconds_left": _whole(probe.training_left(found.typical, now)),
+                "seconds_left": _whole(probe.seconds_left(found.typical, now)),
+            }
+            for probe in found.probes
+        ],
+    }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
+
+
+def _running_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """A line for the batch and one for each probe that runs."""
+    if found is None:
+        return []
+    probes = [f"probe {one['id']} seed {one['seed']}: {_phase(one)}" for one in found["probes"]]
+    counts = f"{len(probes)} running, {found['waiting']} waiting, {found['done']} done"
+    return [("in flight", f"{found['title']}: {counts}{_left(found['seconds_left'])}"), *(("", one) for one in probes)]
+
+
+def _phase(probe: dict[str, Any]) -> str:
+    """What a probe does, how far it is, and the time left; before any probe has ended, that of its training."""
+    left = _left(probe["seconds_left"]) or _left(probe["training_seconds_left"], " of training")
+    if probe["phase"] != "training":
+        return f"{probe['phase']}{left}"
+    loss = "" if probe["loss"] is None else f", loss {probe['loss']:.3f}"
+    return f"training, step {probe['step']} of {probe['steps']}{loss}{left}"
+
+
+def _left(seconds: int | None, what: str = "") -> str:
+    if seconds is None:
+        return ""
+    return f", about {f'{seconds} s' if seconds < 60 else duration(seconds)}{what} left"
 
 
 def _state(status: dict[str, Any]) -> str:
