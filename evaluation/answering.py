@@ -84,7 +84,7 @@ class LocalModel:
             for start in range(0, len(problems), CHUNK):
                 chunk = problems[start : start + CHUNK]
                 asked = [renderer.question(TASK + p.prompt.text if renderer.chat else p.prompt.text) for p in chunk]
-                texts = [[one.text for one in own] for own in generate(model, renderer, asked, sampling)]
+                texts = generate(model, renderer, asked, sampling)
                 if not renderer.chat:
                     texts = [[cut(p, text) for text in own] for p, own in zip(chunk, texts, strict=True)]
                 texts_by_problem += texts

@@ -88,6 +88,6 @@ def _scores_of_base(study: Study, bench: Workbench) -> Sequence[Score]:
         batch_size=probe.generation_batch,
     )
     questions = [base.renderer.question(prompt.text) for prompt in prompts]
-    sampled = generate(base.model, base.renderer, questions, sampling)
-    answers = [Answer(prompt, one.text) for prompt, own in zip(prompts, sampled, strict=True) for one in own]
+    texts = generate(base.model, base.renderer, questions, sampling)
+    answers = [Answer(prompt, text) for prompt, own in zip(prompts, texts, strict=True) for text in own]
     return split_scored(answers, bench.open_scorer().score(answers), probe.samples)[0]

@@ -79,7 +79,7 @@ def _answer(base: Base, prompts: Sequence[Prompt], size: Size, progress: Progres
                 chunk = prompts[start : start + CHUNK]
                 progress("answers", start / len(prompts))
                 questions = [renderer.question(prompt.text) for prompt in chunk]
-                texts = [[one.text for one in own] for own in generate(base.model, renderer, questions, sampling)]
+                texts = generate(base.model, renderer, questions, sampling)
                 judged.append(executor.submit(_judge, scorer, chunk, texts))
             return [answers for chunk_judged in judged for answers in chunk_judged.result()]
     finally:

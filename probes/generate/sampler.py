@@ -57,8 +57,13 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
+def generate(model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling) -> list[list[str]]:
+    """The texts of ``sample`` alone."""
+    return [[one.text for one in own] for own in sample(model, renderer, questions, sampling)]
+
+
 @torch.inference_mode()
-def generate(
+def sample(
     model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling
 ) -> list[list[SampledText]]:
     """``sampling.samples`` answers for each question, indexed [question][sample], as the text that continues it.

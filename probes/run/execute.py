@@ -227,11 +227,11 @@ class _Measurement:
                 answers = server.answers(probe.id, served, questions, base.renderer.stop, sampling, note)
             asked = zip(questions, answers, strict=True)
             return [[replace(one, text=base.renderer.answer_text(q, one.text)) for one in own] for q, own in asked]
-        from probes.generate.sampler import generate
+        from probes.generate.sampler import sample
         from probes.model.adapter import adapted
 
         with adapted(base, adapter) as model:
-            return generate(model, base.renderer, questions, sampling)
+            return sample(model, base.renderer, questions, sampling)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from view.data.stacks import Stack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutFigures:
-    """``session``: of all readings that decide; ``start``, ``incumbent``: of the starting recipe, and of the incumbent
+    """``session``: of all its own probes; ``start``, ``incumbent``: of the starting recipe, and of the incumbent
     if that is another one. None where no reading knows."""
 
     max_new_tokens: int

@@ -106,8 +106,8 @@ def _search(status: dict[str, Any]) -> str:
 def _cut_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """How many answers of the starting recipe and of the incumbent were cut, as far as that is known."""
     known = {name: CutAnswers(**found[name]) for name in ("start", "incumbent") if found[name]}
-    limit = found["max_new_tokens"]
-    rows = [f"{cut_text(one)} of the {name} at max_new_tokens = {limit}{remedy(one)}" for name, one in known.items()]
+    names, limit = {"start": "starting recipe", "incumbent": "incumbent"}, found["max_new_tokens"]
+    rows = [f"{cut_text(one)} of the {names[n]} at max_new_tokens = {limit}{remedy(one)}" for n, one in known.items()]
     return [("" if place else "cut answers", row) for place, row in enumerate(rows)]
 
 

@@ -27,16 +27,16 @@ def base(tiny_folder: Path) -> Base:
 
 
 def answers(base: Base, prompts: list[str], **changes: Any) -> list[list[str]]:
-    return [[one.text for one in own] for own in sampled(base, prompts, **changes)]
+    return sampler.generate(*asked(base, prompts, **changes))
 
 
 def sampled(base: Base, prompts: list[str], **changes: Any) -> list[list[SampledText]]:
-    return sampler.generate(
-        base.model,
-        base.renderer,
-        list(map(base.renderer.question, prompts)),
-        sampler.Sampling(**{"max_new_tokens": 8, **changes}),
-    )
+    return sampler.sample(*asked(base, prompts, **changes))
+
+
+def asked(base: Base, prompts: list[str], **changes: Any) -> tuple[Any, ...]:
+    questions = list(map(base.renderer.question, prompts))
+    return base.model, base.renderer, questions, sampler.Sampling(**{"max_new_tokens": 8, **changes})
 
 
 def test_the_same_seed_gives_the_same_answers_and_another_seed_others(base: Base) -> None:

@@ -161,7 +161,7 @@ def test_the_cut_answers_of_the_start_and_of_the_incumbent_are_told_with_the_rem
     start, incumbent = status["cut_answers"]["start"], status["cut_answers"]["incumbent"]
     assert (start["cut"], incumbent["cut"] * 4) == (0, incumbent["answers"])
     lines, limit = status_text(status).splitlines(), "max_new_tokens = 256"
-    assert f"cut answers    0 of {start['answers']} answers (0.0 %) of the start at {limit}" in lines
+    assert f"cut answers    0 of {start['answers']} answers (0.0 %) of the starting recipe at {limit}" in lines
     told = f"{incumbent['cut']} of {incumbent['answers']} answers (25.0 %) of the incumbent at {limit}"
     assert f"{'':15}{told}: their ends are missing, raise max_new_tokens under [probe]" in lines
     assert "cut answers" not in status_text(session_status(nights.night(tmp_path / "unknown", probes=5), None))
