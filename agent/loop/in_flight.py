@@ -7,7 +7,7 @@ it says nothing once the process that wrote it does not run the session any more
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ class ProbeInFlight:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InFlight:
     """A batch of probes that ``process`` runs. ``waiting``, ``done``: numbers of the others. ``typical``: the timing of
-    the last probe that ended on the same prompts, in this process."""
+    the last probe that ended on the same prompts."""
 
     process: int
     title: str
@@ -128,8 +128,11 @@ class InFlightFile:
             self._path.unlink(missing_ok=True)
 
     @contextmanager
-    def batch(self, title: str, probes: Sequence[Probe]) -> Iterator[None]:
-        """The file exists within the block."""
+    def batch(self, title: str, probes: Sequence[Probe], measured: Iterable[Reading] = ()) -> Iterator[None]:
+        """The file exists within the block. ``measured``: readings that show how long a probe takes, before one of this
+        process has ended."""
+        for reading in measured:
+            self._typical.setdefault(reading.key.split, reading.timing)
         self._title, self._batch, self._running, self._ended = title, {probe.id: probe for probe in probes}, {}, set()
         self._split = probes[0].key.split if probes else ""
         self._write()
@@ -143,8 +146,10 @@ class InFlightFile:
         probe, now = self._batch.get(progress.probe), self._clock()
         if probe is None:
             return
-        before = self._running.pop(probe.id, None)
-        if progress.phase != "done":
+        before = self._running.get(probe.id)
+        if progress.phase == "done":
+            self._running.pop(probe.id, None)
+        else:
             self._running[probe.id] = before.after(progress, now) if before else _first(probe, progress, now)
         changed = before is None or before.phase != progress.phase
         if changed or now - self._written >= SECONDS_BETWEEN_STEPS:

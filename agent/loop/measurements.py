@@ -146,7 +146,7 @@ class Measurements:
 
     def _run(self, title: str, missing: Sequence[Probe]) -> None:
         self.log.watcher.measuring(title, missing)
-        with self._in_flight.batch(title, missing):
+        with self._in_flight.batch(title, missing, self._readings.values()):
             try:
                 self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
             except BadInput:  # a worker that started just then may have read a file that was half saved

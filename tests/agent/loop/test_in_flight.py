@@ -98,10 +98,8 @@ def test_a_probe_that_runs_again_begins_anew(tmp_path: Path) -> None:
 def test_the_batchs_time_counts_the_waiting_probes_at_the_width_of_now(tmp_path: Path) -> None:
     clock = Clock()
     file = InFlightFile(tmp_path, clock)
-    with file.batch("wave 1", PROBES[:1]):
-        file.ended(PROBES[0], reading(PROBES[0], Timing(20, 6, 4, 30)))
     many = [Probe(tiny.recipe(), KEY, seed) for seed in range(10, 18)]
-    with file.batch("wave 2", many):
+    with file.batch("wave 2", many, [reading(PROBES[0], Timing(20, 6, 4, 30))]):
         for probe in many[:2]:
             file.progress(training(probe, 5))
         found = read_in_flight(tmp_path, _process(tmp_path))
