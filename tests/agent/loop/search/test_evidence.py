@@ -36,3 +36,18 @@ def test_no_recipe_moves_the_weight_of_the_only_source_of_its_manifest(tmp_path:
     assert found.legal({**places, "manifest": "good_only"})
     assert found.legal({**places, "weight.good": places["weight.good"] + 1})  # type: ignore[operator]
     assert not found.legal({**places, "manifest": "good_only", "weight.good": places["weight.good"] + 1})  # type: ignore[operator]
+
+
+def test_weights_that_leave_no_source_are_no_recipe_beside_a_manifest_either_and_end_no_night(tmp_path: Path) -> None:
+    """By `even`, both weights of 0 leave nothing; with the manifest, they leave its third source."""
+    knobs = nights.KNOBS.replace(
+        "[lanes.mixture]\n",
+        "[lanes.mixture]\nmanifest = {}\nweights = { low = 0.0, high = 3.0, step = 1.0, reach = 1 }\n",
+    )
+    text = nights.variant(knobs).replace("[data.manifests.even]\n", 'plain = "good.jsonl"\n[data.manifests.even]\n')
+    text = text.replace("[prompts]\n", "[data.manifests.all]\ngood = 1.0\nbroken = 1.0\nplain = 1.0\n[prompts]\n")
+    record = load_record(nights.night(tmp_path, text, probes=12, step=nights.hasty()), None)
+    found, places = known(record), {knob.name: knob.place(knob.read(record.start)) for knob in record.study.lanes.knobs}
+    gone = {name: record.study.lanes.knob(name).place(0.0) for name in ("weight.good", "weight.broken")}
+    assert not found.legal({**places, **gone})
+    assert not found.legal({**places, **gone, "manifest": "all"}), "the manifest reads as custom"
