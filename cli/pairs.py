@@ -89,7 +89,9 @@ def import_pairs(
     origin: Annotated[
         str,
         typer.Option(
-            "--origin", help="The origin of answers whose row names none: sampled, human, reference or mechanical."
+            "--origin",
+            help="The origin of answers whose row names none: sampled, human, reference, mechanical, or cut (at its "
+            "limit of tokens).",
         ),
     ] = "human",
     rejected_origin: Annotated[

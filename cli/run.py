@@ -82,7 +82,7 @@ def resume(
 
 @commands.command(epilog=example("status --json"))
 def status(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
-    """Show a session's decisions so far, its incumbent recipe and the rest of its budget."""
+    """Show a session's decisions so far, its incumbent recipe, the rest of its budget, and the probes in flight."""
     one_thread()
     from view.terminal.status import session_status, status_text
 

@@ -44,6 +44,13 @@ def write_flushed(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def write_unsynced(path: Path, text: str) -> None:
+    """Replace a file atomically for readers, without waiting for the disk: a power cut may lose it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(path)
+
+
 def copy_durably(source: Path, target: Path) -> None:
     """Copy a file; the copy is on the disk completely or not at all."""
     temporary = target.with_name(f".{target.name}.tmp")

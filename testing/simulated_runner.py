@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Protocol, Self
@@ -186,8 +186,10 @@ class AnsweringRunner(SimulatedRunner):
     def _run_one(self, probe: Probe, listener: Listener) -> Outcome:
         outcome = super()._run_one(probe, listener)
         if isinstance(outcome, Reading):
-            rows = "".join(json.dumps(self.answer(probe, score)) + "\n" for score in outcome.scores)
-            (self.store.directory(probe.id) / "answers.jsonl").write_text(rows, encoding="utf-8")
+            rows = [self.answer(probe, score) for score in outcome.scores]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (self.store.directory(probe.id) / "answers.jsonl").write_text(text, encoding="utf-8")
+            outcome = replace(outcome, cut=sum(row["finish_reason"] == "length" for row in rows))
         return outcome
 
     def answer(self, probe: Probe, score: Score) -> dict[str, object]:
@@ -200,6 +202,7 @@ class AnsweringRunner(SimulatedRunner):
             "components": {"pass": score.value / 10},
             "critical": [],
             "outcome": score.outcome,
+            "finish_reason": "stop",
             "text": f"{probe.recipe.curriculum} {score.sample} says {score.value}",
         }
 

@@ -54,12 +54,12 @@ class Excerpt:
     whole: bool
 
 
-def excerpt(answer: str) -> Excerpt:
+def excerpt(answer: str, lines: int = MOST_LINES, characters: int = MOST_CHARACTERS) -> Excerpt:
     """Shows an answer's backticks as they are, often what is wrong with it; they cannot end the block."""
-    kept = [printable(line.expandtabs(4)).rstrip() for line in answer[:MOST_CHARACTERS].splitlines()[:MOST_LINES]]
+    kept = [printable(line.expandtabs(4)).rstrip() for line in answer[:characters].splitlines()[:lines]]
     longest = max((len(run) for line in kept for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
-    whole = len(answer) <= MOST_CHARACTERS and len(answer.splitlines()) <= MOST_LINES
+    whole = len(answer) <= characters and len(answer.splitlines()) <= lines
     return Excerpt(Markup("\n".join([f"{fence}text", *kept, fence])), whole)
 
 

@@ -31,12 +31,14 @@ from preferences.store.provenance import Side
 from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
 from probes.generate.random_keys import sampling_seed
+from probes.result.cut_answers import REMEDY, CutAnswers, cut_answers
 from probes.result.reading import Failure, Probe
 
 HARVEST = "harvest"
 REFUSED = "harvest_refused"
 """Kinds of the ledger's checks: the rows of a decision's harvest, or why it has none; and why the stores refused it
 for now."""
+NO_PAIRS = "no answers that differ enough"
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,16 @@ class Harvest:
 
     def _make_pairs(self, item: "_HarvestItem") -> dict[str, Any]:
         """The number of new rows of each kind, or why there are none."""
+        readings = []
         for probe in item.probes:
             outcome = self.measurements.outcome(probe)
             if isinstance(outcome, Failure):
                 return {"failure": f"{outcome.kind}: {outcome.message}"}
             if len(self.measurements.store.answers(probe.id)) < len(outcome.scores):
                 return {"failure": f"the answers of probe {probe.id} are gone"}
-        return self._store(item)
+            readings.append(outcome)
+        found = cut_answers(readings)
+        return self._store(item) | ({"cut": found.cut, "answers": found.answers} if found else {})
 
     def _store(self, item: "_HarvestItem") -> dict[str, Any]:
         """Add the rows to the stores, and count them; rows that were added before a kill count too. BadInput if the
@@ -190,7 +195,7 @@ class Harvest:
                 row["text"],
                 row["score"],
                 Side(
-                    origin="sampled",
+                    origin="cut" if row.get("finish_reason") == "length" else "sampled",
                     bar=study.scorer.kind,
                     probe=probe.id,
                     recipe=probe.recipe.digest,
@@ -214,6 +219,8 @@ class Harvest:
         message = data.get("failure") or ", ".join(f"{data[kind]} {kind}" for kind in KINDS if data[kind])
         if data.get("reserved"):
             message += f"; {data['reserved']} prompts left out, which are too like a probe or holdout prompt"
+        if data.get("cut"):
+            message = f"{message or NO_PAIRS}; {_cut_note(CutAnswers(data['cut'], data['answers']))}"
         with uninterrupted(), full_disk_reported(self.measurements.workspace):
             self.measurements.ledger.record_checks(
                 CheckRow(session=decision.session, kind=kind, subject=decision.id, time=now(), data=data)
@@ -221,7 +228,13 @@ class Harvest:
         known, self._refusal = self._refusal, message if kind == REFUSED else ""
         if known and self._refusal == known:
             return
-        self.measurements.log(f"HARVEST {decision.id[-3:]}: {message or 'no answers that differ enough'}")
+        self.measurements.log(f"HARVEST {decision.id[-3:]}: {message or NO_PAIRS}")
+
+
+def _cut_note(found: CutAnswers) -> str:
+    """How many answers were cut and made no pair for that."""
+    remedy = f"; {REMEDY}" if found.noticeable else ""
+    return f"{found.cut} of {found.answers} answers were cut at max_new_tokens and are never chosen{remedy}"
 
 
 def _ruling(decision: DecisionRow, stack: Confirmed, proposal: ProposalRow) -> DecidedPair:

@@ -10,6 +10,7 @@ from agent.ledger.result_files import ResultFiles
 from agent.ledger.store import Ledger
 from agent.ledger.tables import SessionRow
 from agent.loop.budget import Spent, exhausted, judging_allowance, kept_back, spent_by
+from agent.loop.in_flight import InFlightFile
 from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.session_log import SessionLog
@@ -66,6 +67,8 @@ class Measurements:
         self.period, self.begun = self.ledger.unused_period(self.row.id, time.time()), time.monotonic()
         self.judge_monitor.on_note = self.log_and_publish
         self._result_files = ResultFiles(self.ledger, self.workspace.root)
+        self._in_flight = InFlightFile(self.workspace.session(self.row.id))
+        self._in_flight.forget()
 
     def measure_pairs(self, title: str, pairs: Sequence[Pair]) -> None:
         """Measure pairs of probes, and compare their answers if decisions rest on choices. May raise BudgetSpent."""
@@ -143,17 +146,19 @@ class Measurements:
 
     def _run(self, title: str, missing: Sequence[Probe]) -> None:
         self.log.watcher.measuring(title, missing)
-        try:
-            self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
-        except BadInput:  # a worker that started just then may have read a file that was half saved
-            self._require_unchanged()
-            missing = [probe for probe in missing if not is_final(self._stored_outcome(probe))]
-            self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
+        with self._in_flight.batch(title, missing, self._readings.values()):
+            try:
+                self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
+            except BadInput:  # a worker that started just then may have read a file that was half saved
+                self._require_unchanged()
+                missing = [probe for probe in missing if not is_final(self._stored_outcome(probe))]
+                self.runner.run(missing, self._on_progress, self._store_outcome, self.allowance())
         self._require_unchanged()
 
     def _on_progress(self, progress: Progress) -> None:
         """Show a worker's progress. Its notes go to the log, and check the budget: it may wait long for a server."""
         self.log.watcher.progress(progress)
+        self._in_flight.progress(progress)
         if progress.note:
             self.log_and_publish(progress.note)
 
@@ -167,6 +172,7 @@ class Measurements:
             if not probe.adapter_of:
                 self.ledger.record_probe(self.row.id, probe, outcome, now())
             self.store.put(probe, outcome)
+        self._in_flight.ended(probe, outcome)
         self._readings.pop(probe, None)
 
     def _adopt(self, probe: Probe, outcome: Outcome) -> None:

@@ -97,6 +97,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "runs/judging.sqlite": ("status", "report", "run", "resume", "doctor"),
     "runs/lock": ("status", "run", "resume", "doctor"),
     "runs/session-*/checkpoint.sqlite": ("resume", "doctor"),
+    "runs/session-*/in_flight.json": ("status", "resume", "doctor"),
     "runs/session-*/study.toml": ("report", "resume", "doctor"),
     "runs/session-*/report.md": ("report", "doctor"),
     "runs/session-*/recipe.toml": ("report", "doctor"),

@@ -13,7 +13,7 @@ from common.errors import BadInput
 from preferences.store.annotations import VOTE_CHOICES, AnnotatedRow, Vote, parse_vote_choice
 from preferences.store.provenance import Origin, Provenance, Side
 from preferences.store.rows import SIDES, Kind, Row, receipt_of, row_from_json
-from preferences.store.stores import mechanical_texts, require_vote
+from preferences.store.stores import never_chosen, require_vote
 from probes.inputs.files.records import records, unit_of
 from probes.inputs.files.where import Where
 from probes.inputs.rows.columns import USED
@@ -85,7 +85,7 @@ def read_votes(path: Where, rows: Mapping[str, AnnotatedRow], by: str, time: str
     BadInput for contradicting votes of one voter on one row.
     """
     votes_of: dict[tuple[str, str], str] = {}
-    made = mechanical_texts(one.row for one in rows.values())
+    unfit = never_chosen(one.row for one in rows.values())
 
     def vote_of(record: Record) -> Vote:
         for column in VOTE_COLUMNS[:2]:
@@ -95,7 +95,7 @@ def read_votes(path: Where, rows: Mapping[str, AnnotatedRow], by: str, time: str
         if not isinstance(voter, str):
             raise BadInput(f"by={voter!r} is not a name; give one")
         vote = Vote(record["id"].strip(), parse_vote_choice(record["vote"].strip()), voter.strip(), time)
-        require_vote(vote, rows.get(vote.row), made)
+        require_vote(vote, rows.get(vote.row), unfit)
         if vote.vote in ("up", "down"):
             before = votes_of.setdefault((vote.row, vote.by), vote.vote)
             if before != vote.vote:

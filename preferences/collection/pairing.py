@@ -3,6 +3,9 @@
 dpo          an answer of the kept recipe against one of the discarded recipe whose score is lower by a margin
 preference   the best against the worst answer of one recipe to one prompt
 reward       single answers
+
+An answer that was cut at max_new_tokens is at most a rejected side: its text is worse as it stands, but nobody knows
+what it would have become, and a model that is trained towards it learns to stop there.
 """
 
 from collections import defaultdict
@@ -39,6 +42,10 @@ class ScoredAnswer:
                 f"pairs come from harvest prompts and {self.prompt.id!r} is a {self.prompt.split} prompt; sample those "
                 "of the harvest"
             )
+
+    @property
+    def cut(self) -> bool:
+        return self.side.origin == "cut"
 
     @property
     def answer(self) -> Turns:
@@ -108,20 +115,25 @@ def dpo_rows(
 
 
 def preference_rows(answers: Sequence[ScoredAnswer], batch: BatchSettings) -> tuple[Row, ...]:
-    """For each recipe and prompt: the best answer against the worst, the second best against the second worst, ..."""
+    """For each recipe and prompt: the best answer against the worst, the second best against the second worst, ... A
+    cut answer is passed over among the best; no answer is in two pairs."""
     groups: dict[tuple[str, str], list[ScoredAnswer]] = defaultdict(list)
     for answer in answers:
         groups[answer.prompt.id, answer.side.recipe].append(answer)
     pairs = []
     for own in groups.values():
         ranked = sorted(own, key=lambda answer: -answer.score)
-        pairs += _clearest_pairs([(ranked[n], ranked[-1 - n]) for n in range(len(ranked) // 2)], batch)
+        best = [place for place, answer in enumerate(ranked) if not answer.cut]
+        worst = range(len(ranked) - 1, -1, -1)
+        sides = [(ranked[high], ranked[low]) for high, low in zip(best, worst, strict=False) if high < low]
+        pairs += _clearest_pairs(sides, batch)
     return tuple(_row("preference", batch, "", chosen, rejected) for chosen, rejected in pairs)
 
 
 def reward_rows(answers: Sequence[ScoredAnswer], batch: BatchSettings) -> tuple[Row, ...]:
-    """Every answer that is not empty, with its score; the components of the score are in the provenance."""
-    return tuple(_row("reward", batch, "", answer) for answer in answers if answer.text.strip())
+    """Every whole answer that is not empty, with its score; the components of the score are in the provenance."""
+    whole = [answer for answer in answers if answer.text.strip() and not answer.cut]
+    return tuple(_row("reward", batch, "", answer) for answer in whole)
 
 
 def without_repetitions(rows: Iterable[Row], *stored: Mapping[str, str]) -> list[Row]:
@@ -144,12 +156,13 @@ def _question_and_seed(answer: ScoredAnswer) -> tuple[str, int | None, int | Non
 def _clearest_pairs(
     pairs: Iterable[tuple[ScoredAnswer, ScoredAnswer]], batch: BatchSettings
 ) -> list[tuple[ScoredAnswer, ScoredAnswer]]:
-    """The pairs that differ by the margin; of each prompt those with the largest differences, ties by order."""
+    """The pairs that differ by the margin and whose chosen side is whole; of each prompt those with the largest
+    differences, ties by order."""
     pairs_of: dict[str, list[tuple[ScoredAnswer, ScoredAnswer]]] = defaultdict(list)
     for chosen, rejected in pairs:
         mine, theirs = chosen.text.strip(), rejected.text.strip()
         differs = mine and theirs and mine != theirs
-        if differs and chosen.score - rejected.score >= batch.margin:
+        if differs and not chosen.cut and chosen.score - rejected.score >= batch.margin:
             pairs_of[chosen.prompt.id].append((chosen, rejected))
     clearest = (sorted(own, key=lambda pair: pair[1].score - pair[0].score) for own in pairs_of.values())
     return [pair for own in clearest for pair in own[: batch.per_prompt]]

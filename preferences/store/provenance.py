@@ -7,8 +7,13 @@ from typing import Any, Literal, TypeGuard, get_args
 
 from common.errors import BadInput
 
-Origin = Literal["sampled", "human", "reference", "mechanical"]
-"""mechanical: a transformation of a failing text, which must never be a chosen side."""
+Origin = Literal["sampled", "human", "reference", "mechanical", "cut"]
+"""mechanical: a transformation of a failing text. cut: a sampled text that was cut at its limit of tokens."""
+NEVER_CHOSEN: Mapping[Origin, str] = {
+    "mechanical": "a mechanically made text is never the chosen side",
+    "cut": "a text that was cut at its limit of tokens is never the chosen side, or a model learns to stop there",
+}
+"""Origins that a chosen side must not have, and the law in words."""
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 _WHOLE = (int, type(None))
 

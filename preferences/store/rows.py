@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from common.digests import digest_of
 from common.errors import BadInput
-from preferences.store.provenance import Provenance, Side, is_number, require_types, require_utf8
+from preferences.store.provenance import NEVER_CHOSEN, Provenance, Side, is_number, require_types, require_utf8
 from probes.inputs.rows.messages import turns_of
 from probes.inputs.rows.turns import Turns
 
@@ -77,8 +77,8 @@ class Row:
             return
         if self.texts[0] == self.texts[1]:
             raise BadInput("chosen and rejected are the same text; a pair needs a difference")
-        if self.provenance.sides[0].origin == "mechanical":
-            raise BadInput("a mechanically made text is never the chosen side; swap the sides or leave the row out")
+        if law := NEVER_CHOSEN.get(self.provenance.sides[0].origin):
+            raise BadInput(f"{law}; swap the sides or leave the row out")
         chosen, rejected = self.scores
         if self.kind == "dpo" and chosen is not None and rejected is not None and chosen <= rejected:
             raise BadInput(

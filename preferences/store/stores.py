@@ -5,7 +5,7 @@ votes.jsonl  withdrawals.jsonl  reviews.jsonl  certifications.jsonl    annotatio
 reserved.jsonl                                                         probe and holdout prompts; no row may ask them
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from preferences.store.annotations import (
     updated_ballot,
 )
 from preferences.store.append_only_file import append, locked, read
+from preferences.store.provenance import NEVER_CHOSEN
 from preferences.store.rows import KINDS, SIDES, Kind, Row, exact_digest, normalized, row_from_json, row_to_json
 from probes.inputs.prompts import Prompt
 from probes.inputs.training_rows import Reserved
@@ -228,9 +229,9 @@ class Stores:
     def vote(self, votes: Sequence[Vote]) -> int:
         """Record the votes that change their voter's ballot on a row, all or none; returns how many did."""
         rows = {row.id: row for own in self.read_all().values() for row in own}
-        made = mechanical_texts(row.row for row in rows.values())
+        unfit = never_chosen(row.row for row in rows.values())
         for vote in votes:
-            require_vote(vote, rows.get(vote.row), made)
+            require_vote(vote, rows.get(vote.row), unfit)
         with locked(self.folder):
             ballots, new = collect_ballots(self.votes(), {name: row.row for name, row in rows.items()}), []
             for vote in votes:
@@ -315,7 +316,22 @@ def mechanical_texts(rows: Iterable[Row]) -> frozenset[str]:
     return frozenset(normalized(text) for own in both for side, text in own if side.origin == "mechanical")
 
 
-def require_vote(vote: Vote, row: AnnotatedRow | None, made: Collection[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class NeverChosen:
+    """What no flip may choose. ``mechanical``: normalized texts. ``cut``: content digests of the pairs whose rejected
+    side was cut; its text may be a whole answer elsewhere, since normalizing takes off the white space at its end."""
+
+    mechanical: frozenset[str]
+    cut: frozenset[str]
+
+
+def never_chosen(rows: Iterable[Row]) -> NeverChosen:
+    known = list(rows)
+    cut = (row.content_digest for row in known if row.provenance.sides[-1].origin == "cut")
+    return NeverChosen(mechanical_texts(known), frozenset(cut))
+
+
+def require_vote(vote: Vote, row: AnnotatedRow | None, unfit: NeverChosen) -> None:
     """Refuse a vote without a row or a voter, and a flip that would break a law."""
     if row is None:
         raise BadInput(f"there is no row {vote.row!r} to vote on; see nightlane pairs list")
@@ -326,5 +342,7 @@ def require_vote(vote: Vote, row: AnnotatedRow | None, made: Collection[str]) ->
             raise BadInput(f"row {vote.row} is one answer and has no sides to flip; vote up, down or drop")
         if row.row.kind == "orpo":
             raise BadInput(f"row {vote.row}: an ORPO row's chosen side passed the gate, so it cannot flip; vote drop")
-        if normalized(row.row.texts[1]) in made:
-            raise BadInput(f"row {vote.row}: a mechanically made text is never the chosen side; vote drop instead")
+        if normalized(row.row.texts[1]) in unfit.mechanical:
+            raise BadInput(f"row {vote.row}: {NEVER_CHOSEN['mechanical']}; vote drop instead")
+        if row.row.content_digest in unfit.cut:
+            raise BadInput(f"row {vote.row}: {NEVER_CHOSEN['cut']}; vote drop instead")

@@ -15,6 +15,7 @@ from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, T
 
 from probes.generate.random_keys import Sampling as Sampling
 from probes.generate.random_keys import row_key as row_key
+from probes.generate.sampled_text import SampledText
 from probes.rendering.renderer import Question, Renderer
 
 _MASK_34 = (1 << 34) - 1
@@ -56,21 +57,35 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-@torch.inference_mode()
 def generate(model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling) -> list[list[str]]:
+    """The texts of ``sample`` alone."""
+    return [[one.text for one in own] for own in sample(model, renderer, questions, sampling)]
+
+
+@torch.inference_mode()
+def sample(
+    model: Any, renderer: Renderer, questions: Sequence[Question], sampling: Sampling
+) -> list[list[SampledText]]:
     """``sampling.samples`` answers for each question, indexed [question][sample], as the text that continues it.
 
     Rows are batched by length, so a batch pads little; the answers come back in the order of ``questions``.
     """
     rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
     rows.sort(key=lambda row: (len(questions[row[0]].ids), row))
-    answers = [[""] * sampling.samples for _ in questions]
+    answers: dict[tuple[int, int], SampledText] = {}
+    ends = _end_tokens(model, renderer)
     for start in range(0, len(rows), sampling.batch_size):
         batch = rows[start : start + sampling.batch_size]
         drawn = _generate_batch(model, renderer, [(questions[place], sample) for place, sample in batch], sampling)
-        for (place, sample), ids in zip(batch, drawn, strict=True):
-            answers[place][sample] = renderer.answer(questions[place], ids)
-    return answers
+        for row, ids in zip(batch, drawn, strict=True):
+            answers[row] = _sampled(renderer, questions[row[0]], ids, ends)
+    return [[answers[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
+
+
+def _sampled(renderer: Renderer, question: Question, ids: Sequence[int], ends: frozenset[int]) -> SampledText:
+    """The answer in the ids that were drawn behind a question. Behind its end, the batch may have padded it."""
+    ended = not ends.isdisjoint(ids) or renderer.holds_stop_text(question, ids)
+    return SampledText(renderer.answer(question, ids), "stop" if ended else "length")
 
 
 def _generate_batch(
@@ -98,7 +113,7 @@ def _generate_batch(
         do_sample=False,
         max_new_tokens=sampling.max_new_tokens,
         pad_token_id=fill,
-        eos_token_id=sorted({*stop.ids, *_own_stops(model)}) or None,
+        eos_token_id=sorted(_end_tokens(model, renderer)) or None,
         use_cache=True,
     )
     texts = {"stop_strings": list(stop.texts), "tokenizer": tokenizer} if stop.texts else {}
@@ -107,7 +122,8 @@ def _generate_batch(
     return found
 
 
-def _own_stops(model: Any) -> list[int]:
-    """The end tokens of the model's own generation config (chat models have several)."""
+def _end_tokens(model: Any, renderer: Renderer) -> frozenset[int]:
+    """Those of the rendering, and those of the model's own generation config (chat models have several)."""
     own = model.generation_config.eos_token_id
-    return [token for token in (own if isinstance(own, list) else [own]) if token is not None]
+    own = own if isinstance(own, list) else [own]
+    return frozenset([*renderer.stop.ids, *(token for token in own if token is not None)])

@@ -21,6 +21,7 @@ from common.errors import EndpointUnavailable
 from probes.endpoint.client import Endpoint, EndpointSettings, NoReply, role_environment
 from probes.endpoint.retry import Backoff, run_concurrently, to_log
 from probes.generate.random_keys import Sampling, request_seed
+from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ServingSettings
 from probes.rendering.renderer import Question, Stop
 
@@ -78,7 +79,7 @@ class AnswerServer:
         stop: Stop,
         sampling: Sampling,
         note: Callable[[str], None] = to_log,
-    ) -> list[list[str]]:
+    ) -> list[list[SampledText]]:
         """``sampling.samples`` answers for each question, indexed [question][sample]. ``note``: gets a line while it
         waits. ServerBroken or ServerRefused when an answer is missing.
         """
@@ -158,24 +159,25 @@ class AnswerServer:
 
     def _ask_all(
         self, adapter: ServedAdapter, questions: Sequence[Question], stop: Stop, sampling: Sampling, backoff: Backoff
-    ) -> list[list[str]]:
+    ) -> list[list[SampledText]]:
         rows = [(place, sample) for place in range(len(questions)) for sample in range(sampling.samples)]
 
-        def ask(row: tuple[int, int]) -> str:
+        def ask(row: tuple[int, int]) -> SampledText:
             question, sample = questions[row[0]], row[1]
             asked = request(sampling, request_seed(sampling.seed, question.text, sample), stop)
             return self._ask(adapter, question, asked, backoff)
 
-        texts = run_concurrently(rows, ask, self._settings.concurrency, backoff, "answers")
-        return [[texts[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
+        sampled = run_concurrently(rows, ask, self._settings.concurrency, backoff, "answers")
+        return [[sampled[place, sample] for sample in range(sampling.samples)] for place in range(len(questions))]
 
-    def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, backoff: Backoff) -> str:
+    def _ask(self, adapter: ServedAdapter, question: Question, asked: Request, backoff: Backoff) -> SampledText:
         """One answer. If the server was restarted, the adapter is loaded again."""
 
-        def ask() -> str:
-            return self._endpoint.complete(adapter.name, list(question.ids), *asked).text
+        def ask() -> SampledText:
+            completion = self._endpoint.complete(adapter.name, list(question.ids), *asked)
+            return SampledText(completion.text, "length" if completion.cut_off else "stop")
 
-        def ask_or_load() -> str:
+        def ask_or_load() -> SampledText:
             try:
                 return ask()
             except NoReply as error:

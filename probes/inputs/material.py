@@ -106,6 +106,11 @@ class Material:
         prompts = digest_of([key.prompts, self.harvest.prompts])
         return replace(key, split="harvest", samples=self.harvest.samples, prompts=prompts)
 
+    @property
+    def prompts_digest(self) -> str:
+        """Of the prompts file as it is now, and of how the prompts are answered."""
+        return digest_of([rows_digest(self.prompt_file), self.probe.model_dump(mode="json", exclude={"seeds"})])
+
     def key(self, environment: str, base: str | None = None) -> ProbeKey:
         """The probe key of the files as they are now. ``base`` replaces the model's digest if there is no model."""
         probe, served = self.probe, f" served={self.serving.model}" if self.serving.kind == "endpoint" else ""
@@ -113,7 +118,7 @@ class Material:
             steps=probe.steps,
             base=base or base_digest(self.model, self.folder),
             data=digest_of({name: self._digest(name, where) for name, where in self.source_files.items()}),
-            prompts=digest_of([rows_digest(self.prompt_file), probe.model_dump(mode="json", exclude={"seeds"})]),
+            prompts=self.prompts_digest,
             scorer=scorer_digest(self.scorer, self.folder),
             samples=probe.samples,
             environment=f"{environment} nightlane={code_digest()}{served}",

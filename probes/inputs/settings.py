@@ -182,7 +182,8 @@ class ProbeSettings(Section):
     top_k: int = Field(0, ge=0)
     """Sampling among the k likeliest tokens; 0 turns it off."""
     max_new_tokens: int = Field(256, ge=1)
-    """Most tokens of an answer."""
+    """Most tokens of an answer. `check`, `status` and the report count the answers that reach it, which are never a
+    chosen side."""
     sampling_seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the answers."""
     micro_batch: int = Field(8, ge=1)

@@ -271,6 +271,11 @@ class Renderer:
         drawn = list(takewhile(lambda token: token not in self.stop.ids, ids))
         return self.answer_text(question, self.tokens.continuation(list(question.ids), drawn))
 
+    def holds_stop_text(self, question: Question, ids: Sequence[int]) -> bool:
+        """Whether generated tokens hold an end of turn that is no token but a text."""
+        text = self.tokens.continuation(list(question.ids), list(ids)) if self.stop.texts else ""
+        return any(end in text for end in self.stop.texts)
+
     def answer_text(self, question: Question, text: str) -> str:
         """The answer in the decoded tokens that follow a question, which may come from a server: the text that the
         tokenizer would encode as these tokens, without what the template writes."""

@@ -116,7 +116,7 @@ class Reading:
 
     ``final``: the last line of the training log (loss, token_accuracy, grad_norm ...); train.jsonl has all lines.
     ``tokens``: training tokens. ``peak_gb``: the worker's peak memory, on the GPU if it has one. ``judging``: what a
-    judge used for it.
+    judge used for it. ``cut``: answers that reached max_new_tokens; None of a version or a runner that does not say.
     """
 
     probe: str
@@ -130,6 +130,7 @@ class Reading:
     peak_gb: float
     missing: tuple[Unscored, ...] = ()
     judging: Usage = NO_USAGE
+    cut: int | None = None
 
     def mean(self, category: str = "overall") -> float:
         values = [s.value for s in self.scores if category in ("overall", s.category)]
@@ -142,6 +143,11 @@ class Reading:
             if score.prompt in difficulties:
                 values.setdefault((score.category, difficulties[score.prompt]), []).append(score.value)
         return {group: sum(own) / len(own) for group, own in sorted(values.items())}
+
+    @property
+    def answers(self) -> int:
+        """The number of answers, with and without a score."""
+        return len(self.scores) + len(self.missing)
 
     @property
     def critical_failures(self) -> int:

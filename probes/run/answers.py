@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ScorerSettings
 from probes.result.reading import Score, Unscored
 from probes.scoring import Answer, Mark, Missing, ScorerBroken
@@ -41,12 +42,16 @@ def scored_text(scorer: ScorerSettings, question: str, text: str) -> str:
 
 
 def write_answers(
-    path: Path, answers: Sequence[Answer], texts: Sequence[str], judged: Sequence[Mark | Missing], samples: int
+    path: Path,
+    answers: Sequence[Answer],
+    sampled: Sequence[SampledText],
+    judged: Sequence[Mark | Missing],
+    samples: int,
 ) -> None:
-    """One row per answer: its whole text, the scored part where that differs, and its score or the reason why it has
-    none."""
+    """One row per answer: its whole text and why it ended, the scored part where that differs, and its score or the
+    reason why it has none."""
     with path.open("w", encoding="utf-8") as stream:
-        for place, (answer, text, mark) in enumerate(zip(answers, texts, judged, strict=True)):
+        for place, (answer, whole, mark) in enumerate(zip(answers, sampled, judged, strict=True)):
             if isinstance(mark, Missing):
                 result: dict[str, Any] = {"missing": mark.reason}
             else:
@@ -59,9 +64,9 @@ def write_answers(
                     "format_only": mark.format_only,
                 }
             row = {"prompt": answer.prompt.id, "sample": place % samples, "category": answer.prompt.category}
-            if answer.text != text:
+            if answer.text != whole.text:
                 result["scored_text"] = answer.text
-            stream.write(json.dumps({**row, **result, "text": text}) + "\n")
+            stream.write(json.dumps({**row, **result, "finish_reason": whole.finish_reason, "text": whole.text}) + "\n")
 
 
 def levels(answers: Sequence[Answer], judged: Sequence[Mark | Missing]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from common.errors import NightlaneError
 from common.redaction import redacted
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
+from probes.generate.sampled_text import SampledText
 from probes.inputs.material import Material
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
@@ -153,18 +154,18 @@ class _Measurement:
         prompts = material.prompts_of(probe.key.split)
         generating_since = time.perf_counter()
         questions = [base.renderer.question(prompt.asked) for prompt in prompts]
-        texts = self._texts(base, trained.adapter, questions, notes_at(self.listener, progress))
+        sampled = self._sampled(base, trained.adapter, questions, notes_at(self.listener, progress))
         scoring_since = time.perf_counter()
         progress = replace(progress, phase="scoring")
         self.listener(progress)
-        asked = [(p, q, text) for p, q, own in zip(prompts, questions, texts, strict=True) for text in own]
-        answers = [Answer(p, scored_text(material.scorer, q.text, text)) for p, q, text in asked]
+        asked = [(p, q, one) for p, q, own in zip(prompts, questions, sampled, strict=True) for one in own]
+        answers = [Answer(p, scored_text(material.scorer, q.text, one.text)) for p, q, one in asked]
         judged = scorer.score(answers, Context(notes_at(self.listener, progress), self.meter))
         scored = time.perf_counter()
         samples = probe.key.samples
         scores, missing = split_scored(answers, judged, samples)
         require_enough(missing, len(answers), material.scorer.most_missing)
-        write_answers(folder / ANSWERS, answers, [text for *_, text in asked], judged, samples)
+        write_answers(folder / ANSWERS, answers, [one for *_, one in asked], judged, samples)
         (folder / "levels.json").write_text(json.dumps(levels(answers, judged), indent=1) + "\n", encoding="utf-8")
         timing = Timing(
             train=trained.seconds,
@@ -184,6 +185,7 @@ class _Measurement:
             peak_gb=peak_gb(bench.device),
             missing=missing,
             judging=self.meter.spent,
+            cut=sum(one.cut for *_, one in asked),
         )
 
     def _trained(self, base: Base) -> "Trained":
@@ -206,9 +208,9 @@ class _Measurement:
             raise trained
         return trained
 
-    def _texts(
+    def _sampled(
         self, base: Base, adapter: Path, questions: Sequence[Question], note: Callable[[str], None]
-    ) -> list[list[str]]:
+    ) -> list[list[SampledText]]:
         """Answers, indexed [prompt][sample], of the base with the adapter: from the server, or generated here."""
         probe, settings, server = self.probe, self.bench.material.probe, self.bench.open_server()
         sampling = Sampling(
@@ -224,12 +226,12 @@ class _Measurement:
             with _adapter_for_server(base, adapter, self.directory(probe.id)) as served:
                 answers = server.answers(probe.id, served, questions, base.renderer.stop, sampling, note)
             asked = zip(questions, answers, strict=True)
-            return [[base.renderer.answer_text(question, text) for text in own] for question, own in asked]
-        from probes.generate.sampler import generate
+            return [[replace(one, text=base.renderer.answer_text(q, one.text)) for one in own] for q, own in asked]
+        from probes.generate.sampler import sample
         from probes.model.adapter import adapted
 
         with adapted(base, adapter) as model:
-            return generate(model, base.renderer, questions, sampling)
+            return sample(model, base.renderer, questions, sampling)
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ class ProbeStore:
         """Whether all answers of a reading are stored; true for a failure, which has none."""
         if not isinstance(outcome, Reading):
             return True
-        return len(self.answers(outcome.probe)) == len(outcome.scores) + len(outcome.missing)
+        return len(self.answers(outcome.probe)) == outcome.answers
 
     def put(self, probe: Probe, outcome: Outcome) -> None:
         """Write the record durably; again changes nothing. UnlikeReadings for the outcome of another probe."""

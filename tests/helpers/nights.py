@@ -22,11 +22,11 @@ from agent.workspace.folder import Workspace
 from lanes import Recipe
 from probes.inputs.prompts import Prompt
 from probes.inputs.training_rows import unit
-from probes.result.reading import Probe
+from probes.result.reading import Probe, Score
 from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 from testing import simulated_study
-from testing.simulated_runner import SimulatedRunner, World
+from testing.simulated_runner import AnsweringRunner, SimulatedRunner, World
 from view.report.report import write_report
 
 KNOBS = """learning_rate = { low = 1e-6, high = 0.9, factor = 2.0, reach = 4 }
@@ -261,6 +261,28 @@ def night(
         )
     except KeyboardInterrupt:
         assert stop_after is not None
+    return workspace
+
+
+class CuttingRunner(AnsweringRunner):
+    """The first of each four answers of a recipe whose beta has moved is cut at max_new_tokens."""
+
+    def answer(self, probe: Probe, score: Score) -> dict[str, object]:
+        cut = moved(probe.recipe)[1] and score.sample == 0
+        return super().answer(probe, score) | ({"finish_reason": "length"} if cut else {})
+
+
+def cutting(folder: Path, text: Callable[[Probe, Score], str] | None = None) -> Workspace:
+    """A night with a KEEP whose answers are cut more often than the incumbent's. ``text``: of an answer."""
+
+    class Runner(CuttingRunner):
+        def answer(self, probe: Probe, score: Score) -> dict[str, object]:
+            return super().answer(probe, score) | ({"text": text(probe, score)} if text else {})
+
+    workspace = Workspace(folder / "workspace")
+    asked = study(folder, governed(TWO_KNOBS, member_chance="0.52").replace("decisions = 8\n", "probes = 40\n"))
+    runner, parts = Runner(asked.material, ProbeStore(workspace.runs), world=ADDING), NightParts(next_step=hasty())
+    begin(asked, workspace, Overrides(), Silent(), write_report, runner=runner, parts=parts)
     return workspace
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -13,26 +14,35 @@ from agent.policy.night_power import in_words
 from agent.study.load import Study
 from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
+from probes.result.cut_answers import CutAnswers, cut_answers
+from probes.result.reading import Reading
+from probes.run.store import ProbeStore
+from view.data.cut_answers import cut_text, remedy
 from view.markdown import count, plain
 from view.terminal.next_commands import run_command
+
+LAST_READ = 50
+"""Probes whose answers are counted: to read the outcome of one takes some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeHistory:
     """Probes of the same question that took time here: seconds of each, and the pace of the sessions that ran them.
 
-    ``pace``: active seconds per probe, everything included; below the median where probes run side by side.
+    ``pace``: active seconds per probe, everything included; below the median where probes run side by side. ``cut``: of
+    the answers of the last of them, at most LAST_READ.
     """
 
     seconds: tuple[float, ...]
     pace: float | None
+    cut: CutAnswers | None = None
 
 
 def cost_text(study: Study, workspace: Workspace) -> str:
     """For nightlane check: that the study is valid, what a probe does, and what it is known to cost."""
     history = probe_history(study, workspace)
     lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
-    rows = [*_counts(study), *_times(history), *_budget(study, history)]
+    rows = [*_counts(study), *_times(history), *_cut_rows(study, history), *_budget(study, history)]
     if not history.seconds:
         rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --hours 0.1"))
     width = max(len(name) for name, _ in rows)
@@ -46,16 +56,26 @@ def probe_history(study: Study, workspace: Workspace) -> ProbeHistory:
     if not holds_sessions(workspace.ledger):
         return ProbeHistory((), None)
     seconds: list[float] = []
+    measured: list[str] = []
     active = 0.0
     with Ledger(workspace.ledger, read_only=True) as ledger:
         for session_id in ledger.sessions():
             session = ledger.session(session_id)
             if session is None or session.question != study.question:
                 continue
-            found = [row.seconds for row in ledger.probes(session_id) if row.seconds > 0]
+            probes = ledger.probes(session_id)
+            measured += [row.id for row in probes if row.kind == "reading"]
+            found = [row.seconds for row in probes if row.seconds > 0]
             seconds += found
             active += ledger.active_seconds(session_id) if found else 0.0
-    return ProbeHistory(tuple(seconds), active / len(seconds) if seconds and active else None)
+    pace = active / len(seconds) if seconds and active else None
+    return ProbeHistory(tuple(seconds), pace, _cut(workspace, measured[-LAST_READ:]))
+
+
+def _cut(workspace: Workspace, probes: Sequence[str]) -> CutAnswers | None:
+    store = ProbeStore(workspace.runs)
+    outcomes = (store.read(name) for name in dict.fromkeys(probes))
+    return cut_answers(outcome for outcome in outcomes if isinstance(outcome, Reading))
 
 
 def _guards(study: Study) -> str:
@@ -153,6 +173,14 @@ def _times(history: ProbeHistory) -> list[tuple[str, str]]:
     if history.pace is not None:
         rows.append(("pace", f"a probe every {history.pace:.1f} s of active time, all workers together, as measured"))
     return rows
+
+
+def _cut_rows(study: Study, history: ProbeHistory) -> list[tuple[str, str]]:
+    """How often the answers measured here reached their limit; nothing where that is not known."""
+    if (found := history.cut) is None:
+        return []
+    limit = f"max_new_tokens = {study.file.probe.max_new_tokens}"
+    return [("cut answers", f"{cut_text(found)} measured here reached {limit}{remedy(found)}")]
 
 
 def _power(study: Study, workspace: Workspace, history: ProbeHistory) -> list[str]:

@@ -12,10 +12,13 @@ from agent.ledger.result_rows import value_of
 from evaluation.breakdown import Breakdown
 from lanes import Value, show
 from preferences.store.rows import KINDS
+from probes.result.cut_answers import CutAnswers
 from probes.result.variance_components import VarianceComponents
 from view.data.alpha_spending import Spending
+from view.data.answer_examples import StackAnswers
 from view.data.changes import Change, GuardChange, OwnEffect
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
+from view.data.cut_answers import CutFigures
 from view.data.harvest import DecisionHarvest
 from view.data.judge import Judging
 from view.data.knobs import KnobCurve, Promise
@@ -91,7 +94,8 @@ class DecisionFigures:
 class StackFigures:
     """Changes that were confirmed together. ``expected``: of them together before, with its standard deviation;
     ``effect`` and what follows: by ``pairs`` pairs on fresh seeds, ``most_pairs`` at most; None where none was
-    compared. ``spent``: of the night's error. ``members``: empty while it is not decided on."""
+    compared. ``spent``: of the night's error. ``cut_candidate``, ``cut_incumbent``: the answers of these pairs that
+    were cut at max_new_tokens. ``members``: empty while it is not decided on."""
 
     number: int
     changes: int
@@ -109,12 +113,20 @@ class StackFigures:
     spent: float
     critical_candidate: int | None
     critical_incumbent: int | None
+    cut_candidate: CutAnswers | None
+    cut_incumbent: CutAnswers | None
     members: tuple[DecisionFigures, ...]
 
     @property
     def critical(self) -> bool:
         """An answer of either side was a critical failure."""
         return bool(self.critical_candidate or self.critical_incumbent)
+
+    @property
+    def cut_more(self) -> bool:
+        """Its answers were cut at max_new_tokens clearly more often than the incumbent's."""
+        candidate, incumbent = self.cut_candidate, self.cut_incumbent
+        return candidate is not None and incumbent is not None and candidate.clearly_exceeds(incumbent)
 
     @property
     def standing(self) -> tuple[DecisionFigures, ...]:
@@ -233,6 +245,8 @@ class Figures:
     noise: tuple[Noise, ...]
     profiles: tuple[Profile, ...]
     outcomes: tuple[Outcomes, ...]
+    cut: CutFigures
+    answers: tuple[StackAnswers, ...]
     breakdown: Breakdown | None
     judging: Judging | None
     sources: VarianceComponents | None

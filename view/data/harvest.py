@@ -5,18 +5,21 @@ from dataclasses import dataclass
 
 from agent.loop.harvest import HARVEST, REFUSED
 from preferences.store.rows import KINDS
+from probes.result.cut_answers import CutAnswers
 from view.data.session_record import SessionRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionHarvest:
-    """New rows by store, of one decision; ``failure``: why there are none. ``withdrawn``: its KEEP was retracted."""
+    """New rows by store, of one decision; ``failure``: why there are none. ``withdrawn``: its KEEP was retracted.
+    ``cut``: of the answers to the harvest prompts, those cut at max_new_tokens; None where that is not known."""
 
     turn: int
     status: str
     rows: Mapping[str, int]
     failure: str
     withdrawn: bool
+    cut: CutAnswers | None
 
 
 def harvest_figures(record: SessionRecord) -> tuple[DecisionHarvest, ...]:
@@ -31,6 +34,7 @@ def harvest_figures(record: SessionRecord) -> tuple[DecisionHarvest, ...]:
             rows={kind: data.get(kind, 0) for kind in KINDS},
             failure=data.get("failure", ""),
             withdrawn=decision.id in record.retractions,
+            cut=CutAnswers(data["cut"], data["answers"]) if "cut" in data else None,
         )
         for decision, data in found
     )

@@ -27,6 +27,13 @@ def replicates(record: SessionRecord, stack: Stack) -> tuple[Replicate, ...]:
     return tuple(_replicate(record, seed, own, mine.get(own), theirs.get(seed)) for own, seed in seeds)
 
 
+def measured_pairs(record: SessionRecord, stack: Stack) -> tuple[tuple[Reading, Reading], ...]:
+    """The readings of the stack's recipe and of the incumbent, pair by pair, where both are there."""
+    seeds = stack.confirmed.seeds if stack.confirmed else ()
+    mine, theirs = _by_seed(record, stack.recipe), _by_seed(record, stack.incumbent)
+    return tuple((mine[own], theirs[seed]) for own, seed in seeds if own in mine and seed in theirs)
+
+
 def selecting_seeds(record: SessionRecord, recipe: str) -> set[int]:
     """Of a recipe that was kept: the seeds of its readings in waves and earlier sessions. They helped to select it, so
     its scores under them are biased upwards."""

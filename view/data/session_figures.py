@@ -11,7 +11,9 @@ from probes.result.comparison import OVERALL
 from probes.result.reading import Reading, Timing
 from view.data import checks
 from view.data.alpha_spending import spendings
+from view.data.answer_examples import answer_examples
 from view.data.changes import change_of, guards_of
+from view.data.cut_answers import cut_by_side, cut_figures
 from view.data.decisions import decision_figures, proposer_counts, searched
 from view.data.figures import Cost, DecisionFigures, Figures, Question, Rule, StackFigures, shown
 from view.data.harvest import harvest_figures
@@ -63,6 +65,8 @@ def session_figures(record: SessionRecord) -> Figures:
         noise=noise(record),
         profiles=profiles(record),
         outcomes=outcomes(record),
+        cut=cut_figures(record),
+        answers=answer_examples(record),
         breakdown=breakdown(record),
         judging=judging_figures(record),
         sources=noise_sources(record),
@@ -138,6 +142,7 @@ def _stack(record: SessionRecord, stack: Stack, by_id: Mapping[str, DecisionFigu
     decision, comparison, margins = stack.decision, stack.comparison, record.study.guards
     differences = comparison.differences if comparison else {}
     target = differences.get(record.study.target)
+    cut_candidate, cut_incumbent = cut_by_side(record, stack)
     return StackFigures(
         number=stack.number,
         changes=len(stack.members),
@@ -155,6 +160,8 @@ def _stack(record: SessionRecord, stack: Stack, by_id: Mapping[str, DecisionFigu
         spent=stack.confirmed.account.error if stack.confirmed else 0.0,
         critical_candidate=comparison.critical_candidate if comparison else None,
         critical_incumbent=comparison.critical_baseline if comparison else None,
+        cut_candidate=cut_candidate,
+        cut_incumbent=cut_incumbent,
         members=tuple(by_id[row.id] for row in stack.decisions),
     )
 

@@ -1,19 +1,23 @@
 """nightlane status: what a session has done, its incumbent, and the budget left."""
 
 import os
+import time
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from agent.loop.budget import budget_left
+from agent.loop.in_flight import read_in_flight
 from agent.workspace.folder import Workspace
+from probes.result.cut_answers import CutAnswers
 from view.data.alpha_spending import policy_of, spendings
+from view.data.cut_answers import cut_by_recipe, cut_text, remedy
 from view.data.decisions import proposer_counts
 from view.data.figures import shown
 from view.data.measurements import differences
 from view.data.progress import WaveInProgress, in_progress
 from view.data.session_record import SessionRecord, load_record
-from view.markdown import count, moment, plain
+from view.markdown import count, duration, moment, plain
 from view.terminal.next_commands import resume_command, run_command, status_command
 
 
@@ -38,6 +42,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "recipes": sum(len(wave.data["recipes"]) for wave in record.waves),
         "stacks": len(record.stacks),
         "measuring": _measuring(record),
+        "running": _running(record, workspace),
         "in_flight": [
             {"id": row.id, "knob": row.knob, "before": row.before, "after": row.after, "proposer": row.proposer}
             for row in record.in_flight
@@ -46,6 +51,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "incumbent": record.incumbent.digest,
         "differences": [asdict(difference) for difference in differences(record)],
         "probes": len(record.probes),
+        "cut_answers": {name: value for name, value in asdict(cut_by_recipe(record)).items() if name != "session"},
         "proposers": {item.proposer: item.proposed for item in proposer_counts(record)},
         "error_left": _error_left(record),
         "checks": {
@@ -76,10 +82,12 @@ def status_text(status: dict[str, Any]) -> str:
         ("last decision", _last_decision_text(status["last_decision"])),
         ("search", _search(status)),
         *_measuring_rows(status["measuring"]),
+        *_running_rows(status["running"]),
         *(("not decided", _move(row)) for row in status["in_flight"] if status["finished"]),
         ("incumbent", status["incumbent"] + ("" if status["differences"] else ", as at the start")),
         *(("", f"{plain(row['knob'])}: {row['before']} -> {row['after']}") for row in status["differences"]),
         ("probes run", str(status["probes"])),
+        *_cut_rows(status["cut_answers"]),
         ("proposers", ", ".join(f"{plain(name)} {n}" for name, n in status["proposers"].items()) or "none yet"),
         *([("error left", f"{left['left']:.4f} of {left['budget']:g}")] if left else []),
         *((("checks", _checks(status)),) if status["checks"] else ()),
@@ -93,6 +101,14 @@ def _search(status: dict[str, Any]) -> str:
     waves = f"{count(status['waves'], 'wave')} of {count(status['recipes'], 'recipe')}"
     open_ones = "" if status["finished"] else f", {count(len(status['in_flight']), 'change')} not decided yet"
     return f"{waves}, {count(status['stacks'], 'stack')}{open_ones}"
+
+
+def _cut_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """How many answers of the starting recipe and of the incumbent were cut, as far as that is known."""
+    known = {name: CutAnswers(**found[name]) for name in ("start", "incumbent") if found[name]}
+    names, limit = {"start": "starting recipe", "incumbent": "incumbent"}, found["max_new_tokens"]
+    rows = [f"{cut_text(one)} of the {names[n]} at max_new_tokens = {limit}{remedy(one)}" for n, one in known.items()]
+    return [("" if place else "cut answers", row) for place, row in enumerate(rows)]
 
 
 def _measuring(record: SessionRecord) -> dict[str, Any] | None:
@@ -116,6 +132,56 @@ def _measuring_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
     what = "an A/A test" if found["is_aa_test"] else count(len(found["changes"]), "change")
     head = f"stack {found['number']}, {what}: {count(found['pairs'], 'pair')} of at most {found['most_pairs']}"
     return [("measuring", head), *(("", change) for change in found["changes"])]
+
+
+def _running(record: SessionRecord, workspace: Workspace) -> dict[str, Any] | None:
+    """The probes that run now, with the seconds that each and the batch have left, as far as that is known."""
+    found = read_in_flight(workspace.session(record.session.id), record.holder)
+    if found is None:
+        return None
+    now = time.time()
+    return {
+        "title": found.title,
+        "done": found.done,
+        "waiting": found.waiting,
+        "seconds_left": _whole(found.seconds_left(now)),
+        "probes": [
+            {
+                **{name: getattr(probe, name) for name in ("id", "seed", "phase", "step", "steps", "loss")},
+                "training_seconds_left": _whole(probe.training_left(found.typical, now)),
+                "seconds_left": _whole(probe.seconds_left(found.typical, now)),
+            }
+            for probe in found.probes
+        ],
+    }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
+
+
+def _running_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """A line for the batch and one for each probe that runs."""
+    if found is None:
+        return []
+    probes = [f"probe {one['id']} seed {one['seed']}: {_phase(one)}" for one in found["probes"]]
+    counts = f"{len(probes)} running, {found['waiting']} waiting, {found['done']} done"
+    return [("in flight", f"{found['title']}: {counts}{_left(found['seconds_left'])}"), *(("", one) for one in probes)]
+
+
+def _phase(probe: dict[str, Any]) -> str:
+    """What a probe does, how far it is, and the time left; before any probe has ended, that of its training."""
+    left = _left(probe["seconds_left"]) or _left(probe["training_seconds_left"], " of training")
+    if probe["phase"] != "training":
+        return f"{probe['phase']}{left}"
+    loss = "" if probe["loss"] is None else f", loss {probe['loss']:.3f}"
+    return f"training, step {probe['step']} of {probe['steps']}{loss}{left}"
+
+
+def _left(seconds: int | None, what: str = "") -> str:
+    if seconds is None:
+        return ""
+    return f", about {f'{seconds} s' if seconds < 60 else duration(seconds)}{what} left"
 
 
 def _state(status: dict[str, Any]) -> str:

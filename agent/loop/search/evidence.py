@@ -150,11 +150,15 @@ class Evidence:
         """Whether the mixture is the same without one of its changes: a weight beside a manifest with one source, or a
         manifest beside weights that make it."""
         shared = [name for name in changes if self.study.lanes.knob(name).lane == MIXTURE]
-        return any(
-            self._with(incumbent, {other: value for other, value in changes.items() if other != name}).effect
-            == recipe.effect
-            for name in shared
-        )
+        return any(self._is_same_without(name, incumbent, changes, recipe) for name in shared)
+
+    def _is_same_without(self, name: str, incumbent: Recipe, changes: Mapping[str, Value], recipe: Recipe) -> bool:
+        """Not where the other changes alone break a law: two weights of 0 that leave no source, say."""
+        try:
+            others = self._with(incumbent, {other: value for other, value in changes.items() if other != name})
+        except IllegalRecipe:
+            return False
+        return others.effect == recipe.effect
 
     def _with(self, incumbent: Recipe, changes: Mapping[str, Value]) -> Recipe:
         recipe = incumbent

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harvests import NOISE, Answering, go_on, night, orders, stores, study
+from harvests import NOISE, TRYING, Answering, go_on, night, orders, stores, study
 from nights import hasty
 from worlds import adding, confirmed, play, recorded, small_study, stack_of
 
@@ -14,6 +14,7 @@ from agent.ledger.store import Ledger
 from agent.ledger.tables import CheckRow
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.start.begin_or_resume import Overrides, begin
+from agent.policy.night_parts import NightParts
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -24,7 +25,7 @@ from preferences.store.rows import KINDS, Row
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt
 from probes.inputs.rows.turns import Turn
-from probes.result.reading import Outcome, Probe, Reading
+from probes.result.reading import Outcome, Probe, Reading, Score
 from probes.run.protocol import Listener
 from probes.run.store import ProbeStore
 from testing import simulated_study
@@ -239,6 +240,40 @@ def test_answers_that_are_gone_are_a_harvest_without_rows_and_said(tmp_path: Pat
         begin(made, Workspace(tmp_path), Overrides(), watcher, write_report, runner=runner)
     assert set(checks(tmp_path)) == resolved(tmp_path)
     assert all("are gone" in check.data["failure"] for check in checks(tmp_path).values())
+
+
+class Cutting(Answering):
+    """Whose answers to harvest prompts are cut at max_new_tokens; ``whole``: but for these samples."""
+
+    whole: frozenset[int] = frozenset()
+
+    def answer(self, probe: Probe, score: Score) -> dict[str, object]:
+        cut = probe.key.split == HARVEST and score.sample not in self.whole
+        return super().answer(probe, score) | ({"finish_reason": "length"} if cut else {})
+
+
+@pytest.mark.parametrize("whole", [frozenset(), frozenset({1, 2})])
+def test_a_cut_answer_is_never_a_chosen_side_and_the_harvest_says_how_many_there_were(
+    tmp_path: Path, whole: frozenset[int]
+) -> None:
+    made = study(tmp_path)
+    runner = Cutting(made, tmp_path, EffectWorld(orders, NOISE))
+    runner.whole = whole
+    with watching() as watcher:
+        parts = NightParts(next_step=TRYING)
+        begin(made, Workspace(tmp_path), Overrides(), watcher, write_report, runner=runner, parts=parts)
+    found, harvested = stores(tmp_path), checks(tmp_path)
+    assert {side.sample for rows in found.values() for one in rows for side in one.sides[:1]} == whole
+    rejected = {one.sides[1].origin for one in found["preference"]}
+    assert rejected <= {"cut", "sampled"}
+    assert ("cut" in rejected) == bool(whole)
+    samples = made.file.harvest.samples
+    for check in harvested.values():
+        assert check.data["cut"] * samples == check.data["answers"] * (samples - len(whole))
+    log = (tmp_path / "runs" / "progress.log").read_text(encoding="utf-8")
+    assert "answers were cut at max_new_tokens and are never chosen; raise max_new_tokens under [probe]" in log
+    report = report_markdown(load_record(Workspace(tmp_path), None))
+    assert "are never a chosen side: raise it under `[probe]`" in report
 
 
 def test_what_a_damaged_store_refused_is_made_up_for_in_the_next_night(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_pair_in_trl_format_becomes_a_row_with_what_it_says_and_the_defaults_f
         (GOOD | {"chosen_score": True}, "chosen_score=True is not a number"),
         (GOOD | {"chosen_origin": "heaven"}, "origin='heaven' is not known; use one of sampled, human"),
         (GOOD | {"chosen_origin": "mechanical"}, "never the chosen side"),
+        (GOOD | {"chosen_origin": "cut"}, "never the chosen side"),
         (GOOD | {"category": 5}, "category=5 is not a text"),
         (GOOD | {"receipt": "{"}, "receipt is not a JSON object"),
         (GOOD | {"prompt": f"{ASKED}!"}, "the probe prompt 'probe-1', and pairs never come from"),

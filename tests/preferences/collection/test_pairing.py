@@ -13,7 +13,7 @@ from preferences.collection.pairing import (
     reward_rows,
     without_repetitions,
 )
-from preferences.store.provenance import Provenance, Side
+from preferences.store.provenance import Origin, Provenance, Side
 from preferences.store.rows import Row, exact_digest
 from probes.inputs.prompts import Prompt
 
@@ -21,9 +21,12 @@ MAKING = BatchSettings(TIME, "scorer", "harvest", margin=1.0)
 KEEP = DecidedPair(id="s1-004", session="s1", status="KEEP", reason="improved", kept="new", discarded="old")
 
 
-def answer(text: str, score: float, recipe: str, prompt: str = "h1", sample: int = 0) -> ScoredAnswer:
+def answer(
+    text: str, score: float, recipe: str, prompt: str = "h1", sample: int = 0, cut: bool = False
+) -> ScoredAnswer:
     asked = Prompt(prompt, "harvest", "lists", 1, f"# {prompt}\n", {})
-    return ScoredAnswer(asked, text, score, Side("sampled", recipe=recipe, sampler_seed=7, sample=sample))
+    origin: Origin = "cut" if cut else "sampled"
+    return ScoredAnswer(asked, text, score, Side(origin, recipe=recipe, sampler_seed=7, sample=sample))
 
 
 def test_a_dpo_pair_is_kept_over_discarded_on_the_same_prompt_and_draw_by_the_margin() -> None:
@@ -109,6 +112,24 @@ def test_a_preference_is_best_against_worst_of_one_recipe_and_prompt() -> None:
     ]
     (row,) = preference_rows(answers, MAKING)
     assert (row.texts, row.provenance.decision) == (("best", "worst"), "")
+
+
+def test_a_cut_answer_is_at_most_a_rejected_side() -> None:
+    kept = [answer("cut", 9, "new", cut=True), answer("whole", 8, "new", sample=1)]
+    gone = [answer("A", 1, "old"), answer("B", 2, "old", sample=1, cut=True)]
+    (row,) = dpo_rows(kept, gone, KEEP, MAKING)
+    assert (row.texts, [one.origin for one in row.provenance.sides]) == (("whole", "B"), ["sampled", "cut"])
+    assert dpo_rows(kept[:1], gone, KEEP, MAKING) == ()
+    assert [row.texts for row in reward_rows(kept, MAKING)] == [("whole",)]
+
+
+def test_a_cut_answer_is_passed_over_among_the_best_and_no_answer_is_in_two_pairs() -> None:
+    making = BatchSettings(TIME, "k", "harvest", per_prompt=3)
+    scores = [("a", 10, True), ("b", 9, False), ("c", 8, True), ("d", 7, False), ("e", 2, False), ("f", 1, True)]
+    own = [answer(text, score, "r", sample=n, cut=cut) for n, (text, score, cut) in enumerate(scores)]
+    assert [row.texts for row in preference_rows(own, making)] == [("b", "f"), ("d", "e")]
+    every_one_cut = [answer(text, score, "r", sample=n, cut=True) for n, (text, score, _) in enumerate(scores)]
+    assert preference_rows(every_one_cut, making) == ()
 
 
 def test_empty_and_equal_answers_make_no_pair_and_no_reward() -> None:

@@ -34,6 +34,7 @@ def sides(chosen: Side, rejected: Side) -> Provenance:
         ({"kind": "orpo", "receipt": None}, 'needs a gate receipt with "certified": true'),
         ({"kind": "orpo", "receipt": {"certified": "yes"}}, 'needs a gate receipt with "certified": true'),
         ({"provenance": sides(side("mechanical"), side())}, "mechanically made text is never the chosen side"),
+        ({"provenance": sides(side("cut"), side())}, "cut at its limit of tokens is never the chosen side"),
     ],
 )
 def test_a_row_that_breaks_a_law_cannot_be_built(changes: dict[str, Any], told: str) -> None:

@@ -128,6 +128,7 @@ def test_a_vote_that_changes_nothing_is_not_written(found: Stores) -> None:
         (reward(1), "has no sides to flip"),
         (pair(1, "orpo"), "chosen side passed the gate, so it cannot flip"),
         (pair(1, "preference", provenance=Provenance((side(), side("mechanical")))), "never the chosen side"),
+        (pair(1, "preference", provenance=Provenance((side(), side("cut")))), "cut at its limit of tokens"),
     ],
 )
 def test_a_flip_that_would_break_a_law_is_refused_with_all_votes_beside_it(found: Stores, row: Row, told: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 import tokenizers_of_all_kinds
 from lazily import Lazily
 
+from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ModelSettings
 from probes.model.load import Base, load_base
 
@@ -26,12 +27,16 @@ def base(tiny_folder: Path) -> Base:
 
 
 def answers(base: Base, prompts: list[str], **changes: Any) -> list[list[str]]:
-    return sampler.generate(
-        base.model,
-        base.renderer,
-        list(map(base.renderer.question, prompts)),
-        sampler.Sampling(**{"max_new_tokens": 8, **changes}),
-    )
+    return sampler.generate(*asked(base, prompts, **changes))
+
+
+def sampled(base: Base, prompts: list[str], **changes: Any) -> list[list[SampledText]]:
+    return sampler.sample(*asked(base, prompts, **changes))
+
+
+def asked(base: Base, prompts: list[str], **changes: Any) -> tuple[Any, ...]:
+    questions = list(map(base.renderer.question, prompts))
+    return base.model, base.renderer, questions, sampler.Sampling(**{"max_new_tokens": 8, **changes})
 
 
 def test_the_same_seed_gives_the_same_answers_and_another_seed_others(base: Base) -> None:
@@ -130,5 +135,10 @@ def test_no_token_is_generated_after_the_end_of_turn(
         return output
 
     monkeypatch.setattr(base.model, "generate", generates)
-    answers(base, ["Two?"], max_new_tokens=60)
-    assert lengths == [generated or 3 + len(end)]
+    needed = generated or 3 + len(end)
+    [[whole]] = sampled(base, ["Two?"], samples=1, max_new_tokens=60)
+    assert lengths == [needed]
+    assert not whole.cut
+    for limit, reason in ((needed, "stop"), (needed - 1, "length")):
+        [[one]] = sampled(base, ["Two?"], samples=1, max_new_tokens=limit)
+        assert one.finish_reason == reason, f"an end of {needed} tokens and a limit of {limit}"

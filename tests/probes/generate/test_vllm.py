@@ -17,6 +17,7 @@ from agent.study.load import load_study
 from cli.study import EXAMPLE_STUDY
 from common.errors import BadInput, EndpointUnavailable
 from probes.generate.random_keys import Sampling
+from probes.generate.sampled_text import SampledText
 from probes.generate.vllm import AnswerServer, ServerBroken, ServerRefused
 from probes.inputs.settings import ServingSettings
 from probes.rendering.renderer import Question, Stop
@@ -66,7 +67,7 @@ def served(
     questions: Sequence[Question] = QUESTIONS,
     sampling: Sampling = SAMPLING,
     **given: Any,
-) -> tuple[list[list[str]], ScriptedEndpoint]:
+) -> tuple[list[list[SampledText]], ScriptedEndpoint]:
     with ScriptedEndpoint(replies) as server, opened(server, **given) as answers:
         return answers.answers(PROBE, adapter, questions, STOP, sampling), server
 
@@ -74,6 +75,14 @@ def served(
 def seeds(server: ScriptedEndpoint) -> dict[str, list[int]]:
     """Of the answers that were asked for, in the order of samples where one request is made at a time."""
     return {q.text: [r["seed"] for r in server.requests if r["prompt"] == list(q.ids)] for q in QUESTIONS}
+
+
+def test_an_answer_has_the_reason_of_the_server_for_its_end(adapter: Path) -> None:
+    """The scripted server truncates at max_tokens words and says so."""
+    ended, cut = replace(SAMPLING, max_new_tokens=40), replace(SAMPLING, max_new_tokens=2)
+    for sampling, reason in ((ended, "stop"), (cut, "length")):
+        found, _ = served(adapter, sampling=sampling)
+        assert {one.finish_reason for own in found for one in own} == {reason}
 
 
 def test_the_adapter_is_loaded_before_the_answers_and_unloaded_after_them(adapter: Path) -> None:
@@ -129,8 +138,8 @@ def test_answers_come_by_prompt_and_sample_whatever_came_first(adapter: Path) ->
     delayed: list[Any] = [{"answer": "words", "delay": 0.3}, {"answer": "words", "delay": 0.1}, *WORDS]
     assert served(adapter, delayed, concurrency=3)[0] == one_by_one
     assert [len(own) for own in one_by_one] == [2, 2, 2]
-    assert len({text for own in one_by_one for text in own}) == 6
-    assert all(len(text.split()) <= 5 for own in one_by_one for text in own)
+    assert len({one.text for own in one_by_one for one in own}) == 6
+    assert all(len(one.text.split()) <= 5 for own in one_by_one for one in own)
 
 
 def test_as_many_requests_are_under_way_as_the_study_allows(adapter: Path) -> None:
@@ -184,7 +193,7 @@ def test_a_response_without_a_completion_is_an_outage(adapter: Path, reply: dict
 
 
 def test_an_empty_answer_of_the_model_is_an_answer(adapter: Path) -> None:
-    assert served(adapter, [{"content": ""}, *WORDS], concurrency=1)[0][0][0] == ""
+    assert served(adapter, [{"content": ""}, *WORDS], concurrency=1)[0][0][0].text == ""
 
 
 def test_an_answer_by_another_model_is_none(adapter: Path) -> None:
@@ -221,7 +230,7 @@ def test_a_server_that_comes_back_without_the_adapter_is_given_it_again(adapter:
         answers = AnswerServer(settings(concurrency=1), first.environment, wait=0.2)
         port = urlsplit(first.base_url).port
         assert port
-        found: list[list[list[str]]] = []
+        found: list[list[list[SampledText]]] = []
         asking = threading.Thread(
             target=lambda: found.append(answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING))
         )

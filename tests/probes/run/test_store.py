@@ -136,6 +136,16 @@ def test_a_directory_of_an_older_version_is_read_as_it_is(tmp_path: Path) -> Non
     assert not has_whole_adapter(directory), "as a power cut left them"
 
 
+def test_a_reading_of_a_version_that_did_not_count_cut_answers_says_that_it_does_not_know(tmp_path: Path) -> None:
+    known = written(tmp_path, replace(READING, cut=1))
+    assert known.read(PROBE.id) == replace(READING, cut=1)
+    path = known.directory(PROBE.id) / "outcome.json"
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    del plain["sha256"], plain["reading"]["cut"]
+    path.write_text(json.dumps(plain) + "\n", encoding="utf-8")
+    assert known.read(PROBE.id) == READING
+
+
 def flip(path: Path, place: int) -> None:
     content = bytearray(path.read_bytes())
     content[place % len(content)] ^= 1

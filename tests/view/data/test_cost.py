@@ -75,6 +75,16 @@ def test_a_measured_study_gets_the_median_its_number_and_what_fits_in_the_hours(
     assert "with 240 probes" in said, "more than a stack is planned with"
 
 
+def test_the_cut_answers_that_were_measured_here_are_counted_with_the_remedy(tmp_path: Path) -> None:
+    workspace = nights.cutting(tmp_path)
+    found = probe_history(load_record(workspace, None).study, workspace).cut
+    assert found is not None
+    assert 0 < found.cut < found.answers
+    told = lines(cost_text(load_record(workspace, None).study, workspace))["cut answers"]
+    assert told.startswith(f"{found.cut} of {found.answers} answers (")
+    assert told.endswith("reached max_new_tokens = 256: their ends are missing, raise max_new_tokens under [probe]")
+
+
 def test_probes_of_another_question_are_no_measure_of_this_one(tmp_path: Path) -> None:
     workspace = nights.night(tmp_path, probes=5)
     other = nights.study(tmp_path / "other", nights.STUDY.replace("steps = 20", "steps = 40"))

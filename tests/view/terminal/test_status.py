@@ -1,6 +1,8 @@
 """nightlane status: running, interrupted, finished; the incumbent and the next command."""
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,13 @@ import nights
 import pytest
 
 from agent.ledger.store import Ledger
+from agent.loop.in_flight import FILE, InFlightFile
 from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.policy.night_parts import NightParts
 from agent.workspace.folder import Workspace
 from common.wording import count
+from probes.result.reading import Probe
+from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 from testing.simulated_runner import SimulatedRunner
 from view.data.session_record import load_record
@@ -92,6 +97,75 @@ def test_a_held_workspace_shows_its_unfinished_session_as_running(tmp_path: Path
         assert status["state"] == "running"
         assert f"running (process {status['process']})" in status_text(status)
     assert session_status(workspace, None)["state"] == "interrupted"
+
+
+class Looking(nights.Silent):
+    """Asks for the status at the second message of each of the first batches."""
+
+    def __init__(self, workspace: Workspace, batches: int) -> None:
+        super().__init__(stop_at=batches + 1)
+        self.workspace, self.messages = workspace, 0
+        self.statuses: list[dict[str, Any]] = []
+
+    def measuring(self, title: str, probes: Sequence[Probe]) -> None:
+        super().measuring(title, probes)
+        self.messages, self.title, self.probes = 0, title, probes
+
+    def progress(self, progress: Progress) -> None:
+        self.messages += 1
+        if self.messages == 2:
+            self.statuses.append(session_status(self.workspace, None))
+
+
+def test_the_probes_in_flight_are_told_with_their_step_and_the_time_left(tmp_path: Path) -> None:
+    workspace, study = Workspace(tmp_path / "workspace"), nights.study(tmp_path)
+    watcher = Looking(workspace, batches=2)
+    with pytest.raises(KeyboardInterrupt):
+        begin(study, workspace, Overrides(), watcher, write_report)
+    first, second = (status["running"] for status in watcher.statuses)
+    assert (first["done"], first["waiting"], len(first["probes"])) == (0, len(study.file.probe.seeds) - 1, 1)
+    [probe] = first["probes"]
+    assert (probe["phase"], probe["step"], probe["steps"], probe["seed"]) == ("training", 4, 20, 42)
+    assert (first["seconds_left"], probe["seconds_left"]) == (None, None), "no probe has ended"
+    assert second["seconds_left"] == second["probes"][0]["seconds_left"] == 0, "they take 10 ms"
+    lines = status_text(watcher.statuses[1]).splitlines()
+    [line] = [line for line in lines if line.startswith("in flight ")]
+    assert line.endswith(f"1 running, {second['waiting']} waiting, 0 done, about 0 s left")
+    [probe] = second["probes"]
+    told = f"probe {probe['id']} seed {probe['seed']}: training, step 4 of 20, loss 3.000, about 0 s left"
+    assert f"{'':15}{told}" in lines
+    after = session_status(workspace, None)
+    assert (after["state"], after["running"]) == ("interrupted", None)
+
+
+def test_what_a_killed_process_left_in_flight_is_not_told_as_running(tmp_path: Path) -> None:
+    workspace = nights.night(tmp_path, probes=40, stop_after=0)
+    record = load_record(workspace, None)
+    found = Probe(record.start, record.baseline_readings[0].key, 7)
+    file = InFlightFile(workspace.session(record.session.id))
+    with file.batch("wave 1", [found]):
+        left = (workspace.session(record.session.id) / FILE).read_text(encoding="utf-8")
+        with workspace.held():
+            assert session_status(workspace, None)["running"]["waiting"] == 1
+        assert session_status(workspace, None)["running"] is None, "nobody holds the workspace"
+    (workspace.session(record.session.id) / FILE).write_text(
+        left.replace(f'"process": {os.getpid()}', f'"process": {os.getpid() + 1}'), encoding="utf-8"
+    )
+    with workspace.held():
+        assert session_status(workspace, None)["running"] is None, "another process wrote it"
+
+
+def test_the_cut_answers_of_the_start_and_of_the_incumbent_are_told_with_the_remedy(tmp_path: Path) -> None:
+    workspace = nights.cutting(tmp_path)
+    status = session_status(workspace, None)
+    assert status["decisions"]["KEEP"] > 0
+    start, incumbent = status["cut_answers"]["start"], status["cut_answers"]["incumbent"]
+    assert (start["cut"], incumbent["cut"] * 4) == (0, incumbent["answers"])
+    lines, limit = status_text(status).splitlines(), "max_new_tokens = 256"
+    assert f"cut answers    0 of {start['answers']} answers (0.0 %) of the starting recipe at {limit}" in lines
+    told = f"{incumbent['cut']} of {incumbent['answers']} answers (25.0 %) of the incumbent at {limit}"
+    assert f"{'':15}{told}: their ends are missing, raise max_new_tokens under [probe]" in lines
+    assert "cut answers" not in status_text(session_status(nights.night(tmp_path / "unknown", probes=5), None))
 
 
 def test_a_finished_session_is_not_running_because_another_one_is(tmp_path: Path) -> None:

@@ -55,3 +55,18 @@ def test_an_incumbent_of_the_mixture_lane_has_the_places_that_its_readings_have(
         assert {axis.knob: evidence.value(kept, axis.knob, found.base[axis.knob]) for axis in found.axes} == {
             axis.knob: study.lanes.knob(axis.knob).read(kept) for axis in found.axes
         }
+
+
+def test_weights_that_leave_no_source_are_no_recipe_beside_a_manifest_either_and_end_no_night(tmp_path: Path) -> None:
+    """By `even`, both weights of 0 leave nothing; with the manifest, they leave its third source."""
+    knobs = nights.KNOBS.replace(
+        "[lanes.mixture]\n",
+        "[lanes.mixture]\nmanifest = {}\nweights = { low = 0.0, high = 3.0, step = 1.0, reach = 1 }\n",
+    )
+    text = nights.variant(knobs).replace("[data.manifests.even]\n", 'plain = "good.jsonl"\n[data.manifests.even]\n')
+    text = text.replace("[prompts]\n", "[data.manifests.all]\ngood = 1.0\nbroken = 1.0\nplain = 1.0\n[prompts]\n")
+    record = load_record(nights.night(tmp_path, text, probes=12, step=nights.hasty()), None)
+    found, places = known(record), {knob.name: knob.place(knob.read(record.start)) for knob in record.study.lanes.knobs}
+    gone = {name: record.study.lanes.knob(name).place(0.0) for name in ("weight.good", "weight.broken")}
+    assert not found.legal({**places, **gone})
+    assert not found.legal({**places, **gone, "manifest": "all"}), "the manifest reads as custom"

@@ -1,0 +1,189 @@
+"""The probes in flight, for ``nightlane status`` in another process: session-ID/in_flight.json.
+
+The file is there while a batch of probes runs. It is replaced as a whole and never synced: nothing depends on it, and
+it says nothing once the process that wrote it does not run the session any more.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from common.files import write_unsynced
+from probes.result.reading import Outcome, Probe, Reading, Timing
+from probes.run.protocol import Phase, Progress
+from probes.run.store import DAMAGED
+
+FILE = "in_flight.json"
+SECONDS_BETWEEN_STEPS = 1.0
+"""A step is written if the last write is so long ago; another phase is written at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeInFlight:
+    """A probe that runs. Times are epoch seconds: of its present phase's begin, and of its last message.
+
+    ``seconds_per_step``: None before the second message of its training.
+    """
+
+    id: str
+    seed: int
+    phase: Phase
+    step: int
+    steps: int
+    loss: float | None
+    phase_began: float
+    seen: float
+    seconds_per_step: float | None = None
+
+    def after(self, progress: Progress, now: float) -> "ProbeInFlight":
+        """With a later message. A probe that is run again begins anew."""
+        again = progress.step < self.step
+        changed = progress.phase != self.phase or again
+        pace = self.seconds_per_step
+        if not changed and progress.step > self.step:
+            pace = (now - self.seen) / (progress.step - self.step)
+            if self.seconds_per_step is not None:  # smoothed: steps differ in length
+                pace = 0.8 * self.seconds_per_step + 0.2 * pace
+        return replace(
+            self,
+            phase=progress.phase,
+            step=progress.step,
+            loss=progress.loss,
+            phase_began=now if changed else self.phase_began,
+            seen=now,
+            seconds_per_step=None if again else pace,
+        )
+
+    def training_left(self, typical: Timing | None, now: float) -> float | None:
+        """Seconds until it is trained; None before a step was timed, where no probe was."""
+        pace = self.seconds_per_step or (typical.train / max(self.steps, 1) if typical else None)
+        if self.phase in ("generating", "scoring") or pace is None:
+            return None
+        return max(0.0, (self.steps - self.step) * pace - (now - self.seen))
+
+    def seconds_left(self, typical: Timing | None, now: float) -> float | None:
+        """Until it has its outcome; None if no probe has shown yet how long its phases take."""
+        if typical is None:
+            return None
+        in_phase = now - self.phase_began
+        if self.phase == "scoring":
+            return max(0.0, typical.score - in_phase)
+        if self.phase == "generating":
+            return max(0.0, typical.generate - in_phase) + typical.score
+        return (self.training_left(typical, now) or 0.0) + typical.generate + typical.score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """A batch of probes that ``process`` runs. ``waiting``, ``done``: numbers of the others. ``typical``: the timing of
+    the last probe that ended on the same prompts."""
+
+    process: int
+    title: str
+    probes: tuple[ProbeInFlight, ...]
+    waiting: int
+    done: int
+    typical: Timing | None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Until the batch is done, if as many probes run at once as now; None without a measure."""
+        left = [probe.seconds_left(self.typical, now) for probe in self.probes]
+        known = [seconds for seconds in left if seconds is not None]
+        if self.typical is None or not known:
+            return None
+        return max(max(known), (sum(known) + self.waiting * self.typical.total) / len(known))
+
+
+def read_in_flight(session: Path, process: int | None) -> InFlight | None:
+    """What this process wrote into the session's folder; None if it runs no probe, if another process wrote it (which
+    was killed), or if the file is damaged."""
+    try:
+        data = json.loads((session / FILE).read_text(encoding="utf-8"))
+        probes = tuple(ProbeInFlight(**probe) for probe in data.pop("probes"))
+        typical = data.pop("typical")
+        found = InFlight(probes=probes, typical=Timing(**typical) if typical else None, **data)
+    except DAMAGED:
+        return None
+    return found if process is not None and found.process == process else None
+
+
+class InFlightFile:
+    """Follows the batches of a session and writes what is in flight. That it cannot be written ends nothing."""
+
+    def __init__(self, session: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._clock = session / FILE, clock
+        self._title, self._batch = "", dict[str, Probe]()
+        self._running, self._ended = dict[str, ProbeInFlight](), set[str]()
+        self._typical: dict[str, Timing] = {}
+        self._split = ""
+        self._written = 0.0
+
+    def forget(self) -> None:
+        """Remove what a process that was killed left."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def batch(self, title: str, probes: Sequence[Probe], measured: Iterable[Reading] = ()) -> Iterator[None]:
+        """The file exists within the block. ``measured``: readings that show how long a probe takes, before one of this
+        process has ended."""
+        for reading in measured:
+            self._typical.setdefault(reading.key.split, reading.timing)
+        self._title, self._batch, self._running, self._ended = title, {probe.id: probe for probe in probes}, {}, set()
+        self._split = probes[0].key.split if probes else ""
+        self._write()
+        try:
+            yield
+        finally:
+            self._batch = {}
+            self.forget()
+
+    def progress(self, progress: Progress) -> None:
+        probe, now = self._batch.get(progress.probe), self._clock()
+        if probe is None:
+            return
+        before = self._running.get(probe.id)
+        if progress.phase == "done":
+            self._running.pop(probe.id, None)
+        else:
+            self._running[probe.id] = before.after(progress, now) if before else _first(probe, progress, now)
+        changed = before is None or before.phase != progress.phase
+        if changed or now - self._written >= SECONDS_BETWEEN_STEPS:
+            self._write()
+
+    def ended(self, probe: Probe, outcome: Outcome) -> None:
+        self._running.pop(probe.id, None)
+        self._ended.add(probe.id)
+        if isinstance(outcome, Reading):
+            self._typical[probe.key.split] = outcome.timing
+        self._write()
+
+    def _write(self) -> None:
+        self._written = self._clock()
+        found = InFlight(
+            process=os.getpid(),
+            title=self._title,
+            probes=tuple(self._running.values()),
+            waiting=len(self._batch) - len(self._running.keys() | self._ended),
+            done=len(self._ended),
+            typical=self._typical.get(self._split),
+        )
+        with suppress(OSError):
+            write_unsynced(self._path, json.dumps(asdict(found)))
+
+
+def _first(probe: Probe, progress: Progress, now: float) -> ProbeInFlight:
+    return ProbeInFlight(
+        id=probe.id,
+        seed=probe.seed,
+        phase=progress.phase,
+        step=progress.step,
+        steps=progress.steps,
+        loss=progress.loss,
+        phase_began=now,
+        seen=now,
+    )
