@@ -26,7 +26,7 @@ from testing import simulated_study
 COMMANDS: Any = typer.main.get_command(app)
 GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
-    "init": "",
+    "init": "--kind",
     "check": "--workspace --show",
     "run": "--workspace --decisions --hours --probes --workers --seed --fresh",
     "resume": "--workspace --decisions --hours --probes --workers",
