@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from agent.study.load import load_study
 from cli.example_studies import DEFAULT, KINDS, texts_of, write_example_study
 from common.errors import BadInput
+from preferences.text_gate.settings import TextGateSettings
 from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Mark, scorer_class
 from probes.scoring.judge.calibration import load_calibration
@@ -97,6 +98,13 @@ def test_every_recipe_field_is_shown_and_every_key_of_the_scorer_too(kind: str) 
     settings = scorer_class(scorer).Settings.model_validate(tomllib.loads(uncommented)["scorer"])
     changed = {name: own for name, own in vars(settings).items() if own != vars(type(settings)())[name]}
     assert set(changed) <= {"calibration"}, "a commented-out value is the default"
+
+
+def test_the_limits_of_the_text_gate_are_all_shown_with_their_values() -> None:
+    text = TEXTS[DEFAULT.kind]["study.toml"]
+    section = text[text.index("# [text_gate]") :].partition("\n\n")[0]
+    shown = tomllib.loads("\n".join(line.removeprefix("# ") for line in section.splitlines()))["text_gate"]
+    assert shown == TextGateSettings().model_dump()
 
 
 @pytest.mark.parametrize("kind", NAMES)
