@@ -1,4 +1,5 @@
-"""``nightlane evaluate``: pass@k and failure classes of a model, an adapter, a served model or a file of samples."""
+"""``nightlane evaluate``: a study's base and adapters on its own prompts; or pass@k and failure classes of a model, an
+adapter, a served model or a file of samples on programming problems."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.evaluate_study import evaluate_study_command, given_besides
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
 from cli.study import load
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
+What = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[STUDY]",
+        help="A study.toml: the base model and any --adapter answer its own prompts. Another file: as --problems.",
+    ),
+]
 Problems = Annotated[
-    Path,
+    Path | None,
     typer.Option("--problems", metavar="FILE", help="HumanEval, MBPP, HumanEval+ or MBPP+ as .jsonl or .jsonl.gz."),
 ]
 Model = Annotated[str, typer.Option("--model", help="Model to evaluate: a folder or hub id. With --adapter, its base.")]
@@ -30,7 +39,16 @@ Study = Annotated[
 Revision = Annotated[str | None, typer.Option("--revision", help="Revision of a hub model, best a commit.")]
 Quantization = Annotated[str, typer.Option("--quantization", help="none or nf4.")]
 Adapter = Annotated[
-    Path | None, typer.Option("--adapter", metavar="DIR", help="LoRA adapter to compare with its base model.")
+    list[Path] | None,
+    typer.Option(
+        "--adapter",
+        metavar="DIR",
+        help="LoRA adapter to compare with its base model. With STUDY, several may be given.",
+    ),
+]
+Split = Annotated[
+    str,
+    typer.Option("--split", help="With STUDY: probe or holdout. A look at the holdout must not choose recipes."),
 ]
 ModelAdapter = Annotated[
     str | None,
@@ -44,7 +62,12 @@ Samples = Annotated[
 SamplesBefore = Annotated[
     Path | None, typer.Option("--before", metavar="FILE", help="Answers to compare those of --samples with.")
 ]
-Seeds = Annotated[str, typer.Option("--seeds", help="Sampling seeds, separated by commas.")]
+Seeds = Annotated[
+    str,
+    typer.Option(
+        "--seeds", help="With STUDY: how many sampling seeds, default 3. Else: which, by commas, default 42,123,7."
+    ),
+]
 Number = Annotated[int, typer.Option("--number", "-n", min=1, help="Answers per problem and seed.")]
 Temperature = Annotated[float, typer.Option("--temperature", min=0.01, max=10, help="Sampling temperature.")]
 Tokens = Annotated[int, typer.Option("--tokens", min=1, help="Most tokens of an answer.")]
@@ -56,9 +79,11 @@ Memory = Annotated[
 ]
 
 
-@commands.command(epilog=example("evaluate --problems HumanEval.jsonl.gz --model MODEL --adapter my-model/adapter"))
+@commands.command(epilog=example("evaluate my-study/study.toml --adapter my-model/adapter --split holdout"))
 def evaluate(
-    problems: Problems,
+    context: typer.Context,
+    what: What = None,
+    problems: Problems = None,
     model: Model = "",
     study: Study = None,
     revision: Revision = None,
@@ -68,7 +93,8 @@ def evaluate(
     endpoint: ServedModel = "",
     samples: Samples = None,
     before: SamplesBefore = None,
-    seeds: Seeds = "42,123,7",
+    split: Split = "probe",
+    seeds: Seeds = "",
     number: Number = 1,
     temperature: Temperature = 0.2,
     tokens: Tokens = 512,
@@ -77,10 +103,18 @@ def evaluate(
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a model, an adapter or samples on programming problems.
+    """Evaluate a study's model and adapters on its own prompts, or a model on programming problems.
 
-    Prints pass@k and the failure classes; with an adapter or --before, also what changed. Keeps every answer in
-    runs/evaluation-ID/."""
+    Of a study it prints scores by category and each adapter's change with its interval, and a few answers; of problems,
+    pass@k and the failure classes. Keeps every answer in runs/evaluation-ID/."""
+    if what is not None and what.suffix == ".toml":
+        evaluate_study_command(context, what, adapter or [], split, seeds, workspace, as_json)
+        return
+    problems = _problems(what, problems)
+    if "--split" in given_besides(context, set(context.params) - {"split"}):
+        raise BadInput("--split is for a study; leave it out, or give a study.toml in place of problems")
+    if len(adapter or []) > 1:
+        raise BadInput("problems are answered by one adapter and its base; give one --adapter, or a study.toml")
     from evaluation.answering import Asking
     from evaluation.evaluate import Request
     from probes.scoring.execution.scorer import ExecutionSettings
@@ -95,12 +129,12 @@ def evaluate(
     request = Request(
         problems=problems,
         model=settings,
-        adapter=adapter,
+        adapter=adapter[0] if adapter else None,
         endpoint=endpoint,
         samples=samples,
         before=before,
         quantization=quantization,
-        seeds=_whole_numbers(seeds),
+        seeds=_whole_numbers(seeds or "42,123,7"),
         asking=Asking(samples=number, temperature=temperature, max_new_tokens=tokens),
         scorer=ExecutionSettings(seconds=seconds, memory_mb=memory),
         folder=folder,
@@ -120,6 +154,15 @@ def _evaluate(request: "Request", runs: Path, as_json: bool) -> None:
         done, folder = evaluate(request, runs, print_message)
     write_evaluation(folder, done)
     print_result(evaluation_data(done) if as_json else evaluation_markdown(done))
+
+
+def _problems(what: Path | None, problems: Path | None) -> Path:
+    """The one file of problems."""
+    given = [one for one in (what, problems) if one is not None]
+    if len(given) != 1:
+        found = " and ".join(map(str, given)) or "nothing"
+        raise BadInput(f"one thing is evaluated, and {found} was given; give a study.toml, or --problems FILE")
+    return given[0]
 
 
 def _model(model: str, revision: str | None, model_adapter: str | None) -> "ModelSettings | None":

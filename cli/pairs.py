@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import AsJson, WorkspaceFolder, example, print_result, terminal_width, workspace_at
+from cli.study import load
 from common.errors import BadInput
 from common.printable import print_data, print_message, printable
 
 if TYPE_CHECKING:
     from preferences.store.annotations import AnnotatedRow
+    from preferences.text_gate.settings import TextGateSettings
 
 commands = typer.Typer(help="List, vote on, certify, review, import and export preference pairs.", no_args_is_help=True)
 
@@ -202,6 +204,54 @@ def audit(
         require_clean(result)
 
 
+@commands.command(epilog=example("pairs score --study my-study/study.toml --dry-run"))
+def score(
+    study: Annotated[
+        Path,
+        typer.Option("--study", metavar="FILE", help="The study whose [scorer] scores. Its prompts are kept out, too."),
+    ],
+    kind: Annotated[str, typer.Option("--kind", help="preference, dpo or orpo.")] = "preference",
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            metavar="FILE",
+            help="JSON lines with prompt, category and checks, of pairs that do not ask the study's harvest prompts.",
+        ),
+    ] = None,
+    category: Annotated[
+        str, typer.Option("--category", help="A category of the study, for rows whose own category it does not have.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be scored, and what a judge would cost.")
+    ] = False,
+    workspace: WorkspaceFolder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Score pairs that came without scores, by a study's scorer.
+
+    Scores are recorded beside the rows, with the digest of their scorer; pairs certify needs them."""
+    from agent.workspace.pair_stores import open_stores, store_of_pairs
+    from preferences.scoring.cost import judging_cost
+    from preferences.scoring.plan import known_prompts, plan_scoring
+    from preferences.scoring.score_store import score_rows
+    from view.pairs.scoring import plan_data, plan_text, scoring_data, scoring_text
+
+    def progress(done: int, total: int) -> None:
+        print_message(f"scored: {done} of {total}")
+
+    loaded = load(study)
+    stores = open_stores(workspace_at(workspace), None if dry_run else study)
+    known = known_prompts(loaded.material, prompts, category)
+    plan = plan_scoring(store_of_pairs(kind), stores.read(store_of_pairs(kind)), loaded.material, known)
+    if dry_run:
+        cost = judging_cost(plan, loaded.material)
+        print_result(plan_data(plan, cost) if as_json else plan_text(plan, cost))
+        return
+    done = score_rows(stores, plan, loaded.material, loaded.name, print_message, progress)
+    print_result(scoring_data(done) if as_json else scoring_text(done))
+
+
 @commands.command(epilog=example("pairs certify --kind preference --text"))
 def certify(
     contracts: Annotated[
@@ -222,7 +272,7 @@ def certify(
 ) -> None:
     """Test the chosen answers of a store in the eight layers of a gate.
 
-    A pair that passes becomes an ORPO row."""
+    A pair that passes becomes an ORPO row. The limits of the text gate are those of [text_gate] of --study."""
     from agent.workspace.pair_stores import open_stores
     from preferences.certify.certify_store import certify_pairs
     from view.pairs.certify import certify_data, certify_text
@@ -230,8 +280,16 @@ def certify(
     def progress(done: int, total: int) -> None:
         print_message(f"certified or refused: {done} of {total}")
 
-    done = certify_pairs(open_stores(workspace_at(workspace), study), kind, contracts, text, progress, embedder)
+    stores, limits = open_stores(workspace_at(workspace), study), _text_gate(study)
+    done = certify_pairs(stores, kind, contracts, text, progress, embedder, limits)
     print_result(certify_data(done) if as_json else certify_text(done))
+
+
+def _text_gate(study: Path | None) -> "TextGateSettings":
+    """[text_gate] of a study; the usual limits without one, or for a file of prompts."""
+    from preferences.text_gate.settings import TextGateSettings
+
+    return TextGateSettings() if study is None or study.suffix != ".toml" else load(study).file.text_gate
 
 
 @commands.command(epilog=example("pairs review --kind orpo --rows 10"))

@@ -22,6 +22,7 @@ from lanes.hyperparameters import KNOBS
 from lanes.knobs import KnobSettings
 from lanes.mixture import WEIGHT
 from lanes.search_space import LANES, LaneSettings
+from preferences.text_gate.settings import TextGateSettings
 from probes.inputs.settings import (
     DataSettings,
     HarvestSettings,
@@ -48,6 +49,12 @@ SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("probe", ProbeSettings, "What all probes have in common. A change makes old baselines unusable."),
     ("serving", ServingSettings, "Who answers. See [serving.md](serving.md)."),
     ("harvest", HarvestSettings, "Answers from which preference pairs are made. See [pairs.md](pairs.md)."),
+    (
+        "text_gate",
+        TextGateSettings,
+        "What the text gate refuses (`nightlane pairs certify --text --study`). See [pairs.md](pairs.md). A change "
+        "makes no baseline unusable.",
+    ),
     ("policy", Policy, "Every threshold of a decision. See [decisions.md](decisions.md)."),
     ("budget", Budget, "A session ends at the first of these limits."),
     ("proposer", ProposerSettings, "Who proposes."),

@@ -7,7 +7,6 @@ import typer
 
 from cli.exit_codes import on_interrupt
 from cli.options import StudyFile, WorkspaceFolder, example, print_result, workspace_at
-from common.errors import BadInput
 from common.printable import print_message
 
 if TYPE_CHECKING:
@@ -15,14 +14,28 @@ if TYPE_CHECKING:
     from agent.workspace.folder import Workspace
 
 commands = typer.Typer()
-EXAMPLE_STUDY = Path(__file__).with_name("example_study")
 
 
-@commands.command(epilog=example("init my-study"))
-def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")]) -> None:
-    """Write a commented study.toml with example data."""
-    for path in write_example_study(directory):
+@commands.command(epilog=example("init my-study --kind rules"))
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind",
+            help="How answers are scored: code (programs with tests), rules (patterns and counts) or judge (a language "
+            "model with a rubric); default code.",
+        ),
+    ] = None,
+) -> None:
+    """Write a commented study.toml with example data, for one of three ways of scoring."""
+    from cli.example_studies import DEFAULT, kinds_in_words, write_example_study
+
+    for path in write_example_study(directory, kind or DEFAULT.kind):
         print_result(str(path))
+    if kind is None:
+        print_message(f"a study of the kind {DEFAULT.kind}; --kind chooses another ({kinds_in_words()})")
+    print_message(f"next: nightlane check {directory / 'study.toml'}")
 
 
 @commands.command(epilog=example("check my-study/study.toml --show 3"))
@@ -72,18 +85,3 @@ def load(path: Path) -> "Study":
         with building(study.file.lab) as progress:
             import_module(f"labs.{study.file.lab}").build(path.parent / "build", progress)
     return study
-
-
-def write_example_study(directory: Path) -> list[Path]:
-    """Copy the example study and return the files written. BadInput if one of them exists already."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{directory} cannot be made a folder ({error.strerror}); name a new or empty one") from None
-    copies = {path: directory / path.name for path in sorted(EXAMPLE_STUDY.iterdir()) if path.is_file()}
-    for copy in copies.values():
-        if copy.exists():
-            raise BadInput(f"{copy} exists and init overwrites nothing; name a new or empty folder")
-    for original, copy in copies.items():
-        copy.write_bytes(original.read_bytes())
-    return list(copies.values())

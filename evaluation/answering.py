@@ -126,11 +126,8 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
     from probes.model.load import load_base, load_quietly, use_few_threads
     from probes.run.local_workers import visible_devices
 
-    if adapter is not None and not (adapter / "adapter_config.json").is_file():
-        raise BadInput(f"{adapter} holds no adapter (adapter_config.json is missing); give the folder peft saved it in")
-    if adapter is not None and (why := _damage(adapter)):
-        raise BadInput(f"{adapter} holds an adapter that cannot be read ({why}); restore it, or train it again")
     if adapter is not None:
+        require_readable(adapter)
         require_base_adapter(adapter, settings, folder)
     load_quietly()
     if adapter is not None:
@@ -146,6 +143,14 @@ def cut(problem: Problem, text: str) -> str:
     """Cut a continuation where a new construct begins, unless that is its very start."""
     construct = NEXT_CONSTRUCT[problem.prompt.category].search(text, 1 if text.startswith("\n") else 0)
     return text if construct is None else text[: construct.start() + 1]
+
+
+def require_readable(adapter: Path) -> None:
+    """BadInput for a folder without an adapter, and for one whose files are damaged."""
+    if not (adapter / "adapter_config.json").is_file():
+        raise BadInput(f"{adapter} holds no adapter (adapter_config.json is missing); give the folder peft saved it in")
+    if why := _damage(adapter):
+        raise BadInput(f"{adapter} holds an adapter that cannot be read ({why}); restore it, or train it again")
 
 
 def _damage(adapter: Path) -> str:

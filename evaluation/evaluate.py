@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from common.errors import BadInput, EndpointUnavailable, MissingRequirement
+from common.errors import BadInput, EndpointUnavailable
 from common.parallel import cores
 from evaluation.answering import Answerer, Asking, ServedModel, load
 from evaluation.problems import Problem, ProblemSet, Refused, load_problems
-from evaluation.results import Evaluation, Result, Side, to_json
+from evaluation.results import Evaluation, Result, Side, new_folder, to_json
 from evaluation.samples import SampleSet, load_samples
 from probes.inputs.settings import ModelSettings
 from probes.scoring.execution.scorer import ExecutionScorer, ExecutionSettings
-from probes.scoring.protocol import Answer, ChecksBroken, Mark, ScorerBroken
+from probes.scoring.failures import scorer_failures_reported
+from probes.scoring.protocol import Answer, ChecksBroken, Mark
 
 SEEDS = (42, 123, 7)
 KS = (1, 5, 10, 100)
@@ -67,11 +67,11 @@ def evaluate(request: Request, runs: Path, note: Note) -> tuple[Evaluation, Path
     """Evaluate, and return the result and the new folder under ``runs`` that holds its files. ``note`` gets a line for
     each step."""
     begun = time.monotonic()
-    with _scorer(request.scorer) as scorer, _scorer_failures_reported():
+    with _scorer(request.scorer) as scorer, scorer_failures_reported():
         note(scorer.about)
         problem_set = load_problems(request.problems)
         usable = verified(problem_set, scorer)
-        folder = _folder(runs)
+        folder = new_folder(runs)
         refused = f", {len(usable.refused)} refused" if usable.refused else ""
         note(f"usable problems: {len(usable.problems)}{refused}; answers and results go to {folder}")
         sides, samples = [], SampleSet({}, {}, ())
@@ -213,15 +213,6 @@ def _written(results: Iterator[Result], side: str, path: Path) -> tuple[Result, 
     return tuple(written)
 
 
-@contextmanager
-def _scorer_failures_reported() -> Iterator[None]:
-    """End the command with one sentence if the scorer fails, on a machine that is too busy, say."""
-    try:
-        yield
-    except ScorerBroken as error:
-        raise MissingRequirement(f"an answer could not be judged ({error}); try again on a quieter machine") from None
-
-
 def _ks(sides: Sequence[Side]) -> tuple[int, ...]:
     """The usual k up to the number of answers per problem and seed, and that number."""
     most = 1 + max(result.sample for side in sides for result in side.results)
@@ -235,22 +226,3 @@ def _scorer(settings: ExecutionSettings) -> Iterator[ExecutionScorer]:
         yield scorer
     finally:
         scorer.close()
-
-
-def _folder(runs: Path) -> Path:
-    """A new folder for this evaluation."""
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f"{runs.parent} cannot hold a workspace ({error.strerror}); choose another --workspace"
-        ) from None
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    for name in (stamp, *(f"{stamp}-{number}" for number in range(2, 1000))):
-        folder = runs / f"evaluation-{name}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise BadInput(f"{runs} cannot take another evaluation this second; try again")

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from common.digests import file_digest, require_own_digest, with_own_digest
+from common.errors import BadInput
 from common.files import sync, write_durably
 from evaluation.problems import Refused
 
@@ -69,6 +71,25 @@ class Evaluation:
     def __post_init__(self) -> None:
         if len(self.sides) not in (1, 2):
             raise ValueError(f"an evaluation has one side, or before and after, and not {len(self.sides)}")
+
+
+def new_folder(runs: Path) -> Path:
+    """A new folder for an evaluation."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"{runs.parent} cannot hold a workspace ({error.strerror}); choose another --workspace"
+        ) from None
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for name in (stamp, *(f"{stamp}-{number}" for number in range(2, 1000))):
+        folder = runs / f"evaluation-{name}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise BadInput(f"{runs} cannot take another evaluation this second; try again")
 
 
 def write_figures(folder: Path, figures: Mapping[str, Any]) -> None:

@@ -132,19 +132,28 @@ def _means(counts: Counts, shared: Sequence[str]) -> Table:
 
 def _interval(table: Table, confidence: float, least: float) -> tuple[float | None, float | None]:
     """The interval of the grand mean within [least, 1]; (None, None) for one problem."""
-    seeds, problems = table.shape
+    problems = table.shape[1]
     if problems < 2:
         return None, None
     mean = float(table.mean())
     if least == 0.0 and (mean == 0.0 or table.min() == 1.0):
         # No spread is no certainty: the interval of all or none of the problems.
         return proportion_interval(problems if mean else 0, problems, confidence)
+    low, high = mean_interval(table, confidence)
+    return max(least, low), min(1.0, high)
+
+
+def mean_interval(table: Table, confidence: float) -> tuple[float, float]:
+    """The interval of the grand mean of a [seeds, prompts] table of two prompts or more. It covers prompts, sampling
+    and, with two seeds or more, seeds."""
+    seeds, problems = table.shape
+    mean = float(table.mean())
     if seeds > 1:
         error, freedom = crossed_standard_error(table)
     else:
         error, freedom = float(table.std(ddof=1)) / math.sqrt(problems), problems - 1.0
     half = quantile((1 - confidence) / 2, freedom) * error
-    return max(least, mean - half), min(1.0, mean + half)
+    return mean - half, mean + half
 
 
 def crossed_standard_error(differences: Table) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from agent.policy.settings import Policy
 from common.plugins import unknown_kind
 from common.wording import nearest
 from lanes import LANE_NAMES, LaneSettings
+from preferences.text_gate.settings import TextGateSettings
 from probes.inputs.settings import (
     DataSettings,
     HarvestSettings,
@@ -98,6 +99,7 @@ class StudyFile(Section):
     probe: ProbeSettings = ProbeSettings()
     serving: ServingSettings = ServingSettings()
     harvest: HarvestSettings = HarvestSettings()
+    text_gate: TextGateSettings = TextGateSettings()
     lanes: dict[str, LaneSettings] = Field(default_factory=lambda: {lane: LaneSettings() for lane in LANE_NAMES})
     policy: Policy = Policy()
     budget: Budget = Budget()

@@ -22,7 +22,7 @@ from preferences.store.annotations import (
     usable_rows,
     without_copies,
 )
-from preferences.store.rows import KINDS, Kind, kind_of
+from preferences.store.rows import KINDS, SIDES, Kind, kind_of
 from preferences.store.stores import Stores
 from probes.inputs.prompts import Prompt, load_prompts
 
@@ -72,6 +72,14 @@ def open_stores(workspace: Workspace, study: Path | None = None) -> Stores:
         workspace.prepare()
         stores.reserve(_prompts(study))
     return stores
+
+
+def store_of_pairs(kind: str) -> Kind:
+    """The store of this name; BadInput for one of single answers, which always have a score."""
+    store = kind_of(kind)
+    if len(SIDES[store]) < 2:
+        raise BadInput(f"--kind {kind}: each of its rows has a score already; use a store of pairs, preference say")
+    return store
 
 
 def kinds_of(kind: str | None) -> tuple[Kind, ...]:

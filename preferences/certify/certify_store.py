@@ -22,6 +22,8 @@ from preferences.store.annotations import usable_rows
 from preferences.store.rows import Kind, Row, kind_of
 from preferences.store.stores import Stores
 from preferences.text_gate import answers_under_test
+from preferences.text_gate.answer_under_test import USUAL
+from preferences.text_gate.settings import TextGateSettings
 from probes.inputs.training_rows import Reserved
 from probes.model.embedding import load_embedder
 from sandbox import SandboxUnavailable
@@ -50,13 +52,19 @@ class StoreCertification:
 
 
 def certify_pairs(
-    stores: Stores, kind: str, contracts: Path | None, text: bool, progress: Progress, embedder: str | None = None
+    stores: Stores,
+    kind: str,
+    contracts: Path | None,
+    text: bool,
+    progress: Progress,
+    embedder: str | None = None,
+    limits: TextGateSettings = USUAL,
 ) -> StoreCertification:
-    """By the code gate with the contracts of a file, or by the text gate. BadInput for both or none,
+    """By the code gate with the contracts of a file, or by the text gate with these limits. BadInput for both or none,
     MissingRequirement without the packages of the extra "gate"."""
     require_extra("gate", "nightlane pairs certify")
     if text and contracts is None:
-        return certify_texts(stores, kind, progress, embedder)
+        return certify_texts(stores, kind, progress, embedder, limits)
     if contracts is not None and not text:
         if embedder is not None:
             raise BadInput(f"--embedder {embedder} is for --text: the code gate has no topic layer; leave it out")
@@ -86,12 +94,18 @@ def certify_programs(stores: Stores, kind: str, contracts: Path, progress: Progr
     return StoreCertification(store, "code", without, *done)
 
 
-def certify_texts(stores: Stores, kind: str, progress: Progress, embedder: str | None = None) -> StoreCertification:
+def certify_texts(
+    stores: Stores,
+    kind: str,
+    progress: Progress,
+    embedder: str | None = None,
+    limits: TextGateSettings = USUAL,
+) -> StoreCertification:
     """Certify every row in use, compared with all of them. ``embedder``: a folder or hub id."""
     store = _store_of_pairs(kind)
     rows = stores.read(store)
     embed = load_embedder(embedder, Path()) if embedder and any(row.used for row in rows) else None
-    answers = answers_under_test(rows, embed)
+    answers = answers_under_test(rows, embed, limits)
     if not answers:
         raise BadInput(
             f"{stores.path(store)} has no row in use for the text gate, which skips rows that the code gate has "

@@ -1,4 +1,5 @@
-"""Annotations of rows: votes, withdrawals, reviews and gate certificates. Pure functions; stored rows never change.
+"""Annotations of rows: votes, withdrawals, reviews, scores and gate certificates. Pure functions; stored rows never
+change.
 
 A voter's up and down replace each other; flip and drop are kept beside them; clear removes all votes of that voter on
 the row. One flip or several swap the sides once; one drop takes the row out of exports.
@@ -6,13 +7,15 @@ the row. One flip or several swap the sides once; one drop takes the row out of 
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from common.digests import digest_of
 from common.errors import BadInput
 from preferences.store.provenance import Side
 from preferences.store.rows import Row, coverage_of, receipt_of, text_to_json
+from preferences.store.scorings import Scoring, StoredMark
 from probes.inputs.rows.turns import Turns
 
 VoteChoice = Literal["up", "down", "flip", "drop", "clear"]
@@ -83,6 +86,7 @@ class AnnotatedRow:
     dropped: bool = False
     reviews: tuple[Review, ...] = ()
     certifications: tuple[Certification, ...] = ()
+    scorings: tuple[Scoring, ...] = ()
 
     @property
     def id(self) -> str:
@@ -98,11 +102,33 @@ class AnnotatedRow:
 
     @property
     def scores(self) -> tuple[float | None, ...]:
-        return self.row.scores[::-1] if self.flipped else self.row.scores
+        """Those that the row was added with; if one is missing, those of the latest scoring."""
+        own = tuple(mark.score for mark in self._marks) or self.row.scores
+        return own[::-1] if self.flipped else own
 
     @property
     def sides(self) -> tuple[Side, ...]:
-        return self.row.provenance.sides[::-1] if self.flipped else self.row.provenance.sides
+        """With the components and critical failures of the latest scoring, where its scores are used."""
+        own = self.row.provenance.sides
+        if self.scoring is not None and self._marks:
+            own = tuple(
+                replace(side, bar=self.scoring.kind, figures=mark.components, critical=mark.critical)
+                for side, mark in zip(own, self._marks, strict=True)
+            )
+        return own[::-1] if self.flipped else own
+
+    @property
+    def scoring(self) -> Scoring | None:
+        """The latest scoring of a row that was added without a score for each side; None without one."""
+        return self.scorings[-1] if self.scorings and None in self.row.scores else None
+
+    @cached_property
+    def _marks(self) -> tuple[StoredMark, ...]:
+        """Of the texts as they were added; empty without a scoring."""
+        if self.scoring is None:
+            return ()
+        marks = self.scoring.by_text
+        return tuple(marks[text_digest(text)] for text in self.row.texts)
 
     @property
     def receipt(self) -> Mapping[str, Any] | None:
@@ -149,6 +175,11 @@ def text_digest(text: Turns) -> str:
     return digest_of(text_to_json(text))
 
 
+def exact_texts(row: Row) -> str:
+    """Digest of the unchanged prompt and texts, whichever side is the chosen one: what a scorer was given."""
+    return digest_of([text_digest(row.prompt), sorted(map(text_digest, row.texts))])
+
+
 def annotate(
     rows: Sequence[Row],
     votes: Iterable[Vote],
@@ -156,11 +187,13 @@ def annotate(
     reviews: Iterable[Review],
     certifications: Iterable[Certification] = (),
     elsewhere: Iterable[Row] = (),
+    scorings: Iterable[Scoring] = (),
 ) -> tuple[AnnotatedRow, ...]:
     """The rows, in their order, with their annotations.
 
-    Votes, reviews and certificates apply to the content of a row, so they also hold for its copies in every store;
-    ``elsewhere``: rows of other stores that the annotations may name. A drop applies to the pair in either order.
+    Votes, reviews, scores and certificates apply to the content of a row, so they also hold for its copies in every
+    store; ``elsewhere``: rows of other stores that the annotations may name. A drop applies to the pair in either
+    order.
     """
     by_id = {row.id: row for row in (*elsewhere, *rows)}
     ballots = collect_ballots(votes, by_id)
@@ -169,6 +202,11 @@ def annotate(
     for certification in certifications:
         if certification.row in by_id:
             certified[by_id[certification.row].pair_digest].append(certification)
+    scored: dict[str, list[Scoring]] = defaultdict(list)
+    for scoring in scorings:
+        row = by_id.get(scoring.row)
+        if row is not None and set(map(text_digest, row.texts)) <= scoring.by_text.keys():
+            scored[exact_texts(row)].append(scoring)
     by_row, by_decision = _withdrawal_reasons(withdrawals)
     reviewed: dict[str, list[Review]] = defaultdict(list)
     for review in reviews:
@@ -187,6 +225,7 @@ def annotate(
                 dropped=row.pair_digest in dropped,
                 reviews=tuple(reviewed[row.content_digest]),
                 certifications=tuple(certified[row.pair_digest]),
+                scorings=tuple(scored.get(exact_texts(row), ())) if scored else (),
             )
         )
     return tuple(annotated)

@@ -140,7 +140,7 @@ def _content(row: Row) -> dict[str, Any]:
         **{_score(name): None if s is None else float(s) for name, s in zip(names, row.scores, strict=True)},
         "provenance": {
             **{name: getattr(how, name) for name in ("session", "decision", "prompt", "scorer")},
-            **{name: _side_to_json(side) for name, side in zip(names, how.sides, strict=True)},
+            **{name: side_to_json(side) for name, side in zip(names, how.sides, strict=True)},
         },
     }
 
@@ -204,7 +204,7 @@ def _score(side: str) -> str:
     return "score" if side == "completion" else f"{side}_score"
 
 
-def _side_to_json(side: Side) -> dict[str, Any]:
+def side_to_json(side: Side) -> dict[str, Any]:
     plain = {one.name: getattr(side, one.name) for one in fields(side)}
     figures = [{"name": name, "value": float(side.figures[name])} for name in sorted(side.figures)]
     return plain | {"figures": figures, "critical": "\n".join(side.critical)}

@@ -1,7 +1,8 @@
 """The four stores under runs/rl_data and the annotations of their rows. All code that reads or writes them is here.
 
 preference.jsonl  reward.jsonl  dpo.jsonl  orpo.jsonl                  rows, which never change
-votes.jsonl  withdrawals.jsonl  reviews.jsonl  certifications.jsonl    annotations, applied when rows are read
+votes.jsonl  withdrawals.jsonl  reviews.jsonl                          annotations, applied when rows are read
+scorings.jsonl  certifications.jsonl                                   annotations, too
 reserved.jsonl                                                         probe and holdout prompts; no row may ask them
 """
 
@@ -26,14 +27,16 @@ from preferences.store.annotations import (
 from preferences.store.append_only_file import append, locked, read
 from preferences.store.provenance import NEVER_CHOSEN
 from preferences.store.rows import KINDS, SIDES, Kind, Row, exact_digest, normalized, row_from_json, row_to_json
+from preferences.store.scorings import Scoring
 from probes.inputs.prompts import Prompt
 from probes.inputs.training_rows import Reserved
 
-Entry = TypeVar("Entry", Vote, Withdrawal, Review, Certification)
-ENTRIES: Mapping[str, type[Vote | Withdrawal | Review | Certification]] = {
+Entry = TypeVar("Entry", Vote, Withdrawal, Review, Scoring, Certification)
+ENTRIES: Mapping[str, type[Vote | Withdrawal | Review | Scoring | Certification]] = {
     "votes": Vote,
     "withdrawals": Withdrawal,
     "reviews": Review,
+    "scorings": Scoring,
     "certifications": Certification,
 }
 """The type of the entries of each file of annotations."""
@@ -198,10 +201,13 @@ class Stores:
         rows = {kind: self.rows(kind) for kind in kinds or KINDS}
         votes, reviews = self.votes(), self.reviews()
         certified = self._entries("certifications", Certification)
-        named = {entry.row for entries in (votes, reviews, certified) for entry in entries}
+        scored = self._entries("scorings", Scoring)
+        named = {entry.row for entries in (votes, reviews, certified, scored) for entry in entries}
         withdrawals = self._entries("withdrawals", Withdrawal)
         elsewhere = self._elsewhere(named, rows)
-        return {kind: annotate(own, votes, withdrawals, reviews, certified, elsewhere) for kind, own in rows.items()}
+        return {
+            kind: annotate(own, votes, withdrawals, reviews, certified, elsewhere, scored) for kind, own in rows.items()
+        }
 
     def _elsewhere(self, named: set[str], there: Mapping[Kind, Sequence[Row]]) -> list[Row]:
         """The rows with these ids; further stores are read only while an id is missing."""
@@ -261,6 +267,14 @@ class Stores:
         with locked(self.folder):
             append(self.folder / "reviews.jsonl", [asdict(review)])
 
+    def score(self, scorings: Sequence[Scoring]) -> int:
+        """Record scores of rows, unless they are a row's latest already. Returns how many were recorded."""
+        with locked(self.folder):
+            latest = {one.row: (one.scorer, one.marks) for one in self._entries("scorings", Scoring)}
+            new = [one for one in scorings if latest.get(one.row) != (one.scorer, one.marks)]
+            append(self.folder / "scorings.jsonl", [asdict(one) for one in new])
+        return len(new)
+
     def certify(self, certifications: Sequence[Certification]) -> None:
         """Record certificates of a gate; repeating it changes nothing."""
         with locked(self.folder):
@@ -293,6 +307,7 @@ def entry_from_json(name: str, data: Mapping[str, Any]) -> None:
     names = {one.name for one in fields(ENTRIES[name])}
     if set(data) != names or not all(isinstance(value, str) for value in data.values()):
         raise BadInput(f"is not an entry of {name}; restore it")
+    ENTRIES[name](**data)
 
 
 def reserved_from_json(data: Mapping[str, Any]) -> Prompt:

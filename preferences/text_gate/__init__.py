@@ -5,17 +5,18 @@
         certificate.certified                  # True only when all layers passed
         certificate.reason                     # else which layers refused it, and the passage or row that failed
 
-    1 components      it has a score or components; each component is at least 5 and the score at least 7, of 10
+    1 components      it has a score or components, none of them below its limit
     2 critical        no critical failure
     3 topic           it answers its own prompt: no other prompt of the set is clearly nearer to it
-    4 length          between a third and three times as long as the rejected side
+    4 length          not many times longer or shorter than the rejected side
     5 repetition      no loop of words or of lines
     6 language        in the script and language of its prompt, or one that the prompt names
     7 refusal         it does not begin with a refusal
     8 near_duplicate  not nearly the rejected side, nor the answer of an earlier row to another prompt
 
-All layers run, even after one has refused, so that `catches` can count what each layer alone caught. Only topic may use
-a model, when `answers_under_test` gets an embedder. Nothing is random: the same set gives the same certificates.
+The limits are settings of a study (settings.py), and each receipt has those of its layer. All layers run, even after
+one has refused, so that `catches` can count what each layer alone caught. Only topic may use a model, when
+`answers_under_test` gets an embedder. Nothing is random: the same set and limits give the same certificates.
 """
 
 from common.digests import digest_of

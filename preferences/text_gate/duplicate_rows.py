@@ -29,8 +29,9 @@ class _Answer:
     chosen: Wording
 
 
-def repeats(rows: Sequence[AnnotatedRow]) -> Mapping[str, Repeat]:
-    """The rows that repeat an earlier one, by id; about linear in their number."""
+def repeats(rows: Sequence[AnnotatedRow], near: float = NEAR) -> Mapping[str, Repeat]:
+    """The rows that repeat an earlier one, by id; about linear in their number. ``near``: the least similarity of two
+    answers, NEAR or more."""
     first: dict[tuple[Wording, ...], str] = {}
     answers: list[tuple[str, _Answer]] = []
     repeat_of: dict[str, Repeat] = {}
@@ -43,7 +44,7 @@ def repeats(rows: Sequence[AnnotatedRow]) -> Mapping[str, Repeat]:
             answers.append((plain(row.texts[0]), _Answer(row.id, prompt, chosen)))
     for answer, earlier, _ in Wordings(answers).repeats():
         similarity = shingle_similarity(answer.chosen, earlier.chosen)
-        if similarity >= NEAR and answer.prompt.similarity(earlier.prompt) < NEAR:
+        if similarity >= near and answer.prompt.similarity(earlier.prompt) < NEAR:
             repeat_of.setdefault(answer.row, Repeat(earlier.row, similarity, False))
     return repeat_of
 

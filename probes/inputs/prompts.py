@@ -135,7 +135,7 @@ def _prompt(row: Mapping[str, Any]) -> Prompt:
     if isinstance(asked, str):
         return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), asked, checks)
     require_prompt(asked)
-    return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), _read(asked), checks, asked)
+    return Prompt(row["id"], row["split"], row["category"], difficulty_of(row), text_for_people(asked), checks, asked)
 
 
 def _asked(row: Mapping[str, Any]) -> Turns:
@@ -150,7 +150,7 @@ def _asked(row: Mapping[str, Any]) -> Turns:
     return asked
 
 
-def _read(turns: Conversation) -> str:
+def text_for_people(turns: Conversation) -> str:
     """The text for people: the content of one turn, or all turns with their roles."""
     if len(turns) == 1:
         return turns[0].content

@@ -26,7 +26,7 @@ from testing import simulated_study
 COMMANDS: Any = typer.main.get_command(app)
 GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
-    "init": "",
+    "init": "--kind",
     "check": "--workspace --show",
     "run": "--workspace --decisions --hours --probes --workers --seed --fresh",
     "resume": "--workspace --decisions --hours --probes --workers",
@@ -34,7 +34,7 @@ SURFACE = {
     "report": "--workspace --json",
     "explain": "--workspace --json",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
-    "--before --seeds --number --temperature --tokens --seconds --memory --workspace --json",
+    "--before --split --seeds --number --temperature --tokens --seconds --memory --workspace --json",
     "finetune": "--output --steps --epochs --seed --recipe --unreviewed --workspace --json",
     "doctor": "--workspace --repair --json",
     "pairs": "",
@@ -45,6 +45,7 @@ SURFACE = {
     "--workspace --json",
     "pairs export": "--kind --format --downvoted --license --study --workspace --json",
     "pairs audit": "--kind --study --workspace --json",
+    "pairs score": "--study --kind --prompts --category --dry-run --workspace --json",
     "pairs certify": "--contracts --text --embedder --kind --study --workspace --json",
     "pairs review": "--kind --rows --by --workspace --json",
     "bench": "",

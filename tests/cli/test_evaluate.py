@@ -195,20 +195,9 @@ def test_an_endpoints_model_is_asked_with_every_seed_and_a_reply_that_never_come
     assert json.loads(answers.read_text(encoding="utf-8"))["completion"] == fenced["content"]
 
 
-def write_adapter(model: Path, folder: Path) -> None:
-    """LoRA weights that change what the model says."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(1)
-    config = LoraConfig(r=4, lora_alpha=64, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-    get_peft_model(AutoModelForCausalLM.from_pretrained(model), config).save_pretrained(folder)
-
-
 def test_a_base_model_and_its_adapter_are_two_sides_that_repeat_to_the_letter(tmp_path: Path) -> None:
     tiny.write_model(tmp_path / "model")
-    write_adapter(tmp_path / "model", tmp_path / "adapter")
+    tiny.write_adapter(tmp_path / "model", tmp_path / "adapter")
     problems = rows(tmp_path / "p.jsonl", ADD, LAST)
     arguments = (
         "--problems",
@@ -247,7 +236,7 @@ def test_an_adapter_is_asked_as_its_study_asks_and_refused_where_it_would_not_be
     path = simulated_study.write_study(tmp_path / "study", study)
     tiny.write_model(path.parent / "model")
     adapter = tmp_path / "adapter"
-    write_adapter(path.parent / "model", adapter)
+    tiny.write_adapter(path.parent / "model", adapter)
     note_prompt_format(adapter, load_renderer(load_study(path).file.model, path.parent))
     problems = rows(tmp_path / "p.jsonl", ADD)
     given = ("--problems", problems, "--adapter", adapter, "--seeds", "42", "--tokens", 4)

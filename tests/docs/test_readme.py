@@ -16,6 +16,7 @@ from commands import nightlane
 
 from agent.ledger.result_columns import COLUMNS
 from agent.policy.settings import Policy
+from cli.example_studies import KINDS
 from cli.exit_codes import EXIT_CODES
 from cli.main import app
 from labs.microcoder import build
@@ -133,11 +134,24 @@ def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) 
 
 def test_the_first_commands_of_your_own_study_run_as_written(tmp_path: Path) -> None:
     lines = [shlex.split(line, comments=True) for line in block(".venv/bin/nightlane doctor")]
-    names = ["doctor", "init", "check", "run", "status", "resume", "report", "explain", "finetune"]
+    names = ["doctor", "init", "check", "run", "status", "resume", "report", "explain", "finetune", "evaluate"]
     assert [words[1] for words in lines] == names
     for words in lines[:3]:  # the others need the hub's model, or a session
         done = nightlane(*words[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+def test_the_first_commands_of_the_quickstart_run_as_written(tmp_path: Path) -> None:
+    text = page("docs/quickstart.md")
+    for start in ("nightlane init", "sed "):
+        for line in block(start, text):
+            if line.startswith("sed "):
+                subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+                continue
+            done = nightlane(*shlex.split(line, comments=True)[1:], cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+    kinds = re.findall(r"^\| `(\w+)`[^|]*\|", text, re.MULTILINE)
+    assert kinds == [one.kind for one in KINDS]
 
 
 @pytest.mark.make_run

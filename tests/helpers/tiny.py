@@ -10,7 +10,7 @@ from probes.scoring.execution.scorer import ExecutionSettings
 from testing.simulated_study import pairs
 
 
-def write_model(folder: Path) -> None:
+def write_model(folder: Path, hidden: int = 64) -> None:
     """A Qwen3-shaped model of about 60,000 parameters with a byte-level BPE of 300 tokens."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -26,7 +26,7 @@ def write_model(folder: Path) -> None:
     torch.manual_seed(0)
     config = Qwen3Config(
         vocab_size=len(wrapped),
-        hidden_size=64,
+        hidden_size=hidden,
         intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -68,3 +68,14 @@ def recipe(**changes: Any) -> Recipe:
         "mixture": {"good": 1, "broken": 1},
     }
     return Recipe.model_validate({**base, **changes})
+
+
+def write_adapter(model: Path, folder: Path) -> None:
+    """LoRA weights that change what the model says."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    config = LoraConfig(r=4, lora_alpha=64, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(model), config).save_pretrained(folder)

@@ -12,7 +12,7 @@ from agent.workspace.pair_stores import VOTES, Imported, Reviewed
 from common.printable import printable
 from common.redaction import redacted
 from preferences.store.annotations import AnnotatedRow
-from preferences.store.rows import SIDES, Kind, row_to_json, text_to_json
+from preferences.store.rows import SIDES, Kind, row_to_json, side_to_json, text_to_json
 from probes.inputs.rows.turns import Turns
 from view.markdown import count, plain
 
@@ -23,7 +23,7 @@ def pair_data(row: AnnotatedRow) -> dict[str, Any]:
     """A row as plain JSON values; a flip swaps its texts, scores and provenance."""
     names, stored = SIDES[row.row.kind], row_to_json(row.row)
     scores = ["score"] if len(names) == 1 else [f"{name}_score" for name in names]
-    origins = [stored["provenance"][name] for name in names][:: -1 if row.flipped else 1]
+    origins = [side_to_json(side) for side in row.sides]
     return {
         **stored,
         **{name: text_to_json(text) for name, text in zip(names, row.texts, strict=True)},
@@ -39,7 +39,16 @@ def pair_data(row: AnnotatedRow) -> dict[str, Any]:
         "flipped": row.flipped,
         "dropped": row.dropped,
         "reviews": [asdict(verdict) for verdict in row.reviews],
+        "scoring": _scoring(row),
     }
+
+
+def _scoring(row: AnnotatedRow) -> dict[str, Any] | None:
+    """By what the row was scored after it was added."""
+    given = row.scoring
+    if given is None:
+        return None
+    return {"scorer": given.scorer, "kind": given.kind, "study": given.study, "time": given.time}
 
 
 def list_data(stores: Mapping[Kind, Sequence[AnnotatedRow]], most: int | None) -> list[dict[str, Any]]:
@@ -182,6 +191,7 @@ def _state(row: AnnotatedRow, width: int) -> list[str]:
         "dropped" if row.dropped else "",
         "" if margin is None else f"margin {margin:.3g}",
         "" if row.coverage is None else f"coverage {row.coverage:.0f} %",
+        f"scored by {plain(row.scoring.kind, 40)} of {plain(row.scoring.study, 60)}" if row.scoring else "",
         f"withdrawn: {plain(row.withdrawn, 200)}" if row.withdrawn else "",
         f"decision {plain(stored.provenance.decision, 60)}" if stored.provenance.decision else "",
         *(f"{verdict.verdict} by {plain(verdict.by, 40)}" for verdict in row.reviews),

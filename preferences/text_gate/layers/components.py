@@ -1,4 +1,4 @@
-"""Layer 1: the scorer's figures. Each component is at least 5 and the score at least 7, of 10.
+"""Layer 1: the scorer's figures. Each component is at least ``least_component`` and the score at least ``least_score``.
 
 A row does not record which scorer its figures are from, so the figures themselves have to show their scale. A judge,
 rules and a function of the user's own give components from 0 to 10. Three other figures are left out: a program's
@@ -9,9 +9,8 @@ A score on another scale than 0 to 10 (0.9 of 1, 4 of 5) looks like a low one an
 
 from preferences.certify.receipt import Receipt
 from preferences.text_gate.answer_under_test import AnswerUnderTest
+from preferences.text_gate.settings import TextGateSettings
 
-LEAST = 5.0
-LEAST_SCORE = 7.0
 _NO_COMPONENTS = ("pass", "judge_overall", "pass_spread")
 
 
@@ -21,7 +20,9 @@ def check(answer: AnswerUnderTest) -> Receipt:
     figures = {"components": float(len(marks))}
     figures |= {"least": min(marks.values())} if marks else {}
     figures |= {"score": score} if score is not None else {}
-    failing = _failing(score, marks)
+    limits = answer.limits
+    figures |= {"least_component": limits.least_component, "least_score": limits.least_score}
+    failing = _failing(score, marks, limits)
     return Receipt("components", not failing, figures, failing)
 
 
@@ -31,12 +32,13 @@ def _marks(answer: AnswerUnderTest) -> dict[str, float]:
     return {} if shares else marks
 
 
-def _failing(score: float | None, marks: dict[str, float]) -> str:
+def _failing(score: float | None, marks: dict[str, float], limits: TextGateSettings) -> str:
     if score is None and not marks:
         return "it was not judged: it has neither a score nor components"
     named = {"the score": score, **marks} if score is not None else marks
     off = [f"{name} is {mark:g}" for name, mark in named.items() if not 0 <= mark <= 10]
-    low = [f"{name} {mark:.3g} of 10, at least {LEAST:g}" for name, mark in marks.items() if mark < LEAST]
-    if score is not None and score < LEAST_SCORE:
-        low.insert(0, f"score {score:.3g} of 10, at least {LEAST_SCORE:g}")
+    least = limits.least_component
+    low = [f"{name} {mark:.3g} of 10, at least {least:g}" for name, mark in marks.items() if mark < least]
+    if score is not None and score < limits.least_score:
+        low.insert(0, f"score {score:.3g} of 10, at least {limits.least_score:g}")
     return f"{', '.join(off)}, and marks are from 0 to 10" if off else "; ".join(low)

@@ -1,9 +1,11 @@
 """Layer 5: the answer does not loop, in its words or in its lines.
 
-The shares of characters and their bounds are those of Rae et al. 2021, "Scaling Language Models: Methods, Analysis &
-Insights from Training Gopher", table A1: in repeated five-word passages, in the commonest pair of words, in repeated
-lines, and the share of repeated lines. They are made for documents of 50 words or more. A shorter text is measured as
-if it had SHORTEST characters or lines, so that one phrase used twice is no loop.
+The shares of characters and their usual limits (settings.py) are those of Rae et al. 2021, "Scaling Language Models:
+Methods, Analysis & Insights from Training Gopher", table A1: in repeated five-word passages, in the commonest pair of
+words, in repeated lines, and the share of repeated lines. They are made for documents of 50 words or more. A shorter
+text is measured as if it had SHORTEST characters or lines, so that one phrase used twice is no loop. The compression
+ratio, by zlib, is for loops without word breaks; Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak
+Supervision", section 4.5, detect loops in a line of speech so, from 2.4 on.
 """
 
 import itertools
@@ -15,11 +17,7 @@ from collections.abc import Sequence
 from preferences.certify.receipt import Receipt
 from preferences.text_gate.answer_under_test import AnswerUnderTest
 
-MOST: dict[str, float] = {"repeated": 0.15, "commonest_pair": 0.20, "line_characters": 0.20, "lines": 0.30}
 PASSAGE = 5
-COMPRESSES = 8.0
-"""The highest compression ratio, by zlib, for loops without word breaks. Radford et al. 2022, "Robust Speech
-Recognition via Large-Scale Weak Supervision", section 4.5, detect loops in a line of speech so, from 2.4 on."""
 SHORTEST = {"characters": 250, "lines": 10}
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -38,16 +36,16 @@ def check(answer: AnswerUnderTest) -> Receipt:
         "compression": _compression(answer.chosen),
     }
     quoted = {"repeated": _passage(words, again), "commonest_pair": pair}
+    most = {name: getattr(answer.limits, f"most_{name}") for name in figures}
     failing = [
-        f"{share:.0%} of it is {_WHAT[name]} ({quoted.get(name) or later[0]!r}); {MOST[name]:.0%} is allowed"
-        for name, share in figures.items()
-        if name in MOST and share > MOST[name]
+        f"{figures[name]:.0%} of it is {what} ({quoted.get(name) or later[0]!r}); {most[name]:.0%} is allowed"
+        for name, what in _WHAT.items()
+        if figures[name] > most[name]
     ]
-    if figures["compression"] > COMPRESSES:
-        failing.append(f"it compresses {figures['compression']:.0f} times; {COMPRESSES:g} is allowed")
-    return Receipt(
-        "repetition", not failing, {name: round(one, 4) for name, one in figures.items()}, "; ".join(failing[:1])
-    )
+    if figures["compression"] > most["compression"]:
+        failing.append(f"it compresses {figures['compression']:.0f} times; {most['compression']:g} is allowed")
+    told = {name: round(one, 4) for name, one in figures.items()} | {f"most_{name}": one for name, one in most.items()}
+    return Receipt("repetition", not failing, told, "; ".join(failing[:1]))
 
 
 _WHAT = {

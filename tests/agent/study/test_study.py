@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import pytest
-import tiny
 
 from agent.study.load import Study, load_study, recorded_study
 from agent.study.material_check import check_study
-from cli.study import write_example_study
 from common.errors import BadInput
 from testing import simulated_study
 
@@ -143,17 +141,3 @@ def test_the_question_changes_with_what_decides_and_with_nothing_else(tmp_path: 
         assert study(tmp_path, same).question == first.question
     for other in (("steps = 20", "steps = 21"), ("arithmetic = 1.5", "arithmetic = 1.4"), ("1e-4", "2e-4")):
         assert study(tmp_path, other).question != first.question
-
-
-def test_what_init_writes_is_a_study_that_passes_its_check(tmp_path: Path) -> None:
-    paths = write_example_study(tmp_path / "mine")
-    loaded = load_study(next(path for path in paths if path.name == "study.toml"))
-    loaded.check_material()
-    with pytest.raises(BadInput, match="overwrites nothing"):
-        write_example_study(tmp_path / "mine")
-
-
-def test_every_recipe_field_that_init_shows_is_known_and_every_choice_is_named() -> None:
-    text = (Path(__file__).parents[3] / "cli" / "example_study" / "study.toml").read_text(encoding="utf-8")
-    for field in tiny.recipe().model_dump():
-        assert f"\n{field} = " in text, f"{field} is not shown"

@@ -89,7 +89,7 @@ def test_damaged_checksums_are_named_and_hide_no_other_damage(found: Stores, tmp
     assert damaged(tmp_path) == ["votes.jsonl"]
 
 
-@pytest.mark.parametrize("name", ["votes", "withdrawals", "reviews", "certifications", "reserved"])
+@pytest.mark.parametrize("name", ["votes", "withdrawals", "reviews", "scorings", "certifications", "reserved"])
 def test_a_line_that_is_no_entry_of_its_file_is_left_out_by_a_repair(found: Stores, tmp_path: Path, name: str) -> None:
     with (found.folder / f"{name}.jsonl").open("a", encoding="utf-8") as stream:
         stream.write('{"row": "a row and nothing else"}\n')

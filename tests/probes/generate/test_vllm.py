@@ -14,7 +14,7 @@ import pytest
 import tiny
 
 from agent.study.load import load_study
-from cli.study import EXAMPLE_STUDY
+from cli.example_studies import DEFAULT, texts_of
 from common.errors import BadInput, EndpointUnavailable
 from probes.generate.random_keys import Sampling
 from probes.generate.sampled_text import SampledText
@@ -390,7 +390,7 @@ def test_a_local_study_has_the_key_it_had_before_there_were_servers(tmp_path: Pa
 
 
 def test_what_init_and_the_docs_say_of_the_section_is_a_section(tmp_path: Path) -> None:
-    template = (EXAMPLE_STUDY / "study.toml").read_text(encoding="utf-8")
+    template = texts_of(DEFAULT)["study.toml"]
     block = template[template.index("# [serving]") :].partition("\n\n")[0]
     commented = "\n".join(line.removeprefix("# ") for line in block.splitlines())
     told = re.search(r"```toml\n(\[serving\].*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

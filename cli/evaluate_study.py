@@ -1,0 +1,69 @@
+"""The part of ``nightlane evaluate`` that takes a study instead of a file of problems."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+from cli.exit_codes import on_interrupt
+from cli.options import print_result, workspace_at
+from cli.study import load
+from common.errors import BadInput
+from common.printable import print_message
+
+TAKEN = {"what", "adapter", "split", "seeds", "workspace", "as_json"}
+"""Parameters that go with a study; all others belong to problems."""
+SEEDS = 3
+
+
+def given_besides(context: typer.Context, taken: Iterable[str]) -> list[str]:
+    """Parameters from the command line that are none of these, as options."""
+    found = (one for one in context.params if context.get_parameter_source(one) is not None)
+    typed = [one for one in found if getattr(context.get_parameter_source(one), "name", "") == "COMMANDLINE"]
+    return [f"--{one.replace('_', '-')}" for one in typed if one not in taken]
+
+
+def evaluate_study_command(
+    context: typer.Context, path: Path, adapters: list[Path], split: str, seeds: str, workspace: Path, as_json: bool
+) -> None:
+    """Evaluate the base and the adapters on the study's own prompts."""
+    from common.interrupts import interruptible
+    from evaluation.own_study.evaluate import StudyRequest, evaluate_study
+    from finetune.manifest import require_whole
+    from view.report.study_evaluation import (
+        study_evaluation_data,
+        study_evaluation_markdown,
+        write_study_evaluation,
+    )
+
+    if others := given_besides(context, TAKEN):
+        raise BadInput(
+            f"{others[0]} is for problems, and {path} is a study, which says by itself what is asked and how; leave it "
+            "out"
+        )
+    study = load(path)
+    request = StudyRequest(
+        name=study.name,
+        material=study.material,
+        target=study.target,
+        guards=study.guards,
+        quantization=study.start.quantization,
+        adapters=tuple(adapters),
+        split=split,
+        seeds=_number(seeds),
+        confidence=study.file.policy.confidence,
+    )
+    for adapter in request.adapters:
+        require_whole(adapter)
+    with on_interrupt(lambda: "complete sets of answers are kept; the same command takes them over"), interruptible():
+        done, folder = evaluate_study(request, workspace_at(workspace).runs, print_message)
+    write_study_evaluation(folder, done)
+    print_result(study_evaluation_data(done) if as_json else study_evaluation_markdown(done))
+
+
+def _number(seeds: str) -> int:
+    if not seeds:
+        return SEEDS
+    if not seeds.strip().isdecimal():
+        raise BadInput(f"--seeds {seeds!r}: a study is asked with so many sampling seeds; give a number, {SEEDS} say")
+    return int(seeds)

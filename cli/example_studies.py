@@ -1,0 +1,115 @@
+"""The studies that ``nightlane init`` writes: one for each way of scoring, from the files in cli/example_study.
+
+templates/   study.toml and program.md, of every kind
+code/        pairs and prompts with tests        text/    pairs and prompts of both kinds below
+rules/       rules.toml                          judge/   rubric.toml and calibration.jsonl
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import BadInput
+from common.wording import nearest
+
+EXAMPLES = Path(__file__).with_name("example_study")
+TEMPLATES = ("study.toml", "program.md")
+
+
+@dataclass(frozen=True)
+class ExampleStudy:
+    """``about``: what the kind is for. ``scored``: how, in the study's first line. ``folders``: of the files that are
+    copied as they are. ``model``, ``small``: base models for a GPU and for a CPU."""
+
+    kind: str
+    about: str
+    scored: str
+    folders: tuple[str, ...]
+    target: str
+    guards: tuple[str, ...]
+    model: str
+    small: str
+    max_length: int
+    max_new_tokens: int
+
+
+_CHAT = ("Qwen/Qwen2.5-3B-Instruct", "Qwen/Qwen2.5-0.5B-Instruct")
+_CODER = ("Qwen/Qwen2.5-Coder-3B-Instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct")
+KINDS = (
+    ExampleStudy(
+        "code",
+        "programs with tests, run in a sandbox",
+        "by tests",
+        ("code",),
+        "strings",
+        ("lists",),
+        *_CODER,
+        2048,
+        512,
+    ),
+    ExampleStudy(
+        "rules",
+        "answers in words, by phrases, patterns and lengths, without a model",
+        "by rules",
+        ("text", "rules"),
+        "complaints",
+        ("howto", "orders"),
+        *_CHAT,
+        1024,
+        256,
+    ),
+    ExampleStudy(
+        "judge",
+        "answers in words, by a language model with a rubric, at an endpoint",
+        "by a judge",
+        ("text", "judge"),
+        "complaints",
+        ("howto", "orders"),
+        *_CHAT,
+        1024,
+        256,
+    ),
+)
+DEFAULT = KINDS[0]
+
+
+def kinds_in_words() -> str:
+    """All kinds, one after the other, for messages."""
+    return "; ".join(f"{one.kind}: {one.about}" for one in KINDS)
+
+
+def example_named(kind: str) -> ExampleStudy:
+    """The example of this kind; BadInput if there is none."""
+    for example in KINDS:
+        if example.kind == kind:
+            return example
+    raise BadInput(f"--kind {kind!r} is not known{nearest(kind, [one.kind for one in KINDS])} ({kinds_in_words()})")
+
+
+def texts_of(example: ExampleStudy) -> Mapping[str, str]:
+    """Name of each file of the study -> its text."""
+    import jinja2
+
+    folder = jinja2.FileSystemLoader(EXAMPLES / "templates", encoding="utf-8")
+    templates = jinja2.Environment(
+        loader=folder, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    written = {name: templates.get_template(f"{name}.jinja").render(vars(example)) for name in TEMPLATES}
+    copied = [path for name in example.folders for path in sorted((EXAMPLES / name).iterdir()) if path.is_file()]
+    return {**written, **{path.name: path.read_text(encoding="utf-8") for path in copied}}
+
+
+def write_example_study(directory: Path, kind: str = DEFAULT.kind) -> list[Path]:
+    """Write the files of a study, study.toml first, and return their paths. BadInput if one of them exists already."""
+    texts = texts_of(example_named(kind))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{directory} cannot be made a folder ({error.strerror}); name a new or empty one") from None
+    files = {directory / name: text for name, text in texts.items()}
+    for path in files:
+        if path.exists():
+            raise BadInput(f"{path} exists and init overwrites nothing; name a new or empty folder")
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return list(files)

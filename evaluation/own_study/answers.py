@@ -1,0 +1,68 @@
+"""The sides of an evaluation, and the scored answers of one side and one sampling seed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.own_study.adapters import put_on
+from probes.endpoint.spending import SpendingMeter
+from probes.generate.random_keys import Sampling, sampling_seed
+from probes.inputs.prompts import Prompt
+from probes.run.answers import require_enough, scored_text, split_scored, write_answers
+from probes.run.execute import Workbench
+from probes.scoring import Answer, Context
+
+SEEDS_OF_EVALUATIONS = 2**32
+"""Training seeds are below it, so no probe of a session has drawn these random numbers."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringSide:
+    """The base, or the base with an adapter. ``digest``: of the adapter; "" for the base."""
+
+    name: str
+    adapter: Path | None
+    digest: str
+
+
+def write_scored_answers(
+    bench: Workbench,
+    quantization: str,
+    side: AnsweringSide,
+    prompts: Sequence[Prompt],
+    seed: int,
+    path: Path,
+    meter: SpendingMeter,
+    note: Note,
+) -> None:
+    """Generate, score and write the answers to all prompts, one row each.
+
+    ScorerBroken if the scorer fails, or if more answers than the study allows stay without a score.
+    """
+    from probes.generate.sampler import generate
+
+    material, base, scorer = bench.material, bench.base(quantization), bench.open_scorer()
+    questions = [base.renderer.question(prompt.asked) for prompt in prompts]
+    with put_on(base, side.adapter) as model:
+        texts = generate(model, base.renderer, questions, _sampling(bench, seed))
+    asked = [(p, q, text) for p, q, own in zip(prompts, questions, texts, strict=True) for text in own]
+    answers = [Answer(p, scored_text(material.scorer, q.text, text)) for p, q, text in asked]
+    judged = scorer.score(answers, Context(note, meter))
+    missing = split_scored(answers, judged, material.probe.samples)[1]
+    require_enough(missing, len(answers), material.scorer.most_missing)
+    write_answers(path, answers, [text for *_, text in asked], judged, material.probe.samples)
+
+
+def _sampling(bench: Workbench, seed: int) -> Sampling:
+    settings = bench.material.probe
+    return Sampling(
+        samples=settings.samples,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        max_new_tokens=settings.max_new_tokens,
+        seed=sampling_seed(settings.sampling_seed, SEEDS_OF_EVALUATIONS + seed),
+        batch_size=settings.generation_batch,
+    )
