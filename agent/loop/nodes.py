@@ -249,8 +249,7 @@ class Session:
         if all(map(is_machine_fault, reasons[-MAX_MACHINE_FAULTS:])):
             raise MissingRequirement(
                 f"{MAX_MACHINE_FAULTS} changes in a row failed because of the machine (the last: {failure.kind}, "
-                f"{failure.message}); see runs/worker-*.log, correct the machine, then: "
-                f"{self.measurements.workspace.resume_command}"
+                f"{failure.message}); see runs/worker-*.log and correct the machine"
             )
 
     # parts
