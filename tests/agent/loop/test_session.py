@@ -15,7 +15,15 @@ from agent.proposers.dead_ends import NOT_TRIED, UNDECIDED
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from common.digests import digest_of
-from common.errors import BadInput, BaselineFailed, DiskFull, StudyChanged, WorkspaceBusy
+from common.errors import (
+    BadInput,
+    BaselineFailed,
+    DiskFull,
+    EndpointUnavailable,
+    MissingRequirement,
+    StudyChanged,
+    WorkspaceBusy,
+)
 from lanes import Recipe
 from probes.result.reading import Failure, Probe
 from testing import simulated_study
@@ -292,6 +300,23 @@ def test_a_probe_that_finds_the_disk_full_ends_the_session_and_costs_no_decision
     go_on(tmp_path)
     with ledger_of(tmp_path) as ledger:
         assert {decision.status for decision in ledger.decisions()} <= {"BASELINE", "KEEP", "DISCARD"}
+
+
+@pytest.mark.parametrize("error", [MissingRequirement, EndpointUnavailable, DiskFull])
+def test_only_what_ends_a_session_that_exists_offers_to_resume_it(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> Any:
+        raise error("it is gone; start it")
+
+    with monkeypatch.context() as patched, pytest.raises(error) as before:
+        patched.setattr("agent.loop.start.begin_or_resume.open_runner", fail)
+        play(study, tmp_path)
+    assert str(before.value) == "it is gone; start it"
+    with monkeypatch.context() as patched, pytest.raises(error) as within:
+        patched.setattr(SimulatedRunner, "run", fail)
+        play(study, tmp_path)
+    assert str(within.value) == f"it is gone; start it; then go on with: nightlane resume --workspace {tmp_path}"
 
 
 def test_an_infrastructure_failure_is_tried_again_by_a_later_session(
