@@ -1,39 +1,51 @@
-"""``nightlane doctor``: the machine and the files of a workspace."""
+"""``nightlane doctor``: the machine, the files of a workspace, and the endpoints of a study."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import AsJson, Offline, WorkspaceFolder, example, print_result, workspace_at
+from cli.study import ask_endpoints, load, require_answers
 
 commands = typer.Typer()
 
 
-@commands.command(epilog=example("doctor --workspace my-workspace"))
+@commands.command(epilog=example("doctor my-study/study.toml --workspace my-workspace"))
 def doctor(
+    study: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="A study.toml, to ask its endpoints one question each.")
+    ] = None,
     workspace: WorkspaceFolder = Path(),
     with_repair: Annotated[
         bool, typer.Option("--repair", help="Set damaged files aside and recover what is readable in them.")
     ] = False,
+    offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the machine and every file of the workspace.
+    """Check the machine, every file of the workspace, and the endpoints of a study.
 
-    Exit code 2 if a file is damaged, 6 if the machine lacks something."""
+    Exit code 2 if a file is damaged, 6 if the machine lacks something, 5 if an endpoint that the study requires does
+    not answer."""
     from agent.workspace.check import check, repair
     from cli.machine import check_full_length_runs, examine, file_lines
+    from view.terminal.endpoint_trials import trial_line, trials_data
 
     folder = workspace_at(workspace)
     repaired = repair(folder) if with_repair else []
     statuses = [*check(folder), *check_full_length_runs(folder)]
     lines, healthy = examine(folder)
+    trials = ask_endpoints(load(study)) if study is not None and not offline else []
     if as_json:
         files = [{"what": file.path, "whole": file.intact, "says": file.message} for file in statuses]
-        print_result({"machine": lines, "healthy": healthy, "files": files, "repaired": repaired})
+        machine = {"machine": lines, "healthy": healthy, "files": files, "repaired": repaired}
+        print_result({**machine, "endpoints": trials_data(trials)})
     else:
-        print_result("\n".join([*lines, *file_lines(statuses), *(f"repaired {message}" for message in repaired)]))
+        asked = [f"{'no' if one.trial.failure else 'ok':<8} {trial_line(one)}" for one in trials]
+        mended = [f"repaired {message}" for message in repaired]
+        print_result("\n".join([*lines, *asked, *file_lines(statuses), *mended]))
     if not all(file.intact for file in statuses):
         raise typer.Exit(2)
     if not healthy:
         raise typer.Exit(6)
+    require_answers(trials)

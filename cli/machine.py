@@ -94,7 +94,8 @@ def _endpoint() -> str:
         return "no       endpoint: OPENAI_BASE_URL is not an http(s) address; set it to one such as http://localhost:8000/v1"
     where = redacted_address(url or "the openai client's own")
     named = f"model {model}" if model else "no model named (set OPENAI_MODEL, or model under [proposer])"
-    return f"{'set' if model else 'no':<8} endpoint: {where}, {'a key' if key else 'no key'}, {named}; not tried"
+    state, secret = "set" if model else "no", "a key" if key else "no key"
+    return f"{state:<8} endpoint: {where}, {secret}, {named}; nightlane doctor STUDY asks it a question"
 
 
 def _is_address(url: str) -> bool:

@@ -10,10 +10,12 @@ import typer
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from cli.study import load
+from common.errors import BadInput
 from common.printable import print_message
 from common.threads import one_thread
 
 if TYPE_CHECKING:
+    from agent.loop.start.starting_recipe import StartFrom
     from agent.workspace.folder import Workspace
 
 commands = typer.Typer()
@@ -40,6 +42,10 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start from the study's recipe, not from an earlier session's incumbent.")
     ] = False,
+    from_incumbent: Annotated[
+        bool,
+        typer.Option("--from-incumbent", help="Start from the recipe that stood before the study's data changed."),
+    ] = False,
 ) -> None:
     """Run a session until its budget is spent, then write the report.
 
@@ -49,12 +55,15 @@ def run(
     from agent.loop.start.begin_or_resume import Overrides, begin
     from view.terminal.live import watching
 
-    loaded = load(study)
-    folder = workspace_at(workspace)
-    with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
-        session = begin(
-            loaded, folder, Overrides(decisions, hours, workers, probes), watcher, _write_report, seed=seed, fresh=fresh
+    if fresh and from_incumbent:
+        raise BadInput(
+            "--fresh starts from the study's recipe and --from-incumbent from another; leave one of them out"
         )
+    start_from: StartFrom = "study" if fresh else "before" if from_incumbent else "usual"
+    loaded = load(study)
+    folder, overrides = workspace_at(workspace), Overrides(decisions, hours, workers, probes)
+    with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
+        session = begin(loaded, folder, overrides, watcher, _write_report, seed=seed, start_from=start_from)
     print_result(str(folder.session(session) / "report.md"))
 
 

@@ -1,15 +1,19 @@
 """``nightlane init`` and ``nightlane check``, and how every command reads a study."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.exit_codes import on_interrupt
-from cli.options import StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from cli.options import Offline, StudyFile, WorkspaceFolder, example, print_result, workspace_at
+from common.errors import EndpointUnavailable
 from common.printable import print_message
 
 if TYPE_CHECKING:
+    from agent.study.endpoint_trials import EndpointTrial
     from agent.study.load import Study
     from agent.workspace.folder import Workspace
 
@@ -46,19 +50,22 @@ def check(
         int,
         typer.Option("--show", metavar="N", min=0, help="Print N rows of each source, as text and as trained tokens."),
     ] = 0,
+    offline: Offline = False,
 ) -> None:
-    """Validate a study without training: files, model, rows and prompts.
+    """Validate a study without training: files, model, rows, prompts and endpoints.
 
     Renders every row and prompt with the model's tokenizer. Prints the cost of a probe, what a night can show,
-    and what would double its chance."""
+    and what would double its chance. Asks each endpoint that the study uses one question; exit code 5 if one that the
+    study requires does not answer."""
     with on_interrupt(lambda: "the study was not checked to its end"):
-        _check(study, workspace_at(workspace), rows)
+        _check(study, workspace_at(workspace), rows, offline)
 
 
-def _check(study: Path, workspace: "Workspace", rows: int) -> None:
+def _check(study: Path, workspace: "Workspace", rows: int, offline: bool) -> None:
     from agent.study.material_check import check_study
     from agent.study.power import require_power
     from view.data.cost import cost_text
+    from view.terminal.endpoint_trials import trials_text
     from view.terminal.live import rendering
     from view.terminal.rendered_rows import rendered_text, rows_text, unchecked_text
 
@@ -70,6 +77,28 @@ def _check(study: Path, workspace: "Workspace", rows: int) -> None:
         print_result(counts)
     if rows:
         print_result(rows_text(checked, rows))
+    if not offline:
+        trials = ask_endpoints(checked.study)
+        if said := trials_text(trials):
+            print_result(said)
+        require_answers(trials)
+
+
+def ask_endpoints(study: "Study") -> "list[EndpointTrial]":
+    """Ask every endpoint that the study uses one question."""
+    from agent.study.endpoint_trials import try_endpoints
+
+    return list(try_endpoints(study, os.environ))
+
+
+def require_answers(trials: "Sequence[EndpointTrial]") -> None:
+    """EndpointUnavailable if an endpoint that the study requires gave no reply."""
+    missing = [one.trial.role for one in trials if one.required and one.trial.failure]
+    if missing:
+        raise EndpointUnavailable(
+            f"the study needs the endpoint of the {' and the '.join(missing)}, which gave no reply (see above); mend "
+            "it, or give --offline to ask none"
+        )
 
 
 def load(path: Path) -> "Study":

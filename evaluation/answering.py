@@ -102,7 +102,7 @@ class ServedModel:
     def answers(
         self, problems: Sequence[Problem], asking: Asking, seed: int, on_progress: OnProgress
     ) -> list[list[str]]:
-        from probes.endpoint.client import NoReply
+        from probes.endpoint.no_reply import NoReply
 
         def ask(problem: Problem, sample: int) -> str | None:
             try:

@@ -25,6 +25,7 @@ from probes.scoring.protocol import Answer, ChecksBroken, Mark
 
 SEEDS = (42, 123, 7)
 KS = (1, 5, 10, 100)
+ENDPOINT_SECONDS = 300.0  # an answer of a served model may take
 SCORED_BETWEEN_NOTES = 200  # answers between two notes
 LANES = max(3, cores() + 1)  # answers scored at once; each waits a little between its two processes
 
@@ -150,6 +151,7 @@ def _answerers(request: Request) -> Sequence[Answerer]:
     from probes.endpoint.client import Endpoint, EndpointSettings
 
     settings = EndpointSettings(
+        timeout=ENDPOINT_SECONDS,
         max_tokens=request.asking.max_new_tokens,
         temperature=request.asking.temperature,
         remedy=", or give --model or --samples",

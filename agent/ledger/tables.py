@@ -140,6 +140,7 @@ class PastDecision:
 
 
 BAD_ROWS = "bad_rows"
+CARRIED = "carried"
 WAVE, STACK = "wave", "stack"
 
 
@@ -154,6 +155,7 @@ class CheckRow:
     | stack | number | a stack and its plan, before it is confirmed (agent/loop/search/confirmations.py) |
     | leave_one_out | decision | a KEEP re-tested by leaving it out, at the end |
     | holdout | | the last recipe against the first on the holdout prompts, at the end |
+    | carried | | the recipe that stood before data was added, which the session starts from |
     | bad_rows | source | the bad rows of a source that were left out (``Source.gaps``) |
     | harvest, refused | decision | the pairs that were made of a decision, or why not |
     """

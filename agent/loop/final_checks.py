@@ -22,6 +22,8 @@ from probes.result.comparison import Comparison, compare, comparison_from, quant
 from probes.result.reading import Failure, Outcome, Pair, Probe, ProbeKey, Reading
 from probes.result.variance_pooling import Spread
 
+FEWEST_PAIRS = 2
+"""Of a comparison at the end, whatever the budget."""
 Keeps = Sequence[tuple[DecisionRow, ProposalRow]]
 
 
@@ -116,7 +118,7 @@ class FinalChecks:
         self, title: str, candidate: Recipe, baseline: Recipe, key: ProbeKey, seeds: Iterator[int]
     ) -> Comparison | Failure:
         affordable = self.measurements.probes_left() // 2
-        number = int(max(2, min(self.terms.policy.holdout_seeds, affordable)))
+        number = int(max(FEWEST_PAIRS, min(self.terms.policy.holdout_seeds, affordable)))
         pairs = [Pair(Probe(candidate, key, seed), Probe(baseline, key, seed)) for seed in islice(seeds, number)]
         self.measurements.measure_pairs(title, pairs)
         outcomes = [(self.measurements.outcome(p.candidate), self.measurements.outcome(p.baseline)) for p in pairs]

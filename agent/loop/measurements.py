@@ -14,6 +14,7 @@ from agent.loop.in_flight import InFlightFile
 from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.loop.judging.pairwise_choices import Choices
 from agent.loop.session_log import SessionLog
+from agent.study.changes import changes_in_words
 from agent.study.load import Study, reload_study
 from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
@@ -165,9 +166,7 @@ class Measurements:
     def _store_outcome(self, probe: Probe, outcome: Outcome) -> None:
         """Make an outcome durable at once, so that a kill costs only the probes in flight."""
         if isinstance(outcome, Failure) and outcome.kind == "disk":
-            raise DiskFull(
-                f"probe {probe.id} found the disk full; free some space, then: {self.workspace.resume_command}"
-            )
+            raise DiskFull(f"probe {probe.id} found the disk full; free some space")
         with uninterrupted(), full_disk_reported(self.workspace):
             if not probe.adapter_of:
                 self.ledger.record_probe(self.row.id, probe, outcome, now())
@@ -268,7 +267,7 @@ class Measurements:
         try:
             study = reload_study(self.study)
             if study.question != self.row.question:
-                return "the study file"
+                return f"the study file ({changes_in_words(self.study, study)})"
             key = replace(study.material.key(self.runner.environment, self.runner.base), samples=self.key.samples)
         except (BadInput, OSError) as error:
             return f"something that cannot be read any more ({error})"

@@ -247,8 +247,7 @@ class Session:
         if failure is not None and len(reasons) == MAX_MACHINE_FAULTS and all(map(is_machine_fault, reasons)):
             raise MissingRequirement(
                 f"{MAX_MACHINE_FAULTS} confirmations in a row failed because of the machine (the last: {failure.kind}, "
-                f"{failure.message}); see runs/worker-*.log, correct the machine, then: "
-                f"{self.measurements.workspace.resume_command}"
+                f"{failure.message}); see runs/worker-*.log and correct the machine"
             )
 
     def _reasons_of_stacks(self) -> list[str]:

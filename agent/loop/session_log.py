@@ -19,6 +19,9 @@ class Watcher(Protocol):
 
     def note(self, text: str) -> None: ...
 
+    def examining(self, done: int, total: int) -> None:
+        """So many of the questions to the judge are answered."""
+
     def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
 
     def decided(self, decision: DecisionRow) -> None: ...

@@ -69,16 +69,9 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
     if settings.kind not in PROPOSERS:
         opened: OpenProposer = plugins("proposers")[settings.kind].load()
         return Chain(opened(settings, environment, note), tpe, 1.0, f"proposer: {settings.kind}, then optuna")
-    model = settings.model or environment.get("OPENAI_MODEL", "")
-    has_endpoint = bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
-    if settings.kind == "optuna" or (settings.kind == "auto" and not (has_endpoint and model)):
-        return Chain(None, tpe, 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint)})")
-    if not has_endpoint or not model:
-        missing = "OPENAI_BASE_URL or OPENAI_API_KEY" if not has_endpoint else "a model"
-        raise BadInput(
-            f"[proposer] kind={settings.kind!r} needs an endpoint and {missing} is not set; set OPENAI_BASE_URL or "
-            'OPENAI_API_KEY and name the model under [proposer] or in OPENAI_MODEL, or use kind = "optuna"'
-        )
+    model = proposing_model(settings, environment)
+    if model is None:
+        return Chain(None, tpe, 0.0, f"proposer: optuna ({_why_optuna(settings, has_endpoint(environment))})")
     from agent.proposers.llm import LanguageModelProposer
 
     language_model = LanguageModelProposer(settings, model, note, environment)
@@ -88,9 +81,30 @@ def choose(settings: ProposerSettings, environment: Mapping[str, str], note: Cal
     return Chain(language_model, tpe, share, f"proposer: {kind} ({model})")
 
 
-def _why_optuna(settings: ProposerSettings, has_endpoint: bool) -> str:
+def proposing_model(settings: ProposerSettings, environment: Mapping[str, str]) -> str | None:
+    """The language model that proposes; None if none does. BadInput if the study asks for one and it is not set."""
+    model, reachable = settings.model or environment.get("OPENAI_MODEL", ""), has_endpoint(environment)
+    if settings.kind not in PROPOSERS or settings.kind == "optuna":
+        return None
+    if reachable and model:
+        return model
+    if settings.kind == "auto":
+        return None
+    missing = "a model" if reachable else "OPENAI_BASE_URL or OPENAI_API_KEY"
+    raise BadInput(
+        f"[proposer] kind={settings.kind!r} needs an endpoint and {missing} is not set; set OPENAI_BASE_URL or "
+        'OPENAI_API_KEY and name the model under [proposer] or in OPENAI_MODEL, or use kind = "optuna"'
+    )
+
+
+def has_endpoint(environment: Mapping[str, str]) -> bool:
+    """Whether an endpoint is set."""
+    return bool(environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_KEY"))
+
+
+def _why_optuna(settings: ProposerSettings, reachable: bool) -> str:
     if settings.kind == "optuna":
         return "as the study asks"
-    if has_endpoint:
+    if reachable:
         return "an endpoint is configured but no model is named; name it under [proposer] or in OPENAI_MODEL"
     return "no endpoint is configured; set OPENAI_BASE_URL or OPENAI_API_KEY, and OPENAI_MODEL, for the hybrid"

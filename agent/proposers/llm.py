@@ -1,17 +1,20 @@
 """The language model's proposer. agent/proposers/prompt.py writes what it is shown, reply.py reads its reply.
 
 After a reply that cannot be used, the model is told what is wrong with it and asked once more. If that fails too, or
-the endpoint gives no reply, the next proposer has the turn.
+the endpoint gives no reply, the next proposer has the turn. A turn takes at most one timeout, whatever happens in it.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping
 
 from agent.proposers.prompt import conversation, response_format
 from agent.proposers.protocol import Declined, Situation, Suggestion
 from agent.proposers.reply import Refused, chosen_move, read_reply
 from agent.study.schema import ProposerSettings
-from probes.endpoint.client import Completion, Endpoint, EndpointSettings, NoReply
+from probes.endpoint.client import Completion, Endpoint, EndpointSettings
+from probes.endpoint.no_reply import NoReply
+from probes.endpoint.trial import Trial, try_chat
 
 ATTEMPTS = 2
 TEMPERATURE = 0.7
@@ -34,6 +37,7 @@ class LanguageModelProposer:
         self.settings, self.model, self.note = settings, model, note
         endpoint_settings = EndpointSettings(
             timeout=settings.timeout,
+            section="[proposer]",
             max_tokens=settings.max_tokens,
             temperature=TEMPERATURE,
             dollars_per_million_input=settings.dollars_per_million_input,
@@ -46,12 +50,26 @@ class LanguageModelProposer:
         """EndpointUnavailable when the endpoint does not answer, refuses the key or does not serve the model."""
         self._endpoint.check()
 
-    def propose(self, situation: Situation) -> Suggestion | Declined:
+    def try_once(self, situation: Situation) -> Trial:
+        """Ask for one proposal, and say whether it could be used."""
+
+        def problem_of(completion: Completion) -> str:
+            try:
+                self._suggestion(completion, situation, 0.0)
+            except Refused as refused:
+                return str(refused)
+            return ""
+
         messages = conversation(situation)
+        return try_chat("proposer", self._endpoint, messages, response_format(situation), problem_of)
+
+    def propose(self, situation: Situation) -> Suggestion | Declined:
+        messages, end = conversation(situation), time.monotonic() + self.settings.timeout
         dollars = 0.0
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                completion = self._endpoint.ask(messages, response_format(situation))
+                left = end - time.monotonic()
+                completion = self._endpoint.ask(messages, response_format(situation), seconds=left, note=self.note)
             except NoReply as error:
                 self.note(f"the language model gave no reply ({error}); the next proposer has this turn")
                 return Declined(dollars)
@@ -70,7 +88,7 @@ class LanguageModelProposer:
             raise Refused(f"it was cut off at max_tokens={limit} (raise it under [proposer]); answer more briefly")
         reply = read_reply(completion.text)
         move = chosen_move(reply, situation.moves)
-        return Suggestion(reply.knob, move, reply.hypothesis, reply.predicted_delta, self.name, dollars)
+        return Suggestion(reply.move.knob, move, reply.hypothesis, reply.predicted_delta, self.name, dollars)
 
 
 def _correction(text: str, refused: str) -> list[dict[str, str]]:

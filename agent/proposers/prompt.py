@@ -6,18 +6,20 @@ It holds no file path, no prompt of the prompt set and no answer, since nothing 
 from typing import Any
 
 from agent.proposers.protocol import Situation, Tried
+from agent.proposers.reply import as_json
 from lanes import show
+from probes.endpoint.json_replies import closed_object, schema_format
 
 HISTORY_ROWS = 60
 EXPECTED_ROWS = 20
 MOVES_HEADING = "# Legal moves of this turn"
 SYSTEM = (
     "You propose the next experiment in a search for a better preference-tuning recipe. Reply with one JSON object and "
-    'nothing else: {"knob": NAME, "value": VALUE, "hypothesis": TEXT, "predicted_delta": NUMBER}. Choose exactly one '
-    "knob and one value from the legal moves listed. predicted_delta is the change you expect in the target category, "
-    "on a scale from 0 to 10. Your change is measured beside others, in recipes that move several knobs, and its own "
-    "effect is told apart. Effects smaller than the intervals in the history are noise. A move whose interval lies "
-    "below 0, or whose reason names a guard, is a dead end."
+    'nothing else: {"move": {"knob": NAME, "value": VALUE}, "hypothesis": TEXT, "predicted_delta": NUMBER}. Choose '
+    "exactly one knob and one of its values from the legal moves listed. predicted_delta is the change you expect in "
+    "the target category, on a scale from 0 to 10. Your change is measured beside others, in recipes that move several "
+    "knobs, and its own effect is told apart. Effects smaller than the intervals in the history are noise. A move "
+    "whose interval lies below 0, or whose reason names a guard, is a dead end."
 )
 
 
@@ -49,20 +51,20 @@ def conversation(situation: Situation) -> list[dict[str, str]]:
 
 
 def response_format(situation: Situation) -> dict[str, Any]:
-    """The reply's JSON schema, for servers with constrained decoding. Lengths and bounds are left out, since some
-    servers turn a long ``maxLength`` into a grammar that they then refuse; ``read_reply`` checks them."""
-    schema = {
-        "type": "object",
-        "properties": {
-            "knob": {"type": "string", "enum": list(situation.moves)},
-            "value": {"anyOf": [{"type": "string"}, {"type": "number"}]},
-            "hypothesis": {"type": "string"},
-            "predicted_delta": {"type": "number"},
-        },
-        "required": ["knob", "value", "hypothesis", "predicted_delta"],
-        "additionalProperties": False,
-    }
-    return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": schema}}
+    """The reply's JSON schema, for servers with constrained decoding: one of the legal moves and nothing else.
+
+    The moves are a part of an object, since some servers allow no alternatives at the top. Lengths and bounds are left
+    out, since some servers turn a long ``maxLength`` into a grammar that they then refuse; ``read_reply`` checks them.
+    """
+    legal = [_move_of(knob, [as_json(value) for value in values]) for knob, values in situation.moves.items()]
+    parts = {"move": {"anyOf": legal}, "hypothesis": {"type": "string"}, "predicted_delta": {"type": "number"}}
+    return schema_format("proposal", parts)
+
+
+def _move_of(knob: str, values: list[str | int | float]) -> dict[str, Any]:
+    """The schema of a move of one knob."""
+    kind = "string" if all(isinstance(value, str) for value in values) else "number"
+    return closed_object({"knob": {"type": "string", "const": knob}, "value": {"type": kind, "enum": values}})
 
 
 def _expected(situation: Situation) -> str:

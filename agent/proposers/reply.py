@@ -19,13 +19,21 @@ MAX_REPLY = 20_000
 MOST_PREDICTED = 10.0
 
 
-class Reply(BaseModel):
-    """The closed schema of a reply."""
-
+class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Move(_Closed):
+    """The knob to change and its new value."""
 
     knob: str = Field(max_length=200)
     value: str | int | float | list[str]
+
+
+class Reply(_Closed):
+    """The closed schema of a reply."""
+
+    move: Move
     hypothesis: str = Field(max_length=2000)
     predicted_delta: float = Field(ge=-MOST_PREDICTED, le=MOST_PREDICTED)
 
@@ -62,23 +70,28 @@ def read_reply(text: str) -> Reply:
 
 def reply_text(knob: str, value: Value, hypothesis: str, predicted: float) -> str:
     """A reply as text that ``read_reply`` reads; the prediction is brought within the bounds of the schema."""
-    plain = list(value) if isinstance(value, tuple) else value
     bounded = min(max(predicted, -MOST_PREDICTED), MOST_PREDICTED) + 0.0  # which makes -0.0 a 0.0
-    return Reply(knob=knob, value=plain, hypothesis=hypothesis, predicted_delta=bounded).model_dump_json()
+    move = Move(knob=knob, value=as_json(value))
+    return Reply(move=move, hypothesis=hypothesis, predicted_delta=bounded).model_dump_json()
+
+
+def as_json(value: Value) -> str | int | float:
+    """A legal value in the form that a reply gives it in: a number, or the text that the briefing lists."""
+    return show(value) if isinstance(value, tuple) else value
 
 
 def chosen_move(reply: Reply, moves: Mapping[str, Sequence[Value]]) -> Value:
     """The legal value that the reply names, as the ladder has it; Refused lists the legal ones."""
-    if reply.knob not in moves:
+    named = reply.move
+    if named.knob not in moves:
         known = ", ".join(moves)
-        raise Refused(f"knob {one_line(reply.knob, 80)!r} has no legal move in this turn's lane; choose one of {known}")
-    value = tuple(reply.value) if isinstance(reply.value, list) else reply.value
-    for move in moves[reply.knob]:
+        raise Refused(f"knob {one_line(named.knob, 80)!r} has no legal move in this turn's lane; choose one of {known}")
+    value = tuple(named.value) if isinstance(named.value, list) else named.value
+    for move in moves[named.knob]:
         if move == value or show(move) == str(value) or _same_number(move, value):
             return move
-    listed = ", ".join(map(show, moves[reply.knob]))
-    named = one_line(str(reply.value), 80)
-    raise Refused(f"{reply.knob}={named} is not among the legal values {{{listed}}}")
+    listed = ", ".join(map(show, moves[named.knob]))
+    raise Refused(f"{named.knob}={one_line(str(named.value), 80)} is not among the legal values {{{listed}}}")
 
 
 def _parsed(text: str) -> Any:
@@ -89,7 +102,7 @@ def _parsed(text: str) -> Any:
         raise Refused(f"{error}; propose one knob in one JSON object") from None
     if strict is not None:
         return strict
-    for name in Reply.model_fields:
+    for name in (*Reply.model_fields, *Move.model_fields):
         if len(re.findall(rf"""["']{name}["']\s*:""", text)) > 1:
             raise Refused(f"it gives {name!r} more than once; propose one knob in one JSON object")
     return repaired_json(text)

@@ -49,6 +49,12 @@ class Study:
     def guards(self) -> Mapping[str, float]:
         return self.file.guards
 
+    @property
+    def _deciding(self) -> dict[str, Any]:
+        """The sections of the file that decisions depend on. must_see says nothing about them."""
+        decides = {"model", "prompts", "target", "guards", "probe", "policy"}
+        return self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
+
     @cached_property
     def question(self) -> str:
         """Digest of what decisions depend on: model, starting recipe, sources, prompts, scorer, target, guards, probe,
@@ -57,11 +63,21 @@ class Study:
         Lanes, manifests, budget, proposer, runner, harvest and must_see are left out: they say what is tried and where,
         and may change between sessions.
         """
-        decides = {"model", "prompts", "target", "guards", "probe", "policy"}
-        sections = self.file.model_dump(mode="json", include=decides, exclude={"policy": {"must_see"}})
-        parts = [sections, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest]
+        parts = [self._deciding, self.scorer.model_dump(mode="json"), self.file.data.sources, self.start.digest]
         served = [self.file.serving.model_dump(mode="json")] if self.file.serving.kind == "endpoint" else []
         return digest_of([*parts, *served])
+
+    @property
+    def deciding_keys(self) -> dict[str, Any]:
+        """What the question depends on, as section.key -> value."""
+        sections = {
+            **self._deciding,
+            "scorer": self.scorer.model_dump(mode="json"),
+            "data.sources": self.file.data.sources,
+            "recipe": self.start.model_dump(mode="json"),
+            "serving": self.file.serving.model_dump(mode="json"),
+        }
+        return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
 
     @cached_property
     def material(self) -> Material:

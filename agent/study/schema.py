@@ -66,7 +66,7 @@ class ProposerSettings(Section):
     program: str = ""
     """A text file with your instructions to the language model."""
     timeout: float = Field(60.0, gt=0)
-    """Seconds per request."""
+    """Most seconds of a turn, with all of its requests."""
     max_tokens: int = Field(1024, ge=64)
     """Most tokens of a reply."""
     dollars_per_million_input: float = Field(0.0, ge=0)

@@ -1,4 +1,4 @@
-"""A session whose disk is full ends with DiskFull, which says how to resume."""
+"""What a full disk ends: with DiskFull, in one sentence."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -27,7 +27,4 @@ def full_disk_reported(workspace: Workspace) -> Iterator[None]:
 
 
 def _disk_full(workspace: Workspace, state: str, remedy: str) -> DiskFull:
-    return DiskFull(
-        f"the disk of {workspace.root} {state} and nothing more can be written; {remedy}, then: "
-        f"{workspace.resume_command}"
-    )
+    return DiskFull(f"the disk of {workspace.root} {state} and nothing more can be written; {remedy}")

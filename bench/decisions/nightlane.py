@@ -59,6 +59,9 @@ class Listener:
     def note(self, text: str) -> None:
         """Ignored: notes are in the session's log."""
 
+    def examining(self, done: int, total: int) -> None:
+        """Nothing is examined."""
+
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         """Ignored: the night counts its probes."""
 
@@ -91,7 +94,7 @@ class Nightlane:
                 Listener(world),
                 lambda workspace, session: workspace.session(session),
                 seed=seed,
-                fresh=True,
+                start_from="study",
                 runner=runner,
                 parts=self.parts(night),
             )

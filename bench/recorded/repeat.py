@@ -43,6 +43,8 @@ class Silent:
 
     def note(self, text: str) -> None: ...
 
+    def examining(self, done: int, total: int) -> None: ...
+
     def measuring(self, title: str, probes: Sequence[Probe]) -> None: ...
 
     def decided(self, decision: DecisionRow) -> None: ...
@@ -73,7 +75,7 @@ def _one(pool: Pool, number: int) -> Repetition:
             Silent(),
             lambda workspace, session: workspace.session(session),
             seed=number,
-            fresh=True,
+            start_from="study",
             runner=PoolRunner(pool, number),
         )
         with Ledger(folder / "runs" / "ledger.sqlite", read_only=True) as ledger:

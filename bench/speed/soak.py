@@ -142,6 +142,9 @@ class UsageWatcher:
 
     def note(self, text: str) -> None: ...
 
+    def examining(self, done: int, total: int) -> None:
+        """Nothing is examined."""
+
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         if title.startswith("wave "):
             self.usage.append((self.probes, time.process_time() - self.last, *_used()))

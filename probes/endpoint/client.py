@@ -1,16 +1,17 @@
 """An endpoint of chat or text completions, spoken to through the openai client: any server of that dialect will do.
 
-OPENAI_BASE_URL and OPENAI_API_KEY say where and with what key; local servers need none. The client retries by itself
-(connection lost, 408, 409, 429, 5xx), so nothing here does. Whatever else goes wrong is one NoReply with one line,
-which also says of what kind it is. An Endpoint may be used from several threads.
+OPENAI_BASE_URL and OPENAI_API_KEY say where and with what key; local servers need none. A call takes at most one
+timeout, with all that is tried within it: it is repeated after a lost connection, 408, 409, 429 and 5xx while there is
+time, and without a schema at a server that cannot answer with one. Whatever else goes wrong is one NoReply
+(no_reply.py). An Endpoint may be used from several threads.
 """
 
-import contextlib
 import json
-import math
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 import openai
 from openai.types import Completion as TextCompletion
@@ -18,52 +19,37 @@ from openai.types.chat import ChatCompletion
 
 from common.errors import EndpointUnavailable
 from common.redaction import redacted_address
-from common.wording import one_line as one_line
+from common.wording import one_line
+from probes.endpoint.dialects import CANNOT, Asked, Dialect, Message, Refusal, dialects
+from probes.endpoint.no_reply import (
+    NoReply,
+    is_passing,
+    kind_of,
+    reached,
+    reported_error,
+    retry_after,
+    status_kind,
+)
+from probes.endpoint.retry import to_log
 
 FILTERED = "I can't answer: the endpoint's content filter stopped the reply."
 NO_KEY = "none"  # the client cannot be made without a key
 START_SECONDS = 20.0  # a server that takes longer to list its models counts as down
+FIRST_PAUSE = 0.5  # seconds before a call is repeated; each next pause is twice as long
+SURE = 2  # after so many of them, each answered without the schema, they are no outage
 
 _MESSAGE_TOKENS = 16  # more than a chat template adds to a message
 
-Message = Mapping[str, str]
 T = TypeVar("T")
-
-
-NoReplyKind = Literal["busy", "down", "denied", "refused", "odd"]
-"""Worth a retry: "busy" (429), "down" (no connection, no answer in time, 408, 409, 5xx, no completion in the response).
-"denied": every question is refused (key, credit, model). "refused": this question is. "odd": the completion is not one
-that can be used."""
-
-
-class NoReply(Exception):
-    """There is no completion; the message says why in one line, without the key.
-
-    ``retry_after``: seconds, if the server gave them. ``status``: of the HTTP response, 0 if there was none. ``sent``:
-    whether the request may have reached the server.
-    """
-
-    def __init__(
-        self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0, status: int = 0, sent: bool = True
-    ) -> None:
-        super().__init__(why)
-        self.kind, self.retry_after, self.status, self.sent = kind, retry_after, status, sent
-
-    @property
-    def may_cost(self) -> bool:
-        """Whether the server may charge for it: the request was sent, and no HTTP status came back."""
-        return self.status == 0 and self.sent
-
-    @property
-    def temporary(self) -> bool:
-        return self.kind in ("busy", "down")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSettings:
-    """How a model is asked. ``remedy``: ends the message for an endpoint that cannot be used."""
+    """How a model is asked. ``timeout``: seconds of a call, set in the study's ``section``. ``remedy``: ends the
+    message for an endpoint that cannot be used. ``retries``: how often a call is repeated within its timeout."""
 
     timeout: float = 60.0
+    section: str = ""
     max_tokens: int = 1024
     temperature: float = 0.7
     dollars_per_million_input: float = 0.0
@@ -75,7 +61,7 @@ class EndpointSettings:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A model's text, whether it was cut off at max_tokens, and its price. ``counted``: whether the server counted the
-    tokens."""
+    tokens. ``schema_refused``: why the server gave it without the schema; "" if it had one, or none was asked for."""
 
     text: str
     cut_off: bool
@@ -83,19 +69,7 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     counted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """The options of a request: some servers know no schema, some models no temperature or max_tokens."""
-
-    schema: bool
-    options: Mapping[str, Any]
-
-    @property
-    def limit(self) -> str:
-        """Its name for the limit of tokens."""
-        return "max_tokens" if "max_tokens" in self.options else "max_completion_tokens"
+    schema_refused: str = ""
 
 
 class Endpoint:
@@ -106,15 +80,14 @@ class Endpoint:
         self._key = environment.get("OPENAI_API_KEY") or NO_KEY
         url = environment.get("OPENAI_BASE_URL") or None
         try:
-            self._client = openai.OpenAI(
-                base_url=url, api_key=self._key, timeout=settings.timeout, max_retries=settings.retries
-            )
+            self._client = openai.OpenAI(base_url=url, api_key=self._key, max_retries=0)
         except Exception as error:  # each parser has its own exception for an invalid address
             # The message may quote pieces of a password.
             why = type(error).__name__ if "@" in (url or "") else self._why(error)
             raise self._unavailable(redacted_address(url or ""), why) from None
         self._url = redacted_address(str(self._client.base_url))
-        self._dialects = _dialects(settings)
+        self._dialects, self._lock = dialects(settings.temperature, settings.max_tokens), threading.Lock()
+        self._answered_with_schema, self._failures_with_schema = False, 0
 
     def check(self) -> None:
         """EndpointUnavailable unless it lists the model or answers one short question."""
@@ -133,6 +106,10 @@ class Endpoint:
             offered = f"; it lists the models {one_line(', '.join(listed), 200)}" if listed else ""
             raise NoReply(f"asked for {self.model!r}, {error}{offered}", error.kind, error.retry_after) from None
 
+    def require_reachable(self) -> None:
+        """NoReply if nobody answers, or the key is refused; within seconds, and without asking the model."""
+        self._listed()
+
     def unavailable(self, why: str) -> EndpointUnavailable:
         """The error for an endpoint that cannot be used."""
         return self._unavailable(self._url, why)
@@ -148,13 +125,17 @@ class Endpoint:
         response_format: Mapping[str, Any] | None = None,
         seed: int | None = None,
         max_tokens: int | None = None,
+        seconds: float | None = None,
+        note: Callable[[str], None] = to_log,
     ) -> Completion:
         """The model's next message. NoReply for any failure of the server or the client.
 
-        seed: for servers that sample reproducibly. max_tokens: instead of that of the settings.
+        seed: for servers that sample reproducibly. max_tokens, seconds: instead of those of the settings. note: is told
+        once if the server cannot answer with a schema.
         """
         more = {} if seed is None else {"seed": seed}
-        return self._call(lambda: self._read(self._create(messages, response_format, more, max_tokens)))
+        asked = Asked(messages, response_format, more, max_tokens, note)
+        return self._call(lambda end: self._completion(asked, end), seconds)
 
     def complete(
         self, model: str, prompt: str | list[int], options: Mapping[str, Any], extra: Mapping[str, Any]
@@ -164,11 +145,11 @@ class Endpoint:
         options: of OpenAI's completions. extra: further options of the server.
         """
 
-        def ask() -> Completion:
+        def ask(end: float) -> Completion:
             completion: object = self._client.completions.create(
-                model=model, prompt=prompt, extra_body=dict(extra), **cast(Any, options)
+                model=model, prompt=prompt, extra_body=dict(extra), timeout=_left(end), **cast(Any, options)
             )
-            if not isinstance(completion, TextCompletion) or not completion.choices or _reported_error(completion):
+            if not isinstance(completion, TextCompletion) or not completion.choices or reported_error(completion):
                 raise self._no_completion(completion)
             choice, text = completion.choices[0], cast(object, completion.choices[0].text)
             if not isinstance(text, str) or choice.finish_reason not in ("stop", "length"):
@@ -184,74 +165,122 @@ class Endpoint:
 
     def names(self) -> list[str]:
         """The names of its models; NoReply without the list."""
-        return self._call(lambda: [str(model.id) for model in self._quick().models.list().data])
+        return self._call(self._list_models, limit=self._quick, retries=0)
 
     def post(self, path: str, body: Mapping[str, Any]) -> str:
         """The response to a call outside of OpenAI's API; NoReply when it is refused."""
-        return self._call(lambda: str(self._client.post(path, cast_to=str, body=dict(body))))
+        given = dict(body)
+        return self._call(
+            lambda end: str(self._client.post(path, cast_to=str, body=given, options={"timeout": _left(end)}))
+        )
 
     def close(self) -> None:
         """Close the open connections."""
         self._client.close()
 
-    def _quick(self) -> openai.OpenAI:
-        """The client for calls that need no model, with a short timeout."""
-        return self._client.with_options(timeout=min(START_SECONDS, self._settings.timeout), max_retries=0)
+    @property
+    def _quick(self) -> float:
+        """Seconds for calls that need no model."""
+        return min(START_SECONDS, self._settings.timeout)
 
-    def _call(self, call: Callable[[], T]) -> T:
-        """The result of a call. Any exception of the server or the client becomes a NoReply."""
-        try:
-            return call()
-        except NoReply:
-            raise
-        except json.JSONDecodeError:
-            raise self._no_completion(None) from None
-        except Exception as error:
-            status = error.status_code if isinstance(error, openai.APIStatusError) else 0
-            sent = type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout")
-            raise NoReply(self._why(error), _kind(error), _retry_after(error), status, sent) from None
+    def _call(
+        self,
+        call: Callable[[float], T],
+        seconds: float | None = None,
+        limit: float | None = None,
+        retries: int | None = None,
+    ) -> T:
+        """The result of a call, which is given the moment at which it must end. Any exception of the server or the
+        client becomes a NoReply; before that, the call is repeated while that may help and there is time.
+
+        limit, retries: instead of those of the settings. seconds: what is left of the limit.
+        """
+        limit = self._settings.timeout if limit is None else limit
+        end, pause = time.monotonic() + (limit if seconds is None else seconds), FIRST_PAUSE
+        left = self._settings.retries if retries is None else retries
+        while True:
+            try:
+                return call(end)
+            except NoReply:
+                raise
+            except json.JSONDecodeError:
+                raise self._no_completion(None) from None
+            except Exception as error:
+                wait = max(pause, retry_after(error))
+                if left == 0 or not is_passing(error) or time.monotonic() + wait >= end:
+                    raise self._failure(error, limit) from None
+            left, pause = left - 1, 2 * pause
+            time.sleep(wait)
+
+    def _failure(self, error: Exception, limit: float) -> NoReply:
+        """``limit``: seconds that a reply may take."""
+        status = error.status_code if isinstance(error, openai.APIStatusError) else 0
+        kind = kind_of(error)
+        why = self._too_late(limit) if kind == "late" else self._why(error)
+        return NoReply(why, kind, retry_after(error), status, reached(error))
+
+    def _too_late(self, limit: float) -> str:
+        settings = self._settings
+        is_set = settings.section and limit == settings.timeout
+        return f"it sent no reply within {limit:g} s" + (f"; raise timeout under {settings.section}" if is_set else "")
+
+    def _list_models(self, end: float) -> list[str]:
+        return [str(model.id) for model in self._client.models.list(timeout=_left(end)).data]
 
     def _listed(self) -> list[str]:
         """The names of its models; empty if the list is missing, refused to this key, or unreadable."""
         try:
-            page = self._quick().models.list()
-            return [str(model.id) for model in page.data]
+            return self._list_models(time.monotonic() + self._quick)
         except (openai.APIConnectionError, openai.AuthenticationError) as error:
-            raise NoReply(self._why(error), _kind(error)) from None
+            raise self._failure(error, self._quick) from None
         except Exception:
             return []
 
-    def _create(
-        self,
-        messages: Sequence[Message],
-        response_format: Mapping[str, Any] | None,
-        more: Mapping[str, Any],
-        max_tokens: int | None,
-    ) -> object:
-        """One completion in the first dialect that the server accepts. Dialects it refused are not tried again."""
-        refusal: openai.APIStatusError | None = None
-        dialects = self._dialects  # another thread may shorten the list meanwhile
-        for place, dialect in enumerate(dialects):
-            options: Any = {**dialect.options, **more}
-            if max_tokens is not None:
-                options[dialect.limit] = max_tokens
-            if dialect.schema and response_format is not None:
-                options["response_format"] = response_format
+    def _completion(self, asked: Asked, end: float) -> Completion:
+        """One completion in the first dialect that the server accepts."""
+        refusal: Refusal | None = None
+        for dialect in self._dialects:
+            with_schema = dialect.schema and asked.response_format is not None
             try:
                 completion: object = self._client.chat.completions.create(
-                    model=self.model, messages=cast(Any, messages), **options
+                    model=self.model,
+                    messages=cast(Any, asked.messages),
+                    timeout=_left(end),
+                    **asked.options(dialect),
                 )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                refusal = refusal or error
+                if refusal is None or refusal.may_pass:
+                    refusal = Refusal.of(error, self._why(error))
                 continue
-            if response_format is not None and (refusal is None or _names_an_option(refusal)):
-                self._dialects = dialects[place:]
-            return completion
-        raise NoReply(self._why(refusal) if refusal else "no dialect is left to try", "refused")
+            except openai.InternalServerError as error:
+                if not with_schema or self._answered_with_schema or error.status_code not in CANNOT:
+                    raise
+                refusal = refusal or Refusal.of(error, self._why(error))
+                continue
+            self._answered_with_schema |= with_schema
+            if asked.response_format is not None and refusal is not None:
+                self._remember(dialect, refusal, asked.note)
+            why = refusal.why if refusal and asked.response_format is not None and not with_schema else ""
+            return replace(self._read(completion), schema_refused=why)
+        raise NoReply(refusal.why if refusal else "no dialect is left to try", "refused")
+
+    def _remember(self, accepted: Dialect, refusal: Refusal, note: Callable[[str], None]) -> None:
+        """Do not try the dialects before the accepted one again, unless the refusal may have had another reason: it
+        names no option, at a server that has answered with a schema before, or it is the first 500, which may pass."""
+        with self._lock:
+            self._failures_with_schema += refusal.may_pass
+            passing = refusal.may_pass and self._failures_with_schema < SURE
+            known = self._answered_with_schema and not refusal.names_an_option
+            if accepted not in self._dialects or passing or known:
+                return
+            lost = self._dialects[0].schema and not accepted.schema
+            self._dialects = self._dialects[self._dialects.index(accepted) :]
+        if lost:
+            note(f"{self._url} cannot answer with a schema ({refusal.why}) and is asked without one from now on")
 
     def _read(self, completion: object) -> Completion:
         choices = completion.choices if isinstance(completion, ChatCompletion) else None
-        if not choices or choices[0].message is None or _reported_error(completion):
+        if not choices or choices[0].message is None or reported_error(completion):
             raise self._no_completion(completion)
         message = choices[0].message
         filtered = FILTERED if choices[0].finish_reason == "content_filter" else ""
@@ -266,9 +295,10 @@ class Endpoint:
         return Completion(_sendable(text), cut_off, dollars, tokens_in, tokens_out, usage is not None)
 
     def price_at_most(
-        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, max_tokens: int
+        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, max_tokens: int | None = None
     ) -> float:
         """The highest price of this request in dollars: a token has at least one byte."""
+        max_tokens = self._settings.max_tokens if max_tokens is None else max_tokens
         size = sum(len(message["content"].encode()) + _MESSAGE_TOKENS for message in messages)
         size += len(json.dumps(response_format).encode())
         return self._price(size, max_tokens)
@@ -286,13 +316,13 @@ class Endpoint:
 
     def _no_completion(self, response: object) -> NoReply:
         """The failure of a response with status 200 without a completion: the error that it reports, or "down"."""
-        error = _reported_error(response)
+        error = reported_error(response)
         if error is None:
             return NoReply("what it sent is no completion", "down")
         code = str(error.get("code"))
         status = int(code) if code.isascii() and code.isdigit() else 0
         why = self._one_line(f"error {code} in a response with status 200: {error.get('message')}")
-        return NoReply(why, _status_kind(status, code), status=status)
+        return NoReply(why, status_kind(status, code), status=status)
 
     def _why(self, error: BaseException) -> str:
         """An exception in one line, without the key. For a lost connection, its cause, which the client hides."""
@@ -317,15 +347,9 @@ def role_environment(role: str, environment: Mapping[str, str]) -> Mapping[str, 
     return result
 
 
-def _dialects(settings: EndpointSettings) -> tuple[Dialect, ...]:
-    usual: Mapping[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
-    reasoning = {"max_completion_tokens": settings.max_tokens}
-    return Dialect(True, usual), Dialect(False, usual), Dialect(True, reasoning), Dialect(False, reasoning)
-
-
-def _names_an_option(refusal: openai.APIStatusError) -> bool:
-    """Whether the refusal names an option. Only then is the dialect not tried again."""
-    return any(name in str(refusal) for name in ("temperature", "max_tokens", "response_format", "json_schema"))
+def _left(end: float) -> float:
+    """The seconds until a moment, for a client that takes no 0."""
+    return max(0.001, end - time.monotonic())
 
 
 def _sendable(text: str) -> str:
@@ -336,41 +360,3 @@ def _sendable(text: str) -> str:
 def _count(usage: Any, name: str) -> int:
     tokens = getattr(usage, name, None)
     return max(0, tokens) if isinstance(tokens, int) else 0
-
-
-def _kind(error: Exception) -> NoReplyKind:
-    """The kind of failure that an exception of the client is."""
-    if isinstance(error, openai.APIConnectionError):
-        return "down"
-    return _status_kind(error.status_code, error.code) if isinstance(error, openai.APIStatusError) else "odd"
-
-
-def _status_kind(status: int, code: object) -> NoReplyKind:
-    """The kind of failure of an HTTP status, or of a code by name; "down" for a status that is not known (0)."""
-    if status in (401, 402, 403, 404) or code == "insufficient_quota":
-        return "denied"
-    if status == 429 or code == "rate_limit_exceeded":
-        return "busy"
-    return "down" if status in (0, 408, 409) or status >= 500 else "refused"
-
-
-def _reported_error(completion: object) -> Mapping[str, Any] | None:
-    """The error that a response with status 200 reports: gateways do that for a rate limit or an outage behind them, as
-    an ``error`` object beside the choices or in one; vLLM as a response whose ``object`` is "error"."""
-    choices = getattr(completion, "choices", None) or [None]
-    for holder in (completion, choices[0]):
-        if isinstance(error := getattr(holder, "error", None), Mapping):
-            return cast(Mapping[str, Any], error)
-    if getattr(completion, "object", None) == "error":
-        return {name: getattr(completion, name, None) for name in ("code", "message")}
-    return None
-
-
-def _retry_after(error: Exception) -> float:
-    """Seconds of the Retry-After header; 0 without one or with a date."""
-    if not isinstance(error, openai.APIStatusError):
-        return 0.0
-    with contextlib.suppress(KeyError, ValueError):
-        seconds = float(error.response.headers["retry-after"])
-        return seconds if 0 < seconds < math.inf else 0.0
-    return 0.0

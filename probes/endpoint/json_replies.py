@@ -1,6 +1,7 @@
-"""Reads JSON that a language model wrote, which is untrusted: strictly, or else repaired."""
+"""JSON that a language model writes: how it is asked for, and how it is read, which is strictly or else repaired."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from common.wording import one_line
@@ -10,6 +11,18 @@ LONGEST_REPAIRED = 8192  # characters; json-repair takes a second for so many br
 
 class Ambiguous(Exception):
     """JSON with a repeated key, NaN or Infinity. The message is for the model."""
+
+
+def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object with exactly these properties."""
+    parts = dict(properties)
+    return {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
+
+
+def schema_format(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The response format that asks for such an object."""
+    schema = {"name": name, "strict": True, "schema": closed_object(properties)}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def strict_json(text: str) -> object:

@@ -69,7 +69,7 @@ class Backoff:
                 self._end(
                     EndpointUnavailable(
                         f"{self._who} may be away for {self._seconds:g} s (patience in the study) and has not answered "
-                        f"for {lasted:.0f} s ({why}); start it, then go on with nightlane resume"
+                        f"for {lasted:.0f} s ({why}); start it"
                     )
                 )
                 return

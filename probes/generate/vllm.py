@@ -10,6 +10,7 @@ A probe waits for a server that is down. If an answer is missing, the probe is a
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from typing import Any, TypeVar
 
 from common.digests import folder_digest
 from common.errors import EndpointUnavailable
-from probes.endpoint.client import Endpoint, EndpointSettings, NoReply, role_environment
+from probes.endpoint.client import Endpoint, EndpointSettings, role_environment
+from probes.endpoint.no_reply import NoReply
 from probes.endpoint.retry import Backoff, run_concurrently, to_log
+from probes.endpoint.trial import Trial, failed, first_line
 from probes.generate.random_keys import Sampling, request_seed
 from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ServingSettings
@@ -60,7 +63,7 @@ class AnswerServer:
         self, settings: ServingSettings, environment: Mapping[str, str] | None = None, wait: float | None = None
     ) -> None:
         remedy = ", or OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY"
-        asked = EndpointSettings(timeout=settings.timeout, remedy=remedy)
+        asked = EndpointSettings(timeout=settings.timeout, section="[serving]", remedy=remedy)
         where = server_environment(os.environ if environment is None else environment)
         self._settings, self._wait = settings, wait
         self._endpoint = Endpoint(asked, settings.model, where)
@@ -87,6 +90,22 @@ class AnswerServer:
         backoff = Backoff(self._settings.patience, note, self._wait, "the server of the answers")
         with self._loaded(served, backoff):
             return self._ask_all(served, questions, stop, sampling, backoff)
+
+    def try_once(self, prompt: str) -> Trial:
+        """Have the base answer, without an adapter."""
+        began = time.monotonic()
+        try:
+            completion = self._endpoint.complete(self._settings.model, prompt, {"max_tokens": 16}, {})
+        except NoReply as error:
+            why = str(self._unavailable(str(error), KEY_OR_URL))
+            return failed("answers", self._endpoint, why, time.monotonic() - began)
+        return Trial(
+            role="answers",
+            model=self._settings.model,
+            url=self._endpoint.url,
+            seconds=time.monotonic() - began,
+            said=first_line(completion.text),
+        )
 
     def _ping(self) -> str:
         """Why the server does not answer now; "" when it does. EndpointUnavailable if it is unfit."""

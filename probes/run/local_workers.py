@@ -7,6 +7,7 @@ batch is interrupted, its probes stop.
 
 import multiprocessing
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -200,8 +201,7 @@ class ResidentRunner:
         if all(slot.given_up for slot in self._slots):
             raise MissingRequirement(
                 f"no worker is left: each ended {RESTARTS + 1} times in a row before it did anything; "
-                f"{self._log(self._slots[0])} and those beside it say why, so mend the machine and go on with "
-                "nightlane resume"
+                f"{self._log(self._slots[0])} and those beside it say why, so mend the machine"
             )
 
     def _start(self, slot: _Slot) -> None:
@@ -309,8 +309,7 @@ class ResidentRunner:
                 slot.free()
                 raise MissingRequirement(
                     f"all workers of a session must be alike and worker {slot.number} has {theirs} where the first has "
-                    f"{mine}; let CUDA_VISIBLE_DEVICES name GPUs of one model, put the packages back as they were, and "
-                    "go on with nightlane resume"
+                    f"{mine}; let CUDA_VISIBLE_DEVICES name GPUs of one model, or put the packages back as they were"
                 )
 
     def _done(self, slot: _Slot, worker: _Worker, answered: Sequence[tuple[str, Outcome]], batch: _Batch) -> None:
@@ -334,7 +333,7 @@ class ResidentRunner:
 
     def _lost(self, slot: _Slot, worker: _Worker, batch: _Batch, why: str = "") -> None:
         worker.process.join(timeout=0 if why else 5)
-        why = why or f"exit {worker.process.exitcode}"
+        why = why or ended(worker.process.exitcode)
         task = worker.task
         if task is None:
             self._schedule_restart(slot, why)
@@ -376,3 +375,13 @@ def visible_devices() -> list[str]:
     if allowed is not None:
         return [device for device in allowed.split(",") if device not in ("", "-1")]
     return [str(index) for index in range(len(list(NVIDIA.iterdir())))]
+
+
+def ended(code: int | None) -> str:
+    """How a process ended, by its exit code, in words."""
+    if code is None:
+        return "it does not answer and has not ended"
+    if code >= 0:
+        return f"with exit code {code}"
+    name = signal.Signals(-code).name if -code in {one.value for one in signal.Signals} else f"signal {-code}"
+    return f"killed by {name}" + (", which the system sends when memory runs out" if -code == signal.SIGKILL else "")

@@ -46,13 +46,23 @@ def _ignore_note(note: str) -> None:
     """For callers that need no notes."""
 
 
+OnAsked = Callable[[int, int], None]
+"""Called with the number of questions that an examination has had answered so far, and the number of all."""
+
+
+def ignore_asked(done: int, total: int) -> None:
+    """For callers that need no progress."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a scorer may use while it scores. ``note``: sends a line to the person who watches (that it waits, say) and
-    restarts the probe's deadline. ``meter``: counts and books what costs money."""
+    restarts the probe's deadline. ``meter``: counts and books what costs money. ``asked``: the progress of an
+    examination."""
 
     note: Callable[[str], None] = _ignore_note
     meter: SpendingMeter = field(default_factory=SpendingMeter)
+    asked: OnAsked = ignore_asked
 
 
 def too_many_missing(reasons: Sequence[str], asked: int, most: float) -> str:

@@ -95,8 +95,8 @@ def pick(request: Mapping[str, Any], chance: random.Random) -> str:
         return "The briefing lists no legal moves."
     knob = chance.choice(sorted(moves))
     hypothesis = "a seeded choice among the legal moves, for a demonstration without a model"
-    answer = {"knob": knob, "value": chance.choice(moves[knob]), "hypothesis": hypothesis, "predicted_delta": 0.0}
-    return json.dumps(answer)
+    move = {"knob": knob, "value": chance.choice(moves[knob])}
+    return json.dumps({"move": move, "hypothesis": hypothesis, "predicted_delta": 0.0})
 
 
 def briefing(request: Mapping[str, Any]) -> str:

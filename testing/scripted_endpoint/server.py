@@ -44,7 +44,8 @@ class ScriptedEndpoint:
     """Serves ``replies`` in order on 127.0.0.1; ``requests`` has the bodies of all requests for completions.
 
     ``key``: any other key is refused with 401; every key is accepted if it is empty. ``refuses``: request parameters
-    that are answered with 400, as by servers without "response_format"; such a request takes no reply.
+    that are answered with ``refusal``, as by servers without "response_format" (vLLM 400, llama-cpp-python 500); such a
+    request takes no reply.
     ``lists_models=False``: the list of models is answered with 404. ``seed``: for picks and judgements. ``faults``
     counts the faults by name.
     """
@@ -57,10 +58,12 @@ class ScriptedEndpoint:
         seed: int = 0,
         key: str = "",
         refuses: Iterable[str] = (),
+        refusal: int = 400,
         lists_models: bool = True,
     ) -> None:
         self.replies = [ScriptedReply.model_validate(reply) for reply in replies]
         self.key, self.refuses, self.lists_models = key, tuple(refuses), lists_models
+        self.refusal = refusal
         self.requests: list[dict[str, Any]] = []
         self.adapters = ScriptedAdapters(MODEL)
         self.stopping = threading.Event()
@@ -215,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         unknown = endpoint.refused(body)
         if unknown:
-            self._error(400, f"the parameter {unknown!r} is not supported")
+            self._error(endpoint.refusal, f"the parameter {unknown!r} is not supported")
             return
         number, reply = endpoint.take(body)
         if endpoint.stopping.wait(reply.delay):
@@ -267,11 +270,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing, so that tests have only their own output."""
 
 
-def serve(script: Path, port: int, seed: int, refuses: Iterable[str]) -> None:
+def serve(script: Path, port: int, seed: int, refuses: Iterable[str], refusal: int = 400) -> None:
     """Print the environment variables for nightlane, and serve until Ctrl-C."""
     replies = read_script(script)
     try:
-        endpoint = ScriptedEndpoint(replies, port=port, seed=seed, refuses=refuses)
+        endpoint = ScriptedEndpoint(replies, port=port, seed=seed, refuses=refuses, refusal=refusal)
     except (OSError, OverflowError):
         raise BadInput(f"port {port} of 127.0.0.1 cannot be used; give another with --port, or none") from None
     with endpoint:
@@ -289,10 +292,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("script", metavar="REPLIES.jsonl", type=Path, help="one reply as a JSON object a line")
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
     parser.add_argument("--seed", type=int, default=0, help="seed of picks and judgements")
-    parser.add_argument("--refuse", action="append", default=[], metavar="NAME", help="answer this parameter with 400")
+    parser.add_argument("--refuse", action="append", default=[], metavar="NAME", help="refuse this parameter")
+    parser.add_argument("--refusal", type=int, default=400, metavar="STATUS", help="the status of a refusal")
     options = parser.parse_args(arguments)
     try:
-        serve(options.script, options.port, options.seed, options.refuse)
+        serve(options.script, options.port, options.seed, options.refuse, options.refusal)
     except NightlaneError as error:
         print_message(f"scripted_endpoint: {error}")
         return error.exit_code

@@ -22,13 +22,14 @@ from cli.main import app, main
 from cli.run import _interrupted
 from cli.study import check
 from testing import simulated_study
+from testing.scripted_endpoint.server import ScriptedEndpoint
 
 COMMANDS: Any = typer.main.get_command(app)
 GLOBAL_OPTIONS = ["--version", "--install-completion", "--show-completion"]
 SURFACE = {
     "init": "--kind",
-    "check": "--workspace --show",
-    "run": "--workspace --decisions --hours --probes --workers --seed --fresh",
+    "check": "--workspace --show --offline",
+    "run": "--workspace --decisions --hours --probes --workers --seed --fresh --from-incumbent",
     "resume": "--workspace --decisions --hours --probes --workers",
     "status": "--workspace --json",
     "report": "--workspace --json",
@@ -36,7 +37,7 @@ SURFACE = {
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --split --seeds --number --temperature --tokens --seconds --memory --workspace --json",
     "finetune": "--output --steps --epochs --seed --recipe --unreviewed --workspace --json",
-    "doctor": "--workspace --repair --json",
+    "doctor": "--workspace --repair --offline --json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",
     "pairs show": "--workspace --json",
@@ -182,6 +183,35 @@ def test_init_writes_a_study_that_checks(tmp_path: Path) -> None:
     assert "overwrites nothing" in refused(2, "init", tmp_path / "mine")
 
 
+NOWHERE: dict[str, Any] = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_MODEL": "scripted"}
+
+
+def test_check_and_doctor_show_what_the_endpoint_said(tmp_path: Path) -> None:
+    path = study(tmp_path)
+    with ScriptedEndpoint([{"pick": "legal"}]) as endpoint:
+        environment: dict[str, Any] = endpoint.environment
+        checked = nightlane("check", path, **environment)
+        examined = nightlane("doctor", path, "--workspace", tmp_path, "--json", **environment)
+        assert len(endpoint.requests) == 2
+        assert "asked one question each" not in nightlane("check", path, "--offline", **environment).stdout
+    assert "Endpoints, asked one question each:\n- proposer: scripted at " in checked.stdout
+    assert "it kept to the schema" in checked.stdout
+    (one,) = json.loads(examined.stdout)["endpoints"]
+    assert (one["role"], one["problem"], one["failure"], one["required"]) == ("proposer", "", "", False)
+
+
+def test_check_passes_without_an_endpoint_that_the_study_does_not_require(tmp_path: Path) -> None:
+    done = nightlane("check", study(tmp_path / "auto"), **NOWHERE)
+    assert done.returncode == 0
+    assert "Connection refused" in done.stdout
+    required = study(tmp_path / "required", ("[budget]", '[proposer]\nkind = "hybrid"\n[budget]'))
+    done = nightlane("check", required, **NOWHERE)
+    assert done.returncode == 5
+    assert "is valid" in done.stdout
+    assert "the study needs the endpoint of the proposer, which gave no reply (see above)" in done.stderr
+    assert nightlane("check", required, "--offline", **NOWHERE).returncode == 0
+
+
 def test_doctor_names_the_sandbox_the_packages_and_the_endpoint(tmp_path: Path) -> None:
     done = nightlane(
         "doctor", "--workspace", tmp_path, OPENAI_BASE_URL="http://localhost:1", OPENAI_API_KEY="sk-secret"
@@ -191,7 +221,7 @@ def test_doctor_names_the_sandbox_the_packages_and_the_endpoint(tmp_path: Path) 
     assert re.search(r"^ok +torch 2\.", done.stdout, re.MULTILINE)
     assert "http://localhost:1" in done.stdout
     assert "sk-secret" not in done.stdout
-    assert "not tried" in done.stdout
+    assert "nightlane doctor STUDY asks it a question" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -292,7 +322,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_exit_code_7_and_nothing_decided_is_lost(tmp_path: Path, small_disk: Path) -> None:
     path = study(tmp_path)
     message = refused(7, "run", path, "--workspace", small_disk, "--decisions", 40)
-    assert "free some space, then: nightlane resume" in message
+    assert "free some space; then go on with: nightlane resume" in message
     status = json.loads(nightlane("status", "--json", "--workspace", small_disk).stdout)
     assert subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True).returncode == 0
     done = nightlane("resume", "--workspace", small_disk)

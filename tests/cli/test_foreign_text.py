@@ -197,7 +197,7 @@ def test_the_endpoint_of_doctor_keeps_its_secrets_and_its_model_is_shown(
     monkeypatch.setenv("OPENAI_MODEL", EVIL)
     _, out, _ = typed(monkeypatch, capsys, "doctor", "--workspace", tmp_path)
     assert "set      endpoint: http://***@host/v1?token=***" in clean(out)
-    assert "not tried" in out
+    assert "nightlane doctor STUDY asks it a question" in out
     assert "sesame" not in out
 
 

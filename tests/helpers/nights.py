@@ -206,6 +206,9 @@ class Silent:
 
     def note(self, text: str) -> None: ...
 
+    def examining(self, done: int, total: int) -> None:
+        """Nothing is examined."""
+
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         self.batches += 1
         if self.batches == self.stop_at:

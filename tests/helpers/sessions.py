@@ -7,6 +7,7 @@ import pytest
 
 from agent.ledger.store import Ledger
 from agent.loop.start.begin_or_resume import Overrides, begin, resume
+from agent.loop.start.starting_recipe import StartFrom
 from agent.study.load import Study
 from agent.workspace.folder import Workspace
 from lanes import Recipe
@@ -16,9 +17,10 @@ from view.report.report import write_report
 from view.terminal.live import watching
 
 
-def play(study: Study, workspace: Path, seed: int = 0, fresh: bool = False, **overrides: Any) -> str:
+def play(study: Study, workspace: Path, seed: int = 0, start_from: StartFrom = "usual", **overrides: Any) -> str:
+    where, given = Workspace(workspace), Overrides(**overrides)
     with watching() as watcher:
-        return begin(study, Workspace(workspace), Overrides(**overrides), watcher, write_report, seed=seed, fresh=fresh)
+        return begin(study, where, given, watcher, write_report, seed=seed, start_from=start_from)
 
 
 def go_on(workspace: Path, **overrides: Any) -> str:

@@ -31,10 +31,10 @@ def runner_of(study: Study, workspace: Path, world: EffectWorld, width: int = 1)
     return SimulatedRunner(study.material, ProbeStore(workspace / "runs"), world=world, width=width)
 
 
-def play(study: Study, workspace: Path, world: EffectWorld, width: int = 1, fresh: bool = False) -> str:
+def play(study: Study, workspace: Path, world: EffectWorld, width: int = 1) -> str:
     runner = runner_of(study, workspace, world, width)
     with watching() as watcher:
-        return begin(study, Workspace(workspace), Overrides(), watcher, write_report, fresh=fresh, runner=runner)
+        return begin(study, Workspace(workspace), Overrides(), watcher, write_report, runner=runner)
 
 
 def recorded(workspace: Path) -> list[tuple[DecisionRow, ProposalRow]]:

@@ -139,7 +139,7 @@ def picks(seed: int, count: int = 6) -> list[tuple[str, str]]:
         for _ in range(count):
             reply = openai_client.chat.completions.create(model="scripted", messages=messages)
             data = json.loads(reply.choices[0].message.content or "")
-            found.append((data["knob"], data["value"]))
+            found.append((data["move"]["knob"], data["move"]["value"]))
     return found
 
 

@@ -8,12 +8,15 @@ from statistics import median
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
+from agent.loop.budget import kept_back
+from agent.loop.final_checks import FEWEST_PAIRS as FEWEST_HELD_OUT
 from agent.loop.start.baseline import repeats
-from agent.policy.night import EXTRA, FEWEST_PAIRS, first_size
+from agent.policy.night import EXTRA, FEWEST_PAIRS, TARGET_FREEDOM, first_size
 from agent.policy.night_power import in_words
 from agent.study.load import Study
-from agent.study.power import analyse_power
+from agent.study.power import PowerAnalysis, analyse_power
 from agent.workspace.folder import Workspace
+from probes.result.comparison import quantile
 from probes.result.cut_answers import CutAnswers, cut_answers
 from probes.result.reading import Reading
 from probes.run.store import ProbeStore
@@ -23,6 +26,8 @@ from view.terminal.next_commands import run_command
 
 LAST_READ = 50
 """Probes whose answers are counted: to read the outcome of one takes some milliseconds."""
+ENOUGH_HELD_OUT = 4
+"""Pairs on the holdout from which their own noise is told well enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +114,6 @@ def _counts(study: Study) -> list[tuple[str, str]]:
 def _night(study: Study) -> list[tuple[str, str]]:
     """What the probes of a night are for, in their order."""
     policy = study.file.policy
-    end = "nothing"
-    if policy.holdout_seeds:
-        end = (
-            f"{2 * policy.holdout_seeds} probes on the holdout, and up to as many for each KEEP, as far as the budget "
-            "goes; nothing is kept back for them where that were more than a tenth of it"
-        )
     confirming = f"{2 * FEWEST_PAIRS} to {2 * policy.confirming_seeds} probes, in pairs on fresh seeds"
     what = "a stack of changes that are likely improvements" if policy.confirm == "stack" else "one change at a time"
     return [
@@ -122,7 +121,7 @@ def _night(study: Study) -> list[tuple[str, str]]:
         ("waves", _waves(study)),
         ("confirmation", f"{confirming}, of {what}; planned by what the readings say"),
         ("A/A tests", f"at most {policy.disguised:.0%} of the probes"),
-        ("at the end", end),
+        ("at the end", _end(study)),
         *_harvest(study),
     ]
 
@@ -135,6 +134,46 @@ def _waves(study: Study) -> str:
         fitting = first_size(knobs, left, policy.wave)
         first, whole = fitting, whole if fitting == first else f"{whole}, fitted to {count(left, 'probe')}"
     return f"{first} recipes in the first ({whole}), then {policy.wave}; a few more where they fill the workers"
+
+
+def _end(study: Study) -> str:
+    """The checks at the end, and whether probes are kept back for them."""
+    probes, budget = 2 * study.file.policy.holdout_seeds, study.file.budget.probes
+    if not probes:
+        return "nothing (holdout_seeds = 0 under [policy])"
+    on_holdout = f"{probes} probes on the holdout" if study.material.prompts_of("holdout") else "no holdout prompts"
+    planned = f"{on_holdout}, and up to {probes} for each KEEP"
+    if budget is None:
+        return f"{planned}, as far as the budget goes"
+    if kept_back(probes, budget):
+        return f"{planned}; {probes} probes are kept back for them"
+    return (
+        f"{planned}, and only if the search leaves them: none are kept back, since {probes} are more than a tenth of "
+        f"{budget} probes"
+    )
+
+
+def _holdout(study: Study, found: PowerAnalysis) -> list[str]:
+    """What the holdout comparison can show; nothing if there is none.
+
+    The noise that the search knows applies only if the holdout has as many prompts in each category as the probe split;
+    else a few pairs must tell their own.
+    """
+    policy = study.file.policy
+    sizes, deciding = (
+        Counter(prompt.category for prompt in study.material.prompts_of(split)) for split in ("holdout", "probe")
+    )
+    if not policy.holdout_seeds or not sizes:
+        return []
+    pairs = max(FEWEST_HELD_OUT, policy.holdout_seeds)
+    freedom = pairs - 1 + (TARGET_FREEDOM + FEWEST_PAIRS - 1 if sizes == deciding else 0.0)
+    half = quantile((1 - policy.confidence) / 2, freedom) * found.pairs[study.target] / math.sqrt(pairs)
+    told = f"- {count(pairs, 'pair')} on the holdout can show a change of {study.target} by {half:.2f} points"
+    if sizes == deciding:
+        return [f"{told}, with the noise that the search knows."]
+    ways = [f"holdout_seeds = {ENOUGH_HELD_OUT}"] if pairs < ENOUGH_HELD_OUT else []
+    ways.append("as many holdout prompts as probe prompts in each category")
+    return [f"{told}, since its noise is told by these pairs alone; {' or '.join(ways)} can show less."]
 
 
 def _searched(study: Study) -> int:
@@ -191,6 +230,7 @@ def _power(study: Study, workspace: Workspace, history: ProbeHistory) -> list[st
     chances, *doubling = in_words(night)
     lines = [f"What a night can show (noise {found.source}):", f"- {chances}.", *(f"- {line}." for line in doubling)]
     lines.append(f"- An even chance have changes that together are worth {night.visible:.2f} points of {study.target}.")
+    lines += _holdout(study, found)
     width = max(len(name) for name in ("category", *found.pairs))
     lines += ["", f"Noise, and half the width of an interval after {night.pairs} pairs of a confirmation:"]
     lines.append(f"{'category':<{width}}  prompts  noise of a pair  half-width")

@@ -30,6 +30,8 @@ from probes.run.protocol import Progress as ProbeProgress
 STYLES = {"KEEP": "bold green", "DISCARD": "dim", "CRASH": "bold red", "BASELINE": "cyan", "RETRACT": "bold magenta"}
 FIXED_WIDTH = 35  # number, decision, figure and the gaps; the rest is for reason and change
 LEAST_SHOWN = 3
+SECONDS_BETWEEN_LINES = 10.0
+"""Between two plain lines on an examination."""
 
 
 class Terminal(Console):
@@ -48,12 +50,20 @@ class PlainWatcher:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._examined = 0.0
 
     def progress(self, progress: ProbeProgress) -> None:
         """A probe that ends or crashes shows in its decision's line."""
 
     def note(self, text: str) -> None:
         self.console.print(_text(text))
+
+    def examining(self, done: int, total: int) -> None:
+        """A line at the start, and then one every ten seconds."""
+        now = time.monotonic()
+        if done == 0 or (now - self._examined >= SECONDS_BETWEEN_LINES and done < total):
+            self._examined = now
+            self.console.print(_text(_examination(done, total)))
 
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         self.console.print(_text(f"measuring {title}: {len(probes)} probe(s) to run"))
@@ -116,6 +126,9 @@ class LiveWatcher:
     def note(self, text: str) -> None:
         self.live.console.print(_text(text))
 
+    def examining(self, done: int, total: int) -> None:
+        self.title = _examination(done, total) if done < total else ""
+
     def measuring(self, title: str, probes: Sequence[Probe]) -> None:
         self.title = f"measuring {title}: {len(probes)} probe(s)"
         for task in self.tasks.values():
@@ -149,6 +162,10 @@ def _row(texts: tuple[str, str, str, str, str], width: int) -> tuple[Text, ...]:
     number, status, reason, change, figure = texts
     longest = 12 if width < 100 else 24
     return Text(number), Text(status), _cut(reason, longest), _cut(change, width - FIXED_WIDTH - longest), Text(figure)
+
+
+def _examination(done: int, total: int) -> str:
+    return f"examining the judge: {done} of {total} questions answered"
 
 
 def _text(text: str) -> Text:

@@ -16,6 +16,7 @@ from common.errors import BudgetSpent, EndpointUnavailable, JudgeUnfit
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.scoring import AnswerPair, Context, Missing, ScorerExaminer, scorer_class
 from probes.scoring.judge.examination import Examination, examination_from
+from probes.scoring.protocol import OnAsked, ignore_asked
 
 REMEDY = "name another model, or mend the rubric or the calibration under [scorer]"
 
@@ -23,22 +24,24 @@ REMEDY = "name another model, or mend the rubric or the calibration under [score
 @dataclass
 class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
     """``examiner``: None for a scorer that needs none. ``allowance``: what judging may cost from now on. ``note``:
-    writes to the log. ``on_note``: gets notes while the scorer is at work, and may end that by raising BudgetSpent.
+    writes to the log. ``asked``: shows how far an examination is. ``on_note``: gets notes while the scorer is at work,
+    and may end that by raising BudgetSpent.
     """
 
     examiner: ScorerExaminer | None
     study: Study
     allowance: Callable[[], Allowance]
     note: Callable[[str], None]
+    asked: OnAsked = ignore_asked
     first_examination: Examination | None = None
     on_note: Callable[[str], None] | None = None
 
     @classmethod
-    def of(cls, study: Study, allowance: Callable[[], Allowance], note: Callable[[str], None]) -> Self:
+    def of(cls, study: Study, allowance: Callable[[], Allowance], note: Callable[[str], None], asked: OnAsked) -> Self:
         """The monitor of a study. A simulated runner scores nothing, so it needs no examiner."""
         real = study.file.runner.kind != "simulated"
         examiner = scorer_class(study.scorer.kind).examiner(study.scorer, study.path.parent) if real else None
-        return cls(examiner, study, allowance, note)
+        return cls(examiner, study, allowance, note, asked)
 
     def __exit__(self, *_: object) -> None:
         if self.examiner is not None:
@@ -112,7 +115,7 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
 
     def _examine(self, examiner: ScorerExaminer, first: bool) -> Examination:
         with SpendingMeter(self.allowance()) as meter:
-            context = Context(self.on_note or self.note, meter)
+            context = Context(self.on_note or self.note, meter, self.asked)
             examination = examiner.examine(self.study.material.probe_prompts, context, first)
         self.note(f"JUDGE {examination.summary}")
         return examination

@@ -62,8 +62,8 @@ class Choices:
             read = self._read(pair)
             if read is None:
                 raise MissingRequirement(
-                    f"{self._path(pair)} is gone or damaged and a decision rests on it; put it back from a copy, or "
-                    "begin another session with nightlane run"
+                    f"{self._path(pair)} is gone or damaged and a decision rests on it; begin another session with "
+                    "nightlane run, or put it back from a copy"
                 )
             if isinstance(read, Failure):
                 return read
@@ -117,7 +117,7 @@ class Choices:
             where = self.store.directory(probe.id)
             raise MissingRequirement(
                 f"{where / 'answers.jsonl'} must hold all answers of its probe to compare them; remove {where}, "
-                "so that it is measured again, then go on with nightlane resume"
+                "so that it is measured again"
             )
         return rows
 

@@ -119,8 +119,7 @@ class Waves:
         if len(faults) == len(outcomes) >= MAX_MACHINE_FAULTS:
             raise MissingRequirement(
                 f"every probe of wave {check.subject} failed because of the machine (the last: {faults[-1].kind}, "
-                f"{faults[-1].message}); see runs/worker-*.log, correct the machine, then: "
-                f"{measurements.workspace.resume_command}"
+                f"{faults[-1].message}); see runs/worker-*.log and correct the machine"
             )
         if failures:
             kinds = ", ".join(sorted({failure.kind for failure in failures}))

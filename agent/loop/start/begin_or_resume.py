@@ -19,19 +19,27 @@ from agent.loop.nodes import BASELINE_FAILED, Session
 from agent.loop.seeds import Seeds
 from agent.loop.session_log import SessionLog, Watcher
 from agent.loop.start.baseline import FLOOR
+from agent.loop.start.starting_recipe import StartFrom, starting_recipe
 from agent.policy.night_parts import NightParts
 from agent.proposers import Chain, choose
-from agent.study.load import Study, load_study
+from agent.study.changes import changes_in_words
+from agent.study.load import Study, load_study, recorded_study
 from agent.study.material_check import check_study
 from agent.study.power import require_power
 from agent.study.schema import Budget
 from agent.workspace.folder import Workspace
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
-from common.errors import BadInput, BaselineFailed, StudyChanged
+from common.errors import (
+    BadInput,
+    BaselineFailed,
+    DiskFull,
+    EndpointUnavailable,
+    MissingRequirement,
+    StudyChanged,
+)
 from common.files import set_aside, write_durably
 from common.interrupts import Interrupted, interruptible, uninterrupted
-from lanes import Recipe
 from probes.endpoint.spending import Allowance
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import ProbeKey
@@ -65,14 +73,14 @@ def begin(
     write_report: WriteReport,
     *,
     seed: int = 0,
-    fresh: bool = False,
+    start_from: StartFrom = "usual",
     runner: Runner | None = None,
     proposers: Chain | None = None,
     parts: NightParts | None = None,
 ) -> str:
     """Run a new session to its end; returns its id.
 
-    ``seed``: of the proposers. ``fresh``: start from the study's recipe, and not from an earlier session's incumbent.
+    ``seed``: of the proposers. ``start_from``: which recipe (starting_recipe.py).
     ``runner``, ``proposers``: instead of those of the study. ``parts``: instead of those that every session has.
     """
     log = SessionLog(watcher)
@@ -87,7 +95,7 @@ def begin(
         ledger = opened.ledger
         checked.require_unchanged()
         key = replace(opened.key, samples=ledger.chosen_samples(study.question) or opened.key.samples)
-        start = _starting_recipe(ledger, study, key.digest, fresh, watcher)
+        start = starting_recipe(ledger, ProbeStore(workspace.runs), study, key, start_from, log)
         row = SessionRow(
             id=opened.session_id,
             study=study.name,
@@ -95,17 +103,19 @@ def begin(
             question=study.question,
             study_text=study.text,
             key=key.digest,
-            start=start.digest,
+            start=start.recipe.digest,
             seed=seed,
             limits=vars(overrides),
             started=now(),
         )
-        ledger.begin(row, start)
+        ledger.begin(row, start.recipe)
+        start.record(ledger, row.id)
         log.record_in(ledger, row.id)
         opened.judge_monitor.record_first_examination(ledger, row.id)
         log(f"BEGIN study {study.name}, {proposers.description}")
         opened.log_runner_and_bad_rows()
-        _run(replace(opened.session(row, key, proposers, write_report), parts=parts or NightParts()))
+        with _resumable(workspace):
+            _run(replace(opened.session(row, key, proposers, write_report), parts=parts or NightParts()))
     return row.id
 
 
@@ -120,7 +130,7 @@ def resume(
     study = check_study(_study_of(row, workspace), log, left_out_before).study
     overrides = overrides.or_else(row.limits)
     proposers = choose(study.file.proposer, os.environ, log)
-    with _opened(study, workspace, overrides, log, row.id) as opened:
+    with _resumable(workspace), _opened(study, workspace, overrides, log, row.id) as opened:
         ledger = opened.ledger
         key = replace(opened.key, samples=_chosen_samples(ledger, row.id) or opened.key.samples)
         if ended := opened.judge_monitor.ended_epoch(ledger, row.id):
@@ -140,6 +150,16 @@ def resume(
         opened.log_runner_and_bad_rows()
         _run(opened.session(row, key, proposers, write_report))
     return row.id
+
+
+@contextmanager
+def _resumable(workspace: Workspace) -> Iterator[None]:
+    """What ends a session that the ledger has, and leaves it unfinished, says how it goes on."""
+    try:
+        with full_disk_reported(workspace):
+            yield
+    except (DiskFull, EndpointUnavailable, MissingRequirement) as error:
+        raise type(error)(f"{error}; then go on with: {workspace.resume_command}") from None
 
 
 @dataclass(frozen=True)
@@ -208,7 +228,7 @@ def _opened(
         def allowance() -> Allowance:
             return judging_allowance(budget, spent_by(ledger, name, budget, workspace), workspace, name)
 
-        with JudgeMonitor.of(study, allowance, log) as judge_monitor:
+        with JudgeMonitor.of(study, allowance, log, log.watcher.examining) as judge_monitor:
             if session_id is None:
                 judge_monitor.begin()
             resident = study.file.runner.kind == "resident"
@@ -273,15 +293,6 @@ def open_runner(study: Study, workspace: Workspace, workers: int | None) -> Runn
     return runners.open_runner(study.material, settings, workspace.runs, study.start.quantization)
 
 
-def _starting_recipe(ledger: Ledger, study: Study, key: str, fresh: bool, watcher: Watcher) -> Recipe:
-    """The incumbent of the last session under the same question and probe key, else the study's recipe."""
-    incumbent = None if fresh else ledger.incumbent(study.question, key)
-    if incumbent is None or incumbent == study.start.digest:
-        return study.start
-    watcher.note(f"starting from recipe {incumbent}, kept by an earlier session (--fresh starts from the study's own)")
-    return ledger.recipe(incumbent)
-
-
 def _chosen_samples(ledger: Ledger, session_id: str) -> int | None:
     """The number of answers per prompt that a session chose; None if it has not chosen yet."""
     return next((int(check.data["samples"]) for check in ledger.checks(session_id, FLOOR)), None)
@@ -299,8 +310,9 @@ def _study_of(row: SessionRow, workspace: Workspace) -> Study:
     """The study of a session as its file is now; StudyChanged if decisions would depend on something else."""
     study = load_study(Path(os.path.normpath(workspace.root.absolute() / row.study_path)))
     if study.question != row.question:
+        changes = changes_in_words(recorded_study(study.path, row.study_text), study)
         raise StudyChanged(
-            f"{study.path} no longer asks what session {row.id} began with (a copy is in "
+            f"{study.path} no longer asks what session {row.id} began with ({changes}; a copy is in "
             f"{workspace.session(row.id) / 'study.toml'}); put it back and resume, or begin a new session"
         )
     return study

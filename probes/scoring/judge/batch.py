@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from common.errors import BadInput
+from common.errors import BadInput, EndpointUnavailable
 from probes.endpoint.client import Endpoint, EndpointSettings, role_environment
 from probes.endpoint.retry import Backoff, run_concurrently
 from probes.endpoint.spending import Usage
@@ -28,6 +28,32 @@ Question = tuple[str, int]
 """The user message and the number of the pass. Equal answers to one prompt are one question."""
 
 
+def judge_endpoint(settings: JudgeSettings, environment: Mapping[str, str] | None = None) -> Endpoint:
+    """The judge's endpoint. BadInput when no model is named; EndpointUnavailable when no endpoint is set, or its
+    address is invalid."""
+    if not settings.model:
+        raise BadInput(
+            "[scorer] model is missing; name the judge's model there, or in OPENAI_JUDGE_MODEL or OPENAI_MODEL"
+        )
+    asked = EndpointSettings(
+        timeout=settings.timeout,
+        section="[scorer]",
+        max_tokens=settings.max_tokens,
+        temperature=0.0,
+        dollars_per_million_input=settings.dollars_per_million_input,
+        dollars_per_million_output=settings.dollars_per_million_output,
+        remedy=", or model under [scorer]",
+        retries=0,
+    )
+    where = role_environment("JUDGE", os.environ if environment is None else environment)
+    if not (where.get("OPENAI_BASE_URL") or where.get("OPENAI_API_KEY")):
+        raise EndpointUnavailable(
+            f"{settings.model!r} is to judge and no endpoint is set; set OPENAI_JUDGE_BASE_URL or OPENAI_BASE_URL, or "
+            "OPENAI_JUDGE_API_KEY for OpenAI's own"
+        )
+    return Endpoint(asked, settings.model, where)
+
+
 class BatchJudge:
     """One judge at one endpoint.
 
@@ -36,22 +62,8 @@ class BatchJudge:
     """
 
     def __init__(self, settings: JudgeSettings, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        if not settings.model:
-            raise BadInput(
-                "[scorer] model is missing; name the judge's model there, or in OPENAI_JUDGE_MODEL or OPENAI_MODEL"
-            )
         self._settings = settings
-        asked = EndpointSettings(
-            timeout=settings.timeout,
-            max_tokens=settings.max_tokens,
-            temperature=0.0,
-            dollars_per_million_input=settings.dollars_per_million_input,
-            dollars_per_million_output=settings.dollars_per_million_output,
-            remedy=", or model under [scorer]",
-            retries=0,
-        )
-        where = role_environment("JUDGE", os.environ if environment is None else environment)
-        endpoint = Endpoint(asked, settings.model, where)
+        endpoint = judge_endpoint(settings, environment)
         self._client = JudgeClient(endpoint, settings.max_tokens)
         doubt = self._client.ping()
         self.about = f"judge: {settings.model} at {endpoint.url}" + (f"; {doubt}" if doubt else "")
@@ -74,12 +86,16 @@ class BatchJudge:
         todo = [question for question in dict.fromkeys(questions) if question not in found]
         return found | self._at_once(todo, context, lambda one, backoff: self._judgement(kind, one, backoff, context))
 
-    def ask_afresh(self, kind: QuestionKind[T], questions: Sequence[str], context: Context) -> list[T | Missing]:
-        """Ask the judge without reading or writing the cache, for examining it. Results are in the order asked."""
+    def ask_afresh(
+        self, kind: QuestionKind[T], questions: Sequence[str], context: Context, answered: Callable[[], None]
+    ) -> list[T | Missing]:
+        """Ask the judge without reading or writing the cache, for examining it. Results are in the order asked.
+        ``answered``: called after each, in any thread."""
         numbered = list(enumerate(questions))
 
         def judged(one: tuple[int, str], backoff: Backoff) -> T | Missing:
-            reply = self._client.ask(kind, one[1], backoff, context.meter)
+            reply = self._client.ask(kind, one[1], backoff, context.meter, context.note)
+            answered()
             return reply if isinstance(reply, Missing) else reply[0]
 
         found = self._at_once(numbered, context, judged)

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from probes.endpoint.client import Completion, Endpoint, Message, NoReply
-from probes.endpoint.retry import Backoff
+from probes.endpoint.client import Completion, Endpoint
+from probes.endpoint.dialects import Message
+from probes.endpoint.no_reply import NoReply
+from probes.endpoint.retry import Backoff, to_log
 from probes.endpoint.spending import SpendingMeter, Usage
 from probes.scoring.judge.judgement import Unreadable
 from probes.scoring.judge.question import correction_request
@@ -60,39 +62,44 @@ class JudgeClient:
         return ""
 
     def ask(
-        self, kind: QuestionKind[T], question: str, backoff: Backoff, meter: SpendingMeter
+        self,
+        kind: QuestionKind[T],
+        question: str,
+        backoff: Backoff,
+        meter: SpendingMeter,
+        note: Callable[[str], None] = to_log,
     ) -> tuple[T, Usage] | Missing:
-        """The judge's reply and its cost; Missing when no reply is usable."""
+        """The judge's reply and its cost; Missing when no reply is usable. ``note``: is told what the endpoint cannot
+        do."""
         messages, tokens, why = kind.messages(question), self._max_tokens, ""
         taken = Usage()
         for _ in range(ATTEMPTS):
+            asked = _Asked(messages, kind.response_format, tokens, note)
             try:
-                completion = self._completion(messages, kind, tokens, backoff, meter)
+                completion = self._completion(asked, backoff, meter)
                 taken += _cost(completion)
-                return _read(completion, tokens, kind), taken
+                return read_completion(completion, tokens, kind), taken
             except Unreadable as error:
                 why = str(error)
                 messages += [] if completion.cut_off else correction_request(completion.text, why)
                 tokens *= 2
             except NoReply as error:
                 if error.kind != "odd":
-                    return Missing(REFUSED)
+                    return Missing(str(error) if error.kind == "late" else REFUSED)
                 why = str(error)
         return Missing(f"no readable judgement: {why}")
 
-    def _completion(
-        self, messages: Sequence[Message], kind: QuestionKind[T], tokens: int, backoff: Backoff, meter: SpendingMeter
-    ) -> Completion:
+    def _completion(self, asked: "_Asked", backoff: Backoff, meter: SpendingMeter) -> Completion:
         """The reply, waiting while the endpoint is down. NoReply when this question gets none."""
         failures = 0
         while True:
             backoff.pause()
             try:
-                completion = self._paid(messages, kind.response_format, tokens, meter)
+                completion = self._paid(asked, meter)
                 if not completion.cut_off and not completion.text.strip():
                     raise NoReply("its reply is empty", "down")
             except NoReply as error:
-                failures += error.kind == "down"
+                failures += error.kind in ("down", "late")
                 if self._wait_or_raise(error, failures, backoff, meter):
                     failures = FINAL_ATTEMPT
                 continue
@@ -109,7 +116,7 @@ class JudgeClient:
         if failures >= FAILURES_BEFORE_CHECK and self._answers_others(meter):
             backoff.worked()
             if failures > FINAL_ATTEMPT:
-                raise NoReply(str(error), "refused")
+                raise NoReply(str(error), "late" if error.kind == "late" else "refused")
             return True  # it may have come back a moment ago
         backoff.failed(str(error), error.retry_after)
         return False
@@ -117,19 +124,18 @@ class JudgeClient:
     def _answers_others(self, meter: SpendingMeter) -> bool:
         """Whether it answers a short question. If so, it fails because of this question."""
         try:
-            self._paid(SHORT, None, 16, meter)
+            self._paid(_Asked(SHORT, None, 16), meter)
         except NoReply:
             return False
         return True
 
-    def _paid(
-        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, tokens: int, meter: SpendingMeter
-    ) -> Completion:
+    def _paid(self, asked: "_Asked", meter: SpendingMeter) -> Completion:
         """One call. Its highest price is reserved before it is made."""
+        messages, response_format, tokens = asked.messages, asked.response_format, asked.tokens
         at_most = self._endpoint.price_at_most(messages, response_format, tokens)
         with meter.call(at_most) as taken:
             try:
-                completion = self._endpoint.ask(messages, response_format, max_tokens=tokens)
+                completion = self._endpoint.ask(messages, response_format, max_tokens=tokens, note=asked.note)
             except NoReply as error:
                 taken += [Usage(dollars=at_most)] if error.may_cost else []
                 raise
@@ -138,7 +144,17 @@ class JudgeClient:
         return completion
 
 
-def _read(completion: Completion, tokens: int, kind: QuestionKind[T]) -> T:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request. ``note``: is told what the endpoint cannot do."""
+
+    messages: Sequence[Message]
+    response_format: Mapping[str, Any] | None
+    tokens: int
+    note: Callable[[str], None] = to_log
+
+
+def read_completion(completion: Completion, tokens: int, kind: QuestionKind[T]) -> T:
     """Unreadable for a reply that was cut off, whatever it holds."""
     if completion.cut_off:
         raise Unreadable(f"it was cut off at {tokens} tokens (raise max_tokens under [scorer])")

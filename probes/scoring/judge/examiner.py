@@ -5,6 +5,7 @@ the cache: stored judgements would say nothing about the judge that answers now.
 """
 
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, variance
@@ -17,12 +18,12 @@ from probes.scoring.judge.client import REFUSED
 from probes.scoring.judge.epoch import Epoch, load_epoch, save_epoch
 from probes.scoring.judge.examination import Examination, Finding
 from probes.scoring.judge.judgement import Judgement
-from probes.scoring.judge.preference import agreed_preference
+from probes.scoring.judge.preference import Preferred, agreed_preference
 from probes.scoring.judge.question import comparison_question, scoring_question
 from probes.scoring.judge.question_kinds import preference_kind, scoring_kind
 from probes.scoring.judge.rubric import Rubric, load_rubric
 from probes.scoring.judge.settings import JudgeSettings
-from probes.scoring.protocol import AnswerPair, Context, Missing
+from probes.scoring.protocol import AnswerPair, Context, Missing, OnAsked
 
 CLEARLY = 2.0  # a shift so many times as large as the judge's own spread explains ends the epoch
 REPEATS = 3  # judgements of each calibration answer when a session starts; they give the spread between judgements
@@ -77,14 +78,15 @@ class JudgeExaminer:
         study without a calibration set. ``first``: ask each calibration answer REPEATS times."""
         epoch = load_epoch(self._settings, self._folder)
         asker = self._items[0].prompt if self._items else prompts[0]
-        bait = canaries(self._rubric)
-        marks = self._overalls([scoring_question(self._rubric, asker, text) for text in bait.values()], context)
+        bait, repeats = canaries(self._rubric), REPEATS if first else 1
+        progress = _Progress(len(bait) + repeats * len(self._items) + 2 * len(self._duels), context.asked)
+        asked = [scoring_question(self._rubric, asker, text) for text in bait.values()]
+        marks = self._overalls(asked, context, progress)
         findings = [self._canary(name, mark) for name, mark in zip(bait, marks, strict=True)]
-        repeats = REPEATS if first else 1
         asked = [
             scoring_question(self._rubric, item.prompt, item.answer) for item in self._items for _ in range(repeats)
         ]
-        judged = self._overalls(asked, context)
+        judged = self._overalls(asked, context, progress)
         each = [judged[start : start + repeats] for start in range(0, len(judged), repeats)]
         findings += [self._placed(item, own) for item, own in zip(self._items, each, strict=True)]
         levels = {
@@ -92,7 +94,7 @@ class JudgeExaminer:
             for item, own in zip(self._items, each, strict=True)
             if len(found := [mark for mark in own if isinstance(mark, float)]) == repeats
         }
-        findings += list(self._pairs_in_order(levels, context))
+        findings += [*self._pairs_in_order(levels), *self._pairs_chosen(context, progress)]
         return Examination(
             findings=tuple(findings),
             epoch=epoch.number,
@@ -116,8 +118,8 @@ class JudgeExaminer:
         self._judge.epoch = number
         return number
 
-    def _overalls(self, questions: Sequence[str], context: Context) -> list[float | Missing]:
-        found = self._judge.ask_afresh(self._scoring, questions, context)
+    def _overalls(self, questions: Sequence[str], context: Context, progress: "_Progress") -> list[float | Missing]:
+        found = self._judge.ask_afresh(self._scoring, questions, context, progress.answered)
         return [self._overall(mark) if isinstance(mark, Judgement) else mark for mark in found]
 
     def _overall(self, judgement: Judgement) -> float:
@@ -143,40 +145,60 @@ class JudgeExaminer:
         mean = fmean(mark for mark in marks if isinstance(mark, float))
         return Finding("calibration", item.id, wanted, mean, item.low <= mean <= item.high)
 
-    def _pairs_in_order(self, levels: Mapping[str, float], context: Context) -> Iterator[Finding]:
-        """The good answer scores higher, and is preferred in both orders if the study decides on choices."""
-        found = ordered_pairs(self._items)
-        for good, bad in found:
+    def _pairs_in_order(self, levels: Mapping[str, float]) -> Iterator[Finding]:
+        """The good answer to a prompt scores higher than the bad one."""
+        for good, bad in ordered_pairs(self._items):
             above = levels.get(self._digest(good), -math.inf) - levels.get(self._digest(bad), math.inf)
             shown = above if math.isfinite(above) else None
             yield Finding("pair", f"{good.id} above {bad.id}", "above 0", shown, above > 0)
-        if self.chooses and found:
-            pairs = [AnswerPair(good.prompt, good.answer, bad.answer) for good, bad in found]
-            for (good, bad), choice in zip(found, self._chosen(pairs, context, afresh=True), strict=True):
-                got, why = (None, choice.reason) if isinstance(choice, Missing) else (choice, "")
-                yield Finding("choice", f"{good.id} over {bad.id}, in both orders", "1", got, got == 1.0, why)
 
-    # preference_kind
+    @property
+    def _duels(self) -> Sequence[tuple[CalibrationItem, CalibrationItem]]:
+        """Good and bad answers between which the judge chooses; none where decisions rest on scores."""
+        return ordered_pairs(self._items) if self.chooses else ()
+
+    def _pairs_chosen(self, context: Context, progress: "_Progress") -> Iterator[Finding]:
+        """The good answer is preferred to the bad one in both orders."""
+        asked = [
+            text for good, bad in self._duels for text in self._orders(AnswerPair(good.prompt, good.answer, bad.answer))
+        ]
+        replies = self._judge.ask_afresh(self._preferring, asked, context, progress.answered)
+        for (good, bad), choice in zip(self._duels, _agreed(replies), strict=True):
+            got, why = (None, choice.reason) if isinstance(choice, Missing) else (choice, "")
+            yield Finding("choice", f"{good.id} over {bad.id}, in both orders", "1", got, got == 1.0, why)
+
+    # choosing
 
     def prefer(self, pairs: Sequence[AnswerPair], context: Context) -> list[float | Missing]:
         """+1 if the first answer is preferred in both orders, -1 if the second is, 0 for a tie."""
-        return self._chosen(pairs, context, afresh=False)
+        asked = [text for pair in pairs for text in self._orders(pair)]
+        kept = self._judge.ask(self._preferring, [(question, 0) for question in asked], context)
+        return _agreed([kept[question, 0] for question in asked])
 
-    def _chosen(self, pairs: Sequence[AnswerPair], context: Context, afresh: bool) -> list[float | Missing]:
-        orders = [
-            (
-                comparison_question(self._rubric, pair.prompt, pair.first, pair.second),
-                comparison_question(self._rubric, pair.prompt, pair.second, pair.first),
-            )
-            for pair in pairs
-        ]
-        flat = [question for both in orders for question in both]
-        if afresh:
-            replies = self._judge.ask_afresh(self._preferring, flat, context)
-        else:
-            kept = self._judge.ask(self._preferring, [(question, 0) for question in flat], context)
-            replies = [kept[question, 0] for question in flat]
-        return [agreed_preference(*both) for both in zip(replies[::2], replies[1::2], strict=True)]
+    def _orders(self, pair: AnswerPair) -> tuple[str, str]:
+        """The question about two answers, in both orders."""
+        return (
+            comparison_question(self._rubric, pair.prompt, pair.first, pair.second),
+            comparison_question(self._rubric, pair.prompt, pair.second, pair.first),
+        )
+
+
+class _Progress:
+    """Counts the answered questions of an examination, in any thread."""
+
+    def __init__(self, total: int, tell: OnAsked) -> None:
+        self._done, self._total, self._tell, self._lock = 0, total, tell, threading.Lock()
+        tell(0, total)
+
+    def answered(self) -> None:
+        with self._lock:
+            self._done += 1
+            self._tell(self._done, self._total)
+
+
+def _agreed(replies: Sequence[Preferred | Missing]) -> list[float | Missing]:
+    """What the replies to both orders of each question come to."""
+    return [agreed_preference(*both) for both in zip(replies[::2], replies[1::2], strict=True)]
 
 
 def _spread(each: Sequence[Sequence[float | Missing]]) -> float | None:

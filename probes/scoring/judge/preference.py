@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any, Literal
 
+from probes.endpoint.json_replies import schema_format
 from probes.scoring.judge.judgement import MAX_REPLY, Unreadable, parse_reply
 from probes.scoring.protocol import Missing
 
@@ -14,8 +15,7 @@ CHOICES: tuple[Preferred, ...] = ("first", "second", "tie")
 def preference_format() -> dict[str, Any]:
     """The reply as JSON schema, closed."""
     parts = {"note": {"type": "string"}, "preferred": {"type": "string", "enum": list(CHOICES)}}
-    schema = {"type": "object", "properties": parts, "required": list(parts), "additionalProperties": False}
-    return {"type": "json_schema", "json_schema": {"name": "preference", "strict": True, "schema": schema}}
+    return schema_format("preference", parts)
 
 
 def read_preference(text: str) -> Preferred:

@@ -24,6 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.errors import BadInput
+from probes.endpoint.json_replies import closed_object, schema_format
 from probes.inputs.toml_file import parse_strict, read_toml
 
 RESERVED = ("judge_overall", "pass_spread", "overall", "critical_failures", "components", "note")
@@ -110,24 +111,21 @@ class Rubric(_Table):
     def reply_schema(self) -> dict[str, Any]:
         """The closed JSON schema of a judgement. Bounds are not in it, because some servers refuse such keywords; they
         are checked when a reply is read."""
+        return closed_object(self._reply_parts)
+
+    @property
+    def response_format(self) -> dict[str, Any]:
+        return schema_format("judgement", self._reply_parts)
+
+    @property
+    def _reply_parts(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"note": {"type": "string"}}
         if self.critical:
             names = {"type": "string", "enum": list(self.failures)}
             parts["critical_failures"] = {"type": "array", "items": names}
-        parts["components"] = _closed({name: {"type": "number"} for name in self.names})
+        parts["components"] = closed_object({name: {"type": "number"} for name in self.names})
         parts["overall"] = {"type": "number"}
-        return _closed(parts)
-
-    @property
-    def response_format(self) -> dict[str, Any]:
-        return {
-            "type": "json_schema",
-            "json_schema": {"name": "judgement", "strict": True, "schema": self.reply_schema()},
-        }
-
-
-def _closed(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+        return parts
 
 
 def load_rubric(path: Path) -> Rubric:

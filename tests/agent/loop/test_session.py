@@ -15,7 +15,15 @@ from agent.proposers.dead_ends import NOT_TRIED, UNDECIDED
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from common.digests import digest_of
-from common.errors import BadInput, BaselineFailed, DiskFull, StudyChanged, WorkspaceBusy
+from common.errors import (
+    BadInput,
+    BaselineFailed,
+    DiskFull,
+    EndpointUnavailable,
+    MissingRequirement,
+    StudyChanged,
+    WorkspaceBusy,
+)
 from lanes import Recipe
 from probes.result.reading import Failure, Probe
 from testing import simulated_study
@@ -80,7 +88,7 @@ def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: 
     study = load_study(simulated_study.write_study(tmp_path / "study", text))
     play(study, tmp_path, decisions=6)
     second = play(study, tmp_path, decisions=2)
-    third = play(study, tmp_path, decisions=2, fresh=True)
+    third = play(study, tmp_path, decisions=2, start_from="study")
     with ledger_of(tmp_path) as ledger:
         first = ledger.sessions()[0]
         stood = ledger.decisions("WHERE session = ?", (first,))[-1].incumbent
@@ -89,6 +97,55 @@ def test_the_next_session_goes_on_from_what_stands_and_fresh_does_not(tmp_path: 
         assert starts[second] == stood
         assert starts[third] == study.start.digest
         decided_anew(ledger)
+
+
+def test_what_stood_before_data_was_added_is_offered_and_taken_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SimulatedRunner, "base", "a base")  # a simulated one depends on the sources
+    text = SHORT.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    path = simulated_study.write_study(tmp_path / "study", text)
+    first = play(load_study(path), tmp_path, decisions=6)
+    with pytest.raises(BadInput, match="--from-incumbent takes the recipe that an earlier session of study simulated"):
+        play(load_study(path), tmp_path / "elsewhere", start_from="before")
+    simulated_study.write_jsonl(path.parent / "harvested.jsonl", simulated_study.pairs("harvested"))
+    path.write_text(
+        text.replace("[data.manifests.even]", 'harvested = "harvested.jsonl"\n[data.manifests.even]', 1),
+        encoding="utf-8",
+    )
+    grown = load_study(path)
+    capsys.readouterr()
+    own = play(grown, tmp_path, decisions=1)
+    told = capsys.readouterr().err
+    assert f"session {first} left the recipe " in told
+    assert "learning_rate 4e-06 -> " in told
+    assert "the study got the source harvested" in told
+    assert "run it again with --from-incumbent" in told
+    carried = play(grown, tmp_path, decisions=1, start_from="before")
+    later = play(grown, tmp_path, decisions=1)
+    with ledger_of(tmp_path) as ledger:
+        rows = {name: row for name in ledger.sessions() if (row := ledger.session(name))}
+        stood = ledger.decisions("WHERE session = ? AND status = 'KEEP'", (first,))[-1].incumbent
+        assert rows[own].start == grown.start.digest
+        assert rows[carried].start == stood
+        kept = ledger.decisions("WHERE session = ? AND status = 'KEEP'", (carried,))
+        assert rows[later].start == (kept[-1].incumbent if kept else stood)
+        assert rows[carried].question == rows[own].question != rows[first].question
+        assert not {row.key for row in ledger.probes(carried)} & {row.key for row in ledger.probes(first)}
+
+
+def test_a_recipe_is_not_carried_over_when_more_than_data_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SimulatedRunner, "base", "a base")
+    text = SHORT.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
+    path = simulated_study.write_study(tmp_path / "study", text)
+    play(load_study(path), tmp_path, decisions=6)
+    simulated_study.write_jsonl(path.parent / "harvested.jsonl", simulated_study.pairs("harvested"))
+    more = text.replace("[data.manifests.even]", 'harvested = "harvested.jsonl"\n[data.manifests.even]', 1)
+    path.write_text(more.replace("steps = 20", "steps = 21"), encoding="utf-8")
+    play(load_study(path), tmp_path, decisions=1)
+    assert "--from-incumbent" not in capsys.readouterr().err
 
 
 def test_a_starting_recipe_that_fails_ends_the_session_with_its_reason(tmp_path: Path) -> None:
@@ -125,8 +182,13 @@ def test_an_interrupted_session_goes_on_and_ends_as_if_it_had_not_been(
 @pytest.mark.parametrize(
     ("file", "before", "after", "part"),
     [
-        ("study.toml", "arithmetic = 1.5", "arithmetic = 2.5", "no longer asks"),
-        ("study.toml", "steps = 20", "steps = 21", "no longer asks"),
+        (
+            "study.toml",
+            "arithmetic = 1.5",
+            "arithmetic = 2.5",
+            r"no longer asks .* \(guards\.arithmetic: 1\.5 -> 2\.5; a",
+        ),
+        ("study.toml", "steps = 20", "steps = 21", r"no longer asks .* \(probe\.steps: 20 -> 21; a copy"),
         ("prompts.jsonl", "# lists 0 for probe", "# lists zero for probe", r"began prompts differs \("),
         ("good.jsonl", "x * 3", "x * 4", r"began data differs \("),
     ],
@@ -229,12 +291,32 @@ def test_a_probe_that_finds_the_disk_full_ends_the_session_and_costs_no_decision
     def full(self: SimulatedRunner, probe: Probe, listener: Any) -> Failure:
         return Failure(probe.id, probe.seed, "disk", "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(DiskFull, match="nightlane resume"):
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(DiskFull, match="free some space; then go on with: nightlane resume"),
+    ):
         patched.setattr(SimulatedRunner, "_run_one", full)
         play(study, tmp_path)
     go_on(tmp_path)
     with ledger_of(tmp_path) as ledger:
         assert {decision.status for decision in ledger.decisions()} <= {"BASELINE", "KEEP", "DISCARD"}
+
+
+@pytest.mark.parametrize("error", [MissingRequirement, EndpointUnavailable, DiskFull])
+def test_only_what_ends_a_session_that_exists_offers_to_resume_it(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> Any:
+        raise error("it is gone; start it")
+
+    with monkeypatch.context() as patched, pytest.raises(error) as before:
+        patched.setattr("agent.loop.start.begin_or_resume.open_runner", fail)
+        play(study, tmp_path)
+    assert str(before.value) == "it is gone; start it"
+    with monkeypatch.context() as patched, pytest.raises(error) as within:
+        patched.setattr(SimulatedRunner, "run", fail)
+        play(study, tmp_path)
+    assert str(within.value) == f"it is gone; start it; then go on with: nightlane resume --workspace {tmp_path}"
 
 
 def test_an_infrastructure_failure_is_tried_again_by_a_later_session(
@@ -255,7 +337,7 @@ def test_what_was_kept_stands_when_the_lanes_change(tmp_path: Path) -> None:
     text = SHORT.replace("learning_rate = 1e-4", "learning_rate = 4e-6")
     path = simulated_study.write_study(tmp_path / "study", text)
     play(load_study(path), tmp_path, decisions=4)
-    play(load_study(path), tmp_path, decisions=1, fresh=True)
+    play(load_study(path), tmp_path, decisions=1, start_from="study")
     path.write_text(text.replace("beta = true", "beta = true\nlora_rank = true"), encoding="utf-8")
     last = play(load_study(path), tmp_path, decisions=1)
     with ledger_of(tmp_path) as ledger:

@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,20 @@ from agent.study.load import load_study
 from agent.study.schema import ProposerSettings
 from common.errors import EndpointUnavailable
 from lanes import show
+from probes.endpoint import client
 from testing import simulated_study
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 SITUATION = situations.situation()
-GOOD = {"knob": "beta", "value": 0.15, "hypothesis": "more contrast", "predicted_delta": 0.4}
-SOON = {"retry-after-ms": "1"}
+MOVE = {"knob": "beta", "value": 0.15}
+GOOD = {"move": MOVE, "hypothesis": "more contrast", "predicted_delta": 0.4}
 NOWHERE = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_MODEL": MODEL}  # the discard port: nobody listens
 
 
 def good(**changes: Any) -> str:
-    return json.dumps({**GOOD, **changes})
+    """A reply with these changes; knob and value are those of the move."""
+    move = MOVE | {name: changes.pop(name) for name in MOVE if name in changes}
+    return json.dumps({**GOOD, "move": move, **changes})
 
 
 class Asked:
@@ -45,6 +49,11 @@ def proposer(
 ) -> LanguageModelProposer:
     noted = notes if notes is not None else []
     return LanguageModelProposer(ProposerSettings(**(settings or {})), MODEL, noted.append, environment)
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.001)
 
 
 @pytest.fixture
@@ -115,12 +124,13 @@ REFUSED = {
     "a path": (good(knob="../../etc/passwd"), "has no legal move"),
     "two objects": (f"[{good()}, {good(knob='lora_rank', value=32)}]", "it is not one JSON object"),
     "one after the other": (f"{good()}\n{good(knob='lora_rank', value=32)}", "more than once"),
-    "broken twins": (f"{good()[:-1]},}} then {good(knob='lora_rank')}", "it gives 'knob' more than once"),
+    "broken twins": (f"{good()[:-1]},}} then {good(knob='lora_rank')}", "it gives 'move' more than once"),
     "an extra knob": (good(learning_rate=0.001), "learning_rate: extra inputs are not permitted"),
-    "mutations": (json.dumps({"mutations": [GOOD, GOOD]}), "knob: field required"),
+    "mutations": (json.dumps({"mutations": [GOOD, GOOD]}), "move: field required"),
+    "a move without an object": (json.dumps({**GOOD, **MOVE, "move": "beta"}), "move: input should be"),
     "a metric": (good(measured_delta=3), "measured_delta: extra inputs"),
     "no hypothesis": (good(hypothesis=" \n"), "hypothesis: it is empty"),
-    "a missing key": (json.dumps({"knob": "beta", "value": 0.15}), "hypothesis: field required"),
+    "a missing key": (json.dumps({"move": MOVE}), "hypothesis: field required"),
     "nan": (good(predicted_delta=float("nan")), "NaN is not a JSON number"),
     "infinity": (good(value=float("inf")), "Infinity is not a JSON number"),
     "overflow": (good().replace("0.4", "1e999"), "predicted_delta"),
@@ -129,7 +139,7 @@ REFUSED = {
     "too sure": (good(predicted_delta=11), "predicted_delta: input should be less than or equal to 10"),
     "truth": (good(predicted_delta=True), "predicted_delta: input should be a valid number"),
     "true for 1": (good(knob="weight.good", value=True), "value"),
-    "duplicate keys": (good()[:-1] + ', "knob": "lora_rank"}', "it gives 'knob' more than once"),
+    "duplicate keys": (good()[:-1] + ', "move": {}}', "it gives 'move' more than once"),
     "deep nesting": ("[" * 100_000, "it is 100000 characters long"),
     "deep enough": ("[" * 9_000, "it is not one JSON object"),
     "deep objects": ('{"knob":' * 2_000, "more than once"),
@@ -171,7 +181,7 @@ def test_a_value_that_was_tried_is_refused_and_asked_again(opened: Any) -> None:
 def test_a_reply_that_was_cut_off_is_never_completed_by_guessing(opened: Any) -> None:
     """Repair would close the object after the 0.1 of a 0.15."""
     short = {
-        "content": '{"hypothesis": "h", "predicted_delta": 1, "knob": "beta", "value": 0.2',
+        "content": '{"hypothesis": "h", "predicted_delta": 1, "move": {"knob": "beta", "value": 0.2',
         "finish_reason": "length",
     }
     asked = opened(short, good())
@@ -211,7 +221,7 @@ def test_a_server_that_states_no_usage_is_free(opened: Any) -> None:
 # endpoints that fail
 
 
-@pytest.mark.parametrize("first", [{"status": 429, "headers": SOON}, {"status": 500, "headers": SOON}, {"close": True}])
+@pytest.mark.parametrize("first", [{"status": 429}, {"status": 500}, {"close": True}])
 def test_the_clients_own_retries_get_over_a_passing_failure(opened: Any, first: dict[str, Any]) -> None:
     asked = opened(first, good())
     assert asked.propose().value == 0.15
@@ -221,8 +231,8 @@ def test_the_clients_own_retries_get_over_a_passing_failure(opened: Any, first: 
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
-        ({"status": 429, "headers": SOON}, "RateLimitError"),
-        ({"status": 503, "headers": SOON}, "503"),
+        ({"status": 429}, "RateLimitError"),
+        ({"status": 503}, "503"),
         ({"status": 401}, "AuthenticationError"),
         ({"status": 404}, "NotFoundError"),
         ({"status": 400}, "BadRequestError"),
@@ -235,7 +245,7 @@ def test_the_clients_own_retries_get_over_a_passing_failure(opened: Any, first: 
             {"raw": '{"choices": [{"message": {"content": [1]}}]}', "headers": {"Content-Type": "application/json"}},
             "the content of its message is no text",
         ),
-        ({"content": "late", "delay": 5}, "timed out"),
+        ({"content": "late", "delay": 5}, "it sent no reply within 0.2 s; raise timeout under [proposer]"),
     ],
 )
 def test_an_endpoint_that_fails_mid_session_costs_that_turn_only(opened: Any, reply: dict[str, Any], why: str) -> None:
@@ -269,16 +279,61 @@ def test_a_server_that_refuses_a_parameter_is_asked_without_it_once_and_for_all(
     last = asked.endpoint.requests[-1]
     assert not set(refuses) & set(last)
     assert {"max_tokens", "max_completion_tokens"} & set(last)
-    assert asked.notes == []
+    assert len(asked.notes) == ("response_format" in refuses)
 
 
-def test_the_schema_that_is_sent_is_closed_and_names_this_turns_knobs(opened: Any) -> None:
+@pytest.mark.parametrize("refusal", [400, 422, 500, 501])
+def test_a_server_without_schemas_is_noted_once_and_costs_no_turn(opened: Any, refusal: int) -> None:
+    replies = [good(), good(value=0.2), good()]
+    asked = opened(*replies, refuses=["response_format"], refusal=refusal)
+    assert [asked.propose().value for _ in replies] == [0.15, 0.2, 0.15]
+    tried = [True, False] * (2 if refusal >= 500 else 1)  # the first 500 may be an outage that passed
+    with_schema = ["response_format" in request for request in asked.endpoint.requests]
+    assert with_schema == [*tried, *[False] * (len(with_schema) - len(tried))]
+    assert len(asked.notes) == 1
+    assert f"{refusal}" in asked.notes[0]
+    assert asked.notes[0].startswith(f"{asked.endpoint.base_url}")
+    assert asked.notes[0].endswith("and is asked without one from now on")
+
+
+def test_the_schema_that_is_sent_holds_the_reply_to_a_legal_move(opened: Any) -> None:
+    situation = situations.situation(lanes=situations.space({**situations.LANES, "hyperparameters": MANY_KINDS}))
     asked = opened(good())
-    asked.propose()
+    asked.propose(situation)
     schema = asked.endpoint.requests[0]["response_format"]["json_schema"]["schema"]
-    assert schema["additionalProperties"] is False
-    assert schema["properties"]["knob"]["enum"] == list(SITUATION.moves)
-    assert set(schema["required"]) == set(schema["properties"]) == set(Reply.model_fields)
+    assert closed(schema)
+    assert set(schema["properties"]) == set(Reply.model_fields)
+    allowed = schema["properties"]["move"]["anyOf"]
+    assert all(map(closed, allowed))
+    parts = [part["properties"] for part in allowed]
+    assert [part["knob"]["const"] for part in parts] == list(situation.moves)
+    for part in parts:
+        knob, values = part["knob"]["const"], part["value"]["enum"]
+        assert all(isinstance(value, str) == (part["value"]["type"] == "string") for value in values)
+        replies = [read_reply(good(knob=knob, value=value)) for value in values]
+        assert tuple(chosen_move(reply, situation.moves) for reply in replies) == situation.moves[knob]
+
+
+def test_a_turn_takes_one_timeout_whatever_is_tried_in_it(opened: Any) -> None:
+    late: dict[str, Any] = {"content": good(), "delay": 30}
+    for script in ([late], [{"content": "no", "delay": 0.5}, late], [{"status": 503}, late]):
+        asked = opened(*script, settings={"timeout": 2.0})
+        began = time.monotonic()
+        assert asked.propose() == Declined(0.0)
+        assert time.monotonic() - began < 20
+        assert "it sent no reply within 2 s; raise timeout under [proposer]" in asked.notes[-1]
+
+
+def closed(schema: Mapping[str, Any]) -> bool:
+    return schema["additionalProperties"] is False and schema["required"] == list(schema["properties"])
+
+
+MANY_KINDS = {
+    "learning_rate": {"low": 1e-6, "high": 0.9, "factor": 2.0, "reach": 4},
+    "lora_rank": True,
+    "scheduler": True,
+    "lora_targets": True,
+}
 
 
 # at the start of a session
@@ -407,7 +462,7 @@ def test_a_proposer_sees_no_path_no_prompt_and_no_answer(opened: Any, tmp_path: 
     path = simulated_study.write_study(tmp_path / "study")
     study = load_study(path)
     situation = situations.situation(lanes=study.lanes, incumbent=study.start, program=study.program)
-    asked = opened(json.dumps({**GOOD, "value": show(situation.moves["beta"][0])}))
+    asked = opened(good(value=show(situation.moves["beta"][0])))
     assert isinstance(asked.propose(situation), Suggestion)
     sent = json.dumps(asked.endpoint.requests)
     folder = path.parent
@@ -453,7 +508,7 @@ def test_a_good_reply_with_some_characters_changed_is_a_legal_move_or_refused(da
     assert read_or_refused("".join(text)).isprintable()
     try:
         reply = read_reply("".join(text))
-        assert chosen_move(reply, SITUATION.moves) in SITUATION.moves[reply.knob]
+        assert chosen_move(reply, SITUATION.moves) in SITUATION.moves[reply.move.knob]
     except Refused:
         pass
 
@@ -467,6 +522,6 @@ TREES = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dicti
 def test_any_object_is_a_legal_move_or_refused(data: dict[str, Any]) -> None:
     try:
         reply = read_reply(json.dumps({**GOOD, **data}))
-        assert chosen_move(reply, SITUATION.moves) in SITUATION.moves[reply.knob]
+        assert chosen_move(reply, SITUATION.moves) in SITUATION.moves[reply.move.knob]
     except Refused:
         pass

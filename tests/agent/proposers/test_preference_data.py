@@ -256,7 +256,7 @@ def test_both_replies_are_read_and_are_moves_of_their_context(workspace: Path) -
             read = read_reply(turn["content"])
             assert turn["role"] == "assistant"
             assert chosen_move(read, pair.context.moves) == proposal.after
-            assert (read.knob, read.hypothesis) == (proposal.knob, f"because {proposal.after} is next")
+            assert (read.move.knob, read.hypothesis) == (proposal.knob, f"because {proposal.after} is next")
 
 
 def test_a_later_session_has_pairs_of_its_own_with_the_first_in_its_history(workspace: Path) -> None:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -5,7 +6,9 @@ import openai
 import pytest
 
 from common.errors import EndpointUnavailable
-from probes.endpoint.client import Completion, Endpoint, EndpointSettings, NoReply
+from probes.endpoint import client
+from probes.endpoint.client import Completion, Endpoint, EndpointSettings
+from probes.endpoint.no_reply import NoReply
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 
 QUESTION = [{"role": "user", "content": "one two three"}]
@@ -79,7 +82,9 @@ def test_nobody_there_and_nobody_answering_in_time_are_down() -> None:
     with pytest.raises(NoReply) as none:
         Endpoint(EndpointSettings(), MODEL, nowhere).ask(QUESTION)
     assert none.value.kind == "down"
-    assert no_reply({"content": "late", "delay": 5}, timeout=0.1).kind == "down"
+    late = no_reply({"content": "late", "delay": 5}, timeout=0.1, section="[here]")
+    assert (late.kind, late.temporary, late.may_cost) == ("late", True, True)
+    assert str(late) == "it sent no reply within 0.1 s; raise timeout under [here]"
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("300.5", 300.5), ("-1", 0), ("nan", 0), ("soon", 0)])
@@ -117,3 +122,54 @@ def test_an_invalid_address_shows_no_piece_of_its_password() -> None:
         Endpoint(EndpointSettings(), MODEL, {"OPENAI_BASE_URL": "http://me:ses/ame99@host"})
     assert "ses" not in str(refused.value).replace("usually", "").replace("uses", "")
     assert "ame99" not in str(refused.value)
+
+
+# servers that cannot answer with a schema
+
+FORMAT = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+
+
+def asked_with_schema(server: ScriptedEndpoint) -> list[bool]:
+    return ["response_format" in request for request in server.requests]
+
+
+def test_a_server_that_is_down_is_not_taken_for_one_without_schemas() -> None:
+    down: dict[str, Any] = {"status": 500, "headers": ONCE}
+    with ScriptedEndpoint([down, down, {"content": "back"}]) as server:
+        asked, notes = endpoint(server, retries=0), list[str]()
+        with pytest.raises(NoReply) as none:
+            asked.ask(QUESTION, FORMAT, note=notes.append)
+        assert (none.value.kind, none.value.status) == ("down", 500)
+        assert asked.ask(QUESTION, FORMAT, note=notes.append).text == "back"
+    assert asked_with_schema(server) == [True, False, True]
+    assert notes == []
+
+
+def test_a_server_that_has_answered_with_a_schema_keeps_it_after_an_outage() -> None:
+    script: list[dict[str, Any]] = [{"content": "one"}, {"status": 500, "headers": ONCE}, {"content": "two"}]
+    with ScriptedEndpoint(script) as server:
+        asked = endpoint(server, retries=0)
+        asked.ask(QUESTION, FORMAT)
+        with pytest.raises(NoReply):
+            asked.ask(QUESTION, FORMAT)
+        asked.ask(QUESTION, FORMAT)
+    assert asked_with_schema(server) == [True, True, True]
+
+
+def test_threads_that_meet_a_server_without_schemas_together_note_it_once() -> None:
+    notes: list[str] = []
+    with ScriptedEndpoint([{"pick": "legal"}], refuses=["response_format"], refusal=500) as server:
+        asked = endpoint(server)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: asked.ask(QUESTION, FORMAT, note=notes.append), range(8)))
+    assert len(notes) == 1
+
+
+def test_a_call_is_repeated_only_while_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.01)
+    with ScriptedEndpoint([{"status": 503}, {"close": True}, {"content": "at last"}]) as server:
+        assert endpoint(server).ask(QUESTION).text == "at last"
+    with ScriptedEndpoint([{"status": 429, "headers": {"Retry-After": "9"}}, {"content": "late"}]) as server:
+        with pytest.raises(NoReply, match="429"):
+            endpoint(server, timeout=5.0).ask(QUESTION)
+        assert len(server.requests) == 1

@@ -249,7 +249,7 @@ def test_a_server_that_comes_back_without_the_adapter_is_given_it_again(adapter:
 def test_patience_has_an_end(adapter: Path) -> None:
     with ScriptedEndpoint(WORDS) as server:
         answers = AnswerServer(settings(patience=0.2), server.environment, wait=0.01)
-    with pytest.raises(EndpointUnavailable, match=r"the server of the answers .* has not answered .* nightlane resume"):
+    with pytest.raises(EndpointUnavailable, match=r"the server of the answers .* has not answered .*; start it$"):
         answers.answers(PROBE, adapter, QUESTIONS, STOP, SAMPLING)
     answers.close()
 

@@ -226,7 +226,7 @@ def test_the_first_worker_that_answers_settles_the_environment(tmp_path: Path) -
 def test_where_no_worker_is_left_the_run_ends_with_the_log_and_the_way_out(tmp_path: Path) -> None:
     with (
         opened(Script(tmp_path, deaths={0: 99})) as runner,
-        pytest.raises(MissingRequirement, match=r"worker-0\.log.* nightlane resume"),
+        pytest.raises(MissingRequirement, match=r"worker-0\.log.* mend the machine$"),
     ):
         _ = runner.environment
     assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "x" * (1 + resident.RESTARTS)
@@ -267,7 +267,7 @@ def test_out_of_memory_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
 def test_workers_that_are_unlike_are_refused(tmp_path: Path, theirs: str, differs: str) -> None:
     script = Script(tmp_path, environments={1: theirs}, holds=(1,))
     with opened(script, workers=2) as runner:
-        with pytest.raises(MissingRequirement, match=r"CUDA_VISIBLE_DEVICES .* nightlane resume") as refused:
+        with pytest.raises(MissingRequirement, match=r"CUDA_VISIBLE_DEVICES .* as they were$") as refused:
             runner.run([probe(1), probe(1)], lambda _: None)
         told = str(refused.value)
         first, other = differs.split(" where the first has ")
@@ -283,3 +283,17 @@ def test_a_worker_that_dies_before_it_takes_its_material_is_one_more_death(
     monkeypatch.setattr(resident, "RESTARTS", 1)
     with pytest.raises(MissingRequirement, match="no worker is left: each ended 2 times in a row"):
         opened(Script(tmp_path, bulk="x" * (1 << 22))).__enter__().environment  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (1, "with exit code 1"),
+        (-9, "killed by SIGKILL, which the system sends when memory runs out"),
+        (-11, "killed by SIGSEGV"),
+        (-99, "killed by signal 99"),
+        (None, "it does not answer and has not ended"),
+    ],
+)
+def test_the_end_of_a_worker_is_told_in_words(code: int | None, said: str) -> None:
+    assert resident.ended(code) == said

@@ -72,6 +72,49 @@ def test_a_fit_judge_passes_and_every_answer_without_merit_is_among_what_it_was_
         assert json.dumps({"prompt": "Why?", "answer": text})[1:-1] in asked
 
 
+@pytest.mark.parametrize("pairwise", [False, True])
+def test_an_examination_tells_how_many_of_its_questions_are_answered(
+    folder: Path, judge: ScriptedEndpoint, pairwise: bool
+) -> None:
+    told: list[tuple[int, int]] = []
+    examiner = JudgeExaminer(chosen(pairwise=pairwise), folder, judge.environment)
+    examiner.examine([prompt()], Context(asked=lambda done, total: told.append((done, total))), True)
+    examiner.close()
+    questions = 5 + 3 * 3 + 2 * pairwise  # canaries, calibration answers three times, one pair in both orders
+    assert told == [(done, questions) for done in range(questions + 1)]
+    assert len(judge.requests) == questions
+
+
+def test_a_judge_without_schemas_is_examined_and_noted_once(folder: Path) -> None:
+    script = {"judge": "words", "known": str(folder / "calibration.jsonl")}
+    notes: list[str] = []
+    with ScriptedEndpoint([script], refuses=["response_format"], refusal=500) as endpoint:
+        examiner = JudgeExaminer(chosen(), folder, endpoint.environment)
+        found = examiner.examine([prompt()], Context(notes.append), True)
+        examiner.close()
+    assert found.unfit == ""
+    assert len(notes) == 1
+    assert "cannot answer with a schema" in notes[0]
+
+
+def test_a_judge_that_is_too_slow_is_told_with_the_key_to_raise(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probes.scoring.judge.client.FAILURES_BEFORE_CHECK", 1)
+    monkeypatch.setattr("probes.endpoint.retry.FIRST_WAIT", 0.01)
+    with ScriptedEndpoint([{"judge": "words", "delay": 0.0}]) as endpoint:
+        slow = endpoint.replies[0].model_copy(update={"delay": 30.0})
+        take = endpoint.take
+
+        def answers_the_short_one(request: dict[str, Any]) -> tuple[int, Any]:
+            number, reply = take(request)
+            return number, slow if "response_format" in request else reply
+
+        monkeypatch.setattr(endpoint, "take", answers_the_short_one)
+        examiner = JudgeExaminer(chosen(timeout=0.2), folder, endpoint.environment)
+        found = examiner.examine([prompt()], Context(), False)
+        examiner.close()
+    assert "it sent no reply within 0.2 s; raise timeout under [scorer]" in found.unfit
+
+
 def test_it_is_asked_afresh_each_time_and_a_level_stays_what_it_was_first(
     folder: Path, judge: ScriptedEndpoint
 ) -> None:

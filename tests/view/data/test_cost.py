@@ -7,6 +7,7 @@ import nights
 
 from agent.policy.night import FEWEST_PAIRS
 from agent.policy.night_power import in_words
+from agent.study.load import load_study
 from agent.study.power import analyse_power
 from agent.workspace.folder import Workspace
 from view.data.cost import cost_text, probe_history
@@ -39,6 +40,41 @@ def test_an_unmeasured_study_gets_counts_and_no_invented_time(tmp_path: Path) ->
     assert rows["probe time"] == "not yet measured in this workspace"
     assert rows["to find out"].endswith("--hours 0.1")
     assert not (tmp_path / "workspace").exists()
+
+
+def held_out(folder: Path, seeds: int, *left_out: str) -> str:
+    """What check says of the holdout; without these holdout prompts, by the beginning of their ids."""
+    text = nights.STUDY.replace("[policy]\n", f"[policy]\nholdout_seeds = {seeds}\n")
+    nights.study(folder, text)
+    prompts = folder / "study" / "prompts.jsonl"
+    rows = [
+        line for line in prompts.read_text(encoding="utf-8").splitlines() if not any(one in line for one in left_out)
+    ]
+    prompts.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return cost_text(load_study(folder / "study" / "study.toml"), Workspace(folder / "workspace"))
+
+
+def test_what_the_holdout_can_show_follows_from_its_pairs_and_from_what_is_known_of_its_noise(tmp_path: Path) -> None:
+    def shown(said: str) -> float:
+        (points,) = re.findall(r"pairs on the holdout can show a change of lists by (\d+\.\d\d) points", said)
+        return float(points)
+
+    known = held_out(tmp_path / "known", 2)
+    assert "with the noise that the search knows." in known
+    alone = held_out(tmp_path / "alone", 2, "holdout-lists-1")
+    assert "since its noise is told by these pairs alone; holdout_seeds = 4 or as many holdout prompts" in alone
+    assert shown(alone) > 4 * shown(known), "two pairs have one degree of freedom"
+    assert shown(held_out(tmp_path / "more", 4, "holdout-lists-1")) < shown(alone) / 3
+    none = held_out(tmp_path / "none", 2, '"holdout"')
+    assert "on the holdout can show" not in none
+    assert lines(none)["at the end"].startswith("no holdout prompts, and up to 4 for each KEEP")
+
+
+def test_whether_probes_are_kept_back_for_the_end_is_said(tmp_path: Path) -> None:
+    for probes, said in ((200, "6 probes are kept back for them"), (30, "none are kept back, since 6 are more than a")):
+        text = nights.STUDY.replace("decisions = 8", f"probes = {probes}")
+        study = nights.study(tmp_path / str(probes), text)
+        assert said in lines(cost_text(study, Workspace(tmp_path / "workspace")))["at the end"]
 
 
 def test_legal_moves_are_counted_per_lane(tmp_path: Path) -> None:

@@ -120,3 +120,24 @@ def test_a_wave_with_more_probes_than_lines_shows_those_that_run_first() -> None
     assert any("seed 37" in line for line in bars)
     assert not any("seed 0 " in line for line in bars)
     assert any("measuring wave 1: 40 probe(s)" in line for line in lines)
+
+
+def test_an_examination_of_the_judge_shows_how_far_it_is() -> None:
+    watcher = LiveWatcher(Console(file=io.StringIO()))
+    watcher.examining(3, 65)
+    assert any("examining the judge: 3 of 65 questions answered" in line for line in shown(watcher, 80, 24))
+    watcher.examining(65, 65)
+    assert not any("examining" in line for line in shown(watcher, 80, 24))
+
+
+def test_a_pipe_gets_a_line_of_an_examination_at_its_start_and_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, now = io.StringIO(), [100.0]
+    monkeypatch.setattr("view.terminal.live.time.monotonic", lambda: now[0])
+    watcher = PlainWatcher(Console(file=stream, width=10_000, highlight=False))
+    for done in range(26):
+        watcher.examining(done, 25)
+        now[0] += 1.0
+    lines = stream.getvalue().splitlines()
+    assert [line.split(": ")[1].split(" of")[0] for line in lines] == ["0", "10", "20"]
