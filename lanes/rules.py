@@ -5,21 +5,21 @@ DPOTrainer and ORPOTrainer, TRL 1.16) are checked here, so that a recipe is refu
 """
 
 from collections.abc import Callable
-from math import gcd
 
 from common.errors import IllegalRecipe
 from lanes.recipe import Recipe
 
+SORTED_LOSSES = ("aot", "aot_unpaired")
 SMOOTHED_LOSSES = ("exo_pair", "robust", "aot", "aot_unpaired")
 
 
-def _exo_pair_is_smoothed(recipe: Recipe, micro_batch: int) -> str | None:
+def _exo_pair_is_smoothed(recipe: Recipe) -> str | None:
     if recipe.objective == "dpo" and recipe.dpo_loss == "exo_pair" and recipe.label_smoothing == 0:
         return "dpo_loss=exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, 0.001 say"
     return None
 
 
-def _robust_is_identifiable(recipe: Recipe, micro_batch: int) -> str | None:
+def _robust_is_identifiable(recipe: Recipe) -> str | None:
     if recipe.objective == "dpo" and recipe.dpo_loss == "robust" and recipe.label_smoothing >= 0.5:
         return (
             f"dpo_loss=robust divides by 1 - 2 x label_smoothing, which {recipe.label_smoothing:g} makes "
@@ -28,23 +28,22 @@ def _robust_is_identifiable(recipe: Recipe, micro_batch: int) -> str | None:
     return None
 
 
-def _sorted_losses_see_a_batch(recipe: Recipe, micro_batch: int) -> str | None:
-    together = gcd(micro_batch, recipe.effective_batch)
-    if recipe.objective == "dpo" and recipe.dpo_loss in ("aot", "aot_unpaired") and together < 2:
+def _sorted_losses_see_a_batch(recipe: Recipe) -> str | None:
+    if sees_whole_batch(recipe) and recipe.effective_batch < 2:
         return (
-            f"dpo_loss={recipe.dpo_loss} sorts the pairs of a forward pass, and micro_batch={micro_batch} with "
-            f"effective_batch={recipe.effective_batch} makes it 1; make both even"
+            f"dpo_loss={recipe.dpo_loss} sorts the pairs of a batch, and effective_batch={recipe.effective_batch} "
+            "leaves nothing to sort; set effective_batch to 2 or more"
         )
     return None
 
 
-def _head_is_not_adapted(recipe: Recipe, micro_batch: int) -> str | None:
+def _head_is_not_adapted(recipe: Recipe) -> str | None:
     if "lm_head" in recipe.lora_targets:
         return "lora_targets holds lm_head, which DPOTrainer reads directly and never trains; take it out"
     return None
 
 
-def _targets_are_named(recipe: Recipe, micro_batch: int) -> str | None:
+def _targets_are_named(recipe: Recipe) -> str | None:
     if not recipe.lora_targets:
         return 'lora_targets is empty, so nothing would be trained; name modules or use ["all-linear"]'
     if "all-linear" in recipe.lora_targets and len(recipe.lora_targets) > 1:
@@ -52,7 +51,12 @@ def _targets_are_named(recipe: Recipe, micro_batch: int) -> str | None:
     return None
 
 
-RULES: tuple[Callable[[Recipe, int], str | None], ...] = (
+def sees_whole_batch(recipe: Recipe) -> bool:
+    """Whether the loss depends on which rows share a forward pass, so that the effective batch is never divided."""
+    return recipe.objective == "dpo" and recipe.dpo_loss in SORTED_LOSSES
+
+
+RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _exo_pair_is_smoothed,
     _robust_is_identifiable,
     _sorted_losses_see_a_batch,
@@ -61,10 +65,10 @@ RULES: tuple[Callable[[Recipe, int], str | None], ...] = (
 )
 
 
-def check_recipe(recipe: Recipe, micro_batch: int = 1024) -> None:
-    """Raise IllegalRecipe with the first broken rule; ``micro_batch``: rows per forward pass of the probes."""
+def check_recipe(recipe: Recipe) -> None:
+    """Raise IllegalRecipe with the first broken rule."""
     for rule in RULES:
-        broken = rule(recipe, micro_batch)
+        broken = rule(recipe)
         if broken:
             raise IllegalRecipe(broken)
 

@@ -185,12 +185,6 @@ class ProbeSettings(Section):
     """Most tokens of an answer."""
     sampling_seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the answers."""
-    micro_batch: int = Field(8, ge=1)
-    """Rows per forward pass of training; the effective batch is reached by accumulation."""
-    generation_batch: int = Field(256, ge=1)
-    """Prompts per forward pass of generation."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
 
     @model_validator(mode="after")
     def _two_seeds(self) -> "ProbeSettings":
@@ -232,8 +226,35 @@ class ServingSettings(Section):
 LOCAL_WORKERS = "resident"
 
 
-class RunnerSettings(Section):
-    """``[runner]``: where probes run."""
+MOVED = ("micro_batch", "generation_batch", "gradient_checkpointing")
+"""Keys of ``[probe]`` in older versions that are keys of ``[runner]`` now."""
+
+
+class MemorySettings(Section):
+    """How much of the work is in memory at once. No reading depends on it but for rounding and the draw of the dropout
+    masks, so it is in no probe key (docs/memory.md)."""
+
+    micro_batch: int = Field(8, ge=1)
+    """Most rows per forward pass of training; the effective batch is reached by accumulation. A probe that runs out of
+    memory is tried again with half of them."""
+    generation_batch: int = Field(256, ge=1)
+    """Most answers per forward pass of generation."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+
+    def rows_at_once(self, effective_batch: int) -> int:
+        """Rows per forward pass of a recipe: the largest divisor of its effective batch within ``micro_batch``."""
+        most = min(self.micro_batch, effective_batch)
+        return next(rows for rows in range(most, 0, -1) if effective_batch % rows == 0)
+
+    def halved(self, effective_batch: int) -> "MemorySettings":
+        """Half the rows that this recipe has at once, and half the answers; one at least."""
+        rows, answers = self.rows_at_once(effective_batch) // 2, self.generation_batch // 2
+        return self.model_copy(update={"micro_batch": max(1, rows), "generation_batch": max(1, answers)})
+
+
+class RunnerSettings(MemorySettings):
+    """``[runner]``: where probes run, and how much of the work is in memory at once."""
 
     kind: str = LOCAL_WORKERS
     """Which runner: resident (worker processes on this machine), simulated (invented scores within seconds, to try

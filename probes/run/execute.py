@@ -12,7 +12,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from common.redaction import redacted
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
 from probes.inputs.material import Material
+from probes.inputs.settings import MemorySettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
 from probes.rendering.renderer import Question
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Workbench:
-    """What stays in memory between probes: the base, the scorer, and the client of the server that answers."""
+    """What stays in memory between probes: the base, the scorer, and the client of the server that answers.
+    ``memory``: how much of the next probe is in memory at once."""
 
     material: Material
     device: str
     bases: dict[str, Base]
+    memory: MemorySettings = field(default_factory=MemorySettings)
     scorer: Scorer | None = None
     server: "AnswerServer | None" = None
 
@@ -201,7 +204,7 @@ class _Measurement:
             self.listener(Progress(probe.id, "training", step, settings.steps, loss))
 
         job = TrainingJob(probe.recipe, rows, probe.seed, self.directory(probe.id), on_step)
-        (trained,) = train(base, [job], settings)
+        (trained,) = train(base, [job], self.bench.memory)
         if isinstance(trained, Exception):
             raise trained
         return trained
@@ -218,7 +221,7 @@ class _Measurement:
             top_k=settings.top_k,
             max_new_tokens=settings.max_new_tokens,
             seed=sampling_seed(settings.sampling_seed, probe.seed),
-            batch_size=settings.generation_batch,
+            batch_size=self.bench.memory.generation_batch,
         )
         if server is not None:
             with _adapter_for_server(base, adapter, self.directory(probe.id)) as served:

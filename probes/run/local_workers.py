@@ -22,8 +22,8 @@ from typing import Self
 from common.errors import MissingRequirement, NightlaneError
 from probes.endpoint.spending import Allowance
 from probes.inputs.material import Material
-from probes.inputs.settings import RunnerSettings
-from probes.result.reading import Failure, Outcome, Probe
+from probes.inputs.settings import MemorySettings, RunnerSettings
+from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.failures import MEANINGS
 from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 from probes.run.store import require_own
@@ -42,9 +42,13 @@ FIRST_PAUSE = 1.0
 
 @dataclass
 class _Task:
+    """``memory``: how much of it is in memory at once; None until it is handed out for the first time."""
+
     place: int
     probe: Probe
     attempt: int = 1
+    memory: MemorySettings | None = None
+    halved: bool = False
 
 
 @dataclass
@@ -111,6 +115,7 @@ class ResidentRunner:
         self._devices = visible_devices()
         self._ready: Ready | None = None
         self._pending_notes: list[str] = []
+        self._memory: dict[str, MemorySettings] = {}  # what the device has room for, by quantisation of the base
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
         self._slots = [_Slot(number) for number in range(count)]
         try:
@@ -253,8 +258,9 @@ class ResidentRunner:
             if worker.idle and batch.waiting:
                 worker.task = task = batch.waiting.popleft()
                 worker.deadline = time.monotonic() + self._settings.deadline
+                task.memory = task.memory or self._memory.get(task.probe.recipe.quantization, self._settings)
                 try:
-                    worker.pipe.send(([task.probe], allowance))
+                    worker.pipe.send(([task.probe], allowance, task.memory))
                 except OSError:  # the worker died without a task; its closed pipe is noticed next
                     worker.task = None
                     batch.waiting.appendleft(task)
@@ -327,10 +333,29 @@ class ResidentRunner:
     def _settle(self, task: _Task, outcome: Outcome, batch: _Batch) -> None:
         retries = MEANINGS[outcome.kind].retries if isinstance(outcome, Failure) else 0
         if task.attempt < min(self._settings.attempts, 1 + retries):
-            batch.waiting.append(_Task(task.place, task.probe, task.attempt + 1))
+            again = self._again(task, outcome)
+            if again.halved:  # first, so that those that wait learn from it
+                batch.waiting.appendleft(again)
+            else:
+                batch.waiting.append(again)
         else:
+            if isinstance(outcome, Reading) and task.halved and task.memory:
+                self._memory[task.probe.recipe.quantization] = task.memory
             require_own(task.probe, outcome)
             batch.outcomes[task.place] = outcome
+
+    def _again(self, task: _Task, outcome: Outcome) -> _Task:
+        """The next attempt. After one that ran out of memory it is the same probe with half as much at once."""
+        probe, memory = task.probe, task.memory
+        if memory is None or not (isinstance(outcome, Failure) and outcome.kind == "oom"):
+            return _Task(task.place, probe, task.attempt + 1, memory, task.halved)
+        before = f"{memory.rows_at_once(probe.recipe.effective_batch)} rows and {memory.generation_batch} answers"
+        memory = memory.halved(probe.recipe.effective_batch)
+        self._pending_notes.append(
+            f"probe {probe.id} ran out of memory with {before} at once; it is tried again in a new worker with "
+            f"{memory.micro_batch} and {memory.generation_batch}"
+        )
+        return _Task(task.place, probe, task.attempt + 1, memory, halved=True)
 
     def _lost(self, slot: _Slot, worker: _Worker, batch: _Batch, why: str = "") -> None:
         worker.process.join(timeout=0 if why else 5)

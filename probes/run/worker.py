@@ -34,8 +34,8 @@ class Ready:
 
 
 def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, quantization: str) -> None:
-    """Receive the material and send ("ready", Ready). Then answer each received (probes, allowance) with ("progress",
-    Progress) while they run and ("done", [(probe id, outcome), ...]) at the end.
+    """Receive the material and send ("ready", Ready). Then answer each received (probes, allowance, memory) with
+    ("progress", Progress) while they run and ("done", [(probe id, outcome), ...]) at the end.
 
     A NightlaneError is sent as ("refused", error).
     """
@@ -78,7 +78,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
 
     try:
         while True:
-            batch, allowance = pipe.recv()
+            batch, allowance, bench.memory = pipe.recv()
             outcomes = measure(bench, batch, store.directory, send, allowance)
             pipe.send(("done", [(probe.id, outcome) for probe, outcome in zip(batch, outcomes, strict=True)]))
     finally:

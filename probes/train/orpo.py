@@ -25,6 +25,21 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         # compute_loss returns the mean of a micro-batch, so the trainer must divide by the accumulation steps.
         self.model_accepts_loss_kwargs = False
         self._accuracy = 0.0
+        self._mean_tokens = 0.0
+
+    def get_batch_samples(self, *args: Any) -> Any:
+        """Also notes how many tokens of the NLL term a forward pass of this step has on average."""
+        batches, items = super().get_batch_samples(*args)
+        self._mean_tokens = sum(map(nll_tokens, batches)) / max(1, len(batches))
+        return batches, items
+
+    def concatenated_forward(self, model: Any, batch: Any) -> Any:
+        """The NLL term is a mean over tokens. Each forward pass of a step counts with its tokens, so that the loss is
+        that of one pass over the whole effective batch, however it is divided."""
+        found = list(super().concatenated_forward(model, batch))
+        if torch.is_grad_enabled() and self._mean_tokens:
+            found[4] = found[4] * (nll_tokens(batch) / self._mean_tokens)
+        return tuple(found)
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
         """The columns of its collator: each side with the prompt before it, cut at max_length, and its labels."""
@@ -52,6 +67,11 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         if not torch.is_grad_enabled() or train_eval != "train":
             return loss, metrics
         return loss, {**metrics, "mean_token_accuracy": self._accuracy}
+
+
+def nll_tokens(batch: Any) -> int:
+    """The tokens of the NLL term: those of the chosen side, prompt included, but the first of each row."""
+    return int(batch["chosen_attention_mask"][:, 1:].sum())
 
 
 def mean_logps(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from common.errors import BadInput
+from probes.inputs.settings import MemorySettings
 from probes.result.reading import Failure, Outcome, Probe, Reading, Timing
 from probes.run.failures import FailureKind
 from probes.run.protocol import Progress
@@ -24,7 +25,7 @@ class Script:
     after they are ready; if ``holds`` is set, they become ready only after another worker holds a probe.
     ``environments``: by number. ``holds``: probes with these seeds are answered only when the folder has a file ``go``.
     ``fails``: by seed, the kind of failure of each attempt. ``refuses``: worker 0 refuses its material. ``mixed``: how
-    many answers name another probe.
+    many answers name another probe. ``room``: with more rows at once, a probe runs out of memory.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Script:
     fails: Mapping[int, tuple[FailureKind, ...]] = field(default_factory=dict)
     refuses: bool = False
     mixed: int = 0
+    room: int = 1_000_000
     bulk: str = ""
 
     def count(self, name: str) -> int:
@@ -71,7 +73,7 @@ def dead(*_: object) -> None:
 def answer(pipe: Connection, script: Script) -> None:
     while True:
         try:
-            (probe,), _ = pipe.recv()
+            (probe,), _, memory = pipe.recv()
             pipe.send(("progress", Progress(probe.id, "training", 1, probe.key.steps)))
             if probe.seed in script.holds:
                 (script.folder / "held").touch()
@@ -80,18 +82,21 @@ def answer(pipe: Connection, script: Script) -> None:
             name = probe.id
             if script.mixed and script.count("mixed") <= script.mixed:
                 name = "another"
-            pipe.send(("done", [(name, outcome(script, probe))]))
+            pipe.send(("done", [(name, outcome(script, probe, memory))]))
         except (EOFError, OSError):
             return
 
 
-def outcome(script: Script, probe: Probe) -> Outcome:
-    """A failure of the script, or a reading that contains the process id."""
+def outcome(script: Script, probe: Probe, memory: MemorySettings) -> Outcome:
+    """A failure of the script, or a reading that contains the process id and the rows and answers at once."""
+    if memory.rows_at_once(probe.recipe.effective_batch) > script.room:
+        return Failure(probe.id, probe.seed, "oom", "as the script says")
     tries = script.count(f"tries-{probe.seed}")
     kinds = script.fails.get(probe.seed, ())
     if tries <= len(kinds):
         return Failure(probe.id, probe.seed, kinds[tries - 1], "as the script says")
-    final, timing = {"process": float(os.getpid())}, Timing(0.0, 0.0, 0.0, 0.0)
+    at_once = {"rows": float(memory.micro_batch), "answers": float(memory.generation_batch)}
+    final, timing = {"process": float(os.getpid()), **at_once}, Timing(0.0, 0.0, 0.0, 0.0)
     return Reading(
         probe=probe.id,
         recipe=probe.recipe.digest,
