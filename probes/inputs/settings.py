@@ -43,16 +43,21 @@ RENDERING = frozenset(
 
 
 class ModelSettings(Section):
-    """``[model]``: the base model and how it is loaded. A dump omits chat_template_kwargs, date and adapter if they are
-    not set, so that they change no digest."""
+    """``[model]``: the base model and how it is loaded. A dump omits attn_implementation, chat_template_kwargs, date
+    and adapter if they are not set, so that they change no digest."""
 
     path: str
-    """A folder, relative to the study, or a hub id."""
+    """A folder or a GGUF file, relative to the study, or a hub id."""
     revision: str | None = None
     """Revision of a hub model, best a commit, since a branch may move."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Data type of a base that is not quantised; "auto" is bfloat16 on a GPU and float32 on a CPU. NF4 computes in
+    dtype: Literal["auto", "native", "float32", "bfloat16", "float16"] = "auto"
+    """Data type of a base that is not quantised; "auto" is bfloat16 on a GPU and float32 on a CPU; "native" is bfloat16
+    on a CPU that computes in it too (AVX512-BF16, AMX, Arm's BF16), which the probe key then says. NF4 computes in
     bfloat16."""
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = (
+        Field(None, exclude_if=lambda name: name is None)
+    )
+    """How attention is computed, by transformers' names; without it, transformers chooses."""
     chat: Literal["auto", "never"] = "auto"
     """"auto" renders prompts as a user's turn if the tokenizer has a chat template; "never" does not."""
     chat_template: str | None = None
@@ -265,6 +270,8 @@ class RunnerSettings(MemorySettings):
     """Threads per worker; 0 means one."""
     deadline: float = Field(3600.0, gt=0)
     """Most seconds of a probe."""
+    start_seconds: float = Field(600.0, gt=0)
+    """Most seconds until a worker has loaded the base; downloading it does not count."""
     attempts: int = Field(3, ge=1)
     """Attempts at a probe whose failure may not be its own fault."""
     simulated_seconds: float = Field(0.0, ge=0)

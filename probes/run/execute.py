@@ -256,6 +256,8 @@ def notes_at(listener: Listener, progress: Progress) -> Callable[[str], None]:
     return lambda note: listener(replace(progress, note=note))
 
 
+MEMORY_SIGNS = re.compile("out of memory|can't allocate memory|Cannot allocate memory")
+"""Texts of errors of a GPU without memory, of torch's allocator on a CPU, and of the operating system."""
 DEVICE_SIGNS = re.compile(
     "CUDA error|CUBLAS_STATUS|CUDNN_STATUS|cuDNN error|NCCL error|device-side assert|illegal memory access|HIP error"
 )
@@ -274,7 +276,7 @@ def classify(error: Exception) -> FailureKind:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "No space left" in text or "os error 28" in text:  # safetensors raises an exception of its own
         return "disk"
-    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or "out of memory" in text:
+    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or MEMORY_SIGNS.search(text):
         return "oom"
     if name == "AcceleratorError" or DEVICE_SIGNS.search(text):
         return "device"

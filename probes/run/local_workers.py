@@ -32,7 +32,6 @@ from probes.run.worker import Ready, serve
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 """A worker inherits no state of its parent, in particular not the initialised CUDA."""
-START_SECONDS = 600.0
 GOODBYE_SECONDS = 3.0
 RESTARTS = 4
 """How many times in a row a worker that dies without a probe is started again."""
@@ -216,7 +215,7 @@ class ResidentRunner:
         arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
         process = CONTEXT.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
         # Stored before the process runs, so that an interrupt ends it.
-        slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS, whole=False)
+        slot.worker = _Worker(process, mine, time.monotonic() + self._settings.start_seconds, whole=False)
         with _variables(self._child_environment(slot.number, threads)):
             process.start()
         theirs.close()
@@ -294,6 +293,8 @@ class ResidentRunner:
         if kind == "ready":
             self._require_alike(slot, content)
             worker.ready = True
+        elif kind == "downloading":
+            worker.deadline = time.monotonic() + self._settings.start_seconds
         elif kind == "progress":
             progress: Progress = content
             if progress.note:  # time spent waiting for a server does not count
@@ -371,7 +372,7 @@ class ResidentRunner:
     def _time_out(self, slot: _Slot, worker: _Worker, batch: _Batch) -> None:
         task = worker.task
         if task is None:
-            self._schedule_restart(slot, f"not ready within {START_SECONDS:g} s")
+            self._schedule_restart(slot, f"not ready within start_seconds={self._settings.start_seconds:g}")
         else:
             slot.free()
             message = f"it was killed at its deadline of {self._settings.deadline:g} s"

@@ -10,10 +10,12 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from trl.trainer.utils import selective_log_softmax
 
+from probes.train.shared import TokenWeights, WarmStart
+
 __all__ = ["ORPOConfig", "TokenORPOTrainer"]
 
 
-class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
+class TokenORPOTrainer(TokenWeights, WarmStart, ORPOTrainer):  # type: ignore[misc]
     """ORPOTrainer on rows of token ids, like TokenDPOTrainer. It also logs ``mean_token_accuracy`` over the chosen
     completions, like DPOTrainer."""
 
@@ -25,20 +27,16 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         # compute_loss returns the mean of a micro-batch, so the trainer must divide by the accumulation steps.
         self.model_accepts_loss_kwargs = False
         self._accuracy = 0.0
-        self._mean_tokens = 0.0
 
-    def get_batch_samples(self, *args: Any) -> Any:
-        """Also notes how many tokens of the NLL term a forward pass of this step has on average."""
-        batches, items = super().get_batch_samples(*args)
-        self._mean_tokens = sum(map(nll_tokens, batches)) / max(1, len(batches))
-        return batches, items
+    def mean_tokens(self, batch: Any) -> int:
+        """Those of the NLL term: the chosen side, prompt included, but the first of each row."""
+        return int(batch["chosen_attention_mask"][:, 1:].sum())
 
     def concatenated_forward(self, model: Any, batch: Any) -> Any:
-        """The NLL term is a mean over tokens. Each forward pass of a step counts with its tokens, so that the loss is
-        that of one pass over the whole effective batch, however it is divided."""
+        """With the NLL term, a mean over tokens, as a part of that of the whole effective batch."""
         found = list(super().concatenated_forward(model, batch))
-        if torch.is_grad_enabled() and self._mean_tokens:
-            found[4] = found[4] * (nll_tokens(batch) / self._mean_tokens)
+        if torch.is_grad_enabled():
+            found[4] = found[4] * self.token_share(batch)
         return tuple(found)
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
@@ -58,9 +56,7 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         counted = targets != -100
         hits = (logits[:chosen, :-1].detach().argmax(-1) == targets) & counted
         self._accuracy = (hits.sum() / counted.sum().clamp(min=1)).item()
-        if logits.dtype == torch.float32:
-            return ORPOTrainer.get_batch_logps(logits, labels, *args, **kwargs)
-        return mean_logps(logits, labels)
+        return row_logps(logits, labels)
 
     def get_batch_loss_metrics(self, model: Any, batch: Any, train_eval: Any = "train") -> Any:
         loss, metrics = super().get_batch_loss_metrics(model, batch, train_eval)
@@ -69,9 +65,11 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         return loss, {**metrics, "mean_token_accuracy": self._accuracy}
 
 
-def nll_tokens(batch: Any) -> int:
-    """The tokens of the NLL term: those of the chosen side, prompt included, but the first of each row."""
-    return int(batch["chosen_attention_mask"][:, 1:].sum())
+def row_logps(logits: torch.Tensor, labels: torch.Tensor) -> Any:
+    """The mean log probability of each row's answer: ORPOTrainer's own in float32, else ``mean_logps``."""
+    if logits.dtype == torch.float32:
+        return ORPOTrainer.get_batch_logps(logits, labels, average_log_prob=True)
+    return mean_logps(logits, labels)
 
 
 def mean_logps(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,7 @@ from probes.model.load import Base
 from probes.model.target_modules import problem
 from probes.rendering.renderer import Unrenderable
 from probes.train.orpo import ORPOConfig, TokenORPOTrainer
+from probes.train.shared import TokenWeights, WarmStart
 
 disable_progress_bars()
 transformers.logging.set_verbosity_error()
@@ -54,8 +55,25 @@ class Diverged(Exception):
     """The loss or the gradient norm is NaN or infinite."""
 
 
-class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
+class TokenDPOTrainer(TokenWeights, WarmStart, DPOTrainer):  # type: ignore[misc]
     """DPOTrainer on rows of token ids: prompt_ids, chosen_ids, rejected_ids."""
+
+    loss_weights: list[float]
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Its sft term is a mean over the tokens of the chosen answers, those of the whole effective batch."""
+        weights = self.loss_weights
+        share = self.token_share(inputs)
+        both = zip(self.loss_types, weights, strict=True)
+        self.loss_weights = [weight * share if kind == "sft" else weight for kind, weight in both]
+        try:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        finally:
+            self.loss_weights = weights
+
+    def mean_tokens(self, batch: Any) -> int:
+        chosen, _ = batch["completion_mask"][:, 1:].chunk(2, dim=0)
+        return int(chosen.sum())
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
@@ -186,7 +204,11 @@ def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset
     if recipe.objective == "orpo":
         trainer = TokenORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
     else:
-        loss = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
+        loss: dict[str, Any] = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
+        if recipe.second_loss != "none":
+            loss |= {"loss_type": [recipe.dpo_loss, recipe.second_loss], "loss_weights": [1.0, recipe.second_weight]}
+        if recipe.ld_alpha < 1:
+            loss["ld_alpha"] = recipe.ld_alpha
         trainer = TokenDPOTrainer(args=DPOConfig(**loss, **common), **arguments)
     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     return trainer

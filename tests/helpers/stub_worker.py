@@ -26,6 +26,7 @@ class Script:
     ``environments``: by number. ``holds``: probes with these seeds are answered only when the folder has a file ``go``.
     ``fails``: by seed, the kind of failure of each attempt. ``refuses``: worker 0 refuses its material. ``mixed``: how
     many answers name another probe. ``room``: with more rows at once, a probe runs out of memory.
+    ``downloads``: how often a worker says, a tenth of a second apart, that it downloads the base.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Script:
     refuses: bool = False
     mixed: int = 0
     room: int = 1_000_000
+    downloads: int = 0
     bulk: str = ""
 
     def count(self, name: str) -> int:
@@ -60,6 +62,9 @@ def serve(pipe: Connection, runs: Path, number: int, *_: object) -> None:
         return
     while script.holds and number in script.idle and not (script.folder / "held").exists():
         time.sleep(0.01)
+    for _number in range(script.downloads):
+        pipe.send(("downloading", None))
+        time.sleep(0.1)
     pipe.send(("ready", Ready(script.environments.get(number, ALIKE), "stub")))
     if started > script.idle.get(number, 0):
         answer(pipe, script)

@@ -247,6 +247,13 @@ def test_after_a_failure_of_memory_or_device_the_worker_is_replaced(tmp_path: Pa
         assert (tmp_path / "starts-0").read_text(encoding="utf-8") == starts
 
 
+def test_the_time_for_the_start_does_not_count_the_download(tmp_path: Path) -> None:
+    settings = RunnerSettings(workers=1, start_seconds=1.5)
+    with ResidentRunner(cast(Material, Script(tmp_path, downloads=20)), settings, tmp_path) as runner:
+        assert runner.environment == ALIKE
+    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "x", "it was not started again"
+
+
 def test_out_of_memory_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
     script = Script(tmp_path, fails={1: ("oom",) * 9})
     with opened(script, attempts=5) as runner:

@@ -170,6 +170,7 @@ def test_another_seed_gives_another_reading(bench: Workbench, tmp_path: Path) ->
         {"objective": "dpo"},
         {"objective": "dpo", "dpo_loss": "ipo"},
         {"objective": "dpo", "dpo_loss": "aot"},
+        {"objective": "dpo", "second_loss": "sft"},
         {"objective": "orpo", "quantization": "nf4"},
     ],
     ids=lambda changes: "-".join(changes.values()),
