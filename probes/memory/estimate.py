@@ -1,5 +1,6 @@
 """The parts of a probe's peak memory, and their sum. torch is imported when a model is estimated."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,12 @@ class Estimate:
 def estimate(config: Any, work: Workload, trust_remote_code: bool = False) -> Estimate:
     """The estimate for a model of this configuration; no weights are read. RuntimeError or NotImplementedError if the
     model cannot be computed without data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries, as where a worker trains
+        return _estimate(config, work, trust_remote_code)
+
+
+def _estimate(config: Any, work: Workload, trust_remote_code: bool) -> Estimate:
     from probes.memory.training import adapter_size, answer_peak, build, train_peak
 
     model = build(config, work, trust_remote_code)
