@@ -48,6 +48,7 @@ def evaluate_study_command(
         target=study.target,
         guards=study.guards,
         quantization=study.start.quantization,
+        memory=study.file.runner,
         adapters=tuple(adapters),
         split=split,
         seeds=_number(seeds),

@@ -59,6 +59,7 @@ def finetune(
         steps=steps,
         epochs=epochs,
         unreviewed=unreviewed,
+        memory=loaded.file.runner,
     )
     planned = plan(request, open_stores(workspace_at(workspace)))
     print_message(plan_text(planned))

@@ -77,6 +77,6 @@ def _require_trainable(path: Path, recipe: Recipe, study: Study) -> None:
         if source not in sources:
             raise BadInput(f"{path}: the mixture weighs {source!r}{nearest(source, sources)}")
     try:
-        check_recipe(recipe, study.file.probe.micro_batch)
+        check_recipe(recipe)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None

@@ -54,15 +54,16 @@ def check(
 ) -> None:
     """Validate a study without training: files, model, rows, prompts and endpoints.
 
-    Renders every row and prompt with the model's tokenizer. Prints the cost of a probe, what a night can show,
-    and what would double its chance. Asks each endpoint that the study uses one question; exit code 5 if one that the
-    study requires does not answer."""
+    Renders every row and prompt with the model's tokenizer. Prints the cost of a probe and its memory, what a night
+    can show, and what would double its chance. Refuses a study whose probes do not fit into memory. Asks each endpoint
+    that the study uses one question; exit code 5 if one that the study requires does not answer."""
     with on_interrupt(lambda: "the study was not checked to its end"):
         _check(study, workspace_at(workspace), rows, offline)
 
 
 def _check(study: Path, workspace: "Workspace", rows: int, offline: bool) -> None:
     from agent.study.material_check import check_study
+    from agent.study.memory_check import memory_fit
     from agent.study.power import require_power
     from view.data.cost import cost_text
     from view.terminal.endpoint_trials import trials_text
@@ -72,7 +73,10 @@ def _check(study: Path, workspace: "Workspace", rows: int, offline: bool) -> Non
     with rendering() as progress:
         checked = check_study(load(study), print_message, on_progress=progress)
     require_power(checked.study, workspace)
-    print_result(unchecked_text(checked) + cost_text(checked.study, workspace))
+    memory = memory_fit(checked)
+    if memory is not None:
+        memory.require()
+    print_result(unchecked_text(checked) + cost_text(checked.study, workspace, memory))
     if counts := rendered_text(checked):
         print_result(counts)
     if rows:

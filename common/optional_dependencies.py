@@ -12,6 +12,7 @@ EXTRAS = {
         "pyflakes": "pyflakes",
         "sklearn": "scikit-learn",
     },
+    "gguf": {"gguf": "gguf"},
     "bench": {"matplotlib": "matplotlib"},
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""

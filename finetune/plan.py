@@ -1,7 +1,7 @@
 """The plan of a full-length run: what is trained, on which rows and how long. All refusals happen here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from lanes import Recipe
 from preferences.store.stores import Stores
 from probes.inputs.files.records import rows_digest
 from probes.inputs.material import Material
+from probes.inputs.settings import MemorySettings
 from probes.inputs.sources import good_source
 from probes.inputs.training_rows import Pair, check_overlap, quotas
 from probes.model.compatibility import Requirements, require_fit
@@ -34,6 +35,7 @@ class FinetuneRequest:
     steps: int | None = None
     epochs: float | None = None
     unreviewed: bool = False
+    memory: MemorySettings = field(default_factory=MemorySettings)
 
 
 @dataclass(frozen=True)

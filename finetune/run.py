@@ -43,7 +43,7 @@ def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
 
     write_durably(folder / "recipe.toml", recipe.to_toml())
     rows = order(recipe, plan.pairs, plan.rows, request.seed)
-    trained = train(base, [TrainingJob(recipe, rows, request.seed, folder, on_step)], material.probe)[0]
+    trained = train(base, [TrainingJob(recipe, rows, request.seed, folder, on_step)], request.memory)[0]
     if isinstance(trained, Exception):
         raise _as_error(trained, plan)
     note_prompt_format(trained.adapter, base.renderer)

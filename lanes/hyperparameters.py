@@ -7,7 +7,17 @@ Beta moves by 0.01, one step at a time, unless the study says otherwise: in one 
 from collections.abc import Mapping
 
 from lanes.knobs import Knob, KnobDefault, KnobSettings, LaneContext, build_from_defaults
-from lanes.recipe import DpoLoss, Objective, Optimizer, Quantization, Scheduler
+from lanes.recipe import (
+    DpoLoss,
+    LoraInit,
+    LoraScaling,
+    LoraVariant,
+    Objective,
+    Optimizer,
+    Quantization,
+    Scheduler,
+    SecondLoss,
+)
 
 LANE = "hyperparameters"
 
@@ -29,6 +39,12 @@ KNOBS: tuple[KnobDefault, ...] = (
     KnobDefault("effective_batch", KnobSettings(choices=(1, 2, 4, 8, 16, 32, 64), reach=1), whole=True),
     KnobDefault("label_smoothing", KnobSettings(low=0.0, high=0.4, step=0.05, reach=1)),
     KnobDefault("dpo_loss", _names(DpoLoss)),
+    KnobDefault("second_loss", _names(SecondLoss), searched=False),
+    KnobDefault("second_weight", KnobSettings(low=0.05, high=2.0, step=0.05, reach=2), searched=False),
+    KnobDefault("ld_alpha", KnobSettings(low=0.0, high=1.0, step=0.1, reach=2), searched=False),
+    KnobDefault("lora_scaling", _names(LoraScaling), searched=False),
+    KnobDefault("lora_variant", _names(LoraVariant), searched=False),
+    KnobDefault("lora_init", _names(LoraInit), searched=False),
     KnobDefault("objective", _names(Objective), searched=False),
     KnobDefault("optimizer", _names(Optimizer), searched=False),
     KnobDefault("quantization", _names(Quantization), searched=False),

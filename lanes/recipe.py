@@ -28,7 +28,12 @@ DpoLoss = Literal[
     "apo_zero",
     "apo_down",
     "discopop",
+    "sigmoid_norm",
 ]
+SecondLoss = Literal["none", "sft", DpoLoss]
+LoraVariant = Literal["lora", "dora"]
+LoraScaling = Literal["rank", "rslora"]
+LoraInit = Literal["kaiming", "gaussian", "orthogonal"]
 Optimizer = Literal["adamw_torch", "adamw_8bit", "paged_adamw_8bit"]
 Quantization = Literal["none", "nf4"]
 Order = Literal["shuffle", "source_first", "source_last", "easy_first", "hard_first", "short_first", "long_first"]
@@ -50,7 +55,8 @@ Mixture = Annotated[
 
 
 class Recipe(BaseModel):
-    """Every parameter of one training run. Two recipes are equal exactly when their digests are."""
+    """Every parameter of one training run. Two recipes are equal exactly when their digests are. A dump omits
+    parameters that an older version did not have while they have their defaults, so that digests do not change."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, strict=False, use_attribute_docstrings=True
@@ -71,10 +77,23 @@ class Recipe(BaseModel):
     """DPO: the assumed share of pairs whose sides are swapped."""
     dpo_loss: DpoLoss = "sigmoid"
     """DPO: the kind of loss, by TRL's names."""
+    second_loss: SecondLoss = Field("none", exclude_if=lambda kind: kind == "none")
+    """DPO: a loss that is added to dpo_loss, "sft" (the likelihood of the chosen answers) for example."""
+    second_weight: float = Field(1.0, gt=0, le=100, exclude_if=lambda weight: weight == 1)
+    """DPO: the weight of second_loss; dpo_loss has 1."""
+    ld_alpha: float = Field(1.0, ge=0, le=1, exclude_if=lambda weight: weight == 1)
+    """DPO: the weight of the tokens by which an answer is longer than the other one (LD-DPO, Liu et al. 2024); 1 is
+    ordinary DPO."""
     lora_rank: int = Field(16, ge=1, le=1024)
     """Rank of the LoRA matrices."""
     lora_alpha: int = Field(32, ge=1, le=4096)
     """Scale of the LoRA update, divided by the rank."""
+    lora_scaling: LoraScaling = Field("rank", exclude_if=lambda kind: kind == "rank")
+    """What lora_alpha is divided by: the "rank", or its square root with "rslora" (Kalajdzievski 2023)."""
+    lora_variant: LoraVariant = Field("lora", exclude_if=lambda kind: kind == "lora")
+    """"dora" also trains the magnitude of each output (Liu et al. 2024): slower, and a base that is held once."""
+    lora_init: LoraInit = Field("kaiming", exclude_if=lambda kind: kind == "kaiming")
+    """How the LoRA matrices begin, by PEFT's names: none of these changes what the base answers."""
     lora_dropout: float = Field(0.05, ge=0, lt=1)
     """Dropout before the LoRA matrices."""
     lora_targets: tuple[str, ...] = ("all-linear",)

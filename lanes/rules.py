@@ -5,46 +5,46 @@ DPOTrainer and ORPOTrainer, TRL 1.16) are checked here, so that a recipe is refu
 """
 
 from collections.abc import Callable
-from math import gcd
 
 from common.errors import IllegalRecipe
 from lanes.recipe import Recipe
 
+OF_DPO = ("dpo_loss", "label_smoothing", "second_loss", "second_weight", "ld_alpha")
+SORTED_LOSSES = ("aot", "aot_unpaired")
 SMOOTHED_LOSSES = ("exo_pair", "robust", "aot", "aot_unpaired")
 
 
-def _exo_pair_is_smoothed(recipe: Recipe, micro_batch: int) -> str | None:
-    if recipe.objective == "dpo" and recipe.dpo_loss == "exo_pair" and recipe.label_smoothing == 0:
-        return "dpo_loss=exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, 0.001 say"
+def _exo_pair_is_smoothed(recipe: Recipe) -> str | None:
+    if "exo_pair" in losses(recipe) and recipe.label_smoothing == 0:
+        return "the loss exo_pair takes a logarithm of label_smoothing=0; set label_smoothing above 0, 0.001 say"
     return None
 
 
-def _robust_is_identifiable(recipe: Recipe, micro_batch: int) -> str | None:
-    if recipe.objective == "dpo" and recipe.dpo_loss == "robust" and recipe.label_smoothing >= 0.5:
+def _robust_is_identifiable(recipe: Recipe) -> str | None:
+    if "robust" in losses(recipe) and recipe.label_smoothing >= 0.5:
         return (
-            f"dpo_loss=robust divides by 1 - 2 x label_smoothing, which {recipe.label_smoothing:g} makes "
+            f"the loss robust divides by 1 - 2 x label_smoothing, which {recipe.label_smoothing:g} makes "
             "zero or negative; set label_smoothing below 0.5"
         )
     return None
 
 
-def _sorted_losses_see_a_batch(recipe: Recipe, micro_batch: int) -> str | None:
-    together = gcd(micro_batch, recipe.effective_batch)
-    if recipe.objective == "dpo" and recipe.dpo_loss in ("aot", "aot_unpaired") and together < 2:
+def _sorted_losses_see_a_batch(recipe: Recipe) -> str | None:
+    if sees_whole_batch(recipe) and recipe.effective_batch < 2:
         return (
-            f"dpo_loss={recipe.dpo_loss} sorts the pairs of a forward pass, and micro_batch={micro_batch} with "
-            f"effective_batch={recipe.effective_batch} makes it 1; make both even"
+            f"the loss {'+'.join(losses(recipe))} sorts the pairs of a batch, and effective_batch="
+            f"{recipe.effective_batch} leaves nothing to sort; set effective_batch to 2 or more"
         )
     return None
 
 
-def _head_is_not_adapted(recipe: Recipe, micro_batch: int) -> str | None:
+def _head_is_not_adapted(recipe: Recipe) -> str | None:
     if "lm_head" in recipe.lora_targets:
         return "lora_targets holds lm_head, which DPOTrainer reads directly and never trains; take it out"
     return None
 
 
-def _targets_are_named(recipe: Recipe, micro_batch: int) -> str | None:
+def _targets_are_named(recipe: Recipe) -> str | None:
     if not recipe.lora_targets:
         return 'lora_targets is empty, so nothing would be trained; name modules or use ["all-linear"]'
     if "all-linear" in recipe.lora_targets and len(recipe.lora_targets) > 1:
@@ -52,29 +52,69 @@ def _targets_are_named(recipe: Recipe, micro_batch: int) -> str | None:
     return None
 
 
-RULES: tuple[Callable[[Recipe, int], str | None], ...] = (
+def sees_whole_batch(recipe: Recipe) -> bool:
+    """Whether the loss depends on which rows share a forward pass, so that the effective batch is never divided."""
+    return any(kind in SORTED_LOSSES for kind in losses(recipe))
+
+
+def losses(recipe: Recipe) -> tuple[str, ...]:
+    """The losses of DPO that a recipe adds up; none with ORPO."""
+    if recipe.objective != "dpo":
+        return ()
+    return (recipe.dpo_loss,) if recipe.second_loss == "none" else (recipe.dpo_loss, recipe.second_loss)
+
+
+def _second_loss_is_another(recipe: Recipe) -> str | None:
+    if recipe.objective == "dpo" and recipe.second_loss == recipe.dpo_loss:
+        return (
+            f"second_loss={recipe.second_loss} is dpo_loss once more, which only scales it; name another loss or none"
+        )
+    return None
+
+
+def _orthogonal_start_is_possible(recipe: Recipe) -> str | None:
+    if recipe.lora_init != "orthogonal":
+        return None
+    if recipe.lora_rank % 2:
+        return (
+            f"lora_init=orthogonal divides the rank among two matrices, and lora_rank={recipe.lora_rank} is odd; make "
+            "it even"
+        )
+    if recipe.quantization != "none":
+        return (
+            f"lora_init=orthogonal takes the data type of the base's weights, and quantization={recipe.quantization} "
+            "stores them as whole numbers; set lora_init to kaiming or gaussian, or quantization to none"
+        )
+    return None
+
+
+RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _exo_pair_is_smoothed,
     _robust_is_identifiable,
     _sorted_losses_see_a_batch,
     _head_is_not_adapted,
     _targets_are_named,
+    _second_loss_is_another,
+    _orthogonal_start_is_possible,
 )
 
 
-def check_recipe(recipe: Recipe, micro_batch: int = 1024) -> None:
-    """Raise IllegalRecipe with the first broken rule; ``micro_batch``: rows per forward pass of the probes."""
+def check_recipe(recipe: Recipe) -> None:
+    """Raise IllegalRecipe with the first broken rule."""
     for rule in RULES:
-        broken = rule(recipe, micro_batch)
+        broken = rule(recipe)
         if broken:
             raise IllegalRecipe(broken)
 
 
 def inert(recipe: Recipe, knob: str) -> str | None:
     """Why moving ``knob`` would change nothing in this recipe, or None when it would."""
-    if recipe.objective != "dpo" and knob in ("dpo_loss", "label_smoothing"):
+    if recipe.objective != "dpo" and knob in OF_DPO:
         return f"{knob} has no effect with objective={recipe.objective}"
-    if knob == "label_smoothing" and recipe.dpo_loss not in SMOOTHED_LOSSES:
+    if knob == "label_smoothing" and not set(losses(recipe)) & set(SMOOTHED_LOSSES):
         return f"label_smoothing has no effect with dpo_loss={recipe.dpo_loss}"
+    if knob == "second_weight" and recipe.second_loss == "none":
+        return "second_weight has no effect with second_loss=none"
     if knob == "warmup" and recipe.scheduler == "constant":
         return "warmup has no effect with scheduler=constant"
     return None

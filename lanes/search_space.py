@@ -45,7 +45,6 @@ class SearchSpace:
 
     knobs: tuple[Knob, ...]
     shares: Mapping[str, float]
-    micro_batch: int = 1024
 
     def knob(self, name: str) -> Knob:
         for knob in self.knobs:
@@ -78,7 +77,7 @@ class SearchSpace:
             return f"{knob.name}={show(value)} is refused: {without_effect}; move another knob"
         try:
             child = knob.write(recipe, value)
-            check_recipe(child, self.micro_batch)
+            check_recipe(child)
         except IllegalRecipe as error:
             return str(error)
         if child.effect == recipe.effect:
@@ -91,7 +90,6 @@ def build_lanes(
     start: Recipe,
     manifests: mixture.Manifests,
     sources: tuple[str, ...],
-    micro_batch: int = 1024,
 ) -> SearchSpace:
     """The search space of a study; BadInput names an unknown knob's nearest known one."""
     knobs: list[Knob] = []
@@ -104,4 +102,4 @@ def build_lanes(
                 raise BadInput(f"[lanes.{lane.LANE}] has no knob {name!r}{nearest(name, lane.KNOB_NAMES)}")
         knobs += lane.build(chosen.knobs, LaneContext(start, manifests, sources))
     shares = {lane: settings[lane].share for lane in settings if settings[lane].share > 0}
-    return SearchSpace(tuple(knobs), shares, micro_batch)
+    return SearchSpace(tuple(knobs), shares)

@@ -33,6 +33,7 @@ RUN_COMMANDS = {ROOT / "bench" / "faults" / f"{name}.py" for name in ("commands"
 HEAVY = {"torch", "transformers", "trl", "peft"}
 LOADS_MODELS = (
     "probes/model/",
+    "probes/memory/",
     "probes/train/",
     "probes/rendering/chat_template.py",
     "probes/generate/sampler.py",

@@ -7,6 +7,7 @@ from agent.study.schema import StudyFile
 from common.wording import lower_first, nearest
 from lanes import Recipe
 from lanes.search_space import KNOB_NAMES
+from probes.inputs.settings import MOVED
 
 
 def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> str:
@@ -22,6 +23,8 @@ def complaint(error: ValidationError, scorer: type[BaseModel] | None = None) -> 
         return f"{name!r} is no key or table of a study{nearest(name, list(StudyFile.model_fields))}"
     if kind == "extra_forbidden" and where[0] == "policy" and name in RETIRED:
         return f"{section}{name} is a key of an older version and decides nothing any more; take it out"
+    if kind == "extra_forbidden" and where[0] == "probe" and name in MOVED:
+        return f"{section}{name} is a key of [runner] now, since no reading depends on it; move the line there"
     if kind == "extra_forbidden":
         return f"{section}has no key {name!r}{nearest(name, _known_keys(error.title, where[:-1], scorer))}"
     if kind == "missing":

@@ -1,7 +1,7 @@
 """Reads a study file and validates it as a whole, before anything runs."""
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from common.wording import nearest
 from lanes import Recipe, SearchSpace, build_lanes, check_recipe
 from probes.inputs.material import Material
 from probes.inputs.rows.texts import BadRow
-from probes.inputs.settings import ScorerSettings
+from probes.inputs.settings import MOVED, ScorerSettings
 from probes.inputs.toml_file import parse_strict
 from probes.scoring import scorer_class, scorer_settings
 
@@ -101,7 +101,6 @@ class Study:
             self.start,
             self.file.data.manifests,
             tuple(self.file.data.sources),
-            self.file.probe.micro_batch,
         )
 
     @cached_property
@@ -150,18 +149,28 @@ def _text(path: Path) -> str:
 
 def recorded_study(path: Path, text: str) -> Study:
     """The study that a session began with, which may have been one of an older version: keys of [policy] that are gone
-    are passed over."""
-    return parse_study(path, text, passed_over=RETIRED)
+    are passed over, and those of [probe] that moved are read as keys of [runner]."""
+    return parse_study(path, text, older=True)
 
 
-def parse_study(path: Path, text: str, passed_over: Collection[str] = ()) -> Study:
-    """A study from its text. Relative paths start in the folder of ``path``, which messages name. ``passed_over``: keys
-    of [policy]."""
+def _modern(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of a study of an older version as this one has them."""
+    modern = dict(table)
+    if isinstance(policy := table.get("policy"), dict):
+        modern["policy"] = {name: value for name, value in policy.items() if name not in RETIRED}
+    if isinstance(probe := table.get("probe"), dict):
+        modern["probe"] = {name: value for name, value in probe.items() if name not in MOVED}
+        if moved := {name: value for name, value in probe.items() if name in MOVED}:
+            modern["runner"] = {**table.get("runner", {}), **moved}
+    return modern
+
+
+def parse_study(path: Path, text: str, older: bool = False) -> Study:
+    """A study from its text. Relative paths start in the folder of ``path``, which messages name. ``older``: it may be
+    one of an older version."""
     try:
         table = tomllib.loads(text)
-        if passed_over and isinstance(policy := table.get("policy"), dict):
-            table["policy"] = {name: value for name, value in policy.items() if name not in passed_over}
-        file = parse_strict(StudyFile, table)
+        file = parse_strict(StudyFile, _modern(table) if older else table)
         mixture = file.recipe.get("mixture", "")
         if mixture == "":
             raise BadInput(f"{path}: [recipe] mixture is missing; name a manifest of [data.manifests]")
@@ -189,7 +198,7 @@ def parse_study(path: Path, text: str, passed_over: Collection[str] = ()) -> Stu
             raise BadInput(f"{path}, [recipe] mixture weighs {source!r}{nearest(source, file.data.sources)}")
     study = Study(path, text, file, scorer, start)
     try:
-        check_recipe(start, file.probe.micro_batch)
+        check_recipe(start)
         _ = study.lanes
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None

@@ -201,7 +201,7 @@ NIGHTS = (
 MODEL_SETTINGS = {
     'path = "none"': 'path = "model"',
     'kind = "simulated"': 'kind = "resident"\nworkers = 1',
-    "steps = 20": "steps = 3\nmax_new_tokens = 8\nmicro_batch = 4",
+    "steps = 20": "steps = 3\nmax_new_tokens = 8",
     "effective_batch = 4": "effective_batch = 4\nlora_rank = 4\nlora_alpha = 8\nmax_length = 128",
 }
 

@@ -41,18 +41,18 @@ def write_scored_answers(
 
     ScorerBroken if the scorer fails, or if more answers than the study allows stay without a score.
     """
-    from probes.generate.sampler import generate
+    from probes.generate.sampler import sample
 
     material, base, scorer = bench.material, bench.base(quantization), bench.open_scorer()
     questions = [base.renderer.question(prompt.asked) for prompt in prompts]
     with put_on(base, side.adapter) as model:
-        texts = generate(model, base.renderer, questions, _sampling(bench, seed))
-    asked = [(p, q, text) for p, q, own in zip(prompts, questions, texts, strict=True) for text in own]
-    answers = [Answer(p, scored_text(material.scorer, q.text, text)) for p, q, text in asked]
+        sampled = sample(model, base.renderer, questions, _sampling(bench, seed))
+    asked = [(p, q, one) for p, q, own in zip(prompts, questions, sampled, strict=True) for one in own]
+    answers = [Answer(p, scored_text(material.scorer, q.text, one.text)) for p, q, one in asked]
     judged = scorer.score(answers, Context(note, meter))
     missing = split_scored(answers, judged, material.probe.samples)[1]
     require_enough(missing, len(answers), material.scorer.most_missing)
-    write_answers(path, answers, [text for *_, text in asked], judged, material.probe.samples)
+    write_answers(path, answers, [one for *_, one in asked], judged, material.probe.samples)
 
 
 def _sampling(bench: Workbench, seed: int) -> Sampling:
@@ -64,5 +64,5 @@ def _sampling(bench: Workbench, seed: int) -> Sampling:
         top_k=settings.top_k,
         max_new_tokens=settings.max_new_tokens,
         seed=sampling_seed(settings.sampling_seed, SEEDS_OF_EVALUATIONS + seed),
-        batch_size=settings.generation_batch,
+        batch_size=bench.memory.generation_batch,
     )

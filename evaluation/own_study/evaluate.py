@@ -44,6 +44,7 @@ class StudyRequest:
     target: str
     guards: Mapping[str, float]
     quantization: str
+    memory: MemorySettings = field(default_factory=MemorySettings)
     adapters: tuple[Path, ...] = ()
     split: str = "probe"
     seeds: int = 3
@@ -137,7 +138,7 @@ def _ask(
     from probes.model.load import load_quietly, use_few_threads
 
     load_quietly()
-    bench = Workbench(request.material, "cuda:0" if visible_devices() else "cpu", {})
+    bench = Workbench(request.material, "cuda:0" if visible_devices() else "cpu", {}, request.memory)
     number = len(prompts) * request.material.probe.samples
     try:
         with scorer_failures_reported(), SpendingMeter() as meter:
@@ -169,7 +170,7 @@ class _Identities:
             request.quantization,
             rows_digest(material.prompt_file),
             request.split,
-            material.probe.model_dump(mode="json", exclude={"seeds", "steps", "micro_batch", "gradient_checkpointing"}),
+            material.probe.model_dump(mode="json", exclude={"seeds", "steps"}),
             scorer_digest(material.scorer, material.folder),
             environment("cuda:0" if visible_devices() else "cpu", 1),
             code_digest(),

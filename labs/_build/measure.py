@@ -38,7 +38,7 @@ class Table:
         """Measures the base and every recipe whose name contains `rows`."""
         torch.set_num_threads(1)
         study = load_study(self.study)
-        bench = Workbench(study.material, "cpu", {})
+        bench = Workbench(study.material, "cpu", {}, study.file.runner)
         print(f"| recipe | {' | '.join(self.categories)} | all | seeds |\n|---|{'---:|' * (len(self.categories) + 2)}")
         try:
             self._print_row("base", _scores_of_base(study, bench), "")
@@ -85,7 +85,7 @@ def _scores_of_base(study: Study, bench: Workbench) -> Sequence[Score]:
         top_k=probe.top_k,
         max_new_tokens=probe.max_new_tokens,
         seed=probe.sampling_seed,
-        batch_size=probe.generation_batch,
+        batch_size=study.file.runner.generation_batch,
     )
     questions = [base.renderer.question(prompt.text) for prompt in prompts]
     texts = generate(base.model, base.renderer, questions, sampling)

@@ -43,16 +43,21 @@ RENDERING = frozenset(
 
 
 class ModelSettings(Section):
-    """``[model]``: the base model and how it is loaded. A dump omits chat_template_kwargs, date and adapter if they are
-    not set, so that they change no digest."""
+    """``[model]``: the base model and how it is loaded. A dump omits attn_implementation, chat_template_kwargs, date
+    and adapter if they are not set, so that they change no digest."""
 
     path: str
-    """A folder, relative to the study, or a hub id."""
+    """A folder or a GGUF file, relative to the study, or a hub id."""
     revision: str | None = None
     """Revision of a hub model, best a commit, since a branch may move."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Data type of a base that is not quantised; "auto" is bfloat16 on a GPU and float32 on a CPU. NF4 computes in
+    dtype: Literal["auto", "native", "float32", "bfloat16", "float16"] = "auto"
+    """Data type of a base that is not quantised; "auto" is bfloat16 on a GPU and float32 on a CPU; "native" is bfloat16
+    on a CPU that computes in it too (AVX512-BF16, AMX, Arm's BF16), which the probe key then says. NF4 computes in
     bfloat16."""
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = (
+        Field(None, exclude_if=lambda name: name is None)
+    )
+    """How attention is computed, by transformers' names; without it, transformers chooses."""
     chat: Literal["auto", "never"] = "auto"
     """"auto" renders prompts as a user's turn if the tokenizer has a chat template; "never" does not."""
     chat_template: str | None = None
@@ -186,12 +191,6 @@ class ProbeSettings(Section):
     chosen side."""
     sampling_seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the answers."""
-    micro_batch: int = Field(8, ge=1)
-    """Rows per forward pass of training; the effective batch is reached by accumulation."""
-    generation_batch: int = Field(256, ge=1)
-    """Prompts per forward pass of generation."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
 
     @model_validator(mode="after")
     def _two_seeds(self) -> "ProbeSettings":
@@ -233,8 +232,35 @@ class ServingSettings(Section):
 LOCAL_WORKERS = "resident"
 
 
-class RunnerSettings(Section):
-    """``[runner]``: where probes run."""
+MOVED = ("micro_batch", "generation_batch", "gradient_checkpointing")
+"""Keys of ``[probe]`` in older versions that are keys of ``[runner]`` now."""
+
+
+class MemorySettings(Section):
+    """How much of the work is in memory at once. No reading depends on it but for rounding and the draw of the dropout
+    masks, so it is in no probe key (docs/memory.md)."""
+
+    micro_batch: int = Field(8, ge=1)
+    """Most rows per forward pass of training; the effective batch is reached by accumulation. A probe that runs out of
+    memory is tried again with half of them."""
+    generation_batch: int = Field(256, ge=1)
+    """Most answers per forward pass of generation."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+
+    def rows_at_once(self, effective_batch: int) -> int:
+        """Rows per forward pass of a recipe: the largest divisor of its effective batch within ``micro_batch``."""
+        most = min(self.micro_batch, effective_batch)
+        return next(rows for rows in range(most, 0, -1) if effective_batch % rows == 0)
+
+    def halved(self, effective_batch: int) -> "MemorySettings":
+        """Half the rows that this recipe has at once, and half the answers; one at least."""
+        rows, answers = self.rows_at_once(effective_batch) // 2, self.generation_batch // 2
+        return self.model_copy(update={"micro_batch": max(1, rows), "generation_batch": max(1, answers)})
+
+
+class RunnerSettings(MemorySettings):
+    """``[runner]``: where probes run, and how much of the work is in memory at once."""
 
     kind: str = LOCAL_WORKERS
     """Which runner: resident (worker processes on this machine), simulated (invented scores within seconds, to try
@@ -245,6 +271,8 @@ class RunnerSettings(Section):
     """Threads per worker; 0 means one."""
     deadline: float = Field(3600.0, gt=0)
     """Most seconds of a probe."""
+    start_seconds: float = Field(600.0, gt=0)
+    """Most seconds until a worker has loaded the base; downloading it does not count."""
     attempts: int = Field(3, ge=1)
     """Attempts at a probe whose failure may not be its own fault."""
     simulated_seconds: float = Field(0.0, ge=0)

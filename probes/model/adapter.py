@@ -1,7 +1,7 @@
 """Adds LoRA adapters to a shared base model and removes them without a trace. Imports torch and peft."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
     return LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=recipe.lora_alpha,
+        use_rslora=recipe.lora_scaling == "rslora",
+        use_dora=recipe.lora_variant == "dora",
+        init_lora_weights=True if recipe.lora_init == "kaiming" else recipe.lora_init,
         lora_dropout=recipe.lora_dropout,
         target_modules=resolved(model, recipe.lora_targets),
         fan_in_fan_out=_has_conv1d(model),
@@ -43,7 +46,7 @@ def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
     )
 
 
-def peft_refusal(model: Any, names: Sequence[str], dropout: float) -> str:
+def peft_refusal(model: Any, names: Sequence[str], dropout: float, dora: bool = False) -> str:
     """The reason why PEFT refuses an adapter on these targets, in one sentence; "" if it accepts.
 
     The model may be on the meta device, and is unchanged afterwards.
@@ -52,6 +55,7 @@ def peft_refusal(model: Any, names: Sequence[str], dropout: float) -> str:
     config = LoraConfig(
         r=1,
         lora_dropout=dropout,
+        use_dora=dora,
         target_modules=resolved(model, names),
         fan_in_fan_out=_has_conv1d(model),
         task_type="CAUSAL_LM",
@@ -77,16 +81,19 @@ def _has_conv1d(model: Any) -> bool:
 def put_on_new_adapter(base: Base, recipe: Recipe) -> Any:
     """A PeftModel with a new adapter in the base's data type, for training."""
     model = get_peft_model(base.model, lora_config(base.model, recipe), autocast_adapter_dtype=False)
-    cast_adapter(model, base.model.dtype)
+    cast_adapter(
+        model, base.model.dtype, but=("lora_magnitude_vector",)
+    )  # its steps are smaller than bfloat16 can tell
     return model
 
 
-def cast_adapter(model: Any, dtype: torch.dtype) -> None:
+def cast_adapter(model: Any, dtype: torch.dtype, but: Collection[str] = ()) -> None:
     """Cast the adapter's weights, which PEFT creates in float32 on quantised layers."""
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
             for name in module.adapter_layer_names:
-                getattr(module, name).to(dtype)
+                if name not in but:
+                    getattr(module, name).to(dtype)
 
 
 class _Unloader(LoraModel):  # type: ignore[misc]

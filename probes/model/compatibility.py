@@ -16,7 +16,17 @@ from probes.inputs.files.records import unit_of
 from probes.inputs.material import Material
 from probes.inputs.settings import ModelSettings
 from probes.model.adapter_files import problems_beside
-from probes.model.load import ADAPTER_CONFIG, load_quietly, load_renderer, loading, locate, locate_adapter
+from probes.model.load import (
+    ADAPTER_CONFIG,
+    is_gguf,
+    load_quietly,
+    load_renderer,
+    loading,
+    locate,
+    locate_adapter,
+    options,
+    stored,
+)
 from probes.rendering.renderer import Renderer, Unrenderable
 
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # one of them has the vocabulary
@@ -26,13 +36,14 @@ WEIGHTS = (".safetensors", ".bin", ".gguf")
 @dataclass(frozen=True)
 class Requirements:
     """What a study needs of a model: all values of lora_targets, the largest lora_dropout and max_length, the smallest
-    max_length, and whether the trained model answers the prompts."""
+    max_length, whether the trained model answers the prompts, and whether an adapter can be DoRA."""
 
     targets: tuple[tuple[str, ...], ...]
     dropout: float
     max_length: int
     min_length: int
     answers: bool = True
+    dora: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe, knobs: Sequence[Knob] = (), answers: bool = True) -> "Requirements":
@@ -43,7 +54,9 @@ class Requirements:
 
         targets = tuple(dict.fromkeys(tuple(names) for names in values("lora_targets")))
         lengths = values("max_length")
-        return cls(targets, max(values("lora_dropout")), max(lengths), min(lengths), answers)
+        return cls(
+            targets, max(values("lora_dropout")), max(lengths), min(lengths), answers, "dora" in values("lora_variant")
+        )
 
 
 def require_fit(material: Material, required: Requirements) -> Renderer | None:
@@ -78,15 +91,31 @@ def problems(model: Any, renderer: Renderer, material: Material, required: Requi
     from probes.model.target_modules import problem
 
     yield from _of_tokenizer(model, renderer.tokenizer)
+    yield from _of_dora(material, required)
     yield from _of_length(model.config.get_text_config(), renderer, material, required)
     for names in required.targets:
-        if refusal := problem(model, names, required.dropout) or peft_refusal(model, names, required.dropout):
+        if refusal := problem(model, names, required.dropout) or peft_refusal(
+            model, names, required.dropout, required.dora
+        ):
             yield refusal
     if (adapter := locate_adapter(material.model, material.folder)) is not None:
         from probes.model.sft_adapter import read
 
         read(model, adapter)
         yield from problems_beside(adapter, material.model, renderer)
+
+
+def _of_dora(material: Material, required: Requirements) -> Iterator[str]:
+    if required.dora and material.model.adapter is not None:
+        yield (
+            "an adapter on top of [model] adapter only adds to the outputs of a layer, so that both can be combined, "
+            "and lora_variant can be dora, which scales them; set it to lora, or merge that adapter into the model"
+        )
+    if required.dora and material.serving.kind == "endpoint":
+        yield (
+            "the servers of [serving] load plain LoRA adapters, and lora_variant can be dora; set it to lora, or let "
+            'the workers answer with kind = "local"'
+        )
 
 
 def _of_tokenizer(model: Any, tokenizer: Any) -> Iterator[str]:
@@ -144,17 +173,16 @@ def _opened(settings: ModelSettings, folder: Path) -> tuple[Any, Renderer] | Non
     where = locate(settings, folder)
     if Path(where).is_dir():
         _require_whole(settings, Path(where))
-    elif not _cached(settings, where):
+    elif not is_gguf(where) and not _cached(settings, where):
         return None
     load_quietly()
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code, "local_files_only": True}
     try:
         renderer = load_renderer(settings, folder, local=True)
         with loading(settings, where):
-            config = AutoConfig.from_pretrained(where, **options)
+            config = AutoConfig.from_pretrained(**stored(where), **options(settings), local_files_only=True)
             _require_causal(settings, config)
             try:
                 with torch.device("meta"):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.digests import folder_digest
+from common.digests import file_digest, folder_digest
 from common.errors import BadInput, MissingRequirement, NightlaneError
+from common.optional_dependencies import require_extra
 from probes.inputs.settings import ModelSettings
 from probes.rendering.renderer import Renderer
 
@@ -42,9 +43,7 @@ def load_renderer(settings: ModelSettings, folder: Path, local: bool = False) ->
     if template is not None:
         require_jinja(template, f"{folder / str(settings.chat_template)} ([model] chat_template)")
     with loading(settings, where):
-        tokenizer = AutoTokenizer.from_pretrained(
-            where, revision=settings.revision, trust_remote_code=settings.trust_remote_code, local_files_only=local
-        )
+        tokenizer = AutoTokenizer.from_pretrained(**stored(where), **options(settings), local_files_only=local)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         if template is None and settings.chat == "auto" and tokenizer.chat_template is not None:
@@ -100,10 +99,10 @@ def loading(settings: ModelSettings, where: str) -> Iterator[None]:
     except Exception as error:
         reason = str(error).strip().splitlines()
         why = reason[0] if isinstance(error, (OSError, ValueError)) and reason else _named(error)
-        if Path(where).is_dir():
+        if Path(where).exists():
             raise BadInput(
-                f"[model] path={settings.path!r} could not be loaded ({why}); restore the files of that folder, or "
-                "give another that holds a model"
+                f"[model] path={settings.path!r} could not be loaded ({why}); restore its files, or give another that "
+                "holds a model"
             ) from None
         raise MissingRequirement(
             f"[model] path={settings.path!r} could not be loaded ({why}); give a folder that holds a model, or a hub "
@@ -125,20 +124,31 @@ def load_base(settings: ModelSettings, folder: Path, quantization: str, device: 
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     where, below = locate(settings, folder), locate_adapter(settings, folder)
-    dtype = "bfloat16" if quantization == "nf4" else _dtype(settings, device)
+    dtype = "bfloat16" if quantization == "nf4" else data_type(settings, device)
     extra: dict[str, Any] = {}
-    if quantization == "nf4":
+    if is_gguf(where):
+        from transformers import GgufConfig
+
+        require_extra("gguf", f"[model] path={settings.path!r}, a GGUF file,")
+        if quantization == "nf4":
+            raise BadInput(
+                f"NF4 quantises a model that is stored unquantised, and [model] path={settings.path!r} is a GGUF file; "
+                'set quantization = "none" under [recipe], or give the folder of the original model'
+            )
+        extra["quantization_config"] = GgufConfig(gguf_file=Path(where).name, dequantize=True)
+    elif quantization == "nf4":
         extra["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
-    options = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    if settings.attn_implementation:
+        extra["attn_implementation"] = settings.attn_implementation
     renderer = load_renderer(settings, folder)
     with loading(settings, where):
         model = AutoModelForCausalLM.from_pretrained(
-            where, dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options
+            **stored(where), dtype=getattr(torch, dtype), device_map={"": device}, **extra, **options(settings)
         )
     if quantization == "nf4":
         _keep_layout(model)
@@ -183,22 +193,68 @@ def use_few_threads(base: Base) -> None:
         torch.set_num_threads(1)
 
 
-def _dtype(settings: ModelSettings, device: str) -> str:
-    """The data type; "auto" is bfloat16 on a GPU that supports it, else float32."""
+CPUINFO = Path("/proc/cpuinfo")
+NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Flags of processors that compute in bfloat16."""
+
+
+def data_type(settings: ModelSettings, device: str) -> str:
+    """The data type of a base that is not quantised. "auto" is bfloat16 on a GPU that supports it, else float32; so is
+    "native", but on a processor that computes in bfloat16."""
+    if settings.dtype not in ("auto", "native"):
+        return settings.dtype
+    if device == "cpu":
+        return "bfloat16" if settings.dtype == "native" and _has_bf16() else "float32"
     import torch
 
-    if settings.dtype != "auto":
-        return settings.dtype
-    return "bfloat16" if device != "cpu" and torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+
+
+def _has_bf16() -> bool:
+    """Whether the processor computes in bfloat16; False where the kernel does not tell."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(
+        NATIVE_BF16 & set(line.partition(":")[2].split()) for line in lines if line.startswith(("flags", "Features"))
+    )
+
+
+def note_data_type(settings: ModelSettings, device: str) -> str:
+    """What the probe key says of a data type that the machine chose; "" where the settings say it all."""
+    return f" dtype={data_type(settings, device)}" if settings.dtype == "native" else ""
+
+
+def is_gguf(where: str) -> bool:
+    return where.endswith(".gguf")
+
+
+def stored(where: str) -> dict[str, str]:
+    """The arguments by which transformers finds a located model: a folder or hub id, or a GGUF file in its folder."""
+    if not is_gguf(where):
+        return {"pretrained_model_name_or_path": where}
+    path = Path(where)
+    return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+
+
+def options(settings: ModelSettings) -> dict[str, Any]:
+    return {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
 
 
 def locate(settings: ModelSettings, folder: Path) -> str:
-    """The model's folder if it exists, else its hub id; BadInput for neither."""
+    """The model's folder or GGUF file if it exists, else its hub id; BadInput for neither."""
     local = (folder / Path(settings.path).expanduser()).resolve()
     if local.is_dir():
         return str(local)
+    if local.is_file() and is_gguf(str(local)):
+        require_extra("gguf", f"[model] path={settings.path!r}, a GGUF file,")
+        return str(local)
     if local.is_file():
-        raise BadInput(f"[model] path={settings.path!r} is a file, and a model is a folder; give the folder it lies in")
+        raise BadInput(
+            f"[model] path={settings.path!r} is a file, and a model is a folder or a .gguf file; give the folder it "
+            "lies in"
+        )
     looks_local = settings.path.startswith((".", "/", "~")) or settings.path.count("/") > 1
     if looks_local or not settings.path or " " in settings.path:
         raise BadInput(f"[model] path={settings.path!r} is neither a folder nor a hub id; check the path")
@@ -236,9 +292,13 @@ def base_digest(settings: ModelSettings, folder: Path) -> str:
     digest = hashlib.sha256()
     if Path(where).is_dir():
         digest.update(folder_digest(sorted(Path(where).iterdir())).encode())
+    elif is_gguf(where):
+        digest.update(file_digest(Path(where)).encode())
     else:
         digest.update(f"{where}@{settings.revision or 'main'}".encode())
     digest.update(f"{settings.dtype}|{settings.chat}|{_template(settings, folder) or ''}".encode())
+    if settings.attn_implementation:
+        digest.update(settings.attn_implementation.encode())
     if settings.chat_template_kwargs:
         digest.update(json.dumps(settings.chat_template_kwargs, sort_keys=True).encode())
     if (adapter := locate_adapter(settings, folder)) is not None:

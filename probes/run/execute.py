@@ -12,7 +12,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
 from probes.generate.sampled_text import SampledText
 from probes.inputs.material import Material
+from probes.inputs.settings import MemorySettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
 from probes.rendering.renderer import Question
@@ -40,11 +41,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Workbench:
-    """What stays in memory between probes: the base, the scorer, and the client of the server that answers."""
+    """What stays in memory between probes: the base, the scorer, and the client of the server that answers.
+    ``memory``: how much of the next probe is in memory at once."""
 
     material: Material
     device: str
     bases: dict[str, Base]
+    memory: MemorySettings = field(default_factory=MemorySettings)
     scorer: Scorer | None = None
     server: "AnswerServer | None" = None
 
@@ -203,7 +206,7 @@ class _Measurement:
             self.listener(Progress(probe.id, "training", step, settings.steps, loss))
 
         job = TrainingJob(probe.recipe, rows, probe.seed, self.directory(probe.id), on_step)
-        (trained,) = train(base, [job], settings)
+        (trained,) = train(base, [job], self.bench.memory)
         if isinstance(trained, Exception):
             raise trained
         return trained
@@ -220,7 +223,7 @@ class _Measurement:
             top_k=settings.top_k,
             max_new_tokens=settings.max_new_tokens,
             seed=sampling_seed(settings.sampling_seed, probe.seed),
-            batch_size=settings.generation_batch,
+            batch_size=self.bench.memory.generation_batch,
         )
         if server is not None:
             with _adapter_for_server(base, adapter, self.directory(probe.id)) as served:
@@ -255,6 +258,8 @@ def notes_at(listener: Listener, progress: Progress) -> Callable[[str], None]:
     return lambda note: listener(replace(progress, note=note))
 
 
+MEMORY_SIGNS = re.compile("out of memory|can't allocate memory|Cannot allocate memory")
+"""Texts of errors of a GPU without memory, of torch's allocator on a CPU, and of the operating system."""
 DEVICE_SIGNS = re.compile(
     "CUDA error|CUBLAS_STATUS|CUDNN_STATUS|cuDNN error|NCCL error|device-side assert|illegal memory access|HIP error"
 )
@@ -273,7 +278,7 @@ def classify(error: Exception) -> FailureKind:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or "No space left" in text or "os error 28" in text:  # safetensors raises an exception of its own
         return "disk"
-    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or "out of memory" in text:
+    if name == "OutOfMemoryError" or isinstance(error, MemoryError) or MEMORY_SIGNS.search(text):
         return "oom"
     if name == "AcceleratorError" or DEVICE_SIGNS.search(text):
         return "device"

@@ -37,14 +37,15 @@ class Meaning:
 MANY = 1_000_000
 
 MEANINGS: Mapping[FailureKind, Meaning] = {
-    # Memory also depends on earlier probes: the retry runs in a new worker, and only this recipe is barred.
+    # Memory also depends on earlier probes: the retry runs in a new worker, and with half the rows and answers at once.
+    # Only this recipe is barred.
     "oom": Meaning(
         "the device ran out of memory",
         recipe_at_fault=True,
         retries=1,
         replaces_worker=True,
         error=MissingRequirement,
-        remedy="lower micro_batch or set gradient_checkpointing under [probe], give the recipe.toml with --recipe",
+        remedy="lower micro_batch or set gradient_checkpointing under [runner], give the recipe.toml with --recipe",
     ),
     "diverged": Meaning(
         "training diverged",

@@ -23,8 +23,8 @@ from typing import Self
 from common.errors import MissingRequirement, NightlaneError
 from probes.endpoint.spending import Allowance
 from probes.inputs.material import Material
-from probes.inputs.settings import RunnerSettings
-from probes.result.reading import Failure, Outcome, Probe
+from probes.inputs.settings import MemorySettings, RunnerSettings
+from probes.result.reading import Failure, Outcome, Probe, Reading
 from probes.run.failures import MEANINGS
 from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 from probes.run.store import require_own
@@ -33,7 +33,6 @@ from probes.run.worker import Ready, serve
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 """A worker inherits no state of its parent, in particular not the initialised CUDA."""
-START_SECONDS = 600.0
 GOODBYE_SECONDS = 3.0
 RESTARTS = 4
 """How many times in a row a worker that dies without a probe is started again."""
@@ -43,9 +42,13 @@ FIRST_PAUSE = 1.0
 
 @dataclass
 class _Task:
+    """``memory``: how much of it is in memory at once; None until it is handed out for the first time."""
+
     place: int
     probe: Probe
     attempt: int = 1
+    memory: MemorySettings | None = None
+    halved: bool = False
 
 
 @dataclass
@@ -112,6 +115,7 @@ class ResidentRunner:
         self._devices = visible_devices()
         self._ready: Ready | None = None
         self._pending_notes: list[str] = []
+        self._memory: dict[str, MemorySettings] = {}  # what the device has room for, by quantisation of the base
         count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
         self._slots = [_Slot(number) for number in range(count)]
         try:
@@ -211,7 +215,7 @@ class ResidentRunner:
         arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
         process = CONTEXT.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
         # Stored before the process runs, so that an interrupt ends it.
-        slot.worker = _Worker(process, mine, time.monotonic() + START_SECONDS, whole=False)
+        slot.worker = _Worker(process, mine, time.monotonic() + self._settings.start_seconds, whole=False)
         with _variables(self._child_environment(slot.number, threads)):
             process.start()
         theirs.close()
@@ -253,8 +257,9 @@ class ResidentRunner:
             if worker.idle and batch.waiting:
                 worker.task = task = batch.waiting.popleft()
                 worker.deadline = time.monotonic() + self._settings.deadline
+                task.memory = task.memory or self._memory.get(task.probe.recipe.quantization, self._settings)
                 try:
-                    worker.pipe.send(([task.probe], allowance))
+                    worker.pipe.send(([task.probe], allowance, task.memory))
                 except OSError:  # the worker died without a task; its closed pipe is noticed next
                     worker.task = None
                     batch.waiting.appendleft(task)
@@ -288,6 +293,8 @@ class ResidentRunner:
         if kind == "ready":
             self._require_alike(slot, content)
             worker.ready = True
+        elif kind == "downloading":
+            worker.deadline = time.monotonic() + self._settings.start_seconds
         elif kind == "progress":
             progress: Progress = content
             if progress.note:  # time spent waiting for a server does not count
@@ -326,10 +333,29 @@ class ResidentRunner:
     def _settle(self, task: _Task, outcome: Outcome, batch: _Batch) -> None:
         retries = MEANINGS[outcome.kind].retries if isinstance(outcome, Failure) else 0
         if task.attempt < min(self._settings.attempts, 1 + retries):
-            batch.waiting.append(_Task(task.place, task.probe, task.attempt + 1))
+            again = self._again(task, outcome)
+            if again.halved:  # first, so that those that wait learn from it
+                batch.waiting.appendleft(again)
+            else:
+                batch.waiting.append(again)
         else:
+            if isinstance(outcome, Reading) and task.halved and task.memory:
+                self._memory[task.probe.recipe.quantization] = task.memory
             require_own(task.probe, outcome)
             batch.outcomes[task.place] = outcome
+
+    def _again(self, task: _Task, outcome: Outcome) -> _Task:
+        """The next attempt. After one that ran out of memory it is the same probe with half as much at once."""
+        probe, memory = task.probe, task.memory
+        if memory is None or not (isinstance(outcome, Failure) and outcome.kind == "oom"):
+            return _Task(task.place, probe, task.attempt + 1, memory, task.halved)
+        before = f"{memory.rows_at_once(probe.recipe.effective_batch)} rows and {memory.generation_batch} answers"
+        memory = memory.halved(probe.recipe.effective_batch)
+        self._pending_notes.append(
+            f"probe {probe.id} ran out of memory with {before} at once; it is tried again in a new worker with "
+            f"{memory.micro_batch} and {memory.generation_batch}"
+        )
+        return _Task(task.place, probe, task.attempt + 1, memory, halved=True)
 
     def _lost(self, slot: _Slot, worker: _Worker, batch: _Batch, why: str = "") -> None:
         worker.process.join(timeout=0 if why else 5)
@@ -345,7 +371,7 @@ class ResidentRunner:
     def _time_out(self, slot: _Slot, worker: _Worker, batch: _Batch) -> None:
         task = worker.task
         if task is None:
-            self._schedule_restart(slot, f"not ready within {START_SECONDS:g} s")
+            self._schedule_restart(slot, f"not ready within start_seconds={self._settings.start_seconds:g}")
         else:
             slot.free()
             message = f"it was killed at its deadline of {self._settings.deadline:g} s"

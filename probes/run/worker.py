@@ -19,6 +19,8 @@ from typing import Any
 
 from common.errors import MissingRequirement, NightlaneError
 from probes.inputs.material import Material
+from probes.model.download import watch_download
+from probes.model.load import note_data_type
 from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 
@@ -34,8 +36,9 @@ class Ready:
 
 
 def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, quantization: str) -> None:
-    """Receive the material and send ("ready", Ready). Then answer each received (probes, allowance) with ("progress",
-    Progress) while they run and ("done", [(probe id, outcome), ...]) at the end.
+    """Receive the material and send ("ready", Ready), and ("downloading", None) while the base is downloaded. Then
+    answer each received (probes, allowance, memory) with ("progress", Progress) while they run and
+    ("done", [(probe id, outcome), ...]) at the end.
 
     A NightlaneError is sent as ("refused", error).
     """
@@ -66,9 +69,11 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
     gc.freeze()  # what is imported is never garbage: the collections of every probe need not look at it
     bench = Workbench(material, device, {})
     store = ProbeStore(runs)
-    bench.base(quantization)
+    with watch_download(material.model, material.folder, lambda: pipe.send(("downloading", None))):
+        bench.base(quantization)
     rendered = bench.rendered(quantization)
-    pipe.send(("ready", Ready(f"{environment(device, threads)} rendered={rendered}", bench.about())))
+    where = f"{environment(device, threads)}{note_data_type(material.model, device)}"
+    pipe.send(("ready", Ready(f"{where} rendered={rendered}", bench.about())))
 
     sending = threading.Lock()  # threads of the scorer send notes, too
 
@@ -78,7 +83,7 @@ def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization
 
     try:
         while True:
-            batch, allowance = pipe.recv()
+            batch, allowance, bench.memory = pipe.recv()
             outcomes = measure(bench, batch, store.directory, send, allowance)
             pipe.send(("done", [(probe.id, outcome) for probe, outcome in zip(batch, outcomes, strict=True)]))
     finally:

@@ -10,10 +10,12 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from trl.trainer.utils import selective_log_softmax
 
+from probes.train.shared import TokenWeights, WarmStart
+
 __all__ = ["ORPOConfig", "TokenORPOTrainer"]
 
 
-class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
+class TokenORPOTrainer(TokenWeights, WarmStart, ORPOTrainer):  # type: ignore[misc]
     """ORPOTrainer on rows of token ids, like TokenDPOTrainer. It also logs ``mean_token_accuracy`` over the chosen
     completions, like DPOTrainer."""
 
@@ -25,6 +27,17 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         # compute_loss returns the mean of a micro-batch, so the trainer must divide by the accumulation steps.
         self.model_accepts_loss_kwargs = False
         self._accuracy = 0.0
+
+    def mean_tokens(self, batch: Any) -> int:
+        """Those of the NLL term: the chosen side, prompt included, but the first of each row."""
+        return int(batch["chosen_attention_mask"][:, 1:].sum())
+
+    def concatenated_forward(self, model: Any, batch: Any) -> Any:
+        """With the NLL term, a mean over tokens, as a part of that of the whole effective batch."""
+        found = list(super().concatenated_forward(model, batch))
+        if torch.is_grad_enabled():
+            found[4] = found[4] * self.token_share(batch)
+        return tuple(found)
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
         """The columns of its collator: each side with the prompt before it, cut at max_length, and its labels."""
@@ -43,15 +56,20 @@ class TokenORPOTrainer(ORPOTrainer):  # type: ignore[misc]
         counted = targets != -100
         hits = (logits[:chosen, :-1].detach().argmax(-1) == targets) & counted
         self._accuracy = (hits.sum() / counted.sum().clamp(min=1)).item()
-        if logits.dtype == torch.float32:
-            return ORPOTrainer.get_batch_logps(logits, labels, *args, **kwargs)
-        return mean_logps(logits, labels)
+        return row_logps(logits, labels)
 
     def get_batch_loss_metrics(self, model: Any, batch: Any, train_eval: Any = "train") -> Any:
         loss, metrics = super().get_batch_loss_metrics(model, batch, train_eval)
         if not torch.is_grad_enabled() or train_eval != "train":
             return loss, metrics
         return loss, {**metrics, "mean_token_accuracy": self._accuracy}
+
+
+def row_logps(logits: torch.Tensor, labels: torch.Tensor) -> Any:
+    """The mean log probability of each row's answer: ORPOTrainer's own in float32, else ``mean_logps``."""
+    if logits.dtype == torch.float32:
+        return ORPOTrainer.get_batch_logps(logits, labels, average_log_prob=True)
+    return mean_logps(logits, labels)
 
 
 def mean_logps(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,8 @@ from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from lanes import Recipe
-from probes.inputs.settings import ProbeSettings
+from lanes.rules import sees_whole_batch
+from probes.inputs.settings import MemorySettings
 from probes.inputs.training_rows import Pair
 from probes.model.adapter import lora_config, put_on_new_adapter, take_off_adapter
 from probes.model.adapter_files import note_base_adapter
@@ -30,6 +31,7 @@ from probes.model.load import Base
 from probes.model.target_modules import problem
 from probes.rendering.renderer import Unrenderable
 from probes.train.orpo import ORPOConfig, TokenORPOTrainer
+from probes.train.shared import TokenWeights, WarmStart
 
 disable_progress_bars()
 transformers.logging.set_verbosity_error()
@@ -53,8 +55,25 @@ class Diverged(Exception):
     """The loss or the gradient norm is NaN or infinite."""
 
 
-class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
+class TokenDPOTrainer(TokenWeights, WarmStart, DPOTrainer):  # type: ignore[misc]
     """DPOTrainer on rows of token ids: prompt_ids, chosen_ids, rejected_ids."""
+
+    loss_weights: list[float]
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Its sft term is a mean over the tokens of the chosen answers, those of the whole effective batch."""
+        weights = self.loss_weights
+        share = self.token_share(inputs)
+        both = zip(self.loss_types, weights, strict=True)
+        self.loss_weights = [weight * share if kind == "sft" else weight for kind, weight in both]
+        try:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        finally:
+            self.loss_weights = weights
+
+    def mean_tokens(self, batch: Any) -> int:
+        chosen, _ = batch["completion_mask"][:, 1:].chunk(2, dim=0)
+        return int(chosen.sum())
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
@@ -85,7 +104,7 @@ class Trained:
     final: dict[str, float]
 
 
-def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> list[Trained | Exception]:
+def train(base: Base, jobs: Sequence[TrainingJob], memory: MemorySettings) -> list[Trained | Exception]:
     """Train every job on one base. An exception in the list concerns that job alone.
 
     The jobs run one after the other. Each gives what it would give alone.
@@ -93,20 +112,20 @@ def train(base: Base, jobs: Sequence[TrainingJob], settings: ProbeSettings) -> l
     results: list[Trained | Exception] = []
     for job in jobs:
         try:
-            results.append(_train_one(base, job, settings))
+            results.append(_train_one(base, job, memory))
         except (Diverged, Untrainable, RuntimeError, ValueError, MemoryError, OSError) as error:
             results.append(error)
     return results
 
 
-def _train_one(base: Base, job: TrainingJob, settings: ProbeSettings) -> Trained:
+def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
     set_seed(job.seed)
     rows = _tokenised(base, job)
     curve = _Curve(job.directory / "train.jsonl", job.on_step)
     kept = _State.of(base.model)
     trainer: Any = None
     try:
-        trainer = _trainer(base, job, settings, rows, curve)
+        trainer = _trainer(base, job, memory, rows, curve)
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
@@ -144,9 +163,9 @@ def _tokenised(base: Base, job: TrainingJob) -> Dataset:
     return Dataset.from_list(found)
 
 
-def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Dataset, curve: "_Curve") -> Any:
+def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset, curve: "_Curve") -> Any:
     recipe = job.recipe
-    micro = math.gcd(settings.micro_batch, recipe.effective_batch)
+    micro = _rows_at_once(base.model, recipe, memory)
     device = base.model.device.type
     common: dict[str, Any] = {
         "output_dir": str(job.directory),
@@ -165,7 +184,7 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
         "data_seed": job.seed,
         "train_sampling_strategy": "sequential",
         "disable_dropout": False,
-        "gradient_checkpointing": settings.gradient_checkpointing,
+        "gradient_checkpointing": memory.gradient_checkpointing,
         "bf16": device != "cpu" and base.model.dtype == torch.bfloat16 and not base.quantised,
         "fp16": device != "cpu" and base.model.dtype == torch.float16,
         "use_cpu": device == "cpu",
@@ -185,10 +204,23 @@ def _trainer(base: Base, job: TrainingJob, settings: ProbeSettings, rows: Datase
     if recipe.objective == "orpo":
         trainer = TokenORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
     else:
-        loss = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
+        loss: dict[str, Any] = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
+        if recipe.second_loss != "none":
+            loss |= {"loss_type": [recipe.dpo_loss, recipe.second_loss], "loss_weights": [1.0, recipe.second_weight]}
+        if recipe.ld_alpha < 1:
+            loss["ld_alpha"] = recipe.ld_alpha
         trainer = TokenDPOTrainer(args=DPOConfig(**loss, **common), **arguments)
     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
     return trainer
+
+
+def _rows_at_once(model: Any, recipe: Recipe, memory: MemorySettings) -> int:
+    """Rows per forward pass; the whole effective batch where the loss would depend on how it is divided: the losses
+    that sort the pairs of a pass, and a mixture of experts' loss for the balance of its router."""
+    balanced = bool(getattr(model.config.get_text_config(), "output_router_logits", False))
+    if sees_whole_batch(recipe) or balanced:
+        return recipe.effective_batch
+    return memory.rows_at_once(recipe.effective_batch)
 
 
 def _model(base: Base, recipe: Recipe) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import tiny
 from lazily import Lazily
 from trainable import exported, planned, review, row, stores
 
@@ -17,7 +16,7 @@ from finetune import run as running
 from finetune.manifest import Manifest, is_complete, require_whole
 from finetune.plan import Plan
 from lanes import Recipe
-from probes.inputs.settings import ModelSettings
+from probes.inputs.settings import MemorySettings, ModelSettings
 from probes.inputs.training_rows import load_source, order
 from probes.model.adapter_files import require_prompt_format
 from probes.model.load import base_digest, load_base
@@ -102,7 +101,7 @@ def test_a_run_of_as_many_steps_trains_what_a_probe_trains(tmp_path: Path, tiny_
     probe = tmp_path / "probe"
     probe.mkdir()
     job = trl.TrainingJob(plan.request.recipe, rows, 42, probe, lambda *_: None)
-    trl.train(base, [job], tiny.material(tmp_path).probe)
+    trl.train(base, [job], MemorySettings())
     name = "adapter/adapter_model.safetensors"
     assert (probe / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 

@@ -74,7 +74,6 @@ seeds = [1, 2]
 samples = 2
 temperature = 1.5
 max_new_tokens = 8
-micro_batch = 2
 [lanes.hyperparameters]
 share = 1.0
 learning_rate = { low = 1e-4, high = 1e-1, factor = 10.0 }

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from common.errors import BadInput
+from probes.inputs.settings import MemorySettings
 from probes.result.reading import Failure, Outcome, Probe, Reading, Timing
 from probes.run.failures import FailureKind
 from probes.run.protocol import Progress
@@ -24,7 +25,8 @@ class Script:
     after they are ready; if ``holds`` is set, they become ready only after another worker holds a probe.
     ``environments``: by number. ``holds``: probes with these seeds are answered only when the folder has a file ``go``.
     ``fails``: by seed, the kind of failure of each attempt. ``refuses``: worker 0 refuses its material. ``mixed``: how
-    many answers name another probe.
+    many answers name another probe. ``room``: with more rows at once, a probe runs out of memory.
+    ``downloads``: how often a worker says, a tenth of a second apart, that it downloads the base.
     """
 
     folder: Path
@@ -35,6 +37,8 @@ class Script:
     fails: Mapping[int, tuple[FailureKind, ...]] = field(default_factory=dict)
     refuses: bool = False
     mixed: int = 0
+    room: int = 1_000_000
+    downloads: int = 0
     bulk: str = ""
 
     def count(self, name: str) -> int:
@@ -58,6 +62,9 @@ def serve(pipe: Connection, runs: Path, number: int, *_: object) -> None:
         return
     while script.holds and number in script.idle and not (script.folder / "held").exists():
         time.sleep(0.01)
+    for _number in range(script.downloads):
+        pipe.send(("downloading", None))
+        time.sleep(0.1)
     pipe.send(("ready", Ready(script.environments.get(number, ALIKE), "stub")))
     if started > script.idle.get(number, 0):
         answer(pipe, script)
@@ -71,7 +78,7 @@ def dead(*_: object) -> None:
 def answer(pipe: Connection, script: Script) -> None:
     while True:
         try:
-            (probe,), _ = pipe.recv()
+            (probe,), _, memory = pipe.recv()
             pipe.send(("progress", Progress(probe.id, "training", 1, probe.key.steps)))
             if probe.seed in script.holds:
                 (script.folder / "held").touch()
@@ -80,18 +87,21 @@ def answer(pipe: Connection, script: Script) -> None:
             name = probe.id
             if script.mixed and script.count("mixed") <= script.mixed:
                 name = "another"
-            pipe.send(("done", [(name, outcome(script, probe))]))
+            pipe.send(("done", [(name, outcome(script, probe, memory))]))
         except (EOFError, OSError):
             return
 
 
-def outcome(script: Script, probe: Probe) -> Outcome:
-    """A failure of the script, or a reading that contains the process id."""
+def outcome(script: Script, probe: Probe, memory: MemorySettings) -> Outcome:
+    """A failure of the script, or a reading that contains the process id and the rows and answers at once."""
+    if memory.rows_at_once(probe.recipe.effective_batch) > script.room:
+        return Failure(probe.id, probe.seed, "oom", "as the script says")
     tries = script.count(f"tries-{probe.seed}")
     kinds = script.fails.get(probe.seed, ())
     if tries <= len(kinds):
         return Failure(probe.id, probe.seed, kinds[tries - 1], "as the script says")
-    final, timing = {"process": float(os.getpid())}, Timing(0.0, 0.0, 0.0, 0.0)
+    at_once = {"rows": float(memory.micro_batch), "answers": float(memory.generation_batch)}
+    final, timing = {"process": float(os.getpid()), **at_once}, Timing(0.0, 0.0, 0.0, 0.0)
     return Reading(
         probe=probe.id,
         recipe=probe.recipe.digest,

@@ -43,7 +43,7 @@ def write_model(folder: Path, hidden: int = 64) -> None:
 
 
 def material(folder: Path, **probe: Any) -> Material:
-    settings = {"steps": 4, "samples": 2, "max_new_tokens": 12, "micro_batch": 4, "seeds": (42, 123), **probe}
+    settings = {"steps": 4, "samples": 2, "max_new_tokens": 12, "seeds": (42, 123), **probe}
     return Material(
         folder,
         ModelSettings(path="model"),

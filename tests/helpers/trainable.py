@@ -40,8 +40,6 @@ good = 1.0
 file = "prompts.jsonl"
 [target]
 category = "lists"
-[probe]
-micro_batch = 4
 """
 
 

@@ -70,6 +70,12 @@ def test_a_knob_without_effect_has_no_moves() -> None:
     assert "warmup" not in space().moves(tiny.recipe(scheduler="constant"))
     dpo = tiny.recipe(objective="dpo", dpo_loss="sigmoid")
     assert "label_smoothing" not in space().moves(dpo)
+    knobs: dict[str, Any] = {"second_weight": {}, "second_loss": {}, "ld_alpha": {}}
+    settings = {"hyperparameters": LaneSettings.model_validate(knobs)}
+    lanes = build_lanes(settings, tiny.recipe(), MANIFESTS, ("good", "broken"))
+    assert set(lanes.moves(tiny.recipe(objective="dpo"))) == {"second_loss", "ld_alpha"}
+    assert set(lanes.moves(tiny.recipe(objective="dpo", second_loss="sft"))) == set(knobs)
+    assert not lanes.moves(tiny.recipe())
     with pytest.raises(IllegalRecipe, match="no effect with objective=orpo"):
         space().mutate(tiny.recipe(), "dpo_loss", "ipo")
 
@@ -82,13 +88,18 @@ def test_the_trainers_own_rules_are_refused_before_any_compute() -> None:
     for bad in (
         {"objective": "dpo", "dpo_loss": "robust", "label_smoothing": 0.5},
         {"objective": "dpo", "dpo_loss": "aot", "effective_batch": 1},
-        {"objective": "dpo", "dpo_loss": "aot", "effective_batch": 5},
+        {"objective": "dpo", "second_loss": "exo_pair"},
+        {"objective": "dpo", "second_loss": "robust", "label_smoothing": 0.5},
+        {"objective": "dpo", "second_loss": "aot", "effective_batch": 1},
+        {"objective": "dpo", "second_loss": "sigmoid"},
+        {"lora_init": "orthogonal", "lora_rank": 5},
+        {"lora_init": "orthogonal", "quantization": "nf4"},
         {"lora_targets": ("q_proj", "lm_head")},
         {"lora_targets": ()},
         {"lora_targets": ("all-linear", "q_proj")},
     ):
         with pytest.raises(IllegalRecipe):
-            check_recipe(tiny.recipe(**bad), micro_batch=8)
+            check_recipe(tiny.recipe(**bad))
 
 
 def test_two_manifests_with_the_same_shares_are_refused() -> None:

@@ -16,6 +16,7 @@ from agent.policy.night_power import in_words
 from agent.study.load import Study
 from agent.study.power import PowerAnalysis, analyse_power
 from agent.workspace.folder import Workspace
+from probes.memory.fit import Fit
 from probes.result.comparison import quantile
 from probes.result.cut_answers import CutAnswers, cut_answers
 from probes.result.reading import Reading
@@ -43,11 +44,12 @@ class ProbeHistory:
     cut: CutAnswers | None = None
 
 
-def cost_text(study: Study, workspace: Workspace) -> str:
+def cost_text(study: Study, workspace: Workspace, memory: Fit | None = None) -> str:
     """For nightlane check: that the study is valid, what a probe does, and what it is known to cost."""
     history = probe_history(study, workspace)
     lines = [f"{study.path} is valid: study {study.name}, target {study.target}, {_guards(study)}", ""]
-    rows = [*_counts(study), *_times(history), *_cut_rows(study, history), *_budget(study, history)]
+    needs = [("memory", memory.sentence)] if memory is not None else []
+    rows = [*_counts(study), *needs, *_times(history), *_cut_rows(study, history), *_budget(study, history)]
     if not history.seconds:
         rows.append(("to find out", run_command(str(study.path), str(workspace.root)) + " --hours 0.1"))
     width = max(len(name) for name, _ in rows)

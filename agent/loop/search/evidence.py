@@ -139,7 +139,7 @@ class Evidence:
         try:
             changes = {name: values[name][place] for name, place in moved.items()}
             recipe = self._with(incumbent, changes)
-            check_recipe(recipe, space.micro_batch)
+            check_recipe(recipe)
         except (IllegalRecipe, KeyError):
             return None
         holds = all(space.knob(name).read(recipe) == value for name, value in changes.items())

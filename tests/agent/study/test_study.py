@@ -125,6 +125,15 @@ def test_a_session_of_an_older_version_is_read_without_the_keys_that_are_gone(tm
         recorded_study(now.path, older.replace("hopeless", "hopless"))
 
 
+def test_a_key_of_probe_that_moved_is_named_with_its_new_place_and_read_in_a_recorded_study(tmp_path: Path) -> None:
+    now = study(tmp_path)
+    older = now.text.replace("[probe]\n", "[probe]\nmicro_batch = 2\ngradient_checkpointing = true\n")
+    runner = recorded_study(now.path, older).file.runner
+    assert (runner.micro_batch, runner.gradient_checkpointing, runner.kind) == (2, True, "simulated")
+    with pytest.raises(BadInput, match=r"\[probe\] micro_batch is a key of \[runner\] now.*move the line there"):
+        study(tmp_path, ("[probe]\n", "[probe]\nmicro_batch = 2\n"))
+
+
 def test_a_mixture_may_be_a_table_of_weights(tmp_path: Path) -> None:
     loaded = study(tmp_path, ('mixture = "even"', "mixture = { good = 3.0, broken = 1.0 }"))
     assert dict(loaded.start.mixture) == {"good": 3.0, "broken": 1.0}
@@ -137,7 +146,12 @@ def test_the_question_changes_with_what_decides_and_with_nothing_else(tmp_path: 
         ("decisions = 8", "decisions = 9"),
         ('name = "simulated"', 'name = "other"'),
         ("[model]", "# x\n[model]"),
+        (
+            'kind = "simulated"',
+            'kind = "simulated"\nmicro_batch = 1\ngeneration_batch = 3\ngradient_checkpointing = true',
+        ),
     ):
+        assert study(tmp_path, same).material.key("here", "base") == first.material.key("here", "base")
         assert study(tmp_path, same).question == first.question
     for other in (("steps = 20", "steps = 21"), ("arithmetic = 1.5", "arithmetic = 1.4"), ("1e-4", "2e-4")):
         assert study(tmp_path, other).question != first.question

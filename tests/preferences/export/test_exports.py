@@ -177,7 +177,7 @@ def test_an_exported_store_trains_a_step_with_trl(tmp_path: Path, tiny_folder: P
     """By the project's own training code, on the tiny model."""
     import torch
 
-    from probes.inputs.settings import ModelSettings
+    from probes.inputs.settings import MemorySettings, ModelSettings
     from probes.inputs.training_rows import load_source, order
     from probes.model.load import load_base
     from probes.train.trl import Trained, TrainingJob, train
@@ -192,7 +192,7 @@ def test_an_exported_store_trains_a_step_with_trl(tmp_path: Path, tiny_folder: P
     folder = tmp_path / "probe"
     folder.mkdir()
     job = TrainingJob(recipe, rows, 1, folder, lambda step, loss: None)
-    (trained,) = train(base, [job], tiny.material(tiny_folder).probe)
+    (trained,) = train(base, [job], MemorySettings())
     assert isinstance(trained, Trained), trained
     assert (trained.adapter / "adapter_model.safetensors").exists()
     (step,) = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()

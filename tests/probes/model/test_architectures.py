@@ -11,7 +11,7 @@ from architectures import MIXTURES_OF_EXPERTS, NAMES
 from lazily import Lazily
 
 from lanes import Recipe
-from probes.inputs.settings import ModelSettings
+from probes.inputs.settings import MemorySettings, ModelSettings
 from probes.inputs.training_rows import order
 from probes.model.load import Base, load_base
 from testing import simulated_study
@@ -62,7 +62,7 @@ def trained(base: Base, models: Path, wanted: Recipe, folder: Path) -> "trl.Trai
     material = tiny.material(models)
     folder.mkdir(parents=True, exist_ok=True)
     rows = order(wanted, material.sources, 8, 1)
-    return trl.train(base, [trl.TrainingJob(wanted, rows, 1, folder, lambda step, loss: None)], material.probe)[0]
+    return trl.train(base, [trl.TrainingJob(wanted, rows, 1, folder, lambda step, loss: None)], MemorySettings())[0]
 
 
 def logits(base: Base, model: Any = None) -> "torch.Tensor":

@@ -12,7 +12,7 @@ from lazily import Lazily
 
 from common.errors import BadInput, NightlaneError
 from evaluation.answering import load
-from probes.inputs.settings import ModelSettings, ServingSettings
+from probes.inputs.settings import MemorySettings, ModelSettings, ServingSettings
 from probes.inputs.training_rows import order
 from probes.model.adapter_files import require_base_adapter
 from probes.model.load import Base, base_digest, load_base
@@ -64,7 +64,7 @@ def trained(base: Base, models: Path, folder: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     material = tiny.material(models)
     job = trl.TrainingJob(recipe, order(recipe, material.sources, 8, 1), 1, folder, lambda step, loss: None)
-    result = trl.train(base, [job], material.probe)[0]
+    result = trl.train(base, [job], MemorySettings())[0]
     assert isinstance(result, trl.Trained), result
     return result.adapter
 

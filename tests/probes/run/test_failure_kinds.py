@@ -61,4 +61,5 @@ def test_an_error_of_the_device_is_told_from_others(text: str) -> None:
     assert classify(ServerBroken(text)) == "server", "its device is not ours"
     assert classify(ScorerBroken(text)) == "scorer"
     assert classify(RuntimeError("CUDA error: out of memory")) == "oom"
+    assert classify(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")) == "oom"
     assert classify(ServerBroken("out of memory")) == "server"

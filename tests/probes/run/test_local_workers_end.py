@@ -247,6 +247,13 @@ def test_after_a_failure_of_memory_or_device_the_worker_is_replaced(tmp_path: Pa
         assert (tmp_path / "starts-0").read_text(encoding="utf-8") == starts
 
 
+def test_the_time_for_the_start_does_not_count_the_download(tmp_path: Path) -> None:
+    settings = RunnerSettings(workers=1, start_seconds=1.5)
+    with ResidentRunner(cast(Material, Script(tmp_path, downloads=20)), settings, tmp_path) as runner:
+        assert runner.environment == ALIKE
+    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "x", "it was not started again"
+
+
 def test_out_of_memory_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
     script = Script(tmp_path, fails={1: ("oom",) * 9})
     with opened(script, attempts=5) as runner:
@@ -254,6 +261,34 @@ def test_out_of_memory_is_tried_once_more_and_no_more(tmp_path: Path) -> None:
     assert isinstance(found, Failure)
     assert found.kind == "oom"
     assert script.counted("tries-1") == 2
+
+
+def test_out_of_memory_is_asked_again_with_half_at_once_and_that_is_remembered_for_the_base(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    with opened(Script(tmp_path, room=2)) as runner:
+        found = runner.run([probe(1), probe(2)], heard.append)
+        other = Probe(tiny.recipe(quantization="nf4", effective_batch=1), KEY, 3)
+        found += runner.run([other], heard.append)
+        found += runner.run([probe(4)], heard.append)
+    figures = [outcome.final for outcome in found if isinstance(outcome, Reading)]
+    assert [(of["rows"], of["answers"]) for of in figures] == [(2, 128), (2, 128), (8, 256), (2, 128)]
+    notes = [progress.note for progress in heard if progress.note]
+    assert notes == [
+        f"probe {probe(1).id} ran out of memory with 4 rows and 256 answers at once; it is tried again in a new worker "
+        "with 2 and 128"
+    ]
+    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "xx", "the worker was replaced once"
+
+
+def test_what_does_not_fit_by_halves_fails_alone_and_nothing_is_remembered_of_it(tmp_path: Path) -> None:
+    large = Probe(tiny.recipe(effective_batch=16), KEY, 1)
+    with opened(Script(tmp_path, room=2)) as runner:
+        failed, _ = runner.run([large, Probe(tiny.recipe(effective_batch=1), KEY, 2)], lambda _: None)
+        (after,) = runner.run([Probe(tiny.recipe(effective_batch=1), KEY, 3)], lambda _: None)
+    assert isinstance(failed, Failure)
+    assert failed.kind == "oom"
+    assert isinstance(after, Reading)
+    assert after.final["rows"] == RunnerSettings().micro_batch
 
 
 @pytest.mark.parametrize(

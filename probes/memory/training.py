@@ -1,0 +1,208 @@
+"""One pass of training and one of answering on tensors of the meta device, which have shapes and no data.
+
+The passes are those of the trainers and of the sampler, so an architecture needs no formula of its own. Imports torch,
+trl and peft.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from peft import PeftModel, get_peft_model
+from torch.overrides import TorchFunctionMode
+from transformers import AutoModelForCausalLM, DynamicCache
+from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
+from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE as VOCABULARY_CHUNK
+from trl.trainer.utils import add_fused_lm_head
+
+from probes.generate.sampler import CounterGumbel
+from probes.memory.tracker import PeakTracker
+from probes.memory.workload import Workload
+from probes.model.adapter import cast_adapter, lora_config, take_off_adapter
+from probes.train.orpo import row_logps
+
+META = torch.device("meta")
+PAGE = 1024  # numbers of float32 in a page of memory
+flash_attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+
+def bytes_of(tensors: Iterable[torch.Tensor]) -> int:
+    """The bytes of the storages behind these tensors, each counted once."""
+    storages = (tensor.untyped_storage() for tensor in tensors)
+    sizes: dict[int, int] = {storage._cdata: storage.nbytes() for storage in storages}
+    return sum(sizes.values())
+
+
+def build(config: Any, work: Workload, trust_remote_code: bool = False) -> Any:
+    """The model on the meta device."""
+    with META:
+        model = AutoModelForCausalLM.from_config(
+            config,
+            dtype=getattr(torch, work.computes_in),
+            trust_remote_code=trust_remote_code,
+            attn_implementation="eager" if work.attention == "eager" else None,
+        )
+    return model.requires_grad_(False).eval()
+
+
+def adapter_size(model: Any, work: Workload) -> int:
+    """The number of trained parameters."""
+    adapted = _adapted(model, work)
+    trained: int = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
+    take_off_adapter(model)
+    return trained
+
+
+def train_peak(model: Any, work: Workload) -> int:
+    """Bytes at the peak of a forward and backward pass, gradients included, base and adapter not. The model is not
+    to be used afterwards."""
+    if work.recipe.objective == "dpo":
+        add_fused_lm_head(model, outputs=("log_probs", "entropy", "mean_logits", "is_top1"))
+    pass_peak = _recomputing_peak(model, work) if work.checkpointing else _plain_peak(model, work)
+    return pass_peak - (_untouched(model, work) if work.recipe.objective == "dpo" else 0)
+
+
+def _plain_peak(model: Any, work: Workload) -> int:
+    adapted = _adapted(model, work)
+    adapted.train()
+    try:
+        return _loss_peak(adapted, work)
+    finally:
+        take_off_adapter(model)
+
+
+def _loss_peak(model: Any, work: Workload) -> int:
+    with _meta(), PeakTracker() as tracker:
+        loss: Any = (_dpo if work.recipe.objective == "dpo" else _orpo)(model, work)
+        loss.backward()
+        del loss
+    return int(tracker.peak)
+
+
+def _recomputing_peak(model: Any, work: Workload) -> int:
+    """With recomputed activations: the inputs of all layers, and beside them either the loss or the activations of one
+    layer. Leaves the model without layers."""
+    layers = next(part for part in model.get_decoder().children() if isinstance(part, torch.nn.ModuleList))
+    ids, mask = _batch(work)
+    inputs = len(layers) * ids.numel() * int(model.config.get_text_config().hidden_size) * int(model.dtype.itemsize)
+    del layers[1:]
+    adapted = _adapted(model, work)
+    adapted.train()
+    with _meta(), PeakTracker() as one_layer:
+        last: Any = model.get_decoder()(ids, attention_mask=mask, use_cache=False).last_hidden_state
+        last.sum().backward()
+        del last
+    take_off_adapter(model)
+    del layers[:]
+    model.enable_input_require_grads()
+    return inputs + max(int(one_layer.peak), _loss_peak(model, work))
+
+
+def answer_peak(model: Any, work: Workload) -> int:
+    """Bytes at the peak of answering: of the first pass, or of the last with its key-value cache."""
+    if not work.answers:
+        return 0
+    cache, grown = DynamicCache(config=model.config), DynamicCache(config=model.config)
+    with _meta(), torch.no_grad():
+        with PeakTracker() as first:
+            _answer(model, work, work.prompt, cache)
+        with PeakTracker() as last:
+            _grow(grown, cache, work.new_tokens - 2)
+            last.peak = last.now
+            _answer(model, work, 1, grown)
+    return int(max(first.peak, last.peak))
+
+
+def _adapted(model: Any, work: Workload) -> Any:
+    """With an adapter that computes in the type of the base. On a GPU its weights may be kept in float32."""
+    config = lora_config(model, work.recipe)
+    adapted = get_peft_model(model, config, low_cpu_mem_usage=True, autocast_adapter_dtype=False)
+    cast_adapter(adapted, model.dtype)
+    return adapted
+
+
+def _batch(work: Workload) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of the chosen and rejected rows, and their causal mask."""
+    shape = (2 * work.rows, work.length)
+    ids = torch.empty(shape, dtype=torch.int64, device=META)
+    return ids, torch.empty(shape[0], 1, work.length, work.length, dtype=torch.bool, device=META)
+
+
+def _dpo(model: Any, work: Workload) -> torch.Tensor:
+    """As DPOTrainer computes it, with the base without the adapter as the reference."""
+    ids, mask = _batch(work)
+    given = {"input_ids": ids, "attention_mask": mask, "labels": ids, "use_cache": False, "fused_lm_head": True}
+    trained = model(**given).log_probs
+    with torch.no_grad(), model.disable_adapter() if isinstance(model, PeftModel) else nullcontext():
+        reference = model(**given).log_probs
+    total: torch.Tensor = (trained - reference).sum()
+    return total
+
+
+def _orpo(model: Any, work: Workload) -> torch.Tensor:
+    """As ORPOTrainer computes it: the cross entropy of the chosen side, and the log probabilities of both."""
+    ids, mask = _batch(work)
+    logits = model(ids, attention_mask=mask, use_cache=False).logits
+    chosen, labels = logits[: work.rows, :-1].contiguous(), ids[: work.rows, 1:].contiguous()
+    nll = torch.nn.CrossEntropyLoss()(chosen.view(-1, chosen.shape[-1]), labels.view(-1))
+    total: torch.Tensor = nll + row_logps(logits, ids).sum()
+    return total
+
+
+def _untouched(model: Any, work: Workload) -> int:
+    """The part of the fused head's buffer that a small vocabulary never writes to, and a CPU therefore never has."""
+    vocabulary: int = max(model.get_output_embeddings().weight.shape[0], PAGE)
+    if work.device != "cpu" or vocabulary >= VOCABULARY_CHUNK:
+        return 0
+    rows: int = min(2 * work.rows * work.length, TOKEN_CHUNK_SIZE)
+    size: int = model.dtype.itemsize
+    return rows * (int(VOCABULARY_CHUNK) - vocabulary) * size
+
+
+def _answer(model: Any, work: Workload, length: int, cache: Any) -> None:
+    """One forward pass behind what the cache has, and the draw of a token."""
+    ids = torch.empty(work.answers, length, dtype=torch.int64)
+    mask = torch.empty(work.answers, 1, length, length + cache.get_seq_length(), dtype=torch.bool)
+    logits = model(ids, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+    scores = logits[:, -1].to(torch.float32, copy=True)
+    CounterGumbel(torch.empty(work.answers, dtype=torch.int64), 0)(ids, scores)
+
+
+def _grow(grown: Any, cache: Any, more: int) -> None:
+    """Fill a cache with ``more`` tokens than this one has."""
+    for place, layer in enumerate(cache.layers):
+        keys, values = (
+            kept.new_empty((*kept.shape[:2], kept.shape[2] + max(0, more), kept.shape[3]))
+            for kept in (layer.keys, layer.values)
+        )
+        grown.update(keys, values, place)
+
+
+class _FlashAttention(TorchFunctionMode):
+    """Attention by a kernel that keeps no matrix of scores, as CPUs and GPUs run it. On the meta device torch takes the
+    one that does."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        if func is not torch.nn.functional.scaled_dot_product_attention:
+            return func(*args, **given)
+        query, key, value = args
+        if given.get("enable_gqa"):
+            groups = query.shape[1] // key.shape[1]
+            key, value = (kept.repeat_interleave(groups, dim=1) for kept in (key, value))
+        mask, causal = given.get("attn_mask"), bool(given.get("is_causal"))
+        mask = None if mask is None else mask.to(query.dtype)
+        return flash_attention(query, key, value, 0.0, causal, attn_mask=mask, scale=given.get("scale"))[0]
+
+
+@contextmanager
+def _meta() -> Iterator[None]:
+    """New tensors are on the meta device. It has no autocast, and TRL's fused head asks for it in vain."""
+    asked = torch.is_autocast_enabled
+    torch.is_autocast_enabled = lambda *_: False
+    try:
+        with META, _FlashAttention():
+            yield
+    finally:
+        torch.is_autocast_enabled = asked

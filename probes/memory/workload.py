@@ -1,0 +1,32 @@
+"""What a probe asks of the memory."""
+
+from dataclasses import dataclass
+
+from lanes import Recipe
+
+
+@dataclass(frozen=True)
+class Workload:
+    """``rows``: pairs per forward pass of training; ``length``: tokens of the longest row, prompt and answer.
+    ``answers``: per forward pass of generation, behind prompts of ``prompt`` tokens, with up to ``new_tokens`` each; 0
+    where a server answers. ``dtype``: of a base that is not quantised. ``attention``: "eager" keeps all its scores.
+    ``device``: cpu or cuda."""
+
+    recipe: Recipe
+    rows: int
+    length: int
+    answers: int
+    prompt: int
+    new_tokens: int
+    dtype: str = "float32"
+    attention: str = ""
+    checkpointing: bool = False
+    device: str = "cpu"
+
+    @property
+    def quantised(self) -> bool:
+        return self.recipe.quantization == "nf4"
+
+    @property
+    def computes_in(self) -> str:
+        return "bfloat16" if self.quantised else self.dtype

@@ -1,0 +1,44 @@
+"""What both trainers have in common beyond TRL's: a warm-up that begins above 0, and weights by tokens."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim.lr_scheduler import LambdaLR
+
+
+class WarmStart:
+    """For a Trainer. transformers begins a warm-up at a learning rate of 0, which wastes one of the few steps of a
+    probe: here step n of W warm-up steps has n / (W + 1) of the peak. A schedule without a warm-up is as it was."""
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        scheduler: Any = super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+        args: Any = self.args  # type: ignore[attr-defined]
+        warmup = args.get_warmup_steps(num_training_steps)
+        if warmup == 0 or args.lr_scheduler_type == "constant":
+            return scheduler
+        self.lr_scheduler = LambdaLR(scheduler.optimizer, [_rising(warmup, own) for own in scheduler.lr_lambdas])
+        return self.lr_scheduler
+
+
+def _rising(warmup: int, after: Callable[[int], float]) -> Callable[[int], float]:
+    """The share of the peak at a step, counted from 0: it rises in the warm-up, and then it is ``after``."""
+    return lambda step: (step + 1) / (warmup + 1) if step < warmup else after(step)
+
+
+class TokenWeights:
+    """For a Trainer whose loss has a mean over the tokens of a forward pass. ``token_share`` is the weight with which a
+    pass makes the loss that of the whole effective batch, however it is divided."""
+
+    _tokens_of_a_pass = 0.0
+
+    def mean_tokens(self, batch: Any) -> int:
+        """The tokens that the mean is over."""
+        raise NotImplementedError
+
+    def get_batch_samples(self, *args: Any) -> Any:
+        batches, items = super().get_batch_samples(*args)  # type: ignore[misc]
+        self._tokens_of_a_pass = sum(map(self.mean_tokens, batches)) / max(1, len(batches))
+        return batches, items
+
+    def token_share(self, batch: Any) -> float:
+        return self.mean_tokens(batch) / self._tokens_of_a_pass if self._tokens_of_a_pass else 1.0
