@@ -20,6 +20,7 @@ from probes.endpoint.spending import SpendingMeter, Usage
 from probes.inputs.files.records import rows_digest
 from probes.inputs.material import Material, code_digest
 from probes.inputs.prompts import Prompt
+from probes.inputs.settings import MemorySettings
 from probes.model.load import adapter_digest, base_digest
 from probes.run.execute import Workbench
 from probes.run.local_workers import visible_devices
