@@ -44,11 +44,11 @@ def comments(text: str) -> str:
 def test_a_written_study_passes_the_check_and_a_simulated_night(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "mine"
     assert nightlane("init", folder, "--kind", kind).returncode == 0
-    done = nightlane("check", folder / "study.toml", "--workspace", tmp_path)
+    done = nightlane("check", folder / "study.toml", "--workspace", tmp_path, "--offline")
     assert done.returncode == 0, done.stderr
     study = folder / "study.toml"
     text = study.read_text(encoding="utf-8")
-    study.write_text(text.replace("[runner]\n", '[runner]\nkind = "simulated"\n'), encoding="utf-8")
+    study.write_text(text.replace("\n[runner]\n", '\n[runner]\nkind = "simulated"\n'), encoding="utf-8")
     done = nightlane("run", study, "--workspace", tmp_path, "--probes", 40)
     assert done.returncode == 0, done.stderr
     rows = (tmp_path / "results.tsv").read_text(encoding="utf-8").splitlines()

@@ -12,6 +12,7 @@ from lazily import Lazily
 
 from common.errors import BadInput, NightlaneError
 from evaluation.answering import load
+from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import MemorySettings, ModelSettings, ServingSettings
 from probes.inputs.training_rows import order
 from probes.model.adapter_files import require_base_adapter
@@ -225,10 +226,12 @@ class Recording:
         self.models = models
         self.logits: list[torch.Tensor] = []
 
-    def answers(self, probe: str, adapter: Path, asked: Any, stop: Any, sampling: Any, note: Any) -> list[list[str]]:
+    def answers(
+        self, probe: str, adapter: Path, asked: Any, stop: Any, sampling: Any, note: Any
+    ) -> list[list[SampledText]]:
         bare = load_base(BARE, self.models, "none", "cpu")
         self.logits.append(logits(bare, peft.PeftModel.from_pretrained(bare.model, str(adapter)).eval()))
-        return [["x"] * sampling.samples for _ in asked]
+        return [[SampledText("x", "stop")] * sampling.samples for _ in asked]
 
     def close(self) -> None:
         pass

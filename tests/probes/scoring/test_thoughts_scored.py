@@ -10,6 +10,7 @@ import judged
 import pytest
 import tiny
 
+from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ScorerSettings
 from probes.result.reading import Outcome, Probe, Reading, Unscored
 from probes.run.answers import scored_text
@@ -63,8 +64,9 @@ def measured(
     )
     material = replace(tiny.material(folder, samples=len(answers)), scorer=scorer)
     monkeypatch.setattr(_Measurement, "_trained", lambda *_: Trained(folder, 0.0, 0, {}))
+    sampled = [SampledText(answer, "stop") for answer in answers]
     monkeypatch.setattr(
-        _Measurement, "_texts", lambda own, *_: [answers for _ in material.prompts_of(own.probe.key.split)]
+        _Measurement, "_sampled", lambda own, *_: [sampled for _ in material.prompts_of(own.probe.key.split)]
     )
     bench = Workbench(material, "cpu", {})
     probe = Probe(tiny.recipe(), material.key("machine"), 1)
