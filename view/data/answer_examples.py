@@ -29,8 +29,8 @@ class ShownAnswer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerExample:
     """``which``: "best", "typical" (the median) or "worst" change in score. ``change``: the mean over ``answers`` pairs
-    of answers to the prompt; shown is one near it, of ``seed`` and ``sample``. ``asked``: None where the prompts file
-    is gone or has changed."""
+    of answers to the prompt; shown is one that changed alike, of ``seed`` and ``sample``. ``asked``: None where the
+    prompts file is gone or has changed."""
 
     which: str
     prompt: str
@@ -124,9 +124,10 @@ def _mean_change(places: Sequence[_Place]) -> float:
 
 
 def _example(which: str, places: Sequence[_Place], asked: str | None, texts: _Texts) -> AnswerExample | None:
-    """The two answers nearest to the prompt's change, if possible two that differ; None if their texts are gone."""
+    """Two answers that changed as the prompt did, up or down, and as nearly by as much as there are; if possible two
+    that differ. None if their texts are gone."""
     mean = _mean_change(places)
-    nearest = sorted(places, key=lambda place: abs(place.change - mean))[:MOST_LOOKED_AT]
+    nearest = sorted(places, key=lambda place: (place.change * mean <= 0, abs(place.change - mean)))[:MOST_LOOKED_AT]
     shown = [
         (place, before, after)
         for place in nearest
