@@ -242,6 +242,23 @@ def test_what_the_holdout_contradicts_is_retracted_and_no_longer_stands(tmp_path
         assert ledger.incumbent(found.question, found.key) == study.start.digest
 
 
+def test_a_stack_whose_recipe_fails_ends_its_confirmation_with_the_first_pair(tmp_path: Path) -> None:
+    study = small_study(tmp_path)
+    fresh = set(islice(Seeds(study.file.probe.seeds, 0, 0).confirming(1), 20))
+
+    class Failing(EffectWorld):
+        def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
+            fails = probe.seed in fresh and probe.recipe != study.start
+            return None if fails else super().scores(probe, prompts)
+
+    session = play(study, tmp_path, Failing(HELPS))
+    (members, *_) = confirmed(tmp_path).values()
+    assert {decision.status for decision, _ in members} == {"CRASH"}
+    assert stack_of(members[0][0]).given.pairs > 1
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        assert sum(probe.seed in fresh for probe in ledger.probes(session)) == 2
+
+
 def test_the_checks_at_the_end_know_the_noise_that_the_keep_s_own_pairs_showed(tmp_path: Path) -> None:
     play(small_study(tmp_path, "holdout_seeds = 2", "probes = 44"), tmp_path, EffectWorld(HELPS))
     kept = [row for row, _ in recorded(tmp_path) if row.status == "KEEP"]
