@@ -1,6 +1,6 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
 # make test    what is tested at each change; make check: format, lint, types
-# make test-run    the README's make run with eight probes, in about ten minutes of processor time
+# make test-run    the README's make run with twelve probes, in about ten minutes of processor time
 # make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
 # make bench   the figures of docs/benchmarks.md; make pictures: the pictures of docs/decisions.md

@@ -37,6 +37,10 @@ KEPT_PAIRS, PROBES_PER_PAIR = 8, 8
 """Pairs at most that a search leaves for its confirmation, one for so many of its probes."""
 FEWEST_RECIPES = 2
 """Recipes of a first wave at least."""
+FEWEST_REPEATS = 2
+"""Probes of the starting recipe at least."""
+FEWEST_PROBES = FEWEST_REPEATS + FEWEST_RECIPES + 2 * FEWEST_PAIRS
+"""Probes of the smallest night that can keep anything."""
 EXTRA = 3
 """Recipes of a first wave beside one per knob."""
 EASED = 0.06

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from agent.policy.night import ALL_ERROR, DUE, ENOUGH, LONG, kept_pairs
+from agent.policy.night import ALL_ERROR, DUE, ENOUGH, FEWEST_PAIRS, FEWEST_PROBES, LONG, kept_pairs
 from agent.policy.night_plan import Noise, first_look, power
 from agent.policy.settings import Policy
 
@@ -80,6 +80,8 @@ def night_power(noise: Noise, probes: float, policy: Policy, answers: Answers | 
     most = policy.confirming_seeds
     pairs = _pairs(total, most)
     chances = {worth: _chance(worth, total, pairs, noise, policy) for worth in WORTH}
+    if total < FEWEST_PROBES:
+        chances = dict.fromkeys(WORTH, 0.0)
     low, high = 0.0, 10.0
     while high - low > FINEST:
         middle = (low + high) / 2
@@ -142,6 +144,11 @@ def _raised(what: str, now: int, most: int, enough: Callable[[int], bool], pairs
 
 def in_words(found: NightPower) -> list[str]:
     """Lines for people: the chances, and what would double the one nearest to a half."""
+    if found.probes < FEWEST_PROBES:
+        return [
+            f"{found.probes} probes can keep nothing: repeats of the starting recipe, a wave and a confirmation of "
+            f"{FEWEST_PAIRS} pairs need at least {FEWEST_PROBES}; raise probes under [budget] or --probes"
+        ]
     chances = ", ".join(f"{worth:g} points {_percent(chance)}" for worth, chance in found.chances.items())
     lines = [
         f"the chance of a KEEP with {found.probes} probes, of which {2 * found.pairs} confirm, for changes that "

@@ -112,7 +112,7 @@ def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) 
         "-o",
         f"{prefix}/.installed",
         f"WORKSPACE={tmp_path}",
-        "ARGUMENTS=--probes 8 --seed 1",
+        "ARGUMENTS=--probes 12 --seed 1",
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False)

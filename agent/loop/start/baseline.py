@@ -11,6 +11,7 @@ from agent.loop.search.evidence import evidence_of
 from agent.loop.seeds import Seeds
 from agent.loop.start.noise_floor import answers_share, floor_data, noise_message, settle_noise_floor
 from agent.policy.confirmation import Standing
+from agent.policy.night import FEWEST_REPEATS
 from agent.policy.night_power import Answers, in_words, night_power
 from agent.study.load import Study
 from agent.study.schema import Budget
@@ -20,7 +21,6 @@ from probes.result.reading import Outcome, Probe, Reading
 from probes.result.variance_components import estimate_components
 
 FLOOR = "floor"
-FEWEST_REPEATS = 2
 PROBES_PER_REPEAT = 16
 """A session with a budget of probes repeats its start once for so many of them."""
 

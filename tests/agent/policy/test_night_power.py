@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t as student
 
 from agent.policy.alpha_spending import levels
+from agent.policy.night import FEWEST_PROBES
 from agent.policy.night_plan import Noise
 from agent.policy.night_power import (
     MOST_PROBES,
@@ -51,6 +52,16 @@ def test_the_minimum_detectable_effect_has_an_even_chance() -> None:
     assert found.chances[0.2] < 0.5 < found.chances[0.8]
     assert 0.2 < found.visible < 0.8
     assert night_power(noise(0.25), 48, POLICY).visible == pytest.approx(found.visible / 2, abs=0.02)
+
+
+def test_a_night_that_can_confirm_nothing_says_so() -> None:
+    found = night_power(noise(0.1), FEWEST_PROBES - 1, POLICY)
+    assert set(found.chances.values()) == {0.0}
+    assert in_words(found) == [
+        "9 probes can keep nothing: repeats of the starting recipe, a wave and a confirmation of 3 pairs need at least "
+        "10; raise probes under [budget] or --probes"
+    ]
+    assert night_power(noise(0.1), FEWEST_PROBES, POLICY).chances[0.8] > 0.5
 
 
 @pytest.mark.parametrize(("probes", "deviation"), [(16, 0.5), (24, 0.5), (48, 0.5), (96, 0.5), (200, 0.4)])
