@@ -4,11 +4,11 @@ first on the holdout prompts."""
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
+from agent.ledger.designs import HOLDOUT, LEAVE_ONE_OUT, EndCheck, end_check_from
 from agent.ledger.result_rows import value_of
 from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
 from agent.loop.measurements import Measurements
@@ -18,7 +18,7 @@ from agent.policy.retraction import Kept, held_out, left_out, standing_claim, st
 from common.clock import now
 from common.errors import BudgetSpent
 from lanes import Recipe
-from probes.result.comparison import Comparison, compare, comparison_from, quantile
+from probes.result.comparison import Comparison, compare, quantile
 from probes.result.reading import Failure, Outcome, Pair, Probe, ProbeKey, Reading
 from probes.result.variance_pooling import Spread
 
@@ -70,47 +70,47 @@ class FinalChecks:
         confirmed, whole = [_kept(decision, proposal) for decision, proposal in keeps], last
         for keep, (decision, proposal) in zip(tuple(confirmed), keeps, strict=True):
             reduced = without(start, confirmed, keep.id, self.measurements.study.lanes)
-            data = self._once("leave_one_out", keep.id, partial(self._left_out, keep, whole, reduced))
-            if reduced is not None and data["verdict"] == "retracted":
+            check = self._once(LEAVE_ONE_OUT, keep.id, partial(self._left_out, keep, whole, reduced))
+            if reduced is not None and check.verdict == "retracted" and check.comparison:
                 confirmed, whole = [other for other in confirmed if other is not keep], reduced
                 verdict = Verdict("RETRACT", "leave_one_out")
-                yield Retraction(decision, proposal, verdict, comparison_from(data["comparison"]), reduced)
+                yield Retraction(decision, proposal, verdict, check.comparison, reduced)
 
-    def _left_out(self, keep: Kept, whole: Recipe, reduced: Recipe | None) -> dict[str, Any]:
+    def _left_out(self, keep: Kept, whole: Recipe, reduced: Recipe | None) -> EndCheck:
         if reduced is None or reduced.effect == whole.effect:
-            return {"verdict": "superseded"}
+            return EndCheck(verdict="superseded")
         seeds, title = self.seeds.leave_one_out(0), f"{keep.knob} left out"
         comparison = self._compare(title, whole, reduced, self.measurements.key, seeds)
         if isinstance(comparison, Failure):
-            return {"verdict": "not measured", "failure": comparison.message}
+            return EndCheck(verdict="not measured", failure=comparison.message)
         effect, chance = still_shown(keep, comparison, self.terms)
         verdict = "retracted" if left_out(keep, comparison, self.terms) else "holds"
-        return {"verdict": verdict, "effect": effect, "chance": chance, "comparison": asdict(comparison)}
+        return EndCheck(verdict=verdict, effect=effect, chance=chance, comparison=comparison)
 
     # holdout
 
     def _holdout(self, keeps: Keeps, start: Recipe, last: Recipe) -> Iterator[Retraction]:
         """All remaining KEEPs, if the holdout prompts contradict them."""
-        data = self._once("holdout", "", partial(self._held_out, start, last))
-        if data["verdict"] == "retracted":
-            comparison, verdict = comparison_from(data["comparison"]), Verdict("RETRACT", data["reason"])
-            yield from (Retraction(decision, proposal, verdict, comparison, start) for decision, proposal in keeps)
+        check = self._once(HOLDOUT, "", partial(self._held_out, start, last))
+        if check.reason and check.comparison:
+            verdict = Verdict("RETRACT", check.reason)
+            yield from (
+                Retraction(decision, proposal, verdict, check.comparison, start) for decision, proposal in keeps
+            )
 
-    def _held_out(self, start: Recipe, last: Recipe) -> dict[str, Any]:
+    def _held_out(self, start: Recipe, last: Recipe) -> EndCheck:
         if not self.measurements.study.material.prompts_of("holdout"):
-            return {"verdict": "no prompts"}
+            return EndCheck(verdict="no prompts")
         key = replace(self.measurements.key, split="holdout")
         title = "the incumbent against the starting recipe, on the holdout prompts"
         comparison = self._compare(title, last, start, key, self.seeds.holdout())
         if isinstance(comparison, Failure):
-            return {"verdict": "not measured", "failure": comparison.message}
+            return EndCheck(verdict="not measured", failure=comparison.message)
         verdict = held_out(comparison, self.terms)
         claim = standing_claim(comparison, self.terms.target, self.terms.policy.smallest_effect)
-        return {
-            "verdict": "retracted" if verdict else claim,
-            "reason": verdict.reason if verdict else None,
-            "comparison": asdict(comparison),
-        }
+        if verdict:
+            return EndCheck(verdict="retracted", reason=verdict.reason, comparison=comparison)
+        return EndCheck(verdict=claim, comparison=comparison)
 
     # both
 
@@ -136,17 +136,17 @@ class FinalChecks:
         """Prompts per category. Known noise applies only to means over as many prompts as the deciding split has."""
         return Counter(prompt.category for prompt in self.measurements.study.material.prompts_of(split))
 
-    def _once(self, kind: str, subject: str, make: Callable[[], dict[str, Any]]) -> Mapping[str, Any]:
+    def _once(self, kind: str, subject: str, make: Callable[[], EndCheck]) -> EndCheck:
         """The result of a check from the ledger, or made and recorded now."""
         ledger, session = self.measurements.ledger, self.measurements.row.id
         recorded = next((check for check in ledger.checks(session, kind) if check.subject == subject), None)
         if recorded is not None:
-            return recorded.data
-        data = make()
-        ledger.record_checks(CheckRow(session=session, kind=kind, subject=subject, time=now(), data=data))
+            return end_check_from(recorded.data)
+        made = make()
+        ledger.record_checks(CheckRow(session=session, kind=kind, subject=subject, time=now(), data=made.data))
         about = f" {subject.removeprefix(f'{session}-')}" if subject else ""
-        self.measurements.log(f"{kind.upper()}{about}: {data['verdict']}{_figures(data, self.terms.target)}")
-        return data
+        self.measurements.log(f"{kind.upper()}{about}: {made.verdict}{_figures(made, self.terms.target)}")
+        return made
 
 
 def spreads_shown(kept: DecisionRow) -> dict[str, Spread]:
@@ -181,8 +181,8 @@ def _kept(decision: DecisionRow, proposal: ProposalRow) -> Kept:
     )
 
 
-def _figures(data: dict[str, Any], target: str) -> str:
-    if "comparison" not in data:
-        return f" ({data['failure']})" if "failure" in data else ""
-    effect = data["comparison"]["differences"][target]
-    return f" {effect['delta']:+.2f} [{effect['low']:+.2f}, {effect['high']:+.2f}]"
+def _figures(check: EndCheck, target: str) -> str:
+    if check.comparison is None:
+        return f" ({check.failure})" if check.failure else ""
+    effect = check.comparison.differences[target]
+    return f" {effect.delta:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]"

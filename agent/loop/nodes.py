@@ -12,13 +12,14 @@ from typing import Literal
 
 import numpy
 
+from agent.ledger.designs import RecordedStack, RecordedWave
 from agent.ledger.store import Ledger
-from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow, SessionRow, last_incumbent
+from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow, last_incumbent
 from agent.loop.final_checks import FinalChecks, spreads_shown
 from agent.loop.harvest import Harvest
 from agent.loop.judging.judge_monitor import JudgeMonitor, examine_at_end
 from agent.loop.measurements import Measurements
-from agent.loop.search.confirmations import Confirmations, is_aa_test
+from agent.loop.search.confirmations import Confirmations
 from agent.loop.search.decisions import Decisions
 from agent.loop.search.evidence import Evidence, evidence_of
 from agent.loop.search.proposals import Proposals
@@ -123,9 +124,9 @@ class Session:
         conclusion, ending = self._confirmations.conclude(stack)
         if conclusion.confirmed.is_aa_test and conclusion.verdict.reason == "budget":
             return ending  # what it would have come to, nobody can say
-        incumbent = self._ledger.recipe(stack.data["incumbent"])
-        members = [self._proposal(name) for name in stack.data["members"]]
-        inside = set(stack.data["members"])
+        incumbent = self._ledger.recipe(stack.incumbent)
+        members = [self._proposal(name) for name in stack.members]
+        inside = set(stack.members)
         others = [row for row in self._proposals.open(incumbent).values() if row.id not in inside]
         self._require_sound(conclusion.failure, conclusion.verdict.reason)
         self._decisions.record_stack(conclusion, members, others, self._known(incumbent))
@@ -183,12 +184,12 @@ class Session:
 
     # what is in flight, by the ledger
 
-    def _unmeasured_wave(self) -> CheckRow | None:
+    def _unmeasured_wave(self) -> RecordedWave | None:
         """The last wave, if it is not measured to its end."""
         waves = self._waves.recorded()
         return waves[-1] if waves and not self._waves.is_measured(waves[-1]) else None
 
-    def _open_stack(self) -> CheckRow | None:
+    def _open_stack(self) -> RecordedStack | None:
         """The last stack, if it is not decided on."""
         stacks = self._confirmations.recorded()
         return stacks[-1] if stacks and not self._confirmations.is_concluded(stacks[-1]) else None
@@ -210,14 +211,14 @@ class Session:
 
     def _looked(self) -> int:
         """Probes of waves since the last stack."""
-        stacks = [stack for stack in self._confirmations.recorded() if not is_aa_test(stack)]
-        since = stacks[-1].data["waves"] if stacks else 0
-        return sum(len(wave.data["recipes"]) for wave in self._waves.recorded()[since:])
+        stacks = [stack for stack in self._confirmations.recorded() if not stack.is_aa_test]
+        since = stacks[-1].waves if stacks else 0
+        return sum(len(wave.recipes) for wave in self._waves.recorded()[since:])
 
-    def _affords_aa_test(self, stacks: Sequence[CheckRow]) -> bool:
+    def _affords_aa_test(self, stacks: Sequence[RecordedStack]) -> bool:
         """Whether one more A/A test keeps their share of the session's probes."""
         share, left = self.study.file.policy.disguised, self.measurements.probes_left()
-        tests = sum(map(is_aa_test, stacks))
+        tests = sum(stack.is_aa_test for stack in stacks)
         spent = self._ledger.totals(self.row.id).probes
         return 2 * FEWEST_PAIRS * (tests + 1) <= share * spent and left >= 4 * FEWEST_PAIRS
 
@@ -252,7 +253,7 @@ class Session:
 
     def _reasons_of_stacks(self) -> list[str]:
         """Those of the decisions on the session's stacks, oldest first."""
-        found = (self._ledger.decision(stack.data["members"][0]) for stack in self._confirmations.recorded())
+        found = (self._ledger.decision(stack.members[0]) for stack in self._confirmations.recorded())
         return [decision.reason for decision in found if decision is not None]
 
     # parts

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from agent.ledger.designs import HOLDOUT, LEAVE_ONE_OUT, end_check_from
 from agent.ledger.result_rows import value_of
 from agent.ledger.tables import DecisionRow
 from lanes import show
-from probes.result.comparison import Comparison, Difference, comparison_from
+from probes.result.comparison import Comparison, Difference
 from probes.result.proportions import proportion_interval
 from view.data.changes import Change, GuardChange, change_of, whole_guards_of
 from view.data.session_record import SessionRecord
@@ -173,19 +173,20 @@ def floor(record: SessionRecord) -> Floor | None:
 def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
     found = []
     for check in record.checks:
-        if check.kind == "leave_one_out":
-            data, (differences, pairs) = check.data, _compared(_stored(check.data))
+        if check.kind == LEAVE_ONE_OUT:
+            made = end_check_from(check.data)
+            differences, pairs = _compared(made.comparison)
             turn = next((row.turn for row in record.decisions if row.id == check.subject), 0)
             found.append(
                 LeftOut(
                     kept=check.subject,
                     turn=turn,
-                    verdict=data["verdict"],
+                    verdict=made.verdict,
                     change=change_of(differences.get(record.study.target)),
-                    together=data.get("effect"),
-                    chance=data.get("chance"),
+                    together=made.effect,
+                    chance=made.chance,
                     pairs=pairs,
-                    failure=data.get("failure"),
+                    failure=made.failure,
                 )
             )
     return tuple(found)
@@ -193,25 +194,21 @@ def left_out(record: SessionRecord) -> tuple[LeftOut, ...]:
 
 def holdout(record: SessionRecord) -> Holdout | None:
     """None where nothing was kept, or the budget ended before it."""
-    check = record.check("holdout")
+    check = record.check(HOLDOUT)
     if check is None:
         return None
-    differences, pairs = _compared(_stored(check.data))
+    made = end_check_from(check.data)
+    differences, pairs = _compared(made.comparison)
     target = differences.get(record.study.target)
     return Holdout(
-        verdict=check.data["verdict"],
+        verdict=made.verdict,
         target=change_of(target),
         start=target.baseline if target else None,
         end=target.candidate if target else None,
         guards=whole_guards_of(differences, record.study.guards),
         pairs=pairs,
-        failure=check.data.get("failure"),
+        failure=made.failure,
     )
-
-
-def _stored(data: Mapping[str, Any]) -> Comparison | None:
-    """The comparison of a check; None where nothing was compared."""
-    return comparison_from(data["comparison"]) if data.get("comparison") else None
 
 
 def _compared(comparison: Comparison | None) -> tuple[Mapping[str, Difference], int]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.ledger.tables import CheckRow, ProposalRow
+from agent.ledger.designs import RecordedStack, RecordedWave
+from agent.ledger.tables import ProposalRow
 from view.data.figures import shown
 from view.data.session_record import SessionRecord
 
@@ -38,36 +39,35 @@ def in_progress(record: SessionRecord) -> WaveInProgress | StackInProgress | Non
     """None between two of them, and in a session that is finished."""
     if record.session.finished:
         return None
-    if record.stacks and record.stacks[-1].data["members"][0] not in {row.id for row in record.decisions}:
+    if record.stacks and record.stacks[-1].members[0] not in {row.id for row in record.decisions}:
         return _stack(record, record.stacks[-1])
     wave = _wave(record, record.waves[-1]) if record.waves else None
     return wave if wave and any(one.state == "waiting" for one in wave.recipes) else None
 
 
-def _wave(record: SessionRecord, check: CheckRow) -> WaveInProgress:
+def _wave(record: SessionRecord, wave: RecordedWave) -> WaveInProgress:
     rows = {(row.recipe, row.seed): row for row in (*record.borrowed, *record.probes) if row.key == record.session.key}
     found = []
-    for made in check.data["recipes"]:
-        row = rows.get((made["recipe"], check.data["seed"]))
+    for made in wave.recipes:
+        row = rows.get((made.digest, wave.seed))
         state = "waiting" if row is None else "measured" if row.kind == "reading" else row.kind
-        changes = tuple(_change(record.proposals, name) for name in made["proposals"])
-        found.append(WaveRecipe(recipe=made["recipe"], changes=changes, state=state))
-    return WaveInProgress(number=int(check.subject), recipes=tuple(found))
+        changes = tuple(_change(record.proposals, name) for name in made.proposals)
+        found.append(WaveRecipe(recipe=made.digest, changes=changes, state=state))
+    return WaveInProgress(number=wave.number, recipes=tuple(found))
 
 
-def _stack(record: SessionRecord, check: CheckRow) -> StackInProgress:
-    recipe, incumbent = check.data["recipes"][0]["recipe"], check.data["incumbent"]
-    looking = {*record.study.file.probe.seeds, *(wave.data["seed"] for wave in record.waves)}
+def _stack(record: SessionRecord, stack: RecordedStack) -> StackInProgress:
+    recipe, incumbent = stack.recipe.digest, stack.incumbent
+    looking = {*record.study.file.probe.seeds, *(wave.seed for wave in record.waves)}
     fresh = [row for row in record.probes if row.key == record.session.key and row.seed not in looking]
-    since = [row.recipe for row in fresh if row.time >= check.time]
-    is_aa_test = recipe == incumbent
-    pairs = since.count(recipe) // 2 if is_aa_test else min(since.count(recipe), since.count(incumbent))
+    since = [row.recipe for row in fresh if row.time >= stack.time]
+    pairs = since.count(recipe) // 2 if stack.is_aa_test else min(since.count(recipe), since.count(incumbent))
     return StackInProgress(
-        number=int(check.subject),
-        is_aa_test=is_aa_test,
-        changes=() if is_aa_test else tuple(_change(record.proposals, name) for name in check.data["members"]),
+        number=stack.number,
+        is_aa_test=stack.is_aa_test,
+        changes=() if stack.is_aa_test else tuple(_change(record.proposals, name) for name in stack.members),
         pairs=pairs,
-        most_pairs=check.data["given"]["pairs"],
+        most_pairs=stack.given.pairs,
     )
 
 

@@ -39,7 +39,7 @@ def selecting_seeds(record: SessionRecord, recipe: str) -> set[int]:
     its scores under them are biased upwards."""
     if not any(row.status == "KEEP" and row.incumbent == recipe for row in record.decisions):
         return set()
-    waves = {wave.data["seed"] for wave in record.waves if any(m["recipe"] == recipe for m in wave.data["recipes"])}
+    waves = {wave.seed for wave in record.waves if any(made.digest == recipe for made in wave.recipes)}
     return waves | {row.seed for row in record.borrowed if row.recipe == recipe}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from agent.ledger.designs import RecordedStack, RecordedWave, designed_recipes, recorded_stacks, recorded_waves
 from agent.ledger.file import no_session_error
 from agent.ledger.store import Ledger
 from agent.ledger.tables import (
@@ -96,23 +97,23 @@ class SessionRecord:
         """The only check of a kind: the noise floor, or the holdout."""
         return next((check for check in self.checks if check.kind == kind), None)
 
-    @property
-    def waves(self) -> tuple[CheckRow, ...]:
+    @cached_property
+    def waves(self) -> tuple[RecordedWave, ...]:
         """Oldest first."""
-        return tuple(check for check in self.checks if check.kind == WAVE)
+        return recorded_waves(self.checks)
 
-    @property
-    def stacks(self) -> tuple[CheckRow, ...]:
+    @cached_property
+    def stacks(self) -> tuple[RecordedStack, ...]:
         """With those that are not decided on and with A/A tests, oldest first."""
-        return tuple(check for check in self.checks if check.kind == STACK)
+        return recorded_stacks(self.checks)
 
     @cached_property
     def carriers(self) -> Mapping[str, tuple[str, ...]]:
         """By proposal: the digests of the recipes of this session's waves that carried it, each once."""
         found: dict[str, dict[str, None]] = {}
-        for made in (made for wave in self.waves for made in wave.data["recipes"]):
-            for proposal in made["proposals"]:
-                found.setdefault(proposal, {})[made["recipe"]] = None
+        for made in (made for wave in self.waves for made in wave.recipes):
+            for proposal in made.proposals:
+                found.setdefault(proposal, {})[made.digest] = None
         return {proposal: tuple(recipes) for proposal, recipes in found.items()}
 
     @property
@@ -172,7 +173,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
         probes = tuple(ledger.probes(session.id))
         budget = with_overrides(study.file.budget, session.limits)
         checks = tuple(ledger.checks(session.id))
-        designed = {made["recipe"] for check in checks if check.kind in (WAVE, STACK) for made in check.data["recipes"]}
+        designed = {made.digest for check in checks if check.kind in (WAVE, STACK) for made in designed_recipes(check)}
         moved = {digest for row in proposals.values() for digest in (row.parent, row.child)}
         borrowed = _borrowed(ledger, session, incumbents | designed | moved, study.file.probe.seeds, probes)
         store = ProbeStore(workspace.runs)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from agent.ledger.tables import CheckRow, DecisionRow, ProposalRow
+from agent.ledger.designs import RecordedStack
+from agent.ledger.tables import DecisionRow, ProposalRow
 from agent.policy.confirmation import Given, Look
-from agent.policy.decision_basis import Confirmed, given_from
+from agent.policy.decision_basis import Confirmed
 from agent.policy.night_plan import Plan
 from probes.result.comparison import Comparison
 from view.data.session_record import SessionRecord
@@ -49,21 +50,19 @@ class Stack:
 def stacks(record: SessionRecord) -> tuple[Stack, ...]:
     """All that were begun, oldest first; A/A tests are among them."""
     decided = {decision.id: decision for decision in record.decisions}
-    return tuple(_stack(record, check, decided) for check in record.stacks)
+    return tuple(_stack(record, stack, decided) for stack in record.stacks)
 
 
-def _stack(record: SessionRecord, check: CheckRow, decided: dict[str, DecisionRow]) -> Stack:
-    data = check.data
-    recipe = data["recipes"][0]["recipe"]
+def _stack(record: SessionRecord, stack: RecordedStack, decided: dict[str, DecisionRow]) -> Stack:
     return Stack(
-        number=int(check.subject),
-        time=check.time,
-        members=tuple(record.proposals[name] for name in data["members"]),
-        incumbent=data["incumbent"],
-        recipe=recipe,
-        is_aa_test=recipe == data["incumbent"],
-        given=given_from(data["given"]),
-        plan=Plan(**data["plan"]) if "plan" in data else None,
-        noisier=data.get("noisier", 1.0),
-        decisions=tuple(decided[name] for name in data["members"] if name in decided),
+        number=stack.number,
+        time=stack.time,
+        members=tuple(record.proposals[name] for name in stack.members),
+        incumbent=stack.incumbent,
+        recipe=stack.recipe.digest,
+        is_aa_test=stack.is_aa_test,
+        given=stack.given,
+        plan=stack.plan,
+        noisier=stack.noisier,
+        decisions=tuple(decided[name] for name in stack.members if name in decided),
     )

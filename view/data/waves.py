@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from agent.ledger.tables import CheckRow, ProbeRow
+from agent.ledger.designs import RecordedWave
+from agent.ledger.tables import ProbeRow
 from view.data.session_record import SessionRecord
 
 
@@ -27,23 +28,21 @@ def wave_figures(record: SessionRecord) -> tuple[WaveFigures, ...]:
     """In their order."""
     rows = {(row.recipe, row.seed): row for row in (*record.borrowed, *record.probes) if row.key == record.session.key}
     found, seen = [], set[str]()
-    for check in record.waves:
-        carried = {name for made in check.data["recipes"] for name in made["proposals"]}
-        found.append(_figures(check, rows, carried, len(carried - seen)))
-        seen |= carried
+    for wave in record.waves:
+        found.append(_figures(wave, rows, len(wave.proposals - seen)))
+        seen |= wave.proposals
     return tuple(found)
 
 
-def _figures(check: CheckRow, rows: dict[tuple[str, int], ProbeRow], carried: set[str], new: int) -> WaveFigures:
-    made, seed = check.data["recipes"], int(check.data["seed"])
-    own = [rows.get((one["recipe"], seed)) for one in made]
+def _figures(wave: RecordedWave, rows: dict[tuple[str, int], ProbeRow], new: int) -> WaveFigures:
+    own = [rows.get((made.digest, wave.seed)) for made in wave.recipes]
     return WaveFigures(
-        number=int(check.subject),
-        time=check.time,
-        design=check.data["design"],
-        seed=seed,
-        recipes=len(made),
-        changes=len(carried),
+        number=wave.number,
+        time=wave.time,
+        design=wave.design,
+        seed=wave.seed,
+        recipes=len(wave.recipes),
+        changes=len(wave.proposals),
         new=new,
         failed=tuple(sorted(row.kind for row in own if row is not None and row.kind != "reading")),
         waiting=sum(row is None for row in own),

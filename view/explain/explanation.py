@@ -127,11 +127,7 @@ def _left_out(record: SessionRecord, decision: DecisionRow) -> LeftOut | None:
 
 
 def _waves(record: SessionRecord, proposal: str) -> tuple[int, ...]:
-    return tuple(
-        int(wave.subject)
-        for wave in record.waves
-        if any(proposal in made["proposals"] for made in wave.data["recipes"])
-    )
+    return tuple(wave.number for wave in record.waves if proposal in wave.proposals)
 
 
 def _results(decision: DecisionRow) -> Mapping[str, Any] | None:

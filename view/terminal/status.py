@@ -39,7 +39,7 @@ def session_status(workspace: Workspace, session_id: str | None) -> dict[str, An
         "disguised": len(record.aa_tests),
         "last_decision": _last_decision(record),
         "waves": len(record.waves),
-        "recipes": sum(len(wave.data["recipes"]) for wave in record.waves),
+        "recipes": sum(len(wave.recipes) for wave in record.waves),
         "stacks": len(record.stacks),
         "measuring": _measuring(record),
         "running": _running(record, workspace),

@@ -6,18 +6,20 @@ with the same confirmation. Pairs are measured several ahead, to keep every work
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from agent.ledger.tables import STACK, WAVE, CheckRow, ProposalRow
+from agent.ledger.designs import DesignedRecipe, RecordedStack, recorded_stacks
+from agent.ledger.tables import STACK, WAVE, ProposalRow
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
 from agent.loop.search.proposals import Proposals, expected_of
 from agent.loop.seeds import Seeds
 from agent.policy.confirmation import Given, Look, Terms, Verdict, account_of, crash, look, pairs_needed
-from agent.policy.decision_basis import Conclusion, Confirmed, given_from
+from agent.policy.decision_basis import Conclusion, Confirmed
 from agent.policy.knob_model import Places
 from agent.policy.night import FEWEST_PAIRS, ConfirmStack, Known
+from agent.policy.night_plan import Plan
 from common.clock import now
 from common.errors import BaselineFailed, BudgetSpent
 from common.wording import count
@@ -29,11 +31,6 @@ MOST_LOST = 3
 """Seeds under which the incumbent itself may fail for good in one confirmation."""
 
 
-def is_aa_test(check: CheckRow) -> bool:
-    """Whether a recorded stack is the incumbent itself."""
-    return bool(check.data["recipes"][0]["recipe"] == check.data["incumbent"])
-
-
 @dataclass
 class Confirmations:
     measurements: Measurements
@@ -42,9 +39,9 @@ class Confirmations:
     proposals: Proposals
     terms: Terms
 
-    def recorded(self) -> list[CheckRow]:
+    def recorded(self) -> tuple[RecordedStack, ...]:
         """The session's stacks, oldest first."""
-        return self.measurements.ledger.checks(self.measurements.row.id, STACK)
+        return recorded_stacks(self.measurements.ledger.checks(self.measurements.row.id, STACK))
 
     def begin(self, step: ConfirmStack, known: Known, incumbent: Recipe) -> None:
         """Record a stack: its members' proposals, its recipe, and what the rule is given."""
@@ -57,21 +54,20 @@ class Confirmations:
             for knob, place in step.stack.members
         ]
         given = known.given(step.stack, step.pairs, self.terms.target)
-        data = {"plan": asdict(step.plan), "noisier": step.stack.noisier}
-        self._record(incumbent, recipe, step.stack.places, members, given, data)
+        self._record(incumbent, recipe, step.stack.places, members, given, step.plan, step.stack.noisier)
         expects = f"{step.stack.expected:+.2f} give or take {math.sqrt(step.stack.variance):.2f}"
         self.measurements.log(
             f"STACK {len(self.recorded())}: {count(len(members), 'change')}, expected {expects}, at most "
             f"{count(step.pairs, 'pair')}"
         )
 
-    def begin_aa_test(self, last: CheckRow, incumbent: Recipe) -> None:
+    def begin_aa_test(self, last: RecordedStack, incumbent: Recipe) -> None:
         """Record an A/A test that is decided on like the last stack."""
-        given = replace(given_from(last.data["given"]), cumulative={}, guards={})
+        given = replace(last.given, cumulative={}, guards={})
         pairs = min(given.pairs, FEWEST_PAIRS)
         given = replace(given, pairs=pairs, first=min(given.first, pairs))
         member = self.proposals.make_aa_test(incumbent)
-        self._record(incumbent, incumbent, self.evidence.base(incumbent), [member], given, {})
+        self._record(incumbent, incumbent, self.evidence.base(incumbent), [member], given)
 
     def _record(
         self,
@@ -80,56 +76,58 @@ class Confirmations:
         places: Places,
         members: Sequence[ProposalRow],
         given: Given,
-        more: dict[str, object],
+        plan: Plan | None = None,
+        noisier: float = 1.0,
     ) -> None:
-        measurements = self.measurements
-        data = {
-            "incumbent": incumbent.digest,
-            "recipes": [{"recipe": recipe.digest, "places": dict(places)}],
-            "members": [row.id for row in members],
-            "given": asdict(given),
-            "waves": len(measurements.ledger.checks(measurements.row.id, WAVE)),
-            **more,
-        }
-        number = len(self.recorded()) + 1
-        check = CheckRow(session=measurements.row.id, kind=STACK, subject=str(number), time=now(), data=data)
-        measurements.ledger.record_design(check, [recipe])
+        ledger, session = self.measurements.ledger, self.measurements.row.id
+        stack = RecordedStack(
+            session=session,
+            number=len(self.recorded()) + 1,
+            time=now(),
+            incumbent=incumbent.digest,
+            recipe=DesignedRecipe(digest=recipe.digest, places=places),
+            members=tuple(row.id for row in members),
+            given=given,
+            waves=len(ledger.checks(session, WAVE)),
+            plan=plan,
+            noisier=noisier,
+        )
+        ledger.record_design(stack.row, [recipe])
 
-    def is_concluded(self, check: CheckRow) -> bool:
-        return self.measurements.ledger.decision(check.data["members"][0]) is not None
+    def is_concluded(self, stack: RecordedStack) -> bool:
+        return self.measurements.ledger.decision(stack.members[0]) is not None
 
-    def conclude(self, check: CheckRow) -> tuple[Conclusion, str | None]:
+    def conclude(self, stack: RecordedStack) -> tuple[Conclusion, str | None]:
         """Measure pairs until the rule decides or the budget ends; with why it ended."""
-        given, pairs = given_from(check.data["given"]), self._pairs(check)
+        given, pairs = stack.given, self._pairs(stack)
         ahead, looks, seen = math.ceil(self.measurements.runner.width / 2), list[Look](), None
         measured, verdict = list[Pair](), None
         while verdict is None:
             step = pairs_needed(len(measured), given, ahead)
             try:
-                measured = self._measured(_title(check, given, len(measured), step), pairs, step)
+                measured = self._measured(_title(stack, len(measured), step), pairs, step)
             except BudgetSpent as error:
-                return self._conclusion(check, given, looks, seen, pairs, Verdict("DISCARD", "budget")), str(error)
+                return self._conclusion(stack, looks, seen, pairs, Verdict("DISCARD", "budget")), str(error)
             if step < given.first and (failure := self._failure(measured)):
-                return self._conclusion(check, given, looks, seen, pairs, crash(failure), failure), None
+                return self._conclusion(stack, looks, seen, pairs, crash(failure), failure), None
             for number in range(len(looks) + given.first, step + 1):
                 found = self._compared(measured[:number], given)
                 if isinstance(found, Failure):
-                    return self._conclusion(check, given, looks, seen, pairs, crash(found), found), None
+                    return self._conclusion(stack, looks, seen, pairs, crash(found), found), None
                 seen = found
                 one, verdict = look(seen, given, self.terms)
                 looks.append(one)
                 if verdict is not None:
                     break
-        return self._conclusion(check, given, looks, seen, pairs, verdict), None
+        return self._conclusion(stack, looks, seen, pairs, verdict), None
 
-    def _pairs(self, check: CheckRow) -> list[Pair]:
+    def _pairs(self, stack: RecordedStack) -> list[Pair]:
         """More pairs than the confirmation may have, since the incumbent may fail under some seeds."""
-        ledger, key, number = self.measurements.ledger, self.measurements.key, int(check.subject)
-        incumbent = ledger.recipe(check.data["incumbent"])
-        recipe = ledger.recipe(check.data["recipes"][0]["recipe"])
-        wanted = int(check.data["given"]["pairs"]) + MOST_LOST
+        ledger, key, number = self.measurements.ledger, self.measurements.key, stack.number
+        incumbent, recipe = ledger.recipe(stack.incumbent), ledger.recipe(stack.recipe.digest)
+        wanted = stack.given.pairs + MOST_LOST
         theirs = list(islice(self.seeds.confirming(number), wanted))
-        mine = list(islice(self.seeds.aa_candidate(number), wanted)) if is_aa_test(check) else theirs
+        mine = list(islice(self.seeds.aa_candidate(number), wanted)) if stack.is_aa_test else theirs
         return [
             Pair(Probe(recipe, key, own), Probe(incumbent, key, seed)) for own, seed in zip(mine, theirs, strict=True)
         ]
@@ -181,16 +179,14 @@ class Confirmations:
 
     def _conclusion(
         self,
-        check: CheckRow,
-        given: Given,
+        stack: RecordedStack,
         looks: Sequence[Look],
         seen: Comparison | None,
         pairs: Sequence[Pair],
         verdict: Verdict,
         failure: Failure | None = None,
     ) -> Conclusion:
-        aa_test = is_aa_test(check)
-        if aa_test and verdict.status != "CRASH" and verdict.reason != "budget":
+        if stack.is_aa_test and verdict.status != "CRASH" and verdict.reason != "budget":
             verdict = Verdict("DISCARD", "false_alarm" if verdict.status == "KEEP" else "calibration")
         by_seed = {pair.baseline.seed: pair for pair in pairs}
         used = [by_seed[seed] for seed in (pair.baseline.seed for pair in pairs) if seen and seed in seen.seeds]
@@ -198,19 +194,19 @@ class Confirmations:
             outcome for pair in used if isinstance(outcome := self.measurements.outcome(pair.candidate), Reading)
         ]
         confirmed = Confirmed(
-            number=int(check.subject),
-            members=tuple(check.data["members"]),
-            recipe=check.data["recipes"][0]["recipe"],
-            given=given,
+            number=stack.number,
+            members=stack.members,
+            recipe=stack.recipe.digest,
+            given=stack.given,
             looks=tuple(looks),
             seeds=tuple((pair.candidate.seed, pair.baseline.seed) for pair in used),
-            account=account_of(seen, given, verdict, self.terms),
-            is_aa_test=aa_test,
+            account=account_of(seen, stack.given, verdict, self.terms),
+            is_aa_test=stack.is_aa_test,
         )
         return Conclusion(verdict, confirmed, seen, tuple(readings), failure)
 
 
-def _title(check: CheckRow, given: Given, measured: int, number: int) -> str:
-    what = "an A/A test" if is_aa_test(check) else count(len(check.data["members"]), "change")
+def _title(stack: RecordedStack, measured: int, number: int) -> str:
+    what = "an A/A test" if stack.is_aa_test else count(len(stack.members), "change")
     pairs = f"pairs {measured + 1} to {number}" if number > measured + 1 else f"pair {number}"
-    return f"stack {check.subject}, {what}, {pairs} of at most {given.pairs}"
+    return f"stack {stack.number}, {what}, {pairs} of at most {stack.given.pairs}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from agent.ledger.designs import designed_recipes
 from agent.ledger.store import Ledger
 from agent.ledger.tables import STACK, WAVE, ProbeRow, SessionRow
 from agent.loop.judging.pairwise_choices import Choices
@@ -216,10 +217,10 @@ class Evidence:
                 self._out_of_memory.add(probe.recipe)
         for number, check in ledger.checks_after(row.question, row.key, (WAVE, STACK), self._last_check):
             self._last_check = number
-            for made in check.data["recipes"]:
-                self._designed[made["recipe"]] = made["places"]
-                self._beside.setdefault(made["recipe"], {})[check.data["incumbent"]] = check.session
-                self._carried.setdefault(made["recipe"], set()).update(made.get("proposals", ()))
+            for made in designed_recipes(check):
+                self._designed[made.digest] = made.places
+                self._beside.setdefault(made.digest, {})[check.data["incumbent"]] = check.session
+                self._carried.setdefault(made.digest, set()).update(made.proposals)
 
     @staticmethod
     def _meaning(row: ProbeRow) -> Meaning:

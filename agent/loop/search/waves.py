@@ -6,13 +6,14 @@ measures the same recipes when it is resumed.
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy
 
+from agent.ledger.designs import DesignedRecipe, RecordedWave, recorded_waves
 from agent.ledger.result_rows import value_of
-from agent.ledger.tables import WAVE, CheckRow, ProposalRow
+from agent.ledger.tables import WAVE, ProposalRow
 from agent.loop.budget import budget_left
 from agent.loop.measurements import Measurements
 from agent.loop.search.evidence import Evidence
@@ -44,17 +45,17 @@ class Waves:
     proposals: Proposals
     parts: NightParts
 
-    def recorded(self) -> list[CheckRow]:
+    def recorded(self) -> tuple[RecordedWave, ...]:
         """The session's waves, oldest first."""
-        return self.measurements.ledger.checks(self.measurements.row.id, WAVE)
+        return recorded_waves(self.measurements.ledger.checks(self.measurements.row.id, WAVE))
 
     def design(self, step: MeasureWave, known: Known, incumbent: Recipe) -> bool:
         """Make the proposals of the next wave and record it; returns whether there is a recipe to measure."""
         measurements, done = self.measurements, self.recorded()
-        number, turns = len(done) + 1, sum(len(check.data["recipes"]) for check in done) + 1
+        number, turns = len(done) + 1, sum(len(wave.recipes) for wave in done) + 1
         chance = numpy.random.default_rng(random.Random(f"{measurements.row.seed}|wave {number}").getrandbits(64))
         expected = expected_of(known, lambda knob, place: self.evidence.value(incumbent, knob, place))
-        carried = [name for check in done for made in check.data["recipes"] for name in made["proposals"]]
+        carried = [name for wave in done for made in wave.recipes for name in made.proposals]
         asked = self.proposals.asked(turns, step.size, incumbent, expected, carried)
         named = {place: (row.knob, self._place(row)) for place, row in asked.items()}
         suggested: Mapping[Move, Suggestion] = {}
@@ -68,7 +69,7 @@ class Waves:
         rows = self._within_room(rows, known, incumbent, chance)
         if not rows:
             return False
-        recipes, found = [], []
+        recipes, designed = list[Recipe](), list[DesignedRecipe]()
         for places in rows:
             recipe = self.evidence.recipe(incumbent, known.base, places)
             if recipe is None:
@@ -81,36 +82,38 @@ class Waves:
             ]
             rows_of = [self.proposals.of_move(incumbent, *move, expected, suggested.get(move)) for move in moves]
             recipes.append(recipe)
-            found.append({"recipe": recipe.digest, "places": dict(places), "proposals": [row.id for row in rows_of]})
-        data = {
-            "incumbent": incumbent.digest,
-            "seed": self._seed(number),
-            "design": "spread" if step.first else "drawn",
-            "plan": asdict(step.plan),
-            "recipes": found,
-        }
-        check = CheckRow(session=measurements.row.id, kind=WAVE, subject=str(number), time=now(), data=data)
-        measurements.ledger.record_design(check, recipes)
-        moved = len({name for one in found for name in one["proposals"]})
-        measurements.log(f"WAVE {number}: {count(len(found), 'recipe')} with {count(moved, 'change')}")
+            ids = tuple(row.id for row in rows_of)
+            designed.append(DesignedRecipe(digest=recipe.digest, places=places, proposals=ids))
+        wave = RecordedWave(
+            session=measurements.row.id,
+            number=number,
+            time=now(),
+            incumbent=incumbent.digest,
+            seed=self._seed(number),
+            design="spread" if step.first else "drawn",
+            plan=step.plan,
+            recipes=tuple(designed),
+        )
+        measurements.ledger.record_design(wave.row, recipes)
+        changes = count(len(wave.proposals), "change")
+        measurements.log(f"WAVE {number}: {count(len(designed), 'recipe')} with {changes}")
         return True
 
-    def probes(self, check: CheckRow) -> list[Probe]:
-        ledger, key, seed = self.measurements.ledger, self.measurements.key, int(check.data["seed"])
-        recipes = [ledger.recipe(made["recipe"]) for made in check.data["recipes"]]
-        return [Probe(recipe, key, seed) for recipe in recipes]
+    def probes(self, wave: RecordedWave) -> list[Probe]:
+        ledger, key = self.measurements.ledger, self.measurements.key
+        return [Probe(ledger.recipe(made.digest), key, wave.seed) for made in wave.recipes]
 
-    def _pairs(self, check: CheckRow) -> list[Pair]:
+    def _pairs(self, wave: RecordedWave) -> list[Pair]:
         """Each probe of a wave with the incumbent's under the same seed."""
-        incumbent, probes = self.measurements.ledger.recipe(check.data["incumbent"]), self.probes(check)
+        incumbent, probes = self.measurements.ledger.recipe(wave.incumbent), self.probes(wave)
         return [Pair(probe, replace(probe, recipe=incumbent)) for probe in probes]
 
-    def measure(self, check: CheckRow) -> None:
+    def measure(self, wave: RecordedWave) -> None:
         """Measure a wave. MissingRequirement if every probe of several failed without a fault of its recipe."""
-        measurements, probes = self.measurements, self.probes(check)
-        title = f"wave {check.subject}, {len(probes)} recipes around the incumbent"
+        measurements, probes = self.measurements, self.probes(wave)
+        title = f"wave {wave.number}, {len(probes)} recipes around the incumbent"
         if measurements.judge_monitor.chooses:
-            measurements.measure_pairs(title, self._pairs(check))
+            measurements.measure_pairs(title, self._pairs(wave))
         else:
             measurements.measure(title, probes)
         outcomes = [measurements.outcome(probe) for probe in probes]
@@ -118,17 +121,17 @@ class Waves:
         faults = [outcome for outcome in failures if not outcome.recipe_at_fault]
         if len(faults) == len(outcomes) >= MAX_MACHINE_FAULTS:
             raise MissingRequirement(
-                f"every probe of wave {check.subject} failed because of the machine (the last: {faults[-1].kind}, "
+                f"every probe of wave {wave.number} failed because of the machine (the last: {faults[-1].kind}, "
                 f"{faults[-1].message}); see runs/worker-*.log and correct the machine"
             )
         if failures:
             kinds = ", ".join(sorted({failure.kind for failure in failures}))
-            measurements.log(f"WAVE {check.subject}: {len(failures)} of {len(outcomes)} probes failed ({kinds})")
+            measurements.log(f"WAVE {wave.number}: {len(failures)} of {len(outcomes)} probes failed ({kinds})")
 
-    def is_measured(self, check: CheckRow) -> bool:
+    def is_measured(self, wave: RecordedWave) -> bool:
         if self.measurements.judge_monitor.chooses:
-            return all(map(self.measurements.is_measured, self._pairs(check)))
-        return all(map(self.measurements.has_outcome, self.probes(check)))
+            return all(map(self.measurements.is_measured, self._pairs(wave)))
+        return all(map(self.measurements.has_outcome, self.probes(wave)))
 
     def _seed(self, number: int) -> int:
         """The seed of a wave: those under which the start was measured come first."""

@@ -90,9 +90,9 @@ def test_what_the_probes_of_a_night_are_for_is_what_the_night_then_does(tmp_path
     record = load_record(workspace, None)
     at_first = int(rows["at first"].split()[0])
     assert len([row for row in record.probes if row.recipe == record.session.start][:at_first]) == at_first == 2
-    first = record.waves[0].data["recipes"]
+    first = record.waves[0].recipes
     assert len(first) <= int(rows["waves"].split()[0]) == 5
-    assert all(2 * FEWEST_PAIRS <= 2 * stack.data["given"]["pairs"] <= 16 for stack in record.stacks)
+    assert all(2 * FEWEST_PAIRS <= 2 * stack.given.pairs <= 16 for stack in record.stacks)
     assert rows["confirmation"].startswith(f"{2 * FEWEST_PAIRS} to 16 probes")
 
 

@@ -94,9 +94,9 @@ def test_a_crash_is_that_of_a_recipe_that_carried_the_change(helped: SessionReco
 
 def test_what_is_carried_is_what_the_waves_say(helped: SessionRecord) -> None:
     for wave in helped.waves:
-        for made in wave.data["recipes"]:
-            for proposal in made["proposals"]:
-                assert made["recipe"] in helped.carriers[proposal]
+        for made in wave.recipes:
+            for proposal in made.proposals:
+                assert made.digest in helped.carriers[proposal]
     unmeasured = [row.id for row in helped.in_flight]
     assert set(helped.carriers) <= {row.id for row in helped.decisions} | set(unmeasured)
 
@@ -110,12 +110,12 @@ def test_every_decision_counts_for_its_proposer(helped: SessionRecord) -> None:
 
 def test_the_wave_that_selected_a_kept_recipe_does_not_say_how_good_it_is(lying: SessionRecord) -> None:
     (stack,), wave = stacks(lying), lying.waves[0]
-    assert stack.recipe in {made["recipe"] for made in wave.data["recipes"]}
-    assert selecting_seeds(lying, stack.recipe) == {wave.data["seed"]}
+    assert stack.recipe in {made.digest for made in wave.recipes}
+    assert selecting_seeds(lying, stack.recipe) == {wave.seed}
     assert selecting_seeds(lying, stack.incumbent) == set()
     everything = {reading.seed for reading in lying.readings(stack.recipe)}
     unselected = {reading.seed for reading in unselected_readings(lying, stack.recipe)}
-    assert unselected == everything - {wave.data["seed"]}
+    assert unselected == everything - {wave.seed}
     assert {seed for seed, _ in stack.confirmed.seeds} <= unselected if stack.confirmed else False
 
 

@@ -167,7 +167,7 @@ def test_waves_are_told_with_their_recipes_changes_and_failures(helped: Workspac
     record = record_of(helped)
     found, told = session_figures(record).waves, section(report(helped), "Waves")
     assert [wave.design for wave in found] == ["spread", *["drawn"] * (len(found) - 1)]
-    carried = {name for check in record.waves for made in check.data["recipes"] for name in made["proposals"]}
+    carried = {name for wave in record.waves for name in wave.proposals}
     assert sum(wave.new for wave in found) == len(carried)
     failed = [row for row in record.probes if row.kind != "reading"]
     assert [kind for wave in found for kind in wave.failed] == ["diverged"] * len(failed)

@@ -50,7 +50,7 @@ def test_a_finished_session_tells_its_reason_what_stands_and_how_to_go_on(tmp_pa
     later = load_record(workspace, None).study.file.policy.later_error
     assert status["error_left"] == {"budget": later, "left": later}, "a KEEP opens a budget for what follows"
     assert (status["waves"] > 0, status["stacks"] > 0, status["measuring"]) == (True, True, None)
-    assert status["recipes"] == sum(len(wave.data["recipes"]) for wave in load_record(workspace, None).waves)
+    assert status["recipes"] == sum(len(wave.recipes) for wave in load_record(workspace, None).waves)
     assert sum(status["proposers"].values()) == sum(status["decisions"].values())
     assert status["go_on"].startswith("nightlane run ")
     assert status["go_on"].endswith(f"--workspace {workspace.root}")

@@ -1,0 +1,170 @@
+"""Waves and stacks as they are recorded before their first probe runs, and the checks at the end of a session: typed
+values of rows of the table checks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from agent.ledger.tables import STACK, WAVE, CheckRow
+from agent.policy.confirmation import Given
+from agent.policy.decision_basis import given_from
+from agent.policy.knob_model import Places
+from agent.policy.night_plan import Plan
+from probes.result.comparison import Comparison, comparison_from
+
+LEAVE_ONE_OUT, HOLDOUT = "leave_one_out", "holdout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesignedRecipe:
+    """``digest``: of the recipe; ``places``: of the searched knobs; ``proposals``: ids of those that a wave's recipe
+    carries."""
+
+    digest: str
+    places: Places
+    proposals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedWave:
+    """``incumbent``: the digest of the recipe that the wave lies around. ``design``: "spread" of a first wave, which
+    moves every knob in most of its recipes, or "drawn" by what was known."""
+
+    session: str
+    number: int
+    time: str
+    incumbent: str
+    seed: int
+    design: Literal["spread", "drawn"]
+    plan: Plan
+    recipes: tuple[DesignedRecipe, ...]
+
+    @property
+    def proposals(self) -> set[str]:
+        return {name for made in self.recipes for name in made.proposals}
+
+    @property
+    def row(self) -> CheckRow:
+        data = {
+            "incumbent": self.incumbent,
+            "seed": self.seed,
+            "design": self.design,
+            "plan": asdict(self.plan),
+            "recipes": [
+                {"recipe": made.digest, "places": dict(made.places), "proposals": list(made.proposals)}
+                for made in self.recipes
+            ],
+        }
+        return CheckRow(session=self.session, kind=WAVE, subject=str(self.number), time=self.time, data=data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedStack:
+    """``incumbent``: the digest of the recipe that it is confirmed against. ``members``: ids of proposals. ``given``:
+    all that the rule is given. ``waves``: measured before it. ``plan``: why it is confirmed now; None of an A/A test.
+    ``noisier``: how many times the incumbent's variance its readings are taken to have."""
+
+    session: str
+    number: int
+    time: str
+    incumbent: str
+    recipe: DesignedRecipe
+    members: tuple[str, ...]
+    given: Given
+    waves: int
+    plan: Plan | None = None
+    noisier: float = 1.0
+
+    @property
+    def is_aa_test(self) -> bool:
+        """Whether the stack is the incumbent itself."""
+        return self.recipe.digest == self.incumbent
+
+    @property
+    def row(self) -> CheckRow:
+        data = {
+            "incumbent": self.incumbent,
+            "recipes": [{"recipe": self.recipe.digest, "places": dict(self.recipe.places)}],
+            "members": list(self.members),
+            "given": asdict(self.given),
+            "waves": self.waves,
+        }
+        if self.plan is not None:
+            data |= {"plan": asdict(self.plan), "noisier": self.noisier}
+        return CheckRow(session=self.session, kind=STACK, subject=str(self.number), time=self.time, data=data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndCheck:
+    """A check at the end: a KEEP re-tested by leaving it out, or the last recipe on the holdout prompts.
+
+    ``verdict``: "holds", "retracted", "superseded", "not measured", or a claim about the holdout prompts. ``reason``:
+    of a retraction by the holdout prompts; ``failure``: why nothing was measured. ``effect``, ``chance``: of a KEEP
+    that was left out: its effect in the re-test and before it together, and the chance that it is worth more than the
+    smallest effect; None in an older session."""
+
+    verdict: str
+    reason: str | None = None
+    failure: str | None = None
+    effect: float | None = None
+    chance: float | None = None
+    comparison: Comparison | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """As the ledger stores it: without what is None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def recorded_waves(checks: Sequence[CheckRow]) -> tuple[RecordedWave, ...]:
+    """The waves among these checks, in their order."""
+    return tuple(_wave(check) for check in checks if check.kind == WAVE)
+
+
+def recorded_stacks(checks: Sequence[CheckRow]) -> tuple[RecordedStack, ...]:
+    """The stacks among these checks, in their order."""
+    return tuple(_stack(check) for check in checks if check.kind == STACK)
+
+
+def designed_recipes(check: CheckRow) -> tuple[DesignedRecipe, ...]:
+    """Of a wave or a stack."""
+    return tuple(
+        DesignedRecipe(digest=made["recipe"], places=made["places"], proposals=tuple(made.get("proposals", ())))
+        for made in check.data["recipes"]
+    )
+
+
+def end_check_from(data: Mapping[str, Any]) -> EndCheck:
+    """From the ledger's JSON."""
+    comparison = data.get("comparison")
+    return EndCheck(**{**data, "comparison": comparison_from(comparison) if comparison else None})
+
+
+def _wave(check: CheckRow) -> RecordedWave:
+    data = check.data
+    return RecordedWave(
+        session=check.session,
+        number=int(check.subject),
+        time=check.time,
+        incumbent=data["incumbent"],
+        seed=int(data["seed"]),
+        design=data["design"],
+        plan=Plan(**data["plan"]),
+        recipes=designed_recipes(check),
+    )
+
+
+def _stack(check: CheckRow) -> RecordedStack:
+    data, plan = check.data, check.data.get("plan")
+    return RecordedStack(
+        session=check.session,
+        number=int(check.subject),
+        time=check.time,
+        incumbent=data["incumbent"],
+        recipe=designed_recipes(check)[0],
+        members=tuple(data["members"]),
+        given=given_from(data["given"]),
+        waves=data["waves"],
+        plan=Plan(**plan) if plan else None,
+        noisier=data.get("noisier", 1.0),
+    )
