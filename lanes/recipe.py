@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -116,7 +116,7 @@ class Recipe(BaseModel):
     curriculum: Order = "shuffle"
     """Order of the training rows."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sixteen hex digits of the SHA-256 of the canonical JSON form."""
         return digest_of(self.model_dump(mode="json"))
@@ -127,10 +127,14 @@ class Recipe(BaseModel):
         total = sum(self.mixture.values())
         return {source: round(weight / total, 9) for source, weight in self.mixture.items()}
 
-    @property
+    @cached_property
     def effect(self) -> str:
         """The digest of what training depends on: of a mixture the shares, and not the scale of its weights."""
         return digest_of({**self.model_dump(mode="json"), "mixture": dict(self.shares)})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "Recipe":
+        """A recipe with other values, validated; it has a digest of its own, so nothing else is copied."""
+        return Recipe.model_validate({**self.model_dump(mode="json"), **(update or {})})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Recipe.model_validate, (self.model_dump(mode="json"),)
