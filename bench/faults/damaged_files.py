@@ -196,24 +196,23 @@ def damage_table(
     if os.geteuid() == 0:
         damages.pop("unreadable", None)  # the superuser can read every file
     cases: list[Case] = []
-    copy = workspace.with_name(
-        f"{workspace.name}-damaged"
-    )  # a sibling, because sessions have relative paths to studies
+    place = workspace.with_name(f"{workspace.name}-damaged")  # a sibling: sessions have relative paths to studies
+    copy = _Copy(workspace, place)
     with tempfile.TemporaryDirectory() as folder:
-        commands = _commands(workspace, copy, study, Path(folder))
+        commands = _commands(workspace, place, study, Path(folder))
         chosen = [name for name in commands if not only or name in only]
-        undamaged = {name: _run(workspace, copy, commands[name])[1] for name in chosen if name not in WRITING}
+        undamaged = {name: _run(copy, name, commands[name])[1] for name in chosen if name not in WRITING}
         for number, (file, readers) in enumerate(_files(workspace).items()):
             show_progress(file)
             names = list(damages) if round_of is None else [_damage_of_round(round_of, number, tuple(damages))]
             for damage in names:
                 for command in (command for command in readers if command in chosen):
                     code, stdout, message = _run(
-                        workspace, copy, commands[command], damage=partial(damages[damage], copy / file)
+                        copy, command, commands[command], file, partial(damages[damage], place / file)
                     )
                     changed = stdout != undamaged.get(command, stdout)
                     cases.append(Case(file, damage, command, code, changed, message))
-    shutil.rmtree(copy, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)
     return Table(tuple(cases))
 
 
@@ -275,6 +274,7 @@ def _files(workspace: Path) -> dict[str, tuple[str, ...]]:
     return files
 
 
+READING = ("status", "status json", "explain", "pairs list", "pairs show", "pairs audit", "doctor")
 WRITING = ("run", "resume", "pairs vote", "pairs review")
 FAST = ("status", "doctor", "pairs list")
 
@@ -304,15 +304,37 @@ def _commands(workspace: Path, copy: Path, study: Path, scratch: Path) -> dict[s
     return {name: [*command, "--workspace", str(copy)] for name, command in commands.items()}
 
 
+@dataclass
+class _Copy:
+    """A copy of the workspace at ``place``, renewed before each command. The directories of probes are most of its
+    files and are copied again only if something may have ``changed`` them."""
+
+    workspace: Path
+    place: Path
+    changed: bool = True
+
+    def renew(self) -> None:
+        if self.changed:
+            shutil.rmtree(self.place, ignore_errors=True)
+            shutil.copytree(self.workspace, self.place)
+            return
+        for path in [*self.place.iterdir(), *(self.place / "runs").iterdir()]:
+            if path.name != "runs" and not path.match("runs/probe-*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        probes = shutil.ignore_patterns("probe-*")
+        shutil.copytree(self.workspace, self.place, ignore=probes, dirs_exist_ok=True)
+
+
 def _run(
-    workspace: Path, copy: Path, command: Sequence[str], damage: Callable[[], None] = lambda: None
+    copy: _Copy, name: str, command: Sequence[str], file: str = "", damage: Callable[[], None] = lambda: None
 ) -> tuple[int | None, str, str]:
-    """Run a command on a damaged copy of the workspace; its exit code (None: a traceback), stdout and stderr."""
+    """Run a command on a copy of the workspace with a damaged file; its exit code (None: a traceback), stdout and
+    stderr."""
     from cli.main import main
 
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(workspace, copy)
+    copy.renew()
     damage()
+    copy.changed = name not in READING or file.startswith("runs/probe-")
     for export in (argument for argument in command if Path(argument).name in ("dpo", "proposer") and "/" in argument):
         shutil.rmtree(export, ignore_errors=True)
     out, err = io.StringIO(), io.StringIO()
