@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.ledger.tables import DecisionRow, ProposalRow
-from agent.policy.confirmation import Look, Verdict
+from agent.policy.confirmation import Look, Verdict, tightest_guard
 from agent.policy.decision_basis import Conclusion, Own
 from agent.study.load import Study
 from common.clock import now
@@ -75,7 +75,7 @@ def unconfirmed_row(
     if own is None:
         return row
     row |= _own(own)
-    worst = min(own.guards, key=lambda name: own.guards[name][0] + study.guards[name], default=None)
+    worst = tightest_guard({name: change for name, (change, _) in own.guards.items()}, study.guards)
     if worst is not None:
         mean, error = own.guards[worst]
         low = mean - quantile((1 - study.file.policy.confidence) / 2, math.inf) * error
@@ -159,8 +159,7 @@ def _figures(comparison: Comparison, target: str) -> dict[str, Any]:
 
 def _comparison(comparison: Comparison, target: str, look: Look, guards: Mapping[str, float]) -> dict[str, Any]:
     row = _figures(comparison, target)
-    if guards:
-        worst = min(guards, key=lambda name: look.guards[name] + guards[name])
+    if worst := tightest_guard(look.guards, guards):
         row |= {
             "worst_guard": worst,
             "worst_guard_delta": comparison.differences[worst].delta,

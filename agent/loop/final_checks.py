@@ -79,7 +79,7 @@ class FinalChecks:
     def _left_out(self, keep: Kept, whole: Recipe, reduced: Recipe | None) -> EndCheck:
         if reduced is None or reduced.effect == whole.effect:
             return EndCheck(verdict="superseded")
-        seeds, title = self.seeds.leave_one_out(0), f"{keep.knob} left out"
+        seeds, title = self.seeds.leave_one_out(), f"{keep.knob} left out"
         comparison = self._compare(title, whole, reduced, self.measurements.key, seeds)
         if isinstance(comparison, Failure):
             return EndCheck(verdict="not measured", failure=comparison.message)

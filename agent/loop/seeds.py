@@ -33,8 +33,8 @@ class Seeds:
         """The seeds of the second side of an A/A test: the incumbent trained again."""
         return self._fresh("A/A test", stack)
 
-    def leave_one_out(self, turn: int) -> Iterator[int]:
-        return self._fresh("leaving out", turn)
+    def leave_one_out(self) -> Iterator[int]:
+        return self._fresh("leaving out", 0)
 
     def holdout(self) -> Iterator[int]:
         return self._fresh("holdout", 0)

@@ -47,6 +47,11 @@ class Verdict:
     reason: str
 
 
+def tightest_guard(changes: Mapping[str, float], margins: Mapping[str, float]) -> str | None:
+    """The guard whose change leaves least of its margin; None without guards."""
+    return min(margins, key=lambda name: changes[name] + margins[name], default=None)
+
+
 @dataclass(frozen=True)
 class Terms:
     """What decides, the same for a whole session. ``guards``: category -> margin."""

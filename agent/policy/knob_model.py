@@ -130,6 +130,14 @@ class Effects:
     likely: Table
     spread: Table
 
+    @cached_property
+    def root(self) -> Table:
+        """A square root of the covariance [moves, moves]: times standard normal numbers, it gives draws around the
+        mean."""
+        values, vectors = numpy.linalg.eigh(self.covariance)
+        found: Table = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
+        return found
+
 
 class KnobModel:
     """The model after some readings. ``columns`` of one model share scales and noise, so their figures should be alike

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy
 
-from agent.policy.confirmation import Estimate, Given, Standing
+from agent.policy.confirmation import Estimate, Given, Standing, tightest_guard
 from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Places, Priors
 from agent.policy.night_plan import Noise, Plan, first_look, plan, power
 from agent.policy.settings import Policy
@@ -299,6 +299,5 @@ def last_step(known: Known, random: numpy.random.Generator) -> ConfirmStack | St
 
 def likely_breaks(guards: Mapping[str, Estimate], margins: Mapping[str, float]) -> str | None:
     """The guard that a change is expected to break by most; None if all are expected to hold."""
-    rooms = {name: mean + margins[name] for name, (mean, _) in guards.items()}
-    worst = min(rooms, key=lambda name: rooms[name], default=None)
-    return worst if worst is not None and rooms[worst] < 0 else None
+    worst = tightest_guard({name: mean for name, (mean, _) in guards.items()}, margins)
+    return worst if worst is not None and guards[worst][0] < -margins[worst] else None

@@ -137,8 +137,7 @@ def plan(
 ) -> Plan:
     """The best plan for the ``left`` probes, looking in waves of so many. ``chance``: that a member of a stack must
     have to be worth more than nothing; ``least``: points that a confirmation must show."""
-    values, vectors = numpy.linalg.eigh(effects.covariance)
-    draws = random.standard_normal((DRAWS, len(values))) @ (vectors * numpy.sqrt(numpy.maximum(values, 0.0))).T
+    draws = random.standard_normal((DRAWS, len(effects.moves))) @ effects.root.T
     own = numpy.maximum(numpy.diag(effects.covariance), 1e-9)
     knobs = [knob for knob, _ in effects.moves]
     parts = [[at for at, knob in enumerate(knobs) if knob == one] for one in dict.fromkeys(knobs)]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.policy.confirmation import DISAGREE, Estimate, Terms, Verdict, normal
+from agent.policy.confirmation import DISAGREE, Estimate, Terms, Verdict, normal, tightest_guard
 from common.errors import IllegalRecipe
 from lanes import Recipe, SearchSpace
 from lanes.knobs import Value
@@ -66,7 +66,7 @@ def held_out(found: Comparison, terms: Terms) -> Verdict | None:
     """RETRACT when the holdout prompts show that there is no improvement, or that a guard fell below its margin."""
     if found.differences[terms.target].high <= terms.policy.smallest_effect:
         return Verdict("RETRACT", "holdout")
-    worst = min(terms.guards, key=lambda name: found.differences[name].high + terms.guards[name], default=None)
+    worst = tightest_guard({name: found.differences[name].high for name in terms.guards}, terms.guards)
     if worst is not None and found.differences[worst].high < -terms.guards[worst]:
         return Verdict("RETRACT", f"holdout_guard:{worst}")
     return None

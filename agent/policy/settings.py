@@ -1,4 +1,4 @@
-"""``[policy]``: every threshold of a decision. Its digest is stored with each decision."""
+"""``[policy]``: the thresholds of a decision that a study may set. Their digest is stored with each decision."""
 
 from typing import Literal
 

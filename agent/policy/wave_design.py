@@ -55,13 +55,11 @@ def drawn_wave(
 ) -> list[Places]:
     """At most ``size`` recipes, each by a draw of its own. ``readings``: that the effects rest on."""
     left_out = LEFT_OUT if readings < MANY else LEFT_OUT_LATER
-    values, vectors = numpy.linalg.eigh(effects.covariance)
-    root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
     found: list[Places] = []
     for _ in range(TRIES * size):
         if len(found) == size:
             break
-        worth = effects.mean[0] + root @ random.standard_normal(len(values))
+        worth = effects.mean[0] + effects.root @ random.standard_normal(len(effects.moves))
         best: dict[str, tuple[float, Place]] = {}
         for (knob, place), own in zip(effects.moves, worth, strict=True):
             if own > best.get(knob, (0.0, place))[0]:

@@ -102,7 +102,7 @@ class Runner(AnsweringRunner):
     """Writes answers whose number of different words gives about the same score from the tests' judge."""
 
     def __init__(self, asked: Study, runs: Path, width: int = 1, denied: str = "beta") -> None:
-        again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leave_one_out(0), 20))
+        again = frozenset(islice(Seeds(asked.file.probe.seeds, 0, 0).leave_one_out(), 20))
         super().__init__(asked.material, ProbeStore(runs), world=World(again, denied), width=width)
 
     def _run_one(self, probe: Probe, listener: Listener) -> Outcome:

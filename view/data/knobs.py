@@ -9,10 +9,10 @@ from typing import Literal
 from agent.ledger.store import Ledger
 from agent.loop.search.evidence import Evidence
 from agent.policy.confirmation import Standing
-from agent.policy.knob_model import Axis, Place
+from agent.policy.knob_model import Axis
 from agent.policy.night import Known, likely_breaks
+from agent.policy.own_effects import own_effect
 from lanes import Knob, show
-from probes.result.comparison import quantile
 from view.data.changes import Change
 from view.data.session_record import SessionRecord
 
@@ -89,31 +89,20 @@ def _curve(record: SessionRecord, evidence: Evidence, known: Known, axis: Axis) 
     readings, here = Counter(one.places[axis.knob] for one in known.target), known.base[axis.knob]
     found = []
     for place in sorted(axis.options, key=lambda one: (isinstance(one, str), one)):
-        effect, chance, breaks = _moved(known, axis.knob, place)
+        own = own_effect(known, axis.knob, place)  # None of the incumbent's own place
         found.append(
             KnobPlace(
                 value=show(evidence.value(record.incumbent, axis.knob, place)),
-                effect=effect,
-                chance=chance,
+                effect=Change(own.delta, own.low, own.high) if own else Change(0.0, 0.0, 0.0),
+                chance=own.chance if own else 0.0,
                 readings=readings[place],
                 is_start=place == axis.start,
                 is_incumbent=place == here,
-                breaks=breaks,
+                breaks=likely_breaks(own.guards, known.margins) if own else None,
             )
         )
     knob = record.study.lanes.knob(axis.knob)
     return KnobCurve(knob=axis.knob, lane=knob.lane, places=tuple(found), edge=_edge(knob, found))
-
-
-def _moved(known: Known, knob: str, place: Place) -> tuple[Change, float, str | None]:
-    """What a move of the incumbent does, the chance that it is worth something, and the guard that it breaks."""
-    if place == known.base[knob]:
-        return Change(0.0, 0.0, 0.0), 0.0, None
-    move = known.effects.moves.index((knob, place))
-    mean, deviation = float(known.effects.likely[move]), math.sqrt(float(known.effects.spread[move]))
-    half = quantile((1 - known.policy.confidence) / 2, math.inf) * deviation
-    breaks = likely_breaks(known.single(move), known.margins)
-    return Change(mean, mean - half, mean + half), float(known.effects.chance[move]), breaks
 
 
 def _edge(knob: Knob, places: Sequence[KnobPlace]) -> Edge | None:

@@ -46,13 +46,12 @@ class TpeConfirmed:
 class GpSampler:
     """optuna.samplers.GPSampler (a Gaussian process with expected improvement), confirmed like TpeConfirmed.
 
-    Its acquisition is optimized from fewer starts than by default, which takes a third of the time. A night takes so
-    long that it is played up to ``most`` probes only.
+    Its acquisition is optimized from fewer starts than by default, which takes a third of the time. Long
+    nights are not played (``SLOW`` in bench/decisions/play.py).
     """
 
     name = "gp_sampler"
     share, finalists, error = 0.7, 5, 0.05
-    most = 48
 
     def play(self, night: Night) -> None:
         sampler = optuna.samplers.GPSampler(seed=_seed(night, self.name), n_startup_trials=STARTUP)

@@ -278,7 +278,7 @@ def test_the_checks_at_the_end_know_the_noise_that_the_keep_s_own_pairs_showed(t
 def test_a_keep_that_its_retest_contradicts_is_retracted_and_the_others_stand(tmp_path: Path) -> None:
     """The seeds with which the easy first order is left out contradict it."""
     study = small_study(tmp_path, "holdout_seeds = 2", "probes = 70")
-    again = set(islice(Seeds(study.file.probe.seeds, 0, 0).leave_one_out(0), 20))
+    again = set(islice(Seeds(study.file.probe.seeds, 0, 0).leave_one_out(), 20))
 
     class Contradicting(EffectWorld):
         def scores(self, probe: Probe, prompts: Sequence[Prompt]) -> list[list[float]] | None:
