@@ -48,8 +48,8 @@ class Verdict:
 
 
 def tightest_guard(changes: Mapping[str, float], margins: Mapping[str, float]) -> str | None:
-    """The guard whose change leaves least of its margin; None without guards."""
-    return min(margins, key=lambda name: changes[name] + margins[name], default=None)
+    """The guard whose change leaves least of its margin; None of no changes."""
+    return min(changes, key=lambda name: changes[name] + margins[name], default=None)
 
 
 @dataclass(frozen=True)
