@@ -28,7 +28,7 @@ from probes.run import local_workers as resident
 from probes.run.local_workers import ResidentRunner
 from probes.run.protocol import Progress
 
-KEY = ProbeKey(4, "base", "data", "prompts", "scorer", 1, "here")
+KEY = ProbeKey(steps=4, base="base", data="data", prompts="prompts", scorer="scorer", samples=1, environment="here")
 
 
 def probe(seed: int) -> Probe:
