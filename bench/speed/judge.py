@@ -25,7 +25,7 @@ from pathlib import Path
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Context, Mark
-from probes.scoring.judge.cache import JudgeCache, cache_key
+from probes.scoring.judge.requests.cache import JudgeCache, cache_key
 from probes.scoring.judge.scorer import JudgeScorer
 from probes.scoring.judge.settings import JudgeSettings
 
