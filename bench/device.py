@@ -38,7 +38,7 @@ ROOM_IN_PIECES = 64 * 2**20
 """Bytes that are left free when a probe is to run out of memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """Of a Qwen3. ``vocabulary``: rows of the embedding; the tokenizer has 258 tokens."""
 
@@ -50,8 +50,8 @@ class Shape:
     vocabulary: int
 
 
-SMALL = Shape(1024, 28, 16, 8, 128, 151_936)  # Qwen3-0.6B
-TINY = Shape(64, 2, 2, 2, 32, 258)
+SMALL = Shape(hidden=1024, layers=28, heads=16, kv_heads=8, head=128, vocabulary=151_936)  # Qwen3-0.6B
+TINY = Shape(hidden=64, layers=2, heads=2, kv_heads=2, head=32, vocabulary=258)
 
 
 def write_model(folder: Path, shape: Shape) -> None:

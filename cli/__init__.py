@@ -1,1 +1,1 @@
-"""The nightlane command: one file per group of commands. Only this package may import everything."""
+"""The nightlane command: main.py puts the groups in commands/ together. Only this package may import everything."""

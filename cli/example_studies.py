@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).with_name("example_study")
 TEMPLATES = ("study.toml", "program.md")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExampleStudy:
     """``about``: what the kind is for. ``scored``: how, in the study's first line. ``folders``: of the files that are
     copied as they are. ``model``, ``small``: base models for a GPU and for a CPU."""
@@ -33,41 +33,42 @@ class ExampleStudy:
     max_new_tokens: int
 
 
-_CHAT = ("Qwen/Qwen2.5-3B-Instruct", "Qwen/Qwen2.5-0.5B-Instruct")
-_CODER = ("Qwen/Qwen2.5-Coder-3B-Instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct")
 KINDS = (
     ExampleStudy(
-        "code",
-        "programs with tests, run in a sandbox",
-        "by tests",
-        ("code",),
-        "strings",
-        ("lists",),
-        *_CODER,
-        2048,
-        512,
+        kind="code",
+        about="programs with tests, run in a sandbox",
+        scored="by tests",
+        folders=("code",),
+        target="strings",
+        guards=("lists",),
+        model="Qwen/Qwen2.5-Coder-3B-Instruct",
+        small="Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        max_length=2048,
+        max_new_tokens=512,
     ),
     ExampleStudy(
-        "rules",
-        "answers in words, by phrases, patterns and lengths, without a model",
-        "by rules",
-        ("text", "rules"),
-        "complaints",
-        ("howto", "orders"),
-        *_CHAT,
-        1024,
-        256,
+        kind="rules",
+        about="answers in words, by phrases, patterns and lengths, without a model",
+        scored="by rules",
+        folders=("text", "rules"),
+        target="complaints",
+        guards=("howto", "orders"),
+        model="Qwen/Qwen2.5-3B-Instruct",
+        small="Qwen/Qwen2.5-0.5B-Instruct",
+        max_length=1024,
+        max_new_tokens=256,
     ),
     ExampleStudy(
-        "judge",
-        "answers in words, by a language model with a rubric, at an endpoint",
-        "by a judge",
-        ("text", "judge"),
-        "complaints",
-        ("howto", "orders"),
-        *_CHAT,
-        1024,
-        256,
+        kind="judge",
+        about="answers in words, by a language model with a rubric, at an endpoint",
+        scored="by a judge",
+        folders=("text", "judge"),
+        target="complaints",
+        guards=("howto", "orders"),
+        model="Qwen/Qwen2.5-3B-Instruct",
+        small="Qwen/Qwen2.5-0.5B-Instruct",
+        max_length=1024,
+        max_new_tokens=256,
     ),
 )
 DEFAULT = KINDS[0]

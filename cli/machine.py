@@ -14,7 +14,7 @@ from common.errors import BadInput
 from common.redaction import redacted_address
 from finetune.manifest import COMBINED, require_whole
 from finetune.manifest import NAME as MANIFEST
-from probes.run.local_workers import visible_devices
+from probes.run.devices import visible_devices
 from sandbox import diagnose, remedy
 
 PACKAGES = (

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli import bench, doctor, evaluate, finetune, pairs, run, study
+from cli.commands import bench, doctor, evaluate, finetune, pairs, run, study
 from cli.exit_codes import EPILOG, exit_code
 from common.printable import print_data
 

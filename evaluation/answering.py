@@ -124,7 +124,7 @@ def load(settings: ModelSettings, folder: Path, quantization: str, adapter: Path
     """Load the base, and the base with the adapter if there is one; BadInput for a bad adapter."""
     from probes.model.adapter_files import require_base_adapter, require_prompt_format
     from probes.model.load import load_base, load_quietly, use_few_threads
-    from probes.run.local_workers import visible_devices
+    from probes.run.devices import visible_devices
 
     if adapter is not None:
         require_readable(adapter)

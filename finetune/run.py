@@ -16,9 +16,9 @@ from finetune.plan import Plan
 from probes.inputs.training_rows import order
 from probes.model.adapter_files import note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
+from probes.run.devices import visible_devices
 from probes.run.execute import classify
 from probes.run.failures import MEANINGS
-from probes.run.local_workers import visible_devices
 
 COMPARED_PROMPTS = 4  # on which the logits of the combined adapter are compared with those of both
 OnStep = Callable[[int, float], None]

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -155,32 +156,16 @@ class Recipe(BaseModel):
 
 
 _KEY = re.compile(r"\n(?=\w)")
-_NUMBER = re.compile(r"([a-z_]+) = (-?(?:0|[1-9][0-9]*)\.[0-9]+)")
+_parse_part = lru_cache(maxsize=1024)(tomllib.loads)
 
 
 def _parse(text: str) -> Mapping[str, Any]:
-    """``tomllib.loads``. Recipes have most of their lines in common, so a text by ``to_toml`` is parsed key by key and
-    each line that came before is not parsed again."""
+    """``tomllib.loads``, key by key for a text by ``to_toml``: recipes have most lines in common, and a line that came
+    before is not parsed again. A night that starts with 10,000 earlier decisions saves seconds."""
     keys, _, mixture = text.partition("\n[mixture]\n")
-    try:
-        lines = _KEY.split(keys)
-        values = dict(map(_parse_key, lines))
-        if len(values) == len(lines) and mixture and "[" not in mixture:
+    with suppress(tomllib.TOMLDecodeError):  # a value that goes on in another line, say
+        parts = [_parse_part(part) for part in _KEY.split(keys)]
+        values = {key: value for part in parts for key, value in part.items()}
+        if len(values) == len(parts) and all(len(part) == 1 for part in parts) and mixture and "[" not in mixture:
             return {**values, "mixture": _parse_part(mixture)}
-    except ValueError:  # also a line with several keys or none
-        pass
-    return tomllib.loads(text)
-
-
-@lru_cache(maxsize=1024)
-def _parse_key(text: str) -> tuple[str, Any]:
-    """A key and its value; ValueError if there is not exactly one. Most lines that are new have a number."""
-    if number := _NUMBER.fullmatch(text):
-        return number[1], float(number[2])
-    (pair,) = tomllib.loads(text).items()
-    return pair
-
-
-@lru_cache(maxsize=1024)
-def _parse_part(text: str) -> Mapping[str, Any]:
     return tomllib.loads(text)

@@ -38,7 +38,7 @@ class World(Protocol):
         """Scores from 0 to 10, [prompts][samples]; None if training diverges."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hills:
     """A world with effects of the learning rate, beta, the share of the bad source and the order of the rows.
 
@@ -116,7 +116,7 @@ class SimulatedRunner:
         self, material: Material, store: ProbeStore, seconds: float = 0.0, world: World | None = None, width: int = 1
     ):
         self.material, self.store, self.seconds, self.width = material, store, seconds, width
-        self.world = world or Hills(tuple(material.data.sources))
+        self.world = world or Hills(sources=tuple(material.data.sources))
 
     @property
     def base(self) -> str:

@@ -27,7 +27,8 @@ EVERYTHING = {*LAYERS, *ABOVE, "cli"}
 READ_BY_A_COMMAND = {"machine.py", "recipe_choice.py", "reference.py"}
 """The files of cli that are not read when the command starts, so they may import other packages at their top."""
 
-RUN_COMMANDS = {ROOT / "bench" / "faults" / f"{name}.py" for name in ("commands", "damaged_files", "scenario")}
+FAULTS = ROOT / "bench" / "faults"
+RUN_COMMANDS = {FAULTS / name for name in ("damaged_files.py", "scenarios/commands.py", "scenarios/scenario.py")}
 """They run the commands of the product in forked processes, under faults."""
 
 HEAVY = {"torch", "transformers", "trl", "peft"}

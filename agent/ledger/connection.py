@@ -17,9 +17,9 @@ from agent.ledger.file import (
     unfinished_repair_message,
 )
 from agent.ledger.tables import SCHEMA
-from common import row_digests
 from common.errors import BadInput
-from common.shared_sqlite import open_to_read
+from common.sqlite import row_digests
+from common.sqlite.shared import open_to_read
 
 
 class LedgerConnection(sqlite3.Connection):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.errors import BadInput
 from common.files import remove_log, set_aside, sync
-from common.shared_sqlite import open_to_read
+from common.sqlite.shared import open_to_read
 
 SMALLEST = 512
 """Bytes of the smallest SQLite file with a table. A shorter file was cut off while it was created and holds nothing."""

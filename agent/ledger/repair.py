@@ -18,10 +18,10 @@ from typing import Any
 from agent.ledger.codecs import JSON_FIELDS
 from agent.ledger.file import REPAIRED, create_ledger, finish_repair
 from agent.ledger.tables import SCHEMA
-from common import row_digests
 from common.clock import now
 from common.errors import BadInput
 from common.files import whole_folder
+from common.sqlite import row_digests
 from lanes import Recipe
 
 JSON_COLUMNS = sorted({name for names in JSON_FIELDS.values() for name in names})

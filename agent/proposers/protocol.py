@@ -10,7 +10,7 @@ Move = tuple[str, Value]
 """A knob and the value that it is set to."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
     """One earlier decision under the same question: figures from code, on the 0 to 10 scale.
 

@@ -52,7 +52,7 @@ def _try_proposer(study: Study, environment: Mapping[str, str]) -> Trial | None:
 def _try_judge(study: Study, environment: Mapping[str, str]) -> Trial | None:
     if not isinstance(study.scorer, JudgeSettings):
         return None
-    from probes.scoring.judge.trial import try_judge
+    from probes.scoring.judge.requests.trial import try_judge
 
     return try_judge(study.scorer, study.path.parent, study.material.probe_prompts, environment)
 

@@ -32,7 +32,7 @@ from probes.result.reading import Reading
 from probes.run.store import ProbeStore
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """Standard deviations on the 0 to 10 scale: between runs, of a category within a run, of one answer's score around
     the mean of its category, and between judgements of one answer. ``correlation``: between the answers of the two

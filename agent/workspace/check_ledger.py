@@ -21,9 +21,9 @@ from agent.ledger.result_columns import COLUMNS
 from agent.ledger.results_sheet import one_line, row_text
 from agent.workspace.file_status import UNREADABLE, FileStatus
 from agent.workspace.folder import Workspace
-from common import row_digests
 from common.errors import BadInput
-from common.shared_sqlite import open_to_read
+from common.sqlite import row_digests
+from common.sqlite.shared import open_to_read
 from common.wording import count
 
 _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.ledger.file import require_sound
-from common import row_digests
 from common.errors import BadInput
 from common.files import set_aside, set_database_aside, write_durably
-from common.shared_sqlite import open_to_read
+from common.sqlite import row_digests
+from common.sqlite.shared import open_to_read
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a garbled file may raise."""

@@ -15,7 +15,7 @@ NO_EFFECT = "null nights"
 """All nights in which nothing can be won."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """The figures of one policy on one family. KEEPs are those that hold at the end, unless they are "made".
 

@@ -1,14 +1,16 @@
 """nightlane bench faults: what is lost, doubled or different after a kill, a power cut, a full disk, an input/output
 error or a damaged file, at any system call of any command.
 
-calls             which system calls change files, and the filter that makes the kernel ask about them
-supervisor        runs one command in a forked process; counts, records, fails or kills at its calls
-disk              what a power cut leaves of recorded calls
-scenario          a command, how a person recovers after a fault, and what must exist at the end
-nights, commands  the scenarios
-judged_night      a night with a judge
-observe           what a command leaves, and the differences to a run without a fault
-cases             one case, by its kind and number
-damaged_files     damaged files of a workspace
-command, table    the plan, the two processes, the table
+command, table   the plan, the two processes (worker), the table
+cases            one case, by its kind and number
+damaged_files    damaged files of a workspace
+judge_faults     a night whose judge fails in every way
+
+injection/calls             which system calls change files, and the filter that makes the kernel ask about them
+injection/supervisor        runs one command in a forked process; counts, records, fails or kills at its calls
+injection/disk              what a power cut leaves of recorded calls
+scenarios/scenario          a command, how a person recovers after a fault, and what must exist at the end
+scenarios/nights, commands  the scenarios
+scenarios/judged_night      a night with a judge
+scenarios/observe           what a command leaves, and the differences to a run without a fault
 """

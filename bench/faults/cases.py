@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from bench.faults.commands import COMMANDS
-from bench.faults.disk import Disk
-from bench.faults.judged_night import JUDGED_NIGHT
-from bench.faults.nights import NIGHTS, REAL
-from bench.faults.observe import Observed, differences
-from bench.faults.scenario import Command, Misbehaved, Run, Scenario, problem_of
-from bench.faults.supervisor import Fault, Kind, ProcessResult, Supervisor
+from bench.faults.injection.disk import Disk
+from bench.faults.injection.supervisor import Fault, Kind, ProcessResult, Supervisor
+from bench.faults.scenarios.commands import COMMANDS
+from bench.faults.scenarios.judged_night import JUDGED_NIGHT
+from bench.faults.scenarios.nights import NIGHTS, REAL
+from bench.faults.scenarios.observe import Observed, differences
+from bench.faults.scenarios.scenario import Command, Misbehaved, Run, Scenario, problem_of
 from common.errors import MissingRequirement
 
 KINDS = {

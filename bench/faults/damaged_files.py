@@ -24,8 +24,8 @@ from unittest.mock import patch
 
 from agent.ledger.store import Ledger
 from bench.faults.cases import Outcome, scratch
-from bench.faults.nights import NIGHTS, use_harvest_world
-from bench.faults.supervisor import Fault, Supervisor
+from bench.faults.injection.supervisor import Fault, Supervisor
+from bench.faults.scenarios.nights import NIGHTS, use_harvest_world
 from testing.workspace_files import add_files_with_digests
 
 Damage = Callable[[Path], None]

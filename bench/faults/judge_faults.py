@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import labs.persona
-from bench.faults.observe import VARYING_COLUMNS
+from bench.faults.scenarios.observe import VARYING_COLUMNS
 from testing.scripted_endpoint.faults import FAULTS
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 

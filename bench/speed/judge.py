@@ -25,7 +25,7 @@ from pathlib import Path
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Context, Mark
-from probes.scoring.judge.cache import JudgeCache, cache_key
+from probes.scoring.judge.requests.cache import JudgeCache, cache_key
 from probes.scoring.judge.scorer import JudgeScorer
 from probes.scoring.judge.settings import JudgeSettings
 
@@ -39,7 +39,7 @@ RUBRIC = "\n".join(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figures:
     """Seconds of ``answers`` judgements, milliseconds of one in either way, and of a cache hit among ``kept``."""
 
@@ -77,7 +77,15 @@ def measure(folder: Path, count: int, kept: int) -> Figures:
         fill(folder / "judge-cache", kept)
         hits = hit_times(folder, environment, many)
     at_once, one = 1000 * together / count, 1000 * alone / len(some)
-    return Figures(count, together, at_once, one, kept, 1000 * statistics.median(hits), 1000 * max(hits))
+    return Figures(
+        answers=count,
+        seconds=together,
+        ms_each=at_once,
+        ms_one_by_one=one,
+        kept=kept,
+        hit_ms=1000 * statistics.median(hits),
+        hit_ms_slowest=1000 * max(hits),
+    )
 
 
 def seconds(folder: Path, environment: Mapping[str, str], asked: Sequence[Answer], concurrency: int) -> float:

@@ -22,8 +22,8 @@ from probes.inputs.material import Material, code_digest
 from probes.inputs.prompts import Prompt
 from probes.inputs.settings import MemorySettings
 from probes.model.load import adapter_digest, base_digest
+from probes.run.devices import visible_devices
 from probes.run.execute import Workbench
-from probes.run.local_workers import visible_devices
 from probes.scoring import scorer_class, scorer_digest
 from probes.scoring.failures import scorer_failures_reported
 

@@ -15,7 +15,7 @@ from common.files import sync
 from evaluation.results import altered_files
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
     """One answer, with its score or the reason why it has none."""
 

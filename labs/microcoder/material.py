@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 MODULES = ("base", "contracts", "corpus", "sources", "splits", "stages")  # without measure.py
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Size:
     """How large a build is; the tests build a smaller one."""
 

@@ -59,7 +59,10 @@ def score_rows(
                 batch = plan.rows[start : start + BATCH]
                 new = _score_batch(batch, scorer, Context(note, meter), missing)
                 stores.score(
-                    [Scoring(id_, marks, plan.scorer, scorer.kind, study, now()) for id_, marks in new.items()]
+                    [
+                        Scoring(row=id_, marks=marks, scorer=plan.scorer, kind=scorer.kind, study=study, time=now())
+                        for id_, marks in new.items()
+                    ]
                 )
                 scored |= new.keys()
                 progress(start + len(batch), len(plan.rows))

@@ -21,7 +21,7 @@ FAIR = (0.35, 0.65)
 MANY_SYNTHETIC = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quartiles:
     """Of ``n`` numbers."""
 
@@ -240,7 +240,9 @@ def quartiles(numbers: Sequence[float]) -> Quartiles | None:
     if not numbers:
         return None
     parts = statistics.quantiles(numbers, n=4, method="inclusive") if len(numbers) > 1 else [numbers[0]] * 3
-    return Quartiles(len(numbers), min(numbers), parts[0], parts[1], parts[2], max(numbers))
+    return Quartiles(
+        n=len(numbers), least=min(numbers), first=parts[0], median=parts[1], third=parts[2], most=max(numbers)
+    )
 
 
 def _mismatches(pairs: Sequence[AnnotatedRow]) -> tuple[Mismatch, ...]:

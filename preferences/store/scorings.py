@@ -42,7 +42,7 @@ class StoredMark:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scoring:
     """``marks``: JSON text, digest of each text -> its mark. ``scorer``: the scorer's digest. ``kind``: of scorer.
     ``study``: its name."""

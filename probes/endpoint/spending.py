@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from common import row_digests
 from common.errors import BadInput, BudgetSpent
-from common.shared_sqlite import open_shared, open_to_read
+from common.sqlite import row_digests
+from common.sqlite.shared import open_shared, open_to_read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

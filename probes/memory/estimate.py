@@ -19,7 +19,7 @@ STATE_BYTES = {"adamw_torch": 2.0, "adamw_8bit": 0.5, "paged_adamw_8bit": 0.5}
 """Two moments of an optimizer, in units of a float32."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """GiB. ``weights``: of the base; ``adapter``: its weights and the optimizer's states; ``training``: activations,
     logits and gradients of a forward and backward pass; ``answering``: the cache, logits and random numbers of a pass;

@@ -15,7 +15,7 @@ from probes.memory.estimate import GIB, Estimate, estimate
 from probes.memory.workload import Workload
 from probes.model.load import data_type, locate, options, stored
 from probes.rendering.renderer import Renderer
-from probes.run.local_workers import visible_devices
+from probes.run.devices import visible_devices
 
 CUDA_GB = 0.7
 """What CUDA itself and the gaps between tensors take of a GPU, at least."""

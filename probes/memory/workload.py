@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lanes import Recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """``rows``: pairs per forward pass of training; ``length``: tokens of the longest row, prompt and answer.
     ``answers``: per forward pass of generation, behind prompts of ``prompt`` tokens, with up to ``new_tokens`` each; 0

@@ -16,7 +16,7 @@ OnProgress = Callable[[int], None]
 """Called with the number of rows or prompts that were rendered since the last call."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SourceCounts:
     """Counts of one source.
 
@@ -40,7 +40,7 @@ def count(
     """The counts of each source at ``max_length`` tokens."""
     counts_by_source = {}
     for name, pairs in sources.items():
-        counts = counts_by_source[name] = SourceCounts(len(pairs))
+        counts = counts_by_source[name] = SourceCounts(rows=len(pairs))
         for place, (pair, row) in enumerate(zip(pairs, renderer.rows(pairs), strict=True), start=1):
             _add(counts, renderer, pair, row, max_length)
             if place % BATCH == 0 or place == len(pairs):

@@ -12,7 +12,7 @@ from probes.endpoint.spending import NO_USAGE, Usage
 from probes.run.failures import MEANINGS, FailureKind, kind_named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProbeKey:
     """All that must be equal on both sides of a comparison, besides recipe and seed (law 1). ``split``: of the prompts,
     "probe", "holdout" or "harvest"."""

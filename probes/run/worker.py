@@ -1,6 +1,6 @@
 """The process of a resident worker: it loads the base once, then measures probes until its pipe closes.
 
-``probes.run.local_workers`` starts it with the spawn method. Its output goes to runs/worker-N.log.
+``probes.run.worker_pool`` starts it with the spawn method. Its output goes to runs/worker-N.log.
 """
 
 import contextlib

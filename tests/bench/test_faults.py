@@ -14,11 +14,11 @@ from agent.loop.harvest import HARVEST
 from bench.faults import command
 from bench.faults.cases import Outcome, Stage, scenario_of
 from bench.faults.command import QUICK_SCENARIOS, main
-from bench.faults.disk import Change, Disk
-from bench.faults.nights import NIGHTS
-from bench.faults.observe import differences, lines_of
-from bench.faults.scenario import Command, Scenario, repeat
-from bench.faults.supervisor import Fault, Kind, ProcessResult, Supervisor
+from bench.faults.injection.disk import Change, Disk
+from bench.faults.injection.supervisor import Fault, Kind, ProcessResult, Supervisor
+from bench.faults.scenarios.nights import NIGHTS
+from bench.faults.scenarios.observe import differences, lines_of
+from bench.faults.scenarios.scenario import Command, Scenario, repeat
 from common.files import write_durably
 
 

@@ -223,7 +223,9 @@ def test_sessions_over_the_pool_keep_what_helps_and_nothing_that_harms(pool: Poo
 
 
 def test_what_is_written_is_read_back_whole(study: Study, tmp_path: Path) -> None:
-    key = ProbeKey(60, "base", "data", "prompts", "scorer", 2, "here")
+    key = ProbeKey(
+        steps=60, base="base", data="data", prompts="prompts", scorer="scorer", samples=2, environment="here"
+    )
     scores = tuple(
         Score(prompt.id, sample, prompt.category, 2.5 * sample, {"cases": 0.25}, ("timeout",) * sample, "FAIL")
         for prompt in study.material.prompts_of("probe")

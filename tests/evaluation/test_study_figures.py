@@ -11,7 +11,16 @@ from evaluation.own_study.stored import StoredAnswer
 
 
 def answer(prompt: str, sample: int, score: float | None, text: str = "") -> StoredAnswer:
-    return StoredAnswer(prompt, sample, prompt[0], text or f"{prompt} {score}", score, (), "", "")
+    return StoredAnswer(
+        prompt=prompt,
+        sample=sample,
+        category=prompt[0],
+        text=text or f"{prompt} {score}",
+        score=score,
+        critical=(),
+        outcome="",
+        note="",
+    )
 
 
 def side(scores: dict[str, list[list[float | None]]]) -> Answers:

@@ -177,16 +177,16 @@ class WorkerContext(ForkServerContext):
 
 def fork_workers(patch: pytest.MonkeyPatch) -> None:
     """Workers that this process starts are forked from the server."""
-    from probes.run import local_workers
+    from probes.run import worker_pool
 
     server()
-    patch.setattr(local_workers, "CONTEXT", WorkerContext())
+    patch.setattr(worker_pool, "CONTEXT", WorkerContext())
 
 
 def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[str, str]) -> None:
     """What the forked process does."""
     from cli.main import main
-    from probes.run import local_workers
+    from probes.run import worker_pool
 
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         mode = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -197,6 +197,6 @@ def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[s
     os.chdir(cwd)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["nightlane", *arguments]
-    local_workers.CONTEXT = WorkerContext()
+    worker_pool.CONTEXT = WorkerContext()
     _never_start_another()
     main()

@@ -42,9 +42,23 @@ def tried(
     """A decision on ``recipe`` with ``knob`` at ``after``; without a score, a crash."""
     place = lanes.knob(knob)
     child = place.write(recipe, after)
-    figures = (None,) * 6 if score is None else (score - 5, score - 5.5, score - 4.5, 0.25, score, guard_excess)
-    status, reason = ("CRASH", "crash:diverged") if score is None else ("DISCARD", "no_effect")
-    return Tried(child, place.lane, knob, place.read(recipe), after, status, reason, *figures)
+    crashed = score is None
+    at = 0.0 if score is None else score
+    return Tried(
+        recipe=child,
+        lane=place.lane,
+        knob=knob,
+        before=place.read(recipe),
+        after=after,
+        status="CRASH" if crashed else "DISCARD",
+        reason="crash:diverged" if crashed else "no_effect",
+        delta=None if crashed else at - 5,
+        low=None if crashed else at - 5.5,
+        high=None if crashed else at - 4.5,
+        standard_error=None if crashed else 0.25,
+        score=score,
+        guard_excess=None if crashed else guard_excess,
+    )
 
 
 def situation(

@@ -10,10 +10,10 @@ import pytest
 from probes.endpoint import retry as patience
 from probes.inputs.prompts import Prompt
 from probes.scoring import Answer, Mark
-from probes.scoring.judge.client import SHORT
 from probes.scoring.judge.judgement import Unreadable, read_judgement
 from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.question_kinds import scoring_kind
+from probes.scoring.judge.requests.client import SHORT
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.judge.scorer import JudgeScorer
 from probes.scoring.judge.settings import JudgeSettings

@@ -4,112 +4,158 @@ from functools import partial
 
 from labs.microcoder.tasks.template import Template, one_of
 
-_template = partial(Template, "arithmetic")
+_template = partial(Template, category="arithmetic")
 _K = one_of(k=range(2, 11))
 _J = one_of(j=range(1, 10))
 
-# fmt: off
 TEMPLATES: tuple[Template, ...] = (
     _template(
-        1, "add_$k|plus_$k", {"n": "int"}, "$n plus $k|the sum of $n and $k",
-        "return $n + $k", (("+", "-"), ("+ $k", "+ 1")), (_K,),
+        difficulty=1,
+        name="add_$k|plus_$k",
+        parameters={"n": "int"},
+        description="$n plus $k|the sum of $n and $k",
+        body="return $n + $k",
+        mistakes=(("+", "-"), ("+ $k", "+ 1")),
+        choices=(_K,),
     ),
     _template(
-        1, "times_${k}_plus_$j|line_${k}_$j", {"n": "int"}, "$n times $k plus $j|$k times $n plus $j",
-        "return $n * $k + $j", (("+ $j", "- $j"), ("$n * $k + $j", "$n * ($k + $j)")), (_K, _J),
+        difficulty=1,
+        name="times_${k}_plus_$j|line_${k}_$j",
+        parameters={"n": "int"},
+        description="$n times $k plus $j|$k times $n plus $j",
+        body="return $n * $k + $j",
+        mistakes=(("+ $j", "- $j"), ("$n * $k + $j", "$n * ($k + $j)")),
+        choices=(_K, _J),
     ),
     _template(
-        1, "scaled_sum_$k|sum_times_$k", {"a": "int", "b": "int"},
-        "the sum of $a and $b times $k|$k times the sum of $a and $b",
-        "return ($a + $b) * $k", (("($a + $b) * $k", "$a + $b * $k"),), (_K,),
+        difficulty=1,
+        name="scaled_sum_$k|sum_times_$k",
+        parameters={"a": "int", "b": "int"},
+        description="the sum of $a and $b times $k|$k times the sum of $a and $b",
+        body="return ($a + $b) * $k",
+        mistakes=(("($a + $b) * $k", "$a + $b * $k"),),
+        choices=(_K,),
     ),
     _template(
-        1, "distance|gap|how_far", {"a": "int", "b": "int"},
-        "the distance between $a and $b|how far $a is from $b",
-        "return abs($a - $b)", (("abs($a - $b)", "$a - $b"),), invariants=("result >= 0",),
+        difficulty=1,
+        name="distance|gap|how_far",
+        parameters={"a": "int", "b": "int"},
+        description="the distance between $a and $b|how far $a is from $b",
+        body="return abs($a - $b)",
+        mistakes=(("abs($a - $b)", "$a - $b"),),
+        invariants=("result >= 0",),
     ),
     _template(
-        1, "groups_of_$k|packs_of_$k", {"n": "natural"},
-        "how many whole groups of $k fit in $n|the number of full packs of $k in $n",
-        "return $n // $k", (("//", "/"), ("//", "%")), (_K,), invariants=("result >= 0",),
+        difficulty=1,
+        name="groups_of_$k|packs_of_$k",
+        parameters={"n": "natural"},
+        description="how many whole groups of $k fit in $n|the number of full packs of $k in $n",
+        body="return $n // $k",
+        mistakes=(("//", "/"), ("//", "%")),
+        choices=(_K,),
+        invariants=("result >= 0",),
     ),
     _template(
-        2, "middle|halfway|mean_of_two", {"a": "int", "b": "int"},
-        "the mean of $a and $b rounded down|halfway between $a and $b rounded down",
-        "return ($a + $b) // 2", (("($a + $b)", "$a + $b"), ("//", "/")),
+        difficulty=2,
+        name="middle|halfway|mean_of_two",
+        parameters={"a": "int", "b": "int"},
+        description="the mean of $a and $b rounded down|halfway between $a and $b rounded down",
+        body="return ($a + $b) // 2",
+        mistakes=(("($a + $b)", "$a + $b"), ("//", "/")),
     ),
     _template(
-        2, "sum_to|total_up_to|add_up_to", {"n": "natural"},
-        "the sum of the numbers from 1 to $n|1 plus 2 and so on up to $n",
-        """
+        difficulty=2,
+        name="sum_to|total_up_to|add_up_to",
+        parameters={"n": "natural"},
+        description="the sum of the numbers from 1 to $n|1 plus 2 and so on up to $n",
+        body="""
         total = 0
         for i in range(1, $n + 1):
             total += i
         return total
         """,
-        (("$n + 1", "$n"), ("total = 0", "total = 1")), invariants=("result >= 0",),
+        mistakes=(("$n + 1", "$n"), ("total = 0", "total = 1")),
+        invariants=("result >= 0",),
     ),
     _template(
-        2, "sum_of_${word}_to|${word}_total", {"n": "natural"},
-        "the sum of the ${word} from 1 to $n|all $word from 1 to $n added up",
-        """
+        difficulty=2,
+        name="sum_of_${word}_to|${word}_total",
+        parameters={"n": "natural"},
+        description="the sum of the ${word} from 1 to $n|all $word from 1 to $n added up",
+        body="""
         total = 0
         for i in range(1, $n + 1):
             total += $term
         return total
         """,
-        (("$n + 1", "$n"), ("$term", "i")),
-        (one_of(word=("squares", "cubes", "doubles"), term=("i * i", "i ** 3", "2 * i")),),
+        mistakes=(("$n + 1", "$n"), ("$term", "i")),
+        choices=(one_of(word=("squares", "cubes", "doubles"), term=("i * i", "i ** 3", "2 * i")),),
     ),
     _template(
-        2, "sum_multiples_of_$k|add_multiples_$k", {"n": "natural"},
-        "the sum of the multiples of $k from 1 to $n|all multiples of $k up to $n added up",
-        """
+        difficulty=2,
+        name="sum_multiples_of_$k|add_multiples_$k",
+        parameters={"n": "natural"},
+        description="the sum of the multiples of $k from 1 to $n|all multiples of $k up to $n added up",
+        body="""
         total = 0
         for i in range($k, $n + 1, $k):
             total += i
         return total
         """,
-        (("$n + 1", "$n"), ("total += i", "total += 1")), (one_of(k=range(2, 8)),),
+        mistakes=(("$n + 1", "$n"), ("total += i", "total += 1")),
+        choices=(one_of(k=range(2, 8)),),
         invariants=("result % $k == 0",),
     ),
     _template(
-        2, "larger_times_$k|max_times_$k", {"a": "int", "b": "int"},
-        "the larger of $a and $b times $k|$k times the larger of $a and $b",
-        "return max($a, $b) * $k", (("max", "min"), ("max($a, $b)", "$a")), (_K,),
+        difficulty=2,
+        name="larger_times_$k|max_times_$k",
+        parameters={"a": "int", "b": "int"},
+        description="the larger of $a and $b times $k|$k times the larger of $a and $b",
+        body="return max($a, $b) * $k",
+        mistakes=(("max", "min"), ("max($a, $b)", "$a")),
+        choices=(_K,),
     ),
     _template(
-        3, "factorial_plus_$j|product_to_plus_$j", {"n": "small"},
-        "the product of the numbers from 1 to $n plus $j|the factorial of $n plus $j",
-        """
+        difficulty=3,
+        name="factorial_plus_$j|product_to_plus_$j",
+        parameters={"n": "small"},
+        description="the product of the numbers from 1 to $n plus $j|the factorial of $n plus $j",
+        body="""
         result = 1
         for i in range(1, $n + 1):
             result *= i
         return result + $j
         """,
-        (("$n + 1", "$n"), ("result = 1", "result = 0"), ("result + $j", "result")), (_J,),
+        mistakes=(("$n + 1", "$n"), ("result = 1", "result = 0"), ("result + $j", "result")),
+        choices=(_J,),
     ),
     _template(
-        3, "count_divisors|how_many_divisors|divisors_of", {"n": "positive"},
-        "how many numbers divide $n|the number of divisors of $n",
-        """
+        difficulty=3,
+        name="count_divisors|how_many_divisors|divisors_of",
+        parameters={"n": "positive"},
+        description="how many numbers divide $n|the number of divisors of $n",
+        body="""
         count = 0
         for i in range(1, $n + 1):
             if $n % i == 0:
                 count += 1
         return count
         """,
-        (("$n + 1", "$n"), ("range(1, ", "range(2, ")), invariants=("1 <= result <= $n",),
+        mistakes=(("$n + 1", "$n"), ("range(1, ", "range(2, ")),
+        invariants=("1 <= result <= $n",),
     ),
     _template(
-        3, "digit_sum_times_$k|digits_times_$k", {"n": "int"},
-        "the sum of the digits of $n times $k|$k times the sum of the digits of $n",
-        """
+        difficulty=3,
+        name="digit_sum_times_$k|digits_times_$k",
+        parameters={"n": "int"},
+        description="the sum of the digits of $n times $k|$k times the sum of the digits of $n",
+        body="""
         total = 0
         for c in str(abs($n)):
             total += int(c)
         return total * $k
         """,
-        (("abs($n)", "$n"), ("total * $k", "total")), (_K,),
+        mistakes=(("abs($n)", "$n"), ("total * $k", "total")),
+        choices=(_K,),
     ),
 )

@@ -35,7 +35,7 @@ class Case:
     expected: Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """One prompt. `kinds` are those of its `parameters`, in order; `mistakes` are whole sources that are wrong."""
 
@@ -93,7 +93,7 @@ class Task:
         raise ValueError(f"no input distinguishes this mistake of {self.prompt!r} from its reference:\n{wrong.source}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Template:
     """`mistakes` are pairs (right fragment, wrong fragment) of the body; the missing import is added to them.
 

@@ -10,10 +10,11 @@ from common.errors import BadInput, EndpointUnavailable
 from probes.endpoint.client import Endpoint, EndpointSettings, role_environment
 from probes.endpoint.retry import Backoff, run_concurrently
 from probes.endpoint.spending import Usage
-from probes.scoring.judge.cache import JudgeCache, cache_key
-from probes.scoring.judge.client import JudgeClient, QuestionKind
 from probes.scoring.judge.epoch import load_epoch
 from probes.scoring.judge.judgement import Unreadable
+from probes.scoring.judge.question_kinds import QuestionKind
+from probes.scoring.judge.requests.cache import JudgeCache, cache_key
+from probes.scoring.judge.requests.client import JudgeClient
 from probes.scoring.judge.settings import JudgeSettings, cache_folder
 from probes.scoring.protocol import Context, Missing
 

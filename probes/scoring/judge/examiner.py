@@ -14,13 +14,13 @@ from common.digests import digest_of
 from probes.inputs.prompts import Prompt
 from probes.scoring.judge.batch import BatchJudge
 from probes.scoring.judge.calibration import CalibrationItem, load_calibration, ordered_pairs
-from probes.scoring.judge.client import REFUSED
 from probes.scoring.judge.epoch import Epoch, load_epoch, save_epoch
 from probes.scoring.judge.examination import Examination, Finding
 from probes.scoring.judge.judgement import Judgement
 from probes.scoring.judge.preference import Preferred, agreed_preference
 from probes.scoring.judge.question import comparison_question, scoring_question
 from probes.scoring.judge.question_kinds import preference_kind, scoring_kind
+from probes.scoring.judge.requests.client import REFUSED
 from probes.scoring.judge.rubric import Rubric, load_rubric
 from probes.scoring.judge.settings import JudgeSettings
 from probes.scoring.protocol import AnswerPair, Context, Missing, OnAsked

@@ -1,12 +1,34 @@
 """The two kinds of question to a judge: score an answer, or choose between two."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from probes.scoring.judge.client import QuestionKind
+from probes.endpoint.dialects import Message
 from probes.scoring.judge.judgement import Judgement, judgement_of, read_judgement
 from probes.scoring.judge.preference import Preferred, preference_format, preference_of, read_preference
 from probes.scoring.judge.question import comparison_instructions, scoring_instructions
 from probes.scoring.judge.rubric import Rubric
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class QuestionKind(Generic[T]):
+    """One kind of question to a judge: its system message, the format of the reply, and how a reply is read.
+
+    ``read`` takes the text of a reply. ``store`` makes JSON of the result, and ``restore`` reads that. ``read`` and
+    ``restore`` raise Unreadable.
+    """
+
+    system: str
+    response_format: Mapping[str, Any]
+    read: Callable[[str], T]
+    store: Callable[[T], dict[str, Any]]
+    restore: Callable[[object], T]
+
+    def messages(self, question: str) -> list[Message]:
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": question}]
 
 
 def scoring_kind(rubric: Rubric) -> QuestionKind[Judgement]:

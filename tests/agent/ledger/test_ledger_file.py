@@ -23,8 +23,8 @@ from agent.study.load import Study, load_study
 from agent.workspace.check import check, repair
 from agent.workspace.folder import Workspace
 from cli.main import main
-from common import row_digests
 from common.errors import BadInput
+from common.sqlite import row_digests
 from probes.result.reading import Probe
 from testing import simulated_study
 from view.report.report import write_report

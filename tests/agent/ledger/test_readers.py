@@ -19,7 +19,7 @@ import pytest
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
 from cli import main as command_line
-from common.shared_sqlite import open_shared, open_to_read
+from common.sqlite.shared import open_shared, open_to_read
 from probes.endpoint.spending import spent_on_judging
 from testing import simulated_study
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """``model``: lines of the study's section of that name."""
 
@@ -47,35 +47,40 @@ class Case:
         return f"{self.architecture}, {self.kind}, {self.objective}, {self.quantization}{adapter}"
 
 
-CHEAP = Case("llama", "bos by both", "dpo")
+CHEAP = Case(architecture="llama", kind="bos by both", objective="dpo")
 CASES = (
     CHEAP,
-    Case("llama", "plain, bos by post-processor", "orpo", "nf4"),
-    Case("llama", "today's date", "orpo"),
-    Case("llama", "plain, metaspace", "dpo"),
-    Case("mistral", "strictly alternating", "dpo"),
-    Case("mistral", "plain, metaspace always", "orpo"),
-    Case("gemma2", "without system turns", "orpo"),
-    Case("gemma3", "bos by template", "dpo"),
-    Case("gemma3_vision", "bos by template", "orpo"),
-    Case("phi3", "eos behind the end", "dpo", "nf4"),
-    Case("gpt2", "plain, eos is bos (GPT-2)", "orpo"),
-    Case("gpt2", "plain, eos only", "dpo"),
-    Case("qwen2", "ChatML base", "dpo"),
-    Case("qwen2", "tools", "orpo", "nf4"),
-    Case("qwen3", "thoughts", "dpo", model="chat_template_kwargs = { enable_thinking = false }"),
-    Case("qwen3", "ChatML, eos ends a turn", "orpo", model='adapter = "sft"'),
-    Case("qwen3", "plain, with pad", "dpo", "nf4"),
-    Case("qwen3_moe", "an end that is no token", "dpo"),
-    Case("qwen3_moe", "tools", "dpo", "nf4"),
-    Case("mixtral", "bos by post-processor alone", "orpo"),
-    Case("llama", "plain, a blank of its own", "dpo"),
-    Case("llama", "a blank of its own (Llama 2)", "orpo"),
-    Case("mistral", "a blank of its own if there is none", "dpo"),
-    Case("phi3", "white space taken off (Phi-3)", "orpo"),
-    Case("phi3", "white space taken off, byte-level", "dpo"),
-    Case("qwen2", "white space taken off before the end", "dpo"),
-    Case("qwen2", "characters composed (Qwen)", "orpo"),
+    Case(architecture="llama", kind="plain, bos by post-processor", objective="orpo", quantization="nf4"),
+    Case(architecture="llama", kind="today's date", objective="orpo"),
+    Case(architecture="llama", kind="plain, metaspace", objective="dpo"),
+    Case(architecture="mistral", kind="strictly alternating", objective="dpo"),
+    Case(architecture="mistral", kind="plain, metaspace always", objective="orpo"),
+    Case(architecture="gemma2", kind="without system turns", objective="orpo"),
+    Case(architecture="gemma3", kind="bos by template", objective="dpo"),
+    Case(architecture="gemma3_vision", kind="bos by template", objective="orpo"),
+    Case(architecture="phi3", kind="eos behind the end", objective="dpo", quantization="nf4"),
+    Case(architecture="gpt2", kind="plain, eos is bos (GPT-2)", objective="orpo"),
+    Case(architecture="gpt2", kind="plain, eos only", objective="dpo"),
+    Case(architecture="qwen2", kind="ChatML base", objective="dpo"),
+    Case(architecture="qwen2", kind="tools", objective="orpo", quantization="nf4"),
+    Case(
+        architecture="qwen3",
+        kind="thoughts",
+        objective="dpo",
+        model="chat_template_kwargs = { enable_thinking = false }",
+    ),
+    Case(architecture="qwen3", kind="ChatML, eos ends a turn", objective="orpo", model='adapter = "sft"'),
+    Case(architecture="qwen3", kind="plain, with pad", objective="dpo", quantization="nf4"),
+    Case(architecture="qwen3_moe", kind="an end that is no token", objective="dpo"),
+    Case(architecture="qwen3_moe", kind="tools", objective="dpo", quantization="nf4"),
+    Case(architecture="mixtral", kind="bos by post-processor alone", objective="orpo"),
+    Case(architecture="llama", kind="plain, a blank of its own", objective="dpo"),
+    Case(architecture="llama", kind="a blank of its own (Llama 2)", objective="orpo"),
+    Case(architecture="mistral", kind="a blank of its own if there is none", objective="dpo"),
+    Case(architecture="phi3", kind="white space taken off (Phi-3)", objective="orpo"),
+    Case(architecture="phi3", kind="white space taken off, byte-level", objective="dpo"),
+    Case(architecture="qwen2", kind="white space taken off before the end", objective="dpo"),
+    Case(architecture="qwen2", kind="characters composed (Qwen)", objective="orpo"),
 )
 WITHOUT_SYSTEM = ("bos by template", "strictly alternating", "without system turns")
 WITHOUT_BOS = (

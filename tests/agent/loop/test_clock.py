@@ -15,7 +15,7 @@ from agent.loop import measurements
 from agent.study.load import Study, load_study
 from agent.workspace.folder import Workspace
 from probes.endpoint.spending import Allowance
-from probes.scoring.judge.cache import JudgeCache
+from probes.scoring.judge.requests.cache import JudgeCache
 from testing import simulated_study
 from view.terminal.status import session_status, status_text
 

@@ -79,7 +79,7 @@ def test_answers_that_changed_before_they_were_harvested_are_asked_for_again(
 def test_choices_that_are_damaged_are_none_and_a_decision_on_them_says_the_way_out(
     study: Study, tmp_path: Path, text: str
 ) -> None:
-    key = ProbeKey(4, "base", "data", "prompts", "scorer", 1, "here")
+    key = ProbeKey(steps=4, base="base", data="data", prompts="prompts", scorer="scorer", samples=1, environment="here")
     pair = Pair(Probe(study.start, key, 1), Probe(study.start, key, 2))
     choices = Choices(tmp_path, ProbeStore(tmp_path), study)
     (tmp_path / f"choices-{pair.candidate.id}-{pair.baseline.id}.json").write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from agent.loop.in_flight import FILE, InFlightFile, read_in_flight
 from probes.result.reading import Failure, Probe, ProbeKey, Reading, Timing
 from probes.run.protocol import Phase, Progress
 
-KEY = ProbeKey(10, "base", "data", "prompts", "scorer", 2, "here")
+KEY = ProbeKey(steps=10, base="base", data="data", prompts="prompts", scorer="scorer", samples=2, environment="here")
 PROBES = [Probe(tiny.recipe(), KEY, seed) for seed in (1, 2, 3)]
 
 

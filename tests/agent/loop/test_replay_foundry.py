@@ -22,7 +22,9 @@ from testing import simulated_study
 
 pytestmark = pytest.mark.in_memory
 
-KEY = ProbeKey(300, "qwen3-32b", "v6", "probe-prompts", "judge", 1, "a100")
+KEY = ProbeKey(
+    steps=300, base="qwen3-32b", data="v6", prompts="probe-prompts", scorer="judge", samples=1, environment="a100"
+)
 SEEDS = (42, 123, 7)
 TARGET, OTHERS = "ground_truth", "the_others"
 SWINGS = {TARGET: (2.2, 2.2, -4.4), OTHERS: (2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.0, -3.0, -3.0, -3.0, -3.0)}

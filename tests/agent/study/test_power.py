@@ -58,4 +58,4 @@ def test_many_prompts_do_not_make_up_for_the_noise_between_runs() -> None:
 
 
 def test_without_noise_a_pair_shows_the_difference_itself() -> None:
-    assert pair_noise(Design(24, 4), Noise(0, 0, 0, 0)).deviation == 0
+    assert pair_noise(Design(24, 4), Noise(run=0, category_by_run=0, answer=0, correlation=0)).deviation == 0

@@ -28,7 +28,7 @@ else:
     tracker, training = Lazily("probes.memory.tracker"), Lazily("probes.memory.training")
 
 pytestmark = [pytest.mark.usefixtures("one_thread")]
-WORK = Workload(tiny.recipe(), rows=4, length=100, answers=8, prompt=20, new_tokens=16)
+WORK = Workload(recipe=tiny.recipe(), rows=4, length=100, answers=8, prompt=20, new_tokens=16)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,11 @@ def pretended(config: Any, work: Workload, trust: bool) -> Estimate:
     """A GiB per row and hundred tokens, half of that with recomputed activations; weights of 16 or 4 GiB."""
     training = work.rows * work.length / 100 * (0.5 if work.checkpointing else 1)
     return Estimate(
-        4.0 if work.quantised else 16.0, 0.1, training, work.answers / 32, 0.6 if work.device == "cpu" else 0
+        weights=4.0 if work.quantised else 16.0,
+        adapter=0.1,
+        training=training,
+        answering=work.answers / 32,
+        process=0.6 if work.device == "cpu" else 0,
     )
 
 

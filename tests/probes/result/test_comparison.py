@@ -11,7 +11,7 @@ from probes.result.comparison import compare, standard_error
 from probes.result.reading import ProbeKey, Reading, Score, Timing, Unscored, outcome_from_json, outcome_to_json
 from probes.result.variance_pooling import MOST_FREEDOM, Spread
 
-KEY = ProbeKey(10, "base", "data", "prompts", "scorer", 2, "here")
+KEY = ProbeKey(steps=10, base="base", data="data", prompts="prompts", scorer="scorer", samples=2, environment="here")
 
 
 def reading(seed: int, values: dict[str, list[float]], key: ProbeKey = KEY, recipe: str = "r") -> Reading:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from probes.result.reading import ProbeKey, Reading, Score, Timing, Unscored
 from probes.result.variance_components import estimate_components
 
-KEY = ProbeKey(1, "b", "d", "p", "s", 1, "e")
+KEY = ProbeKey(steps=1, base="b", data="d", prompts="p", scorer="s", samples=1, environment="e")
 
 
 def reading(seed: int, values: numpy.ndarray) -> Reading:

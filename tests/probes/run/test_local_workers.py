@@ -86,7 +86,7 @@ def test_a_killed_worker_is_replaced_and_its_probe_tried_again(runner: ResidentR
 
     def kill_one(progress: Progress) -> None:
         if progress.phase == "training" and progress.step == 2 and not killed:
-            victim = next(w for w in runner._workers if w.task is not None and w.task.probe.id == progress.probe)
+            victim = next(w for w in runner._pool.workers if w.task is not None and w.task.probe.id == progress.probe)
             assert victim.process.pid is not None
             killed.append(victim.process.pid)
             os.kill(victim.process.pid, signal.SIGKILL)
@@ -95,7 +95,7 @@ def test_a_killed_worker_is_replaced_and_its_probe_tried_again(runner: ResidentR
     undisturbed = [gist(outcome) for outcome in runner.run(batch, lambda _: None)]
     assert [gist(outcome) for outcome in runner.run(batch, kill_one)] == undisturbed
     assert len(killed) == 1
-    assert killed[0] not in [worker.process.pid for worker in runner._workers]
+    assert killed[0] not in [worker.process.pid for worker in runner._pool.workers]
 
 
 def test_a_probe_whose_worker_is_lost_every_time_is_a_failure_without_a_score(
@@ -106,7 +106,7 @@ def test_a_probe_whose_worker_is_lost_every_time_is_a_failure_without_a_score(
 
         def kill_all(progress: Progress) -> None:
             if progress.phase == "training" and progress.step == 1:
-                pid = runner._workers[0].process.pid
+                pid = runner._pool.workers[0].process.pid
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
 
@@ -123,11 +123,11 @@ def test_a_probe_past_its_deadline_is_killed_and_its_worker_replaced(tiny_folder
     with ResidentRunner(material, settings, tmp_path) as runner:
         key = material.key(runner.environment)
         short = Probe(tiny.recipe(), key, 1)
-        first = runner._workers[0].process.pid
+        first = runner._pool.workers[0].process.pid
         started = time.monotonic()
         outcome = runner.run([short], lambda _: None)[0]
         assert time.monotonic() - started < 30
-        assert runner._workers[0].process.pid != first
+        assert runner._pool.workers[0].process.pid != first
         assert first is not None
         assert not alive(first)
     assert isinstance(outcome, Failure)
@@ -162,7 +162,7 @@ if __name__ == "__main__":
     material = tiny.material(Path({folder!r}), steps=2_000)
     runner = ResidentRunner(material, RunnerSettings(workers=1, threads=1), Path({runs!r}))
     runner.environment
-    print("pid", runner._workers[0].process.pid, flush=True)
+    print("pid", runner._pool.workers[0].process.pid, flush=True)
     runner.run([Probe(tiny.recipe(), material.key(runner.environment), 1)], tell)
 """
 

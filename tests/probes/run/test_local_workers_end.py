@@ -24,11 +24,12 @@ from common.errors import BadInput, BudgetSpent, MissingRequirement
 from probes.inputs.material import Material
 from probes.inputs.settings import RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading
-from probes.run import local_workers as resident
+from probes.run import batch, local_workers, worker_pool
 from probes.run.local_workers import ResidentRunner
 from probes.run.protocol import Progress
 
-KEY = ProbeKey(4, "base", "data", "prompts", "scorer", 1, "here")
+KEY = ProbeKey(steps=4, base="base", data="data", prompts="prompts", scorer="scorer", samples=1, environment="here")
+FILES = [module.__file__ for module in (batch, local_workers, worker_pool)]
 
 
 def probe(seed: int) -> Probe:
@@ -64,7 +65,7 @@ class Thread:
 @pytest.fixture(autouse=True)
 def _stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SpawnContext, "Process", Thread)
-    monkeypatch.setattr(resident, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(worker_pool, "FIRST_PAUSE", 0.01)
 
 
 @contextmanager
@@ -87,18 +88,18 @@ def test_the_outcome_of_a_batch_that_was_broken_off_is_not_the_next_ones(tmp_pat
     with opened(Script(tmp_path, holds=(1,))) as runner:
         with pytest.raises(type(error)):
             runner.run([probe(1)], end)
-        assert runner._workers == [], "killed, and none started while nothing is to be done"
+        assert runner._pool.workers == [], "killed, and none started while nothing is to be done"
         (tmp_path / "go").touch()
         assert of(runner.run([probe(2)], lambda _: None)[0]) == (probe(2).id, 2)
 
 
 def test_so_it_is_with_processes_and_the_one_at_work_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SpawnContext, "Process", SpawnProcess)
-    monkeypatch.setattr(resident, "serve", stub_worker.serve)
+    monkeypatch.setattr(worker_pool, "serve", stub_worker.serve)
     working = []
 
     def end(progress: Progress) -> None:
-        working.extend(runner._workers)
+        working.extend(runner._pool.workers)
         raise KeyboardInterrupt
 
     with opened(Script(tmp_path, holds=(1,))) as runner:
@@ -108,7 +109,7 @@ def test_so_it_is_with_processes_and_the_one_at_work_is_killed(tmp_path: Path, m
         (found,) = runner.run([probe(2)], lambda _: None)
         assert of(found) == (probe(2).id, 2)
         assert isinstance(found, Reading)
-        assert found.final["process"] == runner._workers[0].process.pid
+        assert found.final["process"] == runner._pool.workers[0].process.pid
 
 
 def test_when_keeping_fails_only_the_workers_with_a_task_are_replaced(tmp_path: Path) -> None:
@@ -118,12 +119,12 @@ def test_when_keeping_fails_only_the_workers_with_a_task_are_replaced(tmp_path: 
     with opened(Script(tmp_path, holds=(1,)), workers=2) as runner:
         with pytest.raises(OSError, match="the disk is gone"):
             runner.run([probe(1), probe(2)], lambda _: None, keep)
-        left = runner._workers
+        left = runner._pool.workers
         assert len(left) == 1
         (tmp_path / "go").touch()
         found = [of(outcome) for outcome in runner.run([probe(3), probe(4)], lambda _: None)]
         assert [seed for _, seed in found] == [3, 4]
-        assert left[0] in runner._workers
+        assert left[0] in runner._pool.workers
 
 
 def test_a_worker_that_answers_for_another_probe_is_replaced_and_the_probe_run_again(tmp_path: Path) -> None:
@@ -133,12 +134,12 @@ def test_a_worker_that_answers_for_another_probe_is_replaced_and_the_probe_run_a
 
 
 def interrupted(call: Callable[[], object], line: int) -> bool:
-    """Call it with a Ctrl-C before the n-th line of resident.py that it runs; whether there was such a line."""
+    """Call it with a Ctrl-C before the n-th line of the runner's files that it runs; whether there was such a line."""
     seen = 0
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal seen
-        if frame.f_code.co_filename != resident.__file__:
+        if frame.f_code.co_filename not in FILES:
             return None
         if event == "line":
             seen += 1
@@ -187,7 +188,7 @@ def test_a_worker_that_dies_idle_is_restarted_a_few_times_and_then_given_up_with
     assert len(notes) == 1
     assert "worker 1 is not started again" in notes[0]
     assert "1 of 2 workers are left" in notes[0]
-    assert script.counted("starts-1") == 1 + resident.RESTARTS
+    assert script.counted("starts-1") == 1 + worker_pool.RESTARTS
 
 
 def test_a_probe_that_never_reached_its_worker_loses_no_attempt(
@@ -229,7 +230,7 @@ def test_where_no_worker_is_left_the_run_ends_with_the_log_and_the_way_out(tmp_p
         pytest.raises(MissingRequirement, match=r"worker-0\.log.* mend the machine$"),
     ):
         _ = runner.environment
-    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "x" * (1 + resident.RESTARTS)
+    assert (tmp_path / "starts-0").read_text(encoding="utf-8") == "x" * (1 + worker_pool.RESTARTS)
 
 
 def test_what_a_worker_refuses_ends_the_run_at_once(tmp_path: Path) -> None:
@@ -314,8 +315,8 @@ def test_a_worker_that_dies_before_it_takes_its_material_is_one_more_death(
 ) -> None:
     """The material is larger than any pipe holds, so that writing it to a dead child would never end."""
     monkeypatch.setattr(SpawnContext, "Process", SpawnProcess)
-    monkeypatch.setattr(resident, "serve", stub_worker.dead)
-    monkeypatch.setattr(resident, "RESTARTS", 1)
+    monkeypatch.setattr(worker_pool, "serve", stub_worker.dead)
+    monkeypatch.setattr(worker_pool, "RESTARTS", 1)
     with pytest.raises(MissingRequirement, match="no worker is left: each ended 2 times in a row"):
         opened(Script(tmp_path, bulk="x" * (1 << 22))).__enter__().environment  # noqa: B018
 
@@ -331,4 +332,4 @@ def test_a_worker_that_dies_before_it_takes_its_material_is_one_more_death(
     ],
 )
 def test_the_end_of_a_worker_is_told_in_words(code: int | None, said: str) -> None:
-    assert resident.ended(code) == said
+    assert worker_pool.ended(code) == said

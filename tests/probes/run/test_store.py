@@ -16,7 +16,7 @@ from probes.endpoint.spending import Usage
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing, Unscored
 from probes.run.store import ProbeStore, has_whole_adapter
 
-KEY = ProbeKey(4, "base", "data", "prompts", "scorer", 2, "here")
+KEY = ProbeKey(steps=4, base="base", data="data", prompts="prompts", scorer="scorer", samples=2, environment="here")
 PROBE = Probe(tiny.recipe(), KEY, 42)
 READING = Reading(
     probe=PROBE.id,

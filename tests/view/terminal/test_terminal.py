@@ -14,7 +14,7 @@ from probes.result.reading import Probe, ProbeKey
 from probes.run.protocol import Progress
 from view.terminal.live import LiveWatcher, PlainWatcher, building, watching
 
-KEY = ProbeKey(60, "base", "data", "prompts", "scorer", 4, "here")
+KEY = ProbeKey(steps=60, base="base", data="data", prompts="prompts", scorer="scorer", samples=4, environment="here")
 PROBES = [Probe(Recipe(mixture={"good": 1.0}), KEY, seed) for seed in (42, 123, 7)]
 
 

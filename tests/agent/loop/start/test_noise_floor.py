@@ -24,7 +24,7 @@ def reading(seed: int, by_answer: float, by_training: float, timing: Timing) -> 
     return Reading(
         probe=f"probe{seed}",
         recipe="recipe",
-        key=ProbeKey(1, "b", "d", "p", "s", SAMPLES, "e"),
+        key=ProbeKey(steps=1, base="b", data="d", prompts="p", scorer="s", samples=SAMPLES, environment="e"),
         seed=seed,
         scores=scores,
         final={},

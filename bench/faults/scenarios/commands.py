@@ -16,11 +16,11 @@ from unittest.mock import patch
 
 from agent.ledger.result_files import publish
 from agent.ledger.store import Ledger
-from bench.faults.nights import night
-from bench.faults.nights import observe as observe_night
-from bench.faults.observe import Observed, lines_of, read_tables, rows_of, without_times
-from bench.faults.scenario import Command, Misbehaved, Run, Scenario, nightlane, repeat
-from bench.faults.supervisor import ProcessResult
+from bench.faults.injection.supervisor import ProcessResult
+from bench.faults.scenarios.nights import night
+from bench.faults.scenarios.nights import observe as observe_night
+from bench.faults.scenarios.observe import Observed, lines_of, read_tables, rows_of, without_times
+from bench.faults.scenarios.scenario import Command, Misbehaved, Run, Scenario, nightlane, repeat
 from cli import machine
 from cli import main as command_line
 from lanes import Recipe

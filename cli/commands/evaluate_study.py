@@ -5,9 +5,9 @@ from pathlib import Path
 
 import typer
 
+from cli.commands.study import load
 from cli.exit_codes import on_interrupt
 from cli.options import print_result, workspace_at
-from cli.study import load
 from common.errors import BadInput
 from common.printable import print_message
 

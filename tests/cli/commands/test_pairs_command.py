@@ -21,7 +21,7 @@ from preferences.store.stores import Stores
 from testing import simulated_study
 from view.pairs.listing import list_text, pair_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "pairs.md").read_text(encoding="utf-8")
 
 

@@ -8,10 +8,10 @@ from probes.endpoint.trial import Trial, try_chat
 from probes.inputs.prompts import Prompt
 from probes.scoring.judge.batch import judge_endpoint
 from probes.scoring.judge.calibration import load_calibration
-from probes.scoring.judge.client import read_completion
 from probes.scoring.judge.judgement import Unreadable
 from probes.scoring.judge.question import scoring_question
 from probes.scoring.judge.question_kinds import scoring_kind
+from probes.scoring.judge.requests.client import read_completion
 from probes.scoring.judge.rubric import load_rubric
 from probes.scoring.judge.settings import JudgeSettings
 

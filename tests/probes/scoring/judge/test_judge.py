@@ -19,8 +19,9 @@ from probes.endpoint import retry as patience_module
 from probes.endpoint.retry import Backoff, to_log
 from probes.endpoint.spending import SpendingMeter, Usage
 from probes.scoring import Answer, Mark, Missing, scorer_class, scorer_digest, scorer_settings
-from probes.scoring.judge import batch, client
+from probes.scoring.judge import batch
 from probes.scoring.judge.question import scoring_question
+from probes.scoring.judge.requests import client
 from probes.scoring.judge.scorer import JudgeScorer
 from probes.scoring.judge.settings import JudgeSettings
 from probes.scoring.protocol import Context

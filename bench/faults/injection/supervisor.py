@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.faults.calls import Call, by_number, listen
-from bench.faults.disk import Change
+from bench.faults.injection.calls import Call, by_number, listen
+from bench.faults.injection.disk import Change
 
 Kind = Literal["kill", "tear", "main", "worker", "full", "error"]
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101

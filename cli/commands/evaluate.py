@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.evaluate_study import evaluate_study_command, given_besides
+from cli.commands.evaluate_study import evaluate_study_command, given_besides
+from cli.commands.study import load
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
-from cli.study import load
 from common.errors import BadInput
 from common.printable import print_message
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import agent.loop.start.begin_or_resume
 from agent.loop.harvest import HARVEST, REFUSED
 from agent.loop.seeds import Seeds
-from bench.faults.observe import VARYING_COLUMNS, Observed, lines_of, read_tables, rows_of, without_times
-from bench.faults.scenario import Command, Run, Scenario, nightlane
-from bench.faults.supervisor import ProcessResult
+from bench.faults.injection.supervisor import ProcessResult
+from bench.faults.scenarios.observe import VARYING_COLUMNS, Observed, lines_of, read_tables, rows_of, without_times
+from bench.faults.scenarios.scenario import Command, Run, Scenario, nightlane
 from lanes import Recipe
 from probes.inputs.prompts import Prompt
 from probes.result.reading import Probe

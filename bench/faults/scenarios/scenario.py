@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.faults.observe import Observed
-from bench.faults.supervisor import ProcessResult
+from bench.faults.injection.supervisor import ProcessResult
+from bench.faults.scenarios.observe import Observed
 
 Command = Callable[[], int]
 """Returns its exit code."""

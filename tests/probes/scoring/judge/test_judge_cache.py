@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from common.errors import MissingRequirement
-from probes.scoring.judge.cache import JudgeCache, cache_key
+from probes.scoring.judge.requests.cache import JudgeCache, cache_key
 from probes.scoring.protocol import ScorerBroken
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 WRITER = """
 import sys
 from pathlib import Path
-from probes.scoring.judge.cache import JudgeCache, cache_key
+from probes.scoring.judge.requests.cache import JudgeCache, cache_key
 cache, name = JudgeCache(Path(sys.argv[1])), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cli.commands.study import ask_endpoints, load, require_answers
 from cli.options import AsJson, Offline, WorkspaceFolder, example, print_result, workspace_at
-from cli.study import ask_endpoints, load, require_answers
 
 commands = typer.Typer()
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.faults.nights import by_order, night
-from bench.faults.scenario import Command, Run
-from bench.faults.supervisor import ProcessResult
+from bench.faults.injection.supervisor import ProcessResult
+from bench.faults.scenarios.nights import by_order, night
+from bench.faults.scenarios.scenario import Command, Run
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
 from testing.simulated_study import write_jsonl
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.commands.study import load
 from cli.options import AsJson, WorkspaceFolder, example, print_result, terminal_width, workspace_at
-from cli.study import load
 from common.errors import BadInput
 from common.printable import print_data, print_message, printable
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from probes.endpoint.client import Completion, Endpoint
 from probes.endpoint.dialects import Message
@@ -11,6 +11,7 @@ from probes.endpoint.retry import Backoff, to_log
 from probes.endpoint.spending import SpendingMeter, Usage
 from probes.scoring.judge.judgement import Unreadable
 from probes.scoring.judge.question import correction_request
+from probes.scoring.judge.question_kinds import QuestionKind
 from probes.scoring.protocol import Missing
 
 ATTEMPTS = 2  # a reply that cannot be used is asked for again, with double the tokens
@@ -22,24 +23,6 @@ REFUSED = "refused by the endpoint"
 SHORT = [{"role": "user", "content": "Reply with OK."}]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class QuestionKind(Generic[T]):
-    """One kind of question to a judge: its system message, the format of the reply, and how a reply is read.
-
-    ``read`` takes the text of a reply. ``store`` makes JSON of the result, and ``restore`` reads that. ``read`` and
-    ``restore`` raise Unreadable.
-    """
-
-    system: str
-    response_format: Mapping[str, Any]
-    read: Callable[[str], T]
-    store: Callable[[T], dict[str, Any]]
-    restore: Callable[[object], T]
-
-    def messages(self, question: str) -> list[Message]:
-        return [{"role": "system", "content": self.system}, {"role": "user", "content": question}]
 
 
 class JudgeClient:

@@ -98,7 +98,7 @@ def test_a_judge_without_schemas_is_examined_and_noted_once(folder: Path) -> Non
 
 
 def test_a_judge_that_is_too_slow_is_told_with_the_key_to_raise(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probes.scoring.judge.client.FAILURES_BEFORE_CHECK", 1)
+    monkeypatch.setattr("probes.scoring.judge.requests.client.FAILURES_BEFORE_CHECK", 1)
     monkeypatch.setattr("probes.endpoint.retry.FIRST_WAIT", 0.01)
     with ScriptedEndpoint([{"judge": "words", "delay": 0.0}]) as endpoint:
         slow = endpoint.replies[0].model_copy(update={"delay": 30.0})

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from common import row_digests
 from common.errors import MissingRequirement
-from common.shared_sqlite import open_shared
+from common.sqlite import row_digests
+from common.sqlite.shared import open_shared
 from probes.scoring.protocol import ScorerBroken
 
 _TABLE = "CREATE TABLE IF NOT EXISTS judgements (key BLOB PRIMARY KEY, judgement TEXT NOT NULL) WITHOUT ROWID"

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from cli.commands.study import load
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
-from cli.study import load
 from common.printable import print_message
 
 commands = typer.Typer()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.commands.study import load
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, SessionId, StudyFile, WorkspaceFolder, example, print_result, workspace_at
-from cli.study import load
 from common.errors import BadInput
 from common.printable import print_message
 from common.threads import one_thread

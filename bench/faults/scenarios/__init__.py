@@ -1,0 +1,1 @@
+"""What is run under faults: commands and whole nights, and what each must leave behind."""

@@ -1,0 +1,1 @@
+"""The commands of nightlane, one file per group; cli/main.py puts them together."""

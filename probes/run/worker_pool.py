@@ -1,0 +1,196 @@
+"""The worker processes of a runner: how they start, end, and are started again when they die without a probe."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from common.errors import MissingRequirement
+from probes.inputs.material import Material
+from probes.inputs.settings import RunnerSettings
+from probes.run.batch import Task
+from probes.run.devices import visible_devices
+from probes.run.worker import serve
+
+CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
+"""A worker inherits no state of its parent, in particular not the initialised CUDA."""
+GOODBYE_SECONDS = 3.0
+RESTARTS = 4
+"""How many times in a row a worker that dies without a probe is started again."""
+FIRST_PAUSE = 1.0
+"""Seconds before the first of these restarts; each further pause is twice as long."""
+
+
+@dataclass
+class Worker:
+    """A worker process. ``deadline``: when it must be ready, later when its task must be done. ``whole``: no message to
+    or from it was interrupted."""
+
+    process: BaseProcess
+    pipe: Connection
+    deadline: float
+    ready: bool = False
+    task: Task | None = None
+    whole: bool = True
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and self.whole and self.task is None
+
+    def end(self) -> None:
+        """Kill it at once. If this is interrupted, the worker is not whole."""
+        self.whole = False
+        self.pipe.close()
+        if self.process.pid is not None:
+            self.process.kill()
+            self.process.join()
+
+
+@dataclass
+class Slot:
+    """A place for one worker. ``deaths``: how many workers in a row died without a probe."""
+
+    number: int
+    worker: Worker | None = None
+    deaths: int = 0
+    paused_until: float = 0.0
+    given_up: bool = False
+
+    def free(self) -> None:
+        if self.worker is not None:
+            self.worker.end()
+        self.worker = None
+
+
+class WorkerPool:
+    """A slot per worker. ``note``: is told when a slot is given up. ``quantization``: of the base that a worker loads
+    before its first probe."""
+
+    def __init__(
+        self,
+        material: Material,
+        settings: RunnerSettings,
+        runs: Path,
+        quantization: str,
+        note: Callable[[str], None],
+    ) -> None:
+        self._material, self._settings, self._runs = material, settings, runs
+        self._quantization, self._note = quantization, note
+        self._devices = visible_devices()
+        count = settings.workers or (len(self._devices) if self._devices else os.cpu_count() or 1)
+        self.slots = [Slot(number) for number in range(count)]
+
+    @property
+    def workers(self) -> list[Worker]:
+        return [slot.worker for slot in self.slots if slot.worker is not None]
+
+    @property
+    def left(self) -> int:
+        """How many slots are not given up."""
+        return sum(not slot.given_up for slot in self.slots)
+
+    @property
+    def seconds_to_next_deadline(self) -> float:
+        """Until a worker is late or a pause is over."""
+        deadlines = [worker.deadline for worker in self.workers if not worker.idle]
+        pauses = [slot.paused_until for slot in self.slots if slot.worker is None and not slot.given_up]
+        return max(0.0, min([*deadlines, *pauses]) - time.monotonic()) if deadlines or pauses else 1.0
+
+    def start_missing(self) -> None:
+        """Start a worker in each empty slot whose pause is over; MissingRequirement when all slots are given up."""
+        for slot in self.slots:
+            if slot.worker is None and not slot.given_up and time.monotonic() >= slot.paused_until:
+                self._start(slot)
+        if all(slot.given_up for slot in self.slots):
+            raise MissingRequirement(
+                f"no worker is left: each ended {RESTARTS + 1} times in a row before it did anything; "
+                f"{self._log(self.slots[0])} and those beside it say why, so mend the machine"
+            )
+
+    def schedule_restart(self, slot: Slot, why: str) -> None:
+        """Start a new worker after a pause that doubles each time; give the slot up after RESTARTS of them."""
+        slot.free()
+        slot.deaths += 1
+        slot.given_up = slot.deaths > RESTARTS
+        slot.paused_until = time.monotonic() + FIRST_PAUSE * 2 ** (slot.deaths - 1)
+        if slot.given_up:
+            self._note(
+                f"worker {slot.number} is not started again: {slot.deaths} in a row ended before they did anything "
+                f"(the last: {why}; see {self._log(slot)}); {self.left} of {len(self.slots)} workers are left"
+            )
+
+    def drop_unfinished(self) -> None:
+        """End workers that still run a probe of an interrupted batch. The next batch starts new ones."""
+        for slot in self.slots:
+            if slot.worker is not None and (slot.worker.task is not None or not slot.worker.whole):
+                slot.free()
+
+    def close(self) -> None:
+        """End all workers: an idle one by closing its pipe, any other by killing it."""
+        workers = self.workers
+        for worker in workers:
+            if worker.idle:
+                worker.pipe.close()
+            else:
+                worker.end()
+        for worker in workers:
+            if worker.idle:
+                worker.process.join(timeout=GOODBYE_SECONDS)
+                worker.end()
+        for slot in self.slots:
+            slot.worker = None
+
+    def _start(self, slot: Slot) -> None:
+        mine, theirs = CONTEXT.Pipe()
+        device = "cuda" if self._devices else "cpu"
+        threads = self._settings.threads or 1
+        arguments = (theirs, self._runs, slot.number, threads, device, self._quantization)
+        process = CONTEXT.Process(target=serve, args=arguments, name=f"nightlane-worker-{slot.number}")
+        # Stored before the process runs, so that an interrupt ends it.
+        slot.worker = Worker(process, mine, time.monotonic() + self._settings.start_seconds, whole=False)
+        with _variables(self._child_environment(slot.number, threads)):
+            process.start()
+        theirs.close()
+        with suppress(OSError):  # it is already dead; its closed pipe is noticed next
+            mine.send(self._material)  # as an argument, writing it to a child that died early would block for ever
+        slot.worker.whole = True
+
+    def _child_environment(self, slot: int, threads: int) -> dict[str, str]:
+        """Set before the child imports anything: its GPU and its number of threads."""
+        gpu = {"CUDA_VISIBLE_DEVICES": self._devices[slot % len(self._devices)]} if self._devices else {}
+        return {**gpu, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+    def _log(self, slot: Slot) -> Path:
+        return self._runs / f"worker-{slot.number}.log"
+
+
+@contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the child that is started inside the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def ended(code: int | None) -> str:
+    """How a process ended, by its exit code, in words."""
+    if code is None:
+        return "it does not answer and has not ended"
+    if code >= 0:
+        return f"with exit code {code}"
+    name = signal.Signals(-code).name if -code in {one.value for one in signal.Signals} else f"signal {-code}"
+    return f"killed by {name}" + (", which the system sends when memory runs out" if -code == signal.SIGKILL else "")
