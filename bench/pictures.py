@@ -152,7 +152,15 @@ def confirmed(effect: float, seed: int) -> tuple[list[Look], Verdict]:
     """The looks of a confirmation of a stack that is worth so much, and of which 0.5 was expected."""
     spread = Spread(PAIR**2, TARGET_FREEDOM)
     error = POLICY.night_error * POLICY.spend
-    given = Given(POLICY.confirming_seeds, error, POLICY.night_error, (0.5, 0.2), {}, {}, {"target": spread})
+    given = Given(
+        pairs=POLICY.confirming_seeds,
+        error=error,
+        error_left=POLICY.night_error,
+        expected=(0.5, 0.2),
+        guards={},
+        cumulative={},
+        spreads={"target": spread},
+    )
     draws = numpy.random.default_rng(seed).normal(effect, PAIR, given.pairs)
     looks: list[Look] = []
     for pairs in range(FIRST_LOOK, given.pairs + 1):

@@ -61,7 +61,7 @@ class Terms:
     guards: Mapping[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Given:
     """What the rule is given of one confirmation, stored with its decisions.
 
@@ -81,7 +81,7 @@ class Given:
     first: int = FIRST_LOOK
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What was seen after so many pairs, and what it was held against. ``bound``: the target's lower bound at the
     look's one-sided ``level``; ``guards``, ``cumulative``: the guards' bounds, of this change and of all KEEPs and
@@ -125,7 +125,16 @@ def look(seen: Comparison, given: Given, terms: Terms) -> tuple[Look, Verdict | 
         for name in terms.guards
     }
     chance = _chance(effect, pairs, given, own[-1], policy.smallest_effect)
-    found = Look(pairs, effect.delta, effect.standard_error, own[place], bound, guards, cumulative, chance)
+    found = Look(
+        pairs=pairs,
+        delta=effect.delta,
+        standard_error=effect.standard_error,
+        level=own[place],
+        bound=bound,
+        guards=guards,
+        cumulative=cumulative,
+        chance=chance,
+    )
     improved, failing = bound > policy.smallest_effect, failing_guard(guards, cumulative, terms.guards)
     if improved and failing is None:
         return found, Verdict("KEEP", "improved")

@@ -157,14 +157,16 @@ class Known:
             Spread(spread.variance + each * self.noise.guard**2, GUARD_FREEDOM),
         )
         return Given(
-            pairs,
-            self.error,
-            self.standing.error_left,
-            (stack.expected, math.sqrt(stack.variance)),
-            {name: (mean, math.sqrt(variance)) for name, (mean, variance) in stack.guards.items()},
-            {name: self.standing.cumulative[name] for name in self.margins if name in self.standing.cumulative},
-            spreads,
-            first_look(pairs, self.left),
+            pairs=pairs,
+            error=self.error,
+            error_left=self.standing.error_left,
+            expected=(stack.expected, math.sqrt(stack.variance)),
+            guards={name: (mean, math.sqrt(variance)) for name, (mean, variance) in stack.guards.items()},
+            cumulative={
+                name: self.standing.cumulative[name] for name in self.margins if name in self.standing.cumulative
+            },
+            spreads=spreads,
+            first=first_look(pairs, self.left),
         )
 
     # stacks and plans
@@ -174,15 +176,15 @@ class Known:
         cumulative = {name: (change, error**2) for name, (change, error) in self.standing.cumulative.items()}
         most = 1 if self.policy.confirm == "single" else 0
         return best_stack(
-            self.model,
-            self.guards,
-            self.base,
-            self.margins,
-            cumulative,
-            lambda places: self.affordable(places) and self.usable(places),
-            chance,
-            self._worth,
-            most,
+            target=self.model,
+            deviations=self.guards,
+            base=self.base,
+            margins=self.margins,
+            cumulative=cumulative,
+            usable=lambda places: self.affordable(places) and self.usable(places),
+            chance=chance,
+            worth=self._worth,
+            most=most,
         )
 
     def _worth(self, stack: Stack) -> float:
@@ -196,7 +198,16 @@ class Known:
         }
         errors = self.error, self.policy.guard_error
         shown = stack.expected - self.policy.smallest_effect
-        passes = power(shown, stack.variance, pairs, errors, self.noise, stack.noisier, guards, self.margins)
+        passes = power(
+            expected=shown,
+            variance=stack.variance,
+            pairs=pairs,
+            errors=errors,
+            noise=self.noise,
+            noisier=stack.noisier,
+            guards=guards,
+            margins=self.margins,
+        )
         return stack.expected * (passes + 0.01)
 
     @property
@@ -212,18 +223,18 @@ class Known:
 
     def plan(self, stack: Stack | None, random: numpy.random.Generator) -> Plan:
         return plan(
-            self.effects,
-            stack,
-            self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
-            self.left if self.is_due else self.wave,  # then no more looking fits
-            min(FEWEST_PAIRS, self.policy.confirming_seeds),
-            self.policy.confirming_seeds,
-            self.policy.member_chance,
-            (self.error, self.policy.guard_error),
-            self.noise,
-            self.margins,
-            random,
-            self.policy.smallest_effect,
+            effects=self.effects,
+            stack=stack,
+            left=self.left if self.left <= HORIZON else max(HORIZON, self.left // 2),
+            wave=self.left if self.is_due else self.wave,  # then no more looking fits
+            fewest_pairs=min(FEWEST_PAIRS, self.policy.confirming_seeds),
+            most_pairs=self.policy.confirming_seeds,
+            chance=self.policy.member_chance,
+            errors=(self.error, self.policy.guard_error),
+            noise=self.noise,
+            margins=self.margins,
+            random=random,
+            least=self.policy.smallest_effect,
         )
 
 

@@ -159,7 +159,17 @@ def plan(
         noisier = stack.noisier if stack else 1.0
         for pairs in range(fewest_pairs, min(most_pairs, (left - look) // 2) + 1):
             first = first_look(pairs, left - look)
-            passes = power(expected - least, spread, pairs, errors, noise, noisier, guards, margins, first)
+            passes = power(
+                expected=expected - least,
+                variance=spread,
+                pairs=pairs,
+                errors=errors,
+                noise=noise,
+                noisier=noisier,
+                guards=guards,
+                margins=margins,
+                first=first,
+            )
             found = Plan(look, pairs, expected, passes)
             if found.worth > best.worth:
                 best = found

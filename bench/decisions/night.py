@@ -233,7 +233,14 @@ class Night:
         missed = sum(not any(wanted <= values.items() for values in kept) for wanted in self._improvements)
         events = stands(self._events, fields(self.standing))
         return NightRecord(
-            policy, self.landscape.family, number, self.budget, self.spent, self.headroom, missed, tuple(events)
+            policy=policy,
+            family=self.landscape.family,
+            number=number,
+            budget=self.budget,
+            spent=self.spent,
+            headroom=self.headroom,
+            missed=missed,
+            events=tuple(events),
         )
 
     def _truth(self, recipe: Recipe) -> Array:
@@ -251,7 +258,19 @@ class Night:
         moved |= {name: (value, 0.0) for name, value in before.items() if name not in after}
         level = float(self.truth(recipe).mean())
         members = self._members(recipe)
-        self._events.append(Event(self.spent, kind, claimed, gain, guard, level, moved, after, members=members))
+        self._events.append(
+            Event(
+                spent=self.spent,
+                kind=kind,
+                claimed=claimed,
+                gain=gain,
+                guard=guard,
+                level=level,
+                moved=moved,
+                values=after,
+                members=members,
+            )
+        )
         self.standing = recipe
 
     def _members(self, recipe: Recipe) -> tuple[float, ...]:

@@ -120,7 +120,15 @@ class Unpruned(Known):
     def stack(self, chance: float) -> Stack | None:
         """Of every knob the likely best move, if it is more likely than not to be worth something."""
         free = dict.fromkeys(self.margins, numpy.inf)
-        return best_stack(self.model, self.guards, self.base, free, {}, self.usable, EVEN)
+        return best_stack(
+            target=self.model,
+            deviations=self.guards,
+            base=self.base,
+            margins=free,
+            cumulative={},
+            usable=self.usable,
+            chance=EVEN,
+        )
 
 
 # no_replanning

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from lanes import Value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """A KEEP or a retraction ("keep", "retract") after ``spent`` probes.
 
@@ -33,7 +33,7 @@ class Event:
         return self.members or (self.gain,)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NightRecord:
     """One night of one policy. ``missed``: measured improvements, one knob from the incumbent, that were never kept.
     ``seconds``: computing time."""

@@ -18,13 +18,22 @@ from common.errors import BadInput
 
 
 def keep(spent: float, gain: float, level: float, guard: float = 0.0, claimed: float | None = None) -> Event:
-    return Event(spent, "keep", claimed, gain, guard, level)
+    return Event(spent=spent, kind="keep", claimed=claimed, gain=gain, guard=guard, level=level)
 
 
 def night(
     *events: Event, number: int = 0, family: str = "smooth", headroom: float = 1.0, missed: int = 0
 ) -> NightRecord:
-    return NightRecord("somebody", family, number, 100, 100, headroom, missed, events)
+    return NightRecord(
+        policy="somebody",
+        family=family,
+        number=number,
+        budget=100,
+        spent=100,
+        headroom=headroom,
+        missed=missed,
+        events=events,
+    )
 
 
 GOOD = night(keep(20, 0.5, 0.5, claimed=0.7), keep(60, 0.0, 0.5, claimed=0.1), missed=2)
@@ -54,10 +63,10 @@ def test_what_is_won_is_followed_over_the_night() -> None:
 
 def test_a_keep_that_was_taken_back_counts_as_made_only() -> None:
     events = [
-        Event(1, "keep", None, 0.3, 0.0, 0.3, {"beta": (0.1, 0.2)}),
-        Event(2, "keep", None, -0.5, 0.0, -0.2, {"warmup": (0.1, 0.2)}),
-        Event(3, "keep", None, 0.1, 0.0, -0.1, {"beta": (0.2, 0.3)}),
-        Event(4, "retract", None, 0.5, 0.0, 0.4, {"warmup": (0.2, 0.1)}),
+        Event(spent=1, kind="keep", claimed=None, gain=0.3, guard=0.0, level=0.3, moved={"beta": (0.1, 0.2)}),
+        Event(spent=2, kind="keep", claimed=None, gain=-0.5, guard=0.0, level=-0.2, moved={"warmup": (0.1, 0.2)}),
+        Event(spent=3, kind="keep", claimed=None, gain=0.1, guard=0.0, level=-0.1, moved={"beta": (0.2, 0.3)}),
+        Event(spent=4, kind="retract", claimed=None, gain=0.5, guard=0.0, level=0.4, moved={"warmup": (0.2, 0.1)}),
     ]
     marked = stands(events, {"beta": 0.3, "warmup": 0.1})
     assert [event.standing for event in marked] == [True, False, True, False]
@@ -88,8 +97,19 @@ def test_targets_say_what_is_met_and_compare_with_rivals_that_are_safe() -> None
     def nights(policy: str, gain: float, false: bool) -> list[NightRecord]:
         null = (keep(1, 0.0, 0.0),) if false else ()
         return [
-            NightRecord(policy, "smooth", 0, 200, 200, 1.0, 0, (keep(1, gain, gain),)),
-            NightRecord(policy, "null", 0, 200, 200, 0.0, 0, null),
+            NightRecord(
+                policy=policy,
+                family="smooth",
+                number=0,
+                budget=200,
+                spent=200,
+                headroom=1.0,
+                missed=0,
+                events=(keep(1, gain, gain),),
+            ),
+            NightRecord(
+                policy=policy, family="null", number=0, budget=200, spent=200, headroom=0.0, missed=0, events=null
+            ),
         ]
 
     rivals = nights("careful", 0.5, False) + nights("rash", -0.1, True) + nights("oracle", 1.0, False)
@@ -105,7 +125,7 @@ def test_targets_say_what_is_met_and_compare_with_rivals_that_are_safe() -> None
 
 
 def test_a_kept_stack_counts_as_a_row_for_each_of_its_members() -> None:
-    stack = Event(9, "keep", None, 0.5, 0.0, 0.5, members=(0.6, 0.0, -0.1))
+    stack = Event(spent=9, kind="keep", claimed=None, gain=0.5, guard=0.0, level=0.5, members=(0.6, 0.0, -0.1))
     found = figures("somebody", "smooth", [night(stack)])
     assert found.keeps.value == 1
     assert (found.null.value, found.harmful.value) == pytest.approx((2 / 3, 1 / 3))

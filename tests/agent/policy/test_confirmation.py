@@ -61,7 +61,7 @@ def comparison(pairs: int = 4, error: float = 0.1, **deltas: float) -> Compariso
 
 UNLIKELY = dict.fromkeys(GUARDS, (0.0, 10.0))
 """An expectation of the guards that says nothing."""
-GIVEN = Given(8, 0.0125, 0.05, (0.5, 0.2), UNLIKELY, {}, {})
+GIVEN = Given(pairs=8, error=0.0125, error_left=0.05, expected=(0.5, 0.2), guards=UNLIKELY, cumulative={}, spreads={})
 
 
 def decide(seen: Comparison, given: Given = GIVEN, terms: Terms = TERMS) -> Verdict | None:

@@ -89,15 +89,43 @@ def test_waves_after_many_readings_leave_fewer_moves_out() -> None:
 
 
 def test_a_stack_takes_of_every_knob_the_best_move_that_is_likely_to_gain() -> None:
-    stack = best_stack(KnobModel(AXES, readings(0.1)), None, BASE, {}, {}, anything, 0.9)
+    stack = best_stack(
+        target=KnobModel(AXES, readings(0.1)),
+        deviations=None,
+        base=BASE,
+        margins={},
+        cumulative={},
+        usable=anything,
+        chance=0.9,
+    )
     assert stack is not None
     assert {knob for knob, _ in stack.members} == {"learning_rate", "beta", "curriculum"}
     assert stack.places["curriculum"] == "easy_first"
     assert stack.expected == pytest.approx(truth(stack.places), abs=0.3)
-    single = best_stack(KnobModel(AXES, readings(0.1)), None, BASE, {}, {}, anything, 0.9, most=1)
+    single = best_stack(
+        target=KnobModel(AXES, readings(0.1)),
+        deviations=None,
+        base=BASE,
+        margins={},
+        cumulative={},
+        usable=anything,
+        chance=0.9,
+        most=1,
+    )
     assert single is not None
     assert [knob for knob, _ in single.members] == ["learning_rate"]
-    assert best_stack(KnobModel(AXES, readings(0.1)), None, BASE, {}, {}, anything, 1.1) is None
+    assert (
+        best_stack(
+            target=KnobModel(AXES, readings(0.1)),
+            deviations=None,
+            base=BASE,
+            margins={},
+            cumulative={},
+            usable=anything,
+            chance=1.1,
+        )
+        is None
+    )
 
 
 def guarded(spare: float = 0.3) -> tuple[KnobModel, KnobModel]:
@@ -111,10 +139,20 @@ def guarded(spare: float = 0.3) -> tuple[KnobModel, KnobModel]:
 
 def test_a_move_that_lowers_a_guard_is_left_out_of_the_stack() -> None:
     target, deviations = guarded()
-    stack = best_stack(target, deviations, {**BASE}, MARGINS, {}, anything, 0.9)
+    stack = best_stack(
+        target=target, deviations=deviations, base={**BASE}, margins=MARGINS, cumulative={}, usable=anything, chance=0.9
+    )
     assert stack is not None
     assert "curriculum" not in dict(stack.members) or stack.guards["safety"][0] > -0.3
-    eroded = best_stack(target, deviations, BASE, MARGINS, {"safety": (-2.0, 0.01)}, anything, 0.9)
+    eroded = best_stack(
+        target=target,
+        deviations=deviations,
+        base=BASE,
+        margins=MARGINS,
+        cumulative={"safety": (-2.0, 0.01)},
+        usable=anything,
+        chance=0.9,
+    )
     assert eroded is None
 
 
@@ -145,7 +183,16 @@ def stack_of(expected: float, guard: float = 0.0, noisier: float = 1.0) -> Stack
 def test_power_grows_with_the_effect_and_the_pairs_and_falls_with_noise_and_guards() -> None:
     def of(expected: float, pairs: int, guard: float = 0.0, noisier: float = 1.0) -> float:
         stack = stack_of(expected, guard, noisier)
-        return power(expected, 0.01, pairs, (0.05, 0.05), NOISE, noisier, stack.guards, MARGINS)
+        return power(
+            expected=expected,
+            variance=0.01,
+            pairs=pairs,
+            errors=(0.05, 0.05),
+            noise=NOISE,
+            noisier=noisier,
+            guards=stack.guards,
+            margins=MARGINS,
+        )
 
     assert of(0.4, 4) < of(0.4, 8) < of(0.4, 16)
     assert of(0.2, 8) < of(0.4, 8) < of(0.8, 8)
@@ -162,7 +209,19 @@ def test_an_expectation_makes_a_guards_error_smaller_and_none_leaves_it() -> Non
 @pytest.mark.parametrize("left", [12, 40])
 def test_a_plan_spends_no_more_than_is_left(left: int) -> None:
     effects = KnobModel(AXES, readings(0.3, waves=1)).effects(BASE)
-    found = plan(effects, None, left, 6, 4, 20, 0.5, (0.03, 0.05), NOISE, MARGINS, numpy.random.default_rng(1))
+    found = plan(
+        effects=effects,
+        stack=None,
+        left=left,
+        wave=6,
+        fewest_pairs=4,
+        most_pairs=20,
+        chance=0.5,
+        errors=(0.03, 0.05),
+        noise=NOISE,
+        margins=MARGINS,
+        random=numpy.random.default_rng(1),
+    )
     assert found.look + 2 * found.pairs <= left
 
 
@@ -170,9 +229,29 @@ def test_a_strong_stack_is_confirmed_and_without_one_the_night_looks_on() -> Non
     def of(stack: Stack | None, waves: int) -> int:
         effects = KnobModel(AXES, readings(0.15, waves)).effects(BASE)
         random = numpy.random.default_rng(1)
-        return plan(effects, stack, 40, 6, 4, 20, 0.5, (0.03, 0.05), NOISE, MARGINS, random).look
+        return plan(
+            effects=effects,
+            stack=stack,
+            left=40,
+            wave=6,
+            fewest_pairs=4,
+            most_pairs=20,
+            chance=0.5,
+            errors=(0.03, 0.05),
+            noise=NOISE,
+            margins=MARGINS,
+            random=random,
+        ).look
 
     assert of(None, 1) > 0
-    known = best_stack(KnobModel(AXES, readings(0.15, 8)), None, BASE, {}, {}, anything, 0.5)
+    known = best_stack(
+        target=KnobModel(AXES, readings(0.15, 8)),
+        deviations=None,
+        base=BASE,
+        margins={},
+        cumulative={},
+        usable=anything,
+        chance=0.5,
+    )
     assert known is not None
     assert of(known, 8) <= of(None, 1)
