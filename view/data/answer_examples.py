@@ -8,9 +8,9 @@ from typing import Any
 from common.errors import BadInput
 from probes.result.reading import Reading, Score
 from probes.run.store import ANSWERS, ProbeStore
-from view.data.replicates import measured_pairs
+from view.data.search.replicates import measured_pairs
+from view.data.search.stacks import Stack, stacks
 from view.data.session_record import SessionRecord
-from view.data.stacks import Stack, stacks
 
 MOST_LOOKED_AT = 8
 """Pairs of answers to a prompt among which two different texts are looked for."""

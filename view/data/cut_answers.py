@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from probes.result.cut_answers import REMEDY, CutAnswers, cut_answers
 from probes.result.reading import Reading
-from view.data.replicates import measured_pairs
+from view.data.search.replicates import measured_pairs
+from view.data.search.stacks import Stack
 from view.data.session_record import SessionRecord
-from view.data.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

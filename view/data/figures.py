@@ -14,14 +14,12 @@ from lanes import Value, show
 from preferences.store.rows import KINDS
 from probes.result.cut_answers import CutAnswers
 from probes.result.variance_components import VarianceComponents
-from view.data.alpha_spending import Spending
 from view.data.answer_examples import StackAnswers
 from view.data.changes import Change, GuardChange, OwnEffect
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
 from view.data.cut_answers import CutFigures
 from view.data.harvest import DecisionHarvest
 from view.data.judge import Judging
-from view.data.knobs import KnobCurve, Promise
 from view.data.recipe_figures import (
     DifficultyMeans,
     KnobDifference,
@@ -31,7 +29,9 @@ from view.data.recipe_figures import (
     Profile,
     noise_parts,
 )
-from view.data.waves import WaveFigures
+from view.data.search.alpha_spending import Spending
+from view.data.search.knobs import KnobCurve, Promise
+from view.data.search.waves import WaveFigures
 from view.terminal.next_commands import run_command
 
 

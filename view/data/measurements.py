@@ -12,7 +12,7 @@ from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
 from view.data.recipe_figures import KnobDifference, Level, Noise, Outcomes, Profile
-from view.data.replicates import selecting_seeds
+from view.data.search.replicates import selecting_seeds
 from view.data.session_record import SessionRecord
 
 

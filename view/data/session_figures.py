@@ -10,7 +10,6 @@ from agent.policy.night_power import in_words, power_from
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading, Timing
 from view.data import checks
-from view.data.alpha_spending import spendings
 from view.data.answer_examples import answer_examples
 from view.data.changes import change_of, guards_of
 from view.data.cut_answers import cut_by_side, cut_figures
@@ -18,11 +17,12 @@ from view.data.decisions import decision_figures, proposer_counts, searched
 from view.data.figures import Cost, DecisionFigures, Figures, Question, Rule, StackFigures, shown
 from view.data.harvest import harvest_figures
 from view.data.judge import judging_figures
-from view.data.knobs import knob_curves, promises
 from view.data.measurements import breakdown, differences, noise, noise_sources, outcomes, profiles
+from view.data.search.alpha_spending import spendings
+from view.data.search.knobs import knob_curves, promises
+from view.data.search.stacks import Stack, stacks
+from view.data.search.waves import wave_figures
 from view.data.session_record import SessionRecord
-from view.data.stacks import Stack, stacks
-from view.data.waves import wave_figures
 
 
 def session_figures(record: SessionRecord) -> Figures:

@@ -8,11 +8,11 @@ from typing import Any
 from agent.ledger.tables import DecisionRow
 from agent.proposers.context import CALIBRATION
 from agent.workspace.folder import Workspace
-from view.data.alpha_spending import policy_of
 from view.data.changes import OwnEffect, own_effect_of
 from view.data.checks import Floor, Holdout, LeftOut, floor, holdout, left_out
+from view.data.search.alpha_spending import policy_of
+from view.data.search.stacks import stacks
 from view.data.session_record import SessionRecord, load_record
-from view.data.stacks import stacks
 from view.explain.criteria import Criterion, criteria_of_own, criteria_of_retraction, notes_of
 from view.explain.names import STACK_NAME, resolve
 from view.explain.stack import StackExplanation, explain_stack

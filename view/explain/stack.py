@@ -7,7 +7,6 @@ from typing import Any
 from agent.policy.confirmation import Given, Look
 from agent.policy.night_plan import Plan
 from agent.policy.settings import Policy
-from view.data.alpha_spending import Spending, spendings
 from view.data.changes import (
     Change,
     ExpectedGuard,
@@ -18,9 +17,10 @@ from view.data.changes import (
     guards_of,
     own_effect_of,
 )
-from view.data.replicates import Replicate, replicates
+from view.data.search.alpha_spending import Spending, spendings
+from view.data.search.replicates import Replicate, replicates
+from view.data.search.stacks import Stack
 from view.data.session_record import SessionRecord
-from view.data.stacks import Stack
 from view.explain.criteria import Criterion, criteria_of_stack, notes_of, notes_of_stack
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-from view.data.knobs import KnobCurve, KnobPlace
+from view.data.search.knobs import KnobCurve, KnobPlace
 from view.markdown import bar, fenced, plain, signed
 
 BAR_WIDTH = 41

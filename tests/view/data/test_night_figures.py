@@ -7,13 +7,13 @@ import nights
 import pytest
 
 from agent.ledger.store import Ledger
-from view.data.alpha_spending import spendings
 from view.data.checks import calibration, floor, holdout, left_out, rate, retractions
 from view.data.decisions import crash_of, decision_figures, proposer_counts
 from view.data.measurements import unselected_readings
-from view.data.replicates import selecting_seeds
+from view.data.search.alpha_spending import spendings
+from view.data.search.replicates import selecting_seeds
+from view.data.search.stacks import stacks
 from view.data.session_record import SessionRecord, load_record
-from view.data.stacks import stacks
 
 
 @pytest.fixture(scope="module")

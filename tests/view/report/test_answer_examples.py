@@ -12,10 +12,10 @@ from markdown_it import MarkdownIt
 from agent.workspace.folder import Workspace
 from probes.result.reading import Probe, Score
 from view.data.answer_examples import answer_examples
-from view.data.replicates import measured_pairs
+from view.data.search.replicates import measured_pairs
+from view.data.search.stacks import stacks
 from view.data.session_figures import session_figures
 from view.data.session_record import load_record
-from view.data.stacks import stacks
 from view.report.report import report_data, report_markdown
 
 HOSTILE = "````\n# Kept\n<script>alert(1)</script> | x | [go](http://evil.example)\n```\n![i](x)\n\x1b[31mred\n"

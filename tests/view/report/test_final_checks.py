@@ -13,9 +13,9 @@ from agent.ledger.tables import ProposalRow
 from agent.workspace.folder import Workspace
 from testing.simulated_runner import World
 from view.data.checks import rate
+from view.data.search.stacks import stacks
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
-from view.data.stacks import stacks
 from view.markdown import chance, count
 from view.report.report import report_markdown
 from view.terminal.status import session_status, status_text

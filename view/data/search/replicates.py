@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
+from view.data.search.stacks import Stack
 from view.data.session_record import SessionRecord
-from view.data.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from agent.ledger.tables import DecisionRow
 from agent.policy.confirmation import Account, standing
 from agent.policy.settings import Policy
+from view.data.search.stacks import Stack, stacks
 from view.data.session_record import SessionRecord
-from view.data.stacks import Stack, stacks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
