@@ -12,9 +12,10 @@ from agent.workspace.file_status import FileStatus
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from common.redaction import redacted_address
+from common.wording import count
 from finetune.manifest import COMBINED, require_whole
 from finetune.manifest import NAME as MANIFEST
-from probes.run.devices import visible_devices
+from probes.run.devices import device_notes, devices, visible_devices
 from sandbox import diagnose, remedy
 
 PACKAGES = (
@@ -58,7 +59,7 @@ def examine(workspace: Workspace) -> tuple[list[str], bool]:
         except importlib.metadata.PackageNotFoundError:
             healthy = False
             lines.append(f"missing  {package}; install it with: {sys.executable} -m pip install {package}")
-    lines.append(_devices())
+    lines += _devices()
     sandboxes = diagnose()
     chosen = next((sandbox.backend for sandbox in sandboxes if sandbox.works), None)
     for sandbox in sandboxes:
@@ -76,11 +77,16 @@ def examine(workspace: Workspace) -> tuple[list[str], bool]:
     return lines, healthy
 
 
-def _devices() -> str:
-    devices = visible_devices()
-    if devices:
-        return f"ok       devices: {len(devices)} GPU(s), one worker each"
-    return f"ok       devices: no GPU; {os.cpu_count()} cores, one worker with one thread per core"
+def _devices() -> list[str]:
+    chosen = visible_devices()
+    names = {device.id: device.name for device in devices()}
+    named = ", ".join(f"{device} {names.get(device, 'by CUDA_VISIBLE_DEVICES')}" for device in chosen)
+    found = (
+        f"{count(len(chosen), 'GPU')}, one worker each: {named}"
+        if chosen
+        else f"no GPU; {os.cpu_count()} cores, one worker with one thread per core"
+    )
+    return [f"ok       devices: {found}", *(f"note     {note}" for note in device_notes())]
 
 
 def _endpoint() -> str:

@@ -238,7 +238,7 @@ MOVED = ("micro_batch", "generation_batch", "gradient_checkpointing")
 
 class MemorySettings(Section):
     """How much of the work is in memory at once. No reading depends on it but for rounding and the draw of the dropout
-    masks, so it is in no probe key (docs/memory.md)."""
+    masks, so it is in no probe key (docs/gpu-and-memory.md)."""
 
     micro_batch: int = Field(8, ge=1)
     """Most rows per forward pass of training; the effective batch is reached by accumulation. A probe that runs out of
