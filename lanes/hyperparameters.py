@@ -16,7 +16,7 @@ from lanes.recipe import (
     Optimizer,
     Quantization,
     Scheduler,
-    SecondLoss,
+    AddedLoss,
 )
 
 LANE = "hyperparameters"
@@ -39,8 +39,10 @@ KNOBS: tuple[KnobDefault, ...] = (
     KnobDefault("effective_batch", KnobSettings(choices=(1, 2, 4, 8, 16, 32, 64), reach=1), whole=True),
     KnobDefault("label_smoothing", KnobSettings(low=0.0, high=0.4, step=0.05, reach=1)),
     KnobDefault("dpo_loss", _names(DpoLoss)),
-    KnobDefault("second_loss", _names(SecondLoss), searched=False),
+    KnobDefault("second_loss", _names(AddedLoss), searched=False),
     KnobDefault("second_weight", KnobSettings(low=0.05, high=2.0, step=0.05, reach=2), searched=False),
+    KnobDefault("third_loss", _names(AddedLoss), searched=False),
+    KnobDefault("third_weight", KnobSettings(low=0.05, high=2.0, step=0.05, reach=2), searched=False),
     KnobDefault("ld_alpha", KnobSettings(low=0.0, high=1.0, step=0.1, reach=2), searched=False),
     KnobDefault("lora_scaling", _names(LoraScaling), searched=False),
     KnobDefault("lora_variant", _names(LoraVariant), searched=False),

@@ -31,7 +31,7 @@ DpoLoss = Literal[
     "discopop",
     "sigmoid_norm",
 ]
-SecondLoss = Literal["none", "sft", DpoLoss]
+AddedLoss = Literal["none", "sft", DpoLoss]
 LoraVariant = Literal["lora", "dora"]
 LoraScaling = Literal["rank", "rslora"]
 LoraInit = Literal["kaiming", "gaussian", "orthogonal"]
@@ -78,10 +78,14 @@ class Recipe(BaseModel):
     """DPO: the assumed share of pairs whose sides are swapped."""
     dpo_loss: DpoLoss = "sigmoid"
     """DPO: the kind of loss, by TRL's names."""
-    second_loss: SecondLoss = Field("none", exclude_if=lambda kind: kind == "none")
+    second_loss: AddedLoss = Field("none", exclude_if=lambda kind: kind == "none")
     """DPO: a loss that is added to dpo_loss, "sft" (the likelihood of the chosen answers) for example."""
     second_weight: float = Field(1.0, gt=0, le=100, exclude_if=lambda weight: weight == 1)
     """DPO: the weight of second_loss; dpo_loss has 1."""
+    third_loss: AddedLoss = Field("none", exclude_if=lambda kind: kind == "none")
+    """DPO: one more loss beside second_loss, as in MPO (Wang et al. 2024: sigmoid, bco_pair and sft)."""
+    third_weight: float = Field(1.0, gt=0, le=100, exclude_if=lambda weight: weight == 1)
+    """DPO: the weight of third_loss."""
     ld_alpha: float = Field(1.0, ge=0, le=1, exclude_if=lambda weight: weight == 1)
     """DPO: the weight of the tokens by which an answer is longer than the other one (LD-DPO, Liu et al. 2024); 1 is
     ordinary DPO."""

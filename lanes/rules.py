@@ -9,7 +9,7 @@ from collections.abc import Callable
 from common.errors import IllegalRecipe
 from lanes.recipe import Recipe
 
-OF_DPO = ("dpo_loss", "label_smoothing", "second_loss", "second_weight", "ld_alpha")
+OF_DPO = ("dpo_loss", "label_smoothing", "second_loss", "second_weight", "third_loss", "third_weight", "ld_alpha")
 SORTED_LOSSES = ("aot", "aot_unpaired")
 SMOOTHED_LOSSES = ("exo_pair", "robust", "aot", "aot_unpaired")
 
@@ -61,14 +61,16 @@ def losses(recipe: Recipe) -> tuple[str, ...]:
     """The losses of DPO that a recipe adds up; none with ORPO."""
     if recipe.objective != "dpo":
         return ()
-    return (recipe.dpo_loss,) if recipe.second_loss == "none" else (recipe.dpo_loss, recipe.second_loss)
+    return (recipe.dpo_loss, *(kind for kind in (recipe.second_loss, recipe.third_loss) if kind != "none"))
 
 
-def _second_loss_is_another(recipe: Recipe) -> str | None:
-    if recipe.objective == "dpo" and recipe.second_loss == recipe.dpo_loss:
-        return (
-            f"second_loss={recipe.second_loss} is dpo_loss once more, which only scales it; name another loss or none"
-        )
+def _every_loss_is_another(recipe: Recipe) -> str | None:
+    kinds = losses(recipe)
+    again = next((kind for place, kind in enumerate(kinds) if kind in kinds[:place]), None)
+    if again:
+        return f"the loss {again} is named twice, which only scales it; name another second_loss or third_loss, or none"
+    if recipe.objective == "dpo" and recipe.second_loss == "none" != recipe.third_loss:
+        return f"third_loss={recipe.third_loss} stands without a second_loss; name it second_loss"
     return None
 
 
@@ -94,7 +96,7 @@ RULES: tuple[Callable[[Recipe], str | None], ...] = (
     _sorted_losses_see_a_batch,
     _head_is_not_adapted,
     _targets_are_named,
-    _second_loss_is_another,
+    _every_loss_is_another,
     _orthogonal_start_is_possible,
 )
 
@@ -113,8 +115,9 @@ def inert(recipe: Recipe, knob: str) -> str | None:
         return f"{knob} has no effect with objective={recipe.objective}"
     if knob == "label_smoothing" and not set(losses(recipe)) & set(SMOOTHED_LOSSES):
         return f"label_smoothing has no effect with dpo_loss={recipe.dpo_loss}"
-    if knob == "second_weight" and recipe.second_loss == "none":
-        return "second_weight has no effect with second_loss=none"
+    for loss, weight in (("second_loss", "second_weight"), ("third_loss", "third_weight")):
+        if knob == weight and getattr(recipe, loss) == "none":
+            return f"{weight} has no effect with {loss}=none"
     if knob == "warmup" and recipe.scheduler == "constant":
         return "warmup has no effect with scheduler=constant"
     return None

@@ -22,7 +22,7 @@ from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from lanes import Recipe
-from lanes.rules import sees_whole_batch
+from lanes.rules import losses, sees_whole_batch
 from probes.inputs.settings import MemorySettings
 from probes.inputs.training_rows import Pair
 from probes.model.adapter import lora_config, put_on_new_adapter, take_off_adapter
@@ -204,9 +204,10 @@ def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset
     if recipe.objective == "orpo":
         trainer = TokenORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
     else:
-        loss: dict[str, Any] = {"loss_type": [recipe.dpo_loss], "label_smoothing": recipe.label_smoothing}
-        if recipe.second_loss != "none":
-            loss |= {"loss_type": [recipe.dpo_loss, recipe.second_loss], "loss_weights": [1.0, recipe.second_weight]}
+        kinds = losses(recipe)
+        loss: dict[str, Any] = {"loss_type": [*kinds], "label_smoothing": recipe.label_smoothing}
+        if len(kinds) > 1:
+            loss["loss_weights"] = [1.0, recipe.second_weight, recipe.third_weight][: len(kinds)]
         if recipe.ld_alpha < 1:
             loss["ld_alpha"] = recipe.ld_alpha
         trainer = TokenDPOTrainer(args=DPOConfig(**loss, **common), **arguments)

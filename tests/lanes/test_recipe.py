@@ -36,7 +36,14 @@ def test_digests_are_equal_exactly_when_the_parameters_are(one: Recipe, other: R
 def test_digest_is_stable_across_versions_of_the_program() -> None:
     recipe = Recipe(mixture={"a": 1.0})
     assert recipe.digest == "f1da799923a0bc54"
-    later = {"second_loss": "sft", "second_weight": 0.5, "ld_alpha": 0.5, "lora_scaling": "rslora"}
+    later = {
+        "second_loss": "sft",
+        "second_weight": 0.5,
+        "third_loss": "ipo",
+        "third_weight": 0.5,
+        "ld_alpha": 0.5,
+        "lora_scaling": "rslora",
+    }
     later |= {"lora_variant": "dora", "lora_init": "gaussian"}
     digests = {Recipe(mixture={"a": 1.0}, **{name: value}).digest for name, value in later.items()}
     assert len(digests | {recipe.digest}) == 1 + len(later)

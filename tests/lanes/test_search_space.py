@@ -70,11 +70,20 @@ def test_a_knob_without_effect_has_no_moves() -> None:
     assert "warmup" not in space().moves(tiny.recipe(scheduler="constant"))
     dpo = tiny.recipe(objective="dpo", dpo_loss="sigmoid")
     assert "label_smoothing" not in space().moves(dpo)
-    knobs: dict[str, Any] = {"second_weight": {}, "second_loss": {}, "ld_alpha": {}}
+    knobs: dict[str, Any] = {
+        "second_weight": {},
+        "second_loss": {},
+        "third_weight": {},
+        "third_loss": {},
+        "ld_alpha": {},
+    }
     settings = {"hyperparameters": LaneSettings.model_validate(knobs)}
     lanes = build_lanes(settings, tiny.recipe(), MANIFESTS, ("good", "broken"))
     assert set(lanes.moves(tiny.recipe(objective="dpo"))) == {"second_loss", "ld_alpha"}
-    assert set(lanes.moves(tiny.recipe(objective="dpo", second_loss="sft"))) == set(knobs)
+    two = {"second_loss", "second_weight", "third_loss", "ld_alpha"}
+    assert set(lanes.moves(tiny.recipe(objective="dpo", second_loss="sft"))) == two
+    three = tiny.recipe(objective="dpo", second_loss="sft", third_loss="bco_pair")
+    assert set(lanes.moves(three)) == set(knobs)
     assert not lanes.moves(tiny.recipe())
     with pytest.raises(IllegalRecipe, match="no effect with objective=orpo"):
         space().mutate(tiny.recipe(), "dpo_loss", "ipo")
@@ -92,6 +101,8 @@ def test_the_trainers_own_rules_are_refused_before_any_compute() -> None:
         {"objective": "dpo", "second_loss": "robust", "label_smoothing": 0.5},
         {"objective": "dpo", "second_loss": "aot", "effective_batch": 1},
         {"objective": "dpo", "second_loss": "sigmoid"},
+        {"objective": "dpo", "second_loss": "sft", "third_loss": "sft"},
+        {"objective": "dpo", "third_loss": "sft"},
         {"lora_init": "orthogonal", "lora_rank": 5},
         {"lora_init": "orthogonal", "quantization": "nf4"},
         {"lora_targets": ("q_proj", "lm_head")},

@@ -49,7 +49,7 @@ def curve(base: Base, tiny_folder: Path, folder: Path, of: Recipe) -> tuple[list
     [
         ({"dpo_loss": "sigmoid_norm"}, {}),
         ({"second_loss": "sft", "second_weight": 0.5}, {}),
-        ({"second_loss": "bco_pair"}, {}),
+        ({"second_loss": "bco_pair", "third_loss": "sft", "third_weight": 0.5}, {}),
         ({"ld_alpha": 0.3}, {}),
         ({"lora_scaling": "rslora"}, {"use_rslora": True}),
         ({"lora_variant": "dora"}, {"use_dora": True}),
