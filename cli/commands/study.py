@@ -11,6 +11,7 @@ from cli.exit_codes import on_interrupt
 from cli.options import Offline, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.errors import EndpointUnavailable
 from common.printable import print_message
+from common.threads import one_thread
 
 if TYPE_CHECKING:
     from agent.study.endpoint_trials import EndpointTrial
@@ -57,6 +58,7 @@ def check(
     Renders every row and prompt with the model's tokenizer. Prints the cost of a probe and its memory, what a night
     can show, and what would double its chance. Refuses a study whose probes do not fit into memory. Asks each endpoint
     that the study uses one question; exit code 5 if one that the study requires does not answer."""
+    one_thread()
     with on_interrupt(lambda: "the study was not checked to its end"):
         _check(study, workspace_at(workspace), rows, offline)
 
