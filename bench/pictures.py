@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -24,7 +25,7 @@ from agent.policy.knob_model import Axis, Effects, KnobModel, Observed, Place, P
 from agent.policy.night import TARGET_FREEDOM
 from agent.policy.settings import Policy
 from agent.policy.wave_design import drawn_wave, spread_wave
-from bench.decisions.figures import CURVE, NO_EFFECT, POOLED
+from bench.decisions.figures import POOLED
 from probes.result.comparison import Comparison, Difference, quantile, standard_error
 from probes.result.variance_pooling import Spread
 
@@ -214,37 +215,44 @@ def error() -> None:
     axes.legend(frameon=False)
 
 
+COMPARED = ("nightlane", "nightlane_single", "gp", "gp_confirmed", "gp_sampler", "tpe_confirmed", "race")
+MIDDLE = 48
+"""Probes of the nights whose safety is drawn."""
+
+
 def won() -> None:
-    """Draw the gains of the recorded nights of bench/decisions, and their false KEEPs."""
-    data = json.loads(gzip.decompress((RECORDED / "decisions.json.gz").read_bytes()))
-    figures, budget = data["cells"][0]["figures"], data["cells"][0]["cell"]["budget"]
-    pooled = [row for row in figures if row["family"] == POOLED and row["policy"] != "oracle"]
-    null = {row["policy"]: row["any_keep"]["value"] for row in figures if row["family"] == NO_EFFECT}
+    """Draw the gains of the recorded nights of bench/decisions by their length, and what those of MIDDLE probes kept
+    wrongly for them."""
+    cells = json.loads(gzip.decompress((RECORDED / "decisions.json.gz").read_bytes()))["cells"]
+    by_budget = {found["cell"]["budget"]: found["figures"] for found in reversed(cells) if _is_main(found["cell"])}
+    pooled = {
+        budget: {row["policy"]: row for row in figures if row["family"] == POOLED}
+        for budget, figures in sorted(by_budget.items())
+    }
     _, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.4))
-    labelled: list[tuple[float, float]] = []
-    for row in sorted(pooled, key=lambda row: -row["curve"][-1]):
-        ours = row["policy"] == "nightlane"
-        colour, width = (KEPT, 2.5) if ours else (QUIET, 0.8)
-        x, y = null[row["policy"]], row["curve"][-1]
-        left.plot([0, *(budget * share for share in CURVE)], [0, *row["curve"]], color=colour, linewidth=width)
-        right.plot(x, y, "o", color=colour, markersize=7 if ours else 4)
-        lower = 9 * sum(abs(x - other) < 0.1 and abs(y - height) < 0.03 for other, height in labelled)
-        right.annotate(
-            row["policy"],
-            (x, y),
-            textcoords="offset points",
-            xytext=(6 if x < 0.5 else -6, -3 - lower),
-            fontsize=7,
-            color=colour,
-            ha="left" if x < 0.5 else "right",
-        )
-        labelled.append((x, y))
-        if ours:
-            left.annotate(
-                "nightlane", (budget, y), textcoords="offset points", xytext=(-6, 6), ha="right", color=KEPT, fontsize=8
-            )
-    left.set(xlabel="probes spent", ylabel="share of the headroom won")
-    right.set(xlabel="null nights that end with a KEEP", xlim=(-0.05, 1.1))
+    for policy in COMPARED:
+        colour, width = _style(policy)
+        points = [(budget, rows[policy]["won"]["value"]) for budget, rows in pooled.items() if policy in rows]
+        left.plot(*zip(*points, strict=True), "o-", color=colour, linewidth=width, markersize=width + 1.5)
+        left.annotate(policy, points[-1], textcoords="offset points", xytext=(6, -3), fontsize=7, color=colour)
+    for policy, row in pooled[MIDDLE].items():
+        if policy in COMPARED:
+            colour, width = _style(policy)
+            point = row["null"]["value"], row["won"]["value"]
+            right.plot(*point, "o", color=colour, markersize=2 * width + 2)
+            right.annotate(policy, point, textcoords="offset points", xytext=(6, -3), fontsize=7, color=colour)
+    left.set_xscale("log", base=2)
+    left.set_xticks([*pooled], [str(budget) for budget in pooled])
+    left.set(xlabel="probes of a night", ylabel="share of the headroom won", xlim=(22, 420), ylim=(-0.1, 1))
+    right.set(xlabel=f"rows kept without a true gain, nights of {MIDDLE} probes", xlim=(-0.02, 0.85), ylim=(-0.1, 1))
+
+
+def _is_main(cell: Mapping[str, Any]) -> bool:
+    return (cell["factor"], cell["correlation"], cell["samples"], cell["only"]) == (1.0, 0.5, 4, [])
+
+
+def _style(policy: str) -> tuple[str, float]:
+    return (KEPT, 2.5) if policy == "nightlane" else (QUIET, 0.8)
 
 
 if __name__ == "__main__":
