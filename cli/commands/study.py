@@ -98,11 +98,11 @@ def ask_endpoints(study: "Study") -> "list[EndpointTrial]":
 
 
 def require_answers(trials: "Sequence[EndpointTrial]") -> None:
-    """EndpointUnavailable if an endpoint that the study requires gave no reply."""
+    """EndpointUnavailable if an endpoint that the study requires cannot be used."""
     missing = [one.trial.role for one in trials if one.required and one.trial.failure]
     if missing:
         raise EndpointUnavailable(
-            f"the study needs the endpoint of the {' and the '.join(missing)}, which gave no reply (see above); mend "
+            f"the study needs the endpoint of the {' and the '.join(missing)}, which cannot be used (see above); mend "
             "it, or give --offline to ask none"
         )
 

@@ -18,7 +18,7 @@ class Trial:
     """``failure``: why there was no reply, with the remedy; "" if there was one. ``said``: the first line of the reply,
     shortened. ``problem``: what is wrong with the reply; "" if nothing is. ``schema_refused``: why the
     server gave it without the schema; "" if it had one. ``dollars``: what the question cost, or may have, by the
-    study's prices.
+    study's prices. ``repeated``: how many answers of a server of answers were the same alone and together.
     """
 
     role: str
@@ -30,6 +30,7 @@ class Trial:
     schema_refused: str = ""
     failure: str = ""
     dollars: float = 0.0
+    repeated: str = ""
 
 
 def try_chat(

@@ -24,6 +24,7 @@ from probes.endpoint.no_reply import NoReply
 from probes.endpoint.retry import Backoff, run_concurrently, to_log
 from probes.endpoint.trial import Trial, failed, first_line
 from probes.generate.random_keys import Sampling, request_seed
+from probes.generate.repeated_answers import same_answers
 from probes.generate.sampled_text import SampledText
 from probes.inputs.settings import ServingSettings
 from probes.rendering.renderer import Question, Stop
@@ -91,20 +92,33 @@ class AnswerServer:
         with self._loaded(served, backoff):
             return self._ask_all(served, questions, stop, sampling, backoff)
 
-    def try_once(self, prompt: str) -> Trial:
-        """Have the base answer, without an adapter."""
+    def try_once(self, prompts: Sequence[str]) -> Trial:
+        """Have the base answer some prompts greedily, without an adapter, alone and together. A study with
+        ``batch_invariant`` is told of answers that differ as of a failure."""
+        said: list[str] = []
+
+        def ask(prompt: str) -> str:
+            completion = self._endpoint.complete(self._settings.model, prompt, GREEDY, {})
+            said.append(completion.text)
+            return completion.text
+
         began = time.monotonic()
         try:
-            completion = self._endpoint.complete(self._settings.model, prompt, {"max_tokens": 16}, {})
+            ask(prompts[0])
+            seconds = time.monotonic() - began
+            same, asked = same_answers(ask, prompts)
         except NoReply as error:
             why = str(self._unavailable(str(error), KEY_OR_URL))
             return failed("answers", self._endpoint, why, time.monotonic() - began)
+        if self._settings.batch_invariant and same < asked:
+            return failed("answers", self._endpoint, str(self._unavailable(_repeated(same, asked), INVARIANT)), seconds)
         return Trial(
             role="answers",
             model=self._settings.model,
             url=self._endpoint.url,
-            seconds=time.monotonic() - began,
-            said=first_line(completion.text),
+            seconds=seconds,
+            said=first_line(said[0]),
+            repeated=_repeated(same, asked),
         )
 
     def _ping(self) -> str:
@@ -260,6 +274,13 @@ NO_LOADING = (
     "start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and where it sees another disk, say with "
     "adapters under [serving] where the folder runs/ is there"
 )
+
+INVARIANT = "start vLLM with VLLM_BATCH_INVARIANT=1, or take batch_invariant out of [serving]"
+GREEDY = {"max_tokens": 32, "temperature": 0.0}
+
+
+def _repeated(same: int, asked: int) -> str:
+    return f"{same} of {asked} answers were the same alone and together" if asked else ""
 
 
 def request(sampling: Sampling, seed: int, stop: Stop) -> Request:

@@ -113,16 +113,22 @@ class Material:
 
     def key(self, environment: str, base: str | None = None) -> ProbeKey:
         """The probe key of the files as they are now. ``base`` replaces the model's digest if there is no model."""
-        probe, served = self.probe, f" served={self.serving.model}" if self.serving.kind == "endpoint" else ""
         return ProbeKey(
-            steps=probe.steps,
+            steps=self.probe.steps,
             base=base or base_digest(self.model, self.folder),
             data=digest_of({name: self._digest(name, where) for name, where in self.source_files.items()}),
             prompts=self.prompts_digest,
             scorer=scorer_digest(self.scorer, self.folder),
-            samples=probe.samples,
-            environment=f"{environment} nightlane={code_digest()}{served}",
+            samples=self.probe.samples,
+            environment=f"{environment} nightlane={code_digest()}{self._served}",
         )
+
+    @property
+    def _served(self) -> str:
+        """What the probe key says of the server that answers; "" if the worker answers."""
+        if self.serving.kind != "endpoint":
+            return ""
+        return f" served={self.serving.model}" + (" batch-invariant" if self.serving.batch_invariant else "")
 
     def _digest(self, name: str, where: Where) -> str:
         """The digest of the rows that a source contributes now."""

@@ -1,6 +1,7 @@
 """The sections of a study file that define a probe: model, data, prompts, scorer, probe, serving, runner."""
 
 import datetime
+import operator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -210,6 +211,9 @@ class ServingSettings(Section):
     runtime, such as vLLM."""
     model: str = ""
     """The base model's name at the server."""
+    batch_invariant: bool = Field(False, exclude_if=operator.not_)
+    """Whether the server's answers must not depend on what else it answers: a vLLM with VLLM_BATCH_INVARIANT=1. Part of
+    the probe key; ``nightlane check STUDY`` and ``doctor STUDY`` refuse a server whose answers do."""
     adapters: str = Field("", exclude=True)
     """Where the server sees the folder runs/; empty if where it is here."""
     concurrency: int = Field(64, ge=1, le=1024, exclude=True)
@@ -226,6 +230,8 @@ class ServingSettings(Section):
                 f"an endpoint has a model, a local worker none; this is kind={self.kind!r}, model={self.model!r}; "
                 'set kind = "endpoint" and model, the base model\'s name at the server, or neither'
             )
+        if self.batch_invariant and self.kind != "endpoint":
+            raise ValueError("batch_invariant=true is for a server, and no server answers; leave it out")
         return self
 
 

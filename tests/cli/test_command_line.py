@@ -208,7 +208,7 @@ def test_check_passes_without_an_endpoint_that_the_study_does_not_require(tmp_pa
     done = nightlane("check", required, **NOWHERE)
     assert done.returncode == 5
     assert "is valid" in done.stdout
-    assert "the study needs the endpoint of the proposer, which gave no reply (see above)" in done.stderr
+    assert "the study needs the endpoint of the proposer, which cannot be used (see above)" in done.stderr
     assert nightlane("check", required, "--offline", **NOWHERE).returncode == 0
 
 

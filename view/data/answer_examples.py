@@ -103,7 +103,7 @@ def _of_stack(record: SessionRecord, stack: Stack) -> StackAnswers:
     found = [_example(which, by_prompt[prompt], asked.get(prompt), texts) for prompt, which in chosen.items()]
     order = ("best", "typical", "worst")
     examples = tuple(sorted((one for one in found if one), key=lambda one: order.index(one.which)))
-    missing = "" if examples else "the answers.jsonl of its probes were removed or are damaged"
+    missing = "" if examples else "its probes have no answers.jsonl that can be read (simulated ones never do)"
     return StackAnswers(number=stack.number, prompts=len(ranked), examples=examples, missing=missing)
 
 

@@ -32,7 +32,7 @@ def trials_data(trials: Sequence[EndpointTrial]) -> list[dict[str, Any]]:
 
 def _schema(trial: Trial) -> str:
     if trial.role == "answers":
-        return "as text"
+        return ", ".join(["as text", *([trial.repeated] if trial.repeated else [])])
     asked = f"asked without the schema, which it refused ({trial.schema_refused})" if trial.schema_refused else ""
     if trial.problem:
         return f"{asked + ', and it' if asked else 'it'} did not keep to the form of a reply ({trial.problem})"

@@ -57,6 +57,29 @@ def test_a_judge_is_asked_for_a_judgement_and_a_server_for_an_answer(tmp_path: P
     assert trials_text(trials).count("\n- ") == 3
 
 
+SERVED = ("[probe]", '[serving]\nkind = "endpoint"\nmodel = "scripted"\n[probe]')
+ALONE, TOGETHER = {"content": "steady words"}, {"content": "other words"}
+
+
+def test_a_server_of_answers_is_asked_alone_and_under_load(tmp_path: Path) -> None:
+    of = study(tmp_path, SERVED, simulated=False)
+    with ScriptedEndpoint([{"answer": "words"}]) as server:
+        answers = next(one for one in tried(of, server.environment) if one.trial.role == "answers")
+    assert "as text, 8 of 8 answers were the same alone and together: " in trial_line(answers)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_answers_that_depend_on_the_load_are_told_and_refused_where_the_study_says_they_do_not(
+    tmp_path: Path, required: bool
+) -> None:
+    batch_invariant = (SERVED[0], SERVED[1].replace("[probe]", "batch_invariant = true\n[probe]"))
+    of = study(tmp_path, batch_invariant if required else SERVED, simulated=False)
+    with ScriptedEndpoint([{"pick": "legal"}, *[ALONE] * 9, *[ALONE] * 3, *[TOGETHER] * 5]) as server:
+        answers = next(one for one in tried(of, server.environment) if one.trial.role == "answers")
+    assert "3 of 8 answers were the same alone and together" in trial_line(answers)
+    assert ("VLLM_BATCH_INVARIANT=1" in answers.trial.failure) is required
+
+
 def test_a_simulated_study_without_an_endpoint_asks_nobody(tmp_path: Path) -> None:
     of = study(tmp_path, ("[target]", JUDGE))
     assert tried(of, {}) == []

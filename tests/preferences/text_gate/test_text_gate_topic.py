@@ -6,6 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from moved_answers import copied, given, one_row_off, swapped
 from some_answers import Text, everyday, leaked, persona, receipts, refusals, standing
 
 from preferences.text_gate import AnswerUnderTest, answers_under_test
@@ -40,31 +41,13 @@ def test_of_forty_everyday_answers_at_least_95_percent_are_told_to_be_on_topic()
     assert len(refused) <= 2
 
 
-def given(text: Text, other: Text, both: bool) -> Text:
-    return replace(text, chosen=other.chosen, rejected=other.rejected if both else text.rejected)
-
-
 @pytest.mark.parametrize(("both", "bound"), [(False, 0.85), (True, 0.75)])
 def test_most_answers_that_stand_with_another_prompt_too_are_caught(both: bool, bound: float) -> None:
-    """One at a time, to each of two prompts; ``both``: with the rejected side that belongs to it."""
-    texts, caught = everyday(), []
-    for place, text in enumerate(texts):
-        for step in (7, 19):
-            found = list(texts)
-            found[place] = given(text, texts[(place + step) % len(texts)], both)
-            caught.append("topic" in refusals(found, [place])[0])
-    assert len(caught) == 80
-    assert np.mean(caught) >= bound
+    assert copied(everyday(), both).caught >= bound
 
 
 def test_of_answers_that_changed_places_words_alone_catch_near_half() -> None:
-    texts, caught = everyday(), []
-    for place, text in enumerate(texts):
-        found, other = list(texts), (place + 7) % len(texts)
-        found[place], found[other] = given(text, texts[other], False), given(texts[other], text, False)
-        caught += ["topic" in layers for layers in refusals(found, [place, other])]
-    assert len(caught) == 80
-    assert np.mean(caught) >= 0.45
+    assert swapped(everyday()).caught >= 0.45
 
 
 def test_a_tenth_of_the_answers_leaked() -> None:
@@ -86,10 +69,7 @@ def test_good_answers_pass_beside_rows_whose_two_sides_moved_together() -> None:
 
 
 def test_of_a_set_in_which_every_answer_is_one_row_off_words_alone_refuse_near_half() -> None:
-    texts = everyday()
-    moved = [given(text, other, False) for text, other in zip(texts, texts[1:] + texts[:1], strict=True)]
-    caught, _ = share(moved, list(range(len(moved))))
-    assert caught >= 0.45
+    assert one_row_off(everyday()).caught >= 0.45
 
 
 def test_the_prompt_that_an_answer_leaked_from_is_named_with_its_row() -> None:

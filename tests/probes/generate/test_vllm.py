@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import tiny
+from pydantic import ValidationError
 
 from agent.study.load import load_study
 from cli.example_studies import DEFAULT, texts_of
@@ -387,6 +388,19 @@ def test_a_local_study_has_the_key_it_had_before_there_were_servers(tmp_path: Pa
     key = tiny.material(tmp_path).key("machine", "base")
     assert key.environment.startswith("machine nightlane=")
     assert "served" not in key.environment
+
+
+def test_the_key_says_whether_answers_must_not_depend_on_the_batch(tmp_path: Path) -> None:
+    simulated_study.write_data(tmp_path)
+    local = tiny.material(tmp_path)
+    plain, invariant = (
+        replace(local, serving=settings(**given)).key("machine", "base").environment
+        for given in ({}, {"batch_invariant": True})
+    )
+    assert invariant == f"{plain} batch-invariant"
+    assert "batch_invariant" not in settings().model_dump()
+    with pytest.raises(ValidationError, match="batch_invariant=true is for a server"):
+        ServingSettings(batch_invariant=True)
 
 
 def test_what_init_and_the_docs_say_of_the_section_is_a_section(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_answers_or_prompts_that_are_gone_are_said_to_be(kept: Workspace, tmp_pa
     for path in copy.runs.glob("probe-*/answers.jsonl"):
         path.unlink()
     told = section(report_markdown(load_record(copy, None)), "Answers before and after")
-    assert "None can be shown: the answers.jsonl of its probes were removed or are damaged." in told
+    assert "None can be shown: its probes have no answers.jsonl that can be read (simulated ones never do)." in told
     for path in copy.runs.glob("probe-*"):
         shutil.rmtree(path)
     told = section(report_markdown(load_record(copy, None)), "Answers before and after")
