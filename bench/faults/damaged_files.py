@@ -75,6 +75,7 @@ DAMAGES: Mapping[str, Damage] = {
 }
 
 WITH_DIGESTS = (
+    "runs/session-*/choices-*.json",
     "runs/probe-*/outcome.json",
     "runs/probe-*/answers.jsonl",
     "runs/probe-*/adapter/*",
@@ -98,6 +99,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "runs/lock": ("status", "run", "resume", "doctor"),
     "runs/session-*/checkpoint.sqlite": ("resume", "doctor"),
     "runs/session-*/in_flight.json": ("status", "resume", "doctor"),
+    "runs/session-*/choices-*.json": ("report", "resume", "doctor"),
     "runs/session-*/study.toml": ("report", "resume", "doctor"),
     "runs/session-*/report.md": ("report", "doctor"),
     "runs/session-*/recipe.toml": ("report", "doctor"),
