@@ -11,6 +11,10 @@ from evaluation.own_study.stored import read_answers, take_over, write_whole
 ROW = '{"prompt": "p", "sample": 0, "category": "lists", "text": "t", "score": 1.0, "note": ""}\n'
 
 
+def write_three_rows(path: Path) -> None:
+    path.write_text(ROW * 3, encoding="utf-8")
+
+
 def stop_after_a_line(source: Any, target: Any, *_: object) -> None:
     target.write(source.readline())
     raise KeyboardInterrupt
@@ -22,7 +26,7 @@ def test_a_copy_that_is_cut_off_leaves_no_file_that_could_pass_for_a_whole_one(
     first, second, third = (tmp_path / f"evaluation-{number}" for number in (1, 2, 3))
     for folder in (first, second, third):
         folder.mkdir()
-    write_whole("one", first, lambda path: path.write_text(ROW * 3, encoding="utf-8") and None)
+    write_whole("one", first, write_three_rows)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(shutil, "copyfileobj", stop_after_a_line)
         take_over("one", second)

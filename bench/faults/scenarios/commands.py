@@ -252,6 +252,7 @@ def _replace_model() -> None:
     from evaluation.own_study import evaluate
     from probes.model import load
     from probes.run import worker
+    from probes.run.execute import Workbench
 
     values: dict[str, Any] = {
         "base_digest": lambda *_: "none",
@@ -259,7 +260,7 @@ def _replace_model() -> None:
         "write_scored_answers": _write_stub_answers,
     }
     patch.multiple(evaluate, **values).start()  # AttributeError for a name that does not exist
-    patch.object(evaluate.Workbench, "base", lambda *_: None).start()
+    patch.object(Workbench, "base", lambda *_: None).start()
     patch.multiple(load, load_quietly=lambda: None, use_few_threads=lambda *_: None).start()
     patch.multiple(worker, environment=lambda *_: "none").start()
 
