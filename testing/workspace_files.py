@@ -5,18 +5,23 @@ add_files_with_digests(workspace)
 
 from pathlib import Path
 
+from agent.workspace.choices_file import choices_path, write_choices
 from common.digests import file_digest
 from evaluation.results import write_figures
 from finetune.manifest import Manifest, saved, write_manifest
 from lanes import Recipe
 from preferences.export.record import ExportRecord, write_record
+from probes.result.comparison import Choice
 from probes.result.reading import Probe, Reading
 from probes.run.store import ProbeStore
 
 
 def add_files_with_digests(workspace: Path) -> None:
-    """Add the adapter of a probe, an evaluation, an export (``mined``) and a full-length run (``model``)."""
+    """Add the adapter of a probe, choices of the last session, an evaluation, an export (``mined``) and a
+    full-length run (``model``)."""
     _add_adapter(ProbeStore(workspace / "runs"))
+    choices = [Choice(1, f"prompt {number}", 0, (-1.0, 0.0, 1.0)[number % 3]) for number in range(9)]
+    write_choices(choices_path(max((workspace / "runs").glob("session-*")), "a-b"), choices, None)
     evaluation = workspace / "runs" / "evaluation-1"
     evaluation.mkdir()
     for name in ("results.jsonl", "answers-1.jsonl"):

@@ -141,6 +141,7 @@ class PastDecision:
 
 BAD_ROWS = "bad_rows"
 CARRIED = "carried"
+COMPARED = "compared"
 WAVE, STACK = "wave", "stack"
 
 
@@ -153,6 +154,7 @@ class CheckRow:
     | floor | | the noise floor, at the start |
     | wave | number | the recipes of a wave, before it is measured (agent/loop/search/waves.py) |
     | stack | number | a stack and its plan, before it is confirmed (agent/loop/search/confirmations.py) |
+    | compared | two probes | a judge chose between their answers (agent/workspace/choices_file.py) |
     | leave_one_out | decision | a KEEP re-tested by leaving it out, at the end |
     | holdout | | the last recipe against the first on the holdout prompts, at the end |
     | carried | | the recipe that stood before data was added, which the session starts from |

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from agent.ledger.result_files import ResultFiles
 from agent.ledger.store import Ledger
-from agent.ledger.tables import SessionRow
+from agent.ledger.tables import COMPARED, CheckRow, SessionRow
 from agent.loop.budget import Spent, exhausted, judging_allowance, kept_back, spent_by
 from agent.loop.in_flight import InFlightFile
 from agent.loop.judging.judge_monitor import JudgeMonitor
@@ -17,6 +17,7 @@ from agent.loop.session_log import SessionLog
 from agent.study.changes import changes_in_words
 from agent.study.load import Study, reload_study
 from agent.study.schema import Budget
+from agent.workspace.choices_file import comparison_name
 from agent.workspace.folder import Workspace
 from agent.workspace.full_disk import full_disk_reported
 from common.clock import now
@@ -80,6 +81,7 @@ class Measurements:
         if chooses:
             with_readings = [pair for pair in pairs if self._has_reading(pair.candidate, pair.baseline)]
             self.choices.make(with_readings, self.judge_monitor)
+            self.record_compared(with_readings)
 
     def measure(self, title: str, probes: Sequence[Probe], with_answers: Collection[Probe] = ()) -> None:
         """Run the probes that have no final outcome yet. Probes that reuse an adapter do not count against the budget.
@@ -131,6 +133,18 @@ class Measurements:
     @property
     def choices(self) -> Choices:
         return Choices(self.workspace.session(self.row.id), self.store, self.study)
+
+    def record_compared(self, pairs: Sequence[Pair]) -> None:
+        """Record in the ledger that these pairs have a file of choices, so that its loss is noticed."""
+        names = [comparison_name(pair.candidate.id, pair.baseline.id) for pair in pairs]
+        checks = [
+            CheckRow(session=self.row.id, kind=COMPARED, subject=name, time=now(), data={})
+            for name in names
+            if not self.ledger.has_check(self.row.id, COMPARED, name)
+        ]
+        if checks:
+            with uninterrupted(), full_disk_reported(self.workspace):
+                self.ledger.record_checks(*checks)
 
     def _has_reading(self, *probes: Probe) -> bool:
         return all(isinstance(self.outcome(probe), Reading) for probe in probes)

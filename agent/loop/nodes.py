@@ -18,6 +18,7 @@ from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow, last_incum
 from agent.loop.final_checks import FinalChecks, spreads_shown
 from agent.loop.harvest import Harvest
 from agent.loop.judging.judge_monitor import JudgeMonitor, examine_at_end
+from agent.loop.judging.restored_choices import restore_choices
 from agent.loop.measurements import Measurements
 from agent.loop.search.confirmations import Confirmations
 from agent.loop.search.decisions import Decisions
@@ -56,11 +57,13 @@ class Session:
     parts: NightParts = field(default_factory=NightParts)
 
     def restore(self) -> None:
-        """Run again what a resumed session has measured and whose files are gone or damaged: its rows rest on it."""
+        """Run again what a resumed session has measured, and have compared again what was compared, where the files are
+        gone or damaged: its rows rest on them."""
         key = self.measurements.key
         for row in self._ledger.probes(self.row.id):
             if row.key == key.digest:
                 self.measurements.outcome(Probe(self._ledger.recipe(row.recipe), key, row.seed))
+        restore_choices(self.measurements)
 
     # the nodes, in the order of the graph
 

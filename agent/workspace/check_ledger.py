@@ -19,6 +19,7 @@ from agent.ledger.file import (
 from agent.ledger.repair import finish_salvage, salvage
 from agent.ledger.result_columns import COLUMNS
 from agent.ledger.results_sheet import one_line, row_text
+from agent.ledger.tables import COMPARED
 from agent.workspace.file_status import UNREADABLE, FileStatus
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
@@ -33,7 +34,8 @@ _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY)
 class LedgerContent:
     """What the other files of a workspace are compared with. ``studies``: path and text by session; ``rows``: the lines
     of results.tsv; ``events``: those of progress.log; ``readings``: ids of probes;
-    ``recipes``: digests. ``known``: whether the ledger could be read."""
+    ``recipes``: digests; ``compared``: by session, the pairs of probes between whose answers a judge chose. ``known``:
+    whether the ledger could be read."""
 
     studies: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     finished: frozenset[str] = frozenset()
@@ -41,6 +43,7 @@ class LedgerContent:
     events: tuple[str, ...] = ()
     readings: frozenset[str] = frozenset()
     recipes: frozenset[str] = frozenset()
+    compared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     known: bool = True
 
 
@@ -82,6 +85,10 @@ def _content(database: sqlite3.Connection) -> LedgerContent:
     rows = [json.loads(row[0]) for row in database.execute("SELECT row FROM decisions ORDER BY rowid")]
     events = database.execute("SELECT time, session, text FROM events ORDER BY rowid")
     readings = database.execute("SELECT id FROM probes WHERE kind = 'reading'")
+    compared = dict[str, set[str]]()
+    if database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checks'").fetchone():
+        for session, name in database.execute("SELECT session, subject FROM checks WHERE kind = ?", (COMPARED,)):
+            compared.setdefault(session, set()).add(name)
     return LedgerContent(
         {row[0]: (row[1], row[2]) for row in sessions},
         frozenset(row[0] for row in sessions if row[3]),
@@ -89,6 +96,7 @@ def _content(database: sqlite3.Connection) -> LedgerContent:
         tuple(one_line(" ".join(event)) for event in events),
         frozenset(row[0] for row in readings),
         frozenset(row[0] for row in database.execute("SELECT digest FROM recipes")),
+        {session: frozenset(names) for session, names in compared.items()},
     )
 
 

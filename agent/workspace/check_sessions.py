@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.workspace.check_ledger import LedgerContent
+from agent.workspace.choices_file import choices_path, has_choices, stored_comparisons
 from agent.workspace.file_status import (
     UNREADABLE,
     FileStatus,
@@ -17,6 +18,7 @@ from agent.workspace.file_status import (
     writing,
 )
 from agent.workspace.folder import Workspace
+from common.wording import count
 from lanes import Recipe
 from probes.result.reading import Failure, outcome_from_json
 from probes.run.store import ADAPTER, ANSWERS, is_whole, read_manifest
@@ -47,11 +49,21 @@ def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[Fil
                     f"checkpoint.sqlite is damaged ({why}): resume sets it aside and continues from the ledger"
                 )
                 repairs.append(setting_database_aside(checkpoint))
-        for path in folder.glob("choices-*.json"):
-            if not is_json(path):
-                problems.append(f"{path.name} cannot be read: the judge is asked again")
-                repairs.append(setting_aside(path))
-        yield FileStatus(str(folder), not problems, "; ".join(problems) or "whole", together(repairs))
+        stored = stored_comparisons(folder)
+        gone = len(content.compared.get(session, frozenset()).difference(stored))
+        altered = [path for name in stored if not has_choices(path := choices_path(folder, name))]
+        told = f"the choices of {count(gone, 'comparison')} are gone"
+        whole, remedy = "whole", "resume asks the judge again"
+        if session in content.finished:
+            remedy = "later sessions do not count them"
+            whole += f"; {told}: {remedy}" if gone else ""
+        elif gone:
+            problems.append(f"{told}: {remedy}")
+        if altered:
+            names = ", ".join(path.name for path in altered[:3])
+            problems.append(f"the choices of {count(len(altered), 'comparison')} are damaged ({names}): {remedy}")
+            repairs += [setting_aside(path) for path in altered]
+        yield FileStatus(str(folder), not problems, "; ".join(problems) or whole, together(repairs))
 
 
 def check_probes(workspace: Workspace, content: LedgerContent) -> FileStatus:

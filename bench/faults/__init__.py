@@ -11,6 +11,6 @@ injection/supervisor        runs one command in a forked process; counts, record
 injection/disk              what a power cut leaves of recorded calls
 scenarios/scenario          a command, how a person recovers after a fault, and what must exist at the end
 scenarios/nights, commands  the scenarios
-scenarios/judged_night      a night with a judge
+scenarios/judged_night      nights with a judge
 scenarios/observe           what a command leaves, and the differences to a run without a fault
 """

@@ -12,15 +12,17 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bench.faults.injection.disk import Disk
 from bench.faults.injection.supervisor import Fault, Kind, ProcessResult, Supervisor
 from bench.faults.scenarios.commands import COMMANDS
-from bench.faults.scenarios.judged_night import JUDGED_NIGHT
+from bench.faults.scenarios.judged_night import JUDGED_NIGHTS
 from bench.faults.scenarios.nights import NIGHTS, REAL
 from bench.faults.scenarios.observe import Observed, differences
 from bench.faults.scenarios.scenario import Command, Misbehaved, Run, Scenario, problem_of
@@ -38,9 +40,14 @@ GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 """The fractions of its multiples are spread evenly over [0, 1), whatever their number."""
 
 
+LONGER = 5.0
+"""A command that takes so many times as long as without a fault hangs."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What went wrong in a case; the four lists are empty if nothing did. ``where``: the call that the fault hit."""
+    """What went wrong in a case; the four lists are empty if nothing did. ``where``: the call that the fault hit.
+    ``not_played``: why the case could not be played, which says nothing of the product; "" if it was."""
 
     kind: str
     number: int
@@ -51,10 +58,15 @@ class Outcome:
     different: Sequence[str] = ()
     traceback: Sequence[str] = ()
     faults: int = 1
+    not_played: str = ""
 
     @property
     def bad(self) -> bool:
         return bool(self.lost or self.doubled or self.different or self.traceback)
+
+
+class TooSlow(Exception):
+    """A scenario does not end within its timeout on this machine, without any fault."""
 
 
 def play(kind: str, number: int) -> Outcome:
@@ -66,6 +78,8 @@ def play(kind: str, number: int) -> Outcome:
     name = scenario_of(kind, number).name
     try:
         stage = _stage(name)
+    except TooSlow as error:
+        return Outcome(kind, number, name, "", faults=0, not_played=str(error))
     except RuntimeError as error:
         return Outcome(kind, number, name, "", traceback=[f"without a fault: {error}"], faults=0)
     return stage.play(kind, number)
@@ -74,7 +88,7 @@ def play(kind: str, number: int) -> Outcome:
 @cache
 def _slots() -> Sequence[Scenario]:
     """The scenarios, each as often as its weight, in a random order."""
-    slots = [scenario for scenario in (*NIGHTS, JUDGED_NIGHT, *COMMANDS) for _ in range(scenario.weight)]
+    slots = [scenario for scenario in (*NIGHTS, *JUDGED_NIGHTS, *COMMANDS) for _ in range(scenario.weight)]
     random.Random("slots").shuffle(slots)
     return slots
 
@@ -85,18 +99,19 @@ def scenario_of(kind: str, number: int) -> Scenario:
     return _slots()[number % len(_slots())]
 
 
-_stages: dict[str, "Stage | RuntimeError"] = {}
+_stages: dict[str, "Stage | RuntimeError | TooSlow"] = {}
 
 
 def _stage(name: str) -> "Stage":
-    """The prepared scenario; RuntimeError if it fails without a fault. It is prepared once."""
+    """The prepared scenario; RuntimeError if it fails without a fault, TooSlow if it does not end in time. It is
+    prepared once."""
     if name not in _stages:
         try:
             _stages[name] = Stage(next(scenario for scenario in (*_slots(), REAL) if scenario.name == name))
-        except RuntimeError as error:
+        except (RuntimeError, TooSlow) as error:
             _stages[name] = error
     stage = _stages[name]
-    if isinstance(stage, RuntimeError):
+    if isinstance(stage, Exception):
         raise stage
     return stage
 
@@ -134,19 +149,29 @@ class Stage:
         self.root, self.template = self.folder / "root", self.folder / "template"
         self.root.mkdir()
         self.supervisor = Supervisor(self.root, self.folder, self.scenario.timeout)
-        self.scenario.prepare(self.root, self.run)
+        self.scenario.prepare(self.root, self._run_in_time)
         shutil.copytree(self.root, self.template, symlinks=True)
         self.recorded = self._first_run()
         self.expected = self._observe_success(self.recorded)
         if self.scenario.power_cuts:
             self._require_complete_record()
-        second = self._restored().run(self.scenario.command(self.root))
+        second = self._restored()._run_in_time(self.scenario.command(self.root))
         found = differences(self.expected, self._observe_success(second))
         if found.lost or found.doubled or found.different:
             raise RuntimeError(f"{self.scenario.name} has a different result the second time: {str(found)[:600]}")
 
     def run(self, command: Command, fault: Fault | None = None, record: bool = False, stdin: str = "") -> ProcessResult:
         return self.supervisor.run(command, fault, record, stdin or self.scenario.stdin)
+
+    def _run_in_time(self, *arguments: Any, **named: Any) -> ProcessResult:
+        """``run`` without a fault; TooSlow if it does not end in time. From then on a command has several times as long
+        as the slowest of these took, because the machine may be busy with something else."""
+        started = time.monotonic()
+        result = self.run(*arguments, **named)
+        if result.hung:
+            raise TooSlow(f"this machine is too slow: without a fault it takes over {self.supervisor.timeout:g} s")
+        self.supervisor.timeout = max(self.supervisor.timeout, LONGER * (time.monotonic() - started))
+        return result
 
     def play(self, kind: str, number: int) -> Outcome:
         chance = random.Random(f"{kind} {number}")
@@ -249,7 +274,7 @@ class Stage:
             finally:
                 names.write_text("\n".join(sys.modules), encoding="utf-8")
 
-        result = self.run(noting_modules, record=self.scenario.power_cuts)
+        result = self._run_in_time(noting_modules, record=self.scenario.power_cuts)
         for name in names.read_text(encoding="utf-8").split():
             if name not in sys.modules and not name.startswith("__"):
                 try:

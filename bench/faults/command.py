@@ -3,7 +3,8 @@
     nightlane bench faults [--quick] [--minutes 30] [--kind kill [--case 17]] [--json] [--output DIR]
 
 The table goes to stdout (JSON with --json), progress to stderr. --output also writes faults.md and faults.json. Exit
-status 0: all planned cases were played; nothing was lost, doubled or different, and nothing ended in a traceback.
+status 0: all planned cases were played; nothing was lost, doubled or different, and nothing ended in a traceback. A
+scenario that the machine is too slow for is not played, and that is said.
 """
 
 import json

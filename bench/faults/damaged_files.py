@@ -75,6 +75,7 @@ DAMAGES: Mapping[str, Damage] = {
 }
 
 WITH_DIGESTS = (
+    "runs/session-*/choices-*.json",
     "runs/probe-*/outcome.json",
     "runs/probe-*/answers.jsonl",
     "runs/probe-*/adapter/*",
@@ -98,6 +99,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "runs/lock": ("status", "run", "resume", "doctor"),
     "runs/session-*/checkpoint.sqlite": ("resume", "doctor"),
     "runs/session-*/in_flight.json": ("status", "resume", "doctor"),
+    "runs/session-*/choices-*.json": ("report", "resume", "doctor"),
     "runs/session-*/study.toml": ("report", "resume", "doctor"),
     "runs/session-*/report.md": ("report", "doctor"),
     "runs/session-*/recipe.toml": ("report", "doctor"),
@@ -255,6 +257,9 @@ def play_damaged(number: int) -> Outcome:
         (root / "results.tsv").unlink()
         supervisor.run(night.command(root), Fault("kill", int(0.8 * calls)))
         result = Supervisor(folder / "none", folder, timeout=900).run(damage)
+        if result.hung:
+            too_slow = "this machine is too slow: the commands on the damaged files take over 900 s"
+            return Outcome("damaged", number, name, "", faults=0, not_played=too_slow)
         if result.code:
             return Outcome("damaged", number, name, "", traceback=(result.stderr[-2000:],))
         found = json.loads(report.read_text(encoding="utf-8"))

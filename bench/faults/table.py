@@ -5,21 +5,25 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.faults.cases import KINDS, Outcome
+from common.wording import count
 
 COLUMNS = ("lost", "doubled", "different", "traceback")
 SHOWN = 160
 
 
 def as_data(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: float) -> dict[str, Any]:
-    """The content of faults.json. ``clean``: all wanted cases were played, without a problem."""
-    kinds = {kind: _counts([outcome for outcome in outcomes if outcome.kind == kind]) for kind in wanted}
+    """The content of faults.json. ``clean``: all wanted cases were played, without a problem. ``not_played``:
+    by scenario, on a machine that is too slow for it."""
+    played = [outcome for outcome in outcomes if not outcome.not_played]
+    kinds = {kind: _counts([outcome for outcome in played if outcome.kind == kind]) for kind in wanted}
     return {
         "clean": all(row["cases"] >= wanted[kind] and not row["wrong"] for kind, row in kinds.items()),
         "seconds": round(seconds, 1),
         "wanted": dict(wanted),
         "kinds": kinds,
-        "scenarios": {name: _counts(_of_scenario(outcomes, name)) for name in _names(outcomes)},
+        "scenarios": {name: _counts(_of_scenario(played, name)) for name in _names(played)},
         "wrong": [asdict(outcome) for outcome in outcomes if outcome.bad],
+        "not_played": _not_played(outcomes),
     }
 
 
@@ -30,14 +34,18 @@ def markdown(outcomes: Sequence[Outcome], wanted: Mapping[str, int], seconds: fl
         f"| kind | cases | of | faults | {' | '.join(COLUMNS)} |",
         "|---|---:|---:|---:|" + "---:|" * len(COLUMNS),
     ]
+    played = [outcome for outcome in outcomes if not outcome.not_played]
     for kind, number in wanted.items():
-        lines.append(_row(KINDS[kind], [outcome for outcome in outcomes if outcome.kind == kind], number))
+        lines.append(_row(KINDS[kind], [outcome for outcome in played if outcome.kind == kind], number))
     lines += [
         "",
         f"| scenario | cases | faults | {' | '.join(COLUMNS)} |",
         "|---|---:|---:|" + "---:|" * len(COLUMNS),
     ]
-    lines += [_row(name, _of_scenario(outcomes, name)) for name in _names(outcomes)]
+    lines += [_row(name, _of_scenario(played, name)) for name in _names(played)]
+    if left := _not_played(outcomes):
+        lines.append("\nNot played, which says nothing of the product:\n")
+        lines += [f"- {name}: {count(found['cases'], 'case')}, {found['why']}" for name, found in left.items()]
     wrong = [outcome for outcome in outcomes if outcome.bad]
     if wrong:
         lines.append("\n`nightlane bench faults --kind KIND --case N` repeats one of these cases:\n")
@@ -51,9 +59,19 @@ def details(outcomes: Sequence[Outcome]) -> str:
     """All problems of single cases."""
     lines = []
     for outcome in outcomes:
-        lines.append(f"{_title(outcome)}: {'wrong' if outcome.bad else 'nothing wrong'}")
+        lines.append(f"{_title(outcome)}: {outcome.not_played or ('wrong' if outcome.bad else 'nothing wrong')}")
         lines += [f"{name}: {line}" for name in COLUMNS for line in getattr(outcome, name)]
     return "\n".join(lines)
+
+
+def _not_played(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
+    """By scenario: the number of cases that were not played, and why."""
+    found: dict[str, dict[str, Any]] = {}
+    for outcome in outcomes:
+        if outcome.not_played:
+            own = found.setdefault(outcome.scenario, {"cases": 0, "why": outcome.not_played})
+            own["cases"] += 1
+    return found
 
 
 def _title(outcome: Outcome) -> str:

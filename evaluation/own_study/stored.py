@@ -5,13 +5,12 @@ one that was interrupted, and asks only what is new.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.files import sync
+from common.files import copy_durably, sync
 from evaluation.results import altered_files
 
 
@@ -38,7 +37,7 @@ def take_over(identity: str, folder: Path) -> bool:
     name = file_name(identity)
     for path in sorted(folder.parent.glob(f"evaluation-*/{name}")):
         if path.parent != folder and name not in altered_files(path.parent) and _is_sound(path):
-            shutil.copyfile(path, folder / name)
+            copy_durably(path, folder / name)
             return True
     return False
 

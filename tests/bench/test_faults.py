@@ -4,21 +4,26 @@ import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from agent.ledger.store import Ledger
+from agent.ledger.tables import COMPARED
 from agent.loop.harvest import HARVEST
+from bench.faults import cases as bench_cases
 from bench.faults import command
 from bench.faults.cases import Outcome, Stage, scenario_of
 from bench.faults.command import QUICK_SCENARIOS, main
 from bench.faults.injection.disk import Change, Disk
 from bench.faults.injection.supervisor import Fault, Kind, ProcessResult, Supervisor
+from bench.faults.scenarios.judged_night import JUDGED_NIGHTS
 from bench.faults.scenarios.nights import NIGHTS
 from bench.faults.scenarios.observe import differences, lines_of
 from bench.faults.scenarios.scenario import Command, Scenario, repeat
+from bench.faults.table import as_data, markdown
 from common.files import write_durably
 
 
@@ -164,8 +169,10 @@ def test_lost_doubled_and_different_lines_are_distinguished() -> None:
     assert differences({"rows": ["a", "b"]}, {}).lost == ("rows: a", "rows: b")
 
 
-@pytest.mark.parametrize("name", ["doctor --repair", "night with a judge"])
-def test_repairs_and_judged_nights_are_among_the_scenarios(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["doctor --repair", "night with a judge", "night of choices", "pairs score", "evaluate of a study"]
+)
+def test_repairs_and_what_a_scorer_is_asked_for_are_among_the_scenarios(name: str) -> None:
     assert name in {scenario_of("kill", number).name for number in range(200)}
 
 
@@ -182,6 +189,46 @@ def test_the_nights_have_what_a_fault_could_spoil(tmp_path: Path) -> None:
             seen |= {check.kind for name in ledger.sessions() for check in ledger.checks(name)}
     assert seen >= {"improved", "overtaken", "unconfirmed", "crash:diverged", "leave_one_out", "holdout", HARVEST}
     assert seen & {"calibration", "false_alarm"}
+
+
+def test_the_judge_is_asked_in_the_nights_that_have_one(root: Path) -> None:
+    night = next(night for night in JUDGED_NIGHTS if night.name == "night of choices")
+    supervisor = Supervisor(root, root.parent, 300)
+    night.prepare(root, supervisor.run)
+    done = supervisor.run(night.command(root))
+    assert done.code == 0, done.stderr
+    with Ledger(root / "runs" / "ledger.sqlite", read_only=True) as ledger:
+        (session,) = ledger.sessions()
+        assert len(ledger.examinations(session)) == 2
+        compared = ledger.checks(session, COMPARED)
+        assert "improved" in {decision.reason for decision in ledger.decisions()}
+    assert len([name for name in night.observe(root) if name.startswith("choices")]) == len(compared) > 2
+
+
+def sleep() -> int:
+    time.sleep(60)
+    return 0
+
+
+@pytest.mark.parametrize("slow", ["its preparation", "its command"])
+def test_a_scenario_that_the_machine_is_too_slow_for_is_not_played_and_no_finding(
+    slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(root: Path, run: Callable[..., ProcessResult]) -> None:
+        if slow == "its preparation":
+            run(sleep)
+
+    scenario = Scenario("slow", prepare, lambda root: sleep, repeat(lambda root: sleep), lambda root: {}, timeout=0.1)
+    monkeypatch.setattr(bench_cases, "_slots", lambda: (scenario,))
+    monkeypatch.setattr(bench_cases, "_stages", {})
+    outcomes = [bench_cases.play("kill", number) for number in (3, 4)]
+    assert not any(outcome.bad for outcome in outcomes)
+    data = as_data(outcomes, {"kill": 2}, 1.0)
+    assert (data["clean"], data["wrong"], data["kinds"]["kill"]["cases"]) == (False, [], 0)
+    assert data["not_played"]["slow"]["cases"] == 2
+    assert "- slow: 2 cases, this machine is too slow: without a fault it takes over 0.1 s" in markdown(
+        outcomes, {"kill": 2}, 1.0
+    )
 
 
 @pytest.mark.slow

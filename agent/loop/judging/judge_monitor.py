@@ -15,6 +15,7 @@ from common.clock import now
 from common.errors import BudgetSpent, EndpointUnavailable, JudgeUnfit
 from probes.endpoint.spending import Allowance, SpendingMeter
 from probes.scoring import AnswerPair, Context, Missing, ScorerExaminer, scorer_class
+from probes.scoring.failures import scorer_failures_reported
 from probes.scoring.judge.examination import Examination, examination_from
 from probes.scoring.protocol import OnAsked, ignore_asked
 
@@ -107,14 +108,15 @@ class JudgeMonitor(AbstractContextManager["JudgeMonitor"]):
         )
 
     def choices(self, answers: Sequence[AnswerPair]) -> list[float | Missing]:
-        """Which answer of each pair the examiner prefers. Its cost counts as the session's."""
+        """Which answer of each pair the examiner prefers. Its cost counts as the session's. MissingRequirement if the
+        examiner fails, as with a cache that cannot be written."""
         if self.examiner is None:
             raise RuntimeError("this scorer does not choose between answers")
-        with SpendingMeter(self.allowance()) as meter:
+        with scorer_failures_reported(), SpendingMeter(self.allowance()) as meter:
             return list(self.examiner.prefer(answers, Context(self.on_note or self.note, meter)))
 
     def _examine(self, examiner: ScorerExaminer, first: bool) -> Examination:
-        with SpendingMeter(self.allowance()) as meter:
+        with scorer_failures_reported(), SpendingMeter(self.allowance()) as meter:
             context = Context(self.on_note or self.note, meter, self.asked)
             examination = examiner.examine(self.study.material.probe_prompts, context, first)
         self.note(f"JUDGE {examination.summary}")

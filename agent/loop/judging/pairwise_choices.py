@@ -3,17 +3,16 @@
 Choices are stored in the session's folder, so that the judge is asked once and a decision can be derived again.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from agent.loop.judging.judge_monitor import JudgeMonitor
 from agent.study.load import Study
+from agent.workspace.choices_file import choices_path, comparison_name, read_choices, write_choices
 from common.errors import MissingRequirement
-from common.files import write_durably
 from probes.result.comparison import OVERALL, Choice
 from probes.result.reading import Failure, Pair, Probe
 from probes.run.store import DAMAGED, ProbeStore
@@ -52,8 +51,7 @@ class Choices:
             else:
                 choices.append(Choice(pair.baseline.seed, *place, value))
         failure = too_many_missing(missing, len(values), self.study.scorer.most_missing)
-        data = {"choices": [asdict(choice) for choice in choices], "failure": failure}
-        write_durably(self._path(pair), json.dumps(data) + "\n")
+        write_choices(self.path(pair), choices, failure)
 
     def read(self, pairs: Sequence[Pair]) -> list[Choice] | Failure:
         """The choices of these pairs; a failure if too many of a pair's are missing."""
@@ -62,8 +60,8 @@ class Choices:
             read = self._read(pair)
             if read is None:
                 raise MissingRequirement(
-                    f"{self._path(pair)} is gone or damaged and a decision rests on it; begin another session with "
-                    "nightlane run, or put it back from a copy"
+                    f"a decision rests on {self.path(pair)}, which is gone or damaged; put it back from a copy, or let "
+                    "nightlane resume ask the judge again"
                 )
             if isinstance(read, Failure):
                 return read
@@ -92,12 +90,10 @@ class Choices:
 
     def _read(self, pair: Pair) -> list[Choice] | Failure | None:
         try:
-            data = json.loads(self._path(pair).read_text(encoding="utf-8"))
-            if data["failure"]:
-                return Failure(pair.candidate.id, pair.candidate.seed, "scorer", data["failure"])
-            return [Choice(**choice) for choice in data["choices"]]
+            choices, failure = read_choices(self.path(pair))
         except DAMAGED:
             return None
+        return Failure(pair.candidate.id, pair.candidate.seed, "scorer", failure) if failure else choices
 
     def _answer_pairs(self, pair: Pair) -> dict[tuple[str, int], AnswerPair]:
         """The answers of both probes, by prompt and sample."""
@@ -121,5 +117,5 @@ class Choices:
             )
         return rows
 
-    def _path(self, pair: Pair) -> Path:
-        return self.folder / f"choices-{pair.candidate.id}-{pair.baseline.id}.json"
+    def path(self, pair: Pair) -> Path:
+        return choices_path(self.folder, comparison_name(pair.candidate.id, pair.baseline.id))

@@ -24,7 +24,7 @@ from bench.faults.scenarios.scenario import Command, Misbehaved, Run, Scenario, 
 from cli import machine
 from cli import main as command_line
 from lanes import Recipe
-from testing.simulated_study import write_jsonl, write_study
+from testing.simulated_study import study_text, write_jsonl, write_study
 
 ROWS = 6
 VOTER = ("--by", "ann")
@@ -85,6 +85,31 @@ def _review_rest(root: Path, run: Run) -> Sequence[ProcessResult]:
     path = root / "runs" / "rl_data" / "reviews.jsonl"
     reviewed = sum(not line.startswith("no JSON") for line in rows_of(path))
     return [run(_review(root), stdin="good\n" * (ROWS - reviewed) + "quit\n")]
+
+
+RULES = '[[rule]]\nname = "short"\nweight = 1\nkind = "words"\nlow = 1\nhigh = 15\n'
+
+
+def _write_study_with_rules(root: Path, run: Run) -> None:
+    """A study that scores texts without a judge, with one answer per prompt."""
+    text = study_text(probe="steps = 20\nseeds = [42, 7]\nsamples = 1\n")
+    write_study(root / "study", text.replace("[target]", '[scorer]\nkind = "rules"\n[target]'))
+    (root / "study" / "rules.toml").write_text(RULES, encoding="utf-8")
+
+
+def _write_unscored(root: Path, run: Run) -> None:
+    """A store with pairs that came without scores."""
+    _write_pairs(root, run)
+    _write_study_with_rules(root, run)
+    rows = [json.loads(line) for line in (root / "pairs.jsonl").read_text("utf-8").splitlines()]
+    write_jsonl(root / "pairs.jsonl", [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in rows])
+    options = ("--kind", "preference", "--study", root / "study" / "study.toml", *VOTER)
+    _require_success(run(nightlane("pairs", "import", root / "pairs.jsonl", *options, "--workspace", root)))
+
+
+def _score(root: Path) -> Command:
+    study = root / "study" / "study.toml"
+    return nightlane("pairs", "score", "--study", study, "--category", "lists", "--workspace", root)
 
 
 def _certify(root: Path) -> Command:
@@ -217,6 +242,50 @@ def _last_evaluation(root: Path) -> Observed:
     return {"results": rows_of(folders[-1] / "results.jsonl"), "files": files}
 
 
+def _evaluate_study(root: Path) -> Command:
+    study = root / "study" / "study.toml"
+    return nightlane("evaluate", study, "--seeds", 2, "--workspace", root, before=_replace_model)
+
+
+def _replace_model() -> None:
+    """Evaluations of a study have no model here: a stub answers, and the study's scorer scores that."""
+    from evaluation.own_study import evaluate
+    from probes.model import load
+    from probes.run import worker
+    from probes.run.execute import Workbench
+
+    values: dict[str, Any] = {
+        "base_digest": lambda *_: "none",
+        "visible_devices": lambda: (),
+        "write_scored_answers": _write_stub_answers,
+    }
+    patch.multiple(evaluate, **values).start()  # AttributeError for a name that does not exist
+    patch.object(Workbench, "base", lambda *_: None).start()
+    patch.multiple(load, load_quietly=lambda: None, use_few_threads=lambda *_: None).start()
+    patch.multiple(worker, environment=lambda *_: "none").start()
+
+
+def _write_stub_answers(
+    bench: Any, quantization: str, side: object, prompts: Sequence[Any], seed: int, path: Path, meter: Any, note: Any
+) -> None:
+    from probes.run.answers import write_answers
+    from probes.scoring import Answer, Context
+
+    texts = ["word " * (5 + 4 * seed + number) for number in range(len(prompts))]
+    answers = [Answer(prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+    sampled: Any = [types.SimpleNamespace(text=text, finish_reason="stop") for text in texts]
+    write_answers(path, answers, sampled, bench.open_scorer().score(answers, Context(note, meter)), 1)
+
+
+def _last_study_evaluation(root: Path) -> Observed:
+    """Its files, and the answers; what an interrupted one left stays beside it."""
+    folders = sorted((root / "runs").glob("evaluation-*"))
+    if not folders:
+        return {}
+    files = sorted(path.name for path in folders[-1].iterdir())
+    return {"files": files, **{path.name: lines_of(path) for path in folders[-1].glob("answers-*.jsonl")}}
+
+
 def _build_lab(root: Path) -> Command:
     """Build a lab of tiny files; a stub writes the base model instead of training it."""
 
@@ -331,6 +400,7 @@ COMMANDS = (
     Scenario("pairs import of votes", _write_votes, _import_votes, repeat(_import_votes), _stores, weight=5),
     Scenario("pairs vote", _write_stores, _vote, repeat(_vote), _stores, weight=5),
     Scenario("pairs review", _write_stores, _review, _review_rest, _stores, stdin="good\n" * ROWS, weight=5),
+    Scenario("pairs score", _write_unscored, _score, repeat(_score), _stores, weight=4),
     Scenario("pairs certify", _write_stores, _certify, repeat(_certify), _stores, weight=2),
     Scenario(
         "pairs export, then finetune",
@@ -367,5 +437,13 @@ COMMANDS = (
     Scenario("report", _run_night, _report, repeat(_report), observe_night, weight=5),
     Scenario("doctor --repair", _damage, _repair, repeat(_repair), _repaired, weight=8),
     Scenario("evaluate", _write_problems, _evaluate, repeat(_evaluate), _last_evaluation, weight=1),
+    Scenario(
+        "evaluate of a study",
+        _write_study_with_rules,
+        _evaluate_study,
+        repeat(_evaluate_study),
+        _last_study_evaluation,
+        weight=4,
+    ),
     Scenario("labs build", _nothing, _build_lab, repeat(_build_lab), _files("build"), weight=8),
 )

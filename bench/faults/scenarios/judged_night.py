@@ -1,4 +1,4 @@
-"""A night under faults with a judge: a scripted endpoint answers over HTTP, in the process of the command."""
+"""Nights under faults with a judge: a scripted endpoint answers over HTTP, in the process of the command."""
 
 import os
 from collections.abc import Sequence
@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults.injection.supervisor import ProcessResult
-from bench.faults.scenarios.nights import by_order, night
-from bench.faults.scenarios.scenario import Command, Run
+from bench.faults.scenarios.nights import PLAIN, by_order, night
+from bench.faults.scenarios.nights import observe as observe_night
+from bench.faults.scenarios.observe import Observed, lines_of
+from bench.faults.scenarios.scenario import Command, Run, Scenario
+from probes.result.reading import Probe, Score
 from testing.scripted_endpoint.server import MODEL, ScriptedEndpoint
+from testing.simulated_runner import AnsweringRunner, SimulatedRunner
 from testing.simulated_study import write_jsonl
 
+NO_HARVEST = "[harvest]\nprompts = 0\n"
 SCORER = '[scorer]\nkind = "judge"\ncalibration = "calibration.jsonl"\n'
 RUBRIC = """
 component = [{ name = "voice", weight = 3, definition = "v" }, { name = "sense", weight = 1, definition = "s" }]
@@ -22,13 +27,41 @@ CALIBRATION: list[dict[str, Any]] = [
     {"id": "bad", "category": "arithmetic", "prompt": "Why?", "answer": "Dunno.", "low": 0, "high": 4},
     {"id": "middling", "category": "lists", "prompt": "How?", "answer": "Somehow, I think.", "low": 3, "high": 7},
 ]
-_NIGHT = night("night with a judge", by_order, 16, more=SCORER, weight=2)
 
 
-def _prepare(root: Path, run: Run) -> None:
-    _NIGHT.prepare(root, run)
-    (root / "study" / "rubric.toml").write_text(RUBRIC, encoding="utf-8")
-    write_jsonl(root / "study" / "calibration.jsonl", CALIBRATION)
+class WordyRunner(AnsweringRunner):
+    """An answer has the more different words the higher its score, and the scripted judge prefers many words."""
+
+    def answer(self, probe: Probe, score: Score) -> dict[str, object]:
+        words = " ".join(f"{probe.id[:4]}word{number}" for number in range(round(4 * score.value)))
+        return {**super().answer(probe, score), "text": words}
+
+
+def _judged(name: str, probes: int, scorer: str, runner: type[SimulatedRunner], weight: int) -> Scenario:
+    """A night of the simulated runner with a real judge, which a study with ``kind = "simulated"`` would not have."""
+    scenario = night(
+        name, by_order, probes, f"{PLAIN}must_see = 10.0\n", more=scorer + NO_HARVEST, runner=runner, weight=weight
+    )
+
+    def prepare(root: Path, run: Run) -> None:
+        scenario.prepare(root, run)
+        study = root / "study" / "study.toml"
+        text = study.read_text(encoding="utf-8").replace('kind = "simulated"', 'kind = "resident"\nworkers = 1')
+        text = text.replace('path = "none"', 'path = "nobody/model"').replace("samples = 2", "samples = 1")
+        study.write_text(text, encoding="utf-8")
+        (root / "study" / "rubric.toml").write_text(RUBRIC, encoding="utf-8")
+        write_jsonl(root / "study" / "calibration.jsonl", CALIBRATION)
+
+    def recover(root: Path, run: Run) -> Sequence[ProcessResult]:
+        return scenario.recover(root, lambda command, *more, **named: run(_with_judge(root, command), *more, **named))
+
+    return replace(
+        scenario,
+        prepare=prepare,
+        command=lambda root: _with_judge(root, scenario.command(root)),
+        recover=recover,
+        observe=_observe,
+    )
 
 
 def _with_judge(root: Path, command: Command) -> Command:
@@ -43,10 +76,15 @@ def _with_judge(root: Path, command: Command) -> Command:
     return judged
 
 
-def _recover(root: Path, run: Run) -> Sequence[ProcessResult]:
-    return _NIGHT.recover(root, lambda command, *more, **named: run(_with_judge(root, command), *more, **named))
+def _observe(root: Path) -> Observed:
+    """What a night leaves, and what its judge chose."""
+    choices = {
+        f"choices {path.name}": lines_of(path) for path in sorted((root / "runs").glob("session-*/choices-*.json"))
+    }
+    return {**observe_night(root), **choices}
 
 
-JUDGED_NIGHT = replace(
-    _NIGHT, prepare=_prepare, command=lambda root: _with_judge(root, _NIGHT.command(root)), recover=_recover
+JUDGED_NIGHTS = (
+    _judged("night with a judge", 16, SCORER, SimulatedRunner, weight=2),
+    _judged("night of choices", 18, f"{SCORER}pairwise = true\n", WordyRunner, weight=4),
 )

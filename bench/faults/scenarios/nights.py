@@ -65,7 +65,7 @@ class FadingWorld(EffectWorld):
 def _use_world(
     effect: Effect,
     noise: float = 0.3,
-    answering: bool = False,
+    runner: type[SimulatedRunner] = SimulatedRunner,
     width: int = 1,
     kind_of_world: type[EffectWorld] = EffectWorld,
 ) -> Callable[[], None]:
@@ -76,8 +76,7 @@ def _use_world(
 
     def use() -> None:
         world = kind_of_world(effect_or_divergence, noise, f"faults {noise}")
-        kind = AnsweringRunner if answering else SimulatedRunner
-        agent.loop.start.begin_or_resume.open_runner = lambda study, workspace, *_: kind(
+        agent.loop.start.begin_or_resume.open_runner = lambda study, workspace, *_: runner(
             study.material, ProbeStore(workspace.runs), world=world, width=width
         )
 
@@ -92,7 +91,7 @@ def night(
     lanes: str = ONLY_CURRICULUM,
     more: str = "",
     noise: float = 0.3,
-    answering: bool = False,
+    runner: type[SimulatedRunner] = SimulatedRunner,
     width: int = 1,
     world: type[EffectWorld] = EffectWorld,
     nights: int = 1,
@@ -100,7 +99,7 @@ def night(
     weight: int = 6,
 ) -> Scenario:
     """A session of the simulated study, the last of ``nights`` in one workspace. ``more``: further sections."""
-    use_world = _use_world(effect, noise, answering, width, world)
+    use_world = _use_world(effect, noise, runner, width, world)
 
     def prepare(root: Path, run: Run) -> None:
         text = study_text(probe=PROBE, lanes=lanes, policy=policy).replace("decisions = 8", f"probes = {probes}")
@@ -179,7 +178,7 @@ def _results(path: Path, sessions: Sequence[str]) -> list[str]:
     return [without_times(json.dumps(row), sessions) for row in shown]
 
 
-use_harvest_world = _use_world(by_order, answering=True)
+use_harvest_world = _use_world(by_order, runner=AnsweringRunner)
 NIGHTS = (
     night(
         "night with a harvest",
@@ -187,7 +186,7 @@ NIGHTS = (
         40,
         policy="disguised = 0.5\nholdout_seeds = 0\n",
         more="[harvest]\n",
-        answering=True,
+        runner=AnsweringRunner,
     ),
     night("night that retracts on the holdout", _only_on_probe_prompts, 48, policy=WITH_CHECKS),
     night("night that leaves a KEEP out", by_order, 48, policy=WITH_CHECKS, world=FadingWorld),

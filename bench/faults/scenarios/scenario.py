@@ -27,7 +27,7 @@ class Scenario:
     ``prepare`` writes what the command needs. ``recover`` does what a person does after the command was interrupted,
     until it succeeds or is refused. ``reported`` returns what the command's stderr reports as done, and ``stored`` what
     the files have of it. ``weight`` is its share of the cases. ``power_cuts``: the writes are recorded, and power cuts
-    are played. ``timeout``: a command that takes more seconds hangs.
+    are played. ``timeout``: a command that takes more seconds hangs; without a fault, the machine is too slow.
     """
 
     name: str

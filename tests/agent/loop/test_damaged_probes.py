@@ -84,5 +84,5 @@ def test_choices_that_are_damaged_are_none_and_a_decision_on_them_says_the_way_o
     choices = Choices(tmp_path, ProbeStore(tmp_path), study)
     (tmp_path / f"choices-{pair.candidate.id}-{pair.baseline.id}.json").write_text(text, encoding="utf-8")
     assert not choices.is_made(pair)
-    with pytest.raises(MissingRequirement, match="nightlane run"):
+    with pytest.raises(MissingRequirement, match="nightlane resume"):
         choices.read([pair])

@@ -63,6 +63,7 @@ FILES: dict[str, Callable[[Workspace], Path]] = {
     "answers": lambda workspace: next(workspace.runs.glob("probe-*/answers.jsonl")),
     "a reading": lambda workspace: next(workspace.runs.glob("probe-*/adapter")).with_name("outcome.json"),
     "a failure": failed_probe,
+    "choices of a judge": lambda workspace: next(workspace.runs.glob("session-*/choices-*.json")),
     "a session's recipe": lambda workspace: next(workspace.runs.glob("session-*/recipe.toml")),
     "results of an evaluation": lambda workspace: workspace.runs / "evaluation-1" / "results.jsonl",
     "answers of an evaluation": lambda workspace: workspace.runs / "evaluation-1" / "answers-1.jsonl",

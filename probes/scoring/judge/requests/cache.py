@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -21,7 +22,11 @@ from probes.scoring.protocol import ScorerBroken
 
 _TABLE = "CREATE TABLE IF NOT EXISTS judgements (key BLOB PRIMARY KEY, judgement TEXT NOT NULL) WITHOUT ROWID"
 
-_CLAIMS = "CREATE TABLE IF NOT EXISTS claims (key BLOB PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID"
+_CLAIMS = (
+    "CREATE TABLE IF NOT EXISTS owned_claims (key BLOB PRIMARY KEY, until REAL NOT NULL, owner INTEGER NOT NULL) "
+    "WITHOUT ROWID"
+)
+"""``owner``: the id of the process that asks. Older versions have a table ``claims`` without it."""
 
 
 def cache_key(*asked: object) -> bytes:
@@ -76,23 +81,25 @@ class JudgeCache:
         return judgement
 
     def claim(self, key: bytes, seconds: float) -> bool:
-        """Claim a question for ``seconds``; False while another worker has it.
+        """Claim a question for ``seconds``; False while another worker has it. A process that was killed has none.
 
         Claims are in monotonic time, which starts again with the machine: one that ends later than any could is from
         before the last start.
         """
-        now = time.monotonic()
+        now, mine = time.monotonic(), os.getpid()
         with self._lock, _storage_errors(self.path):
+            found = self._database.execute("SELECT owner FROM owned_claims WHERE key = ?", (key,)).fetchone()
+            dead = found[0] if found and not _is_running(found[0]) else None
             done = self._database.execute(
-                "INSERT INTO claims VALUES (?1, ?2) "
-                "ON CONFLICT DO UPDATE SET until = ?2 WHERE until NOT BETWEEN ?3 AND ?4",
-                (key, now + seconds, now, now + 2 * seconds),
+                "INSERT INTO owned_claims VALUES (?1, ?2, ?5) "
+                "ON CONFLICT DO UPDATE SET until = ?2, owner = ?5 WHERE until NOT BETWEEN ?3 AND ?4 OR owner = ?6",
+                (key, now + seconds, now, now + 2 * seconds, mine, dead),
             )
         return done.rowcount == 1
 
     def release(self, key: bytes) -> None:
         with self._lock, _storage_errors(self.path):
-            self._database.execute("DELETE FROM claims WHERE key = ?", (key,))
+            self._database.execute("DELETE FROM owned_claims WHERE key = ?", (key,))
 
     def __len__(self) -> int:
         with self._lock, _storage_errors(self.path):
@@ -101,6 +108,17 @@ class JudgeCache:
     def close(self) -> None:
         with self._lock:
             self._database.close()
+
+
+def _is_running(process: int) -> bool:
+    """Whether this machine has a process with this id."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

@@ -165,3 +165,12 @@ def test_a_full_disk_is_told_as_one_and_any_other_failure_as_the_scorers(tmp_pat
     with pytest.raises(ScorerBroken, match=r"the judge's cache .* no such table"):
         cache.get(cache_key(1))
     cache.close()
+
+
+def test_a_question_that_a_killed_process_was_asking_is_asked_at_once(tmp_path: Path) -> None:
+    program = "from pathlib import Path; from probes.scoring.judge.requests.cache import JudgeCache; import os; "
+    program += f"assert JudgeCache(Path({str(tmp_path)!r})).claim(b'key', 600.0); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    cache = JudgeCache(tmp_path)
+    assert cache.claim(b"key", 600.0)
+    assert not cache.claim(b"key", 600.0)

@@ -1,0 +1,51 @@
+"""Files of choices that are gone or damaged when a session begins or goes on."""
+
+from agent.ledger.tables import COMPARED
+from agent.loop.measurements import Measurements
+from agent.workspace.choices_file import choices_path, has_choices, stored_comparisons
+from common.errors import BudgetSpent
+from common.wording import count
+from probes.result.reading import Pair, Probe
+
+
+def restore_choices(measurements: Measurements) -> None:
+    """Have the answers compared again whose choices are gone or damaged, as far as the budget goes: what the session
+    searches and decides rests on them. Those of earlier sessions are told, and do not count."""
+    if not measurements.judge_monitor.chooses:
+        return
+    pairs = _compared_pairs(measurements)
+    lost = [pair for pair in pairs if not measurements.choices.is_made(pair)]
+    measurements.record_compared([pair for pair in pairs if pair not in lost])  # by an older version, say
+    if lost:
+        name, what = measurements.choices.path(lost[0]), count(len(lost), "comparison")
+        measurements.log(f"the choices of {what} are gone or damaged ({name}): the judge is asked again")
+        try:
+            measurements.measure_pairs("answers to compare again", lost)
+        except BudgetSpent as error:
+            measurements.log(f"the choices of {what} stay lost and do not count: {error}")
+    earlier = _lost_earlier(measurements)
+    if earlier:
+        what = count(len(earlier), "comparison")
+        measurements.log(
+            f"the choices of {what} of earlier sessions are gone or damaged and do not count: {earlier[0]}"
+        )
+
+
+def _compared_pairs(measurements: Measurements) -> list[Pair]:
+    """The pairs of this session whose answers were compared, by the ledger and by the files, under the key that
+    decides. Others are compared when they are wanted."""
+    ledger, key, session = measurements.ledger, measurements.key, measurements.row.id
+    probes = {row.id: Probe(ledger.recipe(row.recipe), key, row.seed) for _, row in ledger.probes_after(key.digest, 0)}
+    recorded = [check.subject for check in ledger.checks(session, COMPARED)]
+    names = dict.fromkeys((*recorded, *stored_comparisons(measurements.workspace.session(session))))
+    both = ([probes[probe] for probe in name.split("-") if probe in probes] for name in names)
+    return [Pair(*sides) for sides in both if len(sides) == 2]
+
+
+def _lost_earlier(measurements: Measurements) -> list[str]:
+    """Paths of choices of earlier sessions, under the same question and key."""
+    row, workspace = measurements.row, measurements.workspace
+    checks = measurements.ledger.checks_after(row.question, measurements.key.digest, (COMPARED,), 0)
+    others = [check for _, check in checks if check.session != row.id]
+    paths = [choices_path(workspace.session(check.session), check.subject) for check in others]
+    return [str(path) for path in paths if not has_choices(path)]
