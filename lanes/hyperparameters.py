@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from lanes.knobs import Knob, KnobDefault, KnobSettings, LaneContext, build_from_defaults
 from lanes.recipe import (
+    AddedLoss,
     DpoLoss,
     LoraInit,
     LoraScaling,
@@ -16,7 +17,6 @@ from lanes.recipe import (
     Optimizer,
     Quantization,
     Scheduler,
-    AddedLoss,
 )
 
 LANE = "hyperparameters"
