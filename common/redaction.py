@@ -13,10 +13,14 @@ _KEY = re.compile(
     r"\b(sk-|hf_|gh[pousr]_|xox[a-z]-|AIza)[A-Za-z0-9_-]{8,}"
     r"|(?i:\b((?:bearer|basic)\s+)(?=\S*\d)[A-Za-z0-9._~+/=-]{8,})"
     r"|(?i:\b((?:api[_-]?key|access[_-]?token|token|secret|password)=)[^\s&\"'<>]+)"
+    r"|(?i:\b((?:api[_-]?key|access[_-]?token|password)[ \t]?:[ \t]?)(?![ \t\"'])[^\s,;\"'<>]+)"
+    r"|(?i:\b((?:api[_-]?key|access[_-]?token|token|secret|password)(?P<name>\\?[\"'])[ \t]?[:=][ \t]?"
+    r"(?P<quote>\\?[\"']))(?:(?!(?P=quote))[^\n])+)"
 )
+_BARE_QUERY = re.compile(r"(?<=[^\s\"'<>?])\?[^\s\"'<>=?]*+=[^\s\"'<>]*+")  # of an address without a scheme
 _MARKS = (
     *("sk-", "hf_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox", "aiza", "bearer", "basic"),
-    *("key=", "token=", "secret=", "password="),
+    *(f"{name}{end}" for name in ("key", "token", "secret", "password") for end in ("=", ":", " :", '"', "'", "\\")),
 )
 """One of these is in every text, in small letters, that ``_KEY`` finds something in; most texts have none."""
 _NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
@@ -30,16 +34,22 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
         text = text.replace(secret, HIDDEN)
     if "://" in text:
         text = _ADDRESS.sub(lambda found: redacted_address(found[0]), text)
+    if "?" in text:
+        text = _BARE_QUERY.sub(lambda found: _without_values(found[0]), text)
     lower = text.lower()
     if any(mark in lower for mark in _MARKS):
-        text = _KEY.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}{HIDDEN}", text)
+        text = _KEY.sub(lambda found: f"{next(filter(None, found.groups()), '')}{HIDDEN}", text)
     return text
 
 
 def redacted_address(address: str) -> str:
     """The address without user, password and query values; its scheme is optional."""
     userless = _USER.sub(lambda found: f"{found[1] or ''}{HIDDEN}@", address)
-    return _QUERY.sub(lambda found: f"{found[1] or ''}{HIDDEN}", userless)
+    return _without_values(userless)
+
+
+def _without_values(address: str) -> str:
+    return _QUERY.sub(lambda found: f"{found[1] or ''}{HIDDEN}", address)
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:

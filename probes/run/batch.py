@@ -1,7 +1,7 @@
 """The probes of one call of a runner: which wait, which are tried again, and what came of each."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from probes.inputs.settings import MemorySettings, RunnerSettings
@@ -13,18 +13,24 @@ from probes.run.store import require_own
 
 @dataclass
 class Task:
-    """``memory``: how much of it is in memory at once; None until it is handed out for the first time."""
+    """``memory``: how much of it is in memory at once; None until it is handed out for the first time. ``failed_in``:
+    the slots in which it failed and the worker may be at fault."""
 
     place: int
     probe: Probe
     attempt: int = 1
     memory: MemorySettings | None = None
     halved: bool = False
+    failed_in: frozenset[int] = frozenset()
 
 
 class Batch:
     """``room``: what the device has room for, by quantisation of the base; what a batch learns of it stays for the
-    next. ``note``: is told what a person should know."""
+    next. ``note``: is told what a person should know.
+
+    A probe whose last attempt failed by its worker's fault is suspended: its failure is final once a worker in the same
+    place has measured another probe, or when no other probe is left.
+    """
 
     def __init__(
         self,
@@ -37,38 +43,82 @@ class Batch:
         self.listener = listener
         self.waiting = deque(Task(place, probe) for place, probe in enumerate(probes))
         self.outcomes: dict[int, Outcome] = {}
+        self._count = len(probes)
+        self._suspended: list[tuple[Task, Failure]] = []
         self._settings, self._room, self._note = settings, room, note
 
-    def next_task(self) -> Task:
-        """The first that waits, with how much of it is in memory at once."""
-        task = self.waiting.popleft()
-        task.memory = task.memory or self._room.get(task.probe.recipe.quantization, self._settings)
-        return task
+    def next_task(self, slot: int, failures: Mapping[int, int]) -> Task | None:
+        """The first that waits and may go to this slot, with how much of it is in memory at once. ``failures``: how
+        often each slot that is left has failed in a row."""
+        for task in self.waiting:
+            if slot in _suited(task, failures):
+                self.waiting.remove(task)
+                task.memory = task.memory or self._room.get(task.probe.recipe.quantization, self._settings)
+                return task
+        return None
 
-    def settle(self, task: Task, outcome: Outcome) -> None:
-        """The outcome of an attempt: it is final, or the probe waits again."""
-        retries = MEANINGS[outcome.kind].retries if isinstance(outcome, Failure) else 0
-        if task.attempt < min(self._settings.attempts, 1 + retries):
+    def settle(self, task: Task, outcome: Outcome, slot: int) -> None:
+        """The outcome of an attempt in this slot: it is final or suspended, or the probe waits again."""
+        meaning = MEANINGS[outcome.kind] if isinstance(outcome, Failure) else None
+        if meaning and meaning.worker_at_fault:
+            task.failed_in |= {slot}
+        if meaning and task.attempt < min(self._settings.attempts, 1 + meaning.retries):
             again = self._again(task, outcome)
             if again.halved:  # first, so that those that wait learn from it
                 self.waiting.appendleft(again)
             else:
                 self.waiting.append(again)
+        elif isinstance(outcome, Failure) and meaning and meaning.worker_at_fault:
+            self._suspended.append((task, outcome))
         else:
-            if isinstance(outcome, Reading) and task.halved and task.memory:
-                self._room[task.probe.recipe.quantization] = task.memory
-            require_own(task.probe, outcome)
-            self.outcomes[task.place] = outcome
+            if isinstance(outcome, Reading):
+                self._learn(task, slot)
+            self._finish(task, outcome)
+
+    def review(self, left: Collection[int]) -> None:
+        """What becomes of suspended probes when these slots are left. One that failed only in others waits again."""
+        if not left:
+            return
+        elsewhere = [one for one in self._suspended if one[0].failed_in.isdisjoint(left)]
+        self._suspended = [one for one in self._suspended if one not in elsewhere]
+        self.waiting.extend(task for task, _ in elsewhere)
+        if len(self.outcomes) + len(self._suspended) == self._count:
+            self._end(self._suspended)
+
+    def _learn(self, task: Task, slot: int) -> None:
+        """A probe was measured: the slot works, so that those that failed in it are at fault, and this much fits."""
+        self._end([one for one in self._suspended if slot in one[0].failed_in])
+        if task.halved and task.memory:
+            self._room[task.probe.recipe.quantization] = task.memory
+
+    def _end(self, suspended: Sequence[tuple[Task, Failure]]) -> None:
+        self._suspended = [one for one in self._suspended if one not in suspended]
+        for task, failure in suspended:
+            self._finish(task, failure)
+
+    def _finish(self, task: Task, outcome: Outcome) -> None:
+        require_own(task.probe, outcome)
+        self.outcomes[task.place] = outcome
 
     def _again(self, task: Task, outcome: Outcome) -> Task:
         """The next attempt. After one that ran out of memory it is the same probe with half as much at once."""
         probe, memory = task.probe, task.memory
         if memory is None or not (isinstance(outcome, Failure) and outcome.kind == "oom"):
-            return Task(task.place, probe, task.attempt + 1, memory, task.halved)
+            return Task(task.place, probe, task.attempt + 1, memory, task.halved, task.failed_in)
         before = f"{memory.rows_at_once(probe.recipe.effective_batch)} rows and {memory.generation_batch} answers"
         memory = memory.halved(probe.recipe.effective_batch)
         self._note(
             f"probe {probe.id} ran out of memory with {before} at once; it is tried again in a new worker with "
             f"{memory.micro_batch} and {memory.generation_batch}"
         )
-        return Task(task.place, probe, task.attempt + 1, memory, halved=True)
+        return Task(task.place, probe, task.attempt + 1, memory, halved=True, failed_in=task.failed_in)
+
+
+def _suited(task: Task, failures: Mapping[int, int]) -> set[int]:
+    """The slots to which a task may go: a retry after a worker's fault, to one where it did not fail, if any is left,
+    and of these to one that has failed least often in a row."""
+    if not task.failed_in:
+        return set(failures)
+    others = failures.keys() - task.failed_in or failures.keys()
+    least = min(failures[slot] for slot in others)
+    return {slot for slot in others if failures[slot] == least}

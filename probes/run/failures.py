@@ -19,9 +19,10 @@ class Meaning:
 
     ``words``: for people. ``recipe_at_fault``: the recipe caused it, not the machine. ``retries``: at most, within the
     runner's attempts. ``permanent``: the same recipe and seed would fail again, so the probe is never repeated.
-    ``replaces_worker``: the worker that reported it is replaced. ``bars_direction``: moves at least as far in the same
-    direction are barred. ``error``: what a full-length run raises, with this ``remedy``; None for a defect of ours, and
-    for kinds that such a run cannot have.
+    ``replaces_worker``: the worker that reported it is replaced. ``worker_at_fault``: it also counts against the
+    worker, and the probe is tried again in another one. ``bars_direction``: moves at least as far in the same
+    direction are barred. ``error``: what a full-length run raises, with this ``remedy``; None for a defect of ours,
+    and for kinds that such a run cannot have.
     """
 
     words: str
@@ -29,6 +30,7 @@ class Meaning:
     retries: int = 0
     permanent: bool = False
     replaces_worker: bool = False
+    worker_at_fault: bool = False
     bars_direction: bool = False
     error: type[NightlaneError] | None = None
     remedy: str = ""
@@ -64,11 +66,12 @@ MEANINGS: Mapping[FailureKind, Meaning] = {
         remedy="change the recipe or take these rows out",
     ),
     "timeout": Meaning("the probe took longer than the runner's deadline"),
-    "lost_worker": Meaning("the worker process was lost", retries=MANY),
+    "lost_worker": Meaning("the worker process was lost", retries=MANY, replaces_worker=True, worker_at_fault=True),
     "device": Meaning(
         "the device failed",
         retries=MANY,
         replaces_worker=True,
+        worker_at_fault=True,
         error=MissingRequirement,
         remedy="look at the driver's log",
     ),

@@ -1,8 +1,9 @@
 """The runner of this machine: resident workers, which load the base model once and measure many probes.
 
-A worker ends with its parent and is killed at its deadline. A probe whose worker dies is retried in another worker.
-When a batch is interrupted, its probes stop. Here is what is said to the workers and what follows from what they
-answer; worker_pool.py starts and ends them, and batch.py has the probes.
+A worker ends with its parent and is killed at its deadline. A probe whose worker dies or loses its device is tried
+again in another worker, and a worker to which that happens with several probes in a row is given up; a probe to which
+it happens again is not held against the workers. When a batch is interrupted, its probes stop. Here is what is said to
+the workers and what follows from what they answer; worker_pool.py starts and ends them, and batch.py has the probes.
 """
 
 import time
@@ -17,7 +18,7 @@ from probes.endpoint.spending import Allowance
 from probes.inputs.material import Material
 from probes.inputs.settings import MemorySettings, RunnerSettings
 from probes.result.reading import Failure, Outcome, Probe
-from probes.run.batch import Batch
+from probes.run.batch import Batch, Task
 from probes.run.failures import MEANINGS
 from probes.run.protocol import Listener, OnOutcome, Progress, ignore_outcome
 from probes.run.worker import Ready
@@ -81,6 +82,7 @@ class ResidentRunner:
                 self._send_notes(now)
                 self._hand_out(now, allowance)
                 self._handle_messages(now)
+                now.review(self._pool.failures)
                 for place in now.outcomes.keys() - kept:
                     kept.add(place)
                     keep(batch[place], now.outcomes[place])
@@ -109,9 +111,12 @@ class ResidentRunner:
             batch.listener(Progress("", "waiting", 0, 0, note=self._notes.pop(0)))
 
     def _hand_out(self, batch: Batch, allowance: Allowance | None) -> None:
-        for worker in self._pool.workers:
-            if worker.idle and batch.waiting:
-                worker.task = task = batch.next_task()
+        for slot in self._pool.slots:
+            worker = slot.worker
+            if worker is None or not worker.idle:
+                continue
+            if task := batch.next_task(slot.number, self._pool.failures):
+                worker.task = task
                 worker.deadline = time.monotonic() + self._settings.deadline
                 try:
                     worker.pipe.send(([task.probe], allowance, task.memory))
@@ -172,10 +177,8 @@ class ResidentRunner:
         if task is None or [name for name, _ in answered] != [task.probe.id]:
             self._lost(slot, worker, batch, "it answered for another probe")
             return
-        outcome, worker.task, slot.deaths = answered[0][1], None, 0
-        if isinstance(outcome, Failure) and MEANINGS[outcome.kind].replaces_worker:
-            slot.free()
-        batch.settle(task, outcome)
+        outcome, worker.task = answered[0][1], None
+        self._settle(slot, task, outcome, batch)
         batch.listener(Progress(task.probe.id, "done", task.probe.key.steps, task.probe.key.steps))
 
     def _lost(self, slot: Slot, worker: Worker, batch: Batch, why: str = "") -> None:
@@ -185,9 +188,19 @@ class ResidentRunner:
         if task is None:
             self._pool.schedule_restart(slot, why)
         else:
-            slot.free()
             message = f"its worker ended ({why}) in attempt {task.attempt} of {self._settings.attempts}"
-            batch.settle(task, Failure(task.probe.id, task.probe.seed, "lost_worker", message))
+            self._settle(slot, task, Failure(task.probe.id, task.probe.seed, "lost_worker", message), batch)
+
+    def _settle(self, slot: Slot, task: Task, outcome: Outcome, batch: Batch) -> None:
+        """What an attempt's outcome means for the worker and for the probe."""
+        meaning = MEANINGS[outcome.kind] if isinstance(outcome, Failure) else None
+        if isinstance(outcome, Failure) and meaning and meaning.worker_at_fault:
+            self._pool.schedule_restart(slot, outcome.message, counts=not task.failed_in)
+        else:
+            slot.failures = 0
+            if meaning and meaning.replaces_worker:
+                slot.free()
+        batch.settle(task, outcome, slot.number)
 
     def _time_out(self, slot: Slot, worker: Worker, batch: Batch) -> None:
         task = worker.task
@@ -196,4 +209,4 @@ class ResidentRunner:
         else:
             slot.free()
             message = f"it was killed at its deadline of {self._settings.deadline:g} s"
-            batch.settle(task, Failure(task.probe.id, task.probe.seed, "timeout", message))
+            batch.settle(task, Failure(task.probe.id, task.probe.seed, "timeout", message), slot.number)

@@ -1,4 +1,4 @@
-"""The worker processes of a runner: how they start, end, and are started again when they die without a probe."""
+"""The worker processes of a runner: how they start, end, and are started again when they die or their device fails."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 """A worker inherits no state of its parent, in particular not the initialised CUDA."""
 GOODBYE_SECONDS = 3.0
 RESTARTS = 4
-"""How many times in a row a worker that dies without a probe is started again."""
+"""How many times in a row a worker that fails by its own fault is started again."""
 FIRST_PAUSE = 1.0
 """Seconds before the first of these restarts; each further pause is twice as long."""
 
@@ -55,11 +55,12 @@ class Worker:
 
 @dataclass
 class Slot:
-    """A place for one worker. ``deaths``: how many workers in a row died without a probe."""
+    """A place for one worker. ``failures``: how many workers in a row died or lost their device before a probe ended in
+    any other way."""
 
     number: int
     worker: Worker | None = None
-    deaths: int = 0
+    failures: int = 0
     paused_until: float = 0.0
     given_up: bool = False
 
@@ -97,6 +98,11 @@ class WorkerPool:
         return sum(not slot.given_up for slot in self.slots)
 
     @property
+    def failures(self) -> dict[int, int]:
+        """How often each slot that is left has failed in a row."""
+        return {slot.number: slot.failures for slot in self.slots if not slot.given_up}
+
+    @property
     def seconds_to_next_deadline(self) -> float:
         """Until a worker is late or a pause is over."""
         deadlines = [worker.deadline for worker in self.workers if not worker.idle]
@@ -110,20 +116,21 @@ class WorkerPool:
                 self._start(slot)
         if all(slot.given_up for slot in self.slots):
             raise MissingRequirement(
-                f"no worker is left: each ended {RESTARTS + 1} times in a row before it did anything; "
+                f"no worker is left: each ended {RESTARTS + 1} times in a row before it measured anything; "
                 f"{self._log(self.slots[0])} and those beside it say why, so mend the machine"
             )
 
-    def schedule_restart(self, slot: Slot, why: str) -> None:
-        """Start a new worker after a pause that doubles each time; give the slot up after RESTARTS of them."""
+    def schedule_restart(self, slot: Slot, why: str, counts: bool = True) -> None:
+        """Start a new worker after a pause that doubles each time; give the slot up after RESTARTS of them. ``counts``:
+        the worker is at fault as far as is known."""
         slot.free()
-        slot.deaths += 1
-        slot.given_up = slot.deaths > RESTARTS
-        slot.paused_until = time.monotonic() + FIRST_PAUSE * 2 ** (slot.deaths - 1)
+        slot.failures += counts
+        slot.given_up = slot.failures > RESTARTS
+        slot.paused_until = time.monotonic() + FIRST_PAUSE * 2 ** max(0, slot.failures - 1)
         if slot.given_up:
             self._note(
-                f"worker {slot.number} is not started again: {slot.deaths} in a row ended before they did anything "
-                f"(the last: {why}; see {self._log(slot)}); {self.left} of {len(self.slots)} workers are left"
+                f"worker {slot.number} is not started again: {slot.failures} in a row ended before they measured "
+                f"anything (the last: {why}; see {self._log(slot)}); {self.left} of {len(self.slots)} workers are left"
             )
 
     def drop_unfinished(self) -> None:

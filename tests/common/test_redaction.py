@@ -23,11 +23,25 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789_~.-", min_size=6, max_size=
         ("https://host/v1?token=abc&x=1", "https://host/v1?token=***&x=***"),
         ("https://host/v1#access_token=abc", "https://host/v1#access_token=***"),
         ("GET /v1/models?api_key=abc", "GET /v1/models?api_key=***"),
+        ("x-api-key: abc def", "x-api-key: *** def"),
+        ("X-Api-Key:abc", "X-Api-Key:***"),
+        ("{'api_key': 'abc d', 'x': 1}", "{'api_key': '***', 'x': 1}"),
+        ('{"password": "it\'s", "x": 1}', '{"password": "***", "x": 1}'),
+        ('{"headers": {"x-api-key":"abc"}}', '{"headers": {"x-api-key":"***"}}'),
+        ('"{\\"token\\": \\"abc\\"}"', '"{\\"token\\": \\"***\\"}"'),
+        ("url=host:8080/v1?sig=abc&x=1 refused", "url=host:8080/v1?sig=***&x=*** refused"),
         ("Authorization: Bearer abcdefgh1", "Authorization: Bearer ***"),
         ("Incorrect API key provided: sk-proj-abcdefgh1.", "Incorrect API key provided: sk-***."),
         *(
             (same, same)
-            for same in ("http://host:8000/v1; mail a@b", "max_tokens=64", "http://host/@me and http://host")
+            for same in (
+                "http://host:8000/v1; mail a@b",
+                "max_tokens=64",
+                "is it so? x=1",
+                "bad token: 3",
+                '"tokens": 3',
+                "http://host/@me and http://host",
+            )
         ),
         ("needs Basic authentication", "needs Basic authentication"),
     ],

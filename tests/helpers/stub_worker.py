@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Literal
 
 from common.errors import BadInput
 from probes.inputs.settings import MemorySettings
@@ -26,6 +27,8 @@ class Script:
     ``environments``: by number. ``holds``: probes with these seeds are answered only when the folder has a file ``go``.
     ``fails``: by seed, the kind of failure of each attempt. ``refuses``: worker 0 refuses its material. ``mixed``: how
     many answers name another probe. ``room``: with more rows at once, a probe runs out of memory.
+    ``broken``: by number, what happens to each probe of that worker: its process ends, or its device fails; the others
+    then take a twentieth of a second for a probe. ``kills``: probes with these seeds end every worker.
     ``downloads``: how often a worker says, a tenth of a second apart, that it downloads the base.
     """
 
@@ -39,6 +42,8 @@ class Script:
     mixed: int = 0
     room: int = 1_000_000
     downloads: int = 0
+    broken: Mapping[int, Literal["ends", "device"]] = field(default_factory=dict)
+    kills: tuple[int, ...] = ()
     bulk: str = ""
 
     def count(self, name: str) -> int:
@@ -67,7 +72,7 @@ def serve(pipe: Connection, runs: Path, number: int, *_: object) -> None:
         time.sleep(0.1)
     pipe.send(("ready", Ready(script.environments.get(number, ALIKE), "stub")))
     if started > script.idle.get(number, 0):
-        answer(pipe, script)
+        answer(pipe, script, number)
 
 
 def dead(*_: object) -> None:
@@ -75,7 +80,7 @@ def dead(*_: object) -> None:
     os._exit(1)
 
 
-def answer(pipe: Connection, script: Script) -> None:
+def answer(pipe: Connection, script: Script, number: int) -> None:
     while True:
         try:
             (probe,), _, memory = pipe.recv()
@@ -84,10 +89,19 @@ def answer(pipe: Connection, script: Script) -> None:
                 (script.folder / "held").touch()
                 while not (script.folder / "go").exists():
                     time.sleep(0.01)
+            broken = script.broken.get(number)
+            if broken == "ends" or probe.seed in script.kills:
+                script.count(f"tries-{probe.seed}")
+                return
+            if script.broken and not broken:
+                time.sleep(0.05)
             name = probe.id
             if script.mixed and script.count("mixed") <= script.mixed:
                 name = "another"
-            pipe.send(("done", [(name, outcome(script, probe, memory))]))
+            result = outcome(script, probe, memory)
+            if broken:
+                result = Failure(probe.id, probe.seed, "device", "CUDA error: uncorrectable ECC error encountered")
+            pipe.send(("done", [(name, result)]))
         except (EOFError, OSError):
             return
 

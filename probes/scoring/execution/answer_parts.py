@@ -7,12 +7,14 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from probes.scoring.execution.syntax import LIMIT, Fault, parse
+from probes.scoring.execution.torn_lines import LONGEST, is_torn
 
 MOST = 16  # the most fenced blocks, and the most runs between prose, that are considered
 CUTS = 12  # attempts to shorten a text
+MOST_TORN = 200  # lines behind one another that may be truncated statements
 
 _PYTHON = ("", "py", "py3", "python", "python3")
 
@@ -46,6 +48,8 @@ _MIDDLE = _pattern(r"(?:else|elif|except|finally|return|yield|break|continue)\b"
 _OPENS = _pattern(r"(?P<mark>^[ \t]*+~{3,}+|(?<!`)`{3,}+)[ \t]*+(?P<tag>[\w+\#.-]*+)[^`\n]*+$")
 _MARKS = {"[BEGIN]": "[DONE]", "[PYTHON]": "[/PYTHON]"}
 _MARKED = _pattern(rf"^(?:{'|'.join(map(re.escape, chain(*_MARKS.items())))})[ \t]*+$")
+_OPENS_BEFORE_CODE = _pattern(rf"(?P<mark>\[(?:BEGIN|PYTHON)\])[ \t]*+(?={_START})")
+_CLOSES_BEHIND_CODE = _pattern(r"(?<=[\w)\]}'\"])[ \t]++(?P<mark>\[(?:DONE|/PYTHON)\])[ \t]*+\r?$")
 _KEYWORD = r"(?:and|or|not|in|is|if|else|as|import|lambda|for|async|await|None|True|False)\b"
 _WORD = rf"(?!{_KEYWORD})[A-Za-z']++"
 _BREAKS_OFF = _pattern(rf"""
@@ -91,8 +95,9 @@ def split_at_fences(text: str) -> list[Part]:
 
     The last fence may have no end. A fence may open after words and close after code on the same line; one with a tag
     always opens a block. A mark that is indented by four columns more does not close it, because it belongs to a
-    docstring. A fence of another language may contain Markdown. ``[BEGIN]`` and ``[DONE]`` on lines of their own, which
-    the prompts of MBPP have, are a fence, too; the first of them may be in the prompt.
+    docstring. A fence of another language may contain Markdown. ``[BEGIN]`` and ``[DONE]``, which the prompts of MBPP
+    have, are a fence, too; the first of them may be in the prompt. Here they are on lines of their own
+    (`with_marks_on_lines`).
     """
     parts: list[tuple[str | None, list[str]]] = [(None, [])]  # the tag of a fence, or None around fences, and lines
     text, mark, indent = _opened(text), "", 0
@@ -147,6 +152,26 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
+def with_marks_on_lines(text: str) -> str:
+    """The text with each mark beside code (``[BEGIN] def f(x):``, ``return x [DONE]``) on a line of its own.
+
+    A closing one is a mark only if the code before it compiles, an opening one only if the text does not, because it
+    may stand in a docstring.
+    """
+    if not any(mark in text for mark in chain(*_MARKS.items())):
+        return text
+    if _OPENS_BEFORE_CODE.search(text) and isinstance(parse(text), Fault):
+        text = _OPENS_BEFORE_CODE.sub(r"\n\g<mark>\n", text)
+    parts, behind = [], 0
+    for close in islice(_CLOSES_BEHIND_CODE.finditer(text), MOST):
+        code = text[behind : close.start()]
+        opening = max((match.end() for match in _MARKED.finditer(code)), default=0)
+        if isinstance(parse(code[opening:].lstrip("\n") + "\n"), ast.Module):
+            parts += [code, "\n", close["mark"]]
+            behind = close.end()
+    return "".join([*parts, text[behind:]])
+
+
 def is_marked(text: str) -> bool:
     """Whether a line is only a mark, such as ``[DONE]``, which Python would read as a list."""
     return bool(_MARKED.search(text))
@@ -197,8 +222,14 @@ def prose_starts(text: str) -> list[int]:
 
 
 def _prose(text: str, position: int) -> Iterator[int]:
-    """Whether a line is prose; truncated code (``print(f([1,``, ``def``) is not."""
-    return (line.start() for line in _PROSE.finditer(text, position) if not _breaks_off(text, line.start()))
+    """Whether a line is prose; truncated code (``print(f([1,``, ``def``, ``f(1) ==``) is not."""
+    torn = 0
+    for line in _PROSE.finditer(text, position):
+        if torn < MOST_TORN and _breaks_off(text, line.start()):
+            torn += 1
+        else:
+            torn = 0
+            yield line.start()
 
 
 def unindented_starts(text: str) -> list[int]:
@@ -233,7 +264,10 @@ def _breaks_off(text: str, position: int) -> bool:
     call = _CALL.match(text, position)
     if call and sum(map(call[0].count, "([{")) > sum(map(call[0].count, ")]}")):
         return True
-    return bool(_BREAKS_OFF.match(text, position))
+    if _BREAKS_OFF.match(text, position):
+        return True
+    end = text.find("\n", position)
+    return is_torn(text[position : end if end >= 0 else position + LONGEST + 1])
 
 
 def _unwrapped(tag: str, code: str) -> list[str]:

@@ -10,10 +10,11 @@ The rules of extraction:
 3. Code is looked for in fences (three or more backticks or tildes, ``[BEGIN]`` and ``[DONE]``) and in bare runs: lines
    from a line of code to the next fence or prose. All of these are versions, in the order of the text.
 4. The last complete version counts: one that compiles and defines the function with more than a skeleton (``pass``,
-   ``...``, ``raise NotImplementedError``). Imports and helpers before it are kept.
+   ``...``, ``raise NotImplementedError``, ``return NotImplemented``). Imports and helpers before it are kept.
 5. If the passage (a fence or a bare run) of the last complete version has a truncated end (``print(f([1, 2``, a bare
-   ``def``), the answer fails by its format. A truncated passage of its own, after a closed fence or prose, is ignored,
-   because a person who copies the last complete version does not copy it.
+   ``def``, ``f(1) ==``), the answer is judged as it stands and fails by its format, unless the line is plainly prose
+   (torn_lines.py). A truncated passage of its own, after a closed fence or prose, is ignored, because a person who
+   copies the last complete version does not copy it.
 6. An answer that fails only because of the text around its function, or because the first lines of the body lost their
    indentation, is reported as wrong in format alone (`salvage`). It still fails.
 """
@@ -56,6 +57,7 @@ def extract(text: str, entry_point: str = "", stub: str = "") -> Extracted:
 
     entry_point: the requested function; "" takes the longest block. stub: the code that the answer continues.
     """
+    text = answer_parts.with_marks_on_lines(text)
     for whole in dict.fromkeys((text, without_thoughts(text))):
         if _is_program(whole, stub):
             return Extracted(stub + whole, "completion" if stub else "bare")
@@ -95,7 +97,8 @@ def salvage(text: str, source: str, entry_point: str, stub: str) -> str | None:
     source: the program from `extract`, which failed. Self-tests and text after the whole function are removed, and a
     body without the stub's indentation gets it. The function itself is never changed.
     """
-    text, source, stub = _newlines(without_thoughts(text)), _newlines(source), _newlines(stub)
+    text = _newlines(without_thoughts(answer_parts.with_marks_on_lines(text)))
+    source, stub = _newlines(source), _newlines(stub)
     for candidate in _readings(text, source, entry_point, stub):
         if candidate != source and defines(parse(candidate), entry_point):
             return candidate

@@ -63,7 +63,8 @@ def statements(program: ast.Module | Fault) -> int:
 def defines(program: ast.Module | Fault, name: str) -> bool:
     """Does the program bind the name at top level, and if to a function, to one that is more than a skeleton?
 
-    A skeleton holds a docstring, ``...``, ``pass`` or ``raise NotImplementedError`` and nothing else.
+    A skeleton holds a docstring, ``...``, ``pass``, ``raise NotImplementedError`` or ``return NotImplemented`` and
+    nothing else.
 
     With no name to look for: does it hold any statement that is not idle?
     """
@@ -82,6 +83,8 @@ def _is_placeholder(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Raise) and statement.exc is not None:
         raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
         return _name(raised) == "NotImplementedError"
+    if isinstance(statement, ast.Return) and statement.value is not None:
+        return _name(statement.value) == "NotImplemented"
     return isinstance(statement, ast.Pass) or is_idle(statement)
 
 

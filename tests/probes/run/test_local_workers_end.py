@@ -248,6 +248,40 @@ def test_after_a_failure_of_memory_or_device_the_worker_is_replaced(tmp_path: Pa
         assert (tmp_path / "starts-0").read_text(encoding="utf-8") == starts
 
 
+@pytest.mark.parametrize("how", ["ends", "device"])
+def test_one_bad_device_of_two_is_given_up_with_one_note_and_costs_no_probe(tmp_path: Path, how: Any) -> None:
+    heard: list[Progress] = []
+    script = Script(tmp_path, broken={0: how})
+    with opened(script, workers=2) as runner:
+        found = runner.run([probe(seed) for seed in range(20)], heard.append)
+        assert [of(outcome)[1] for outcome in found] == [*range(20)]
+        assert runner.width == 1
+    assert script.counted("starts-0") == 1 + worker_pool.RESTARTS
+    assert script.counted("starts-1") == 1
+    assert max(script.counted(f"tries-{seed}") for seed in range(20)) == 2, "again in the good worker, at once"
+    (note,) = [progress.note for progress in heard if progress.note]
+    assert "worker 0 is not started again" in note
+    assert "1 of 2 workers are left" in note
+    assert how == "ends" or "uncorrectable ECC error" in note
+
+
+@pytest.mark.parametrize("how", ["ends", "device"])
+def test_where_the_only_device_is_bad_the_run_ends_and_no_probe_has_failed_for_good(tmp_path: Path, how: Any) -> None:
+    kept: list[Outcome] = []
+    script = Script(tmp_path, broken={0: how})
+    with opened(script) as runner, pytest.raises(MissingRequirement, match=r"no worker is left: .*worker-0\.log"):
+        runner.run([probe(seed) for seed in range(8)], lambda _: None, lambda _, outcome: kept.append(outcome))
+    assert kept == []
+    assert script.counted("starts-0") == 1 + worker_pool.RESTARTS
+
+
+def test_a_probe_that_ends_every_worker_is_not_held_against_them(tmp_path: Path) -> None:
+    with opened(Script(tmp_path, kills=(1, 2, 4))) as runner:
+        found = runner.run([probe(seed) for seed in range(6)], lambda _: None)
+        assert runner.width == 1
+    assert [isinstance(outcome, Failure) for outcome in found] == [False, True, True, False, True, False]
+
+
 def test_the_time_for_the_start_does_not_count_the_download(tmp_path: Path) -> None:
     settings = RunnerSettings(workers=1, start_seconds=1.5)
     with ResidentRunner(cast(Material, Script(tmp_path, downloads=20)), settings, tmp_path) as runner:

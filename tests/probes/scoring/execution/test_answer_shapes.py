@@ -67,6 +67,9 @@ TAILS = {
     "import": "from math imp",
     "function": "def other(x):\n    return (x",
     "version": HEAD + "    return sum(num",
+    "comparison": "total([1]) ==",
+    "comprehension": "[total([i]) for i in",
+    "bracket": "(",
 }
 # What each gives with a torn tail: format where it stands in the passage of the last complete version, else pass.
 TORN = {
@@ -148,6 +151,10 @@ BOTH = {
         fence(HEAD + "    raise NotImplementedError('later')\n") + fence(RIGHT),
         "pass",
     ),
+    "right, then a skeleton that returns NotImplemented": (
+        fence(RIGHT) + "Its form:\n" + fence(HEAD + "    return NotImplemented\n"),
+        "pass",
+    ),
     "a skeleton with a docstring, then the function": (fence(HEAD + "    'Add.'\n    ...\n") + fence(RIGHT), "pass"),
     "a skeleton between prose, then the function": (f"First:\n\n{SKELETON}\nThen this:\n\n{RIGHT}\nDone.", "pass"),
     "only a skeleton": (fence(SKELETON), "fail"),
@@ -160,6 +167,12 @@ BOTH = {
     "marks that the prompt opened": (f"{RIGHT}[DONE]\n\nYou are an expert. [BEGIN]\ndef other", "pass"),
     "marks, and the next task": (f"[BEGIN]\n{RIGHT}[DONE]\nNext task:\n[BEGIN]\ndef g():\n    pass\n[DONE]\n", "pass"),
     "marks of another model": (f"[PYTHON]\n{RIGHT}[/PYTHON]\n", "pass"),
+    "a mark beside the last line": (f"[BEGIN]\n{RIGHT.rstrip()} [DONE]\n", "pass"),
+    "a mark beside the first line": (f"[BEGIN] {RIGHT}[DONE]\n", "pass"),
+    "marks beside both lines": (f"Sure: [BEGIN] {RIGHT.rstrip()} [DONE]\nThat is all.\n", "pass"),
+    "a mark beside the last line that the prompt opened": (f"{RIGHT.rstrip()} [DONE]\nNext: [BEGIN]\nx = (", "pass"),
+    "a list in the program that looks like a mark": (f"DONE = 1\nALL = [DONE]\n{RIGHT}", "pass"),
+    "a mark in a docstring": (f'{HEAD}    """Add.\n\n    The mark is [DONE]\n    """\n{BODY}', "pass"),
     "marks around a fence": (f"[BEGIN]\n{fence(RIGHT)}[DONE]\n", "pass"),
     "a torn call": (RIGHT + "\nprint(total([1, 2", "format"),
     "a torn text": (RIGHT + '\nprint("tot', "format"),
@@ -169,6 +182,8 @@ BOTH = {
     "a torn if": (RIGHT + '\nif __name__ == "__ma', "format"),
     "a torn import": (RIGHT + "\nfrom math imp", "format"),
     "a torn assignment": (RIGHT + "\nvalue = total([1,", "format"),
+    "a torn comparison": (RIGHT + "\ntotal([1]) ==", "format"),
+    "a torn comprehension": (RIGHT + "\n[total([i]) for i in", "format"),
     "a torn call over lines": (RIGHT + "\nprint(total([\n    1,\n    2", "format"),
     "a torn call in a fence": ("```python\n" + RIGHT + "\nprint(total([1, 2", "format"),
     "a bare def in a fence": ("```python\n" + RIGHT + "\ndef", "format"),
@@ -238,6 +253,7 @@ COMPLETIONS = {
     "a loop that lost it": ("for n in numbers:\n        pass\n    return sum(numbers)\n", "format"),
     "a body and a torn call": (BODY + "\nprint(total([1, 2", "format"),
     "a body and a bare def": (BODY + "\ndef", "format"),
+    "a body and a torn comparison": (BODY + "\ntotal([1]) ==", "format"),
     "a body and a torn if": (BODY + '\nif __name__ == "__ma', "format"),
     "a torn body": ("    return sum(\n", "fail"),
 }
