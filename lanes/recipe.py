@@ -4,12 +4,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr
 
 from common.digests import digest_of
 
@@ -121,10 +121,14 @@ class Recipe(BaseModel):
     curriculum: Order = "shuffle"
     """Order of the training rows."""
 
-    @cached_property
+    _digest: str = PrivateAttr(default="")
+
+    @property
     def digest(self) -> str:
         """Sixteen hex digits of the SHA-256 of the canonical JSON form."""
-        return digest_of(self.model_dump(mode="json"))
+        if not self._digest:
+            self._digest = digest_of(self.model_dump(mode="json"))
+        return self._digest
 
     @property
     def shares(self) -> Mapping[str, float]:
@@ -132,7 +136,7 @@ class Recipe(BaseModel):
         total = sum(self.mixture.values())
         return {source: round(weight / total, 9) for source, weight in self.mixture.items()}
 
-    @cached_property
+    @property
     def effect(self) -> str:
         """The digest of what training depends on: of a mixture the shares, and not the scale of its weights."""
         return digest_of({**self.model_dump(mode="json"), "mixture": dict(self.shares)})

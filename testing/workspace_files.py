@@ -26,7 +26,9 @@ def add_files_with_digests(workspace: Path) -> None:
     evaluation.mkdir()
     for name in ("results.jsonl", "answers-1.jsonl"):
         (evaluation / name).write_text('{"problem": "T/1"}\n' * 9, encoding="utf-8")
-    (evaluation / "report.md").write_text("# All answers passed\n", encoding="utf-8")
+    (evaluation / "report.md").write_text(
+        "# All answers passed\n\nNo failure was found among them.\n", encoding="utf-8"
+    )
     write_figures(evaluation, {"problems": 1})
     _add_export(workspace / "mined")
     _add_full_length_run(workspace / "model")

@@ -20,6 +20,7 @@ from typing import Protocol
 from agent.ledger.result_columns import HEADER
 from agent.ledger.results_sheet import decoded, one_line, read_sheet, row_text
 from agent.ledger.store import Ledger
+from agent.ledger.tables import DecisionRow
 from agent.workspace.folder import Workspace
 from common.errors import BadInput, WorkspaceBusy
 from common.files import describe_file_error, is_full_disk, sync, write_durably
@@ -71,7 +72,8 @@ class ResultFiles:
         if not retractions:
             return []
         withdrawals = [
-            Withdrawal("", row.proposal, f"its KEEP was retracted: {row.reason}", row.time) for _, row in retractions
+            Withdrawal("", self._harvested_by(row), f"a KEEP of its stack was retracted: {row.reason}", row.time)
+            for _, row in retractions
         ]
         try:
             self._stores.withdraw_all(withdrawals)
@@ -88,6 +90,12 @@ class ResultFiles:
         self._last_retraction = retractions[-1][0]
         known, self._trouble = self._trouble, ""
         return ["the pairs of retracted decisions are withdrawn"] if known else []
+
+    def _harvested_by(self, retraction: DecisionRow) -> str:
+        """The decision that the pairs of a retracted KEEP rest on: that on the first member of its stack."""
+        kept = self.ledger.decision(retraction.proposal)
+        stack = kept.basis.stack if kept and kept.basis else None
+        return stack.members[0] if stack else retraction.proposal
 
 
 class _Lines(Protocol):

@@ -11,7 +11,8 @@ from view.data.session_record import SessionRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionHarvest:
-    """New rows by store, of one decision; ``failure``: why there are none. ``withdrawn``: its KEEP was retracted.
+    """New rows by store, of one decision; ``failure``: why there are none. ``withdrawn``: a KEEP of its stack was
+    retracted.
     ``cut``: of the answers to the harvest prompts, those cut at max_new_tokens; None where that is not known."""
 
     turn: int

@@ -1,11 +1,7 @@
 """The execution scorer: an answer is a Python program, and its score is the share of checks that it passes.
 
 The program runs in the sandbox, which gets inputs only; values are compared outside of it (law 8). checks.py describes
-the checks of a prompt; ``stub`` in them is code that the answer continues. extraction.py has the rules by which a
-program is found in an answer.
-
-Only this file is in the probe key: a change elsewhere that changes verdicts must change it, too. The last such change
-was that of torn ends (torn_lines.py).
+the checks of a prompt; ``stub`` in them is code that the answer continues.
 """
 
 import threading

@@ -213,7 +213,7 @@ def test_a_retracted_keep_withdraws_what_it_gave(tmp_path: Path) -> None:
     assert kept
     of_keeps = [one for one in stores(tmp_path)["dpo"] if one.row.provenance.decision in kept]
     others = [one for one in stores(tmp_path)["dpo"] if one.row.provenance.decision not in kept]
-    assert {one.withdrawn for one in of_keeps} == {"its KEEP was retracted: holdout"}
+    assert {one.withdrawn for one in of_keeps} == {"a KEEP of its stack was retracted: holdout"}
     assert {one.state for one in others} == {"live"}
     report = report_markdown(load_record(Workspace(tmp_path), None))
     assert "withdrawn: the KEEP was retracted" in report

@@ -7,8 +7,8 @@ from agent.loop.nodes import Session
 
 
 def designed(*recipes: str, waves: int = 0) -> Any:
-    data = {"incumbent": "start", "waves": waves, "recipes": [{"recipe": name} for name in recipes]}
-    return SimpleNamespace(data=data)
+    """A wave with these recipes, or a stack with one, which is an A/A test where that is the start."""
+    return SimpleNamespace(recipes=recipes, waves=waves, is_aa_test=recipes == ("start",))
 
 
 def looked(waves: list[Any], stacks: list[Any]) -> object:
