@@ -51,6 +51,12 @@ def test_digest_is_stable_across_versions_of_the_program() -> None:
     assert {name: getattr(again, name) for name in later} == later
 
 
+def test_a_changed_copy_has_a_digest_of_its_own_and_no_digest_is_a_field() -> None:
+    recipe = tiny.recipe()
+    assert recipe.digest != recipe.model_copy(update={"beta": 0.3}).digest == tiny.recipe(beta=0.3).digest
+    assert set(dict(recipe)) == set(type(recipe).model_fields)
+
+
 def test_digest_does_not_depend_on_the_order_or_zero_weights_of_a_mixture() -> None:
     one = tiny.recipe(mixture={"good": 1, "broken": 2, "other": 0})
     assert one.digest == tiny.recipe(mixture={"broken": 2.0, "good": 1.0}).digest
