@@ -2,7 +2,7 @@
 values of rows of the table checks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from agent.ledger.tables import STACK, WAVE, CheckRow
@@ -135,9 +135,10 @@ def designed_recipes(check: CheckRow) -> tuple[DesignedRecipe, ...]:
 
 
 def end_check_from(data: Mapping[str, Any]) -> EndCheck:
-    """From the ledger's JSON."""
-    comparison = data.get("comparison")
-    return EndCheck(**{**data, "comparison": comparison_from(comparison) if comparison else None})
+    """From the ledger's JSON, which may have more in an older session."""
+    known: dict[str, Any] = {field.name: data.get(field.name) for field in fields(EndCheck)}
+    comparison = known.pop("comparison")
+    return EndCheck(**known, comparison=comparison_from(comparison) if comparison else None)
 
 
 def _wave(check: CheckRow) -> RecordedWave:

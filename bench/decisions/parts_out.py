@@ -66,11 +66,9 @@ def drawn_alone(
     effects: Effects, size: int, base: Places, usable: Usable, random: numpy.random.Generator, readings: int
 ) -> list[Places]:
     """Each the best move of a draw of its own, whatever the number of ``readings``."""
-    values, vectors = numpy.linalg.eigh(effects.covariance)
-    root = vectors * numpy.sqrt(numpy.maximum(values, 0.0))
     found: list[Places] = []
     for _ in range(size):
-        worth = effects.mean[0] + root @ random.standard_normal(len(values))
+        worth = effects.mean[0] + effects.root @ random.standard_normal(len(effects.moves))
         rows = ({**base, effects.moves[at][0]: effects.moves[at][1]} for at in numpy.argsort(-worth))
         row = next((row for row in rows if row not in found and usable(row)), None)
         found += [row] if row is not None else []
