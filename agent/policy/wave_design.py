@@ -16,8 +16,8 @@ from agent.policy.knob_model import Axis, Effects, Place, Places
 
 MOVED = 0.75
 """Share of a first wave's recipes that move a knob."""
-NEAR = 0.5
-"""Share of its reach that an ordered knob moves in a first wave at most."""
+NEAR, NEAR_STEPS = 0.5, 2
+"""How far an ordered knob moves in a first wave at most: a share of its reach, or so many steps if they go further."""
 LEFT_OUT, LEFT_OUT_LATER, MANY = 0.3, 0.15, 30
 """Chance that a drawn recipe leaves a move out, at first and after MANY readings."""
 TRIES = 6
@@ -93,11 +93,12 @@ def with_proposed(
 
 
 def near_places(axis: Axis, here: Place) -> list[Place]:
-    """Where a first wave moves a knob: within a share of its reach, or to any other name."""
+    """Where a first wave moves a knob: within a share of its reach or a few steps, or to any other name."""
     others = [place for place in axis.options if place != here]
     if isinstance(here, str):
         return others
-    within = [place for place in others if abs(float(place) - here) <= NEAR * axis.reach]
+    near = max(NEAR_STEPS, NEAR * axis.reach)
+    within = [place for place in others if abs(float(place) - here) <= near]
     return within or sorted(others, key=lambda place: abs(float(place) - here))[:2]
 
 

@@ -74,7 +74,7 @@ class Evidence:
         axes = self._axes_around(incumbent)
         margins = dict(study.guards)
         target, deviations, ran, crashed = [], [], [], []
-        for row in sorted([*self._rows.values()][-RECENT:], key=lambda row: row.id):
+        for row in sorted([*self._rows.values()][-RECENT:], key=lambda row: (row.recipe, row.seed)):
             places = self._placed(row.recipe)
             if row.kind != "reading":
                 crashed += [places] if self._meaning(row).permanent else []
