@@ -77,7 +77,8 @@ class Hills:
         value = self.true_effect(probe.recipe, prompt.category)
         value += self.prompt_noise * _normal("prompt", prompt.id)
         value += self.seed_noise * _normal("seed", probe.recipe.digest, probe.seed)
-        value += self.sample_noise * _normal("sample", probe.id, prompt.id, sample)
+        answers = (probe.recipe.digest, probe.seed, probe.key.steps, probe.key.split)  # not the id: any edit changes it
+        value += self.sample_noise * _normal("sample", *answers, prompt.id, sample)
         return min(10.0, max(0.0, value))
 
 

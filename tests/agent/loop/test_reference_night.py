@@ -11,12 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.study.load import load_study
 from agent.workspace.folder import Workspace
-from probes.inputs import material
 from view.report.report import write_report
 from view.terminal.live import watching
 
@@ -25,10 +22,8 @@ SEED = 3
 VARYING = ("time", "session", "probe_seconds", "tokens_per_second", "peak_gb", "cost_usd")
 
 
-def play(folder: Path, patch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
+def play(folder: Path) -> tuple[list[str], list[str]]:
     """The rows of results.tsv without what differs between two nights, and the digests of study and policy."""
-    patch.setattr(material, "code_digest", lambda: "fixed")  # the simulated noise depends on it, and on the scorer's
-    patch.setattr(material, "scorer_digest", lambda settings, folder: "fixed")
     with watching() as watcher:
         session = begin(
             load_study(CASE / "study.toml"), Workspace(folder), Overrides(), watcher, write_report, seed=SEED
@@ -43,16 +38,16 @@ def play(folder: Path, patch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]
     return [line.replace(session, "SESSION") for line in lines], [question, *(digest for (digest,) in policies)]
 
 
-def test_a_night_has_the_rows_and_digests_that_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, digests = play(tmp_path, monkeypatch)
+def test_a_night_has_the_rows_and_digests_that_it_had(tmp_path: Path) -> None:
+    rows, digests = play(tmp_path)
     assert digests == (CASE / "digests.txt").read_text(encoding="utf-8").splitlines()
     expected = (CASE / "results.tsv").read_text(encoding="utf-8").splitlines()
     assert rows == expected
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as _folder, pytest.MonkeyPatch.context() as _patch:
-        _rows, _digests = play(Path(_folder), _patch)
+    with tempfile.TemporaryDirectory() as _folder:
+        _rows, _digests = play(Path(_folder))
     for _name, _lines in (("results.tsv", _rows), ("digests.txt", _digests)):
         (CASE / _name).write_text("".join(f"{line}\n" for line in _lines), encoding="utf-8")
     sys.exit(0)
