@@ -28,7 +28,8 @@ class DesignedRecipe:
 @dataclass(frozen=True, kw_only=True)
 class RecordedWave:
     """``incumbent``: the digest of the recipe that the wave lies around. ``design``: "spread" of a first wave, which
-    moves every knob in most of its recipes, or "drawn" by what was known."""
+    moves every knob in most of its recipes, or "drawn" by what was known. ``declined``: why turns of the study's own
+    proposer brought no suggestion, a line each."""
 
     session: str
     number: int
@@ -38,6 +39,7 @@ class RecordedWave:
     design: Literal["spread", "drawn"]
     plan: Plan
     recipes: tuple[DesignedRecipe, ...]
+    declined: tuple[str, ...] = ()
 
     @property
     def proposals(self) -> set[str]:
@@ -45,7 +47,7 @@ class RecordedWave:
 
     @property
     def row(self) -> CheckRow:
-        data = {
+        data: dict[str, Any] = {
             "incumbent": self.incumbent,
             "seed": self.seed,
             "design": self.design,
@@ -55,6 +57,8 @@ class RecordedWave:
                 for made in self.recipes
             ],
         }
+        if self.declined:
+            data["declined"] = list(self.declined)
         return CheckRow(session=self.session, kind=WAVE, subject=str(self.number), time=self.time, data=data)
 
 
@@ -152,6 +156,7 @@ def _wave(check: CheckRow) -> RecordedWave:
         design=data["design"],
         plan=Plan(**data["plan"]),
         recipes=designed_recipes(check),
+        declined=tuple(data.get("declined", ())),
     )
 
 

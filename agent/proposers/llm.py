@@ -37,7 +37,7 @@ class LanguageModelProposer:
         self.settings, self.model, self.note = settings, model, note
         endpoint_settings = EndpointSettings(
             timeout=settings.timeout,
-            section="[proposer]",
+            late_remedy="raise timeout under [proposer]",
             max_tokens=settings.max_tokens,
             temperature=TEMPERATURE,
             dollars_per_million_input=settings.dollars_per_million_input,
@@ -65,22 +65,23 @@ class LanguageModelProposer:
 
     def propose(self, situation: Situation) -> Suggestion | Declined:
         messages, end = conversation(situation), time.monotonic() + self.settings.timeout
-        dollars = 0.0
+        dollars, why = 0.0, ""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 left = end - time.monotonic()
                 completion = self._endpoint.ask(messages, response_format(situation), seconds=left, note=self.note)
             except NoReply as error:
                 self.note(f"the language model gave no reply ({error}); the next proposer has this turn")
-                return Declined(dollars)
+                return Declined(dollars, f"no reply: {error}")
             dollars += completion.dollars
             try:
                 return self._suggestion(completion, situation, dollars)
             except Refused as refused:
+                why = f"{ATTEMPTS} replies refused, the last: {refused}"
                 then = "asking again" if attempt < ATTEMPTS else "the next proposer has this turn"
                 self.note(f"reply {attempt} of {ATTEMPTS} refused: {refused}; {then}")
                 messages += _correction(completion.text, str(refused))
-        return Declined(dollars)
+        return Declined(dollars, why)
 
     def _suggestion(self, completion: Completion, situation: Situation, dollars: float) -> Suggestion:
         if completion.cut_off:

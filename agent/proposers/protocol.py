@@ -81,9 +81,11 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """No suggestion this turn: the wave is drawn without it. ``dollars``: what the attempt cost."""
+    """No suggestion this turn: the wave is drawn without it. ``dollars``: what the attempt cost. ``why``: in one line,
+    for the report."""
 
     dollars: float = 0.0
+    why: str = ""
 
 
 class Proposer(Protocol):

@@ -45,11 +45,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSettings:
-    """How a model is asked. ``timeout``: seconds of a call, set in the study's ``section``. ``remedy``: ends the
-    message for an endpoint that cannot be used. ``retries``: how often a call is repeated within its timeout."""
+    """How a model is asked. ``timeout``: seconds of a call; ``late_remedy``: ends the message for a call that takes
+    longer. ``remedy``: ends the message for an endpoint that cannot be used. ``retries``: how often a call is repeated
+    within its timeout."""
 
     timeout: float = 60.0
-    section: str = ""
+    late_remedy: str = ""
     max_tokens: int = 1024
     temperature: float = 0.7
     dollars_per_million_input: float = 0.0
@@ -94,7 +95,7 @@ class Endpoint:
         try:
             self.ping()
         except NoReply as error:
-            raise self.unavailable(str(error)) from None
+            raise self.unavailable(error) from None
 
     def ping(self) -> None:
         """Like ``check``, but raises NoReply, which says whether waiting helps."""
@@ -104,15 +105,16 @@ class Endpoint:
             self.ask([{"role": "user", "content": "Reply with OK."}], None)
         except NoReply as error:
             offered = f"; it lists the models {one_line(', '.join(listed), 200)}" if listed else ""
-            raise NoReply(f"asked for {self.model!r}, {error}{offered}", error.kind, error.retry_after) from None
+            why = f"asked for {self.model!r}, {error.why}{offered}"
+            raise NoReply(why, error.kind, error.retry_after, remedy=error.remedy) from None
 
     def require_reachable(self) -> None:
         """NoReply if nobody answers, or the key is refused; within seconds, and without asking the model."""
         self._listed()
 
-    def unavailable(self, why: str) -> EndpointUnavailable:
-        """The error for an endpoint that cannot be used."""
-        return self._unavailable(self._url, why)
+    def unavailable(self, error: NoReply) -> EndpointUnavailable:
+        """The error for an endpoint that cannot be used, with the remedy of this failure."""
+        return self._unavailable(self._url, error.why, error.remedy)
 
     @property
     def url(self) -> str:
@@ -216,13 +218,9 @@ class Endpoint:
         """``limit``: seconds that a reply may take."""
         status = error.status_code if isinstance(error, openai.APIStatusError) else 0
         kind = kind_of(error)
-        why = self._too_late(limit) if kind == "late" else self._why(error)
-        return NoReply(why, kind, retry_after(error), status, reached(error))
-
-    def _too_late(self, limit: float) -> str:
-        settings = self._settings
-        is_set = settings.section and limit == settings.timeout
-        return f"it sent no reply within {limit:g} s" + (f"; raise timeout under {settings.section}" if is_set else "")
+        why = f"it sent no reply within {limit:g} s" if kind == "late" else self._why(error)
+        remedy = self._settings.late_remedy if kind == "late" and limit == self._settings.timeout else ""
+        return NoReply(why, kind, retry_after(error), status, reached(error), remedy)
 
     def _list_models(self, end: float) -> list[str]:
         return [str(model.id) for model in self._client.models.list(timeout=_left(end)).data]
@@ -308,11 +306,9 @@ class Endpoint:
         paid_in = tokens_in * settings.dollars_per_million_input
         return (paid_in + tokens_out * settings.dollars_per_million_output) / 1e6
 
-    def _unavailable(self, url: str, why: str) -> EndpointUnavailable:
-        return EndpointUnavailable(
-            f"the endpoint at {url} cannot be used ({why}); start it, correct OPENAI_BASE_URL (it usually ends in /v1) "
-            f"and OPENAI_API_KEY{self._settings.remedy}"
-        )
+    def _unavailable(self, url: str, why: str, remedy: str = "") -> EndpointUnavailable:
+        start = "start it, correct OPENAI_BASE_URL (it usually ends in /v1) and OPENAI_API_KEY" + self._settings.remedy
+        return EndpointUnavailable(f"the endpoint at {url} cannot be used ({why}); {remedy or start}")
 
     def _no_completion(self, response: object) -> NoReply:
         """The failure of a response with status 200 without a completion: the error that it reports, or "down"."""

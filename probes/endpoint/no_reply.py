@@ -17,14 +17,29 @@ class NoReply(Exception):
     """There is no completion; the message says why in one line, without the key.
 
     ``retry_after``: seconds, if the server gave them. ``status``: of the HTTP response, 0 if there was none. ``sent``:
-    whether the request may have reached the server.
+    whether the request may have reached the server. ``remedy``: ends the message, if this failure has one of its own.
     """
 
     def __init__(
-        self, why: str, kind: NoReplyKind = "odd", retry_after: float = 0.0, status: int = 0, sent: bool = True
+        self,
+        why: str,
+        kind: NoReplyKind = "odd",
+        retry_after: float = 0.0,
+        status: int = 0,
+        sent: bool = True,
+        remedy: str = "",
     ) -> None:
         super().__init__(why)
-        self.kind, self.retry_after, self.status, self.sent = kind, retry_after, status, sent
+        self.kind, self.retry_after, self.status, self.sent, self.remedy = kind, retry_after, status, sent, remedy
+
+    def __str__(self) -> str:
+        why = super().__str__()
+        return f"{why}; {self.remedy}" if self.remedy else why
+
+    @property
+    def why(self) -> str:
+        """The message without its remedy."""
+        return super().__str__()
 
     @property
     def may_cost(self) -> bool:

@@ -47,7 +47,7 @@ def try_chat(
         completion = endpoint.ask(messages, response_format)
     except NoReply as error:
         at_most = endpoint.price_at_most(messages, response_format) if error.may_cost else 0.0
-        return failed(role, endpoint, str(endpoint.unavailable(str(error))), time.monotonic() - began, at_most)
+        return failed(role, endpoint, str(endpoint.unavailable(error)), time.monotonic() - began, at_most)
     return Trial(
         role=role,
         model=endpoint.model,

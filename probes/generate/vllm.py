@@ -64,7 +64,9 @@ class AnswerServer:
         self, settings: ServingSettings, environment: Mapping[str, str] | None = None, wait: float | None = None
     ) -> None:
         remedy = ", or OPENAI_ANSWERS_BASE_URL and OPENAI_ANSWERS_API_KEY"
-        asked = EndpointSettings(timeout=settings.timeout, section="[serving]", remedy=remedy)
+        asked = EndpointSettings(
+            timeout=settings.timeout, late_remedy="raise timeout or lower concurrency under [serving]", remedy=remedy
+        )
         where = server_environment(os.environ if environment is None else environment)
         self._settings, self._wait = settings, wait
         self._endpoint = Endpoint(asked, settings.model, where)
@@ -108,8 +110,8 @@ class AnswerServer:
             seconds = time.monotonic() - began
             same, asked = same_answers(ask, prompts)
         except NoReply as error:
-            why = str(self._unavailable(str(error), KEY_OR_URL))
-            return failed("answers", self._endpoint, why, time.monotonic() - began)
+            why = self._unavailable(error.why, error.remedy or KEY_OR_URL)
+            return failed("answers", self._endpoint, str(why), time.monotonic() - began)
         if self._settings.batch_invariant and same < asked:
             return failed("answers", self._endpoint, str(self._unavailable(_repeated(same, asked), INVARIANT)), seconds)
         return Trial(

@@ -5,6 +5,7 @@ torch, transformers and bitsandbytes are imported when a model is loaded.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,7 +177,8 @@ def _keep_layout(model: Any) -> None:
 
 
 def load_quietly() -> None:
-    """Turn off the progress bars of the libraries, for commands with output for people."""
+    """Turn off the progress bars of the libraries, for logs and for commands with output for people."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a GGUF file's bar; tqdm reads it when it is imported
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

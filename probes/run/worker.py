@@ -20,7 +20,7 @@ from typing import Any
 from common.errors import MissingRequirement, NightlaneError
 from probes.inputs.material import Material
 from probes.model.download import watch_download
-from probes.model.load import note_data_type
+from probes.model.load import load_quietly, note_data_type
 from probes.run.protocol import Progress
 from probes.run.store import ProbeStore
 
@@ -57,6 +57,7 @@ def serve(pipe: Connection, runs: Path, number: int, threads: int, device: str, 
 def _serve(pipe: Connection, runs: Path, threads: int, device: str, quantization: str) -> None:
     material: Material = pipe.recv()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    load_quietly()
     import torch
     from tqdm import tqdm
 

@@ -82,8 +82,9 @@ class MeanWorld:
         for prompt in prompts:
             value = self.mean(probe.recipe, prompt.category, probe.key.split)
             value += self.seed_noise * _normal(probe.recipe.digest, probe.seed, prompt.category)
+            answer = (probe.recipe.digest, probe.seed, probe.key.split, prompt.id)
             answers = range(probe.key.samples)
-            found.append([value + self.answer_noise * _normal(probe.id, prompt.id, sample) for sample in answers])
+            found.append([value + self.answer_noise * _normal(*answer, sample) for sample in answers])
         return found
 
 

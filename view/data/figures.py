@@ -251,6 +251,7 @@ class Figures:
     judging: Judging | None
     sources: VarianceComponents | None
     proposers: tuple[ProposerCount, ...]
+    declined: Mapping[str, int]
     cost: Cost
     budget_left: str
     missing: tuple[str, ...]

@@ -1,5 +1,6 @@
 """From a session's record to its figures: each part of view/data/figures.py from where it is found."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -71,6 +72,7 @@ def session_figures(record: SessionRecord) -> Figures:
         judging=judging_figures(record),
         sources=noise_sources(record),
         proposers=proposer_counts(record),
+        declined=Counter(why for wave in record.waves for why in wave.declined),
         cost=_cost(record),
         budget_left=budget_left(record.budget, record.spent),
         missing=record.missing,

@@ -26,10 +26,11 @@ Expectations = dict[Move, Expected]
 @dataclass
 class Proposals:
     """``_search``: what was proposed and decided; ``_dollars``: cost of requests without a suggestion, which the next
-    proposal carries."""
+    proposal carries; ``declined``: why turns of the last wave brought no suggestion, a line each."""
 
     measurements: Measurements
     proposers: Chain
+    declined: list[str] = field(default_factory=list, init=False)
     _search: Search | None = field(default=None, init=False)
     _dollars: float = field(default=0.0, init=False)
 
@@ -61,6 +62,7 @@ class Proposals:
         ``carried``: the proposals of earlier waves. What it suggested later was for this wave, before a kill.
         """
         made: dict[int, ProposalRow] = {}
+        self.declined = []
         waiting = self._waiting(incumbent, carried)
         for place in range(turns):
             if not self.proposers.is_turn_of_first(first_turn + place):
@@ -79,6 +81,7 @@ class Proposals:
                 made[place] = self.make(incumbent, answer)
             else:
                 self._dollars += answer.dollars
+                self.declined.append(answer.why or "it declined")
         return made
 
     def _waiting(self, incumbent: Recipe, carried: Collection[str]) -> list[ProposalRow]:

@@ -93,6 +93,7 @@ class Waves:
             design="spread" if step.first else "drawn",
             plan=step.plan,
             recipes=tuple(designed),
+            declined=tuple(self.proposals.declined),
         )
         measurements.ledger.record_design(wave.row, recipes)
         changes = count(len(wave.proposals), "change")

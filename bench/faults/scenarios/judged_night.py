@@ -33,7 +33,7 @@ class WordyRunner(AnsweringRunner):
     """An answer has the more different words the higher its score, and the scripted judge prefers many words."""
 
     def answer(self, probe: Probe, score: Score) -> dict[str, object]:
-        words = " ".join(f"{probe.id[:4]}word{number}" for number in range(round(4 * score.value)))
+        words = " ".join(f"{probe.recipe.digest[:4]}word{number}" for number in range(round(4 * score.value)))
         return {**super().answer(probe, score), "text": words}
 
 

@@ -38,7 +38,7 @@ def judge_endpoint(settings: JudgeSettings, environment: Mapping[str, str] | Non
         )
     asked = EndpointSettings(
         timeout=settings.timeout,
-        section="[scorer]",
+        late_remedy="raise timeout or lower concurrency under [scorer]",
         max_tokens=settings.max_tokens,
         temperature=0.0,
         dollars_per_million_input=settings.dollars_per_million_input,

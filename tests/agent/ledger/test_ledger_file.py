@@ -173,6 +173,9 @@ def test_of_six_starts_at_once_one_runs_and_five_say_busy(tmp_path: Path, monkey
     assert all(found.intact for found in check(Workspace(tmp_path)))
 
 
+SEED = 1  # of a night that keeps its stack
+
+
 def short_study(folder: Path) -> Study:
     """A night of one wave and one stack."""
     text = simulated_study.STUDY.replace("decisions = 8", "probes = 24")
@@ -188,7 +191,7 @@ def interrupted(folder: Path) -> Workspace:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        begin(short_study(folder), Workspace(folder), Overrides(), Leaving(QUIET), write_report)
+        begin(short_study(folder), Workspace(folder), Overrides(), Leaving(QUIET), write_report, seed=SEED)
     return Workspace(folder)
 
 
@@ -381,7 +384,7 @@ def test_a_stack_is_confirmed_as_it_was_begun_when_its_checkpoint_is_lost(tmp_pa
     for name in ("whole", "cut"):
         workspace = Workspace(tmp_path / name)
         with pytest.raises(KeyboardInterrupt):
-            begin(short_study(tmp_path), workspace, Overrides(), Leaving(QUIET), write_report)
+            begin(short_study(tmp_path), workspace, Overrides(), Leaving(QUIET), write_report, seed=SEED)
         for checkpoint in workspace.runs.glob("session-*/checkpoint.sqlite*") if name == "cut" else ():
             checkpoint.unlink()
         resume(workspace, None, Overrides(hours=hours), PlainWatcher(QUIET), write_report)

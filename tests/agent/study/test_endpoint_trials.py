@@ -124,7 +124,7 @@ def test_a_slow_endpoint_names_the_key_that_sets_its_time(tmp_path: Path) -> Non
     of = study(tmp_path, ("[budget]", "[proposer]\ntimeout = 0.2\ndollars_per_million_output = 1e6\n[budget]"))
     with ScriptedEndpoint([{"content": "late", "delay": 30}]) as server:
         (one,) = tried(of, server.environment)
-    assert "it sent no reply within 0.2 s; raise timeout under [proposer]" in one.trial.failure
+    assert "(it sent no reply within 0.2 s); raise timeout under [proposer]" in one.trial.failure
     assert trial_line(one).endswith(", may have cost $1e+03")
 
 

@@ -82,7 +82,7 @@ def test_nobody_there_and_nobody_answering_in_time_are_down() -> None:
     with pytest.raises(NoReply) as none:
         Endpoint(EndpointSettings(), MODEL, nowhere).ask(QUESTION)
     assert none.value.kind == "down"
-    late = no_reply({"content": "late", "delay": 5}, timeout=0.1, section="[here]")
+    late = no_reply({"content": "late", "delay": 5}, timeout=0.1, late_remedy="raise timeout under [here]")
     assert (late.kind, late.temporary, late.may_cost) == ("late", True, True)
     assert str(late) == "it sent no reply within 0.1 s; raise timeout under [here]"
 

@@ -17,6 +17,7 @@ from agent.ledger.store import Ledger
 from agent.workspace.folder import Workspace
 from common.errors import BadInput
 from lanes import Recipe
+from testing.scripted_endpoint.server import ScriptedEndpoint
 from view.data.changes import Change
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
@@ -471,3 +472,20 @@ def test_the_noise_has_category_by_difficulty_critical_failures_and_missing_scor
 def test_a_report_without_the_prompts_file_says_what_it_leaves_out(helped: Workspace, tmp_path: Path) -> None:
     shutil.copytree(helped.root, tmp_path / "workspace")
     assert "Means by difficulty are left out" in section(report(Workspace(tmp_path / "workspace")), "Noise floor")
+
+
+def test_turns_of_the_proposer_that_brought_nothing_are_counted_with_their_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedEndpoint([{"status": 404}, *[{"content": "a poem"}] * 9]) as endpoint:
+        for name, value in endpoint.environment.items():
+            monkeypatch.setenv(name, value)
+        workspace = nights.night(tmp_path, nights.governed(nights.KNOBS), probes=30)
+    searched = section(report(workspace), "What was searched")
+    assert re.search(r"^\d+ turns of the study's proposer brought no suggestion:$", searched, re.MULTILINE)
+    assert "- no reply: " in searched
+    assert "replies refused, the last: " in searched
+
+
+def test_no_turn_is_said_to_have_brought_nothing_without_a_language_model(helped: Workspace) -> None:
+    assert "brought no suggestion" not in report(helped)

@@ -40,7 +40,7 @@ class JudgeClient:
             self._endpoint.ping()
         except NoReply as error:
             if error.kind == "denied":
-                raise self._endpoint.unavailable(str(error)) from None
+                raise self._endpoint.unavailable(error) from None
             return f"it gave no reply yet ({error})"
         return ""
 
@@ -92,7 +92,7 @@ class JudgeClient:
     def _wait_or_raise(self, error: NoReply, failures: int, backoff: Backoff, meter: SpendingMeter) -> bool:
         """Return when the question may be asked again: False after a pause, True at once and for the last time."""
         if error.kind == "denied":
-            raise self._endpoint.unavailable(str(error)) from None
+            raise self._endpoint.unavailable(error) from None
         if not error.temporary:
             backoff.worked()
             raise error

@@ -112,7 +112,7 @@ def test_a_judge_that_is_too_slow_is_told_with_the_key_to_raise(folder: Path, mo
         examiner = JudgeExaminer(chosen(timeout=0.2), folder, endpoint.environment)
         found = examiner.examine([prompt()], Context(), False)
         examiner.close()
-    assert "it sent no reply within 0.2 s; raise timeout under [scorer]" in found.unfit
+    assert "it sent no reply within 0.2 s; raise timeout or lower concurrency under [scorer]" in found.unfit
 
 
 def test_it_is_asked_afresh_each_time_and_a_level_stays_what_it_was_first(
