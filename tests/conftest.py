@@ -5,7 +5,6 @@ import importlib
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,19 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the backgrou
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+gc.disable()  # until all tests are collected, which makes many objects and hardly any garbage
 for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWERS_BASE_URL", "OPENAI_ANSWERS_API_KEY"):
     os.environ.pop(_name, None)
+
+
+MEMORY = Path("/dev/shm")
+ROOM = 8 * 2**30
+"""Bytes that must be free in memory: more than the tests write, and more than a session asks of its disk."""
+# pytest makes the folders of tmp_path there, where no write waits for a disk
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault(
+        "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
+    )  # where pytest makes tmp_path; no write waits for a disk
 
 
 ON_REQUEST = frozenset({"architectures", "make_run", "real"})
@@ -94,19 +104,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (not item.nodeid.startswith(WITH_TORCH), item.path not in slow))
 
 
-MEMORY = Path("/dev/shm")
-ROOM = 4 * 2**30
-"""Bytes that must be free in memory, and more than a session asks of its disk."""
-
-
-@pytest.fixture
-def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Of a test that is marked in_memory: in memory, if there is room, where no write waits for a disk."""
-    if request.node.get_closest_marker("in_memory") and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
-        with tempfile.TemporaryDirectory(prefix="nightlane-", dir=MEMORY) as folder:
-            yield Path(folder)
-    else:
-        yield tmp_path
+def pytest_collection_finish() -> None:
+    """What was imported and collected is never garbage, so collections skip it; nor is what tests import later."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="module")

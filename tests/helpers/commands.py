@@ -149,13 +149,14 @@ def _never_start_another() -> None:
 
 
 if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
+    gc.disable()
     for _name in IMPORTED:
         try:
             importlib.import_module(_name)
         except ImportError as error:  # which the server would pass over, and with it all that follows
             raise RuntimeError(f"the server of commands imports {_name}") from error
-    gc.collect()
     gc.freeze()  # imported objects are never garbage, so collections skip them
+    gc.enable()
 
 
 class WorkerProcess(ForkServerProcess):
