@@ -47,21 +47,27 @@ WITH_TORCH = tuple(
     for name in (
         "probes/rendering/test_rendering",
         "probes/train/test_training",
-        "probes/model/test_compatibility",
-        "finetune/test_full_run",
+        "agent/loop/judging/test_judged_session",
+        "bench/test_decisions_rivals",
         "probes/model/test_architectures",
+        "labs/test_microcoder_material",
+        "probes/memory/test_estimate",
         "probes/model/test_sft_adapter",
+        "finetune/test_full_run",
+        "probes/generate/test_served_probe",
+        "probes/model/test_compatibility",
+        "probes/train/test_trainer_options",
         "probes/generate/test_sampler",
         "probes/scoring/test_thoughts_scored",
         "probes/generate/test_lent_adapter",
-        "probes/generate/test_served_probe",
         "preferences/export/test_exports",
         "preferences/store/test_stores_train",
-        "labs/test_microcoder_material",
         "labs/test_persona_material",
+        "gpu/test_device",
     )
 )
-"""Files whose tests import torch and TRL, ten seconds in each process: two processes run them all."""
+"""Files whose tests import torch, most of them TRL too, ten seconds in each process: two processes run them all, one
+every other file."""
 
 
 @pytest.hookimpl(optionalhook=True)
