@@ -5,7 +5,7 @@ import importlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,16 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the backgrou
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-gc.disable()  # until all tests are collected, which makes many objects and hardly any garbage
 for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWERS_BASE_URL", "OPENAI_ANSWERS_API_KEY"):
     os.environ.pop(_name, None)
 
 
 MEMORY = Path("/dev/shm")
+"""Where pytest makes the folders of tmp_path if there is room, because no write waits for a disk there."""
 ROOM = 8 * 2**30
 """Bytes that must be free in memory: more than the tests write, and more than a session asks of its disk."""
-# pytest makes the folders of tmp_path there, where no write waits for a disk
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
-    os.environ.setdefault(
-        "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
-    )  # where pytest makes tmp_path; no write waits for a disk
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 ON_REQUEST = frozenset({"architectures", "make_run", "real"})
@@ -110,11 +107,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (not item.nodeid.startswith(WITH_TORCH), item.path not in slow))
 
 
-def pytest_collection_finish() -> None:
-    """What was imported and collected is never garbage, so collections skip it; nor is what tests import later."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected here is never garbage, so the garbage collector skips it; nor is most of what
+    tests import later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        gc.enable()
 
 
 @pytest.fixture(scope="module")
