@@ -29,7 +29,7 @@ for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWE
 
 MEMORY = Path("/dev/shm")
 """Where pytest makes the folders of tmp_path if there is room, because no write waits for a disk there."""
-ROOM = 8 * 2**30
+ROOM = 4 * 2**30
 """Bytes that must be free in memory: more than the tests write, and more than a session asks of its disk."""
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
