@@ -18,7 +18,7 @@ run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
 
 test-run: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m make_run tests/docs/test_readme.py $(ARGUMENTS)

@@ -5,8 +5,7 @@ import importlib
 import os
 import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,14 @@ for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWE
     os.environ.pop(_name, None)
 
 
+MEMORY = Path("/dev/shm")
+"""Where pytest makes the folders of tmp_path if there is room, because no write waits for a disk there."""
+ROOM = 4 * 2**30
+"""Bytes that must be free in memory: more than the tests write, and more than a session asks of its disk."""
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
 ON_REQUEST = frozenset({"architectures", "make_run", "real"})
 """Markers of tests that run only where -m names them."""
 
@@ -37,21 +44,27 @@ WITH_TORCH = tuple(
     for name in (
         "probes/rendering/test_rendering",
         "probes/train/test_training",
-        "probes/model/test_compatibility",
-        "finetune/test_full_run",
+        "agent/loop/judging/test_judged_session",
+        "bench/test_decisions_rivals",
         "probes/model/test_architectures",
+        "labs/test_microcoder_material",
+        "probes/memory/test_estimate",
         "probes/model/test_sft_adapter",
+        "finetune/test_full_run",
+        "probes/generate/test_served_probe",
+        "probes/model/test_compatibility",
+        "probes/train/test_trainer_options",
         "probes/generate/test_sampler",
         "probes/scoring/test_thoughts_scored",
         "probes/generate/test_lent_adapter",
-        "probes/generate/test_served_probe",
         "preferences/export/test_exports",
         "preferences/store/test_stores_train",
-        "labs/test_microcoder_material",
         "labs/test_persona_material",
+        "gpu/test_device",
     )
 )
-"""Files whose tests import torch and TRL, ten seconds in each process: two processes run them all."""
+"""Files whose tests import torch, most of them TRL too, ten seconds in each process: two processes run them all, one
+every other file."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -94,19 +107,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (not item.nodeid.startswith(WITH_TORCH), item.path not in slow))
 
 
-MEMORY = Path("/dev/shm")
-ROOM = 4 * 2**30
-"""Bytes that must be free in memory, and more than a session asks of its disk."""
-
-
-@pytest.fixture
-def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Of a test that is marked in_memory: in memory, if there is room, where no write waits for a disk."""
-    if request.node.get_closest_marker("in_memory") and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
-        with tempfile.TemporaryDirectory(prefix="nightlane-", dir=MEMORY) as folder:
-            yield Path(folder)
-    else:
-        yield tmp_path
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected here is never garbage, so the garbage collector skips it; nor is most of what
+    tests import later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        gc.enable()
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,8 @@ def _check_lines(
     except UNREADABLE as error:
         return FileStatus(name, False, f"cannot be read ({error}); {remedy}, so move it away if it is no text")
     ours = [without_extra_columns(line) for line in lines if content.studies.keys() & session_of(line)]
-    if (unknown := [line for line in ours if line not in set(expected)]) and len(ours) > len(expected):
+    known = set(expected)
+    if (unknown := [line for line in ours if line not in known]) and len(ours) > len(expected):
         message = (
             f"has {len(unknown)} lines of sessions of this ledger that the ledger does not have "
             f"({unknown[0][:60]}...): it lost them, or somebody wrote them; restore the ledger, else {remedy}"

@@ -36,6 +36,7 @@ class Pool:
 
     content: Mapping[str, Any]
     _effects: dict[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
+    _outcomes: dict[tuple[str, str], Sequence[Outcome]] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> ProbeKey:
@@ -92,6 +93,12 @@ class Pool:
             tokens=row["tokens"],
             peak_gb=row["peak_gb"],
         )
+
+    def outcomes(self, name: str, split: str) -> Sequence[Outcome]:
+        """All that was recorded of a recipe on a split, created once."""
+        if (name, split) not in self._outcomes:
+            self._outcomes[name, split] = [self.reading(name, split, index) for index in range(self.size(name, split))]
+        return self._outcomes[name, split]
 
     def members(self, recipe: Recipe) -> tuple[str, ...]:
         """The recorded recipes whose changes together make this one; none where that cannot be."""

@@ -38,13 +38,11 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 def readings(pool: Pool, name: str, split: str = "probe") -> list[Reading]:
     """The readings of a recipe by seed, without failures."""
-    found = [pool.reading(name, split, index) for index in range(pool.size(name, split))]
-    return [outcome for outcome in found if isinstance(outcome, Reading)]
+    return [outcome for outcome in pool.outcomes(name, split) if isinstance(outcome, Reading)]
 
 
 def failures(pool: Pool, name: str, split: str = "probe") -> list[Failure]:
-    found = [pool.reading(name, split, index) for index in range(pool.size(name, split))]
-    return [outcome for outcome in found if isinstance(outcome, Failure)]
+    return [outcome for outcome in pool.outcomes(name, split) if isinstance(outcome, Failure)]
 
 
 def level(pool: Pool, name: str, category: str, split: str = "probe") -> Estimate:

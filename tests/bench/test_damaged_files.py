@@ -1,5 +1,6 @@
 """A command on a workspace with a damaged file prints one sentence, never a traceback, and damage is noticed."""
 
+import importlib.metadata
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePath
@@ -15,8 +16,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_no_damage_gives_a_traceback_or_goes_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine, which doctor examines too, is the same each time."""
+    """The machine and its packages, which doctor examines too, are the same each time."""
     monkeypatch.setattr(cli.machine, "diagnose", cache(sandbox.diagnose))
+    monkeypatch.setattr(importlib.metadata, "version", cache(importlib.metadata.version))
     workspace, study = workspace_and_study(tmp_path)
     cases = [
         case

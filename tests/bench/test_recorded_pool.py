@@ -19,8 +19,6 @@ from probes.result.comparison import OVERALL, compare
 from probes.result.reading import Failure, Outcome, Probe, ProbeKey, Reading, Score, Timing
 from testing import simulated_study
 
-pytestmark = pytest.mark.in_memory
-
 MARGIN = 0.5  # of every guard in the bundled study
 SCORED = ("start", "helper", "null", "breaker")
 

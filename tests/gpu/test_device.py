@@ -1,15 +1,10 @@
 """Probes on the device: on a GPU with a Qwen3 of 0.6B parameters, and the same checks with a tiny one on a CPU."""
 
-import os
 import subprocess
 import sys
 
 import pytest
-
-
-def checked(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench.device", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+from commands import nightlane
 
 
 @pytest.mark.gpu
@@ -17,12 +12,13 @@ def test_probes_on_a_gpu_are_what_they_should_be() -> None:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    done = checked()
+    command = [sys.executable, "-m", "bench.device"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
 
 
 @pytest.mark.slow
 def test_the_same_checks_run_on_a_cpu_with_a_tiny_model() -> None:
-    done = checked("--tiny", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
+    done = nightlane("--tiny", module="bench.device", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert "ok     without room: the kind of failure: oom" in done.stdout

@@ -58,10 +58,11 @@ def command(*arguments: object) -> list[str]:
 
 
 def nightlane(
-    *arguments: object, answers: str = "", cwd: Path = ROOT, **environment: str
+    *arguments: object, answers: str = "", cwd: Path = ROOT, module: str = "cli.main", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with no endpoint in its environment except one that is given here."""
-    process = Command(*arguments, answers=answers, cwd=cwd, **environment)
+    """Run a command to its end, with no endpoint in its environment except one that is given here. ``module``: whose
+    ``main`` it is."""
+    process = Command(*arguments, answers=answers, cwd=cwd, module=module, **environment)
     output, errors = process.communicate()
     assert "Traceback" not in errors, errors
     return subprocess.CompletedProcess(process.arguments, process.returncode or 0, output, errors)
@@ -70,12 +71,14 @@ def nightlane(
 class Command:
     """A command that runs: the part of ``subprocess.Popen`` that tests need."""
 
-    def __init__(self, *arguments: object, answers: str = "", cwd: Path = ROOT, **environment: str) -> None:
+    def __init__(
+        self, *arguments: object, answers: str = "", cwd: Path = ROOT, module: str = "cli.main", **environment: str
+    ) -> None:
         self.arguments = [str(one) for one in arguments]
         self._streams = Path(tempfile.mkdtemp(dir=folder_of_streams()))
         (self._streams / "stdin").write_text(answers, encoding="utf-8")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-        given = (self.arguments, self._streams, cwd, {**clean, "COLUMNS": "200", **environment})
+        given = (module, self.arguments, self._streams, cwd, {**clean, "COLUMNS": "200", **environment})
         self._process = server().Process(target=_main, args=given)
         self._process.start()
 
@@ -149,13 +152,14 @@ def _never_start_another() -> None:
 
 
 if os.environ.pop("NIGHTLANE_TESTS_IMPORT", ""):  # in the server
+    gc.disable()
     for _name in IMPORTED:
         try:
             importlib.import_module(_name)
         except ImportError as error:  # which the server would pass over, and with it all that follows
             raise RuntimeError(f"the server of commands imports {_name}") from error
-    gc.collect()
     gc.freeze()  # imported objects are never garbage, so collections skip them
+    gc.enable()
 
 
 class WorkerProcess(ForkServerProcess):
@@ -183,9 +187,8 @@ def fork_workers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(worker_pool, "CONTEXT", WorkerContext())
 
 
-def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[str, str]) -> None:
+def _main(module: str, arguments: list[str], streams: Path, cwd: Path, environment: Mapping[str, str]) -> None:
     """What the forked process does."""
-    from cli.main import main
     from probes.run import worker_pool
 
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -199,4 +202,4 @@ def _main(arguments: list[str], streams: Path, cwd: Path, environment: Mapping[s
     sys.argv = ["nightlane", *arguments]
     worker_pool.CONTEXT = WorkerContext()
     _never_start_another()
-    main()
+    sys.exit(importlib.import_module(module).main())

@@ -34,9 +34,7 @@ def workspace_and_study(folder: Path) -> tuple[Path, Path]:
     """A workspace as after a kill, with the ledger's write-ahead log; and its study.toml."""
     made = folder / "made"
     night(study(folder / "harvested", budget="decisions = 5"), made)
-    path = simulated_study.write_study(
-        folder / "study", simulated_study.STUDY.replace("decisions = 8", "decisions = 4")
-    )
+    path = simulated_study.write_study(folder / "study", simulated_study.STUDY.replace("decisions = 8", "probes = 24"))
     with contextlib.suppress(KeyboardInterrupt):
         leaving = Leaving(Console(quiet=True))
         begin(load_study(path), Workspace(made), Overrides(), leaving, write_report)

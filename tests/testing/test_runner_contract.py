@@ -31,6 +31,7 @@ class TestSimulated(RunnerContract):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_workers")
 class TestLocalWorkers(RunnerContract):
     def material(self, folder: Path) -> Material:
         simulated_study.write_data(folder)

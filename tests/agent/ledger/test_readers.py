@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from commands import Command, nightlane
 
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
@@ -23,7 +23,6 @@ from common.sqlite.shared import open_shared, open_to_read
 from probes.endpoint.spending import spent_on_judging
 from testing import simulated_study
 
-ROOT = Path(__file__).parents[3]
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 DECIDED = re.compile(r"\t(\S+)\t(?:KEEP|DISCARD)\t")
@@ -36,22 +35,21 @@ def commands(workspace: Path) -> tuple[list[str], ...]:
 
 
 @pytest.fixture(scope="module")
-def night() -> Iterator[tuple[Path, "subprocess.Popen[bytes]"]]:
+def night() -> Iterator[tuple[Path, Command]]:
     """A night of somebody else's that has decided and goes on, in a folder that all may read."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         workspace.chmod(0o755)
         text = simulated_study.STUDY.replace("decisions = 8", "decisions = 500") + "simulated_seconds = 0.1\n"
         study = simulated_study.write_study(workspace / "study", text)
-        command = [sys.executable, "-m", "cli.main", "run", str(study), "--workspace", folder]
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = Command("run", study, "--workspace", folder)
         log, end = workspace / "runs" / "progress.log", time.monotonic() + 120
         while not (log.exists() and DECIDED.search((workspace / "results.tsv").read_text())) and time.monotonic() < end:
             assert process.poll() is None
             time.sleep(0.1)
         yield workspace, process
-        process.kill()
-        process.wait()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
 
 
 def typed(workspace: Path, *arguments: str) -> tuple[int, str]:
@@ -97,7 +95,7 @@ def by_a_reader(action: Callable[[], None]) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def imported(night: tuple[Path, "subprocess.Popen[bytes]"]) -> None:
+def imported(night: tuple[Path, Command]) -> None:
     """All that the commands import, since the reader to be may not read it."""
     for command in commands(night[0]):
         with contextlib.redirect_stdout(io.StringIO()):
@@ -105,9 +103,7 @@ def imported(night: tuple[Path, "subprocess.Popen[bytes]"]) -> None:
 
 
 @as_root
-def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(
-    night: tuple[Path, "subprocess.Popen[bytes]"], imported: None
-) -> None:
+def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(night: tuple[Path, Command], imported: None) -> None:
     workspace, process = night
     for command in commands(workspace):
         code, said = typed(workspace, *command)
@@ -120,8 +116,8 @@ def test_a_reader_sees_a_night_that_runs_and_one_that_was_killed(
     assert re.search(r"\S+/runs/[0-9a-z-]+ is not writable for you, so the report is only printed", said)
     assert ".tmp" not in said
     assert "# " in said
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
     for gone in ("", "ledger.sqlite-shm"):
         if gone:
             (workspace / "runs" / gone).unlink()
@@ -152,8 +148,7 @@ def test_a_finished_workspace_is_whole_for_somebody_who_may_only_read_it() -> No
         workspace = Path(folder)
         workspace.chmod(0o755)
         study = simulated_study.write_study(workspace / "study")
-        command = [sys.executable, "-m", "cli.main", "run", str(study), "--workspace", folder, "--decisions", "1"]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        assert nightlane("run", study, "--workspace", folder, "--decisions", 1).returncode == 0
         assert not (workspace / "runs" / "ledger.sqlite-wal").exists()
         check(Workspace(workspace))  # imports what the reader may not
         code, shown = by_a_reader(lambda: print(*(status.message for status in check(Workspace(workspace))), sep="\n"))

@@ -23,8 +23,6 @@ from probes.run.protocol import Listener
 from testing.simulated_runner import EffectWorld, SimulatedRunner
 from view.report.report import write_report
 
-pytestmark = pytest.mark.in_memory
-
 Usage = namedtuple("Usage", "total used free")
 WORLD = EffectWorld(adding(learning_rate={2e-4: 0.8, 5e-5: -0.8}, curriculum={"easy_first": 0.6}), 0.3)
 WHOLE = 44

@@ -34,8 +34,6 @@ from view.data.session_record import load_record
 from view.report.report import report_markdown, write_report
 from view.terminal.live import watching
 
-pytestmark = pytest.mark.in_memory
-
 
 def checks(workspace: Path, kind: str = HARVEST) -> dict[str, CheckRow]:
     with Ledger(workspace / "runs" / "ledger.sqlite", read_only=True) as ledger:

@@ -28,8 +28,6 @@ from probes.run.protocol import Listener, OnOutcome, ignore_outcome
 from testing.simulated_runner import EffectWorld, SimulatedRunner
 from view.report.report import write_report
 
-pytestmark = pytest.mark.in_memory
-
 HELPS = adding(learning_rate={2e-4: 0.8, 5e-5: -0.8}, curriculum={"easy_first": 0.6, "hard_first": -0.6})
 UNLIMITED = "decisions = 40"
 

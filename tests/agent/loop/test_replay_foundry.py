@@ -20,8 +20,6 @@ from probes.result.comparison import OVERALL, compare
 from probes.result.reading import ProbeKey, Reading, Score, Timing
 from testing import simulated_study
 
-pytestmark = pytest.mark.in_memory
-
 KEY = ProbeKey(
     steps=300, base="qwen3-32b", data="v6", prompts="probe-prompts", scorer="judge", samples=1, environment="a100"
 )

@@ -30,8 +30,6 @@ from testing import simulated_study
 from testing.simulated_runner import SimulatedRunner
 from view.data.results import read_results
 
-pytestmark = pytest.mark.in_memory
-
 SHORT = simulated_study.STUDY.replace("decisions = 8", "probes = 30")
 
 

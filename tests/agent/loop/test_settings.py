@@ -26,8 +26,6 @@ from view.explain.text import explain_text
 from view.report.report import report_data, report_markdown, write_report
 from view.terminal.status import session_status, status_text
 
-pytestmark = pytest.mark.in_memory
-
 EVERYTHING = frozenset({"KEEP", "RETRACT", "CRASH", "harvest"})
 
 

@@ -19,7 +19,7 @@ from testing.scripted_endpoint.server import ScriptedEndpoint
 from view.data.session_record import load_record
 from view.report.report import report_data
 
-pytestmark = [pytest.mark.slow, pytest.mark.in_memory, pytest.mark.usefixtures("one_thread", "forked_workers")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "forked_workers")]
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from agent.workspace.folder import Workspace
 from testing import simulated_study
 from view.report.report import write_report
 
-pytestmark = pytest.mark.in_memory
 PAIRWISE: nights.Sections = {
     "scorer": {"kind": '"judge"', "pairwise": "true", "calibration": '"calibration.jsonl"'},
     "runner": {"kind": '"resident"'},
