@@ -187,7 +187,7 @@ def test_the_nights_have_what_a_fault_could_spoil(tmp_path: Path) -> None:
         with Ledger(root / "runs" / "ledger.sqlite", read_only=True) as ledger:
             seen |= {decision.reason for decision in ledger.decisions()}
             seen |= {check.kind for name in ledger.sessions() for check in ledger.checks(name)}
-    assert seen >= {"improved", "overtaken", "crash:diverged", "leave_one_out", "holdout", HARVEST}
+    assert seen >= {"improved", "overtaken", "unconfirmed", "crash:diverged", "leave_one_out", "holdout", HARVEST}
     assert seen & {"calibration", "false_alarm"}
 
 
