@@ -47,7 +47,8 @@ KNOBS: tuple[KnobDefault, ...] = (
     KnobDefault("lora_scaling", _names(LoraScaling), searched=False),
     KnobDefault("lora_variant", _names(LoraVariant), searched=False),
     KnobDefault("lora_init", _names(LoraInit), searched=False),
-    KnobDefault("objective", _names(Objective), searched=False),
+    # the best learning rate of DPO is not that of ORPO
+    KnobDefault("objective", _names(Objective), searched=False, structural=True),
     KnobDefault("optimizer", _names(Optimizer), searched=False),
     KnobDefault("quantization", _names(Quantization), searched=False),
     KnobDefault("max_length", KnobSettings(low=128, high=8192, factor=2.0, reach=1), searched=False, whole=True),

@@ -59,6 +59,7 @@ class Knob:
     """A recipe field with its ladder of legal values.
 
     ``ordered`` ladders move at most ``reach`` places at a time (None: anywhere); unordered ones are names.
+    ``structural``: its value changes what other knobs do.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Knob:
     values: tuple[Value, ...]
     ordered: bool
     reach: int | None = None
+    structural: bool = False
 
     def read(self, recipe: Recipe) -> Value:
         value: Value = getattr(recipe, self.name)
@@ -131,12 +133,14 @@ class KnobDefault:
     """One line per knob of a lane: its settings if a study only names the knob.
 
     ``searched``: whether it is searched if the study lists no knobs. ``whole``: values are whole numbers.
+    ``structural``: its value changes what other knobs do, so that a first wave moves it in few recipes.
     """
 
     name: str
     settings: KnobSettings
     searched: bool = True
     whole: bool = False
+    structural: bool = False
 
     def build(self, lane: str, of_study: KnobSettings, start: Recipe) -> Knob:
         """The knob with the study's settings over the defaults, its ladder anchored at the starting recipe."""
@@ -145,12 +149,12 @@ class KnobDefault:
             ordered = all(isinstance(choice, int | float) for choice in merged.choices)
             values = tuple(sorted(merged.choices)) if ordered else merged.choices
             self._require_legal(lane, values, start)
-            return Knob(self.name, lane, values, ordered, merged.reach)
+            return Knob(self.name, lane, values, ordered, merged.reach, self.structural)
         anchor: Any = getattr(start, self.name)
         values = ladder(f"[lanes.{lane}] {self.name}", anchor, merged, self.whole)
         bounds = (int(b) if self.whole else b for b in (merged.low, merged.high) if b is not None)
         self._require_legal(lane, tuple(bounds), start)
-        return Knob(self.name, lane, values, True, merged.reach)
+        return Knob(self.name, lane, values, True, merged.reach, self.structural)
 
     def _require_legal(self, lane: str, values: Sequence[Value], start: Recipe) -> None:
         """BadInput if the recipe's own field does not accept a value."""

@@ -44,11 +44,12 @@ FEWEST_NOISY = 2
 @dataclass(frozen=True)
 class Axis:
     """A knob that is searched: its ``start``, and the places within reach. ``reach``: of an ordered knob, the furthest
-    distance of these from the start."""
+    distance of these from the start. ``structural``: its place changes what other knobs do."""
 
     knob: str
     start: Place
     options: tuple[Place, ...]
+    structural: bool = False
 
     @property
     def ordered(self) -> bool:

@@ -1,7 +1,7 @@
 """Which recipes a wave measures: around the incumbent, several knobs moved at once, so that one reading says something
 of each of them (Box, Hunter & Hunter 2005, Statistics for Experimenters, ch. 5 and 6). Pure functions.
 
-The first wave is spread: every knob is moved in three quarters of its recipes, to near places on both sides about as
+The first wave is spread: a knob is moved in three quarters of its recipes, to near places on both sides about as
 often. Later waves are drawn: each recipe takes, knob by knob, the best of one draw of what the moves may be worth
 (Thompson 1933), and leaves out some of them, so that the effects of the rest can be told apart: fewer once many
 recipes were measured, so that later waves are closer to the recipe that will be confirmed.
@@ -14,8 +14,9 @@ import numpy
 
 from agent.policy.knob_model import Axis, Effects, Place, Places
 
-MOVED = 0.75
-"""Share of a first wave's recipes that move a knob."""
+MOVED, STRUCTURAL_MOVED = 0.75, 0.25
+"""Share of a first wave's recipes that move a knob, and one that changes what the others do: most readings should say
+what the others do around the incumbent."""
 NEAR, NEAR_STEPS = 0.5, 2
 """How far an ordered knob moves in a first wave at most: a share of its reach, or so many steps if they go further."""
 LEFT_OUT, LEFT_OUT_LATER, MANY = 0.3, 0.15, 30
@@ -44,7 +45,8 @@ def spread_wave(
         if not places:
             continue
         order = [places[place] for place in random.permutation(len(places))]
-        moved = random.permutation(size)[: max(1, round(size * MOVED))]
+        share = STRUCTURAL_MOVED if axis.structural else MOVED
+        moved = random.permutation(size)[: max(1, round(size * share))]
         for turn, row in enumerate(moved):
             rows[row][axis.knob] = order[turn % len(order)]
     return distinct([allowed(row, base, usable, random) for row in rows], base)

@@ -171,7 +171,7 @@ class Evidence:
         """Every knob of a lane with a share that the incumbent can move, with where the session began."""
         values, space = self._values(incumbent), self.study.lanes
         return tuple(
-            Axis(knob.name, self._start[knob.name], tuple(values[knob.name]))
+            Axis(knob.name, self._start[knob.name], tuple(values[knob.name]), knob.structural)
             for knob in space.knobs
             if knob.lane in space.shares and len(values[knob.name]) > 1
         )

@@ -5,7 +5,7 @@ import pytest
 from knob_readings import AXES, BASE, LADDER, MARGINS, anything, readings, truth
 
 from agent.policy.confirmation import combined_error
-from agent.policy.knob_model import KnobModel, Observed, Place, Places
+from agent.policy.knob_model import Axis, KnobModel, Observed, Place, Places
 from agent.policy.night_plan import Noise, plan, power
 from agent.policy.stack import Stack, best_stack
 from agent.policy.wave_design import Crashes, drawn_wave, spread_wave
@@ -56,6 +56,16 @@ def test_a_first_wave_moves_every_knob_in_most_recipes_to_near_places_on_both_si
         assert len(moved) == 9
         if axis.ordered:
             assert {-2.0, -1.0, 1.0, 2.0} == set(moved)
+
+
+def test_a_first_wave_takes_a_short_ladder_to_its_end_and_seldom_moves_what_changes_the_other_knobs() -> None:
+    short = Axis("learning_rate", 0.0, (-2.0, -1.0, 0.0, 1.0, 2.0))
+    objective = Axis("objective", "orpo", ("orpo", "dpo"), structural=True)
+    base: Places = {"learning_rate": 0.0, "objective": "orpo"}
+    wave = spread_wave((short, objective), 12, base, anything, numpy.random.default_rng(1))
+    assert {places["learning_rate"] for places in wave} >= {-2.0, -1.0, 1.0, 2.0}
+    wave = spread_wave((*AXES, objective), 16, {**BASE, **base}, anything, numpy.random.default_rng(1))
+    assert sum(places["objective"] == "dpo" for places in wave) == 4
 
 
 def test_illegal_moves_are_taken_back_until_a_recipe_is_legal() -> None:
