@@ -230,7 +230,8 @@ class Question:
 class Figures:
     """Everything in a report. ``visible``: the minimum detectable effect; ``power``: what the night could show, in
     words; ``stacks``: without A/A tests; ``promises``: likely improvements of the incumbent that were not confirmed;
-    ``sources``: the variance components of the starting recipe's target."""
+    ``flipped``: the wording of prompts that flipped, by id; ``sources``: the variance components of the starting
+    recipe's target."""
 
     session: str
     study: str
@@ -269,6 +270,7 @@ class Figures:
     cut: CutFigures
     answers: tuple[StackAnswers, ...]
     breakdown: Breakdown | None
+    flipped: Mapping[str, str]
     judging: Judging | None
     sources: VarianceComponents | None
     proposers: tuple[ProposerCount, ...]

@@ -11,6 +11,7 @@ from lanes.mixture import manifest_name
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
+from view.data.answer_examples import wordings
 from view.data.recipe_figures import CategoryMeans, KnobDifference, Level, Noise, Outcomes, Profile
 from view.data.search.replicates import selecting_seeds
 from view.data.session_record import SessionRecord
@@ -63,7 +64,9 @@ def unselected_readings(record: SessionRecord, recipe: str) -> list[Reading]:
 
 def categories(record: SessionRecord) -> tuple[CategoryMeans, ...]:
     """The starting recipe and the incumbent, over the readings that did not select them; the target comes first."""
-    start, incumbent = (unselected_readings(record, digest) for digest in (record.session.start, record.incumbent.digest))
+    start, incumbent = (
+        unselected_readings(record, digest) for digest in (record.session.start, record.incumbent.digest)
+    )
     if not start:
         return ()
     target, guards = record.study.target, record.study.guards
@@ -133,3 +136,13 @@ def breakdown(record: SessionRecord) -> Breakdown | None:
     """From the starting recipe to the incumbent, if that is another one and the scorer marks answers as passed."""
     before, after = (record.answers[digest] for digest in (record.session.start, record.incumbent.digest))
     return break_down(before, after) if before and after and before != after else None
+
+
+def flipped_prompts(record: SessionRecord, found: Breakdown | None) -> Mapping[str, str]:
+    """The wording of the prompts that pass or fail now and did not before, by id, as far as it is known."""
+    readings = record.readings(record.session.start)
+    if found is None or not readings:
+        return {}
+    asked = wordings(record, readings[0].key.prompts)
+    names = [change.problem for change in (*found.newly_passing, *found.newly_failing)]
+    return {name: asked[name] for name in names if name in asked}

@@ -48,7 +48,9 @@ def _phases(record: SessionRecord, time: Timing, tokens: int, judging: Usage) ->
     found = found if time.total else []
     hourly = record.budget.dollars_per_hour
     found.append(
-        Phase(name="the machine", seconds=record.active_seconds, dollars=record.spent.hours * hourly if hourly else None)
+        Phase(
+            name="the machine", seconds=record.active_seconds, dollars=record.spent.hours * hourly if hourly else None
+        )
     )
     if judging != NO_USAGE or record.judging_dollars:
         used = judging.prompt_tokens + judging.completion_tokens

@@ -18,7 +18,16 @@ from view.data.figures import DecisionFigures, Figures, Question, Rule, StackFig
 from view.data.forecasts import forecasts
 from view.data.harvest import harvest_figures
 from view.data.judge import judging_figures
-from view.data.measurements import breakdown, categories, differences, noise, noise_sources, outcomes, profiles
+from view.data.measurements import (
+    breakdown,
+    categories,
+    differences,
+    flipped_prompts,
+    noise,
+    noise_sources,
+    outcomes,
+    profiles,
+)
 from view.data.reproduction import reproduction
 from view.data.search.alpha_spending import spendings
 from view.data.search.incumbents import Confirmation, progress_points
@@ -36,7 +45,7 @@ def session_figures(record: SessionRecord) -> Figures:
         record.session,
     )
     floor, rule, curves = checks.floor(record), _rule(record), knob_curves(record)
-    tested = _stacks(record, decisions)
+    tested, failures = _stacks(record, decisions), breakdown(record)
     return Figures(
         session=session.id,
         study=session.study,
@@ -74,7 +83,8 @@ def session_figures(record: SessionRecord) -> Figures:
         outcomes=outcomes(record),
         cut=cut_figures(record),
         answers=answer_examples(record),
-        breakdown=breakdown(record),
+        breakdown=failures,
+        flipped=flipped_prompts(record, failures),
         judging=judging_figures(record),
         sources=noise_sources(record),
         proposers=proposer_counts(record),
@@ -177,9 +187,7 @@ def _stack(record: SessionRecord, stack: Stack, by_id: Mapping[str, DecisionFigu
     )
 
 
-def _confirmations(
-    tested: Sequence[StackFigures], decisions: Sequence[DecisionFigures]
-) -> list[Confirmation]:
+def _confirmations(tested: Sequence[StackFigures], decisions: Sequence[DecisionFigures]) -> list[Confirmation]:
     """The stacks that were decided on; the decisions themselves in an older session."""
     found = [
         Confirmation(time=one.time, status=one.status, stack=one.number, effect=one.effect, stands=bool(one.standing))
