@@ -18,7 +18,7 @@ from view.pages.from_markdown import inline
 from view.reasons import reason
 
 FOLDER = Path(__file__).parent
-WIDTH, HEIGHT = 150, 16
+WIDTH, HEIGHT = 120, 16
 """Of the bar of an interval in a table, in pixels."""
 
 

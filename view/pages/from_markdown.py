@@ -18,6 +18,10 @@ _DECISIONS = ("id", "KEEP", "decision")
 """Headings of columns whose cells name a decision by its turn."""
 
 
+_ANSWER = "**Adopt:**"
+"""How the list begins that has the answer in three lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """``title``: as text; "" of what stands before the first heading."""
@@ -61,7 +65,7 @@ def inline(markdown: str) -> Markup:
 
 
 def _section(title: str, tokens: Sequence[Token], turns: Collection[int]) -> Section:
-    _dress_tables(tokens, turns)
+    _dress(tokens, turns)
     env: dict[str, Any] = {"title": title}
     return Section(title, Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, env)))
 
@@ -70,12 +74,15 @@ def _text(inline: Token) -> str:
     return "".join(child.content for child in inline.children or [])
 
 
-def _dress_tables(tokens: Sequence[Token], turns: Collection[int]) -> None:
-    """Heading cells get their scope, numbers a class; the name of a decision becomes a link to its row."""
+def _dress(tokens: Sequence[Token], turns: Collection[int]) -> None:
+    """The answer and numbers get a class, heading cells their scope; the name of a decision becomes a link to its
+    row."""
     headings: list[str] = []
     column = 0
     for place, token in enumerate(tokens):
-        if token.type == "table_open":
+        if token.type == "bullet_list_open" and tokens[place + 3].content.startswith(_ANSWER):
+            token.attrSet("class", "answer")
+        elif token.type == "table_open":
             headings = []
         elif token.type == "tr_open":
             column = 0

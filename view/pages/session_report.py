@@ -1,7 +1,7 @@
 """The session report as one HTML page: the sections of report.md, with charts, rows that can be linked to, and answers
 side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -26,7 +26,12 @@ from view.pages.from_markdown import sections
 from view.pages.self_contained import self_contained
 from view.templating import render
 
-OWN = ("decisions", "knobs", "flips", "answers")
+OWN = {
+    "decisions": "Decisions",
+    "knobs": "What each knob does",
+    "flips": "Newly passing and newly failing prompts",
+    "answers": "Answers before and after",
+}
 """Sections with an HTML template of their own; the others are those of report.md."""
 FINDINGS = (
     *("progress", "decisions", "kept", "stacks", "final_checks", "knobs", "guards", "noise", "calibration"),
@@ -65,19 +70,10 @@ def _order(figures: Figures) -> Sequence[str]:
 
 def _parts(name: str, figures: Figures, charts: tuple[Chart, ...]) -> list[PagePart]:
     if name in OWN:
-        own = (
-            environment()
-            .get_template(f"report/{name}.html.jinja")
-            .make_module(
-                {
-                    "figures": figures,
-                    "charts": charts,
-                    "scale": reach(one.effect for one in figures.decisions if one.effect),
-                }
-            )
-        )
-        body = Markup(str(own).strip())
-        return [PagePart(name, str(getattr(own, "title")), body, charts)] if body else []
+        scale = reach(one.effect for one in figures.decisions if one.effect)
+        template = environment().get_template(f"report/{name}.html.jinja")
+        body = Markup(template.render(figures=figures, charts=charts, scale=scale).strip())
+        return [PagePart(name, OWN[name], body, charts)] if body else []
     found = sections(render(name, figures=figures), [one.turn for one in figures.decisions])
     names = [name, *(f"{name}-{number}" for number in range(2, len(found) + 1))]
     return [
@@ -89,20 +85,20 @@ def _parts(name: str, figures: Figures, charts: tuple[Chart, ...]) -> list[PageP
 def _charts(figures: Figures) -> dict[str, tuple[Chart, ...]]:
     """By section; a chart with nothing to show is left out."""
     target, breakdown = figures.question.target, figures.breakdown
-    made: dict[str, Sequence[Callable[[], Chart | None]]] = {
-        "progress": (lambda: incumbent_progress(figures.progress, target),),
-        "decisions": (lambda: decisions_forest(figures),),
-        "final_checks": (lambda: holdout_chart(figures),),
-        "guards": (lambda: guards_chart(figures),),
-        "noise": (
-            lambda: power_chart(figures.floor, target),
-            lambda: noise_chart(figures.noise),
-            lambda: noise_sources_chart(figures.noise_parts),
-        ),
-        "categories": (lambda: categories_chart(figures.categories),),
-        "failure_classes": (lambda: failure_classes_chart(breakdown.classes) if breakdown else None,),
-        "forecasts": (lambda: forecast_chart(figures.forecasts),),
-        "cost": (lambda: time_chart(figures.cost),),
+    made: dict[str, Sequence[Chart | None]] = {
+        "progress": [incumbent_progress(figures.progress, target)],
+        "decisions": [decisions_forest(figures)],
+        "final_checks": [holdout_chart(figures)],
+        "knobs": knob_charts([curve for curve in figures.curves if not curve.is_flat]),
+        "guards": [guards_chart(figures)],
+        "noise": [
+            power_chart(figures.floor, target),
+            noise_chart(figures.noise),
+            noise_sources_chart(figures.noise_parts),
+        ],
+        "categories": [categories_chart(figures.categories)],
+        "failure_classes": [failure_classes_chart(breakdown.classes)] if breakdown else [],
+        "forecasts": [forecast_chart(figures.forecasts)],
+        "cost": [time_chart(figures.cost)],
     }
-    found = {name: tuple(chart for make in makers if (chart := make())) for name, makers in made.items()}
-    return found | {"knobs": tuple(knob_charts([curve for curve in figures.curves if not curve.is_flat]))}
+    return {name: tuple(chart for chart in found if chart) for name, found in made.items()}
