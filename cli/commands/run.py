@@ -64,6 +64,7 @@ def run(
     folder, overrides = workspace_at(workspace), Overrides(decisions, hours, workers, probes)
     with on_interrupt(_interrupted(folder, begins=True)), watching() as watcher:
         session = begin(loaded, folder, overrides, watcher, _write_report, seed=seed, start_from=start_from)
+    _name_page(folder, session)
     print_result(str(folder.session(session) / "report.md"))
 
 
@@ -86,6 +87,7 @@ def resume(
     folder = workspace_at(workspace)
     with on_interrupt(_interrupted(folder, begins=False)), watching() as watcher:
         done = resume(folder, session, Overrides(decisions, hours, workers, probes), watcher, _write_report)
+    _name_page(folder, done)
     print_result(str(folder.session(done) / "report.md"))
 
 
@@ -101,9 +103,10 @@ def status(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
 
 @commands.command(epilog=example("report 20261129-232334"))
 def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_json: AsJson = False) -> None:
-    """Write a session's report again and print it.
+    """Write a session's report again, as report.html and report.md, and print it.
 
-    Also brings results.tsv and progress.log up to date with the ledger."""
+    report.html is one file with charts and answers side by side; it opens in any browser, without a network. Also
+    brings results.tsv and progress.log up to date with the ledger."""
     one_thread()
     from agent.ledger.result_files import catch_up
     from common.files import describe_file_error
@@ -114,8 +117,10 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
     record = load_record(folder, session)
     for message in catch_up(folder):
         print_message(f"nightlane: {message}")
+    written: Path | None = None
     try:
-        write_report(folder, record.session.id)
+        written = write_report(folder, record.session.id)
+        _name_page(folder, record.session.id)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
@@ -123,7 +128,10 @@ def report(session: SessionId = None, workspace: WorkspaceFolder = Path(), as_js
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             reason = "is not writable for you"
         print_message(f"nightlane: {folder.session(record.session.id)} {reason}, so the report is only printed")
-    print_result(report_data(record) if as_json else report_markdown(record))
+    if as_json:
+        print_result(report_data(record))
+    else:
+        print_result(written.read_text(encoding="utf-8") if written else report_markdown(record))
 
 
 @commands.command(epilog=example("explain 007"))
@@ -159,6 +167,15 @@ def _interrupted(workspace: "Workspace", begins: bool) -> Callable[[], str]:
         return f"every decision so far is saved; continue with: {workspace.resume_command}"
 
     return message
+
+
+def _name_page(workspace: "Workspace", session: str) -> None:
+    """Say where the page is, beside report.md; nothing if it could not be written."""
+    from view.report.report import PAGE
+
+    page = workspace.session(session) / PAGE
+    if page.exists():
+        print_message(f"nightlane: the page is {page}")
 
 
 def _write_report(workspace: "Workspace", session: str) -> Path:

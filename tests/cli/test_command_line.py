@@ -324,7 +324,7 @@ def test_a_full_disk_is_exit_code_7_and_nothing_decided_is_lost(tmp_path: Path, 
     message = refused(7, "run", path, "--workspace", small_disk, "--decisions", 40)
     assert "free some space; then go on with: nightlane resume" in message
     status = json.loads(nightlane("status", "--json", "--workspace", small_disk).stdout)
-    assert subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True).returncode == 0
+    assert subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True).returncode == 0
     done = nightlane("resume", "--workspace", small_disk, "--decisions", sum(status["decisions"].values()) + 2)
     assert done.returncode == 0, done.stderr
     rows = (small_disk / "results.tsv").read_text(encoding="utf-8").splitlines()[1:]

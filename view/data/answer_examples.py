@@ -99,7 +99,7 @@ def _of_stack(record: SessionRecord, stack: Stack) -> StackAnswers:
     by_prompt = _places(kept)
     ranked = sorted(by_prompt, key=lambda prompt: (_mean_change(by_prompt[prompt]), prompt))
     chosen = {ranked[len(ranked) // 2]: "typical", ranked[0]: "worst", ranked[-1]: "best"} if ranked else {}
-    asked = _asked(record, pairs[0][0].key.prompts)
+    asked = wordings(record, pairs[0][0].key.prompts)
     found = [_example(which, by_prompt[prompt], asked.get(prompt), texts) for prompt, which in chosen.items()]
     order = ("best", "typical", "worst")
     examples = tuple(sorted((one for one in found if one), key=lambda one: order.index(one.which)))
@@ -156,7 +156,7 @@ def _shown(row: Mapping[str, Any], score: Score) -> ShownAnswer:
     return ShownAnswer(text=str(row["text"]), score=score.value, outcome=score.outcome, cut=cut)
 
 
-def _asked(record: SessionRecord, digest: str) -> Mapping[str, str]:
+def wordings(record: SessionRecord, digest: str) -> Mapping[str, str]:
     """The texts of the probe prompts, by id; none where the study's prompts are not those of the readings any more."""
     material = record.study.material
     try:

@@ -1,7 +1,8 @@
 """The change of one category with its interval, a guard's change with its margin, and a change's own effect."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 from agent.policy.confirmation import Look
 from agent.policy.decision_basis import Own
@@ -63,6 +64,12 @@ class OwnEffect:
     chance: float
     guards: tuple[ExpectedGuard, ...]
     recipes: int
+
+
+def reach(changes: Iterable[Change]) -> float:
+    """How far from 0 a picture of these goes: to the farthest end, but for intervals that are far wider than most."""
+    ends = [max(abs(change.low), abs(change.high)) for change in changes]
+    return max(min(max(ends), 3 * median(ends)), 0.1) if ends else 1.0
 
 
 def change_of(difference: Difference | None) -> Change | None:

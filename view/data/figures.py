@@ -18,9 +18,11 @@ from view.data.answer_examples import StackAnswers
 from view.data.changes import Change, GuardChange, OwnEffect
 from view.data.checks import Calibration, Floor, Holdout, LeftOut, Retracted
 from view.data.cut_answers import CutFigures
+from view.data.forecasts import ProposerForecast
 from view.data.harvest import DecisionHarvest
 from view.data.judge import Judging
 from view.data.recipe_figures import (
+    CategoryMeans,
     DifficultyMeans,
     KnobDifference,
     Noise,
@@ -29,7 +31,9 @@ from view.data.recipe_figures import (
     Profile,
     noise_parts,
 )
+from view.data.reproduction import Reproduction
 from view.data.search.alpha_spending import Spending
+from view.data.search.incumbents import ProgressPoint
 from view.data.search.knobs import KnobCurve, Promise
 from view.data.search.waves import WaveFigures
 from view.terminal.next_commands import run_command
@@ -92,12 +96,14 @@ class DecisionFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFigures:
-    """Changes that were confirmed together. ``expected``: of them together before, with its standard deviation;
+    """Changes that were confirmed together. ``time``: of the decision, or of the plan while it is not decided on.
+    ``expected``: of them together before, with its standard deviation;
     ``effect`` and what follows: by ``pairs`` pairs on fresh seeds, ``most_pairs`` at most; None where none was
     compared. ``spent``: of the night's error. ``cut_candidate``, ``cut_incumbent``: the answers of these pairs that
     were cut at max_new_tokens. ``members``: empty while it is not decided on."""
 
     number: int
+    time: str
     changes: int
     status: str | None
     reason: str | None
@@ -165,8 +171,20 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """What one part of the work took. ``seconds``: summed over all workers; ``tokens``: trained on, or sent and
+    received. None where it is not known or has no price."""
+
+    name: str
+    seconds: float | None = None
+    tokens: int | None = None
+    dollars: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Time in seconds, by phase summed over the readings this session measured; dollars only when priced."""
+    """Time in seconds, by phase summed over the readings this session measured; dollars only when priced.
+    ``phases``: those of a probe, then the machine as a whole, the judge and the proposer, as far as there were any."""
 
     active: float
     probes: int
@@ -181,6 +199,7 @@ class Cost:
     tokens_per_second: float | None
     peak_gb: float | None
     dollars: float | None
+    phases: tuple[Phase, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +230,8 @@ class Question:
 class Figures:
     """Everything in a report. ``visible``: the minimum detectable effect; ``power``: what the night could show, in
     words; ``stacks``: without A/A tests; ``promises``: likely improvements of the incumbent that were not confirmed;
-    ``sources``: the variance components of the starting recipe's target."""
+    ``flipped``: the wording of prompts that flipped, by id; ``sources``: the variance components of the starting
+    recipe's target."""
 
     session: str
     study: str
@@ -231,6 +251,7 @@ class Figures:
     visible: float | None
     power: tuple[str, ...]
     stacks: tuple[StackFigures, ...]
+    progress: tuple[ProgressPoint, ...]
     waves: tuple[WaveFigures, ...]
     curves: tuple[KnobCurve, ...]
     promises: tuple[Promise, ...]
@@ -243,18 +264,22 @@ class Figures:
     holdout: Holdout | None
     searched: tuple[LaneSearch, ...]
     noise: tuple[Noise, ...]
+    categories: tuple[CategoryMeans, ...]
     profiles: tuple[Profile, ...]
     outcomes: tuple[Outcomes, ...]
     cut: CutFigures
     answers: tuple[StackAnswers, ...]
     breakdown: Breakdown | None
+    flipped: Mapping[str, str]
     judging: Judging | None
     sources: VarianceComponents | None
     proposers: tuple[ProposerCount, ...]
+    forecasts: tuple[ProposerForecast, ...]
     declined: Mapping[str, int]
     cost: Cost
     budget_left: str
     missing: tuple[str, ...]
+    reproduction: Reproduction
 
     @property
     def next_command(self) -> str:

@@ -11,7 +11,8 @@ from lanes.mixture import manifest_name
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
-from view.data.recipe_figures import KnobDifference, Level, Noise, Outcomes, Profile
+from view.data.answer_examples import wordings
+from view.data.recipe_figures import CategoryMeans, KnobDifference, Level, Noise, Outcomes, Profile
 from view.data.search.replicates import selecting_seeds
 from view.data.session_record import SessionRecord
 
@@ -59,6 +60,28 @@ def unselected_readings(record: SessionRecord, recipe: str) -> list[Reading]:
     """The readings that show how good a recipe is, without those that selected it."""
     chose = selecting_seeds(record, recipe)
     return [reading for reading in record.readings(recipe) if reading.seed not in chose]
+
+
+def categories(record: SessionRecord) -> tuple[CategoryMeans, ...]:
+    """The starting recipe and the incumbent, over the readings that did not select them; the target comes first."""
+    start, incumbent = (
+        unselected_readings(record, digest) for digest in (record.session.start, record.incumbent.digest)
+    )
+    if not start:
+        return ()
+    target, guards = record.study.target, record.study.guards
+    prompts = {score.prompt: score.category for score in start[0].scores}
+    sizes, changed = Counter(prompts.values()), incumbent and record.incumbent.digest != record.session.start
+    return tuple(
+        CategoryMeans(
+            category=name,
+            role="target" if name == target else "guard" if name in guards else "",
+            prompts=sizes[name] if name != OVERALL else len(prompts),
+            before=fmean(reading.mean(name) for reading in start),
+            after=fmean(reading.mean(name) for reading in incumbent) if changed else None,
+        )
+        for name in (*sorted(sizes, key=lambda name: (name != target, name not in guards, name)), OVERALL)
+    )
 
 
 def profiles(record: SessionRecord) -> tuple[Profile, ...]:
@@ -113,3 +136,13 @@ def breakdown(record: SessionRecord) -> Breakdown | None:
     """From the starting recipe to the incumbent, if that is another one and the scorer marks answers as passed."""
     before, after = (record.answers[digest] for digest in (record.session.start, record.incumbent.digest))
     return break_down(before, after) if before and after and before != after else None
+
+
+def flipped_prompts(record: SessionRecord, found: Breakdown | None) -> Mapping[str, str]:
+    """The wording of the prompts that pass or fail now and did not before, by id, as far as it is known."""
+    readings = record.readings(record.session.start)
+    if found is None or not readings:
+        return {}
+    asked = wordings(record, readings[0].key.prompts)
+    names = [change.problem for change in (*found.newly_passing, *found.newly_failing)]
+    return {name: asked[name] for name in names if name in asked}

@@ -18,6 +18,18 @@ class Noise:
     deviation: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryMeans:
+    """The mean score of the starting recipe and of the incumbent in one category. ``role``: "target", "guard" or "".
+    ``after``: None where the starting recipe still stands, or no reading of the incumbent is left."""
+
+    category: str
+    role: str
+    prompts: int
+    before: float
+    after: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """A recipe's mean score on the prompts of one category and difficulty, over its training seeds."""

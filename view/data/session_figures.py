@@ -9,20 +9,32 @@ from agent.loop.budget import budget_left
 from agent.loop.start.baseline import FLOOR
 from agent.policy.night_power import in_words, power_from
 from probes.result.comparison import OVERALL
-from probes.result.reading import Reading, Timing
 from view.data import checks
 from view.data.answer_examples import answer_examples
 from view.data.changes import change_of, guards_of
 from view.data.cut_answers import cut_by_side, cut_figures
 from view.data.decisions import decision_figures, proposer_counts, searched
-from view.data.figures import Cost, DecisionFigures, Figures, Question, Rule, StackFigures, shown
+from view.data.figures import DecisionFigures, Figures, Question, Rule, StackFigures, shown
+from view.data.forecasts import forecasts
 from view.data.harvest import harvest_figures
 from view.data.judge import judging_figures
-from view.data.measurements import breakdown, differences, noise, noise_sources, outcomes, profiles
+from view.data.measurements import (
+    breakdown,
+    categories,
+    differences,
+    flipped_prompts,
+    noise,
+    noise_sources,
+    outcomes,
+    profiles,
+)
+from view.data.reproduction import reproduction
 from view.data.search.alpha_spending import spendings
+from view.data.search.incumbents import Confirmation, progress_points
 from view.data.search.knobs import knob_curves, promises
 from view.data.search.stacks import Stack, stacks
 from view.data.search.waves import wave_figures
+from view.data.session_cost import session_cost
 from view.data.session_record import SessionRecord
 
 
@@ -33,6 +45,7 @@ def session_figures(record: SessionRecord) -> Figures:
         record.session,
     )
     floor, rule, curves = checks.floor(record), _rule(record), knob_curves(record)
+    tested, failures = _stacks(record, decisions), breakdown(record)
     return Figures(
         session=session.id,
         study=session.study,
@@ -51,7 +64,8 @@ def session_figures(record: SessionRecord) -> Figures:
         rule=rule,
         visible=floor.visible if floor else _detectable_in_older_session(decisions, rule),
         power=_power(record),
-        stacks=_stacks(record, decisions),
+        stacks=tested,
+        progress=progress_points(record, _confirmations(tested, decisions)),
         waves=wave_figures(record),
         curves=curves,
         promises=tuple(promises(curves, rule.member_chance, _discarded(decisions))),
@@ -64,18 +78,22 @@ def session_figures(record: SessionRecord) -> Figures:
         holdout=checks.holdout(record),
         searched=searched(record),
         noise=noise(record),
+        categories=categories(record),
         profiles=profiles(record),
         outcomes=outcomes(record),
         cut=cut_figures(record),
         answers=answer_examples(record),
-        breakdown=breakdown(record),
+        breakdown=failures,
+        flipped=flipped_prompts(record, failures),
         judging=judging_figures(record),
         sources=noise_sources(record),
         proposers=proposer_counts(record),
+        forecasts=forecasts(decisions),
         declined=Counter(why for wave in record.waves for why in wave.declined),
-        cost=_cost(record),
+        cost=session_cost(record),
         budget_left=budget_left(record.budget, record.spent),
         missing=record.missing,
+        reproduction=reproduction(record),
     )
 
 
@@ -147,6 +165,7 @@ def _stack(record: SessionRecord, stack: Stack, by_id: Mapping[str, DecisionFigu
     cut_candidate, cut_incumbent = cut_by_side(record, stack)
     return StackFigures(
         number=stack.number,
+        time=decision.time if decision else stack.time,
         changes=len(stack.members),
         status=decision.status if decision else None,
         reason=decision.reason if decision else None,
@@ -168,37 +187,29 @@ def _stack(record: SessionRecord, stack: Stack, by_id: Mapping[str, DecisionFigu
     )
 
 
+def _confirmations(tested: Sequence[StackFigures], decisions: Sequence[DecisionFigures]) -> list[Confirmation]:
+    """The stacks that were decided on; the decisions themselves in an older session."""
+    found = [
+        Confirmation(time=one.time, status=one.status, stack=one.number, effect=one.effect, stands=bool(one.standing))
+        for one in tested
+        if one.status
+    ]
+    return found or [
+        Confirmation(
+            time=one.time,
+            status=one.status,
+            stack=None,
+            effect=one.target,
+            stands=one.status == "KEEP" and one.retracted is None,
+        )
+        for one in decisions
+        if one.own is None and one.target is not None
+    ]
+
+
 def _detectable_in_older_session(decisions: Sequence[DecisionFigures], rule: Rule) -> float | None:
     """Of an older session: half the width of the target's interval, and the smallest effect."""
     if rule.night_error is not None:
         return None
     widths = [width for one in decisions if one.target and (width := (one.target.high - one.target.low) / 2) > 0]
     return median(widths) + rule.smallest_effect if widths else None
-
-
-def _cost(record: SessionRecord) -> Cost:
-    measured = (record.outcomes.get(row.id) for row in record.probes)
-    readings: Sequence[Reading] = [outcome for outcome in measured if isinstance(outcome, Reading)]
-    timings = [reading.timing for reading in readings]
-    time = Timing(
-        sum(t.train for t in timings),
-        sum(t.generate for t in timings),
-        sum(t.score for t in timings),
-        sum(t.total for t in timings),
-    )
-    tokens = sum(reading.tokens for reading in readings)
-    return Cost(
-        active=record.active_seconds,
-        probes=len(record.probes),
-        readings=len(readings),
-        borrowed=len(record.borrowed),
-        train=time.train,
-        generate=time.generate,
-        score=time.score,
-        total=time.total,
-        other_share=time.other_share if time.total else None,
-        seconds_per_probe=time.total / len(readings) if time.total else None,
-        tokens_per_second=tokens / time.train if time.train else None,
-        peak_gb=max((reading.peak_gb for reading in readings), default=None),
-        dollars=record.spent.dollars if record.priced else None,
-    )

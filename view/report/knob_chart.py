@@ -1,8 +1,8 @@
 """The charts of the report: what each value of each knob is expected to do to the target, with a band around it."""
 
 from collections.abc import Sequence
-from statistics import median
 
+from view.data.changes import reach
 from view.data.search.knobs import KnobCurve, KnobPlace
 from view.markdown import bar, fenced, plain, signed
 
@@ -13,8 +13,7 @@ LONGEST_VALUE = 28
 def knob_chart(curves: Sequence[KnobCurve]) -> list[str]:
     """Lines of a code block: a chart for each knob, a line for each value."""
     places = [place for curve in curves for place in curve.places]
-    reaches = [max(abs(place.effect.low), abs(place.effect.high)) for place in places if not place.is_incumbent]
-    scale = max(min(max(reaches), 3 * median(reaches)), 0.1) if reaches else 1.0
+    scale = reach(place.effect for place in places if not place.is_incumbent)
     wide = max(len(_value(place)) for place in places)
     edges = f"{-scale:+.1f}{'0':^{BAR_WIDTH - 8}}{scale:+.1f}"
     lines = [f"{'':<{wide}}  {'effect':>7}  {'readings':>8}  {edges}"]

@@ -1,4 +1,4 @@
-"""The session report: what the colleague reads in the morning, as Markdown and as data.
+"""The session report: what the colleague reads in the morning, as a page, as Markdown and as data.
 
 ``nightlane report [SESSION]`` writes it again from the ledger and the probe directories.
 """
@@ -11,14 +11,22 @@ from typing import Any
 from agent.workspace.folder import Workspace
 from common.files import write_durably
 from common.printable import printable
+from view.data.figures import Figures
 from view.data.session_figures import session_figures
 from view.data.session_record import SessionRecord, load_record
+from view.pages.session_report import report_page
 from view.templating import render
+
+PAGE = "report.html"
 
 
 def report_markdown(record: SessionRecord) -> str:
     """The report, the summary first; a section with nothing to say is left out."""
-    return render("report", figures=session_figures(record))
+    return _markdown(session_figures(record))
+
+
+def _markdown(figures: Figures) -> str:
+    return render("report", figures=figures)
 
 
 def report_data(record: SessionRecord) -> dict[str, Any]:
@@ -28,10 +36,13 @@ def report_data(record: SessionRecord) -> dict[str, Any]:
 
 
 def write_report(workspace: Workspace, session_id: str) -> Path:
-    """Write report.md, and recipe.toml with the incumbent, into the session's folder; returns the report's path."""
+    """Write report.md, the page report.html, and recipe.toml with the incumbent, into the session's folder; returns the
+    path of report.md."""
     record = load_record(workspace, session_id)
+    figures = session_figures(record)
     folder = workspace.session(record.session.id)
     folder.mkdir(parents=True, exist_ok=True)
     write_durably(folder / "recipe.toml", record.incumbent.to_toml())
-    write_durably(folder / "report.md", printable(report_markdown(record)))
+    write_durably(folder / "report.md", printable(_markdown(figures)))
+    write_durably(folder / PAGE, report_page(figures))
     return folder / "report.md"

@@ -224,7 +224,10 @@ def test_foreign_text_changes_no_structure(text: str) -> None:
 
 
 def breakdown_lines(breakdown: Breakdown, names: tuple[str, str], most: int = 10, kept_in: str = "file") -> list[str]:
-    template = '{% from "breakdown.md.jinja" import show_breakdown %}{{ show_breakdown(*given) }}'
+    template = (
+        '{% from "breakdown.md.jinja" import show_change, show_flips %}'
+        "{{ show_change(*given[:2]) }}\n\n{{ show_flips(*given) }}"
+    )
     given = (breakdown, names, most, kept_in)
     return lay_out(environment().from_string(template).render(given=given)).splitlines()
 

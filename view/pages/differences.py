@@ -1,0 +1,27 @@
+"""The words in which two texts differ, for showing them side by side."""
+
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some characters of a text; ``differs``: the other text does not have them here."""
+
+    text: str
+    differs: bool
+
+
+def differing_words(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+    """Both texts in pieces, which add up to them. Takes time with the product of the lengths, so cut long texts."""
+    mine, theirs = _WORDS.findall(before), _WORDS.findall(after)
+    left, right = list[Piece](), list[Piece]()
+    for kind, a, b, c, d in SequenceMatcher(None, mine, theirs, autojunk=False).get_opcodes():
+        if b > a:
+            left.append(Piece("".join(mine[a:b]), kind != "equal"))
+        if d > c:
+            right.append(Piece("".join(theirs[c:d]), kind != "equal"))
+    return tuple(left), tuple(right)

@@ -1,0 +1,103 @@
+"""Jinja2 for the HTML pages: whatever a template prints is text, unless a filter made HTML of it."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from common.printable import printable
+from common.wording import count
+from view.charts.palette import COLOURS
+from view.data.changes import Change
+from view.data.figures import shown
+from view.markdown import MOST_CHARACTERS, MOST_LINES, chance, duration, moment, plain, signed
+from view.pages.differences import Piece, differing_words
+from view.pages.from_markdown import inline
+from view.reasons import reason
+
+FOLDER = Path(__file__).parent
+WIDTH, HEIGHT = 120, 16
+"""Of the bar of an interval in a table, in pixels."""
+
+
+@cache
+def environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        finalize=_as_text,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "chance": chance,
+        "counted": count,
+        "excerpt": lambda answer: escape(excerpt(answer)),
+        "duration": duration,
+        "fixed": lambda value, digits=2: "" if value is None else f"{value:.{digits}f}",
+        "interval_bar": interval_bar,
+        "moment": moment,
+        "padded": lambda number: f"{number:03d}",
+        "reason": lambda word, older=False: inline(reason(word, older)),
+        "short": plain,
+        "signed": signed,
+        "value": shown,
+        "whole": is_whole,
+        "words_of_both": lambda texts: differing(*texts),
+    }
+    environment.globals["colours"] = COLOURS
+    return environment
+
+
+def asset(name: str) -> Markup:
+    """A file of ours to stand in a style or script element."""
+    return Markup((FOLDER / "assets" / name).read_text(encoding="utf-8"))
+
+
+def _as_text(value: object) -> Markup:
+    """One line without secrets and control characters, escaped."""
+    return value if isinstance(value, Markup) else escape("" if value is None else plain(value))
+
+
+def excerpt(answer: str) -> str:
+    """The beginning of an answer, control characters written out."""
+    lines = answer[:MOST_CHARACTERS].splitlines()[:MOST_LINES]
+    return "\n".join(printable(line.expandtabs(4)).rstrip() for line in lines)
+
+
+def is_whole(answer: str) -> bool:
+    return len(answer) <= MOST_CHARACTERS and len(answer.splitlines()) <= MOST_LINES
+
+
+def differing(before: str, after: str) -> tuple[Markup, Markup]:
+    """The beginnings of two answers, the words that differ in del and ins."""
+    left, right = differing_words(excerpt(before), excerpt(after))
+    return _marked(left, "del"), _marked(right, "ins")
+
+
+def _marked(pieces: Sequence[Piece], tag: str) -> Markup:
+    opening, closing = Markup(f"<{tag}>"), Markup(f"</{tag}>")
+    found = [opening + piece.text + closing if piece.differs else escape(piece.text) for piece in pieces]
+    return Markup("").join(found)
+
+
+def interval_bar(change: Change, scale: float) -> Markup:
+    """An interval around 0 as a picture; an arrowhead where it goes beyond ``scale``. The figures stand beside it."""
+
+    def place(value: float) -> float:
+        return round((min(max(value / scale, -1.0), 1.0) + 1) / 2 * (WIDTH - 12) + 6, 1)
+
+    middle, low, high, at = HEIGHT / 2, place(change.low), place(change.high), place(change.delta)
+    beyond = [
+        f'<path class="beyond" d="M{x + 5 * step} {middle}l{-5 * step} -4v8z"/>'
+        for x, step, outside in ((low, -1, change.low < -scale), (high, 1, change.high > scale))
+        if outside
+    ]
+    return Markup(
+        f'<svg class="bar" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" aria-hidden="true">'
+        f'<path class="zero" d="M{WIDTH / 2} 0v{HEIGHT}"/><path class="whisker" d="M{low} {middle}H{high}"/>'
+        f'<circle cx="{at}" cy="{middle}" r="3.5"/>{"".join(beyond)}</svg>'
+    )
