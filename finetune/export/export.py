@@ -230,7 +230,7 @@ class _Export:
         )
         check = Check("the merged model, loaded from disk", difference(reference, logits(again.model, self.ids)))
         after = generate(again.model, again.renderer, self.questions, ANSWERED)
-        if not check.difference.relative < done.checks[0].difference.relative:
+        if not check.difference.relative < done.checks[0].difference.relative / 2:
             raise NightlaneError(
                 f"a merged model answers as the base with the adapter does, and its logits are "
                 f"{check.difference.relative:.2g} of their size away, the base's "
@@ -272,7 +272,8 @@ def _fitting(trained: TrainedAdapter, base: ExportBase) -> Iterator[None]:
 def _require_all_read(model: Any, trained: TrainedAdapter) -> None:
     """ValueError if PEFT left out a part of the adapter, as it does with layers that the base lacks."""
     with safe_open(trained.adapter / ADAPTER_WEIGHTS, "pt") as saved:
-        odd = sorted(set(saved.keys()) - set(get_peft_model_state_dict(model)))
+        read = get_peft_model_state_dict(model, save_embedding_layers=False)
+        odd = sorted(name for name in saved.keys() if ".lora_" in name and name not in read)  # noqa: SIM118
     if odd:
         raise ValueError(f"the base has no place for {odd[0]}")
 

@@ -31,7 +31,6 @@ ARCHITECTURES = (
     Architecture("mistral", gguf.MODEL_ARCH.LLAMA, reorders=True),
     Architecture("qwen2", gguf.MODEL_ARCH.QWEN2),
     Architecture("qwen3", gguf.MODEL_ARCH.QWEN3),
-    Architecture("gemma", gguf.MODEL_ARCH.GEMMA),
     Architecture("gemma2", gguf.MODEL_ARCH.GEMMA2),
     Architecture("gemma3_text", gguf.MODEL_ARCH.GEMMA3),
 )
