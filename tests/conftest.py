@@ -28,7 +28,7 @@ for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_ANSWE
     os.environ.pop(_name, None)
 
 
-ON_REQUEST = frozenset({"architectures", "make_run", "real"})
+ON_REQUEST = frozenset({"architectures", "make_run", "real", "serving"})
 """Markers of tests that run only where -m names them."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.digests import file_digest
 from common.errors import MissingRequirement, NightlaneError
 from common.optional_dependencies import require_extra
 
@@ -36,6 +37,10 @@ class LlamaCpp:
             )
         if any(name.endswith(".py") for name in names):
             require_extra("llama-cpp", "a converter of llama.cpp")
+
+    def digests(self, *names: str) -> list[str]:
+        """Of these programs, which say which version it is."""
+        return [file_digest(path) for name in names if (path := self.find(name))]
 
     def model_to_gguf(self, model: Path, output: Path, kind: str = "auto") -> None:
         """Convert a folder with a model; ``kind`` "auto" keeps 16-bit types."""

@@ -114,7 +114,7 @@ class _Export:
         self.questions, self.ids = questions, [list(question.ids) for question in questions]
 
     def run(self) -> Exported:
-        bare = logits(self.base.model, self.ids)
+        self.bare = bare = logits(self.base.model, self.ids)
         reference = self._reference()
         change = Check("the base without the adapter", difference(reference, bare))
         _require_change(self.trained, change)
@@ -183,11 +183,12 @@ class _Export:
         return done if self.request.llama_cpp is None else self._in_llama_cpp(done, path, reference)
 
     def _in_llama_cpp(self, done: Exported, path: Path, reference: Logits) -> Exported:
-        from finetune.export.llama_check import check_in_llama_cpp, compare_with_converter
+        from finetune.export.llama_check import Asked, check_in_llama_cpp, compare_with_converter
 
         tools = self.request.llama_cpp
         assert tools is not None
-        asked, chat = list(zip(self.request.prompts, self.ids, strict=False)), self.base.renderer.chat
+        places = zip(self.request.prompts, self.ids, self.bare, reference, strict=False)
+        asked = [Asked(text, ids, bare[-1], own[-1]) for text, ids, bare, own in places]
         with TemporaryDirectory(prefix="nightlane-", dir=self.folder.parent) as name:
             scratch = Path(name)
             base = self.request.base_gguf
@@ -196,7 +197,9 @@ class _Export:
                 base = scratch / "base.gguf"
                 tools.model_to_gguf(Path(self.named.where), base)
             self.note("llama-server answers with the adapter on and off")
-            llama = check_in_llama_cpp(tools, base, path, asked, reference, chat=chat, log=scratch / "server.log")
+            llama = check_in_llama_cpp(
+                tools, base, path, asked, chat=self.base.renderer.chat, log=scratch / "server.log"
+            )
             converter = None
             if tools.find(CONVERT_LORA) and not is_gguf(self.named.where) and not self.named.hub_id:
                 self.note("llama.cpp's converter makes an adapter to compare with")

@@ -35,3 +35,12 @@ def change_config(adapter: Path, **changes: Any) -> None:
     """Change fields of adapter_config.json."""
     path = adapter / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+
+
+def weaken(adapter: Path, factor: float) -> None:
+    """Scale all B, so that a random adapter changes a real model about as much as a trained one does."""
+    from safetensors.torch import load_file, save_file
+
+    path = adapter / "adapter_model.safetensors"
+    weights = {name: value * (factor if "lora_B" in name else 1.0) for name, value in load_file(path).items()}
+    save_file(weights, path, {"format": "pt"})

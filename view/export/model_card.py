@@ -46,7 +46,7 @@ def background(adapter: Path, run: Mapping[str, Any], workspace: Path) -> Backgr
     digest = adapter_digest(adapter)
     decided = tuple(_decided(str(run.get("origin", "")), workspace / "results.tsv"))
     for found in _evaluations(workspace / "runs"):
-        side = next((one for one in found["sides"] if one.get("digest") == digest), None)
+        side = next((one for one in found["sides"] if one.get("digest") == digest and not one.get("form")), None)
         if side is not None and side.get("changes"):
             return Background(found, side, decided)
     return Background(decided=decided)
