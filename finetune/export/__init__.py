@@ -1,6 +1,9 @@
 """``nightlane export``: an adapter in a form that people and servers take, checked before it gets its final name.
 
 export.py        from a request to the folder, checked and complete
+forms.py         the three forms: PEFT's files, a GGUF adapter, a merged model
+bench.py         the base with and without PEFT's adapter, against which every form is compared
+exported.py      the request and the result; values only
 trained.py       what is exported: the adapter, its files, and the record of the run that trained it
 base.py          the unquantised base model that the adapter goes on
 refusals.py      adapters that a GGUF file cannot hold, with the reason and the remedy; pure

@@ -23,8 +23,8 @@ ROUNDING = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaCheck:
-    """The next token behind each prompt in llama.cpp: mean distances of log-probabilities, in nats, over the tokens that
-    are likeliest here.
+    """The next token behind each prompt in llama.cpp: mean distances of log-probabilities, in nats, over the tokens
+    that are likeliest here.
 
     engine: the base there from the base here: another arithmetic, and its quantisation. adapter: the base with the
     adapter there from the same here. base: the base alone there from the base with the adapter here. same_top: prompts

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import exporting
@@ -78,13 +79,11 @@ def test_an_adapter_on_another_base_is_seen_in_llama_cpp(tmp_path: Path, tools: 
 
     adapter = exporting.write_adapter(smollm, tmp_path / "adapter")
     exporting.weaken(adapter, 0.1)
-    import shutil
-
     other = tmp_path / "other"
     shutil.copytree(smollm, other)
     weights = load_file(other / "model.safetensors")
-    name = "model.layers.3.self_attn.v_proj.weight"
-    save_file({**weights, name: weights[name].flip(0).contiguous()}, other / "model.safetensors", {"format": "pt"})
+    turned = {name: value.flip(0).contiguous() for name, value in weights.items() if "v_proj" in name}
+    save_file(weights | turned, other / "model.safetensors", {"format": "pt"})
     tools.model_to_gguf(other, tmp_path / "other.gguf")
     with pytest.raises(NightlaneError, match=r"llama\.cpp is given the base that the adapter was trained on"):
         exported(adapter, tmp_path / "out", tools, base_gguf=tmp_path / "other.gguf")
