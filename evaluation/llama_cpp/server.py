@@ -1,6 +1,7 @@
 """A llama-server of this machine, for as long as a block lasts. It gets token ids, as training saw them."""
 
 import json
+import signal
 import socket
 import subprocess
 import time
@@ -110,17 +111,23 @@ def serving(
 def _wait(server: LlamaServer, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _is_ready(server):
-        ended = process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-            errors = (
-                [line for line in lines if " E " in line or "error" in line.lower()] or lines or ["it said nothing"]
-            )
-            why = "ended" if ended else f"was not ready after {START_SECONDS:.0f} s"
+        code = process.poll()
+        if code is not None or time.monotonic() > deadline:
+            why = f"was not ready after {START_SECONDS:.0f} s" if code is None else _ending(code)
             raise NightlaneError(
-                f"llama-server {why} ({errors[-1].strip()[:300]}); check that its version knows this model"
+                f"llama-server {why} (its last line: {_last_line(log)}); check that its build fits this processor and "
+                "knows this model"
             )
         time.sleep(0.2)
+
+
+def _ending(code: int) -> str:
+    return f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "none"
 
 
 def _is_ready(server: LlamaServer) -> bool:

@@ -1,6 +1,6 @@
 """From a request to a folder that holds the exported adapter, checked and complete. Imports torch.
 
-OUT_DIR/   adapter_model.safetensors | adapter.gguf | a merged model   README.md (the model card)   export.json
+OUT_DIR/   adapter_model.safetensors | adapter.gguf | a merged model   README.md (the model card)   adapter_export.json
 """
 
 import json
@@ -25,7 +25,7 @@ from finetune.export.forms import as_adapter, as_gguf, as_merged
 from finetune.export.trained import TrainedAdapter, find_trained
 from probes.model.adapter_files import TEMPLATE, has_prompt_format
 
-CARD, RECORD = "README.md", "export.json"
+CARD, RECORD = "README.md", "adapter_export.json"
 FORMS = {"adapter": as_adapter, "gguf": as_gguf, "merged": as_merged}
 ANOTHER_TEMPLATE = (
     "the adapter was trained with another chat template than the base's own: serve it with that one, and export with "

@@ -88,7 +88,7 @@ class Exported:
 
 
 def record(done: Exported) -> dict[str, Any]:
-    """export.json: from what it was made, and the figures of its checks, as plain JSON values."""
+    """adapter_export.json: from what it was made, and the figures of its checks, as plain JSON values."""
     trained = done.trained
     return {
         "kind": done.kind,

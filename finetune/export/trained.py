@@ -16,6 +16,7 @@ from probes.model.adapter_files import require_base_adapter
 from probes.model.load import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 RECIPE = "recipe.toml"
+ANSWERS = "CAUSAL_LM"
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,15 @@ def find_trained(folder: Path) -> TrainedAdapter:
     require_readable(adapter)
     require_whole(adapter)
     require_base_adapter(adapter, ModelSettings(path=""), Path())
-    beside = adapter.resolve().parent
+    beside, config = adapter.resolve().parent, _json(adapter / ADAPTER_CONFIG)
+    if config.get("task_type") not in (None, ANSWERS):
+        raise BadInput(
+            f"an export is of a model that answers (task_type {ANSWERS}), and {adapter} is of {config['task_type']}; "
+            "load it as it lies, with PEFT"
+        )
     return TrainedAdapter(
         adapter=adapter,
-        config=_json(adapter / ADAPTER_CONFIG),
+        config=config,
         run=_json(beside / NAME) if (beside / NAME).is_file() else {},
         recipe=_toml(beside / RECIPE) if (beside / NAME).is_file() and (beside / RECIPE).is_file() else {},
     )

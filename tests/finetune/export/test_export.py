@@ -53,7 +53,7 @@ def test_the_record_has_the_figures_and_the_digest_of_each_file(tmp_path: Path) 
     from common.digests import file_digest
 
     done = exported(exporting.write(tmp_path), tmp_path / "out", "gguf")
-    text = (tmp_path / "out" / "export.json").read_text(encoding="utf-8")
+    text = (tmp_path / "out" / "adapter_export.json").read_text(encoding="utf-8")
     require_own_digest(text)
     record = json.loads(text)
     assert record["files"] == {name: file_digest(tmp_path / "out" / name) for name in ("Modelfile", "adapter.gguf")}
@@ -174,6 +174,13 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     next(iter(weights.values()))[0, 0] = float("nan")
     save_file(weights, path, {"format": "pt"})
     with pytest.raises(BadInput, match="are not finite; the run diverged"):
+        exported(adapter, tmp_path / "out")
+
+
+def test_a_reward_model_is_refused(tmp_path: Path) -> None:
+    adapter = exporting.write(tmp_path)
+    exporting.change_config(adapter, task_type="SEQ_CLS")
+    with pytest.raises(BadInput, match="is of SEQ_CLS; load it as it lies"):
         exported(adapter, tmp_path / "out")
 
 
