@@ -8,7 +8,7 @@ from peft import PeftModel
 
 from common.errors import BadInput
 from probes.inputs.settings import ModelSettings
-from probes.model.load import load_base
+from probes.model.load import load_base, locate, options, stored
 
 
 def write_merged(settings: ModelSettings, folder: Path, adapter: Path, output: Path, device: str) -> torch.dtype:
@@ -18,7 +18,7 @@ def write_merged(settings: ModelSettings, folder: Path, adapter: Path, output: P
     adapter does not fit the base, or if the merged weights are not finite.
     """
     base = load_base(settings.model_copy(update={"dtype": "float32", "adapter": None}), folder, "none", device)
-    stored = _stored_dtype(base.model)
+    kept = _stored_dtype(settings, folder)
     try:
         model: Any = PeftModel.from_pretrained(base.model, str(adapter)).merge_and_unload(safe_merge=True)
     except (RuntimeError, ValueError, KeyError) as error:
@@ -26,18 +26,14 @@ def write_merged(settings: ModelSettings, folder: Path, adapter: Path, output: P
         raise BadInput(
             f"{adapter} cannot be merged into {settings.path} ({why}); give the base it was trained on"
         ) from None
-    model.to(stored).save_pretrained(output)
+    model.to(kept).save_pretrained(output)
     base.renderer.tokenizer.save_pretrained(output)
-    return stored
+    return kept
 
 
-def _stored_dtype(model: Any) -> torch.dtype:
+def _stored_dtype(settings: ModelSettings, folder: Path) -> torch.dtype:
     """The type of the base's weights on disk; float32 if its configuration does not say."""
     from transformers import AutoConfig
 
-    where = model.config.name_or_path
-    try:
-        found = getattr(AutoConfig.from_pretrained(where), "dtype", None)
-    except (OSError, ValueError):
-        found = None
+    found = AutoConfig.from_pretrained(**stored(locate(settings, folder)), **options(settings)).dtype
     return found if isinstance(found, torch.dtype) else torch.float32

@@ -45,7 +45,9 @@ def export(request: ExportRequest, card: Callable[[Exported], str], note: Note) 
         _require_gguf(request, trained, base)
     with whole_folder(request.output, "an export") as partial, _full_disk_named(request.output):
         bench = open_bench(trained, base, request.prompts, request.device, note)
-        done = FORMS[request.kind](bench, request, partial, _done(request, bench, partial), note)
+        done = FORMS[request.kind](bench, request, partial, _done(request, bench), note)
+        if done.template:  # in place of the base's own, where the form has one
+            shutil.copyfile(base.folder / str(base.settings.chat_template), partial / done.template)
         files = {str(path.relative_to(partial)): file_digest(path) for path in _files(partial)}
         done = replace(done, files=files)
         write_durably(partial / CARD, card(done))
@@ -86,11 +88,8 @@ def _require_gguf(request: ExportRequest, trained: TrainedAdapter, base: ExportB
             require_gguf_source(base)
 
 
-def _done(request: ExportRequest, bench: Bench, folder: Path) -> Exported:
-    """What all forms have in common; copies the chat template that a study sets."""
-    template = bench.named.settings.chat_template
-    if template is not None:
-        shutil.copyfile(bench.named.folder / template, folder / TEMPLATE)
+def _done(request: ExportRequest, bench: Bench) -> Exported:
+    """What all forms have in common."""
     known = has_prompt_format(bench.trained.adapter, bench.renderer)
     return Exported(
         kind=request.kind,
@@ -99,7 +98,7 @@ def _done(request: ExportRequest, bench: Bench, folder: Path) -> Exported:
         base=bench.named,
         checks=(bench.change,),
         commands=(),
-        template="" if template is None else TEMPLATE,
+        template=TEMPLATE if bench.named.settings.chat_template else "",
         warnings=() if known else (ANOTHER_TEMPLATE,),
     )
 

@@ -8,8 +8,8 @@ VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The values that vLLM takes for --max-lora-rank."""
 OLLAMA_LAST = "0.34.0"
 """The last version of Ollama that takes ADAPTER."""
-LLAMA_FIRST = "b3405 (July 2024)"
-"""The first build of llama.cpp that takes a LoRA adapter as GGUF."""
+LLAMA_SINCE = "builds since August 2024"
+"""Those that take a LoRA adapter as GGUF (pull request 8332)."""
 MODELFILE = "Modelfile"
 
 
@@ -29,16 +29,14 @@ def adapter_commands(base: ExportBase, rank: int, template: str) -> tuple[ServeC
     if most is None:
         return ()
     command = f"vllm serve {base.name} --enable-lora --max-lora-rank {most} --lora-modules tuned=.{asked}"
-    return (ServeCommand("vLLM", "0.6 and newer", command),)
+    return (ServeCommand("vLLM", "0.6.4 and newer", command),)
 
 
 def gguf_commands(adapter: str, template: str) -> tuple[ServeCommand, ...]:
     """For a GGUF adapter; base.gguf is the base as GGUF, quantised or not."""
     asked = f" --chat-template-file {template}" if template else ""
     return (
-        ServeCommand(
-            "llama.cpp", f"{LLAMA_FIRST} and newer", f"llama-server -m base.gguf --lora {adapter} --jinja{asked}"
-        ),
+        ServeCommand("llama.cpp", LLAMA_SINCE, f"llama-server -m base.gguf --lora {adapter} --jinja{asked}"),
         ServeCommand("Ollama", f"{OLLAMA_LAST} and older", f"ollama create tuned -f {MODELFILE}"),
     )
 

@@ -223,6 +223,8 @@ def test_a_template_of_the_study_comes_along(tmp_path: Path) -> None:
     assert done.warnings == ()
     assert (tmp_path / "out" / "chat_template.jinja").read_text(encoding="utf-8") == template
     assert "--chat-template-file chat_template.jinja" in done.commands[0].command
+    exported(adapter, tmp_path / "whole", "merged", material=material)
+    assert (tmp_path / "whole" / "chat_template.jinja").read_text(encoding="utf-8") == template
 
 
 @pytest.mark.parametrize("kind", ["adapter", "gguf", "merged"])
