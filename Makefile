@@ -2,6 +2,7 @@
 # make test    what is tested at each change; make check: format, lint, types
 # make test-run    the README's make run with twelve probes, in about ten minutes of processor time
 # make test-real   a session on a real small model, and a real embedding model, whose weights come from packages
+# make test-serving LLAMA_CPP=DIR    exports in llama.cpp, with tiny models and, from packages, a real small one
 # make test-architectures   a session for each architecture and kind of tokenizer, in about ten minutes of processor time
 # make bench   the figures of docs/benchmarks.md; make pictures: the pictures of docs/decisions.md
 # make docs    the pages of docs/ that are generated from the code
@@ -11,8 +12,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKSPACE ?= .
 ARGUMENTS ?=
+LLAMA_CPP ?= llama.cpp
 
-.PHONY: run test test-run test-real test-architectures check bench pictures docs clean
+.PHONY: run test test-run test-real test-serving test-architectures check bench pictures docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/nightlane run labs/microcoder/study.toml --workspace $(WORKSPACE) $(ARGUMENTS)
@@ -25,6 +27,9 @@ test-run: $(VENV)/.installed-test
 
 test-real: $(VENV)/.installed-real
 	$(BIN)/python -m pytest -m real --capture=no $(ARGUMENTS)
+
+test-serving: $(VENV)/.installed-serving
+	LLAMA_CPP=$(abspath $(LLAMA_CPP)) $(BIN)/python -m pytest -m serving --capture=no $(ARGUMENTS)
 
 test-architectures: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 2 -m "architectures or slow" tests/agent/loop/test_architecture_sessions.py $(ARGUMENTS)
@@ -61,6 +66,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
+$(VENV)/.installed-serving: $(VENV)/.installed-real
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[llama-cpp]'
 	touch $@
 
 $(VENV)/.installed-real: $(VENV)/.installed-test

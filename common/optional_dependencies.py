@@ -13,6 +13,7 @@ EXTRAS = {
         "sklearn": "scikit-learn",
     },
     "gguf": {"gguf": "gguf"},
+    "llama-cpp": {"gguf": "gguf", "sentencepiece": "sentencepiece"},
     "bench": {"matplotlib": "matplotlib"},
 }
 """Extra of pyproject.toml -> module -> the package that installs it."""

@@ -1,4 +1,4 @@
-"""Renders the templates of view/report and view/pairs: figures in, Markdown out.
+"""Renders the templates of view/report, view/pairs and view/export: figures in, Markdown out.
 
 Whatever a template prints is escaped as Markdown unless a filter made Markdown of it. A name that is not defined is an
 error. After rendering, ``lay_out`` joins the lines of a paragraph and aligns tables, so that a template may break its
@@ -31,7 +31,7 @@ from view.markdown import (
 from view.reasons import reason
 from view.report.knob_chart import knob_chart
 
-FOLDERS = tuple(Path(__file__).parent / room / "templates" for room in ("report", "pairs"))
+FOLDERS = tuple(Path(__file__).parent / room / "templates" for room in ("report", "pairs", "export"))
 _TAG = r"\{%(?:(?!%\}).)*%\}|\{#(?:(?!#\}).)*#\}"
 _LINE_OF_TAGS = re.compile(rf"^[ \t]*(?:{_TAG})(?:[ \t]*(?:{_TAG}))*[ \t]*$|(?<![-+])%\}}$", re.MULTILINE | re.DOTALL)
 _CELLS = re.compile(r"(?<!\\)\|")
@@ -128,6 +128,8 @@ def environment() -> jinja2.Environment:
         "percent": percent,
         "reason": lambda word, older=False: Markup(_in_cell(reason(word, older))),
         "share": lambda value, digits=0: "" if value is None else f"{value:.{digits}%}",
+        "shell": lambda command: Markup("\n".join(["```", *command.splitlines(), "```"])),
+        "small": lambda value: f"{value:.2g}",
         "short": lambda value, longest: Markup(_in_cell(text(value, longest))),
         "signed": signed,
         "value": shown,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.evaluate_study import evaluate_study_command, given_besides
+from cli.commands.evaluate_study import Forms, evaluate_study_command, given_besides
 from cli.commands.study import load
 from cli.exit_codes import on_interrupt
 from cli.options import AsJson, WorkspaceFolder, example, print_result, workspace_at
@@ -45,6 +45,14 @@ Adapter = Annotated[
         metavar="DIR",
         help="LoRA adapter to compare with its base model. With STUDY, several may be given.",
     ),
+]
+Merged = Annotated[bool, typer.Option("--merged", help="With STUDY: compare each adapter merged into the base, too.")]
+LlamaCppFolder = Annotated[
+    Path | None,
+    typer.Option("--llama-cpp", metavar="DIR", help="With --merged: quantise that with this llama.cpp, and compare."),
+]
+Quantised = Annotated[
+    str, typer.Option("--quantised", help="With --llama-cpp: its types, by commas; default Q4_K_M,Q5_K_M,Q8_0.")
 ]
 Split = Annotated[
     str,
@@ -93,6 +101,9 @@ def evaluate(
     endpoint: ServedModel = "",
     samples: Samples = None,
     before: SamplesBefore = None,
+    merged: Merged = False,
+    llama_cpp: LlamaCppFolder = None,
+    quantised: Quantised = "",
     split: Split = "probe",
     seeds: Seeds = "",
     number: Number = 1,
@@ -108,11 +119,12 @@ def evaluate(
     Of a study it prints scores by category and each adapter's change with its interval, and a few answers; of problems,
     pass@k and the failure classes. Keeps every answer in runs/evaluation-ID/."""
     if what is not None and what.suffix == ".toml":
-        evaluate_study_command(context, what, adapter or [], split, seeds, workspace, as_json)
+        forms = Forms(tuple(adapter or ()), merged, llama_cpp, quantised)
+        evaluate_study_command(context, what, forms, split, seeds, workspace, as_json)
         return
     problems = _problems(what, problems)
-    if "--split" in given_besides(context, set(context.params) - {"split"}):
-        raise BadInput("--split is for a study; leave it out, or give a study.toml in place of problems")
+    if alone := given_besides(context, set(context.params) - {"split", "merged", "llama_cpp", "quantised"}):
+        raise BadInput(f"{alone[0]} is for a study; leave it out, or give a study.toml in place of problems")
     if len(adapter or []) > 1:
         raise BadInput("problems are answered by one adapter and its base; give one --adapter, or a study.toml")
     from evaluation.answering import Asking

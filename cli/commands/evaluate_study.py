@@ -1,6 +1,7 @@
 """The part of ``nightlane evaluate`` that takes a study instead of a file of problems."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -11,9 +12,19 @@ from cli.options import print_result, workspace_at
 from common.errors import BadInput
 from common.printable import print_message
 
-TAKEN = {"what", "adapter", "split", "seeds", "workspace", "as_json"}
+TAKEN = {"what", "adapter", "merged", "llama_cpp", "quantised", "split", "seeds", "workspace", "as_json"}
 """Parameters that go with a study; all others belong to problems."""
 SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The adapters, and the forms in which each is evaluated."""
+
+    adapters: tuple[Path, ...]
+    merged: bool
+    llama_cpp: Path | None
+    quantised: str
 
 
 def given_besides(context: typer.Context, taken: Iterable[str]) -> list[str]:
@@ -24,10 +35,17 @@ def given_besides(context: typer.Context, taken: Iterable[str]) -> list[str]:
 
 
 def evaluate_study_command(
-    context: typer.Context, path: Path, adapters: list[Path], split: str, seeds: str, workspace: Path, as_json: bool
+    context: typer.Context,
+    path: Path,
+    forms: Forms,
+    split: str,
+    seeds: str,
+    workspace: Path,
+    as_json: bool,
 ) -> None:
     """Evaluate the base and the adapters on the study's own prompts."""
     from common.interrupts import interruptible
+    from evaluation.llama_cpp.tools import QUANTISED, LlamaCpp
     from evaluation.own_study.evaluate import StudyRequest, evaluate_study
     from finetune.manifest import require_whole
     from view.report.study_evaluation import (
@@ -49,7 +67,10 @@ def evaluate_study_command(
         guards=study.guards,
         quantization=study.start.quantization,
         memory=study.file.runner,
-        adapters=tuple(adapters),
+        adapters=forms.adapters,
+        merged=forms.merged,
+        llama_cpp=LlamaCpp(forms.llama_cpp) if forms.llama_cpp is not None else None,
+        quantised=_types(forms.quantised) or QUANTISED,
         split=split,
         seeds=_number(seeds),
         confidence=study.file.policy.confidence,
@@ -60,6 +81,11 @@ def evaluate_study_command(
         done, folder = evaluate_study(request, workspace_at(workspace).runs, print_message)
     write_study_evaluation(folder, done)
     print_result(study_evaluation_data(done) if as_json else study_evaluation_markdown(done))
+
+
+def _types(quantised: str) -> tuple[str, ...]:
+    """The names of llama.cpp's types, as they were given by commas."""
+    return tuple(dict.fromkeys(one.strip().upper() for one in quantised.split(",") if one.strip()))
 
 
 def _number(seeds: str) -> int:

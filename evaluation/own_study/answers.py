@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.own_study.adapters import put_on
 from probes.endpoint.spending import SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
+from probes.generate.sampled_text import SampledText
 from probes.inputs.prompts import Prompt
+from probes.rendering.renderer import Question, Renderer
 from probes.run.answers import require_enough, scored_text, split_scored, write_answers
 from probes.run.execute import Workbench
 from probes.scoring import Answer, Context
@@ -20,20 +21,27 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class AnsweringSide:
-    """The base, or the base with an adapter. ``digest``: of the adapter; "" for the base."""
+    """The base, or an adapter on it. ``digest``: of the adapter; "" for the base. ``form``: "merged" for the adapter
+    merged into the base, llama.cpp's name of a type (Q4_K_M) for that quantised; "" for the adapter itself."""
 
     name: str
     adapter: Path | None
     digest: str
+    form: str = ""
+
+
+Sampler = Callable[[Sequence[Question], Sampling], list[list[SampledText]]]
+"""Answers to questions, indexed [question][sample]."""
 
 
 def write_scored_answers(
     bench: Workbench,
-    quantization: str,
-    side: AnsweringSide,
+    renderer: Renderer,
+    sampler: Sampler,
     prompts: Sequence[Prompt],
     seed: int,
     path: Path,
+    *,
     meter: SpendingMeter,
     note: Note,
 ) -> None:
@@ -41,12 +49,9 @@ def write_scored_answers(
 
     ScorerBroken if the scorer fails, or if more answers than the study allows stay without a score.
     """
-    from probes.generate.sampler import sample
-
-    material, base, scorer = bench.material, bench.base(quantization), bench.open_scorer()
-    questions = [base.renderer.question(prompt.asked) for prompt in prompts]
-    with put_on(base, side.adapter) as model:
-        sampled = sample(model, base.renderer, questions, _sampling(bench, seed))
+    material, scorer = bench.material, bench.open_scorer()
+    questions = [renderer.question(prompt.asked) for prompt in prompts]
+    sampled = sampler(questions, _sampling(bench, seed))
     asked = [(p, q, one) for p, q, own in zip(prompts, questions, sampled, strict=True) for one in own]
     answers = [Answer(p, scored_text(material.scorer, q.text, one.text)) for p, q, one in asked]
     judged = scorer.score(answers, Context(note, meter))

@@ -5,15 +5,21 @@ Nothing of it enters a session's ledger. runs/evaluation-ID/   answers-*.jsonl  
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from common.digests import digest_of
 from common.errors import BadInput
+from evaluation.llama_cpp.tools import CONVERT_MODEL, QUANTISED, QUANTIZE, SERVER, LlamaCpp
 from evaluation.own_study.adapters import require_own_adapter
 from evaluation.own_study.answers import AnsweringSide, write_scored_answers
 from evaluation.own_study.figures import Answers, Change, Example, Level, changes, examples, levels
+from evaluation.own_study.forms import MERGED, Forms
 from evaluation.own_study.stored import read_answers, take_over, write_whole
 from evaluation.results import FIGURES, new_folder
 from probes.endpoint.spending import SpendingMeter, Usage
@@ -37,8 +43,9 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """What to evaluate. ``seeds``: how many sampling seeds. BadInput for another split, fewer than one seed, and an
-    adapter that is named twice."""
+    """What to evaluate. ``seeds``: how many sampling seeds. ``merged``: also each adapter merged into the base.
+    ``llama_cpp``: also that quantised, to the types ``quantised``. BadInput for another split, fewer than one seed, an
+    adapter that is named twice, and forms of no adapter."""
 
     name: str
     material: Material
@@ -50,8 +57,12 @@ class StudyRequest:
     split: str = "probe"
     seeds: int = 3
     confidence: float = 0.95
+    merged: bool = False
+    llama_cpp: LlamaCpp | None = None
+    quantised: tuple[str, ...] = QUANTISED
 
     def __post_init__(self) -> None:
+        self._require_forms()
         if self.split not in SPLITS:
             raise BadInput(f"--split {self.split!r} is not one that a study is evaluated on; use {' or '.join(SPLITS)}")
         if self.seeds < 1:
@@ -59,6 +70,29 @@ class StudyRequest:
         twice = [one for place, one in enumerate(self.adapters) if one in self.adapters[:place]]
         if twice:
             raise BadInput(f"--adapter {twice[0]} is given twice; leave one of them out")
+
+    def _require_forms(self) -> None:
+        if self.llama_cpp is not None and not self.merged:
+            raise BadInput("llama.cpp quantises merged adapters, and --merged was not given; give both")
+        if self.merged and not self.adapters:
+            raise BadInput("--merged merges adapters into the base, and none was given; name one with --adapter")
+        if self.merged and self.material.model.adapter is not None:
+            raise BadInput(
+                f"--merged merges one adapter, and the study puts {self.material.model.adapter} below it; evaluate "
+                "combined/ with a study that has no [model] adapter"
+            )
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Those that each adapter is evaluated in beside itself on the base."""
+        return ((MERGED,) if self.merged else ()) + (self.quantised if self.llama_cpp is not None else ())
+
+    @property
+    def sides(self) -> tuple[AnsweringSide, ...]:
+        """The base, the adapters, and then their forms."""
+        own = [AnsweringSide(str(path), path, adapter_digest(path)) for path in self.adapters]
+        forms = [replace(side, name=f"{side.name}, {form}", form=form) for side in own for form in self.forms]
+        return (AnsweringSide(BASE, None, ""), *own, *forms)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -70,8 +104,8 @@ class StudyRequest:
 
 @dataclass(frozen=True)
 class SideFigures:
-    """One side. ``changes``, ``examples``: against the base; empty for the base. ``missing``: answers without a
-    score."""
+    """One side. ``changes``, ``examples``: against the base; empty for the base. ``from_adapter``: of a form, against
+    the adapter on the base. ``missing``: answers without a score."""
 
     side: AnsweringSide
     levels: tuple[Level, ...]
@@ -79,6 +113,7 @@ class SideFigures:
     examples: tuple[Example, ...]
     critical: int
     missing: int
+    from_adapter: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +139,9 @@ def evaluate_study(request: StudyRequest, runs: Path, note: Note) -> tuple[Study
         require_own_adapter(adapter, material)
     looks, folder = _earlier_looks(request, runs), new_folder(runs)
     note(f"answers and figures go to {folder}")
-    sides = [AnsweringSide(BASE, None, ""), *(AnsweringSide(str(a), a, adapter_digest(a)) for a in request.adapters)]
+    if request.llama_cpp is not None:
+        request.llama_cpp.need(SERVER, QUANTIZE, CONVERT_MODEL)
+    sides = request.sides
     known = _Identities(request)
     wanted = {(side, seed): known.of(side, seed) for side in sides for seed in range(1, request.seeds + 1)}
     missing = {place: identity for place, identity in wanted.items() if not take_over(identity, folder)}
@@ -114,7 +151,7 @@ def evaluate_study(request: StudyRequest, runs: Path, note: Note) -> tuple[Study
     answers = {
         side: {seed: read_answers(wanted[side, seed], folder) for seed in range(1, request.seeds + 1)} for side in sides
     }
-    figures = tuple(_figures(side, answers[side], answers[sides[0]], request.confidence) for side in sides)
+    figures = tuple(_figures(side, answers, request.confidence) for side in sides)
     shown = {example.base.prompt for one in figures for example in one.examples}
     return StudyEvaluation(
         request=request,
@@ -142,18 +179,25 @@ def _ask(
     bench = Workbench(request.material, "cuda:0" if visible_devices() else "cpu", {}, request.memory)
     number = len(prompts) * request.material.probe.samples
     try:
-        with scorer_failures_reported(), SpendingMeter() as meter:
+        with scorer_failures_reported(), SpendingMeter() as meter, _scratch(folder) as scratch:
             note(bench.open_scorer().about)
-            use_few_threads(bench.base(request.quantization))
-            for (side, seed), identity in wanted.items():
-                note(f"{side.name}, seed {seed} of {request.seeds}: {number} answers")
-                write_whole(
-                    identity,
-                    folder,
-                    lambda path, side=side, seed=seed: write_scored_answers(  # type: ignore[misc]
-                        bench, request.quantization, side, prompts, seed, path, meter, note
-                    ),
-                )
+            base = bench.base(request.quantization)
+            use_few_threads(base)
+            renderer = base.renderer
+            del base
+            longest = max(len(renderer.question(prompt.asked).ids) for prompt in prompts)
+            forms = Forms(bench, request.quantization, scratch, request.llama_cpp)
+            for side, own in groupby(wanted.items(), key=lambda item: item[0][0]):
+                with forms.sampler(side, renderer, longest) as sampler:
+                    for (_, seed), identity in own:
+                        note(f"{side.name}, seed {seed} of {request.seeds}: {number} answers")
+                        write = partial(
+                            write_scored_answers,
+                            *(bench, renderer, sampler, prompts, seed),
+                            meter=meter,
+                            note=note,
+                        )
+                        write_whole(identity, folder, write)
             return meter.spent
     finally:
         bench.close()
@@ -177,21 +221,36 @@ class _Identities:
             code_digest(),
         ]
 
+        self._programs = [] if request.llama_cpp is None else request.llama_cpp.digests(SERVER, QUANTIZE)
+
     def of(self, side: AnsweringSide, seed: int) -> str:
-        return digest_of([*self._parts, side.digest, seed])[:12]
+        form = [side.form, *([] if side.form == MERGED else self._programs)] if side.form else []
+        return digest_of([*self._parts, side.digest, seed, *form])[:12]
 
 
-def _figures(side: AnsweringSide, answers: Answers, base: Answers, confidence: float) -> SideFigures:
-    own = [answer for by_seed in answers.values() for answer in by_seed]
+def _figures(side: AnsweringSide, answers: Mapping[AnsweringSide, Answers], confidence: float) -> SideFigures:
+    """Of one side, from the answers of all."""
+    given = answers[side]
+    own = [answer for by_seed in given.values() for answer in by_seed]
+    base = next(answers[one] for one in answers if one.adapter is None)
+    adapter = next((answers[one] for one in answers if (one.digest, one.form) == (side.digest, "")), base)
     compared = side.adapter is not None
     return SideFigures(
         side=side,
-        levels=levels(answers, confidence),
-        changes=changes(base, answers, confidence) if compared else (),
-        examples=examples(base, answers) if compared else (),
+        levels=levels(given, confidence),
+        changes=changes(base, given, confidence) if compared else (),
+        examples=examples(base, given) if compared else (),
         critical=sum(bool(answer.critical) for answer in own),
         missing=sum(answer.score is None for answer in own),
+        from_adapter=changes(adapter, given, confidence) if side.form else (),
     )
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder for merged models, beside the answers, since /tmp may be small."""
+    with TemporaryDirectory(prefix=".models-", dir=folder) as name:
+        yield Path(name)
 
 
 def _earlier_looks(request: StudyRequest, runs: Path) -> int:

@@ -35,8 +35,11 @@ SURFACE = {
     "report": "--workspace --json",
     "explain": "--workspace --json",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
-    "--before --split --seeds --number --temperature --tokens --seconds --memory --workspace --json",
+    "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
+    "--workspace --json",
     "finetune": "--output --steps --epochs --seed --recipe --unreviewed --workspace --json",
+    "export": "--output --to --base --study --llama-cpp --base-gguf --license --base-license --data-license "
+    "--workspace --json",
     "doctor": "--workspace --repair --offline --json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",

@@ -20,7 +20,14 @@ HOLDOUT = (
 
 def study_evaluation_markdown(done: StudyEvaluation) -> str:
     """The report: the sides, each adapter's changes by category with what they show, and a few answers."""
-    return render("study_evaluation", done=done, request=done.request, holdout=HOLDOUT, role=_role(done))
+    return render(
+        "study_evaluation",
+        done=done,
+        request=done.request,
+        holdout=HOLDOUT,
+        role=_role(done),
+        groups=[own for adapter in done.request.adapters if len(own := _forms_of(done, adapter)) > 1],
+    )
 
 
 def write_study_evaluation(folder: Path, done: StudyEvaluation) -> None:
@@ -52,13 +59,20 @@ def study_evaluation_data(done: StudyEvaluation) -> dict[str, Any]:
     }
 
 
+def _forms_of(done: StudyEvaluation, adapter: Path) -> list[SideFigures]:
+    """An adapter on its base, and its forms."""
+    return [side for side in done.sides if side.side.adapter == adapter]
+
+
 def _side(done: StudyEvaluation, side: SideFigures) -> dict[str, Any]:
     return {
         "name": side.side.name,
         "adapter": side.side.adapter and str(side.side.adapter),
         "digest": side.side.digest or None,
+        "form": side.side.form or None,
         "levels": [asdict(level) for level in side.levels],
         "changes": [{**asdict(change), "shows": _shows(done, change)} for change in side.changes],
+        "from_adapter": [{**asdict(change), "shows": _shows(done, change)} for change in side.from_adapter],
         "examples": [_example(done, example) for example in side.examples],
         "critical": side.critical,
         "missing": side.missing,

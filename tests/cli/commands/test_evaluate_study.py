@@ -1,6 +1,7 @@
 """``nightlane evaluate STUDY``: a study's base and adapters on its own prompts, by its own scorer."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from agent.study.load import load_study
 from agent.workspace.check import check
 from agent.workspace.folder import Workspace
 from common.errors import BadInput, MissingRequirement
+from evaluation.llama_cpp.tools import LlamaCpp
 from evaluation.own_study.evaluate import StudyEvaluation, StudyRequest, evaluate_study
 from probes.model.adapter_files import note_prompt_format
 from probes.model.load import base_digest, load_renderer
@@ -186,3 +188,43 @@ def test_problems_are_evaluated_as_before(tmp_path: Path, arguments: tuple[str, 
     done = nightlane("evaluate", *arguments, "--workspace", tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def test_an_adapter_is_compared_with_itself_merged(made: Path, tmp_path: Path, noted: list[str]) -> None:
+    """In float32 a merged model answers as the adapter does, from the same random numbers."""
+    adapter = made / "one" / "adapter"
+    done = evaluated(request(made, adapters=(adapter,), merged=True), tmp_path, noted)
+    base, own, merged = done.sides
+    assert merged.side.form == "merged"
+    assert [change.delta for change in merged.from_adapter] == [0.0] * len(own.levels)
+    assert merged.levels == own.levels != base.levels
+    (folder,) = (tmp_path / "runs").glob("evaluation-*")
+    assert not list(folder.glob(".models-*"))
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    assert "## Side by side:" in report
+    again = evaluated(request(made, adapters=(adapter,), merged=True), tmp_path, noted)
+    assert again.taken_over == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"merged": True}, "--merged merges adapters into the base, and none was given"),
+        ({"llama_cpp": LlamaCpp(Path("nowhere"))}, "llama.cpp quantises merged adapters, and --merged was not given"),
+    ],
+)
+def test_forms_of_nothing_are_refused(made: Path, changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(why)):
+        request(made, **changes)
+
+
+def test_a_folder_without_llama_cpp_is_refused(made: Path, tmp_path: Path, noted: list[str]) -> None:
+    asked = request(made, adapters=(made / "one" / "adapter",), merged=True, llama_cpp=LlamaCpp(tmp_path))
+    with pytest.raises(MissingRequirement, match="has no llama-server, there or in bin or build/bin"):
+        evaluated(asked, tmp_path, noted)
+
+
+def test_options_of_a_study_are_refused_with_problems(tmp_path: Path) -> None:
+    done = nightlane("evaluate", "--problems", tmp_path / "x.jsonl", "--merged")
+    assert done.returncode == 2
+    assert "--merged is for a study; leave it out" in done.stderr

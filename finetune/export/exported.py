@@ -1,0 +1,105 @@
+"""What an export is asked for, and what it made: values only."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evaluation.llama_cpp.tools import LlamaCpp
+from finetune.export.base import ExportBase
+from finetune.export.serving import ServeCommand
+from finetune.export.trained import TrainedAdapter
+from probes.inputs.material import Material
+from probes.inputs.settings import ModelSettings
+from probes.model.load import adapter_digest
+
+if TYPE_CHECKING:  # they import torch
+    from evaluation.logits import LogitDifference
+    from finetune.export.llama_check import ConverterCheck, LlamaCheck
+
+Kind = Literal["adapter", "gguf", "merged"]
+KINDS: tuple[Kind, ...] = ("adapter", "gguf", "merged")
+
+PROMPTS = (
+    "Explain in one sentence what a hash table is.",
+    "Write a Python function that returns the largest of three numbers.",
+    "Name three things that grow in a garden.",
+    "How do I tell a friend that I cannot come?",
+)
+"""Asked where no study is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """``model``: the base, None for the one that PEFT noted or a study names. ``material``: of that study. ``prompts``:
+    texts to check with. ``base_gguf``: the base for llama.cpp."""
+
+    source: Path
+    kind: Kind
+    output: Path
+    model: ModelSettings | None = None
+    material: Material | None = None
+    prompts: tuple[str, ...] = PROMPTS
+    llama_cpp: LlamaCpp | None = None
+    base_gguf: Path | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``what`` was compared with the base with PEFT's adapter on. ``at_most``: the largest relative difference that is
+    accepted; None where it is only measured."""
+
+    what: str
+    difference: "LogitDifference"
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answers to a prompt by the base with the adapter, and by the merged model."""
+
+    prompt: str
+    before: str
+    after: str
+
+    @property
+    def same(self) -> bool:
+        return self.before == self.after
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """``checks``: the first is the base without the adapter. ``llama``, ``converter``: figures of llama.cpp, where it
+    was given. ``answers``: before and after a merge. ``template``: a chat template that came along; "" for none."""
+
+    kind: Kind
+    folder: Path
+    trained: TrainedAdapter
+    base: ExportBase
+    checks: tuple[Check, ...]
+    commands: tuple[ServeCommand, ...]
+    warnings: tuple[str, ...] = ()
+    answers: tuple[Answered, ...] = ()
+    llama: "LlamaCheck | None" = None
+    converter: "ConverterCheck | None" = None
+    template: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def record(done: Exported) -> dict[str, Any]:
+    """adapter_export.json: from what it was made, and the figures of its checks, as plain JSON values."""
+    trained = done.trained
+    return {
+        "kind": done.kind,
+        "adapter": adapter_digest(trained.adapter),
+        "base": done.base.hub_id or done.base.name,
+        "study": trained.run.get("study"),
+        "recipe": trained.run.get("recipe"),
+        "checks": [asdict(check) for check in done.checks],
+        "llama_cpp": done.llama and asdict(done.llama),
+        "converter": done.converter and asdict(done.converter),
+        "answers": [asdict(answer) for answer in done.answers],
+        "warnings": list(done.warnings),
+        "files": dict(done.files),
+    }
