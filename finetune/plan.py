@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
+from typing import Literal, get_args
 
+from common.digests import digest_of
 from common.errors import BadInput
 from finetune.review import ReviewState, require_reviewed, review_state
 from lanes import Recipe
@@ -20,11 +22,24 @@ from probes.rendering.row_check import count, refused_rows
 
 EPOCHS = 3.0
 MOST_STEPS = 10_000_000
+CHECKPOINTS = 20
+"""Checkpoints of a run, unless the user says how many steps lie between two."""
+SPOT_CHECK = 24
+"""Holdout prompts that are answered and scored at each checkpoint."""
+Objective = Literal["kto", "reward"]
+"""What a full-length run can train besides the objectives of a recipe."""
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
 @dataclass(frozen=True)
 class FinetuneRequest:
-    """A run as the user requests it. ``origin``: where the recipe comes from, in words."""
+    """A run as the user requests it.
+
+    ``origin``: where the recipe comes from, in words. ``objective``: None for the recipe's own. ``save_every``: steps
+    between two checkpoints, None for the twentieth part of the run. ``spot_check``: how many holdout prompts are
+    answered at each checkpoint. ``report_to``: trackers of the trainer. ``resume``: the folder holds a run to go on
+    with.
+    """
 
     study: str
     material: Material
@@ -36,6 +51,16 @@ class FinetuneRequest:
     epochs: float | None = None
     unreviewed: bool = False
     memory: MemorySettings = field(default_factory=MemorySettings)
+    objective: Objective | None = None
+    save_every: int | None = None
+    spot_check: int = SPOT_CHECK
+    report_to: tuple[str, ...] = ()
+    resume: bool = False
+
+    @property
+    def trains(self) -> str:
+        """The objective of the training."""
+        return self.objective or self.recipe.objective
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,24 @@ class Plan:
         return self.steps * self.request.recipe.effective_batch
 
     @property
+    def epochs(self) -> float:
+        return self.epochs_of(self.steps)
+
+    def epochs_of(self, steps: int) -> float:
+        """So many steps in passes over as many rows as all sources have together."""
+        return round(steps * self.request.recipe.effective_batch / sum(map(len, self.pairs.values())), 4)
+
+    @property
+    def save_every(self) -> int:
+        """Steps between two checkpoints."""
+        return self.request.save_every or ceil(self.steps / CHECKPOINTS)
+
+    @property
+    def data(self) -> str:
+        """The digest of all data."""
+        return digest_of({source.name: source.digest for source in self.sources})
+
+    @property
     def pairs(self) -> Mapping[str, tuple[Pair, ...]]:
         return {source.name: source.pairs for source in self.sources}
 
@@ -77,7 +120,8 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
     BadInput if the folder is in use, the model cannot train the recipe, an export was not reviewed or was changed, a
     row has a probe or holdout prompt, or the length is out of bounds.
     """
-    require_empty(request.folder)
+    if not request.resume:
+        require_empty(request.folder)
     material, recipe = request.material, request.recipe
     locate(material.model, material.folder)
     renderer = require_fit(material, Requirements.of(recipe, answers=False))
@@ -113,6 +157,15 @@ def plan(request: FinetuneRequest, stores: Stores) -> Plan:
         for name in files
     )
     return Plan(request, steps, tuple(sources))
+
+
+def objective_of(text: str) -> Objective:
+    if text not in OBJECTIVES:
+        raise BadInput(
+            f"--objective {text!r} is none that a full-length run trains; give {' or '.join(OBJECTIVES)}, or leave it "
+            "out to train as the recipe says"
+        )
+    return text
 
 
 def require_empty(folder: Path) -> None:

@@ -1,68 +1,272 @@
 """The full-length run: one recipe trained on its whole data, in this process.
 
-DIR/   recipe.toml   train.jsonl (a line per step)   adapter/   finetune.json, written last
+DIR/   run.json, recipe.toml (what it began with)   train.jsonl (a line per step)   spot_checks.jsonl
+       checkpoints/ (until it is complete)   adapter/   finetune.json, written last
 
 If the study names [model] adapter, adapter/ is applied on top of it, and combined/ holds both for the bare model.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from common.files import write_durably
+from common.errors import BadInput, NightlaneError, WorkspaceBusy
+from common.files import locked
 from common.wording import one_line
-from finetune.manifest import COMBINED, Manifest, saved, trained_on, write_manifest
+from finetune.checkpoints import FOLDER, KEPT, last_complete, remove_all, remove_others
+from finetune.manifest import (
+    COMBINED,
+    NAME,
+    Manifest,
+    Status,
+    saved,
+    trained_on,
+    write_manifest,
+)
 from finetune.plan import Plan
+from finetune.start import read_start, require_same, start_of, write_start
+from finetune.watch.rules import explosion, reward_collapse
+from finetune.watch.spot_check import NAME as SPOT_CHECKS
+from finetune.watch.spot_check import Collapsed, SpotChecks, read_spot_checks, spot_prompts
+from probes.inputs.material import code_digest
 from probes.inputs.training_rows import order
-from probes.model.adapter_files import note_prompt_format
+from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.run.devices import visible_devices
-from probes.run.execute import classify
+from probes.run.execute import Workbench, classify, peak_gb, reset_peak
 from probes.run.failures import MEANINGS
+from probes.train.curve import LOGGED, read_curve
+from probes.train.curve import NAME as CURVE
+
+if TYPE_CHECKING:
+    from probes.train.trl import LongRun, Trained
 
 COMPARED_PROMPTS = 4  # on which the logits of the combined adapter are compared with those of both
-OnStep = Callable[[int, float], None]
+RECENT = 20
+"""Steps by which the time that is left is estimated."""
+OnLine = Callable[[Mapping[str, Any]], None]
+Note = Callable[[str], None]
 
 
-def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
-    """Train and write the folder. ``threads`` 0: one for a small model on a CPU, else torch's own choice.
+def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) -> Manifest:
+    """Train and write the folder. ``threads`` 0: one for a small model on a CPU, else torch's own choice. ``on_line``:
+    called with each line of the curve.
 
-    A failure raises the error of its kind (probes/run/failures.py), and NightlaneError means that the combined adapter
-    does not answer as both adapters do. A run that failed has no manifest.
+    A failure raises the error of its kind (probes/run/failures.py); NightlaneError means that the combined adapter
+    does not answer as both adapters do. A run that failed or was stopped has a manifest that says so.
     """
-    request = plan.request
-    material, recipe, folder = request.material, request.recipe, request.folder
+    folder, began = plan.request.folder, monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    device = _prepare_device(threads)
-    load_quietly()
-    digest = base_digest(material.model, material.folder)
-    base = load_base(material.model, material.folder, recipe.quantization, device)
-    if not threads:
-        use_few_threads(base)
-    from probes.train.trl import TrainingJob, train
+    with _held(folder):
+        device = _prepare_device(threads)
+        base = base_digest(plan.request.material.model, plan.request.material.folder)
+        begun = _begin(plan, base, device, threads)
+        try:
+            done = _FullRun(plan, begun, device, on_line, note).complete(threads, began)
+        except (Exception, KeyboardInterrupt) as error:
+            told = _as_error(error, plan) if isinstance(error, Exception) else error
+            with suppress(OSError):  # the disk may be full, and the first error is the one to tell
+                write_manifest(folder, _unfinished(plan, begun, error, monotonic() - began))
+            raise told from (error if told is error else None)
+        write_manifest(folder, done)
+        remove_all(folder)
+        return done
 
-    write_durably(folder / "recipe.toml", recipe.to_toml())
-    rows = order(recipe, plan.pairs, plan.rows, request.seed)
-    trained = train(base, [TrainingJob(recipe, rows, request.seed, folder, on_step)], request.memory)[0]
-    if isinstance(trained, Exception):
-        raise _as_error(trained, plan)
-    note_prompt_format(trained.adapter, base.renderer)
-    manifest = Manifest(
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    try:
+        with locked(folder):
+            yield
+    except BlockingIOError:
+        raise WorkspaceBusy(
+            f"one process trains a full-length run, and another one trains in {folder}; wait for it, or name a new "
+            "--output"
+        ) from None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """``base``: its digest. ``environment``: software and device. ``step``: of the checkpoint to go on from, 0 for
+    none."""
+
+    base: str
+    environment: str
+    checkpoint: Path | None
+    step: int
+
+
+def _begin(plan: Plan, base: str, device: str, threads: int) -> _Begun:
+    """Write what the run begins with, or hold a run to go on with against that."""
+    from probes.run.worker import environment
+
+    request, folder = plan.request, plan.request.folder
+    here = f"{environment(device, threads)} nightlane={code_digest()}"
+    start = start_of(plan, base, here)
+    if not request.resume:
+        write_start(folder, start, request.recipe)
+        return _Begun(base, here, None, 0)
+    require_same(read_start(folder)[0], start, folder)
+    checkpoint = last_complete(folder)
+    remove_others(folder, checkpoint)
+    (folder / NAME).unlink(missing_ok=True)  # it describes the run as it ended before
+    return _Begun(base, here, checkpoint.folder if checkpoint else None, checkpoint.step if checkpoint else 0)
+
+
+@dataclass
+class _FullRun:
+    """One run that has begun."""
+
+    plan: Plan
+    begun: _Begun
+    device: str
+    on_line: OnLine
+    note: Note
+
+    def complete(self, threads: int, began: float) -> Manifest:
+        """Train to the end, and return the manifest of a complete run."""
+        plan, request, begun = self.plan, self.plan.request, self.begun
+        load_quietly()
+        base = load_base(request.material.model, request.material.folder, request.recipe.quantization, self.device)
+        if not threads:
+            use_few_threads(base)
+        bench = Workbench(request.material, self.device, {request.recipe.quantization: base}, request.memory)
+        try:
+            checks = self._spot_checks(bench, base)
+            trained = self._trained(base, checks)
+        finally:
+            bench.close()
+        note_prompt_format(trained.adapter, base.renderer)
+        return Manifest(
+            study=request.study,
+            recipe=request.recipe.digest,
+            origin=request.origin,
+            seed=request.seed,
+            steps=plan.steps,
+            sources=trained_on(plan),
+            base=begun.base,
+            final=trained.final,
+            seconds=trained.seconds,
+            tokens=trained.tokens,
+            files=saved(trained.adapter),
+            combined=_combined(base, trained.adapter, plan),
+            done=plan.steps,
+            objective=request.trains,
+            epochs=plan.epochs,
+            data=plan.data,
+            wall_seconds=round(monotonic() - began, 3),
+            versions=begun.environment,
+            resumed=begun.step,
+            spot_checks=checks.means if checks else {},
+        )
+
+    def _spot_checks(self, bench: Workbench, base: Base) -> SpotChecks | None:
+        """The spot checks, with that of the base made; None if no prompt is to be answered."""
+        request = self.plan.request
+        prompts = spot_prompts(request.material, request.spot_check)
+        if not prompts or request.objective == "reward":
+            return None
+        checks = SpotChecks(bench, base, prompts, request.folder / SPOT_CHECKS, self.note)
+        checks.begin(self.begun.step)
+        return checks
+
+    def _trained(self, base: Base, checks: SpotChecks | None) -> "Trained":
+        from probes.train.trl import TrainingJob, train
+
+        plan, request = self.plan, self.plan.request
+        rows = order(request.recipe, plan.pairs, plan.rows, request.seed)
+        reset_peak(self.device)
+        job = TrainingJob(
+            request.recipe, rows, request.seed, request.folder, lambda *_: None, self._long_run(base, checks)
+        )
+        trained = train(base, [job], request.memory)[0]
+        if isinstance(trained, Exception):
+            raise trained
+        return trained
+
+    def _long_run(self, base: Base, checks: SpotChecks | None) -> "LongRun":
+        """The checkpoints, the figures and the watch of this run."""
+        from finetune.watch.callback import CheckpointCallback
+        from probes.train.trl import LongRun
+
+        plan, folder = self.plan, self.plan.request.folder
+        curve = read_curve(folder / CURVE, self.begun.step)
+
+        def on_line(line: Mapping[str, Any]) -> None:
+            curve.append(dict(line))
+            self.on_line(line)
+            if why := explosion(curve) or reward_collapse(curve):
+                raise Collapsed(f"{why} at step {line['step']}")
+
+        def figures(step: int, seconds: float, tokens: int) -> dict[str, float]:
+            then = curve[-RECENT:][0] if curve else {"step": self.begun.step, "seconds": 0.0, "tokens": 0}
+            pace = (seconds - then["seconds"]) / max(1, step - then["step"])
+            return {
+                "tokens": tokens,
+                "tokens_per_second": round((tokens - then["tokens"]) / max(1e-9, seconds - then["seconds"]), 1),
+                "memory_gb": peak_gb(self.device),
+                "seconds_left": round(pace * (plan.steps - step), 1),
+            }
+
+        return LongRun(
+            arguments={
+                "output_dir": str(folder / FOLDER),
+                "save_strategy": "steps",
+                "save_steps": plan.save_every,
+                "save_total_limit": KEPT,
+                "report_to": list(plan.request.report_to) or "none",
+            },
+            callbacks=(CheckpointCallback(folder, checks, lambda adapter: _note_study(adapter, base)),),
+            checkpoint=self.begun.checkpoint,
+            step=self.begun.step,
+            figures=figures,
+            on_line=on_line,
+        )
+
+
+def _note_study(adapter: Path, base: Base) -> None:
+    """Note beside a checkpoint's adapter how it is asked, and on top of what."""
+    note_prompt_format(adapter, base.renderer)
+    if base.adapter is not None:
+        note_base_adapter(adapter, base.adapter.digest, held=False)
+
+
+def _unfinished(plan: Plan, begun: _Begun, error: BaseException, wall_seconds: float) -> Manifest:
+    """The manifest of a run that failed or was stopped."""
+    request, folder = plan.request, plan.request.folder
+    curve, checkpoint = read_curve(folder / CURVE), last_complete(folder)
+    last: Mapping[str, Any] = curve[-1] if curve else {"step": 0, "seconds": 0.0, "tokens": 0}
+    stopped = isinstance(error, KeyboardInterrupt)
+    status: Status = "STOPPED" if stopped else "FAILED"
+    return Manifest(
         study=request.study,
-        recipe=recipe.digest,
+        recipe=request.recipe.digest,
         origin=request.origin,
         seed=request.seed,
         steps=plan.steps,
         sources=trained_on(plan),
-        base=digest,
-        final=trained.final,
-        seconds=trained.seconds,
-        tokens=trained.tokens,
-        files=saved(trained.adapter),
-        combined=_combined(base, trained.adapter, plan),
+        base=begun.base,
+        final={name: last[name] for name in LOGGED if last.get(name) is not None},
+        seconds=last["seconds"],
+        tokens=last["tokens"],
+        files={},
+        status=status,
+        done=last["step"],
+        why=f"interrupted by {error or 'Ctrl-C'}" if stopped else one_line(str(error), 300),
+        failure="" if isinstance(error, KeyboardInterrupt) else _failure(error),
+        objective=request.trains,
+        epochs=plan.epochs_of(last["step"]),
+        data=plan.data,
+        wall_seconds=round(wall_seconds, 3),
+        versions=begun.environment,
+        checkpoint=str(checkpoint.folder.relative_to(folder)) if checkpoint else "",
+        resumed=begun.step,
+        spot_checks={check.step: check.mean for check in read_spot_checks(folder / SPOT_CHECKS)},
     )
-    write_manifest(folder, manifest)
-    return manifest
 
 
 def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
@@ -93,12 +297,31 @@ def _prepare_device(threads: int) -> str:
     return "cuda" if devices else "cpu"
 
 
+def _failure(error: BaseException) -> str:
+    """The kind of a failure: "collapsed", or that of a probe."""
+    if isinstance(error, Collapsed):
+        return "collapsed"
+    return classify(error) if isinstance(error, Exception) else "error"
+
+
 def _as_error(error: Exception, plan: Plan) -> Exception:
     """A failure of the run in one sentence, with its exit code. A defect of ours stays as it is."""
-    meaning, folder = MEANINGS[classify(error)], plan.request.folder
-    if meaning.error is None:
+    folder = plan.request.folder
+    checkpoint = last_complete(folder)
+    good = f"the last good checkpoint is {checkpoint.folder}" if checkpoint else "it has no good checkpoint"
+    what = one_line(str(error), 300)
+    if isinstance(error, Collapsed):
+        return BadInput(
+            f"the run was ended since its answers or rewards collapsed ({what}); {good}: use that one, or lower "
+            "learning_rate in a recipe.toml, give it with --recipe, and train again with a new --output"
+        )
+    meaning = MEANINGS[classify(error)]
+    if isinstance(error, NightlaneError) or meaning.error is None:
         return error
+    if meaning.recipe_at_fault and classify(error) != "oom":
+        again = "train again with a new --output"
+    else:
+        again = "go on with --resume"
     return meaning.error(
-        f"{meaning.words} ({one_line(str(error), 300)}); {folder / 'train.jsonl'} has the curve: {meaning.remedy}, and "
-        "train again with a new --output"
+        f"{meaning.words} ({what}); {folder / CURVE} has the curve and {good}: {meaning.remedy}, and {again}"
     )

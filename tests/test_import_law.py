@@ -17,7 +17,7 @@ LAYERS = {
     "evaluation": {"common", "lanes", "sandbox", "probes"},
     "preferences": {"common", "lanes", "sandbox", "probes"},
     "agent": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences"},
-    "finetune": {"common", "lanes", "sandbox", "probes", "preferences"},
+    "finetune": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences"},
     "view": {"common", "lanes", "sandbox", "probes", "evaluation", "preferences", "agent", "finetune"},
 }
 """Each package with the packages it may import. testing, labs and bench may import all of these; cli everything."""
@@ -40,6 +40,7 @@ LOADS_MODELS = (
     "probes/generate/sampler.py",
     "probes/run/execute.py",
     "probes/run/worker.py",
+    "finetune/watch/callback.py",
 )
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evaluation.own_study.adapters import put_on
 from probes.endpoint.spending import SpendingMeter
 from probes.generate.random_keys import Sampling, sampling_seed
+from probes.generate.sampled_text import SampledText
 from probes.inputs.prompts import Prompt
+from probes.model.load import Base
 from probes.run.answers import require_enough, scored_text, split_scored, write_answers
 from probes.run.execute import Workbench
-from probes.scoring import Answer, Context
+from probes.scoring import Answer, Context, Mark, Missing
 
 SEEDS_OF_EVALUATIONS = 2**32
 """Training seeds are below it, so no probe of a session has drawn these random numbers."""
@@ -41,21 +44,38 @@ def write_scored_answers(
 
     ScorerBroken if the scorer fails, or if more answers than the study allows stay without a score.
     """
+    material, base = bench.material, bench.base(quantization)
+    with put_on(base, side.adapter) as model:
+        found = scored_answers(bench, base, model, prompts, sampling_of(bench, seed), Context(note, meter))
+    missing = split_scored(found.answers, found.judged, material.probe.samples)[1]
+    require_enough(missing, len(found.answers), material.scorer.most_missing)
+    write_answers(path, found.answers, found.sampled, found.judged, material.probe.samples)
+
+
+@dataclass(frozen=True)
+class ScoredAnswers:
+    """Answers prompt by prompt, each with its whole text and its mark."""
+
+    answers: Sequence[Answer]
+    sampled: Sequence[SampledText]
+    judged: Sequence[Mark | Missing]
+
+
+def scored_answers(
+    bench: Workbench, base: Base, model: Any, prompts: Sequence[Prompt], sampling: Sampling, context: Context
+) -> ScoredAnswers:
+    """The answers of a model to prompts, with their marks. ScorerBroken if the scorer fails."""
     from probes.generate.sampler import sample
 
-    material, base, scorer = bench.material, bench.base(quantization), bench.open_scorer()
     questions = [base.renderer.question(prompt.asked) for prompt in prompts]
-    with put_on(base, side.adapter) as model:
-        sampled = sample(model, base.renderer, questions, _sampling(bench, seed))
+    sampled = sample(model, base.renderer, questions, sampling)
     asked = [(p, q, one) for p, q, own in zip(prompts, questions, sampled, strict=True) for one in own]
-    answers = [Answer(p, scored_text(material.scorer, q.text, one.text)) for p, q, one in asked]
-    judged = scorer.score(answers, Context(note, meter))
-    missing = split_scored(answers, judged, material.probe.samples)[1]
-    require_enough(missing, len(answers), material.scorer.most_missing)
-    write_answers(path, answers, [one for *_, one in asked], judged, material.probe.samples)
+    answers = [Answer(p, scored_text(bench.material.scorer, q.text, one.text)) for p, q, one in asked]
+    return ScoredAnswers(answers, [one for *_, one in asked], bench.open_scorer().score(answers, context))
 
 
-def _sampling(bench: Workbench, seed: int) -> Sampling:
+def sampling_of(bench: Workbench, seed: int) -> Sampling:
+    """How a study is answered with a sampling seed of an evaluation."""
     settings = bench.material.probe
     return Sampling(
         samples=settings.samples,

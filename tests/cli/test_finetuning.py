@@ -115,7 +115,7 @@ def test_a_file_that_is_named_comes_first(study: Study, tmp_path: Path) -> None:
     session(study, workspace, "21", ("KEEP", other(study, 1e-3)))
     path = tmp_path / "recipe.toml"
     path.write_text(named.to_toml(), encoding="utf-8")
-    found = recipe_for(study, workspace, path)
+    found = recipe_for(study, workspace, str(path))
     assert (found.recipe, found.origin) == (named, str(path))
 
 
@@ -139,7 +139,7 @@ def test_a_file_that_holds_no_recipe_of_the_study_is_refused(
     assert before in text
     path.write_text(text.replace(before, after), encoding="utf-8")
     with pytest.raises(BadInput) as error:
-        recipe_for(study, Workspace(tmp_path), path)
+        recipe_for(study, Workspace(tmp_path), str(path))
     assert str(error.value).startswith(str(path))
     assert told in str(error.value)
 
@@ -148,4 +148,4 @@ def test_a_file_that_cannot_be_read_is_refused(study: Study, tmp_path: Path) -> 
     (tmp_path / "odd.toml").write_bytes(b"\xff\xfe\x00")
     for name in ("none.toml", "odd.toml", "."):
         with pytest.raises(BadInput, match="cannot be read as a recipe"):
-            recipe_for(study, Workspace(tmp_path), tmp_path / name)
+            recipe_for(study, Workspace(tmp_path), str(tmp_path / name))
