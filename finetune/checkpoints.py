@@ -3,6 +3,7 @@
 DIR/checkpoints/checkpoint-STEP/   ...   complete.json, written last
 
 A checkpoint counts once it has complete.json, which has the digest of each of its files. What a kill cut off has none.
+It is good if its spot check was not worse than the base's.
 """
 
 import json
@@ -16,8 +17,9 @@ from common.digests import file_digest, require_own_digest, with_own_digest
 from common.files import sync, write_durably
 
 FOLDER, MARK = "checkpoints", "complete.json"
-KEPT = 2
-"""Checkpoints that the trainer keeps: the new one, which counts only when it is complete, and the one before it."""
+KEPT = 3
+"""Checkpoints that the trainer keeps: the new one, which counts only when it is complete, the one before it, and the
+last good one."""
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -27,25 +29,25 @@ class Checkpoint:
     step: int
 
 
-def seal(folder: Path) -> None:
+def seal(folder: Path, good: bool) -> None:
     """Make the files of a checkpoint durable, and let it count."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MARK)
     for path in (*files, folder, folder.parent):
         sync(path)
     digests = {path.name: file_digest(path) for path in files}
-    write_durably(folder / MARK, with_own_digest(json.dumps({"files": digests})))
+    write_durably(folder / MARK, with_own_digest(json.dumps({"good": good, "files": digests})))
 
 
-def last_complete(run: Path) -> Checkpoint | None:
-    """The latest checkpoint of a run whose files are as they were written."""
+def last_complete(run: Path, good: bool = False) -> Checkpoint | None:
+    """The latest checkpoint of a run whose files are as they were written; the latest ``good`` one."""
     found = sorted(_checkpoints(run), key=lambda one: one.step, reverse=True)
-    return next((one for one in found if _is_complete(one.folder)), None)
+    return next((one for one in found if _is_complete(one.folder, good)), None)
 
 
-def remove_others(run: Path, kept: Checkpoint | None) -> None:
-    """Remove all checkpoints of a run but one: those that are incomplete, and those before it."""
+def remove_later(run: Path, step: int) -> None:
+    """Remove the checkpoints behind a step: a run that goes on from there writes them again."""
     for one in _checkpoints(run):
-        if kept is None or one.folder != kept.folder:
+        if one.step > step:
             shutil.rmtree(one.folder)
 
 
@@ -59,11 +61,14 @@ def _checkpoints(run: Path) -> Iterator[Checkpoint]:
             yield Checkpoint(folder, int(match[1]))
 
 
-def _is_complete(folder: Path) -> bool:
+def _is_complete(folder: Path, good: bool) -> bool:
     try:
         text = (folder / MARK).read_text(encoding="utf-8")
         require_own_digest(text)
-        digests = dict(json.loads(text)["files"])
-        return bool(digests) and all(file_digest(folder / name) == digest for name, digest in digests.items())
+        mark = json.loads(text)
+        digests = dict(mark["files"])
+        return (bool(mark["good"]) or not good) and all(
+            file_digest(folder / name) == digest for name, digest in digests.items()
+        )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import BadInput, NightlaneError, WorkspaceBusy
 from common.files import locked
 from common.wording import one_line
-from finetune.checkpoints import FOLDER, KEPT, last_complete, remove_all, remove_others
+from finetune.checkpoints import FOLDER, KEPT, last_complete, remove_all, remove_later
 from finetune.manifest import (
     COMBINED,
     NAME,
@@ -112,7 +112,7 @@ def _begin(plan: Plan, base: str, device: str, threads: int) -> _Begun:
         return _Begun(base, here, None, 0)
     require_same(read_start(folder)[0], start, folder)
     checkpoint = last_complete(folder)
-    remove_others(folder, checkpoint)
+    remove_later(folder, checkpoint.step if checkpoint else 0)
     (folder / NAME).unlink(missing_ok=True)  # it describes the run as it ended before
     return _Begun(base, here, checkpoint.folder if checkpoint else None, checkpoint.step if checkpoint else 0)
 
@@ -238,7 +238,7 @@ def _note_study(adapter: Path, base: Base) -> None:
 def _unfinished(plan: Plan, begun: _Begun, error: BaseException, wall_seconds: float) -> Manifest:
     """The manifest of a run that failed or was stopped."""
     request, folder = plan.request, plan.request.folder
-    curve, checkpoint = read_curve(folder / CURVE), last_complete(folder)
+    curve, checkpoint = read_curve(folder / CURVE), last_complete(folder, good=True)
     last: Mapping[str, Any] = curve[-1] if curve else {"step": 0, "seconds": 0.0, "tokens": 0}
     stopped = isinstance(error, KeyboardInterrupt)
     status: Status = "STOPPED" if stopped else "FAILED"
@@ -307,12 +307,13 @@ def _failure(error: BaseException) -> str:
 def _as_error(error: Exception, plan: Plan) -> Exception:
     """A failure of the run in one sentence, with its exit code. A defect of ours stays as it is."""
     folder = plan.request.folder
-    checkpoint = last_complete(folder)
-    good = f"the last good checkpoint is {checkpoint.folder}" if checkpoint else "it has no good checkpoint"
+    checkpoint = last_complete(folder, good=True)
+    good = f"the last good checkpoint is {checkpoint.folder}" if checkpoint else "there is no good checkpoint"
     what = one_line(str(error), 300)
     if isinstance(error, Collapsed):
+        use = "use that one, or " if checkpoint else ""
         return BadInput(
-            f"the run was ended since its answers or rewards collapsed ({what}); {good}: use that one, or lower "
+            f"a run ends when its answers, gradients or rewards collapse, and here {what}; {good}: {use}lower "
             "learning_rate in a recipe.toml, give it with --recipe, and train again with a new --output"
         )
     meaning = MEANINGS[classify(error)]

@@ -14,7 +14,7 @@ import torch
 from transformers import TrainerCallback
 
 from common.files import sync
-from finetune.checkpoints import seal
+from finetune.checkpoints import last_complete, seal
 from finetune.watch.spot_check import SpotChecks
 from probes.train.curve import NAME
 
@@ -25,15 +25,26 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
     def __init__(self, run: Path, spot_checks: SpotChecks | None, complete: Callable[[Path], None]) -> None:
         self.run, self.spot_checks, self.complete = run, spot_checks, complete
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if (found := last_complete(self.run, good=True)) is not None:
+            _protect(state, found.folder, found.step)
+
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        folder, good = Path(args.output_dir) / f"checkpoint-{state.global_step}", True
         if self.spot_checks is not None:
             with same_random_numbers():
-                self.spot_checks.at(model, state.global_step)
+                good = self.spot_checks.at(model, state.global_step)
             sync(self.spot_checks.path)
         sync(self.run / NAME)
         self.complete(folder)
-        seal(folder)
+        seal(folder, good)
+        if good:
+            _protect(state, folder, state.global_step)
+
+
+def _protect(state: Any, folder: Path, step: int) -> None:
+    """The trainer removes old checkpoints, but not the best one."""
+    state.best_model_checkpoint, state.best_global_step = str(folder), step
 
 
 @contextmanager

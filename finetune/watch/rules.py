@@ -18,6 +18,9 @@ Line = Mapping[str, Any]
 """A line of train.jsonl."""
 
 CONFIDENCE = 0.99
+"""Of all that ends a run."""
+WORSE = 0.95
+"""The confidence with which a checkpoint is worse than the base, and so not a good one."""
 EXPLODED = 100.0
 """A gradient norm so many times the median of the steps before is an explosion,"""
 ROW_OF_STEPS = 5
@@ -28,6 +31,8 @@ WINDOW = 50
 """Steps whose margins are taken together."""
 LOST_SHARE, LOST_POINTS = 0.25, 1.0
 """A collapse loses a quarter of the base's mean score, and a point at least, with confidence."""
+FEWEST = 4
+"""Prompts with a score on both sides that a comparison needs."""
 SHORTEST_LOOP = 40
 """Characters from which on an answer may be told to repeat itself."""
 COMPRESSED = 0.2
@@ -75,25 +80,50 @@ def collapse(base: SpotCheck, now: SpotCheck) -> str:
     return _score_collapse(base, now) or _degeneration(base, now)
 
 
+def worse(base: SpotCheck, now: SpotCheck) -> str:
+    """Whether the answers score lower than the base's own, with confidence. That ends no run."""
+    found = _change(base, now, WORSE)
+    return _in_words(found) if found is not None and found.high < 0 else ""
+
+
 def _score_collapse(base: SpotCheck, now: SpotCheck) -> str:
-    """By the differences per prompt, with a one-sided bound."""
+    found = _change(base, now, CONFIDENCE)
+    lost = found is not None and found.high < -max(LOST_POINTS, LOST_SHARE * found.base)
+    return _in_words(found) if found is not None and lost else ""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """The mean difference to the base's own scores, prompt by prompt; it is below ``high`` with confidence."""
+
+    prompts: int
+    base: float
+    change: float
+    high: float
+    confidence: float
+
+
+def _change(base: SpotCheck, now: SpotCheck, confidence: float) -> _Change | None:
+    """None where fewer than four prompts have a score on both sides."""
     before = {answer.prompt: answer.score for answer in base.answers}
     pairs = [
         (start, answer.score)
         for answer in now.answers
         if answer.score is not None and (start := before.get(answer.prompt)) is not None
     ]
-    if len(pairs) < 4:
-        return ""
-    mean = fmean(start for start, _ in pairs)
+    if len(pairs) < FEWEST:
+        return None
     changes = [score - start for start, score in pairs]
-    change = fmean(changes)
-    _, high = _bounds(changes)
-    if high >= -max(LOST_POINTS, LOST_SHARE * mean):
-        return ""
+    return _Change(
+        len(pairs), fmean(start for start, _ in pairs), fmean(changes), _bounds(changes, confidence)[1], confidence
+    )
+
+
+def _in_words(found: _Change) -> str:
     return (
-        f"the answers to {len(pairs)} holdout prompts score {mean + change:.2f} where the base's own score {mean:.2f} "
-        f"(difference {change:+.2f}, below {high:+.2f} with {CONFIDENCE:.0%} confidence)"
+        f"the answers to {found.prompts} holdout prompts score {found.base + found.change:.2f} where the base's own "
+        f"score {found.base:.2f} (difference {found.change:+.2f}, below {found.high:+.2f} with {found.confidence:.0%} "
+        "confidence)"
     )
 
 
@@ -144,6 +174,6 @@ def reward_collapse(curve: Sequence[Line]) -> str:
     )
 
 
-def _bounds(values: Sequence[float]) -> tuple[float, float]:
+def _bounds(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The one-sided bounds of the mean, below and above."""
-    return mean_interval(numpy.array([values]), 2 * CONFIDENCE - 1)
+    return mean_interval(numpy.array([values]), 2 * confidence - 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.own_study.answers import sampling_of, scored_answers
-from finetune.watch.rules import SpotAnswer, SpotCheck, collapse
+from finetune.watch.rules import SpotAnswer, SpotCheck, collapse, worse
 from probes.inputs.material import Material, evenly
 from probes.inputs.prompts import Prompt
 from probes.model.load import Base
@@ -47,13 +47,17 @@ class SpotChecks:
         self.done = kept if kept and kept[0].step == 0 else [self._check(self.base.model, 0)]
         self._write()
 
-    def at(self, model: Any, step: int) -> None:
-        """Check the model in training; Collapsed if its answers are no use any more."""
+    def at(self, model: Any, step: int) -> bool:
+        """Check the model in training, and return whether its answers are as good as the base's, as far as can be told.
+        Collapsed if they are no use any more."""
         check = self._check(model, step)
         self.done.append(check)
         self._write()
         if why := collapse(self.done[0], check):
             raise Collapsed(f"{why} at step {step}")
+        if why := worse(self.done[0], check):
+            self.note(f"spot check at step {step}: {why}")
+        return not why
 
     @property
     def means(self) -> dict[int, float | None]:
