@@ -11,7 +11,8 @@ from typing import Literal
 from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import sync, write_durably
-from finetune.plan import Plan, Source
+from finetune.plan import Plan
+from finetune.sources import Source
 
 NAME = "finetune.json"
 Status = Literal["COMPLETE", "FAILED", "STOPPED"]
@@ -158,6 +159,6 @@ def _manifest_key(adapter: Path) -> str:
 
 
 def _review(source: Source) -> Review:
-    if source.review.record is None:
+    if source.review.record is None and not source.review.stored:
         return "own"
     return "reviewed" if source.review.reviewed else "unreviewed"

@@ -62,7 +62,7 @@ def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) 
     folder, began = plan.request.folder, monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder):
-        device = _prepare_device(threads)
+        device = _prepare_device(threads, folder)
         base = base_digest(plan.request.material.model, plan.request.material.folder)
         begun = _begin(plan, base, device, threads)
         try:
@@ -134,7 +134,7 @@ class _FullRun:
         base = load_base(request.material.model, request.material.folder, request.recipe.quantization, self.device)
         if not threads:
             use_few_threads(base)
-        bench = Workbench(request.material, self.device, {request.recipe.quantization: base}, request.memory)
+        bench = Workbench(request.material, self.device, {request.recipe.quantization: base}, request.runner)
         try:
             checks = self._spot_checks(bench, base)
             trained = self._trained(base, checks)
@@ -183,7 +183,7 @@ class _FullRun:
         job = TrainingJob(
             request.recipe, rows, request.seed, request.folder, lambda *_: None, self._long_run(base, checks)
         )
-        trained = train(base, [job], request.memory)[0]
+        trained = train(base, [job], request.runner)[0]
         if isinstance(trained, Exception):
             raise trained
         return trained
@@ -213,12 +213,15 @@ class _FullRun:
             }
 
         return LongRun(
+            trainer=_other_trainer(base, plan),
             arguments={
                 "output_dir": str(folder / FOLDER),
                 "save_strategy": "steps",
                 "save_steps": plan.save_every,
                 "save_total_limit": KEPT,
                 "report_to": list(plan.request.report_to) or "none",
+                "run_name": f"{plan.request.study}-{plan.request.recipe.digest[:8]}-{plan.request.seed}",
+                "project": "nightlane",
             },
             callbacks=(CheckpointCallback(folder, checks, lambda adapter: _note_study(adapter, base)),),
             checkpoint=self.begun.checkpoint,
@@ -226,6 +229,20 @@ class _FullRun:
             figures=figures,
             on_line=on_line,
         )
+
+
+def _other_trainer(base: Base, plan: Plan) -> Callable[..., Any] | None:
+    """The trainer of an objective that no recipe has."""
+    recipe = plan.request.recipe
+    if plan.request.objective == "kto":
+        from finetune.objectives.kto import kto_trainer
+
+        return lambda rows, common, arguments: kto_trainer(rows, common, arguments, recipe.effective_batch)
+    if plan.request.objective == "reward":
+        from finetune.objectives.reward import reward_trainer
+
+        return lambda rows, common, arguments: reward_trainer(base, recipe, rows, common, arguments)
+    return None
 
 
 def _note_study(adapter: Path, base: Base) -> None:
@@ -285,10 +302,11 @@ def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
     return saved(folder)
 
 
-def _prepare_device(threads: int) -> str:
+def _prepare_device(threads: int, folder: Path) -> str:
     """Set environment variables that torch reads when it is imported, and return the device. One GPU is made visible,
     since the trainer would spread a batch over all GPUs that it sees."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
     if threads:
         os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     devices = visible_devices()

@@ -41,6 +41,8 @@ LOADS_MODELS = (
     "probes/run/execute.py",
     "probes/run/worker.py",
     "finetune/watch/callback.py",
+    "finetune/objectives/kto.py",
+    "finetune/objectives/reward.py",
 )
 
 

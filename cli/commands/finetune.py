@@ -159,7 +159,7 @@ def _request(
         recipe=chosen.recipe,
         origin=chosen.origin,
         folder=folder,
-        memory=study.file.runner,
+        runner=study.file.runner,
         resume=resume,
         **{"seed": SEED, **values},
     )

@@ -27,7 +27,12 @@ def _rising(warmup: int, after: Callable[[int], float]) -> Callable[[int], float
 
 
 class OwnTypes:
-    """For a Trainer. PEFT loads the adapter of a checkpoint in float32; here it goes on in the type that it had."""
+    """For a Trainer. PEFT loads the adapter of a checkpoint in float32; here it goes on in the type that it had.
+
+    ``examples_of_a_row``: what the trainer makes of a row.
+    """
+
+    examples_of_a_row = 1
 
     def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         named = self.model.named_parameters  # type: ignore[attr-defined]

@@ -80,11 +80,13 @@ class Untrainable(Exception):
 class LongRun:
     """What a full-length run adds to the training of a probe.
 
+    ``trainer``: makes another trainer than that of the recipe's objective, of rows, configuration and arguments.
     ``arguments``: of the trainer's configuration. ``callbacks``: of the trainer. ``checkpoint``: the folder of the
     trainer's checkpoint that training goes on from, at ``step``. ``figures``: more figures of a step, from its number,
     the seconds of training so far and the tokens so far. ``on_line``: called with each line of the curve.
     """
 
+    trainer: Callable[[Dataset, Mapping[str, Any], Mapping[str, Any]], Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     callbacks: tuple[TrainerCallback, ...] = ()
     checkpoint: Path | None = None
@@ -145,8 +147,9 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
         curve.start()
         trainer.train(resume_from_checkpoint=str(job.long.checkpoint) if job.long.checkpoint else None)
         seconds = curve.seconds
-        if len(trainer.train_dataset) != len(rows) or trainer.state.global_step != trainer.args.max_steps:
-            raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {len(rows)} rows")
+        examples = len(rows) * trainer.examples_of_a_row
+        if len(trainer.train_dataset) != examples or trainer.state.global_step != trainer.args.max_steps:
+            raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {examples} rows")
         adapter = job.directory / "adapter"
         trainer.model.save_pretrained(str(adapter))
         if base.adapter is not None:
@@ -217,7 +220,9 @@ def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset
         "processing_class": base.renderer.tokenizer,
         "callbacks": [curve, *job.long.callbacks],
     }
-    if recipe.objective == "orpo":
+    if job.long.trainer is not None:
+        trainer = job.long.trainer(rows, common, arguments)
+    elif recipe.objective == "orpo":
         trainer = TokenORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
     else:
         kinds = losses(recipe)

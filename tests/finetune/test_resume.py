@@ -18,7 +18,7 @@ from finetune.manifest import Manifest
 from finetune.plan import Plan
 from finetune.start import read_start
 from preferences.store.stores import Stores
-from probes.inputs.settings import MemorySettings
+from probes.inputs.settings import RunnerSettings
 from probes.train.curve import read_curve
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def ready(folder: Path, tiny_folder: Path, out: str, **changes: Any) -> Plan:
 
 def again_planned(folder: Path, found: Stores, out: str, **changes: Any) -> Plan:
     recipe = {"mixture": {"mined": 1.0, "good": 1.0}, "lora_dropout": 0.2, **changes.pop("recipe", {})}
-    given = {"steps": STEPS, "save_every": EVERY, "memory": MemorySettings(micro_batch=2), **changes}
+    given = {"steps": STEPS, "save_every": EVERY, "runner": RunnerSettings(micro_batch=2), **changes}
     return planned(folder, found, folder=folder / out, recipe=recipe, **given)
 
 
@@ -130,7 +130,7 @@ def test_what_changed_since_the_run_began_is_named(
         return str(error.value)
 
     assert "the recipe changed (" in told(recipe=request.recipe.model_copy(update={"learning_rate": 2e-3}))
-    assert "the rows per forward pass (micro_batch under [runner]) changed (2 to 4)" in told(memory=MemorySettings())
+    assert "the rows per forward pass (micro_batch under [runner]) changed (2 to 4)" in told(runner=RunnerSettings())
     monkeypatch.setattr("probes.run.worker.PACKAGES", ("torch",))
     assert "the software or the device changed" in told()
     monkeypatch.undo()

@@ -12,9 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from common.printable import print_message
 from finetune.manifest import NAME, Manifest
-from finetune.plan import Plan, Source
+from finetune.memory import needed, where
+from finetune.plan import Plan
 from finetune.review import describe_export
+from finetune.sources import Source
 from finetune.watch.spot_check import spot_prompts
+from probes.memory.fit import parts
 from view.markdown import count, plain
 from view.terminal.live import Terminal
 
@@ -32,12 +35,20 @@ def plan_text(plan: Plan) -> str:
         *(f"source {plain(source.name, 60)}: {_source(source)}" for source in plan.sources),
         f"objective {asked.trains}; a checkpoint every {count(plan.save_every, 'step')}; {_spot_check(plan)}",
     ]
+    if plan.room is not None:
+        found = plan.room
+        lines.append(
+            f"memory: about {found.start.peak:.1f} GiB at its peak ({parts(found.start)}); {needed(found):.1f} of "
+            f"{found.machine.room:.1f} GiB of {where(found.machine)}"
+        )
     return "\n".join(lines)
 
 
 def _source(source: Source) -> str:
     review = source.review
     parts = [f"{count(len(source.pairs), 'row')}, {source.drawn} drawn"]
+    if review.stored:
+        parts.append("reviewed" if review.reviewed else "not reviewed (--unreviewed)")
     if review.record is not None:
         reviewed = "reviewed" if review.reviewed else "not reviewed (--unreviewed)"
         parts.append(f"{describe_export(review.record)}, {reviewed}")
