@@ -28,7 +28,7 @@ from finetune.manifest import (
     write_manifest,
 )
 from finetune.plan import Plan
-from finetune.start import read_start, require_same, start_of, write_start
+from finetune.start import Start, read_start, require_same, start_of, write_start
 from finetune.watch.rules import explosion, reward_collapse
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
 from finetune.watch.spot_check import Collapsed, SpotChecks, read_spot_checks, spot_prompts
@@ -62,9 +62,9 @@ def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) 
     folder, began = plan.request.folder, monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder):
-        device = _prepare_device(threads, folder)
-        base = base_digest(plan.request.material.model, plan.request.material.folder)
-        begun = _begin(plan, base, device, threads)
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
+        device = prepare_device(threads)
+        begun = _begin(plan, start_here(plan, device, threads))
         try:
             done = _FullRun(plan, begun, device, on_line, note).complete(threads, began)
         except (Exception, KeyboardInterrupt) as error:
@@ -89,32 +89,36 @@ def _held(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def start_here(plan: Plan, device: str, threads: int) -> Start:
+    """What a run of this plan begins with on this machine."""
+    from probes.run.worker import environment
+
+    material = plan.request.material
+    here = f"{environment(device, threads)} nightlane={code_digest()}"
+    return start_of(plan, base_digest(material.model, material.folder), here)
+
+
 @dataclass(frozen=True)
 class _Begun:
-    """``base``: its digest. ``environment``: software and device. ``step``: of the checkpoint to go on from, 0 for
-    none."""
+    """``step``: of the checkpoint to go on from, 0 for none."""
 
-    base: str
-    environment: str
+    start: Start
     checkpoint: Path | None
     step: int
 
 
-def _begin(plan: Plan, base: str, device: str, threads: int) -> _Begun:
+def _begin(plan: Plan, start: Start) -> _Begun:
     """Write what the run begins with, or hold a run to go on with against that."""
-    from probes.run.worker import environment
-
     request, folder = plan.request, plan.request.folder
-    here = f"{environment(device, threads)} nightlane={code_digest()}"
-    start = start_of(plan, base, here)
     if not request.resume:
         write_start(folder, start, request.recipe)
-        return _Begun(base, here, None, 0)
+        return _Begun(start, None, 0)
     require_same(read_start(folder)[0], start, folder)
     checkpoint = last_complete(folder)
-    remove_later(folder, checkpoint.step if checkpoint else 0)
+    step = checkpoint.step if checkpoint else 0
+    remove_later(folder, step)
     (folder / NAME).unlink(missing_ok=True)  # it describes the run as it ended before
-    return _Begun(base, here, checkpoint.folder if checkpoint else None, checkpoint.step if checkpoint else 0)
+    return _Begun(start, checkpoint.folder if checkpoint else None, step)
 
 
 @dataclass
@@ -148,7 +152,7 @@ class _FullRun:
             seed=request.seed,
             steps=plan.steps,
             sources=trained_on(plan),
-            base=begun.base,
+            base=begun.start.base,
             final=trained.final,
             seconds=trained.seconds,
             tokens=trained.tokens,
@@ -159,7 +163,7 @@ class _FullRun:
             epochs=plan.epochs,
             data=plan.data,
             wall_seconds=round(monotonic() - began, 3),
-            versions=begun.environment,
+            versions=begun.start.environment,
             resumed=begun.step,
             spot_checks=checks.means if checks else {},
         )
@@ -266,7 +270,7 @@ def _unfinished(plan: Plan, begun: _Begun, error: BaseException, wall_seconds: f
         seed=request.seed,
         steps=plan.steps,
         sources=trained_on(plan),
-        base=begun.base,
+        base=begun.start.base,
         final={name: last[name] for name in LOGGED if last.get(name) is not None},
         seconds=last["seconds"],
         tokens=last["tokens"],
@@ -279,7 +283,7 @@ def _unfinished(plan: Plan, begun: _Begun, error: BaseException, wall_seconds: f
         epochs=plan.epochs_of(last["step"]),
         data=plan.data,
         wall_seconds=round(wall_seconds, 3),
-        versions=begun.environment,
+        versions=begun.start.environment,
         checkpoint=str(checkpoint.folder.relative_to(folder)) if checkpoint else "",
         resumed=begun.step,
         spot_checks={check.step: check.mean for check in read_spot_checks(folder / SPOT_CHECKS)},
@@ -302,11 +306,10 @@ def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
     return saved(folder)
 
 
-def _prepare_device(threads: int, folder: Path) -> str:
+def prepare_device(threads: int) -> str:
     """Set environment variables that torch reads when it is imported, and return the device. One GPU is made visible,
     since the trainer would spread a batch over all GPUs that it sees."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
     if threads:
         os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     devices = visible_devices()

@@ -105,7 +105,7 @@ def evaluate_study(request: StudyRequest, runs: Path, note: Note) -> tuple[Study
     looks, folder = _earlier_looks(request, runs), new_folder(runs)
     note(f"answers and figures go to {folder}")
     sides = [AnsweringSide(BASE, None, ""), *(AnsweringSide(str(a), a, adapter_digest(a)) for a in request.adapters)]
-    known = _Identities(request)
+    known = Identities(request)
     wanted = {(side, seed): known.of(side, seed) for side in sides for seed in range(1, request.seeds + 1)}
     missing = {place: identity for place, identity in wanted.items() if not take_over(identity, folder)}
     if taken := len(wanted) - len(missing):
@@ -159,7 +159,7 @@ def _ask(
         bench.close()
 
 
-class _Identities:
+class Identities:
     """Names a side's answers with a seed by all that decides them."""
 
     def __init__(self, request: StudyRequest) -> None:

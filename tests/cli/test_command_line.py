@@ -36,7 +36,8 @@ SURFACE = {
     "explain": "--workspace --json",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --split --seeds --number --temperature --tokens --seconds --memory --workspace --json",
-    "finetune": "--output --steps --epochs --seed --recipe --unreviewed --workspace --json",
+    "finetune": "--output --steps --epochs --seed --recipe --objective --save-every --spot-check --report-to --resume "
+    "--unreviewed --workspace --json",
     "doctor": "--workspace --repair --offline --json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",

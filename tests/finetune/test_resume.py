@@ -1,6 +1,7 @@
 """A full-length run that was killed ends as one that was not."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,23 @@ def test_a_run_that_was_killed_twice_ends_to_the_digit_as_one_that_was_not(
     assert (whole.resumed, done.resumed) == (0, 6)
     require_equal(whole, done, plan, again)
     assert not (again.request.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+def test_killed_at_random_steps_it_ends_to_the_digit_as_one_that_was_not(
+    tmp_path: Path, tiny_folder: Path, objective: str
+) -> None:
+    recipe = {"objective": objective}
+    changes: dict[str, Any] = {"steps": 30, "save_every": 4, "spot_check": 0, "recipe": recipe}
+    plan = ready(tmp_path, tiny_folder, "whole", **changes)
+    whole = complete(plan)
+    for step in random.Random(objective).sample(range(1, 31), 5):
+        changes["recipe"] = recipe
+        again = again_planned(tmp_path, Stores(tmp_path / "runs" / "rl_data"), f"killed-{step}", **changes)
+        killed_at(step, again)
+        done = complete(resumed(again))
+        assert done.resumed == (step - 1) // 4 * 4
+        require_equal(whole, done, plan, again)
 
 
 def test_spot_checks_change_nothing_that_is_trained(tmp_path: Path, tiny_folder: Path) -> None:

@@ -197,7 +197,7 @@ def _replace_trainer() -> None:
         "use_few_threads": lambda *_: None,
         "note_prompt_format": lambda *_: None,
         "load_quietly": lambda: None,
-        "_prepare_device": lambda *_: "cpu",
+        "prepare_device": lambda *_: "cpu",
         "monotonic": lambda: 0.0,
     }
     patch.multiple(run, **values).start()  # AttributeError for a name that does not exist
