@@ -71,16 +71,24 @@ def _by_id(ledger: Ledger, named: str, study: Study) -> ChosenRecipe | None:
 
 
 def _last_incumbent(workspace: Workspace, question: str) -> ChosenRecipe | None:
-    """The incumbent of the last finished session that could measure its starting recipe."""
     if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        rows = [row for name in reversed(ledger.sessions()) if (row := ledger.session(name))]
-        for row in rows:
-            unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
-            if row.question == question and row.finished and not unmeasured:
-                return ChosenRecipe(_left_by(ledger, row), f"the incumbent of session {row.id}")
-    return None
+        row = last_session(ledger, question)
+        return ChosenRecipe(_left_by(ledger, row), f"the incumbent of session {row.id}") if row else None
+
+
+def last_session(ledger: Ledger, question: str) -> SessionRow | None:
+    """The last finished session under a question that could measure its starting recipe."""
+    rows = (row for name in reversed(ledger.sessions()) if (row := ledger.session(name)))
+    return next(
+        (
+            row
+            for row in rows
+            if row.question == question and row.finished and not (row.finish_reason or "").startswith(BASELINE_FAILED)
+        ),
+        None,
+    )
 
 
 def _left_by(ledger: Ledger, row: SessionRow) -> Recipe:

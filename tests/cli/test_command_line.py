@@ -38,6 +38,7 @@ SURFACE = {
     "--before --split --seeds --number --temperature --tokens --seconds --memory --workspace --json",
     "finetune": "--output --steps --epochs --seed --recipe --objective --save-every --spot-check --report-to --resume "
     "--unreviewed --workspace --json",
+    "promote": "--recipe --seeds --steps --epochs --compare --unreviewed --workspace --json",
     "doctor": "--workspace --repair --offline --json",
     "pairs": "",
     "pairs list": "--kind --state --limit --workspace --json",
