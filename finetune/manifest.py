@@ -104,7 +104,7 @@ class Ended:
     failure: str
 
 
-def read_manifest(folder: Path) -> Ended | None:
+def read_ending(folder: Path) -> Ended | None:
     """How the run in a folder ended; None if it has not, or if its record cannot be read."""
     try:
         text = (folder / NAME).read_text(encoding="utf-8")
@@ -117,7 +117,7 @@ def read_manifest(folder: Path) -> Ended | None:
 
 
 def is_complete(folder: Path) -> bool:
-    ended = read_manifest(folder)
+    ended = read_ending(folder)
     return ended is not None and ended.status == COMPLETE
 
 

@@ -14,15 +14,14 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from common.errors import BadInput, NightlaneError, WorkspaceBusy
+from common.errors import WorkspaceBusy
 from common.files import locked
-from common.wording import one_line
 from finetune.checkpoints import FOLDER, KEPT, last_complete, remove_all, remove_later
+from finetune.failure import as_error, unfinished
 from finetune.manifest import (
     COMBINED,
     NAME,
     Manifest,
-    Status,
     saved,
     trained_on,
     write_manifest,
@@ -31,16 +30,15 @@ from finetune.plan import Plan
 from finetune.start import Start, read_start, require_same, start_of, write_start
 from finetune.watch.rules import explosion, reward_collapse
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
-from finetune.watch.spot_check import Collapsed, SpotChecks, read_spot_checks, spot_prompts
+from finetune.watch.spot_check import Collapsed, SpotChecks, spot_prompts
 from probes.inputs.material import code_digest
 from probes.inputs.training_rows import order
 from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.run.devices import visible_devices
-from probes.run.execute import Workbench, classify, peak_gb, reset_peak
-from probes.run.failures import MEANINGS
-from probes.train.curve import LOGGED, read_curve
+from probes.run.execute import Workbench, peak_gb, reset_peak
 from probes.train.curve import NAME as CURVE
+from probes.train.curve import read_curve
 
 if TYPE_CHECKING:
     from probes.train.trl import LongRun, Trained
@@ -68,10 +66,12 @@ def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) 
         try:
             done = _FullRun(plan, begun, device, on_line, note).complete(threads, began)
         except (Exception, KeyboardInterrupt) as error:
-            told = _as_error(error, plan) if isinstance(error, Exception) else error
             with suppress(OSError):  # the disk may be full, and the first error is the one to tell
-                write_manifest(folder, _unfinished(plan, begun, error, monotonic() - began))
-            raise told from (error if told is error else None)
+                write_manifest(folder, unfinished(plan, begun.start, begun.step, error, monotonic() - began))
+            told = as_error(error, plan) if isinstance(error, Exception) else error
+            if told is error:
+                raise
+            raise told from None
         write_manifest(folder, done)
         remove_all(folder)
         return done
@@ -256,40 +256,6 @@ def _note_study(adapter: Path, base: Base) -> None:
         note_base_adapter(adapter, base.adapter.digest, held=False)
 
 
-def _unfinished(plan: Plan, begun: _Begun, error: BaseException, wall_seconds: float) -> Manifest:
-    """The manifest of a run that failed or was stopped."""
-    request, folder = plan.request, plan.request.folder
-    curve, checkpoint = read_curve(folder / CURVE), last_complete(folder, good=True)
-    last: Mapping[str, Any] = curve[-1] if curve else {"step": 0, "seconds": 0.0, "tokens": 0}
-    stopped = isinstance(error, KeyboardInterrupt)
-    status: Status = "STOPPED" if stopped else "FAILED"
-    return Manifest(
-        study=request.study,
-        recipe=request.recipe.digest,
-        origin=request.origin,
-        seed=request.seed,
-        steps=plan.steps,
-        sources=trained_on(plan),
-        base=begun.start.base,
-        final={name: last[name] for name in LOGGED if last.get(name) is not None},
-        seconds=last["seconds"],
-        tokens=last["tokens"],
-        files={},
-        status=status,
-        done=last["step"],
-        why=f"interrupted by {error or 'Ctrl-C'}" if stopped else one_line(str(error), 300),
-        failure="" if isinstance(error, KeyboardInterrupt) else _failure(error),
-        objective=request.trains,
-        epochs=plan.epochs_of(last["step"]),
-        data=plan.data,
-        wall_seconds=round(wall_seconds, 3),
-        versions=begun.start.environment,
-        checkpoint=str(checkpoint.folder.relative_to(folder)) if checkpoint else "",
-        resumed=begun.step,
-        spot_checks={check.step: check.mean for check in read_spot_checks(folder / SPOT_CHECKS)},
-    )
-
-
 def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
     """Write one adapter that combines [model] adapter with the trained one; returns the digest of each of its files.
     Does nothing if the study has no [model] adapter."""
@@ -316,34 +282,3 @@ def prepare_device(threads: int) -> str:
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[0]
     return "cuda" if devices else "cpu"
-
-
-def _failure(error: BaseException) -> str:
-    """The kind of a failure: "collapsed", or that of a probe."""
-    if isinstance(error, Collapsed):
-        return "collapsed"
-    return classify(error) if isinstance(error, Exception) else "error"
-
-
-def _as_error(error: Exception, plan: Plan) -> Exception:
-    """A failure of the run in one sentence, with its exit code. A defect of ours stays as it is."""
-    folder = plan.request.folder
-    checkpoint = last_complete(folder, good=True)
-    good = f"the last good checkpoint is {checkpoint.folder}" if checkpoint else "there is no good checkpoint"
-    what = one_line(str(error), 300)
-    if isinstance(error, Collapsed):
-        use = "use that one, or " if checkpoint else ""
-        return BadInput(
-            f"a run ends when its answers, gradients or rewards collapse, and here {what}; {good}: {use}lower "
-            "learning_rate in a recipe.toml, give it with --recipe, and train again with a new --output"
-        )
-    meaning = MEANINGS[classify(error)]
-    if isinstance(error, NightlaneError) or meaning.error is None:
-        return error
-    if meaning.recipe_at_fault and classify(error) != "oom":
-        again = "train again with a new --output"
-    else:
-        again = "go on with --resume"
-    return meaning.error(
-        f"{meaning.words} ({what}); {folder / CURVE} has the curve and {good}: {meaning.remedy}, and {again}"
-    )

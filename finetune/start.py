@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from common.digests import require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import write_durably
-from finetune.manifest import COMPLETE, HOPELESS, read_manifest
+from finetune.manifest import COMPLETE, HOPELESS, read_ending
 from finetune.plan import Plan
 from lanes import Recipe
 
@@ -87,7 +87,7 @@ def write_start(folder: Path, start: Start, recipe: Recipe) -> None:
 
 def read_start(folder: Path) -> tuple[Start, Recipe]:
     """What the run in a folder began with; BadInput if it holds none that can be resumed."""
-    found = read_manifest(folder)
+    found = read_ending(folder)
     if found is not None and found.status != COMPLETE and found.failure in HOPELESS:
         raise BadInput(
             f"the run in {folder} failed for a reason that would come again ({found.why}); change the recipe and train "

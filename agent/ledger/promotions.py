@@ -10,6 +10,9 @@ from agent.ledger.tables import DecisionRow
 from agent.workspace.folder import Workspace
 from probes.result.comparison import Comparison
 
+PROMOTION = "-promotion-"
+"""Between the id of a session and that of a promotion, in the id of its row."""
+
 
 def record_promotion(
     workspace: Workspace,
@@ -27,7 +30,7 @@ def record_promotion(
 ) -> Sequence[str]:
     """Record a promotion under its own id, once, and bring results.tsv and the log in step. ``incumbent``: the digest
     of the recipe; ``length``: steps and samples. Returns messages for a person; WorkspaceBusy while a session runs."""
-    name = f"{session}-promotion-{promotion}"
+    name = f"{session}{PROMOTION}{promotion}"
     row = promotion_row(session, status, reason, description, comparison, target, guards, length)
     with workspace.held(), Ledger(workspace.ledger) as ledger:
         if ledger.decision(name) is None:

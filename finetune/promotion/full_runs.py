@@ -11,7 +11,7 @@ from typing import Any
 
 from common.digests import digest_of
 from common.errors import BadInput
-from finetune.manifest import COMPLETE, HOPELESS, read_manifest
+from finetune.manifest import COMPLETE, HOPELESS, read_ending
 from finetune.plan import Plan
 from finetune.run import Note, prepare_device, run, start_here
 from finetune.start import NAME, WORDS, Start
@@ -47,7 +47,7 @@ def complete_run(plan: Plan, seed: int, runs: Path, threads: int, progress: Prog
     """The run of a plan with a seed: the one that is there, or one that is trained or resumed now."""
     plan = replace(plan, request=replace(plan.request, seed=seed))
     folder = place_of(plan, runs, threads)
-    ended = read_manifest(folder)
+    ended = read_ending(folder)
     if ended is not None and ended.status == COMPLETE:
         note(f"{folder} is used again")
         return FullRun(folder, seed)
@@ -59,7 +59,7 @@ def complete_run(plan: Plan, seed: int, runs: Path, threads: int, progress: Prog
         with progress(plan.steps) as on_line:
             run(replace(plan, request=request), threads, on_line, note)
     except BadInput:
-        ended = read_manifest(folder)
+        ended = read_ending(folder)
         if ended is None or ended.failure not in HOPELESS:
             raise
         return FullRun(folder, seed, ended.why)

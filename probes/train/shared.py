@@ -39,7 +39,8 @@ class OwnTypes:
         types = {name: parameter.dtype for name, parameter in named()}
         super()._load_from_checkpoint(*args, **kwargs)  # type: ignore[misc]
         for name, parameter in named():
-            parameter.data = parameter.data.to(types[name])
+            if parameter.dtype != types[name]:
+                parameter.data = parameter.data.to(types[name])
 
 
 class TokenWeights:

@@ -73,7 +73,9 @@ def test_a_promotion_is_a_row_behind_its_session_and_changes_nothing_else(tmp_pa
     for command in ("status", "doctor", "report"):
         done = nightlane(command, "--workspace", tmp_path)
         assert "Traceback" not in done.stderr
-    assert nightlane("explain", f"{session}-promotion-abc", "--workspace", tmp_path).returncode in (0, 2)
+    told = nightlane("explain", f"{session}-promotion-abc", "--workspace", tmp_path)
+    assert told.returncode == 2
+    assert "compared full-length runs; read" in told.stderr
 
 
 def test_a_promotion_that_compared_nothing_has_no_figures(tmp_path: Path) -> None:
