@@ -20,23 +20,21 @@ class PromotionDecision:
 
 
 def decide(found: Outcomes, target: str, guards: Mapping[str, float]) -> PromotionDecision:
-    """PROMOTE if the target is better with confidence, no guard may have fallen below its margin, and there are no more
-    critical failures."""
+    """PROMOTE if the target is better with confidence, no guard lost more than its margin, and there are no more
+    critical failures. A guard whose interval reaches below its margin is named."""
     effect = found.differences[target]
-    bounds = {
-        name: found.differences[name].low + margin for name, margin in guards.items() if name in found.differences
-    }
-    failing = min((name for name in bounds if bounds[name] < 0), key=lambda name: bounds[name], default=None)
     shown = f"{target} {effect.delta:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]"
     if effect.high < 0:
         return PromotionDecision("HOLD", "worse", f"the target is worse at full length: {shown}")
-    if failing is not None:
-        guard = found.differences[failing]
+    changes = {name: found.differences[name] for name in guards if name in found.differences}
+    worst = min(changes, key=lambda name: changes[name].delta + guards[name], default=None)
+    if worst is not None and changes[worst].delta < -guards[worst]:
+        lost = changes[worst]
         return PromotionDecision(
             "HOLD",
-            f"guard:{failing}",
-            f"the guard {failing} is not shown to hold: {guard.delta:+.2f} [{guard.low:+.2f}, {guard.high:+.2f}] with "
-            f"a margin of {guards[failing]:g}; {shown}",
+            f"guard:{worst}",
+            f"the guard {worst} lost more than its margin of {guards[worst]:g}: {lost.delta:+.2f} [{lost.low:+.2f}, "
+            f"{lost.high:+.2f}]; {shown}",
         )
     if found.critical[1] > found.critical[0]:
         return PromotionDecision(
@@ -44,6 +42,10 @@ def decide(found: Outcomes, target: str, guards: Mapping[str, float]) -> Promoti
         )
     if effect.low <= 0:
         return PromotionDecision("HOLD", "no_effect", f"the target is not shown to be better at full length: {shown}")
+    unsure = sorted(name for name, change in changes.items() if change.low < -guards[name])
+    but = f"; the intervals of {', '.join(unsure)} reach below their margins" if unsure else ""
     return PromotionDecision(
-        "PROMOTE", "improved", f"the target is better at full length, and all guards hold: {shown}"
+        "PROMOTE",
+        "improved",
+        f"the target is better at full length, and no guard lost more than its margin: {shown}{but}",
     )
