@@ -1,4 +1,4 @@
-"""Which recipe a full-length run trains: that of a file, the last session's incumbent, or the study's own."""
+"""Which recipe a full-length run trains: that of a file, a row or a session, the last incumbent, or the study's own."""
 
 import tomllib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from agent.ledger.file import holds_sessions
 from agent.ledger.store import Ledger
-from agent.ledger.tables import last_incumbent
+from agent.ledger.tables import SessionRow, last_incumbent
 from agent.loop.nodes import BASELINE_FAILED
 from agent.study.complaints import complaint
 from agent.study.load import Study
@@ -27,30 +27,74 @@ class ChosenRecipe:
     origin: str
 
 
-def recipe_for(study: Study, workspace: Workspace, file: Path | None = None) -> ChosenRecipe:
-    """The recipe of ``file``; else the incumbent of the last finished session under the study's question; else the
-    study's own. BadInput if the file has no recipe, or one that this study cannot train.
+INCUMBENT = "incumbent"
 
-    Sessions are compared by their question, since only a worker knows the probe key.
+
+def recipe_for(study: Study, workspace: Workspace, named: str = INCUMBENT) -> ChosenRecipe:
+    """The recipe that is named: a file, the id of a session (the recipe that it left) or of a row (of a KEEP or a
+    RETRACT the recipe that stood after it, of another row the recipe that it tried). "incumbent" is that of the last
+    finished session under the study's question; without one, it is the study's own.
+
+    BadInput if there is no such recipe, or if this study cannot train it. Sessions are compared by their question,
+    since only a worker knows the probe key.
     """
-    if file is not None:
-        return ChosenRecipe(_read_recipe(file, study), str(file))
-    own = f"the study's own, since {workspace.root} has no finished session under its question"
-    return _last_incumbent(workspace, study.question) or ChosenRecipe(study.start, own)
+    if named == INCUMBENT:
+        own = f"the study's own, since {workspace.root} has no finished session under its question"
+        return _last_incumbent(workspace, study.question) or ChosenRecipe(study.start, own)
+    if not Path(named).exists() and holds_sessions(workspace.ledger):
+        with Ledger(workspace.ledger, read_only=True) as ledger:
+            found = _by_id(ledger, named, study)
+        if found is not None:
+            _require_trainable(found.origin, found.recipe, study)
+            return found
+    return ChosenRecipe(_read_recipe(Path(named), study), named)
+
+
+def _by_id(ledger: Ledger, named: str, study: Study) -> ChosenRecipe | None:
+    """The recipe of a session or of a row; BadInput if they belong to another study."""
+    decision = ledger.decision(named)
+    row = ledger.session(decision.session if decision else named)
+    if row is None:
+        return None
+    if row.study != study.name:
+        raise BadInput(
+            f"a recipe is trained by its own study, and {named} belongs to the study {row.study!r} and not to "
+            f"{study.name!r}; give that study, or a recipe.toml"
+        )
+    if decision is None:
+        return ChosenRecipe(_left_by(ledger, row), f"the incumbent of session {row.id}")
+    if decision.status in ("DISCARD", "CRASH"):
+        (tried,) = ledger.proposals("WHERE id = ?", (decision.proposal,)) or (None,)
+        if tried is not None:
+            return ChosenRecipe(ledger.recipe(tried.child), f"the recipe that {named} tried ({decision.status})")
+    return ChosenRecipe(ledger.recipe(decision.incumbent), f"the recipe that stood after {named} ({decision.status})")
 
 
 def _last_incumbent(workspace: Workspace, question: str) -> ChosenRecipe | None:
-    """The incumbent of the last finished session that could measure its starting recipe."""
     if not holds_sessions(workspace.ledger):
         return None
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        rows = [row for name in reversed(ledger.sessions()) if (row := ledger.session(name))]
-        for row in rows:
-            unmeasured = (row.finish_reason or "").startswith(BASELINE_FAILED)
-            if row.question == question and row.finished and not unmeasured:
-                decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
-                return ChosenRecipe(ledger.recipe(last_incumbent(row, decisions)), f"the incumbent of session {row.id}")
-    return None
+        row = last_session(ledger, question)
+        return ChosenRecipe(_left_by(ledger, row), f"the incumbent of session {row.id}") if row else None
+
+
+def last_session(ledger: Ledger, question: str) -> SessionRow | None:
+    """The last finished session under a question that could measure its starting recipe."""
+    rows = (row for name in reversed(ledger.sessions()) if (row := ledger.session(name)))
+    return next(
+        (
+            row
+            for row in rows
+            if row.question == question and row.finished and not (row.finish_reason or "").startswith(BASELINE_FAILED)
+        ),
+        None,
+    )
+
+
+def _left_by(ledger: Ledger, row: SessionRow) -> Recipe:
+    """The recipe that stood when a session ended."""
+    decisions = ledger.decisions("WHERE session = ? AND status IN ('KEEP', 'RETRACT')", (row.id,))
+    return ledger.recipe(last_incumbent(row, decisions))
 
 
 def _read_recipe(path: Path, study: Study) -> Recipe:
@@ -59,7 +103,8 @@ def _read_recipe(path: Path, study: Study) -> Recipe:
         recipe = parse_strict(Recipe, table)
     except (OSError, UnicodeDecodeError):
         raise BadInput(
-            f"{path} cannot be read as a recipe; give a recipe.toml, as sessions write one to runs/session-*/"
+            f"{path} cannot be read as a recipe, and no session or row of the workspace has that id; give a "
+            "recipe.toml, as sessions write one to runs/session-*/, an id of results.tsv, or incumbent"
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path} is not TOML: {error}; correct that line") from None
@@ -67,11 +112,11 @@ def _read_recipe(path: Path, study: Study) -> Recipe:
         raise BadInput(f"{path}, {complaint(error)}") from None
     except (RecursionError, TypeError, ValueError):
         raise BadInput(f"{path} nests too deeply, or holds a date or an endless number; write a recipe") from None
-    _require_trainable(path, recipe, study)
+    _require_trainable(str(path), recipe, study)
     return recipe
 
 
-def _require_trainable(path: Path, recipe: Recipe, study: Study) -> None:
+def _require_trainable(path: str, recipe: Recipe, study: Study) -> None:
     sources = study.file.data.sources
     for source in recipe.mixture:
         if source not in sources:

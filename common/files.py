@@ -140,7 +140,7 @@ def whole_folder(folder: Path, what: str) -> Iterator[Path]:
     _remove_leftovers(folder)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=ENDING, dir=folder.parent))
     try:
-        with _locked(partial):
+        with locked(partial):
             yield partial
             for path in (*partial.rglob("*"), partial):
                 sync(path)
@@ -155,13 +155,13 @@ def whole_folder(folder: Path, what: str) -> Iterator[Path]:
 def _remove_leftovers(folder: Path) -> None:
     """Remove hidden folders that no running process fills."""
     for leftover in folder.parent.glob(f".{folder.name}.*{ENDING}"):
-        with contextlib.suppress(OSError), _locked(leftover):
+        with contextlib.suppress(OSError), locked(leftover):
             shutil.rmtree(leftover)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder; BlockingIOError when another process has locked it."""
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder; BlockingIOError when another process has locked it. The lock ends with the process."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

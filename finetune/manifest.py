@@ -1,4 +1,4 @@
-"""finetune.json, the record of a full-length run. It is written last, so its presence means that the run is complete.
+"""finetune.json, the record of a full-length run that ended: complete, failed or stopped. It is written last.
 
 It has no score: probe readings are never compared with full-length runs (law 1).
 """
@@ -11,9 +11,14 @@ from typing import Literal
 from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
 from common.files import sync, write_durably
-from finetune.plan import Plan, Source
+from finetune.plan import Plan
+from finetune.sources import Source
 
 NAME = "finetune.json"
+Status = Literal["COMPLETE", "FAILED", "STOPPED"]
+COMPLETE: Status = "COMPLETE"
+HOPELESS = ("diverged", "untrainable", "collapsed")
+"""Failures that would come again, since the same recipe and data cause them."""
 COMBINED = "combined"
 REMEDY = "restore the folder, or train again with a new --output"
 Review = Literal["own", "reviewed", "unreviewed"]
@@ -38,9 +43,12 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``recipe``, ``base``: digests. ``final``: figures of the last step, as in train.jsonl. ``seconds``, ``tokens``:
-    of the training loop alone. ``files``: the digest of each file of the adapter, by name; ``combined``: the same of
-    the combined adapter, if there is one."""
+    """``recipe``, ``base``, ``data``: digests. ``steps``: the target; ``done``: the steps of this run; ``why``: in
+    words, why it ended before its target, with the kind of ``failure``. ``final``: figures of the last step, as in
+    train.jsonl. ``seconds``, ``tokens``: of the training loop alone; ``wall_seconds``: of the whole command.
+    ``files``: the digest of each file of the adapter, by name; ``combined``: the same of the combined adapter, if there
+    is one. ``checkpoint``: the last good one of a run that is not complete; ``resumed``: the step that the run went on
+    from. ``spot_checks``: the mean score of the answers at each checkpoint, by step; step 0 is the base."""
 
     study: str
     recipe: str
@@ -54,6 +62,18 @@ class Manifest:
     tokens: int
     files: dict[str, str]
     combined: dict[str, str] = field(default_factory=dict)
+    status: Status = COMPLETE
+    done: int = 0
+    why: str = ""
+    failure: str = ""
+    objective: str = ""
+    epochs: float = 0.0
+    data: str = ""
+    wall_seconds: float = 0.0
+    versions: str = ""
+    checkpoint: str = ""
+    resumed: int = 0
+    spot_checks: dict[int, float | None] = field(default_factory=dict)
 
 
 def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
@@ -75,8 +95,30 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_durably(folder / NAME, with_own_digest(json.dumps(asdict(manifest), indent=1, allow_nan=False)))
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How the run in a folder ended."""
+
+    status: Status
+    why: str
+    failure: str
+
+
+def read_ending(folder: Path) -> Ended | None:
+    """How the run in a folder ended; None if it has not, or if its record cannot be read."""
+    try:
+        text = (folder / NAME).read_text(encoding="utf-8")
+        require_own_digest(text)
+        found = json.loads(text)
+        status = found.get("status", COMPLETE)  # older versions wrote the record of a complete run alone
+        return Ended(status, str(found.get("why", "")), str(found.get("failure", "")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def is_complete(folder: Path) -> bool:
-    return (folder / NAME).exists()
+    ended = read_ending(folder)
+    return ended is not None and ended.status == COMPLETE
 
 
 def saved(adapter: Path) -> dict[str, str]:
@@ -95,12 +137,18 @@ def require_whole(adapter: Path) -> None:
     try:
         text = path.read_text(encoding="utf-8")
         require_own_digest(text)
-        files = dict(json.loads(text).get(_manifest_key(adapter), {}))
+        record = json.loads(text)
+        files = dict(record.get(_manifest_key(adapter), {}))
         changed = [name for name, digest in files.items() if file_digest(adapter / name) != digest]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(
             f"{path} has the digests of {adapter} and cannot be compared with it ({error}); {REMEDY}"
         ) from None
+    if (status := record.get("status", COMPLETE)) != COMPLETE:
+        raise BadInput(
+            f"the adapter of a complete run is used, and the run of {adapter} is {status} by {path}; go on with "
+            "nightlane finetune --resume, or give its last good checkpoint"
+        )
     if changed:
         raise BadInput(f"{adapter / changed[0]} is not as it was saved, by {path}; {REMEDY}")
 
@@ -111,6 +159,6 @@ def _manifest_key(adapter: Path) -> str:
 
 
 def _review(source: Source) -> Review:
-    if source.review.record is None:
+    if source.review.record is None and not source.review.stored:
         return "own"
     return "reviewed" if source.review.reviewed else "unreviewed"

@@ -25,7 +25,7 @@ from probes.inputs.files.where import Where
 class ReviewState:
     """Whether a source was reviewed. ``record``: None for the user's own data. ``judged``: the number of rows of its
     set that somebody judged good or bad; ``bad``: rows of the export that a reviewer's last judgement calls bad;
-    ``stale``: the store holds another set by now.
+    ``stale``: the store holds another set by now. ``stored``: the rows come from a store and not from an export of it.
     """
 
     source: str
@@ -34,6 +34,7 @@ class ReviewState:
     judged: int
     bad: tuple[str, ...]
     stale: bool
+    stored: bool = False
 
 
 def review_state(source: str, where: Where, stores: Stores) -> ReviewState:
@@ -74,6 +75,17 @@ def require_reviewed(state: ReviewState, unreviewed: bool) -> None:
         f"an export of the stores is trained on once somebody has reviewed it, and of the source {state.source!r}, "
         f"{describe_export(record)}, {state.judged} of {min(ENOUGH_REVIEWS, record.in_use)} rows were judged good or "
         f"bad; {review}, or pass --unreviewed"
+    )
+
+
+def require_set_reviewed(state: ReviewState, kind: str, in_use: int, unreviewed: bool) -> None:
+    """Refuse a store that nobody reviewed, unless ``unreviewed`` allows it."""
+    if state.reviewed or unreviewed:
+        return
+    raise BadInput(
+        f"a store is trained on once somebody has reviewed it, and of the {kind} store {state.judged} of "
+        f"{min(ENOUGH_REVIEWS, in_use)} rows were judged good or bad; run nightlane pairs review --kind {kind}, or "
+        "pass --unreviewed"
     )
 
 

@@ -1,68 +1,259 @@
 """The full-length run: one recipe trained on its whole data, in this process.
 
-DIR/   recipe.toml   train.jsonl (a line per step)   adapter/   finetune.json, written last
+DIR/   run.json, recipe.toml (what it began with)   train.jsonl (a line per step)   spot_checks.jsonl
+       checkpoints/ (until it is complete)   adapter/   finetune.json, written last
 
 If the study names [model] adapter, adapter/ is applied on top of it, and combined/ holds both for the bare model.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from common.files import write_durably
-from common.wording import one_line
-from finetune.manifest import COMBINED, Manifest, saved, trained_on, write_manifest
+from common.errors import WorkspaceBusy
+from common.files import locked
+from finetune.checkpoints import FOLDER, KEPT, last_complete, remove_all, remove_later
+from finetune.failure import as_error, unfinished
+from finetune.manifest import (
+    COMBINED,
+    NAME,
+    Manifest,
+    saved,
+    trained_on,
+    write_manifest,
+)
 from finetune.plan import Plan
+from finetune.start import Start, read_start, require_same, start_of, write_start
+from finetune.watch.rules import explosion, reward_collapse
+from finetune.watch.spot_check import NAME as SPOT_CHECKS
+from finetune.watch.spot_check import Collapsed, SpotChecks, spot_prompts
+from probes.inputs.material import code_digest
 from probes.inputs.training_rows import order
-from probes.model.adapter_files import note_prompt_format
+from probes.model.adapter_files import note_base_adapter, note_prompt_format
 from probes.model.load import Base, base_digest, load_base, load_quietly, use_few_threads
 from probes.run.devices import visible_devices
-from probes.run.execute import classify
-from probes.run.failures import MEANINGS
+from probes.run.execute import Workbench, peak_gb, reset_peak
+from probes.train.curve import NAME as CURVE
+from probes.train.curve import read_curve
+
+if TYPE_CHECKING:
+    from probes.train.trl import LongRun, Trained
 
 COMPARED_PROMPTS = 4  # on which the logits of the combined adapter are compared with those of both
-OnStep = Callable[[int, float], None]
+RECENT = 20
+"""Steps by which the time that is left is estimated."""
+OnLine = Callable[[Mapping[str, Any]], None]
+Note = Callable[[str], None]
 
 
-def run(plan: Plan, threads: int, on_step: OnStep) -> Manifest:
-    """Train and write the folder. ``threads`` 0: one for a small model on a CPU, else torch's own choice.
+def run(plan: Plan, threads: int, on_line: OnLine, note: Note = lambda _: None) -> Manifest:
+    """Train and write the folder. ``threads`` 0: one for a small model on a CPU, else torch's own choice. ``on_line``:
+    called with each line of the curve.
 
-    A failure raises the error of its kind (probes/run/failures.py), and NightlaneError means that the combined adapter
-    does not answer as both adapters do. A run that failed has no manifest.
+    A failure raises the error of its kind (probes/run/failures.py); NightlaneError means that the combined adapter
+    does not answer as both adapters do. A run that failed or was stopped has a manifest that says so.
     """
-    request = plan.request
-    material, recipe, folder = request.material, request.recipe, request.folder
+    folder, began = plan.request.folder, monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    device = _prepare_device(threads)
-    load_quietly()
-    digest = base_digest(material.model, material.folder)
-    base = load_base(material.model, material.folder, recipe.quantization, device)
-    if not threads:
-        use_few_threads(base)
-    from probes.train.trl import TrainingJob, train
+    with _held(folder):
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
+        device = prepare_device(threads)
+        begun = _begin(plan, start_here(plan, device, threads))
+        try:
+            done = _FullRun(plan, begun, device, on_line, note).complete(threads, began)
+        except (Exception, KeyboardInterrupt) as error:
+            with suppress(OSError):  # the disk may be full, and the first error is the one to tell
+                write_manifest(folder, unfinished(plan, begun.start, begun.step, error, monotonic() - began))
+            told = as_error(error, plan) if isinstance(error, Exception) else error
+            if told is error:
+                raise
+            raise told from None
+        write_manifest(folder, done)
+        remove_all(folder)
+        return done
 
-    write_durably(folder / "recipe.toml", recipe.to_toml())
-    rows = order(recipe, plan.pairs, plan.rows, request.seed)
-    trained = train(base, [TrainingJob(recipe, rows, request.seed, folder, on_step)], request.memory)[0]
-    if isinstance(trained, Exception):
-        raise _as_error(trained, plan)
-    note_prompt_format(trained.adapter, base.renderer)
-    manifest = Manifest(
-        study=request.study,
-        recipe=recipe.digest,
-        origin=request.origin,
-        seed=request.seed,
-        steps=plan.steps,
-        sources=trained_on(plan),
-        base=digest,
-        final=trained.final,
-        seconds=trained.seconds,
-        tokens=trained.tokens,
-        files=saved(trained.adapter),
-        combined=_combined(base, trained.adapter, plan),
-    )
-    write_manifest(folder, manifest)
-    return manifest
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    try:
+        with locked(folder):
+            yield
+    except BlockingIOError:
+        raise WorkspaceBusy(
+            f"one process trains a full-length run, and another one trains in {folder}; wait for it, or name a new "
+            "--output"
+        ) from None
+
+
+def start_here(plan: Plan, device: str, threads: int) -> Start:
+    """What a run of this plan begins with on this machine."""
+    from probes.run.worker import environment
+
+    material = plan.request.material
+    here = f"{environment(device, threads)} nightlane={code_digest()}"
+    return start_of(plan, base_digest(material.model, material.folder), here)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """``step``: of the checkpoint to go on from, 0 for none."""
+
+    start: Start
+    checkpoint: Path | None
+    step: int
+
+
+def _begin(plan: Plan, start: Start) -> _Begun:
+    """Write what the run begins with, or hold a run to go on with against that."""
+    request, folder = plan.request, plan.request.folder
+    if not request.resume:
+        write_start(folder, start, request.recipe)
+        return _Begun(start, None, 0)
+    require_same(read_start(folder)[0], start, folder)
+    checkpoint = last_complete(folder)
+    step = checkpoint.step if checkpoint else 0
+    remove_later(folder, step)
+    (folder / NAME).unlink(missing_ok=True)  # it describes the run as it ended before
+    return _Begun(start, checkpoint.folder if checkpoint else None, step)
+
+
+@dataclass
+class _FullRun:
+    """One run that has begun."""
+
+    plan: Plan
+    begun: _Begun
+    device: str
+    on_line: OnLine
+    note: Note
+
+    def complete(self, threads: int, began: float) -> Manifest:
+        """Train to the end, and return the manifest of a complete run."""
+        plan, request, begun = self.plan, self.plan.request, self.begun
+        load_quietly()
+        base = load_base(request.material.model, request.material.folder, request.recipe.quantization, self.device)
+        if not threads:
+            use_few_threads(base)
+        bench = Workbench(request.material, self.device, {request.recipe.quantization: base}, request.runner)
+        try:
+            checks = self._spot_checks(bench, base)
+            trained = self._trained(base, checks)
+        finally:
+            bench.close()
+        note_prompt_format(trained.adapter, base.renderer)
+        return Manifest(
+            study=request.study,
+            recipe=request.recipe.digest,
+            origin=request.origin,
+            seed=request.seed,
+            steps=plan.steps,
+            sources=trained_on(plan),
+            base=begun.start.base,
+            final=trained.final,
+            seconds=trained.seconds,
+            tokens=trained.tokens,
+            files=saved(trained.adapter),
+            combined=_combined(base, trained.adapter, plan),
+            done=plan.steps,
+            objective=request.trains,
+            epochs=plan.epochs,
+            data=plan.data,
+            wall_seconds=round(monotonic() - began, 3),
+            versions=begun.start.environment,
+            resumed=begun.step,
+            spot_checks=checks.means if checks else {},
+        )
+
+    def _spot_checks(self, bench: Workbench, base: Base) -> SpotChecks | None:
+        """The spot checks, with that of the base made; None if no prompt is to be answered."""
+        request = self.plan.request
+        prompts = spot_prompts(request.material, request.spot_check)
+        if not prompts or request.objective == "reward":
+            return None
+        checks = SpotChecks(bench, base, prompts, request.folder / SPOT_CHECKS, self.note)
+        checks.begin(self.begun.step)
+        return checks
+
+    def _trained(self, base: Base, checks: SpotChecks | None) -> "Trained":
+        from probes.train.trl import TrainingJob, train
+
+        plan, request = self.plan, self.plan.request
+        rows = order(request.recipe, plan.pairs, plan.rows, request.seed)
+        reset_peak(self.device)
+        job = TrainingJob(
+            request.recipe, rows, request.seed, request.folder, lambda *_: None, self._long_run(base, checks)
+        )
+        trained = train(base, [job], request.runner)[0]
+        if isinstance(trained, Exception):
+            raise trained
+        return trained
+
+    def _long_run(self, base: Base, checks: SpotChecks | None) -> "LongRun":
+        """The checkpoints, the figures and the watch of this run."""
+        from finetune.watch.callback import CheckpointCallback
+        from probes.train.trl import LongRun
+
+        plan, folder = self.plan, self.plan.request.folder
+        curve = read_curve(folder / CURVE, self.begun.step)
+
+        def on_line(line: Mapping[str, Any]) -> None:
+            curve.append(dict(line))
+            self.on_line(line)
+            if why := explosion(curve) or reward_collapse(curve):
+                raise Collapsed(f"{why} at step {line['step']}")
+
+        def figures(step: int, seconds: float, tokens: int) -> dict[str, float]:
+            then = curve[-RECENT:][0] if curve else {"step": self.begun.step, "seconds": 0.0, "tokens": 0}
+            pace = (seconds - then["seconds"]) / max(1, step - then["step"])
+            return {
+                "tokens": tokens,
+                "tokens_per_second": round((tokens - then["tokens"]) / max(1e-9, seconds - then["seconds"]), 1),
+                "memory_gb": peak_gb(self.device),
+                "seconds_left": round(pace * (plan.steps - step), 1),
+            }
+
+        return LongRun(
+            trainer=_other_trainer(base, plan),
+            arguments={
+                "output_dir": str(folder / FOLDER),
+                "save_strategy": "steps",
+                "save_steps": plan.save_every,
+                "save_total_limit": KEPT,
+                "report_to": list(plan.request.report_to) or "none",
+                "run_name": f"{plan.request.study}-{plan.request.recipe.digest[:8]}-{plan.request.seed}",
+                "project": "nightlane",
+            },
+            callbacks=(CheckpointCallback(folder, checks, lambda adapter: _note_study(adapter, base)),),
+            checkpoint=self.begun.checkpoint,
+            step=self.begun.step,
+            figures=figures,
+            on_line=on_line,
+        )
+
+
+def _other_trainer(base: Base, plan: Plan) -> Callable[..., Any] | None:
+    """The trainer of an objective that no recipe has."""
+    recipe = plan.request.recipe
+    if plan.request.objective == "kto":
+        from finetune.objectives.kto import kto_trainer
+
+        return lambda rows, common, arguments: kto_trainer(rows, common, arguments, recipe.effective_batch)
+    if plan.request.objective == "reward":
+        from finetune.objectives.reward import reward_trainer
+
+        return lambda rows, common, arguments: reward_trainer(base, recipe, rows, common, arguments)
+    return None
+
+
+def _note_study(adapter: Path, base: Base) -> None:
+    """Note beside a checkpoint's adapter how it is asked, and on top of what."""
+    note_prompt_format(adapter, base.renderer)
+    if base.adapter is not None:
+        note_base_adapter(adapter, base.adapter.digest, held=False)
 
 
 def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
@@ -81,7 +272,7 @@ def _combined(base: Base, adapter: Path, plan: Plan) -> dict[str, str]:
     return saved(folder)
 
 
-def _prepare_device(threads: int) -> str:
+def prepare_device(threads: int) -> str:
     """Set environment variables that torch reads when it is imported, and return the device. One GPU is made visible,
     since the trainer would spread a batch over all GPUs that it sees."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -91,14 +282,3 @@ def _prepare_device(threads: int) -> str:
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[0]
     return "cuda" if devices else "cpu"
-
-
-def _as_error(error: Exception, plan: Plan) -> Exception:
-    """A failure of the run in one sentence, with its exit code. A defect of ours stays as it is."""
-    meaning, folder = MEANINGS[classify(error)], plan.request.folder
-    if meaning.error is None:
-        return error
-    return meaning.error(
-        f"{meaning.words} ({one_line(str(error), 300)}); {folder / 'train.jsonl'} has the curve: {meaning.remedy}, and "
-        "train again with a new --output"
-    )

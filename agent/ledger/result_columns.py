@@ -28,7 +28,8 @@ DEFINITIONS = (
     _text("id", "The decision: its session and its turn, or baseline.", example="20261129-232334-027"),
     _text(
         "status",
-        "BASELINE, KEEP, DISCARD, CRASH (a probe failed for good; no score), or RETRACT (a KEEP is taken back).",
+        "BASELINE, KEEP, DISCARD, CRASH (a probe failed for good; no score), RETRACT (a KEEP is taken back), PROMOTE "
+        "or HOLD (what stands against the start at full length, on the holdout prompts).",
         example="KEEP",
     ),
     _text("lane", "The lane of the knob: hyperparameters, mixture or curriculum.", example="hyperparameters"),

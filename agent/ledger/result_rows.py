@@ -108,6 +108,34 @@ def retraction_row(
     return row | mutation | reversal | description | _figures(comparison, study.target) | change
 
 
+def promotion_row(
+    session: str,
+    status: str,
+    reason: str,
+    description: str,
+    comparison: Comparison | None,
+    target: str,
+    guards: Mapping[str, float],
+    length: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The row of a promotion: what stands against the starting recipe, both at full length, on the holdout prompts."""
+    said = {"status": status, "reason": reason, "description": description}
+    row: dict[str, Any] = {"time": now(), "session": session, **said, **length}
+    if comparison is None:
+        return row
+    effect = comparison.differences[target]
+    bounds = {name: comparison.differences[name].low for name in guards if name in comparison.differences}
+    row |= _figures(comparison, target) | {"delta": effect.delta, "ci_low": effect.low, "ci_high": effect.high}
+    if worst := tightest_guard(bounds, guards):
+        row |= {
+            "worst_guard": worst,
+            "worst_guard_delta": comparison.differences[worst].delta,
+            "worst_guard_low": bounds[worst],
+            "guards_ok": all(bound + guards[name] >= 0 for name, bound in bounds.items()),
+        }
+    return row | {"critical_failures": comparison.critical_candidate}
+
+
 def _row(session: str, key: ProbeKey, verdict: Verdict) -> dict[str, Any]:
     return {
         "time": now(),

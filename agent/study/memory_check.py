@@ -1,10 +1,7 @@
 """The memory that a study's probes need, against what this machine has, before anything is trained."""
 
 from agent.study.material_check import CheckedStudy
-from probes.memory.fit import Fit, Machine, fit, largest_recipe, read_config, this_machine, workload
-
-NOT_COMPUTED = (RuntimeError, NotImplementedError, AttributeError, TypeError, ValueError, KeyError)
-"""What a model raises that cannot be computed on tensors without data."""
+from probes.memory.fit import NOT_COMPUTED, Fit, Machine, fit, largest_recipe, read_config, this_machine, workload
 
 
 def memory_fit(checked: CheckedStudy, machine: Machine | None = None) -> Fit | None:

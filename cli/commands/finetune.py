@@ -1,7 +1,8 @@
 """``nightlane finetune``: the full-length run."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,19 +11,55 @@ from cli.exit_codes import on_interrupt
 from cli.options import AsJson, StudyFile, WorkspaceFolder, example, print_result, workspace_at
 from common.printable import print_message
 
+if TYPE_CHECKING:
+    from agent.study.load import Study
+    from finetune.plan import FinetuneRequest
+
 commands = typer.Typer()
 
-Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="A new or empty folder.")]
+Output = Annotated[
+    Path, typer.Option("--output", metavar="DIR", help="A new or empty folder, or that of the run to resume.")
+]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")]
 Epochs = Annotated[float | None, typer.Option("--epochs", help="Epochs instead of steps; default 3.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the training and of the data order.")]
-RecipeFile = Annotated[
-    Path | None,
-    typer.Option("--recipe", metavar="FILE", help="A recipe.toml; default the incumbent of the last session."),
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the training and of the data order; default 42."),
 ]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="incumbent|FILE|ID",
+        help="The last session's incumbent (default), a recipe.toml, or the id of a session or a row of results.tsv.",
+    ),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option("--objective", metavar="kto|reward", help="Train KTO or a reward model; default as the recipe says."),
+]
+SaveEvery = Annotated[
+    int | None,
+    typer.Option("--save-every", min=1, metavar="STEPS", help="Steps between two checkpoints; default 20 checkpoints."),
+]
+SpotCheck = Annotated[
+    int | None,
+    typer.Option(
+        "--spot-check",
+        min=0,
+        metavar="PROMPTS",
+        help="Holdout prompts that are answered and scored at each checkpoint; default 24.",
+    ),
+]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option("--report-to", metavar="TRACKER", help="trackio, wandb, mlflow or tensorboard; may be repeated."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output from its last checkpoint.")]
 Unreviewed = Annotated[
     bool, typer.Option("--unreviewed", help="Also train on exported pairs that nobody has reviewed.")
 ]
+SEED = 42
 
 
 @commands.command(epilog=example("finetune my-study/study.toml --output my-model"))
@@ -31,8 +68,13 @@ def finetune(
     output: Output,
     steps: Steps = None,
     epochs: Epochs = None,
-    seed: Seed = 42,
-    recipe: RecipeFile = None,
+    seed: Seed = None,
+    recipe: RecipeName = None,
+    objective: Objective = None,
+    save_every: SaveEvery = None,
+    spot_check: SpotCheck = None,
+    report_to: ReportTo = None,
+    resume: Resume = False,
     unreviewed: Unreviewed = False,
     workspace: WorkspaceFolder = Path(),
     as_json: AsJson = False,
@@ -41,35 +83,44 @@ def finetune(
 
     Prints the path of the adapter."""
     from agent.workspace.pair_stores import open_stores
-    from cli.recipe_choice import recipe_for
     from common.interrupts import interruptible, uninterrupted
-    from finetune.plan import FinetuneRequest, plan
+    from finetune.manifest import is_complete
+    from finetune.plan import plan
     from finetune.run import run
-    from view.terminal.finetune import manifest_data, plan_text, training
+    from view.terminal.finetune import manifest_data, plan_text, read_summary, summary_text, training
 
     loaded = load(study)
-    chosen = recipe_for(loaded, workspace_at(workspace), recipe)
-    request = FinetuneRequest(
-        study=loaded.name,
-        material=loaded.material,
-        recipe=chosen.recipe,
-        origin=chosen.origin,
+    if resume and is_complete(output):
+        print_message(f"the run in {output} is complete, so there is nothing to resume")
+        print_result(read_summary(output) if as_json else str(output / "adapter"))
+        return
+    request = _request(
+        loaded,
+        workspace,
         folder=output,
-        seed=seed,
-        steps=steps,
-        epochs=epochs,
-        unreviewed=unreviewed,
-        memory=loaded.file.runner,
+        resume=resume,
+        recipe=recipe,
+        given={
+            "steps": steps,
+            "epochs": epochs,
+            "seed": seed,
+            "objective": objective,
+            "save_every": save_every,
+            "spot_check": spot_check,
+            "report_to": tuple(report_to or ()),
+            "unreviewed": unreviewed,
+        },
     )
     planned = plan(request, open_stores(workspace_at(workspace)))
     print_message(plan_text(planned))
     with on_interrupt(lambda: _interrupted(output)), interruptible(), training(planned.steps) as show_progress:
 
-        def on_step(step: int, loss: float) -> None:
+        def on_line(line: Mapping[str, Any]) -> None:
             with uninterrupted():
-                show_progress(step, loss)
+                show_progress(line)
 
-        done = run(planned, loaded.file.runner.threads, on_step)
+        done = run(planned, loaded.file.runner.threads, on_line, print_message)
+    print_message(summary_text(done))
     if done.combined:
         print_message(
             f"apply it on top of {loaded.file.model.adapter}; {output / 'combined'} combines both, for the base model"
@@ -77,10 +128,50 @@ def finetune(
     print_result(manifest_data(done) if as_json else str(output / "adapter"))
 
 
+def _request(
+    study: "Study", workspace: Path, *, folder: Path, resume: bool, recipe: str | None, given: Mapping[str, Any]
+) -> "FinetuneRequest":
+    """The request of a command line. A run that is resumed has all that is not given from its beginning."""
+    from cli.recipe_choice import INCUMBENT, ChosenRecipe, recipe_for
+    from finetune.plan import FinetuneRequest, objective_of
+    from finetune.start import read_start
+
+    values = {name: value for name, value in given.items() if value is not None}
+    begun = None
+    if resume:
+        begun, begun_recipe = read_start(folder)
+        if "epochs" not in values:
+            values.setdefault("steps", begun.steps)
+        for name in ("seed", "save_every", "spot_check"):
+            values.setdefault(name, getattr(begun, name))
+        if begun.objective != begun_recipe.objective:
+            values.setdefault("objective", begun.objective)
+        values["unreviewed"] = values["unreviewed"] or begun.unreviewed
+    if "objective" in values:
+        values["objective"] = objective_of(values["objective"])
+    if begun is not None and recipe is None:
+        chosen = ChosenRecipe(begun_recipe, begun.origin)
+    else:
+        chosen = recipe_for(study, workspace_at(workspace), recipe or INCUMBENT)
+    return FinetuneRequest(
+        study=study.name,
+        material=study.material,
+        recipe=chosen.recipe,
+        origin=chosen.origin,
+        folder=folder,
+        runner=study.file.runner,
+        resume=resume,
+        **{"seed": SEED, **values},
+    )
+
+
 def _interrupted(output: Path) -> str:
     """The message after Ctrl-C."""
+    from finetune.checkpoints import last_complete
     from finetune.manifest import is_complete
 
     if is_complete(output):
         return f"the run in {output} was complete already"
-    return f"the run in {output} is incomplete and cannot be resumed; start again with a new --output"
+    checkpoint = last_complete(output)
+    from_there = f"from step {checkpoint.step}" if checkpoint else "from its beginning"
+    return f"the same command with --resume goes on with the run in {output} {from_there}"

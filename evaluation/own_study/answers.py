@@ -11,7 +11,7 @@ from probes.inputs.prompts import Prompt
 from probes.rendering.renderer import Question, Renderer
 from probes.run.answers import require_enough, scored_text, split_scored, write_answers
 from probes.run.execute import Workbench
-from probes.scoring import Answer, Context
+from probes.scoring import Answer, Context, Mark, Missing
 
 SEEDS_OF_EVALUATIONS = 2**32
 """Training seeds are below it, so no probe of a session has drawn these random numbers."""
@@ -34,6 +34,28 @@ Sampler = Callable[[Sequence[Question], Sampling], list[list[SampledText]]]
 """Answers to questions, indexed [question][sample]."""
 
 
+@dataclass(frozen=True)
+class ModelInMemory:
+    """A Sampler: a model in this process."""
+
+    model: object
+    renderer: Renderer
+
+    def __call__(self, questions: Sequence[Question], sampling: Sampling) -> list[list[SampledText]]:
+        from probes.generate.sampler import sample
+
+        return sample(self.model, self.renderer, questions, sampling)
+
+
+@dataclass(frozen=True)
+class ScoredAnswers:
+    """Answers prompt by prompt, each with its whole text and its mark."""
+
+    answers: Sequence[Answer]
+    sampled: Sequence[SampledText]
+    judged: Sequence[Mark | Missing]
+
+
 def write_scored_answers(
     bench: Workbench,
     renderer: Renderer,
@@ -49,18 +71,31 @@ def write_scored_answers(
 
     ScorerBroken if the scorer fails, or if more answers than the study allows stay without a score.
     """
-    material, scorer = bench.material, bench.open_scorer()
+    found = scored_answers(bench, renderer, sampler, prompts, sampling_of(bench, seed), Context(note, meter))
+    samples = bench.material.probe.samples
+    missing = split_scored(found.answers, found.judged, samples)[1]
+    require_enough(missing, len(found.answers), bench.material.scorer.most_missing)
+    write_answers(path, found.answers, found.sampled, found.judged, samples)
+
+
+def scored_answers(
+    bench: Workbench,
+    renderer: Renderer,
+    sampler: Sampler,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    context: Context,
+) -> ScoredAnswers:
+    """The answers to prompts, with their marks. ScorerBroken if the scorer fails."""
     questions = [renderer.question(prompt.asked) for prompt in prompts]
-    sampled = sampler(questions, _sampling(bench, seed))
+    sampled = sampler(questions, sampling)
     asked = [(p, q, one) for p, q, own in zip(prompts, questions, sampled, strict=True) for one in own]
-    answers = [Answer(p, scored_text(material.scorer, q.text, one.text)) for p, q, one in asked]
-    judged = scorer.score(answers, Context(note, meter))
-    missing = split_scored(answers, judged, material.probe.samples)[1]
-    require_enough(missing, len(answers), material.scorer.most_missing)
-    write_answers(path, answers, [one for *_, one in asked], judged, material.probe.samples)
+    answers = [Answer(p, scored_text(bench.material.scorer, q.text, one.text)) for p, q, one in asked]
+    return ScoredAnswers(answers, [one for *_, one in asked], bench.open_scorer().score(answers, context))
 
 
-def _sampling(bench: Workbench, seed: int) -> Sampling:
+def sampling_of(bench: Workbench, seed: int) -> Sampling:
+    """How a study is answered with a sampling seed of an evaluation."""
     settings = bench.material.probe
     return Sampling(
         samples=settings.samples,

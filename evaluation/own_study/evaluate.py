@@ -142,7 +142,7 @@ def evaluate_study(request: StudyRequest, runs: Path, note: Note) -> tuple[Study
     if request.llama_cpp is not None:
         request.llama_cpp.need(SERVER, QUANTIZE, CONVERT_MODEL)
     sides = request.sides
-    known = _Identities(request)
+    known = Identities(request)
     wanted = {(side, seed): known.of(side, seed) for side in sides for seed in range(1, request.seeds + 1)}
     missing = {place: identity for place, identity in wanted.items() if not take_over(identity, folder)}
     if taken := len(wanted) - len(missing):
@@ -203,7 +203,7 @@ def _ask(
         bench.close()
 
 
-class _Identities:
+class Identities:
     """Names a side's answers with a seed by all that decides them."""
 
     def __init__(self, request: StudyRequest) -> None:

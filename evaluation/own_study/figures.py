@@ -83,9 +83,7 @@ def levels(answers: Answers, confidence: float) -> tuple[Level, ...]:
 def changes(base: Answers, side: Answers, confidence: float) -> tuple[Change, ...]:
     """The differences from the base: overall, then by category in alphabetical order. An answer without a score on one
     side counts on neither; a prompt without a paired answer for a seed is left out."""
-    before, after = _scores(base), _scores(side)
-    both = before.keys() & after.keys()
-    before, after = ({place: own[place] for place in own if place in both} for own in (before, after))
+    before, after = paired_scores(base, side)
     return tuple(_change(name, own, before, after, confidence) for name, own in _categories(base).items())
 
 
@@ -130,13 +128,27 @@ def _scores(answers: Answers) -> dict[Place, float]:
 
 def _table(prompts: Sequence[str], scores: Mapping[Place, float]) -> Table:
     """Means over samples, shape [seeds, prompts], of the prompts that have a score with every seed."""
+    return whole_table(prompts, scores)[1]
+
+
+def paired_scores(one: Answers, other: Answers) -> tuple[dict[Place, float], dict[Place, float]]:
+    """The scores of both, without an answer that lacks a score on either side."""
+    before, after = _scores(one), _scores(other)
+    both = before.keys() & after.keys()
+    return {place: before[place] for place in before if place in both}, {
+        place: after[place] for place in after if place in both
+    }
+
+
+def whole_table(prompts: Sequence[str], scores: Mapping[Place, float]) -> tuple[list[str], Table]:
+    """The prompts that have a score with every seed, and the means over samples, shape [seeds, prompts]."""
     values: dict[tuple[int, str], list[float]] = {}
     for (seed, prompt, _), score in scores.items():
         values.setdefault((seed, prompt), []).append(score)
     seeds = sorted({seed for seed, _ in values})
     whole = [prompt for prompt in prompts if all((seed, prompt) in values for seed in seeds)]
     rows = [[sum(values[seed, prompt]) / len(values[seed, prompt]) for prompt in whole] for seed in seeds]
-    return numpy.array(rows, dtype=numpy.float64).reshape(len(seeds), len(whole))
+    return whole, numpy.array(rows, dtype=numpy.float64).reshape(len(seeds), len(whole))
 
 
 def _interval(table: Table, confidence: float, least: float) -> tuple[float | None, float | None]:

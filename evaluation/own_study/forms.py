@@ -12,7 +12,7 @@ from common.errors import BadInput
 from evaluation.llama_cpp.server import LlamaServer, serving
 from evaluation.llama_cpp.tools import LlamaCpp
 from evaluation.own_study.adapters import put_on
-from evaluation.own_study.answers import AnsweringSide, Sampler
+from evaluation.own_study.answers import AnsweringSide, ModelInMemory, Sampler
 from probes.generate.random_keys import Sampling
 from probes.generate.sampled_text import SampledText
 from probes.rendering.renderer import Question, Renderer
@@ -38,9 +38,9 @@ class Forms:
         if side.form == "":
             base = self._bench.base(self._quantization)
             with put_on(base, side.adapter) as model:
-                yield _Local(model, renderer)
+                yield ModelInMemory(model, renderer)
         elif side.form == MERGED:
-            yield _Local(self._merged_model(side), renderer)
+            yield ModelInMemory(self._merged_model(side), renderer)
         else:
             context = longest + self._bench.material.probe.max_new_tokens + SPARE
             tools, model_file = self._need_tools(), self._quantised(side)
@@ -80,18 +80,6 @@ class Forms:
         if self._tools is None:
             raise BadInput("llama.cpp quantises a merged model, and it was not given; name it with --llama-cpp")
         return self._tools
-
-
-class _Local:
-    """A model in memory."""
-
-    def __init__(self, model: object, renderer: Renderer) -> None:
-        self._model, self._renderer = model, renderer
-
-    def __call__(self, questions: Sequence[Question], sampling: Sampling) -> list[list[SampledText]]:
-        from probes.generate.sampler import sample
-
-        return sample(self._model, self._renderer, questions, sampling)
 
 
 class _Served:

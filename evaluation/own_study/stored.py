@@ -26,6 +26,7 @@ class StoredAnswer:
     critical: tuple[str, ...]
     outcome: str
     note: str
+    format_only: bool = False
 
 
 def file_name(identity: str) -> str:
@@ -36,7 +37,7 @@ def take_over(identity: str, folder: Path) -> bool:
     """Copy the file of an earlier evaluation of this workspace; False if none has it undamaged."""
     name = file_name(identity)
     for path in sorted(folder.parent.glob(f"evaluation-*/{name}")):
-        if path.parent != folder and name not in altered_files(path.parent) and _is_sound(path):
+        if path.parent != folder and name not in altered_files(path.parent) and is_sound(identity, path.parent):
             copy_durably(path, folder / name)
             return True
     return False
@@ -55,9 +56,10 @@ def read_answers(identity: str, folder: Path) -> list[StoredAnswer]:
     return [_answer(json.loads(line)) for line in lines]
 
 
-def _is_sound(path: Path) -> bool:
+def is_sound(identity: str, folder: Path) -> bool:
+    """Whether a folder has this file of answers, and it can be read."""
     try:
-        return bool([_answer(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()])
+        return bool(read_answers(identity, folder))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
@@ -72,4 +74,5 @@ def _answer(row: Mapping[str, Any]) -> StoredAnswer:
         critical=tuple(row.get("critical", ())),
         outcome=row.get("outcome", ""),
         note=row["missing"] if "missing" in row else row["note"],
+        format_only=bool(row.get("format_only", False)),
     )

@@ -67,7 +67,7 @@ class Material:
     def prompts_of(self, split: str) -> tuple[Prompt, ...]:
         """The prompts of a probe on this split, in file order; for the harvest, as many as ``[harvest]`` asks for."""
         own = tuple(prompt for prompt in self.all_prompts if prompt.split == split)
-        return _evenly(own, self.harvest.prompts) if split == "harvest" else own
+        return evenly(own, self.harvest.prompts) if split == "harvest" else own
 
     @cached_property
     def read_sources(self) -> Mapping[str, Source]:
@@ -139,7 +139,7 @@ class Material:
         return (source if source.files == files else self._read(name, where)).digest
 
 
-def _evenly(prompts: Sequence[Prompt], number: int) -> tuple[Prompt, ...]:
+def evenly(prompts: Sequence[Prompt], number: int) -> tuple[Prompt, ...]:
     """At most ``number`` prompts in their order; the first of each category count before the second of any."""
     places: dict[str, count[int]] = defaultdict(count)
     ranked = sorted((next(places[prompt.category]), place) for place, prompt in enumerate(prompts))

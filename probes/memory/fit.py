@@ -23,6 +23,8 @@ SESSION_GB = 0.5
 """The session's own process, beside its workers."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 Estimator = Callable[[Any, Workload, bool], Estimate]
+NOT_COMPUTED = (RuntimeError, NotImplementedError, AttributeError, TypeError, ValueError, KeyError)
+"""What a model raises that cannot be computed on tensors without data."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 from trl.trainer.utils import selective_log_softmax
 
-from probes.train.shared import TokenWeights, WarmStart
+from probes.train.shared import OwnTypes, TokenWeights, WarmStart
 
 __all__ = ["ORPOConfig", "TokenORPOTrainer"]
 
 
-class TokenORPOTrainer(TokenWeights, WarmStart, ORPOTrainer):  # type: ignore[misc]
+class TokenORPOTrainer(TokenWeights, WarmStart, OwnTypes, ORPOTrainer):  # type: ignore[misc]
     """ORPOTrainer on rows of token ids, like TokenDPOTrainer. It also logs ``mean_token_accuracy`` over the chosen
     completions, like DPOTrainer."""
 

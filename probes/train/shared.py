@@ -1,4 +1,5 @@
-"""What both trainers have in common beyond TRL's: a warm-up that begins above 0, and weights by tokens."""
+"""What the trainers have in common beyond TRL's: a warm-up that begins above 0, a resumed adapter in its own data type,
+and weights by tokens."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,23 @@ class WarmStart:
 def _rising(warmup: int, after: Callable[[int], float]) -> Callable[[int], float]:
     """The share of the peak at a step, counted from 0: it rises in the warm-up, and then it is ``after``."""
     return lambda step: (step + 1) / (warmup + 1) if step < warmup else after(step)
+
+
+class OwnTypes:
+    """For a Trainer. PEFT loads the adapter of a checkpoint in float32; here it goes on in the type that it had.
+
+    ``examples_of_a_row``: what the trainer makes of a row.
+    """
+
+    examples_of_a_row = 1
+
+    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        named = self.model.named_parameters  # type: ignore[attr-defined]
+        types = {name: parameter.dtype for name, parameter in named()}
+        super()._load_from_checkpoint(*args, **kwargs)  # type: ignore[misc]
+        for name, parameter in named():
+            if parameter.dtype != types[name]:
+                parameter.data = parameter.data.to(types[name])
 
 
 class TokenWeights:

@@ -4,13 +4,14 @@ Imports torch, trl and peft, so import it only where a model is trained.
 """
 
 import gc
+import itertools
 import json
 import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from datasets import Dataset, disable_progress_bars
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
+from common.files import write_unsynced
 from lanes import Recipe
 from lanes.rules import losses, sees_whole_batch
 from probes.inputs.settings import MemorySettings
@@ -30,8 +32,9 @@ from probes.model.adapter_files import note_base_adapter
 from probes.model.load import Base
 from probes.model.target_modules import problem
 from probes.rendering.renderer import Unrenderable
+from probes.train.curve import LOGGED, NAME, read_curve
 from probes.train.orpo import ORPOConfig, TokenORPOTrainer
-from probes.train.shared import TokenWeights, WarmStart
+from probes.train.shared import OwnTypes, TokenWeights, WarmStart
 
 disable_progress_bars()
 transformers.logging.set_verbosity_error()
@@ -39,23 +42,13 @@ transformers.logging.disable_progress_bar()
 warnings.filterwarnings("ignore", module=r"(trl|transformers|peft|torch|accelerate|bitsandbytes|datasets)(\..*)?")
 
 OnStep = Callable[[int, float], None]
-LOGGED = {
-    "loss": "loss",
-    "token_accuracy": "mean_token_accuracy",
-    "grad_norm": "grad_norm",
-    "learning_rate": "learning_rate",
-    "rewards_chosen": "rewards/chosen",
-    "rewards_rejected": "rewards/rejected",
-    "rewards_accuracy": "rewards/accuracies",
-    "rewards_margin": "rewards/margins",
-}
 
 
 class Diverged(Exception):
     """The loss or the gradient norm is NaN or infinite."""
 
 
-class TokenDPOTrainer(TokenWeights, WarmStart, DPOTrainer):  # type: ignore[misc]
+class TokenDPOTrainer(TokenWeights, WarmStart, OwnTypes, DPOTrainer):  # type: ignore[misc]
     """DPOTrainer on rows of token ids: prompt_ids, chosen_ids, rejected_ids."""
 
     loss_weights: list[float]
@@ -84,6 +77,28 @@ class Untrainable(Exception):
 
 
 @dataclass(frozen=True)
+class LongRun:
+    """What a full-length run adds to the training of a probe.
+
+    ``trainer``: makes another trainer than that of the recipe's objective, of rows, configuration and arguments.
+    ``arguments``: of the trainer's configuration. ``callbacks``: of the trainer. ``checkpoint``: the folder of the
+    trainer's checkpoint that training goes on from, at ``step``. ``figures``: more figures of a step, from its number,
+    the seconds of training so far and the tokens so far. ``on_line``: called with each line of the curve.
+    """
+
+    trainer: Callable[[Dataset, Mapping[str, Any], Mapping[str, Any]], Any] | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    callbacks: tuple[TrainerCallback, ...] = ()
+    checkpoint: Path | None = None
+    step: int = 0
+    figures: Callable[[int, float, int], Mapping[str, float]] = lambda *_: {}
+    on_line: Callable[[Mapping[str, Any]], None] = lambda _: None
+
+
+SHORT = LongRun()
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One adapter to train: a recipe, its rows in order, a seed, and the folder for train.jsonl and adapter/."""
 
@@ -92,6 +107,7 @@ class TrainingJob:
     seed: int
     directory: Path
     on_step: OnStep
+    long: LongRun = SHORT
 
 
 @dataclass(frozen=True)
@@ -121,17 +137,19 @@ def train(base: Base, jobs: Sequence[TrainingJob], memory: MemorySettings) -> li
 def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
     set_seed(job.seed)
     rows = _tokenised(base, job)
-    curve = _Curve(job.directory / "train.jsonl", job.on_step)
+    tokens = _tokens(rows, job.recipe.max_length)
+    seen = [0, *itertools.accumulate(tokens)][:: job.recipe.effective_batch]
+    curve = _Curve(job.directory / NAME, job.on_step, job.long, seen)
     kept = _State.of(base.model)
     trainer: Any = None
     try:
         trainer = _trainer(base, job, memory, rows, curve)
-        started = time.perf_counter()
-        trainer.train()
-        seconds = time.perf_counter() - started
-        if len(trainer.train_dataset) != len(rows) or trainer.state.global_step != trainer.args.max_steps:
-            raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {len(rows)} rows")
-        tokens = _tokens(rows, job.recipe.max_length)
+        curve.start()
+        trainer.train(resume_from_checkpoint=str(job.long.checkpoint) if job.long.checkpoint else None)
+        seconds = curve.seconds
+        examples = len(rows) * trainer.examples_of_a_row
+        if len(trainer.train_dataset) != examples or trainer.state.global_step != trainer.args.max_steps:
+            raise Untrainable(f"the trainer kept {len(trainer.train_dataset)} of {examples} rows")
         adapter = job.directory / "adapter"
         trainer.model.save_pretrained(str(adapter))
         if base.adapter is not None:
@@ -143,7 +161,7 @@ def _train_one(base: Base, job: TrainingJob, memory: MemorySettings) -> Trained:
         gc.collect()
         if base.model.device.type == "cuda":
             torch.cuda.empty_cache()
-    return Trained(adapter, seconds, tokens, curve.last)
+    return Trained(adapter, seconds, sum(tokens), curve.last)
 
 
 def _tokenised(base: Base, job: TrainingJob) -> Dataset:
@@ -194,14 +212,17 @@ def _trainer(base: Base, job: TrainingJob, memory: MemorySettings, rows: Dataset
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": device != "cpu",
+        **job.long.arguments,
     }
     arguments = {
         **_model(base, recipe),
         "train_dataset": rows,
         "processing_class": base.renderer.tokenizer,
-        "callbacks": [curve],
+        "callbacks": [curve, *job.long.callbacks],
     }
-    if recipe.objective == "orpo":
+    if job.long.trainer is not None:
+        trainer = job.long.trainer(rows, common, arguments)
+    elif recipe.objective == "orpo":
         trainer = TokenORPOTrainer(args=ORPOConfig(remove_unused_columns=False, **common), **arguments)
     else:
         kinds = losses(recipe)
@@ -237,21 +258,35 @@ def _model(base: Base, recipe: Recipe) -> dict[str, Any]:
     return {"model": base.model, "peft_config": lora_config(base.model, recipe)}
 
 
-def _tokens(rows: Dataset, max_length: int) -> int:
-    """Training tokens of the run: chosen and rejected sequences with their prompts, cut at max_length."""
+def _tokens(rows: Dataset, max_length: int) -> list[int]:
+    """Training tokens of each row: chosen and rejected sequences with their prompts, cut at max_length."""
     columns = (rows[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
-    sides = ((len(p) + len(side)) for p, c, r in zip(*columns, strict=True) for side in (c, r))
-    return sum(min(length, max_length) for length in sides)
+    return [sum(min(len(p) + len(side), max_length) for side in (c, r)) for p, c, r in zip(*columns, strict=True)]
 
 
 class _Curve(TrainerCallback):  # type: ignore[misc]
-    """Writes one JSON line per step, calls the listener, and stops a run that diverged."""
+    """Writes one JSON line per step, calls the listeners, and stops a run that diverged. A run that goes on from a
+    checkpoint keeps the lines of the steps before it."""
 
-    def __init__(self, path: Path, on_step: OnStep) -> None:
-        self.file = path.open("w", encoding="utf-8")
-        self.on_step = on_step
-        self.last: dict[str, float] = {}
-        self.started = time.perf_counter()
+    def __init__(self, path: Path, on_step: OnStep, long: LongRun = SHORT, seen: Sequence[int] = ()) -> None:
+        """``seen``: the tokens up to each step."""
+        self.on_step, self.long, self.seen = on_step, long, seen
+        kept = read_curve(path, long.step)
+        last = kept[-1] if kept else {}
+        self.last = {name: float(last[name]) for name in LOGGED if last.get(name) is not None}
+        self.before = float(last.get("seconds", 0))
+        write_unsynced(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.file = path.open("a", encoding="utf-8")
+        self.start()
+
+    def start(self) -> None:
+        """Training begins now."""
+        self.started = time.perf_counter() - self.before
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, also before the checkpoint."""
+        return time.perf_counter() - self.started
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         logs = logs or {}
@@ -259,14 +294,18 @@ class _Curve(TrainerCallback):  # type: ignore[misc]
             return
         line = {name: float(logs[key]) for name, key in LOGGED.items() if key in logs}
         finite = {name: value for name, value in line.items() if math.isfinite(value)}
-        stamp = {"step": state.global_step, "seconds": round(time.perf_counter() - self.started, 3)}
-        self.file.write(json.dumps({**stamp, **{name: finite.get(name) for name in line}}) + "\n")
+        step, seconds = state.global_step, self.seconds
+        stamp = {"step": step, "seconds": round(seconds, 3)}
+        more = self.long.figures(step, seconds, self.seen[step]) if self.seen else {}
+        whole = {**stamp, **{name: finite.get(name) for name in line}, **more}
+        self.file.write(json.dumps(whole) + "\n")
         self.file.flush()
-        self.on_step(state.global_step, line["loss"])
+        self.on_step(step, line["loss"])
         for name in ("loss", "grad_norm"):
             if name in line and name not in finite:
-                raise Diverged(f"{name} is {line[name]} at step {state.global_step}")
+                raise Diverged(f"{name} is {line[name]} at step {step}")
         self.last = finite
+        self.long.on_line(whole)
 
     def close(self) -> None:
         self.file.flush()

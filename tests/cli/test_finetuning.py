@@ -1,12 +1,13 @@
 """Which recipe a full-length run trains."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.ledger.store import Ledger
-from agent.ledger.tables import DecisionRow, SessionRow
+from agent.ledger.tables import DecisionRow, ProposalRow, SessionRow
 from agent.loop.nodes import BASELINE_FAILED
 from agent.loop.start.begin_or_resume import Overrides, begin
 from agent.study.load import Study, load_study
@@ -110,12 +111,55 @@ def test_sessions_that_are_open_ask_something_else_or_measured_nothing_do_not_co
     assert (recipe_for(study, workspace).recipe, recipe_for(study, workspace).origin) == (one, ORIGIN.format(21))
 
 
+def test_a_session_or_a_row_is_named_by_its_id(study: Study, tmp_path: Path) -> None:
+    workspace, one, two, tried = Workspace(tmp_path), other(study, 1e-3), other(study, 2e-3), other(study, 4e-3)
+    session(study, workspace, "21", ("KEEP", one), ("KEEP", two), ("DISCARD", two))
+    session(study, workspace, "22")
+    with Ledger(workspace.ledger) as ledger:
+        proposal = ProposalRow(
+            id="21-003",
+            session="21",
+            turn=3,
+            parent=two.digest,
+            child=tried.digest,
+            lane="hyperparameters",
+            knob="learning_rate",
+            before=2e-3,
+            after=4e-3,
+            hypothesis="",
+            predicted=None,
+            proposer="optuna",
+            dollars=0.0,
+            time="t",
+        )
+        ledger.record_proposal(proposal, tried)
+    for named, recipe, origin in (
+        ("21", two, ORIGIN.format(21)),
+        ("22", study.start, ORIGIN.format(22)),
+        ("21-001", one, "the recipe that stood after 21-001 (KEEP)"),
+        ("21-003", tried, "the recipe that 21-003 tried (DISCARD)"),
+    ):
+        found = recipe_for(study, workspace, named)
+        assert (found.recipe, found.origin) == (recipe, origin)
+    with pytest.raises(BadInput, match="no session or row of the workspace has that id"):
+        recipe_for(study, workspace, "23")
+
+
+def test_a_recipe_of_another_study_is_refused(study: Study, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    session(study, workspace, "21", ("KEEP", other(study, 1e-3)), question="another")
+    renamed = replace(study, file=study.file.model_copy(update={"name": "elsewhere"}))
+    for named in ("21", "21-001"):
+        with pytest.raises(BadInput, match="belongs to the study 'simulated' and not to 'elsewhere'"):
+            recipe_for(renamed, workspace, named)
+
+
 def test_a_file_that_is_named_comes_first(study: Study, tmp_path: Path) -> None:
     workspace, named = Workspace(tmp_path), other(study, 3e-3)
     session(study, workspace, "21", ("KEEP", other(study, 1e-3)))
     path = tmp_path / "recipe.toml"
     path.write_text(named.to_toml(), encoding="utf-8")
-    found = recipe_for(study, workspace, path)
+    found = recipe_for(study, workspace, str(path))
     assert (found.recipe, found.origin) == (named, str(path))
 
 
@@ -139,7 +183,7 @@ def test_a_file_that_holds_no_recipe_of_the_study_is_refused(
     assert before in text
     path.write_text(text.replace(before, after), encoding="utf-8")
     with pytest.raises(BadInput) as error:
-        recipe_for(study, Workspace(tmp_path), path)
+        recipe_for(study, Workspace(tmp_path), str(path))
     assert str(error.value).startswith(str(path))
     assert told in str(error.value)
 
@@ -148,4 +192,4 @@ def test_a_file_that_cannot_be_read_is_refused(study: Study, tmp_path: Path) -> 
     (tmp_path / "odd.toml").write_bytes(b"\xff\xfe\x00")
     for name in ("none.toml", "odd.toml", "."):
         with pytest.raises(BadInput, match="cannot be read as a recipe"):
-            recipe_for(study, Workspace(tmp_path), tmp_path / name)
+            recipe_for(study, Workspace(tmp_path), str(tmp_path / name))

@@ -42,7 +42,9 @@ def test_from_the_store_to_an_adapter_by_the_commands_alone(tmp_path: Path, tiny
     assert lines[0].startswith(f"recipe {recipe.digest}: the study's own, since ")
     assert lines[1] == "4 steps of 4 rows, seed 42"
     assert "8 rows, 16 drawn; an export of 8 dpo rows, reviewed; 1 judged bad (" in lines[2]
-    assert lines[-1].startswith("step 4 of 4, loss ")
+    assert lines[3] == "objective orpo; a checkpoint every 1 step; 8 holdout prompts answered and scored at each"
+    assert lines[-2].startswith("step 4 of 4, loss ")
+    assert lines[-1].startswith("COMPLETE: 4 of 4 steps, 2.00 epochs, loss ")
     assert "is not an empty folder" in refused("finetune", study, "--output", out, *where)
 
 
@@ -72,20 +74,40 @@ def test_a_wrong_command_line_is_one_sentence(tmp_path: Path, tiny_folder: Path)
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_leaves_no_manifest_and_says_so(tmp_path: Path, tiny_folder: Path) -> None:
+def test_an_interrupted_run_says_where_it_stopped_and_is_resumed(tmp_path: Path, tiny_folder: Path) -> None:
     stores(tmp_path)
     study, out = write_study(tmp_path, tiny_folder / "model"), tmp_path / "out"
     nightlane("pairs", "export", tmp_path / "mined", "--kind", "dpo", "--workspace", tmp_path)
-    process = Command("finetune", study, "--output", out, "--workspace", tmp_path, "--steps", 3000, "--unreviewed")
-    curve, end = out / "train.jsonl", time.monotonic() + 120
-    while not (curve.exists() and curve.stat().st_size) and process.poll() is None and time.monotonic() < end:
+    begun = ("finetune", study, "--output", out, "--workspace", tmp_path)
+    once = (*begun, "--steps", 3000, "--save-every", 10, "--spot-check", 0, "--unreviewed")
+    process, end = Command(*once), time.monotonic() + 120
+    while not (out / "checkpoints" / "checkpoint-10" / "complete.json").exists() and time.monotonic() < end:
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     told, errors = process.communicate()
     assert (process.returncode, told) == (130, "")
-    assert errors.strip().splitlines()[-1] == (
-        f"nightlane: interrupted by SIGTERM; the run in {out} is incomplete and cannot be resumed; start again with a "
-        "new --output"
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith(
+        f"nightlane: interrupted by SIGTERM; the same command with --resume goes on with the run in {out}"
     )
-    assert curve.stat().st_size
-    assert not (out / "finetune.json").exists()
+    ended = json.loads((out / "finetune.json").read_text(encoding="utf-8"))
+    assert (ended["status"], ended["why"], ended["steps"]) == ("STOPPED", "interrupted by SIGTERM", 3000)
+    assert 10 <= ended["done"] < 3000
+    assert (out / ended["checkpoint"] / "adapter_model.safetensors").exists()
+    assert "is not an empty folder" in refused(*once)
+    assert "the number of steps changed (3000 to 20)" in refused(*begun, "--resume", "--steps", 20)
+    assert "the seed changed (42 to 1)" in refused(*begun, "--resume", "--seed", 1)
+
+
+@pytest.mark.slow
+def test_a_complete_run_has_nothing_to_resume(tmp_path: Path, tiny_folder: Path) -> None:
+    stores(tmp_path)
+    study, out = write_study(tmp_path, tiny_folder / "model"), tmp_path / "out"
+    nightlane("pairs", "export", tmp_path / "mined", "--kind", "dpo", "--workspace", tmp_path)
+    begun = ("finetune", study, "--output", out, "--workspace", tmp_path)
+    assert "holds no full-length run that can be resumed" in refused(*begun, "--resume")
+    assert nightlane(*begun, "--steps", "1", "--unreviewed").returncode == 0
+    again = nightlane(*begun, "--resume")
+    assert (again.returncode, again.stdout) == (0, f"{out / 'adapter'}\n")
+    assert again.stderr == f"the run in {out} is complete, so there is nothing to resume\n"

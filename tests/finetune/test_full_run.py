@@ -52,7 +52,7 @@ def ready(folder: Path, tiny_folder: Path, **changes: Any) -> Plan:
 
 def ran(plan: Plan) -> tuple[Manifest, list[tuple[int, float]]]:
     steps: list[tuple[int, float]] = []
-    return running.run(plan, 0, lambda step, loss: steps.append((step, loss))), steps
+    return running.run(plan, 0, lambda line: steps.append((line["step"], line["loss"]))), steps
 
 
 @pytest.mark.parametrize("objective", ["orpo", "dpo"])
@@ -64,7 +64,14 @@ def test_a_run_moves_the_adapter_and_says_what_it_was(
     plan = ready(tmp_path, tiny_folder, recipe={"objective": objective})
     manifest, steps = ran(plan)
     out, recipe = tmp_path / "out", plan.request.recipe
-    assert {path.name for path in out.iterdir()} == {"recipe.toml", "train.jsonl", "adapter", "finetune.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "recipe.toml",
+        "run.json",
+        "train.jsonl",
+        "spot_checks.jsonl",
+        "adapter",
+        "finetune.json",
+    }
     saved = load_file(out / "adapter" / "adapter_model.safetensors")
     second = [value for name, value in saved.items() if "lora_B" in name]
     assert len(second) == 2 * 7

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from agent.ledger.promotions import PROMOTION
 from agent.ledger.tables import DecisionRow
 from agent.proposers.context import CALIBRATION
 from agent.workspace.folder import Workspace
+from common.errors import BadInput
 from view.data.changes import OwnEffect, own_effect_of
 from view.data.checks import Floor, Holdout, LeftOut, floor, holdout, left_out
 from view.data.search.alpha_spending import policy_of
@@ -65,7 +67,13 @@ def explain(workspace: Workspace, asked: str) -> Explanation | StackExplanation:
     if name.startswith(STACK_NAME):
         stack = next(one for one in stacks(record) if f"{STACK_NAME}{one.number}" == name)
         return explain_stack(record, stack)
-    return explain_decision(record, next(row for row in record.decisions if row.id == name))
+    decision = next(row for row in record.decisions if row.id == name)
+    if PROMOTION in name:
+        raise BadInput(
+            f"explain is for decisions of a session, and {name} compared full-length runs; read "
+            f"{workspace.runs / f'promotion-{name.partition(PROMOTION)[2]}' / 'report.md'}"
+        )
+    return explain_decision(record, decision)
 
 
 def explain_decision(record: SessionRecord, decision: DecisionRow) -> Explanation:

@@ -167,9 +167,8 @@ def _write_export(root: Path, run: Run) -> None:
 
 def _finetune(root: Path, output: str, *more: str) -> Command:
     study = root / "study" / "study.toml"
-    return nightlane(
-        "finetune", study, "--output", root / output, "--steps", 2, *more, "--workspace", root, before=_replace_trainer
-    )
+    asked = ("--output", root / output, "--steps", 2, "--spot-check", 0, *more, "--workspace", root)
+    return nightlane("finetune", study, *asked, before=_replace_trainer)
 
 
 def _replace_trainer() -> None:
@@ -185,14 +184,11 @@ def _replace_trainer() -> None:
             for step in (1, 2):
                 stream.write(json.dumps({"step": step, "loss": 1 / step}) + "\n")
                 stream.flush()
-                job.on_step(step, 1 / step)
         write_durably(adapter, "weights " * 1000)
         return [types.SimpleNamespace(adapter=adapter.parent, seconds=1.0, tokens=100, final={"loss": 0.5})]
 
     stub: Any = types.ModuleType("probes.train.trl")
-    stub.TrainingJob = lambda recipe, rows, seed, directory, on_step: types.SimpleNamespace(
-        recipe=recipe, rows=rows, seed=seed, directory=directory, on_step=on_step
-    )
+    stub.TrainingJob = lambda recipe, rows, seed, directory, *_: types.SimpleNamespace(directory=directory)
     stub.Trained, stub.train = types.SimpleNamespace, train
     sys.modules["probes.train.trl"] = stub
     values: dict[str, Any] = {
@@ -201,9 +197,11 @@ def _replace_trainer() -> None:
         "use_few_threads": lambda *_: None,
         "note_prompt_format": lambda *_: None,
         "load_quietly": lambda: None,
-        "_prepare_device": lambda *_: "cpu",
+        "prepare_device": lambda *_: "cpu",
+        "monotonic": lambda: 0.0,
     }
     patch.multiple(run, **values).start()  # AttributeError for a name that does not exist
+    patch.multiple(run._FullRun, _long_run=lambda *_: None).start()
     patch.multiple(plan, require_fit=lambda *_: None).start()
 
 

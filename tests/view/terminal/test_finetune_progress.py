@@ -16,7 +16,7 @@ def test_a_pipe_gets_the_first_and_the_last_step_and_some_between(
 ) -> None:
     with training(steps) as tell:
         for step in range(1, steps + 1):
-            tell(step, 1 / step)
+            tell({"step": step, "loss": 1 / step})
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
     assert captured.out == ""
@@ -29,6 +29,6 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(finetune, "Terminal", lambda: Console(file=stream, force_terminal=True, width=100))
     with training(8) as tell:
-        tell(8, 0.25)
+        tell({"step": 8, "loss": 0.25, "token_accuracy": 0.5, "tokens_per_second": 12.3, "seconds_left": 61.0})
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
-    assert "8/8 loss 0.250" in shown
+    assert "8/8 loss 0.2500, token accuracy 0.500, 12 tokens/s, 0:01:01 left" in shown

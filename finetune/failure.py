@@ -1,0 +1,82 @@
+"""How a full-length run ends that is not complete: its manifest, and its error in one sentence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.errors import BadInput, NightlaneError
+from common.wording import one_line
+from finetune.checkpoints import last_complete
+from finetune.manifest import Manifest, Status, trained_on
+from finetune.plan import Plan
+from finetune.start import Start
+from finetune.watch.spot_check import NAME as SPOT_CHECKS
+from finetune.watch.spot_check import Collapsed, read_spot_checks
+from probes.run.execute import classify
+from probes.run.failures import MEANINGS
+from probes.train.curve import LOGGED, read_curve
+from probes.train.curve import NAME as CURVE
+
+RESUMABLE = ("disk", "device")
+"""Failures after which the run goes on as it began, once the machine is well again."""
+
+
+def unfinished(plan: Plan, start: Start, resumed: int, error: BaseException, wall_seconds: float) -> Manifest:
+    """The manifest of a run that failed or was stopped. ``resumed``: the step that it went on from."""
+    request, folder = plan.request, plan.request.folder
+    curve, checkpoint = read_curve(folder / CURVE), last_complete(folder, good=True)
+    last: Mapping[str, Any] = {"step": 0, "seconds": 0.0, "tokens": 0, **(curve[-1] if curve else {})}
+    stopped = isinstance(error, KeyboardInterrupt)
+    status: Status = "STOPPED" if stopped else "FAILED"
+    return Manifest(
+        study=request.study,
+        recipe=request.recipe.digest,
+        origin=request.origin,
+        seed=request.seed,
+        steps=plan.steps,
+        sources=trained_on(plan),
+        base=start.base,
+        final={name: last[name] for name in LOGGED if last.get(name) is not None},
+        seconds=last["seconds"],
+        tokens=last["tokens"],
+        files={},
+        status=status,
+        done=last["step"],
+        why=f"interrupted by {error or 'Ctrl-C'}" if stopped else one_line(str(error), 300),
+        failure="" if isinstance(error, KeyboardInterrupt) else _failure(error),
+        objective=request.trains,
+        epochs=plan.epochs_of(last["step"]),
+        data=plan.data,
+        wall_seconds=round(wall_seconds, 3),
+        versions=start.environment,
+        checkpoint=str(checkpoint.folder.relative_to(folder)) if checkpoint else "",
+        resumed=resumed,
+        spot_checks={check.step: check.mean for check in read_spot_checks(folder / SPOT_CHECKS)},
+    )
+
+
+def _failure(error: BaseException) -> str:
+    """The kind of a failure: "collapsed", or that of a probe."""
+    if isinstance(error, Collapsed):
+        return "collapsed"
+    return classify(error) if isinstance(error, Exception) else "error"
+
+
+def as_error(error: Exception, plan: Plan) -> Exception:
+    """A failure of the run in one sentence, with its exit code. A defect of ours stays as it is."""
+    folder = plan.request.folder
+    checkpoint = last_complete(folder, good=True)
+    good = f"the last good checkpoint is {checkpoint.folder}" if checkpoint else "there is no good checkpoint"
+    what = one_line(str(error), 300)
+    if isinstance(error, Collapsed):
+        use = "use that one, or " if checkpoint else ""
+        return BadInput(
+            f"a run ends when its answers, gradients or rewards collapse, and here {what}; {good}: {use}lower "
+            "learning_rate in a recipe.toml, give it with --recipe, and train again with a new --output"
+        )
+    meaning = MEANINGS[classify(error)]
+    if isinstance(error, NightlaneError) or meaning.error is None:
+        return error
+    again = "go on with --resume" if classify(error) in RESUMABLE else "train again with a new --output"
+    return meaning.error(
+        f"{meaning.words} ({what}); {folder / CURVE} has the curve and {good}: {meaning.remedy}, and {again}"
+    )

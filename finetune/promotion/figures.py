@@ -1,0 +1,138 @@
+"""What full-length runs of two recipes differ in, by their answers to the holdout prompts. Pure functions of answers.
+
+A seed is a training seed here, with sampling random numbers of its own, the same on both sides.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from evaluation.own_study.figures import Answers, paired_scores, whole_table
+from evaluation.own_study.stored import StoredAnswer
+from probes.result.comparison import OVERALL, Difference, differences
+
+PASSES = 5.0
+"""A prompt is passed when its answers have this mean or more: half of them, where an answer has 0 or 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The mean of one side in a category, and the standard deviation between its seeds."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A prompt that only one side passes, with an answer of each. ``kind``: "format" if the code of most answers that
+    failed was right, and only its format was wrong."""
+
+    prompt: str
+    category: str
+    kind: Literal["algorithmic", "format"]
+    before: StoredAnswer
+    after: StoredAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """Two sides: ``before`` and ``after`` are levels by category, ``differences`` those of after minus before, overall
+    included. ``failures``: outcome -> answers of each side that are below full marks. ``format_only``: answers of each
+    side that fail only by their format. ``critical``, ``missing``: answers of each side."""
+
+    seeds: tuple[int, ...]
+    before: Mapping[str, Level]
+    after: Mapping[str, Level]
+    differences: Mapping[str, Difference]
+    failures: Mapping[str, tuple[int, int]]
+    format_only: tuple[int, int]
+    critical: tuple[int, int]
+    missing: tuple[int, int]
+    newly_passing: tuple[Flip, ...]
+    newly_failing: tuple[Flip, ...]
+
+
+def outcomes(before: Answers, after: Answers, confidence: float) -> Outcomes:
+    """Compare two sides, paired by seed, prompt and sample. Both have the same seeds, two or more."""
+    category = {answer.prompt: answer.category for own in before.values() for answer in own}
+    one, other = paired_scores(before, after)
+    prompts, theirs = whole_table(list(category), one)
+    _, mine = whole_table(list(category), other)
+    categories = [category[prompt] for prompt in prompts]
+    places = {OVERALL: list(range(len(prompts)))} | {
+        name: [place for place, own in enumerate(categories) if own == name] for name in sorted(set(categories))
+    }
+    levels = [
+        {
+            name: Level(float(table[:, own].mean()), float(table[:, own].mean(axis=1).std(ddof=1)))
+            for name, own in places.items()
+        }
+        for table in (theirs, mine)
+    ]
+    both = [[answer for own in side.values() for answer in own] for side in (before, after)]
+    rose, fell = _flips(before, after), _flips(after, before)
+    return Outcomes(
+        seeds=tuple(sorted(before)),
+        before=levels[0],
+        after=levels[1],
+        differences=differences(mine, theirs, categories, confidence),
+        failures=_failures(*both),
+        format_only=_counts(both, lambda answer: answer.format_only),
+        critical=_counts(both, lambda answer: bool(answer.critical)),
+        missing=_counts(both, lambda answer: answer.score is None),
+        newly_passing=rose,
+        newly_failing=tuple(Flip(f.prompt, f.category, f.kind, f.after, f.before) for f in fell),
+    )
+
+
+def _counts(sides: Sequence[Sequence[StoredAnswer]], counted: Callable[[StoredAnswer], bool]) -> tuple[int, int]:
+    one, other = (sum(map(counted, side)) for side in sides)
+    return one, other
+
+
+def _failures(before: Sequence[StoredAnswer], after: Sequence[StoredAnswer]) -> dict[str, tuple[int, int]]:
+    """Outcomes of answers below full marks, the most frequent first."""
+    counts = [
+        Counter(answer.outcome or "no outcome" for answer in side if answer.score is not None and answer.score < 10)
+        for side in (before, after)
+    ]
+    names = sorted({*counts[0], *counts[1]}, key=lambda name: (-counts[0][name] - counts[1][name], name))
+    return {name: (counts[0][name], counts[1][name]) for name in names}
+
+
+def _flips(failing: Answers, passing: Answers) -> tuple[Flip, ...]:
+    """The prompts that the second side passes and the first one does not, with the worst answer of the first and the
+    best of the second."""
+    before, after = _by_prompt(failing), _by_prompt(passing)
+    found = []
+    for prompt, own in before.items():
+        other = after.get(prompt, [])
+        if not own or not other or _mean(own) >= PASSES or _mean(other) < PASSES:
+            continue
+        failed = [answer for answer in own if _score(answer) < PASSES]
+        by_format = 2 * sum(answer.format_only for answer in failed) >= len(failed)
+        typical = [answer for answer in failed if answer.format_only == by_format]
+        kind: Literal["algorithmic", "format"] = "format" if by_format else "algorithmic"
+        found.append(Flip(prompt, own[0].category, kind, min(typical, key=_score), max(other, key=_score)))
+    return tuple(found)
+
+
+def _by_prompt(answers: Answers) -> dict[str, list[StoredAnswer]]:
+    """The answers with a score by prompt."""
+    found: dict[str, list[StoredAnswer]] = {}
+    for own in answers.values():
+        for answer in own:
+            if answer.score is not None:
+                found.setdefault(answer.prompt, []).append(answer)
+    return found
+
+
+def _mean(answers: Sequence[StoredAnswer]) -> float:
+    return fmean(map(_score, answers))
+
+
+def _score(answer: StoredAnswer) -> float:
+    return answer.score or 0.0

@@ -1,0 +1,97 @@
+"""The data of a full-length run: the sources that a recipe weighs, or the pairs of the REWARD store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from finetune.objectives.reward_rows import SOURCE, read_reward_pairs
+from finetune.review import ReviewState, require_reviewed, review_state
+from lanes import Recipe
+from preferences.store.stores import Stores
+from probes.inputs import sources
+from probes.inputs.files.records import rows_digest
+from probes.inputs.material import Material
+from probes.inputs.sources import good_source
+from probes.inputs.training_rows import Pair
+from probes.rendering.renderer import Renderer
+from probes.rendering.row_check import count, refused_rows
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of the mixture. ``file``: as the study names it; ``drawn``: the number of rows that the run draws from
+    it; ``left_out``: the rows that are not trained on, in words; ``notes``: what else was done to its rows."""
+
+    name: str
+    file: str
+    digest: str
+    pairs: tuple[Pair, ...]
+    drawn: int
+    review: ReviewState
+    left_out: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadSource:
+    """A source whose rows are read and not yet drawn."""
+
+    read: sources.Source
+    file: str
+    digest: str
+    review: ReviewState
+
+    def drawn(self, rows: int) -> Source:
+        read = self.read
+        return Source(
+            name=read.name,
+            file=self.file,
+            digest=self.digest,
+            pairs=read.pairs,
+            drawn=rows,
+            review=self.review,
+            left_out=read.left_out,
+            notes=read.notes,
+        )
+
+
+def study_sources(material: Material, recipe: Recipe, stores: Stores, unreviewed: bool) -> list[ReadSource]:
+    """The sources of a study that the recipe weighs. BadInput for a bad row, and for an export that was changed or that
+    nobody reviewed."""
+    files = {name: where for name, where in material.source_files.items() if name in recipe.mixture}
+    states = {name: review_state(name, where, stores) for name, where in files.items()}
+    for state in states.values():
+        require_reviewed(state, unreviewed)
+    return [
+        ReadSource(
+            read=good_source(name, where, material.data.bad_rows, material.data.prompt_in(name)),
+            file=material.data.sources[name],
+            digest=rows_digest(where),
+            review=states[name],
+        )
+        for name, where in files.items()
+    ]
+
+
+def reward_source(stores: Stores, unreviewed: bool) -> list[ReadSource]:
+    """The pairs of the REWARD store."""
+    pairs, digest, review = read_reward_pairs(stores, unreviewed)
+    path = stores.path("reward")
+    return [ReadSource(sources.Source(SOURCE, path, pairs, ()), str(path), digest, review)]
+
+
+def of_reward_rows(recipe: Recipe) -> Recipe:
+    """The recipe with the pairs of the REWARD store as its data."""
+    return recipe.model_copy(update={"mixture": {SOURCE: 1.0}, "curriculum": "shuffle"})
+
+
+def without_refused(
+    read: Sequence[ReadSource], renderer: Renderer, recipe: Recipe, material: Material
+) -> tuple[list[ReadSource], int]:
+    """The sources without the rows that the tokenizer refuses, and the tokens of the longest row."""
+    counts = count(renderer, {one.read.name: one.read.pairs for one in read}, recipe.max_length)
+    files = {one.read.name: one.read.where for one in read}
+    refused = refused_rows(counts, files, material.data.bad_rows)
+    kept = [
+        replace(one, read=one.read.without(refused[one.read.name])) if refused[one.read.name] else one for one in read
+    ]
+    return kept, max(one.longest for one in counts.values())

@@ -1,0 +1,124 @@
+"""run.json: what a full-length run began with. A run is resumed only with the same, so that it ends the same."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from common.digests import require_own_digest, with_own_digest
+from common.errors import BadInput
+from common.files import write_durably
+from finetune.manifest import COMPLETE, HOPELESS, read_ending
+from finetune.plan import Plan
+from lanes import Recipe
+
+NAME, RECIPE = "run.json", "recipe.toml"
+WORDS = {
+    "recipe": "the recipe",
+    "objective": "the objective",
+    "seed": "the seed",
+    "steps": "the number of steps",
+    "base": "the base model",
+    "environment": "the software or the device",
+    "rows_at_once": "the rows per forward pass (micro_batch under [runner])",
+    "gradient_checkpointing": "gradient_checkpointing under [runner]",
+}
+"""What must be equal when a run is resumed, besides its data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """``recipe``, ``base`` and the values of ``data``, by source: digests. ``environment``: software and device.
+    ``rows_at_once``: rows per forward pass. ``unreviewed``: whether exports that nobody reviewed were allowed."""
+
+    study: str
+    origin: str
+    recipe: str
+    objective: str
+    seed: int
+    steps: int
+    base: str
+    data: Mapping[str, str]
+    environment: str
+    rows_at_once: int
+    gradient_checkpointing: bool
+    unreviewed: bool
+    save_every: int
+    spot_check: int
+
+    def differences(self, other: "Start") -> Iterator[str]:
+        """What differs, with both values, in words."""
+        for name, words in WORDS.items():
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                yield f"{words} changed ({_only_changed(str(mine), str(theirs))})"
+        for source in sorted({*self.data, *other.data}):
+            mine, theirs = self.data.get(source, "missing"), other.data.get(source, "missing")
+            if mine != theirs:
+                yield f"the data of source {source!r} changed ({mine[:8]} to {theirs[:8]})"
+
+
+def start_of(plan: Plan, base: str, environment: str) -> Start:
+    request = plan.request
+    return Start(
+        study=request.study,
+        origin=request.origin,
+        recipe=request.recipe.digest,
+        objective=request.trains,
+        seed=request.seed,
+        steps=plan.steps,
+        base=base,
+        data={source.name: source.digest for source in plan.sources},
+        environment=environment,
+        rows_at_once=request.runner.rows_at_once(request.recipe.effective_batch),
+        gradient_checkpointing=request.runner.gradient_checkpointing,
+        unreviewed=request.unreviewed,
+        save_every=plan.save_every,
+        spot_check=request.spot_check,
+    )
+
+
+def write_start(folder: Path, start: Start, recipe: Recipe) -> None:
+    write_durably(folder / RECIPE, recipe.to_toml())
+    write_durably(folder / NAME, with_own_digest(json.dumps(asdict(start), indent=1)))
+
+
+def read_start(folder: Path) -> tuple[Start, Recipe]:
+    """What the run in a folder began with; BadInput if it holds none that can be resumed."""
+    found = read_ending(folder)
+    if found is not None and found.status != COMPLETE and found.failure in HOPELESS:
+        raise BadInput(
+            f"the run in {folder} failed for a reason that would come again ({found.why}); change the recipe and train "
+            "with a new --output"
+        )
+    try:
+        text = (folder / NAME).read_text(encoding="utf-8")
+        require_own_digest(text)
+        start = TypeAdapter(Start).validate_json(text)
+        return start, Recipe.from_toml((folder / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError, ValueError):
+        raise BadInput(
+            f"{folder} holds no full-length run that can be resumed ({NAME} and {RECIPE} say what it began with); "
+            "leave --resume out and name a new --output"
+        ) from None
+
+
+def require_same(begun: Start, now: Start, folder: Path) -> None:
+    """BadInput names the first thing that changed since the run began."""
+    change = next(begun.differences(now), None)
+    if change is not None:
+        raise BadInput(
+            f"a run goes on with what it began with, and since the run in {folder} began {change}; restore that, or "
+            "train again with a new --output"
+        )
+
+
+def _only_changed(mine: str, theirs: str) -> str:
+    """Of two lists of words of one length, the words that differ."""
+    before, after = mine.split(), theirs.split()
+    if len(before) == len(after):
+        pairs = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
+        before, after = [one for one, _ in pairs], [other for _, other in pairs]
+    return f"{' '.join(before)} to {' '.join(after)}"

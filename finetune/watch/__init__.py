@@ -1,0 +1,6 @@
+"""Watches a full-length run, and ends one that is no use any more.
+
+rules         what a curve or a spot check must not show; pure
+spot_check    a few holdout prompts, answered and scored while the run trains
+callback      at each checkpoint: the spot check, and then the checkpoint counts. Imports transformers
+"""

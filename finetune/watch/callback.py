@@ -1,0 +1,62 @@
+"""The trainer's callback of a full-length run: at each checkpoint a spot check, and then the checkpoint counts.
+
+Imports torch and transformers.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from transformers import TrainerCallback
+
+from common.files import sync
+from finetune.checkpoints import last_complete, seal
+from finetune.watch.spot_check import SpotChecks
+from probes.train.curve import NAME
+
+
+class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
+    """``complete``: adds the notes that make the checkpoint's adapter one of this study."""
+
+    def __init__(self, run: Path, spot_checks: SpotChecks | None, complete: Callable[[Path], None]) -> None:
+        self.run, self.spot_checks, self.complete = run, spot_checks, complete
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if (found := last_complete(self.run, good=True)) is not None:
+            _protect(state, found.folder, found.step)
+
+    def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        folder, good = Path(args.output_dir) / f"checkpoint-{state.global_step}", True
+        if self.spot_checks is not None:
+            with same_random_numbers():
+                good = self.spot_checks.at(model, state.global_step)
+            sync(self.spot_checks.path)
+        sync(self.run / NAME)
+        self.complete(folder)
+        seal(folder, good)
+        if good:
+            _protect(state, folder, state.global_step)
+
+
+def _protect(state: Any, folder: Path, step: int) -> None:
+    """The trainer removes old checkpoints, but not the best one."""
+    state.best_model_checkpoint, state.best_global_step = str(folder), step
+
+
+@contextmanager
+def same_random_numbers() -> Iterator[None]:
+    """What the block draws does not change what training draws after it."""
+    states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if devices:
+            torch.cuda.set_rng_state_all(devices)

@@ -1,0 +1,165 @@
+"""A full-length run that was killed ends as one that was not."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from killed import killed_at
+from lazily import Lazily
+from trainable import exported, planned, review, stores
+
+from common.errors import BadInput, WorkspaceBusy
+from common.files import locked
+from finetune import run as running
+from finetune.checkpoints import last_complete
+from finetune.manifest import Manifest
+from finetune.plan import Plan
+from finetune.start import read_start
+from preferences.store.stores import Stores
+from probes.inputs.settings import RunnerSettings
+from probes.train.curve import read_curve
+
+if TYPE_CHECKING:
+    from probes.train import trl
+else:
+    trl = Lazily("probes.train.trl")
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+STEPS, EVERY = 9, 3
+TIMES = {"seconds", "tokens_per_second", "memory_gb", "seconds_left"}
+
+
+def ready(folder: Path, tiny_folder: Path, out: str, **changes: Any) -> Plan:
+    """A run with dropout, whose masks are random numbers, and with accumulation."""
+    found = stores(folder)
+    review(found, range(5))
+    if not (folder / "mined").exists():
+        exported(found, folder)
+        (folder / "model").symlink_to(tiny_folder / "model")
+    return again_planned(folder, found, out, **changes)
+
+
+def again_planned(folder: Path, found: Stores, out: str, **changes: Any) -> Plan:
+    recipe = {"mixture": {"mined": 1.0, "good": 1.0}, "lora_dropout": 0.2, **changes.pop("recipe", {})}
+    given = {"steps": STEPS, "save_every": EVERY, "runner": RunnerSettings(micro_batch=2), **changes}
+    return planned(folder, found, folder=folder / out, recipe=recipe, **given)
+
+
+def complete(plan: Plan) -> Manifest:
+    return running.run(plan, 1, lambda _: None)
+
+
+def resumed(plan: Plan, **changes: Any) -> Plan:
+    return replace(plan, request=replace(plan.request, resume=True, **changes))
+
+
+def figures(folder: Path) -> list[dict[str, Any]]:
+    """The curve without what depends on the clock."""
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in read_curve(folder / "train.jsonl")]
+
+
+def require_equal(one: Manifest, other: Manifest, plan: Plan, again: Plan) -> None:
+    assert (one.final, one.files, one.tokens) == (other.final, other.files, other.tokens)
+    assert one.spot_checks == other.spot_checks
+    assert figures(plan.request.folder) == figures(again.request.folder)
+    name = "adapter/adapter_model.safetensors"
+    assert (plan.request.folder / name).read_bytes() == (again.request.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+def test_a_run_that_was_killed_twice_ends_to_the_digit_as_one_that_was_not(
+    tmp_path: Path, tiny_folder: Path, objective: str
+) -> None:
+    recipe = {"objective": objective}
+    plan, again = (ready(tmp_path, tiny_folder, out, recipe=recipe) for out in ("whole", "killed"))
+    whole = complete(plan)
+    killed_at(2, again)
+    assert last_complete(again.request.folder) is None, "no checkpoint before step 3: it begins again"
+    killed_at(8, resumed(again))
+    kept = last_complete(again.request.folder)
+    assert kept is not None
+    assert kept.step == 6
+    done = complete(resumed(again))
+    assert (whole.resumed, done.resumed) == (0, 6)
+    require_equal(whole, done, plan, again)
+    assert not (again.request.folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("objective", ["orpo", "dpo"])
+def test_killed_at_random_steps_it_ends_to_the_digit_as_one_that_was_not(
+    tmp_path: Path, tiny_folder: Path, objective: str
+) -> None:
+    recipe = {"objective": objective}
+    changes: dict[str, Any] = {"steps": 30, "save_every": 4, "spot_check": 0, "recipe": recipe}
+    plan = ready(tmp_path, tiny_folder, "whole", **changes)
+    whole = complete(plan)
+    for step in random.Random(objective).sample(range(1, 31), 5):
+        changes["recipe"] = recipe
+        again = again_planned(tmp_path, Stores(tmp_path / "runs" / "rl_data"), f"killed-{step}", **changes)
+        killed_at(step, again)
+        done = complete(resumed(again))
+        assert done.resumed == (step - 1) // 4 * 4
+        require_equal(whole, done, plan, again)
+
+
+def test_spot_checks_change_nothing_that_is_trained(tmp_path: Path, tiny_folder: Path) -> None:
+    plan, without = ready(tmp_path, tiny_folder, "with"), ready(tmp_path, tiny_folder, "without", spot_check=0)
+    checked, unchecked = complete(plan), complete(without)
+    assert list(checked.spot_checks) == [0, 3, 6, 9]
+    assert unchecked.spot_checks == {}
+    assert (checked.final, checked.files) == (unchecked.final, unchecked.files)
+
+
+def test_a_quantised_run_is_resumed_in_its_own_data_type(tmp_path: Path, tiny_folder: Path) -> None:
+    recipe = {"quantization": "nf4", "optimizer": "adamw_8bit"}
+    plan, again = (ready(tmp_path, tiny_folder, out, recipe=recipe, spot_check=0) for out in ("whole", "killed"))
+    whole = complete(plan)
+    killed_at(5, again)
+    require_equal(whole, complete(resumed(again)), plan, again)
+
+
+def test_a_checkpoint_that_was_cut_off_does_not_count(tmp_path: Path, tiny_folder: Path) -> None:
+    plan = ready(tmp_path, tiny_folder, "out", spot_check=0)
+    killed_at(8, plan)
+    kept = last_complete(plan.request.folder)
+    assert kept is not None
+    with (kept.folder / "optimizer.pt").open("ab") as stream:
+        stream.write(b"x")
+    earlier = last_complete(plan.request.folder)
+    assert earlier is not None
+    assert (kept.step, earlier.step) == (6, 3)
+    (earlier.folder / "complete.json").unlink()
+    assert complete(resumed(plan)).resumed == 0
+
+
+def test_what_changed_since_the_run_began_is_named(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = ready(tmp_path, tiny_folder, "out", spot_check=0)
+    killed_at(4, plan)
+    request, folder = plan.request, plan.request.folder
+
+    def told(**changes: Any) -> str:
+        with pytest.raises(BadInput) as error:
+            complete(resumed(plan, **changes))
+        return str(error.value)
+
+    assert "the recipe changed (" in told(recipe=request.recipe.model_copy(update={"learning_rate": 2e-3}))
+    assert "the rows per forward pass (micro_batch under [runner]) changed (2 to 4)" in told(runner=RunnerSettings())
+    monkeypatch.setattr("probes.run.worker.PACKAGES", ("torch",))
+    assert "the software or the device changed" in told()
+    monkeypatch.undo()
+    with (tmp_path / "good.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"prompt": "# one more\n", "chosen": "a\n", "rejected": "b\n"}) + "\n")
+    changed = again_planned(tmp_path, Stores(tmp_path / "runs" / "rl_data"), "out", spot_check=0, resume=True)
+    with pytest.raises(BadInput, match="the data of source 'good' changed"):
+        complete(changed)
+    assert last_complete(folder) is not None, "a refusal removes nothing"
+    with locked(folder), pytest.raises(WorkspaceBusy, match="another one trains in"):
+        complete(resumed(plan))
+    (folder / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(BadInput, match="holds no full-length run that can be resumed"):
+        read_start(folder)
