@@ -19,22 +19,23 @@ class PromotionDecision:
     explanation: str
 
 
-def decide(found: Outcomes, target: str, guards: Mapping[str, float]) -> PromotionDecision:
-    """PROMOTE if the target is better with confidence, no guard lost more than its margin, and there are no more
-    critical failures. A guard whose interval reaches below its margin is named."""
+def decide(found: Outcomes, target: str, guards: Mapping[str, float], confidence: float = 0.95) -> PromotionDecision:
+    """PROMOTE if the target is better and every guard is within its margin, both with confidence, and there are no more
+    critical failures. The bound of a guard is one-sided: only what it may have lost matters."""
     effect = found.differences[target]
     shown = f"{target} {effect.delta:+.2f} [{effect.low:+.2f}, {effect.high:+.2f}]"
     if effect.high < 0:
         return PromotionDecision("HOLD", "worse", f"the target is worse at full length: {shown}")
-    changes = {name: found.differences[name] for name in guards if name in found.differences}
-    worst = min(changes, key=lambda name: changes[name].delta + guards[name], default=None)
-    if worst is not None and changes[worst].delta < -guards[worst]:
-        lost = changes[worst]
+    bounds = {name: found.differences[name].bound(1 - confidence) for name in guards if name in found.differences}
+    worst = min(bounds, key=lambda name: bounds[name] + guards[name], default=None)
+    if worst is not None and bounds[worst] < -guards[worst]:
+        change = found.differences[worst].delta
+        why = "lost more than" if change < -guards[worst] else "is not shown to be within"
         return PromotionDecision(
             "HOLD",
             f"guard:{worst}",
-            f"the guard {worst} lost more than its margin of {guards[worst]:g}: {lost.delta:+.2f} [{lost.low:+.2f}, "
-            f"{lost.high:+.2f}]; {shown}",
+            f"the guard {worst} {why} its margin of {guards[worst]:g}: {change:+.2f}, at worst {bounds[worst]:+.2f}; "
+            f"{shown}; more --seeds narrow the interval",
         )
     if found.critical[1] > found.critical[0]:
         return PromotionDecision(
@@ -42,10 +43,6 @@ def decide(found: Outcomes, target: str, guards: Mapping[str, float]) -> Promoti
         )
     if effect.low <= 0:
         return PromotionDecision("HOLD", "no_effect", f"the target is not shown to be better at full length: {shown}")
-    unsure = sorted(name for name, change in changes.items() if change.low < -guards[name])
-    but = f"; the intervals of {', '.join(unsure)} reach below their margins" if unsure else ""
     return PromotionDecision(
-        "PROMOTE",
-        "improved",
-        f"the target is better at full length, and no guard lost more than its margin: {shown}{but}",
+        "PROMOTE", "improved", f"the target is better at full length, and every guard is within its margin: {shown}"
     )

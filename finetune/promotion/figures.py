@@ -11,7 +11,8 @@ from typing import Literal
 
 from evaluation.own_study.figures import Answers, paired_scores, whole_table
 from evaluation.own_study.stored import StoredAnswer
-from probes.result.comparison import OVERALL, Difference, differences
+from probes.result.comparison import OVERALL, Difference, Table, differences
+from probes.result.variance_pooling import Spread, pooled
 
 PASSES = 5.0
 """A prompt is passed when its answers have this mean or more: half of them, where an answer has 0 or 10."""
@@ -78,7 +79,7 @@ def outcomes(before: Answers, after: Answers, confidence: float) -> Outcomes:
         seeds=tuple(sorted(before)),
         before=levels[0],
         after=levels[1],
-        differences=differences(mine, theirs, categories, confidence),
+        differences=differences(mine, theirs, categories, confidence, _spreads(mine, theirs, categories)),
         failures=_failures(*both),
         format_only=_counts(both, lambda answer: answer.format_only),
         critical=_counts(both, lambda answer: bool(answer.critical)),
@@ -86,6 +87,16 @@ def outcomes(before: Answers, after: Answers, confidence: float) -> Outcomes:
         newly_passing=rose,
         newly_failing=tuple(Flip(f.prompt, f.category, f.kind, f.after, f.before) for f in fell),
     )
+
+
+def _spreads(mine: Table, theirs: Table, categories: Sequence[str]) -> dict[str, Spread]:
+    """The variance between seeds of each category, by all other categories: three seeds hardly show it alone."""
+    own = {
+        name: Spread(found.variance, len(mine) - 1)
+        for name, found in differences(mine, theirs, categories).items()
+        if name != OVERALL
+    }
+    return {name: pooled(spread for other, spread in own.items() if other != name) for name in own}
 
 
 def _counts(sides: Sequence[Sequence[StoredAnswer]], counted: Callable[[StoredAnswer], bool]) -> tuple[int, int]:

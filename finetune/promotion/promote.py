@@ -121,7 +121,9 @@ def promote(
         id=identity,
         request=request,
         steps=steps,
-        decision=decide(found, request.target, request.guards) if found else _undecided(same, start, failed),
+        decision=decide(found, request.target, request.guards, request.confidence)
+        if found
+        else _undecided(same, start, failed),
         outcomes=found,
         prediction=prediction(measured, request.material.probe.steps, request.confidence),
         failed=failed,
