@@ -37,11 +37,12 @@ def check_sessions(workspace: Workspace, content: LedgerContent) -> Iterator[Fil
             if recipe not in content.recipes:
                 state = "is a recipe that the ledger does not have" if recipe else "cannot be read"
                 problems.append(f"recipe.toml {state}: nightlane report {session} writes it again")
-            if not _text(folder / "report.md"):
-                problems.append(f"report.md cannot be read: nightlane report {session} writes it again")
-            repairs += [
-                setting_aside(folder / file) for file in ("report.md", "recipe.toml") if (folder / file).is_dir()
-            ]
+            for report in ("report.md", "report.html"):
+                is_of_older_version = report == "report.html" and not (folder / report).exists()
+                if not is_of_older_version and not _text(folder / report):
+                    problems.append(f"{report} cannot be read: nightlane report {session} writes it again")
+            files = ("report.md", "report.html", "recipe.toml")
+            repairs += [setting_aside(folder / file) for file in files if (folder / file).is_dir()]
         else:
             checkpoint = folder / "checkpoint.sqlite"
             if checkpoint.exists() and (why := database_problem(checkpoint)):

@@ -102,6 +102,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "runs/session-*/choices-*.json": ("report", "resume", "doctor"),
     "runs/session-*/study.toml": ("report", "resume", "doctor"),
     "runs/session-*/report.md": ("report", "doctor"),
+    "runs/session-*/report.html": ("report", "doctor"),
     "runs/session-*/recipe.toml": ("report", "doctor"),
     "runs/probe-*/outcome.json": SESSIONS,
     "runs/probe-*/probe.json": SESSIONS,

@@ -97,10 +97,10 @@ class DecisionFigures:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFigures:
     """Changes that were confirmed together. ``time``: of the decision, or of the plan while it is not decided on.
-    ``expected``: of them together before, with its standard deviation;
-    ``effect`` and what follows: by ``pairs`` pairs on fresh seeds, ``most_pairs`` at most; None where none was
-    compared. ``spent``: of the night's error. ``cut_candidate``, ``cut_incumbent``: the answers of these pairs that
-    were cut at max_new_tokens. ``members``: empty while it is not decided on."""
+    ``expected``: of them together before, with its standard deviation; ``effect`` and what follows: by ``pairs`` pairs
+    on fresh seeds, ``most_pairs`` at most; None where none was compared. ``spent``: of the night's error.
+    ``cut_candidate``, ``cut_incumbent``: the answers of these pairs that were cut at max_new_tokens. ``members``: empty
+    while it is not decided on."""
 
     number: int
     time: str
@@ -172,8 +172,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """What one part of the work took. ``seconds``: summed over all workers; ``tokens``: trained on, or sent and
-    received. None where it is not known or has no price."""
+    """What one part of the work took. ``seconds``: of a probe's phases, summed over all workers; ``tokens``: trained
+    on, or sent and received. None where it is not known or has no price."""
 
     name: str
     seconds: float | None = None

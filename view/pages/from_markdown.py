@@ -38,7 +38,7 @@ class _Renderer(RendererHTML):
 
     def table_open(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
         name = escape(str(env.get("title", "")) or "Figures")
-        return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}: table"><table>\n'
+        return f'<div class="scroll" role="group" tabindex="0" aria-label="{name}: table"><table>\n'
 
     def table_close(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"

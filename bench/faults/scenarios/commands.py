@@ -338,7 +338,7 @@ def _files(*folders: str) -> Callable[[Path], Observed]:
         observed: dict[str, Sequence[str]] = {}
         for path in sorted(path for folder in folders for path in (root / folder).rglob("*") if path.is_file()):
             name = str(path.relative_to(root))
-            if path.name in ("lock", "report.md") or path.suffix == ".parquet":
+            if path.name in ("lock", "report.md", "report.html") or path.suffix == ".parquet":
                 observed[name] = [str(path.stat().st_size > 0 or path.name == "lock")]
             else:
                 observed[name] = [without_times(line.replace(str(root), "ROOT")) for line in lines_of(path)]
