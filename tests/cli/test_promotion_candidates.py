@@ -12,11 +12,13 @@ from testing import simulated_study
 from view.report.report import write_report
 from view.terminal.live import watching
 
+SEED = 2  # of a session whose first changes are decided on
+
 
 def test_after_a_session_it_is_its_start_what_it_left_and_recipes_that_it_measured(tmp_path: Path) -> None:
     study, workspace = load_study(simulated_study.write_study(tmp_path / "study")), Workspace(tmp_path)
     with watching() as watcher:
-        session = begin(study, workspace, Overrides(decisions=2), watcher, write_report)
+        session = begin(study, workspace, Overrides(decisions=2), watcher, write_report, seed=SEED)
     found = candidates(study, workspace, INCUMBENT, 2)
     assert (found.session, found.start.recipe) == (session, study.start)
     assert found.stands.recipe == recipe_for(study, workspace).recipe != study.start

@@ -169,12 +169,18 @@ class Watching(PlainWatcher):
 
 
 def play(
-    study: Path, workspace: Path, watcher: Watcher | None = None, step: Step = night.next_step, **overrides: Any
+    study: Path,
+    workspace: Path,
+    watcher: Watcher | None = None,
+    step: Step = night.next_step,
+    seed: int = 0,
+    **overrides: Any,
 ) -> str:
     """``step``: the plan of the night."""
     where, parts = Workspace(workspace), NightParts(next_step=step)
     with watching() as usual:
-        return begin(load_study(study), where, Overrides(**overrides), watcher or usual, write_report, parts=parts)
+        given = Overrides(**overrides)
+        return begin(load_study(study), where, given, watcher or usual, write_report, seed=seed, parts=parts)
 
 
 LOWER = trying(("learning_rate", 0.0), pairs=3)

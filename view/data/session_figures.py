@@ -89,7 +89,7 @@ def session_figures(record: SessionRecord) -> Figures:
         sources=noise_sources(record),
         proposers=proposer_counts(record),
         forecasts=forecasts(decisions),
-        declined=Counter(why for wave in record.waves for why in wave.declined),
+        declined=dict(Counter(why for wave in record.waves for why in wave.declined)),
         cost=session_cost(record),
         budget_left=budget_left(record.budget, record.spent),
         missing=record.missing,

@@ -19,6 +19,9 @@ from probes.scoring.judge.requests.cache import JudgeCache
 from testing import simulated_study
 from view.terminal.status import session_status, status_text
 
+SEED = 2  # of a session whose first changes are decided on
+
+
 DAY = 86400.0
 
 
@@ -46,7 +49,7 @@ def test_a_clock_that_jumps_neither_gives_hours_nor_takes_them(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: float
 ) -> None:
     clocks(monkeypatch, jumping(moved), 0.5)
-    play(study, tmp_path, decisions=2, hours=20.0)
+    play(study, tmp_path, seed=SEED, decisions=2, hours=20.0)
     with ledger_of(tmp_path) as ledger:
         row = ledger.session()
         assert row is not None

@@ -55,14 +55,14 @@ CASES = {
     "two prompts, one of them to harvest": Case(
         {"guards": None}, prompts=lambda row: row["id"].endswith("lists-0") or row["id"] == "probe-lists-1"
     ),
-    "the target overall, with guards": Case({"target": {"category": '"overall"'}}),
-    "the target overall, without guards": Case({"target": {"category": '"overall"'}, "guards": None}),
+    "the target overall, with guards": Case({"target": {"category": '"overall"'}, **SHORT}),
+    "the target overall, without guards": Case({"target": {"category": '"overall"'}, "guards": None, **SHORT}),
     "one answer per prompt": Case({"probe": {"samples": "1"}}),
     "one lane": Case(ONE_LANE),
     "a lane without a share": Case({"lanes.curriculum": {"share": "0.0"}}),
     "eight workers": Case({"runner": {"workers": "8"}, "budget": {"probes": "56"}}, width=8),
     "orpo": Case({**ONE_LANE, "recipe": {"objective": '"orpo"'}}),
-    "dpo": Case({"recipe": {"objective": '"dpo"'}}),
+    "dpo": Case({"recipe": {"objective": '"dpo"'}, **SHORT}),
     "rules": Case({**ONE_LANE, "scorer": {"kind": '"rules"'}}),
     "function": Case({"scorer": {"kind": '"function"', "function": '"own.py:score"'}}),
     "judge": Case(

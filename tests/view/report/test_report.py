@@ -485,6 +485,8 @@ def test_turns_of_the_proposer_that_brought_nothing_are_counted_with_their_reaso
     assert re.search(r"^\d+ turns of the study's proposer brought no suggestion:$", searched, re.MULTILINE)
     assert "- no reply: " in searched
     assert "replies refused, the last: " in searched
+    declined = json.loads(json.dumps(report_data(record_of(workspace))))["declined"]
+    assert all(isinstance(turns, int) for turns in declined.values())
 
 
 def test_no_turn_is_said_to_have_brought_nothing_without_a_language_model(helped: Workspace) -> None:

@@ -53,7 +53,9 @@ def test_every_template_is_used_and_shipped() -> None:
     names = {path.name.removesuffix(".md.jinja"): path.read_text(encoding="utf-8") for path in paths}
     assert len(names) == len(paths)
     used = {name for text in names.values() for name in re.findall(r'"(\w+)(?:\.md\.jinja)?"', text)}
-    assert names.keys() - used == {"report", "evaluation", "study_evaluation", "audit", "dataset_card", "proposer_card"}
+    pages = {"report", "evaluation", "study_evaluation", "promotion", "audit"}
+    cards = {"dataset_card", "proposer_card", "model_card", "export"}
+    assert names.keys() - used == pages | cards
     for name in names:
         environment().get_template(f"{name}.md.jinja")
     shipped = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]

@@ -126,7 +126,7 @@ def test_a_judge_that_changes_in_mid_session_ends_the_comparison_epoch(
     study = judged.write_study(folder, "examine_every = 1")
     with judged.judge(folder, monkeypatch) as endpoint:
         decided = judged.Watching(lambda: judged.rewritten(endpoint, shift=0.06), after=1)
-        session = judged.play(study, tmp_path / "night", watcher=decided, step=judged.LOWER)
+        session = judged.play(study, tmp_path / "night", watcher=decided, step=judged.LOWER, seed=4)
         before = load_study(study).material.key("here").scorer
         record = load_record(Workspace(tmp_path / "night"), session)
         assert record.session.finish_reason is not None
