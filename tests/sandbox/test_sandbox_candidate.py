@@ -96,7 +96,9 @@ def test_the_time_of_a_program_stands_still_while_nobody_waits_for_it(sandbox: S
 
 def test_sleeping_in_small_pieces_is_added_up(sandbox: Sandbox) -> None:
     with sandbox.start("import time\ndef f(): time.sleep(0.02)", "f") as candidate:
-        outcomes = [candidate.call("f") for _ in range(60)]
+        outcomes = [candidate.call("f")]
+        while isinstance(outcomes[-1], Returned) and len(outcomes) < 300:  # a starved machine counts in part only
+            outcomes.append(candidate.call("f"))
         assert outcomes[0] == Returned(None)
         assert isinstance(outcomes[-1], Ended)
         assert outcomes[-1].reason == "timeout"
