@@ -23,9 +23,9 @@ def _number(name: str, meaning: str, *, unit: str, example: str) -> Column:
 
 
 DEFINITIONS = (
-    _text("time", "When the decision was made.", unit="ISO 8601, UTC", example="2026-11-29T23:32:28Z"),
-    _text("session", "The session that made it.", example="20261129-232334"),
-    _text("id", "The decision: its session and its turn, or baseline.", example="20261129-232334-027"),
+    _text("time", "When the decision was made.", unit="ISO 8601, UTC", example="2026-11-30T20:09:41Z"),
+    _text("session", "The session that made it.", example="20261130-200323"),
+    _text("id", "The decision: its session and its turn, or baseline.", example="20261130-200323-001"),
     _text(
         "status",
         "BASELINE, KEEP, DISCARD, CRASH (a probe failed for good; no score), RETRACT (a KEEP is taken back), PROMOTE "
@@ -52,14 +52,14 @@ DEFINITIONS = (
         "The change's own effect on the target, by all readings together, shrunk towards nothing. Of an A/A test: that "
         "of its pairs. Of a RETRACT: the effect of having the change, by the re-test.",
         unit="points",
-        example="0.89003",
+        example="0.766628",
     ),
-    _number("ci_low", "Lower end of the interval of delta.", unit="points", example="0.605394"),
-    _number("ci_high", "Upper end of the interval of delta.", unit="points", example="1.17467"),
+    _number("ci_low", "Lower end of the interval of delta.", unit="points", example="0.479721"),
+    _number("ci_high", "Upper end of the interval of delta.", unit="points", example="1.05354"),
     _number(
-        "overall", "The mean of the stack's recipe over all categories.", unit="points, 0 to 10", example="7.48097"
+        "overall", "The mean of the stack's recipe over all categories.", unit="points, 0 to 10", example="7.47894"
     ),
-    _number("overall_delta", "The difference of the overall means.", unit="points", example="0.22398"),
+    _number("overall_delta", "The difference of the overall means.", unit="points", example="0.219351"),
     _text(
         "worst_guard",
         "The guarded category nearest to its margin, by the stack's pairs or, unconfirmed, by the readings.",
@@ -77,24 +77,24 @@ DEFINITIONS = (
         "probe_seconds",
         "Time of the stack's probes together; in the row of its first change.",
         unit="seconds",
-        example="145",
+        example="118.69",
     ),
-    _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="4135.4"),
-    _number("peak_gb", "Largest memory of a probe.", unit="GB", example="0.835"),
+    _number("tokens_per_second", "Training tokens per second.", unit="tokens per second", example="4724.9"),
+    _number("peak_gb", "Largest memory of a probe.", unit="GB", example="0.844"),
     _number("cost_usd", "Cost of the decision, if prices are set.", unit="US dollars", example="0.04"),
-    _text("proposer", "Who proposed.", example="thompson"),
+    _text("proposer", "Who proposed.", example="factorial"),
     _text("reason", "Why it was decided so: a code of the table below.", example="improved"),
     _text(
         "description",
         "The hypothesis, or what happened, for people.",
-        example="learning_rate 0.0001 -> 0.0004: -0.02, give or take 0.36, by all readings",
+        example="learning_rate 0.0001 -> 0.0004: a first wave tries every knob on both sides",
     ),
-    _number("worst_guard_low", "Lower bound of worst_guard_delta.", unit="points", example="-0.188648"),
+    _number("worst_guard_low", "Lower bound of worst_guard_delta.", unit="points", example="-0.303973"),
     _number(
         "shrunk",
         "The same as delta. Of older versions: delta, corrected for having been selected.",
         unit="points",
-        example="0.89003",
+        example="0.766628",
     ),
     _number(
         "error_spent",
@@ -104,14 +104,14 @@ DEFINITIONS = (
     ),
     _text("policy", "Digest of the policy that decided.", example="9079712ba8835feb"),
     _number(
-        "chance", "The chance that the change alone is worth more than nothing.", unit="chance", example="0.996821"
+        "chance", "The chance that the change alone is worth more than nothing.", unit="chance", example="0.999564"
     ),
     _number("stack", "The stack that the change was confirmed in, counted in its session.", unit="count", example="1"),
     _number(
         "stack_delta", "The stack's effect on the target, confirmed on fresh seeds.", unit="points", example="0.871528"
     ),
-    _number("stack_ci_low", "Lower end of the interval of stack_delta.", unit="points", example="0.454301"),
-    _number("stack_ci_high", "Upper end of the interval of stack_delta.", unit="points", example="1.28875"),
+    _number("stack_ci_low", "Lower end of the interval of stack_delta.", unit="points", example="0.45035"),
+    _number("stack_ci_high", "Upper end of the interval of stack_delta.", unit="points", example="1.29271"),
 )
 COLUMNS = tuple(column.name for column in DEFINITIONS)
 NUMBERS = tuple(column.name for column in DEFINITIONS if column.number)
