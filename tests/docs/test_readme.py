@@ -120,7 +120,7 @@ def test_make_run_trains_decides_and_prints_where_the_report_is(tmp_path: Path) 
     report = Path(done.stdout.strip().splitlines()[-1])
     text = report.read_text(encoding="utf-8")
     assert "microcoder" in text
-    share = re.search(r"outside these three +\| .*\(([0-9.]+)% of probe time\)", text)
+    share = re.search(r"outside these three +\|[^|]+\| +([0-9.]+)%", text)
     assert share
     assert 0 < float(share[1]) < 100
     rows = (tmp_path / "results.tsv").read_text(encoding="utf-8").splitlines()
