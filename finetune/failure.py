@@ -6,7 +6,7 @@ from typing import Any
 from common.errors import BadInput, NightlaneError
 from common.wording import one_line
 from finetune.checkpoints import last_complete
-from finetune.manifest import Manifest, Status, trained_on
+from finetune.manifest import Manifest, Status, manifest_of
 from finetune.plan import Plan
 from finetune.start import Start
 from finetune.watch.spot_check import NAME as SPOT_CHECKS
@@ -22,19 +22,17 @@ RESUMABLE = ("disk", "device")
 
 def unfinished(plan: Plan, start: Start, resumed: int, error: BaseException, wall_seconds: float) -> Manifest:
     """The manifest of a run that failed or was stopped. ``resumed``: the step that it went on from."""
-    request, folder = plan.request, plan.request.folder
+    folder = plan.request.folder
     curve, checkpoint = read_curve(folder / CURVE), last_complete(folder, good=True)
     last: Mapping[str, Any] = {"step": 0, "seconds": 0.0, "tokens": 0, **(curve[-1] if curve else {})}
     stopped = isinstance(error, KeyboardInterrupt)
     status: Status = "STOPPED" if stopped else "FAILED"
-    return Manifest(
-        study=request.study,
-        recipe=request.recipe.digest,
-        origin=request.origin,
-        seed=request.seed,
-        steps=plan.steps,
-        sources=trained_on(plan),
+    return manifest_of(
+        plan,
         base=start.base,
+        versions=start.environment,
+        resumed=resumed,
+        wall_seconds=wall_seconds,
         final={name: last[name] for name in LOGGED if last.get(name) is not None},
         seconds=last["seconds"],
         tokens=last["tokens"],
@@ -43,13 +41,8 @@ def unfinished(plan: Plan, start: Start, resumed: int, error: BaseException, wal
         done=last["step"],
         why=f"interrupted by {error or 'Ctrl-C'}" if stopped else one_line(str(error), 300),
         failure="" if isinstance(error, KeyboardInterrupt) else _failure(error),
-        objective=request.trains,
         epochs=plan.epochs_of(last["step"]),
-        data=plan.data,
-        wall_seconds=round(wall_seconds, 3),
-        versions=start.environment,
         checkpoint=str(checkpoint.folder.relative_to(folder)) if checkpoint else "",
-        resumed=resumed,
         spot_checks={check.step: check.mean for check in read_spot_checks(folder / SPOT_CHECKS)},
     )
 

@@ -6,7 +6,7 @@ It has no score: probe readings are never compared with full-length runs (law 1)
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from common.digests import file_digest, require_own_digest, with_own_digest
 from common.errors import BadInput
@@ -88,6 +88,26 @@ def trained_on(plan: Plan) -> tuple[TrainedOn, ...]:
             judged_bad=source.review.bad,
         )
         for source in plan.sources
+    )
+
+
+def manifest_of(plan: Plan, *, base: str, versions: str, resumed: int, wall_seconds: float, **ending: Any) -> Manifest:
+    """The manifest of a run of this plan; ``ending``: the fields that say how it ended."""
+    request = plan.request
+    return Manifest(
+        study=request.study,
+        recipe=request.recipe.digest,
+        origin=request.origin,
+        seed=request.seed,
+        steps=plan.steps,
+        sources=trained_on(plan),
+        objective=request.trains,
+        data=plan.data,
+        base=base,
+        versions=versions,
+        resumed=resumed,
+        wall_seconds=round(wall_seconds, 3),
+        **ending,
     )
 
 

@@ -22,8 +22,8 @@ from finetune.manifest import (
     COMBINED,
     NAME,
     Manifest,
+    manifest_of,
     saved,
-    trained_on,
     write_manifest,
 )
 from finetune.plan import Plan
@@ -145,26 +145,19 @@ class _FullRun:
         finally:
             bench.close()
         note_prompt_format(trained.adapter, base.renderer)
-        return Manifest(
-            study=request.study,
-            recipe=request.recipe.digest,
-            origin=request.origin,
-            seed=request.seed,
-            steps=plan.steps,
-            sources=trained_on(plan),
+        return manifest_of(
+            plan,
             base=begun.start.base,
+            versions=begun.start.environment,
+            resumed=begun.step,
+            wall_seconds=monotonic() - began,
             final=trained.final,
             seconds=trained.seconds,
             tokens=trained.tokens,
             files=saved(trained.adapter),
             combined=_combined(base, trained.adapter, plan),
             done=plan.steps,
-            objective=request.trains,
             epochs=plan.epochs,
-            data=plan.data,
-            wall_seconds=round(monotonic() - began, 3),
-            versions=begun.start.environment,
-            resumed=begun.step,
             spot_checks=checks.means if checks else {},
         )
 

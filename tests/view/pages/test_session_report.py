@@ -35,19 +35,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return nights.cutting(tmp_path_factory.mktemp("kept"), said)
 
 
-@pytest.fixture(scope="module")
-def fruitless(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    text, folder = nights.governed(nights.KNOBS), tmp_path_factory.mktemp("fruitless")
-    return nights.night(folder, text, world=nights.FLAT, probes=40, step=nights.hasty())
-
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A stack whose recipe diverges, and one that is kept."""
-    text, folder = nights.governed(nights.TWO_KNOBS), tmp_path_factory.mktemp("fragile")
-    return nights.night(folder, text, world=nights.FRAGILE, probes=40, step=nights.hasty())
-
-
 def figures_of(workspace: Workspace) -> Figures:
     return session_figures(load_record(workspace, None))
 

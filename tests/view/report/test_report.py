@@ -41,23 +41,10 @@ def helped(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def fruitless(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    text, folder = nights.governed(nights.KNOBS), tmp_path_factory.mktemp("fruitless")
-    return nights.night(folder, text, world=nights.FLAT, probes=40, step=nights.hasty())
-
-
-@pytest.fixture(scope="module")
 def trapped(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Both knobs help the target and break the guard."""
     text, folder = nights.governed(nights.TWO_KNOBS), tmp_path_factory.mktemp("trapped")
     return nights.night(folder, text, world=nights.TRAP, probes=40, step=nights.hasty())
-
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A stack whose recipe diverges, and one that is kept."""
-    text, folder = nights.governed(nights.TWO_KNOBS), tmp_path_factory.mktemp("fragile")
-    return nights.night(folder, text, world=nights.FRAGILE, probes=40, step=nights.hasty())
 
 
 def record_of(workspace: Workspace) -> SessionRecord:
