@@ -38,6 +38,7 @@ class LedgerOverview(Ledger):
 
     def decision_summaries(self, session: str) -> list[DecisionSummary]:
         """The decisions of a session, oldest first."""
+        self._require_unaltered("decisions", "session = ?", (session,))
         rows = self._db.tuples(
             "SELECT id, turn, status, reason, time, row FROM decisions WHERE session = ? ORDER BY rowid", (session,)
         )

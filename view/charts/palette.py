@@ -16,6 +16,7 @@ PAGE = Colour("page", "#ffffff", "#14171a")
 INK = Colour("ink", "#1c2127", "#e7e9eb")
 QUIET = Colour("quiet", "#5c6570", "#a5adb6")
 RULE = Colour("rule", "#dce0e5", "#32383f")
+EDGE = Colour("edge", "#868f99", "#6d7680")
 SURFACE = Colour("surface", "#f6f7f9", "#1c2024")
 ACCENT = Colour("accent", "#0b6e69", "#5fd0c5")
 BAND = Colour("band", "rgba(11,110,105,0.14)", "rgba(95,208,197,0.20)")
@@ -23,7 +24,7 @@ ALARM = Colour("alarm", "#b3261e", "#ff8f85")
 ADDED = Colour("added", "#d3ece8", "#1d4a47")
 REMOVED = Colour("removed", "#f9dedb", "#582924")
 
-COLOURS = (PAGE, INK, QUIET, RULE, SURFACE, ACCENT, BAND, ALARM, ADDED, REMOVED)
+COLOURS = (PAGE, INK, QUIET, RULE, EDGE, SURFACE, ACCENT, BAND, ALARM, ADDED, REMOVED)
 STATUS = {"KEEP": ACCENT, "DISCARD": QUIET, "CRASH": ALARM, "RETRACT": ALARM}
 SYMBOLS = {"KEEP": "square", "DISCARD": "circle-open", "CRASH": "x", "RETRACT": "x-open"}
 """So that a status is never told by its colour alone."""

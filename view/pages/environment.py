@@ -1,8 +1,9 @@
 """Jinja2 for the HTML pages: whatever a template prints is text, unless a filter made HTML of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import jinja2
 from markupsafe import Markup, escape
@@ -33,6 +34,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "address": address,
         "chance": chance,
         "counted": count,
         "excerpt": lambda answer: escape(excerpt(answer)),
@@ -50,6 +52,12 @@ def environment() -> jinja2.Environment:
     }
     environment.globals["colours"] = COLOURS
     return environment
+
+
+def address(parameters: Mapping[str, str], path: str = "") -> Markup:
+    """An address in an attribute, with its parameters; "?" for this page without any."""
+    query = urlencode(parameters)
+    return escape(f"{quote(path)}?{query}" if query or not path else quote(path))
 
 
 def asset(name: str) -> Markup:

@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from agent.ledger.store import Ledger
+from agent.ledger.overview import LedgerOverview
 from agent.workspace.folder import Workspace
 from view.data.session_record import SessionRecord, load_record
 from view.server.changes import Changes, fingerprint
@@ -44,5 +44,5 @@ class Site:
         """Everything about one session; BadInput when there is none of that id."""
         return self.cached(("record", session), self.ledger_files, lambda: load_record(self.workspace, session))
 
-    def ledger(self) -> Ledger:
-        return Ledger(self.workspace.ledger, read_only=True)
+    def ledger(self) -> LedgerOverview:
+        return LedgerOverview(self.workspace.ledger, read_only=True)

@@ -38,10 +38,12 @@ def session_lines(workspace: Workspace) -> list[SessionLine]:
         return []
     with LedgerOverview(workspace.ledger, read_only=True) as ledger:
         counts = ledger.status_counts()
-        return [_line(workspace, ledger, row, counts.get(row.id, {})) for row in reversed(ledger.session_rows())]
+        return [session_line(workspace, ledger, row, counts.get(row.id, {})) for row in reversed(ledger.session_rows())]
 
 
-def _line(workspace: Workspace, ledger: LedgerOverview, row: SessionRow, counts: Mapping[str, int]) -> SessionLine:
+def session_line(
+    workspace: Workspace, ledger: LedgerOverview, row: SessionRow, counts: Mapping[str, int]
+) -> SessionLine:
     holder = holder_of(workspace, ledger, row)
     return SessionLine(
         id=row.id,

@@ -1,0 +1,83 @@
+"""A session: what it does now, and its decisions as a table."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from agent.ledger.overview import LedgerOverview
+from agent.ledger.tables import SessionRow
+from agent.study.load import Study, recorded_study
+from common.errors import BadInput
+from view.data.changes import Change, reach
+from view.data.listing.decisions import DecisionLine, DecisionQuery, decision_lines, select
+from view.data.listing.live import live
+from view.data.listing.sessions import SessionLine, session_line
+from view.server.page import Page, page_route
+from view.server.site import Site
+from view.terminal.next_commands import resume_command, run_command
+
+PLACE = "autoresearch"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The decisions of a session, and how far the bars of their effects go."""
+
+    lines: tuple[DecisionLine, ...]
+    scale: float
+
+
+def table(site: Site, session: str) -> Table:
+    """Read once while the ledger stays as it is."""
+
+    def read() -> Table:
+        with site.ledger() as ledger:
+            lines = tuple(decision_lines(ledger, session))
+        effects: list[Change] = [one.effect for one in lines if one.effect]
+        return Table(lines, reach(effects))
+
+    return site.cached(("decisions", session), site.ledger_files, read)
+
+
+def row_of(ledger: LedgerOverview, session: str) -> SessionRow:
+    found = ledger.session(session)
+    if found is None:
+        known = ledger.sessions()[-3:]
+        raise BadInput(f"there is no session {session} in this workspace; the latest are {', '.join(known)}")
+    return found
+
+
+def study_of(site: Site, row: SessionRow) -> Study:
+    """As the session began with it, wherever its files are now."""
+    path = (site.workspace.root / row.study_path).resolve()
+    return site.cached(("study", row.id), (), lambda: recorded_study(path, row.study_text))
+
+
+def decisions(site: Site, request: Request) -> Page:
+    name, query = request.path_params["session"], DecisionQuery.of(request.query_params)
+    with site.ledger() as ledger:
+        row = row_of(ledger, name)
+        line = session_line(site.workspace, ledger, row, ledger.status_counts().get(name, {}))
+        doing = live(site.workspace, ledger, row, study_of(site, row), line.holder)
+    found = table(site, name)
+    return Page(
+        template="autoresearch/session.html.jinja",
+        title=f"Session {name}",
+        subtitle=name,
+        place=PLACE,
+        crumbs=(("/sessions", "Sessions"),),
+        data={"session": line, "go_on": _go_on(site, row, line), "live": doing, "table": select(found.lines, query)},
+        values={"scale": found.scale, "tab": "decisions"},
+        scripts=("table.js",),
+    )
+
+
+def _go_on(site: Site, row: SessionRow, line: SessionLine) -> str | None:
+    """The command to type next."""
+    root = str(site.workspace.root)
+    if line.state == "running":
+        return None
+    return resume_command(row, root) if line.state == "interrupted" else run_command(row.study_path, root)
+
+
+routes = (page_route("/sessions/{session}", decisions),)
