@@ -195,7 +195,7 @@ def load_record(workspace: Workspace, session_id: str | None) -> SessionRecord:
             study_aa_tests=_study_aa_tests(ledger, session),
             judging_dollars=spent_on_judging(workspace.judging, session.id),
             active_seconds=ledger.active_seconds(session.id),
-            holder=_holder(workspace, ledger, session),
+            holder=holder_of(workspace, ledger, session),
         )
 
 
@@ -289,7 +289,7 @@ def _answers(store: ProbeStore, readings: Iterable[Reading]) -> tuple[Result, ..
     return tuple(found)
 
 
-def _holder(workspace: Workspace, ledger: Ledger, session: SessionRow) -> int | None:
+def holder_of(workspace: Workspace, ledger: Ledger, session: SessionRow) -> int | None:
     """The process that runs this session: the workspace's holder, if the last thing it noted belongs to it."""
     holder = workspace.holder()
     if holder is None or session.finished or ledger.session_of_last_event() not in (None, session.id):

@@ -14,25 +14,26 @@ PLOTLY = "package_data/plotly.min.js"
 
 
 def self_contained(template: str, charts: Sequence[Chart], **values: object) -> str:
-    """The page of ``TEMPLATE.html.jinja``, which extends base.html.jinja. Plotly's JavaScript, as its package ships it,
-    is in the page only if there are charts."""
+    """The page of a template, which extends its ``layout``. Plotly's JavaScript, as its package ships it, is in the
+    page only if there are charts."""
     return (
         environment()
-        .get_template(f"{template}.html.jinja")
+        .get_template(template)
         .render(
+            layout="file.html.jinja",
             style=asset("page.css"),
-            charts=_data(charts),
-            scripts=[_plotly(), asset("charts.js")] if charts else [],
+            charts=chart_data(charts),
+            scripts=[Markup(plotly_script()), asset("charts.js")] if charts else [],
             **values,
         )
     )
 
 
-def _plotly() -> Markup:
-    return Markup((resources.files("plotly") / PLOTLY).read_text(encoding="utf-8"))
+def plotly_script() -> str:
+    return (resources.files("plotly") / PLOTLY).read_text(encoding="utf-8")
 
 
-def _data(charts: Sequence[Chart]) -> Markup:
+def chart_data(charts: Sequence[Chart]) -> Markup:
     """The figures and the colours of a dark screen as JSON that cannot end its element."""
     figures = {chart.name: json.loads(chart.figure.to_json()) for chart in charts}
     dark = {colour.light: colour.dark for colour in COLOURS}

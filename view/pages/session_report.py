@@ -3,6 +3,7 @@ side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -26,6 +27,7 @@ from view.pages.from_markdown import sections
 from view.pages.self_contained import self_contained
 from view.templating import render
 
+TEMPLATE = "report/report.html.jinja"
 OWN = {
     "decisions": "Decisions",
     "knobs": "What each knob does",
@@ -53,14 +55,42 @@ class PagePart:
     charts: tuple[Chart, ...] = ()
 
 
-def report_page(figures: Figures) -> str:
-    """Sections with nothing to say are left out."""
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """What a page of the report is made of: ``top`` is its title, answer and summary. Sections with nothing to say are
+    left out."""
+
+    figures: Figures
+    top: Markup
+    parts: tuple[PagePart, ...]
+
+    @property
+    def charts(self) -> list[Chart]:
+        return [chart for part in self.parts for chart in part.charts]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the template prints."""
+        return {
+            "title": f"Session {self.figures.session}",
+            "subtitle": f"session report, study {self.figures.study}",
+            "figures": self.figures,
+            "top": self.top,
+            "parts": self.parts,
+        }
+
+
+def report_content(figures: Figures) -> ReportContent:
     charts = _charts(figures)
-    parts = [part for name in _order(figures) for part in _parts(name, figures, charts.get(name, ()))]
-    shown = [chart for part in parts for chart in part.charts]
+    parts = tuple(part for name in _order(figures) for part in _parts(name, figures, charts.get(name, ())))
     [top, *_] = sections(render("summary", figures=figures))
-    title = f"Session {figures.session}"
-    return self_contained("report/report", shown, title=title, figures=figures, top=top.body, parts=parts)
+    return ReportContent(figures, top.body, parts)
+
+
+def report_page(figures: Figures) -> str:
+    """The report as one file."""
+    content = report_content(figures)
+    return self_contained(TEMPLATE, content.charts, **content.values)
 
 
 def _order(figures: Figures) -> Sequence[str]:

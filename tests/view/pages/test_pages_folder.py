@@ -13,6 +13,8 @@ from view.pages.environment import FOLDER, environment, interval_bar
 from view.pages.session_report import OWN
 
 ROOT = Path(__file__).parents[3]
+MADE = {"colours.css", "plotly.min.js", "package_data/plotly.min.js"}
+"""Assets that are no files of ours."""
 
 
 def printed(template: str, **values: object) -> str:
@@ -26,10 +28,9 @@ def test_every_template_and_asset_is_shipped_and_used() -> None:
     for path in files:
         inside = path.relative_to(FOLDER)
         assert any(fnmatch(str(inside), one) and one.count("/") == len(inside.parts) - 1 for one in shipped), path
-    sources = "".join(
-        path.read_text(encoding="utf-8") for path in FOLDER.rglob("*") if path.suffix in (".py", ".jinja")
-    )
-    used = {*re.findall(r'"([\w/]+(?:\.html\.jinja|\.css|\.js))"', sources), "report/report.html.jinja"}
+    using = [path for folder in (FOLDER, FOLDER.parent / "server") for path in folder.rglob("*")]
+    sources = "".join(path.read_text(encoding="utf-8") for path in using if path.suffix in (".py", ".jinja"))
+    used = set(re.findall(r'"([\w/.]+(?:\.jinja|\.css|\.js))"', sources)) - MADE
     used |= {f"report/{name}.html.jinja" for name in OWN}
     names = {str(Path(*path.relative_to(FOLDER).parts[1:])) for path in files}
     assert names == used

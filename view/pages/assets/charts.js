@@ -1,7 +1,7 @@
 // Draws the charts of a page from the figures in it, in the colours of the screen, and for paper.
 "use strict";
 (function () {
-  const { figures, dark } = JSON.parse(document.getElementById("charts").textContent);
+  let figures, dark;
   const screenIsDark = window.matchMedia("(prefers-color-scheme: dark)");
   const PAPER_WIDTH = 660;
   const ROOM_FOR_LABELS = 560; // pixels, from which on the labels of rows stand to their left
@@ -47,7 +47,13 @@
     asked = requestAnimationFrame(() => drawAll(false));
   }
 
-  drawAll(false);
+  function read() {
+    ({ figures, dark } = JSON.parse(document.getElementById("charts").textContent));
+    drawAll(false);
+  }
+
+  read();
+  document.addEventListener("charts", read);
   window.addEventListener("resize", drawSoon);
   screenIsDark.addEventListener("change", () => drawAll(false));
   window.addEventListener("beforeprint", () => {

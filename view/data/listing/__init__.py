@@ -1,0 +1,1 @@
+"""Lists of sessions and decisions, for pages that show many rows and little of each."""

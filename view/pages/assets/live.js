@@ -1,0 +1,50 @@
+// Keeps the parts of a page that are marked data-live="TOPIC ..." as they are on the server: asks for the page again
+// when one of their topics changes, and puts the new part in the place of the old one. A part has an id.
+"use strict";
+(function () {
+  const parts = () => [...document.querySelectorAll("[data-live]")];
+  if (!parts().length) return;
+  let asked = false, again = false;
+
+  async function refresh() {
+    if (asked) { again = true; return; }
+    asked = true;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.ok) exchange(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch { /* the server has ended, or begins again; the stream of events says when it is back */ }
+    asked = false;
+    if (again) { again = false; refresh(); }
+  }
+
+  function exchange(page) {
+    const charts = page.getElementById("charts");
+    for (const old of parts()) {
+      const made = page.getElementById(old.id);
+      if (!made || made.innerHTML === old.innerHTML) continue;
+      const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+      const open = [...old.querySelectorAll("details[open][id]")].map((one) => one.id);
+      old.replaceChildren(...made.childNodes);
+      for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+      if (focused) document.getElementById(focused)?.focus();
+    }
+    const place = document.getElementById("charts");
+    if (charts && place && charts.textContent !== place.textContent) {
+      place.textContent = charts.textContent;
+      document.dispatchEvent(new Event("charts"));
+    }
+  }
+
+  const source = new EventSource("/events");
+  let lost = false;
+  source.addEventListener("change", (event) => {
+    const topics = JSON.parse(event.data);
+    if (parts().some((part) => part.dataset.live.split(" ").some((topic) => topics.includes(topic)))) refresh();
+  });
+  source.addEventListener("error", () => { lost = true; document.body.dataset.lost = ""; });
+  source.addEventListener("open", () => {
+    delete document.body.dataset.lost;
+    if (lost) refresh();
+    lost = false;
+  });
+})();

@@ -1,0 +1,32 @@
+"""The application: the routes of all areas, behind one check of who asks.
+
+    create_app(Workspace(Path("runs-of-tonight")), token, port)
+
+An area is one file with ``AREAS`` (what the navigation shows) and ``routes``, and an entry in ``PARTS``.
+"""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from agent.workspace.folder import Workspace
+from view.server import assets, autoresearch, events
+from view.server.page import Area
+from view.server.security import Access
+from view.server.site import Site
+from view.server.suffix import JsonSuffix
+
+PARTS = (autoresearch,)
+
+
+def areas() -> list[Area]:
+    """What the navigation shows, in its order."""
+    return [area for part in PARTS for area in part.AREAS]
+
+
+def create_app(workspace: Workspace, token: str, port: int) -> Starlette:
+    """The pages of a workspace for who has the token, on 127.0.0.1 at this port."""
+    routes: list[Route] = [*assets.routes, *events.routes, *(route for part in PARTS for route in part.routes)]
+    app = Starlette(routes=routes, middleware=[Middleware(Access, token=token, port=port), Middleware(JsonSuffix)])
+    app.state.site = Site(workspace, areas())
+    return app

@@ -1,0 +1,7 @@
+"""Autoresearch: sessions, their decisions and stacks, lanes and knobs."""
+
+from view.server.autoresearch import sessions
+from view.server.page import Area
+
+AREAS = (Area("autoresearch", "Autoresearch", "/sessions"),)
+routes = (*sessions.routes,)

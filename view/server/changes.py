@@ -1,0 +1,87 @@
+"""What changes in a workspace while pages look at it: one poller for all of them, which runs while somebody looks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from agent.workspace.folder import Workspace
+
+SECONDS = 1.0
+SILENCE = 15.0
+"""Seconds after which a subscriber hears that nothing changed."""
+TOPICS: Mapping[str, tuple[str, ...]] = {
+    "decisions": ("ledger.sqlite", "ledger.sqlite-wal"),
+    "probes": ("session-*/in_flight.json", "lock"),
+}
+"""By topic, the files under runs/ whose change a page may ask to be told. One line for each thing that moves."""
+
+
+def fingerprint(files: Iterable[Path]) -> Hashable:
+    """Size and time of each file; a file that is missing has none."""
+    found = []
+    for path in files:
+        with suppress(OSError):
+            stat = path.stat()
+            found.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
+class Changes:
+    """Tells every subscriber which topics changed, at most once a second."""
+
+    def __init__(self, workspace: Workspace, topics: Mapping[str, tuple[str, ...]] = TOPICS) -> None:
+        self._workspace, self._topics = workspace, topics
+        self._subscribers: set[asyncio.Queue[list[str] | None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._poller: asyncio.Task[None] | None = None
+
+    async def subscribe(self) -> AsyncIterator[list[str]]:
+        """The topics that changed, each time that some did; an empty list when nothing did for a while. Ends with
+        ``end``."""
+        queue: asyncio.Queue[list[str] | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._subscribers.add(queue)
+        if self._poller is None:
+            self._poller = asyncio.create_task(self._poll())
+        try:
+            while True:
+                try:
+                    topics = await asyncio.wait_for(queue.get(), SILENCE)
+                except TimeoutError:
+                    topics = []
+                if topics is None:
+                    return
+                yield topics
+        finally:
+            self._subscribers.discard(queue)
+            if not self._subscribers and self._poller:
+                self._poller.cancel()
+                self._poller = None
+
+    def end(self) -> None:
+        """Ends every subscription; from any thread, or a signal handler."""
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._tell, None)
+
+    def _tell(self, topics: list[str] | None) -> None:
+        for queue in self._subscribers:
+            queue.put_nowait(topics)
+
+    async def _poll(self) -> None:
+        before = await asyncio.to_thread(self.seen)
+        while True:
+            await asyncio.sleep(SECONDS)
+            now = await asyncio.to_thread(self.seen)
+            if changed := [topic for topic in now if now[topic] != before[topic]]:
+                self._tell(changed)
+            before = now
+
+    def seen(self) -> dict[str, Hashable]:
+        """By topic, what its files are like now; whether a session runs is part of each."""
+        runs = self._workspace.runs
+        holder = self._workspace.holder()
+        return {
+            topic: (holder, fingerprint(path for pattern in patterns for path in sorted(runs.glob(pattern))))
+            for topic, patterns in self._topics.items()
+        }

@@ -1,0 +1,48 @@
+"""What all requests share: the workspace, its changes, and what was read of it last."""
+
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+from agent.ledger.store import Ledger
+from agent.workspace.folder import Workspace
+from view.data.session_record import SessionRecord, load_record
+from view.server.changes import Changes, fingerprint
+from view.server.page import Area
+
+Value = TypeVar("Value")
+MOST_KEPT = 8
+
+
+class Site:
+    """``cached`` keeps the last few values that were made from files, as long as the files stay as they are."""
+
+    def __init__(self, workspace: Workspace, areas: Sequence[Area]) -> None:
+        self.workspace, self.areas = workspace, areas
+        self.changes = Changes(workspace)
+        self._kept: dict[Hashable, tuple[Hashable, object]] = {}
+        self._lock = Lock()
+
+    def cached(self, name: Hashable, files: Sequence[Path], make: Callable[[], Value]) -> Value:
+        """What ``make`` gives, made again only when one of the files has changed."""
+        seen = (self.workspace.holder(), fingerprint(files))
+        with self._lock:
+            known = self._kept.pop(name, None)
+            value = known[1] if known and known[0] == seen else make()
+            self._kept[name] = (seen, value)
+            while len(self._kept) > MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return value  # type: ignore[return-value]
+
+    @property
+    def ledger_files(self) -> list[Path]:
+        path = self.workspace.ledger
+        return [path, path.with_name(f"{path.name}-wal")]
+
+    def record(self, session: str) -> SessionRecord:
+        """Everything about one session; BadInput when there is none of that id."""
+        return self.cached(("record", session), self.ledger_files, lambda: load_record(self.workspace, session))
+
+    def ledger(self) -> Ledger:
+        return Ledger(self.workspace.ledger, read_only=True)
