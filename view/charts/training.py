@@ -13,6 +13,7 @@ from view.data.training.curve import Curve, Line, smoothed, thinned
 SMOOTHING = {"none": 0.0, "light": 0.6, "medium": 0.9, "strong": 0.97}
 """Weights of the moving average, by name."""
 USUAL = "medium"
+SCALES = ("linear", "log")
 HEIGHT = 260
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 """So that runs are never told apart by colour alone."""
@@ -43,13 +44,15 @@ def colours_of(runs: int) -> Sequence[Colour | None]:
     return [None] if runs == 1 else [RUNS[place % len(RUNS)] for place in range(runs)]
 
 
-def training_charts(curves: Sequence[tuple[str, Curve]], smoothing: str = USUAL) -> tuple[Chart, ...]:
+def training_charts(
+    curves: Sequence[tuple[str, Curve]], smoothing: str = USUAL, scale: str = "linear"
+) -> tuple[Chart, ...]:
     """The four charts of these named curves; one without a value to show is left out."""
-    charts = (_chart(metric, curves, SMOOTHING[smoothing]) for metric in METRICS)
+    charts = (_chart(metric, curves, SMOOTHING[smoothing], scale) for metric in METRICS)
     return tuple(chart for chart in charts if chart.figure.data)
 
 
-def _chart(metric: Metric, curves: Sequence[tuple[str, Curve]], weight: float) -> Chart:
+def _chart(metric: Metric, curves: Sequence[tuple[str, Curve]], weight: float, scale: str) -> Chart:
     traces, told = list[go.Scatter](), list[str]()
     for place, ((name, curve), own) in enumerate(zip(curves, colours_of(len(curves)), strict=True)):
         line = curve.line(metric.name)
@@ -61,7 +64,7 @@ def _chart(metric: Metric, curves: Sequence[tuple[str, Curve]], weight: float) -
         traces,
         HEIGHT,
         xaxis={"title": "step", "fixedrange": False, "rangemode": "tozero", "hoverformat": "d"},
-        yaxis={"tickformat": ".3~g", "nticks": 6},
+        yaxis={"tickformat": ".3~g", "nticks": 6, "type": scale},
         hovermode="x unified",
         dragmode="zoom",
         meta={"linked": "step"},

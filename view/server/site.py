@@ -22,6 +22,7 @@ class Site:
         self.workspace, self.areas = workspace, areas
         self.changes = Changes(workspace)
         self._kept: dict[Hashable, tuple[Hashable, object]] = {}
+        self._shared: dict[str, object] = {}
         self._lock = Lock()
 
     def cached(self, name: Hashable, files: Sequence[Path], make: Callable[[], Value]) -> Value:
@@ -34,6 +35,13 @@ class Site:
             while len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
         return value  # type: ignore[return-value]
+
+    def shared(self, name: str, make: Callable[[], Value]) -> Value:
+        """What ``make`` gives, made once for all requests; it keeps itself up to date."""
+        with self._lock:
+            if name not in self._shared:
+                self._shared[name] = make()
+            return self._shared[name]  # type: ignore[return-value]
 
     @property
     def ledger_files(self) -> list[Path]:

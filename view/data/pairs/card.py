@@ -54,6 +54,14 @@ class PairCard:
     details: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that is not as it was written."""
+
+    id: str
+    why: str
+
+
 def pair_card(row: AnnotatedRow) -> PairCard:
     stored, receipt = row.row, row.receipt or {}
     return PairCard(
