@@ -31,7 +31,8 @@ WORDS = {
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """``recipe``, ``base`` and the values of ``data``, by source: digests. ``environment``: software and device.
-    ``rows_at_once``: rows per forward pass. ``unreviewed``: whether exports that nobody reviewed were allowed."""
+    ``rows_at_once``: rows per forward pass. ``unreviewed``: whether exports that nobody reviewed were allowed.
+    ``model``: the path or hub id that the study names; "" in a run of an older version, whose ``epochs`` are 0."""
 
     study: str
     origin: str
@@ -47,6 +48,8 @@ class Start:
     unreviewed: bool
     save_every: int
     spot_check: int
+    model: str = ""
+    epochs: float = 0.0
 
     def differences(self, other: "Start") -> Iterator[str]:
         """What differs, with both values, in words."""
@@ -77,6 +80,8 @@ def start_of(plan: Plan, base: str, environment: str) -> Start:
         unreviewed=request.unreviewed,
         save_every=plan.save_every,
         spot_check=request.spot_check,
+        model=request.material.model.path,
+        epochs=plan.epochs,
     )
 
 

@@ -1,12 +1,9 @@
-"""Annotations of rows: votes, withdrawals, reviews, scores and gate certificates. Pure functions; stored rows never
-change.
-
-A voter's up and down replace each other; flip and drop are kept beside them; clear removes all votes of that voter on
-the row. One flip or several swap the sides once; one drop takes the row out of exports.
+"""Annotations of rows: votes, withdrawals, reviews, scores and gate certificates, and a row with those that apply to it
+(annotate.py). Pure functions; stored rows never change.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -22,7 +19,6 @@ VoteChoice = Literal["up", "down", "flip", "drop", "clear"]
 VOTE_CHOICES: tuple[VoteChoice, ...] = get_args(VoteChoice)
 ReviewAnswer = Literal["good", "bad", "skip"]
 REVIEW_ANSWERS: tuple[ReviewAnswer, ...] = get_args(ReviewAnswer)
-Ballot = frozenset[VoteChoice]
 
 ENOUGH_REVIEWS = 5
 """A set counts as reviewed when so many of its rows were judged; a smaller set, when all of them were."""
@@ -178,95 +174,6 @@ def text_digest(text: Turns) -> str:
 def exact_texts(row: Row) -> str:
     """Digest of the unchanged prompt and texts, whichever side is the chosen one: what a scorer was given."""
     return digest_of([text_digest(row.prompt), sorted(map(text_digest, row.texts))])
-
-
-def annotate(
-    rows: Sequence[Row],
-    votes: Iterable[Vote],
-    withdrawals: Iterable[Withdrawal],
-    reviews: Iterable[Review],
-    certifications: Iterable[Certification] = (),
-    elsewhere: Iterable[Row] = (),
-    scorings: Iterable[Scoring] = (),
-) -> tuple[AnnotatedRow, ...]:
-    """The rows, in their order, with their annotations.
-
-    Votes, reviews, scores and certificates apply to the content of a row, so they also hold for its copies in every
-    store; ``elsewhere``: rows of other stores that the annotations may name. A drop applies to the pair in either
-    order.
-    """
-    by_id = {row.id: row for row in (*elsewhere, *rows)}
-    ballots = collect_ballots(votes, by_id)
-    dropped = {by_id[row_id].pair_digest for row_id in _dropped_ids(votes, by_id, ballots)}
-    certified: dict[str, list[Certification]] = defaultdict(list)
-    for certification in certifications:
-        if certification.row in by_id:
-            certified[by_id[certification.row].pair_digest].append(certification)
-    scored: dict[str, list[Scoring]] = defaultdict(list)
-    for scoring in scorings:
-        row = by_id.get(scoring.row)
-        if row is not None and set(map(text_digest, row.texts)) <= scoring.by_text.keys():
-            scored[exact_texts(row)].append(scoring)
-    by_row, by_decision = _withdrawal_reasons(withdrawals)
-    reviewed: dict[str, list[Review]] = defaultdict(list)
-    for review in reviews:
-        if review.row in by_id:
-            reviewed[by_id[review.row].content_digest].append(review)
-    annotated = []
-    for row in rows:
-        own = ballots.get(row.content_digest, {}).values()
-        annotated.append(
-            AnnotatedRow(
-                row=row,
-                withdrawn=by_row.get(row.id) or by_decision.get(row.provenance.decision, ""),
-                up=sum("up" in ballot for ballot in own),
-                down=sum("down" in ballot for ballot in own),
-                flipped=any("flip" in ballot for ballot in own),
-                dropped=row.pair_digest in dropped,
-                reviews=tuple(reviewed[row.content_digest]),
-                certifications=tuple(certified[row.pair_digest]),
-                scorings=tuple(scored.get(exact_texts(row), ())) if scored else (),
-            )
-        )
-    return tuple(annotated)
-
-
-def collect_ballots(votes: Iterable[Vote], by_id: Mapping[str, Row]) -> dict[str, dict[str, Ballot]]:
-    """Content digest of a row -> voter -> the votes of that voter that count; ``by_id``: the rows that are voted on."""
-    ballots: dict[str, dict[str, Ballot]] = defaultdict(dict)
-    for vote in votes:
-        if vote.row in by_id:
-            own = ballots[by_id[vote.row].content_digest]
-            own[vote.by] = updated_ballot(own.get(vote.by, frozenset()), vote.vote)
-    return ballots
-
-
-def updated_ballot(ballot: Ballot, vote: VoteChoice) -> Ballot:
-    """A voter's ballot on a row after one more vote."""
-    if vote == "clear":
-        return frozenset()
-    return (ballot - {"up", "down"} if vote in ("up", "down") else ballot) | {vote}
-
-
-def _dropped_ids(
-    votes: Iterable[Vote], by_id: Mapping[str, Row], ballots: Mapping[str, Mapping[str, Ballot]]
-) -> Iterator[str]:
-    """Ids of the rows that some voter's ballot drops."""
-    for row_id in dict.fromkeys(vote.row for vote in votes if vote.row in by_id):
-        if any("drop" in ballot for ballot in ballots[by_id[row_id].content_digest].values()):
-            yield row_id
-
-
-def _withdrawal_reasons(withdrawals: Iterable[Withdrawal]) -> tuple[dict[str, str], dict[str, str]]:
-    """The first reason by row, and by decision."""
-    by_row: dict[str, str] = {}
-    by_decision: dict[str, str] = {}
-    for withdrawal in withdrawals:
-        if withdrawal.row:
-            by_row.setdefault(withdrawal.row, withdrawal.reason)
-        if withdrawal.decision:
-            by_decision.setdefault(withdrawal.decision, withdrawal.reason)
-    return by_row, by_decision
 
 
 def without_copies(rows: Iterable[AnnotatedRow]) -> tuple[AnnotatedRow, ...]:

@@ -38,7 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
 def read(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """(line number, object) of each complete line; empty for a missing file. BadInput names a line without one."""
     whole, tail = _split(path)
-    lines = whole.split(b"\n")[:-1] + ([tail] if _is_object(tail) else [])
+    lines = whole.split(b"\n")[:-1] + ([tail] if is_object(tail) else [])
     return [(number, _parsed(path, number, line)) for number, line in enumerate(lines, start=1)]
 
 
@@ -51,7 +51,7 @@ def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
     content = "".join(f"{line}\n" for line in lines).encode()
     with path.open("ab") as stream:
-        if _is_object(tail):
+        if is_object(tail):
             content = b"\n" + content
         elif tail:
             stream.truncate(end)
@@ -202,8 +202,8 @@ def _split(path: Path) -> tuple[bytes, bytes]:
     return content[:end], content[end:]
 
 
-def _is_object(line: bytes) -> bool:
-    """A truncated object does not parse, since it lacks its last brace."""
+def is_object(line: bytes) -> bool:
+    """Whether a line is a JSON object. A truncated one does not parse, since it lacks its last brace."""
     try:
         parse_object(line.decode())
     except ValueError:

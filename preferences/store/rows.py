@@ -107,6 +107,11 @@ class Row:
         return digest_of([normalized(self.prompt), sorted(map(normalized, self.texts))])
 
     @property
+    def decision(self) -> str:
+        """The id of the decision that it rests on; "" for none."""
+        return self.provenance.decision
+
+    @property
     def plain(self) -> bool:
         """Whether its texts are plain strings rather than conversations."""
         return isinstance(self.prompt, str)

@@ -6,23 +6,21 @@ scorings.jsonl  certifications.jsonl                                   annotatio
 reserved.jsonl                                                         probe and holdout prompts; no row may ask them
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import BadInput
+from preferences.store.annotate import Identity, annotate, collect_ballots, updated_ballot
 from preferences.store.annotations import (
     AnnotatedRow,
     Certification,
     Review,
     Vote,
     Withdrawal,
-    annotate,
-    collect_ballots,
     is_reviewed,
     set_digest,
-    updated_ballot,
 )
 from preferences.store.append_only_file import append, locked, read
 from preferences.store.provenance import NEVER_CHOSEN
@@ -237,11 +235,16 @@ class Stores:
         rows = {row.id: row for own in self.read_all().values() for row in own}
         unfit = never_chosen(row.row for row in rows.values())
         for vote in votes:
-            require_vote(vote, rows.get(vote.row), unfit)
+            row = rows.get(vote.row)
+            require_vote(vote, row, unfit.law(normalized(row.row.texts[-1]), row.row.content_digest) if row else "")
+        return self.record_votes(votes, {name: row.row for name, row in rows.items()})
+
+    def record_votes(self, votes: Sequence[Vote], by_id: Mapping[str, Identity]) -> int:
+        """Record votes that ``require_vote`` accepts; ``by_id``: the rows of all stores."""
         with locked(self.folder):
-            ballots, new = collect_ballots(self.votes(), {name: row.row for name, row in rows.items()}), []
+            ballots, new = collect_ballots(self.votes(), by_id), []
             for vote in votes:
-                by_voter = ballots[rows[vote.row].row.content_digest]
+                by_voter = ballots[by_id[vote.row].content_digest]
                 before = by_voter.get(vote.by, frozenset())
                 by_voter[vote.by] = updated_ballot(before, vote.vote)
                 if by_voter[vote.by] != before:
@@ -336,8 +339,14 @@ class NeverChosen:
     """What no flip may choose. ``mechanical``: normalized texts. ``cut``: content digests of the pairs whose rejected
     side was cut; its text may be a whole answer elsewhere, since normalizing takes off the white space at its end."""
 
-    mechanical: frozenset[str]
-    cut: frozenset[str]
+    mechanical: Collection[Hashable]
+    cut: Collection[Hashable]
+
+    def law(self, rejected: Hashable, content: Hashable) -> str:
+        """The law that a flip of a row would break, by its rejected text and its content digest; "" for none."""
+        if rejected in self.mechanical:
+            return NEVER_CHOSEN["mechanical"]
+        return NEVER_CHOSEN["cut"] if content in self.cut else ""
 
 
 def never_chosen(rows: Iterable[Row]) -> NeverChosen:
@@ -346,8 +355,8 @@ def never_chosen(rows: Iterable[Row]) -> NeverChosen:
     return NeverChosen(mechanical_texts(known), frozenset(cut))
 
 
-def require_vote(vote: Vote, row: AnnotatedRow | None, unfit: NeverChosen) -> None:
-    """Refuse a vote without a row or a voter, and a flip that would break a law."""
+def require_vote(vote: Vote, row: AnnotatedRow | None, law: str) -> None:
+    """Refuse a vote without a row or a voter, and a flip that would break a law. ``law``: that of ``NeverChosen``."""
     if row is None:
         raise BadInput(f"there is no row {vote.row!r} to vote on; see nightlane pairs list")
     if not vote.by.strip():
@@ -357,7 +366,5 @@ def require_vote(vote: Vote, row: AnnotatedRow | None, unfit: NeverChosen) -> No
             raise BadInput(f"row {vote.row} is one answer and has no sides to flip; vote up, down or drop")
         if row.row.kind == "orpo":
             raise BadInput(f"row {vote.row}: an ORPO row's chosen side passed the gate, so it cannot flip; vote drop")
-        if normalized(row.row.texts[1]) in unfit.mechanical:
-            raise BadInput(f"row {vote.row}: {NEVER_CHOSEN['mechanical']}; vote drop instead")
-        if row.row.content_digest in unfit.cut:
-            raise BadInput(f"row {vote.row}: {NEVER_CHOSEN['cut']}; vote drop instead")
+        if law:
+            raise BadInput(f"row {vote.row}: {law}; vote drop instead")

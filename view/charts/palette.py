@@ -23,8 +23,34 @@ BAND = Colour("band", "rgba(11,110,105,0.14)", "rgba(95,208,197,0.20)")
 ALARM = Colour("alarm", "#b3261e", "#ff8f85")
 ADDED = Colour("added", "#d3ece8", "#1d4a47")
 REMOVED = Colour("removed", "#f9dedb", "#582924")
+ORANGE = Colour("orange", "#b45309", "#f59e42")
+GREEN = Colour("green", "#15803d", "#5ed88a")
+PURPLE = Colour("purple", "#7c3aed", "#b794f6")
+BLUE = Colour("blue", "#1d64c8", "#74aef5")
+PINK = Colour("pink", "#be185d", "#f58bb8")
+BROWN = Colour("brown", "#78600c", "#d6bd5b")
 
-COLOURS = (PAGE, INK, QUIET, RULE, EDGE, SURFACE, ACCENT, BAND, ALARM, ADDED, REMOVED)
+COLOURS = (
+    PAGE,
+    INK,
+    QUIET,
+    RULE,
+    EDGE,
+    SURFACE,
+    ACCENT,
+    BAND,
+    ALARM,
+    ADDED,
+    REMOVED,
+    ORANGE,
+    GREEN,
+    PURPLE,
+    BLUE,
+    PINK,
+    BROWN,
+)
+RUNS = (ORANGE, BLUE, GREEN, PURPLE, PINK, BROWN)
+"""Of runs over each other in one chart."""
 STATUS = {"KEEP": ACCENT, "DISCARD": QUIET, "CRASH": ALARM, "RETRACT": ALARM}
 SYMBOLS = {"KEEP": "square", "DISCARD": "circle-open", "CRASH": "x", "RETRACT": "x-open"}
 """So that a status is never told by its colour alone."""

@@ -21,6 +21,8 @@ from view.reasons import reason
 FOLDER = Path(__file__).parent
 WIDTH, HEIGHT = 120, 16
 """Of the bar of an interval in a table, in pixels."""
+MOST_COMPARED = 6000
+"""Characters of a text whose words are compared with those of another."""
 
 
 @cache
@@ -48,7 +50,8 @@ def environment() -> jinja2.Environment:
         "signed": signed,
         "value": shown,
         "whole": is_whole,
-        "words_of_both": lambda texts: differing(*texts),
+        "whole_text": lambda answer: escape(whole_text(answer)),
+        "words_of_both": lambda texts, whole=False: differing(*texts, whole),
     }
     environment.globals["colours"] = COLOURS
     return environment
@@ -72,17 +75,25 @@ def _as_text(value: object) -> Markup:
 
 def excerpt(answer: str) -> str:
     """The beginning of an answer, control characters written out."""
-    lines = answer[:MOST_CHARACTERS].splitlines()[:MOST_LINES]
-    return "\n".join(printable(line.expandtabs(4)).rstrip() for line in lines)
+    return "\n".join(whole_text(answer[:MOST_CHARACTERS]).split("\n")[:MOST_LINES])
 
 
 def is_whole(answer: str) -> bool:
     return len(answer) <= MOST_CHARACTERS and len(answer.splitlines()) <= MOST_LINES
 
 
-def differing(before: str, after: str) -> tuple[Markup, Markup]:
-    """The beginnings of two answers, the words that differ in del and ins."""
-    left, right = differing_words(excerpt(before), excerpt(after))
+def whole_text(answer: str) -> str:
+    """An answer, control characters written out."""
+    return "\n".join(printable(line.expandtabs(4)).rstrip() for line in answer.splitlines())
+
+
+def differing(before: str, after: str, whole: bool = False) -> tuple[Markup, Markup]:
+    """The beginnings of two answers, or both as a whole, the words that differ in del and ins. In long texts nothing is
+    marked, since to compare them would take seconds."""
+    if whole and max(len(before), len(after)) > MOST_COMPARED:
+        return escape(whole_text(before)), escape(whole_text(after))
+    shown = whole_text if whole else excerpt
+    left, right = differing_words(shown(before), shown(after))
     return _marked(left, "del"), _marked(right, "ins")
 
 

@@ -13,6 +13,15 @@ SILENCE = 15.0
 TOPICS: Mapping[str, tuple[str, ...]] = {
     "decisions": ("ledger.sqlite", "ledger.sqlite-wal"),
     "probes": ("session-*/in_flight.json", "lock"),
+    "training": (
+        *(
+            f"{place}/{name}"
+            for place in ("finetune-*", "../*")
+            for name in ("run.json", "train.jsonl", "finetune.json")
+        ),
+        "session-*/in_flight.json",
+    ),
+    "pairs": ("rl_data/*.jsonl",),
 }
 """By topic, the files under runs/ whose change a page may ask to be told. One line for each thing that moves."""
 

@@ -97,7 +97,7 @@ def html(site: "Site", page: Page) -> str:
         "crumbs": page.crumbs,
         "title": page.title,
         "subtitle": page.subtitle or page.title,
-        "styles": [address_of(name) for name in ("colours.css", "page.css", "site.css")],
+        "styles": [address_of(name) for name in ("colours.css", "page.css", "site.css", "finetune.css")],
         "scripts": [address_of(name) for name in scripts],
         "charts": chart_data(page.charts) if page.charts else None,
     }

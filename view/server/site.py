@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TypeVar
 
 from agent.ledger.overview import LedgerOverview
@@ -22,7 +22,8 @@ class Site:
         self.workspace, self.areas = workspace, areas
         self.changes = Changes(workspace)
         self._kept: dict[Hashable, tuple[Hashable, object]] = {}
-        self._lock = Lock()
+        self._shared: dict[str, object] = {}
+        self._lock = RLock()
 
     def cached(self, name: Hashable, files: Sequence[Path], make: Callable[[], Value]) -> Value:
         """What ``make`` gives, made again only when one of the files has changed."""
@@ -34,6 +35,13 @@ class Site:
             while len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
         return value  # type: ignore[return-value]
+
+    def shared(self, name: str, make: Callable[[], Value]) -> Value:
+        """What ``make`` gives, made once for all requests; it keeps itself up to date."""
+        with self._lock:
+            if name not in self._shared:
+                self._shared[name] = make()
+            return self._shared[name]  # type: ignore[return-value]
 
     @property
     def ledger_files(self) -> list[Path]:

@@ -3,6 +3,7 @@
 (function () {
   let figures, dark;
   const screenIsDark = window.matchMedia("(prefers-color-scheme: dark)");
+  const fingers = window.matchMedia("(pointer: coarse)");
   const PAPER_WIDTH = 660;
   const ROOM_FOR_LABELS = 560; // pixels, from which on the labels of rows stand to their left
   const LABELS = 0.38; // of the width
@@ -32,6 +33,7 @@
     const shown = screenIsDark.matches && !onPaper ? coloured(figure) : figure;
     const width = onPaper ? Math.min(PAPER_WIDTH, place.clientWidth) : place.clientWidth;
     const layout = { ...withLabelsAside(shown.layout, width), width };
+    if (layout.meta?.linked && fingers.matches) layout.dragmode = false; // a finger scrolls the page
     Plotly.react(place, shown.data, layout, { displayModeBar: false });
   }
 

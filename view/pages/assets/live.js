@@ -23,18 +23,22 @@
       const made = page.getElementById(old.id);
       if (!made || made.innerHTML === old.innerHTML) continue;
       const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+      const checked = [...old.querySelectorAll("input:checked")].map((one) => one.value);
       const open = [...old.querySelectorAll("details[open][id]")].map((one) => one.id);
       old.replaceChildren(...made.childNodes);
+      for (const box of old.querySelectorAll("input[type=checkbox]")) box.checked = checked.includes(box.value);
       for (const id of open) document.getElementById(id)?.setAttribute("open", "");
       if (focused) document.getElementById(focused)?.focus();
     }
     const place = document.getElementById("charts");
+    if (charts && !place) location.reload(); // the first chart of this page
     if (charts && place && charts.textContent !== place.textContent) {
       place.textContent = charts.textContent;
       document.dispatchEvent(new Event("charts"));
     }
   }
 
+  document.addEventListener("refresh", refresh);
   const source = new EventSource("/events");
   let lost = false;
   source.addEventListener("change", (event) => {

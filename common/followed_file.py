@@ -1,0 +1,61 @@
+"""Follows a file that other processes append to: each look reads only what is new."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class FollowedFile:
+    """The whole lines of a file, each with the byte that it begins at.
+
+    What stands after the last line end is a line too if ``is_whole`` says so; else it is half a line, which is read
+    again at a later look.
+    """
+
+    path: Path
+    is_whole: Callable[[bytes], bool] = lambda _: False
+    _inode: int = field(default=-1, init=False)
+    _end: int = field(default=0, init=False)
+    _ended_early: bool = field(default=False, init=False)
+
+    def begins_anew(self) -> bool:
+        """Whether the file was replaced or cut since the last look, so that its lines are read from the first on. True
+        at the first look."""
+        status = _status(self.path)
+        inode, size = (status.st_ino, status.st_size) if status else (-1, 0)
+        anew = inode != self._inode or size < self._end or (self._ended_early and size > self._end)
+        if anew:
+            self._inode, self._end, self._ended_early = inode, 0, False
+        return anew
+
+    def new_lines(self) -> Iterator[tuple[int, bytes]]:
+        """The lines since the last look, to be read to their end; none of a missing file."""
+        try:
+            stream = self.path.open("rb")
+        except (FileNotFoundError, IsADirectoryError):
+            return
+        with stream:
+            stream.seek(self._end)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    if not self.is_whole(line):
+                        return
+                    self._ended_early = True
+                start, self._end = self._end, self._end + len(line)
+                yield start, line.rstrip(b"\r\n")
+
+
+def line_at(path: Path, start: int) -> bytes:
+    """The line of a file that begins at a byte."""
+    with path.open("rb") as stream:
+        stream.seek(start)
+        return stream.readline().rstrip(b"\r\n")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

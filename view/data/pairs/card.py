@@ -1,0 +1,172 @@
+"""What a page shows of one row: its prompt, its sides with scores and reasons, and what stands behind it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.redaction import redacted
+from preferences.store.annotation_index import is_drift
+from preferences.store.annotations import AnnotatedRow, text_digest
+from preferences.store.provenance import Side
+from preferences.store.rows import SIDES, receipt_of
+from probes.inputs.rows.turns import Turns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideCard:
+    """``name``: chosen, rejected or completion. ``reasons``: of the judge or the checker, as (what, value)."""
+
+    name: str
+    text: str
+    score: float | None
+    origin: str
+    reasons: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCard:
+    """A layer of a gate. ``failing``: what failed; "" where it passed."""
+
+    name: str
+    failing: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairCard:
+    """``states``: what votes and withdrawals make of it, in words. ``gate``: the gate's name, "" without a receipt.
+    ``drift``: why the topic layer refused the chosen side. ``details``: what else is known, by name."""
+
+    id: str
+    kind: str
+    prompt: str
+    sides: tuple[SideCard, ...]
+    margin: float | None
+    category: str
+    source: str
+    time: str
+    states: tuple[str, ...]
+    session: str
+    decision: str
+    gate: str
+    certified: bool
+    layers: tuple[LayerCard, ...]
+    drift: str
+    details: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that is not as it was written."""
+
+    id: str
+    why: str
+
+
+def pair_card(row: AnnotatedRow) -> PairCard:
+    stored, receipt = row.row, row.receipt or {}
+    return PairCard(
+        id=row.id,
+        kind=stored.kind,
+        prompt=shown_text(stored.prompt),
+        sides=tuple(_side(row, place) for place in range(len(row.texts))),
+        margin=row.margin,
+        category=stored.category,
+        source=stored.source,
+        time=stored.time,
+        states=tuple(_states(row)),
+        session=stored.provenance.session,
+        decision=stored.provenance.decision,
+        gate=str(receipt.get("gate", "receipt" if receipt else "")),
+        certified=receipt.get("certified") is True,
+        layers=tuple(_layers(receipt)),
+        drift=_drift(row),
+        details=tuple(_details(row)),
+    )
+
+
+def shown_text(text: Turns) -> str:
+    """A text without secrets. The turns of a conversation begin with their role, but for an answer of one turn."""
+    if isinstance(text, str):
+        return redacted(text)
+    if len(text) == 1 and text[0].role == "assistant":
+        return redacted(text[0].content + text[0].more)
+    return redacted("\n".join(f"[{turn.role}] {turn.content}{turn.more}" for turn in text))
+
+
+def _side(row: AnnotatedRow, place: int) -> SideCard:
+    side, names = row.sides[place], SIDES[row.row.kind]
+    return SideCard(
+        name=names[place],
+        text=shown_text(row.texts[place]),
+        score=row.scores[place],
+        origin=_origin(side),
+        reasons=tuple(_reasons(row, place)),
+    )
+
+
+def _origin(side: Side) -> str:
+    """Where a text comes from, in a few words."""
+    known = {"by": side.bar, "recipe": side.recipe, "probe": side.probe}
+    parts = [f"{name} {value}" for name, value in known.items() if value]
+    return ", ".join([side.origin, *parts, *([f"answer {side.sample}"] if side.sample is not None else [])])
+
+
+def _reasons(row: AnnotatedRow, place: int) -> Iterator[tuple[str, str]]:
+    side = row.sides[place]
+    for name, value in sorted(side.figures.items()):
+        yield name, f"{value:.3g}"
+    if side.critical:
+        yield "critical failure", ", ".join(side.critical)
+    scoring = row.scoring
+    note = scoring.by_text[text_digest(row.texts[place])].note if scoring else ""
+    if note:
+        yield "note", note
+
+
+def _states(row: AnnotatedRow) -> Iterator[str]:
+    if row.withdrawn:
+        yield "withdrawn"
+    if row.dropped:
+        yield "dropped"
+    if row.flipped:
+        yield "flipped"
+    if row.up or row.down:
+        word = "accepted" if row.up > row.down else "held back" if row.downvoted else "votes"
+        yield f"{word}: {row.up} up, {row.down} down"
+    judged = [review.verdict for review in row.reviews if review.verdict != "skip"]
+    if judged:
+        yield f"reviewed: {judged[-1]}"
+
+
+def _layers(receipt: Mapping[str, Any]) -> Iterator[LayerCard]:
+    for layer in _receipts(receipt):
+        yield LayerCard(str(layer.get("layer", "")), str(layer.get("failing", "")))
+
+
+def _drift(row: AnnotatedRow) -> str:
+    """By the latest certificate of the chosen text that has a topic layer, whichever gate's receipt counts."""
+    chosen = text_digest(row.texts[0])
+    receipts = [receipt_of(one.receipt) or {} for one in row.certifications if one.chosen == chosen]
+    topics = [layer for receipt in receipts for layer in _receipts(receipt) if layer.get("layer") == "topic"]
+    return str(topics[-1].get("failing", "")) if topics and is_drift(topics[-1]) else ""
+
+
+def _receipts(receipt: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of the layers; none of a receipt that came from elsewhere and has another form."""
+    layers = receipt.get("receipts")
+    return [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+
+
+def _details(row: AnnotatedRow) -> Iterator[tuple[str, str]]:
+    how = row.row.provenance
+    scoring = row.scoring
+    named = {
+        "session": how.session,
+        "decision": how.decision,
+        "prompt": how.prompt,
+        "scorer": how.scorer,
+        "scored later": f"{scoring.kind} of {scoring.study}, {scoring.time}" if scoring else "",
+        "coverage": "" if row.coverage is None else f"{row.coverage:.0f} %",
+        "withdrawn": row.withdrawn,
+    }
+    yield from ((name, value) for name, value in named.items() if value)

@@ -1,0 +1,52 @@
+"""Pages of a long list: which one an address asks for, and the addresses of those beside it."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from starlette.requests import Request
+
+from common.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """``number``: of the page, from 1. ``first``, ``last``: numbers of its rows. ``before``, ``after``: addresses of
+    the pages beside it, "" for none."""
+
+    number: int
+    pages: int
+    total: int
+    first: int
+    last: int
+    before: str
+    after: str
+
+    @staticmethod
+    def of(request: Request, number: int, total: int, each: int) -> "Paging":
+        """BadInput behind the last page."""
+        pages = max(1, ceil(total / each))
+        if number > pages:
+            raise BadInput(f"page={number} is behind the last page; give 1 to {pages}")
+
+        def address(page: int) -> str:
+            query = request.url.include_query_params(page=page).query
+            return f"{request.url.path}?{query}" if 1 <= page <= pages else ""
+
+        first = each * (number - 1)
+        return Paging(
+            number,
+            pages,
+            total,
+            min(first + 1, total),
+            min(first + each, total),
+            address(number - 1),
+            address(number + 1),
+        )
+
+
+def page_number(request: Request) -> int:
+    """Of ``page`` in the address, 1 without it."""
+    text = request.query_params.get("page", "1")
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+        raise BadInput(f"page={text!r} is not a page; give a number from 1 on")
+    return int(text)
