@@ -32,5 +32,7 @@ def add_decisions(workspace: Workspace, number: int) -> None:
 def _copies(rows: list[tuple[ProposalRow, DecisionRow]], last: int) -> Iterator[tuple[ProposalRow, DecisionRow]]:
     for turn, (proposal, decision) in zip(count(last + 1), cycle(rows), strict=False):
         name = f"{proposal.session}-{turn:03d}"
-        row = {**decision.row, "delta": (decision.row.get("delta") or 0.0) + turn % 97 / 50 - 1}
+        shift = turn % 97 / 50 - 1
+        moved = {name: (decision.row.get(name) or 0.0) + shift for name in ("delta", "ci_low", "ci_high")}
+        row = {**decision.row, "id": name, **moved}
         yield replace(proposal, id=name, turn=turn), replace(decision, id=name, turn=turn, row=row)

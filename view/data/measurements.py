@@ -11,7 +11,7 @@ from lanes.mixture import manifest_name
 from probes.result.comparison import OVERALL
 from probes.result.reading import Reading
 from probes.result.variance_components import VarianceComponents, estimate_components
-from view.data.answer_examples import wordings
+from view.data.answer_pairs import wordings
 from view.data.recipe_figures import CategoryMeans, KnobDifference, Level, Noise, Outcomes, Profile
 from view.data.search.replicates import selecting_seeds
 from view.data.session_record import SessionRecord

@@ -51,7 +51,7 @@ def environment() -> jinja2.Environment:
         "value": shown,
         "whole": is_whole,
         "whole_text": lambda answer: escape(whole_text(answer)),
-        "words_of_both": lambda texts, whole=False: differing(*texts, whole),
+        "words_of_both": lambda texts, whole=False: differing(texts[0], texts[1], whole),
     }
     environment.globals["colours"] = COLOURS
     return environment

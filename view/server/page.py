@@ -100,6 +100,7 @@ def html(site: "Site", page: Page) -> str:
         "styles": [address_of(name) for name in ("colours.css", "page.css", "site.css", "finetune.css")],
         "scripts": [address_of(name) for name in scripts],
         "charts": chart_data(page.charts) if page.charts else None,
+        "drawn": page.charts,
     }
     return environment().get_template(page.template).render({**page.data, **page.values, **values})
 
