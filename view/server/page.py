@@ -35,6 +35,15 @@ class Area:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A link to a page beside this one; ``here``: it is this one."""
+
+    address: str
+    title: str
+    here: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """``place``: the name of its area. ``crumbs``: the pages above it, as (address, name). ``data``: what a program
@@ -46,6 +55,7 @@ class Page:
     data: Mapping[str, Any]
     subtitle: str = ""
     crumbs: Sequence[tuple[str, str]] = ()
+    tabs: Sequence[Tab] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     charts: Sequence[Chart] = ()
     scripts: Sequence[str] = ()
@@ -95,6 +105,7 @@ def html(site: "Site", page: Page) -> str:
         "areas": site.areas,
         "place": page.place,
         "crumbs": page.crumbs,
+        "tabs": page.tabs,
         "title": page.title,
         "subtitle": page.subtitle or page.title,
         "styles": [address_of(name) for name in ("colours.css", "page.css", "site.css", "finetune.css")],

@@ -12,7 +12,7 @@ from view.data.changes import Change, reach
 from view.data.listing.decisions import DecisionLine, DecisionQuery, decision_lines, select
 from view.data.listing.live import live
 from view.data.listing.sessions import SessionLine, session_line
-from view.server.page import Page, page_route
+from view.server.page import Page, Tab, page_route
 from view.server.site import Site
 from view.terminal.next_commands import resume_command, run_command
 
@@ -67,8 +67,18 @@ def decisions(site: Site, request: Request) -> Page:
         place=PLACE,
         crumbs=(("/sessions", "Sessions"),),
         data={"session": line, "go_on": _go_on(site, row, line), "live": doing, "table": select(found.lines, query)},
-        values={"scale": found.scale, "tab": "decisions"},
+        tabs=tabs(name, "decisions"),
+        values={"scale": found.scale},
         scripts=("table.js",),
+    )
+
+
+def tabs(session: str, here: str) -> tuple[Tab, ...]:
+    """The pages of a session."""
+    pages = {"decisions": "Decisions", "stacks": "Stacks", "knobs": "Lanes and knobs", "report": "Report"}
+    root = f"/sessions/{session}"
+    return tuple(
+        Tab(root if name == "decisions" else f"{root}/{name}", title, name == here) for name, title in pages.items()
     )
 
 

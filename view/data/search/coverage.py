@@ -1,0 +1,116 @@
+"""What of the search space was tried, and what remains: for each knob, every value that may still be set, and what
+became of those that were."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.ledger.tables import DecisionRow, ProposalRow
+from lanes import Knob, Recipe, show
+from view.data.figures import shown
+from view.data.session_record import SessionRecord
+
+State = Literal["stands", "kept", "discarded", "crashed", "retracted", "not decided", "untried"]
+STATES: Mapping[str, State] = {"KEEP": "kept", "DISCARD": "discarded", "CRASH": "crashed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedValue:
+    """``number``: of the last decision on a change to it, without its session; None if there was none. ``reason``: of
+    that decision."""
+
+    value: str
+    state: State
+    number: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnobCoverage:
+    """``values``: the incumbent's, those that one change of it may set, and those that were tried, in their order."""
+
+    knob: str
+    lane: str
+    values: tuple[TriedValue, ...]
+
+    @property
+    def tried(self) -> int:
+        return sum(one.state not in ("stands", "untried") or one.number is not None for one in self.values)
+
+    @property
+    def remaining(self) -> tuple[TriedValue, ...]:
+        return tuple(one for one in self.values if one.state == "untried")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneCoverage:
+    """``share``: the lane's share of a language model's turns."""
+
+    lane: str
+    share: float
+    knobs: tuple[KnobCoverage, ...]
+
+    @property
+    def tried(self) -> int:
+        return sum(knob.tried for knob in self.knobs)
+
+    @property
+    def remaining(self) -> int:
+        return sum(len(knob.remaining) for knob in self.knobs)
+
+
+def coverage(record: SessionRecord) -> tuple[LaneCoverage, ...]:
+    space, incumbent, tried = record.study.lanes, record.incumbent, _tried(record)
+    total = sum(space.shares.values())
+    return tuple(
+        LaneCoverage(
+            lane=lane,
+            share=share / total,
+            knobs=tuple(_knob(record, knob, incumbent, tried) for knob in space.knobs if knob.lane == lane),
+        )
+        for lane, share in space.shares.items()
+    )
+
+
+Tried = Mapping[tuple[str, str], TriedValue]
+
+
+def _tried(record: SessionRecord) -> Tried:
+    """By knob and value, what became of it last."""
+    found: dict[tuple[str, str], TriedValue] = {}
+    for row in record.in_flight:
+        found[row.knob, shown(row.after)] = TriedValue(value=shown(row.after), state="not decided")
+    for decision in record.decisions_on_changes:
+        proposal = record.proposals[decision.id]
+        found[proposal.knob, shown(proposal.after)] = _decided(record, decision, proposal)
+    return found
+
+
+def _decided(record: SessionRecord, decision: DecisionRow, proposal: ProposalRow) -> TriedValue:
+    retracted = record.retractions.get(decision.id)
+    return TriedValue(
+        value=shown(proposal.after),
+        state="retracted" if retracted else STATES[decision.status],
+        number=decision.id.removeprefix(f"{record.session.id}-"),
+        reason=retracted.reason if retracted else decision.reason,
+    )
+
+
+def _knob(record: SessionRecord, knob: Knob, incumbent: Recipe, tried: Tried) -> KnobCoverage:
+    here = show(knob.read(incumbent))
+    legal = record.study.lanes.moves(incumbent, knob.lane).get(knob.name, ())
+    own = {value for name, value in tried if name == knob.name} | {here}
+    texts = [show(value) for value in knob.values if show(value) in own or value in legal]
+    texts += sorted(own - set(texts))
+    if knob.ordered:
+        texts.sort(key=float)
+    values = tuple(_state(knob, text, here, tried) for text in texts)
+    return KnobCoverage(knob=knob.name, lane=knob.lane, values=values)
+
+
+def _state(knob: Knob, text: str, here: str, tried: Tried) -> TriedValue:
+    found = tried.get((knob.name, text))
+    if text == here:
+        number, reason = (found.number, found.reason) if found else (None, "")
+        return TriedValue(value=text, state="stands", number=number, reason=reason)
+    return found or TriedValue(value=text, state="untried")
