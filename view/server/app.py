@@ -10,13 +10,13 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from agent.workspace.folder import Workspace
-from view.server import assets, autoresearch, events, finetune
+from view.server import assets, autoresearch, events, finetune, reports
 from view.server.page import Area
 from view.server.security import Access
 from view.server.site import Site
 from view.server.suffix import JsonSuffix
 
-PARTS = (autoresearch, finetune)
+PARTS = (autoresearch, finetune, reports)
 
 
 def areas() -> list[Area]:
