@@ -46,3 +46,12 @@ class LedgerOverview(Ledger):
             DecisionSummary(name, turn, status, reason, time, json.loads(text))
             for name, turn, status, reason, time, text in rows
         ]
+
+    def last_notes(self, session: str, number: int) -> list[tuple[str, str]]:
+        """(time, text) of the last lines of a session's progress log that are no decisions, the latest first."""
+        rows = self._db.execute(
+            "SELECT * FROM events WHERE session = ? AND id NOT IN (SELECT id FROM decisions WHERE session = ?) "
+            "ORDER BY rowid DESC LIMIT ?",
+            (session, session, number),
+        )
+        return [(row["time"], row["text"]) for row in rows]

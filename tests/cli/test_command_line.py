@@ -35,6 +35,7 @@ SURFACE = {
     "report": "--workspace --json",
     "explain": "--workspace --json",
     "view": "--workspace --port --open",
+    "watch": "--workspace",
     "evaluate": "--problems --model --study --revision --quantization --adapter --model-adapter --endpoint --samples "
     "--before --merged --llama-cpp --quantised --split --seeds --number --temperature --tokens --seconds --memory "
     "--workspace --json",

@@ -38,7 +38,7 @@ class Curve:
     last: Mapping[str, Any] = field(default_factory=dict)
     _file: FollowedFile = field(init=False)
     _steps: "array[int]" = field(default_factory=lambda: array("q"))
-    _values: dict[str, "array[float]"] = field(default_factory=dict)
+    _values: dict[str, "array[float]"] = field(default_factory=lambda: _no_values())
 
     def __post_init__(self) -> None:
         self._file = FollowedFile(self.folder / NAME, is_whole=lambda text: _row(text) is not None)
@@ -46,8 +46,7 @@ class Curve:
     def refresh(self) -> "Curve":
         """Read what was added since the last time; a run that was resumed begins its file anew."""
         if self._file.begins_anew():
-            self.last, self._steps = {}, array("q")
-            self._values = {name: array("d") for name in METRICS}
+            self.last, self._steps, self._values = {}, array("q"), _no_values()
         for _, text in self._file.new_lines():
             row = _row(text)
             if row is not None:
@@ -93,6 +92,10 @@ def thinned(line: Line, most: int = MOST_POINTS) -> Line:
         kept |= {min(stretch, key=line.values.__getitem__), max(stretch, key=line.values.__getitem__)}
     places = sorted(kept)
     return Line([line.steps[place] for place in places], [line.values[place] for place in places])
+
+
+def _no_values() -> dict[str, "array[float]"]:
+    return {name: array("d") for name in METRICS}
 
 
 def _row(text: bytes) -> dict[str, Any] | None:

@@ -10,11 +10,9 @@ from agent.study.load import Study, recorded_study
 from common.errors import BadInput
 from view.data.changes import Change, reach
 from view.data.listing.decisions import DecisionLine, DecisionQuery, decision_lines, select
-from view.data.listing.live import live
-from view.data.listing.sessions import SessionLine, session_line
+from view.data.listing.session_now import session_now
 from view.server.page import Page, Tab, page_route
 from view.server.site import Site
-from view.terminal.next_commands import resume_command, run_command
 
 PLACE = "autoresearch"
 
@@ -57,8 +55,7 @@ def decisions(site: Site, request: Request) -> Page:
     name, query = request.path_params["session"], DecisionQuery.of(request.query_params)
     with site.ledger() as ledger:
         row = row_of(ledger, name)
-        line = session_line(site.workspace, ledger, row, ledger.status_counts().get(name, {}))
-        doing = live(site.workspace, ledger, row, study_of(site, row), line.holder)
+        now = session_now(site.workspace, ledger, row, study_of(site, row))
     found = table(site, name)
     return Page(
         template="autoresearch/session.html.jinja",
@@ -66,7 +63,7 @@ def decisions(site: Site, request: Request) -> Page:
         subtitle=name,
         place=PLACE,
         crumbs=(("/sessions", "Sessions"),),
-        data={"session": line, "go_on": _go_on(site, row, line), "live": doing, "table": select(found.lines, query)},
+        data={"session": now.session, "go_on": now.go_on, "live": now.live, "table": select(found.lines, query)},
         tabs=tabs(name, "decisions"),
         values={"scale": found.scale},
         scripts=("table.js",),
@@ -80,14 +77,6 @@ def tabs(session: str, here: str) -> tuple[Tab, ...]:
     return tuple(
         Tab(root if name == "decisions" else f"{root}/{name}", title, name == here) for name, title in pages.items()
     )
-
-
-def _go_on(site: Site, row: SessionRow, line: SessionLine) -> str | None:
-    """The command to type next."""
-    root = str(site.workspace.root)
-    if line.state == "running":
-        return None
-    return resume_command(row, root) if line.state == "interrupted" else run_command(row.study_path, root)
 
 
 routes = (page_route("/sessions/{session}", decisions),)

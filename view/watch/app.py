@@ -1,0 +1,166 @@
+"""The terminal's screen: the session, its probes, a curve, notes and decisions. It shows what view/watch/reader.py read
+last, and writes nothing."""
+
+import asyncio
+import signal
+import time
+from contextlib import suppress
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from agent.workspace.folder import Workspace
+from view.data.listing.live import LiveBatch
+from view.data.training.curve import Line
+from view.watch import texts
+from view.watch.curve import LossCurve
+from view.watch.reader import Picture, Poller, Reader
+from view.watch.table import Table
+
+PATIENCE = 5.0
+"""Seconds without a look at the workspace after which the screen says how old it is."""
+READING = "Reading the workspace …"
+KEYS = "q quit   ↑ ↓ choose a probe, scroll   tab next list"
+STYLE = """
+#head, #told, #trouble { height: auto; padding: 0 1; }
+#trouble { background: $warning; color: $text-warning; display: none; }
+#told { max-height: 10; margin: 1 0 0 0; display: none; }
+Table, #curve, #noted { border-top: solid $primary; border-title-style: bold; }
+Table, #noted { scrollbar-size-vertical: 1; scrollbar-background: $surface; scrollbar-color: $primary-muted; }
+#probes { display: none; }
+#middle { height: 1fr; min-height: 5; }
+#curve { width: 3fr; display: none; }
+#noted { width: 2fr; height: 100%; padding: 0 1; }
+#decisions { height: 1fr; min-height: 5; }
+.empty #middle, .empty #decisions { display: none; }
+#keys { dock: bottom; height: 1; padding: 0 1; color: $text-muted; background: $panel; }
+"""
+
+
+class Looked(Message):
+    """The workspace was looked at."""
+
+    def __init__(self, found: Picture | str | Exception) -> None:
+        super().__init__()
+        self.found = found
+
+
+class WatchApp(App[None]):
+    TITLE = "nightlane watch"
+    CSS = STYLE
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit", priority=True),
+        Binding("ctrl+c", "quit", priority=True),
+    ]
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self.found: Picture | str | None = None
+        self.picture: Picture | None = None
+        self.looked_at = time.monotonic()
+        self._poller = Poller(Reader(workspace), self._tell)
+
+    def compose(self) -> ComposeResult:
+        yield Static(READING, id="head", markup=False)
+        yield Static(id="trouble", markup=False)
+        yield Static(id="told", markup=False)
+        yield Table("probes", "row")
+        with Horizontal(id="middle"):
+            yield LossCurve(id="curve")
+            with VerticalScroll(id="noted"):
+                yield Static(id="notes", markup=False)
+        yield Table("decisions", "none")
+        yield Static(KEYS, id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.screen.set_class(True, "empty")
+        self.query_one("#noted").border_title = "notes, the latest first"
+        self.query_one("#decisions").border_title = "decisions, the latest first"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        self._poller.start()
+        self.set_interval(1.0, self._say_age)
+
+    def on_unmount(self) -> None:
+        self._poller.end()
+
+    def _tell(self, found: Picture | str | Exception) -> None:
+        with suppress(RuntimeError):  # the screen has just been closed
+            self.post_message(Looked(found))
+
+    def on_looked(self, message: Looked) -> None:
+        if isinstance(message.found, Exception):
+            raise message.found
+        if not self._is_open:
+            return
+        self.found, self.looked_at = message.found, time.monotonic()
+        if isinstance(message.found, Picture):
+            self.picture = message.found
+            self._show(message.found)
+        self._say_age()
+
+    @property
+    def _is_open(self) -> bool:
+        """Not while it is being closed, when messages still arrive."""
+        return bool(self.screen_stack) and bool(self.query("#keys"))
+
+    def on_resize(self) -> None:
+        if self.picture and self._is_open:
+            self._show(self.picture)
+
+    def on_data_table_row_highlighted(self) -> None:
+        if self.picture and self._is_open:
+            self._draw(self.picture)
+
+    def _say_age(self) -> None:
+        """What is wrong with the workspace, or for how long it has not answered: in the place of a session, or above
+        what was read last."""
+        if not self._is_open:
+            return
+        age = time.monotonic() - self.looked_at
+        late = f"the workspace has not answered for {age:.0f} s; this is what it held before" if age > PATIENCE else ""
+        why, place = late or (self.found if isinstance(self.found, str) else ""), self.query_one("#trouble", Static)
+        place.display = bool(why and self.picture)
+        place.update(texts.told(why))
+        if self.picture is None:
+            self.query_one("#head", Static).update(texts.told(why or READING))
+
+    def _show(self, picture: Picture) -> None:
+        self.screen.set_class(False, "empty")
+        self.query_one("#head", Static).update(texts.head(picture.now))
+        ending, place = texts.ending(picture.now, picture.adopt), self.query_one("#told", Static)
+        place.update(ending or "")
+        place.display = ending is not None
+        self._show_probes(picture.now.live.batch)
+        self._draw(picture)
+        self.query_one("#notes", Static).update(texts.notes(picture.notes))
+        columns = texts.WIDE_DECISION_COLUMNS if self.size.width >= texts.WIDE else texts.DECISION_COLUMNS
+        rows = texts.decision_rows(picture.decisions, self.size.width)
+        self.query_one("#decisions", Table).show(columns, rows)
+
+    def _show_probes(self, batch: LiveBatch | None) -> None:
+        table = self.query_one("#probes", Table)
+        begins, table.display = batch is not None and not table.display, batch is not None
+        if batch is None:
+            return
+        table.border_title = Content(texts.batch_title(batch))
+        table.styles.height = 2 + min(len(batch.probes), max(3, self.size.height // 5))  # with title and headings
+        table.show(texts.PROBE_COLUMNS, [texts.probe_row(one, self.size.width) for one in batch.probes])
+        if begins:
+            table.focus()
+
+    def _draw(self, picture: Picture) -> None:
+        """The curve of the probe under the cursor."""
+        batch, curve = picture.now.live.batch, self.query_one("#curve", LossCurve)
+        curve.display = bool(batch and batch.probes)
+        if batch and batch.probes:
+            probe = batch.probes[min(self.query_one("#probes", Table).cursor_row, len(batch.probes) - 1)]
+            line = picture.losses.get(probe.id, Line([], []))
+            curve.border_title = Content(f"loss of probe {probe.id}" + ("" if line.steps else ": no step yet"))
+            curve.draw(line, probe.steps)

@@ -1,0 +1,116 @@
+"""What nightlane watch writes, as Rich texts. Nothing in them is markup: texts of models show as they are written."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from common.printable import printable
+from common.redaction import redacted
+from view.data.changes import reach
+from view.data.figures import shown
+from view.data.listing.decisions import DecisionLine
+from view.data.listing.live import LiveBatch, LiveProbe
+from view.data.listing.session_now import SessionNow
+from view.markdown import bar, chance, count, duration, moment, signed
+from view.terminal.live import STYLES
+
+WIDE = 110
+"""Columns from which tables show more."""
+STATES = {"running": "bold green", "finished": "bold cyan", "interrupted": "bold yellow"}
+PROBE_COLUMNS = ("probe", "seed", "phase", "step", "loss", "time left")
+DECISION_COLUMNS = ("id", "decision", "change", "effect [interval]")
+WIDE_DECISION_COLUMNS = (*DECISION_COLUMNS, "", "chance", "why")
+Row = tuple[Text, ...]
+
+
+def told(text: object, style: str = "") -> Text:
+    """One line of text, without secrets and with control characters written out."""
+    return Text(redacted(printable(" ".join(str(text).split()))), style)
+
+
+def head(now: SessionNow) -> Text:
+    """The session, what it decided, and the budget left."""
+    session = now.session
+    counts = f"{session.decisions['KEEP']} kept of {count(session.total, 'decision')}"
+    for status, word in (("CRASH", "crashed"), ("RETRACT", "retracted")):
+        counts += f", {session.decisions[status]} {word}" if session.decisions[status] else ""
+    state, style = session.state.upper(), STATES[session.state]
+    first = [told(session.id, "bold"), Text(state, style), told(session.study), told(counts, "bold")]
+    active = f"started {moment(session.started)}, active {duration(session.active_hours * 3600)}"
+    process = f"process {session.holder}" if session.holder else ""
+    lines = [Text("  ").join(first), Text(", ".join(part for part in (active, process) if part), "dim")]
+    return Text("\n").join([*lines, _budget(now)])
+
+
+def _budget(now: SessionNow) -> Text:
+    """A bar of the limit that is nearest, and what is left of all."""
+    text = Text("budget left  ")
+    if now.live.used:
+        nearest = max(now.live.used, key=lambda one: one.share)
+        text.append_text(gauge(1 - nearest.share, 12)).append("  ")
+    return text.append_text(told(now.live.budget_left))
+
+
+def gauge(share: float, width: int) -> Text:
+    full = round(max(0.0, min(1.0, share)) * width)
+    return Text.assemble(("━" * full, "bold green"), ("━" * (width - full), "dim"))
+
+
+def ending(now: SessionNow, adopt: str) -> Text | None:
+    """What a session that does not run says: its result and the next command; None of one that measures now."""
+    session = now.session
+    if session.state == "running":
+        return None if now.live.batch else Text("Between two batches of probes.", "dim")
+    if session.state == "interrupted":
+        return _lines("It was interrupted; no decision is lost.", f"To go on: {now.go_on}")
+    finished = f"Finished {moment(session.finished or '')}: {session.finish_reason}."
+    report = f"The whole report: nightlane report {session.id}"
+    return _lines(finished, adopt, report, f"To search on from what stands: {now.go_on}")
+
+
+def _lines(first: str, *others: str) -> Text:
+    return Text("\n").join([told(first, "bold"), *(told(other) for other in others if other)])
+
+
+def batch_title(batch: LiveBatch) -> str:
+    counts = f"{len(batch.probes)} running, {batch.waiting} waiting, {batch.done} done"
+    left = "" if batch.seconds_left is None else f", about {duration(batch.seconds_left)} left"
+    return f"{told(batch.title)}: {counts}{left}"
+
+
+def probe_row(probe: LiveProbe, width: int) -> Row:
+    steps = Text(f"{probe.step} of {probe.steps}")
+    if width >= WIDE:
+        steps = Text(" ").join([gauge(probe.share, 20), steps])
+    left = "" if probe.seconds_left is None else duration(probe.seconds_left)
+    loss = "" if probe.loss is None else f"{probe.loss:.3f}"
+    return told(probe.id), Text(str(probe.seed)), told(probe.phase), steps, Text(loss), Text(left)
+
+
+def decision_rows(lines: Sequence[DecisionLine], width: int) -> Iterator[Row]:
+    scale = reach(one.effect for one in lines if one.effect)
+    for one in lines:
+        row = told(one.number), Text(one.status, STYLES.get(one.status, "")), told(_change(one)), Text(_effect(one))
+        yield (*row, *_more(one, scale)) if width >= WIDE else row
+
+
+def _change(one: DecisionLine) -> str:
+    if one.is_aa_test:
+        return "A/A test"
+    return f"{one.knob} {shown(one.before)} -> {shown(one.after)}" if one.changes_something else ""
+
+
+def _effect(one: DecisionLine) -> str:
+    effect = one.effect
+    return f"{signed(effect.delta)} [{signed(effect.low)}, {signed(effect.high)}]" if effect else ""
+
+
+def _more(one: DecisionLine, scale: float) -> Row:
+    effect, why = one.effect, one.reason + (f"; retracted: {one.retracted}" if one.retracted else "")
+    line = Text(bar(effect.delta, effect.low, effect.high, scale, 21)) if effect else Text()
+    return line, Text("" if one.chance is None else chance(one.chance)), told(why)
+
+
+def notes(lines: Sequence[tuple[str, str]]) -> Text:
+    """The latest first, each with its time of day."""
+    return Text("\n").join(Text.assemble((f"{time[11:16]} ", "dim"), told(text)) for time, text in lines)
